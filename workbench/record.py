@@ -229,7 +229,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-class Locked(Exception):  # noqa: N818 -- a state of the world, named as one
+class Locked(Exception):
     """Another process holds the lock; the message is what the holder wrote into it."""
 
 
@@ -352,7 +352,7 @@ class TrialDirectory:
         paths = [self.path / name for name in ("checkpoint.pt", "checkpoint.1.pt")]
         # A kill while the two were being moved leaves a state beside the other one's digest.
         digests = {_digest_path(path).read_text() for path in paths if _digest_path(path).exists()}
-        damaged = []
+        damaged: list[Path] = []
         for path in paths:
             if not path.exists():
                 continue
@@ -396,3 +396,22 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+_FOLDERS = {
+    Role.SEARCH: "trials",
+    Role.SELECTION: "selection",
+    Role.CONFIRMATION: "confirmation",
+    Role.TRY: "tries",
+}
+
+
+def directory_of(study_directory: Path, spec: TrialSpec) -> TrialDirectory:
+    """Where a trial's record lies below its study's directory."""
+    path = study_directory / _FOLDERS[spec.role] / spec.group / f"{spec.number:03d}"
+    return TrialDirectory(path)
+
+
+def study_directory(home: Path, study: str) -> Path:
+    """Where a study keeps its storage, its lease and its trials."""
+    return home / "mlruns" / "studies" / study

@@ -1,0 +1,150 @@
+"""The command line: exit codes, messages, and a help that does not keep one waiting."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from workbench.cli import app
+from workbench.driver import lease
+from workbench.record import study_directory
+
+Write = Callable[..., Path]
+
+
+def call(*words: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from workbench.cli import app\n"
+        "print(CliRunner().invoke(app, ['--help']).stdout)\n"
+        "heavy = {'torch', 'mlflow', 'optuna', 'pandas', 'matplotlib', 'sklearn', 'numpy'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    for name in ("check", "run", "try", "report", "list", "show", "ui"):
+        assert f" {name} " in done.stdout
+    assert "heavy: []" in done.stdout
+
+
+def test_check_prints_the_plan(tiny: Path, home: Path) -> None:
+    code, output, _ = call("check", tiny, "--home", home)
+    assert code == 0
+    for words in (
+        "maximize validation/accuracy",
+        "4: sgd-0, sgd-all, adamw-0, adamw-all",
+        "20 (5 for each strategy) of 3 epochs",
+        "wine: 98 train, 40 validation, 40 test samples, 3 classes",
+        "hidden1",
+        "head, never frozen",
+    ):
+        assert words in output
+    assert not list(home.iterdir())
+
+
+def test_check_in_json_can_be_read(tiny: Path, home: Path) -> None:
+    code, output, _ = call("check", tiny, "--home", home, "--json")
+    (plan,) = json.loads(output)
+    assert code == 0
+    assert plan["budget"]["total"] == 20
+
+
+def test_check_names_the_broken_file_and_still_shows_the_sound_one(
+    write_study: Write, home: Path
+) -> None:
+    sound = write_study(name="sound")
+    broken = write_study(("optimizer: [sgd, adamw]", "optimizer: [sgd, adamww]"), name="broken")
+    code, output, errors = call("check", broken, sound, "--home", home)
+    assert code == 2
+    assert "sound" in output
+    assert (
+        f"{broken}:9: compare.optimizer.1: found 'adamww', expected one of sgd, adam, adamw; "
+        "did you mean adamw?" in errors
+    )
+
+
+def test_a_broken_file_is_refused_before_anything_is_written(
+    write_study: Write, home: Path
+) -> None:
+    broken = write_study(("low: 1e-4, high: 1e-1", "low: 1, high: 1e-1"))
+    code, _, errors = call("run", broken, "--home", home, "--inline")
+    assert code == 2
+    assert "tune.learning_rate.low: found 1, expected less than high (0.1)" in errors
+    assert not list(home.glob("mlruns/studies/*"))
+
+
+def test_a_freeze_depth_deeper_than_the_backbone_is_refused_with_its_line(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(("freeze_depth: [0, all]", "freeze_depth: [0, 9]"))
+    code, _, errors = call("run", file, "--home", home, "--inline")
+    assert code == 2
+    assert f"{file}:10: compare.freeze_depth" in errors
+    assert "deeper than the backbone, which has 2 stages" in errors
+    assert not list(home.glob("mlruns/studies/*"))
+
+
+def test_two_levels_that_freeze_the_same_are_refused(write_study: Write, home: Path) -> None:
+    file = write_study(("freeze_depth: [0, all]", "freeze_depth: [2, all]"))
+    code, _, errors = call("check", file, "--home", home)
+    assert code == 2
+    assert "both freeze 2 stages" in errors
+
+
+def test_an_override_is_named_in_the_message(tiny: Path, home: Path) -> None:
+    code, _, errors = call("check", tiny, "--set", "recipe.epochs=many", "--home", home)
+    assert code == 2
+    assert (
+        "--set recipe.epochs=many: recipe.epochs: found 'many', expected a whole number" in errors
+    )
+
+
+def test_a_study_that_another_process_drives_is_refused_with_its_holder(
+    tiny: Path, home: Path
+) -> None:
+    with lease(study_directory(home, "tiny")):
+        code, _, errors = call("run", tiny, "--home", home, "--inline")
+    assert code == 4
+    assert "process " in errors and "since" in errors
+
+
+def test_a_home_that_cannot_be_written_to_is_named(tiny: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    code, _, errors = call("run", tiny, "--home", blocked, "--inline")
+    assert code == 4
+    assert f"{blocked}/mlruns/studies cannot be written to" in errors
+    assert "WORKBENCH_HOME" in errors
+
+
+def test_a_setting_to_try_that_is_none_is_refused(tiny: Path, home: Path) -> None:
+    code, _, errors = call("try", tiny, "optimizer=adamv", "--home", home)
+    assert code == 2
+    assert "optimizer=adamv: optimizer: found 'adamv', expected one of sgd, adamw" in errors
+    assert "did you mean adamw?" in errors
+
+
+@pytest.mark.parametrize("words", [("show", "nothing"), ("report", "nothing")])
+def test_an_unknown_study_is_named(home: Path, words: tuple[str, str]) -> None:
+    code, _, errors = call(*words, "--home", home)
+    assert code in (2, 4)
+    assert errors.strip()
+
+
+def test_an_empty_home_says_how_to_start(home: Path) -> None:
+    assert "No study yet" in call("list", "--home", home)[1]

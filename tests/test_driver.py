@@ -1,0 +1,271 @@
+"""The driver's promises: one driver, nothing lost, three attempts, a stop in good order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from workbench import driver, record
+from workbench.driver import Broken, Busy, Driver, holder_of, lease
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Objective,
+    Result,
+    Role,
+    State,
+    TrialDirectory,
+    TrialSpec,
+)
+from workbench.strategy import Plan
+from workbench.workers import Desk
+
+PLAN = Plan(
+    dataset={"name": "wine"},
+    backbone={"name": "mlp"},
+    weights=None,
+    keep_head=False,
+    task={"name": "classification"},
+    batch_size=1,
+    augmentation=(),
+    device="cpu",
+    threads=1,
+    phases=(),
+)
+
+
+def a_spec(number: int) -> TrialSpec:
+    return TrialSpec(
+        study="s",
+        role=Role.SEARCH,
+        group="a",
+        strategy="a",
+        number=number,
+        levels={},
+        hyperparameters={},
+        plan=PLAN,
+        objective=Objective(metric="validation/accuracy", direction="maximize"),
+        seed=0,
+        study_seed=0,
+        data_digest="",
+    )
+
+
+class ListSource:
+    """Hands out so many trials and remembers what it is told."""
+
+    def __init__(self, count: int, adopted: list[TrialSpec] | None = None) -> None:
+        self.specs = [a_spec(number) for number in range(count)]
+        self.adopted = adopted or []
+        self.reports: list[tuple[int, int]] = []
+        self.finished: list[tuple[str, State, str | None]] = []
+
+    def adopt(self) -> list[TrialSpec]:
+        return self.adopted
+
+    def next(self) -> TrialSpec | None:
+        return self.specs.pop(0) if self.specs else None
+
+    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+        self.reports.append((spec.number, result.epoch))
+        return Decision.CONTINUE
+
+    def finish(self, spec: TrialSpec, result: Result) -> None:
+        self.finished.append((spec.name, result.state, result.reason))
+
+
+class Script:
+    """Workers that do what a function says: the real ones are tested in test_workers."""
+
+    def __init__(self, act: Callable[[Desk, TrialDirectory], None]) -> None:
+        self.act = act
+        self.attempts: list[tuple[str, int]] = []
+
+    def run(self, desk: Desk) -> None:
+        while (directory := desk.next()) is not None:
+            spec = directory.spec()
+            assert spec is not None
+            self.attempts.append((spec.name, spec.attempt))
+            self.act(desk, directory)
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+
+    def changed(self, directory: TrialDirectory) -> None:
+        self.paths.append(directory.path)
+
+
+def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | None, Notes]:
+    notes = Notes()
+    done = Driver(
+        study_directory=tmp_path,
+        source=source,
+        workers=workers,
+        mirror=notes,
+        progress=lambda: None,
+    ).run()
+    return done, notes
+
+
+def complete(desk: Desk, directory: TrialDirectory) -> None:
+    epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+    directory.append(epoch)
+    assert desk.report(directory, epoch) is Decision.CONTINUE
+    desk.finish(directory, Result(state=State.COMPLETE, attempt=1, value=1.0))
+
+
+def test_every_trial_is_specified_on_disk_before_a_worker_sees_it(tmp_path: Path) -> None:
+    source, workers = ListSource(3), Script(complete)
+    assert drive(tmp_path, source, workers)[0] is None
+    assert workers.attempts == [("a/000", 1), ("a/001", 1), ("a/002", 1)]
+    assert [state for _, state, _ in source.finished] == [State.COMPLETE] * 3
+    assert len(record.scan(tmp_path)) == 3
+
+
+def test_adopted_trials_come_before_new_ones(tmp_path: Path) -> None:
+    source = ListSource(1, adopted=[replace(a_spec(7), attempt=2)])
+    workers = Script(complete)
+    drive(tmp_path, source, workers)
+    assert workers.attempts == [("a/007", 2), ("a/000", 1)]
+
+
+def test_a_trial_whose_worker_dies_is_tried_three_times_and_then_fails_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    source = ListSource(1)
+    workers = Script(lambda desk, directory: desk.lost(directory, "worker ended by signal SIGKILL"))
+    drive(tmp_path, source, workers)
+    assert workers.attempts == [("a/000", 1), ("a/000", 2), ("a/000", 3)]
+    ((name, state, reason),) = source.finished
+    assert (name, state) == ("a/000", State.FAILED)
+    assert reason == "worker ended by signal SIGKILL; given up after 3 attempts"
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.FAILED
+
+
+def test_the_first_signal_parks_running_trials_and_hands_out_no_more(tmp_path: Path) -> None:
+    source = ListSource(3)
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+        assert desk.report(directory, epoch) is Decision.PARK
+        desk.finish(directory, Result(state=State.PARKED, attempt=1))
+
+    before = signal.getsignal(signal.SIGTERM)
+    done, notes = drive(tmp_path, source, Script(act))
+    assert done == signal.SIGTERM
+    assert source.finished == []
+    assert len(source.specs) == 2
+    assert notes.paths
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_pruned_trial_stays_pruned_when_a_signal_comes(tmp_path: Path) -> None:
+    class Pruning(ListSource):
+        def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+            return Decision.PRUNE
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+        assert desk.report(directory, epoch) is Decision.PRUNE
+        desk.finish(directory, Result(state=State.PRUNED, attempt=1))
+
+    source = Pruning(1)
+    drive(tmp_path, source, Script(act))
+    assert [state for _, state, _ in source.finished] == [State.PRUNED]
+
+
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import test_driver as t\n"
+        "def act(desk, directory):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "t.drive(Path(sys.argv[1]), t.ListSource(1), t.Script(act))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert done.returncode == 130
+
+
+def test_the_same_failure_three_times_before_the_first_epoch_stops_the_study(
+    tmp_path: Path,
+) -> None:
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        result = Result(
+            state=State.FAILED, attempt=1, reason="RuntimeError: no data", traceback="Traceback: x"
+        )
+        desk.finish(directory, result)
+
+    source = ListSource(9)
+    with pytest.raises(Broken, match="Traceback: x"):
+        drive(tmp_path, source, Script(act))
+    assert len(source.finished) == 3
+
+
+def test_trials_that_diverge_do_not_stop_the_study(tmp_path: Path) -> None:
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        desk.finish(directory, Result(state=State.FAILED, attempt=1, reason="diverged at epoch 1"))
+
+    source = ListSource(5)
+    drive(tmp_path, source, Script(act))
+    assert len(source.finished) == 5
+
+
+def test_a_trial_that_the_driver_does_not_know_is_fenced(tmp_path: Path) -> None:
+    source = ListSource(1)
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+        stranger = TrialDirectory(tmp_path / "trials" / "a" / "099")
+        assert desk.report(stranger, epoch) is Decision.FENCED
+        complete(desk, directory)
+
+    drive(tmp_path, source, Script(act))
+    assert source.reports == [(0, 1)]
+
+
+def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from workbench.driver import lease\n"
+        "with lease(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(Busy, match=f"process {holder.pid} on "), lease(tmp_path):
+            pass
+        words = holder_of(tmp_path)
+        assert words is not None and words.startswith(f"process {holder.pid} on ")
+        holder.kill()
+        holder.wait()
+    with lease(tmp_path):
+        note = json.loads((tmp_path / "lock").read_text())
+        assert note["pid"] == os.getpid()
+    assert holder_of(tmp_path) is None
+
+
+def test_a_standing_counts_what_has_ended() -> None:
+    standing = driver.Standing(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+    assert standing.ended == 6

@@ -1,0 +1,295 @@
+"""From a study file to a report, with real processes, a real MLflow store and real Optuna."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from workbench import launch, record
+from workbench.record import Role, State
+from workbench.workers import InlineWorkers
+
+Write = Callable[..., Path]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+class Unseen:
+    """Nobody watches."""
+
+    def begin(self, title: str, notes: object) -> None:
+        return None
+
+    def update(self, standings: object) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
+
+
+def command(*words: str | Path) -> list[str]:
+    return [sys.executable, "-m", "workbench", *map(str, words)]
+
+
+def workbench(*words: str | Path, code: int = 0) -> str:
+    done = subprocess.run(command(*words), capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+def in_process(file: Path, home: Path) -> launch.Outcome:
+    return launch.run_file(file, [], home, InlineWorkers(), Unseen())
+
+
+def runs_of(home: Path, study: str) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], max_results=1000))
+
+
+def found(home: Path, study: str) -> dict[str, Any]:
+    """What a search found: everything but the clock."""
+    rows = {}
+    for directory, spec in record.scan(record.study_directory(home, study)):
+        result = directory.result()
+        assert result is not None, spec.name
+        lines = [
+            (line.epoch, {k: v for k, v in line.metrics.items() if k != "seconds"})
+            for line in directory.history()
+        ]
+        rows[spec.name] = (
+            dict(spec.hyperparameters),
+            result.state,
+            result.value,
+            result.epoch,
+            lines,
+        )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The tiny study, searched by two workers and reported on: its file and its home."""
+    from conftest import TINY
+
+    folder = tmp_path_factory.mktemp("searched")
+    file, home = folder / "tiny.yaml", folder / "home"
+    file.write_text(TINY)
+    workbench("run", file, "--home", home, "--workers", "2")
+    workbench("report", "tiny", "--home", home)
+    return file, home
+
+
+def test_every_trial_is_a_child_run_with_an_honest_status(searched: tuple[Path, Path]) -> None:
+    runs = runs_of(searched[1], "tiny")
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    (parent,) = parents
+    assert parent.info.run_name == "tiny search"
+    assert parent.info.status == "FINISHED"
+    assert len(children) == 20
+    status = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+    for run in children:
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.info.status == status[run.data.tags["workbench.state"]]
+        assert run.info.run_name is not None
+        assert run.info.run_name.startswith(f"{run.data.tags['workbench.strategy']}/0")
+        assert " lr=" in run.info.run_name
+        assert run.data.tags["workbench.role"] == "search"
+
+
+def test_runs_carry_params_metrics_by_epoch_and_the_chosen_epoch(
+    searched: tuple[Path, Path],
+) -> None:
+    home = searched[1]
+    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    by_key = {run.data.tags.get("workbench.key"): run for run in runs_of(home, "tiny")}
+    for directory, spec in record.scan(record.study_directory(home, "tiny")):
+        run, result = by_key[spec.key], directory.result()
+        assert result is not None
+        assert run.data.params["optimizer"] == spec.plan.phases[0].optimizer
+        assert float(run.data.params["learning_rate"]) == spec.plan.phases[0].learning_rate
+        lines = client.get_metric_history(run.info.run_id, "validation/accuracy")
+        assert [(line.step, line.value) for line in lines] == [
+            (line.epoch, line.metrics["validation/accuracy"]) for line in directory.history()
+        ]
+        best = run.data.metrics.get("best/validation/accuracy")
+        assert best == (result.value if result.state is State.COMPLETE else None)
+        used = {use.dataset.name.partition(" ")[0] for use in run.inputs.dataset_inputs}
+        assert used == {"wine"}
+
+
+def test_only_the_best_trial_of_each_strategy_has_weights_and_a_confusion_matrix(
+    searched: tuple[Path, Path],
+) -> None:
+    home = searched[1]
+    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    marked = []
+    for run in runs_of(home, "tiny"):
+        if "mlflow.parentRunId" not in run.data.tags:
+            continue
+        top = {item.path for item in client.list_artifacts(run.info.run_id)}
+        assert "learning_curve.png" in top or any(
+            "learning_curve" in item.path
+            for item in client.list_artifacts(run.info.run_id, "figures")
+        )
+        if run.data.tags.get("workbench.best") == "true":
+            marked.append(run.data.tags["workbench.strategy"])
+            model = {item.path for item in client.list_artifacts(run.info.run_id, "model")}
+            assert {
+                "model/best.safetensors",
+                "model/best.json",
+                "model/confusion_matrix.png",
+            } <= model
+        else:
+            assert "model" not in top
+    assert sorted(marked) == ["adamw-0", "adamw-all", "sgd-0", "sgd-all"]
+
+
+def test_the_parent_run_holds_what_a_reader_needs_to_repeat_the_study(
+    searched: tuple[Path, Path],
+) -> None:
+    file, home = searched
+    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    (parent,) = [r for r in runs_of(home, "tiny") if "mlflow.parentRunId" not in r.data.tags]
+    kept = {item.path for item in client.list_artifacts(parent.info.run_id, "study")}
+    assert {"study/study.yaml", "study/study.json", "study/environment.json"} <= kept
+    folder = Path(client.download_artifacts(parent.info.run_id, "study"))
+    assert (folder / "study.yaml").read_text() == file.read_text()
+    environment = json.loads((folder / "environment.json").read_text())
+    assert {"torch", "optuna", "mlflow"} <= set(environment["packages"])
+    note = parent.data.tags["mlflow.note.content"]
+    assert all(name in note for name in ("sgd-0", "sgd-all", "adamw-0", "adamw-all"))
+    report = {item.path for item in client.list_artifacts(parent.info.run_id, "report")}
+    assert "report/index.html" in report
+
+
+def test_the_report_is_whole_and_claims_nothing(searched: tuple[Path, Path]) -> None:
+    folder = searched[1] / "reports" / "tiny"
+    for name in ("index.html", "report.md", "report.json", "data/trials.csv"):
+        assert (folder / name).stat().st_size > 0
+    assert list(folder.glob("tables/*.tex")) and list(folder.glob("tables/*.csv"))
+    for suffix in ("pdf", "png", "svg"):
+        assert list(folder.glob(f"figures/*.{suffix}"))
+    page = (folder / "index.html").read_text()
+    assert "EXPLORATORY" in page
+    for loading in ("<link", "<script src", '<img src="http', "@import", "url("):
+        assert loading not in page, "the page loads something"
+
+
+def test_a_second_run_does_nothing_and_says_so(searched: tuple[Path, Path]) -> None:
+    file, home = searched
+    before = {run.info.run_id: run.info.end_time for run in runs_of(home, "tiny")}
+    output = workbench("run", file, "--home", home)
+    assert "all 20 trials have been run before; nothing to do" in output
+    after = {run.info.run_id: run.info.end_time for run in runs_of(home, "tiny")}
+    assert before.keys() == after.keys()
+
+
+def test_list_and_show_tell_the_same_as_the_records(searched: tuple[Path, Path]) -> None:
+    home = searched[1]
+    (row,) = json.loads(workbench("list", "--home", home, "--json"))
+    assert (row["name"], row["state"], row["trials"]) == ("tiny", "complete", 20)
+    shown = json.loads(workbench("show", "tiny", row["best_trial"], "--home", home, "--json"))
+    assert shown["value"] == row["best"]
+    assert len(shown["history"]) == 3
+
+
+def test_a_killed_driver_loses_nothing_and_the_result_equals_an_uninterrupted_run(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    in_process(tiny, whole)
+    driver = subprocess.Popen(
+        command("run", tiny, "--home", home, "--workers", "1"), stderr=subprocess.DEVNULL
+    )
+    study = record.study_directory(home, "tiny")
+    _wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 7, driver)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    workbench("run", tiny, "--home", home, "--workers", "1")
+    assert found(home, "tiny") == found(whole, "tiny")
+    runs = runs_of(home, "tiny")
+    assert len(runs) == 21
+    assert all(run.info.status != "RUNNING" for run in runs)
+    keys = [run.data.tags["workbench.key"] for run in runs]
+    assert len(set(keys)) == len(keys)
+
+
+def test_two_workers_with_random_search_resume_to_the_same_numbers(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    file = write_study(("sampler: tpe, pruner: median", "sampler: random, pruner: none"))
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    in_process(file, whole)
+    driver = subprocess.Popen(
+        command("run", file, "--home", home, "--workers", "2"), stderr=subprocess.DEVNULL
+    )
+    study = record.study_directory(home, "tiny")
+    _wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 5, driver)
+    driver.send_signal(signal.SIGTERM)
+    assert driver.wait() == launch.RESUMABLE
+    statuses = {run.info.status for run in runs_of(home, "tiny")}
+    assert "RUNNING" not in statuses
+    workbench("run", file, "--home", home, "--workers", "2")
+    assert found(home, "tiny") == found(whole, "tiny")
+    assert {run.info.status for run in runs_of(home, "tiny")} == {"FINISHED"}
+
+
+def test_a_study_takes_the_weights_of_another_that_runs_first(
+    write_study: Write, home: Path
+) -> None:
+    joint = (
+        ("compare:\n  optimizer: [sgd, adamw]\n  freeze_depth: [0, all]\n", ""),
+        ("  momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.99, default: 0.9}\n", ""),
+        ("trials_per_strategy: 5", "trials: 2"),
+    )
+    write_study(*joint, name="first")
+    second = write_study(
+        *joint, ("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}"), name="second"
+    )
+    assert in_process(second, home).fresh == 2
+    weights = {spec.plan.weights for _, spec in record.scan(record.study_directory(home, "second"))}
+    (used,) = weights
+    assert used is not None
+    assert used.source.startswith(str(record.study_directory(home, "first")))
+    assert used.sha256 == record.sha256_of(Path(used.source))
+
+
+def test_a_try_is_tracked_but_not_counted(searched: tuple[Path, Path]) -> None:
+    file, home = searched
+    output = workbench("try", file, "optimizer=adamw", "learning_rate=5e-3", "--home", home)
+    assert "adamw-0/000  complete" in output
+    tries = [r for r in runs_of(home, "tiny") if r.data.tags.get("workbench.role") == Role.TRY]
+    assert any(run.data.params.get("learning_rate") == "0.005" for run in tries)
+    (row,) = json.loads(workbench("list", "--home", home, "--json"))
+    assert row["complete"] + row["pruned"] + row["failed"] == 20
+
+
+def test_a_smoke_run_leaves_nothing_behind(tiny: Path, home: Path) -> None:
+    output = workbench("run", tiny, "--home", home, "--smoke", "--inline")
+    assert "the tiny copy ran through" in output
+    assert not list(home.rglob("*.db"))
+
+
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        assert process.poll() is None, "the driver ended too early"
+        time.sleep(0.05)
+    pytest.fail("nothing happened within a minute")

@@ -1,0 +1,323 @@
+"""The search as a source of trials: balanced, resumable, and refusing what does not belong."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workbench import record
+from workbench.config import Changed, load
+from workbench.driver import Driver
+from workbench.foundation import Foundation
+from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
+from workbench.study import Search
+from workbench.workers import Desk
+
+Write = Callable[..., Path]
+
+
+class Silent:
+    def changed(self, directory: TrialDirectory) -> None:
+        return None
+
+
+def score(spec: TrialSpec, epoch: int) -> float:
+    """A made-up learning curve: good near a learning rate of 0.01, rising with the epochs."""
+    rate = spec.plan.phases[0].learning_rate
+    return 1.0 / (1.0 + (math.log10(rate) + 2.0) ** 2) * epoch / 3
+
+
+class MadeUpTraining:
+    """Stands where workers stand, so that the search alone is tested: no network is trained.
+
+    Args:
+        stop_after: Vanish in the middle of the trial after so many have ended, like a killed one.
+    """
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.left = stop_after
+        self.begun: list[str] = []
+
+    def run(self, desk: Desk) -> None:
+        while (directory := desk.next()) is not None:
+            spec = directory.spec()
+            assert spec is not None
+            self.begun.append(spec.name)
+            last = self.left == 0
+            if self._train(desk, directory, spec, epochs=1 if last else 3) or last:
+                return
+            if self.left is not None:
+                self.left -= 1
+
+    def _train(self, desk: Desk, directory: TrialDirectory, spec: TrialSpec, epochs: int) -> bool:
+        known = len(directory.history())
+        for epoch in range(1, epochs + 1):
+            line = EpochResult(
+                epoch=epoch,
+                phase="main",
+                metrics={"validation/accuracy": score(spec, epoch)},
+                timestamp=epoch,
+            )
+            if epoch > known:
+                directory.append(line)
+            if epoch >= known and desk.report(directory, line) is Decision.PRUNE:
+                result = Result(state=State.PRUNED, attempt=spec.attempt)
+                directory.write_result(result)
+                desk.finish(directory, result)
+                return False
+        if epochs == 3:
+            value = score(spec, 3)
+            result = Result(state=State.COMPLETE, attempt=spec.attempt, value=value, epoch=3)
+            record.write_atomically(directory.weights, b"weights")
+            directory.write_result(result)
+            desk.finish(directory, result)
+        return epochs < 3
+
+
+def search_of(file: Path, home: Path) -> Search:
+    config = load(file)
+    return Search(config, Foundation(config, home), record.study_directory(home, config.name))
+
+
+def drive(file: Path, home: Path, workers: MadeUpTraining) -> Search:
+    search = search_of(file, home)
+    directory = record.study_directory(home, load(file).name)
+    driver = Driver(
+        study_directory=directory,
+        source=search,
+        workers=workers,
+        mirror=Silent(),
+        progress=lambda: None,
+    )
+    if workers.left is None:
+        driver.run()
+    else:
+        # A killed driver parks nothing.
+        driver._again.extend(search.adopt())
+        workers.run(driver)
+    return search
+
+
+def outcomes(home: Path, study: str = "tiny") -> dict[str, object]:
+    """What a search found, without the attempts."""
+    found = {}
+    for directory, spec in record.scan(record.study_directory(home, study)):
+        result = directory.result()
+        assert result is not None
+        settings = dict(spec.hyperparameters)
+        found[spec.name] = (settings, result.state, result.value, len(directory.history()))
+    return found
+
+
+def test_every_strategy_gets_the_same_number_of_trials_in_turn(tiny: Path, home: Path) -> None:
+    workers = MadeUpTraining()
+    search = drive(tiny, home, workers)
+    first = ["sgd-0/000", "sgd-all/000", "adamw-0/000", "adamw-all/000", "sgd-0/001"]
+    assert workers.begun[:5] == first
+    assert [(s.name, s.ended, s.target) for s in search.standings()] == [
+        (name, 5, 5) for name in ("sgd-0", "sgd-all", "adamw-0", "adamw-all")
+    ]
+
+
+def test_the_first_trial_of_every_strategy_is_the_default(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining())
+    for directory, spec in record.scan(record.study_directory(home, "tiny")):
+        assert directory.path.exists()
+        if spec.number == 0:
+            assert spec.hyperparameters["learning_rate"] == 1e-2
+
+
+def test_a_second_run_finishes_what_is_missing_and_a_third_does_nothing(
+    write_study: Write, home: Path
+) -> None:
+    drive(write_study(("trials_per_strategy: 5", "trials_per_strategy: 2")), home, MadeUpTraining())
+    more = MadeUpTraining()
+    drive(write_study(), home, more)
+    assert len(more.begun) == 4 * 3
+    again = MadeUpTraining()
+    drive(write_study(), home, again)
+    assert again.begun == []
+
+
+@pytest.mark.parametrize("ended", [0, 1, 6, 13])
+def test_a_search_killed_and_resumed_equals_one_that_was_not(
+    tiny: Path, home: Path, tmp_path: Path, ended: int
+) -> None:
+    whole = tmp_path / "whole"
+    drive(tiny, whole, MadeUpTraining())
+    drive(tiny, home, MadeUpTraining(stop_after=ended))
+    search = drive(tiny, home, MadeUpTraining())
+    assert outcomes(home) == outcomes(whole)
+    assert all(standing.running == 0 for standing in search.standings())
+
+
+def test_an_orphan_keeps_its_number_and_gets_the_next_attempt(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining(stop_after=1))
+    (spec,) = search_of(tiny, home).adopt()
+    assert (spec.name, spec.attempt) == ("sgd-all/000", 2)
+
+
+def test_an_orphan_on_its_last_attempt_fails_with_the_reason(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining(stop_after=0))
+    for _ in range(2):
+        search = search_of(tiny, home)
+        (spec,) = search.adopt()
+        record.directory_of(record.study_directory(home, "tiny"), spec).write_spec(spec)
+    search = search_of(tiny, home)
+    assert search.adopt() == []
+    assert search.standings()[0].failed == 1
+    result = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000").result()
+    assert result is not None and result.reason == "given up after 3 attempts"
+
+
+def test_a_parked_trial_goes_on_without_a_new_attempt(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining(stop_after=0))
+    directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
+    directory.write_result(Result(state=State.PARKED, attempt=1))
+    (spec,) = search_of(tiny, home).adopt()
+    assert spec.attempt == 1
+
+
+def test_a_result_that_optuna_was_never_told_is_told_on_adoption(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining(stop_after=0))
+    directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
+    directory.write_result(Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
+    search = search_of(tiny, home)
+    assert search.adopt() == []
+    assert search.standings()[0].best == 0.5
+
+
+def test_a_trial_asked_but_never_specified_is_specified_again_as_it_was(
+    tiny: Path, home: Path
+) -> None:
+    search = search_of(tiny, home)
+    asked = [search.next() for _ in range(9)][-1]
+    assert asked is not None
+    adopted = search_of(tiny, home).adopt()
+    assert len(adopted) == 9
+    assert asked in adopted
+
+
+def test_only_the_best_trial_of_each_strategy_keeps_its_weights(tiny: Path, home: Path) -> None:
+    search = drive(tiny, home, MadeUpTraining())
+    held = {
+        spec.strategy: spec.name
+        for directory, spec in record.scan(record.study_directory(home, "tiny"))
+        if directory.weights.exists()
+    }
+    assert set(held) == {"sgd-0", "sgd-all", "adamw-0", "adamw-all"}
+    for strategy, directory in search.best().items():
+        spec = directory.spec()
+        assert spec is not None and held[strategy] == spec.name
+    # The same is known after a restart.
+    assert search_of(tiny, home).best() == search.best()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change"),
+    [
+        ("epochs: 3", "epochs: 4", "plan.phases.0.epochs: was 3, is 4"),
+        ("high: 1e-1", "high: 1", "space.0.high: was 0.1, is 1"),
+        ("seed: 1}", "seed: 2}", "seed: was 1, is 2"),
+        ("validation/accuracy}", "validation/loss}", 'objective.metric: was "validation/accuracy"'),
+        ("validation: 40", "validation: 41", "data: was"),
+    ],
+)
+def test_a_changed_study_is_refused_with_what_changed(
+    write_study: Write, home: Path, old: str, new: str, change: str
+) -> None:
+    drive(write_study(), home, MadeUpTraining(stop_after=2))
+    with pytest.raises(Changed) as refusal:
+        search_of(write_study((old, new)), home)
+    assert change in str(refusal.value)
+    assert "Give the study a new name" in str(refusal.value)
+
+
+def test_a_new_level_runs_only_what_is_new(write_study: Write, home: Path) -> None:
+    drive(write_study(), home, MadeUpTraining())
+    more = MadeUpTraining()
+    drive(write_study(("[sgd, adamw]", "[sgd, adam, adamw]")), home, more)
+    assert {name.partition("/")[0] for name in more.begun} == {"adam-0", "adam-all"}
+    assert len(more.begun) == 10
+
+
+def test_a_joint_study_reads_the_strategy_back_from_the_trial(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(
+        ("compare:\n  optimizer", "tune:\n  optimizer"),
+        ("tune:\n  learning_rate", "  learning_rate"),
+        ("trials_per_strategy: 5", "trials: 12"),
+    )
+    workers = MadeUpTraining()
+    search = drive(file, home, workers)
+    assert workers.begun[0] == "joint/000"
+    (standing,) = search.standings()
+    assert (standing.name, standing.ended) == ("joint", 12)
+    for _, spec in record.scan(record.study_directory(home, "tiny")):
+        optimizer, depth = spec.hyperparameters["optimizer"], spec.hyperparameters["freeze_depth"]
+        assert spec.strategy == f"{optimizer}-{depth}"
+        assert spec.levels == {"optimizer": optimizer, "freeze_depth": depth}
+        assert spec.plan.phases[0].optimizer == optimizer
+
+
+@pytest.mark.parametrize("pruner", ["none", "median", "successive_halving", "hyperband"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "{name: grid, points: 2}"])
+def test_every_sampler_runs_with_every_pruner(
+    write_study: Write, home: Path, sampler: str, pruner: str
+) -> None:
+    file = write_study(
+        ("sampler: tpe", f"sampler: {sampler}"), ("pruner: median", f"pruner: {pruner}")
+    )
+    search = drive(file, home, MadeUpTraining())
+    assert all(standing.ended == standing.target for standing in search.standings())
+    if pruner == "none":
+        assert all(standing.pruned == 0 for standing in search.standings())
+
+
+def test_a_grid_has_no_more_trials_than_cells(write_study: Write, home: Path) -> None:
+    file = write_study(
+        ("sampler: tpe", "sampler: {name: grid, points: 3}"),
+        ("trials_per_strategy: 5", "trials_per_strategy: 50"),
+    )
+    search = drive(file, home, MadeUpTraining())
+    # Three rates (the default is not among them) and three momenta; the default comes first.
+    assert {s.name: s.ended for s in search.standings()} == {
+        "sgd-0": 10,
+        "sgd-all": 10,
+        "adamw-0": 4,
+        "adamw-all": 4,
+    }
+
+
+def test_a_timeout_ends_the_search_after_a_full_round(write_study: Write, home: Path) -> None:
+    file = write_study(("seed: 1}", "seed: 1, timeout: 0.000001}"))
+    workers = MadeUpTraining()
+    drive(file, home, workers)
+    assert len(workers.begun) == 4 or workers.begun == []
+
+
+def test_optuna_is_told_states_values_and_intermediate_values(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining())
+    path = record.study_directory(home, "tiny") / "optuna.db"
+    with sqlite3.connect(path) as connection:
+        states = connection.execute("select state, count(*) from trials group by state").fetchall()
+        steps = connection.execute("select count(*) from trial_intermediate_values").fetchone()[0]
+        mode = connection.execute("pragma journal_mode").fetchone()[0]
+    connection.close()
+    assert mode == "wal"
+    assert sum(count for _, count in states) == 20
+    assert {state for state, _ in states} <= {"COMPLETE", "PRUNED"}
+    lines = [len(d.history()) for d, _ in record.scan(record.study_directory(home, "tiny"))]
+    assert steps == sum(lines)
+
+
+def test_the_definition_is_kept_with_the_study(tiny: Path, home: Path) -> None:
+    search = search_of(tiny, home)
+    attributes = search._studies["sgd-0"].user_attrs
+    assert json.loads(attributes["definition"])["seed"] == 1

@@ -1,0 +1,170 @@
+"""Local worker processes: warm, replaceable, stoppable; and the same numbers as in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from test_trial import directory_for, numbers, spec_for
+
+from workbench import workers
+from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
+from workbench.workers import InlineWorkers, LocalWorkers
+
+Write = Callable[..., Path]
+
+
+class Tray:
+    """A desk with a fixed pile of trials."""
+
+    def __init__(self, pile: list[TrialDirectory]) -> None:
+        self.pile = pile
+        self.stopping = False
+        self.finished: list[tuple[TrialDirectory, Result]] = []
+        self.lost_ones: list[tuple[TrialDirectory, str]] = []
+        self.on_report: Callable[[TrialDirectory, EpochResult], None] | None = None
+        self.answer = Decision.CONTINUE
+
+    def next(self) -> TrialDirectory | None:
+        return self.pile.pop(0) if self.pile and not self.stopping else None
+
+    def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
+        if self.on_report is not None:
+            self.on_report(directory, result)
+        return self.answer
+
+    def finish(self, directory: TrialDirectory, result: Result) -> None:
+        self.finished.append((directory, result))
+
+    def lost(self, directory: TrialDirectory, reason: str) -> None:
+        self.lost_ones.append((directory, reason))
+
+    def idle(self) -> None:
+        return None
+
+
+def pile_of(count: int, file: Path, home: Path, folder: Path) -> list[TrialDirectory]:
+    spec = spec_for(file, home)
+    return [directory_for(spec, folder / str(number)) for number in range(count)]
+
+
+def children() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "workbench.workers" in p.cmdline()]
+
+
+@pytest.mark.timeout(120)
+def test_local_workers_run_every_trial_once_and_give_the_numbers_of_this_process(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    tray = Tray(pile_of(4, tiny, home, tmp_path / "local"))
+    crew = LocalWorkers(2, tmp_path / "logs")
+    try:
+        crew.run(tray)
+        assert len(children()) == 2, "workers stay warm between two studies"
+    finally:
+        crew.close()
+    assert children() == []
+    assert [result.state for _, result in tray.finished] == [State.COMPLETE] * 4
+    here = Tray(pile_of(1, tiny, home, tmp_path / "inline"))
+    InlineWorkers().run(here)
+    expected = numbers(here.finished[0][0])
+    assert all(numbers(directory) == expected for directory, _ in tray.finished)
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_worker_is_noticed_with_its_signal_and_replaced(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    tray = Tray(pile_of(2, tiny, home, tmp_path))
+
+    def kill_once(directory: TrialDirectory, _: EpochResult) -> None:
+        if directory.path.name == "0":
+            for child in children():
+                os.kill(child.pid, signal.SIGKILL)
+
+    tray.on_report = kill_once
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    ((lost, reason),) = tray.lost_ones
+    assert (lost.path.name, reason) == ("0", "worker ended by signal SIGKILL")
+    ((finished, result),) = tray.finished
+    assert (finished.path.name, result.state) == ("1", State.COMPLETE)
+
+
+@pytest.mark.timeout(120)
+def test_a_stop_parks_the_trial_at_the_next_batch(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    file = write_study(("epochs: 3", "epochs: 100000"))
+    tray = Tray(pile_of(1, file, home, tmp_path))
+
+    def stop(_: TrialDirectory, line: EpochResult) -> None:
+        tray.stopping = line.epoch >= 3
+
+    tray.on_report = stop
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    ((_, result),) = tray.finished
+    assert result.state is State.PARKED
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_does_not_stop_in_time_is_killed_and_reported(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.5)
+    tray = Tray(pile_of(1, tiny, home, tmp_path))
+
+    def freeze(_: TrialDirectory, __: EpochResult) -> None:
+        tray.stopping = True
+        for child in children():
+            os.kill(child.pid, signal.SIGSTOP)
+
+    tray.on_report = freeze
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    ((_, reason),) = tray.lost_ones
+    assert reason == "did not stop within 0 s"
+
+
+@pytest.mark.timeout(120)
+def test_workers_die_with_their_driver(tiny: Path, home: Path, tmp_path: Path) -> None:
+    pile_of(1, tiny, home, tmp_path / "pile")
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from workbench.record import TrialDirectory\n"
+        "from workbench.workers import LocalWorkers\n"
+        "crew = LocalWorkers(1, Path(sys.argv[1]))\n"
+        "crew.warm_up(1)\n"
+        "print('warm', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    driver = psutil.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "logs")], stdout=-1, text=True
+    )
+    assert driver.stdout.readline() == "warm\n"
+    (worker,) = driver.children()
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    for _ in range(100):
+        if not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker outlived its driver")

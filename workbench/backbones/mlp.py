@@ -1,0 +1,51 @@
+"""A multilayer perceptron: hidden layers of one kind, each a stage.
+
+Knows no data set; images are flattened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from workbench.stages import Stage, Staged
+
+
+def build(
+    *,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    hidden: Sequence[int] = (128, 128),
+    dropout: float = 0.0,
+) -> Staged:
+    """Stages ``hidden1``, ``hidden2``, ...: linear, ReLU and, if asked for, dropout.
+
+    Args:
+        input_shape: Of one sample, of any number of axes.
+        outputs: Of the head.
+        hidden: Width of each hidden layer.
+        dropout: Probability of dropping a unit.
+
+    Raises:
+        ValueError: A width is below 1, there is none, or the probability is not in ``[0, 1)``.
+    """
+    if not hidden or min(hidden) < 1:
+        raise ValueError(f"backbone.hidden is {list(hidden)}; it must list widths of at least 1.")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"backbone.dropout is {dropout}; it must be at least 0 and below 1.")
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    inputs = math.prod(input_shape)
+    for number, width in enumerate(hidden, start=1):
+        modules = [nn.Linear(inputs, width), nn.ReLU()]
+        layers[f"hidden{number}"] = nn.Sequential(
+            *modules, *([nn.Dropout(dropout)] if dropout > 0 else [])
+        )
+        inputs = width
+    head = layers["head"] = nn.Linear(inputs, outputs)
+    stages = tuple(
+        Stage(name=name, modules=(layer,)) for name, layer in layers.items() if "hidden" in name
+    )
+    return Staged(module=nn.Sequential(layers), stages=stages, head=head)

@@ -1,0 +1,227 @@
+"""The commands. No logic: each imports what it needs, calls it, and prints what comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from workbench.launch import Outcome, Watcher
+    from workbench.workers import LocalWorkers, Workers
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Which fine-tuning strategy wins? Search with Optuna, browse in MLflow, write the report.",
+)
+
+File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
+Home = Annotated[
+    Path,
+    typer.Option(envvar="WORKBENCH_HOME", help="Where mlruns/ and reports/ are."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set recipe.epochs=3."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+HERE = Path()
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study files.")],
+    overrides: Set = None,
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Validate study files without running them, and print what each will do."""
+    from workbench import launch, printed
+
+    plans = []
+    for file in files:
+        with _errors(go_on=len(files) > 1):
+            plans.append(launch.look_ahead(file, overrides or [], home.absolute()))
+    if as_json:
+        typer.echo(json.dumps(plans, indent=1))
+    else:
+        for plan in plans:
+            printed.plan(_console(), plan)
+    if len(plans) < len(files):
+        raise typer.Exit(2)
+
+
+@app.command()
+def run(
+    file: File,
+    overrides: Set = None,
+    home: Home = HERE,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Local processes; one for each core by default.")
+    ] = None,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Run trials in this process, for debugging.")
+    ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for another driver of this study to end.")
+    ] = False,
+) -> None:
+    """Search: run what is missing of a study."""
+    from workbench import launch, printed
+
+    with _errors(), _crew(home.absolute(), workers, inline) as crew:
+        if smoke:
+            outcome = launch.smoke(file, overrides or [], crew, _watcher())
+        else:
+            outcome = launch.run_file(
+                file, overrides or [], home.absolute(), crew, _watcher(), wait=wait
+            )
+        printed.outcome(_console(), outcome, home, smoke=smoke)
+    _leave(outcome)
+
+
+@app.command("try")
+def try_(
+    file: File,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KNOB=VALUE...", help="What to set.")
+    ] = None,
+    home: Home = HERE,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for another driver to end.")] = False,
+) -> None:
+    """Run one trial with these settings: tracked, but not counted in the study."""
+    from workbench import launch, printed
+
+    with _errors(), _crew(home.absolute(), 1, True) as crew:
+        trial = launch.try_one(file, settings or [], home.absolute(), crew, _watcher(), wait=wait)
+        printed.trial(_console(), trial)
+    if trial["state"] != "complete":
+        raise typer.Exit(launch.UNUSABLE)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, or its file.")],
+    home: Home = HERE,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report; reports/NAME by default.")
+    ] = None,
+) -> None:
+    """Write the report of a study: page, tables, figures and data."""
+    from workbench import launch, printed, publish
+
+    with _errors():
+        written = publish.write(name, home.absolute(), out)
+        printed.report(_console(), written)
+    if not written.usable:
+        raise typer.Exit(launch.UNUSABLE)
+
+
+@app.command("list")
+def list_(home: Home = HERE, as_json: Json = False) -> None:
+    """List the studies with their states, counts and best values."""
+    from workbench import browse, printed
+
+    found = browse.studies(home.absolute())
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        printed.studies(_console(), found)
+
+
+@app.command()
+def show(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
+    trial: Annotated[
+        str | None, typer.Argument(metavar="[TRIAL]", help="A trial's name: adamw-2/007.")
+    ] = None,
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Show a study with its trials, or one trial with its epochs."""
+    from workbench import browse, printed
+
+    with _errors():
+        if trial is None:
+            found = browse.study(home.absolute(), study)
+        else:
+            found = browse.trial(home.absolute(), study, trial)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    elif trial is None:
+        printed.study(_console(), found)
+    else:
+        printed.trial(_console(), found)
+
+
+@app.command()
+def ui(
+    home: Home = HERE,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open MLflow's own server and pages on this store."""
+    from workbench import launch
+
+    with _errors():
+        typer.echo(f"MLflow opens on http://127.0.0.1:{port} in about 20 seconds; Ctrl-C ends it.")
+        raise typer.Exit(launch.serve(home.absolute(), port))
+
+
+def _console(*, error: bool = False) -> Console:
+    from rich.console import Console
+
+    console = Console(stderr=error)
+    # A file or a pipe has no width to fit.
+    return console if console.is_terminal else Console(stderr=error, width=200)
+
+
+def _watcher() -> Watcher:
+    from workbench.progress import LogWatcher, TerminalWatcher
+
+    console = _console(error=True)
+    return TerminalWatcher(console) if console.is_terminal else LogWatcher(console)
+
+
+@contextmanager
+def _crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
+    from workbench.workers import InlineWorkers, LocalWorkers, default_count
+
+    if inline:
+        yield InlineWorkers()
+        return
+    crew: LocalWorkers = LocalWorkers(workers or default_count(), home / "mlruns" / "workers")
+    try:
+        yield crew
+    finally:
+        crew.close()
+
+
+@contextmanager
+def _errors(*, go_on: bool = False) -> Iterator[None]:
+    """Turn what a user can mend into a message and an exit code."""
+    from workbench import launch
+
+    try:
+        yield
+    except launch.MENDABLE as error:
+        _console(error=True).print(
+            f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        if not go_on:
+            raise typer.Exit(launch.exit_code(error)) from None
+
+
+def _leave(outcome: Outcome) -> None:
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)

@@ -1,0 +1,288 @@
+"""Study file to ``StudyConfig``: what the blocks say, and what they mean for one another.
+
+Every problem of a file is collected and raised once, each with its place. What needs the model or
+the data is checked by ``foundation``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench import consistency, schema
+from workbench.blocks import FactorBlocks
+from workbench.document import Document, Location
+from workbench.flaws import flaws, listed, nearest
+from workbench.knobs import (
+    Factor,
+    Tuned,
+    leaves_of,
+    levels_of,
+    merged,
+    named_in_full,
+    parts_of,
+    path_of,
+    phases_below,
+    strategy_of,
+)
+from workbench.record import Objective
+from workbench.schema import Confirm, ObjectiveKnobs, Search
+from workbench.strategy import Strategy
+from workbench.tasks import TASKS
+
+BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Changed(Exception):
+    """The study file no longer says what the study's trials were made with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """A study file that is whole and consistent.
+
+    Attributes:
+        document: The file itself: its path, text and content, and the place of every key.
+        recipe: The knobs held fixed, nested; of what the study generalises over, the first level.
+        across: What the study generalises over.
+    """
+
+    document: Document
+    name: str
+    question: str
+    recipe: Mapping[str, Any]
+    compare: tuple[Factor, ...]
+    tune: tuple[Tuned, ...]
+    across: tuple[Factor, ...]
+    search: Search
+    objective: Objective
+    confirm: Confirm
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every strategy gets a search of its own, with the same number of trials."""
+        return bool(self.compare)
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What the strategies differ in: what is compared, or in a joint study the choices."""
+        if self.compare:
+            return self.compare
+        return tuple(
+            Factor(name=tuned.knob, levels=tuple(levels.values()))
+            for tuned in self.tune
+            if (levels := levels_of(tuned))
+        )
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """Every combination of the factors' levels."""
+        return tuple(
+            strategy_of(self.factors, levels)
+            for levels in itertools.product(*(factor.levels for factor in self.factors))
+        )
+
+    @property
+    def groups(self) -> tuple[Strategy, ...]:
+        """What has an Optuna study of its own: every strategy, or ``joint`` alone."""
+        return self.strategies if self.balanced else (Strategy(name="joint"),)
+
+    @property
+    def trials_per_group(self) -> int:
+        """Number of trials of each group, all starts of the study together."""
+        trials = self.search.trials_per_strategy if self.balanced else self.search.trials
+        assert trials is not None
+        return trials
+
+    @property
+    def startup_trials(self) -> int:
+        """Trials before a sampler models and a pruner prunes, where the file names no number."""
+        return max(3, self.trials_per_group // 4)
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read a study file.
+
+    Args:
+        path: The file.
+        overrides: ``key.path=value`` each, from the root of the file, in YAML's notation.
+
+    Raises:
+        StudyFileError: Everything that is wrong with it.
+    """
+    return _Reader(Document(path, overrides)).read()
+
+
+class _Reader:
+    """Collects the problems of one file while its blocks are read one after the other."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._phases = phases_below(document.content)
+
+    def read(self) -> StudyConfig:
+        content = self._document.content
+        self._blocks(content)
+        recipe = self._recipe(self._mapping("recipe"))
+        reader = FactorBlocks(self._document, self._phases)
+        compare = reader.factors("compare", self._mapping("compare"))
+        across = reader.factors("across", self._mapping("across"))
+        tune = reader.tune(self._mapping("tune"), recipe, compare)
+        self._one_block_each(recipe, compare, across, tune)
+        search = self._search(self._mapping("search"), bool(content.get("compare")))
+        objective = self._objective(self._mapping("objective"), recipe)
+        confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
+        self._document.finish()
+        config = StudyConfig(
+            document=self._document,
+            name=content["name"],
+            question=_question(self._document.text),
+            recipe=merged(
+                named_in_full(recipe),
+                {path: v for factor in across for path, v in factor.levels[0].knobs.items()},
+            ),
+            compare=compare,
+            tune=tune,
+            across=across,
+            search=search,
+            objective=objective,
+            confirm=confirm,
+        )
+        consistency.check(config)
+        self._document.finish()
+        return config
+
+    def _blocks(self, content: dict[str, Any]) -> None:
+        knobs = list(schema.Recipe.model_fields)
+        for key in content:
+            if key not in BLOCKS:
+                if key in knobs:
+                    self._document.add((key,), key, "a knob to stand in a block", f"recipe.{key}")
+                else:
+                    self._document.add((key,), key, listed(BLOCKS), nearest(key, BLOCKS))
+        name = content.get("name")
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            self._document.add(
+                ("name",), name, "a name of letters, digits, dots, dashes and underscores"
+            )
+        if "recipe" not in content:
+            self._document.add(("recipe",), None, "the block recipe, with a dataset and a backbone")
+        if "compare" in content and content["compare"] in (None, {}):
+            self._document.add(
+                ("compare",), None, "a factor; leave compare out for one search over everything"
+            )
+
+    def _mapping(self, key: str) -> dict[str, Any]:
+        value = self._document.content.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._document.add((key,), value, "a mapping")
+            return {}
+        return value
+
+    def _model(self, model: Any, key: str, value: dict[str, Any]) -> Any:
+        found = flaws(model, value)
+        self._document.add_flaws((key,), found)
+        return model() if found else model.model_validate(value)
+
+    def _recipe(self, written: dict[str, Any]) -> dict[str, Any]:
+        """The recipe without dotted paths: each as the nested keys that it stands for."""
+        knobs = schema.Recipe.model_fields
+        paths = {
+            key: parts
+            for key in written
+            if len(parts := parts_of(key, self._phases)) > 1 and parts[0] in knobs
+        }
+        recipe = {key: value for key, value in written.items() if key not in paths}
+        for key, parts in paths.items():
+            place = ("recipe", *parts)
+            if place in self._document.lines:
+                first = self._document.place(place)
+                expected = f"each knob once; it stands in recipe already ({first})"
+                self._document.add(("recipe", key), key, expected)
+            self._document.alias(place, ("recipe", key))
+            recipe = merged(recipe, {key: written[key]})
+        self._document.add_flaws(("recipe",), schema.recipe_flaws(recipe))
+        for phase, at in self._phases.items():
+            if phase in knobs or "." in phase:
+                self._document.add(at, phase, "a phase's name that is no knob and has no dot")
+        return recipe
+
+    def _search(self, search: dict[str, Any], balanced: bool) -> Search:
+        found = schema.search_flaws(search)
+        self._document.add_flaws(("search",), found)
+        wanted, other = ("trials_per_strategy", "trials")[:: 1 if balanced else -1]
+        because = "because there is a compare block" if balanced else "without a compare block"
+        if other in search:
+            self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
+        elif wanted not in search:
+            self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
+        return Search() if found else Search.model_validate(search)
+
+    def _objective(self, written: dict[str, Any], recipe: dict[str, Any]) -> Objective:
+        block: ObjectiveKnobs = self._model(ObjectiveKnobs, "objective", written)
+        task = recipe.get("task") or "classification"
+        task = task.get("name") if isinstance(task, dict) else task
+        metrics = TASKS[task].metrics if isinstance(task, str) and task in TASKS else {}
+        valid = [f"{split}/{metric}" for split in ("validation", "train") for metric in metrics]
+        metric = written.get("metric", block.metric)
+        if metrics and isinstance(metric, str) and metric not in valid:
+            self._document.add(
+                ("objective", "metric"), metric, listed(valid), nearest(metric, valid)
+            )
+        direction = block.direction or metrics.get(block.metric.rpartition("/")[2], "maximize")
+        return Objective(metric=block.metric, direction=direction, epoch=block.epoch)
+
+    def _one_block_each(
+        self,
+        recipe: dict[str, Any],
+        compare: tuple[Factor, ...],
+        across: tuple[Factor, ...],
+        tune: tuple[Tuned, ...],
+    ) -> None:
+        """A knob stands in exactly one block: its place is its role.
+
+        One exception loses nothing: a recipe's value may serve the strategies and trials that a
+        bundle or a conditional range leaves without one.
+        """
+        stands: dict[str, list[tuple[str, Location, bool]]] = {}
+        for parts in leaves_of(recipe):
+            stands.setdefault(path_of(parts), []).append(("recipe", ("recipe", *parts), True))
+        for block, factors in (("compare", compare), ("across", across)):
+            for factor in factors:
+                for path in dict.fromkeys(p for level in factor.levels for p in level.knobs):
+                    whole = all(path in level.knobs for level in factor.levels)
+                    place = (block, factor.name)
+                    stands.setdefault(path, []).append((block, place, whole))
+        for tuned in tune:
+            whole = any(not entry.when for entry in tuned.entries)
+            levels = levels_of(tuned).values()
+            paths = dict.fromkeys(path for level in levels for path in level.knobs)
+            for path in paths or (path_of(parts_of(tuned.knob, self._phases)),):
+                covered = whole and all(path in level.knobs for level in levels)
+                stands.setdefault(path, []).append(("tune", ("tune", tuned.knob), covered))
+        for path, places in stands.items():
+            if len(places) < 2:
+                continue
+            first, last = places[0], places[-1]
+            if len(places) == 2 and first[0] == "recipe" and not last[2]:
+                continue
+            self._document.add(
+                last[1],
+                path,
+                f"a knob to stand in one block only; it stands in {first[0]} too "
+                f"({self._document.place(first[1])})",
+            )
+
+
+def _question(text: str) -> str:
+    """The comment that heads the file, without its indented lines (the commands)."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    words = [line[1:].strip() for line in lines if not line.startswith("#  ")]
+    return " ".join(word for word in words if word)

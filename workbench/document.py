@@ -1,0 +1,304 @@
+"""The text of a study file: YAML with the line of every key, and the problems found in it.
+
+The only reader of YAML. Knows nothing of studies: what the keys mean is for ``config``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workbench.flaws import Flaw, nearest
+from workbench.knobs import label
+from workbench.strategy import Scalar
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a study file, as a person needs to hear it."""
+
+    place: str
+    key: str
+    found: str
+    expected: str
+    nearest: str | None = None
+
+    def __str__(self) -> str:
+        """``digits.yaml:12: tune.momentun: found ..., expected ...; did you mean ...?``."""
+        hint = f"; did you mean {self.nearest}?" if self.nearest else ""
+        return f"{self.place}: {self.key}: found {self.found}, expected {self.expected}{hint}"
+
+
+class StudyFileError(Exception):
+    """All that is wrong with a study file; nothing has been written when it is raised."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(dict.fromkeys(problems), key=_by_line))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def _by_line(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.place.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (problem.place, 0)
+
+
+def show(value: object) -> str:
+    """A value as it should be quoted in a message."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    return "nothing" if value is None else repr(value) if isinstance(value, str) else label(value)
+
+
+def parse_value(text: str) -> Any:
+    """One value in the notation of a study file; raises ``ValueError`` for broken YAML."""
+    tree = _Tree()
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        value = None if node is None else tree.build(node, ())
+    except yaml.YAMLError as error:
+        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+        raise ValueError(reason or str(error).splitlines()[0]) from None
+    for _, found, expected in tree.problems:
+        raise ValueError(f"{show(found)}, expected {expected}")
+    return value
+
+
+class Document:
+    """A study file as plain data, and everything that was found wrong with it so far.
+
+    Attributes:
+        content: The mapping at the file's root, with every override in place.
+        lines: The line of every key and list item, or the override that set it.
+    """
+
+    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+        self.path = path
+        self.overrides = tuple(overrides)
+        self.problems: list[Problem] = []
+        self.lines: dict[Location, str] = {}
+        self.text, self.content = self._read()
+        for override in self.overrides:
+            self._override(override)
+
+    def add(
+        self, location: Location, found: object, expected: str, choice: str | None = None
+    ) -> None:
+        """Note a problem."""
+        self.problems.append(self.problem(location, found, expected, choice))
+
+    def add_flaws(self, base: Location, flaws: Iterable[Flaw]) -> None:
+        """Note what is wrong with the value at a location."""
+        for flaw in flaws:
+            self.add((*base, *flaw.loc), flaw.found, flaw.expected, flaw.nearest)
+
+    def problem(
+        self, location: Location, found: object, expected: str, choice: str | None = None
+    ) -> Problem:
+        """A problem with what stands at a location, without noting it."""
+        return Problem(
+            place=self.place(location),
+            key=".".join(map(str, location)) or "the file",
+            found=show(found),
+            expected=expected,
+            nearest=choice,
+        )
+
+    def alias(self, location: Location, of: Location) -> None:
+        """Let what stands at one location be known by another one too."""
+        for known in [k for k in self.lines if k[: len(of)] == of]:
+            self.lines[(*location, *known[len(of) :])] = self.lines[known]
+
+    def place(self, location: Location) -> str:
+        """``file:line`` of a key, or of what holds it where it is not in the file."""
+        for length in range(len(location), -1, -1):
+            line = self.lines.get(location[:length])
+            if line is not None:
+                return line if line.startswith("--set") else f"{self.path}:{line}"
+        return str(self.path)
+
+    def finish(self) -> None:
+        """Raise what was found so far, if anything was."""
+        if self.problems:
+            raise StudyFileError(self.problems)
+
+    def _read(self) -> tuple[str, dict[str, Any]]:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            folder = self.path.parent
+            files = [str(folder / p.name) for p in folder.glob("*.y*ml")] if folder.is_dir() else []
+            reason = getattr(error, "strerror", None) or "not a text in UTF-8"
+            self.add((), f"{self.path} ({reason})", "a study file", nearest(self.path, files))
+            self.finish()
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark
+            if mark is not None:
+                self.lines[()] = str(mark.line + 1)
+            self.add((), error.problem or "broken YAML", "YAML")
+            self.finish()
+        except yaml.YAMLError as error:
+            self.add((), str(error).splitlines()[0], "YAML")
+            self.finish()
+        tree = _Tree()
+        content = tree.build(node, ()) if node is not None else {}
+        self.lines.update(tree.lines)
+        for location, found, expected in tree.problems:
+            self.add(location, found, expected)
+        if not isinstance(content, dict):
+            self.add((), content, "a mapping")
+            self.finish()
+        return text, content
+
+    def _override(self, override: str) -> None:
+        key, separator, written = override.partition("=")
+        place = f"--set {override}"
+        if not separator or not key:
+            self._refuse(place, key or "--set", written or "no value", "KEY=VALUE")
+            return
+        try:
+            value = parse_value(written)
+        except ValueError as error:
+            self._refuse(place, key, str(error), "a value in YAML's notation")
+            return
+        location = _override_location(self.content, key.split("."))
+        block: Any = self.content
+        for depth, part in enumerate(location, start=1):
+            if isinstance(block, list) and isinstance(part, str):
+                self._refuse(place, key, show(part), f"a position from 0 to {len(block) - 1}")
+                return
+            if depth == len(location):
+                block[part] = value
+                break
+            inner = block.get(part) if isinstance(block, dict) else block[part]
+            if not isinstance(inner, dict | list):
+                inner = {"name": inner} if isinstance(inner, str) else {}
+                block[part] = inner
+            self.lines.setdefault(location[:depth], place)
+            block = inner
+        for known in [k for k in self.lines if k[: len(location)] == location]:
+            del self.lines[known]
+        self.lines[location] = place
+
+    def _refuse(self, place: str, key: str, found: str, expected: str) -> None:
+        self.problems.append(Problem(place=place, key=key, found=found, expected=expected))
+
+
+def _override_location(content: Mapping[str, Any], words: list[str]) -> Location:
+    """The keys that a dotted path names; a key of the file may hold dots itself."""
+    location: list[str | int] = []
+    block: Any = content
+    while words:
+        # A new factor is a whole path: tune.probe.learning_rate has no key probe.
+        new = len(words) if location in (["tune"], ["compare"], ["across"]) else 1
+        known = (n for n in range(len(words), 0, -1) if ".".join(words[:n]) in block)
+        length = next(known, new) if isinstance(block, dict) else 1
+        key: str | int = ".".join(words[:length])
+        if isinstance(block, list) and words[0] in map(str, range(len(block))):
+            key = int(words[0])
+        location.append(key)
+        if isinstance(block, dict):
+            block = block.get(str(key))
+        else:
+            block = block[key] if isinstance(key, int) else None
+        words = words[length:]
+    return tuple(location)
+
+
+# -- YAML 1.2's core schema: what PyYAML reads as text, booleans or octals by YAML 1.1 never is ----
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+_Loader.yaml_implicit_resolvers = {}
+
+for _tag, _pattern, _first in (
+    ("null", r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)", list("tTfF")),
+    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)", list("-+0123456789")),
+    (
+        "float",
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
+        r"|\.(?:nan|NaN|NAN))",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), _first)
+
+
+class _Tree:
+    """Turns YAML nodes into plain data and remembers the line of every key."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Location, str] = {}
+        self.problems: list[tuple[Location, object, str]] = []
+        self._open: list[yaml.Node] = []
+
+    def build(self, node: yaml.Node, location: Location) -> Any:
+        if location:
+            self.lines.setdefault(location, str(node.start_mark.line + 1))
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, location)
+        if node in self._open:
+            self.problems.append((location, "an alias", "no alias of what it stands in"))
+            return None
+        self._open.append(node)
+        value: Any
+        if isinstance(node, yaml.MappingNode):
+            value = self._mapping(node, location)
+        else:
+            value = [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
+        self._open.pop()
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[Any, Any]:
+        content: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            plain = isinstance(key_node, yaml.ScalarNode)
+            key = self._scalar(key_node, location) if plain else None
+            line = str(key_node.start_mark.line + 1)
+            if not isinstance(key, str | int | float) or isinstance(key, bool):
+                written = key_node.value if plain else "a list or a mapping"
+                at: Location = (*location, written)
+                self.lines[at] = line
+                self.problems.append((at, written, "a key that is text or a number"))
+                continue
+            key = label(key)
+            at = (*location, key)
+            if key in content:
+                first = self.lines[at]
+                self.lines[at] = line
+                self.problems.append((at, key, f"each key once; it stands on line {first} too"))
+                continue
+            self.lines[at] = line
+            content[key] = self.build(value_node, at)
+        return content
+
+    def _scalar(self, node: yaml.ScalarNode, location: Location) -> Scalar:
+        kind, text = node.tag.rpartition(":")[2], node.value
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return bool(text.lower() == "true")
+        try:
+            if kind == "int":
+                return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+            if kind == "float":
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            self.problems.append((location, text, "a number"))
+        if kind not in ("str", "int", "float"):
+            self.problems.append((location, node.tag, "a plain value without a tag"))
+        return str(text)

@@ -1,0 +1,283 @@
+"""The process that owns a study: it holds the lease, hands out, collects and mirrors.
+
+Fed by a source of trials; knows neither where the trials come from (Optuna, a fixed list) nor
+where they run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from workbench import record
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Locked,
+    Result,
+    State,
+    TrialDirectory,
+    TrialSpec,
+    directory_of,
+)
+from workbench.workers import Workers
+
+MAX_ATTEMPTS = 3
+SAME_FAILURES = 3
+
+
+class Busy(Exception):
+    """Another driver holds the study."""
+
+
+class Broken(Exception):
+    """The study cannot go on: the same failure again and again before the first epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How far one group of trials is.
+
+    Attributes:
+        target: Number of trials in the end.
+        best: The best completed value.
+    """
+
+    name: str
+    target: int
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    running: int = 0
+    best: float | None = None
+
+    @property
+    def ended(self) -> int:
+        """Trials that nothing more will happen to."""
+        return self.complete + self.pruned + self.failed
+
+
+class Source(Protocol):
+    """Where trials come from and where their results go; called from the driver's thread only."""
+
+    def adopt(self) -> list[TrialSpec]:
+        """Trials that an earlier driver left unfinished, brought up to date with their records."""
+        ...
+
+    def next(self) -> TrialSpec | None:
+        """A new trial, or None where there is none now."""
+        ...
+
+    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+        """Take note of an epoch, once however often it comes, and decide how the trial goes on."""
+        ...
+
+    def finish(self, spec: TrialSpec, result: Result) -> None:
+        """Take note of how a trial ended."""
+        ...
+
+
+class Mirror(Protocol):
+    """Who is told that a record has changed; never blocks."""
+
+    def changed(self, directory: TrialDirectory) -> None:
+        """The record says something new."""
+        ...
+
+
+@contextmanager
+def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
+    """Be the only driver of a study for the length of a block.
+
+    Raises:
+        Busy: Another process is; the message says which.
+    """
+    holder = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+    patience = float("inf") if wait else 0.0
+    try:
+        with record.lock(study_directory / "lock", note=json.dumps(holder), wait_seconds=patience):
+            yield
+    except Locked as locked:
+        raise Busy(_holder(str(locked))) from None
+
+
+def holder_of(study_directory: Path) -> str | None:
+    """Who drives a study just now, in words, or None."""
+    path = study_directory / "lock"
+    if not path.exists():
+        return None
+    try:
+        with record.lock(path):
+            return None
+    except Locked as locked:
+        return _holder(str(locked))
+
+
+def _holder(note: str) -> str:
+    try:
+        known = json.loads(note)
+        return f"process {known['pid']} on {known['host']}, since {known['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+
+class Driver:
+    """Runs what a source has to give; the caller holds the lease.
+
+    Args:
+        study_directory: Where the records lie.
+        source: Where trials come from.
+        workers: Where they run.
+        mirror: Who is told of every change.
+        progress: Called whenever there may be something new to show.
+    """
+
+    def __init__(
+        self,
+        *,
+        study_directory: Path,
+        source: Source,
+        workers: Workers,
+        mirror: Mirror,
+        progress: Callable[[], None],
+    ) -> None:
+        self._study_directory = study_directory
+        self._source = source
+        self._workers = workers
+        self._mirror = mirror
+        self._progress = progress
+        self._specs: dict[TrialDirectory, TrialSpec] = {}
+        self._again: deque[TrialSpec] = deque()
+        self._signal: int | None = None
+        self._failures: list[str] = []
+        self._broken: str | None = None
+
+    def run(self) -> int | None:
+        """Run until the source has no more.
+
+        Returns:
+            None when all is done, else the signal that stopped it: whatever had not ended is
+            parked, and the next driver goes on with it.
+
+        Raises:
+            Broken: The same failure, three times running, before any first epoch.
+        """
+        self._again.extend(self._source.adopt())
+        with self._signals():
+            self._workers.run(self)
+        for directory in list(self._specs):
+            self._park(directory, "stopped")
+        if self._broken is not None:
+            raise Broken(self._broken)
+        return self._signal
+
+    # What workers ask for (workers.Desk).
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new trial is handed out and running ones are to be parked."""
+        return self._signal is not None or self._broken is not None
+
+    def next(self) -> TrialDirectory | None:
+        """The next trial to run: first what was left unfinished."""
+        if self.stopping:
+            return None
+        spec = self._again.popleft() if self._again else self._source.next()
+        if spec is None:
+            return None
+        directory = directory_of(self._study_directory, spec)
+        directory.write_spec(spec)
+        self._specs[directory] = spec
+        self._progress()
+        return directory
+
+    def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
+        """Ask the source; a trial goes on only while nobody wants to stop."""
+        spec = self._specs.get(directory)
+        if spec is None:
+            return Decision.FENCED
+        decision = self._source.report(spec, result)
+        self._mirror.changed(directory)
+        self._progress()
+        if decision is Decision.CONTINUE and self.stopping:
+            return Decision.PARK
+        return decision
+
+    def finish(self, directory: TrialDirectory, result: Result) -> None:
+        """Tell the source, unless the trial was only parked."""
+        spec = self._specs.pop(directory)
+        if result.state.ended:
+            self._source.finish(spec, result)
+            self._watch(directory, result)
+        self._mirror.changed(directory)
+        self._progress()
+
+    def lost(self, directory: TrialDirectory, reason: str) -> None:
+        """Try again from the checkpoint, up to ``MAX_ATTEMPTS``."""
+        spec = self._specs.pop(directory)
+        if self.stopping:
+            self._specs[directory] = spec
+            self._park(directory, reason)
+        elif spec.attempt < MAX_ATTEMPTS:
+            self._again.append(replace(spec, attempt=spec.attempt + 1))
+        else:
+            result = failure(spec, f"{reason}; given up after {MAX_ATTEMPTS} attempts")
+            directory.write_result(result)
+            self._specs[directory] = spec
+            self.finish(directory, result)
+
+    def idle(self) -> None:
+        """Show progress."""
+        self._progress()
+
+    def _park(self, directory: TrialDirectory, reason: str) -> None:
+        spec = self._specs.pop(directory)
+        directory.write_result(
+            Result(state=State.PARKED, attempt=spec.attempt, reason=reason, ended=record.now())
+        )
+        self._mirror.changed(directory)
+
+    def _watch(self, directory: TrialDirectory, result: Result) -> None:
+        """Stop a study whose every trial fails in the same way before it has begun."""
+        early = result.traceback is not None and not directory.history()
+        self._failures = [*self._failures, str(result.reason)] if early else []
+        last = self._failures[-SAME_FAILURES:]
+        if len(last) == SAME_FAILURES and len(set(last)) == 1:
+            self._broken = str(result.traceback)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGINT or SIGTERM stops in good order; the second one at once."""
+
+        def handle(number: int, _: FrameType | None) -> None:
+            if self._signal is not None:
+                os._exit(128 + number)
+            self._signal = number
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def failure(spec: TrialSpec, reason: str) -> Result:
+    """The result of a trial that no worker could finish."""
+    now = record.now()
+    return Result(state=State.FAILED, attempt=spec.attempt, reason=reason, started=now, ended=now)

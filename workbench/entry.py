@@ -1,0 +1,323 @@
+"""A trial's entry in MLflow: the tags, params and metrics by which a run says what a record says.
+
+Pure: knows neither how MLflow is reached nor what it says already.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+from workbench.record import EpochResult, Result, Role, State, TrialSpec, plain
+from workbench.strategy import Phase, Plan, Schedule
+
+KEY = "workbench.key"
+BEST = "workbench.best"
+MODEL = "workbench.model"
+FILES = "workbench.files"
+EPOCHS = "workbench.epochs"
+STATE = "workbench.state"
+VIEW = "workbench"
+PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+
+# MLflow's limits, in characters (mlflow/utils/validation.py).
+_LONGEST_NAME = 250
+_LONGEST_PARAM = 6000
+_LONGEST_TAG = 8000
+
+STATUS = {
+    State.RUNNING: "RUNNING",
+    State.PARKED: "SCHEDULED",
+    State.COMPLETE: "FINISHED",
+    State.PRUNED: "KILLED",
+    State.FAILED: "FAILED",
+}
+
+# Tags that a state may lack, and that are removed when it does.
+PASSING = tuple(f"workbench.{name}" for name in ("reason", "epoch", "device"))
+
+# A trial's run hangs under one of two parents: seeds of a selection belong to the confirmation.
+PARENT_ROLE = {
+    Role.SEARCH: "search",
+    Role.SELECTION: "confirmation",
+    Role.CONFIRMATION: "confirmation",
+    Role.TRY: "try",
+}
+
+
+class Point(NamedTuple):
+    """One number of a metric; ``timestamp`` in milliseconds since 1970 (UTC)."""
+
+    name: str
+    value: float
+    timestamp: int
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetUse:
+    """A data set that a run reads.
+
+    Attributes:
+        digest: Identifies its content; MLflow keeps the first 36 characters.
+        context: ``training``, ``validation`` or ``test``.
+        source: How to get it: plain data.
+    """
+
+    name: str
+    digest: str
+    context: str
+    source: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """All that a run is to say about a trial.
+
+    Attributes:
+        started: Milliseconds since 1970 (UTC); None where the record does not tell yet.
+        ended: The same; None while the trial may go on.
+        identity: Tags that never change, present from the moment the run exists.
+        tags: Tags that change with the record.
+        history: Metrics by epoch.
+        summary: Metrics of the trial as a whole.
+    """
+
+    name: str
+    status: str
+    started: int | None
+    ended: int | None
+    identity: Mapping[str, str]
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    history: Sequence[tuple[int, list[Point]]]
+    summary: Sequence[Point]
+    datasets: Sequence[DatasetUse]
+
+
+def entry_of(
+    spec: TrialSpec,
+    history: Sequence[EpochResult],
+    result: Result | None,
+    *,
+    parent_run_id: str,
+    orphaned: bool = False,
+) -> Entry:
+    """What a run must say to agree with a record.
+
+    An orphaned trial without a result, one that nobody works on, is shown as parked.
+    """
+    state = State.RUNNING if result is None else result.state
+    reason = None if result is None else result.reason
+    if result is None and orphaned:
+        state = State.PARKED
+        reason = "Its worker is gone; the next run of the study goes on from its last checkpoint."
+    ended = result.ended if result is not None and result.state.ended else None
+    return Entry(
+        name=_run_name(spec),
+        status=STATUS[state],
+        started=_started(history, result),
+        ended=ended,
+        identity=_identity(spec, parent_run_id),
+        tags=_tags(spec, history, result, state, reason),
+        params=params_of(spec),
+        history=[(epoch.epoch, _points(epoch)) for epoch in history],
+        summary=[] if result is None or ended is None else _summary(history, result, ended),
+        datasets=datasets_of(spec),
+    )
+
+
+def _run_name(spec: TrialSpec) -> str:
+    rates = dict.fromkeys(_short(phase.learning_rate) for phase in spec.plan.phases)
+    return f"{spec.name} lr={','.join(list(rates)[:3])}"
+
+
+def _short(number: float) -> str:
+    """``3.1e-4`` rather than ``0.00031`` or ``3.1e-04``."""
+    mantissa, exponent = f"{number:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def _started(history: Sequence[EpochResult], result: Result | None) -> int | None:
+    if result is not None and result.started:
+        return result.started
+    if history:
+        return history[0].timestamp - round(history[0].metrics.get("seconds", 0.0) * 1000)
+    return None
+
+
+def _identity(spec: TrialSpec, parent_run_id: str) -> dict[str, str]:
+    return {
+        PARENT: parent_run_id,
+        KEY: spec.key,
+        "workbench.study": spec.study,
+        "workbench.role": str(spec.role),
+        "workbench.group": spec.group,
+        "workbench.strategy": spec.strategy,
+        "workbench.number": str(spec.number),
+        "workbench.levels": _json(spec.levels),
+        "workbench.hyperparameters": _json(spec.hyperparameters),
+        **{valid_name(f"workbench.factor.{key}"): value for key, value in spec.levels.items()},
+    }
+
+
+def _tags(
+    spec: TrialSpec,
+    history: Sequence[EpochResult],
+    result: Result | None,
+    state: State,
+    reason: str | None,
+) -> dict[str, str]:
+    tags = {
+        STATE: str(state),
+        "workbench.attempt": str(spec.attempt if result is None else result.attempt),
+        EPOCHS: str(max((epoch.epoch for epoch in history), default=0)),
+    }
+    if reason is not None:
+        tags["workbench.reason"] = tag_text(reason)
+    if result is not None:
+        if result.epoch is not None:
+            tags["workbench.epoch"] = str(result.epoch)
+        if result.device:
+            tags["workbench.device"] = result.device
+    return tags
+
+
+def params_of(spec: TrialSpec) -> dict[str, str]:
+    """A plan as flat text: a single phase unprefixed, several by ``PHASE.knob``."""
+    plan = spec.plan
+    weights = plan.weights
+    flat: dict[str, Any] = {
+        **_named("dataset", plan.dataset),
+        **_named("backbone", plan.backbone),
+        "weights": None if weights is None else weights.source,
+        **({} if weights is None or weights.sha256 is None else {"weights.sha256": weights.sha256}),
+        "keep_head": plan.keep_head,
+        **_named("task", plan.task),
+        "batch_size": plan.batch_size,
+        "augmentation": plan.augmentation,
+        "epochs": plan.epochs,
+        "device": plan.device,
+        "threads": plan.threads,
+        "seed": spec.seed,
+        **_phases(plan),
+    }
+    return {valid_name(name): param_text(value) for name, value in flat.items()}
+
+
+def _phases(plan: Plan) -> dict[str, Any]:
+    if len(plan.phases) == 1:
+        return _phase(plan.phases[0])
+    flat: dict[str, Any] = {"phases": ",".join(phase.name for phase in plan.phases)}
+    for phase in plan.phases:
+        knobs = {"epochs": phase.epochs, **_phase(phase)}
+        flat |= {f"{phase.name}.{knob}": value for knob, value in knobs.items()}
+    return flat
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    default = Schedule()
+    return {
+        "optimizer": phase.optimizer,
+        "learning_rate": phase.learning_rate,
+        "weight_decay": phase.weight_decay,
+        **phase.options,
+        "freeze_depth": phase.freeze_depth,
+        "schedule": phase.schedule.name,
+        **{
+            f"schedule.{field.name}": getattr(phase.schedule, field.name)
+            for field in fields(Schedule)
+            if field.name != "name"
+            and getattr(phase.schedule, field.name) != getattr(default, field.name)
+        },
+    }
+
+
+def _named(knob: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"name": "digits", "noise": 0}`` as ``digits`` and an option ``dataset.noise``."""
+    return {knob if name == "name" else f"{knob}.{name}": value for name, value in options.items()}
+
+
+def datasets_of(spec: TrialSpec) -> list[DatasetUse]:
+    """The splits that a trial trains and validates on."""
+    source = {**plain(spec.plan.dataset), "digest": spec.data_digest}
+    return [
+        DatasetUse(
+            name=f"{spec.plan.dataset.get('name', 'data')} {context}",
+            digest=spec.data_digest[:12] or "unknown",
+            context=context,
+            source=source,
+        )
+        for context in ("training", "validation")
+    ]
+
+
+def _points(epoch: EpochResult) -> list[Point]:
+    return [
+        Point(valid_name(name), float(value), epoch.timestamp, epoch.epoch)
+        for name, value in epoch.metrics.items()
+    ]
+
+
+def _summary(history: Sequence[EpochResult], result: Result, ended: int) -> list[Point]:
+    chosen = result.epoch or 0
+    at = next((epoch.timestamp for epoch in history if epoch.epoch == chosen), ended)
+    numbers = {f"best/{name}": value for name, value in result.metrics.items()}
+    if result.value is not None:
+        numbers["objective"] = result.value
+    points = [Point(valid_name(name), float(value), at, chosen) for name, value in numbers.items()]
+    whole = {f"parameters/{name}": float(count) for name, count in result.parameters.items()}
+    whole["trial/seconds"] = result.seconds
+    return points + [Point(valid_name(name), value, ended, 0) for name, value in whole.items()]
+
+
+def valid_name(name: str) -> str:
+    """A name that MLflow takes for a param, metric or tag, as close to the given one as can be."""
+    kept = re.sub(r"[^\w/.\- ]", "_", name)
+    parts = (part for part in kept.split("/") if part not in ("", ".", ".."))
+    return "/".join(parts)[:_LONGEST_NAME].rstrip("/") or "_"
+
+
+def param_text(value: Any) -> str:
+    """A value as a param shows it: text as it is, anything else as JSON."""
+    if value is None:
+        text = "none"
+    else:
+        text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+    return _cut(text, _LONGEST_PARAM)
+
+
+def tag_text(text: str) -> str:
+    """As much of a text as a tag holds."""
+    return _cut(text, _LONGEST_TAG)
+
+
+def _cut(text: str, limit: int) -> str:
+    """Text of at most so many characters, ended at a line break where one can be had."""
+    # Neither sqlite nor PostgreSQL stores lone surrogates, and PostgreSQL no NUL.
+    text = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 2]
+    whole_lines = head.rpartition("\n")[0]
+    return f"{whole_lines or head}\n…"
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    text = json.dumps(plain(value))
+    if len(text) > _LONGEST_TAG:
+        raise ValueError(
+            f"MLflow keeps at most {_LONGEST_TAG} characters a tag; "
+            f"these choices of a trial take {len(text)}: {text[:200]}..."
+        )
+    return text
+
+
+def chunks(points: Iterable[Point], size: int) -> list[list[Point]]:
+    """Points in batches; at least one batch, which may be empty."""
+    whole = list(points)
+    return [whole[start : start + size] for start in range(0, len(whole), size)] or [[]]

@@ -1,0 +1,79 @@
+"""What a study ran on and with: packages, hardware, and the state of the code.
+
+Only looks; knows nothing of studies.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "workbench",
+    "torch",
+    "torchvision",
+    "transformers",
+    "optuna",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+)
+
+
+def describe() -> dict[str, Any]:
+    """Packages, Python, platform, processor, memory and accelerator of this process."""
+    import psutil
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpu": gpu,
+        "cuda": torch.version.cuda if gpu else None,
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit, whether the tree is dirty, and the diff of a dirty tree; empty outside of git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return {}
+    dirty = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
+    diff = _git(folder, "diff", "HEAD") if dirty else ""
+    return {"commit": commit, "dirty": bool(dirty), "diff": diff or ""}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,232 @@
+"""The best value so far against the number of trials spent: a budget curve for each search.
+
+Every started trial counts as spent, whatever became of it. Not an expected-maximum curve: that one
+assumes independent draws, and a sampler's are not (statistics.md, refusal 12). Knows nothing of
+what the factors mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.figures import LeftOut, ReportFigure, style
+from workbench.figures.trials import Trial, by_strategy, encoding, varied
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FEW = 4  # curves that share one panel without hiding each other
+_MOST_PANELS = 6
+_COLUMNS = 3
+
+
+class Curve(NamedTuple):
+    """One search: ``values[i]`` holds from trial ``trials[i]`` on, up to ``spent`` trials.
+
+    ``colour`` is the index of the first factor's level, ``panel`` that of all others together.
+    """
+
+    name: str
+    colour: int
+    panel: int
+    trials: tuple[int, ...]
+    values: tuple[float, ...]
+    spent: int
+
+
+class Point(NamedTuple):
+    """One completed trial of a joint search."""
+
+    strategy: str
+    trial: int
+    value: float
+    colour: int
+    marker: int
+
+
+class BestSoFar(NamedTuple):
+    """The curves; points only where all strategies share one search.
+
+    Attributes:
+        panels: What the strategies of each panel have in common, by line; empty where all
+            strategies share one panel.
+        colours: Levels of the first factor.
+    """
+
+    metric: str
+    direction: str
+    curves: tuple[Curve, ...]
+    points: tuple[Point, ...]
+    panels: tuple[tuple[str, ...], ...]
+    colours: tuple[str, ...]
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> BestSoFar:
+    """Improvements in the order of the trials' numbers; raises ``LeftOut`` where there are none."""
+    codes = encoding(study, trials)
+    joint = study["mode"] == "joint"
+    groups = {"all strategies": list(trials)} if joint else by_strategy(study, trials)
+    maximize = study["objective"]["direction"] == "maximize"
+    curves, points = [], []
+    for name, group in groups.items():
+        steps: list[tuple[int, float]] = []
+        for spent, trial in enumerate(sorted(group, key=lambda trial: trial.number), start=1):
+            value = trial.value
+            if value is None:
+                continue
+            points.append(Point(trial.strategy, spent, value, *codes[trial.strategy]))
+            if not steps or (value > steps[-1][1] if maximize else value < steps[-1][1]):
+                steps.append((spent, value))
+        if steps:
+            colour, panel = (0, 0) if joint else codes[name]
+            at, values = zip(*steps, strict=True)
+            curves.append(Curve(name, colour, panel, at, values, len(group)))
+    if not curves:
+        raise LeftOut("No trial completed, so there is no value to follow.")
+    if max(curve.spent for curve in curves) < 2:
+        raise LeftOut("No search has more than one trial.")
+    panels = () if joint else _panels(study, trials, curves)
+    return BestSoFar(
+        metric=study["objective"]["metric"],
+        direction=study["objective"]["direction"],
+        curves=tuple(curves if panels else (curve._replace(panel=0) for curve in curves)),
+        points=tuple(points) if joint else (),
+        panels=panels,
+        colours=next(iter(varied(study, trials).values()), ()),
+    )
+
+
+def _panels(
+    study: Mapping[str, Any], trials: Sequence[Trial], curves: Sequence[Curve]
+) -> tuple[tuple[str, ...], ...]:
+    _, *others = varied(study, trials) or [""]
+    found: dict[int, tuple[str, ...]] = {}
+    for curve in curves:
+        first = next(trial for trial in trials if trial.strategy == curve.name)
+        found[curve.panel] = tuple(f"{style.words(name)} {first.label(name)}" for name in others)
+    wanted = len(curves) > _FEW and 2 <= len(found) <= _MOST_PANELS
+    # Panels are numbered by their levels; one whose strategies have no value leaves a gap.
+    return tuple(found.get(index, ()) for index in range(max(found) + 1)) if wanted else ()
+
+
+def caption(numbers: BestSoFar) -> str:
+    """What a curve is, n, and what it may not be read as."""
+    extreme = "Highest" if numbers.direction == "maximize" else "Lowest"
+    spent = [curve.spent for curve in numbers.curves]
+    each = f"{min(spent)}" if min(spent) == max(spent) else f"{min(spent)} to {max(spent)}"
+    text = (
+        f"{extreme} {style.words(numbers.metric)} so far against the number of trials spent; pruned"
+        f" and failed trials count as spent (n = {sum(spent)} trials"
+    )
+    if numbers.points:
+        return (
+            f"{text}): the line. One search proposed all strategies; a point is one completed"
+            " trial. The sampler chose how many trials each strategy got."
+        )
+    many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
+    return (
+        f"{text} {many}). One curve is one search: another seed would draw another curve, and"
+        " there is no band because there is no replicate."
+    )
+
+
+def draw(numbers: BestSoFar) -> Figure:
+    """Step curves, in panels where they are many, else with their names beside their ends."""
+    with style.context():
+        shown = [index for index, label in enumerate(numbers.panels) if label] or [0]
+        columns = min(len(shown), _COLUMNS)
+        rows = -(-len(shown) // columns)
+        single = max(2.5, 0.17 * len(numbers.curves) + 1.0)
+        height = 0.55 + 1.95 * rows if numbers.panels else single
+        figure = style.figure(height=height)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        longest = max(2, *(curve.spent for curve in numbers.curves))
+        values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
+        values += [point.value for point in numbers.points]
+        for axes, panel in zip(grid, shown, strict=False):
+            for curve in numbers.curves:
+                if curve.panel == panel:
+                    _draw_curve(axes, curve, plain=bool(numbers.points))
+            if numbers.panels:
+                style.panel_label(axes, numbers.panels[panel])
+            style.grid(axes)
+        for axes in grid[len(shown) :]:
+            axes.set_visible(False)
+        grid[0].set_xlim(0.7, longest + 0.6)
+        grid[0].xaxis.get_major_locator().set_params(integer=True)
+        if style.wants_logarithm(values, numbers.direction):
+            style.logarithmic(grid[0], "y")
+        figure.supxlabel("trials spent", fontsize=9)
+        metric = style.words(numbers.metric)
+        figure.supylabel(metric if numbers.points else f"best {metric} so far", fontsize=9)
+        if numbers.points:
+            _draw_points(grid[0], numbers.points)
+        elif numbers.panels:
+            entries = [
+                (label, style.colour(i), style.line(i)) for i, label in enumerate(numbers.colours)
+            ]
+            style.legend_of_lines(figure, entries)
+        else:
+            _name_ends(grid[0], numbers.curves, longest, gap=0.155 / (single - 0.6))
+        return figure
+
+
+def _draw_curve(axes: Axes, curve: Curve, *, plain: bool) -> None:
+    axes.step(
+        (*curve.trials, curve.spent + 0.6),  # so that a step at the last trial shows
+        (*curve.values, curve.values[-1]),
+        where="post",
+        color=style.INK if plain else style.colour(curve.colour),
+        linestyle="-" if plain else style.line(curve.colour),
+        linewidth=1.0 if plain else 1.5,
+    )
+
+
+def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
+    order = sorted({(point.colour, point.marker, point.strategy) for point in points})
+    for *_, name in order:
+        own = [point for point in points if point.strategy == name]
+        axes.scatter(
+            [point.trial for point in own],
+            [point.value for point in own],
+            s=17,
+            color=style.colour(own[0].colour),
+            marker=style.marker(own[0].marker),
+            alpha=0.8,
+            linewidths=0,
+            label=style.cut(name),
+            zorder=3,
+        )
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handletextpad=0.3)
+
+
+def _name_ends(axes: Axes, curves: Sequence[Curve], longest: int, gap: float) -> None:
+    axes.get_ylim()  # settles the limits that the transform below depends on
+    to_axes = axes.transData + axes.transAxes.inverted()
+    ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
+    for curve, end, height in zip(curves, ends, _spread(ends, gap), strict=True):
+        place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+        axes.plot([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5, **place)
+        look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.colour)}
+        axes.plot([1.04, 1.10], [height] * 2, **look, **place)
+        axes.text(
+            1.115, height, style.cut(curve.name), transform=axes.transAxes, va="center", fontsize=8
+        )
+
+
+def _spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Move heights apart until neighbours are a gap from each other, in their order."""
+    order = sorted(range(len(heights)), key=lambda index: heights[index])
+    placed = [heights[index] for index in order]
+    for _ in range(200):
+        for low in range(len(placed) - 1):
+            lack = max(gap - (placed[low + 1] - placed[low]), 0.0)
+            placed[low] -= lack / 2
+            placed[low + 1] += lack / 2
+    moved = dict(zip(order, placed, strict=True))
+    return [moved[index] for index in range(len(heights))]
+
+
+FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)

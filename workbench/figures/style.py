@@ -1,0 +1,248 @@
+"""How every figure looks and how it is saved: colours, markers, fonts, sizes, byte-stable files.
+
+The figures' only door to matplotlib, which is imported when a function here is called. Always
+``matplotlib.figure.Figure`` objects, never pyplot, which keeps figures alive in a global. Knows
+nothing of studies or trials. No figure has a title: that is the caption's business.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+WIDTH = 5.5  # inches: one column of a NeurIPS or ICLR paper
+
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color; told apart with any colour vision. Yellow
+# comes last and black not at all: the one is faint on paper, the other is the ink.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (7, 1.5, 1.2, 1.5)))
+
+INK, QUIET, RULE = "#1c2024", "#687078", "#d4d8dc"
+_PAGE_COLOURS = {INK: "var(--ink)", QUIET: "var(--quiet)", RULE: "var(--rule)"}
+
+_RC: Any = {
+    "font.family": ["STIXGeneral", "DejaVu Sans"],  # the second has what the first lacks
+    "font.size": 9.0,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "xtick.minor.size": 1.6,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.4,
+    "figure.facecolor": "white",
+    "savefig.dpi": 200,
+    "text.parse_math": False,  # a name may hold dollar signs
+    "pdf.fonttype": 42,  # ICML refuses Type 3 fonts
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "workbench",
+}
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Draw and save in the house style, whatever the user's matplotlibrc says."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        # A name may use a script that no installed font has: boxes will do.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        mpl.rcdefaults()
+        mpl.rcParams.update(_RC)
+        yield
+
+
+def figure(height: float, width: float = WIDTH, *, fitted: bool = True) -> Figure:
+    """An empty figure of that size in inches; call it inside ``context()``.
+
+    Args:
+        height: In inches.
+        width: In inches.
+        fitted: Solve for margins that hold all labels; costs about as much as drawing them.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained" if fitted else None)
+
+
+def colour(index: int) -> str:
+    """The colour of the level with that index; repeats after seven, in step with no marker."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def marker(index: int) -> str:
+    """The marker of the level with that index."""
+    return MARKERS[index % len(MARKERS)]
+
+
+def line(index: int) -> Any:
+    """The line style of the level with that index."""
+    return LINES[index % len(LINES)]
+
+
+def words(name: str) -> str:
+    """A metric's or knob's path as words: ``validation/top_5`` reads ``validation top 5``."""
+    return name.replace("/", " ").replace("_", " ").replace(".", " ")
+
+
+def cut(name: str, limit: int = 28) -> str:
+    """A name short enough not to push the axes off the figure, cut in the middle, on one line."""
+    plain = " ".join(name.split())
+    keep = (limit - 1) // 2
+    return plain if len(plain) <= limit else f"{plain[:keep]}…{plain[-keep:]}"
+
+
+def short(value: float) -> str:
+    """A value in few characters, for the inside of a figure."""
+    return f"{value:.3f}" if 0.01 <= abs(value) < 10 or value == 0 else f"{value:.3g}"
+
+
+def decimal(value: float, _: Any = None) -> str:
+    """A learning rate as people write it: ``0.001``, but ``1e-05``."""
+    return f"{value:.6f}".rstrip("0").rstrip(".") if 1e-4 <= value < 1 else f"{value:g}"
+
+
+def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with plain decimal labels; call it once its limits are set."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    (axes.set_xscale if name == "x" else axes.set_yscale)("log")
+    low, high = axes.get_xlim() if name == "x" else axes.get_ylim()
+    decades = abs(math.log10(high / low))
+    subs = (1.0,) if decades >= 2 else (1.0, 3.0) if decades >= 1 else (1.0, 2.0, 3.0, 5.0)
+    axis = axes.xaxis if name == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(FuncFormatter(decimal))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def wants_logarithm(values: Sequence[float], direction: str) -> bool:
+    """Whether a loss spans so much that a linear axis would show nothing but its worst values."""
+    return direction == "minimize" and min(values) > 0 and max(values) > 100 * min(values)
+
+
+def grid(axes: Axes, axis: Any = "both") -> None:
+    """Faint lines behind the data."""
+    axes.grid(True, axis=axis)
+    axes.set_axisbelow(True)
+
+
+def panel_label(axes: Axes, lines: Sequence[str]) -> None:
+    """Name one panel of small multiples above its left corner."""
+    text = "\n".join(cut(line) for line in lines)
+    axes.annotate(text, (0, 1), (0, 4), xycoords="axes fraction", textcoords="offset points")
+
+
+def legend_of_lines(figure: Figure, entries: Sequence[tuple[str, str, Any]]) -> None:
+    """A legend above all panels, of label, colour and line style."""
+    from matplotlib.lines import Line2D
+
+    _legend(figure, [Line2D([], [], color=c, ls=ls, label=cut(label)) for label, c, ls in entries])
+
+
+def legend_of_markers(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
+    """A legend above all panels, of label, colour and marker."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=shade, marker=shape, ls="", ms=4.5, label=cut(label))
+        for label, shade, shape in entries
+    ]
+    _legend(figure, handles)
+
+
+def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    figure.legend(
+        handles=list(handles),
+        loc="outside upper right",
+        ncols=min(len(handles), 6),
+        handletextpad=0.4,
+        columnspacing=1.2,
+    )
+
+
+def save(
+    figure: Figure, path_without_suffix: Path, formats: Sequence[str] = ("pdf", "svg", "png")
+) -> list[Path]:
+    """Write a figure in several formats, byte-identical for the same figure.
+
+    Returns:
+        The files written, in the order of the formats.
+    """
+    stable = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+    paths = []
+    path_without_suffix.parent.mkdir(parents=True, exist_ok=True)
+    with context():
+        _settle(figure)
+        for name in formats:
+            path = path_without_suffix.with_name(f"{path_without_suffix.name}.{name}")
+            figure.savefig(path, format=name, metadata=stable.get(name))
+            paths.append(path)
+    return paths
+
+
+def _settle(figure: Figure) -> None:
+    """Solve for the margins once instead of once a format; they are the same in all then."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def inline_svg(figure: Figure, name: str, description: str) -> str:
+    """A figure as an SVG element to stand in a page whose light or dark colours it takes on.
+
+    Args:
+        figure: Drawn in the house style, whose grey tones become the page's.
+        name: Prefix of the element's identifiers, which are unique in a page only together.
+        description: What the figure shows, for those who cannot see it.
+    """
+    buffer = io.StringIO()
+    with context():
+        _settle(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for ours, page in _PAGE_COLOURS.items():
+        text = text.replace(ours, page)
+    # A height in points would win over the page's width and stretch the figure on a phone.
+    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1 SVG_ATTRIBUTES>", text, count=1)
+    width = figure.get_size_inches()[0] * 96
+    attributes = (
+        f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'role="img" aria-label="{escape(description)}" style="width:{width:.0f}px"'
+    )
+    return re.sub(r"\n\s*", "\n", text.replace("SVG_ATTRIBUTES", attributes, 1)).strip()

@@ -1,0 +1,201 @@
+"""What the report and its figures know of a trial: plain typed rows, read from the tracker's frame.
+
+The only place that knows the frame's columns. Missing values become None here, and a value counts
+only for a completed trial, so that nobody downstream can take a pruned trial's last value for a
+score. Knows no store and draws nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from workbench.record import Role, State
+
+# MLflow stores infinity as the largest double.
+_INFINITE = 1e308
+
+# Samplers whose proposals do not depend on earlier results.
+NOT_ADAPTIVE = ("random", "grid", "qmc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One search trial.
+
+    Attributes:
+        value: The objective; None unless the trial completed with a finite one.
+        epoch: The epoch that the objective's rule chose, counted from 1.
+        learning_rate: Of the trial's last phase, as are ``optimizer`` and ``freeze_depth``.
+        metrics: Finite metrics of the chosen epoch, without the prefix ``best/``.
+        trainable: Number of trainable parameters in the last phase.
+        started: Milliseconds since 1970 (UTC).
+    """
+
+    run_id: str
+    name: str
+    group: str
+    strategy: str
+    number: int
+    state: str
+    reason: str = ""
+    value: float | None = None
+    epoch: int | None = None
+    seconds: float = 0.0
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    freeze_depth: int | None = None
+    levels: Mapping[str, str] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    trainable: int | None = None
+    started: int | None = None
+    device: str = ""
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it failed because a loss or metric was no longer finite."""
+        return self.state == State.FAILED and "diverged" in self.reason
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is complete, pruned or failed."""
+        return State(self.state).ended
+
+    def label(self, factor: str) -> str | None:
+        """Its level of a factor; for an optimizer or freeze depth not compared, the plan's."""
+        if factor in self.levels:
+            return self.levels[factor]
+        value = {"optimizer": self.optimizer, "freeze_depth": self.freeze_depth}.get(factor)
+        return None if value is None else str(value)
+
+
+def read(study: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Trial, ...]:
+    """The search trials of a frame, by strategy in the study's order and then by number.
+
+    Args:
+        study: The resolved description of the study.
+        frame: A row for each trial run, as the tracker reads them; may be empty.
+
+    Raises:
+        ValueError: A state is none of ``record.State``.
+    """
+    order = {item["name"]: index for index, item in enumerate(study["strategies"])}
+    trials = (_trial(row) for row in frame.to_dict("records") if _text(row["role"]) == Role.SEARCH)
+    return tuple(
+        sorted(trials, key=lambda t: (order.get(t.strategy, len(order)), t.strategy, t.number))
+    )
+
+
+def _trial(row: Mapping[Any, Any]) -> Trial:
+    group, number, state = _text(row["group"]), int(row["number"]), State(_text(row["state"]))
+    value = _number(row["value"]) if state is State.COMPLETE else None
+    metrics = {
+        str(key).removeprefix("best/"): finite
+        for key, metric in _mapping(row["metrics"]).items()
+        if (finite := _number(metric)) is not None
+    }
+    return Trial(
+        run_id=_text(row["run_id"]),
+        name=f"{group}/{number:03d}",  # MLflow's run name says more and may be edited by hand
+        group=group,
+        strategy=_text(row["strategy"]),
+        number=number,
+        state=str(state),
+        reason=_text(row["reason"]),
+        value=value,
+        epoch=_integer(row["epoch"]),
+        seconds=_number(row["seconds"]) or 0.0,
+        optimizer=_text(row["optimizer"]) or None,
+        learning_rate=_number(row["learning_rate"]),
+        freeze_depth=_integer(row["freeze_depth"]),
+        levels={str(key): str(item) for key, item in _mapping(row["levels"]).items()},
+        hyperparameters={str(k): item for k, item in _mapping(row["hyperparameters"]).items()},
+        metrics=metrics,
+        trainable=_integer(_mapping(row["parameters"]).get("trainable")),
+        started=_integer(row["started"]),
+        device=_text(row["device"]),
+    )
+
+
+def _text(value: Any) -> str:
+    # A cell that the tracker left empty is None, NaN or NA.
+    return "" if value is None or value is pd.NA or value != value else str(value)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and abs(number) < _INFINITE else None
+
+
+def _integer(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def by_strategy(study: Mapping[str, Any], trials: Iterable[Trial]) -> dict[str, list[Trial]]:
+    """Trials of every strategy, in the study's order; strategies that it no longer names last."""
+    groups: dict[str, list[Trial]] = {item["name"]: [] for item in study["strategies"]}
+    for trial in trials:
+        groups.setdefault(trial.strategy, []).append(trial)
+    return groups
+
+
+def best(study: Mapping[str, Any], trials: Iterable[Trial]) -> Trial | None:
+    """The trial with the highest value (lowest if minimised); the earliest of equals."""
+    sign = -1 if study["objective"]["direction"] == "maximize" else 1
+    valued = [(sign * t.value, t.number, t) for t in trials if t.value is not None]
+    return min(valued, key=lambda item: item[:2])[2] if valued else None
+
+
+def is_adaptive(study: Mapping[str, Any]) -> bool:
+    """Whether the sampler looks at earlier results when it proposes a trial."""
+    return str(study["search"].get("sampler", "")).lower() not in NOT_ADAPTIVE
+
+
+def varied(study: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
+    """The factors in which trials differ, each with its labels, both in the study's order."""
+    groups = by_strategy(study, trials).values()
+    found = {}
+    for name in dict.fromkeys([*study["factors"], "optimizer", "freeze_depth"]):
+        declared = [str(label) for label in study["factors"].get(name, ())]
+        present = {label for t in trials if (label := t.label(name)) is not None}
+        within = any(len({t.label(name) for t in group}) > 1 for group in groups)
+        # A level that bundles knobs (method: lpft) also moves depth: that is one factor, not two.
+        if len(present) > 1 and (declared or within):
+            extra = sorted(present.difference(declared), key=lambda text: (len(text), text))
+            found[name] = (*(label for label in declared if label in present), *extra)
+    return found
+
+
+def encoding(study: Mapping[str, Any], trials: Sequence[Trial]) -> dict[str, tuple[int, int]]:
+    """Colour and marker of each strategy: the index of its first and of its second factor's level.
+
+    Further factors share the second index, so that every strategy keeps a pair of its own.
+    """
+    factors = varied(study, trials)
+    codes = {}
+    for strategy, group in by_strategy(study, trials).items():
+        if not group:
+            continue
+        indices = [
+            labels.index(label)
+            for factor, labels in factors.items()
+            if (label := group[0].label(factor)) in labels
+        ]
+        rest = 0
+        for index, labels in zip(indices[1:], list(factors.values())[1:], strict=False):
+            rest = rest * len(labels) + index
+        codes[strategy] = (indices[0] if indices else 0, rest)
+    return codes

@@ -1,0 +1,259 @@
+"""What a study rests on: its data, its backbones and the weights that they start from.
+
+Looks at everything once before any store exists, and says with file and line what does not fit.
+Knows neither Optuna nor MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench import augmentations, backbones, datasets, record, schema, space, tasks
+from workbench.config import StudyConfig, load
+from workbench.document import Location, Problem, StudyFileError
+from workbench.flaws import nearest
+from workbench.knobs import merged
+from workbench.randomness import derive
+from workbench.space import Proposal
+from workbench.strategy import Plan, Strategy, Weights
+
+STUDY_SUFFIXES = (".yaml", ".yml")
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """A backbone as ``check`` and the report show it: stages with parameter counts, head last."""
+
+    name: str
+    stages: tuple[tuple[str, int], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stages' names from input to output, without the head."""
+        return tuple(name for name, _ in self.stages[:-1])
+
+
+def training_seed(config: StudyConfig, replicate: int = 0) -> int:
+    """The seed that all trials of a replicate train with: never the trial's or the attempt's."""
+    return derive(config.search.seed, "training", replicate)
+
+
+def studies_needed(config: StudyConfig) -> dict[str, Path]:
+    """The study files whose best trial gives this study its weights, by what is written."""
+    needed = {}
+    for strategy in config.strategies:
+        source = (merged(config.recipe, strategy.knobs).get("backbone") or {}).get("weights")
+        if isinstance(source, str) and source.endswith(STUDY_SUFFIXES):
+            needed[source] = config.document.path.parent / source
+    return needed
+
+
+class Foundation:
+    """Data, backbones and weights of one study, each looked up once (``space.Premises``).
+
+    Args:
+        config: The study.
+        home: Where other studies' weights are.
+        pending: Weights of a study that has not run yet are no problem: only looking ahead.
+    """
+
+    def __init__(self, config: StudyConfig, home: Path, *, pending: bool = False) -> None:
+        self._config = config
+        self._home = home
+        self._pending = pending
+        self._outlines: dict[str, Outline] = {}
+        self._weights: dict[str, Weights] = {}
+
+    def sizes(self, dataset: Mapping[str, Any]) -> dict[str, Any]:
+        """Sizes of the splits, names of the classes and the digest of a data set."""
+        seed = self._config.search.seed
+        return datasets.sizes(dataset, study_seed=seed, seed=training_seed(self._config))
+
+    def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
+        """The number of frozen stages of the backbone that the knobs describe."""
+        from workbench.stages import resolve_depth
+
+        return resolve_depth(value, self.outline(knobs).names)
+
+    def outline(self, knobs: Mapping[str, Any]) -> Outline:
+        """The stages of the backbone that the knobs describe."""
+        key = json.dumps([knobs.get(name) for name in ("backbone", "dataset", "task")])
+        if key not in self._outlines:
+            self._outlines[key] = self._build(knobs)
+        return self._outlines[key]
+
+    def _build(self, knobs: Mapping[str, Any]) -> Outline:
+        from workbench.stages import describe
+
+        written = dict(knobs["backbone"])
+        keep_head = bool(written.pop("keep_head", False))
+        source = written.pop("weights", None)
+        weights = self.weights(source) if source else None
+        if weights is not None and weights.source.endswith(STUDY_SUFFIXES):
+            weights = None
+        seed = training_seed(self._config)
+        data = datasets.load(knobs["dataset"], study_seed=self._config.search.seed, seed=seed)
+        task = tasks.build(knobs.get("task") or {"name": "classification"}, data.classes)
+        staged = backbones.build(
+            written,
+            weights=weights,
+            keep_head=keep_head and weights is not None,
+            input_shape=data.input_shape,
+            outputs=task.outputs,
+            seed=seed,
+        )
+        return Outline(name=written["name"], stages=tuple(describe(staged)))
+
+    def weights(self, source: str) -> Weights:
+        """The weights that a study file names: a family's own, a file's, or another study's best.
+
+        Raises:
+            ValueError: There are none, in words for the author of the study file.
+        """
+        if source not in self._weights:
+            self._weights[source] = self._find_weights(source)
+        return self._weights[source]
+
+    def _find_weights(self, source: str) -> Weights:
+        own = [name for entry in backbones.BACKBONES.values() for name in entry.weights]
+        if source in own:
+            return Weights(source=source)
+        folder = self._config.document.path.parent
+        path = folder / source
+        if not path.is_file():
+            wanted = (*STUDY_SUFFIXES, *WEIGHTS_SUFFIXES)
+            files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in wanted]
+            guess = nearest(source, [*own, *files])
+            hint = f"; did you mean {guess}?" if guess else ""
+            raise ValueError(
+                f"{path} is no file; weights are a file (a path relative to the study file: "
+                f"{', '.join(wanted)}), or one of {', '.join(own)}{hint}"
+            )
+        if source.endswith(STUDY_SUFFIXES):
+            best = self._best_of(load(path))
+            if best is None and self._pending:
+                return Weights(source=source)
+            if best is None:
+                raise ValueError(f"the study {path} has no completed trial to take weights from")
+            path = best
+        return Weights(source=str(path.resolve()), sha256=record.sha256_of(path))
+
+    def _best_of(self, other: StudyConfig) -> Path | None:
+        directory = record.study_directory(self._home, other.name)
+        best: Path | None = None
+        best_value: float | None = None
+        for trial, spec in record.scan(directory):
+            result = trial.result()
+            if spec.role is not record.Role.SEARCH or result is None or result.value is None:
+                continue
+            if trial.weights.exists() and spec.objective.better(result.value, best_value):
+                best, best_value = trial.weights, result.value
+        return best
+
+    def knobs(self, strategy: Strategy) -> dict[str, Any]:
+        """A strategy's recipe with every tuned knob at its default."""
+        return self._merged(space.start(self._config, strategy))
+
+    def _merged(self, proposal: Proposal) -> dict[str, Any]:
+        return merged(self._config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
+
+    def plan(self, strategy: Strategy) -> Plan:
+        """A strategy's plan with every tuned knob at its default."""
+        return space.plan_of(self._config, space.start(self._config, strategy), self)
+
+    def check(self) -> None:
+        """Look at the data, the backbone and the weights of every strategy.
+
+        Raises:
+            StudyFileError: Everything that does not fit.
+        """
+        config = self._config
+        problems: list[Problem] = []
+        depths: dict[tuple[str, ...], dict[int, str]] = {}
+        for strategy in config.strategies:
+            found = self._misfits(space.start(config, strategy))
+            if not found:
+                for knob, value, proposal in space.ends(config, strategy):
+                    found += self._misfits(proposal, knob, value)
+                found += self._same_depth(strategy, depths)
+            problems += found
+            if not self._pending:
+                problems += self._unbuilt(strategy)
+        if problems:
+            raise StudyFileError(problems)
+
+    def _misfits(
+        self, proposal: Proposal, tuned: str | None = None, value: object = None
+    ) -> list[Problem]:
+        """What the data, the backbone or the weights refuse, in the first of them that does."""
+        knobs, name = self._merged(proposal), proposal.strategy.name
+        depth = knobs.get("freeze_depth", f"strategy {name}")
+        looks: tuple[tuple[str, object, Callable[[], object]], ...] = (
+            ("dataset", knobs["dataset"].get("name"), lambda: self.sizes(knobs["dataset"])),
+            ("backbone", knobs["backbone"].get("name"), lambda: self.outline(knobs)),
+            ("freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self)),
+            (
+                "augmentation",
+                knobs.get("augmentation"),
+                lambda: augmentations.build(schema.augmentation_steps(knobs["augmentation"])),
+            ),
+            ("device", knobs.get("device"), lambda: _device(knobs.get("device", "auto"))),
+        )
+        for knob, found, look in looks:
+            if knob == "augmentation" and not knobs.get(knob):
+                continue
+            try:
+                look()
+            except (ValueError, OSError) as error:
+                at: Location = ("tune", tuned) if tuned else self._location(knob)
+                shown = value if tuned else found
+                expected = f"something else: {str(error).rstrip('.')}"
+                return [self._config.document.problem(at, shown, expected)]
+        return []
+
+    def _same_depth(
+        self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]
+    ) -> list[Problem]:
+        """Two levels of freeze depth may be two words for the same depth."""
+        word = strategy.levels.get("freeze_depth")
+        if word is None:
+            return []
+        depth = self.plan(strategy).phases[-1].freeze_depth
+        rest = tuple(label for name, label in strategy.levels.items() if name != "freeze_depth")
+        same = depths.setdefault(rest, {}).setdefault(depth, word)
+        if same == word:
+            return []
+        expected = f"a depth that differs from that of {same} (both freeze {depth} stages)"
+        return [self._config.document.problem(self._location("freeze_depth"), word, expected)]
+
+    def _unbuilt(self, strategy: Strategy) -> list[Problem]:
+        """Refuse what a study file may say already but no trial would do."""
+        if self.knobs(strategy).get("unfreeze") is None:
+            return []
+        expected = (
+            "phases, each with its own freeze_depth: gradual unfreezing comes later, and a trial "
+            "without it would be another strategy than its name says"
+        )
+        return [self._config.document.problem(self._location("unfreeze"), "unfreeze", expected)]
+
+    def _location(self, knob: str) -> Location:
+        """Where a knob stands in the file: the first block that sets it or a part of it."""
+        config = self._config
+        block = "compare" if config.balanced else "tune"
+        for factor in config.factors:
+            for level in factor.levels:
+                if any(path == knob or path.startswith(f"{knob}.") for path in level.knobs):
+                    within = (factor.name,) if factor.name == knob else (factor.name, level.label)
+                    return (block, *within)
+        return ("tune", knob) if any(t.knob == knob for t in config.tune) else ("recipe", knob)
+
+
+def _device(name: str) -> object:
+    from workbench.engine import choose_device
+
+    return choose_device(name)

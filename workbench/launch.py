@@ -1,0 +1,343 @@
+"""A command from beginning to end: what it needs first, the lease, the driver, the mirror.
+
+Wires the parts together and decides nothing else. Knows no terminal: progress goes to whoever
+watches.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from workbench import browse, preview, record, session, tryout
+from workbench.config import Changed, StudyConfig, load
+from workbench.document import StudyFileError
+from workbench.driver import Broken, Busy, Driver, Source, Standing, lease
+from workbench.foundation import Foundation, studies_needed
+from workbench.record import Role, TrialDirectory
+from workbench.session import Session
+from workbench.store import StoreError
+from workbench.store import serve as serve_store
+from workbench.reader import UnknownStudy
+from workbench.workers import Workers
+
+DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
+
+
+class UnwritableError(OSError):
+    """The home cannot be written to."""
+
+
+# What a user can mend, each with its exit code.
+_EXIT_CODES: dict[type[Exception], int] = {
+    StudyFileError: BAD_STUDY,
+    Changed: BAD_STUDY,
+    browse.Unknown: BAD_STUDY,
+    UnknownStudy: BAD_STUDY,
+    FileExistsError: BAD_STUDY,
+    Busy: ENVIRONMENT,
+    Broken: ENVIRONMENT,
+    StoreError: ENVIRONMENT,
+    UnwritableError: ENVIRONMENT,
+}
+MENDABLE = tuple(_EXIT_CODES)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of an error that a user can mend."""
+    return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+
+
+class Watcher(Protocol):
+    """Shows how a study gets on."""
+
+    def begin(self, title: str, notes: Sequence[str]) -> None:
+        """A study begins."""
+        ...
+
+    def update(self, standings: Sequence[Standing]) -> None:
+        """There may be something new; called often."""
+        ...
+
+    def end(self) -> None:
+        """The study has ended or stopped."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a command ended.
+
+    Attributes:
+        fresh: Trials that ended while it ran.
+        signal: What stopped it, or None.
+    """
+
+    study: str
+    standings: tuple[Standing, ...]
+    fresh: int
+    signal: int | None
+    seconds: float
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 finished without a usable trial, 75 stopped and resumable."""
+        if self.signal is not None:
+            return RESUMABLE
+        return DONE if any(standing.complete for standing in self.standings) else UNUSABLE
+
+    @property
+    def finished(self) -> bool:
+        """Whether every group has all its trials."""
+        return all(standing.ended >= standing.target for standing in self.standings)
+
+
+def open_home(home: Path) -> Path:
+    """The home with its folders, able to be written to.
+
+    Raises:
+        UnwritableError: It is not; the message names the path.
+    """
+    for folder in (home / "mlruns" / "studies", home / "reports"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UnwritableError(
+                f"{folder} cannot be written to: {error.strerror}. "
+                "Choose another home with --home DIR or WORKBENCH_HOME."
+            ) from error
+    return home
+
+
+def look_ahead(file: Path, overrides: Sequence[str], home: Path) -> dict[str, Any]:
+    """What a study will do, without doing any of it.
+
+    Raises:
+        StudyFileError: The file is broken, or does not fit the model, the data or the weights.
+    """
+    config = load(file, overrides)
+    foundation = Foundation(config, home, pending=True)
+    foundation.check()
+    return {
+        **preview.describe(config, foundation),
+        "ranges": preview.ranges(config),
+        "notes": preview.notes(config, foundation),
+    }
+
+
+def run_file(
+    file: Path,
+    overrides: Sequence[str],
+    home: Path,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    wait: bool = False,
+) -> Outcome:
+    """Search: what is missing of a study, after the studies that it takes weights from.
+
+    Raises:
+        StudyFileError: The file is broken, or does not fit the model, the data or the weights.
+        Changed: Trials exist that were made with other settings.
+        Busy: Another driver holds the study.
+        Broken: Every trial fails in the same way before its first epoch.
+        UnwritableError, StoreError: The home or a store cannot be used.
+    """
+    launch = _Launch(open_home(home), workers, watcher, read=load)
+    return launch.run(load(file, overrides), wait=wait)
+
+
+def smoke(file: Path, overrides: Sequence[str], workers: Workers, watcher: Watcher) -> Outcome:
+    """Run a tiny copy of a study through every step, in a home that is thrown away."""
+    with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
+        launch = _Launch(open_home(Path(folder)), workers, watcher, read=_tiny)
+        return launch.run(_tiny(file, overrides), wait=False)
+
+
+def _tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    """A study with two trials of one epoch a phase for each strategy."""
+    config = load(file, overrides)
+    trials = "trials_per_strategy" if config.balanced else "trials"
+    shrunk = [f"search.{trials}=2", "search.enqueue=[]"]
+    content = config.document.content
+    places = list(_epochs_in(content.get("recipe"), "recipe"))
+    places += list(_epochs_in(content.get("compare"), "compare"))
+    shrunk += [f"{place}=1" for place in places]
+    if not places and not any("epochs" in str(tuned.knob) for tuned in config.tune):
+        shrunk.append("recipe.epochs=1")
+    return load(file, [*overrides, *shrunk])
+
+
+def _epochs_in(block: Any, path: str) -> Iterator[str]:
+    if isinstance(block, Mapping):
+        for key, value in block.items():
+            if key == "epochs" and isinstance(value, int):
+                yield f"{path}.{key}"
+            yield from _epochs_in(value, f"{path}.{key}")
+
+
+class _Launch:
+    """What every study of one command shares."""
+
+    def __init__(
+        self,
+        home: Path,
+        workers: Workers,
+        watcher: Watcher,
+        *,
+        read: Callable[[Path], StudyConfig],
+    ) -> None:
+        self._home = home
+        self._workers = workers
+        self._watcher = watcher
+        self._read = read
+
+    def run(self, config: StudyConfig, *, wait: bool, above: tuple[str, ...] = ()) -> Outcome:
+        """Search what is missing of a study, after the studies that it takes weights from."""
+        began = time.monotonic()
+        stopped = self.run_needed(config, above)
+        if stopped is not None:
+            return stopped
+        foundation = Foundation(config, self._home)
+        foundation.check()
+        directory = record.study_directory(self._home, config.name)
+        with lease(directory, wait=wait):
+            from workbench.study import Search
+
+            search = Search(config, foundation, directory)
+            before = sum(standing.ended for standing in search.standings())
+            self._watcher.begin(config.name, preview.notes(config, foundation))
+            try:
+                with session.opened(config, foundation, self._home, Role.SEARCH) as page:
+
+                    def progress() -> None:
+                        standings = search.standings()
+                        self._watcher.update(standings)
+                        page.mirror.describe(lambda: session.note(config, standings))
+
+                    signal = self.drive(directory, search, page, progress)
+                    self._keep_best(search.best(), page)
+                    page.mirror.describe(session.note(config, search.standings()))
+            finally:
+                self._watcher.end()
+            standings = tuple(search.standings())
+        return Outcome(
+            study=config.name,
+            standings=standings,
+            fresh=sum(standing.ended for standing in standings) - before,
+            signal=signal,
+            seconds=time.monotonic() - began,
+        )
+
+    def run_needed(self, config: StudyConfig, above: tuple[str, ...] = ()) -> Outcome | None:
+        """Finish the studies that a study takes its weights from; how one stopped, if it did."""
+        for source, path in studies_needed(config).items():
+            at = ("recipe", "backbone", "weights")
+            if not path.is_file():
+                continue  # The foundation says so, with the nearest file.
+            other = self._read(path)
+            if other.name in (*above, config.name):
+                names = " needs ".join((*above, config.name, other.name))
+                expected = f"weights that do not come from the study itself ({names})"
+                raise StudyFileError([config.document.problem(at, source, expected)])
+            if not _is_complete(other, self._home):
+                outcome = self.run(other, wait=True, above=(*above, config.name))
+                if outcome.signal is not None:
+                    return outcome
+        return None
+
+    def drive(
+        self,
+        directory: Path,
+        source: Source,
+        page: Session,
+        progress: Callable[[], None],
+    ) -> int | None:
+        """Run what a source has, and say in MLflow how it ended."""
+        driver = Driver(
+            study_directory=directory,
+            source=source,
+            workers=self._workers,
+            mirror=page,
+            progress=progress,
+        )
+        try:
+            signal = driver.run()
+        except BaseException:
+            page.status = "FAILED"
+            raise
+        page.status = "FINISHED" if signal is None else "SCHEDULED"
+        return signal
+
+    def _keep_best(self, best: Mapping[str, TrialDirectory], page: Session) -> None:
+        """Show the best trial of each strategy with its weights and its confusion matrix."""
+        from workbench import trial
+
+        for strategy, directory in best.items():
+            trial.draw_confusion(directory)
+            page.mirror.best(strategy, directory)
+
+    def try_one(
+        self, config: StudyConfig, settings: Sequence[str], *, wait: bool
+    ) -> dict[str, Any]:
+        """Run one trial with these settings; what ``show`` says of it, with its MLflow run."""
+        self.run_needed(config)
+        foundation = Foundation(config, self._home)
+        proposal = tryout.proposal_of(config, settings)
+        foundation.check()
+        directory = record.study_directory(self._home, config.name)
+        with lease(directory, wait=wait):
+            spec = tryout.spec_of(config, foundation, proposal, directory)
+            source = tryout.One(spec)
+            self._watcher.begin(spec.name, [])
+            try:
+                with session.opened(config, foundation, self._home, Role.TRY) as page:
+                    self.drive(directory, source, page, lambda: None)
+            finally:
+                self._watcher.end()
+            run_id = page.tracker.mirror(record.directory_of(directory, spec), page.parent)
+        found = browse.trial(self._home, config.name, f"{spec.role}/{spec.name}")
+        return {**found, "run_id": run_id}
+
+
+def try_one(
+    file: Path,
+    settings: Sequence[str],
+    home: Path,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    wait: bool = False,
+) -> dict[str, Any]:
+    """One trial of a study with some knobs set (``KNOB=VALUE``), tracked but not counted.
+
+    Raises:
+        StudyFileError: As for ``run_file``, or a setting is none.
+    """
+    launch = _Launch(open_home(home), workers, watcher, read=load)
+    return launch.try_one(load(file), settings, wait=wait)
+
+
+def _is_complete(config: StudyConfig, home: Path) -> bool:
+    """Whether a study has ended before, so that its weights are there."""
+    try:
+        return str(browse.study(home, config.name)["state"]) == "complete"
+    except browse.Unknown:
+        return False
+
+
+def serve(home: Path, port: int) -> int:
+    """MLflow's own server and pages on a home's store, until it is stopped; its exit code."""
+    command, added = serve_store(home, port)
+    try:
+        return subprocess.call(command, env={**os.environ, **added})
+    except KeyboardInterrupt:
+        return DONE

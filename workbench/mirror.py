@@ -1,0 +1,209 @@
+"""The thread that keeps MLflow up to date beside a running driver.
+
+Never delays whoever reports a change, and never fails them. Knows neither MLflow nor what a record
+says: the tracker does the sending.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+from workbench.record import TrialDirectory
+from workbench.tracker import Tracker
+
+_LOGGER = logging.getLogger(__name__)
+
+_WARNING_SECONDS = 60.0
+
+
+@dataclass(kw_only=True)
+class _Job:
+    """Something to send, not before a time of the monotonic clock."""
+
+    due: float
+    send: Callable[[], None]
+
+
+class Mirror(threading.Thread):
+    """Sends what has changed under one parent run.
+
+    A trial is sent at most once an interval while it runs, and at once when it has a result. What
+    MLflow does not take is kept and tried again, later and later.
+
+    Attributes:
+        sent: How many times something was sent.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        parent_run_id: str,
+        *,
+        interval_seconds: float = 1.0,
+        note_seconds: float = 5.0,
+        retry_seconds: float = 1.0,
+        longest_retry_seconds: float = 60.0,
+    ) -> None:
+        super().__init__(name="mirror", daemon=True)
+        self.sent = 0
+        self._tracker = tracker
+        self._parent = parent_run_id
+        self._interval = interval_seconds
+        self._note_interval = note_seconds
+        self._first_retry = retry_seconds
+        self._longest_retry = longest_retry_seconds
+        self._condition = threading.Condition()
+        self._jobs: dict[tuple[str, str], _Job] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        self._busy = False
+        self._hurry = False
+        self._closing = False
+        self._failures = 0
+        self._retry_at = 0.0
+        self._warned_at = float("-inf")
+
+    def changed(self, directory: TrialDirectory) -> None:
+        """A record says something new. Returns at once."""
+        ended = (directory.path / "result.json").exists()
+
+        def send() -> None:
+            self._tracker.mirror(directory, self._parent)
+
+        self._post(("trial", str(directory.path)), send, 0.0 if ended else self._interval)
+
+    def best(self, strategy: str, directory: TrialDirectory) -> None:
+        """A trial is the best of its strategy so far. Returns at once."""
+
+        def send() -> None:
+            self._tracker.mark_best(self._parent, strategy, directory)
+
+        self._post(("best", strategy), send, self._note_interval)
+
+    def describe(self, text: str | Callable[[], str]) -> None:
+        """There is a new text for the parent's page, or one to be made. Returns at once."""
+
+        def send() -> None:
+            made = text if isinstance(text, str) else text()
+            self._tracker.describe(self._parent, made)
+
+        self._post(("note", ""), send, self._note_interval)
+
+    @property
+    def pending(self) -> int:
+        """How many things wait to be sent, or are being sent."""
+        with self._condition:
+            return len(self._jobs) + self._busy
+
+    def drain(self, timeout: float = 30.0) -> bool:
+        """Send all that waits, now; whether that was done in so many seconds."""
+        with self._condition:
+            self._hurry = True
+            self._retry_at = 0.0
+            self._condition.notify_all()
+            try:
+                self._condition.wait_for(lambda: self._idle or not self.is_alive(), timeout)
+            finally:
+                self._hurry = False
+            return self._idle
+
+    @property
+    def _idle(self) -> bool:
+        return not self._jobs and not self._busy
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Send all that waits and stop; whether everything was sent in so many seconds."""
+        done = self.drain(timeout)
+        with self._condition:
+            self._closing = True
+            self._condition.notify_all()
+        if done and self.is_alive():
+            self.join()
+        return done
+
+    def __enter__(self) -> Mirror:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self) -> None:
+        """Send until closed."""
+        while True:
+            with self._condition:
+                found = self._wait_for_job()
+                if found is None:
+                    return
+                key, job = found
+                del self._jobs[key]
+                self._busy = True
+            problem = None
+            try:
+                job.send()
+            except Exception as error:  # whatever is wrong with MLflow must not stop a study
+                problem = error
+            with self._condition:
+                self._busy = False
+                self._last[key] = time.monotonic()
+                if problem is None:
+                    self.sent += 1
+                    self._failures = 0
+                else:
+                    self._put_back(key, job, problem)
+                self._condition.notify_all()
+
+    def _post(self, key: tuple[str, str], send: Callable[[], None], interval: float) -> None:
+        with self._condition:
+            now = time.monotonic()
+            # The first change of a running trial waits too: many a small trial ends meanwhile.
+            due = max(now, self._last.get(key, now) + interval)
+            waiting = self._jobs.get(key)
+            self._jobs[key] = _Job(due=min(due, waiting.due) if waiting else due, send=send)
+            self._condition.notify_all()
+
+    def _wait_for_job(self) -> tuple[tuple[str, str], _Job] | None:
+        """The next job when it is due, or None when the mirror is closed."""
+        while not self._closing:
+            now = time.monotonic()
+            key = min(self._jobs, key=lambda key: self._jobs[key].due, default=None)
+            if key is None:
+                self._condition.wait()
+                continue
+            due = 0.0 if self._hurry else self._jobs[key].due
+            delay = max(due, self._retry_at) - now
+            if delay <= 0:
+                return key, self._jobs[key]
+            self._condition.wait(delay)
+        return None
+
+    def _put_back(self, key: tuple[str, str], job: _Job, problem: Exception) -> None:
+        self._failures += 1
+        now = time.monotonic()
+        pause = min(self._first_retry * 2 ** (self._failures - 1), self._longest_retry)
+        self._retry_at = now + pause
+        # Behind all others, so that one record that MLflow refuses does not hold them up; what has
+        # been posted meanwhile is newer.
+        self._jobs.setdefault(key, _Job(due=now + pause, send=job.send))
+        if now - self._warned_at >= _WARNING_SECONDS:
+            self._warned_at = now
+            _LOGGER.warning(
+                "MLflow cannot be updated just now (%s). Training goes on; what waits (%d) is sent "
+                "as soon as MLflow takes it, at the latest by the next run or `workbench sync`.",
+                _first_line(problem),
+                len(self._jobs),
+            )
+
+
+def _first_line(problem: Exception) -> str:
+    text = str(problem).strip() or type(problem).__name__
+    return text.splitlines()[0][:300]

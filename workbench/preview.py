@@ -1,0 +1,187 @@
+"""What a study will do, as plain data: for ``check``, for the record and for the report.
+
+Looks ahead only; runs nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench import record, space
+from workbench.config import StudyConfig
+from workbench.foundation import Foundation, studies_needed
+from workbench.knobs import Categorical, Interval, merged
+from workbench.optimizers import OPTIMIZERS
+from workbench.strategy import Plan
+
+_LATER = {
+    "across": "the search runs on the recipe alone; generalising over these comes later",
+    "confirm": "the confirmation comes later; until then a report is exploratory",
+}
+
+
+def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
+    """The resolved study: what ``study.json`` holds and the report reads."""
+    first = config.strategies[0]
+    knobs = merged(config.recipe, first.knobs)
+    outline = foundation.outline(knobs)
+    sizes = foundation.sizes(knobs["dataset"])
+    group = config.groups[0]
+    return {
+        "name": config.name,
+        "question": config.question,
+        "file": str(config.document.path),
+        "overrides": list(config.document.overrides),
+        "mode": "balanced" if config.balanced else "joint",
+        "objective": {
+            "metric": config.objective.metric,
+            "direction": config.objective.direction,
+            "epoch": config.objective.epoch,
+        },
+        "factors": {f.name: [level.label for level in f.levels] for f in config.factors},
+        "strategies": [{"name": s.name, "levels": dict(s.levels)} for s in config.strategies],
+        "budget": {
+            "trials_per_strategy": config.search.trials_per_strategy,
+            "total": config.trials_per_group * len(config.groups),
+        },
+        "search": {
+            "sampler": config.search.sampler.name,
+            "sampler_options": config.search.sampler.options,
+            "pruner": config.search.pruner.name,
+            "pruner_options": config.search.pruner.options,
+            "startup_trials": config.startup_trials,
+            "seed": config.search.seed,
+            "timeout": config.search.timeout,
+        },
+        "tune": [
+            {"knob": tuned.knob, **space.describe_entry(entry)}
+            for tuned in config.tune
+            for entry in tuned.entries
+        ],
+        "data": {"name": knobs["dataset"]["name"], **sizes},
+        "backbone": {
+            "name": outline.name,
+            "weights": knobs["backbone"].get("weights"),
+            "stages": [{"name": name, "parameters": count} for name, count in outline.stages],
+        },
+        "epochs": foundation.plan(first).epochs,
+        "baseline": space.default(config, group).strategy.name,
+        "content": record.plain(config.document.content),
+    }
+
+
+def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+    """What an author should know before a study runs: none of it stops the run."""
+    plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
+    return [
+        *_sampler_notes(config),
+        *_pruner_notes(config, plans),
+        *_epoch_notes(plans),
+        *_idle_knobs(config, plans),
+        *_enqueue_notes(config),
+        *(f"{source}: this study runs first" for source in studies_needed(config)),
+        *_later_notes(config),
+    ]
+
+
+def _sampler_notes(config: StudyConfig) -> list[str]:
+    sampler, trials = config.search.sampler, config.trials_per_group
+    if sampler.name == "tpe":
+        startup = sampler.options.get("n_startup_trials", config.startup_trials)
+        if startup >= trials:
+            return [
+                f"search.sampler: tpe proposes at random until its trial {startup}; "
+                f"with {trials} trials it is random search"
+            ]
+    if sampler.name == "grid":
+        counts = {len(space.fixed(config, group)) for group in config.groups}
+        if counts != {trials}:
+            cells = " or ".join(map(str, sorted(counts)))
+            return [f"search.sampler: the grid and the default make {cells} trials, not {trials}"]
+    return []
+
+
+def _pruner_notes(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
+    pruner, trials = config.search.pruner, config.trials_per_group
+    if pruner.name != "median":
+        return []
+    startup = pruner.options.get("n_startup_trials", config.startup_trials)
+    warmup = pruner.options.get("n_warmup_steps", 0)
+    found = []
+    if startup >= trials:
+        found.append(
+            f"search.pruner: median prunes nothing before {startup} trials are complete; "
+            f"there are {trials}"
+        )
+    if warmup >= min(plan.epochs for plan in plans.values()):
+        found.append(f"search.pruner: median prunes nothing in the first {warmup} epochs")
+    return found
+
+
+def _epoch_notes(plans: dict[str, Plan]) -> list[str]:
+    epochs: dict[int, list[str]] = {}
+    for name, plan in plans.items():
+        epochs.setdefault(plan.epochs, []).append(name)
+    if len(epochs) == 1:
+        return []
+    parts = [f"{count} ({', '.join(names)})" for count, names in sorted(epochs.items())]
+    return ["strategies differ in their total epochs: " + "; ".join(parts)]
+
+
+def _idle_knobs(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
+    """Tuned options that some strategy's optimizer does not have."""
+    options = {knob for entry in OPTIMIZERS.values() for knob in entry.options}
+    found = []
+    for tuned in config.tune:
+        knob = tuned.knob.rpartition(".")[2]
+        if knob not in options or not config.balanced:
+            continue
+        idle = [
+            strategy.name
+            for strategy in config.strategies
+            if tuned.knob in space.default(config, strategy).hyperparameters
+            and all(knob not in phase.options for phase in plans[strategy.name].phases)
+        ]
+        if idle:
+            found.append(f"tune.{tuned.knob}: no effect in {', '.join(idle)}; add a when")
+    return found
+
+
+def _enqueue_notes(config: StudyConfig) -> list[str]:
+    if config.search.sampler.name == "grid":
+        return []
+    counts = [len(space.fixed(config, group)) for group in config.groups]
+    if max(counts) > config.trials_per_group:
+        return [
+            f"search.enqueue: with the default these are {max(counts)} trials, "
+            f"but only {config.trials_per_group} are run"
+        ]
+    return []
+
+
+def _later_notes(config: StudyConfig) -> list[str]:
+    content = config.document.content
+    found = [f"{block}: {text}" for block, text in _LATER.items() if content.get(block)]
+    objective = content.get("objective") or {}
+    found += [
+        f"objective.{key}: read, not used yet" for key in ("limits", "pareto") if key in objective
+    ]
+    return found
+
+
+def ranges(config: StudyConfig) -> list[tuple[str, str]]:
+    """Every range as a person reads it: the knob with its condition, and what it may be."""
+    found = []
+    for tuned in config.tune:
+        for entry in tuned.entries:
+            when = " and ".join(f"{k} is {' or '.join(v)}" for k, v in entry.when.items())
+            found.append((f"{tuned.knob} ({when})" if when else tuned.knob, _in_words(entry)))
+    return found
+
+
+def _in_words(entry: Interval | Categorical) -> str:
+    if isinstance(entry, Categorical):
+        return f"{', '.join(level.label for level in entry.levels)}; default {entry.default}"
+    scale = ", log" if entry.log else ""
+    step = f", step {entry.step:g}" if entry.step else ""
+    return f"{entry.low:g} to {entry.high:g}{scale}{step}; default {entry.default:g}"

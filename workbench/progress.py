@@ -1,0 +1,146 @@
+"""How a running study looks in a terminal, and in a log where there is none.
+
+Shows standings; knows nothing of where they come from.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+
+from workbench.driver import Standing
+
+_LOG_SECONDS = 10.0
+
+
+class TerminalWatcher:
+    """A bar for each study and the best value so far of each strategy, redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._began = 0.0
+        self._ended_before: int | None = None
+        self._title = ""
+
+    def begin(self, title: str, notes: Sequence[str]) -> None:
+        """A study begins."""
+        self._title, self._began, self._ended_before = title, time.monotonic(), None
+        for note in notes:
+            self._console.print(f"[dim]note: {note}[/dim]", highlight=False)
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def update(self, standings: Sequence[Standing]) -> None:
+        """Redraw."""
+        if self._live is not None:
+            self._live.update(self._picture(standings))
+
+    def end(self) -> None:
+        """Leave the terminal as it was."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _picture(self, standings: Sequence[Standing]) -> Group:
+        ended, target = total(standings)
+        if self._ended_before is None:
+            self._ended_before = ended
+        left = time_left(self._began, ended - self._ended_before, target - ended)
+        bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} trials  {task.fields[left]}"),
+            console=self._console,
+        )
+        bar.add_task(self._title, total=target, completed=ended, left=left)
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("strategy")
+        for name in ("done", "pruned", "failed", "running", "best"):
+            table.add_column(name, justify="right")
+        for standing in standings:
+            table.add_row(
+                standing.name,
+                str(standing.complete),
+                str(standing.pruned),
+                str(standing.failed) if not standing.failed else f"[red]{standing.failed}[/red]",
+                str(standing.running),
+                "" if standing.best is None else f"{standing.best:.4f}",
+            )
+        return Group(bar, table)
+
+
+class LogWatcher:
+    """Plain lines: one when a study begins, then one every ten seconds, then the last."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown = 0.0
+        self._began = 0.0
+        self._title = ""
+        self._ended_before: int | None = None
+        self._last: Sequence[Standing] = ()
+
+    def begin(self, title: str, notes: Sequence[str]) -> None:
+        """A study begins."""
+        self._title, self._ended_before, self._last = title, None, ()
+        self._began = self._shown = time.monotonic()
+        for note in notes:
+            self._line(f"note: {note}")
+
+    def update(self, standings: Sequence[Standing]) -> None:
+        """Print a line if the last one is old enough."""
+        self._last = standings
+        if self._ended_before is None:
+            self._ended_before = total(standings)[0]
+        if time.monotonic() - self._shown >= _LOG_SECONDS:
+            self._print()
+
+    def end(self) -> None:
+        """Print the last line."""
+        if self._last:
+            self._print()
+
+    def _print(self) -> None:
+        self._shown = time.monotonic()
+        ended, target = total(self._last)
+        left = time_left(self._began, ended - (self._ended_before or 0), target - ended)
+        counts = {
+            name: sum(getattr(standing, name) for standing in self._last)
+            for name in ("complete", "pruned", "failed")
+        }
+        words = ", ".join(f"{count} {name}" for name, count in counts.items())
+        best = "; ".join(f"{s.name} {s.best:.4f}" for s in self._last if s.best is not None)
+        self._line(
+            f"{self._title}: {ended}/{target} trials ({words})"
+            + (f", {left}" if left else "")
+            + (f"; best so far: {best}" if best else "")
+        )
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def total(standings: Sequence[Standing]) -> tuple[int, int]:
+    """Trials that have ended, and trials in the end."""
+    return (
+        sum(standing.ended for standing in standings),
+        sum(standing.target for standing in standings),
+    )
+
+
+def time_left(began: float, done: int, left: int) -> str:
+    """About how long the rest will take, from what this process has done so far."""
+    if done < 2 or left <= 0:
+        return ""
+    seconds = (time.monotonic() - began) / done * left
+    if seconds < 90:
+        return f"about {seconds:.0f} s left"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min left"
+    return f"about {seconds / 3600:.1f} h left"

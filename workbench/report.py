@@ -1,0 +1,308 @@
+"""The report of a study: search trials to report.json, and everything else rendered from that.
+
+There is no confirmation yet, so every report is EXPLORATORY: it describes what the search saw and
+claims nothing (statistics.md, verdicts). Knows neither MLflow nor torch: whoever calls it brings
+the trials. Matplotlib is imported only while figures are drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import pandas as pd
+
+from workbench import templates
+from workbench.figures import FIGURES, LeftOut, load, table, validity
+from workbench.figures.trials import Trial, best, is_adaptive, read
+from workbench.record import Role, State
+
+_SCHEMA = 1
+_NEEDED = ("name", "mode", "objective", "factors", "strategies", "tune", "search")
+
+
+def summarize(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
+    """The content of report.json: plain JSON values, floats unrounded, unknown numbers None.
+
+    ``usable`` is False where no search trial completed with a value.
+
+    Args:
+        study: The resolved description of the study, as the tracker reads it.
+        trials: A row for each trial run; only those of the search count.
+
+    Raises:
+        ValueError: The description lacks what no report can do without.
+    """
+    lacking = [name for name in _NEEDED if name not in study]
+    if lacking:
+        raise ValueError(
+            f"The description of the study lacks {', '.join(lacking)}; without them no report can"
+            " be written. It is logged when the study is run: run the study again."
+        )
+    rows = read(study, trials)
+    figures, left_out = _figures(study, rows)
+    checks = [check._asdict() for check in validity.summarize(study, rows)]
+    strategies = table.summarize(study, rows)
+    top = best(study, rows)
+    summary = {
+        "schema": _SCHEMA,
+        "study": study["name"],
+        "question": study.get("question") or "",
+        "mode": study["mode"],
+        "usable": top is not None,
+        "claim": _claim(study),
+        "progress": _progress(study, trials, rows),
+        "objective": study["objective"],
+        "top": table.describe(top) if top else None,
+        "baseline": study.get("baseline"),
+        "strategies": strategies,
+        "metrics": table.metric_names(study, strategies),
+        "knobs": table.knob_names(study, strategies),
+        "health": checks,
+        "warnings": sum(check["status"] == "warning" for check in checks),
+        "failures": [
+            {**table.describe(t), "reason": t.reason} for t in rows if t.state == State.FAILED
+        ],
+        "divergence": table.divergence(rows),
+        "factors": study["factors"],
+        "search_space": _search_space(study),
+        "tuned": list(dict.fromkeys(entry["knob"] for entry in study["tune"])),
+        "search": {name: value for name, value in study["search"].items() if value or value == 0},
+        "budget": _budget(study),
+        "epochs": study.get("epochs"),
+        "data": _data(study),
+        "backbone": _backbone(study),
+        "figures": figures,
+        "left_out": left_out,
+        "provenance": _provenance(study, rows),
+    }
+    plain: dict[str, Any] = _plain(summary)
+    return plain
+
+
+def markdown_summary(summary: Mapping[str, Any]) -> str:
+    """A note of fewer than 6000 characters for the study's MLflow run, while it runs and after."""
+    return templates.note(summary)
+
+
+def write(study: Mapping[str, Any], trials: pd.DataFrame, folder: Path) -> Path:
+    """Write the whole report, or leave the folder as it was.
+
+    The same input gives the same bytes. An earlier report in the folder is replaced whole.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        FileExistsError: The folder holds something else than a report.
+    """
+    from workbench.figures import style
+
+    folder = folder.absolute()
+    _refuse_anything_but_a_report(folder)
+    summary = summarize(study, trials)
+    rows = read(study, trials)
+    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        pictures = {}
+        for entry in summary["figures"]:
+            figure = load(entry["name"])
+            drawing = figure.draw(figure.summarize(study, rows))
+            style.save(drawing, new / "figures" / entry["name"])
+            pictures[entry["name"]] = style.inline_svg(drawing, entry["name"], entry["caption"])
+        text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
+        files = {
+            "report.json": text + "\n",
+            "index.html": templates.html(summary, pictures),
+            "report.md": templates.markdown(summary),
+            "tables/strategies.tex": templates.latex(summary),
+            "tables/strategies.csv": templates.csv(summary),
+            "data/trials.csv": templates.trials_csv([_flat(trial) for trial in rows]),
+        }
+        for name, content in files.items():
+            path = new / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", newline="\n")
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    return folder / "index.html"
+
+
+def _refuse_anything_but_a_report(folder: Path) -> None:
+    # The folder is replaced whole, and a user may have named one that holds work of theirs.
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / "report.json").is_file():
+        raise FileExistsError(
+            f"{folder} exists and is no report (it holds no report.json), so it is not replaced;"
+            " name an empty or a new folder."
+        )
+
+
+def _claim(study: Mapping[str, Any]) -> dict[str, Any]:
+    notes = [
+        "Every value was measured on validation data with one training seed; the test split was"
+        " not loaded."
+    ]
+    if is_adaptive(study):
+        notes.append(
+            "Trials were proposed adaptively: later ones depend on the values of earlier ones, so"
+            " their spread and centre describe the search, not the strategy."
+        )
+    if study["mode"] == "joint":
+        notes.append(
+            "One search proposed all strategies together, so their numbers of trials differ by"
+            " design: counts and best values are listed, medians are not."
+        )
+    return {
+        "level": "EXPLORATORY",
+        "statement": "These numbers come from the search alone. They show which settings reached"
+        " which values, and may suggest what to test next; they support no claim that one strategy"
+        " is ahead of another.",
+        "notes": notes,
+    }
+
+
+def _progress(
+    study: Mapping[str, Any], trials: pd.DataFrame, rows: Sequence[Trial]
+) -> dict[str, Any]:
+    counts = Counter(trial.state for trial in rows)
+    roles = Counter(map(str, trials["role"]))
+    ended = sum(trial.ended for trial in rows)
+    planned = (study.get("budget") or {}).get("total")
+    return {
+        "planned": planned,
+        "started": len(rows),
+        "ended": ended,
+        **{str(state): counts[state] for state in State},
+        "open": len(rows) - ended,
+        "diverged": sum(trial.diverged for trial in rows),
+        "finished": ended == len(rows) and (planned is None or ended >= planned),
+        "other_roles": {r: n for r, n in sorted(roles.items()) if r != Role.SEARCH},
+    }
+
+
+def _budget(study: Mapping[str, Any]) -> dict[str, Any]:
+    """``trials`` of one search: of a strategy, or of the whole joint study."""
+    budget = study.get("budget") or {}
+    total, each = budget.get("total"), budget.get("trials_per_strategy")
+    return {"total": total, "trials": total if study["mode"] == "joint" else each}
+
+
+def _search_space(study: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Entries of ``tune`` with all fields; ``when`` lists the labels of each knob it names."""
+    fields = ("knob", "low", "high", "log", "choices", "default")
+    space = []
+    for entry in study["tune"]:
+        scale = "logarithmic" if entry.get("log") else "linear"
+        row = {name: entry.get(name) for name in fields}
+        row["scale"] = "choice" if entry.get("choices") else scale
+        when = (entry.get("when") or {}).items()
+        row["when"] = {name: x if isinstance(x, list | tuple) else [x] for name, x in when}
+        space.append(row)
+    return space
+
+
+def _data(study: Mapping[str, Any]) -> dict[str, Any]:
+    data = study.get("data") or {}
+    fields = ("name", "train", "validation", "test", "digest")
+    classes = data.get("classes")
+    number = len(classes) if isinstance(classes, list | tuple) else classes
+    return {**{name: data.get(name) for name in fields}, "classes": number}
+
+
+def _backbone(study: Mapping[str, Any]) -> dict[str, Any]:
+    backbone = study.get("backbone") or {}
+    weights, stages = backbone.get("weights"), backbone.get("stages") or []
+    return {
+        "name": backbone.get("name"),
+        "weights": weights.get("source") if isinstance(weights, Mapping) else weights,
+        "stages": stages,
+        "parameters": sum(stage["parameters"] for stage in stages) if stages else None,
+    }
+
+
+def _figures(
+    study: Mapping[str, Any], rows: Sequence[Trial]
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Figures with number and caption, and those left out with the reason."""
+    drawn: list[dict[str, Any]] = []
+    left_out = []
+    for name in FIGURES:
+        figure = load(name)
+        try:
+            caption = figure.caption(figure.summarize(study, rows))
+        except LeftOut as reason:
+            left_out.append({"name": name, "reason": str(reason)})
+        else:
+            drawn.append({"name": name, "number": len(drawn) + 1, "caption": caption})
+    return drawn, left_out
+
+
+def _provenance(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any]:
+    git, environment = study.get("git") or {}, dict(study.get("environment") or {})
+    packages = environment.pop("packages", None) or {}
+    uri = str(study.get("tracking_uri") or "")
+    parts = urlsplit(uri)
+    # A report is published, a store's address may carry a password.
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+    experiment = study.get("experiment_id")
+    times = [trial.started for trial in rows if trial.started]
+    runs = f"{shown.geturl().rstrip('/')}/#/experiments/{quote(str(experiment), safe='')}/runs/"
+    return {
+        "git": {name: git.get(name) for name in ("commit", "dirty")},
+        "environment": [{"name": k, "value": x} for k, x in environment.items() if x is not None],
+        "packages": [{"name": name, "value": packages[name]} for name in sorted(packages)],
+        "devices": sorted({trial.device for trial in rows if trial.device}),
+        "tracking_uri": shown.geturl() if parts.netloc else uri.partition("?")[0],
+        "experiment_id": experiment,
+        "parent_run_id": study.get("parent_run_id"),
+        "run_address": runs if parts.scheme in ("http", "https") else None,
+        "first_started": min(times, default=None),
+        "last_started": max(times, default=None),
+        "seconds": math.fsum(trial.seconds for trial in rows),
+    }
+
+
+def _flat(trial: Trial) -> dict[str, Any]:
+    """A trial as a row of data/trials.csv."""
+    row = {
+        **table.describe(trial),
+        "number": trial.number,
+        "state": trial.state,
+        "reason": trial.reason,
+    }
+    row |= {"device": trial.device, "started": trial.started}
+    groups = {"level": trial.levels, **{k: row.pop(k) for k in ("hyperparameters", "metrics")}}
+    for prefix, items in groups.items():
+        row |= {f"{prefix}.{key}": item for key, item in sorted(items.items())}
+    return row
+
+
+def _plain(value: Any) -> Any:
+    """Values of any kind as JSON's own; a number that is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

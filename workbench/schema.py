@@ -1,0 +1,334 @@
+"""What a study file may say: the models of its blocks and the type of every knob.
+
+Knows the catalogues' names, but neither YAML nor how the blocks fit together (see ``config``).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from math import inf
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from workbench.augmentations import AUGMENTATIONS
+from workbench.backbones import BACKBONES
+from workbench.datasets import COMMON_OPTIONS, DATASETS
+from workbench.flaws import Flaw, flaws, in_words, listed, mismatch, nearest
+from workbench.optimizers import OPTIMIZERS, SCHEDULES
+from workbench.tasks import TASKS
+
+_FromZero = Annotated[int, Field(ge=0)]
+_FromOne = Annotated[int, Field(ge=1)]
+_FromTwo = Annotated[int, Field(ge=2)]
+
+# Options of Optuna's samplers and pruners, with the bounds that they would fail on later.
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "tpe": {"n_startup_trials": _FromZero, "n_ei_candidates": _FromOne, "constant_liar": bool},
+    "random": {},
+    "grid": {"points": _FromTwo},
+}
+PRUNERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "median": {
+        "n_startup_trials": _FromZero,
+        "n_warmup_steps": _FromZero,
+        "interval_steps": _FromOne,
+        "n_min_trials": _FromOne,
+    },
+    "successive_halving": {
+        "min_resource": _FromOne,
+        "reduction_factor": _FromTwo,
+        "min_early_stopping_rate": _FromZero,
+    },
+    "hyperband": {
+        "min_resource": _FromOne,
+        "max_resource": _FromOne,
+        "reduction_factor": _FromTwo,
+    },
+}
+
+
+def _entry_of(catalogue: Iterable[str]) -> BeforeValidator:
+    names = list(catalogue)
+
+    def check(value: object) -> object:
+        if value not in names:
+            raise mismatch(listed(names), nearest(value, names))
+        return value
+
+    return BeforeValidator(check)
+
+
+def _name_alone(value: object) -> object:
+    if value is not None and not isinstance(value, str | dict | BaseModel):
+        raise mismatch("a name, or a mapping with a name")
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _freeze_depth(value: object) -> object:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not whole and not (isinstance(value, str) and value):
+        raise mismatch("a number of stages (0 or more), the name of a stage, or all")
+    return value
+
+
+def _duration(value: object) -> object:
+    units = {"s": 1, "m": 60, "h": 3600}
+    seconds: object = value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?[smh]", value):
+        seconds = float(value[:-1]) * units[value[-1]]
+    if value is None:
+        return None
+    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < inf:
+        return float(seconds)
+    raise mismatch("seconds, or a number followed by s, m or h, greater than 0")
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise mismatch("a number")
+    if not abs(value) <= sys.float_info.max:
+        raise mismatch("a finite number")
+    return value
+
+
+# Stays the whole number that it was written as, which a field of type float would not.
+_Number = Annotated[float | int, BeforeValidator(_number)]
+
+
+class Block(BaseModel):
+    """A mapping in a study file: frozen, and no key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Named(BaseModel):
+    """A catalogue's entry with its options beside the name; a bare name is enough."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the fields that every entry of the catalogue has."""
+        return dict(self.model_extra or {})
+
+
+class DatasetKnobs(Named):
+    """``dataset``."""
+
+    name: Annotated[str, _entry_of(DATASETS)] | None = None
+
+
+class BackboneKnobs(Named):
+    """``backbone``."""
+
+    name: Annotated[str, _entry_of(BACKBONES)] | None = None
+    weights: str | None = None
+    keep_head: bool = False
+
+
+class TaskKnobs(Named):
+    """``task``."""
+
+    name: Annotated[str, _entry_of(TASKS)] | None = None
+
+
+class ScheduleKnobs(Block):
+    """``schedule``: how the learning rate moves within a phase."""
+
+    name: Annotated[str, _entry_of(SCHEDULES)] = "constant"
+    warmup_epochs: float = Field(0.0, ge=0)
+    step_epochs: float = Field(1.0, gt=0)
+    gamma: float = Field(0.1, gt=0, le=1)
+    final: float = Field(0.0, ge=0, le=1)
+
+
+class PhaseKnobs(Block):
+    """What a phase may say for itself; what it does not say comes from the trial."""
+
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    freeze_depth: Annotated[Any, BeforeValidator(_freeze_depth)] = None
+    optimizer: Annotated[str, _entry_of(OPTIMIZERS)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    nesterov: bool | None = None
+    beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
+    beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
+    epsilon: Annotated[float, Field(gt=0)] | None = None
+    schedule: Annotated[ScheduleKnobs | None, BeforeValidator(_name_alone)] = None
+
+
+class Recipe(PhaseKnobs):
+    """Every knob that there is. The same names stand in ``compare``, ``tune`` and ``across``."""
+
+    dataset: Annotated[DatasetKnobs | None, BeforeValidator(_name_alone)] = None
+    backbone: Annotated[BackboneKnobs | None, BeforeValidator(_name_alone)] = None
+    task: Annotated[TaskKnobs | None, BeforeValidator(_name_alone)] = None
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    augmentation: list[Any] = []
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: Annotated[int, Field(ge=1)] = 1
+    phases: dict[str, PhaseKnobs] | None = None
+    unfreeze: dict[str, Any] | None = None
+
+
+class SamplerKnobs(Named):
+    """``search.sampler``."""
+
+    name: Annotated[str, _entry_of(SAMPLERS)]
+
+
+class PrunerKnobs(Named):
+    """``search.pruner``."""
+
+    name: Annotated[str, _entry_of(PRUNERS)]
+
+
+class Search(Block):
+    """``search``: how values are proposed, and how many."""
+
+    sampler: Annotated[SamplerKnobs, BeforeValidator(_name_alone)] = SamplerKnobs(name="tpe")
+    pruner: Annotated[PrunerKnobs, BeforeValidator(_name_alone)] = PrunerKnobs(name="median")
+    trials_per_strategy: Annotated[int, Field(ge=1)] | None = None
+    trials: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    timeout: Annotated[float | None, BeforeValidator(_duration)] = None
+    enqueue: list[dict[str, Any]] = []
+
+
+class ObjectiveKnobs(Block):
+    """``objective``: what is optimised, and at which epoch it counts."""
+
+    metric: str = "validation/accuracy"
+    direction: Literal["maximize", "minimize"] | None = None
+    epoch: Literal["best", "last"] = "best"
+    limits: dict[str, float] = {}
+    pareto: str | None = None
+
+
+class Select(Block):
+    """``confirm.select``: configurations re-run on validation before one goes on."""
+
+    configs: Annotated[int, Field(ge=1)] = 3
+    seeds: Annotated[int, Field(ge=1)] = 3
+
+
+class Confirm(Block):
+    """``confirm``: how far the confirmation goes."""
+
+    seeds: Annotated[int, Field(ge=2)] | None = None
+    smallest_effect: Annotated[float, Field(gt=0)] | None = None
+    select: Select = Select()
+    finalists: Annotated[int, Field(ge=1)] | None = None
+    contrast: str = "all"
+    baseline: str | None = None
+
+
+class Range(Block):
+    """An entry of ``tune``: numbers between two bounds."""
+
+    when: dict[str, Any] = {}
+    low: _Number
+    high: _Number
+    log: bool = False
+    step: Annotated[_Number, Field(gt=0)] | None = None
+    default: _Number | None = None
+
+
+class Choices(Block):
+    """An entry of ``tune``: one of several levels, in the grammar of ``compare``."""
+
+    when: dict[str, Any] = {}
+    choices: Any
+    default: Any = None
+
+
+def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
+    """What is wrong with some or all of a recipe, the options of its catalogue entries included."""
+    found = flaws(Recipe, knobs)
+    if found:
+        return found
+    recipe = Recipe.model_validate(knobs)
+    blocks: tuple[tuple[str, Named | None, Mapping[str, Any], Mapping[str, Any]], ...] = (
+        ("dataset", recipe.dataset, DATASETS, COMMON_OPTIONS),
+        ("backbone", recipe.backbone, BACKBONES, {}),
+        ("task", recipe.task, TASKS, {}),
+    )
+    for block, named, catalogue, common in blocks:
+        if named is None:
+            continue
+        name = getattr(named, "name", None)
+        entries = [catalogue[name]] if name else list(catalogue.values())
+        known = {**common, **{k: v for entry in entries for k, v in entry.options.items()}}
+        owner = f"{block} {name}" if name else block
+        valid = [*type(named).model_fields, *known]
+        found += _option_flaws((block,), named.options, known, valid, owner)
+    for index, step in enumerate(recipe.augmentation):
+        found += _augmentation_flaws(index, step)
+    return found
+
+
+def search_flaws(search: Mapping[str, Any]) -> list[Flaw]:
+    """What is wrong with a ``search`` block, the options of sampler and pruner included."""
+    found = flaws(Search, search)
+    if found:
+        return found
+    block = Search.model_validate(search)
+    for key, named, catalogue in (
+        ("sampler", block.sampler, SAMPLERS),
+        ("pruner", block.pruner, PRUNERS),
+    ):
+        known = catalogue[named.name]
+        found += _option_flaws((key,), named.options, known, list(known), f"{key} {named.name}")
+    return found
+
+
+def augmentation_steps(steps: Iterable[Any]) -> tuple[dict[str, dict[str, Any]], ...]:
+    """Every step as ``{name: options}``, from a bare name or a mapping."""
+    return tuple({step: {}} if isinstance(step, str) else dict(step) for step in steps)
+
+
+def _augmentation_flaws(index: int, step: object) -> list[Flaw]:
+    loc = ("augmentation", index)
+    if isinstance(step, str):
+        step = {step: {}}
+    if not isinstance(step, dict) or len(step) != 1:
+        return [Flaw(loc=loc, found=step, expected="a transform's name, or {name: {options}}")]
+    ((name, options),) = step.items()
+    if name not in AUGMENTATIONS:
+        choice = nearest(name, AUGMENTATIONS)
+        return [Flaw(loc=loc, found=name, expected=listed(AUGMENTATIONS), nearest=choice)]
+    known = AUGMENTATIONS[name].options
+    if not isinstance(options, dict):
+        return [Flaw(loc=(*loc, name), found=options, expected="a mapping of options")]
+    return _option_flaws((*loc, name), options, known, list(known), name)
+
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+def _option_flaws(
+    loc: tuple[str | int, ...],
+    options: Mapping[str, Any],
+    known: Mapping[str, Any],
+    valid: list[str],
+    owner: str,
+) -> list[Flaw]:
+    flawed = []
+    for key, value in options.items():
+        if key not in known:
+            expected = f"{listed(valid)} ({owner})" if valid else f"no option ({owner} has none)"
+            flawed.append(
+                Flaw(loc=(*loc, key), found=key, expected=expected, nearest=nearest(key, valid))
+            )
+            continue
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(known[key], config=_STRICT)
+            adapter.validate_python(value)
+        except ValidationError:
+            flawed.append(Flaw(loc=(*loc, key), found=value, expected=in_words(known[key])))
+    return flawed

@@ -1,0 +1,140 @@
+"""A study's parent run in MLflow for as long as a driver runs, and all that it says of the study.
+
+Knows what a person wants to find on that page; how MLflow is told is for the tracker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench import environment, preview, record
+from workbench.config import StudyConfig
+from workbench.driver import Standing
+from workbench.entry import DatasetUse
+from workbench.foundation import Foundation
+from workbench.mirror import Mirror
+from workbench.record import Role, TrialDirectory
+from workbench.tracker import Tracker
+
+
+@dataclass(kw_only=True)
+class Session:
+    """A study's parent run in MLflow while its driver runs (``driver.Mirror``).
+
+    Attributes:
+        status: How the parent run is closed.
+        unsent: Records that MLflow did not take.
+    """
+
+    tracker: Tracker
+    parent: str
+    mirror: Mirror
+    status: str = "FAILED"
+    unsent: int = 0
+
+    def changed(self, directory: TrialDirectory) -> None:
+        """A record says something new."""
+        self.mirror.changed(directory)
+
+
+@contextmanager
+def opened(
+    config: StudyConfig, foundation: Foundation, home: Path, role: Role
+) -> Iterator[Session]:
+    """The parent run of a study and the thread that fills it, while the caller drives the study.
+
+    Afterwards every record that MLflow lacks is sent, also what an earlier driver left.
+    """
+    directory = record.study_directory(home, config.name)
+    described = preview.describe(config, foundation)
+    text = json.dumps(described, indent=1)
+    record.write_atomically(directory / "study.json", text.encode())
+    code = environment.git_state(Path.cwd())
+    described["git"] = {key: code[key] for key in ("commit", "dirty") if key in code}
+    tracker = Tracker(home)
+    parent = tracker.open_parent(
+        config.name,
+        role,
+        tags=_tags(described),
+        params=_params(described),
+        files=_files(config, described, code),
+        datasets=_datasets(described),
+    )
+    session = Session(tracker=tracker, parent=parent, mirror=Mirror(tracker, parent))
+    try:
+        with session.mirror:
+            yield session
+    finally:
+        session.unsent = session.mirror.pending
+        if not session.unsent:
+            tracker.reconcile(directory, parent_status=session.status)
+            tracker.close_parent(parent, session.status)
+
+
+def _params(described: Mapping[str, Any]) -> dict[str, Any]:
+    search, data = described["search"], described["data"]
+    return {
+        "mode": described["mode"],
+        "metric": described["objective"]["metric"],
+        "direction": described["objective"]["direction"],
+        "sampler": search["sampler"],
+        "pruner": search["pruner"],
+        "seed": search["seed"],
+        "backbone": described["backbone"]["name"],
+        "dataset": data["name"],
+        "epochs": described["epochs"],
+    }
+
+
+def _tags(described: Mapping[str, Any]) -> dict[str, str]:
+    git = described["git"]
+    return {
+        "workbench.file": described["file"],
+        "workbench.trials": str(described["budget"]["total"]),
+        "workbench.data_digest": described["data"]["digest"],
+        **({"mlflow.source.git.commit": git["commit"]} if git else {}),
+        **({"workbench.git_dirty": str(git["dirty"]).lower()} if git else {}),
+    }
+
+
+def _files(
+    config: StudyConfig, described: Mapping[str, Any], code: Mapping[str, Any]
+) -> dict[str, str]:
+    return {
+        "study.yaml": config.document.text,
+        "study.json": json.dumps(described, indent=1),
+        "environment.json": json.dumps(environment.describe(), indent=1),
+        **({"git.diff": code["diff"]} if code.get("diff") else {}),
+    }
+
+
+def _datasets(described: Mapping[str, Any]) -> list[DatasetUse]:
+    data = described["data"]
+    source = {"dataset": data["name"], "study": described["name"]}
+    return [
+        DatasetUse(name=data["name"], digest=data["digest"], context=context, source=source)
+        for context in ("training", "validation")
+    ]
+
+
+def note(config: StudyConfig, standings: Sequence[Standing]) -> str:
+    """The parent run's description while the search runs."""
+    ended = sum(standing.ended for standing in standings)
+    target = sum(standing.target for standing in standings)
+    lines = [
+        config.question,
+        "",
+        f"Searching: {ended} of {target} trials have ended. EXPLORATORY: nothing is confirmed.",
+        "",
+        f"| strategy | complete | pruned | failed | best {config.objective.metric} |",
+        "|:--|--:|--:|--:|--:|",
+    ]
+    for item in standings:
+        best = "" if item.best is None else f"{item.best:.4f}"
+        lines.append(f"| {item.name} | {item.complete} | {item.pruned} | {item.failed} | {best} |")
+    return "\n".join(lines)

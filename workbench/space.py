@@ -1,0 +1,349 @@
+"""compare + tune to Optuna suggestions, and from what was suggested to a trial's plan.
+
+Knows no storage and no sampler: it says what may be proposed and what a proposal means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import optuna
+
+from workbench import grid, schema
+from workbench.config import StudyConfig
+from workbench.grid import Pick
+from workbench.knobs import (
+    Categorical,
+    Interval,
+    Level,
+    Tuned,
+    label,
+    labels_of,
+    labels_of_knobs,
+    levels_of,
+    merged,
+    strategy_of,
+)
+from workbench.optimizers import OPTIMIZERS
+from workbench.record import plain
+from workbench.strategy import Phase, Plan, Scalar, Schedule, Strategy, Weights
+
+
+class Premises(Protocol):
+    """What a plan rests on and only the model, the data or a file can tell."""
+
+    def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
+        """The number of frozen stages of the backbone that the knobs describe."""
+
+    def weights(self, source: str) -> Weights:
+        """The weights that a study file names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One point of a strategy's space.
+
+    Attributes:
+        parameters: By Optuna's names; categoricals by their labels.
+        hyperparameters: By knob; categoricals by their labels.
+        knobs: What they set, by path from ``recipe``.
+        strategy: The strategy that it belongs to, in a joint study read back from the choices.
+    """
+
+    parameters: Mapping[str, Scalar]
+    hyperparameters: Mapping[str, Scalar]
+    knobs: Mapping[str, Any]
+    strategy: Strategy
+
+
+def propose(config: StudyConfig, strategy: Strategy, pick: Pick) -> Proposal:
+    """Go through the tuned knobs in the order of the file and pick a value for each that applies.
+
+    Args:
+        config: The study.
+        strategy: One of ``config.groups``.
+        pick: Gives the value of a parameter (the label of a categorical) by its Optuna name.
+    """
+    context = _labels(config, strategy)
+    parameters: dict[str, Scalar] = {}
+    hyperparameters: dict[str, Scalar] = {}
+    knobs: dict[str, Any] = {}
+    for tuned in config.tune:
+        entry = tuned.applying(context)
+        if entry is None:
+            continue
+        name = parameter_name(config, tuned, entry)
+        value = pick(name, entry)
+        parameters[name] = hyperparameters[tuned.knob] = value
+        set_now: Mapping[str, Any] = {tuned.knob: value}
+        if isinstance(entry, Categorical):
+            set_now = next(level.knobs for level in entry.levels if level.label == value)
+        knobs.update(set_now)
+        context |= {**labels_of_knobs(set_now), tuned.knob: label(value)}
+    return Proposal(
+        parameters=parameters,
+        hyperparameters=hyperparameters,
+        knobs=knobs,
+        strategy=strategy if config.balanced else _read_back(config, hyperparameters),
+    )
+
+
+def _labels(config: StudyConfig, strategy: Strategy) -> dict[str, str]:
+    """What conditions are held against before anything is picked."""
+    return {**labels_of(config.recipe), **labels_of_knobs(strategy.knobs), **strategy.levels}
+
+
+def parameter_name(config: StudyConfig, tuned: Tuned, entry: Interval | Categorical) -> str:
+    """The Optuna name of an entry.
+
+    In one Optuna study a name has one range: an entry that depends on an earlier choice carries
+    that choice (``learning_rate.sgd``), else the name would fall out of TPE's common space.
+    """
+    chosen = _chosen(config)
+
+    def words(one: Interval | Categorical, *, full: bool = False) -> list[str]:
+        conditions = {name: "+".join(one.when[name]) for name in one.when if name in chosen}
+        return [f"{k}={v}" if full else v for k, v in conditions.items()]
+
+    same = [other for other in tuned.entries if words(other) == words(entry)]
+    # The same word may be a choice of two knobs: {probe.optimizer: sgd}, {tuning.optimizer: sgd}.
+    full = any(words(other, full=True) != words(entry, full=True) for other in same)
+    return ".".join([tuned.knob, *words(entry, full=full)])
+
+
+def _chosen(config: StudyConfig) -> set[str]:
+    """What conditions may name that is picked in a trial, not given with its group."""
+    knobs = {tuned.knob for tuned in config.tune}
+    levels = (level for tuned in config.tune for level in levels_of(tuned).values())
+    return knobs.union(*(level.knobs for level in levels))
+
+
+def knobs_by_parameter(config: StudyConfig) -> dict[str, str]:
+    """The knob that each of Optuna's names stands for."""
+    return {
+        parameter_name(config, tuned, entry): tuned.knob
+        for tuned in config.tune
+        for entry in tuned.entries
+    }
+
+
+def suggest(config: StudyConfig, strategy: Strategy, trial: optuna.Trial) -> Proposal:
+    """Let Optuna's sampler pick; a trial that already has its values keeps them."""
+
+    def pick(name: str, entry: Interval | Categorical) -> Any:
+        if isinstance(entry, Categorical):
+            return trial.suggest_categorical(name, [level.label for level in entry.levels])
+        if entry.whole:
+            step = int(entry.step or 1)
+            return trial.suggest_int(
+                name, int(entry.low), int(entry.high), log=entry.log, step=step
+            )
+        return trial.suggest_float(name, entry.low, entry.high, log=entry.log, step=entry.step)
+
+    return propose(config, strategy, pick)
+
+
+def default(config: StudyConfig, strategy: Strategy) -> Proposal:
+    """The default of every knob: each group's first trial, and the baseline's setting."""
+    return propose(config, strategy, lambda _, entry: entry.default)
+
+
+def start(config: StudyConfig, strategy: Strategy) -> Proposal:
+    """A strategy's own default: in a joint study too, where its levels are choices."""
+    group = strategy if config.balanced else config.groups[0]
+    return propose(config, group, _setting(config, strategy.levels))
+
+
+def ends(config: StudyConfig, strategy: Strategy) -> Iterator[tuple[str, Scalar, Proposal]]:
+    """A strategy's default with one tuned knob at each of its levels, or at an end of its range.
+
+    What no model and no data can refuse, a range of fractions, is left out.
+
+    Yields:
+        The knob, what it is set to, and the proposal.
+    """
+    group = strategy if config.balanced else config.groups[0]
+    knob_of, usual = knobs_by_parameter(config), _setting(config, strategy.levels)
+    entries: dict[str, Interval | Categorical] = {}
+
+    def noted(name: str, entry: Interval | Categorical) -> Any:
+        entries[name] = entry
+        return usual(name, entry)
+
+    def put(at: str, value: Scalar) -> Pick:
+        return lambda name, entry: value if name == at else usual(name, entry)
+
+    propose(config, group, noted)
+    for name, entry in entries.items():
+        if knob_of[name] not in strategy.levels:
+            for value in _ends(entry):
+                yield knob_of[name], value, propose(config, group, put(name, value))
+
+
+def _ends(entry: Interval | Categorical) -> list[Scalar]:
+    if isinstance(entry, Categorical):
+        return [level.label for level in entry.levels]
+    return [entry.low, entry.high] if entry.whole else []
+
+
+def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]:
+    """The parameters of the trials that no sampler proposes, in their order.
+
+    The default, what the file enqueues for this group, and every cell of a grid; each once.
+    """
+    points = [default(config, strategy)]
+    for settings in config.search.enqueue:
+        wanted = {name: value for name, value in settings.items() if name in strategy.levels}
+        if all(strategy.levels[name] == label(value) for name, value in wanted.items()):
+            points.append(propose(config, strategy, _setting(config, settings)))
+    if config.search.sampler.name == "grid":
+        count = int(config.search.sampler.options.get("points", 5))
+        points += grid.cells(lambda pick: propose(config, strategy, pick), count)
+    unique = {tuple(point.parameters.items()): point.parameters for point in points}
+    return list(unique.values())
+
+
+def _setting(config: StudyConfig, settings: Mapping[str, Any]) -> Pick:
+    knob_of = knobs_by_parameter(config)
+
+    def pick(name: str, entry: Interval | Categorical) -> Any:
+        value = settings.get(knob_of[name], entry.default)
+        value = label(value) if isinstance(entry, Categorical) else value
+        if not entry.holds(value):
+            return entry.default
+        return value if isinstance(entry, Categorical) or entry.whole else float(value)
+
+    return pick
+
+
+def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan:
+    """Recipe, overridden by the strategy's levels, then by the hyperparameters, then complete.
+
+    Raises:
+        ValueError: A freeze depth that the backbone does not have, or weights that are not there.
+    """
+    knobs = merged(config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
+    recipe = schema.Recipe.model_validate(knobs)
+    assert recipe.dataset is not None and recipe.backbone is not None
+    phases = recipe.phases or {"main": schema.PhaseKnobs()}
+    source = recipe.backbone.weights
+    task = recipe.task or schema.TaskKnobs(name="classification")
+    return Plan(
+        dataset={"name": recipe.dataset.name, **recipe.dataset.options},
+        backbone={"name": recipe.backbone.name, **recipe.backbone.options},
+        weights=None if source is None else premises.weights(source),
+        keep_head=recipe.backbone.keep_head,
+        task={"name": task.name or "classification", **task.options},
+        batch_size=recipe.batch_size,
+        augmentation=schema.augmentation_steps(recipe.augmentation),
+        device=recipe.device,
+        threads=recipe.threads,
+        phases=tuple(
+            _complete(name, phase, recipe, knobs, premises) for name, phase in phases.items()
+        ),
+    )
+
+
+def _complete(
+    name: str,
+    phase: schema.PhaseKnobs,
+    trial: schema.Recipe,
+    knobs: Mapping[str, Any],
+    premises: Premises,
+) -> Phase:
+    """A phase with everything it leaves open taken from the trial, then from the catalogue."""
+
+    def said(knob: str, default: Any) -> Any:
+        for block in (phase, trial):
+            value = getattr(block, knob)
+            if value is not None:
+                return value
+        return default
+
+    optimizer = said("optimizer", "adamw")
+    entry = OPTIMIZERS[optimizer]
+    schedule = said("schedule", None)
+    return Phase(
+        name=name,
+        epochs=said("epochs", 10),
+        freeze_depth=premises.depth(said("freeze_depth", 0), knobs),
+        optimizer=optimizer,
+        learning_rate=said("learning_rate", entry.learning_rate),
+        weight_decay=said("weight_decay", entry.weight_decay),
+        options={knob: said(knob, value) for knob, value in entry.options.items()},
+        schedule=Schedule(**schedule.model_dump()) if schedule else Schedule(),
+    )
+
+
+def definition(
+    config: StudyConfig, strategy: Strategy, premises: Premises, data_digest: str
+) -> dict[str, Any]:
+    """What makes results of one group comparable: two that differ here do not belong together.
+
+    Neither the number of trials nor a time limit nor the workers are part of it.
+    """
+    start = default(config, strategy)
+    search = config.search
+    return {
+        "plan": plain(asdict(plan_of(config, start, premises))),
+        "space": plain(space_of(config, strategy, premises)),
+        "objective": asdict(config.objective),
+        "sampler": search.sampler.model_dump(),
+        "pruner": search.pruner.model_dump(),
+        "seed": search.seed,
+        "data": data_digest,
+    }
+
+
+def space_of(config: StudyConfig, strategy: Strategy, premises: Premises) -> list[dict[str, Any]]:
+    """The ranges that may apply to a group, and what the levels of its choices set."""
+    given, chosen = _labels(config, strategy), _chosen(config)
+    ranges = []
+    for tuned in config.tune:
+        for entry in tuned.entries:
+            known = {name: labels for name, labels in entry.when.items() if name not in chosen}
+            if any(given.get(name) not in labels for name, labels in known.items()):
+                continue
+            ranges.append({"knob": tuned.knob, **describe_entry(entry)})
+            if isinstance(entry, Categorical):
+                ranges[-1]["sets"] = [_content(level, premises) for level in entry.levels]
+            if known == entry.when:
+                break
+    return ranges
+
+
+def _content(level: Level, premises: Premises) -> dict[str, Any]:
+    """What a level sets; weights by their hash, because a file's content may change."""
+    content = dict(level.knobs)
+    source = content.get("backbone.weights")
+    if source is not None:
+        content["backbone.weights"] = premises.weights(source).sha256 or source
+    return content
+
+
+def describe_entry(entry: Interval | Categorical) -> dict[str, Any]:
+    """One range as plain data, for the record and the report."""
+    when = {name: list(labels) for name, labels in entry.when.items()}
+    if isinstance(entry, Categorical):
+        return {"when": when, "choices": [x.label for x in entry.levels], "default": entry.default}
+    return {
+        "when": when,
+        "low": entry.low,
+        "high": entry.high,
+        "log": entry.log,
+        "step": entry.step,
+        "default": entry.default,
+    }
+
+
+def _read_back(config: StudyConfig, hyperparameters: Mapping[str, Scalar]) -> Strategy:
+    factors, levels = [], []
+    for factor in config.factors:
+        word = hyperparameters.get(factor.name)
+        for level in factor.levels:
+            if level.label == word:
+                factors.append(factor)
+                levels.append(level)
+    return strategy_of(factors, levels)

@@ -1,0 +1,183 @@
+"""The file that MLflow's store lives in: made whole or not at all, checked, opened, served.
+
+Knows sqlite and where things lie in a home. Whoever makes the tables is handed in, so that it knows
+neither MLflow's Python side nor what the tables hold.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench import record
+from workbench.entry import VIEW
+
+
+class StoreError(Exception):
+    """The store cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """A store that can be opened.
+
+    Attributes:
+        home: The folder that holds ``mlruns``, absolute.
+        database: The sqlite file to open.
+        read_only: ``database`` is a copy, because the home cannot be written to.
+    """
+
+    home: Path
+    database: Path
+    read_only: bool
+
+    @property
+    def uri(self) -> str:
+        """MLflow's tracking URI of the store itself."""
+        return uri_of(self.home / "mlruns" / "mlflow.db")
+
+    @property
+    def opened(self) -> str:
+        """The same of the file to open."""
+        return uri_of(self.database)
+
+    def artifacts(self, study: str) -> Path:
+        """Folder of a study's artifacts."""
+        return self.home / "mlruns" / "artifacts" / study
+
+
+def uri_of(database: Path) -> str:
+    """An absolute sqlite URI."""
+    return f"sqlite:///{database}"
+
+
+def prepare(
+    home: Path, *, make_tables: Callable[[str], None], revision: str, create: bool = True
+) -> Store:
+    """A home's store, made if need be, by one process at a time.
+
+    Args:
+        home: The folder that holds ``mlruns``.
+        make_tables: Fills the sqlite file of a URI, and lets go of it.
+        revision: Of the tables, as ``make_tables`` makes them.
+        create: Make the store where there is none.
+
+    Raises:
+        StoreError: There is none, it is of another version, or it cannot be opened.
+    """
+    home = home.resolve()
+    database = home / "mlruns" / "mlflow.db"
+    if "%" in str(home) or "?" in str(home):
+        raise StoreError(
+            f"MLflow cannot open a store in {home}: '%' and '?' have a meaning of their own in its "
+            "addresses. Choose a home without them."
+        )
+    if database.exists() and not os.access(database.parent, os.W_OK):
+        copy = _copy(database)
+        _check(copy, revision, database)
+        return Store(home=home, database=copy, read_only=True)
+    if not create and not _revision(database):
+        raise StoreError(f"There is no MLflow store at {database}. Run a study first.")
+    # MLflow's own creation breaks for good when several processes start it at once, or when it is
+    # killed half-way: so one at a time, in another file, moved into place when it is whole.
+    with record.lock(database.parent / ".store.lock", wait_seconds=float("inf")):
+        if not _revision(database):
+            _make(database, make_tables)
+    _check(database, revision, database)
+    return Store(home=home, database=database, read_only=False)
+
+
+def _make(database: Path, make_tables: Callable[[str], None]) -> None:
+    new = database.with_name(".mlflow.db.new")
+    for leftover in database.parent.glob(f"{new.name}*"):
+        leftover.unlink()
+    make_tables(uri_of(new))
+    with closing(sqlite3.connect(new)) as connection:
+        # Readers and the writer do not wait for one another; the file keeps the setting. Where the
+        # file system cannot do it (NFS), sqlite stays with its own way.
+        connection.execute("PRAGMA journal_mode = WAL")
+    new.replace(database)
+
+
+def _revision(database: Path) -> str | None:
+    """The tables' revision; None where there is no file, or one without tables.
+
+    Raises:
+        StoreError: It is no store of MLflow's.
+    """
+    if not database.exists() or database.stat().st_size == 0:
+        return None
+    try:
+        with closing(sqlite3.connect(database, timeout=60)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            if not tables:
+                return None
+            if "alembic_version" in tables:
+                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                if row is not None:
+                    return str(row[0])
+    except sqlite3.Error as error:
+        raise StoreError(f"MLflow's store {database} cannot be opened: {error}.") from error
+    raise StoreError(
+        f"{database} is not a store of MLflow's, or one whose making was broken off. "
+        "Move it away and run the command again."
+    )
+
+
+def _check(database: Path, revision: str, named: Path) -> None:
+    found = _revision(database)
+    if found != revision:
+        raise StoreError(
+            f"MLflow's store {named} was written by another version of MLflow (its tables are of "
+            f"revision {found}, this version's of {revision}). Nothing was changed. Either install "
+            f"the version that wrote it, or make a copy of the file and then run: "
+            f"mlflow db upgrade {uri_of(named)}"
+        )
+
+
+def _copy(database: Path) -> Path:
+    """A copy that can be opened: sqlite's WAL needs a folder that it can write to."""
+    folder = Path(tempfile.mkdtemp(prefix="workbench-mlflow-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in (database, database.with_name(database.name + "-wal")):
+        if path.exists():
+            shutil.copyfile(path, folder / path.name)
+    return folder / database.name
+
+
+def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command that starts MLflow's web interface, and what it adds to the environment.
+
+    Only this machine's own browsers reach it, under no other host's name; it runs no jobs.
+    """
+    database = home.resolve() / "mlruns" / "mlflow.db"
+    if database.exists() and not os.access(database.parent, os.W_OK):
+        database = _copy(database)
+    command = [
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", uri_of(database)),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"),
+        *("--cors-allowed-origins", f"http://localhost:{port},http://127.0.0.1:{port}"),
+    ]
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    return command, environment
+
+
+def page(port: int, experiment_id: str) -> str:
+    """Address of a study's table of runs, with the columns that matter, where ``serve`` runs."""
+    query = f"workflowType=machine_learning&viewStateShareKey={VIEW}"
+    return f"http://127.0.0.1:{port}/#/experiments/{experiment_id}/runs?{query}"

@@ -1,0 +1,358 @@
+"""The search: Optuna as the source of a study's trials.
+
+The only module that opens Optuna's storage. Knows neither where trials run nor what MLflow shows.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from workbench import record, space
+from workbench.config import Changed, StudyConfig
+from workbench.driver import MAX_ATTEMPTS, Standing, failure
+from workbench.foundation import Foundation, training_seed
+from workbench.randomness import derive
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Result,
+    Role,
+    State,
+    TrialDirectory,
+    TrialSpec,
+    directory_of,
+)
+from workbench.strategy import Strategy
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_ENDED = {
+    TrialState.COMPLETE: State.COMPLETE,
+    TrialState.PRUNED: State.PRUNED,
+    TrialState.FAIL: State.FAILED,
+}
+
+
+def open_storage(path: Path) -> RDBStorage:
+    """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        # The driver of sqlite would begin transactions late, as readers; see `begun`.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @sqlalchemy.event.listens_for(storage.engine, "begin")
+    def begun(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    storage.engine.dispose()
+    return storage
+
+
+class Search:
+    """A source of trials that asks Optuna (``driver.Source``).
+
+    Every group has an Optuna study of its own, and the group with the fewest trials is asked next.
+    Sampler and pruner are built afresh for each trial, from (seed, trial) alone, so that what is
+    proposed does not depend on when a process was started.
+
+    Args:
+        config: The study.
+        foundation: Its data, backbones and weights.
+        directory: The study's directory; the storage lies in it.
+
+    Raises:
+        Changed: Trials exist that were made with other settings.
+    """
+
+    def __init__(self, config: StudyConfig, foundation: Foundation, directory: Path) -> None:
+        self._config = config
+        self._foundation = foundation
+        self._directory = directory
+        self._began = time.monotonic()
+        self._groups = {group.name: group for group in config.groups}
+        self._digests: dict[str, str] = {}
+        storage = open_storage(directory / "optuna.db")
+        self._check_definitions(storage)
+        self._studies = {name: self._open(storage, name) for name in self._groups}
+        self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
+        self._targets = {name: self._target(name) for name in self._groups}
+        self._live: dict[str, optuna.Trial] = {}
+        self._reported: dict[str, set[int]] = {}
+        self._started = dict.fromkeys(self._groups, 0)
+        self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
+        self._best: dict[str, tuple[TrialDirectory, float]] = {}
+        for name in self._groups:
+            self._count(name)
+
+    def _target(self, group: str) -> int:
+        target = self._config.trials_per_group
+        if self._config.search.sampler.name == "grid":
+            return min(target, len(self._fixed[group]))
+        return target
+
+    # -- Optuna's studies -------------------------------------------------------------------
+
+    def _check_definitions(self, storage: RDBStorage) -> None:
+        known = {study.study_name: study for study in optuna.get_all_study_summaries(storage)}
+        self._definitions = {}
+        changes: dict[str, list[str]] = {}
+        for name, group in self._groups.items():
+            plan = self._foundation.plan(group if self._config.balanced else self._start(group))
+            digest = self._foundation.sizes(plan.dataset)["digest"]
+            self._digests[json.dumps(record.plain(plan.dataset))] = digest
+            definition = space.definition(self._config, group, self._foundation, digest)
+            # Moving the home must not change what a study is.
+            weights = definition["plan"]["weights"]
+            if weights and weights["sha256"]:
+                definition["plan"]["weights"] = weights["sha256"]
+            self._definitions[name] = definition
+            stored = known[name].user_attrs.get("definition") if name in known else None
+            if stored is not None:
+                for change in _differences(json.loads(stored), definition):
+                    changes.setdefault(change, []).append(name)
+        if changes:
+            lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
+            raise Changed(
+                f"{self._config.document.path}: the study {self._config.name} has trials that were "
+                "made with other settings:\n" + "\n".join(lines) + "\n"
+                "Give the study a new name, or restore these settings; a new level of compare and "
+                "a larger number of trials are no change."
+            )
+
+    def _start(self, group: Strategy) -> Strategy:
+        return space.default(self._config, group).strategy
+
+    def _open(self, storage: RDBStorage, name: str) -> optuna.Study:
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction=optuna.study.StudyDirection[self._config.objective.direction.upper()],
+            load_if_exists=True,
+            pruner=_pruner(self._config),
+        )
+        if "definition" not in study.user_attrs:
+            study.set_user_attr("definition", json.dumps(self._definitions[name]))
+        return study
+
+    def _count(self, name: str) -> None:
+        for trial in self._studies[name].get_trials(deepcopy=False):
+            if trial.state is TrialState.WAITING:
+                continue
+            self._started[name] += 1
+            if trial.state in _ENDED:
+                value = trial.value if trial.state is TrialState.COMPLETE else None
+                self._ended[name].append((_ENDED[trial.state], value))
+                self._remember_best(name, trial)
+
+    def _remember_best(self, name: str, trial: FrozenTrial) -> None:
+        if trial.state is not TrialState.COMPLETE or trial.value is None:
+            return
+        directory = self._directory_at(name, trial.number)
+        spec = directory.spec()
+        if spec is None:
+            return
+        held = self._best.get(spec.strategy)
+        if held is None or spec.objective.better(trial.value, held[1]):
+            self._best[spec.strategy] = (directory, trial.value)
+
+    def _directory_at(self, group: str, number: int) -> TrialDirectory:
+        return TrialDirectory(self._directory / "trials" / group / f"{number:03d}")
+
+    # -- what the driver asks for (driver.Source) ------------------------------------------
+
+    def adopt(self) -> list[TrialSpec]:
+        """Unfinished trials of an earlier driver; whoever holds the lease knows them orphaned."""
+        unfinished = []
+        for name, study in self._studies.items():
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                spec = self._adopt(name, study, trial)
+                if spec is not None:
+                    unfinished.append(spec)
+        return unfinished
+
+    def _adopt(self, name: str, study: optuna.Study, trial: FrozenTrial) -> TrialSpec | None:
+        directory = self._directory_at(name, trial.number)
+        study.sampler = _sampler(self._config, trial.number)
+        live = optuna.Trial(study, trial._trial_id)
+        spec = directory.spec()
+        if spec is None:
+            spec = self._spec(name, live)
+            self._live[spec.key] = live
+            return spec
+        self._live[spec.key] = live
+        self._reported[spec.key] = set(trial.intermediate_values)
+        for line in directory.repair_history():
+            self._take(spec, line)
+        result = directory.result()
+        if result is not None and result.state.ended:
+            self.finish(spec, result)
+            return None
+        if result is not None:
+            return spec
+        if spec.attempt >= MAX_ATTEMPTS:
+            result = failure(spec, f"given up after {MAX_ATTEMPTS} attempts")
+            directory.write_result(result)
+            self.finish(spec, result)
+            return None
+        return replace(spec, attempt=spec.attempt + 1)
+
+    def next(self) -> TrialSpec | None:
+        """Ask the group with the fewest trials; None when each has its number or time is up."""
+        open_groups = [name for name in self._groups if self._started[name] < self._targets[name]]
+        if not open_groups:
+            return None
+        name = min(open_groups, key=lambda group: self._started[group])
+        fewest, most = min(self._started.values()), max(self._started.values())
+        timeout = self._config.search.timeout
+        if timeout and time.monotonic() - self._began >= timeout and fewest == most:
+            return None
+        study = self._studies[name]
+        number = self._started[name]
+        study.sampler = _sampler(self._config, number)
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if number < len(self._fixed[name]) and not waiting:
+            study.enqueue_trial(dict(self._fixed[name][number]))
+        trial = study.ask()
+        self._started[name] += 1
+        spec = self._spec(name, trial)
+        self._live[spec.key] = trial
+        return spec
+
+    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+        """Hand an epoch to Optuna, and ask the pruner."""
+        self._take(spec, result)
+        prune = self._live[spec.key].should_prune()
+        return Decision.PRUNE if prune else Decision.CONTINUE
+
+    def _take(self, spec: TrialSpec, result: EpochResult) -> None:
+        reported = self._reported.setdefault(spec.key, set())
+        if result.epoch not in reported:
+            value = result.metrics[spec.objective.metric]
+            self._live[spec.key].report(value, step=result.epoch)
+            reported.add(result.epoch)
+
+    def finish(self, spec: TrialSpec, result: Result) -> None:
+        """Tell Optuna; keep the weights of the best trial of each strategy only."""
+        study, trial = self._studies[spec.group], self._live.pop(spec.key)
+        self._reported.pop(spec.key, None)
+        if result.state is State.COMPLETE:
+            study.tell(trial, result.value)
+        elif result.state is State.PRUNED:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, state=TrialState.FAIL)
+        self._ended[spec.group].append((result.state, result.value))
+        if result.value is not None:
+            self._keep_best(spec, result.value)
+
+    def _keep_best(self, spec: TrialSpec, value: float) -> None:
+        directory = directory_of(self._directory, spec)
+        held = self._best.get(spec.strategy)
+        if held is None or spec.objective.better(value, held[1]):
+            self._best[spec.strategy] = (directory, value)
+            if held is not None:
+                held[0].drop_weights()
+        else:
+            directory.drop_weights()
+
+    # -- what people ask for ---------------------------------------------------------------
+
+    def standings(self) -> list[Standing]:
+        """How far every group is."""
+        return [self._standing(name) for name in self._groups]
+
+    def _standing(self, name: str) -> Standing:
+        ended = self._ended[name]
+        values = [value for _, value in ended if value is not None]
+        best = max if self._config.objective.direction == "maximize" else min
+        return Standing(
+            name=name,
+            target=self._targets[name],
+            complete=sum(state is State.COMPLETE for state, _ in ended),
+            pruned=sum(state is State.PRUNED for state, _ in ended),
+            failed=sum(state is State.FAILED for state, _ in ended),
+            running=self._started[name] - len(ended),
+            best=best(values) if values else None,
+        )
+
+    def best(self) -> Mapping[str, TrialDirectory]:
+        """The best completed trial of every strategy that has one."""
+        return {strategy: directory for strategy, (directory, _) in self._best.items()}
+
+    def _spec(self, group: str, trial: optuna.Trial) -> TrialSpec:
+        proposal = space.suggest(self._config, self._groups[group], trial)
+        plan = space.plan_of(self._config, proposal, self._foundation)
+        key = json.dumps(record.plain(plan.dataset))
+        if key not in self._digests:
+            self._digests[key] = self._foundation.sizes(plan.dataset)["digest"]
+        return TrialSpec(
+            study=self._config.name,
+            role=Role.SEARCH,
+            group=group,
+            strategy=proposal.strategy.name,
+            number=trial.number,
+            levels=proposal.strategy.levels,
+            hyperparameters=proposal.hyperparameters,
+            plan=plan,
+            objective=self._config.objective,
+            seed=training_seed(self._config),
+            study_seed=self._config.search.seed,
+            data_digest=self._digests[key],
+        )
+
+
+def _sampler(config: StudyConfig, number: int) -> optuna.samplers.BaseSampler:
+    """The sampler of one trial; a grid is enumerated by ``space`` and needs none."""
+    seed = derive(config.search.seed, "sampler", number) % 2**32
+    knobs = config.search.sampler
+    if knobs.name != "tpe":
+        return optuna.samplers.RandomSampler(seed=seed)
+    options: dict[str, Any] = {"n_startup_trials": config.startup_trials, **knobs.options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, **options)
+
+
+def _pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
+    options: dict[str, Any] = dict(config.search.pruner.options)
+    match config.search.pruner.name:
+        case "median":
+            options.setdefault("n_startup_trials", config.startup_trials)
+            return optuna.pruners.MedianPruner(**options)
+        case "successive_halving":
+            return optuna.pruners.SuccessiveHalvingPruner(**options)
+        case "hyperband":
+            return optuna.pruners.HyperbandPruner(**options)
+    return optuna.pruners.NopPruner()
+
+
+def _differences(stored: Any, now: Any, path: str = "") -> list[str]:
+    """What differs between two definitions, by path."""
+    if isinstance(stored, dict) and isinstance(now, dict):
+        found = []
+        for key in [*stored, *(key for key in now if key not in stored)]:
+            inner = f"{path}.{key}" if path else str(key)
+            found += _differences(stored.get(key), now.get(key), inner)
+        return found
+    if isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
+        pairs = enumerate(zip(stored, now, strict=True))
+        return [line for i, (a, b) in pairs for line in _differences(a, b, f"{path}.{i}")]
+    if stored != now:
+        return [f"{path}: was {json.dumps(stored)}, is {json.dumps(now)}"]
+    return []

@@ -1,0 +1,77 @@
+"""Classification: one label out of several, measured by macro averages.
+
+Knows no model and no data set, only outputs and labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification:
+    """Cross-entropy over the classes.
+
+    Attributes:
+        classes: Their names, in the order of the labels.
+        label_smoothing: Part of the target that is spread over all classes, in ``[0, 1)``
+            (Szegedy et al. 2016, section 7).
+    """
+
+    classes: Sequence[str]
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(
+                f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1."
+            )
+
+    @property
+    def outputs(self) -> int:
+        """One logit per class."""
+        return len(self.classes)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy.
+
+        Args:
+            outputs: Logits ``[B, classes]``.
+            targets: Labels ``[B]``.
+        """
+        return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Accuracy, and macro-averaged precision, recall and F1, as scikit-learn defines them.
+
+        A class that is never true or never predicted counts with 0.
+        """
+        true, predicted = _labels(outputs, targets)
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            true, predicted, labels=range(self.outputs), average="macro", zero_division=0.0
+        )
+        return {
+            "accuracy": float(accuracy_score(true, predicted)),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+        }
+
+    def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]]:
+        """Number of samples of each true class (row) that got each label (column)."""
+        true, predicted = _labels(outputs, targets)
+        counts: list[list[int]] = confusion_matrix(
+            true, predicted, labels=range(self.outputs)
+        ).tolist()
+        return counts
+
+
+def _labels(outputs: Tensor, targets: Tensor) -> tuple[Any, Any]:
+    """True and predicted labels as arrays ``[N]``."""
+    return targets.cpu().numpy(), outputs.argmax(dim=1).cpu().numpy()

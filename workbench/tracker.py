@@ -1,0 +1,346 @@
+"""MLflow: mirror trial directories into it, and read runs back.
+
+The only module that imports mlflow, and only when a tracker is made (it takes seconds). Knows no
+torch, no Optuna, and nothing of how a trial is run: it makes runs say what records say.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import entry, reader, record, store
+from workbench.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
+from workbench.ledger import Ledger, Run
+from workbench.record import Locked, State, TrialDirectory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Tracker:
+    """MLflow's store in a home: the one writer of a study's runs, and any number of readers.
+
+    Methods may be called from several threads; they wait for one another.
+
+    Attributes:
+        uri: MLflow's tracking URI of the store.
+        read_only: The home cannot be written to: reading works, writing raises.
+    """
+
+    def __init__(self, home: Path, *, create: bool = True) -> None:
+        """Open a home's store, and make it where there is none unless told not to.
+
+        Raises:
+            store.StoreError: There is no store, or it cannot be used.
+        """
+        mlflow = _import_mlflow()
+        sql = mlflow.store.tracking.sqlalchemy_store
+
+        def make_tables(uri: str) -> None:
+            sql.SqlAlchemyStore(uri, "mlruns/artifacts").engine.dispose()
+
+        self._store = store.prepare(
+            home,
+            make_tables=make_tables,
+            revision=sql.mlflow.store.db.utils._get_latest_schema_revision(),
+            create=create,
+        )
+        self.uri = self._store.uri
+        self.read_only = self._store.read_only
+        self._ledger = Ledger(mlflow, mlflow.MlflowClient(self._store.opened))
+        self._lock = threading.RLock()
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[str, dict[str, Run]] = {}
+
+    def experiment(self, study: str) -> str:
+        """The id of a study's experiment: found, taken out of MLflow's bin, or made."""
+        return self._ledger.open_experiment(study, self._store.artifacts(study).as_uri())
+
+    def open_parent(
+        self,
+        study: str,
+        role: str,
+        *,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        files: Mapping[str, str],
+        datasets: Sequence[DatasetUse] = (),
+    ) -> str:
+        """The id of the run that a study's trials hang under, marked as running.
+
+        Args:
+            study: Its name.
+            role: ``search`` or ``confirmation``.
+            tags: What may change from one start to the next.
+            params: What may not; one that has changed after all is kept as a tag.
+            files: Text by file name, stored as artifacts below ``study/``.
+            datasets: What the study reads.
+        """
+        key = f"{study}/{role}"
+        constant = {KEY: key, "workbench.study": study, "workbench.role": str(role)}
+        with self._writing(study) as runs:
+            run = self._open(runs, study, key, f"{study} {role}", record.now(), constant)
+            texts: dict[str, Path | str] = {f"study/{name}": text for name, text in files.items()}
+            listed = self._ledger.send_files(run, texts, FILES)
+            self._ledger.say(
+                run,
+                params={entry.valid_name(k): entry.param_text(v) for k, v in params.items()},
+                tags={entry.valid_name(k): entry.tag_text(v) for k, v in tags.items()} | listed,
+            )
+            self._ledger.use(run, datasets)
+            self._ledger.set_status(run, "RUNNING", None)
+            return run.run_id
+
+    def close_parent(self, run_id: str, status: str) -> None:
+        """Say how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it will go on."""
+        if status not in entry.STATUS.values() or status == "RUNNING":
+            raise ValueError(
+                f"A run cannot be closed as {status!r}: "
+                "choose FINISHED, FAILED, KILLED or SCHEDULED."
+            )
+        with self._writing_run(run_id) as run:
+            self._ledger.set_status(run, status, record.now())
+
+    def describe(self, run_id: str, markdown: str) -> None:
+        """Show a text on a run's page, cut at a line break where MLflow takes no more."""
+        with self._writing_run(run_id) as run:
+            self._ledger.say(run, tags={NOTE: entry.tag_text(markdown)})
+
+    def log_report(self, run_id: str, folder: Path) -> None:
+        """Store a report below ``report/`` of a run, in place of the one before."""
+        with self._writing_run(run_id) as run:
+            self._ledger.replace_folder(run, "report", folder)
+
+    def mirror(
+        self, directory: TrialDirectory, parent_run_id: str, *, orphaned: bool = False
+    ) -> str:
+        """Make a trial's run say what its record says; the run's id.
+
+        Doing it again changes nothing, and doing it after a crash completes what is missing. An
+        orphaned trial without a result, one that nobody works on, is shown as parked.
+
+        Raises:
+            ValueError: The directory holds no specification.
+        """
+        return self._mirror(directory, parent_run_id, orphaned=orphaned)[0].run_id
+
+    def _mirror(
+        self, directory: TrialDirectory, parent_run_id: str, *, orphaned: bool = False
+    ) -> tuple[Run, bool]:
+        """The run, and whether it lacked anything."""
+        spec = directory.spec()
+        if spec is None:
+            raise ValueError(f"{directory.path} is no trial directory: it has no spec.json.")
+        # The result first: a trial that has one has written all of its history.
+        result = directory.result()
+        wanted = entry.entry_of(
+            spec, directory.history(), result, parent_run_id=parent_run_id, orphaned=orphaned
+        )
+        files = _artifacts(directory)
+        if result is not None and result.traceback is not None:
+            files["traceback.txt"] = result.traceback
+        with self._writing(spec.study) as runs:
+            lacked = spec.key not in runs
+            began = wanted.started or _modified(directory.path / "spec.json")
+            run = self._open(runs, spec.study, spec.key, wanted.name, began, wanted.identity)
+            listed = self._ledger.send_files(run, files, FILES)
+            lacked |= self._say(run, wanted, listed)
+            self._ledger.use(run, wanted.datasets)
+            lacked |= self._ledger.set_status(run, wanted.status, wanted.ended)
+            return run, lacked
+
+    def _say(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
+        told = int(run.tags.get(entry.EPOCHS, 0))
+        points = [point for epoch, row in wanted.history if epoch > told for point in row]
+        if any(run.tags.get(name) != value for name, value in wanted.tags.items()):
+            points += wanted.summary
+        self._ledger.unsay(run, (name for name in entry.PASSING if name not in wanted.tags))
+        tags = {**wanted.identity, **wanted.tags, **listed}
+        return self._ledger.say(run, params=wanted.params, tags=tags, points=points)
+
+    def mark_best(
+        self,
+        parent_run_id: str,
+        strategy: str,
+        directory: TrialDirectory,
+        files: Sequence[Path] | None = None,
+    ) -> str:
+        """Mark a trial as the best of its strategy, with its weights, in place of another one.
+
+        The files are stored below ``model/``; by default the weights, their description and the
+        confusion matrix, as far as they exist. Returns the run's id.
+        """
+        if files is None:
+            picture = directory.artifacts / "confusion_matrix.png"
+            files = [directory.weights, directory.weights_description, picture]
+        models: dict[str, Path | str] = {f"model/{p.name}": p for p in files if p.exists()}
+        run, _ = self._mirror(directory, parent_run_id)
+        with self._writing(run.tags["workbench.study"]) as runs:
+            listed = self._ledger.send_files(run, models, MODEL)
+            self._ledger.say(run, tags={BEST: "true", **listed})
+            for other in runs.values():
+                if (
+                    other is not run
+                    and (BEST in other.tags or MODEL in other.tags)
+                    and other.tags.get(PARENT) == parent_run_id
+                    and other.tags.get("workbench.strategy") == strategy
+                ):
+                    self._ledger.restore(other)
+                    self._ledger.replace_folder(other, "model", None)
+                    other.files.pop(MODEL, None)
+                    self._ledger.unsay(other, (BEST, MODEL))
+        return run.run_id
+
+    def reconcile(self, study_directory: Path, *, parent_status: str | None = None) -> int:
+        """Mirror every record of a study that MLflow lacks, and leave nothing running that is not.
+
+        Only for whoever holds the study's lease. Parents that are still marked as running are
+        closed with a status if one is given. Returns how many trials MLflow did not show as they
+        are.
+        """
+        study, sent, seen = study_directory.name, 0, set()
+        for directory, spec in record.scan(study_directory):
+            seen.add(spec.key)
+            parent = self._parent(study, entry.PARENT_ROLE[spec.role])
+            _, lacked = self._mirror(directory, parent, orphaned=not _held(directory.lock_path))
+            sent += lacked
+        if not study_directory.is_dir():
+            return 0
+        reason = "The record of this trial is gone."
+        gone = {entry.STATE: str(State.FAILED), "workbench.reason": reason}
+        with self._writing(study) as runs:
+            for key, run in runs.items():
+                if run.status != "RUNNING" or run.deleted or key in seen:
+                    continue
+                if PARENT in run.tags:
+                    self._ledger.say(run, tags=gone)
+                    self._ledger.set_status(run, entry.STATUS[State.FAILED], record.now())
+                    sent += 1
+                elif parent_status is not None:
+                    self._ledger.set_status(run, parent_status, record.now())
+        return sent
+
+    def _parent(self, study: str, role: str) -> str:
+        """A parent that exists, in whatever state, or one that waits for its driver."""
+        with self._writing(study) as runs:
+            found = runs.get(f"{study}/{role}")
+        if found is not None:
+            return found.run_id
+        run_id = self.open_parent(study, role, tags={}, params={}, files={})
+        self.close_parent(run_id, entry.STATUS[State.PARKED])
+        return run_id
+
+    def read_study(self, name: str) -> dict[str, Any]:
+        """What a study was, as its driver described it, and where it lies in MLflow.
+
+        Raises:
+            UnknownStudy: MLflow has no such study.
+        """
+        return reader.study(self._ledger, self._store, name)
+
+    def read_trials(self, name: str) -> pd.DataFrame:
+        """Every trial of a study with the columns ``reader.COLUMNS``, by role, group and number.
+
+        Raises:
+            UnknownStudy: MLflow has no such study.
+        """
+        return reader.trials(self._ledger, self._store, name)
+
+    @contextmanager
+    def _writing(self, study: str) -> Iterator[dict[str, Run]]:
+        """A study's runs by key, read once and kept; forgotten when anything goes wrong."""
+        if self.read_only:
+            raise store.StoreError(f"{self._store.home} cannot be written to.")
+        with self._lock:
+            try:
+                if study not in self._runs:
+                    self._experiments[study] = self.experiment(study)
+                    found = list(self._ledger.read(self._experiments[study]))[::-1]
+                    # The last one of a key stays: the oldest that is not in MLflow's bin.
+                    found.sort(key=lambda run: not run.deleted)
+                    self._runs[study] = {r.tags[KEY]: r for r in found if KEY in r.tags}
+                yield self._runs[study]
+            except BaseException:
+                self._runs.pop(study, None)
+                raise
+
+    @contextmanager
+    def _writing_run(self, run_id: str) -> Iterator[Run]:
+        """One run by its id."""
+        with self._lock:
+            known = (run for runs in self._runs.values() for run in runs.values())
+            run = next((run for run in known if run.run_id == run_id), None)
+            study = (run or self._ledger.get(run_id)).tags["workbench.study"]
+            with self._writing(study) as runs:
+                run = next(run for run in runs.values() if run.run_id == run_id)
+                self._ledger.restore(run)
+                yield run
+
+    def _open(
+        self,
+        runs: dict[str, Run],
+        study: str,
+        key: str,
+        name: str,
+        started: int,
+        tags: Mapping[str, str],
+    ) -> Run:
+        """The run of a key; made with its tags in one step, so that a crash cannot part them."""
+        run = runs.get(key)
+        if run is None:
+            source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
+            tags = {**source, "mlflow.user": _user(), **tags}
+            run = self._ledger.create(self._experiments[study], name, started, tags)
+            runs[key] = run
+        self._ledger.restore(run)
+        return run
+
+
+def _import_mlflow() -> Any:
+    """MLflow, silent: no telemetry, and failures are told by whoever asked, not by its loggers."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    with warnings.catch_warnings():
+        # MLflow 3.17 on SQLAlchemy 2.1: said once, while its tables' classes are set up.
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
+        import mlflow
+        import mlflow.store.tracking.sqlalchemy_store
+    # It logs every failed transaction with its traceback, and raises the same failure besides.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    return mlflow
+
+
+def _artifacts(directory: TrialDirectory) -> dict[str, Path | str]:
+    root = directory.artifacts
+    paths = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else []
+    return {path.relative_to(root).as_posix(): path for path in paths}
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns // 1_000_000
+
+
+def _held(lock: Path) -> bool:
+    """Whether a worker holds a trial directory."""
+    if not lock.exists():
+        return False
+    try:
+        with record.lock(lock):
+            return False
+    except Locked:
+        return True
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
