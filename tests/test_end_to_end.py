@@ -28,10 +28,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 class Unseen:
     """Nobody watches."""
 
+    def prepare(self, title: str) -> None:
+        return None
+
     def begin(self, title: str, notes: object) -> None:
         return None
 
-    def update(self, standings: object) -> None:
+    def update(self, standings: object, *, stopping: bool = False) -> None:
         return None
 
     def end(self) -> None:
@@ -127,6 +130,7 @@ def test_runs_carry_params_metrics_by_epoch_and_the_chosen_epoch(
         ]
         best = run.data.metrics.get("best/validation/accuracy")
         assert best == (result.value if result.state is State.COMPLETE else None)
+        assert run.inputs is not None
         used = {use.dataset.name.partition(" ")[0] for use in run.inputs.dataset_inputs}
         assert used == {"wine"}
 

@@ -335,7 +335,8 @@ def test_every_figure_of_the_catalogue_is_left_out_with_a_reason_where_nothing_c
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_hostile_names_are_drawn_as_they_are(name: str, tmp_path: Path) -> None:
-    labels = ["a", r"$\nope$", HOSTILE]  # the second is no formula that could be set
+    # The first is in no font that is shipped, and the second no formula that could be set.
+    labels = ["优化器", r"$\nope$", HOSTILE]
     levels = [{"optimizer": "sgd", "x": label} for label in labels]
     study = describe(
         factors={"optimizer": ["sgd"], "x": labels},

@@ -105,7 +105,7 @@ def drive(file: Path, home: Path, workers: MadeUpTraining) -> Search:
 
 def outcomes(home: Path, study: str = "tiny") -> dict[str, object]:
     """What a search found, without the attempts."""
-    found = {}
+    found: dict[str, object] = {}
     for directory, spec in record.scan(record.study_directory(home, study)):
         result = directory.result()
         assert result is not None

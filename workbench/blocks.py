@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench import schema
-from workbench.document import Document, Location
+from workbench.document import Document, Location, Words
 from workbench.flaws import flaws, listed, nearest
 from workbench.knobs import (
     Categorical,
@@ -77,7 +77,7 @@ class FactorBlocks:
             self._document.add(at, written, "a list of levels, or a mapping of labels to levels")
             return ()
         if not pairs:
-            self._document.add(at, "no level", "one level or more")
+            self._document.add(at, Words("no level"), "one level or more")
         levels: list[Level] = []
         for word, value, place in pairs:
             if not word:
@@ -256,22 +256,22 @@ class FactorBlocks:
             return None
         if written.default is None:
             expected = "default: a value in the range (the first trial, and the baseline's)"
-            self._document.add(at, "no default", expected)
+            self._document.add(at, Words("no default"), expected)
             return None
         return interval
 
 
 def _flaw(interval: Interval, written: schema.Range) -> tuple[str, object, str] | None:
     """What does not fit together in a range: the key, what stands there, what may stand there."""
-    low, high, step = interval.low, interval.high, interval.step
+    low, high, step = written.low, written.high, written.step
     if low >= high:
         return "low", low, f"less than high ({high:g})"
     if interval.log and low <= 0:
         return "low", low, "greater than 0, because log is true"
     if interval.log and step is not None:
         return "step", step, "no step, because log is true"
-    if step is not None and interval.whole and step != written.step:
-        return "step", written.step, "a whole number"
+    if step is not None and interval.whole and not isinstance(step, int):
+        return "step", step, "a whole number"
     if step is not None and not is_multiple(high - low, step):
         return "high", high, f"low ({low:g}) and a whole number of steps ({step:g})"
     if written.default is not None and not interval.holds(written.default):

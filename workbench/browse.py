@@ -13,7 +13,7 @@ from typing import Any
 from workbench import record
 from workbench.driver import holder_of
 from workbench.flaws import nearest
-from workbench.record import Role, State, TrialDirectory, TrialSpec
+from workbench.record import Result, Role, State, TrialDirectory, TrialSpec
 
 
 class Unknown(LookupError):
@@ -23,7 +23,7 @@ class Unknown(LookupError):
 def studies(home: Path) -> list[dict[str, Any]]:
     """Every study in a home: its state, how many trials of each state, and its best value."""
     root = home / "mlruns" / "studies"
-    return [_study(path) for path in sorted(root.glob("*")) if (path / "study.json").exists()]
+    return [_study(_Shelf(path)) for path in sorted(root.glob("*")) if _is_study(path)]
 
 
 def study(home: Path, name: str) -> dict[str, Any]:
@@ -32,12 +32,9 @@ def study(home: Path, name: str) -> dict[str, Any]:
     Raises:
         Unknown: There is none of this name.
     """
-    directory = record.study_directory(home, name)
-    if not (directory / "study.json").exists():
-        names = [found["name"] for found in studies(home)]
-        raise Unknown(_unknown("study", name, names))
-    rows = [_trial(*pair) for pair in record.scan(directory)]
-    return {**_study(directory), "trials": rows}
+    shelf = _shelf(home, name)
+    rows = [_trial(directory, spec, shelf) for directory, spec in shelf.records]
+    return {**_study(shelf), "trials": rows}
 
 
 def trial(home: Path, name: str, trial_name: str) -> dict[str, Any]:
@@ -46,44 +43,66 @@ def trial(home: Path, name: str, trial_name: str) -> dict[str, Any]:
     Raises:
         Unknown: There is no such study or trial.
     """
-    study(home, name)
-    found = record.scan(record.study_directory(home, name))
-    for directory, spec in found:
+    shelf = _shelf(home, name)
+    for directory, spec in shelf.records:
         if trial_name in (spec.name, f"{spec.role}/{spec.name}"):
             result = directory.result()
             return {
-                **_trial(directory, spec),
+                **_trial(directory, spec, shelf),
                 "spec": record.plain(asdict(spec)),
                 "history": [record.plain(asdict(epoch)) for epoch in directory.history()],
                 "result": None if result is None else record.plain(asdict(result)),
                 "directory": str(directory.path),
             }
-    raise Unknown(_unknown("trial", trial_name, [spec.name for _, spec in found]))
+    raise Unknown(_unknown("trial", trial_name, [spec.name for _, spec in shelf.records]))
 
 
-def _study(directory: Path) -> dict[str, Any]:
-    described = json.loads((directory / "study.json").read_text())
+class _Shelf:
+    """One study's records, and who drives it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        # Before the records: a trial without a result is an orphan only if nobody drove it then.
+        self.holder = holder_of(directory)
+        self.records = record.scan(directory)
+
+    def state(self, result: Result | None) -> State:
+        """Where a trial stands: nothing runs in a study that nobody drives."""
+        if result is not None:
+            return result.state
+        return State.RUNNING if self.holder else State.PARKED
+
+
+def _is_study(directory: Path) -> bool:
+    return (directory / "study.json").exists()
+
+
+def _shelf(home: Path, name: str) -> _Shelf:
+    directory = record.study_directory(home, name)
+    if not _is_study(directory):
+        names = [path.name for path in sorted(directory.parent.glob("*")) if _is_study(path)]
+        raise Unknown(_unknown("study", name, names))
+    return _Shelf(directory)
+
+
+def _study(shelf: _Shelf) -> dict[str, Any]:
+    described = json.loads((shelf.directory / "study.json").read_text())
     counts = dict.fromkeys(("complete", "pruned", "failed", "parked", "running"), 0)
     best: float | None = None
     best_trial = None
-    for trial_directory, spec in record.scan(directory):
+    for directory, spec in shelf.records:
         if spec.role is not Role.SEARCH:
             continue
-        result = trial_directory.result()
-        counts[result.state if result else State.RUNNING] += 1
+        result = directory.result()
+        counts[shelf.state(result)] += 1
         if result and result.value is not None and spec.objective.better(result.value, best):
             best, best_trial = result.value, spec.name
-    holder = holder_of(directory)
     total = described["budget"]["total"]
     ended = counts["complete"] + counts["pruned"] + counts["failed"]
-    state = "running" if holder else "complete" if ended >= total else "unfinished"
-    if counts["running"] and not holder:
-        counts["parked"] += counts["running"]
-        counts["running"] = 0
     return {
         "name": described["name"],
-        "state": state,
-        "holder": holder,
+        "state": "running" if shelf.holder else "complete" if ended >= total else "unfinished",
+        "holder": shelf.holder,
         "trials": total,
         **counts,
         "metric": described["objective"]["metric"],
@@ -94,14 +113,14 @@ def _study(directory: Path) -> dict[str, Any]:
     }
 
 
-def _trial(directory: TrialDirectory, spec: TrialSpec) -> dict[str, Any]:
+def _trial(directory: TrialDirectory, spec: TrialSpec, shelf: _Shelf) -> dict[str, Any]:
     result = directory.result()
     history = directory.history()
     return {
         "trial": spec.name,
         "role": str(spec.role),
         "strategy": spec.strategy,
-        "state": str(result.state if result else State.RUNNING),
+        "state": str(shelf.state(result)),
         "value": result.value if result else None,
         "epoch": result.epoch if result else None,
         "epochs": len(history),

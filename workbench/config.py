@@ -134,7 +134,7 @@ class _Reader:
         across = reader.factors("across", self._mapping("across"))
         tune = reader.tune(self._mapping("tune"), recipe, compare)
         self._one_block_each(recipe, compare, across, tune)
-        search = self._search(self._mapping("search"), bool(content.get("compare")))
+        search = self._search(self._mapping("search"), "compare" in content)
         objective = self._objective(self._mapping("objective"), recipe)
         confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
         self._document.finish()

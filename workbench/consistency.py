@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from workbench import schema
-from workbench.document import Location
+from workbench.document import Location, Words
 from workbench.flaws import listed, nearest
 from workbench.knobs import (
     Interval,
@@ -73,7 +73,7 @@ def _whole(config: StudyConfig, strategy: Strategy) -> None:
     tuned = {path for t in config.tune for level in levels_of(t).values() for path in level.knobs}
     for block in ("dataset", "backbone"):
         if not (knobs.get(block) or {}).get("name") and f"{block}.name" not in tuned:
-            config.document.add(("recipe",), f"no {block}", f"{block}: {{name: ...}}")
+            config.document.add(("recipe",), Words(f"no {block}"), f"{block}: {{name: ...}}")
 
 
 def _phases(config: StudyConfig) -> None:
@@ -102,11 +102,10 @@ def _phases(config: StudyConfig) -> None:
                 lacking.setdefault((place, phase), []).append(strategy.name)
     for (place, phase), names in lacking.items():
         some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        expected = (
-            f"a phase of every strategy that this applies to: add when to a tuned knob, or set "
-            f"the knob in the level that brings {phase}"
-        )
-        config.document.add(place, f"no phase {phase} in {some}", expected)
+        expected = f"this knob inside the level that brings {phase}"
+        if place[0] == "tune":
+            expected = f"when: {{FACTOR: LABEL}}, where {phase} is"
+        config.document.add(place, Words(f"no phase {phase} in {some}"), expected)
 
 
 def _enqueued(config: StudyConfig) -> None:

@@ -36,6 +36,10 @@ class Problem:
         return f"{self.place}: {self.key}: found {self.found}, expected {self.expected}{hint}"
 
 
+class Words(str):
+    """What is said about a file, where a plain text would be quoted from it."""
+
+
 class StudyFileError(Exception):
     """All that is wrong with a study file; nothing has been written when it is raised."""
 
@@ -55,7 +59,9 @@ def show(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
-    return "nothing" if value is None else repr(value) if isinstance(value, str) else label(value)
+    if isinstance(value, Words) or value is None:
+        return "nothing" if value is None else str(value)
+    return repr(value) if isinstance(value, str | float) else label(value)
 
 
 def parse_value(text: str) -> Any:
@@ -65,11 +71,15 @@ def parse_value(text: str) -> Any:
         node = yaml.compose(text, Loader=_Loader)
         value = None if node is None else tree.build(node, ())
     except yaml.YAMLError as error:
-        reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
-        raise ValueError(reason or str(error).splitlines()[0]) from None
+        raise ValueError(_broken(error)) from None
     for _, found, expected in tree.problems:
-        raise ValueError(f"{show(found)}, expected {expected}")
+        raise ValueError(f"{show(found)} (expected: {expected})")
     return value
+
+
+def _broken(error: yaml.YAMLError) -> Words:
+    reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+    return Words(f"broken YAML ({reason or str(error).splitlines()[0]})")
 
 
 class Document:
@@ -137,18 +147,16 @@ class Document:
             folder = self.path.parent
             files = [str(folder / p.name) for p in folder.glob("*.y*ml")] if folder.is_dir() else []
             reason = getattr(error, "strerror", None) or "not a text in UTF-8"
-            self.add((), f"{self.path} ({reason})", "a study file", nearest(self.path, files))
+            missing = Words(f"{self.path} ({reason})")
+            self.add((), missing, "a study file", nearest(self.path, files))
             self.finish()
         try:
             node = yaml.compose(text, Loader=_Loader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark
+        except yaml.YAMLError as error:
+            mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             if mark is not None:
                 self.lines[()] = str(mark.line + 1)
-            self.add((), error.problem or "broken YAML", "YAML")
-            self.finish()
-        except yaml.YAMLError as error:
-            self.add((), str(error).splitlines()[0], "YAML")
+            self.add((), _broken(error), "YAML")
             self.finish()
         tree = _Tree()
         content = tree.build(node, ()) if node is not None else {}
@@ -252,7 +260,7 @@ class _Tree:
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, location)
         if node in self._open:
-            self.problems.append((location, "an alias", "no alias of what it stands in"))
+            self.problems.append((location, Words("an alias"), "no alias of what it stands in"))
             return None
         self._open.append(node)
         value: Any
@@ -270,8 +278,8 @@ class _Tree:
             key = self._scalar(key_node, location) if plain else None
             line = str(key_node.start_mark.line + 1)
             if not isinstance(key, str | int | float) or isinstance(key, bool):
-                written = key_node.value if plain else "a list or a mapping"
-                at: Location = (*location, written)
+                written = key_node.value if plain else Words("a list or a mapping")
+                at: Location = (*location, written if plain else "?")
                 self.lines[at] = line
                 self.problems.append((at, written, "a key that is text or a number"))
                 continue
@@ -300,5 +308,6 @@ class _Tree:
         except ValueError:
             self.problems.append((location, text, "a number"))
         if kind not in ("str", "int", "float"):
-            self.problems.append((location, node.tag, "a plain value without a tag"))
+            tag = Words(node.tag.replace("tag:yaml.org,2002:", "!!"))
+            self.problems.append((location, tag, "a plain value without a tag"))
         return str(text)

@@ -156,12 +156,15 @@ def _identity(spec: TrialSpec, parent_run_id: str) -> dict[str, str]:
         KEY: spec.key,
         "workbench.study": spec.study,
         "workbench.role": str(spec.role),
-        "workbench.group": spec.group,
-        "workbench.strategy": spec.strategy,
+        "workbench.group": tag_text(spec.group),
+        "workbench.strategy": tag_text(spec.strategy),
         "workbench.number": str(spec.number),
         "workbench.levels": _json(spec.levels),
         "workbench.hyperparameters": _json(spec.hyperparameters),
-        **{valid_name(f"workbench.factor.{key}"): value for key, value in spec.levels.items()},
+        **{
+            valid_name(f"workbench.factor.{factor}"): tag_text(label)
+            for factor, label in spec.levels.items()
+        },
     }
 
 
@@ -247,7 +250,7 @@ def datasets_of(spec: TrialSpec) -> list[DatasetUse]:
     source = {**plain(spec.plan.dataset), "digest": spec.data_digest}
     return [
         DatasetUse(
-            name=f"{spec.plan.dataset.get('name', 'data')} {context}",
+            name=f"{str(spec.plan.dataset.get('name', 'data'))[:400]} {context}",
             digest=spec.data_digest[:12] or "unknown",
             context=context,
             source=source,

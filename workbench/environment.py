@@ -48,9 +48,8 @@ def git_state(folder: Path) -> dict[str, Any]:
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}
-    dirty = _git(folder, "status", "--porcelain", "--untracked-files=no") or ""
-    diff = _git(folder, "diff", "HEAD") if dirty else ""
-    return {"commit": commit, "dirty": bool(dirty), "diff": diff or ""}
+    diff = _git(folder, "diff", "--no-ext-diff", "--no-color", "HEAD") or ""
+    return {"commit": commit.strip(), "dirty": bool(diff), "diff": diff}
 
 
 def _version(name: str) -> str | None:
@@ -72,8 +71,8 @@ def _processor() -> str:
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(folder), *arguments], capture_output=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.decode(errors="replace")

@@ -109,7 +109,7 @@ def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:
         names = _keys_at(model, loc[:-1])
         found, expected, choice = loc[-1], listed(names), nearest(loc[-1], names)
     elif kind == "missing":
-        found, expected = "nothing", f"the key {loc[-1]}"
+        found, expected = None, f"the key {loc[-1]}"
     elif kind == "mismatch":
         expected, choice = str(context["expected"]), context.get("nearest")
     elif kind == "literal_error":

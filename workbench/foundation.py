@@ -47,10 +47,17 @@ def studies_needed(config: StudyConfig) -> dict[str, Path]:
     """The study files whose best trial gives this study its weights, by what is written."""
     needed = {}
     for strategy in config.strategies:
-        source = (merged(config.recipe, strategy.knobs).get("backbone") or {}).get("weights")
-        if isinstance(source, str) and source.endswith(STUDY_SUFFIXES):
-            needed[source] = config.document.path.parent / source
+        others = (proposal for _, _, proposal in space.ends(config, strategy))
+        for proposal in (space.start(config, strategy), *others):
+            source = _knobs(config, proposal)["backbone"].get("weights")
+            if isinstance(source, str) and source.endswith(STUDY_SUFFIXES):
+                needed[source] = config.document.path.parent / source
     return needed
+
+
+def _knobs(config: StudyConfig, proposal: Proposal) -> dict[str, Any]:
+    """The recipe as one trial sees it."""
+    return merged(config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
 
 
 class Foundation:
@@ -157,10 +164,7 @@ class Foundation:
 
     def knobs(self, strategy: Strategy) -> dict[str, Any]:
         """A strategy's recipe with every tuned knob at its default."""
-        return self._merged(space.start(self._config, strategy))
-
-    def _merged(self, proposal: Proposal) -> dict[str, Any]:
-        return merged(self._config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
+        return _knobs(self._config, space.start(self._config, strategy))
 
     def plan(self, strategy: Strategy) -> Plan:
         """A strategy's plan with every tuned knob at its default."""
@@ -190,31 +194,31 @@ class Foundation:
     def _misfits(
         self, proposal: Proposal, tuned: str | None = None, value: object = None
     ) -> list[Problem]:
-        """What the data, the backbone or the weights refuse, in the first of them that does."""
-        knobs, name = self._merged(proposal), proposal.strategy.name
-        depth = knobs.get("freeze_depth", f"strategy {name}")
-        looks: tuple[tuple[str, object, Callable[[], object]], ...] = (
-            ("dataset", knobs["dataset"].get("name"), lambda: self.sizes(knobs["dataset"])),
-            ("backbone", knobs["backbone"].get("name"), lambda: self.outline(knobs)),
-            ("freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self)),
-            (
-                "augmentation",
-                knobs.get("augmentation"),
-                lambda: augmentations.build(schema.augmentation_steps(knobs["augmentation"])),
-            ),
-            ("device", knobs.get("device"), lambda: _device(knobs.get("device", "auto"))),
-        )
-        for knob, found, look in looks:
-            if knob == "augmentation" and not knobs.get(knob):
-                continue
+        """What the data, the backbone, the weights, the transforms or the device refuse."""
+        knobs = _knobs(self._config, proposal)
+        steps = schema.augmentation_steps(knobs.get("augmentation") or ())
+
+        def refused(knob: str, found: object, look: Callable[[], object]) -> list[Problem]:
             try:
                 look()
             except (ValueError, OSError) as error:
                 at: Location = ("tune", tuned) if tuned else self._location(knob)
-                shown = value if tuned else found
                 expected = f"something else: {str(error).rstrip('.')}"
-                return [self._config.document.problem(at, shown, expected)]
-        return []
+                return [self._config.document.problem(at, value if tuned else found, expected)]
+            return []
+
+        depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
+        return [
+            *(
+                refused("dataset", knobs["dataset"]["name"], lambda: self.sizes(knobs["dataset"]))
+                or refused("backbone", knobs["backbone"]["name"], lambda: self.outline(knobs))
+                or refused(
+                    "freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self)
+                )
+            ),
+            *refused("augmentation", knobs.get("augmentation"), lambda: augmentations.build(steps)),
+            *refused("device", knobs.get("device"), lambda: _device(knobs.get("device", "auto"))),
+        ]
 
     def _same_depth(
         self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]

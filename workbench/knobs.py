@@ -216,9 +216,8 @@ def phases_below(content: Any, at: tuple[str | int, ...] = ()) -> dict[str, tupl
             inner = phases_below(value, here)
         elif len(at) == 1 and at != ("recipe",):
             # The factor "phases": its keys are the labels of levels, each a mapping of phases.
-            levels = value.get("choices", value)
-            inner = phases_below([{"phases": level} for level in levels.values()])
-            inner = dict.fromkeys(inner, here)
+            levels = value.get("choices", value).values()
+            inner = {phase: here for level in levels if isinstance(level, dict) for phase in level}
         else:
             inner = {phase: (*here, phase) for phase in value}
         found = {**inner, **found}

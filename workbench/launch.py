@@ -20,11 +20,11 @@ from workbench.config import Changed, StudyConfig, load
 from workbench.document import StudyFileError
 from workbench.driver import Broken, Busy, Driver, Source, Standing, lease
 from workbench.foundation import Foundation, studies_needed
+from workbench.reader import UnknownStudy
 from workbench.record import Role, TrialDirectory
 from workbench.session import Session
 from workbench.store import StoreError
 from workbench.store import serve as serve_store
-from workbench.reader import UnknownStudy
 from workbench.workers import Workers
 
 DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
@@ -57,11 +57,15 @@ def exit_code(error: Exception) -> int:
 class Watcher(Protocol):
     """Shows how a study gets on."""
 
+    def prepare(self, title: str) -> None:
+        """A study is looked at; this takes some seconds."""
+        ...
+
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
         ...
 
-    def update(self, standings: Sequence[Standing]) -> None:
+    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
         """There may be something new; called often."""
         ...
 
@@ -206,6 +210,7 @@ class _Launch:
         stopped = self.run_needed(config, above)
         if stopped is not None:
             return stopped
+        self._watcher.prepare(config.name)
         foundation = Foundation(config, self._home)
         foundation.check()
         directory = record.study_directory(self._home, config.name)
@@ -218,9 +223,9 @@ class _Launch:
             try:
                 with session.opened(config, foundation, self._home, Role.SEARCH) as page:
 
-                    def progress() -> None:
+                    def progress(stopping: bool) -> None:
                         standings = search.standings()
-                        self._watcher.update(standings)
+                        self._watcher.update(standings, stopping=stopping)
                         page.mirror.describe(lambda: session.note(config, standings))
 
                     signal = self.drive(directory, search, page, progress)
@@ -259,7 +264,7 @@ class _Launch:
         directory: Path,
         source: Source,
         page: Session,
-        progress: Callable[[], None],
+        progress: Callable[[bool], None],
     ) -> int | None:
         """Run what a source has, and say in MLflow how it ended."""
         driver = Driver(
@@ -267,7 +272,7 @@ class _Launch:
             source=source,
             workers=self._workers,
             mirror=page,
-            progress=progress,
+            progress=lambda: progress(driver.stopping),
         )
         try:
             signal = driver.run()
@@ -300,7 +305,7 @@ class _Launch:
             self._watcher.begin(spec.name, [])
             try:
                 with session.opened(config, foundation, self._home, Role.TRY) as page:
-                    self.drive(directory, source, page, lambda: None)
+                    self.drive(directory, source, page, lambda stopping: None)
             finally:
                 self._watcher.end()
             run_id = page.tracker.mirror(record.directory_of(directory, spec), page.parent)

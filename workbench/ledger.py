@@ -19,7 +19,7 @@ from workbench.entry import VIEW, DatasetUse, Point, chunks
 _PAGE = 1000
 # MLflow takes 1000 metrics, params and tags in one batch, of which 100 params and 100 tags.
 _METRICS_A_BATCH = 800
-_LONGEST_DIGEST = 36
+_LONGEST_DATASET, _LONGEST_DIGEST, _LONGEST_SOURCE = 500, 36, 65_535
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 
 _COLUMNS = (
@@ -189,13 +189,15 @@ class Ledger:
     def use(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
         """Say which data sets a run reads."""
         entities = self._mlflow.entities
-        fresh = {(use.name, use.digest[:_LONGEST_DIGEST]): use for use in datasets}
+        fresh = {
+            (use.name[:_LONGEST_DATASET], use.digest[:_LONGEST_DIGEST]): use for use in datasets
+        }
         fresh = {key: use for key, use in fresh.items() if key not in run.datasets}
         if not fresh:
             return
         inputs = [
             entities.DatasetInput(
-                entities.Dataset(name, digest, "workbench", json.dumps(record.plain(use.source))),
+                entities.Dataset(name, digest, "workbench", _source(use)),
                 [entities.InputTag("mlflow.data.context", use.context)],
             )
             for (name, digest), use in fresh.items()
@@ -277,6 +279,11 @@ def _known(run: Any) -> Run:
         metrics=dict(run.data.metrics),
         datasets={(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs},
     )
+
+
+def _source(use: DatasetUse) -> str:
+    text = json.dumps(record.plain(use.source))
+    return text if len(text) <= _LONGEST_SOURCE else json.dumps({"digest": use.digest})
 
 
 def _digest(content: Path | str) -> str:

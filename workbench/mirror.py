@@ -19,6 +19,7 @@ from workbench.tracker import Tracker
 _LOGGER = logging.getLogger(__name__)
 
 _WARNING_SECONDS = 60.0
+_LAST_ATTEMPTS = 3
 
 
 @dataclass(kw_only=True)
@@ -27,6 +28,7 @@ class _Job:
 
     due: float
     send: Callable[[], None]
+    failures: int = 0
 
 
 class Mirror(threading.Thread):
@@ -100,24 +102,33 @@ class Mirror(threading.Thread):
             return len(self._jobs) + self._busy
 
     def drain(self, timeout: float = 30.0) -> bool:
-        """Send all that waits, now; whether that was done in so many seconds."""
+        """Send all that waits, now; whether that was done.
+
+        Gives up after so many seconds, or when MLflow has refused all that is left several times.
+        """
         with self._condition:
             self._hurry = True
             self._retry_at = 0.0
+            for job in self._jobs.values():
+                job.failures = 0
             self._condition.notify_all()
             try:
-                self._condition.wait_for(lambda: self._idle or not self.is_alive(), timeout)
+                self._condition.wait_for(self._given_up, timeout)
             finally:
                 self._hurry = False
             return self._idle
+
+    def _given_up(self) -> bool:
+        refused = all(job.failures >= _LAST_ATTEMPTS for job in self._jobs.values())
+        return not self.is_alive() or (refused and not self._busy)
 
     @property
     def _idle(self) -> bool:
         return not self._jobs and not self._busy
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Send all that waits and stop; whether everything was sent in so many seconds."""
-        done = self.drain(timeout)
+        """Send all that waits and stop; whether everything was sent, see ``drain``."""
+        done = self._idle if self._closing else self.drain(timeout)
         with self._condition:
             self._closing = True
             self._condition.notify_all()
@@ -193,17 +204,20 @@ class Mirror(threading.Thread):
         self._retry_at = now + pause
         # Behind all others, so that one record that MLflow refuses does not hold them up; what has
         # been posted meanwhile is newer.
-        self._jobs.setdefault(key, _Job(due=now + pause, send=job.send))
+        self._jobs.setdefault(key, _Job(due=now + pause, send=job.send, failures=job.failures + 1))
         if now - self._warned_at >= _WARNING_SECONDS:
             self._warned_at = now
             _LOGGER.warning(
                 "MLflow cannot be updated just now (%s). Training goes on; what waits (%d) is sent "
                 "as soon as MLflow takes it, at the latest by the next run or `workbench sync`.",
-                _first_line(problem),
+                _reason(problem),
                 len(self._jobs),
             )
 
 
-def _first_line(problem: Exception) -> str:
+def _reason(problem: BaseException) -> str:
+    """One line: that of the first cause, without the layers that passed it on."""
+    while problem.__cause__ is not None:
+        problem = problem.__cause__
     text = str(problem).strip() or type(problem).__name__
     return text.splitlines()[0][:300]

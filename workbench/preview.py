@@ -10,20 +10,15 @@ from typing import Any
 from workbench import record, space
 from workbench.config import StudyConfig
 from workbench.foundation import Foundation, studies_needed
-from workbench.knobs import Categorical, Interval, merged
+from workbench.knobs import Categorical, Interval
 from workbench.optimizers import OPTIMIZERS
 from workbench.strategy import Plan
-
-_LATER = {
-    "across": "the search runs on the recipe alone; generalising over these comes later",
-    "confirm": "the confirmation comes later; until then a report is exploratory",
-}
 
 
 def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
     """The resolved study: what ``study.json`` holds and the report reads."""
     first = config.strategies[0]
-    knobs = merged(config.recipe, first.knobs)
+    knobs = foundation.knobs(first)
     outline = foundation.outline(knobs)
     sizes = foundation.sizes(knobs["dataset"])
     group = config.groups[0]
@@ -76,11 +71,12 @@ def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
     return [
         *_sampler_notes(config),
         *_pruner_notes(config, plans),
+        *_search_notes(config),
         *_epoch_notes(plans),
         *_idle_knobs(config, plans),
         *_enqueue_notes(config),
         *(f"{source}: this study runs first" for source in studies_needed(config)),
-        *_later_notes(config),
+        *_later_notes(config, foundation),
     ]
 
 
@@ -113,9 +109,20 @@ def _pruner_notes(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
             f"search.pruner: median prunes nothing before {startup} trials are complete; "
             f"there are {trials}"
         )
-    if warmup >= min(plan.epochs for plan in plans.values()):
-        found.append(f"search.pruner: median prunes nothing in the first {warmup} epochs")
+    fewest = min(plan.epochs for plan in plans.values())
+    if warmup >= fewest:
+        found.append(
+            f"search.pruner: median prunes nothing before epoch {warmup}; "
+            f"there are trials of {fewest} epochs"
+        )
     return found
+
+
+def _search_notes(config: StudyConfig) -> list[str]:
+    trials = config.trials_per_group
+    if config.tune or trials == 1:
+        return []
+    return [f"tune: nothing is searched, so all {trials} trials of a strategy will be the same"]
 
 
 def _epoch_notes(plans: dict[str, Plan]) -> list[str]:
@@ -133,14 +140,18 @@ def _idle_knobs(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
     options = {knob for entry in OPTIMIZERS.values() for knob in entry.options}
     found = []
     for tuned in config.tune:
-        knob = tuned.knob.rpartition(".")[2]
-        if knob not in options or not config.balanced:
+        phase, _, knob = tuned.knob.rpartition(".")
+        if knob not in options:
             continue
         idle = [
             strategy.name
             for strategy in config.strategies
-            if tuned.knob in space.default(config, strategy).hyperparameters
-            and all(knob not in phase.options for phase in plans[strategy.name].phases)
+            if tuned.knob in space.start(config, strategy).hyperparameters
+            and all(
+                knob not in each.options
+                for each in plans[strategy.name].phases
+                if phase in ("", each.name)
+            )
         ]
         if idle:
             found.append(f"tune.{tuned.knob}: no effect in {', '.join(idle)}; add a when")
@@ -159,12 +170,25 @@ def _enqueue_notes(config: StudyConfig) -> list[str]:
     return []
 
 
-def _later_notes(config: StudyConfig) -> list[str]:
+def _later_notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+    """What a study file may say already and nothing does yet."""
     content = config.document.content
-    found = [f"{block}: {text}" for block, text in _LATER.items() if content.get(block)]
+    found = []
+    for factor in config.across:
+        seeds = factor.name == "search_seed"
+        used = f"search.seed ({config.search.seed})" if seeds else factor.levels[0].label
+        found.append(
+            f"across.{factor.name}: the search uses {used} alone; generalising comes later"
+        )
+    if any(foundation.knobs(strategy).get("unfreeze") for strategy in config.strategies):
+        found.append("unfreeze: gradual unfreezing comes later; run refuses it until then")
+    if content.get("confirm"):
+        found.append("confirm: the confirmation comes later; until then a report is exploratory")
     objective = content.get("objective") or {}
     found += [
-        f"objective.{key}: read, not used yet" for key in ("limits", "pareto") if key in objective
+        f"objective.{key}: comes later; the search does not use it yet"
+        for key in ("limits", "pareto")
+        if key in objective
     ]
     return found
 

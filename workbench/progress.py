@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from workbench.driver import Standing
 
 _LOG_SECONDS = 10.0
+_STOPPING = "stopping: running trials are parked at their next batch; once more stops at once"
 
 
 class TerminalWatcher:
@@ -24,30 +27,41 @@ class TerminalWatcher:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
+        self._status: Status | None = None
         self._began = 0.0
         self._ended_before: int | None = None
         self._title = ""
 
+    def prepare(self, title: str) -> None:
+        """A study is looked at."""
+        self.end()
+        self._status = self._console.status(f"{title}: looking at data, backbone and weights")
+        self._status.start()
+
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
+        self.end()
         self._title, self._began, self._ended_before = title, time.monotonic(), None
         for note in notes:
             self._console.print(f"[dim]note: {note}[/dim]", highlight=False)
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def update(self, standings: Sequence[Standing]) -> None:
+    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
         """Redraw."""
         if self._live is not None:
-            self._live.update(self._picture(standings))
+            self._live.update(self._picture(standings, stopping=stopping))
 
     def end(self) -> None:
         """Leave the terminal as it was."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _picture(self, standings: Sequence[Standing]) -> Group:
+    def _picture(self, standings: Sequence[Standing], *, stopping: bool = False) -> Group:
         ended, target = total(standings)
         if self._ended_before is None:
             self._ended_before = ended
@@ -72,7 +86,7 @@ class TerminalWatcher:
                 str(standing.running),
                 "" if standing.best is None else f"{standing.best:.4f}",
             )
-        return Group(bar, table)
+        return Group(bar, table, *([Text(_STOPPING, style="yellow")] if stopping else []))
 
 
 class LogWatcher:
@@ -85,6 +99,11 @@ class LogWatcher:
         self._title = ""
         self._ended_before: int | None = None
         self._last: Sequence[Standing] = ()
+        self._stopping = False
+
+    def prepare(self, title: str) -> None:
+        """A study is looked at."""
+        self._line(f"{title}: looking at data, backbone and weights")
 
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
@@ -93,9 +112,12 @@ class LogWatcher:
         for note in notes:
             self._line(f"note: {note}")
 
-    def update(self, standings: Sequence[Standing]) -> None:
+    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
         """Print a line if the last one is old enough."""
         self._last = standings
+        if stopping and not self._stopping:
+            self._stopping = True
+            self._line(_STOPPING)
         if self._ended_before is None:
             self._ended_before = total(standings)[0]
         if time.monotonic() - self._shown >= _LOG_SECONDS:

@@ -233,6 +233,10 @@ class Locked(Exception):
     """Another process holds the lock; the message is what the holder wrote into it."""
 
 
+# Whoever only looks whether a lock is held holds it for an instant: that must refuse nobody.
+_GLANCE_SECONDS = 0.1
+
+
 @contextmanager
 def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a block.
@@ -249,7 +253,7 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        patience = time.monotonic() + wait_seconds
+        patience = time.monotonic() + max(wait_seconds, _GLANCE_SECONDS)
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -342,7 +346,9 @@ class TrialDirectory:
         """Keep a state, and the one before it in case this one is damaged later."""
         current, previous = self.path / "checkpoint.pt", self.path / "checkpoint.1.pt"
         if current.exists():
-            _digest_path(current).replace(_digest_path(previous))
+            # A kill after the first of the two moves has left the digest where it belongs.
+            if _digest_path(current).exists():
+                _digest_path(current).replace(_digest_path(previous))
             current.replace(previous)
         write_atomically(_digest_path(current), hashlib.sha256(content).hexdigest().encode())
         write_atomically(current, content)

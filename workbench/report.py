@@ -127,7 +127,7 @@ def write(study: Mapping[str, Any], trials: pd.DataFrame, folder: Path) -> Path:
             "report.md": templates.markdown(summary),
             "tables/strategies.tex": templates.latex(summary),
             "tables/strategies.csv": templates.csv(summary),
-            "data/trials.csv": templates.trials_csv([_flat(trial) for trial in rows]),
+            "data/trials.csv": templates.trials_csv([table.flat(trial) for trial in rows]),
         }
         for name, content in files.items():
             path = new / name
@@ -278,21 +278,6 @@ def _provenance(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, An
         "last_started": max(times, default=None),
         "seconds": math.fsum(trial.seconds for trial in rows),
     }
-
-
-def _flat(trial: Trial) -> dict[str, Any]:
-    """A trial as a row of data/trials.csv."""
-    row = {
-        **table.describe(trial),
-        "number": trial.number,
-        "state": trial.state,
-        "reason": trial.reason,
-    }
-    row |= {"device": trial.device, "started": trial.started}
-    groups = {"level": trial.levels, **{k: row.pop(k) for k in ("hyperparameters", "metrics")}}
-    for prefix, items in groups.items():
-        row |= {f"{prefix}.{key}": item for key, item in sorted(items.items())}
-    return row
 
 
 def _plain(value: Any) -> Any:

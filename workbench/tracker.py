@@ -42,15 +42,11 @@ class Tracker:
             store.StoreError: There is no store, or it cannot be used.
         """
         mlflow = _import_mlflow()
-        sql = mlflow.store.tracking.sqlalchemy_store
-
-        def make_tables(uri: str) -> None:
-            sql.SqlAlchemyStore(uri, "mlruns/artifacts").engine.dispose()
-
+        self._tables = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
         self._store = store.prepare(
             home,
-            make_tables=make_tables,
-            revision=sql.mlflow.store.db.utils._get_latest_schema_revision(),
+            make_tables=self._make_tables,
+            revision=mlflow.store.db.utils._get_latest_schema_revision(),
             create=create,
         )
         self.uri = self._store.uri
@@ -59,6 +55,14 @@ class Tracker:
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, Run]] = {}
+
+    def _make_tables(self, uri: str) -> None:
+        self._tables(uri, "mlruns/artifacts").engine.dispose()
+
+    def close(self) -> None:
+        """Let go of the store, so that its file is whole without others beside it."""
+        # MLflow keeps one engine for each address: this is the one that the client uses.
+        self._make_tables(self._store.opened)
 
     def experiment(self, study: str) -> str:
         """The id of a study's experiment: found, taken out of MLflow's bin, or made."""

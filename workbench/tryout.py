@@ -14,7 +14,7 @@ from workbench.config import StudyConfig
 from workbench.document import Problem, StudyFileError, parse_value, show
 from workbench.flaws import listed, nearest
 from workbench.foundation import Foundation, training_seed
-from workbench.knobs import Categorical, Interval, label, merged
+from workbench.knobs import Categorical, Interval, label, merged, phases_below
 from workbench.record import Decision, EpochResult, Result, Role, TrialSpec
 from workbench.strategy import Scalar
 
@@ -54,7 +54,12 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
         if not separator:
             raise StudyFileError([_bad(setting, knob, written or "no value", "KNOB=VALUE")])
     factors = {factor.name: factor for factor in config.factors}
+    knobs_there = [*factors, *(item.knob for item in config.tune), *schema.Recipe.model_fields]
+    phases = set(phases_below(config.document.content))
     for name, value in wanted.items():
+        if name not in knobs_there and name.partition(".")[0] not in {*knobs_there, *phases}:
+            guess = nearest(name, knobs_there)
+            raise StudyFileError([_bad(f"{name}={value}", name, name, "a knob", guess)])
         labels = [level.label for level in factors[name].levels] if name in factors else []
         if name in factors and label(value) not in labels:
             guess = nearest(value, labels)

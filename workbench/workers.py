@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Protocol
@@ -155,8 +154,9 @@ class LocalWorkers:
         if "epoch" in message:
             result = record.epoch_from_json(json.dumps(message["epoch"]))
             worker.send({"decision": desk.report(directory, result)})
-        else:
-            worker.directory = None
+            return
+        worker.directory = None
+        if "result" in message:
             desk.finish(directory, record.result_from_json(json.dumps(message["result"])))
 
     def _lose(self, desk: Desk, worker: _Process, reason: str) -> None:
@@ -237,9 +237,8 @@ def _work(connection: Connection) -> None:
     threading.Thread(target=listen, daemon=True).start()
     from workbench import trial
 
-    send: Callable[[dict[str, object]], None] = lambda message: connection.send_bytes(
-        json.dumps(message).encode()
-    )
+    def send(message: dict[str, object]) -> None:
+        connection.send_bytes(json.dumps(message).encode())
 
     def report(result: EpochResult) -> Decision:
         send({"epoch": json.loads(record.to_json(result))})
@@ -250,6 +249,7 @@ def _work(connection: Connection) -> None:
         try:
             result = trial.run(directory, report=report, interrupted=interrupt.is_set)
         except trial.Fenced:
+            send({"fenced": True})
             continue
         send({"result": json.loads(record.to_json(result))})
 

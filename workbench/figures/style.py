@@ -216,8 +216,11 @@ def save(
 
 def _settle(figure: Figure) -> None:
     """Solve for the margins once instead of once a format; they are the same in all then."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def inline_svg(figure: Figure, name: str, description: str) -> str:

@@ -109,3 +109,18 @@ def divergence(rows: Sequence[Trial]) -> list[dict[str, Any]]:
             }
         )
     return result
+
+
+def flat(trial: Trial) -> dict[str, Any]:
+    """A trial as a row of data/trials.csv."""
+    row = {
+        **describe(trial),
+        "number": trial.number,
+        "state": trial.state,
+        "reason": trial.reason,
+    }
+    row |= {"device": trial.device, "started": trial.started}
+    groups = {"level": trial.levels, **{k: row.pop(k) for k in ("hyperparameters", "metrics")}}
+    for prefix, items in groups.items():
+        row |= {f"{prefix}.{key}": item for key, item in sorted(items.items())}
+    return row

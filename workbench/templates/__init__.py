@@ -173,7 +173,9 @@ def _table(summary: Mapping[str, Any]) -> pd.DataFrame:
 
 def latex(summary: Mapping[str, Any]) -> str:
     """The table of strategies for a paper (package booktabs): no bold, for nothing is claimed."""
+    objective = summary["objective"]["metric"]
     table = _table(summary).drop(columns=["trial", "run id"])
+    table = table.rename(columns={f"best {objective}": "best"})  # a column's width on paper
     as_text = ("strategy", "trials", "complete", "pruned", "failed", "learning rate")
     columns = {name: setting if name in as_text else number for name in table.columns}
     for name, written in columns.items():
@@ -183,7 +185,7 @@ def latex(summary: Mapping[str, Any]) -> str:
     caption = (
         f"{summary['claim']['level']}. Search trials of the study {summary['study']}."
         f" {summary['claim']['statement']} n = {summary['progress']['complete']} completed of"
-        f" {summary['progress']['started']} trials; one seed, validation data."
+        f" {summary['progress']['started']} trials; one seed. Values: {words(objective)}."
     )
     text = table.style.hide(axis="index").to_latex(
         hrules=True,

@@ -1,0 +1,149 @@
+"""A command from beginning to end, in this process, with real stores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from test_end_to_end import Unseen, runs_of
+
+from workbench import launch, publish, record
+from workbench.config import load
+from workbench.document import StudyFileError
+from workbench.driver import Broken, Standing, lease
+from workbench.launch import Outcome
+from workbench.workers import InlineWorkers
+
+Write = Callable[..., Path]
+
+SMALL = (
+    ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]"),
+    ("trials_per_strategy: 5", "trials_per_strategy: 2"),
+)
+
+
+def outcome_of(*standings: Standing, signal: int | None = None) -> Outcome:
+    return Outcome(study="s", standings=standings, fresh=0, signal=signal, seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (outcome_of(Standing(name="a", target=2, complete=1, failed=1)), launch.DONE),
+        (outcome_of(Standing(name="a", target=2, failed=2)), launch.UNUSABLE),
+        (outcome_of(Standing(name="a", target=2, complete=1), signal=2), launch.RESUMABLE),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(outcome: Outcome, code: int) -> None:
+    assert outcome.exit_code == code
+
+
+def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
+    done, open_ = Standing(name="a", target=1, pruned=1), Standing(name="b", target=1)
+    assert outcome_of(done).finished
+    assert not outcome_of(done, open_).finished
+
+
+def test_looking_ahead_says_what_a_run_will_do_and_writes_nothing(tiny: Path, home: Path) -> None:
+    plan = launch.look_ahead(tiny, [], home)
+    assert plan["budget"] == {"trials_per_strategy": 5, "total": 20}
+    assert plan["data"]["test"] == 40
+    assert [stage["name"] for stage in plan["backbone"]["stages"]] == ["hidden1", "hidden2", "head"]
+    assert not list(home.iterdir())
+
+
+def test_a_study_that_needs_itself_is_refused(write_study: Write, home: Path) -> None:
+    hidden = "hidden: [8, 8]}"
+    write_study((hidden, "hidden: [8, 8], weights: second.yaml}"), name="first")
+    second = write_study((hidden, "hidden: [8, 8], weights: first.yaml}"), name="second")
+    with pytest.raises(StudyFileError, match="second needs first needs second"):
+        launch.run_file(second, [], home, InlineWorkers(), Unseen())
+
+
+def test_a_tiny_copy_has_two_trials_of_one_epoch_a_phase(write_study: Write) -> None:
+    config = launch._tiny(write_study())
+    assert config.trials_per_group == 2
+    assert config.recipe["epochs"] == 1
+    phased = write_study(
+        ("epochs: 3", "phases: {probe: {epochs: 4, freeze_depth: all}, rest: {epochs: 5}}"),
+        ("  freeze_depth: [0, all]\n", ""),
+    )
+    phases = launch._tiny(phased).recipe["phases"]
+    assert [phase["epochs"] for phase in phases.values()] == [1, 1]
+
+
+def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(
+        *SMALL,
+        (
+            "low: 1e-4, high: 1e-1, log: true, default: 1e-2",
+            "low: 1e25, high: 1e30, log: true, default: 1e28",
+        ),
+    )
+    outcome = launch.run_file(file, [], home, InlineWorkers(), Unseen())
+    assert outcome.exit_code == launch.UNUSABLE
+    assert {run.info.status for run in runs_of(home, "tiny")} == {"FAILED", "FINISHED"}
+    written = publish.write("tiny", home, None)
+    assert not written.usable
+    report = json.loads((written.page.parent / "report.json").read_text())
+    assert len(report["failures"]) == 4
+    assert all("diverged at epoch" in failure["reason"] for failure in report["failures"])
+
+
+def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
+    write_study: Write, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench import trial
+
+    def broken(*_: object, **__: object) -> Iterator[None]:
+        raise RuntimeError("the data went away")
+
+    monkeypatch.setattr(trial, "Engine", broken)
+    with pytest.raises(Broken, match="the data went away"):
+        launch.run_file(write_study(), [], home, InlineWorkers(), Unseen())
+    runs = runs_of(home, "tiny")
+    assert [run.info.status for run in runs] == ["FAILED"] * 4
+    assert len(record.scan(record.study_directory(home, "tiny"))) == 3
+
+
+def test_a_report_beside_a_running_driver_is_written_and_says_so(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    file = write_study(*SMALL)
+    launch.run_file(file, [], home, InlineWorkers(), Unseen())
+    with lease(record.study_directory(home, "tiny")):
+        written = publish.write(str(file), home, tmp_path / "out")
+    assert written.page == tmp_path / "out" / "index.html"
+    assert any("is being driven by process" in note for note in written.notes)
+    # Nobody drives it any more: now the report is kept in MLflow too.
+    assert publish.write("tiny", home, None).notes == ()
+
+
+def test_records_that_mlflow_lacks_are_mirrored_before_a_report_is_written(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(*SMALL)
+    launch.run_file(file, [], home, InlineWorkers(), Unseen())
+    for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm"):
+        (home / "mlruns" / name).unlink(missing_ok=True)
+    launch.run_file(file, [], home, InlineWorkers(), Unseen())
+    runs = runs_of(home, "tiny")
+    assert len(runs) == 5
+    assert "RUNNING" not in {run.info.status for run in runs}
+
+
+def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Path) -> None:
+    file = write_study(*SMALL)
+    launch.run_file(file, ["recipe.epochs=1"], home, InlineWorkers(), Unseen())
+    described = json.loads((record.study_directory(home, "tiny") / "study.json").read_text())
+    assert described["epochs"] == 1
+    assert described["overrides"] == ["recipe.epochs=1"]
+    assert described["strategies"] == [
+        {"name": "sgd", "levels": {"optimizer": "sgd"}},
+        {"name": "adamw", "levels": {"optimizer": "adamw"}},
+    ]
+    assert load(file).name == described["name"]

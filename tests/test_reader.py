@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import mlflow_home as made
+import pytest
+
+from workbench.reader import COLUMNS, UnknownStudy
+from workbench.record import Role, State
+from workbench.tracker import Tracker
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return made.home_in(tmp_path / "home")
+
+
+def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
+    tracker = Tracker(home)
+    ended = made.result(State.COMPLETE)
+    run_id = tracker.mirror(made.write(home, ended=ended), made.parent_of(tracker))
+
+    frame = Tracker(home, create=False).read_trials(made.STUDY)
+    assert tuple(frame.columns) == COLUMNS
+    assert len(frame) == 1
+    row = frame.iloc[0]
+    assert row["run_id"] == run_id
+    assert row["run_name"] == "adamw-2/007 lr=3.1e-4"
+    assert row["key"] == "digits/search/adamw-2/007"
+    assert (row["role"], row["group"], row["strategy"]) == ("search", "adamw-2", "adamw-2")
+    assert (row["number"], row["state"]) == (7, "complete")
+    assert row["value"] == ended.value
+    assert (row["epoch"], row["seconds"]) == (3, 5.5)
+    assert (row["optimizer"], row["learning_rate"], row["freeze_depth"]) == ("adamw", 3.1e-4, 2)
+    assert row["levels"] == {"optimizer": "adamw", "freeze_depth": "2"}
+    assert row["hyperparameters"] == {"learning_rate": 3.1e-4, "weight_decay": 1e-4}
+    assert row["metrics"] == ended.metrics
+    assert row["started"] == made.BEGAN
+    assert row["parameters"] == {"total": 1000, "trainable": 200}
+    assert row["device"] == "cpu"
+
+
+def test_trials_come_by_role_group_and_number_with_a_value_only_where_complete(
+    home: Path,
+) -> None:
+    tracker = Tracker(home)
+    search, confirmation = made.parent_of(tracker), made.parent_of(tracker, "confirmation")
+    pruned = made.result(State.PRUNED, reason="Below the median.")
+    for spec, ended in (
+        (made.spec(10), made.result(State.COMPLETE)),
+        (made.spec(2), pruned),
+        (made.spec(3), None),
+        (made.spec(0, group="adam-0"), made.result(State.FAILED, value=None, epoch=None)),
+    ):
+        tracker.mirror(made.write(home, spec, ended=ended), search)
+    seed = made.spec(0, role=Role.CONFIRMATION)
+    tracker.mirror(made.write(home, seed, ended=made.result(State.COMPLETE)), confirmation)
+
+    frame = tracker.read_trials(made.STUDY)
+    order = list(zip(frame["role"], frame["group"], frame["number"], strict=True))
+    assert order == [
+        ("confirmation", "adamw-2", 0),
+        ("search", "adam-0", 0),
+        ("search", "adamw-2", 2),
+        ("search", "adamw-2", 3),
+        ("search", "adamw-2", 10),
+    ]
+    assert list(frame["state"]) == ["complete", "failed", "pruned", "running", "complete"]
+    assert [math.isnan(value) for value in frame["value"]] == [False, True, True, True, False]
+    assert math.isnan(frame["epoch"][1])
+    assert frame["reason"][2] == "Below the median."
+
+
+def test_of_several_phases_the_last_one_is_told(home: Path) -> None:
+    tracker = Tracker(home)
+    plan = made.plan(
+        made.phase(name="probe", freeze_depth=4, learning_rate=1e-2, optimizer="sgd"),
+        made.phase(name="fine-tune", freeze_depth=0, learning_rate=1e-4),
+    )
+    tracker.mirror(made.write(home, made.spec(plan=plan)), made.parent_of(tracker))
+
+    row = tracker.read_trials(made.STUDY).iloc[0]
+    assert (row["optimizer"], row["learning_rate"], row["freeze_depth"]) == ("adamw", 1e-4, 0)
+
+
+def test_a_study_without_trials_has_the_same_columns_and_no_rows(home: Path) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker)
+    frame = tracker.read_trials(made.STUDY)
+
+    assert tuple(frame.columns) == COLUMNS
+    assert frame.empty
+
+
+def test_a_run_that_a_crash_left_with_its_key_alone_can_be_read(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    tracker._ledger._client.create_run(
+        tracker.experiment(made.STUDY),
+        tags={"workbench.key": "digits/search/a/000", "mlflow.parentRunId": parent},
+    )
+    row = tracker.read_trials(made.STUDY).iloc[0]
+    assert row["state"] == "running"
+    assert math.isnan(row["learning_rate"])
+
+
+def test_runs_that_others_logged_into_the_experiment_are_no_trials(home: Path) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker)
+    tracker._ledger._client.create_run(tracker.experiment(made.STUDY))
+    assert tracker.read_trials(made.STUDY).empty
+
+
+def test_a_study_reads_back_as_its_driver_described_it(home: Path) -> None:
+    tracker = Tracker(home)
+    files = {
+        "study.json": '{"name": "digits", "mode": "balanced"}',
+        "environment.json": '{"os": 1}',
+    }
+    search = made.parent_of(tracker, files=files)
+    confirmation = made.parent_of(tracker, "confirmation", files=files)
+
+    study = Tracker(home).read_study(made.STUDY)
+    assert (study["name"], study["mode"]) == ("digits", "balanced")
+    assert study["environment"] == {"os": 1}
+    assert study["parent_run_id"] == search
+    assert study["parents"] == {"search": search, "confirmation": confirmation}
+    assert study["tracking_uri"] == tracker.uri
+    assert study["experiment_id"] == tracker.experiment(made.STUDY)
+
+
+def test_a_home_that_was_moved_can_still_be_read(home: Path) -> None:
+    made.parent_of(Tracker(home), files={"study.json": '{"name": "digits"}'})
+    moved = home.rename(home.with_name("moved"))
+
+    assert Tracker(moved).read_study(made.STUDY)["name"] == "digits"
+
+
+def test_an_unknown_study_names_those_that_there_are(home: Path) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker)
+    with pytest.raises(UnknownStudy, match=r"has no study 'digts'. It has: digits\.$"):
+        tracker.read_trials("digts")
+    with pytest.raises(UnknownStudy, match="has no study 'digts'"):
+        tracker.read_study("digts")
+
+
+def test_an_experiment_without_a_parent_run_is_no_study(home: Path) -> None:
+    tracker = Tracker(home)
+    tracker.experiment("empty")
+    with pytest.raises(UnknownStudy, match=r"has no study 'empty'. It has: none\.$"):
+        tracker.read_study("empty")

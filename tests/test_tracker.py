@@ -1,0 +1,467 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow_home as made
+import pytest
+
+from workbench import ledger, record
+from workbench.entry import DatasetUse
+from workbench.record import Result, State, TrialDirectory
+from workbench.tracker import Tracker
+
+KEY = "digits/search/adamw-2/007"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return made.home_in(tmp_path / "a höme #1 &")
+
+
+@pytest.fixture
+def tracker(home: Path) -> Tracker:
+    return Tracker(home)
+
+
+@pytest.fixture
+def parent(tracker: Tracker) -> str:
+    return made.parent_of(tracker)
+
+
+def complete(home: Path, number: int = 7, weights: bytes | None = None) -> TrialDirectory:
+    return made.write(home, made.spec(number), ended=made.result(State.COMPLETE), weights=weights)
+
+
+def test_mirroring_twice_and_by_another_process_changes_no_row(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = complete(home)
+    run_id = tracker.mirror(directory, parent)
+    before = made.everything(home)
+
+    assert tracker.mirror(directory, parent) == run_id
+    assert Tracker(home).mirror(directory, parent) == run_id
+    assert made.everything(home) == before
+
+
+def test_a_run_says_what_the_record_says(home: Path, tracker: Tracker, parent: str) -> None:
+    run_id = tracker.mirror(complete(home), parent)
+
+    tags = made.tags_of(home, run_id)
+    assert tags["mlflow.parentRunId"] == parent
+    assert tags["mlflow.runName"] == "adamw-2/007 lr=3.1e-4"
+    assert tags["workbench.factor.optimizer"] == "adamw"
+    assert tags["workbench.levels"] == '{"optimizer": "adamw", "freeze_depth": "2"}'
+    assert made.params_of(home, run_id)["learning_rate"] == "0.00031"
+    assert made.history_of(home, run_id, "validation/accuracy") == [
+        (n, made.epoch(n).metrics["validation/accuracy"], made.epoch(n).timestamp)
+        for n in range(1, 6)
+    ]
+    assert made.history_of(home, run_id, "parameters/trainable") == [(0, 200, made.BEGAN + 6000)]
+    assert (made.artifacts_of(home, run_id) / "learning_curve.png").read_bytes() == b"picture"
+    contexts = made.rows(home, "SELECT value FROM input_tags ORDER BY value")
+    assert contexts == [("training",), ("validation",)]
+    assert made.rows(home, "SELECT start_time FROM runs WHERE run_uuid = ?", run_id) == [
+        (made.BEGAN,)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "ended"),
+    [
+        (State.COMPLETE, "FINISHED", made.BEGAN + 6000),
+        (State.PRUNED, "KILLED", made.BEGAN + 6000),
+        (State.FAILED, "FAILED", made.BEGAN + 6000),
+        (State.PARKED, "SCHEDULED", None),
+    ],
+)
+def test_a_result_sets_status_end_state_and_reason(
+    home: Path, tracker: Tracker, parent: str, state: State, status: str, ended: int | None
+) -> None:
+    directory = made.write(home, ended=made.result(state, reason="It had to be."))
+    run_id = tracker.mirror(directory, parent)
+
+    assert made.run_of(home, KEY) == (run_id, status, ended)
+    tags = made.tags_of(home, run_id)
+    assert (tags["workbench.state"], tags["workbench.reason"]) == (state, "It had to be.")
+
+
+def test_a_running_trial_grows_line_by_line(home: Path, tracker: Tracker, parent: str) -> None:
+    directory = made.write(home, epochs=2)
+    run_id = tracker.mirror(directory, parent)
+    assert made.run_of(home, KEY)[1:] == ("RUNNING", None)
+    directory.append(made.epoch(3))
+    tracker.mirror(directory, parent)
+
+    steps = [step for step, _, _ in made.history_of(home, run_id, "train/loss")]
+    assert steps == [1, 2, 3]
+    assert made.tags_of(home, run_id)["workbench.epochs"] == "3"
+
+
+def test_a_parked_trial_runs_again_under_the_same_run_and_loses_its_reason(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = made.write(home, epochs=2, ended=made.result(State.PARKED, reason="Stopped."))
+    run_id = tracker.mirror(directory, parent)
+    directory.reopen()
+    made.again(directory, attempt=2)
+    tracker.mirror(directory, parent)
+
+    assert made.run_of(home, KEY) == (run_id, "RUNNING", None)
+    tags = made.tags_of(home, run_id)
+    assert "workbench.reason" not in tags
+    assert tags["workbench.attempt"] == "2"
+
+    directory.append(made.epoch(3))
+    directory.write_result(made.result(State.COMPLETE, attempt=2))
+    tracker.mirror(directory, parent)
+    assert made.run_of(home, KEY)[1] == "FINISHED"
+    assert [step for step, _, _ in made.history_of(home, run_id, "train/loss")] == [1, 2, 3]
+
+
+def test_a_crash_after_the_run_was_made_leaves_one_run_that_is_completed_later(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = complete(home)
+    # As far as a killed process comes: the run with its key, and half of a batch.
+    client = tracker._ledger._client
+    run = client.create_run(
+        tracker.experiment(made.STUDY),
+        tags={"workbench.key": KEY, "mlflow.parentRunId": parent},
+    )
+    client.log_param(run.info.run_id, "optimizer", "adamw")
+    point = made.epoch(1)
+    client.log_metric(
+        run.info.run_id, "train/loss", point.metrics["train/loss"], point.timestamp, point.epoch
+    )
+
+    assert Tracker(home).mirror(directory, parent) == run.info.run_id
+    assert made.run_of(home, KEY)[1] == "FINISHED"
+    assert [step for step, _, _ in made.history_of(home, run.info.run_id, "train/loss")] == [
+        1, 2, 3, 4, 5,
+    ]  # fmt: skip
+    assert made.params_of(home, run.info.run_id)["learning_rate"] == "0.00031"
+
+
+def test_epochs_that_were_sent_but_not_counted_are_not_doubled(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = complete(home)
+    run_id = tracker.mirror(directory, parent)
+    before = made.everything(home)
+    client = tracker._ledger._client
+    client.set_tag(run_id, "workbench.epochs", "2")
+    client.set_tag(run_id, "workbench.state", "running")
+    client.update_run(run_id, status="RUNNING")
+
+    Tracker(home).mirror(directory, parent)
+    assert made.everything(home) == before
+
+
+def test_a_failure_keeps_its_traceback(home: Path, tracker: Tracker, parent: str) -> None:
+    text = 'Traceback (most recent call last):\n  File "läuft.py"\nValueError: nö'
+    failed = made.result(State.FAILED, reason="nö", traceback=text)
+    run_id = tracker.mirror(made.write(home, ended=failed), parent)
+
+    path = made.artifacts_of(home, run_id) / "traceback.txt"
+    assert path.read_text("utf-8") == text
+
+
+def test_odd_names_and_long_values_are_mirrored(home: Path, tracker: Tracker, parent: str) -> None:
+    spec = made.spec(
+        group="käse 100%'\"; DROP TABLE runs",
+        levels={"method (odd)": "\U0001f9c0\n\x00" + "x" * 7000},
+        plan=replace(made.plan(), dataset={"name": "d" * 9000, "a=b": "\x00"}),
+    )
+    directory = made.write(home, spec)
+    directory.append(replace(made.epoch(6), metrics={"f1 (macro) #5": 0.5}))
+    directory.write_result(made.result(State.PRUNED, reason="Because. " * 2000))
+    run_id = tracker.mirror(directory, parent)
+
+    assert made.run_of(home, spec.key)[1] == "KILLED"
+    assert made.history_of(home, run_id, "f1 _macro_ _5")[0][:2] == (6, 0.5)
+    assert len(made.params_of(home, run_id)["dataset"]) == 6000
+    assert len(made.tags_of(home, run_id)["workbench.reason"]) == 8000
+    assert list(tracker.read_trials(made.STUDY)["group"]) == [spec.group]
+
+
+def test_more_metrics_params_and_tags_than_one_batch_takes_all_arrive(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    knobs: dict[str, float] = {f"option_{number}": number / 7 for number in range(150)}
+    spec = made.spec(
+        plan=made.plan(made.phase(options=knobs)),
+        levels={f"factor_{number}": "x" for number in range(120)},
+    )
+    directory = made.write(home, spec, epochs=0)
+    for number in range(1, 501):
+        directory.append(made.epoch(number))
+    directory.write_result(made.result(State.COMPLETE))
+    run_id = tracker.mirror(directory, parent)
+
+    assert len(made.history_of(home, run_id, "seconds")) == 500
+    assert made.params_of(home, run_id)["option_149"] == repr(149 / 7)
+    assert made.tags_of(home, run_id)["workbench.factor.factor_119"] == "x"
+
+
+def test_a_param_that_changed_is_kept_as_a_tag_instead_of_failing(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = made.write(home)
+    run_id = tracker.mirror(directory, parent)
+    made.again(directory, plan=replace(made.plan(), threads=2))
+    tracker.mirror(directory, parent)
+
+    assert made.params_of(home, run_id)["threads"] == "1"
+    assert made.tags_of(home, run_id)["workbench.changed.threads"] == "2"
+
+
+def test_only_artifacts_that_changed_are_sent_again(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = made.write(home)
+    (directory.artifacts / "tables").mkdir()
+    (directory.artifacts / "tables" / "a.csv").write_text("a\n1\n")
+    run_id = tracker.mirror(directory, parent)
+    stored = made.artifacts_of(home, run_id)
+    kept = (stored / "learning_curve.png").stat().st_ino
+    (directory.artifacts / "tables" / "a.csv").write_text("a\n2\n")
+    tracker.mirror(directory, parent)
+
+    assert (stored / "tables" / "a.csv").read_text() == "a\n2\n"
+    assert (stored / "learning_curve.png").stat().st_ino == kept
+
+
+def test_a_directory_without_a_specification_is_an_error(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    with pytest.raises(ValueError, match=r"is no trial directory: it has no spec\.json"):
+        tracker.mirror(TrialDirectory(home / "empty"), parent)
+
+
+def test_a_parent_is_found_again_and_tells_what_changed(home: Path, tracker: Tracker) -> None:
+    files = {"study.yaml": "name: digits\n", "study.json": '{"name": "digits"}'}
+    uses = [DatasetUse(name="digits", digest="abc", context="training", source={})]
+    first = made.parent_of(
+        tracker, params={"seed": 0, "workers": 2}, files=files, datasets=uses, tags={"a": "1"}
+    )
+    before = made.everything(home)
+    again = Tracker(home)
+    same = made.parent_of(
+        again, params={"seed": 0, "workers": 2}, files=files, datasets=uses, tags={"a": "1"}
+    )
+    assert same == first
+    assert made.everything(home) == before
+
+    files["study.yaml"] = "name: digits # better\n"
+    made.parent_of(again, params={"seed": 0, "workers": 4}, files=files, tags={"a": "2"})
+    assert made.params_of(home, first)["workers"] == "2"
+    tags = made.tags_of(home, first)
+    assert (tags["workbench.changed.workers"], tags["a"]) == ("4", "2")
+    stored = made.artifacts_of(home, first) / "study" / "study.yaml"
+    assert stored.read_text() == "name: digits # better\n"
+    assert made.rows(home, "SELECT name FROM runs") == [("digits search",)]
+
+
+def test_search_and_confirmation_have_a_parent_each(tracker: Tracker) -> None:
+    assert made.parent_of(tracker, "search") != made.parent_of(tracker, "confirmation")
+
+
+@pytest.mark.parametrize(
+    ("status", "ends"), [("FINISHED", True), ("FAILED", True), ("SCHEDULED", False)]
+)
+def test_a_parent_is_closed_and_runs_again(
+    home: Path, tracker: Tracker, parent: str, status: str, ends: bool
+) -> None:
+    tracker.close_parent(parent, status)
+    _, shown, ended = made.run_of(home, "digits/search")
+    assert (shown, ended is not None) == (status, ends)
+
+    made.parent_of(Tracker(home))
+    assert made.run_of(home, "digits/search")[1] == "RUNNING"
+
+
+def test_a_parent_cannot_be_closed_as_running(tracker: Tracker, parent: str) -> None:
+    with pytest.raises(ValueError, match="choose FINISHED, FAILED, KILLED or SCHEDULED"):
+        tracker.close_parent(parent, "RUNNING")
+
+
+def test_a_description_is_shown_and_cut_where_mlflow_would_refuse_it(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    tracker.describe(parent, "# Digits")
+    assert made.tags_of(home, parent)["mlflow.note.content"] == "# Digits"
+    tracker.describe(parent, "| a | row |\n" * 3000)
+    note = made.tags_of(home, parent)["mlflow.note.content"]
+    assert len(note) <= 8000
+    assert note.endswith("| a | row |\n…")
+
+
+def test_what_was_deleted_in_the_web_interface_comes_back_with_its_history(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = made.write(home, epochs=2)
+    run_id = tracker.mirror(directory, parent)
+    tracker._ledger._client.delete_experiment(tracker.experiment(made.STUDY))
+    directory.append(made.epoch(3))
+
+    later = Tracker(home)
+    assert made.parent_of(later) == parent
+    assert later.mirror(directory, parent) == run_id
+    assert len(made.history_of(home, run_id, "train/loss")) == 3
+
+
+def test_a_run_deleted_meanwhile_fails_once_and_is_taken_back_the_next_time(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = made.write(home, epochs=2)
+    run_id = tracker.mirror(directory, parent)
+    tracker._ledger._client.delete_run(run_id)
+    directory.append(made.epoch(3))
+
+    with pytest.raises(Exception, match="must be in the 'active' state"):
+        tracker.mirror(directory, parent)
+    assert tracker.mirror(directory, parent) == run_id
+    assert len(made.history_of(home, run_id, "train/loss")) == 3
+
+
+def test_the_best_mark_and_its_weights_move_to_the_better_trial(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    old, new, other = complete(home, 1, b"old"), complete(home, 2, b"new"), complete(home, 3, b"o")
+    made.again(other, strategy="sgd-0")
+    (old.artifacts / "confusion_matrix.png").write_bytes(b"confusion")
+    elsewhere = tracker.mark_best(parent, "sgd-0", other)
+    first = tracker.mark_best(parent, "adamw-2", old)
+    assert made.tags_of(home, first)["workbench.best"] == "true"
+    model = made.artifacts_of(home, first) / "model"
+    assert sorted(path.name for path in model.iterdir()) == [
+        "best.json",
+        "best.safetensors",
+        "confusion_matrix.png",
+    ]
+
+    second = Tracker(home).mark_best(parent, "adamw-2", new)
+    assert not model.exists()
+    assert "workbench.best" not in made.tags_of(home, first)
+    stored = made.artifacts_of(home, second) / "model" / "best.safetensors"
+    assert stored.read_bytes() == b"new"
+    assert made.tags_of(home, second)["workbench.best"] == "true"
+    assert made.tags_of(home, elsewhere)["workbench.best"] == "true"
+
+
+def test_a_trial_that_was_best_before_can_be_best_again(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    old, new = complete(home, 1, b"old"), complete(home, 2, b"new")
+    for directory in (old, new, old):
+        run_id = tracker.mark_best(parent, "adamw-2", directory)
+
+    stored = made.artifacts_of(home, run_id) / "model" / "best.safetensors"
+    assert stored.read_bytes() == b"old"
+    assert len(made.rows(home, "SELECT * FROM tags WHERE key = 'workbench.best'")) == 1
+
+
+def test_reconciling_sends_what_mlflow_lacks_and_nothing_twice(home: Path) -> None:
+    directory = record.study_directory(home, made.STUDY)
+    complete(home, 1), complete(home, 2)
+
+    assert Tracker(home).reconcile(directory) == 2
+    assert Tracker(home).reconcile(directory) == 0
+    assert made.run_of(home, "digits/search")[1] == "SCHEDULED"
+    assert len(Tracker(home).read_trials(made.STUDY)) == 2
+
+
+def test_reconciling_leaves_running_only_what_a_worker_holds(home: Path, tracker: Tracker) -> None:
+    parent = made.parent_of(tracker)
+    orphan, held = made.write(home, made.spec(1)), made.write(home, made.spec(2))
+    gone = made.write(home, made.spec(3))
+    for directory in (orphan, held, gone):
+        tracker.mirror(directory, parent)
+    (gone.path / "spec.json").unlink()
+    with record.lock(held.lock_path):
+        sent = Tracker(home).reconcile(record.study_directory(home, made.STUDY))
+
+    assert sent == 2
+    assert made.run_of(home, "digits/search/adamw-2/001")[1:] == ("SCHEDULED", None)
+    assert made.run_of(home, "digits/search/adamw-2/002")[1] == "RUNNING"
+    lost = made.run_of(home, "digits/search/adamw-2/003")
+    assert lost[1] == "FAILED"
+    assert made.tags_of(home, lost[0])["workbench.reason"] == "The record of this trial is gone."
+    assert made.run_of(home, "digits/search")[1] == "RUNNING"
+
+
+def test_reconciling_closes_parents_that_a_dead_driver_left_running(
+    home: Path, tracker: Tracker
+) -> None:
+    parent = made.parent_of(tracker)
+    tracker.mirror(complete(home), parent)
+    Tracker(home).reconcile(record.study_directory(home, made.STUDY), parent_status="SCHEDULED")
+    assert made.run_of(home, "digits/search")[1] == "SCHEDULED"
+
+
+def test_a_report_replaces_the_one_before(
+    home: Path, tracker: Tracker, parent: str, tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    (report / "figures").mkdir(parents=True)
+    (report / "figures" / "old.png").write_bytes(b"old")
+    tracker.log_report(parent, report)
+    (report / "figures" / "old.png").unlink()
+    (report / "index.html").write_text("<p>new</p>")
+    tracker.log_report(parent, report)
+
+    stored = made.artifacts_of(home, parent) / "report"
+    assert [path.name for path in stored.rglob("*") if path.is_file()] == ["index.html"]
+
+
+def test_runs_beyond_the_first_page_are_found(
+    home: Path, tracker: Tracker, parent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        tracker.mirror(made.write(home, made.spec(number), epochs=1), parent)
+    monkeypatch.setattr(ledger, "_PAGE", 2)
+    later = Tracker(home)
+
+    assert list(later.read_trials(made.STUDY)["number"]) == [0, 1, 2, 3, 4]
+    assert later.reconcile(record.study_directory(home, made.STUDY)) == 5  # all of them orphans
+    assert len(made.rows(home, "SELECT * FROM runs")) == 6
+
+
+def test_a_trial_that_failed_before_its_first_epoch_is_mirrored(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    failed = Result(state=State.FAILED, attempt=1, reason="No.", ended=made.BEGAN)
+    directory = made.write(home, epochs=0, ended=failed)
+    run_id = tracker.mirror(directory, parent)
+
+    assert made.run_of(home, KEY) == (run_id, "FAILED", made.BEGAN)
+
+
+def test_a_closed_store_is_one_file_and_opens_again(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    tracker.mirror(complete(home), parent)
+    assert len(list((home / "mlruns").glob("mlflow.db*"))) > 1
+    tracker.close()
+    assert [path.name for path in (home / "mlruns").glob("mlflow.db*")] == ["mlflow.db"]
+    assert len(tracker.read_trials(made.STUDY)) == 1
+
+
+@pytest.mark.slow
+def test_mlflow_is_imported_late_and_torch_never(home: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from workbench import tracker, mirror; "
+        "assert 'mlflow' not in sys.modules and 'pandas' not in sys.modules; "
+        "t = tracker.Tracker(Path(sys.argv[1])); "
+        "p = t.open_parent('digits', 'search', tags={}, params={}, files={}); "
+        "t.read_trials('digits'); t.read_study('digits'); "
+        "assert 'torch' not in sys.modules, 'torch'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, str(home)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
