@@ -146,7 +146,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "steps of a logarithm": (
         changed(JOINT, ("log: true", "log: true, step: 1e-4")),
         [
-            "study.yaml:6: tune.learning_rate.step: found 0.0001, expected no step, because log is true"
+            "study.yaml:6: tune.learning_rate.step: found 0.0001, "
+            "expected no step, because log is true"
         ],
     ),
     "a range that is no whole number of steps": (
@@ -274,7 +275,18 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ),
         [
             "study.yaml:6: tune.learning_rate.when.optimizer: found 'optimizer', "
-            "expected a knob that is tuned before this one"
+            "expected a knob tuned before this one"
+        ],
+    ),
+    "a condition on a range": (
+        changed(
+            JOINT,
+            ("tune:", "tune:\n  epochs: {low: 1, high: 9, default: 3}"),
+            ("{low: 1e-4", "{when: {epochs: 3}, low: 1e-4"),
+        ),
+        [
+            "study.yaml:7: tune.learning_rate.when.epochs: found 'epochs', "
+            "expected a choice, not a range"
         ],
     ),
     "levels of no knob without labels": (
@@ -317,7 +329,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "two levels with one label": (
         changed(BALANCED, ("[sgd, adam]", "[sgd, adam, sgd]")),
         [
-            "study.yaml:6: compare.optimizer.2: found 'sgd', expected a label that no other level has"
+            "study.yaml:6: compare.optimizer.2: found 'sgd', "
+            "expected a label that no other level has"
         ],
     ),
     "one label for two things": (
@@ -544,7 +557,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
             ),
         ),
         [
-            "study.yaml:5: compare: found 'x-y-z', expected labels that make each strategy's name differ"
+            "study.yaml:5: compare: found 'x-y-z', "
+            "expected labels that make each strategy's name differ"
         ],
     ),
     "search seeds that are none": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +23,13 @@ SMALL = (
     ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]"),
     ("trials_per_strategy: 5", "trials_per_strategy: 2"),
 )
+
+
+def without_mlflow(home: Path) -> Path:
+    """A home with the same records, whose MLflow store is lost."""
+    bare = home.with_name("bare")
+    shutil.copytree(home, bare, ignore=shutil.ignore_patterns("mlflow.db*", "artifacts"))
+    return bare
 
 
 def outcome_of(*standings: Standing, signal: int | None = None) -> Outcome:
@@ -123,17 +131,24 @@ def test_a_report_beside_a_running_driver_is_written_and_says_so(
     assert publish.write("tiny", home, None).notes == ()
 
 
-def test_records_that_mlflow_lacks_are_mirrored_before_a_report_is_written(
+def test_records_that_mlflow_lacks_are_mirrored_by_the_next_run(
     write_study: Write, home: Path
 ) -> None:
     file = write_study(*SMALL)
     launch.run_file(file, [], home, InlineWorkers(), Unseen())
-    for name in ("mlflow.db", "mlflow.db-wal", "mlflow.db-shm"):
-        (home / "mlruns" / name).unlink(missing_ok=True)
-    launch.run_file(file, [], home, InlineWorkers(), Unseen())
-    runs = runs_of(home, "tiny")
+    bare = without_mlflow(home)
+    assert launch.run_file(file, [], bare, InlineWorkers(), Unseen()).fresh == 0
+    runs = runs_of(bare, "tiny")
     assert len(runs) == 5
     assert "RUNNING" not in {run.info.status for run in runs}
+
+
+def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, home: Path) -> None:
+    launch.run_file(write_study(*SMALL), [], home, InlineWorkers(), Unseen())
+    bare = without_mlflow(home)
+    assert publish.sync("tiny", bare) == 4
+    assert publish.sync("tiny", bare) == 0
+    assert len(runs_of(bare, "tiny")) == 5
 
 
 def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Path) -> None:

@@ -139,13 +139,14 @@ class FactorBlocks:
             at: Location = ("tune", knob)
             entries: list[Interval | Categorical] = []
             for place, entry in self._entries(at, written):
-                when = self._when(place, entry, known, list(tune))
+                when = self._when(place, entry, known, list(tune), knob)
                 parsed = self._entry(place, knob, entry, when)
                 if parsed is not None:
                     entries.append(parsed)
             if entries:
                 read.append(Tuned(knob=knob, entries=tuple(entries)))
-            known |= _conditions(knob, self._same_levels(at, entries))
+            levels = self._same_levels(at, entries)
+            known |= _conditions(knob, levels) if levels else {}
         return tuple(read)
 
     def _same_levels(
@@ -186,7 +187,8 @@ class FactorBlocks:
         at: Location,
         entry: Mapping[str, Any],
         known: Mapping[str, tuple[str, ...] | None],
-        tuned: Sequence[str],
+        tuned: list[str],
+        knob: str,
     ) -> dict[str, tuple[str, ...]]:
         conditions = entry.get("when")
         read: dict[str, tuple[str, ...]] = {}
@@ -196,9 +198,12 @@ class FactorBlocks:
             values = written if isinstance(written, list) else [written]
             read[name] = tuple(label(value) for value in values)
             if name not in known:
-                later = name in tuned
-                expected = "a knob that is tuned before this one" if later else listed(known)
-                self._document.add(place, name, expected, None if later else nearest(name, known))
+                expected, choice = listed(known), nearest(name, known)
+                if name in tuned:
+                    before = tuned.index(name) < tuned.index(knob)
+                    expected = "a choice, not a range" if before else "a knob tuned before this one"
+                    choice = None
+                self._document.add(place, name, expected, choice)
                 continue
             valid = known[name]
             for value, word in zip(values, read[name], strict=True):
@@ -293,4 +298,4 @@ def _conditions(name: str, levels: Sequence[Level]) -> dict[str, tuple[str, ...]
     known: dict[str, tuple[str, ...] | None] = {
         path: None for level in levels for path in level.knobs
     }
-    return {**known, name: tuple(level.label for level in levels) or None}
+    return {**known, name: tuple(level.label for level in levels)}

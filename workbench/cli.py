@@ -128,6 +128,21 @@ def report(
         raise typer.Exit(launch.UNUSABLE)
 
 
+@app.command()
+def sync(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
+    home: Home = HERE,
+) -> None:
+    """Send MLflow what it lacks: after it was out of reach, or after a crash."""
+    from workbench import publish
+
+    with _errors():
+        sent = publish.sync(name, home.absolute())
+    typer.echo(
+        f"{name}: MLflow lacked {sent} trials." if sent else f"{name}: MLflow lacks nothing."
+    )
+
+
 @app.command("list")
 def list_(home: Home = HERE, as_json: Json = False) -> None:
     """List the studies with their states, counts and best values."""

@@ -20,6 +20,8 @@ from workbench.flaws import flaws, listed, nearest
 from workbench.knobs import (
     Factor,
     Tuned,
+    combinations,
+    labels_of,
     leaves_of,
     levels_of,
     merged,
@@ -81,10 +83,16 @@ class StudyConfig:
 
     @property
     def strategies(self) -> tuple[Strategy, ...]:
-        """Every combination of the factors' levels."""
+        """Every combination of the factors' levels; in a joint study those that may be chosen."""
+        if self.compare:
+            return tuple(
+                strategy_of(self.compare, levels)
+                for levels in itertools.product(*(factor.levels for factor in self.compare))
+            )
+        factors = {factor.name: factor for factor in self.factors}
         return tuple(
-            strategy_of(self.factors, levels)
-            for levels in itertools.product(*(factor.levels for factor in self.factors))
+            strategy_of([factors[name] for name in chosen], list(chosen.values()))
+            for chosen in combinations(self.tune, labels_of(self.recipe))
         )
 
     @property

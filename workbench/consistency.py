@@ -54,7 +54,7 @@ def _levels(config: StudyConfig, strategy: Strategy) -> list[tuple[Location, Lev
         ((_block(config), factor.name, level.label), level)
         for factor in config.factors
         for level in factor.levels
-        if level.label == strategy.levels[factor.name]
+        if level.label == strategy.levels.get(factor.name)
     ]
 
 

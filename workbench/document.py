@@ -144,8 +144,7 @@ class Document:
         try:
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            folder = self.path.parent
-            files = [str(folder / p.name) for p in folder.glob("*.y*ml")] if folder.is_dir() else []
+            files = [str(path) for path in self.path.parent.glob("*.y*ml") if path != self.path]
             reason = getattr(error, "strerror", None) or "not a text in UTF-8"
             missing = Words(f"{self.path} ({reason})")
             self.add((), missing, "a study file", nearest(self.path, files))

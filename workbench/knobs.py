@@ -154,6 +154,28 @@ def levels_of(tuned: Tuned) -> dict[str, Level]:
     }
 
 
+def combinations(tune: Sequence[Tuned], given: Mapping[str, str]) -> list[dict[str, Level]]:
+    """Every combination of levels that a joint search may choose, by knob.
+
+    Args:
+        tune: The tuned knobs in their order.
+        given: What conditions are held against before anything is chosen.
+    """
+    reached: list[tuple[dict[str, Level], dict[str, str]]] = [({}, dict(given))]
+    for tuned in tune:
+        longer = []
+        for chosen, context in reached:
+            entry = tuned.applying(context)
+            if not isinstance(entry, Categorical):
+                longer.append((chosen, context))
+                continue
+            for level in entry.levels:
+                known = {**context, **labels_of_knobs(level.knobs), tuned.knob: level.label}
+                longer.append(({**chosen, tuned.knob: level}, known))
+        reached = longer
+    return [chosen for chosen, _ in reached]
+
+
 # -- paths of knobs: "probe.learning_rate" is ("phases", "probe", "learning_rate") in a recipe ----
 
 
@@ -216,8 +238,9 @@ def phases_below(content: Any, at: tuple[str | int, ...] = ()) -> dict[str, tupl
             inner = phases_below(value, here)
         elif len(at) == 1 and at != ("recipe",):
             # The factor "phases": its keys are the labels of levels, each a mapping of phases.
-            levels = value.get("choices", value).values()
-            inner = {phase: here for level in levels if isinstance(level, dict) for phase in level}
+            levels = value.get("choices", value)
+            named = levels.values() if isinstance(levels, dict) else ()
+            inner = {phase: here for level in named if isinstance(level, dict) for phase in level}
         else:
             inner = {phase: (*here, phase) for phase in value}
         found = {**inner, **found}

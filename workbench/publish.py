@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench import record, report
+from workbench import browse, record, report
 from workbench.config import load
 from workbench.driver import Busy, lease
 from workbench.record import Role
@@ -70,6 +70,20 @@ def write(name: str, home: Path, out: Path | None) -> Written:
     if behind:
         notes.append(f"MLflow lags behind the records by {behind} trials")
     return _write(tracker, study, folder, tuple(notes))[0]
+
+
+def sync(name: str, home: Path) -> int:
+    """Send MLflow every record that it lacks; how many trials it did not show as they are.
+
+    Raises:
+        Unknown: There is no such study in this home.
+        Busy: A driver runs, and sends them itself.
+        StoreError: The store cannot be used.
+    """
+    browse.study(home, name)
+    directory = record.study_directory(home, name)
+    with lease(directory):
+        return Tracker(home).reconcile(directory, parent_status="SCHEDULED")
 
 
 def _write(
