@@ -165,7 +165,9 @@ def test_one_record_that_cannot_be_sent_does_not_hold_up_the_others(home: Path) 
         mirror.changed(made.write(home, made.spec(1), ended=made.result(State.COMPLETE)))
         wait_for(lambda: mirror.sent == 1)
         assert made.run_of(home, "digits/search/adamw-2/001")[1] == "FINISHED"
-        assert not mirror.close()
+        began = time.monotonic()
+        assert not mirror.close(timeout=50)
+        assert time.monotonic() - began < 25
         assert mirror.pending == 1
 
 

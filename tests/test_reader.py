@@ -112,14 +112,26 @@ def test_runs_that_others_logged_into_the_experiment_are_no_trials(home: Path) -
     assert tracker.read_trials(made.STUDY).empty
 
 
+def test_what_lies_in_the_bin_is_neither_trial_nor_study(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    run_id = tracker.mirror(made.write(home), parent)
+    tracker._ledger._client.delete_run(run_id)
+    assert tracker.read_trials(made.STUDY).empty
+
+    tracker._ledger._client.delete_run(parent)
+    with pytest.raises(UnknownStudy):
+        tracker.read_study(made.STUDY)
+
+
 def test_a_study_reads_back_as_its_driver_described_it(home: Path) -> None:
     tracker = Tracker(home)
     files = {
         "study.json": '{"name": "digits", "mode": "balanced"}',
         "environment.json": '{"os": 1}',
     }
-    search = made.parent_of(tracker, files=files)
     confirmation = made.parent_of(tracker, "confirmation", files=files)
+    search = made.parent_of(tracker, files=files)
 
     study = Tracker(home).read_study(made.STUDY)
     assert (study["name"], study["mode"]) == ("digits", "balanced")

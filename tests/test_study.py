@@ -218,6 +218,21 @@ def test_only_the_best_trial_of_each_strategy_keeps_its_weights(tiny: Path, home
     assert search_of(tiny, home).best() == search.best()
 
 
+def test_of_equal_trials_the_earlier_one_is_the_best_whichever_ended_first(
+    tiny: Path, home: Path
+) -> None:
+    search = search_of(tiny, home)
+    specs = [spec for spec in (search.next() for _ in range(8)) if spec and spec.group == "sgd-0"]
+    assert [spec.number for spec in specs] == [0, 1]
+    for spec in reversed(specs):
+        directory = record.directory_of(record.study_directory(home, "tiny"), spec)
+        directory.write_spec(spec)
+        record.write_atomically(directory.weights, b"weights")
+        search.finish(spec, Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
+    assert search.best()["sgd-0"].path.name == "000"
+    assert search.best()["sgd-0"].weights.exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "change"),
     [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -230,6 +231,7 @@ def test_only_artifacts_that_changed_are_sent_again(
     kept = (stored / "learning_curve.png").stat().st_ino
     (directory.artifacts / "tables" / "a.csv").write_text("a\n2\n")
     tracker.mirror(directory, parent)
+    Tracker(home).mirror(directory, parent)
 
     assert (stored / "tables" / "a.csv").read_text() == "a\n2\n"
     assert (stored / "learning_curve.png").stat().st_ino == kept
@@ -326,6 +328,31 @@ def test_a_run_deleted_meanwhile_fails_once_and_is_taken_back_the_next_time(
         tracker.mirror(directory, parent)
     assert tracker.mirror(directory, parent) == run_id
     assert len(made.history_of(home, run_id, "train/loss")) == 3
+
+
+def test_of_several_runs_of_one_trial_the_oldest_that_is_not_deleted_goes_on(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    client, experiment = tracker._ledger._client, tracker.experiment(made.STUDY)
+    tags = {"workbench.key": KEY, "mlflow.parentRunId": parent}
+    runs = [client.create_run(experiment, start_time=at, tags=tags) for at in (3, 1, 2)]
+    newest, deleted, oldest = (run.info.run_id for run in runs)
+    client.delete_run(deleted)
+
+    assert Tracker(home).mirror(complete(home), parent) == oldest
+    client.delete_run(oldest)
+    assert Tracker(home).mirror(complete(home), parent) == newest
+
+
+def test_threads_that_mirror_a_trial_at_once_make_one_run(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = complete(home)
+    with ThreadPoolExecutor(4) as pool:
+        ids = list(pool.map(lambda _: tracker.mirror(directory, parent), range(4)))
+
+    assert len(set(ids)) == 1
+    assert made.run_of(home, KEY)[:2] == (ids[0], "FINISHED")
 
 
 def test_the_best_mark_and_its_weights_move_to_the_better_trial(

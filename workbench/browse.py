@@ -54,7 +54,12 @@ def trial(home: Path, name: str, trial_name: str) -> dict[str, Any]:
                 "result": None if result is None else record.plain(asdict(result)),
                 "directory": str(directory.path),
             }
-    raise Unknown(_unknown("trial", trial_name, [spec.name for _, spec in shelf.records]))
+    raise Unknown(_unknown("trial", trial_name, [_called(spec) for _, spec in shelf.records]))
+
+
+def _called(spec: TrialSpec) -> str:
+    """A trial's name within its study: only the search's trials go by the name alone."""
+    return spec.name if spec.role is Role.SEARCH else f"{spec.role}/{spec.name}"
 
 
 class _Shelf:
@@ -95,8 +100,9 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
             continue
         result = directory.result()
         counts[shelf.state(result)] += 1
-        if result and result.value is not None and spec.objective.better(result.value, best):
-            best, best_trial = result.value, spec.name
+        value = result.value if result and result.state is State.COMPLETE else None
+        if value is not None and spec.objective.better(value, best):
+            best, best_trial = value, spec.name
     total = described["budget"]["total"]
     ended = counts["complete"] + counts["pruned"] + counts["failed"]
     return {

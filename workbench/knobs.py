@@ -194,7 +194,7 @@ def path_of(parts: Sequence[str | int]) -> str:
 
 def flatten_parts(parts: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The keys and the value of every single knob in what stands at some keys of a recipe."""
-    if isinstance(value, Mapping) and value and (not parts or parts[0] in _NESTED):
+    if isinstance(value, Mapping) and (not parts or (value and parts[0] in _NESTED)):
         for key, inner in value.items():
             yield from flatten_parts((*parts, str(key)), inner)
     elif isinstance(value, str) and parts and parts[-1] in _NAMED:
@@ -205,7 +205,7 @@ def flatten_parts(parts: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[st
 
 def leaves_of(recipe: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """The keys of every single knob in a recipe."""
-    return [parts for parts, _ in flatten_parts((), recipe)] if recipe else []
+    return [parts for parts, _ in flatten_parts((), recipe)]
 
 
 def flatten(parts: tuple[str, ...], value: Any) -> dict[str, Any]:

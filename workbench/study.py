@@ -26,6 +26,7 @@ from workbench.randomness import derive
 from workbench.record import (
     Decision,
     EpochResult,
+    Objective,
     Result,
     Role,
     State,
@@ -168,7 +169,7 @@ class Search:
         if spec is None:
             return
         held = self._best.get(spec.strategy)
-        if held is None or spec.objective.better(trial.value, held[1]):
+        if held is None or _outdoes(directory, trial.value, held, spec.objective):
             self._best[spec.strategy] = (directory, trial.value)
 
     def _directory_at(self, group: str, number: int) -> TrialDirectory:
@@ -264,7 +265,7 @@ class Search:
     def _keep_best(self, spec: TrialSpec, value: float) -> None:
         directory = directory_of(self._directory, spec)
         held = self._best.get(spec.strategy)
-        if held is None or spec.objective.better(value, held[1]):
+        if held is None or _outdoes(directory, value, held, spec.objective):
             self._best[spec.strategy] = (directory, value)
             if held is not None:
                 held[0].drop_weights()
@@ -315,6 +316,19 @@ class Search:
             study_seed=self._config.search.seed,
             data_digest=self._digests[key],
         )
+
+
+def _outdoes(
+    directory: TrialDirectory, value: float, held: tuple[TrialDirectory, float], rule: Objective
+) -> bool:
+    """Whether a trial is better than the best one so far; of equals the earlier number counts.
+
+    Else the best one would depend on which worker came back first.
+    """
+    other, best = held
+    return rule.better(value, best) or (
+        value == best and int(directory.path.name) < int(other.path.name)
+    )
 
 
 def _sampler(config: StudyConfig, number: int) -> optuna.samplers.BaseSampler:
