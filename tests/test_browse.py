@@ -147,7 +147,7 @@ def test_a_trial_without_a_result_runs_only_while_somebody_drives_the_study(
         assert row["state"] == "running" and row["holder"].startswith("process ")
         assert (row["parked"], row["running"]) == (1, 1)
         assert browse.trial(busy.home, "tiny", "adamw-all/000")["state"] == "running"
-        assert states() == ["running", "parked", *rest]
+        assert states() == ["parked", "running", *rest]
 
 
 def test_a_study_with_all_its_trials_is_complete(studies: Studies) -> None:

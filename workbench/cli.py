@@ -189,7 +189,9 @@ def ui(
     from workbench import launch
 
     with _errors():
-        typer.echo(f"MLflow opens on http://127.0.0.1:{port} in about 20 seconds; Ctrl-C ends it.")
+        typer.echo(
+            f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {launch.page(port)}"
+        )
         raise typer.Exit(launch.serve(home.absolute(), port))
 
 

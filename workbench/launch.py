@@ -339,6 +339,11 @@ def _is_complete(config: StudyConfig, home: Path) -> bool:
         return False
 
 
+def page(port: int) -> str:
+    """Where a browser finds the studies: without the word in its query MLflow opens elsewhere."""
+    return f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+
+
 def serve(home: Path, port: int) -> int:
     """MLflow's own server and pages on a home's store, until it is stopped; its exit code."""
     command, added = serve_store(home, port)

@@ -1,0 +1,285 @@
+"""What an author is told before a study runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from workbench import preview
+from workbench.config import StudyConfig, load
+from workbench.document import StudyFileError
+from workbench.foundation import Foundation
+
+Write = Callable[..., Path]
+QUIET = ("trials_per_strategy: 5", "trials_per_strategy: 12")
+
+
+def looked_at(path: Path, home: Path, *overrides: str) -> tuple[StudyConfig, Foundation]:
+    config = load(path, overrides)
+    return config, Foundation(config, home, pending=True)
+
+
+def notes(path: Path, home: Path, *overrides: str) -> list[str]:
+    return preview.notes(*looked_at(path, home, *overrides))
+
+
+@pytest.fixture
+def quiet(write_study: Write) -> Path:
+    """A study that there is nothing to say about."""
+    return write_study(QUIET)
+
+
+def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
+    assert notes(quiet, home) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ["search.trials_per_strategy=3"],
+            [
+                "search.sampler: tpe proposes at random until its trial 3; "
+                "with 3 trials it is random search",
+                "search.pruner: median prunes nothing before 3 trials are complete; there are 3",
+            ],
+        ),
+        (
+            ["search.sampler={name: tpe, n_startup_trials: 12}"],
+            [
+                "search.sampler: tpe proposes at random until its trial 12; "
+                "with 12 trials it is random search"
+            ],
+        ),
+        (
+            ["search.pruner={name: median, n_startup_trials: 20}"],
+            ["search.pruner: median prunes nothing before 20 trials are complete; there are 12"],
+        ),
+        (
+            ["search.pruner={name: median, n_warmup_steps: 3}"],
+            ["search.pruner: median prunes nothing before epoch 3; there are trials of 3 epochs"],
+        ),
+        (["search.pruner=none", "search.sampler=random", "search.trials_per_strategy=1"], []),
+        (
+            [
+                "compare.length={short: {epochs: 3}, long: {epochs: 9}}",
+                "recipe={dataset: wine, backbone: mlp}",
+                "compare.optimizer=[sgd]",
+            ],
+            [
+                "strategies differ in their total epochs: 3 (sgd-0-short, sgd-all-short); "
+                "9 (sgd-0-long, sgd-all-long)"
+            ],
+        ),
+        (
+            ["tune.momentum={low: 0.5, high: 0.99, default: 0.9}"],
+            ["tune.momentum: no effect in adamw-0, adamw-all; add a when"],
+        ),
+        (
+            ["tune.beta1={low: 0.5, high: 0.99, default: 0.9}"],
+            ["tune.beta1: no effect in sgd-0, sgd-all; add a when"],
+        ),
+        (
+            ["search.sampler={name: grid, points: 3}"],
+            ["search.sampler: the grid and the default make 4 or 10 trials, not 12"],
+        ),
+        (
+            [
+                "search.sampler={name: grid, points: 3}",
+                "compare.optimizer=[adamw]",
+                "search.trials_per_strategy=4",
+                "search.pruner=none",
+                "tune={learning_rate: {low: 1e-4, high: 1e-1, log: true, default: 1e-2}}",
+            ],
+            [],
+        ),
+        (
+            [
+                "search.trials_per_strategy=4",
+                "search.pruner=none",
+                "search.enqueue=[{learning_rate: 0.02}, {learning_rate: 0.03}, "
+                "{learning_rate: 0.04}, {learning_rate: 0.05}]",
+            ],
+            ["search.enqueue: with the default these are 5 trials, but only 4 are run"],
+        ),
+        (
+            ["tune={}"],
+            ["tune: nothing is searched, so all 12 trials of a strategy will be the same"],
+        ),
+        (
+            ["across={dataset.fraction: [0.5, 1.0], search_seed: [3, 4]}"],
+            [
+                "across.dataset.fraction: the search uses 0.5 alone; generalising comes later",
+                "across.search_seed: the search uses search.seed (1) alone; "
+                "generalising comes later",
+            ],
+        ),
+        (
+            [
+                "confirm={seeds: 5}",
+                "objective.limits={cost/inference_ms: 8}",
+                "objective.pareto=cost/inference_ms",
+            ],
+            [
+                "confirm: the confirmation comes later; until then a report is exploratory",
+                "objective.limits: comes later; the search does not use it yet",
+                "objective.pareto: comes later; the search does not use it yet",
+            ],
+        ),
+        (
+            ["compare.method={full: {}, gradual: {unfreeze: {every: 2}}}"],
+            ["unfreeze: gradual unfreezing comes later; run refuses it until then"],
+        ),
+    ],
+)
+def test_a_note_says_what_will_not_do_what_it_is_named_for(
+    quiet: Path, home: Path, overrides: list[str], expected: list[str]
+) -> None:
+    assert notes(quiet, home, *overrides) == expected
+
+
+def test_in_a_joint_study_an_idle_knob_is_seen_too(write_study: Write, home: Path) -> None:
+    path = write_study(
+        (
+            "compare:\n  optimizer: [sgd, adamw]\n  freeze_depth: [0, all]\ntune:",
+            "tune:\n  optimizer: [sgd, adamw]",
+        ),
+        ("{when: {optimizer: sgd}, low", "{low"),
+        ("trials_per_strategy: 5", "trials: 20"),
+    )
+    assert notes(path, home) == ["tune.momentum: no effect in adamw; add a when"]
+
+
+def test_a_phases_knob_is_idle_where_the_phases_optimizer_does_not_have_it(
+    quiet: Path, home: Path
+) -> None:
+    recipe = "recipe.phases={one: {epochs: 2, optimizer: adam}, two: {epochs: 1}}"
+    tuned = "tune.one.momentum={low: 0.5, high: 0.9, default: 0.9}"
+    overrides = (recipe, tuned, "compare={optimizer: [sgd]}")
+    assert notes(quiet, home, *overrides) == ["tune.one.momentum: no effect in sgd; add a when"]
+
+
+def test_a_study_that_weights_come_from_is_named(home: Path) -> None:
+    path = Path(__file__).parent.parent / "studies" / "digits.yaml"
+    assert "digits_pretrain.yaml: this study runs first" in notes(path, home)
+
+
+def test_gradual_unfreezing_is_looked_at_and_not_run(quiet: Path, home: Path) -> None:
+    config = load(quiet, ["compare.method={full: {}, gradual: {unfreeze: {every: 2}}}"])
+    Foundation(config, home, pending=True).check()
+    with pytest.raises(StudyFileError) as caught:
+        Foundation(config, home).check()
+    assert [str(problem) for problem in caught.value.problems] == [
+        "--set compare.method={full: {}, gradual: {unfreeze: {every: 2}}}: "
+        "compare.method.gradual: found 'unfreeze', expected phases, each with its own "
+        "freeze_depth: gradual unfreezing comes later, and a trial without it would be another "
+        "strategy than its name says"
+    ]
+
+
+def test_a_tuned_depth_that_the_backbone_does_not_have_is_refused_before_anything_runs(
+    quiet: Path, home: Path
+) -> None:
+    overrides = ["compare={optimizer: [sgd]}", "tune.freeze_depth={low: 0, high: 9, default: 0}"]
+    with pytest.raises(StudyFileError) as caught:
+        Foundation(load(quiet, overrides), home).check()
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"--set {overrides[1]}: tune.freeze_depth: found 9, expected something else: "
+        "Freeze depth 9 is deeper than the backbone, which has 2 stages; "
+        "valid are 0 to 2, hidden1, hidden2, or all"
+    ]
+
+
+def test_a_tuned_backbone_that_does_not_fit_the_data_is_refused_before_anything_runs(
+    quiet: Path, home: Path
+) -> None:
+    overrides = ["recipe={dataset: wine}", "tune={backbone: [mlp, small_cnn]}"]
+    with pytest.raises(StudyFileError, match=r"tune\.backbone: found 'small_cnn'"):
+        Foundation(load(quiet, overrides), home).check()
+
+
+# -- the study as plain data -----------------------------------------------------------------------
+
+
+def test_a_study_is_described_as_plain_data_with_every_default_resolved(
+    quiet: Path, home: Path
+) -> None:
+    found = preview.describe(*looked_at(quiet, home, "search.timeout=1h"))
+    assert json.loads(json.dumps(found)) == found
+    assert (found["name"], found["mode"]) == ("tiny", "balanced")
+    assert found["objective"] == {
+        "metric": "validation/accuracy",
+        "direction": "maximize",
+        "epoch": "best",
+    }
+    assert found["factors"] == {"optimizer": ["sgd", "adamw"], "freeze_depth": ["0", "all"]}
+    assert found["strategies"][3] == {
+        "name": "adamw-all",
+        "levels": {"optimizer": "adamw", "freeze_depth": "all"},
+    }
+    assert found["budget"] == {"trials_per_strategy": 12, "total": 48}
+    assert found["search"] == {
+        "sampler": "tpe",
+        "sampler_options": {},
+        "pruner": "median",
+        "pruner_options": {},
+        "startup_trials": 3,
+        "seed": 1,
+        "timeout": 3600,
+    }
+    assert found["tune"][1] == {
+        "knob": "momentum",
+        "when": {"optimizer": ["sgd"]},
+        "low": 0.5,
+        "high": 0.99,
+        "log": False,
+        "step": None,
+        "default": 0.9,
+    }
+    sizes = {part: found["data"][part] for part in ("train", "validation", "test")}
+    assert sizes == {"train": 98, "validation": 40, "test": 40}
+    assert found["backbone"]["name"] == "mlp" and found["backbone"]["weights"] is None
+    assert [stage["name"] for stage in found["backbone"]["stages"]][-1] == "head"
+    assert (found["epochs"], found["baseline"]) == (3, "sgd-0")
+    assert found["overrides"] == ["search.timeout=1h"]
+    assert found["content"]["name"] == "tiny"
+
+
+def test_a_joint_study_is_described_by_its_choices_and_default(
+    write_study: Write, home: Path
+) -> None:
+    path = write_study(
+        (
+            "compare:\n  optimizer: [sgd, adamw]\n  freeze_depth: [0, all]\ntune:",
+            "tune:\n  optimizer: {choices: [sgd, adamw], default: adamw}",
+        ),
+        ("trials_per_strategy: 5", "trials: 20"),
+    )
+    found = preview.describe(*looked_at(path, home))
+    assert (found["mode"], found["baseline"]) == ("joint", "adamw")
+    assert found["budget"] == {"trials_per_strategy": None, "total": 20}
+    assert found["factors"] == {"optimizer": ["sgd", "adamw"]}
+
+
+def test_a_tuned_data_set_is_described_by_its_default(quiet: Path, home: Path) -> None:
+    overrides = ("recipe={backbone: mlp}", "tune={dataset: {choices: [wine, digits]}}")
+    assert preview.describe(*looked_at(quiet, home, *overrides))["data"]["name"] == "wine"
+
+
+def test_a_range_reads_as_a_sentence(quiet: Path, home: Path) -> None:
+    config = load(
+        quiet,
+        [
+            "tune.weight_decay={low: 0, high: 0.5, step: 0.1, default: 0.1}",
+            "tune.schedule=[constant, cosine]",
+        ],
+    )
+    assert preview.ranges(config) == [
+        ("learning_rate", "0.0001 to 0.1, log; default 0.01"),
+        ("momentum (optimizer is sgd)", "0.5 to 0.99; default 0.9"),
+        ("weight_decay", "0 to 0.5, step 0.1; default 0.1"),
+        ("schedule", "constant, cosine; default constant"),
+    ]
