@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/workbench run studies/digits.yaml
 	$(BIN)/workbench report digits
-	@echo "Browse every trial: $(BIN)/workbench ui, and open the address that it prints"
+	@echo "Browse every trial: $(BIN)/workbench ui digits, and open the address that it prints"
 
 test: setup
 	$(BIN)/python -m pytest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,6 +183,9 @@ def show(
 
 @app.command()
 def ui(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Whose table of trials to show.")
+    ] = None,
     home: Home = HERE,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
@@ -189,10 +193,10 @@ def ui(
     from workbench import launch
 
     with _errors():
-        typer.echo(
-            f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {launch.page(port)}"
-        )
-        raise typer.Exit(launch.serve(home.absolute(), port))
+        url = launch.page(home.absolute(), port, study)
+    typer.echo(f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {url}")
+    sys.stdout.flush()
+    launch.serve(home.absolute(), port)
 
 
 def _console(*, error: bool = False) -> Console:

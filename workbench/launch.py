@@ -7,15 +7,14 @@ watches.
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
-from workbench import browse, preview, record, session, tryout
+from workbench import browse, preview, record, session, store, tryout
 from workbench.config import Changed, StudyConfig, load
 from workbench.document import StudyFileError
 from workbench.driver import Broken, Busy, Driver, Source, Standing, lease
@@ -24,7 +23,7 @@ from workbench.reader import UnknownStudy
 from workbench.record import Role, TrialDirectory
 from workbench.session import Session
 from workbench.store import StoreError
-from workbench.store import serve as serve_store
+from workbench.tracker import Tracker
 from workbench.workers import Workers
 
 DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
@@ -339,15 +338,18 @@ def _is_complete(config: StudyConfig, home: Path) -> bool:
         return False
 
 
-def page(port: int) -> str:
-    """Where a browser finds the studies: without the word in its query MLflow opens elsewhere."""
-    return f"http://127.0.0.1:{port}/#/experiments?workflowType=machine_learning"
+def page(home: Path, port: int, study: str | None) -> str:
+    """Where a browser finds all studies, or the table of one study's runs.
+
+    Raises:
+        UnknownStudy: MLflow has no such study.
+    """
+    if study is None:
+        return store.page(port)
+    return store.page(port, Tracker(home, create=False).read_study(study)["experiment_id"])
 
 
-def serve(home: Path, port: int) -> int:
-    """MLflow's own server and pages on a home's store, until it is stopped; its exit code."""
-    command, added = serve_store(home, port)
-    try:
-        return subprocess.call(command, env={**os.environ, **added})
-    except KeyboardInterrupt:
-        return DONE
+def serve(home: Path, port: int) -> NoReturn:
+    """Become MLflow's own server on a home's store: signals go to it and to nobody between."""
+    command, added = store.serve(home, port)
+    os.execve(command[0], command, {**os.environ, **added})

@@ -177,7 +177,13 @@ def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
     return command, environment
 
 
-def page(port: int, experiment_id: str) -> str:
-    """Address of a study's table of runs, with the columns that matter, where ``serve`` runs."""
-    query = f"workflowType=machine_learning&viewStateShareKey={VIEW}"
+def page(port: int, experiment_id: str | None = None) -> str:
+    """Address of all studies, or of one's table of runs with the columns that matter.
+
+    Without the kind of workflow MLflow opens its pages for language models.
+    """
+    query = "workflowType=machine_learning"
+    if experiment_id is None:
+        return f"http://127.0.0.1:{port}/#/experiments?{query}"
+    query += f"&viewStateShareKey={VIEW}"
     return f"http://127.0.0.1:{port}/#/experiments/{experiment_id}/runs?{query}"

@@ -1,0 +1,94 @@
+"""MLflow's own server and pages on a study's store, as ``workbench ui`` starts them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+from test_end_to_end import Unseen
+
+from workbench import launch
+from workbench.workers import InlineWorkers
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
+    """The port of a server on the tiny study's store, and the address that it printed."""
+    folder = tmp_path_factory.mktemp("ui")
+    file, home, port = folder / "tiny.yaml", folder / "home", free_port()
+    file.write_text(TINY.replace("trials_per_strategy: 5", "trials_per_strategy: 1"))
+    launch.run_file(file, [], home, InlineWorkers(), Unseen())
+    words = ["ui", "tiny", "--home", str(home), "--port", str(port)]
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "workbench", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    with server.stdout:
+        address = server.stdout.readline().split()[-1]
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                assert server.poll() is None, "the server ended"
+                time.sleep(0.5)
+        yield port, address
+        server.terminate()
+        server.wait(30)
+
+
+def post(port: int, path: str, content: object, host: str | None = None) -> dict[str, object]:
+    headers = {"Content-Type": "application/json", **({"Host": host} if host else {})}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/2.0/mlflow/{path}", json.dumps(content).encode(), headers
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, object] = json.load(answer)
+    return found
+
+
+def test_the_server_shows_every_run_of_the_study(served: tuple[int, str]) -> None:
+    port, address = served
+    experiment = address.partition("experiments/")[2].partition("/")[0]
+    content = {"experiment_ids": [experiment], "max_results": 100}
+    runs = post(port, "runs/search", content)["runs"]
+    assert isinstance(runs, list) and len(runs) == 5
+
+
+def test_the_server_refuses_another_hosts_name(served: tuple[int, str]) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        post(served[0], "experiments/search", {"max_results": 1}, host="10.evil.example")
+    assert refusal.value.code == 403
+    refusal.value.close()
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium to draw the page")
+def test_the_page_draws_the_parent_run(served: tuple[int, str], tmp_path: Path) -> None:
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-sync"]
+    command += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
+    command += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=30000", "--dump-dom"]
+    done = subprocess.run(
+        [*command, served[1]], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert "tiny search" in done.stdout
