@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("trial",),
     ("preview",),
     ("foundation",),
-    ("space", "grid", "engine", "figures", "templates", "environment"),
+    ("space", "definition", "grid", "engine", "figures", "templates", "environment"),
     ("tracker", "mirror", "reader", "ledger", "entry", "store"),
     ("config", "consistency", "blocks", "document", "knobs", "schema", "flaws"),
     ("backbones", "datasets", "tasks", "optimizers", "augmentations"),

@@ -654,7 +654,7 @@ GRAMMAR = """\
 #   workbench run studies/grammar.yaml
 name: grammar
 recipe:
-  dataset: {name: digits, classes: [0, 1], train_per_class: 20}
+  dataset: {name: digits, classes: [0, 1]}
   batch_size: 012
   weight_decay: 1e-4
   schedule: {name: cosine, warmup_epochs: 1}

@@ -174,7 +174,7 @@ def test_gradual_unfreezing_is_looked_at_and_not_run(quiet: Path, home: Path) ->
         Foundation(config, home).check()
     assert [str(problem) for problem in caught.value.problems] == [
         "--set compare.method={full: {}, gradual: {unfreeze: {every: 2}}}: "
-        "compare.method.gradual: found 'unfreeze', expected phases, each with its own "
+        "compare.method.gradual.unfreeze: found 'unfreeze', expected phases, each with its own "
         "freeze_depth: gradual unfreezing comes later, and a trial without it would be another "
         "strategy than its name says"
     ]

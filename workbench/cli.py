@@ -81,13 +81,11 @@ def run(
     """Search: run what is missing of a study."""
     from workbench import launch, printed
 
-    with _errors(), _crew(home.absolute(), workers, inline) as crew:
+    with _errors(), _place(home, smoke) as place, _crew(place, workers, inline) as crew:
         if smoke:
-            outcome = launch.smoke(file, overrides or [], crew, _watcher())
+            outcome = launch.smoke(file, overrides or [], place, crew, _watcher())
         else:
-            outcome = launch.run_file(
-                file, overrides or [], home.absolute(), crew, _watcher(), wait=wait
-            )
+            outcome = launch.run_file(file, overrides or [], place, crew, _watcher(), wait=wait)
         printed.outcome(_console(), outcome, home, smoke=smoke)
     _leave(outcome)
 
@@ -212,6 +210,17 @@ def _watcher() -> Watcher:
 
     console = _console(error=True)
     return TerminalWatcher(console) if console.is_terminal else LogWatcher(console)
+
+
+@contextmanager
+def _place(home: Path, smoke: bool) -> Iterator[Path]:
+    import tempfile
+
+    if not smoke:
+        yield home.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
+        yield Path(folder)
 
 
 @contextmanager

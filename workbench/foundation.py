@@ -250,10 +250,11 @@ class Foundation:
         config = self._config
         block = "compare" if config.balanced else "tune"
         for factor in config.factors:
+            if f"{factor.name}.".startswith(f"{knob}."):
+                return (block, factor.name)
             for level in factor.levels:
-                if any(path == knob or path.startswith(f"{knob}.") for path in level.knobs):
-                    within = (factor.name,) if factor.name == knob else (factor.name, level.label)
-                    return (block, *within)
+                if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
+                    return (block, factor.name, level.label, knob)
         return ("tune", knob) if any(t.knob == knob for t in config.tune) else ("recipe", knob)
 
 

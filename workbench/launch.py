@@ -80,6 +80,7 @@ class Outcome:
     Attributes:
         fresh: Trials that ended while it ran.
         signal: What stopped it, or None.
+        unsent: Records that MLflow did not take.
     """
 
     study: str
@@ -87,6 +88,7 @@ class Outcome:
     fresh: int
     signal: int | None
     seconds: float
+    unsent: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -158,11 +160,12 @@ def run_file(
     return launch.run(load(file, overrides), wait=wait)
 
 
-def smoke(file: Path, overrides: Sequence[str], workers: Workers, watcher: Watcher) -> Outcome:
-    """Run a tiny copy of a study through every step, in a home that is thrown away."""
-    with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
-        launch = _Launch(open_home(Path(folder)), workers, watcher, read=_tiny)
-        return launch.run(_tiny(file, overrides), wait=False)
+def smoke(
+    file: Path, overrides: Sequence[str], home: Path, workers: Workers, watcher: Watcher
+) -> Outcome:
+    """Run a tiny copy of a study through every step, in a home that the caller throws away."""
+    launch = _Launch(open_home(home), workers, watcher, read=_tiny)
+    return launch.run(_tiny(file, overrides), wait=False)
 
 
 def _tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -239,6 +242,7 @@ class _Launch:
             fresh=sum(standing.ended for standing in standings) - before,
             signal=signal,
             seconds=time.monotonic() - began,
+            unsent=page.unsent,
         )
 
     def run_needed(self, config: StudyConfig, above: tuple[str, ...] = ()) -> Outcome | None:

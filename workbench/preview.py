@@ -9,6 +9,7 @@ from typing import Any
 
 from workbench import record, space
 from workbench.config import StudyConfig
+from workbench.definition import describe_entry
 from workbench.foundation import Foundation, studies_needed
 from workbench.knobs import Categorical, Interval
 from workbench.optimizers import OPTIMIZERS
@@ -49,7 +50,7 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             "timeout": config.search.timeout,
         },
         "tune": [
-            {"knob": tuned.knob, **space.describe_entry(entry)}
+            {"knob": tuned.knob, **describe_entry(entry)}
             for tuned in config.tune
             for entry in tuned.entries
         ],

@@ -104,6 +104,13 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
     else:
         text = f"{name}: {outcome.fresh} trials in {outcome.seconds:.0f} s; {ended} in all."
     console.print(escape(text), highlight=False, soft_wrap=True)
+    if outcome.unsent:
+        console.print(
+            f"[yellow]MLflow did not take {outcome.unsent} records; when it is back: "
+            f"workbench sync {escape(name)}[/yellow]",
+            highlight=False,
+            soft_wrap=True,
+        )
     if outcome.signal is None and not smoke:
         console.print(
             f"[dim]next: workbench report {escape(name)}, or workbench ui[/dim]", highlight=False

@@ -6,7 +6,7 @@ Knows no storage and no sampler: it says what may be proposed and what a proposa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import optuna
@@ -17,7 +17,6 @@ from workbench.grid import Pick
 from workbench.knobs import (
     Categorical,
     Interval,
-    Level,
     Tuned,
     label,
     labels_of,
@@ -27,7 +26,6 @@ from workbench.knobs import (
     strategy_of,
 )
 from workbench.optimizers import OPTIMIZERS
-from workbench.record import plain
 from workbench.strategy import Phase, Plan, Scalar, Schedule, Strategy, Weights
 
 
@@ -66,7 +64,7 @@ def propose(config: StudyConfig, strategy: Strategy, pick: Pick) -> Proposal:
         strategy: One of ``config.groups``.
         pick: Gives the value of a parameter (the label of a categorical) by its Optuna name.
     """
-    context = _labels(config, strategy)
+    context = labels_given(config, strategy)
     parameters: dict[str, Scalar] = {}
     hyperparameters: dict[str, Scalar] = {}
     knobs: dict[str, Any] = {}
@@ -90,7 +88,7 @@ def propose(config: StudyConfig, strategy: Strategy, pick: Pick) -> Proposal:
     )
 
 
-def _labels(config: StudyConfig, strategy: Strategy) -> dict[str, str]:
+def labels_given(config: StudyConfig, strategy: Strategy) -> dict[str, str]:
     """What conditions are held against before anything is picked."""
     return {**labels_of(config.recipe), **labels_of_knobs(strategy.knobs), **strategy.levels}
 
@@ -101,7 +99,7 @@ def parameter_name(config: StudyConfig, tuned: Tuned, entry: Interval | Categori
     In one Optuna study a name has one range: an entry that depends on an earlier choice carries
     that choice (``learning_rate.sgd``), else the name would fall out of TPE's common space.
     """
-    chosen = _chosen(config)
+    chosen = chosen_in(config)
 
     def words(one: Interval | Categorical, *, full: bool = False) -> list[str]:
         conditions = {name: "+".join(one.when[name]) for name in one.when if name in chosen}
@@ -113,7 +111,7 @@ def parameter_name(config: StudyConfig, tuned: Tuned, entry: Interval | Categori
     return ".".join([tuned.knob, *words(entry, full=full)])
 
 
-def _chosen(config: StudyConfig) -> set[str]:
+def chosen_in(config: StudyConfig) -> set[str]:
     """What conditions may name that is picked in a trial, not given with its group."""
     knobs = {tuned.knob for tuned in config.tune}
     levels = (level for tuned in config.tune for level in levels_of(tuned).values())
@@ -275,67 +273,6 @@ def _complete(
         options={knob: said(knob, value) for knob, value in entry.options.items()},
         schedule=Schedule(**schedule.model_dump()) if schedule else Schedule(),
     )
-
-
-def definition(
-    config: StudyConfig, strategy: Strategy, premises: Premises, data_digest: str
-) -> dict[str, Any]:
-    """What makes results of one group comparable: two that differ here do not belong together.
-
-    Neither the number of trials nor a time limit nor the workers are part of it.
-    """
-    start = default(config, strategy)
-    search = config.search
-    return {
-        "plan": plain(asdict(plan_of(config, start, premises))),
-        "space": plain(space_of(config, strategy, premises)),
-        "objective": asdict(config.objective),
-        "sampler": search.sampler.model_dump(),
-        "pruner": search.pruner.model_dump(),
-        "seed": search.seed,
-        "data": data_digest,
-    }
-
-
-def space_of(config: StudyConfig, strategy: Strategy, premises: Premises) -> list[dict[str, Any]]:
-    """The ranges that may apply to a group, and what the levels of its choices set."""
-    given, chosen = _labels(config, strategy), _chosen(config)
-    ranges = []
-    for tuned in config.tune:
-        for entry in tuned.entries:
-            known = {name: labels for name, labels in entry.when.items() if name not in chosen}
-            if any(given.get(name) not in labels for name, labels in known.items()):
-                continue
-            ranges.append({"knob": tuned.knob, **describe_entry(entry)})
-            if isinstance(entry, Categorical):
-                ranges[-1]["sets"] = [_content(level, premises) for level in entry.levels]
-            if known == entry.when:
-                break
-    return ranges
-
-
-def _content(level: Level, premises: Premises) -> dict[str, Any]:
-    """What a level sets; weights by their hash, because a file's content may change."""
-    content = dict(level.knobs)
-    source = content.get("backbone.weights")
-    if source is not None:
-        content["backbone.weights"] = premises.weights(source).sha256 or source
-    return content
-
-
-def describe_entry(entry: Interval | Categorical) -> dict[str, Any]:
-    """One range as plain data, for the record and the report."""
-    when = {name: list(labels) for name, labels in entry.when.items()}
-    if isinstance(entry, Categorical):
-        return {"when": when, "choices": [x.label for x in entry.levels], "default": entry.default}
-    return {
-        "when": when,
-        "low": entry.low,
-        "high": entry.high,
-        "log": entry.log,
-        "step": entry.step,
-        "default": entry.default,
-    }
 
 
 def _read_back(config: StudyConfig, hyperparameters: Mapping[str, Scalar]) -> Strategy:

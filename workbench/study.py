@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from workbench import record, space
 from workbench.config import Changed, StudyConfig
+from workbench.definition import define
 from workbench.driver import MAX_ATTEMPTS, Standing, failure
 from workbench.foundation import Foundation, training_seed
 from workbench.randomness import derive
@@ -117,7 +118,7 @@ class Search:
             plan = self._foundation.plan(group if self._config.balanced else self._start(group))
             digest = self._foundation.sizes(plan.dataset)["digest"]
             self._digests[json.dumps(record.plain(plan.dataset))] = digest
-            definition = space.definition(self._config, group, self._foundation, digest)
+            definition = define(self._config, group, self._foundation, digest)
             # Moving the home must not change what a study is.
             weights = definition["plan"]["weights"]
             if weights and weights["sha256"]:

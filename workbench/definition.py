@@ -1,0 +1,79 @@
+"""What makes the results of a study comparable, as plain data.
+
+Two definitions that differ belong to different studies. Knows no storage: what is done about a
+difference is for ``study``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from workbench import space
+from workbench.config import StudyConfig
+from workbench.knobs import Categorical, Interval, Level
+from workbench.record import plain
+from workbench.strategy import Strategy
+
+
+def define(
+    config: StudyConfig, strategy: Strategy, premises: space.Premises, data_digest: str
+) -> dict[str, Any]:
+    """What makes results of one group comparable: two that differ here do not belong together.
+
+    Neither the number of trials nor a time limit nor the workers are part of it.
+    """
+    start = space.default(config, strategy)
+    search = config.search
+    return {
+        "plan": plain(asdict(space.plan_of(config, start, premises))),
+        "space": plain(_ranges(config, strategy, premises)),
+        "objective": asdict(config.objective),
+        "sampler": search.sampler.model_dump(),
+        "pruner": search.pruner.model_dump(),
+        "seed": search.seed,
+        "data": data_digest,
+    }
+
+
+def _ranges(
+    config: StudyConfig, strategy: Strategy, premises: space.Premises
+) -> list[dict[str, Any]]:
+    """The ranges that may apply to a group, and what the levels of its choices set."""
+    given, chosen = space.labels_given(config, strategy), space.chosen_in(config)
+    ranges = []
+    for tuned in config.tune:
+        for entry in tuned.entries:
+            known = {name: labels for name, labels in entry.when.items() if name not in chosen}
+            if any(given.get(name) not in labels for name, labels in known.items()):
+                continue
+            ranges.append({"knob": tuned.knob, **describe_entry(entry)})
+            if isinstance(entry, Categorical):
+                ranges[-1]["sets"] = [_content(level, premises) for level in entry.levels]
+            if known == entry.when:
+                break
+    return ranges
+
+
+def _content(level: Level, premises: space.Premises) -> dict[str, Any]:
+    """What a level sets; weights by their hash, because a file's content may change."""
+    content = dict(level.knobs)
+    source = content.get("backbone.weights")
+    if source is not None:
+        content["backbone.weights"] = premises.weights(source).sha256 or source
+    return content
+
+
+def describe_entry(entry: Interval | Categorical) -> dict[str, Any]:
+    """One range as plain data, for the record and the report."""
+    when = {name: list(labels) for name, labels in entry.when.items()}
+    if isinstance(entry, Categorical):
+        return {"when": when, "choices": [x.label for x in entry.levels], "default": entry.default}
+    return {
+        "when": when,
+        "low": entry.low,
+        "high": entry.high,
+        "log": entry.log,
+        "step": entry.step,
+        "default": entry.default,
+    }
