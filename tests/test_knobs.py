@@ -54,6 +54,7 @@ def choice(*labels: str, when: dict[str, tuple[str, ...]] | None = None) -> Cate
         (None, "none"),
         (True, "true"),
         (1e-4, "0.0001"),
+        (0.1 + 0.2, "0.3"),
         (2, "2"),
         ("all", "all"),
         ({"name": "mlp", "hidden": [8]}, "mlp"),
