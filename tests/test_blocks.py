@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.blocks import FactorBlocks
-from workbench.document import Document
-from workbench.knobs import Categorical, Factor, Interval, Level, Tuned
+from workbench.config.blocks import FactorBlocks
+from workbench.config.document import Document
+from workbench.config.knobs import Categorical, Factor, Interval, Level, Tuned
 
 
 def blocks(folder: Path, text: str, phases: Collection[str] = ()) -> tuple[Document, FactorBlocks]:

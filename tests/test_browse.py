@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from workbench import browse, preview, record, space
-from workbench.config import StudyConfig, load
+from workbench.config import load
+from workbench.config.study_config import StudyConfig
 from workbench.driver import lease
 from workbench.foundation import Foundation, training_seed
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec

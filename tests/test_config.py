@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from workbench.config import load
-from workbench.document import StudyFileError
-from workbench.knobs import Categorical, Interval
+from workbench.config.document import StudyFileError
+from workbench.config.knobs import Categorical, Interval
 from workbench.record import Objective
 
 JOINT = """\

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.config import StudyConfig, load
-from workbench.document import StudyFileError
+from workbench.config import load
+from workbench.config.document import StudyFileError
+from workbench.config.study_config import StudyConfig
 
 TEXT = """\
 name: x

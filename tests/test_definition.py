@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from workbench.config import StudyConfig, load
+from workbench.config import load
+from workbench.config.knobs import Categorical
+from workbench.config.study_config import StudyConfig
 from workbench.definition import define, describe_entry
-from workbench.knobs import Categorical
 from workbench.stages import resolve_depth
 from workbench.strategy import Weights
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from workbench.document import Document, Problem, StudyFileError, Words, parse_value, show
+from workbench.config.document import Document, Problem, StudyFileError, Words, parse_value, show
 
 
 def written(folder: Path, text: str) -> Path:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import mlflow_home as made
 import pytest
 
-from workbench import entry
 from workbench.record import State
 from workbench.strategy import Schedule
+from workbench.tracker import entry
 
 
 def entry_for(state: State | None, *, orphaned: bool = False, epochs: int = 5) -> entry.Entry:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from workbench.flaws import Flaw, flaws, in_words, listed, nearest
+from workbench.config.flaws import Flaw, flaws, in_words, listed, nearest
 
 
 class Inner(BaseModel):

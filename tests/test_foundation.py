@@ -10,7 +10,7 @@ import torch
 
 from workbench import foundation, record
 from workbench.config import load
-from workbench.document import StudyFileError
+from workbench.config.document import StudyFileError
 from workbench.foundation import Foundation
 
 Write = Callable[..., Path]

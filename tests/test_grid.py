@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from workbench.config.knobs import Categorical, Interval, Level
 from workbench.grid import Pick, cells, values_of
-from workbench.knobs import Categorical, Interval, Level
 
 
 def interval(low: float, high: float, **changes: Any) -> Interval:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from workbench.knobs import (
+from workbench.config.knobs import (
     Categorical,
     Factor,
     Interval,

@@ -12,7 +12,7 @@ from test_end_to_end import Unseen, runs_of
 
 from workbench import launch, publish, record
 from workbench.config import load
-from workbench.document import StudyFileError
+from workbench.config.document import StudyFileError
 from workbench.driver import Broken, Standing, lease
 from workbench.launch import Outcome
 from workbench.workers import InlineWorkers

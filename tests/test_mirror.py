@@ -12,9 +12,9 @@ from pathlib import Path
 import mlflow_home as made
 import pytest
 
-from workbench.mirror import Mirror
 from workbench.record import State
 from workbench.tracker import Tracker
+from workbench.tracker.mirror import Mirror
 
 KEY = "digits/search/adamw-2/007"
 
@@ -140,7 +140,7 @@ def test_what_a_broken_store_refuses_is_kept_and_sent_when_it_is_whole_again(
         wait_for(lambda: mirror.pending == 0)
     assert made.rows(home, "SELECT COUNT(*) FROM runs WHERE status = 'FINISHED'") == [(3,)]
     # One a minute, and none of MLflow's own tracebacks.
-    assert [line.name for line in caplog.records] == ["workbench.mirror"]
+    assert [line.name for line in caplog.records] == ["workbench.tracker.mirror"]
     assert re.search(r"\(no such table: \S*runs\)\. Training goes on; what waits", caplog.text)
 
 

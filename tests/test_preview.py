@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from workbench import preview
-from workbench.config import StudyConfig, load
-from workbench.document import StudyFileError
+from workbench.config import load
+from workbench.config.document import StudyFileError
+from workbench.config.study_config import StudyConfig
 from workbench.foundation import Foundation
 
 Write = Callable[..., Path]

@@ -6,9 +6,9 @@ from pathlib import Path
 import mlflow_home as made
 import pytest
 
-from workbench.reader import COLUMNS, UnknownStudy
 from workbench.record import Role, State
 from workbench.tracker import Tracker
+from workbench.tracker.reader import COLUMNS, UnknownStudy
 
 
 @pytest.fixture

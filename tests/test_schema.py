@@ -8,13 +8,13 @@ from collections.abc import Callable
 import optuna
 import pytest
 
-from workbench import schema
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
+from workbench.config import schema
+from workbench.config.flaws import Flaw, flaws
+from workbench.config.schema import Recipe, Search
 from workbench.datasets import DATASETS
-from workbench.flaws import Flaw, flaws
 from workbench.optimizers import OPTIMIZERS, SCHEDULES
-from workbench.schema import Recipe, Search
 from workbench.strategy import Schedule
 from workbench.tasks import TASKS
 

@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from workbench import space
-from workbench.config import StudyConfig, load
+from workbench.config import load
+from workbench.config.study_config import StudyConfig
 from workbench.foundation import Foundation
 from workbench.optimizers import OPTIMIZERS
 from workbench.record import plain

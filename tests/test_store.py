@@ -12,10 +12,9 @@ from pathlib import Path
 import mlflow_home as made
 import pytest
 
-from workbench import store
 from workbench.record import State
-from workbench.store import StoreError, prepare
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, store
+from workbench.tracker.store import StoreError, prepare
 
 
 def nothing(uri: str) -> None:

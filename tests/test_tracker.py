@@ -9,10 +9,10 @@ from pathlib import Path
 import mlflow_home as made
 import pytest
 
-from workbench import ledger, record
-from workbench.entry import DatasetUse
+from workbench import record
 from workbench.record import Result, State, TrialDirectory
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, ledger
+from workbench.tracker.entry import DatasetUse
 
 KEY = "digits/search/adamw-2/007"
 
@@ -481,7 +481,8 @@ def test_a_closed_store_is_one_file_and_opens_again(
 @pytest.mark.slow
 def test_mlflow_is_imported_late_and_torch_never(home: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from workbench import tracker, mirror; "
+        "import sys; from pathlib import Path; from workbench import tracker; "
+        "from workbench.tracker import mirror; "
         "assert 'mlflow' not in sys.modules and 'pandas' not in sys.modules; "
         "t = tracker.Tracker(Path(sys.argv[1])); "
         "p = t.open_parent('digits', 'search', tags={}, params={}, files={}); "

@@ -9,7 +9,7 @@ import pytest
 
 from workbench import record, tryout
 from workbench.config import load
-from workbench.document import StudyFileError
+from workbench.config.document import StudyFileError
 from workbench.foundation import Foundation
 from workbench.record import Role
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
+from workbench.config.flaws import nearest
 from workbench.driver import holder_of
-from workbench.flaws import nearest
 from workbench.record import Result, Role, State, TrialDirectory, TrialSpec
 
 

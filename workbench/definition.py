@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench import space
-from workbench.config import StudyConfig
-from workbench.knobs import Categorical, Interval, Level
+from workbench.config.knobs import Categorical, Interval, Level
+from workbench.config.study_config import StudyConfig
 from workbench.record import plain
 from workbench.strategy import Strategy
 

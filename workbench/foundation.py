@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench import augmentations, backbones, datasets, record, schema, space, tasks
-from workbench.config import StudyConfig, load
-from workbench.document import Location, Problem, StudyFileError
-from workbench.flaws import nearest
-from workbench.knobs import merged
+from workbench import augmentations, backbones, datasets, record, space, tasks
+from workbench.config import load, schema
+from workbench.config.document import Location, Problem, StudyFileError
+from workbench.config.flaws import nearest
+from workbench.config.knobs import merged
+from workbench.config.study_config import StudyConfig
 from workbench.randomness import derive
 from workbench.space import Proposal
 from workbench.strategy import Plan, Strategy, Weights

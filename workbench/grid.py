@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from workbench.knobs import Categorical, Interval
+from workbench.config.knobs import Categorical, Interval
 
 Pick = Callable[[str, Interval | Categorical], Any]
 Cell = TypeVar("Cell")

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from workbench import browse, preview, record, session, store, tryout
-from workbench.config import Changed, StudyConfig, load
-from workbench.document import StudyFileError
+from workbench import browse, preview, record, session, tryout
+from workbench.config import Changed, load
+from workbench.config.document import StudyFileError
+from workbench.config.study_config import StudyConfig
 from workbench.driver import Broken, Busy, Driver, Source, Standing, lease
 from workbench.foundation import Foundation, studies_needed
-from workbench.reader import UnknownStudy
 from workbench.record import Role, TrialDirectory
 from workbench.session import Session
-from workbench.store import StoreError
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, store
+from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.store import StoreError
 from workbench.workers import Workers
 
 DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75

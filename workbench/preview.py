@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from workbench import record, space
-from workbench.config import StudyConfig
+from workbench.config.knobs import Categorical, Interval
+from workbench.config.study_config import StudyConfig
 from workbench.definition import describe_entry
 from workbench.foundation import Foundation, studies_needed
-from workbench.knobs import Categorical, Interval
 from workbench.optimizers import OPTIMIZERS
 from workbench.strategy import Plan
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from workbench import environment, preview, record
-from workbench.config import StudyConfig
+from workbench.config.study_config import StudyConfig
 from workbench.driver import Standing
-from workbench.entry import DatasetUse
 from workbench.foundation import Foundation
-from workbench.mirror import Mirror
 from workbench.record import Role, TrialDirectory
 from workbench.tracker import Tracker
+from workbench.tracker.entry import DatasetUse
+from workbench.tracker.mirror import Mirror
 
 
 @dataclass(kw_only=True)

@@ -11,10 +11,9 @@ from typing import Any, Protocol
 
 import optuna
 
-from workbench import grid, schema
-from workbench.config import StudyConfig
-from workbench.grid import Pick
-from workbench.knobs import (
+from workbench import grid
+from workbench.config import schema
+from workbench.config.knobs import (
     Categorical,
     Interval,
     Tuned,
@@ -25,6 +24,8 @@ from workbench.knobs import (
     merged,
     strategy_of,
 )
+from workbench.config.study_config import StudyConfig
+from workbench.grid import Pick
 from workbench.optimizers import OPTIMIZERS
 from workbench.strategy import Phase, Plan, Scalar, Schedule, Strategy, Weights
 

@@ -19,7 +19,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from workbench import record, space
-from workbench.config import Changed, StudyConfig
+from workbench.config import Changed
+from workbench.config.study_config import StudyConfig
 from workbench.definition import define
 from workbench.driver import MAX_ATTEMPTS, Standing, failure
 from workbench.foundation import Foundation, training_seed

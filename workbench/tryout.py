@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench import record, schema, space
-from workbench.config import StudyConfig
-from workbench.document import Problem, StudyFileError, parse_value, show
-from workbench.flaws import listed, nearest
+from workbench import record, space
+from workbench.config import schema
+from workbench.config.document import Problem, StudyFileError, parse_value, show
+from workbench.config.flaws import listed, nearest
+from workbench.config.knobs import Categorical, Interval, label, merged, phases_below
+from workbench.config.study_config import StudyConfig
 from workbench.foundation import Foundation, training_seed
-from workbench.knobs import Categorical, Interval, label, merged, phases_below
 from workbench.record import Decision, EpochResult, Result, Role, TrialSpec
 from workbench.strategy import Scalar
 

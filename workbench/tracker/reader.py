@@ -11,10 +11,10 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from workbench.entry import KEY, PARENT, STATE, valid_name
-from workbench.ledger import Ledger, Run
 from workbench.record import State
-from workbench.store import Store
+from workbench.tracker.entry import KEY, PARENT, STATE, valid_name
+from workbench.tracker.ledger import Ledger, Run
+from workbench.tracker.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import record
-from workbench.entry import VIEW
+from workbench.tracker.entry import VIEW
 
 
 class StoreError(Exception):

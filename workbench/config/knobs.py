@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from workbench import schema
+from workbench.config import schema
 from workbench.strategy import Strategy
 
 _NAMED = ("dataset", "backbone", "task", "schedule")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
-from workbench.entry import VIEW, DatasetUse, Point, chunks
+from workbench.tracker.entry import VIEW, DatasetUse, Point, chunks
 
 _PAGE = 1000
 # MLflow takes 1000 metrics, params and tags in one batch, of which 100 params and 100 tags.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench import schema
-from workbench.document import Location, Words
-from workbench.flaws import listed, nearest
-from workbench.knobs import (
+from workbench.config import schema
+from workbench.config.document import Location, Words
+from workbench.config.flaws import listed, nearest
+from workbench.config.knobs import (
     Interval,
     Level,
     label,
@@ -26,7 +26,7 @@ from workbench.knobs import (
 from workbench.strategy import Strategy
 
 if TYPE_CHECKING:
-    from workbench.config import StudyConfig
+    from workbench.config.study_config import StudyConfig
 
 
 def check(config: StudyConfig) -> None:

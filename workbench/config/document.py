@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from workbench.flaws import Flaw, nearest
-from workbench.knobs import label
+from workbench.config.flaws import Flaw, nearest
+from workbench.config.knobs import label
 from workbench.strategy import Scalar
 
 Location = tuple[str | int, ...]

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from workbench import schema
-from workbench.document import Document, Location, Words
-from workbench.flaws import flaws, listed, nearest
-from workbench.knobs import (
+from workbench.config import schema
+from workbench.config.document import Document, Location, Words
+from workbench.config.flaws import flaws, listed, nearest
+from workbench.config.knobs import (
     Categorical,
     Factor,
     Interval,

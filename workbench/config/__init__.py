@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench import consistency, schema
-from workbench.blocks import FactorBlocks
-from workbench.document import Document, Location
-from workbench.flaws import flaws, listed, nearest
-from workbench.knobs import (
+from workbench.config import consistency, schema
+from workbench.config.blocks import FactorBlocks
+from workbench.config.document import Document, Location
+from workbench.config.flaws import flaws, listed, nearest
+from workbench.config.knobs import (
     Factor,
     Tuned,
-    combinations,
-    labels_of,
     leaves_of,
     levels_of,
     merged,
@@ -29,11 +26,10 @@ from workbench.knobs import (
     parts_of,
     path_of,
     phases_below,
-    strategy_of,
 )
+from workbench.config.schema import Confirm, ObjectiveKnobs, Search
+from workbench.config.study_config import StudyConfig
 from workbench.record import Objective
-from workbench.schema import Confirm, ObjectiveKnobs, Search
-from workbench.strategy import Strategy
 from workbench.tasks import TASKS
 
 BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm")
@@ -42,75 +38,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 class Changed(Exception):
     """The study file no longer says what the study's trials were made with."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyConfig:
-    """A study file that is whole and consistent.
-
-    Attributes:
-        document: The file itself: its path, text and content, and the place of every key.
-        recipe: The knobs held fixed, nested; of what the study generalises over, the first level.
-        across: What the study generalises over.
-    """
-
-    document: Document
-    name: str
-    question: str
-    recipe: Mapping[str, Any]
-    compare: tuple[Factor, ...]
-    tune: tuple[Tuned, ...]
-    across: tuple[Factor, ...]
-    search: Search
-    objective: Objective
-    confirm: Confirm
-
-    @property
-    def balanced(self) -> bool:
-        """Whether every strategy gets a search of its own, with the same number of trials."""
-        return bool(self.compare)
-
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        """What the strategies differ in: what is compared, or in a joint study the choices."""
-        if self.compare:
-            return self.compare
-        return tuple(
-            Factor(name=tuned.knob, levels=tuple(levels.values()))
-            for tuned in self.tune
-            if (levels := levels_of(tuned))
-        )
-
-    @property
-    def strategies(self) -> tuple[Strategy, ...]:
-        """Every combination of the factors' levels; in a joint study those that may be chosen."""
-        if self.compare:
-            return tuple(
-                strategy_of(self.compare, levels)
-                for levels in itertools.product(*(factor.levels for factor in self.compare))
-            )
-        factors = {factor.name: factor for factor in self.factors}
-        return tuple(
-            strategy_of([factors[name] for name in chosen], list(chosen.values()))
-            for chosen in combinations(self.tune, labels_of(self.recipe))
-        )
-
-    @property
-    def groups(self) -> tuple[Strategy, ...]:
-        """What has an Optuna study of its own: every strategy, or ``joint`` alone."""
-        return self.strategies if self.balanced else (Strategy(name="joint"),)
-
-    @property
-    def trials_per_group(self) -> int:
-        """Number of trials of each group, all starts of the study together."""
-        trials = self.search.trials_per_strategy if self.balanced else self.search.trials
-        assert trials is not None
-        return trials
-
-    @property
-    def startup_trials(self) -> int:
-        """Trials before a sampler models and a pruner prunes, where the file names no number."""
-        return max(3, self.trials_per_group // 4)
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench import entry, reader, record, store
-from workbench.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
-from workbench.ledger import Ledger, Run
+from workbench import record
 from workbench.record import Locked, State, TrialDirectory
+from workbench.tracker import entry, reader, store
+from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
+from workbench.tracker.ledger import Ledger, Run
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,8 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
+from workbench.config.flaws import Flaw, flaws, in_words, listed, mismatch, nearest
 from workbench.datasets import COMMON_OPTIONS, DATASETS
-from workbench.flaws import Flaw, flaws, in_words, listed, mismatch, nearest
 from workbench.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.tasks import TASKS
 
