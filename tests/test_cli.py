@@ -51,7 +51,7 @@ def test_check_prints_the_plan(tiny: Path, home: Path) -> None:
         "20 (5 for each strategy) of 3 epochs",
         "wine: 98 train, 40 validation, 40 test samples, 3 classes",
         "hidden1",
-        "head, never frozen",
+        "never frozen",
     ):
         assert words in output
     assert not list(home.iterdir())

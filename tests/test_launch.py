@@ -58,7 +58,8 @@ def test_looking_ahead_says_what_a_run_will_do_and_writes_nothing(tiny: Path, ho
     plan = launch.look_ahead(tiny, [], home)
     assert plan["budget"] == {"trials_per_strategy": 5, "total": 20}
     assert plan["data"]["test"] == 40
-    assert [stage["name"] for stage in plan["backbone"]["stages"]] == ["hidden1", "hidden2", "head"]
+    assert [stage["name"] for stage in plan["backbone"]["stages"]] == ["hidden1", "hidden2"]
+    assert plan["backbone"]["head"] == 8 * 3 + 3
     assert not list(home.iterdir())
 
 

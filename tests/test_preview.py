@@ -243,7 +243,8 @@ def test_a_study_is_described_as_plain_data_with_every_default_resolved(
     sizes = {part: found["data"][part] for part in ("train", "validation", "test")}
     assert sizes == {"train": 98, "validation": 40, "test": 40}
     assert found["backbone"]["name"] == "mlp" and found["backbone"]["weights"] is None
-    assert [stage["name"] for stage in found["backbone"]["stages"]][-1] == "head"
+    assert [stage["name"] for stage in found["backbone"]["stages"]] == ["hidden1", "hidden2"]
+    assert found["backbone"]["head"] == 8 * 3 + 3
     assert (found["epochs"], found["baseline"]) == (3, "sgd-0")
     assert found["overrides"] == ["search.timeout=1h"]
     assert found["content"]["name"] == "tiny"

@@ -305,7 +305,7 @@ def test_ranges_say_when_they_apply_and_searches_with_which_options() -> None:
     summary = summarize(failed(0), search=search, tune=tune)
     text = templates.html(summary, {})
     assert "optimizer is sgd or lion" in text
-    assert "pruner options: n warmup steps 4, seed: 0" in text
+    assert "pruner median (n warmup steps 4), seed 0" in text
     assert "timeout" not in text
     assert "| momentum | optimizer is sgd or lion | 0 to 1 | linear |" in templates.markdown(
         summary

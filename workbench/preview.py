@@ -58,7 +58,8 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
         "backbone": {
             "name": outline.name,
             "weights": knobs["backbone"].get("weights"),
-            "stages": [{"name": name, "parameters": count} for name, count in outline.stages],
+            "stages": [{"name": name, "parameters": count} for name, count in outline.stages[:-1]],
+            "head": outline.stages[-1][1],
         },
         "epochs": foundation.plan(first).epochs,
         "baseline": space.default(config, group).strategy.name,

@@ -63,10 +63,10 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     _line(console, "data", f"{data['name']}: {parts} samples, {len(data['classes'])} classes")
     weights = backbone["weights"] or "none (from scratch)"
     _line(console, "backbone", f"{backbone['name']}, weights: {weights}")
-    for index, stage in enumerate(backbone["stages"]):
-        last = index == len(backbone["stages"]) - 1
-        depth = "head, never frozen" if last else f"frozen from depth {index + 1} on"
-        _line(console, "", f"{stage['name']:<10} {stage['parameters']:>11,} parameters  {depth}")
+    for depth, stage in enumerate(backbone["stages"], start=1):
+        count = f"{stage['name']:<10} {stage['parameters']:>11,} parameters"
+        _line(console, "", f"{count}  frozen from depth {depth} on")
+    _line(console, "", f"{'head':<10} {backbone['head']:>11,} parameters  never frozen")
     for note in plan["notes"]:
         console.print(
             f"  [yellow]note[/yellow]          {escape(note)}", highlight=False, soft_wrap=True

@@ -117,7 +117,9 @@ def _datasets(described: Mapping[str, Any]) -> list[DatasetUse]:
     data = described["data"]
     source = {"dataset": data["name"], "study": described["name"]}
     return [
-        DatasetUse(name=data["name"], digest=data["digest"], context=context, source=source)
+        DatasetUse(
+            name=f"{data['name']} {context}", digest=data["digest"], context=context, source=source
+        )
         for context in ("training", "validation")
     ]
 
