@@ -52,8 +52,10 @@ def opened(
     """
     directory = record.study_directory(home, config.name)
     described = preview.describe(config, foundation)
-    text = json.dumps(described, indent=1)
-    record.write_atomically(directory / "study.json", text.encode())
+    path = directory / "study.json"
+    # What the search was made with; a try may come after the file has changed.
+    if role is Role.SEARCH or not path.exists():
+        record.write_atomically(path, json.dumps(described, indent=1).encode())
     code = environment.git_state(Path.cwd())
     described["git"] = {key: code[key] for key in ("commit", "dirty") if key in code}
     tracker = Tracker(home)
