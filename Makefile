@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check screenshot clean
+.PHONY: setup demo test check clean
 
 setup: $(STAMP)
 

@@ -137,7 +137,7 @@ def test_a_trial_without_a_result_runs_only_while_somebody_drives_the_study(
     directory = record.study_directory(busy.home, "tiny")
 
     def states() -> list[str]:
-        trials = browse.study(busy.home, "tiny")["trials"]
+        trials = browse.study(busy.home, "tiny")["rows"]
         return [row["state"] for row in trials if row["role"] == "search"]
 
     rest = ["complete", "pruned", "complete", "failed"]
@@ -160,7 +160,7 @@ def test_a_study_with_all_its_trials_is_complete(studies: Studies) -> None:
 
 
 def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> None:
-    rows = browse.study(busy.home, "tiny")["trials"]
+    rows = browse.study(busy.home, "tiny")["rows"]
     assert [(row["role"], row["trial"]) for row in rows] == [
         ("search", "adamw-0/000"),
         ("search", "adamw-all/000"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from workbench import driver, record
-from workbench.driver import Broken, Busy, Driver, holder_of, lease
+from workbench.driver import Broken, Busy, Driver, Stop, holder_of, lease
 from workbench.record import (
     Decision,
     EpochResult,
@@ -96,6 +96,9 @@ class Script:
             self.attempts.append((spec.name, spec.attempt))
             self.act(desk, directory)
 
+    def close(self) -> None:
+        return None
+
 
 class Notes:
     def __init__(self) -> None:
@@ -107,13 +110,15 @@ class Notes:
 
 def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | None, Notes]:
     notes = Notes()
-    done = Driver(
-        study_directory=tmp_path,
-        source=source,
-        workers=workers,
-        mirror=notes,
-        progress=lambda: None,
-    ).run()
+    with Stop().listening() as stop:
+        done = Driver(
+            study_directory=tmp_path,
+            source=source,
+            workers=workers,
+            mirror=notes,
+            progress=lambda: None,
+            stop=stop,
+        ).run()
     return done, notes
 
 
@@ -153,6 +158,41 @@ def test_a_trial_whose_worker_dies_is_tried_three_times_and_then_fails_with_the_
     assert result is not None and result.state is State.FAILED
 
 
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_a_result_written_by_a_worker_that_died_before_it_said_so_is_kept(
+    tmp_path: Path, attempt: int
+) -> None:
+    source = ListSource(0, adopted=[replace(a_spec(0), attempt=attempt)])
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        directory.write_result(Result(state=State.COMPLETE, attempt=attempt, value=1.0))
+        desk.lost(directory, "worker ended by signal SIGKILL")
+
+    workers = Script(act)
+    drive(tmp_path, source, workers)
+    assert workers.attempts == [("a/000", attempt)]
+    assert source.finished == [("a/000", State.COMPLETE, None)]
+
+
+def test_a_driver_that_fails_parks_what_had_not_ended(tmp_path: Path) -> None:
+    class Failing(ListSource):
+        def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+            raise OSError("database is locked")
+
+    with pytest.raises(OSError, match="database is locked"):
+        drive(tmp_path, Failing(1), Script(complete))
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.PARKED
+
+
+def test_trials_given_up_before_their_first_epoch_stop_the_study(tmp_path: Path) -> None:
+    source = ListSource(9)
+    workers = Script(lambda desk, directory: desk.lost(directory, "worker ended with status 1"))
+    with pytest.raises(Broken, match="given up after 3 attempts"):
+        drive(tmp_path, source, workers)
+    assert len(source.finished) == 3
+
+
 def test_the_first_signal_parks_running_trials_and_hands_out_no_more(tmp_path: Path) -> None:
     source = ListSource(3)
 
@@ -187,7 +227,7 @@ def test_a_pruned_trial_stays_pruned_when_a_signal_comes(tmp_path: Path) -> None
     assert [state for _, state, _ in source.finished] == [State.PRUNED]
 
 
-def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -200,6 +240,8 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     assert done.returncode == 130
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.PARKED
 
 
 def test_the_same_failure_three_times_before_the_first_epoch_stops_the_study(

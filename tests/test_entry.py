@@ -5,7 +5,7 @@ from dataclasses import replace
 import mlflow_home as made
 import pytest
 
-from workbench.record import State
+from workbench.record import Objective, State
 from workbench.strategy import Schedule
 from workbench.tracker import entry
 
@@ -30,6 +30,12 @@ def test_a_plain_plan_has_unprefixed_params_and_its_options_beside_them() -> Non
     assert params["augmentation"] == '[{"shift": {"pixels": 1}}]'
     assert params["schedule"] == "constant"
     assert "phases" not in params
+
+
+def test_the_rule_that_chose_the_best_epoch_is_a_param() -> None:
+    objective = Objective(metric="validation/f1", direction="maximize", epoch="last")
+    params = entry.params_of(made.spec(objective=objective))
+    assert (params["objective.metric"], params["objective.epoch"]) == ("validation/f1", "last")
 
 
 def test_several_phases_are_told_apart_by_their_names() -> None:
@@ -158,3 +164,5 @@ def test_training_and_validation_data_are_two_data_sets_of_one_digest() -> None:
     assert [use.context for use in uses] == ["training", "validation"]
     assert len({(use.name, use.digest) for use in uses}) == 2
     assert uses[0].source["digest"] == "cd" * 32
+    # Whole, as the parent's: MLflow's limit is the ledger's matter, and the same for both.
+    assert {use.digest for use in uses} == {"cd" * 32}

@@ -483,6 +483,16 @@ def test_pruned_and_failed_trials_count_as_spent() -> None:
     assert (curve.trials, curve.values, curve.spent) == ((2, 5), (0.5, 0.6), 6)
 
 
+def test_a_curve_ends_at_its_last_trial() -> None:
+    rows = [row("sgd-0", n, 0.5 + n / 10) for n in range(3)] + [row("adam-0", 0, 0.5)]
+    for mode in ("balanced", "joint"):
+        numbers = best_so_far.summarize(describe(mode=mode), trials(rows))
+        figure = best_so_far.draw(numbers)
+        curves = [line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"]
+        ends = sorted(float(np.max(np.asarray(line.get_xdata(), dtype=float))) for line in curves)
+        assert ends == sorted(curve.spent for curve in numbers.curves)
+
+
 def test_the_best_so_far_only_falls_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, value) for n, value in enumerate((3.0, 4.0, 2.0, 2.0, 1.0))]
@@ -718,11 +728,31 @@ def test_optimizers_at_different_depths_are_no_pair() -> None:
     assert check("inclusion", rows).status == "not checked"
 
 
-def test_several_devices_and_uncommitted_code_are_told() -> None:
-    rows = [row("sgd-0", 0, 0.9), row("sgd-0", 1, 0.9, device="cuda")]
-    assert "cpu, cuda" in check("machines", rows).finding
-    found = check("machines", rows[:1], git={"commit": "1", "dirty": True})
-    assert (found.status, check("machines", rows[:1]).status) == ("warning", "ok")
+def test_several_devices_are_told_and_trials_without_one_are_not_vouched_for() -> None:
+    rows = [row("sgd-0", 0, 0.9), row("sgd-0", 1, 0.9, device="cuda"), row("sgd-0", 2, device="")]
+    found = check("devices", rows)
+    assert found.status == "warning"
+    assert "cpu, cuda (2 of 3 trials" in found.finding
+    one = check("devices", [rows[0], rows[2]])
+    assert (one.status, one.finding) == ("ok", "Yes, on cpu (1 of 2 trials have recorded theirs).")
+    assert check("devices", rows[2:]).status == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("git", "status"),
+    [
+        ({"commit": "1", "dirty": False}, "not checked"),
+        ({"commit": "1", "dirty": True}, "warning"),
+        (None, "not checked"),
+    ],
+)
+def test_one_state_of_the_code_is_never_affirmed_from_the_last_start(
+    git: dict[str, Any] | None, status: str
+) -> None:
+    found = check("code", [row("sgd-0", 0, 0.9)], git=git)
+    assert found.status == status
+    assert "The code of each trial is not recorded, only the last start's" in found.finding
+    assert ("not committed" in found.finding) == (status == "warning")
 
 
 # Files

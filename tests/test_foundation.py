@@ -30,7 +30,7 @@ def test_a_sound_study_passes(tiny: Path, home: Path) -> None:
 def test_a_split_that_cannot_be_drawn_is_named(write_study: Write, home: Path) -> None:
     file = write_study(("validation: 40, test: 40", "validation: 100, test: 100"))
     (problem,) = problems(file, home)
-    assert problem.startswith(f"{file}:4: recipe.dataset: found 'wine', expected something else:")
+    assert problem.startswith(f"{file}:4: recipe.dataset: found 'wine': ")
     assert "leave nothing to train on" in problem
 
 
@@ -51,6 +51,18 @@ def test_a_freeze_depth_deeper_than_the_backbone_is_named_once_for_each_value(
 def test_two_levels_with_the_same_depth_are_refused(write_study: Write, home: Path) -> None:
     found = problems(write_study(("freeze_depth: [0, all]", "freeze_depth: [hidden2, all]")), home)
     assert any("a depth that differs from that of hidden2" in problem for problem in found)
+
+
+def test_an_augmentation_that_changes_the_images_is_named_before_any_trial(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(
+        ("{name: wine, validation: 40, test: 40}", "{name: digits}"),
+        ("{name: mlp, hidden: [8, 8]}", "small_cnn"),
+        ("  batch_size: 16", "  batch_size: 16\n  augmentation: [{random_crop: {size: 4}}]"),
+    )
+    (problem,) = problems(file, home)
+    assert "recipe.augmentation" in problem and "set its size to 8" in problem
 
 
 def test_weights_that_are_nowhere_name_the_nearest_file(write_study: Write, home: Path) -> None:

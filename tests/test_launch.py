@@ -56,7 +56,8 @@ def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
 
 def test_looking_ahead_says_what_a_run_will_do_and_writes_nothing(tiny: Path, home: Path) -> None:
     plan = launch.look_ahead(tiny, [], home)
-    assert plan["budget"] == {"trials_per_strategy": 5, "total": 20}
+    assert plan["budget"]["total"] == 20
+    assert set(plan["budget"]["targets"].values()) == {5}
     assert plan["data"]["test"] == 40
     assert [stage["name"] for stage in plan["backbone"]["stages"]] == ["hidden1", "hidden2"]
     assert plan["backbone"]["head"] == 8 * 3 + 3

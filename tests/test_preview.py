@@ -188,7 +188,7 @@ def test_a_tuned_depth_that_the_backbone_does_not_have_is_refused_before_anythin
     with pytest.raises(StudyFileError) as caught:
         Foundation(load(quiet, overrides), home).check()
     assert [str(problem) for problem in caught.value.problems] == [
-        f"--set {overrides[1]}: tune.freeze_depth: found 9, expected something else: "
+        f"--set {overrides[1]}: tune.freeze_depth: found 9: "
         "Freeze depth 9 is deeper than the backbone, which has 2 stages; "
         "valid are 0 to 2, hidden1, hidden2, or all"
     ]
@@ -221,7 +221,7 @@ def test_a_study_is_described_as_plain_data_with_every_default_resolved(
         "name": "adamw-all",
         "levels": {"optimizer": "adamw", "freeze_depth": "all"},
     }
-    assert found["budget"] == {"trials_per_strategy": 12, "total": 48}
+    assert found["budget"]["total"] == sum(found["budget"]["targets"].values()) == 48
     assert found["search"] == {
         "sampler": "tpe",
         "sampler_options": {},
@@ -262,7 +262,7 @@ def test_a_joint_study_is_described_by_its_choices_and_default(
     )
     found = preview.describe(*looked_at(path, home))
     assert (found["mode"], found["baseline"]) == ("joint", "adamw")
-    assert found["budget"] == {"trials_per_strategy": None, "total": 20}
+    assert found["budget"] == {"trials_per_strategy": None, "total": 20, "targets": {"joint": 20}}
     assert found["factors"] == {"optimizer": ["sgd", "adamw"]}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow_home as made
@@ -39,6 +40,13 @@ def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
     assert row["started"] == made.BEGAN
     assert row["parameters"] == {"total": 1000, "trainable": 200}
     assert row["device"] == "cpu"
+
+
+def test_a_trial_that_never_ran_has_no_device_whatever_its_plan_says(home: Path) -> None:
+    tracker = Tracker(home)
+    spec = made.spec(plan=replace(made.plan(), device="auto"))
+    tracker.mirror(made.write(home, spec), made.parent_of(tracker))
+    assert tracker.read_trials(made.STUDY).iloc[0]["device"] == ""
 
 
 def test_trials_come_by_role_group_and_number_with_a_value_only_where_complete(

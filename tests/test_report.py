@@ -68,6 +68,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         backbone={"name": label, "weights": {"source": label}},
         search={"sampler": label, label: label},
         environment={"packages": {label: label}, label: label},
+        plan={
+            "batch_size": label,
+            "augmentation": [label],
+            "phases": [{"name": label, "schedule": label, "optimizer": label}] * 2,
+        },
         git={"commit": label, "dirty": True},
         tracking_uri="javascript:alert(1)",
         parent_run_id=label,
@@ -168,7 +173,7 @@ def test_numbers_of_a_strategy_are_those_of_its_completed_trials() -> None:
         assert item["best"]["value"] == values["value"].iloc[0]
         assert item["best"]["run_id"] in set(values["run_id"])
         assert item["median"] == pytest.approx(float(np.median(values["value"])))
-        assert item["quartiles"] == pytest.approx(np.quantile(values["value"], [0.25, 0.75]))
+        assert "quartiles" not in item
         assert item["seconds"] == pytest.approx(own["seconds"].sum())
         top = values["learning_rate"].iloc[:3]
         assert item["learning_rates"] == {"low": top.min(), "high": top.max(), "of": 3}
@@ -205,7 +210,7 @@ def test_trials_that_were_only_tried_are_no_evidence_but_are_named() -> None:
 
 def test_a_joint_study_shows_counts_and_best_values_but_no_medians() -> None:
     summary = summarize(joint(realistic()), mode="joint")
-    assert all(item["median"] is item["quartiles"] is None for item in summary["strategies"])
+    assert all(item["median"] is None for item in summary["strategies"])
     assert all(item["best"] for item in summary["strategies"])
     page = templates.html(summary, dict.fromkeys(FIGURES, ""))
     assert '<button type="button">median</button>' not in page
@@ -262,6 +267,42 @@ def test_an_unfinished_search_says_so() -> None:
     assert "UNFINISHED" not in templates.html(done, dict.fromkeys(FIGURES, ""))
 
 
+def test_trials_of_one_strategy_make_up_for_none_of_another() -> None:
+    budget = {"trials_per_strategy": 2, "total": 4, "targets": {"sgd-0": 2, "adam-0": 2}}
+    rows = [row("sgd-0", n, 0.5) for n in range(3)] + [row("adam-0", 0, 0.5)]
+    progress = summarize(rows, budget=budget)["progress"]
+    assert (progress["ended"], progress["done"], progress["planned"]) == (4, 3, 4)
+    assert progress["finished"] is False
+    whole = summarize([*rows, row("adam-0", 1, 0.5)], budget=budget)
+    assert whole["progress"]["finished"] is True
+    assert "Search finished: 4 of 4 trials ended, 5 with those beyond" in templates.note(whole)
+    still = summarize(
+        [*rows, row("adam-0", 1, 0.5), row("sgd-0", 3, state="parked")], budget=budget
+    )
+    assert still["progress"]["finished"] is False
+
+
+def test_strategies_that_left_the_study_count_towards_nothing_and_a_note_says_so() -> None:
+    budget = {"trials_per_strategy": 1, "total": 2, "targets": {"sgd-0": 1, "adam-0": 1}}
+    left = [row("lion-0", 0, 0.9), row("lion-0", 1, state="parked")]
+    short = summarize([*left, row("sgd-0", 0, 0.5)], budget=budget)
+    assert (short["progress"]["done"], short["progress"]["finished"]) == (1, False)
+    both = summarize([*left, row("sgd-0", 0, 0.5), row("adam-0", 0, 0.5)], budget=budget)
+    assert both["progress"]["finished"] is True
+    assert "lion-0" in [item["name"] for item in both["strategies"]]
+    notes = [note for note in both["claim"]["notes"] if "no longer names" in note]
+    assert len(notes) == 1
+    assert "2 trials of lion-0 are listed" in notes[0]
+    assert "no longer names" not in str(summarize(realistic())["claim"]["notes"])
+
+
+def test_a_joint_search_is_finished_when_its_only_group_is() -> None:
+    budget = {"trials_per_strategy": None, "total": 2, "targets": {"joint": 2}}
+    rows = joint([row("sgd-0", 0, 0.5), row("sgd-0", 1, 0.5)])
+    assert summarize(rows[:1], mode="joint", budget=budget)["progress"]["finished"] is False
+    assert summarize(rows, mode="joint", budget=budget)["progress"]["finished"] is True
+
+
 def test_without_a_completed_trial_the_report_is_written_and_lists_the_failures(
     tmp_path: Path,
 ) -> None:
@@ -310,6 +351,51 @@ def test_ranges_say_when_they_apply_and_searches_with_which_options() -> None:
     assert "| momentum | optimizer is sgd or lion | 0 to 1 | linear |" in templates.markdown(
         summary
     )
+
+
+def methods(**changes: Any) -> str:
+    """The paragraph as Markdown has it; the page has the same words."""
+    summary = summarize(failed(0), **changes)
+    text = templates.markdown(summary).partition("## Methods")[2].partition("## Provenance")[0]
+    page = " ".join("".join(Page(templates.html(summary, {})).text).split())
+    plain = text.replace("\\", "").strip()
+    assert plain in page
+    return plain
+
+
+def phase(name: str = "train", epochs: int = 12, **changes: Any) -> dict[str, Any]:
+    plain = {"optimizer": "sgd", "schedule": "cosine", "warmup_epochs": 0.0}
+    return {"name": name, "epochs": epochs, **plain, **changes}
+
+
+def test_methods_tell_batch_size_schedule_and_augmentation_of_the_baseline() -> None:
+    plan = {"batch_size": 32, "augmentation": ["shift", "noise"], "enqueued": 0}
+    text = methods(plan={**plan, "phases": [phase(warmup_epochs=0.5)]})
+    assert "The baseline strategy (sgd-0) trains" in text
+    assert "batches of 32 samples augmented by shift, noise" in text
+    assert "schedule cosine, linear warm-up over the first 0.5 epochs" in text
+    for word in ("phases", "enqueued", "TODO"):
+        assert word not in text
+    odd = summarize(failed(0), plan={**plan, "phases": [phase(schedule="one_cycle<b>")]})
+    assert r"schedule one\_cycle&lt;b&gt;, no" in templates.markdown(odd)
+    assert "schedule one_cycle&lt;b&gt;, no" in templates.html(odd, {})
+    bare = methods(plan={**plan, "augmentation": [], "phases": [phase()]})
+    assert "without augmentation (learning rate: schedule cosine, no warm-up)." in bare
+
+
+def test_methods_tell_phases_and_enqueued_settings_where_there_are_any() -> None:
+    plan: dict[str, Any] = {"batch_size": 32, "augmentation": [], "enqueued": 2}
+    plan["phases"] = [phase("probe", 1, optimizer="adam", warmup_epochs=1.0), phase("tune", 11)]
+    text = methods(plan=plan, plans_differ=True)
+    assert "in 2 phases: probe (1 epoch, adam, schedule cosine, linear warm-up over the" in text
+    assert "the first 1 epoch); tune (11 epochs, sgd, schedule cosine, no warm-up)." in text
+    assert "Strategies differ in their phases." in text
+    assert "2 settings of the study file were enqueued" in text
+    assert "1 setting of the study file was" in methods(plan={**plan, "enqueued": 1})
+
+
+def test_methods_of_an_old_store_leave_the_plan_to_the_author() -> None:
+    assert "Batch size, learning rate schedule and augmentation: TODO." in methods()
 
 
 def test_json_has_no_number_that_json_lacks(written: Path) -> None:
@@ -431,7 +517,7 @@ def test_latex_specials_survive_and_columns_agree(hostile: Path) -> None:
     body = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
     rows = [line for line in body.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 3
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {9}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {7}
     # What is left without escapes must hold none of the characters that LaTeX would obey.
     _, caption, _ = re.split(r"\\caption\{|\}\n\\label", text)
     for part in (body, caption):
@@ -529,6 +615,46 @@ def test_a_new_report_leaves_nothing_of_the_old_one_behind(tmp_path: Path) -> No
     report.write(describe(), frame(failed(0, 1)), folder)
     assert not (folder / "figures").exists()
     assert len(json.loads((folder / "report.json").read_text())["failures"]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["digits"]
+
+
+def test_a_users_own_files_stay_in_the_folder_of_a_new_report(tmp_path: Path) -> None:
+    folder = tmp_path / "digits"
+    report.write(describe(), frame(failed(0)), folder)
+    (folder / "notes").mkdir()
+    (folder / "notes/thesis.txt").write_text("years of work")
+    (folder / ".hidden").write_text("mine")
+    (folder / "data/stale.csv").write_text("stale")
+    mode = folder.stat().st_mode
+    report.write(describe(), frame(failed(0, 1)), folder)
+    assert (folder / "notes/thesis.txt").read_text() == "years of work"
+    assert (folder / ".hidden").read_text() == "mine"
+    assert not (folder / "data/stale.csv").exists()
+    assert folder.stat().st_mode == mode
+    assert {path.name for path in folder.iterdir()} - {"notes", ".hidden"} <= {*report.CONTENTS}
+    assert len(json.loads((folder / "report.json").read_text())["failures"]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["digits"]
+
+
+def test_a_folder_that_cannot_be_swapped_is_given_back_with_the_users_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "digits"
+    report.write(describe(), frame(failed(0)), folder)
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(name)
+    before = files(folder)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "b.txt":
+            raise OSError("busy")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="busy"):
+        report.write(describe(), frame(failed(0, 1)), folder)
+    assert files(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["digits"]
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from workbench import record
+from workbench import record, study
 from workbench.config import Changed, load
-from workbench.driver import Driver
+from workbench.driver import Busy, Driver
 from workbench.foundation import Foundation
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.study import Search
@@ -53,6 +54,9 @@ class MadeUpTraining:
                 return
             if self.left is not None:
                 self.left -= 1
+
+    def close(self) -> None:
+        return None
 
     def _train(self, desk: Desk, directory: TrialDirectory, spec: TrialSpec, epochs: int) -> bool:
         known = len(directory.history())
@@ -311,10 +315,143 @@ def test_a_grid_has_no_more_trials_than_cells(write_study: Write, home: Path) ->
 
 
 def test_a_timeout_ends_the_search_after_a_full_round(write_study: Write, home: Path) -> None:
-    file = write_study(("seed: 1}", "seed: 1, timeout: 0.000001}"))
-    workers = MadeUpTraining()
-    drive(file, home, workers)
-    assert len(workers.begun) == 4 or workers.begun == []
+    search = search_of(write_study(("seed: 1}", "seed: 1, timeout: 1h}")), home)
+    first = search.next()
+    search._began -= 3601
+    rest = [search.next() for _ in range(4)]
+    names = [spec.name if spec else None for spec in [first, *rest]]
+    assert names == ["sgd-0/000", "sgd-all/000", "adamw-0/000", "adamw-all/000", None]
+
+
+def test_a_timeout_ends_a_grid_whose_strategies_differ_in_size(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(
+        ("sampler: tpe", "sampler: {name: grid, points: 3}"),
+        ("trials_per_strategy: 5", "trials_per_strategy: 50"),
+        ("seed: 1}", "seed: 1, timeout: 1h}"),
+    )
+    search = search_of(file, home)
+    for _ in range(4 * 4 + 2):
+        assert search.next() is not None
+    search._began -= 3601
+    assert search.next() is None
+
+
+def test_a_point_enqueued_later_is_tried_and_none_twice(write_study: Write, home: Path) -> None:
+    grid = ("sampler: tpe", "sampler: {name: grid, points: 2}")
+    drive(
+        write_study(grid, ("trials_per_strategy: 5", "trials_per_strategy: 2")),
+        home,
+        MadeUpTraining(),
+    )
+    late = ("seed: 1}", "seed: 1, enqueue: [{learning_rate: 2e-3, momentum: 0.6}]}")
+    drive(
+        write_study(grid, ("trials_per_strategy: 5", "trials_per_strategy: 20"), late),
+        home,
+        MadeUpTraining(),
+    )
+    found: dict[str, list[tuple[object, ...]]] = {}
+    for _, spec in record.scan(record.study_directory(home, "tiny")):
+        found.setdefault(spec.group, []).append(tuple(spec.hyperparameters.values()))
+    for points in found.values():
+        assert len(points) == len(set(points))
+        assert any(point[0] == 2e-3 for point in points)
+
+
+@pytest.mark.parametrize("pruner", ["median", "successive_halving", "hyperband"])
+def test_a_prune_whose_answer_was_lost_is_said_again(
+    write_study: Write, home: Path, pruner: str
+) -> None:
+    file = write_study(
+        ("pruner: median", f"pruner: {pruner}"),
+        ("trials_per_strategy: 5", "trials_per_strategy: 40"),
+        ("epochs: 3", "epochs: 9"),
+    )
+    search = search_of(file, home)
+    directory = record.study_directory(home, "tiny")
+    for number in range(120):
+        spec = search.next()
+        assert spec is not None
+        at = record.directory_of(directory, spec)
+        at.write_spec(spec)
+        for epoch in range(1, 9):
+            value = 1.0 / (1 + number) + epoch / 100
+            line = EpochResult(
+                epoch=epoch, phase="main", metrics={"validation/accuracy": value}, timestamp=epoch
+            )
+            at.append(line)
+            if search.report(spec, line) is Decision.PRUNE:
+                again = search_of(file, home)
+                (orphan,) = again.adopt()
+                assert orphan.name == spec.name
+                assert again.report(orphan, line) is Decision.PRUNE
+                return
+        search.finish(spec, Result(state=State.COMPLETE, attempt=1, value=value, epoch=8))
+    pytest.fail("nothing was pruned")
+
+
+def test_the_history_of_an_orphan_is_replayed_to_optuna(tiny: Path, home: Path) -> None:
+    search = search_of(tiny, home)
+    spec = search.next()
+    assert spec is not None
+    at = record.directory_of(record.study_directory(home, "tiny"), spec)
+    at.write_spec(spec)
+    for epoch in (1, 2):
+        metrics = {"validation/accuracy": epoch / 10}
+        at.append(EpochResult(epoch=epoch, phase="main", metrics=metrics, timestamp=epoch))
+    again = search_of(tiny, home)
+    again.adopt()
+    (trial,) = again._studies["sgd-0"].get_trials()
+    assert trial.intermediate_values == {1: 0.1, 2: 0.2}
+
+
+def test_the_last_epoch_is_never_pruned(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining())
+    for directory, _ in record.scan(record.study_directory(home, "tiny")):
+        result = directory.result()
+        assert result is not None
+        assert (result.state is State.COMPLETE) == (len(directory.history()) == 3)
+
+
+def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
+    tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "LOCK_SECONDS", 0.0)
+    drive(tiny, home, MadeUpTraining(stop_after=0))
+    directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
+    with record.lock(directory.lock_path), pytest.raises(Busy, match="sgd-0/000"):
+        search_of(tiny, home).adopt()
+
+
+def test_a_lost_storage_is_refused_before_trials_are_overwritten(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining())
+    bare = home.with_name("bare")
+    shutil.copytree(home, bare, ignore=shutil.ignore_patterns("optuna.db*"))
+    with pytest.raises(Changed, match=r"optuna\.db is gone"):
+        search_of(tiny, bare)
+
+
+def test_a_joint_study_prunes_within_a_strategy_only(write_study: Write, home: Path) -> None:
+    file = write_study(
+        ("compare:\n  optimizer", "tune:\n  optimizer"),
+        ("tune:\n  learning_rate", "  learning_rate"),
+        ("trials_per_strategy: 5", "trials: 60"),
+        (
+            "sampler: tpe, pruner: median",
+            "sampler: random, pruner: {name: median, n_startup_trials: 2}",
+        ),
+    )
+    search = search_of(file, home)
+    # One strategy is far below all others from the first epoch on, and never changes.
+    for _ in range(40):
+        spec = search.next()
+        assert spec is not None
+        value = 0.1 if spec.strategy == "sgd-all" else 0.9
+        metrics = {"validation/accuracy": value}
+        line = EpochResult(epoch=1, phase="main", metrics=metrics, timestamp=1)
+        assert search.report(spec, line) is Decision.CONTINUE
+        search.finish(spec, Result(state=State.COMPLETE, attempt=1, value=value, epoch=1))
 
 
 def test_optuna_is_told_states_values_and_intermediate_values(tiny: Path, home: Path) -> None:

@@ -151,12 +151,19 @@ def test_workers_die_with_their_driver(tiny: Path, home: Path, tmp_path: Path) -
         "from workbench.record import TrialDirectory\n"
         "from workbench.workers import LocalWorkers\n"
         "crew = LocalWorkers(1, Path(sys.argv[1]))\n"
-        "crew.warm_up(1)\n"
-        "print('warm', flush=True)\n"
+        "class Desk:\n"
+        "    stopping = False\n"
+        "    pile = [TrialDirectory(Path(sys.argv[2]))]\n"
+        "    def next(self): return self.pile.pop() if self.pile else None\n"
+        "    def report(self, *_): print('warm', flush=True); time.sleep(60)\n"
+        "    def idle(self): pass\n"
+        "crew.run(Desk())\n"
         "time.sleep(60)\n"
     )
     driver = psutil.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "logs")], stdout=-1, text=True
+        [sys.executable, "-c", script, str(tmp_path / "logs"), str(tmp_path / "pile" / "0")],
+        stdout=-1,
+        text=True,
     )
     assert driver.stdout.readline() == "warm\n"
     (worker,) = driver.children()

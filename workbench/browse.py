@@ -23,7 +23,7 @@ class Unknown(LookupError):
 def studies(home: Path) -> list[dict[str, Any]]:
     """Every study in a home: its state, how many trials of each state, and its best value."""
     root = home / "mlruns" / "studies"
-    return [_study(_Shelf(path)) for path in sorted(root.glob("*")) if _is_study(path)]
+    return [_row(path) for path in sorted(root.glob("*")) if _is_study(path)]
 
 
 def study(home: Path, name: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def study(home: Path, name: str) -> dict[str, Any]:
     """
     shelf = _shelf(home, name)
     rows = [_trial(directory, spec, shelf) for directory, spec in shelf.records]
-    return {**_study(shelf), "trials": rows}
+    return {**_study(shelf), "rows": rows}
 
 
 def trial(home: Path, name: str, trial_name: str) -> dict[str, Any]:
@@ -90,30 +90,55 @@ def _shelf(home: Path, name: str) -> _Shelf:
     return _Shelf(directory)
 
 
+def _row(directory: Path) -> dict[str, Any]:
+    """A study's row; one whose description is damaged must not hide the others."""
+    try:
+        return _study(_Shelf(directory))
+    except Unknown:
+        counts = dict.fromkeys(("trials", "complete", "pruned", "failed", "parked", "running"), 0)
+        blank = dict.fromkeys(("holder", "best", "best_trial"))
+        texts = {"metric": "", "file": "", "question": ""}
+        return {"name": directory.name, "state": "damaged", **counts, **blank, **texts}
+
+
 def _study(shelf: _Shelf) -> dict[str, Any]:
-    described = json.loads((shelf.directory / "study.json").read_text())
+    path = shelf.directory / "study.json"
+    try:
+        described = json.loads(path.read_text())
+    except ValueError as error:
+        raise Unknown(
+            f"{path} is damaged ({error}); the study's next run writes it anew."
+        ) from None
+    targets = described["budget"]["targets"]
     counts = dict.fromkeys(("complete", "pruned", "failed", "parked", "running"), 0)
-    best: float | None = None
-    best_trial = None
+    ended = dict.fromkeys(targets, 0)
+    best: tuple[float, int, str] | None = None
     for directory, spec in shelf.records:
-        if spec.role is not Role.SEARCH:
-            continue
+        if spec.role is not Role.SEARCH or spec.group not in targets:
+            continue  # Tries, and levels that the file no longer has.
         result = directory.result()
-        counts[shelf.state(result)] += 1
+        state = shelf.state(result)
+        counts[state] += 1
+        ended[spec.group] += state.ended
         value = result.value if result and result.state is State.COMPLETE else None
-        if value is not None and spec.objective.better(value, best):
-            best, best_trial = value, spec.name
-    total = described["budget"]["total"]
-    ended = counts["complete"] + counts["pruned"] + counts["failed"]
+        if value is None:
+            continue
+        if (
+            best is None
+            or spec.objective.better(value, best[0])
+            or (value == best[0] and spec.number < best[1])
+        ):
+            best = (value, spec.number, spec.name)
+    done = all(ended[group] >= target for group, target in targets.items())
     return {
         "name": described["name"],
-        "state": "running" if shelf.holder else "complete" if ended >= total else "unfinished",
+        "state": "running" if shelf.holder else "complete" if done else "unfinished",
         "holder": shelf.holder,
-        "trials": total,
+        "trials": sum(targets.values()),
         **counts,
         "metric": described["objective"]["metric"],
-        "best": best,
-        "best_trial": best_trial,
+        "best": best[0] if best else None,
+        "best_trial": best[2] if best else None,
         "file": described["file"],
         "question": described["question"],
     }

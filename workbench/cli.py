@@ -106,7 +106,7 @@ def try_(
         trial = launch.try_one(file, settings or [], home.absolute(), crew, _watcher(), wait=wait)
         printed.trial(_console(), trial)
     if trial["state"] != "complete":
-        raise typer.Exit(launch.UNUSABLE)
+        raise typer.Exit(launch.RESUMABLE if trial["stopped"] else launch.UNUSABLE)
 
 
 @app.command()
@@ -147,7 +147,8 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
     """List the studies with their states, counts and best values."""
     from workbench import browse, printed
 
-    found = browse.studies(home.absolute())
+    with _errors():
+        found = browse.studies(home.absolute())
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
@@ -164,13 +165,13 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a study with its trials, or one trial with its epochs."""
-    from workbench import browse, printed
+    from workbench import browse, launch, printed
 
     with _errors():
         if trial is None:
-            found = browse.study(home.absolute(), study)
+            found = browse.study(home.absolute(), launch.name_of(study))
         else:
-            found = browse.trial(home.absolute(), study, trial)
+            found = browse.trial(home.absolute(), launch.name_of(study), trial)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     elif trial is None:
@@ -185,7 +186,7 @@ def ui(
         str | None, typer.Argument(metavar="[STUDY]", help="Whose table of trials to show.")
     ] = None,
     home: Home = HERE,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open MLflow's own server and pages on this store."""
     from workbench import launch

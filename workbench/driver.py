@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -112,19 +113,16 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
         with record.lock(study_directory / "lock", note=json.dumps(holder), wait_seconds=patience):
             yield
     except Locked as locked:
-        raise Busy(_holder(str(locked))) from None
+        raise Busy(
+            f"The study {study_directory.name} is being driven by {_holder(str(locked))}; "
+            "--wait waits until that has ended."
+        ) from None
 
 
 def holder_of(study_directory: Path) -> str | None:
-    """Who drives a study just now, in words, or None."""
-    path = study_directory / "lock"
-    if not path.exists():
-        return None
-    try:
-        with record.lock(path):
-            return None
-    except Locked as locked:
-        return _holder(str(locked))
+    """Who drives a study just now, in words, or None. Needs no right to write."""
+    note = record.holder(study_directory / "lock")
+    return None if note is None else _holder(note)
 
 
 def _holder(note: str) -> str:
@@ -133,6 +131,43 @@ def _holder(note: str) -> str:
         return f"process {known['pid']} on {known['host']}, since {known['since']}"
     except (ValueError, KeyError, TypeError):
         return "another process"
+
+
+class Stop:
+    """Listens for SIGINT and SIGTERM while a command runs, from its preparations to its end.
+
+    The first one asks for a stop in good order; the second one ends the process at once.
+
+    Attributes:
+        signal: The first signal, or None.
+        last_act: Called before the process is ended at once.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self.last_act: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def listening(self) -> Iterator[Stop]:
+        """Listen for the length of a block; nothing is changed outside the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._hear) for number in numbers}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        if self.signal is not None:
+            try:
+                self.last_act()
+            finally:
+                os._exit(128 + number)
+        self.signal = number
 
 
 class Driver:
@@ -144,6 +179,7 @@ class Driver:
         workers: Where they run.
         mirror: Who is told of every change.
         progress: Called whenever there may be something new to show.
+        stop: What listens to signals; by default nothing does.
     """
 
     def __init__(
@@ -154,6 +190,7 @@ class Driver:
         workers: Workers,
         mirror: Mirror,
         progress: Callable[[], None],
+        stop: Stop | None = None,
     ) -> None:
         self._study_directory = study_directory
         self._source = source
@@ -162,7 +199,8 @@ class Driver:
         self._progress = progress
         self._specs: dict[TrialDirectory, TrialSpec] = {}
         self._again: deque[TrialSpec] = deque()
-        self._signal: int | None = None
+        self._stop = stop or Stop()
+        self._stop.last_act = self._park_all
         self._failures: list[str] = []
         self._broken: str | None = None
 
@@ -176,21 +214,24 @@ class Driver:
         Raises:
             Broken: The same failure, three times running, before any first epoch.
         """
-        self._again.extend(self._source.adopt())
-        with self._signals():
+        try:
+            self._again.extend(self._source.adopt())
             self._workers.run(self)
-        for directory in list(self._specs):
-            self._park(directory, "stopped")
+        except BaseException:
+            # Nobody works for a driver that has failed: what had not ended goes on next time.
+            self._workers.close()
+            self._park_all()
+            raise
         if self._broken is not None:
             raise Broken(self._broken)
-        return self._signal
+        return self._stop.signal
 
     # What workers ask for (workers.Desk).
 
     @property
     def stopping(self) -> bool:
         """Whether no new trial is handed out and running ones are to be parked."""
-        return self._signal is not None or self._broken is not None
+        return self._stop.signal is not None or self._broken is not None
 
     def next(self) -> TrialDirectory | None:
         """The next trial to run: first what was left unfinished."""
@@ -228,6 +269,11 @@ class Driver:
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
         """Try again from the checkpoint, up to ``MAX_ATTEMPTS``."""
+        result = directory.result()
+        if result is not None and result.state.ended:
+            # It died between writing its result and sending it.
+            self.finish(directory, result)
+            return
         spec = self._specs.pop(directory)
         if self.stopping:
             self._specs[directory] = spec
@@ -251,30 +297,21 @@ class Driver:
         )
         self._mirror.changed(directory)
 
+    def _park_all(self) -> None:
+        for directory in list(self._specs):
+            result = directory.result()
+            if result is not None and result.state.ended:
+                continue  # Whoever adopts it tells the source.
+            self._park(directory, "stopped")
+
     def _watch(self, directory: TrialDirectory, result: Result) -> None:
         """Stop a study whose every trial fails in the same way before it has begun."""
-        early = result.traceback is not None and not directory.history()
+        given_up = result.attempt >= MAX_ATTEMPTS
+        early = (result.traceback is not None or given_up) and not directory.history()
         self._failures = [*self._failures, str(result.reason)] if early else []
         last = self._failures[-SAME_FAILURES:]
         if len(last) == SAME_FAILURES and len(set(last)) == 1:
-            self._broken = str(result.traceback)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first SIGINT or SIGTERM stops in good order; the second one at once."""
-
-        def handle(number: int, _: FrameType | None) -> None:
-            if self._signal is not None:
-                os._exit(128 + number)
-            self._signal = number
-
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, handle) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._broken = str(result.traceback or result.reason)
 
 
 def failure(spec: TrialSpec, reason: str) -> Result:

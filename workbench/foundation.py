@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +204,9 @@ class Foundation:
                 look()
             except (ValueError, OSError) as error:
                 at: Location = ("tune", tuned) if tuned else self._location(knob)
-                expected = f"something else: {str(error).rstrip('.')}"
-                return [self._config.document.problem(at, value if tuned else found, expected)]
+                shown = value if tuned else found
+                problem = self._config.document.problem(at, shown, "what fits")
+                return [replace(problem, reason=str(error).rstrip("."))]
             return []
 
         depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
@@ -217,9 +218,20 @@ class Foundation:
                     "freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self)
                 )
             ),
-            *refused("augmentation", knobs.get("augmentation"), lambda: augmentations.build(steps)),
+            *refused(
+                "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
+            ),
             *refused("device", knobs.get("device"), lambda: _device(knobs.get("device", "auto"))),
         ]
+
+    def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
+        """Transform two samples: whether images keep their size shows only then."""
+        augment = augmentations.build(steps)
+        if augment is not None:
+            seed = training_seed(self._config)
+            study_seed = self._config.search.seed
+            part = datasets.load(knobs["dataset"], study_seed=study_seed, seed=seed).train
+            augment(part.inputs[:2], seed=seed, epoch=1, index=part.index[:2])
 
     def _same_depth(
         self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]

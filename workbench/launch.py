@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,9 @@ from workbench import browse, preview, record, session, tryout
 from workbench.config import Changed, load
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
-from workbench.driver import Broken, Busy, Driver, Source, Standing, lease
-from workbench.foundation import Foundation, studies_needed
-from workbench.record import Role, TrialDirectory
+from workbench.driver import Broken, Busy, Driver, Source, Standing, Stop, failure, lease
+from workbench.foundation import STUDY_SUFFIXES, Foundation, studies_needed
+from workbench.record import Role, State, TrialDirectory
 from workbench.session import Session
 from workbench.tracker import Tracker, store
 from workbench.tracker.reader import UnknownStudy
@@ -34,6 +35,10 @@ class UnwritableError(OSError):
     """The home cannot be written to."""
 
 
+class Stopped(Exception):
+    """A signal came before the command had begun what it is for."""
+
+
 # What a user can mend, each with its exit code.
 _EXIT_CODES: dict[type[Exception], int] = {
     StudyFileError: BAD_STUDY,
@@ -44,7 +49,8 @@ _EXIT_CODES: dict[type[Exception], int] = {
     Busy: ENVIRONMENT,
     Broken: ENVIRONMENT,
     StoreError: ENVIRONMENT,
-    UnwritableError: ENVIRONMENT,
+    Stopped: RESUMABLE,
+    OSError: ENVIRONMENT,
 }
 MENDABLE = tuple(_EXIT_CODES)
 
@@ -82,6 +88,7 @@ class Outcome:
         fresh: Trials that ended while it ran.
         signal: What stopped it, or None.
         unsent: Records that MLflow did not take.
+        reasons: Why trials failed, each reason once with the number of trials.
     """
 
     study: str
@@ -90,6 +97,7 @@ class Outcome:
     signal: int | None
     seconds: float
     unsent: int = 0
+    reasons: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -210,6 +218,9 @@ class _Launch:
     def run(self, config: StudyConfig, *, wait: bool, above: tuple[str, ...] = ()) -> Outcome:
         """Search what is missing of a study, after the studies that it takes weights from."""
         began = time.monotonic()
+        self._watcher.prepare(config.name)
+        # A mistake in this file is told before another study is run for it.
+        Foundation(config, self._home, pending=True).check()
         stopped = self.run_needed(config, above)
         if stopped is not None:
             return stopped
@@ -224,19 +235,24 @@ class _Launch:
             before = sum(standing.ended for standing in search.standings())
             self._watcher.begin(config.name, preview.notes(config, foundation))
             try:
-                with session.opened(config, foundation, self._home, Role.SEARCH) as page:
+                with (
+                    Stop().listening() as stop,
+                    session.opened(config, foundation, self._home, Role.SEARCH) as page,
+                ):
 
                     def progress(stopping: bool) -> None:
                         standings = search.standings()
                         self._watcher.update(standings, stopping=stopping)
                         page.mirror.describe(lambda: session.note(config, standings))
 
-                    signal = self.drive(directory, search, page, progress)
+                    signal = self.drive(directory, search, page, stop, progress)
+                    standings = tuple(search.standings())
+                    if any(standing.ended < standing.target for standing in standings):
+                        page.status = "SCHEDULED"
                     self._keep_best(search.best(), page)
-                    page.mirror.describe(session.note(config, search.standings()))
+                _describe(config.name, page)
             finally:
                 self._watcher.end()
-            standings = tuple(search.standings())
         return Outcome(
             study=config.name,
             standings=standings,
@@ -244,6 +260,7 @@ class _Launch:
             signal=signal,
             seconds=time.monotonic() - began,
             unsent=page.unsent,
+            reasons=_reasons(directory),
         )
 
     def run_needed(self, config: StudyConfig, above: tuple[str, ...] = ()) -> Outcome | None:
@@ -257,10 +274,9 @@ class _Launch:
                 names = " needs ".join((*above, config.name, other.name))
                 expected = f"weights that do not come from the study itself ({names})"
                 raise StudyFileError([config.document.problem(at, source, expected)])
-            if not _is_complete(other, self._home):
-                outcome = self.run(other, wait=True, above=(*above, config.name))
-                if outcome.signal is not None:
-                    return outcome
+            outcome = self.run(other, wait=True, above=(*above, config.name))
+            if outcome.signal is not None:
+                return outcome
         return None
 
     def drive(
@@ -268,6 +284,7 @@ class _Launch:
         directory: Path,
         source: Source,
         page: Session,
+        stop: Stop,
         progress: Callable[[bool], None],
     ) -> int | None:
         """Run what a source has, and say in MLflow how it ended."""
@@ -277,6 +294,7 @@ class _Launch:
             workers=self._workers,
             mirror=page,
             progress=lambda: progress(driver.stopping),
+            stop=stop,
         )
         try:
             signal = driver.run()
@@ -298,23 +316,34 @@ class _Launch:
         self, config: StudyConfig, settings: Sequence[str], *, wait: bool
     ) -> dict[str, Any]:
         """Run one trial with these settings; what ``show`` says of it, with its MLflow run."""
-        self.run_needed(config)
-        foundation = Foundation(config, self._home)
         proposal = tryout.proposal_of(config, settings)
+        stopped = self.run_needed(config)
+        if stopped is not None:
+            raise Stopped(f"Stopped while running {stopped.study}; the same command goes on.")
+        foundation = Foundation(config, self._home)
         foundation.check()
         directory = record.study_directory(self._home, config.name)
         with lease(directory, wait=wait):
             spec = tryout.spec_of(config, foundation, proposal, directory)
             source = tryout.One(spec)
             self._watcher.begin(spec.name, [])
+            at = record.directory_of(directory, spec)
             try:
-                with session.opened(config, foundation, self._home, Role.TRY) as page:
-                    self.drive(directory, source, page, lambda stopping: None)
+                with (
+                    Stop().listening() as stop,
+                    session.opened(config, foundation, self._home, Role.TRY) as page,
+                ):
+                    signal = self.drive(directory, source, page, stop, lambda stopping: None)
+                    result = at.result()
+                    if result is None or not result.state.ended:
+                        # Nobody goes on with a try.
+                        at.write_result(failure(spec, "interrupted"))
+                        page.changed(at)
             finally:
                 self._watcher.end()
-            run_id = page.tracker.mirror(record.directory_of(directory, spec), page.parent)
+            run_id = page.tracker.mirror(at, page.parent)
         found = browse.trial(self._home, config.name, f"{spec.role}/{spec.name}")
-        return {**found, "run_id": run_id}
+        return {**found, "run_id": run_id, "stopped": signal is not None}
 
 
 def try_one(
@@ -335,12 +364,28 @@ def try_one(
     return launch.try_one(load(file), settings, wait=wait)
 
 
-def _is_complete(config: StudyConfig, home: Path) -> bool:
-    """Whether a study has ended before, so that its weights are there."""
-    try:
-        return str(browse.study(home, config.name)["state"]) == "complete"
-    except browse.Unknown:
-        return False
+def _describe(study: str, page: Session) -> None:
+    """Put the report's own summary on the parent run's page, now that MLflow has every trial."""
+    if page.unsent:
+        return
+    from workbench import report
+
+    summary = report.summarize(page.tracker.read_study(study), page.tracker.read_trials(study))
+    page.tracker.describe(page.parent, report.markdown_summary(summary))
+
+
+def _reasons(directory: Path) -> tuple[str, ...]:
+    counts: Counter[str] = Counter()
+    for found, spec in record.scan(directory):
+        result = found.result()
+        if spec.role is Role.SEARCH and result is not None and result.state is State.FAILED:
+            counts[str(result.reason)] += 1
+    return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))
+
+
+def name_of(study: str) -> str:
+    """A study's name, from its name or its file."""
+    return load(Path(study)).name if study.endswith(STUDY_SUFFIXES) else study
 
 
 def page(home: Path, port: int, study: str | None) -> str:

@@ -23,6 +23,8 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
     outline = foundation.outline(knobs)
     sizes = foundation.sizes(knobs["dataset"])
     group = config.groups[0]
+    targets = space.targets(config)
+    plans = [foundation.plan(strategy) for strategy in config.strategies]
     return {
         "name": config.name,
         "question": config.question,
@@ -38,7 +40,8 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
         "strategies": [{"name": s.name, "levels": dict(s.levels)} for s in config.strategies],
         "budget": {
             "trials_per_strategy": config.search.trials_per_strategy,
-            "total": config.trials_per_group * len(config.groups),
+            "total": sum(targets.values()),
+            "targets": targets,
         },
         "search": {
             "sampler": config.search.sampler.name,
@@ -62,6 +65,22 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             "head": outline.stages[-1][1],
         },
         "epochs": foundation.plan(first).epochs,
+        "plan": {
+            "batch_size": plans[0].batch_size,
+            "augmentation": [name for step in plans[0].augmentation for name in step],
+            "phases": [
+                {
+                    "name": phase.name,
+                    "epochs": phase.epochs,
+                    "optimizer": phase.optimizer,
+                    "schedule": phase.schedule.name,
+                    "warmup_epochs": phase.schedule.warmup_epochs,
+                }
+                for phase in plans[0].phases
+            ],
+            "enqueued": len(config.search.enqueue),
+        },
+        "plans_differ": len({tuple(p.name for p in plan.phases) for plan in plans}) > 1,
         "baseline": space.default(config, group).strategy.name,
         "content": record.plain(config.document.content),
     }

@@ -32,7 +32,9 @@ def _number(value: float | None) -> str:
 
 
 def _line(console: Console, name: str, text: object) -> None:
-    console.print(f"  [dim]{name:<14}[/dim]{escape(str(text))}", highlight=False, soft_wrap=True)
+    console.print(
+        f"  [dim]{escape(name):<14}[/dim] {escape(str(text))}", highlight=False, soft_wrap=True
+    )
 
 
 def plan(console: Console, plan: Mapping[str, Any]) -> None:
@@ -69,7 +71,7 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     _line(console, "", f"{'head':<10} {backbone['head']:>11,} parameters  never frozen")
     for note in plan["notes"]:
         console.print(
-            f"  [yellow]note[/yellow]          {escape(note)}", highlight=False, soft_wrap=True
+            f"  [yellow]note[/yellow]           {escape(note)}", highlight=False, soft_wrap=True
         )
 
 
@@ -104,6 +106,8 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
     else:
         text = f"{name}: {outcome.fresh} trials in {outcome.seconds:.0f} s; {ended} in all."
     console.print(escape(text), highlight=False, soft_wrap=True)
+    for reason in outcome.reasons:
+        console.print(f"[red]failed: {escape(reason)}[/red]", highlight=False, soft_wrap=True)
     if outcome.unsent:
         console.print(
             f"[yellow]MLflow did not take {outcome.unsent} records; when it is back: "
@@ -146,7 +150,7 @@ def study(console: Console, found: Mapping[str, Any]) -> None:
         console.print(f"[dim]driven by {escape(found['holder'])}[/dim]", highlight=False)
     numbers = ("value", "epochs", "seconds")
     table = _table("trial", "role", "state", *numbers, "hyperparameters", right=numbers)
-    for row in found["trials"]:
+    for row in found["rows"]:
         settings = " ".join(f"{k}={_short(v)}" for k, v in row["hyperparameters"].items())
         reason = f"  ({row['reason']})" if row["state"] == "failed" else ""
         table.add_row(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.status import Status
 from rich.table import Table
@@ -43,7 +44,7 @@ class TerminalWatcher:
         self.end()
         self._title, self._began, self._ended_before = title, time.monotonic(), None
         for note in notes:
-            self._console.print(f"[dim]note: {note}[/dim]", highlight=False)
+            self._console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 

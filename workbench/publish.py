@@ -6,6 +6,7 @@ Only reads, but for the report's own copy; knows nothing of what a report says.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,23 +50,23 @@ def write(name: str, home: Path, out: Path | None) -> Written:
     if name.endswith((".yaml", ".yml")):
         name = load(Path(name)).name
     tracker = Tracker(home, create=False)
+    study = tracker.read_study(name)
     directory = record.study_directory(home, name)
     folder = out or home / "reports" / name
     try:
-        with lease(directory):
-            study = tracker.read_study(name)
-            tracker.reconcile(directory)
+        # Where MLflow's store alone is there, nobody can drive the study.
+        with lease(directory) if directory.is_dir() else nullcontext():
+            tracker.reconcile(directory, parent_status="SCHEDULED")
             written, summary = _write(tracker, study, folder, ())
             tracker.log_report(study["parent_run_id"], folder)
             tracker.describe(study["parent_run_id"], report.markdown_summary(summary))
             return written
     except Busy as busy:
-        notes = [f"the study is being driven by {busy}: this report shows it as it is now"]
+        notes = [f"{busy} This report shows it as it is now."]
     except OSError as error:
         if isinstance(error, FileExistsError) or not tracker.read_only:
             raise
         notes = ["the home cannot be written to: the report was not stored in MLflow"]
-    study = tracker.read_study(name)
     behind = _behind(tracker, directory, name)
     if behind:
         notes.append(f"MLflow lags behind the records by {behind} trials")

@@ -269,6 +269,19 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
         yield
 
 
+def holder(path: Path) -> str | None:
+    """What the holder of a lock wrote into it, or None where nobody holds it."""
+    try:
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip()
+    except FileNotFoundError:
+        pass
+    return None
+
+
 @dataclass(frozen=True)
 class TrialDirectory:
     """One trial's record: reads tolerate what a killed writer leaves behind."""
@@ -309,6 +322,13 @@ class TrialDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "history.jsonl").open("a") as file:
             file.write(to_json(result) + "\n")
+
+    def sync_history(self) -> None:
+        """Have the history on the disk itself before anything that builds on it."""
+        path = self.path / "history.jsonl"
+        if path.exists():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
     def history(self) -> list[EpochResult]:
         """All accepted epochs in order; a line torn by a kill is no epoch."""

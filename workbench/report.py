@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +24,9 @@ from workbench import templates
 from workbench.figures import FIGURES, LeftOut, load, table, validity
 from workbench.figures.trials import Trial, best, is_adaptive, read
 from workbench.record import Role, State
+
+# What a report's folder holds; whatever else lies in it is the user's.
+CONTENTS = ("index.html", "report.md", "report.json", "tables", "figures", "data")
 
 _SCHEMA = 1
 _NEEDED = ("name", "mode", "objective", "factors", "strategies", "tune", "search")
@@ -58,7 +61,7 @@ def summarize(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
         "question": study.get("question") or "",
         "mode": study["mode"],
         "usable": top is not None,
-        "claim": _claim(study),
+        "claim": _claim(study, rows),
         "progress": _progress(study, trials, rows),
         "objective": study["objective"],
         "top": table.describe(top) if top else None,
@@ -78,6 +81,7 @@ def summarize(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
         "search": {name: value for name, value in study["search"].items() if value or value == 0},
         "budget": _budget(study),
         "epochs": study.get("epochs"),
+        "plan": _training(study),
         "data": _data(study),
         "backbone": _backbone(study),
         "figures": figures,
@@ -96,7 +100,8 @@ def markdown_summary(summary: Mapping[str, Any]) -> str:
 def write(study: Mapping[str, Any], trials: pd.DataFrame, folder: Path) -> Path:
     """Write the whole report, or leave the folder as it was.
 
-    The same input gives the same bytes. An earlier report in the folder is replaced whole.
+    The same input gives the same bytes. An earlier report in the folder is replaced whole; other
+    files beside it (those not in ``CONTENTS``) stay.
 
     Returns:
         The path of index.html.
@@ -106,13 +111,14 @@ def write(study: Mapping[str, Any], trials: pd.DataFrame, folder: Path) -> Path:
     """
     from workbench.figures import style
 
-    folder = folder.absolute()
+    folder = folder.resolve()
     _refuse_anything_but_a_report(folder)
     summary = summarize(study, trials)
     rows = read(study, trials)
-    new = folder.with_name(f".{folder.name}.{os.getpid()}.new")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    shutil.rmtree(new, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: what a killed process left behind may hold a user's files.
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:200]}.", dir=folder.parent))
+    new, old = beside / "new", beside / "old"
     try:
         pictures = {}
         for entry in summary["figures"]:
@@ -135,13 +141,21 @@ def write(study: Mapping[str, Any], trials: pd.DataFrame, folder: Path) -> Path:
             path.write_text(content, encoding="utf-8", newline="\n")
         if folder.exists():
             folder.rename(old)
+            _move_others(old, new)
         new.rename(folder)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
         if old.exists() and not folder.exists():
+            _move_others(new, old)
             old.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(beside, ignore_errors=True)
     return folder / "index.html"
+
+
+def _move_others(source: Path, target: Path) -> None:
+    """Move what is the user's own from one report's folder to another."""
+    for path in sorted(source.iterdir()):
+        if path.name not in CONTENTS:
+            path.rename(target / path.name)
 
 
 def _refuse_anything_but_a_report(folder: Path) -> None:
@@ -155,7 +169,7 @@ def _refuse_anything_but_a_report(folder: Path) -> None:
         )
 
 
-def _claim(study: Mapping[str, Any]) -> dict[str, Any]:
+def _claim(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any]:
     notes = [
         "Every value was measured on validation data with one training seed; the test split was"
         " not loaded."
@@ -170,6 +184,15 @@ def _claim(study: Mapping[str, Any]) -> dict[str, Any]:
             "One search proposed all strategies together, so their numbers of trials differ by"
             " design: counts and best values are listed, medians are not."
         )
+    targets = _targets(study)
+    others = [trial for trial in rows if targets and trial.group not in targets]
+    if others:
+        names = ", ".join(sorted({trial.strategy for trial in others}))
+        trials = "1 trial" if len(others) == 1 else f"{len(others)} trials"
+        notes.append(
+            f"The study's file no longer names every strategy: {trials} of {names} are listed, but"
+            " do not count towards the planned number of trials."
+        )
     return {
         "level": "EXPLORATORY",
         "statement": "These numbers come from the search alone. They show which settings reached"
@@ -179,6 +202,12 @@ def _claim(study: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _targets(study: Mapping[str, Any]) -> dict[str, int]:
+    """Number of trials planned for each group; empty in a store that does not tell."""
+    targets = (study.get("budget") or {}).get("targets") or {}
+    return {str(group): int(target) for group, target in targets.items()}
+
+
 def _progress(
     study: Mapping[str, Any], trials: pd.DataFrame, rows: Sequence[Trial]
 ) -> dict[str, Any]:
@@ -186,14 +215,23 @@ def _progress(
     roles = Counter(map(str, trials["role"]))
     ended = sum(trial.ended for trial in rows)
     planned = (study.get("budget") or {}).get("total")
+    done, finished = ended, ended == len(rows) and (planned is None or ended >= planned)
+    if targets := _targets(study):
+        counted = [trial for trial in rows if trial.group in targets]
+        by_group = Counter(trial.group for trial in counted if trial.ended)
+        planned = sum(targets.values())
+        # What one group has beyond its target makes up for nothing that another one lacks.
+        done = sum(min(by_group[group], target) for group, target in targets.items())
+        finished = done == planned and all(trial.ended for trial in counted)
     return {
         "planned": planned,
+        "done": done,
         "started": len(rows),
         "ended": ended,
         **{str(state): counts[state] for state in State},
         "open": len(rows) - ended,
         "diverged": sum(trial.diverged for trial in rows),
-        "finished": ended == len(rows) and (planned is None or ended >= planned),
+        "finished": finished,
         "other_roles": {r: n for r, n in sorted(roles.items()) if r != Role.SEARCH},
     }
 
@@ -217,6 +255,22 @@ def _search_space(study: Mapping[str, Any]) -> list[dict[str, Any]]:
         row["when"] = {name: x if isinstance(x, list | tuple) else [x] for name, x in when}
         space.append(row)
     return space
+
+
+def _training(study: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the baseline strategy trains by default; None in a store that does not tell."""
+    plan = study.get("plan")
+    if not plan:
+        return None
+    fields = ("name", "epochs", "optimizer", "schedule", "warmup_epochs")
+    phases = [{name: phase.get(name) for name in fields} for phase in plan.get("phases") or []]
+    return {
+        "batch_size": plan.get("batch_size"),
+        "augmentation": list(plan.get("augmentation") or []),
+        "phases": phases,
+        "enqueued": plan.get("enqueued") or 0,
+        "plans_differ": bool(study.get("plans_differ")),
+    }
 
 
 def _data(study: Mapping[str, Any]) -> dict[str, Any]:

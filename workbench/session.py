@@ -70,12 +70,23 @@ def opened(
     session = Session(tracker=tracker, parent=parent, mirror=Mirror(tracker, parent))
     try:
         with session.mirror:
-            yield session
+            try:
+                yield session
+            finally:
+                _drain(session.mirror)
     finally:
         session.unsent = session.mirror.pending
         if not session.unsent:
-            tracker.reconcile(directory, parent_status=session.status)
+            tracker.reconcile(directory, parent_status="SCHEDULED")
             tracker.close_parent(parent, session.status)
+
+
+def _drain(mirror: Mirror) -> None:
+    """Wait for everything to be sent, as long as anything is."""
+    sent = -1
+    while mirror.pending and mirror.sent > sent:
+        sent = mirror.sent
+        mirror.drain()
 
 
 def _params(described: Mapping[str, Any]) -> dict[str, Any]:

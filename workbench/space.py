@@ -285,3 +285,11 @@ def _read_back(config: StudyConfig, hyperparameters: Mapping[str, Scalar]) -> St
                 factors.append(factor)
                 levels.append(level)
     return strategy_of(factors, levels)
+
+
+def targets(config: StudyConfig) -> dict[str, int]:
+    """The number of trials of each group in the end: a grid has no more than its cells."""
+    trials = config.trials_per_group
+    if config.search.sampler.name != "grid":
+        return {group.name: trials for group in config.groups}
+    return {group.name: min(trials, len(fixed(config, group))) for group in config.groups}

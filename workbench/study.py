@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from workbench import record, space
 from workbench.config import Changed
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define
-from workbench.driver import MAX_ATTEMPTS, Standing, failure
+from workbench.driver import MAX_ATTEMPTS, Busy, Standing, failure
 from workbench.foundation import Foundation, training_seed
 from workbench.randomness import derive
 from workbench.record import (
@@ -67,6 +67,9 @@ def open_storage(path: Path) -> RDBStorage:
     return storage
 
 
+LOCK_SECONDS = 30.0
+
+
 class Search:
     """A source of trials that asks Optuna (``driver.Source``).
 
@@ -90,24 +93,25 @@ class Search:
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
         self._digests: dict[str, str] = {}
+        if not (directory / "optuna.db").exists() and any(directory.glob("trials/*/*/result.json")):
+            raise Changed(
+                f"{directory / 'optuna.db'} is gone, but trials of the study {config.name} are "
+                "there. Put it back, or give the study a new name: the trials would be run again "
+                "and overwritten."
+            )
         storage = open_storage(directory / "optuna.db")
         self._check_definitions(storage)
         self._studies = {name: self._open(storage, name) for name in self._groups}
         self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
-        self._targets = {name: self._target(name) for name in self._groups}
+        self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
         self._reported: dict[str, set[int]] = {}
+        self._pruned_at: dict[str, int] = {}
         self._started = dict.fromkeys(self._groups, 0)
         self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
         self._best: dict[str, tuple[TrialDirectory, float]] = {}
         for name in self._groups:
             self._count(name)
-
-    def _target(self, group: str) -> int:
-        target = self._config.trials_per_group
-        if self._config.search.sampler.name == "grid":
-            return min(target, len(self._fixed[group]))
-        return target
 
     # -- Optuna's studies -------------------------------------------------------------------
 
@@ -191,6 +195,18 @@ class Search:
 
     def _adopt(self, name: str, study: optuna.Study, trial: FrozenTrial) -> TrialSpec | None:
         directory = self._directory_at(name, trial.number)
+        try:
+            with record.lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
+                return self._take_over(name, study, trial, directory)
+        except record.Locked:
+            raise Busy(
+                f"The trial {name}/{trial.number:03d} of an earlier start still runs in a process "
+                "of its own. End that process, and run the command again."
+            ) from None
+
+    def _take_over(
+        self, name: str, study: optuna.Study, trial: FrozenTrial, directory: TrialDirectory
+    ) -> TrialSpec | None:
         study.sampler = _sampler(self._config, trial.number)
         live = optuna.Trial(study, trial._trial_id)
         spec = directory.spec()
@@ -200,6 +216,8 @@ class Search:
             return spec
         self._live[spec.key] = live
         self._reported[spec.key] = set(trial.intermediate_values)
+        if "pruned_at" in trial.user_attrs:
+            self._pruned_at[spec.key] = trial.user_attrs["pruned_at"]
         for line in directory.repair_history():
             self._take(spec, line)
         result = directory.result()
@@ -221,16 +239,19 @@ class Search:
         if not open_groups:
             return None
         name = min(open_groups, key=lambda group: self._started[group])
-        fewest, most = min(self._started.values()), max(self._started.values())
         timeout = self._config.search.timeout
-        if timeout and time.monotonic() - self._began >= timeout and fewest == most:
+        full_round = len({self._started[group] for group in open_groups}) == 1
+        if timeout and time.monotonic() - self._began >= timeout and full_round:
             return None
         study = self._studies[name]
         number = self._started[name]
         study.sampler = _sampler(self._config, number)
-        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if number < len(self._fixed[name]) and not waiting:
-            study.enqueue_trial(dict(self._fixed[name][number]))
+        trials = study.get_trials(deepcopy=False)
+        if not any(trial.state is TrialState.WAITING for trial in trials):
+            tried = [trial.system_attrs.get("fixed_params") for trial in trials]
+            left = [point for point in self._fixed[name] if dict(point) not in tried]
+            if left:
+                study.enqueue_trial(dict(left[0]))
         trial = study.ask()
         self._started[name] += 1
         spec = self._spec(name, trial)
@@ -240,8 +261,23 @@ class Search:
     def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
         """Hand an epoch to Optuna, and ask the pruner."""
         self._take(spec, result)
-        prune = self._live[spec.key].should_prune()
-        return Decision.PRUNE if prune else Decision.CONTINUE
+        trial = self._live[spec.key]
+        if result.epoch >= spec.plan.epochs:
+            return Decision.CONTINUE  # Nothing is left to save.
+        if self._pruned_at.get(spec.key) == result.epoch:
+            return Decision.PRUNE
+        if not self._prunes(spec, trial):
+            return Decision.CONTINUE
+        # Successive halving forgets what it said: asked again it would say go on.
+        trial.set_user_attr("pruned_at", result.epoch)
+        return Decision.PRUNE
+
+    def _prunes(self, spec: TrialSpec, trial: optuna.Trial) -> bool:
+        study = self._studies[spec.group]
+        if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
+            return trial.should_prune()
+        frozen = next(t for t in study.get_trials() if t.number == trial.number)
+        return study.pruner.prune(_OneStrategy(study, spec.strategy), frozen)
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:
         reported = self._reported.setdefault(spec.key, set())
@@ -300,6 +336,8 @@ class Search:
 
     def _spec(self, group: str, trial: optuna.Trial) -> TrialSpec:
         proposal = space.suggest(self._config, self._groups[group], trial)
+        if not self._config.balanced:
+            trial.set_user_attr("strategy", proposal.strategy.name)
         plan = space.plan_of(self._config, proposal, self._foundation)
         key = json.dumps(record.plain(plan.dataset))
         if key not in self._digests:
@@ -318,6 +356,29 @@ class Search:
             study_seed=self._config.search.seed,
             data_digest=self._digests[key],
         )
+
+
+class _OneStrategy(optuna.Study):
+    """A joint study as a pruner may see it: the trials of one strategy alone.
+
+    Else a strategy that starts slowly would be pruned against one that starts fast.
+    """
+
+    def __init__(self, study: optuna.Study, strategy: str) -> None:
+        super().__init__(
+            study_name=study.study_name,
+            storage=study._storage,
+            sampler=study.sampler,
+            pruner=study.pruner,
+        )
+        self._strategy = strategy
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Those of the strategy."""
+        trials = super().get_trials(deepcopy=deepcopy, states=states)
+        return [t for t in trials if t.user_attrs.get("strategy") == self._strategy]
 
 
 def _outdoes(

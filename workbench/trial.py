@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ from workbench.figures import confusion_matrix, learning_curve, style
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 
 Report = Callable[[EpochResult], Decision]
+
+_LOGGER = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 10.0
 LOCK_SECONDS = 30.0
@@ -54,9 +57,9 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
         if spec is None:
             raise FileNotFoundError(f"There is no specification in {directory.path}.")
         result = _Run(spec, directory, report, interrupted).to_the_end()
+        directory.write_result(result)
         if result.state.ended:
             directory.drop_checkpoints()
-        directory.write_result(result)
         return result
 
 
@@ -118,7 +121,10 @@ class _Run:
             state, error = State.FAILED, traceback.format_exc()
             reason = f"{type(failure).__name__}: {failure}"
         if state.ended and self.history:
-            self._draw(state)
+            try:
+                self._draw(state)
+            except Exception:  # a picture must not cost a trial
+                _LOGGER.warning("%s: no learning curve", self.spec.name, exc_info=True)
         if state is State.COMPLETE:
             self._keep_weights()
         return self._result(state, reason, error)
@@ -209,6 +215,8 @@ class _Run:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
+        # After a power cut no state may be ahead of the history.
+        self.directory.sync_history()
         self.directory.save_checkpoint(buffer.getvalue())
 
     def _restore(self, engine: Engine) -> None:
@@ -216,6 +224,8 @@ class _Run:
         if content is None:
             return
         state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+        if state["engine"]["epoch"] > len(self.history):
+            return
         engine.restore(state["engine"])
         if state["chosen"] is not None:
             self.chosen = _Chosen(**state["chosen"])

@@ -53,22 +53,24 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
         except ValueError as error:
             separator, written = "", str(error)
         if not separator:
-            raise StudyFileError([_bad(setting, knob, written or "no value", "KNOB=VALUE")])
+            raise StudyFileError(
+                [_bad(f"try {setting}", knob, written or "no value", "KNOB=VALUE")]
+            )
     factors = {factor.name: factor for factor in config.factors}
     knobs_there = [*factors, *(item.knob for item in config.tune), *schema.Recipe.model_fields]
     phases = set(phases_below(config.document.content))
     for name, value in wanted.items():
         if name not in knobs_there and name.partition(".")[0] not in {*knobs_there, *phases}:
             guess = nearest(name, knobs_there)
-            raise StudyFileError([_bad(f"{name}={value}", name, name, "a knob", guess)])
+            raise StudyFileError([_bad(f"try {name}={value}", name, name, "a knob", guess)])
         if name == "unfreeze":
             raise StudyFileError(
-                [_bad(f"{name}={value}", name, name, "another knob: it comes later")]
+                [_bad(f"try {name}={value}", name, name, "another knob: it comes later")]
             )
         labels = [level.label for level in factors[name].levels] if name in factors else []
         if name in factors and label(value) not in labels:
             guess = nearest(value, labels)
-            raise StudyFileError([_bad(f"{name}={value}", name, value, listed(labels), guess)])
+            raise StudyFileError([_bad(f"try {name}={value}", name, value, listed(labels), guess)])
     group = next(
         strategy
         for strategy in config.groups
@@ -90,7 +92,7 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
     knobs = {**proposal.knobs, **others}
     for flaw in schema.recipe_flaws(merged(config.recipe, {**group.knobs, **knobs})):
         key = ".".join(map(str, flaw.loc))
-        raise StudyFileError([_bad(key, key, flaw.found, flaw.expected, flaw.nearest)])
+        raise StudyFileError([_bad(f"try {key}", key, flaw.found, flaw.expected, flaw.nearest)])
     settings_of = {**proposal.hyperparameters, **others}
     return space.Proposal(
         parameters={}, hyperparameters=settings_of, knobs=knobs, strategy=proposal.strategy

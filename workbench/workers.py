@@ -29,7 +29,11 @@ def default_count() -> int:
     """One process for each core that this one may use; one alone where a GPU does the work."""
     import torch
 
-    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0))
+    if torch.cuda.is_available():
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Desk(Protocol):
@@ -68,6 +72,10 @@ class Workers(Protocol):
         """Run what the desk hands out until it has no more and the last trial is back."""
         ...
 
+    def close(self) -> None:
+        """Stop at once, whatever runs."""
+        ...
+
 
 class InlineWorkers:
     """Runs trials one after the other in this process: for debugging."""
@@ -85,6 +93,9 @@ class InlineWorkers:
             result = trial.run(directory, report=report, interrupted=lambda: desk.stopping)
             desk.finish(directory, result)
 
+    def close(self) -> None:
+        """Nothing runs but what was called."""
+
 
 class LocalWorkers:
     """Runs trials in processes of this machine: started when needed, kept warm, killed at the end.
@@ -98,11 +109,6 @@ class LocalWorkers:
         self._count = count
         self._logs = logs
         self._pool: list[_Process] = []
-
-    def warm_up(self, count: int) -> None:
-        """Start up to so many processes already, while the driver prepares the study."""
-        while len(self._pool) < min(count, self._count):
-            self._pool.append(_Process(self._logs / f"worker-{len(self._pool)}.log"))
 
     def run(self, desk: Desk) -> None:
         """Run what the desk hands out; the processes stay warm for the next study."""
@@ -139,8 +145,8 @@ class LocalWorkers:
             if directory is None:
                 return
             if not free:
-                self.warm_up(len(self._pool) + 1)
-                free = [self._pool[-1]]
+                free = [_Process(self._logs / f"worker-{len(self._pool)}.log")]
+                self._pool += free
             free.pop(0).start(directory)
 
     def _receive(self, desk: Desk, worker: _Process) -> None:
@@ -176,7 +182,7 @@ class _Process:
         with theirs, log.open("ab") as output:
             # A session of its own: Ctrl-C reaches the driver alone, which then asks to stop.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workbench.workers", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "workbench.workers", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

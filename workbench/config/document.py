@@ -29,9 +29,15 @@ class Problem:
     found: str
     expected: str
     nearest: str | None = None
+    reason: str | None = None
 
     def __str__(self) -> str:
-        """``digits.yaml:12: tune.momentun: found ..., expected ...; did you mean ...?``."""
+        """``digits.yaml:12: tune.momentun: found ..., expected ...; did you mean ...?``.
+
+        A reason takes the place of what was expected where only the model or the data know it.
+        """
+        if self.reason is not None:
+            return f"{self.place}: {self.key}: found {self.found}: {self.reason}"
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
         return f"{self.place}: {self.key}: found {self.found}, expected {self.expected}{hint}"
 

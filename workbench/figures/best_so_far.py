@@ -127,8 +127,8 @@ def caption(numbers: BestSoFar) -> str:
         )
     many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
     return (
-        f"{text} {many}). One curve is one search: another seed would draw another curve, and"
-        " there is no band because there is no replicate."
+        f"{text} {many}). One curve is one search, its dot the last trial: another seed would draw"
+        " another curve, and there is no band because there is no replicate."
     )
 
 
@@ -154,7 +154,7 @@ def draw(numbers: BestSoFar) -> Figure:
             style.grid(axes)
         for axes in grid[len(shown) :]:
             axes.set_visible(False)
-        grid[0].set_xlim(0.7, longest + 0.6)
+        grid[0].set_xlim(0.7, longest + 0.3 if numbers.points else longest)
         grid[0].xaxis.get_major_locator().set_params(integer=True)
         if style.wants_logarithm(values, numbers.direction):
             style.logarithmic(grid[0], "y")
@@ -175,9 +175,14 @@ def draw(numbers: BestSoFar) -> Figure:
 
 def _draw_curve(axes: Axes, curve: Curve, *, plain: bool) -> None:
     axes.step(
-        (*curve.trials, curve.spent + 0.6),  # so that a step at the last trial shows
+        (*curve.trials, curve.spent),
         (*curve.values, curve.values[-1]),
         where="post",
+        # Without a dot a step at the last trial, and a search of one trial, would not show.
+        marker="" if plain else "o",
+        markersize=3.5,
+        markevery=[len(curve.trials)],
+        clip_on=False,
         color=style.INK if plain else style.colour(curve.colour),
         linestyle="-" if plain else style.line(curve.colour),
         linewidth=1.0 if plain else 1.5,

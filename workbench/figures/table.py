@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
-
-import numpy as np
 
 from workbench.figures.trials import Trial, by_strategy
 from workbench.record import State
@@ -24,7 +23,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> list[dict[st
 
 
 def _row(study: Mapping[str, Any], name: str, group: Sequence[Trial]) -> dict[str, Any]:
-    """What one strategy's trials show; medians and quartiles only where the search is its own."""
+    """What one strategy's trials show; a median only where the search is its own."""
     described = {item["name"]: item for item in study["strategies"]}
     sign = -1 if study["objective"]["direction"] == "maximize" else 1
     valued = [(sign * t.value, t.number, t) for t in group if t.value is not None]
@@ -32,8 +31,7 @@ def _row(study: Mapping[str, Any], name: str, group: Sequence[Trial]) -> dict[st
     top = ranked[: max(3, math.ceil(len(ranked) / 4))]
     rates = [trial.learning_rate for trial in top if trial.learning_rate is not None]
     counts = Counter(trial.state for trial in group)
-    centre = study["mode"] == "balanced" and bool(ranked)
-    quartiles = np.percentile([trial.value for trial in ranked], [25, 50, 75]) if centre else None
+    centre = study["mode"] == "balanced" and bool(valued)
     levels = described[name]["levels"] if name in described else {}
     return {
         "name": name,
@@ -43,8 +41,7 @@ def _row(study: Mapping[str, Any], name: str, group: Sequence[Trial]) -> dict[st
         **{str(state): counts[state] for state in State},
         "diverged": sum(trial.diverged for trial in group),
         "best": describe(ranked[0]) if ranked else None,
-        "median": quartiles[1] if quartiles is not None else None,
-        "quartiles": [quartiles[0], quartiles[2]] if quartiles is not None else None,
+        "median": median(sign * value for value, *_ in valued) if centre else None,
         "learning_rates": {"low": min(rates), "high": max(rates), "of": len(rates)}
         if rates
         else None,

@@ -100,7 +100,8 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> tuple[Check,
         _pruned(study, groups),
         _still_improving(study, chosen),
         _inclusion(study, groups, chosen),
-        _machines(study, trials),
+        _devices(trials),
+        _code(study),
     )
 
 
@@ -247,18 +248,26 @@ def _pairs(chosen: Mapping[str, Trial]) -> Iterator[tuple[str, str]]:
                 yield name, rival
 
 
-def _machines(study: Mapping[str, Any], trials: Sequence[Trial]) -> Check:
-    question = "Did the trials run on one state of the code and one kind of device?"
-    devices = sorted({trial.device for trial in trials if trial.device})
-    dirty = bool((study.get("git") or {}).get("dirty"))
-    parts = [f"trials ran on {', '.join(devices)}"] if len(devices) > 1 else []
-    parts += ["the code had changes that were not committed"] if dirty else []
-    if not devices and not study.get("git"):
-        return Check("machines", "not checked", question, "Neither was recorded.")
-    if not parts:
-        return Check("machines", "ok", question, f"Yes, on {', '.join(devices) or 'one'}.")
-    text = "; ".join(parts)
-    return Check("machines", "warning", question, f"{text[0].upper()}{text[1:]}.")
+def _devices(trials: Sequence[Trial]) -> Check:
+    question = "Did all trials whose device is recorded run on one kind of device?"
+    known = [trial.device for trial in trials if trial.device]
+    if not known:
+        return Check("devices", "not checked", question, "No trial has recorded its device yet.")
+    names = ", ".join(sorted(set(known)))
+    status, answer = ("ok", "Yes, on") if len(set(known)) == 1 else ("warning", "They ran on")
+    finding = f"{answer} {names} ({len(known)} of {len(trials)} trials have recorded theirs)."
+    return Check("devices", status, question, finding)
+
+
+def _code(study: Mapping[str, Any]) -> Check:
+    question = "Did all trials run on one committed state of the code?"
+    text = "The code of each trial is not recorded, only the last start's"
+    git = study.get("git") or {}
+    if git.get("dirty"):
+        text += ", and that one had changes that were not committed"
+        return Check("code", "warning", question, f"{text}.")
+    text += "" if git else ", and that one knew of none"
+    return Check("code", "not checked", question, f"{text}.")
 
 
 def _shares(groups: Mapping[str, Sequence[Trial]], state: State) -> dict[str, tuple[int, int]]:

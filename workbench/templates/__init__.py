@@ -155,7 +155,7 @@ def _table(summary: Mapping[str, Any]) -> pd.DataFrame:
     centre = summary["mode"] == "balanced"
     rows = []
     for item in summary["strategies"]:
-        best, quartiles = item["best"] or {}, item["quartiles"] or (None, None)
+        best = item["best"] or {}
         row = {
             "strategy": item["name"],
             "trials": item["started"],
@@ -165,7 +165,7 @@ def _table(summary: Mapping[str, Any]) -> pd.DataFrame:
             f"best {objective}": best.get("value"),
         }
         if centre:
-            row |= {"median": item["median"], "q1": quartiles[0], "q3": quartiles[1]}
+            row["median"] = item["median"]
         row |= {"learning rate": best.get("learning_rate"), "trial": best.get("trial")}
         rows.append({**row, "run id": best.get("run_id")})
     return pd.DataFrame(rows)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import record
-from workbench.record import Locked, State, TrialDirectory
+from workbench.record import State, TrialDirectory
 from workbench.tracker import entry, reader, store
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
 from workbench.tracker.ledger import Ledger, Run
@@ -335,13 +335,7 @@ def _modified(path: Path) -> int:
 
 def _held(lock: Path) -> bool:
     """Whether a worker holds a trial directory."""
-    if not lock.exists():
-        return False
-    try:
-        with record.lock(lock):
-            return False
-    except Locked:
-        return True
+    return record.holder(lock) is not None
 
 
 def _user() -> str:

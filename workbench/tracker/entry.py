@@ -191,7 +191,7 @@ def _tags(
 
 
 def params_of(spec: TrialSpec) -> dict[str, str]:
-    """A plan as flat text: a single phase unprefixed, several by ``PHASE.knob``."""
+    """Plan and objective as flat text: a single phase unprefixed, several by ``PHASE.knob``."""
     plan = spec.plan
     weights = plan.weights
     flat: dict[str, Any] = {
@@ -207,6 +207,8 @@ def params_of(spec: TrialSpec) -> dict[str, str]:
         "device": plan.device,
         "threads": plan.threads,
         "seed": spec.seed,
+        "objective.metric": spec.objective.metric,
+        "objective.epoch": spec.objective.epoch,
         **_phases(plan),
     }
     return {valid_name(name): param_text(value) for name, value in flat.items()}
@@ -251,7 +253,7 @@ def datasets_of(spec: TrialSpec) -> list[DatasetUse]:
     return [
         DatasetUse(
             name=f"{str(spec.plan.dataset.get('name', 'data'))[:400]} {context}",
-            digest=spec.data_digest[:12] or "unknown",
+            digest=spec.data_digest or "unknown",
             context=context,
             source=source,
         )

@@ -68,7 +68,8 @@ def trials(ledger: Ledger, store: Store, name: str) -> pd.DataFrame:
         A row a trial with the columns ``COLUMNS``. ``value`` is NaN unless the trial is complete,
         ``epoch`` where no epoch counts; ``metrics`` are those of that epoch, without their prefix
         ``best/``; ``optimizer``, ``learning_rate`` and ``freeze_depth`` are the last phase's;
-        ``started`` is in milliseconds since 1970 (UTC).
+        ``started`` is in milliseconds since 1970 (UTC); ``device`` is the one that a trial ran on,
+        empty where it has not recorded one.
 
     Raises:
         UnknownStudy: MLflow has no such study.
@@ -112,7 +113,7 @@ def _row(run: Run) -> dict[str, Any]:
         "metrics": _below("best/", metrics),
         "started": run.started,
         "parameters": {name: int(n) for name, n in _below("parameters/", metrics).items()},
-        "device": tags.get("workbench.device") or params.get("device", ""),
+        "device": tags.get("workbench.device", ""),
     }
 
 
