@@ -287,6 +287,25 @@ def test_every_epoch_drops_other_units() -> None:
     assert first.initial_seed() == derive(3, "dropout", 1)
 
 
+def dropped_after(depth: int) -> list[Tensor]:
+    """State of the generator when the second dropout layer draws, at each training step."""
+    engine, staged, _ = parts(phase(depth=depth), backbone={"name": "mlp", "dropout": 0.5})
+    second = [m for m in staged.module.modules() if isinstance(m, nn.Dropout)][1]
+    states: list[Tensor] = []
+    second.register_forward_pre_hook(
+        lambda layer, _: states.append(torch.get_rng_state()) if layer.training else None
+    )
+    list(engine.epochs())
+    return states
+
+
+def test_a_frozen_dropout_layer_does_not_shift_the_layers_after_it() -> None:
+    full, partial = dropped_after(0), dropped_after(1)
+    assert len(full) == len(partial) > 2
+    assert all(torch.equal(one, other) for one, other in zip(full, partial, strict=True))
+    assert not torch.equal(full[0], full[1])
+
+
 # ----------------------------------------------------------------------- repeating and resuming
 
 TWO_PHASES = (

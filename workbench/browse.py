@@ -112,7 +112,8 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
     targets = described["budget"]["targets"]
     counts = dict.fromkeys(("complete", "pruned", "failed", "parked", "running"), 0)
     ended = dict.fromkeys(targets, 0)
-    best: tuple[float, int, str] | None = None
+    best: tuple[float, int] | None = None
+    best_trial = None
     for directory, spec in shelf.records:
         if spec.role is not Role.SEARCH or spec.group not in targets:
             continue  # Tries, and levels that the file no longer has.
@@ -121,14 +122,8 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
         counts[state] += 1
         ended[spec.group] += state.ended
         value = result.value if result and result.state is State.COMPLETE else None
-        if value is None:
-            continue
-        if (
-            best is None
-            or spec.objective.better(value, best[0])
-            or (value == best[0] and spec.number < best[1])
-        ):
-            best = (value, spec.number, spec.name)
+        if value is not None and spec.objective.outdoes((value, spec.number), best):
+            best, best_trial = (value, spec.number), spec.name
     done = all(ended[group] >= target for group, target in targets.items())
     return {
         "name": described["name"],
@@ -138,7 +133,7 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
         **counts,
         "metric": described["objective"]["metric"],
         "best": best[0] if best else None,
-        "best_trial": best[2] if best else None,
+        "best_trial": best_trial,
         "file": described["file"],
         "question": described["question"],
     }

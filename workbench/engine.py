@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbench import augmentations, optimizers, stages
 from workbench.datasets import Data, Part
@@ -84,6 +85,8 @@ class Engine:
         self._plan, self._task, self._seed = plan, task, seed
         self._interrupted, self._staged = interrupted, staged
         staged.module.to(device)
+        self._place = (0, 0)
+        self._key_dropout()
         self._augment = augmentations.build(plan.augmentation, mean=data.mean, std=data.std)
         # Augmentation works on the CPU; without it the samples may as well wait on the device.
         self._train = data.train if self._augment else _moved(data.train, device)
@@ -155,6 +158,21 @@ class Engine:
         weights: dict[str, Tensor] = self._snapshot["weights"]
         return {name: tensor.clone() for name, tensor in weights.items()}
 
+    def _key_dropout(self) -> None:
+        """Give every dropout layer numbers of its own at each step.
+
+        From one generator for all of them, a frozen layer, which draws nothing, would shift the
+        layers after it: the freeze depth would change more than what is frozen.
+        """
+
+        def seed(layer: nn.Module, _: object, name: str) -> None:
+            if layer.training:
+                torch.manual_seed(derive(self._seed, "dropout", *self._place, name))
+
+        for name, layer in self._staged.module.named_modules():
+            if isinstance(layer, nn.modules.dropout._DropoutNd):
+                layer.register_forward_pre_hook(partial(seed, name=name))
+
     def _phase_of(self, epoch: int) -> int:
         """Number of the phase that an epoch lies in."""
         last = 0
@@ -187,6 +205,7 @@ class Engine:
         phase = self._plan.phases[self._phase]
         generator = torch.Generator().manual_seed(derive(self._seed, "order", epoch))
         order = torch.randperm(len(self._train.targets), generator=generator)
+        # For what draws without a layer of its own; see `_key_dropout` for layers.
         torch.manual_seed(derive(self._seed, "dropout", epoch))
         stages.train_mode(self._staged, phase.freeze_depth)
         before = sum(earlier.epochs for earlier in self._plan.phases[: self._phase])
@@ -195,6 +214,7 @@ class Engine:
         for step, positions in enumerate(_batches(order, self._plan.batch_size), start=first_step):
             self._stop_if_asked()
             self._set_learning_rate(phase, step)
+            self._place = (epoch, step)
             batch_inputs, batch_targets = self._batch(positions, epoch)
             batch_outputs = self._staged.module(batch_inputs)
             loss = self._task.loss(batch_outputs, batch_targets)

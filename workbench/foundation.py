@@ -154,13 +154,14 @@ class Foundation:
     def _best_of(self, other: StudyConfig) -> Path | None:
         directory = record.study_directory(self._home, other.name)
         best: Path | None = None
-        best_value: float | None = None
+        held: tuple[float, int] | None = None
         for trial, spec in record.scan(directory):
             result = trial.result()
             if spec.role is not record.Role.SEARCH or result is None or result.value is None:
                 continue
-            if trial.weights.exists() and spec.objective.better(result.value, best_value):
-                best, best_value = trial.weights, result.value
+            found = (result.value, spec.number)
+            if trial.weights.exists() and spec.objective.outdoes(found, held):
+                best, held = trial.weights, found
         return best
 
     def knobs(self, strategy: Strategy) -> dict[str, Any]:

@@ -87,6 +87,15 @@ class Objective:
             return True
         return value > other if self.direction == "maximize" else value < other
 
+    def outdoes(self, found: tuple[float, int], held: tuple[float, int] | None) -> bool:
+        """Whether a trial, as (value, number), takes the place of the best one so far.
+
+        Of equals the earlier number counts, whichever worker came back first.
+        """
+        if held is None or self.better(found[0], held[0]):
+            return True
+        return found[0] == held[0] and found[1] < held[1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSpec:

@@ -28,7 +28,6 @@ from workbench.randomness import derive
 from workbench.record import (
     Decision,
     EpochResult,
-    Objective,
     Result,
     Role,
     State,
@@ -109,7 +108,7 @@ class Search:
         self._pruned_at: dict[str, int] = {}
         self._started = dict.fromkeys(self._groups, 0)
         self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
-        self._best: dict[str, tuple[TrialDirectory, float]] = {}
+        self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
         for name in self._groups:
             self._count(name)
 
@@ -175,8 +174,9 @@ class Search:
         if spec is None:
             return
         held = self._best.get(spec.strategy)
-        if held is None or _outdoes(directory, trial.value, held, spec.objective):
-            self._best[spec.strategy] = (directory, trial.value)
+        found = (trial.value, trial.number)
+        if spec.objective.outdoes(found, held[1] if held else None):
+            self._best[spec.strategy] = (directory, found)
 
     def _directory_at(self, group: str, number: int) -> TrialDirectory:
         return TrialDirectory(self._directory / "trials" / group / f"{number:03d}")
@@ -303,8 +303,9 @@ class Search:
     def _keep_best(self, spec: TrialSpec, value: float) -> None:
         directory = directory_of(self._directory, spec)
         held = self._best.get(spec.strategy)
-        if held is None or _outdoes(directory, value, held, spec.objective):
-            self._best[spec.strategy] = (directory, value)
+        found = (value, spec.number)
+        if spec.objective.outdoes(found, held[1] if held else None):
+            self._best[spec.strategy] = (directory, found)
             if held is not None:
                 held[0].drop_weights()
         else:
@@ -379,19 +380,6 @@ class _OneStrategy(optuna.Study):
         """Those of the strategy."""
         trials = super().get_trials(deepcopy=deepcopy, states=states)
         return [t for t in trials if t.user_attrs.get("strategy") == self._strategy]
-
-
-def _outdoes(
-    directory: TrialDirectory, value: float, held: tuple[TrialDirectory, float], rule: Objective
-) -> bool:
-    """Whether a trial is better than the best one so far; of equals the earlier number counts.
-
-    Else the best one would depend on which worker came back first.
-    """
-    other, best = held
-    return rule.better(value, best) or (
-        value == best and int(directory.path.name) < int(other.path.name)
-    )
 
 
 def _sampler(config: StudyConfig, number: int) -> optuna.samplers.BaseSampler:

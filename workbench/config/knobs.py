@@ -110,7 +110,7 @@ def label(value: object) -> str:
 
 def strategy_of(factors: Sequence[Factor], levels: Sequence[Level]) -> Strategy:
     """The strategy that one level of each factor makes; ``joint`` where there is no factor."""
-    name = re.sub(r"[^A-Za-z0-9._-]+|^[.]+", "_", "-".join(level.label for level in levels))
+    name = re.sub(r"[^\w.-]+|^[.]+", "_", "-".join(level.label for level in levels))
     knobs = {path: value for level in levels for path, value in level.knobs.items()}
     labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
     return Strategy(name=name or "joint", levels=labels, knobs=knobs)
