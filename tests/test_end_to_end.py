@@ -212,19 +212,21 @@ def test_list_and_show_tell_the_same_as_the_records(searched: tuple[Path, Path])
 
 
 def test_a_killed_driver_loses_nothing_and_the_result_equals_an_uninterrupted_run(
-    tiny: Path, home: Path, tmp_path: Path
+    write_study: Write, home: Path, tmp_path: Path
 ) -> None:
+    file = write_study(("epochs: 3", "epochs: 8"))
     whole = tmp_path / "whole"
     whole.mkdir()
-    in_process(tiny, whole)
+    in_process(file, whole)
     driver = subprocess.Popen(
-        command("run", tiny, "--home", home, "--workers", "1"), stderr=subprocess.DEVNULL
+        command("run", file, "--home", home, "--workers", "1"), stderr=subprocess.DEVNULL
     )
     study = record.study_directory(home, "tiny")
     _wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 7, driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    workbench("run", tiny, "--home", home, "--workers", "1")
+    assert len(list(study.glob("trials/*/*/result.json"))) < 20, "it was over before the kill"
+    workbench("run", file, "--home", home, "--workers", "1")
     assert found(home, "tiny") == found(whole, "tiny")
     runs = runs_of(home, "tiny")
     assert len(runs) == 21
@@ -236,7 +238,10 @@ def test_a_killed_driver_loses_nothing_and_the_result_equals_an_uninterrupted_ru
 def test_two_workers_with_random_search_resume_to_the_same_numbers(
     write_study: Write, home: Path, tmp_path: Path
 ) -> None:
-    file = write_study(("sampler: tpe, pruner: median", "sampler: random, pruner: none"))
+    file = write_study(
+        ("sampler: tpe, pruner: median", "sampler: random, pruner: none"),
+        ("epochs: 3", "epochs: 8"),
+    )
     whole = tmp_path / "whole"
     whole.mkdir()
     in_process(file, whole)

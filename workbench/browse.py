@@ -84,7 +84,8 @@ def _is_study(directory: Path) -> bool:
 
 def _shelf(home: Path, name: str) -> _Shelf:
     directory = record.study_directory(home, name)
-    if not _is_study(directory):
+    # A name that is a path would lead out of the home.
+    if directory.name != name or not _is_study(directory):
         names = [path.name for path in sorted(directory.parent.glob("*")) if _is_study(path)]
         raise Unknown(_unknown("study", name, names))
     return _Shelf(directory)

@@ -58,7 +58,7 @@ def write(name: str, home: Path, out: Path | None) -> Written:
         with lease(directory) if directory.is_dir() else nullcontext():
             tracker.reconcile(directory, parent_status="SCHEDULED")
             written, summary = _write(tracker, study, folder, ())
-            tracker.log_report(study["parent_run_id"], folder)
+            tracker.log_report(study["parent_run_id"], folder, only=report.CONTENTS)
             tracker.describe(study["parent_run_id"], report.markdown_summary(summary))
             return written
     except Busy as busy:

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,10 +119,13 @@ class Tracker:
         with self._writing_run(run_id) as run:
             self._ledger.say(run, tags={NOTE: entry.tag_text(markdown)})
 
-    def log_report(self, run_id: str, folder: Path) -> None:
-        """Store a report below ``report/`` of a run, in place of the one before."""
+    def log_report(self, run_id: str, folder: Path, only: Collection[str] | None = None) -> None:
+        """Store a report below ``report/`` of a run, in place of the one before.
+
+        Of the folder's entries all are stored, or only some by their names.
+        """
         with self._writing_run(run_id) as run:
-            self._ledger.replace_folder(run, "report", folder)
+            self._ledger.replace_folder(run, "report", folder, only)
 
     def mirror(
         self, directory: TrialDirectory, parent_run_id: str, *, orphaned: bool = False

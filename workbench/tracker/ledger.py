@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,12 +245,24 @@ class Ledger:
             path.write_bytes(text)
             self._repository(run).log_artifact(str(path), folder or None)
 
-    def replace_folder(self, run: Run, name: str, folder: Path | None) -> None:
-        """Store a folder of artifacts in place of what was there under its name; None removes."""
+    def replace_folder(
+        self, run: Run, name: str, folder: Path | None, only: Collection[str] | None = None
+    ) -> None:
+        """Store a folder of artifacts in place of what was there under its name; None removes.
+
+        Of the folder's entries all are stored, or only some by their names.
+        """
         repository = self._repository(run)
         repository.delete_artifacts(name)
-        if folder is not None:
-            repository.log_artifacts(str(folder), name)
+        if folder is None:
+            return
+        for path in sorted(folder.iterdir()):
+            if only is not None and path.name not in only:
+                continue
+            if path.is_dir():
+                repository.log_artifacts(str(path), f"{name}/{path.name}")
+            else:
+                repository.log_artifact(str(path), name)
 
     def read_file(self, run: Run, name: str) -> bytes | None:
         """Content of one artifact; None where there is none."""
