@@ -24,7 +24,9 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
     sizes = foundation.sizes(knobs["dataset"])
     group = config.groups[0]
     targets = space.targets(config)
-    plans = [foundation.plan(strategy) for strategy in config.strategies]
+    plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
+    baseline = space.default(config, group).strategy.name
+    plan = plans[baseline]
     return {
         "name": config.name,
         "question": config.question,
@@ -66,8 +68,8 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
         },
         "epochs": foundation.plan(first).epochs,
         "plan": {
-            "batch_size": plans[0].batch_size,
-            "augmentation": [name for step in plans[0].augmentation for name in step],
+            "batch_size": plan.batch_size,
+            "augmentation": [name for step in plan.augmentation for name in step],
             "phases": [
                 {
                     "name": phase.name,
@@ -76,12 +78,12 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
                     "schedule": phase.schedule.name,
                     "warmup_epochs": phase.schedule.warmup_epochs,
                 }
-                for phase in plans[0].phases
+                for phase in plan.phases
             ],
             "enqueued": len(config.search.enqueue),
         },
-        "plans_differ": len({tuple(p.name for p in plan.phases) for plan in plans}) > 1,
-        "baseline": space.default(config, group).strategy.name,
+        "plans_differ": len({tuple(p.name for p in other.phases) for other in plans.values()}) > 1,
+        "baseline": baseline,
         "content": record.plain(config.document.content),
     }
 
