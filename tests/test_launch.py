@@ -11,7 +11,7 @@ import pytest
 from test_end_to_end import Unseen, runs_of
 
 from workbench import launch, publish, record
-from workbench.config import load
+from workbench.config import Changed, load
 from workbench.config.document import StudyFileError
 from workbench.driver import Broken, Standing, lease
 from workbench.launch import Outcome
@@ -151,6 +151,18 @@ def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, home:
     assert publish.sync("tiny", bare) == 4
     assert publish.sync("tiny", bare) == 0
     assert len(runs_of(bare, "tiny")) == 5
+
+
+def test_a_change_to_the_study_that_weights_come_from_is_refused(
+    write_study: Write, home: Path
+) -> None:
+    write_study(*SMALL, name="first")
+    weights = ("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}")
+    second = write_study(*SMALL, weights, name="second")
+    launch.run_file(second, [], home, InlineWorkers(), Unseen())
+    write_study(*SMALL, ("epochs: 3", "epochs: 2"), name="first")
+    with pytest.raises(Changed, match=r"plan\.phases\.0\.epochs: was 3, is 2"):
+        launch.run_file(second, [], home, InlineWorkers(), Unseen())
 
 
 def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Path) -> None:

@@ -265,6 +265,17 @@ def test_a_trial_that_somebody_else_runs_is_refused(
         trial.run(directory, report=go_on, interrupted=never)
 
 
+def test_a_picture_that_cannot_be_drawn_costs_no_trial(
+    tiny: Path, home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    directory.artifacts.write_text("a file where the folder of pictures should be")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.COMPLETE
+    assert directory.result() == result
+    assert "no learning curve" in caplog.text
+
+
 def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
     tiny: Path, home: Path, tmp_path: Path
 ) -> None:

@@ -101,6 +101,22 @@ def test_a_killed_worker_is_noticed_with_its_signal_and_replaced(
 
 
 @pytest.mark.timeout(120)
+def test_a_file_in_the_current_directory_is_never_imported_by_a_worker(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise RuntimeError('imported from the directory')")
+    tray = Tray(pile_of(1, tiny, home, tmp_path / "pile"))
+    monkeypatch.chdir(tmp_path)
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert tray.lost_ones == []
+    assert [result.state for _, result in tray.finished] == [State.COMPLETE]
+
+
+@pytest.mark.timeout(120)
 def test_a_stop_parks_the_trial_at_the_next_batch(
     write_study: Write, home: Path, tmp_path: Path
 ) -> None:
