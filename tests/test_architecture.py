@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("backbones", "datasets", "tasks", "optimizers", "augmentations"),
     ("stages",),
     ("record",),
-    ("strategy", "randomness"),
+    ("strategy", "randomness", "downloads", "usercode"),
     ("__init__",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}

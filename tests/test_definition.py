@@ -14,7 +14,7 @@ from workbench.config.knobs import Categorical
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define, describe_entry
 from workbench.stages import resolve_depth
-from workbench.strategy import Weights
+from workbench.strategy import Plan, Weights
 
 BALANCED = """\
 name: balanced
@@ -55,8 +55,14 @@ class Given:
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         return resolve_depth(value, ("one", "two"))
 
-    def weights(self, source: str) -> Weights:
+    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
         return Weights(source=source, sha256=f"hash of {source}")
+
+    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(written)
+
+    def code(self, plan: Plan) -> dict[str, str]:
+        return {}
 
 
 def read(folder: Path, text: str, *overrides: str) -> StudyConfig:
@@ -125,7 +131,7 @@ def test_the_definition_of_a_joint_study_holds_every_range(tmp_path: Path) -> No
 
 def test_weights_that_are_a_choice_count_by_their_content(tmp_path: Path) -> None:
     class Retrained(Given):
-        def weights(self, source: str) -> Weights:
+        def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
             return Weights(source=source, sha256="another hash")
 
     config = read(tmp_path, JOINT, "tune.backbone.weights=[null, a.pt]")

@@ -10,7 +10,7 @@ import pytest
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
 from workbench.config import BLOCKS, load, schema
-from workbench.datasets import COMMON_OPTIONS, DATASETS
+from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.launch import look_ahead
 from workbench.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.tasks import TASKS
@@ -32,10 +32,14 @@ NAMES = {
     "block": BLOCKS,
     "knob": schema.Recipe.model_fields,
     "dataset": DATASETS,
-    "option of a dataset": [*COMMON_OPTIONS, *(o for e in DATASETS.values() for o in e.options)],
+    "option of a dataset": [
+        *COMMON_OPTIONS,
+        *IMAGE_OPTIONS,
+        *(option for entry in DATASETS.values() for option in entry.options or {}),
+    ],
     "knob of a backbone": [k for k in schema.BackboneKnobs.model_fields if k != "name"],
     "backbone": BACKBONES,
-    "option of a backbone": [o for entry in BACKBONES.values() for o in entry.options],
+    "option of a backbone": [o for entry in BACKBONES.values() for o in entry.options or {}],
     "weights": [name for entry in BACKBONES.values() for name in entry.weights],
     "task": [*TASKS, *(o for entry in TASKS.values() for o in entry.options)],
     "metric": [metric for entry in TASKS.values() for metric in entry.metrics],

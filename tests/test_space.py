@@ -18,7 +18,7 @@ from workbench.foundation import Foundation
 from workbench.optimizers import OPTIMIZERS
 from workbench.record import plain
 from workbench.stages import resolve_depth
-from workbench.strategy import Schedule, Strategy, Weights
+from workbench.strategy import Plan, Schedule, Strategy, Weights
 
 SHIPPED = sorted((Path(__file__).parent.parent / "studies").glob("*.yaml"))
 
@@ -74,8 +74,14 @@ class Given:
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         return resolve_depth(value, ("one", "two"))
 
-    def weights(self, source: str) -> Weights:
+    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
         return Weights(source=source, sha256=f"hash of {source}")
+
+    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(written)
+
+    def code(self, plan: Plan) -> dict[str, str]:
+        return {}
 
 
 def read(folder: Path, text: str, *overrides: str) -> StudyConfig:

@@ -6,14 +6,15 @@ difference is for ``study``.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
 from typing import Any
 
 from workbench import space
 from workbench.config.knobs import Categorical, Interval, Level
 from workbench.config.study_config import StudyConfig
 from workbench.record import plain
-from workbench.strategy import Strategy
+from workbench.strategy import Phase, Plan, Strategy
 
 
 def define(
@@ -26,7 +27,7 @@ def define(
     start = space.default(config, strategy)
     search = config.search
     return {
-        "plan": plain(asdict(space.plan_of(config, start, premises))),
+        "plan": _plan(space.plan_of(config, start, premises)),
         "space": plain(_ranges(config, strategy, premises)),
         "objective": asdict(config.objective),
         "sampler": search.sampler.model_dump(),
@@ -34,6 +35,43 @@ def define(
         "seed": search.seed,
         "data": data_digest,
     }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    """A plan without what stands at its default, and without where files lie.
+
+    So a knob that a later version knows, and a folder that was moved, make no other study.
+    """
+    content = _said(plan)
+    content["phases"] = [_said(phase) for phase in plan.phases]
+    for block in ("dataset", "backbone", "task"):
+        content[block] = {key: _anywhere(value) for key, value in content[block].items()}
+    content["augmentation"] = [
+        {_anywhere(name): options for name, options in step.items()} for step in plan.augmentation
+    ]
+    if plan.trial is not None:
+        content["trial"] = _anywhere(plan.trial)
+    if plan.weights is not None and plan.weights.sha256 is not None:
+        content["weights"] = plan.weights.sha256
+    if plan.code:
+        content["code"] = {Path(path).name: digest for path, digest in plan.code.items()}
+    return dict(plain(content))
+
+
+def _said(block: Plan | Phase) -> dict[str, Any]:
+    content = asdict(block)
+    return {
+        field.name: content[field.name]
+        for field in fields(block)
+        if field.default is MISSING or getattr(block, field.name) != field.default
+    }
+
+
+def _anywhere(value: Any) -> Any:
+    """An absolute path by its last part: what it holds is hashed elsewhere."""
+    if isinstance(value, str) and value.startswith("/"):
+        return Path(value).name
+    return value
 
 
 def _ranges(
@@ -60,7 +98,8 @@ def _content(level: Level, premises: space.Premises) -> dict[str, Any]:
     content = dict(level.knobs)
     source = content.get("backbone.weights")
     if source is not None:
-        content["backbone.weights"] = premises.weights(source).sha256 or source
+        backbone = {"name": content.get("backbone.name")}
+        content["backbone.weights"] = premises.weights(source, backbone).sha256 or source
     return content
 
 

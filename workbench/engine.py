@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from workbench.record import EpochResult, now
 from workbench.stages import Staged
 from workbench.strategy import Phase, Plan
 from workbench.tasks import Task
+
+if TYPE_CHECKING:
+    from workbench.datasets.samples import Batch
 
 VALIDATION_BATCH = 512
 
@@ -231,23 +234,23 @@ class Engine:
         self._staged.module.eval()
         outputs = []
         with torch.inference_mode():
-            for inputs in torch.split(self._validation.inputs, VALIDATION_BATCH):
+            positions = torch.arange(len(self._validation.targets))
+            for batch in torch.split(positions, VALIDATION_BATCH):
                 self._stop_if_asked()
-                outputs.append(self._staged.module(inputs))
+                outputs.append(self._staged.module(self._validation.inputs[batch]))
             every, targets = torch.cat(outputs), self._validation.targets
             self._confusion = self._task.confusion(every, targets)
             loss = float(self._task.loss(every, targets))
             return {"loss": loss, **self._task.metrics(every, targets)}
 
-    def _batch(self, positions: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def _batch(self, positions: Tensor, epoch: int) -> tuple[Batch, Tensor]:
         train = self._train
         inputs, targets = train.inputs, train.targets
         if self._augment is None:
-            positions = positions.to(self.device)
-            return inputs[positions], targets[positions]
-        augmented = self._augment(
-            inputs[positions], seed=self._seed, epoch=epoch, index=train.index[positions]
-        )
+            return inputs[positions], targets[positions.to(self.device)]
+        taken = inputs[positions]
+        assert isinstance(taken, Tensor)
+        augmented = self._augment(taken, seed=self._seed, epoch=epoch, index=train.index[positions])
         return augmented.to(self.device), targets[positions].to(self.device)
 
     def _set_learning_rate(self, phase: Phase, step: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workbench import augmentations, backbones, datasets, record, space, tasks
+from workbench import augmentations, backbones, datasets, record, space, tasks, usercode
 from workbench.config import load, schema
 from workbench.config.document import Location, Problem, StudyFileError
 from workbench.config.flaws import nearest
@@ -74,13 +74,73 @@ class Foundation:
         self._config = config
         self._home = home
         self._pending = pending
+        self._sizes: dict[str, dict[str, Any]] = {}
         self._outlines: dict[str, Outline] = {}
         self._weights: dict[str, Weights] = {}
 
-    def sizes(self, dataset: Mapping[str, Any]) -> dict[str, Any]:
-        """Sizes of the splits, names of the classes and the digest of a data set."""
-        seed = self._config.search.seed
-        return datasets.sizes(dataset, study_seed=seed, seed=training_seed(self._config))
+    def sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """Sizes of the splits, names of the classes and the digest of a recipe's data set."""
+        return self._sizes_of(self.located("dataset", knobs["dataset"]), self._task(knobs))
+
+    def digest(self, plan: Plan) -> str:
+        """Hash of the data set that a plan is made for."""
+        return str(self._sizes_of(plan.dataset, plan.task)["digest"])
+
+    def _sizes_of(self, dataset: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+        key = json.dumps(record.plain([dataset, task]))
+        if key not in self._sizes:
+            self._sizes[key] = datasets.sizes(
+                dataset,
+                target=tasks.target_of(task),
+                study_seed=self._config.search.seed,
+                seed=training_seed(self._config),
+            )
+        return self._sizes[key]
+
+    def _task(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
+
+    def _data(self, knobs: Mapping[str, Any]) -> datasets.Data:
+        """Training and validation data of a recipe, as its backbone takes them."""
+        data = datasets.load(
+            self.located("dataset", knobs["dataset"]),
+            target=tasks.target_of(self._task(knobs)),
+            study_seed=self._config.search.seed,
+            seed=training_seed(self._config),
+        )
+        return backbones.prepare(self._backbone(knobs), data)
+
+    def _backbone(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """The backbone of a recipe without its weights."""
+        written = {k: v for k, v in knobs["backbone"].items() if k not in ("weights", "keep_head")}
+        return self.located("backbone", written)
+
+    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
+        """What a study file says of a block, with its paths and references made absolute."""
+        folder = self._config.document.path.parent
+        if block == "augmentation":
+            return {_located(name, folder): options for name, options in written.items()}
+        found = {key: _located(value, folder) for key, value in written.items()}
+        if block == "task" and "metrics" in found:
+            found["metrics"] = [_located(name, folder) for name in found["metrics"]]
+        entry = datasets.entry_of(found["name"]) if block == "dataset" else None
+        for option in entry.paths if entry is not None else ():
+            if isinstance(found.get(option), str):
+                found[option] = str((folder / Path(found[option]).expanduser()).resolve())
+        return found
+
+    def code(self, plan: Plan) -> dict[str, str]:
+        """Hash of every file of a user's own code that a plan names, by its path."""
+        named = [
+            plan.dataset["name"],
+            plan.backbone["name"],
+            plan.task["name"],
+            *plan.task.get("metrics", ()),
+            *(name for step in plan.augmentation for name in step),
+            plan.trial,
+        ]
+        references = sorted(name for name in named if usercode.is_reference(name))
+        return {str(usercode.file_of(r)): usercode.sha256_of(r) for r in references}
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
@@ -98,26 +158,24 @@ class Foundation:
     def _build(self, knobs: Mapping[str, Any]) -> Outline:
         from workbench.stages import describe
 
-        written = dict(knobs["backbone"])
-        keep_head = bool(written.pop("keep_head", False))
-        source = written.pop("weights", None)
-        weights = self.weights(source) if source else None
+        written = self._backbone(knobs)
+        source = knobs["backbone"].get("weights")
+        weights = self.weights(source, written) if source else None
         if weights is not None and weights.source.endswith(STUDY_SUFFIXES):
             weights = None
-        seed = training_seed(self._config)
-        data = datasets.load(knobs["dataset"], study_seed=self._config.search.seed, seed=seed)
-        task = tasks.build(knobs.get("task") or {"name": "classification"}, data.classes)
+        data = self._data(knobs)
+        task = tasks.build(self._task(knobs), data.classes, data.train.targets)
         staged = backbones.build(
             written,
             weights=weights,
-            keep_head=keep_head and weights is not None,
+            keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
             input_shape=data.input_shape,
             outputs=task.outputs,
-            seed=seed,
+            seed=training_seed(self._config),
         )
         return Outline(name=written["name"], stages=tuple(describe(staged)))
 
-    def weights(self, source: str) -> Weights:
+    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
         """The weights that a study file names: a family's own, a file's, or another study's best.
 
         Raises:
@@ -128,7 +186,9 @@ class Foundation:
         return self._weights[source]
 
     def _find_weights(self, source: str) -> Weights:
-        own = [name for entry in backbones.BACKBONES.values() for name in entry.weights]
+        own = list(
+            dict.fromkeys(n for entry in backbones.BACKBONES.values() for n in entry.weights)
+        )
         if source in own:
             return Weights(source=source)
         folder = self._config.document.path.parent
@@ -188,8 +248,6 @@ class Foundation:
                     found += self._misfits(proposal, knob, value)
                 found += self._same_depth(strategy, depths)
             problems += found
-            if not self._pending:
-                problems += self._unbuilt(strategy)
         if problems:
             raise StudyFileError(problems)
 
@@ -213,7 +271,7 @@ class Foundation:
         depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
         return [
             *(
-                refused("dataset", knobs["dataset"]["name"], lambda: self.sizes(knobs["dataset"]))
+                refused("dataset", knobs["dataset"]["name"], lambda: self.sizes(knobs))
                 or refused("backbone", knobs["backbone"]["name"], lambda: self.outline(knobs))
                 or refused(
                     "freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self)
@@ -230,9 +288,13 @@ class Foundation:
         augment = augmentations.build(steps)
         if augment is not None:
             seed = training_seed(self._config)
-            study_seed = self._config.search.seed
-            part = datasets.load(knobs["dataset"], study_seed=study_seed, seed=seed).train
-            augment(part.inputs[:2], seed=seed, epoch=1, index=part.index[:2])
+            import torch
+
+            part, two = self._data(knobs).train, torch.arange(2)
+            inputs = part.inputs[two]
+            if isinstance(inputs, dict):
+                raise ValueError("An augmentation transforms images, but these samples are texts")
+            augment(inputs, seed=seed, epoch=1, index=part.index[two])
 
     def _same_depth(
         self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]
@@ -249,16 +311,6 @@ class Foundation:
         expected = f"a depth that differs from that of {same} (both freeze {depth} stages)"
         return [self._config.document.problem(self._location("freeze_depth"), word, expected)]
 
-    def _unbuilt(self, strategy: Strategy) -> list[Problem]:
-        """Refuse what a study file may say already but no trial would do."""
-        if self.knobs(strategy).get("unfreeze") is None:
-            return []
-        expected = (
-            "phases, each with its own freeze_depth: gradual unfreezing comes later, and a trial "
-            "without it would be another strategy than its name says"
-        )
-        return [self._config.document.problem(self._location("unfreeze"), "unfreeze", expected)]
-
     def _location(self, knob: str) -> Location:
         """Where a knob stands in the file: the first block that sets it or a part of it."""
         config = self._config
@@ -270,6 +322,11 @@ class Foundation:
                 if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
                     return (block, factor.name, level.label, knob)
         return ("tune", knob) if any(t.knob == knob for t in config.tune) else ("recipe", knob)
+
+
+def _located(value: Any, folder: Path) -> Any:
+    """A reference to the user's own code with its absolute path; anything else as it is."""
+    return usercode.located(value, folder) if usercode.is_reference(value) else value
 
 
 def _device(name: str) -> object:

@@ -21,7 +21,7 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
     first = config.strategies[0]
     knobs = foundation.knobs(first)
     outline = foundation.outline(knobs)
-    sizes = foundation.sizes(knobs["dataset"])
+    sizes = foundation.sizes(knobs)
     group = config.groups[0]
     targets = space.targets(config)
     plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
@@ -99,7 +99,7 @@ def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
         *_idle_knobs(config, plans),
         *_enqueue_notes(config),
         *(f"{source}: this study runs first" for source in studies_needed(config)),
-        *_later_notes(config, foundation),
+        *_later_notes(config),
     ]
 
 
@@ -193,7 +193,7 @@ def _enqueue_notes(config: StudyConfig) -> list[str]:
     return []
 
 
-def _later_notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+def _later_notes(config: StudyConfig) -> list[str]:
     """What a study file may say already and nothing does yet."""
     content = config.document.content
     found = []
@@ -203,8 +203,6 @@ def _later_notes(config: StudyConfig, foundation: Foundation) -> list[str]:
         found.append(
             f"across.{factor.name}: the search uses {used} alone; generalising comes later"
         )
-    if any(foundation.knobs(strategy).get("unfreeze") for strategy in config.strategies):
-        found.append("unfreeze: gradual unfreezing comes later; run refuses it until then")
     if content.get("confirm"):
         found.append("confirm: the confirmation comes later; until then a report is exploratory")
     objective = content.get("objective") or {}

@@ -142,7 +142,8 @@ class EpochResult:
     """Metrics of one epoch, and of the phase it lies in.
 
     Attributes:
-        epoch: Counted from 1 through all phases.
+        epoch: Counted from 1 through all phases; where a plan reports several times an epoch, the
+            number of the report, and ``metrics["epochs"]`` says how many epochs are done.
         metrics: Finite numbers by name: ``train/loss``, ``validation/accuracy``, ``seconds``, ...
         timestamp: Milliseconds since 1970 (UTC), fixed when the epoch ended.
     """

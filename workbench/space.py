@@ -6,7 +6,7 @@ Knows no storage and no sampler: it says what may be proposed and what a proposa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import optuna
@@ -27,7 +27,16 @@ from workbench.config.knobs import (
 from workbench.config.study_config import StudyConfig
 from workbench.grid import Pick
 from workbench.optimizers import OPTIMIZERS
-from workbench.strategy import Phase, Plan, Scalar, Schedule, Strategy, Weights
+from workbench.strategy import (
+    EarlyStopping,
+    Lora,
+    Phase,
+    Plan,
+    Scalar,
+    Schedule,
+    Strategy,
+    Weights,
+)
 
 
 class Premises(Protocol):
@@ -36,8 +45,14 @@ class Premises(Protocol):
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
 
-    def weights(self, source: str) -> Weights:
-        """The weights that a study file names."""
+    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
+        """The weights that a study file names for a backbone."""
+
+    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
+        """What a study file says of a block, with its paths and references made absolute."""
+
+    def code(self, plan: Plan) -> dict[str, str]:
+        """Hash of every file of a user's own code that a plan names, by its path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,22 +242,47 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
     recipe = schema.Recipe.model_validate(knobs)
     assert recipe.dataset is not None and recipe.backbone is not None
     phases = recipe.phases or {"main": schema.PhaseKnobs()}
-    source = recipe.backbone.weights
     task = recipe.task or schema.TaskKnobs(name="classification")
-    return Plan(
-        dataset={"name": recipe.dataset.name, **recipe.dataset.options},
-        backbone={"name": recipe.backbone.name, **recipe.backbone.options},
-        weights=None if source is None else premises.weights(source),
+    backbone = premises.located(
+        "backbone", {"name": recipe.backbone.name, **recipe.backbone.options}
+    )
+    source, stop, lora = recipe.backbone.weights, recipe.early_stopping, recipe.lora
+    plan = Plan(
+        dataset=premises.located(
+            "dataset", {"name": recipe.dataset.name, **recipe.dataset.options}
+        ),
+        backbone=backbone,
+        weights=None if source is None else premises.weights(source, backbone),
         keep_head=recipe.backbone.keep_head,
-        task={"name": task.name or "classification", **task.options},
+        task=premises.located("task", {"name": task.name or "classification", **task.options}),
         batch_size=recipe.batch_size,
-        augmentation=schema.augmentation_steps(recipe.augmentation),
+        augmentation=tuple(
+            premises.located("augmentation", step)
+            for step in schema.augmentation_steps(recipe.augmentation)
+        ),
         device=recipe.device,
         threads=recipe.threads,
         phases=tuple(
             _complete(name, phase, recipe, knobs, premises) for name, phase in phases.items()
         ),
+        micro_batch_size=recipe.micro_batch_size,
+        precision=recipe.precision,
+        clip_norm=recipe.clip_norm,
+        ema=recipe.ema,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        report_every=recipe.report_every,
+        early_stopping=None if stop is None else EarlyStopping(**stop.model_dump()),
+        lora=None if lora is None else _lora(lora),
+        loader_workers=recipe.loader_workers,
+        trial=premises.located("trial", {"name": recipe.trial})["name"] if recipe.trial else None,
     )
+    return replace(plan, code=premises.code(plan))
+
+
+def _lora(written: schema.LoraKnobs) -> Lora:
+    targets = None if written.targets is None else tuple(written.targets)
+    return Lora(rank=written.rank, alpha=written.alpha, dropout=written.dropout, targets=targets)
 
 
 def _complete(
@@ -263,16 +303,23 @@ def _complete(
 
     optimizer = said("optimizer", "adamw")
     entry = OPTIMIZERS[optimizer]
-    schedule = said("schedule", None)
+    schedule, unfreeze = said("schedule", None), said("unfreeze", None)
+    # Gradual unfreezing begins with the head alone, unless a freeze depth says where.
+    depth = said("freeze_depth", 0 if unfreeze is None else "all")
     return Phase(
         name=name,
         epochs=said("epochs", 10),
-        freeze_depth=premises.depth(said("freeze_depth", 0), knobs),
+        freeze_depth=premises.depth(depth, knobs),
         optimizer=optimizer,
         learning_rate=said("learning_rate", entry.learning_rate),
         weight_decay=said("weight_decay", entry.weight_decay),
         options={knob: said(knob, value) for knob, value in entry.options.items()},
         schedule=Schedule(**schedule.model_dump()) if schedule else Schedule(),
+        unfreeze_every=0 if unfreeze is None else unfreeze.every,
+        trainable=said("trainable", "all"),
+        layer_decay=said("layer_decay", 1.0),
+        head_learning_rate=said("head_learning_rate", None),
+        l2_sp=said("l2_sp", 0.0),
     )
 
 

@@ -7,7 +7,6 @@ computed for them, and the optimizer never holds them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,10 +17,16 @@ ALL = "all"
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Neighbouring modules that are frozen together."""
+    """Neighbouring modules that are frozen together.
+
+    Attributes:
+        tensors: Parameters and buffers of the stage that a module around it holds itself, such as
+            a class token.
+    """
 
     name: str
     modules: tuple[nn.Module, ...]
+    tensors: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +35,8 @@ class Staged:
 
     Attributes:
         module: The whole model; ``module(inputs)`` runs its own forward.
-        head: Belongs to no stage and is never frozen.
+        head: Belongs to no stage and is never frozen. Several modules stand in an
+            ``nn.ModuleList`` that is no part of ``module``.
 
     Raises:
         ValueError: Two stages share a name, or a parameter or buffer does not belong to exactly
@@ -48,8 +54,8 @@ class Staged:
                 f"The stages {', '.join(names)} need names of their own, none of them {ALL}."
             )
         places: dict[int, list[str]] = {}
-        for place, modules in self._places():
-            for tensor in _tensors(modules):
+        for place, tensors in self.tensors():
+            for tensor in tensors:
                 places.setdefault(id(tensor), []).append(place)
         for name, tensor in _named_tensors(self.module):
             found = places.pop(id(tensor), [])
@@ -70,10 +76,11 @@ class Staged:
         """Names of the stages, in order."""
         return tuple(stage.name for stage in self.stages)
 
-    def _places(self) -> Iterator[tuple[str, tuple[nn.Module, ...]]]:
+    def tensors(self) -> Iterator[tuple[str, list[Tensor]]]:
+        """Parameters and buffers of every stage by its name, those of the head last."""
         for stage in self.stages:
-            yield stage.name, stage.modules
-        yield "head", (self.head,)
+            yield stage.name, [*_tensors(stage.modules), *stage.tensors]
+        yield "head", _tensors((self.head,))
 
 
 def resolve_depth(value: int | str, names: Sequence[str]) -> int:
@@ -114,6 +121,10 @@ def freeze(staged: Staged, depth: int) -> None:
             module.requires_grad_(number >= depth)
             if number < depth:
                 module.zero_grad(set_to_none=True)
+        for tensor in stage.tensors:
+            if isinstance(tensor, nn.Parameter):
+                tensor.requires_grad_(number >= depth)
+                tensor.grad = tensor.grad if number >= depth else None
     staged.head.requires_grad_(True)
 
 
@@ -145,11 +156,10 @@ def parameters(staged: Staged) -> dict[str, int]:
 
 def describe(staged: Staged) -> list[tuple[str, int]]:
     """Name and number of parameters of every stage, the head last."""
-    counts: Counter[str] = Counter()
-    for place, modules in staged._places():
-        for module in modules:
-            counts[place] += sum(parameter.numel() for parameter in module.parameters())
-    return list(counts.items())
+    return [
+        (place, sum(t.numel() for t in tensors if isinstance(t, nn.Parameter)))
+        for place, tensors in staged.tensors()
+    ]
 
 
 def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

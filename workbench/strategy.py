@@ -51,8 +51,18 @@ class Phase:
     """A stretch of epochs with its own optimizer, learning rate and freeze depth.
 
     Attributes:
-        freeze_depth: How many stages, counted from the input, are frozen.
+        freeze_depth: How many stages, counted from the input, are frozen when the phase begins.
         options: The optimizer's other arguments, complete: ``{"momentum": 0.9, ...}``.
+        unfreeze_every: Epochs after which one more stage is unfrozen, from the head downwards
+            (gradual unfreezing, Howard and Ruder 2018); 0 leaves the freeze depth as it is.
+        trainable: What is trained in the stages that are not frozen: ``all`` parameters, the
+            ``bias`` terms (BitFit, Ben Zaken et al. 2022) or the ``norm`` layers' affine
+            parameters. The head is always trained.
+        layer_decay: Factor of the learning rate from one stage to the one before it, counted from
+            the head, whose factor is 1 (Clark et al. 2020, ELECTRA).
+        head_learning_rate: Of the head; None takes the phase's.
+        l2_sp: Strength of the penalty on the squared distance of the body's parameters from
+            where the trial started (Li et al. 2018).
     """
 
     name: str
@@ -63,6 +73,41 @@ class Phase:
     weight_decay: float
     options: Mapping[str, Scalar]
     schedule: Schedule
+    unfreeze_every: int = 0
+    trainable: str = "all"
+    layer_decay: float = 1.0
+    head_learning_rate: float | None = None
+    l2_sp: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStopping:
+    """When a trial ends before its last epoch.
+
+    Attributes:
+        patience: Reports without a better value of the objective before it ends.
+        least: By how much a value must be better to count.
+    """
+
+    patience: int
+    least: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """Low-rank adapters in the stages that are not frozen (Hu et al. 2022).
+
+    Attributes:
+        rank: Of the update of each weight matrix.
+        alpha: The update is scaled by ``alpha / rank``.
+        dropout: Probability before the adapter.
+        targets: Ends of the names of the modules that get one; None: every linear layer.
+    """
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +115,9 @@ class Weights:
     """Where a backbone's first weights come from.
 
     Attributes:
-        source: ``imagenet`` or another name that the backbone's family knows, or a file's path.
-        sha256: Hash of the file; None for a name that the family resolves.
+        source: ``imagenet`` or another name that the backbone's family knows, a hub id, or the
+            path of a file or of a model's folder.
+        sha256: Hash of the file or of the folder's weights; None for a name.
     """
 
     source: str
@@ -89,9 +135,23 @@ class Plan:
         keep_head: Take the head from the weights too.
         task: ``name`` and the task's options.
         batch_size: Samples a step of the optimizer.
+        micro_batch_size: Samples of a forward pass, where a step is to take several passes.
         augmentation: Transforms of a training sample, in order, each ``{name: options}``.
         threads: Threads of one worker. Part of the plan, because it changes the last bits.
         phases: In the order in which they are trained; epochs count through.
+        precision: ``float32``, or ``bfloat16`` for automatic mixed precision.
+        clip_norm: Largest norm of a step's gradient; None does not clip.
+        ema: Decay of the moving average of the weights, which is what is validated and kept;
+            None keeps the weights themselves.
+        mixup: Alpha of mixup (Zhang et al. 2018); 0 does not mix.
+        cutmix: Alpha of CutMix (Yun et al. 2019); 0 does not mix. With both, one of the two is
+            drawn for each batch.
+        report_every: Epochs between two reports: 1, or one over a whole number.
+        early_stopping: None trains to the last epoch.
+        lora: None trains the weights themselves.
+        loader_workers: Processes that augment beside the one that trains.
+        trial: A user's own training, ``FILE.py:NAME``, instead of the engine; None is the engine.
+        code: Hash of every file of a user's own code that the plan names, by its path.
     """
 
     dataset: Mapping[str, Any]
@@ -104,8 +164,30 @@ class Plan:
     device: str
     threads: int
     phases: tuple[Phase, ...]
+    micro_batch_size: int | None = None
+    precision: str = "float32"
+    clip_norm: float | None = None
+    ema: float | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    report_every: float = 1.0
+    early_stopping: EarlyStopping | None = None
+    lora: Lora | None = None
+    loader_workers: int = 0
+    trial: str | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
         """Epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def reports_per_epoch(self) -> int:
+        """How many reports an epoch makes."""
+        return round(1 / self.report_every)
+
+    @property
+    def reports(self) -> int:
+        """Reports of the whole trial, if nothing ends it before."""
+        return self.epochs * self.reports_per_epoch

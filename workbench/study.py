@@ -91,7 +91,6 @@ class Search:
         self._directory = directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        self._digests: dict[str, str] = {}
         if not (directory / "optuna.db").exists() and any(directory.glob("trials/*/*/result.json")):
             raise Changed(
                 f"{directory / 'optuna.db'} is gone, but trials of the study {config.name} are "
@@ -120,13 +119,8 @@ class Search:
         changes: dict[str, list[str]] = {}
         for name, group in self._groups.items():
             plan = self._foundation.plan(group if self._config.balanced else self._start(group))
-            digest = self._foundation.sizes(plan.dataset)["digest"]
-            self._digests[json.dumps(record.plain(plan.dataset))] = digest
+            digest = self._foundation.digest(plan)
             definition = define(self._config, group, self._foundation, digest)
-            # Moving the home must not change what a study is.
-            weights = definition["plan"]["weights"]
-            if weights and weights["sha256"]:
-                definition["plan"]["weights"] = weights["sha256"]
             self._definitions[name] = definition
             stored = known[name].user_attrs.get("definition") if name in known else None
             if stored is not None:
@@ -340,9 +334,6 @@ class Search:
         if not self._config.balanced:
             trial.set_user_attr("strategy", proposal.strategy.name)
         plan = space.plan_of(self._config, proposal, self._foundation)
-        key = json.dumps(record.plain(plan.dataset))
-        if key not in self._digests:
-            self._digests[key] = self._foundation.sizes(plan.dataset)["digest"]
         return TrialSpec(
             study=self._config.name,
             role=Role.SEARCH,
@@ -355,7 +346,7 @@ class Search:
             objective=self._config.objective,
             seed=training_seed(self._config),
             study_seed=self._config.search.seed,
-            data_digest=self._digests[key],
+            data_digest=self._foundation.digest(plan),
         )
 
 

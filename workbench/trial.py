@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from workbench import backbones, datasets, record, tasks
+from workbench import backbones, datasets, record, tasks, usercode
 from workbench.engine import Diverged, Engine, Interrupted, choose_device
 from workbench.figures import confusion_matrix, learning_curve, style
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
@@ -70,6 +70,13 @@ def draw_confusion(directory: TrialDirectory) -> None:
         figure = confusion_matrix.draw(confusion_matrix.summarize(result.confusion, result.classes))
         directory.artifacts.mkdir(parents=True, exist_ok=True)
         style.save(figure, directory.artifacts / "confusion_matrix", formats=("png",))
+
+
+def _same_code(planned: Mapping[str, str]) -> None:
+    """A trial never runs other code than the one it was planned with."""
+    for path, digest in planned.items():
+        if usercode.sha256_of(f"{path}:_") != digest:
+            raise ValueError(f"{path} has changed since the study was planned.")
 
 
 @dataclass
@@ -134,13 +141,20 @@ class _Run:
         torch.set_num_threads(plan.threads)
         device = choose_device(plan.device)
         self.device = str(device)
-        data = datasets.load(plan.dataset, study_seed=self.spec.study_seed, seed=self.spec.seed)
+        _same_code(plan.code)
+        data = datasets.load(
+            plan.dataset,
+            target=tasks.target_of(plan.task),
+            study_seed=self.spec.study_seed,
+            seed=self.spec.seed,
+        )
         if data.digest != self.spec.data_digest:
             raise ValueError(
                 f"The data set has changed since the study was planned: its hash is {data.digest}, "
                 f"the specification says {self.spec.data_digest}."
             )
-        task = tasks.build(plan.task, data.classes)
+        data = backbones.prepare(plan.backbone, data)
+        task = tasks.build(plan.task, data.classes, data.train.targets)
         self.classes = list(data.classes)
         staged = backbones.build(
             plan.backbone,

@@ -126,5 +126,5 @@ def spec_of(
         objective=config.objective,
         seed=training_seed(config),
         study_seed=config.search.seed,
-        data_digest=foundation.sizes(plan.dataset)["digest"],
+        data_digest=foundation.digest(plan),
     )

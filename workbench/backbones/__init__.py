@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from workbench import usercode
 from workbench.backbones.weights import WeightsError, load, read
 from workbench.randomness import derive
 from workbench.strategy import Weights
 
 if TYPE_CHECKING:
+    from workbench.datasets import Data, Part
     from workbench.stages import Staged
 
-__all__ = ["BACKBONES", "Entry", "WeightsError", "build"]
+__all__ = ["BACKBONES", "Entry", "WeightsError", "build", "entry_of", "prepare"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +30,25 @@ class Entry:
     Attributes:
         build: Function that makes it, as ``module:name``; called with ``input_shape``, ``outputs``
             and the options. What it draws for the body must not depend on ``outputs``.
-        input: Samples that it takes: ``image``, ``vector`` or ``any``.
-        options: Type of each option.
-        weights: Names of weights that the family itself resolves, each with the function that
-            returns them (tensors by name), as ``module:name``.
+        input: Samples that it takes: ``image``, ``vector``, ``text`` or ``any`` (numbers of any
+            shape).
+        options: Type of each option; None where the user's code alone knows them.
+        arguments: Passed to ``build``, ``pretrained`` and ``tokenize`` whatever a file says.
+        weights: Names of the weights that the family itself resolves.
+        pretrained: Function that returns such weights (tensors by name), as ``module:name``;
+            called with ``source`` and the arguments. What is not on this machine it fetches where
+            ``downloads.may()`` says so, and else raises ``Absent``.
+        tokenize: Function that makes ``Tokens`` of ``Texts``, as ``module:name``; called with
+            ``texts``, the arguments and the options.
     """
 
     build: str
     input: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] | None = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[str, ...] = ()
+    pretrained: str = ""
+    tokenize: str = ""
 
 
 BACKBONES: dict[str, Entry] = {
@@ -54,9 +65,42 @@ BACKBONES: dict[str, Entry] = {
     "resnet18": Entry(
         build="workbench.backbones.resnet18:build",
         input="image",
-        weights={"imagenet": "workbench.backbones.resnet18:imagenet"},
+        weights=("imagenet",),
+        pretrained="workbench.backbones.resnet18:imagenet",
     ),
 }
+_USER = Entry(build="workbench.backbones.user:build", input="any", options=None)
+
+
+def entry_of(name: str) -> Entry | None:
+    """The entry of a backbone's name, or of a user's own ``FILE.py:NAME``; None for others."""
+    if usercode.is_reference(name):
+        return replace(_USER, arguments={"reference": name})
+    return BACKBONES.get(name)
+
+
+def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
+    """Data as a backbone takes it: texts become tokens, everything else stays as it is.
+
+    Raises:
+        Absent: The tokenizer is not on this machine.
+        ValueError: The backbone does not take such samples.
+    """
+    entry, options = _entry_and_options(backbone)
+    takes = {"any": ("image", "vector")}.get(entry.input, (entry.input,))
+    if data.kind not in takes and entry.options is not None:
+        raise ValueError(
+            f"The backbone {backbone['name']} takes {entry.input}s, but the samples are "
+            f"{data.kind}s."
+        )
+    if data.kind != "text" or not entry.tokenize:
+        return data
+
+    def ready(part: Part) -> Part:
+        tokens = _resolve(entry.tokenize)(part.inputs, **entry.arguments, **options)
+        return replace(part, inputs=tokens)
+
+    return replace(data, train=ready(data.train), validation=ready(data.validation))
 
 
 def build(
@@ -85,16 +129,8 @@ def build(
         ValueError: The name or an option is unknown, or the backbone cannot take such samples.
         WeightsError: The weights cannot be had or do not fit.
     """
-    options = dict(backbone)
-    name = options.pop("name")
-    if name not in BACKBONES:
-        known = ", ".join(BACKBONES)
-        raise ValueError(f"There is no backbone {name!r}; the backbones are {known}.")
-    entry = BACKBONES[name]
-    unknown = sorted(set(options) - set(entry.options))
-    if unknown:
-        known = f"its options are {', '.join(entry.options)}" if entry.options else "it has none"
-        raise ValueError(f"The backbone {name} has no option {', '.join(unknown)}; {known}.")
+    entry, options = _entry_and_options(backbone)
+    name = backbone["name"]
     if entry.input == "image" and len(input_shape) != 3:
         raise ValueError(
             f"The backbone {name} takes images, but a sample has the shape {input_shape}."
@@ -107,18 +143,34 @@ def build(
     # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "backbone"))
-        staged: Staged = _resolve(entry.build)(input_shape=input_shape, outputs=outputs, **options)
+        staged: Staged = _resolve(entry.build)(
+            input_shape=input_shape, outputs=outputs, **entry.arguments, **options
+        )
         torch.default_generator.manual_seed(derive(seed, "head"))
         for module in staged.head.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
     if weights is not None:
         if weights.source in entry.weights:
-            found = _resolve(entry.weights[weights.source])()
+            found = _resolve(entry.pretrained)(source=weights.source, **entry.arguments)
         else:
             found = read(weights)
         load(staged, found, keep_head=keep_head, source=weights.source)
     return staged
+
+
+def _entry_and_options(backbone: Mapping[str, Any]) -> tuple[Entry, dict[str, Any]]:
+    options = dict(backbone)
+    name = options.pop("name")
+    entry = entry_of(name)
+    if entry is None:
+        known = ", ".join(BACKBONES)
+        raise ValueError(f"There is no backbone {name!r}; the backbones are {known}.")
+    unknown = sorted(set(options) - set(entry.options)) if entry.options is not None else []
+    if unknown:
+        known = f"its options are {', '.join(entry.options)}" if entry.options else "it has none"
+        raise ValueError(f"The backbone {name} has no option {', '.join(unknown)}; {known}.")
+    return entry, options
 
 
 def _resolve(target: str) -> Any:

@@ -37,7 +37,7 @@ def build(*, input_shape: tuple[int, ...], outputs: int) -> Staged:
     return Staged(module=module, stages=(stem, *stages), head=module.fc)
 
 
-def imagenet() -> dict[str, Tensor]:
+def imagenet(*, source: str) -> dict[str, Tensor]:
     """Weights trained on ImageNet-1k, downloaded once into torch's own cache.
 
     A file that is already in the cache is used as it is, as by torchvision itself.

@@ -95,11 +95,15 @@ def load(staged: Staged, found: Mapping[str, Tensor], *, keep_head: bool, source
     Raises:
         WeightsError: The names or shapes are not exactly the model's.
     """
-    (head,) = (name for name, module in staged.module.named_modules() if module is staged.head)
+    tensors = staged.module.state_dict(keep_vars=True)
+    of_head = {id(tensor) for tensor in staged.head.state_dict(keep_vars=True).values()}
+    head = {name for name, tensor in tensors.items() if id(tensor) in of_head}
+    # An old head may hold tensors that the new one does not: it stands at the same places.
+    places = {name.rpartition(".")[0] + "." for name in head}
     expected = dict(staged.module.state_dict())
     given = dict(found)
     if not keep_head:
-        expected, given = _body(expected, head), _body(given, head)
+        expected, given = _body(expected, places), _body(given, places)
     problems = {
         "missing": [name for name in expected if name not in given],
         "unexpected": [name for name in given if name not in expected],
@@ -117,5 +121,5 @@ def load(staged: Staged, found: Mapping[str, Tensor], *, keep_head: bool, source
     staged.module.load_state_dict(given, strict=keep_head)
 
 
-def _body(tensors: Mapping[str, Tensor], head: str) -> dict[str, Tensor]:
-    return {name: value for name, value in tensors.items() if not name.startswith(f"{head}.")}
+def _body(tensors: Mapping[str, Tensor], places: set[str]) -> dict[str, Tensor]:
+    return {name: value for name, value in tensors.items() if not name.startswith(tuple(places))}

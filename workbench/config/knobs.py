@@ -16,7 +16,7 @@ from workbench.config import schema
 from workbench.strategy import Strategy
 
 _NAMED = ("dataset", "backbone", "task", "schedule")
-_NESTED = (*_NAMED, "phases")
+_NESTED = (*_NAMED, "phases", "unfreeze", "early_stopping", "lora")
 
 
 @dataclass(frozen=True, kw_only=True)

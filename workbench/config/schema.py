@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from workbench import backbones, datasets, usercode
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
 from workbench.config.flaws import Flaw, flaws, in_words, listed, mismatch, nearest
-from workbench.datasets import COMMON_OPTIONS, DATASETS
+from workbench.datasets import DATASETS, common_options
 from workbench.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.tasks import TASKS
 
@@ -51,12 +52,19 @@ PRUNERS: dict[str, dict[str, Any]] = {
 }
 
 
-def _entry_of(catalogue: Iterable[str]) -> BeforeValidator:
+def _entry_of(
+    catalogue: Iterable[str],
+    known: Callable[[str], object] = lambda name: None,
+    *,
+    more: str = "",
+    shown: Iterable[str] | None = None,
+) -> BeforeValidator:
     names = list(catalogue)
+    expected = listed(names if shown is None else shown) + more
 
     def check(value: object) -> object:
-        if value not in names:
-            raise mismatch(listed(names), nearest(value, names))
+        if value not in names and not (isinstance(value, str) and known(value)):
+            raise mismatch(expected, nearest(value, names))
         return value
 
     return BeforeValidator(check)
@@ -72,6 +80,19 @@ def _freeze_depth(value: object) -> object:
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if not whole and not (isinstance(value, str) and value):
         raise mismatch("a number of stages (0 or more), the name of a stage, or all")
+    return value
+
+
+def _report_every(value: object) -> object:
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not number or not 0 < value <= 1 or abs(1 / value - round(1 / value)) > 1e-6:  # type: ignore[operator]
+        raise mismatch("1 epoch, or a fraction that divides it evenly, such as 0.5 or 0.25")
+    return value
+
+
+def _reference(value: object) -> object:
+    if not usercode.is_reference(value):
+        raise mismatch("your own code, FILE.py:NAME")
     return value
 
 
@@ -116,16 +137,20 @@ class Named(BaseModel):
         return dict(self.model_extra or {})
 
 
+# Beside a catalogue's names a user's own code may stand.
+_USERS = ", or your own FILE.py:NAME"
+
+
 class DatasetKnobs(Named):
     """``dataset``."""
 
-    name: Annotated[str, _entry_of(DATASETS)] | None = None
+    name: Annotated[str, _entry_of(DATASETS, datasets.entry_of, more=_USERS)] | None = None
 
 
 class BackboneKnobs(Named):
     """``backbone``."""
 
-    name: Annotated[str, _entry_of(BACKBONES)] | None = None
+    name: Annotated[str, _entry_of(BACKBONES, backbones.entry_of, more=_USERS)] | None = None
     weights: str | None = None
     keep_head: bool = False
 
@@ -133,7 +158,7 @@ class BackboneKnobs(Named):
 class TaskKnobs(Named):
     """``task``."""
 
-    name: Annotated[str, _entry_of(TASKS)] | None = None
+    name: Annotated[str, _entry_of(TASKS, usercode.is_reference, more=_USERS)] | None = None
 
 
 class ScheduleKnobs(Block):
@@ -144,6 +169,28 @@ class ScheduleKnobs(Block):
     step_epochs: float = Field(1.0, gt=0)
     gamma: float = Field(0.1, gt=0, le=1)
     final: float = Field(0.0, ge=0, le=1)
+
+
+class UnfreezeKnobs(Block):
+    """``unfreeze``: gradual unfreezing, from the head downwards."""
+
+    every: Annotated[int, Field(ge=1)]
+
+
+class EarlyStoppingKnobs(Block):
+    """``early_stopping``."""
+
+    patience: Annotated[int, Field(ge=1)]
+    least: float = Field(0.0, ge=0)
+
+
+class LoraKnobs(Block):
+    """``lora``."""
+
+    rank: Annotated[int, Field(ge=1)] = 8
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: list[str] | None = None
 
 
 class PhaseKnobs(Block):
@@ -160,6 +207,11 @@ class PhaseKnobs(Block):
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     epsilon: Annotated[float, Field(gt=0)] | None = None
     schedule: Annotated[ScheduleKnobs | None, BeforeValidator(_name_alone)] = None
+    unfreeze: UnfreezeKnobs | None = None
+    trainable: Literal["all", "bias", "norm"] | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    head_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    l2_sp: Annotated[float, Field(ge=0)] | None = None
 
 
 class Recipe(PhaseKnobs):
@@ -173,7 +225,17 @@ class Recipe(PhaseKnobs):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1
     phases: dict[str, PhaseKnobs] | None = None
-    unfreeze: dict[str, Any] | None = None
+    micro_batch_size: Annotated[int, Field(ge=1)] | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    mixup: Annotated[float, Field(ge=0)] = 0.0
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
+    report_every: Annotated[float | int, BeforeValidator(_report_every)] = 1
+    early_stopping: EarlyStoppingKnobs | None = None
+    lora: LoraKnobs | None = None
+    loader_workers: Annotated[int, Field(ge=0)] = 0
+    trial: Annotated[str, BeforeValidator(_reference)] | None = None
 
 
 class SamplerKnobs(Named):
@@ -253,20 +315,25 @@ def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
     if found:
         return found
     recipe = Recipe.model_validate(knobs)
-    blocks: tuple[tuple[str, Named | None, Mapping[str, Any], Mapping[str, Any]], ...] = (
-        ("dataset", recipe.dataset, DATASETS, COMMON_OPTIONS),
-        ("backbone", recipe.backbone, BACKBONES, {}),
-        ("task", recipe.task, TASKS, {}),
+    blocks: tuple[tuple[str, Named | None, Mapping[str, Any], Callable[[str], Any]], ...] = (
+        ("dataset", recipe.dataset, DATASETS, datasets.entry_of),
+        ("backbone", recipe.backbone, BACKBONES, backbones.entry_of),
+        ("task", recipe.task, TASKS, TASKS.get),
     )
-    for block, named, catalogue, common in blocks:
+    for block, named, catalogue, entry_of in blocks:
         if named is None:
             continue
         name = getattr(named, "name", None)
-        entries = [catalogue[name]] if name else list(catalogue.values())
-        known = {**common, **{k: v for entry in entries for k, v in entry.options.items()}}
-        owner = f"{block} {name}" if name else block
-        valid = [*type(named).model_fields, *known]
-        found += _option_flaws((block,), named.options, known, valid, owner)
+        entries = [entry_of(name)] if name else list(catalogue.values())
+        known: dict[str, Any] = {}
+        for entry in entries:
+            if entry is None or entry.options is None:
+                break  # The user's own code knows its options.
+            known |= {**(common_options(entry) if block == "dataset" else {}), **entry.options}
+        else:
+            owner = f"{block} {name}" if name else block
+            valid = [*type(named).model_fields, *known]
+            found += _option_flaws((block,), named.options, known, valid, owner)
     for index, step in enumerate(recipe.augmentation):
         found += _augmentation_flaws(index, step)
     return found

@@ -12,11 +12,12 @@ from sklearn.datasets import load_digits
 from workbench.datasets.samples import Samples
 
 
-def read() -> Samples:
+def read(*, target: str) -> Samples:
     """Images ``[1797, 1, 8, 8]``, to be normalised to -1 (paper) to 1 (ink)."""
     bunch = load_digits()
     inputs = torch.from_numpy(bunch.images).float().div(16.0).unsqueeze(1)
     return Samples(
+        kind="image",
         inputs=inputs,
         targets=torch.from_numpy(bunch.target).long(),
         classes=tuple(str(name) for name in bunch.target_names),

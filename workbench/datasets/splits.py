@@ -1,6 +1,6 @@
 """Which samples are kept, and which part of the split each lies in.
 
-Knows no data set by name. Every draw keeps the classes' proportions.
+Knows no data set by name and looks at no input. Every draw keeps the classes' proportions.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from workbench.datasets.samples import Data, Part, Samples
+from workbench.datasets.samples import Samples
 from workbench.randomness import derive
 
 DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
@@ -24,13 +23,18 @@ class Pool:
     """What a split is drawn from: the samples of the classes kept.
 
     Attributes:
-        index: The samples' numbers in the whole data set, ``int64 [N]``.
+        samples: The whole data set.
+        index: The kept samples' numbers in the whole data set, ``int64 [N]``.
+        targets: Of the kept samples, relabelled; see ``Samples``.
+        classes: Names of the classes kept.
         options: Of the data set, defaults filled in.
         digest: SHA-256 of the whole data set's content and the options.
     """
 
     samples: Samples
     index: Tensor
+    targets: Tensor
+    classes: tuple[str, ...]
     options: Mapping[str, Any]
     digest: str
 
@@ -45,7 +49,7 @@ class Split:
 
 
 def pool(samples: Samples, options: Mapping[str, Any], *, digest: str) -> Pool:
-    """Keep the classes asked for, and bring images to the size and channels asked for.
+    """Keep the classes asked for.
 
     Raises:
         ValueError: A class is not in the data, or fewer than two are kept.
@@ -66,21 +70,14 @@ def pool(samples: Samples, options: Mapping[str, Any], *, digest: str) -> Pool:
     relabelled[[names.index(label) for label in chosen]] = torch.arange(len(chosen))
     targets = relabelled[samples.targets]
     index = torch.nonzero(targets >= 0).squeeze(1)
-    inputs = samples.inputs[index]
-    if (side := options.get("image_size")) is not None:
-        if side < 1:
-            raise ValueError(f"dataset.image_size is {side}; it must be at least 1.")
-        inputs = functional.interpolate(inputs, size=(side, side), mode="bilinear", antialias=True)
-    if (channels := options.get("channels")) is not None:
-        inputs = inputs.expand(-1, channels, -1, -1).contiguous()
-    kept = Samples(
-        inputs=inputs,
+    return Pool(
+        samples=samples,
+        index=index,
         targets=targets[index],
         classes=tuple(chosen),
-        mean=samples.mean,
-        std=samples.std,
+        options=options,
+        digest=digest,
     )
-    return Pool(samples=kept, index=index, options=options, digest=digest)
 
 
 def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
@@ -93,7 +90,7 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
     Raises:
         ValueError: There are too few samples.
     """
-    options, classes = pool.options, pool.samples.classes
+    options, classes = pool.options, pool.classes
     total = len(pool.index)
     test_size = _size("test", options, total, least=0)
     validation_size = _size("validation", options, total, least=1)
@@ -102,9 +99,7 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
             f"{validation_size} validation and {test_size} test samples leave nothing to train on: "
             f"the classes kept have {total} samples; lower dataset.validation or dataset.test."
         )
-    members = [
-        torch.nonzero(pool.samples.targets == label).squeeze(1) for label in range(len(classes))
-    ]
+    members = [torch.nonzero(pool.targets == label).squeeze(1) for label in range(len(classes))]
     members = _shuffled(members, derive(study_seed, "test split"))
     test, rest = _divided(members, test_size)
     rest = _shuffled(rest, derive(seed, "split"))
@@ -118,34 +113,6 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
                 )
     train = _kept(rest, options, classes)
     return Split(train=_joined(train), validation=_joined(validation), test=_joined(test))
-
-
-def take(pool: Pool, split: Split) -> Data:
-    """Training and validation samples of a split, normalised."""
-    samples = pool.samples
-    if samples.mean is None or samples.std is None:
-        training = samples.inputs[split.train].double()
-        std, mean = torch.std_mean(training, dim=0, correction=0)
-        # A feature that never varies in training is centred and otherwise left alone.
-        std = torch.where(std > 0, std, torch.ones_like(std))
-    else:
-        shape = (-1, *[1] * (samples.inputs.ndim - 2))
-        mean = torch.tensor(samples.mean, dtype=torch.float64).reshape(shape)
-        std = torch.tensor(samples.std, dtype=torch.float64).reshape(shape)
-
-    def part(positions: Tensor) -> Part:
-        inputs = (samples.inputs[positions] - mean.float()) / std.float()
-        return Part(inputs=inputs, targets=samples.targets[positions], index=pool.index[positions])
-
-    return Data(
-        train=part(split.train),
-        validation=part(split.validation),
-        classes=samples.classes,
-        input_shape=tuple(samples.inputs.shape[1:]),
-        digest=pool.digest,
-        mean=tuple(mean.flatten().tolist()),
-        std=tuple(std.flatten().tolist()),
-    )
 
 
 def _size(name: str, options: Mapping[str, Any], total: int, *, least: int) -> int:

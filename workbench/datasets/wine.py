@@ -11,10 +11,11 @@ from sklearn.datasets import load_wine
 from workbench.datasets.samples import Samples
 
 
-def read() -> Samples:
+def read(*, target: str) -> Samples:
     """Vectors ``[178, 13]`` in the units of the laboratory, standardised on the training part."""
     bunch = load_wine()
     return Samples(
+        kind="vector",
         inputs=torch.from_numpy(bunch.data).float(),
         targets=torch.from_numpy(bunch.target).long(),
         classes=tuple(str(name) for name in bunch.target_names),

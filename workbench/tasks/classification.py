@@ -20,11 +20,13 @@ class Classification:
 
     Attributes:
         classes: Their names, in the order of the labels.
+        targets: Labels of the training part.
         label_smoothing: Part of the target that is spread over all classes, in ``[0, 1)``
             (Szegedy et al. 2016, section 7).
     """
 
     classes: Sequence[str]
+    targets: Tensor | None = None
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -46,6 +48,10 @@ class Classification:
             targets: Labels ``[B]``.
         """
         return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
+
+    def soft(self, targets: Tensor) -> Tensor:
+        """One-hot labels ``[B, classes]``."""
+        return functional.one_hot(targets, self.outputs).float()
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Accuracy, and macro-averaged precision, recall and F1, as scikit-learn defines them.
