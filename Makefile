@@ -19,7 +19,7 @@ demo: setup
 	@echo "Browse every trial: $(BIN)/workbench ui digits, and open the address that it prints"
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: setup
 	$(BIN)/ruff check .

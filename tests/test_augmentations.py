@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import random
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,7 +22,19 @@ NEEDED: dict[str, dict[str, Any]] = {
     "random_resized_crop": {"size": 8},
     "random_affine": {"degrees": 20.0, "translate": [0.3, 0.3]},
     "color_jitter": {"brightness": 0.5, "contrast": 0.5, "saturation": 0.5, "hue": 0.2},
+    "gaussian_blur": {"kernel_size": 3, "sigma": [0.1, 2.0]},
+    "random_solarize": {"threshold": 0.5},
+    "random_posterize": {"bits": 2},
+    "random_adjust_sharpness": {"sharpness_factor": 2.0},
+    "auto_augment": {"policy": "cifar10"},
+    "rand_augment": {"num_ops": 2, "magnitude": 9},
+    "trivial_augment_wide": {},
+    "aug_mix": {"severity": 3},
+    "resize": {"size": 8},
+    "center_crop": {"size": 8},
 }
+# They do the same to every image.
+FIXED = ("resize", "center_crop")
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.5)
 
 
@@ -56,8 +71,9 @@ def test_a_sample_is_transformed_the_same_whatever_batch_it_is_in(
     assert torch.equal(whole[3:4], augment(inputs[3:4], seed=1, epoch=2, index=index[3:4]))
 
 
-@pytest.mark.parametrize("step", EVERY, ids=AUGMENTATIONS)
-def test_samples_of_one_batch_are_transformed_differently(step: dict[str, dict[str, Any]]) -> None:
+@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name not in FIXED])
+def test_samples_of_one_batch_are_transformed_differently(name: str) -> None:
+    step = {name: NEEDED.get(name, {"p": 0.5})}
     same = images(1).expand(32, -1, -1, -1)
     got = built(step)(same, seed=1, epoch=1, index=torch.arange(32))
     assert len({tuple(sample.flatten().tolist()) for sample in got}) > 1
@@ -135,6 +151,7 @@ def test_every_option_in_the_catalogue_is_one_of_torchvisions(name: str) -> None
         ({"random_crop": {"sizes": 8}}, "no option sizes; its options are size, padding"),
         ({"random_crop": {}}, "random_crop cannot be made: .*size"),
         ({"random_horizontal_flip": {"p": 2.0}}, "flip cannot be made: .*interval"),
+        ({"auto_augment": {"policy": "mnist"}}, "auto_augment cannot be made: 'mnist'"),
     ],
 )
 def test_a_wrong_step_is_refused_when_it_is_built(
@@ -149,7 +166,111 @@ def test_vectors_cannot_be_augmented() -> None:
         built(EVERY[0])(torch.zeros(2, 13), seed=1, epoch=1, index=torch.arange(2))
 
 
-def test_a_transform_that_changes_the_size_is_refused() -> None:
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_transform_keeps_pixels_within_black_and_white(name: str, channels: int) -> None:
+    pixels = torch.rand(16, channels, 8, 8, generator=torch.Generator().manual_seed(5))
+    augment = augmentations.build([{name: NEEDED.get(name, {"p": 1.0})}])
+    assert augment is not None
+    got = augment(pixels, seed=1, epoch=1, index=torch.arange(16))
+    assert got.shape == pixels.shape
+    assert got.dtype == torch.float32
+    assert -1e-6 <= float(got.min()) <= float(got.max()) <= 1.0 + 1e-6
+
+
+def test_a_transform_may_change_the_size_of_all_images_alike() -> None:
     crop = built({"random_crop": {"size": 6}})
-    with pytest.raises(ValueError, match=r"8 x 8 pixels into 6 x 6 pixels.*set its size to 8"):
-        crop(images(), seed=1, epoch=1, index=torch.arange(6))
+    assert crop(images(), seed=1, epoch=1, index=torch.arange(6)).shape == (6, 3, 6, 6)
+
+
+# ------------------------------------------------------------------------------- a user's own
+
+CODE = """
+import random
+
+import numpy as np
+import torch
+
+
+class Noise:
+    def __init__(self, strength=0.1):
+        self.strength = strength
+
+    def __call__(self, image):
+        drawn = torch.rand(()) + random.random() + float(np.random.rand())
+        return image + self.strength * drawn
+
+
+def named(name):
+    return name
+
+
+def broken(image=None):
+    return lambda image: image.numpy()
+
+
+def raising():
+    return lambda image: image[7]
+
+
+def ragged():
+    return lambda image: image[:, : 4 + int(torch.randint(4, ()))]
+
+
+def grey():
+    return lambda image: image[:1]
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    file = tmp_path / "own.py"
+    file.write_text(CODE)
+    return f"{file}:"
+
+
+def test_a_users_transform_is_drawn_for_each_sample_from_every_generator(own: str) -> None:
+    augment, inputs = built({f"{own}Noise": {"strength": 0.5}}), images()
+    index = torch.tensor([40, 7, 900, 3, 12, 1])
+    whole = augment(inputs, seed=1, epoch=2, index=index)
+    random.seed(9)
+    np.random.seed(9)
+    states = random.getstate(), np.random.get_state(legacy=False)["state"]["key"].tolist()
+    alone = augment(inputs[2:3], seed=1, epoch=2, index=index[2:3])
+    assert torch.equal(whole[2:3], alone)
+    kept = np.random.get_state(legacy=False)["state"]["key"].tolist()
+    assert (random.getstate(), kept) == states
+    shifts = (whole - inputs).flatten(start_dim=1).mean(dim=1)
+    assert len({round(float(shift), 4) for shift in shifts}) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("Noise", {"strong": 1}, "Noise cannot be made: TypeError: .*strong"),
+        ("named", {"name": "x"}, "named returned str; .* must return a function of one image"),
+        ("Nois", {}, "no Nois; did you mean Noise"),
+    ],
+)
+def test_a_users_code_that_makes_no_transform_is_refused_when_it_is_built(
+    own: str, name: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        augmentations.build([{f"{own}{name}": options}])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("broken", "broken returned a ndarray; it must return an image float32"),
+        ("raising", "raising raised IndexError: index 7"),
+        ("ragged", r"images \(3, 8, 8\) into images .*must stay of one size, with 3 channels"),
+        ("grey", r"images \(3, 8, 8\) into images \(1, 8, 8\); .* with 3 channels"),
+    ],
+)
+def test_a_users_transform_that_returns_no_such_image_is_named(
+    own: str, name: str, message: str
+) -> None:
+    augment = built({f"{own}{name}": {}})
+    with pytest.raises(ValueError, match=message):
+        augment(images(), seed=1, epoch=1, index=torch.arange(6))

@@ -1,7 +1,8 @@
-"""Every family in the catalogue: its stages, its randomness, and weights that must fit."""
+"""What the catalogue promises of a backbone: its stages, its randomness, weights that must fit."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import resnet18
 
 from workbench import backbones, stages
-from workbench.backbones import BACKBONES, WeightsError
+from workbench.backbones import WeightsError
+from workbench.backbones.torchvision_names import FAMILIES
+from workbench.launch import look_ahead
 from workbench.record import sha256_of
 from workbench.stages import Staged
 from workbench.strategy import Weights
@@ -67,7 +69,7 @@ def saved(path: Path, tensors: dict[str, Tensor]) -> Weights:
     return Weights(source=str(path), sha256=sha256_of(path))
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", STAGES)
 def test_every_backbone_gives_logits_and_names_its_stages(name: str) -> None:
     staged = build(name)
     assert staged.names == STAGES[name]
@@ -77,7 +79,7 @@ def test_every_backbone_gives_logits_and_names_its_stages(name: str) -> None:
     assert sum(count for _, count in described) == stages.parameters(staged)["total"]
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", STAGES)
 def test_the_stages_lie_on_the_models_own_path_in_order(name: str) -> None:
     staged = build(name)
     called: list[str] = []
@@ -90,7 +92,7 @@ def test_the_stages_lie_on_the_models_own_path_in_order(name: str) -> None:
     assert called == [*STAGES[name], "head"]
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", STAGES)
 def test_body_and_head_have_randomness_of_their_own(name: str) -> None:
     first, again = build(name), build(name)
     assert same(body(first), body(again))
@@ -107,7 +109,7 @@ def test_a_new_head_does_not_depend_on_the_body() -> None:
     assert same(plain.head.state_dict(), dropping.head.state_dict())
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", STAGES)
 def test_building_leaves_the_global_generator_alone(name: str) -> None:
     before = torch.get_rng_state()
     build(name)
@@ -248,33 +250,13 @@ def test_weights_that_are_not_there_are_refused(source: str, message: str) -> No
         build(weights=Weights(source=source))
 
 
-def test_imagenet_weights_come_through_torchvisions_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    planted = resnet18(weights=None).state_dict()
-    cache = tmp_path / "hub" / "checkpoints"
-    cache.mkdir(parents=True)
-    torch.save(planted, cache / "resnet18-f37072fd.pth")
-    staged = build("resnet18", weights=Weights(source="imagenet"))
-    loaded = staged.module.state_dict()
-    assert all(
-        torch.equal(loaded[name], value)
-        for name, value in planted.items()
-        if not name.startswith("fc.")
-    )
-    assert loaded["fc.weight"].shape == (5, 512)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            {"name": "resnet81"},
-            "no backbone 'resnet81'; the backbones are mlp, small_cnn, resnet18",
-        ),
+        ({"name": "resnet81"}, r"no backbone resnet81; did you mean resnet18\?"),
+        ({"name": "?"}, r"no backbone \?; there are mlp, small_cnn, .* and \d+ more"),
         ({"name": "small_cnn", "depth": 3}, "no option depth; its options are width"),
-        ({"name": "resnet18", "width": 3}, "no option width; it has none"),
+        ({"name": "resnet18", "width": 3}, "no option width; its options are stages"),
         ({"name": "resnet18", "input_shape": (1, 8, 8)}, "these have 1; set dataset.channels: 3"),
         ({"name": "small_cnn", "input_shape": (13,)}, r"takes images, but .* \(13,\)"),
         ({"name": "small_cnn", "width": 0}, "width is 0; it must be at least 1"),
@@ -288,3 +270,25 @@ def test_a_wrong_backbone_is_refused_with_what_is_valid(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build(**arguments)
+
+
+# ------------------------------------------------------------------------------ the page on them
+
+PAGE = Path(__file__).parent.parent / "docs" / "backbones.md"
+
+
+def test_the_page_names_every_family_with_its_smallest_image_and_its_options() -> None:
+    rows = dict(re.findall(r"^\| (\w+) \| (.*) \|$", PAGE.read_text(), re.M))
+    for name, family in FAMILIES.items():
+        models, smallest, options = rows[name].split(" | ")
+        assert tuple(re.findall(r"`(\w+)`", models)) == family.names
+        assert set(re.findall(r"`(\w+)`", options)) == set(family.options), name
+        assert all(str(side) in smallest for side in family.smallest.values()), name
+
+
+def test_the_study_on_the_page_is_looked_ahead_at(tmp_path: Path) -> None:
+    (study,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
+    path = tmp_path / "study.yaml"
+    path.write_text(study)
+    ahead = look_ahead(path, [], tmp_path)
+    assert "features.9" in str(ahead) and ahead["notes"] == []

@@ -12,6 +12,7 @@ from workbench import browse, preview, record, space
 from workbench.config import load
 from workbench.config.study_config import StudyConfig
 from workbench.driver import lease
+from workbench.files import write_atomically
 from workbench.foundation import Foundation, training_seed
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
 
@@ -32,7 +33,7 @@ class Studies:
         self._configs[name] = (config, foundation)
         directory = record.study_directory(self.home, name)
         described = json.dumps(preview.describe(config, foundation))
-        record.write_atomically(directory / "study.json", described.encode())
+        write_atomically(directory / "study.json", described.encode())
         return directory
 
     def trial(
@@ -157,6 +158,14 @@ def test_a_study_with_all_its_trials_is_complete(studies: Studies) -> None:
         assert browse.studies(studies.home)[0]["state"] == "unfinished"
         studies.trial("tiny", group, 0, ended(State.PRUNED if group else State.COMPLETE))
     assert browse.studies(studies.home)[0]["state"] == "complete"
+
+
+def test_reports_within_an_epoch_count_as_the_part_of_it_that_is_done(studies: Studies) -> None:
+    studies.study("tiny")
+    directory = studies.trial("tiny", 0, 0, None, epochs=0)
+    metrics = {"validation/accuracy": 0.5, "epochs": 0.25}
+    directory.append(EpochResult(epoch=1, phase="main", metrics=metrics, timestamp=1))
+    assert browse.study(studies.home, "tiny")["rows"][0]["epochs"] == 0.25
 
 
 def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> None:

@@ -1,24 +1,61 @@
-"""The page on study files tells the truth: its examples load, and it names everything there is."""
+"""The pages tell the truth: their examples load, and together they name everything there is."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
 from workbench.config import BLOCKS, load, schema
+from workbench.config.document import parse_value
 from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.launch import look_ahead
 from workbench.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.tasks import TASKS
 
-PAGE = Path(__file__).parent.parent / "docs" / "studies.md"
-TEXT = PAGE.read_text()
-WHOLE = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)
-FRAGMENTS = re.findall(r"^```yaml fragment\n(.*?)^```", TEXT, re.M | re.S)
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+TEXT = (DOCS / "studies.md").read_text()
+ALL = "\n".join(page.read_text() for page in PAGES)
+
+
+def blocks(kind: str, page: Path) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(), re.M | re.S)
+
+
+# What runs a user's own code is run by test_user_code.
+WHOLE = [
+    pytest.param(page.stem, block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(blocks("yaml", page))
+    if ".py:" not in block
+]
+LINES = [
+    pytest.param(line, id=f"{page.stem}-{line[:40]}")
+    for page in PAGES
+    for block in blocks("yaml lines", page)
+    for line in block.splitlines()
+]
+RECIPES = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(blocks("yaml recipe", page))
+]
+FRAGMENTS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, block in enumerate(blocks("yaml fragment", page))
+]
+LINKS = [
+    (page, link)
+    for page in [*PAGES, DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+]
 
 # What a fragment leaves out.
 REST = """\
@@ -28,7 +65,7 @@ recipe:
   backbone: small_cnn
 """
 
-NAMES = {
+NAMES: dict[str, Iterable[str]] = {
     "block": BLOCKS,
     "knob": schema.Recipe.model_fields,
     "dataset": DATASETS,
@@ -40,14 +77,20 @@ NAMES = {
     "knob of a backbone": [k for k in schema.BackboneKnobs.model_fields if k != "name"],
     "backbone": BACKBONES,
     "option of a backbone": [o for entry in BACKBONES.values() for o in entry.options or {}],
-    "weights": [name for entry in BACKBONES.values() for name in entry.weights],
-    "task": [*TASKS, *(o for entry in TASKS.values() for o in entry.options)],
+    # The names that torchvision gives a model's weights are many, and alike.
+    "weights": [
+        *(name for entry in BACKBONES.values() for name in entry.weights if name.islower()),
+        "IMAGENET1K_V1",
+    ],
+    "task": [*TASKS, *(o for entry in TASKS.values() for o in entry.options or {})],
     "metric": [metric for entry in TASKS.values() for metric in entry.metrics],
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "option of a schedule": [k for k in schema.ScheduleKnobs.model_fields if k != "name"],
     "augmentation": AUGMENTATIONS,
-    "option of an augmentation": [o for entry in AUGMENTATIONS.values() for o in entry.options],
+    "option of an augmentation": [
+        option for entry in AUGMENTATIONS.values() for option in entry.options or {}
+    ],
     "key of search": schema.Search.model_fields,
     "sampler": [*schema.SAMPLERS, *(o for options in schema.SAMPLERS.values() for o in options)],
     "pruner": [*schema.PRUNERS, *(o for options in schema.PRUNERS.values() for o in options)],
@@ -57,36 +100,56 @@ NAMES = {
 }
 
 
-def test_the_page_has_whole_studies_and_fragments_and_no_other_yaml() -> None:
-    assert len(WHOLE) >= 2
-    assert len(FRAGMENTS) >= 2
-    assert TEXT.count("```yaml") == len(WHOLE) + len(FRAGMENTS)
+def test_the_pages_have_studies_and_pieces_of_studies_and_no_other_yaml() -> None:
+    kinds = re.findall(r"^```(yaml.*)$", ALL, re.M)
+    assert set(kinds) == {"yaml", "yaml fragment", "yaml lines", "yaml recipe"}
+    assert len(WHOLE) >= 5 and len(FRAGMENTS) >= 2 and LINES and RECIPES
 
 
-@pytest.mark.parametrize("block", WHOLE, ids=range(len(WHOLE)))
-def test_every_whole_study_on_the_page_is_valid(block: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", LINES)
+def test_every_line_of_knobs_on_a_page_is_valid(line: str) -> None:
+    assert schema.recipe_flaws(parse_value(line)) == []
+
+
+@pytest.mark.parametrize("block", RECIPES)
+def test_every_piece_of_a_recipe_on_a_page_is_valid(block: str) -> None:
+    assert schema.recipe_flaws(parse_value(block)) == []
+
+
+@pytest.mark.parametrize(("page", "block"), WHOLE)
+def test_every_whole_study_on_a_page_is_valid(page: str, block: str, tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(block)
     assert load(file).question
-    assert look_ahead(file, [], tmp_path)["notes"] == []
+    # Other pages' studies need files or weights, and are run by the tests of what they are about.
+    if page == "studies" and " path: " not in block:
+        assert look_ahead(file, [], tmp_path)["notes"] == []
 
 
-@pytest.mark.parametrize("block", FRAGMENTS, ids=range(len(FRAGMENTS)))
-def test_every_fragment_on_the_page_is_valid_in_a_study(block: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", FRAGMENTS)
+def test_every_fragment_on_a_page_is_valid_in_a_study(block: str, tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
-    compared = block.startswith("compare")
-    trials = "trials_per_strategy" if compared else "trials"
-    chosen = "" if compared else "  optimizer: sgd\n"
-    file.write_text(f"{REST}{chosen}{block}search: {{{trials}: 2}}\n")
+    written = parse_value(block)
+    content = parse_value(REST)
+    content["recipe"] |= written.pop("recipe", {})
+    content |= written
+    if "compare" not in written and "optimizer" not in content["recipe"]:
+        content["recipe"]["optimizer"] = "sgd"
+    trials = "trials_per_strategy" if "compare" in written else "trials"
+    content.setdefault("search", {}).setdefault(trials, 2)
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
     assert load(file).strategies
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [(kind, name) for kind, names in NAMES.items() for name in dict.fromkeys(names)],
-)
-def test_the_page_names_everything_that_a_study_file_may_say(kind: str, name: str) -> None:
-    assert re.search(rf"`{re.escape(name)}\b", TEXT), f"no {kind} {name} in {PAGE.name}"
+@pytest.mark.parametrize(("page", "link"), LINKS, ids=lambda value: getattr(value, "name", value))
+def test_a_link_leads_somewhere(page: Path, link: str) -> None:
+    assert (page.parent / link).exists()
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_pages_name_everything_that_a_study_file_may_say(kind: str) -> None:
+    missing = [name for name in NAMES[kind] if not re.search(rf"`{re.escape(name)}\b", ALL)]
+    assert missing == [], f"no page names these {kind}s"
 
 
 def test_the_page_names_every_exit_code() -> None:

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from workbench import launch, record
+from workbench import ending, launch, record
 from workbench.record import Role, State
 from workbench.workers import InlineWorkers
 
@@ -51,7 +51,7 @@ def workbench(*words: str | Path, code: int = 0) -> str:
     return done.stdout
 
 
-def in_process(file: Path, home: Path) -> launch.Outcome:
+def in_process(file: Path, home: Path) -> ending.Outcome:
     return launch.run_file(file, [], home, InlineWorkers(), Unseen())
 
 
@@ -251,7 +251,7 @@ def test_two_workers_with_random_search_resume_to_the_same_numbers(
     study = record.study_directory(home, "tiny")
     _wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 5, driver)
     driver.send_signal(signal.SIGTERM)
-    assert driver.wait() == launch.RESUMABLE
+    assert driver.wait() == ending.RESUMABLE
     statuses = {run.info.status for run in runs_of(home, "tiny")}
     assert "RUNNING" not in statuses
     workbench("run", file, "--home", home, "--workers", "2")

@@ -2,145 +2,40 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from training import (
+    AUGMENTATION,
+    CPU,
+    IMAGES,
+    every,
+    make,
+    measured,
+    must_resume,
+    parts,
+    phase,
+    same,
+    through_disk,
+)
 
-from workbench import backbones, datasets, stages, tasks
-from workbench.backbones import BACKBONES
-from workbench.datasets import Data, Part
-from workbench.engine import Diverged, Engine, Interrupted, choose_device
+from workbench import backbones, stages
+from workbench import engine as engine_module
+from workbench.datasets import Data
+from workbench.engine import Diverged, Interrupted, choose_device
 from workbench.optimizers import OPTIMIZERS, factor
 from workbench.randomness import derive
 from workbench.record import EpochResult
-from workbench.stages import Staged
-from workbench.strategy import Phase, Plan, Schedule
+from workbench.stages import Stage, Staged
+from workbench.strategy import Phase, Schedule
 from workbench.tasks import TASKS
-
-IMAGES = {"name": "digits", "classes": [1, 7], "train_per_class": 10, "validation": 20}
-AUGMENTATION = ({"random_affine": {"degrees": 15.0, "translate": [0.1, 0.1]}},)
-CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in a worker by default; and tests that share two cores do not wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def phase(
-    optimizer: str = "adamw",
-    *,
-    name: str = "main",
-    epochs: int = 2,
-    depth: int = 0,
-    learning_rate: float = 1e-2,
-    schedule: str = "constant",
-) -> Phase:
-    return Phase(
-        name=name,
-        epochs=epochs,
-        freeze_depth=depth,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        weight_decay=0.1,
-        options=OPTIMIZERS[optimizer].options,
-        schedule=Schedule(name=schedule, warmup_epochs=0.5),
-    )
-
-
-def make(
-    *phases: Phase,
-    backbone: str = "small_cnn",
-    seed: int = 3,
-    batch_size: int = 8,
-    augmentation: tuple[dict[str, Any], ...] = (),
-    interrupted: Callable[[], bool] = lambda: False,
-    dataset: dict[str, Any] = IMAGES,
-    **options: Any,
-) -> Engine:
-    return parts(
-        *phases,
-        backbone={"name": backbone, **options},
-        seed=seed,
-        batch_size=batch_size,
-        augmentation=augmentation,
-        interrupted=interrupted,
-        dataset=dataset,
-    )[0]
-
-
-def parts(
-    *phases: Phase,
-    backbone: dict[str, Any],
-    seed: int = 3,
-    batch_size: int = 8,
-    augmentation: tuple[dict[str, Any], ...] = (),
-    interrupted: Callable[[], bool] = lambda: False,
-    dataset: dict[str, Any] = IMAGES,
-) -> tuple[Engine, Staged, Data]:
-    plan = Plan(
-        dataset=dataset,
-        backbone=backbone,
-        weights=None,
-        keep_head=False,
-        task={"name": "classification"},
-        batch_size=batch_size,
-        augmentation=augmentation,
-        device="cpu",
-        threads=1,
-        phases=phases,
-    )
-    data = datasets.load(dataset, study_seed=0, seed=seed)
-    task = tasks.build(plan.task, data.classes)
-    staged = backbones.build(
-        backbone,
-        weights=None,
-        keep_head=False,
-        input_shape=data.input_shape,
-        outputs=task.outputs,
-        seed=seed,
-    )
-    engine = Engine(
-        plan=plan,
-        staged=staged,
-        task=task,
-        data=data,
-        seed=seed,
-        device=CPU,
-        interrupted=interrupted,
-    )
-    return engine, staged, data
-
-
-def measured(results: list[EpochResult]) -> list[tuple[int, str, dict[str, float]]]:
-    """All that must repeat: everything but times."""
-    return [
-        (result.epoch, result.phase, {k: v for k, v in result.metrics.items() if k != "seconds"})
-        for result in results
-    ]
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    return first.keys() == second.keys() and all(
-        torch.equal(value, second[name]) for name, value in first.items()
-    )
-
-
-def through_disk(state: dict[str, Any]) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    buffer.seek(0)
-    loaded: dict[str, Any] = torch.load(buffer, weights_only=True)
-    return loaded
 
 
 def true_at(call: int) -> Callable[[], bool]:
@@ -156,7 +51,7 @@ def tensors(modules: tuple[nn.Module, ...]) -> list[Tensor]:
 
 
 def contract_cases() -> list[tuple[str, str | int]]:
-    return [(name, depth) for name in BACKBONES for depth in (0, 1, 2, "all")]
+    return [(n, depth) for n in ("mlp", "small_cnn", "resnet18") for depth in (0, 1, 2, "all")]
 
 
 @pytest.mark.parametrize(("name", "depth"), contract_cases())
@@ -250,12 +145,6 @@ def training_inputs(**arguments: Any) -> tuple[list[Tensor], Data]:
     return [torch.cat(batches) for batches in epochs], data
 
 
-def every(part: Part) -> Tensor:
-    inputs = part.inputs[torch.arange(len(part.inputs))]
-    assert isinstance(inputs, Tensor)
-    return inputs
-
-
 def as_set(samples: Tensor) -> set[tuple[float, ...]]:
     return {tuple(sample) for sample in samples.flatten(start_dim=1).tolist()}
 
@@ -290,7 +179,7 @@ def test_every_epoch_drops_other_units() -> None:
     assert not torch.equal(generators[0], generators[1])
     first = torch.Generator()
     first.set_state(generators[0])
-    assert first.initial_seed() == derive(3, "dropout", 1)
+    assert first.initial_seed() == derive(3, "dropout", 1, 0)
 
 
 def dropped_after(depth: int) -> list[Tensor]:
@@ -312,6 +201,51 @@ def test_a_frozen_dropout_layer_does_not_shift_the_layers_after_it() -> None:
     assert not torch.equal(full[0], full[1])
 
 
+class Drawing(nn.Module):
+    """Drops without a layer, as attention does, and keeps what it dropped in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 64)
+        self.dropped: list[Tensor] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        kept = nn.functional.dropout(torch.ones(len(inputs), 64), 0.5, self.training)
+        if self.training:
+            self.dropped.append(kept)
+        outputs: Tensor = self.linear(inputs.flatten(start_dim=1)) * kept
+        return outputs
+
+
+def drawing(staged: Staged) -> Staged:
+    first, second, head = Drawing(), Drawing(), nn.Linear(64, 2)
+    found = (Stage(name="first", modules=(first,)), Stage(name="second", modules=(second,)))
+    return Staged(module=nn.Sequential(first, second, head), stages=found, head=head)
+
+
+def test_a_frozen_stage_shifts_no_draws_without_a_layer_in_those_after_it() -> None:
+    drawn = []
+    for depth in (0, 1):
+        (engine, *_), made = drawn_by(depth)
+        list(engine.epochs())
+        drawn.append([module.dropped for module in made.modules() if isinstance(module, Drawing)])
+    (first, full), (none, partial) = drawn
+    assert none == []
+    assert len(full) == len(partial) == 6
+    assert all(map(torch.equal, full, partial))
+    assert not torch.equal(first[0], full[0])
+
+
+def drawn_by(depth: int) -> tuple[Any, nn.Module]:
+    made: list[Staged] = []
+
+    def change(staged: Staged) -> Staged:
+        made.append(drawing(staged))
+        return made[0]
+
+    return parts(phase(depth=depth), change=change), made[0].module
+
+
 # ----------------------------------------------------------------------- repeating and resuming
 
 TWO_PHASES = (
@@ -321,13 +255,13 @@ TWO_PHASES = (
 
 
 @pytest.mark.parametrize(
-    ("backbone", "options"), [("small_cnn", {}), ("mlp", {"dropout": 0.3, "hidden": [16, 16]})]
+    "backbone", [{"name": "small_cnn"}, {"name": "mlp", "dropout": 0.3, "hidden": [16, 16]}]
 )
-def test_a_trial_run_twice_is_equal_to_the_last_bit(backbone: str, options: dict[str, Any]) -> None:
+def test_a_trial_run_twice_is_equal_to_the_last_bit(backbone: dict[str, Any]) -> None:
     runs = []
     for noise in (1, 2):
         torch.manual_seed(noise)
-        engine = make(*TWO_PHASES, backbone=backbone, augmentation=AUGMENTATION, **options)
+        engine = make(*TWO_PHASES, backbone=backbone, augmentation=AUGMENTATION)
         runs.append((measured(list(engine.epochs())), engine.weights()))
     assert runs[0][0] == runs[1][0]
     assert same(runs[0][1], runs[1][1])
@@ -344,23 +278,8 @@ def test_another_seed_is_another_trial() -> None:
     ids=["two phases", *OPTIMIZERS],
 )
 def test_resuming_after_any_epoch_is_equal_to_the_last_bit(phases: tuple[Phase, ...]) -> None:
-    def fresh() -> Engine:
-        return make(
-            *phases, backbone="mlp", dropout=0.3, hidden=[16, 16], augmentation=AUGMENTATION
-        )
-
-    whole = fresh()
-    states = [through_disk(whole.state())]
-    results = []
-    for result in whole.epochs():
-        results.append(result)
-        states.append(through_disk(whole.state()))
-    for done, state in enumerate(states):
-        resumed = fresh()
-        resumed.restore(state)
-        assert measured(list(resumed.epochs())) == measured(results)[done:]
-        assert same(resumed.weights(), whole.weights())
-        assert resumed.confusion == whole.confusion
+    backbone = {"name": "mlp", "dropout": 0.3, "hidden": [16, 16]}
+    must_resume(lambda: make(*phases, backbone=backbone, augmentation=AUGMENTATION))
 
 
 def test_batch_statistics_survive_a_resume_to_the_last_bit() -> None:
@@ -439,7 +358,7 @@ def test_validation_metrics_are_those_of_the_weights_handed_out() -> None:
     copy = parts(phase(), backbone={"name": "small_cnn"})[1].module
     copy.load_state_dict(engine.weights())
     with torch.inference_mode():
-        outputs = copy.eval()(data.validation.inputs)
+        outputs = copy.eval()(every(data.validation))
     right = (outputs.argmax(dim=1) == data.validation.targets).double().mean().item()
     assert last.metrics["validation/accuracy"] == pytest.approx(right)
     loss = nn.functional.cross_entropy(outputs, data.validation.targets).item()
@@ -453,7 +372,7 @@ def test_the_training_loss_is_a_mean_over_samples_and_not_over_batches() -> None
     engine, staged, data = parts(
         phase("sgd", epochs=1, learning_rate=1e-30), backbone={"name": "mlp"}, batch_size=17
     )
-    outputs = staged.module(data.train.inputs)
+    outputs = staged.module(every(data.train))
     expected = nn.functional.cross_entropy(outputs, data.train.targets).item()
     (result,) = engine.epochs()
     assert result.metrics["train/loss"] == pytest.approx(expected, rel=1e-5)
@@ -527,6 +446,251 @@ def test_weights_share_no_memory_with_the_model() -> None:
     for name, value in staged.module.state_dict().items():
         assert weights[name].is_contiguous()
         assert len({value.data_ptr(), weights[name].data_ptr(), state[name].data_ptr()}) == 3
+
+
+# ----------------------------------------------------------------------- reports within an epoch
+
+
+FOUR_STEPS = {**IMAGES, "train_per_class": 16}
+
+
+@pytest.mark.parametrize("every_", [0.5, 0.25])
+def test_reports_within_an_epoch_change_no_bit_of_the_training(every_: float) -> None:
+    main = (
+        phase("sgd", name="one", epochs=2, depth=2, unfreeze_every=1, schedule="cosine"),
+        phase("adamw", name="two", epochs=1),
+    )
+    backbone = {"name": "mlp", "dropout": 0.3, "hidden": [8, 8, 8]}
+    arguments: dict[str, Any] = {"backbone": backbone, "dataset": FOUR_STEPS, "ema": 0.8}
+    whole, split = make(*main, **arguments), make(*main, report_every=every_, **arguments)
+    each = round(1 / every_)
+    ends = [(whole.weights(), result) for result in whole.epochs()]
+    reports = [(split.weights(), result) for result in split.epochs()]
+    assert [result.epoch for _, result in reports] == list(range(1, 3 * each + 1))
+    done = [result.metrics["epochs"] for _, result in reports]
+    assert done == [number / each for number in range(1, 3 * each + 1)]
+    assert "epochs" not in ends[0][1].metrics
+    for (weights, result), (others, other) in zip(ends, reports[each - 1 :: each], strict=True):
+        assert same(weights, others)
+        assert result.phase == other.phase
+        for name in ("validation/loss", "validation/f1", "learning_rate"):
+            assert result.metrics[name] == other.metrics[name]
+
+
+def test_a_reports_training_metrics_are_those_of_the_steps_since_the_last_one() -> None:
+    main = phase("sgd", epochs=1, learning_rate=1e-30)
+    arguments: dict[str, Any] = {"backbone": "mlp", "dataset": FOUR_STEPS}
+    (whole,) = make(main, **arguments).epochs()
+    split = [r.metrics["train/loss"] for r in make(main, report_every=0.25, **arguments).epochs()]
+    assert len(set(split)) == 4
+    assert whole.metrics["train/loss"] == pytest.approx(sum(split) / 4)
+
+
+def test_a_trial_resumes_within_an_epoch_to_the_last_bit() -> None:
+    main = phase("sgd", name="one", depth=1, unfreeze_every=1), phase(name="two", epochs=1)
+    backbone = {"name": "mlp", "dropout": 0.3, "hidden": [8]}
+    must_resume(lambda: make(*main, backbone=backbone, report_every=1 / 3, change=restless))
+
+
+def test_an_interruption_within_an_epoch_goes_back_to_the_last_report() -> None:
+    whole = make(phase(), report_every=0.5)
+    results = measured(list(whole.epochs()))
+    # Three steps: two, then a validation, then one.
+    engine = make(phase(), report_every=0.5, interrupted=true_at(4))
+    with pytest.raises(Interrupted):
+        list(engine.epochs())
+    assert engine.state()["epoch"] == 1
+    assert measured(list(engine.epochs())) == results[1:]
+    assert same(engine.weights(), whole.weights())
+
+
+def test_more_reports_than_steps_are_refused_with_the_least_that_is_possible() -> None:
+    with pytest.raises(ValueError, match=r"report_every is 0.25, .* than 3 steps; .* least 0.333"):
+        make(phase(), report_every=0.25)
+
+
+def test_a_divergence_within_an_epoch_says_how_far_it_came() -> None:
+    calm = phase("sgd", name="calm", epochs=1, learning_rate=1e-3)
+    wild = phase("sgd", name="wild", epochs=3, learning_rate=1e30)
+    with pytest.raises(Diverged, match=r"diverged at epoch 1\.333: validation/loss is"):
+        list(make(calm, wild, report_every=1 / 3).epochs())
+
+
+# ------------------------------------------------------------ what a step is made of, and precision
+
+
+class Restless(nn.Module):
+    """Draws from the global generator as functional dropout does, without a layer of its own."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = nn.functional.dropout(self.inner(inputs), 0.5, self.training)
+        return outputs
+
+
+def restless(staged: Staged) -> Staged:
+    return Staged(module=Restless(staged.module), stages=staged.stages, head=staged.head)
+
+
+def test_a_step_in_several_passes_is_the_same_step() -> None:
+    ends, losses = [], []
+    for size in (None, 3, 8):
+        engine = make(phase("sgd"), backbone="mlp", micro_batch_size=size, clip_norm=0.5)
+        losses.append([result.metrics["train/loss"] for result in engine.epochs()])
+        ends.append(engine.weights())
+    assert same(ends[0], ends[2])
+    assert losses[0] == losses[2]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_passes_take_no_more_samples_than_they_are_allowed_and_leave_none_alone() -> None:
+    engine, staged, _ = parts(phase(epochs=1), batch_size=7, micro_batch_size=3)
+    sizes: list[int] = []
+    staged.module.register_forward_pre_hook(
+        lambda module, inputs: sizes.append(len(inputs[0])) if module.training else None
+    )
+    list(engine.epochs())
+    assert sizes == [3, 4, 3, 4, 3, 3]
+
+
+def test_every_pass_of_a_step_drops_other_units_and_resumes_to_the_last_bit() -> None:
+    backbone = {"name": "mlp", "dropout": 0.5, "hidden": [16]}
+    engine, staged, _ = parts(phase(epochs=1), backbone=backbone, batch_size=20, micro_batch_size=5)
+    (layer,) = (m for m in staged.module.modules() if isinstance(m, nn.Dropout))
+    states: list[Tensor] = []
+    layer.register_forward_pre_hook(
+        lambda layer, _: states.append(torch.get_rng_state()) if layer.training else None
+    )
+    list(engine.epochs())
+    assert len({tuple(state.tolist()) for state in states}) == len(states) == 4
+    must_resume(lambda: make(phase(), backbone=backbone, micro_batch_size=3, change=restless))
+
+
+def norms(clip: float | None) -> list[float]:
+    """Of what SGD without momentum moves the model by at each step, at a rate of 1."""
+    main = phase(
+        "sgd", epochs=1, learning_rate=1.0, weight_decay=0.0, options={"momentum": 0.0}, l2_sp=0.1
+    )
+    main = replace(main, schedule=Schedule())
+    engine, staged, _ = parts(main, backbone="mlp", clip_norm=clip)
+    places: list[Tensor] = []
+    staged.module.register_forward_pre_hook(
+        lambda module, _: (
+            places.append(nn.utils.parameters_to_vector(module.parameters()).detach().clone())
+            if module.training
+            else None
+        )
+    )
+    list(engine.epochs())
+    return [float((two - one).norm()) for one, two in pairwise(places)]
+
+
+def test_clipping_shortens_long_gradients_and_no_others() -> None:
+    free = norms(None)
+    assert min(free) > 0.2
+    assert norms(0.1) == pytest.approx([0.1] * len(free), rel=1e-3)
+    assert norms(1e6) == free
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_weights_and_metrics_in_float32() -> None:
+    engine, staged, _ = parts(phase(epochs=3), precision="bfloat16")
+    kinds: set[torch.dtype] = set()
+    staged.head.register_forward_hook(lambda module, _, outputs: kinds.add(outputs.dtype))
+    results = list(engine.epochs())
+    assert kinds == {torch.bfloat16}
+    assert {value.dtype for value in engine.weights().values()} == {torch.float32, torch.int64}
+    assert engine.validated is not None
+    assert engine.validated[0].dtype == torch.float32
+    full = list(make(phase(epochs=3)).epochs())
+    for got, expected in zip(results, full, strict=True):
+        assert got.metrics["train/loss"] != expected.metrics["train/loss"]
+        assert got.metrics["train/loss"] == pytest.approx(expected.metrics["train/loss"], rel=0.1)
+
+
+def test_a_trial_in_bfloat16_resumes_to_the_last_bit() -> None:
+    must_resume(lambda: make(phase(depth=1), precision="bfloat16", ema=0.9, clip_norm=1.0))
+
+
+def test_all_methods_together_resume_to_the_last_bit() -> None:
+    main = phase(
+        epochs=2,
+        depth=2,
+        unfreeze_every=1,
+        layer_decay=0.7,
+        head_learning_rate=0.05,
+        l2_sp=0.01,
+        trainable="norm",
+    )
+    must_resume(
+        lambda: make(
+            main,
+            mixup=0.2,
+            cutmix=1.0,
+            ema=0.9,
+            clip_norm=1.0,
+            micro_batch_size=4,
+            precision="bfloat16",
+            report_every=0.5,
+            augmentation=AUGMENTATION,
+        )
+    )
+
+
+def test_texts_train_with_every_method_that_takes_them_and_resume_to_the_last_bit(
+    tmp_path: Path,
+) -> None:
+    words = ("bad poor", "good fine")
+    lines = [f"{words[n % 2]} {'word ' * (n % 5)}{n},{n % 2}" for n in range(60)]
+    file = tmp_path / "texts.csv"
+    file.write_text("\n".join(["text,label", *lines]) + "\n")
+    dataset = {"name": "text_table", "path": str(file), "text": "text", "label": "label"}
+    main = phase(epochs=2, depth=2, unfreeze_every=1, layer_decay=0.5, l2_sp=0.01)
+    engine = must_resume(
+        lambda: make(
+            main,
+            dataset=dataset,
+            backbone={"name": "small_text", "width": 8, "buckets": 64},
+            micro_batch_size=3,
+            ema=0.5,
+            clip_norm=1.0,
+            report_every=0.5,
+        )
+    )
+    assert engine.validated is not None
+    assert engine.validated[0].shape == (12, 2)
+
+
+def test_outputs_and_targets_of_the_last_validation_are_at_hand() -> None:
+    engine, _, data = parts(phase(epochs=1))
+    assert engine.validated is None
+    (result,) = engine.epochs()
+    assert engine.validated is not None
+    outputs, targets = engine.validated
+    assert torch.equal(targets, data.validation.targets)
+    right = (outputs.argmax(dim=1) == targets).double().mean().item()
+    assert result.metrics["validation/accuracy"] == pytest.approx(right)
+
+
+def test_validation_in_small_batches_gives_the_same_outputs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = make(phase(epochs=1))
+    list(whole.epochs())
+    monkeypatch.setattr(engine_module, "VALIDATION_NUMBERS", 8 * 8 * 7)
+    small, staged, _ = parts(phase(epochs=1))
+    sizes: list[int] = []
+    staged.module.register_forward_pre_hook(
+        lambda module, inputs: None if module.training else sizes.append(len(inputs[0]))
+    )
+    list(small.epochs())
+    assert sizes == [7, 7, 6]
+    assert whole.validated is not None and small.validated is not None
+    torch.testing.assert_close(whole.validated[0], small.validated[0])
 
 
 # --------------------------------------------------------------------------------------- device

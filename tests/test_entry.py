@@ -6,8 +6,9 @@ import mlflow_home as made
 import pytest
 
 from workbench.record import Objective, State
-from workbench.strategy import Schedule
+from workbench.strategy import EarlyStopping, Lora, Schedule
 from workbench.tracker import entry
+from workbench.tracker.params import params_of, tag_text, valid_name
 
 
 def entry_for(state: State | None, *, orphaned: bool = False, epochs: int = 5) -> entry.Entry:
@@ -17,7 +18,7 @@ def entry_for(state: State | None, *, orphaned: bool = False, epochs: int = 5) -
 
 
 def test_a_plain_plan_has_unprefixed_params_and_its_options_beside_them() -> None:
-    params = entry.params_of(made.spec())
+    params = params_of(made.spec())
 
     assert params["optimizer"] == "adamw"
     assert params["learning_rate"] == "0.00031"
@@ -34,7 +35,7 @@ def test_a_plain_plan_has_unprefixed_params_and_its_options_beside_them() -> Non
 
 def test_the_rule_that_chose_the_best_epoch_is_a_param() -> None:
     objective = Objective(metric="validation/f1", direction="maximize", epoch="last")
-    params = entry.params_of(made.spec(objective=objective))
+    params = params_of(made.spec(objective=objective))
     assert (params["objective.metric"], params["objective.epoch"]) == ("validation/f1", "last")
 
 
@@ -43,7 +44,7 @@ def test_several_phases_are_told_apart_by_their_names() -> None:
         made.phase(name="probe", epochs=3, freeze_depth=4, learning_rate=1e-2),
         made.phase(name="finetune", epochs=9, freeze_depth=0, learning_rate=1e-4),
     )
-    params = entry.params_of(made.spec(plan=plan))
+    params = params_of(made.spec(plan=plan))
 
     assert params["phases"] == "probe,finetune"
     assert (params["probe.learning_rate"], params["finetune.learning_rate"]) == ("0.01", "0.0001")
@@ -53,11 +54,63 @@ def test_several_phases_are_told_apart_by_their_names() -> None:
 
 def test_only_what_a_schedule_says_beyond_its_default_is_a_param() -> None:
     schedule = Schedule(name="cosine", warmup_epochs=0.5)
-    params = entry.params_of(made.spec(plan=made.plan(made.phase(schedule=schedule))))
+    params = params_of(made.spec(plan=made.plan(made.phase(schedule=schedule))))
 
     assert params["schedule"] == "cosine"
     assert params["schedule.warmup_epochs"] == "0.5"
     assert "schedule.gamma" not in params
+
+
+def test_a_plan_that_does_as_everybody_does_adds_no_param() -> None:
+    usual = set(params_of(made.spec()))
+    assert not usual & {"ema", "mixup", "lora", "report_every", "early_stopping", "layer_decay"}
+    assert not usual & {"precision", "trainable", "l2_sp", "code", "trial", "clip_norm"}
+
+
+def test_every_other_method_of_a_plan_is_a_param() -> None:
+    phase = made.phase(layer_decay=0.75, trainable="bias", unfreeze_every=2)
+    plan = replace(
+        made.plan(phase),
+        ema=0.99,
+        mixup=0.2,
+        report_every=0.25,
+        early_stopping=EarlyStopping(patience=3),
+        lora=Lora(rank=4, targets=("query", "value")),
+        code={"task.py": "ab"},
+    )
+    usual = params_of(made.spec())
+    added = {k: v for k, v in params_of(made.spec(plan=plan)).items() if k not in usual}
+    assert added == {
+        "layer_decay": "0.75",
+        "trainable": "bias",
+        "unfreeze_every": "2",
+        "ema": "0.99",
+        "mixup": "0.2",
+        "report_every": "0.25",
+        "early_stopping.patience": "3",
+        "early_stopping.least": "0.0",
+        "lora.rank": "4",
+        "lora.alpha": "16.0",
+        "lora.dropout": "0.0",
+        "lora.targets": '["query", "value"]',
+        "code": '{"task.py": "ab"}',
+    }
+
+
+def test_methods_of_a_phase_carry_its_name_where_there_are_several() -> None:
+    plan = made.plan(made.phase(name="a"), made.phase(name="b", head_learning_rate=0.5))
+    params = params_of(made.spec(plan=plan))
+    assert params["b.head_learning_rate"] == "0.5"
+    assert "a.head_learning_rate" not in params
+
+
+def test_reports_within_an_epoch_are_points_that_say_how_many_epochs_are_done() -> None:
+    half = replace(made.epoch(1), metrics={"validation/rmse": 2.0, "epochs": 0.5})
+    found = entry.entry_of(made.spec(), [half], None, parent_run_id="p")
+    assert [(p.name, p.value, p.step) for p in found.history[0][1]] == [
+        ("validation/rmse", 2.0, 1),
+        ("epochs", 0.5, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,12 +184,12 @@ def test_a_trial_begins_when_its_result_says_else_when_its_first_epoch_began() -
     ],
 )
 def test_names_become_ones_that_mlflow_takes(given: str, kept: str) -> None:
-    assert entry.valid_name(given) == kept
+    assert valid_name(given) == kept
 
 
 def test_a_long_text_is_cut_at_a_line_break() -> None:
     text = "\n".join(f"line {number}" for number in range(2000))
-    shown = entry.tag_text(text)
+    shown = tag_text(text)
 
     assert 7900 < len(shown) <= 8000
     assert shown.endswith("\n…")
@@ -144,12 +197,12 @@ def test_a_long_text_is_cut_at_a_line_break() -> None:
 
 
 def test_a_long_text_without_line_breaks_is_cut_all_the_same() -> None:
-    assert len(entry.tag_text("x" * 9000)) == 8000
-    assert entry.tag_text("x" * 8000) == "x" * 8000
+    assert len(tag_text("x" * 9000)) == 8000
+    assert tag_text("x" * 8000) == "x" * 8000
 
 
 def test_text_that_no_database_stores_is_replaced() -> None:
-    assert entry.tag_text("a\x00b\ud800c") == "a\ufffdb?c"
+    assert tag_text("a\x00b\ud800c") == "a\ufffdb?c"
 
 
 def test_choices_too_long_for_a_tag_are_an_error_that_shows_them() -> None:

@@ -24,6 +24,9 @@ from workbench.figures import (
     learning_curve,
     learning_rate_sensitivity,
     load,
+    mistakes,
+    scale,
+    sources,
     strategies,
     style,
     validity,
@@ -45,6 +48,8 @@ COLUMNS = [
     "reason",
     "value",
     "epoch",
+    "epochs",
+    "epochs_done",
     "seconds",
     "optimizer",
     "learning_rate",
@@ -587,6 +592,43 @@ def test_a_loss_that_is_the_objective_is_drawn_once() -> None:
     assert len(learning_curve.draw(numbers).axes) == 1
 
 
+def quarters(count: int) -> list[EpochResult]:
+    """Reports of every quarter of an epoch, with an error that falls from 60,000."""
+    return [
+        EpochResult(
+            epoch=number,
+            phase="probe" if number <= 4 else "finetune",
+            metrics={
+                "epochs": number / 4,
+                "train/loss": 500.0 / 4**number,
+                "validation/rmse": 60_000 / number,
+            },
+            timestamp=0,
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def test_reports_within_an_epoch_are_drawn_where_the_epochs_lie() -> None:
+    objective = Objective(metric="validation/rmse", direction="minimize")
+    numbers = learning_curve.summarize(quarters(10), 6, objective)
+    assert numbers.objective is not None
+    assert numbers.objective.epochs == tuple(number / 4 for number in range(1, 11))
+    assert numbers.phases == (("probe", 0.25, 1.0), ("finetune", 1.25, 2.5))
+    assert (numbers.chosen_epoch, numbers.step) == (1.5, 0.25)
+    losses, rmse = learning_curve.draw(numbers).axes
+    assert losses.get_yscale() == "log", "a loss over many decades"
+    assert rmse.get_ylabel() == "validation rmse"
+    assert rmse.get_xlim() == (0.125, 2.625)
+    assert [text.get_text() for text in rmse.texts] == ["chosen: 1.5"]
+
+
+def test_a_trial_that_stopped_within_its_first_epoch_can_be_drawn() -> None:
+    objective = Objective(metric="validation/rmse", direction="minimize")
+    drawing = learning_curve.draw(learning_curve.summarize(quarters(2), None, objective))
+    assert drawing.axes[1].get_xlim() == (0.125, 0.625)
+
+
 def test_a_trial_that_ended_before_its_first_epoch_can_be_drawn(tmp_path: Path) -> None:
     objective = Objective(metric="validation/accuracy", direction="maximize")
     drawing = learning_curve.draw(learning_curve.summarize([], None, objective))
@@ -609,9 +651,66 @@ def test_a_confusion_matrix_that_does_not_fit_its_classes_is_refused() -> None:
         confusion_matrix.summarize([[1, 2], [3, 4]], ["a", "b", "c"])
 
 
+def test_where_names_do_not_fit_the_commonest_mistakes_are_listed() -> None:
+    counts = 10 * np.eye(100, dtype=int)
+    counts[3, 7], counts[7, 3], counts[50, 51] = 10, 4, 4
+    counts[50, 50] = 4
+    numbers = confusion_matrix.summarize(counts.tolist(), [f"species {n}" for n in range(100)])
+    assert numbers.pairs == (
+        ("species 3", "species 7", 10, 0.5),
+        ("species 50", "species 51", 4, 0.5),
+        ("species 7", "species 3", 4, 4 / 14),
+    )
+    square, bars = confusion_matrix.draw(numbers).axes
+    first = bars.get_yticklabels()[0].get_text()
+    assert first == "species 3 → species 7"
+    assert not any("species" in label.get_text() for label in square.get_yticklabels())
+    few = confusion_matrix.summarize(counts[:30, :30].tolist(), [f"{n}" for n in range(30)])
+    assert few.pairs == ()
+
+
 def test_many_classes_still_make_a_figure(tmp_path: Path) -> None:
     numbers = confusion_matrix.summarize(np.eye(100, dtype=int).tolist(), [HOSTILE] * 100)
     style.save(confusion_matrix.draw(numbers), tmp_path / "matrix", formats=("png",))
+
+
+def wrong(true: Any, predicted: Any, **size: float) -> dict[str, Any]:
+    """A mistake as a trial records it."""
+    return {"sample": 1, "name": None, "true": true, "predicted": predicted, **size}
+
+
+@pytest.mark.parametrize(
+    ("row", "lines"),
+    [
+        (wrong("cat", "dog", confidence=0.987), ("cat", "dog", "confidence 0.99")),
+        (wrong([], ["a", "b"], confidence=0.5), ("none", "a, b", "confidence 0.50")),
+        (wrong({"price": 3.25}, {"price": 9000.0}, error=8996.75), ("3.25", "9000", "error 9e+03")),
+        (
+            wrong({"x": 1.0, "y": 2.0}, {"x": 1.5, "y": 2.0}, error=0.5),
+            ("x 1, y 2", "x 1.5, y 2", "error 0.5"),
+        ),
+    ],
+)
+def test_a_mistake_is_captioned_by_what_it_is_and_what_it_was_taken_for(
+    row: dict[str, Any], lines: tuple[str, str, str]
+) -> None:
+    (found,) = mistakes.summarize([row], [np.zeros((4, 4, 1))])
+    assert found[1:] == lines
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 5, 20])
+def test_every_mistake_is_drawn_with_its_image(channels: int, count: int, tmp_path: Path) -> None:
+    rows = [wrong(HOSTILE, f"class {n}", confidence=0.9) for n in range(count)]
+    images = [np.full((6, 8, channels), n / count) for n in range(count)]
+    drawing = mistakes.draw(mistakes.summarize(rows, images))
+    shown = [axes for axes in drawing.axes if axes.images]
+    assert len(shown) == count
+    assert [f"class {n}" in axes.texts[0].get_text() for n, axes in enumerate(shown)] == [
+        True
+    ] * count
+    assert np.asarray(shown[-1].images[0].get_array()).max() == pytest.approx((count - 1) / count)
+    assert style.save(drawing, tmp_path / "mistakes", formats=("png",))[0].stat().st_size > 0
 
 
 # The validity panel
@@ -728,6 +827,81 @@ def test_optimizers_at_different_depths_are_no_pair() -> None:
     assert check("inclusion", rows).status == "not checked"
 
 
+def test_a_late_epoch_is_late_among_the_trials_own_epochs_and_reports() -> None:
+    half = {"best/epochs": 6.5}
+    rows = [row("sgd-0", 0, 0.9, epoch=26, epochs=12, epochs_done=7.0, metrics=half)]
+    assert check("still improving", rows).status == "ok", "report 26 is epoch 6.5 of 12"
+    (late,) = (check("still improving", [{**rows[0], "epochs": 8}]),)
+    assert late.status == "warning"
+    assert "sgd-0 (epoch 6.5 of 8)" in late.finding
+
+
+def test_equal_pruned_shares_are_told_in_one_number() -> None:
+    assert check("pruned", few(("sgd-0", 2), ("adam-0", 2)), strategies=TWO).finding == "All 0%."
+
+
+# Facts of the data and the weights
+
+
+def fact(name: str, **changes: Any) -> validity.Check:
+    return {c.name: c for c in sources.summarize(describe(**changes))}[name]
+
+
+def test_duplicates_across_parts_are_told_as_a_fact() -> None:
+    same = {"parts": ["train", "test"], "count": 12, "examples": ["a.png", "b.png", "c", "d"]}
+    found = fact("duplicates", data={"duplicates": [same]})
+    assert found.status == "note"
+    assert found.finding.startswith(
+        "12 samples of test, also in train (for example a.png, b.png, c)."
+    )
+    assert fact("duplicates", data={"duplicates": []}).status == "ok"
+    assert fact("duplicates", data={}).status == "not checked"
+
+
+def test_what_could_not_be_read_is_counted_with_examples() -> None:
+    found = fact("skipped", data={"skipped": [f"{n}.png: truncated." for n in range(5)]})
+    assert (
+        found.finding
+        == "5 samples: 0.png: truncated; 1.png: truncated; 2.png: truncated; and 2 more."
+    )
+    assert fact("skipped", data={"skipped": []}).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("counts", "metric", "status", "text"),
+    [
+        ({"a": 90, "b": 30}, "validation/accuracy", "ok", "a (90), the smallest b (30)."),
+        ({"a": 91, "b": 30}, "validation/accuracy", "note", "weighs a class by its number"),
+        ({"a": 91, "b": 30}, "validation/f1", "note", "3.03 times as many."),
+        ({"a": 5, "b": 0}, "validation/f1", "note", "the smallest b (0)."),
+        ({}, "validation/rmse", "not checked", "not counted"),
+    ],
+)
+def test_unequal_classes_are_told_and_what_accuracy_makes_of_them(
+    counts: dict[str, int], metric: str, status: str, text: str
+) -> None:
+    objective = {"metric": metric, "direction": "maximize", "epoch": "best"}
+    found = fact("classes", data={"per_class": counts}, objective=objective)
+    assert found.status == status
+    assert text in found.finding
+    assert ("weighs" in found.finding) == (status == "note" and metric.endswith("accuracy"))
+
+
+def test_what_predicting_the_mean_would_reach_is_told_of_numbers() -> None:
+    columns = {f"y{n}": {"mean": 259_121.0, "sd": 94_687.2} for n in range(7)}
+    found = fact("numbers", data={"numbers": columns})
+    assert found.status == "note"
+    assert found.finding.startswith("y0: mean 259121, standard deviation 94687; y1:")
+    assert "y5" not in found.finding and "; and 2 more." in found.finding
+
+
+def test_notes_on_the_first_weights_are_repeated() -> None:
+    noted = {"weights": "imagenet", "notes": ["The head was not taken", "It is large."]}
+    assert fact("weights", backbone=noted).finding == "The head was not taken. It is large."
+    assert fact("weights", backbone={"weights": "imagenet", "notes": []}).status == "ok"
+    assert "from scratch" in fact("weights", backbone={"weights": None}).finding
+
+
 def test_several_devices_are_told_and_trials_without_one_are_not_vouched_for() -> None:
     rows = [row("sgd-0", 0, 0.9), row("sgd-0", 1, 0.9, device="cuda"), row("sgd-0", 2, device="")]
     found = check("devices", rows)
@@ -798,6 +972,50 @@ def test_an_inline_figure_takes_the_pages_colours_and_shares_no_identifier() -> 
 )
 def test_learning_rates_are_written_as_people_write_them(value: float, text: str) -> None:
     assert style.decimal(value) == text
+
+
+def test_names_that_would_look_alike_lose_what_they_share() -> None:
+    names = [f"pretrained-on-{x}-with-the-{y}-optimizer" for x in ("laion", "jft") for y in "ab"]
+    assert style.told_apart(names) == [
+        "…laion-with-the-a…",
+        "…laion-with-the-b…",
+        "…jft-with-the-a…",
+        "…jft-with-the-b…",
+    ]
+    assert style.told_apart(["sgd-0", "sgd-all"]) == ["sgd-0", "sgd-all"]
+    alike = [f"{'x' * 40}{n}{'y' * 40}" for n in range(3)]
+    assert len(set(style.told_apart(alike))) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.9533, "0.953"),
+        (21_770.4, "21770"),
+        (3.2e-6, "3.2e-6"),
+        (1_234_567.0, "1.23e6"),
+        (0, "0.000"),
+    ],
+)
+def test_values_inside_a_figure_take_little_room(value: float, text: str) -> None:
+    assert style.short(value) == text
+
+
+def test_r2_far_below_zero_leaves_room_for_the_other_values() -> None:
+    values = [0.9, 0.8, 0.85, 0.7, -800.0]
+    assert scale.linear_part(values, "maximize") == 1.0
+    assert scale.linear_part([0.9, 0.2, -0.5], "maximize") is None
+    assert scale.linear_part([-9.0, -10.0, -11.0], "maximize") is None
+    rows = [row("sgd-0", n, value, learning_rate=10.0**-n) for n, value in enumerate(values)]
+    objective = {"metric": "validation/r2", "direction": "maximize", "epoch": "best"}
+    shown = trials(rows, objective=objective)
+    study = describe(objective=objective)
+    (axes,) = strategies.draw(strategies.summarize(study, shown)).axes
+    assert axes.get_xscale() == "symlog"
+    to_axes = axes.transScale + axes.transLimits
+    left, right = (to_axes.transform((value, 0))[0] for value in (0.7, 0.9))
+    assert right - left > 0.03, "on a linear axis they would be 0.0002 of it apart"
+    assert to_axes.transform((-800.0, 0))[0] > 0, "no value lies outside"
 
 
 def test_long_names_keep_both_ends() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from test_end_to_end import Unseen, runs_of
 
-from workbench import launch, publish, record
+from workbench import ending, launch, publish, record
 from workbench.config import Changed, load
 from workbench.config.document import StudyFileError
 from workbench.driver import Broken, Standing, lease
-from workbench.launch import Outcome
+from workbench.ending import Outcome
 from workbench.workers import InlineWorkers
 
 Write = Callable[..., Path]
@@ -39,9 +39,9 @@ def outcome_of(*standings: Standing, signal: int | None = None) -> Outcome:
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [
-        (outcome_of(Standing(name="a", target=2, complete=1, failed=1)), launch.DONE),
-        (outcome_of(Standing(name="a", target=2, failed=2)), launch.UNUSABLE),
-        (outcome_of(Standing(name="a", target=2, complete=1), signal=2), launch.RESUMABLE),
+        (outcome_of(Standing(name="a", target=2, complete=1, failed=1)), ending.DONE),
+        (outcome_of(Standing(name="a", target=2, failed=2)), ending.UNUSABLE),
+        (outcome_of(Standing(name="a", target=2, complete=1), signal=2), ending.RESUMABLE),
     ],
 )
 def test_the_exit_code_says_how_it_ended(outcome: Outcome, code: int) -> None:
@@ -72,18 +72,6 @@ def test_a_study_that_needs_itself_is_refused(write_study: Write, home: Path) ->
         launch.run_file(second, [], home, InlineWorkers(), Unseen())
 
 
-def test_a_tiny_copy_has_two_trials_of_one_epoch_a_phase(write_study: Write) -> None:
-    config = launch._tiny(write_study())
-    assert config.trials_per_group == 2
-    assert config.recipe["epochs"] == 1
-    phased = write_study(
-        ("epochs: 3", "phases: {probe: {epochs: 4, freeze_depth: all}, rest: {epochs: 5}}"),
-        ("  freeze_depth: [0, all]\n", ""),
-    )
-    phases = launch._tiny(phased).recipe["phases"]
-    assert [phase["epochs"] for phase in phases.values()] == [1, 1]
-
-
 def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
     write_study: Write, home: Path
 ) -> None:
@@ -95,7 +83,7 @@ def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
         ),
     )
     outcome = launch.run_file(file, [], home, InlineWorkers(), Unseen())
-    assert outcome.exit_code == launch.UNUSABLE
+    assert outcome.exit_code == ending.UNUSABLE
     assert {run.info.status for run in runs_of(home, "tiny")} == {"FAILED", "FINISHED"}
     written = publish.write("tiny", home, None)
     assert not written.usable

@@ -55,6 +55,75 @@ def test_adams_knobs_reach_torch_under_its_own_names() -> None:
     assert built.defaults["eps"] == 1e-6
 
 
+OTHERS: dict[str, dict[str, bool | float]] = {
+    "momentum": {"momentum": 0.5},
+    "nesterov": {"nesterov": True, "momentum": 0.5},
+    "beta1": {"beta1": 0.5},
+    "beta2": {"beta2": 0.5},
+    "epsilon": {"epsilon": 0.5},
+    "momentum_decay": {"momentum_decay": 2.0},
+    "decoupled_weight_decay": {"decoupled_weight_decay": False},
+    "alpha": {"alpha": 0.5},
+    "centered": {"centered": True},
+    "rate_decay": {"rate_decay": 0.5},
+    "initial_accumulator": {"initial_accumulator": 0.5},
+    "rho": {"rho": 0.5},
+    "beta2_decay": {"beta2_decay": -0.1},
+    "update_clip": {"update_clip": 8.0},
+}
+
+
+def trained(name: str, **options: bool | float) -> torch.Tensor:
+    """Where some numbers end after ten steps on a valley."""
+    parameter = nn.Parameter(torch.tensor([[3.0, -2.0], [0.5, 1.0]]))
+    optimizer = optimizers.build(phase(name, **options), [parameter])
+    for step in range(10):
+        optimizer.zero_grad()
+        (((parameter - step) ** 2) * torch.tensor([1.0, 10.0])).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return parameter.detach()
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [(name, option) for name, entry in OPTIMIZERS.items() for option in entry.options],
+)
+def test_every_knob_of_every_optimizer_changes_its_steps(name: str, option: str) -> None:
+    assert not torch.equal(trained(name), trained(name, **OTHERS[option]))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_is_decoupled_where_the_catalogue_says_so(name: str) -> None:
+    """Without a gradient a decoupled decay takes the rate times the decay of a parameter."""
+    parameter = nn.Parameter(torch.full((3,), 2.0))
+    optimizer = optimizers.build(phase(name), [parameter])
+    parameter.grad = torch.zeros(3)
+    optimizer.step()
+    decoupled = name in ("adamw", "nadam", "radam", "adafactor")
+    expected = torch.full((3,), 2.0 * (1 - 0.25 * 0.125))
+    if name != "sgd":  # For SGD without a past the two are the same.
+        assert torch.allclose(parameter.detach(), expected, atol=1e-5) == decoupled
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_remembers_no_more_numbers_than_the_catalogue_says(name: str) -> None:
+    parameter = nn.Parameter(torch.ones(64, 64))
+    on = {"momentum": 0.9, "centered": True} if name == "rmsprop" else {}
+    optimizer = optimizers.build(phase(name, **on), [parameter])
+    parameter.grad = torch.ones(64, 64)
+    optimizer.step()
+    held = sum(
+        value.numel() for value in optimizer.state[parameter].values() if torch.is_tensor(value)
+    )
+    assert round(held / parameter.numel()) == OPTIMIZERS[name].slots
+
+
+def test_groups_have_rates_of_their_own() -> None:
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in (0.1, 0.2)]
+    built = optimizers.build(phase("adamw"), groups)
+    assert [group["lr"] for group in built.param_groups] == [0.1, 0.2]
+
+
 def test_a_missing_option_is_the_catalogues_default() -> None:
     bare = replace(phase("sgd"), options={"nesterov": True})
     built = optimizers.build(bare, [nn.Parameter(torch.ones(3))])

@@ -130,10 +130,6 @@ def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
                 "objective.pareto: comes later; the search does not use it yet",
             ],
         ),
-        (
-            ["compare.method={full: {}, gradual: {unfreeze: {every: 2}}}"],
-            ["unfreeze: gradual unfreezing comes later; run refuses it until then"],
-        ),
     ],
 )
 def test_a_note_says_what_will_not_do_what_it_is_named_for(
@@ -166,19 +162,6 @@ def test_a_phases_knob_is_idle_where_the_phases_optimizer_does_not_have_it(
 def test_a_study_that_weights_come_from_is_named(home: Path) -> None:
     path = Path(__file__).parent.parent / "studies" / "digits.yaml"
     assert "digits_pretrain.yaml: this study runs first" in notes(path, home)
-
-
-def test_gradual_unfreezing_is_looked_at_and_not_run(quiet: Path, home: Path) -> None:
-    config = load(quiet, ["compare.method={full: {}, gradual: {unfreeze: {every: 2}}}"])
-    Foundation(config, home, pending=True).check()
-    with pytest.raises(StudyFileError) as caught:
-        Foundation(config, home).check()
-    assert [str(problem) for problem in caught.value.problems] == [
-        "--set compare.method={full: {}, gradual: {unfreeze: {every: 2}}}: "
-        "compare.method.gradual.unfreeze: found 'unfreeze', expected phases, each with its own "
-        "freeze_depth: gradual unfreezing comes later, and a trial without it would be another "
-        "strategy than its name says"
-    ]
 
 
 def test_a_tuned_depth_that_the_backbone_does_not_have_is_refused_before_anything_runs(

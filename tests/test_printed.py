@@ -13,7 +13,7 @@ from test_browse import Studies, ended
 
 from workbench import browse, launch, printed
 from workbench.driver import Standing
-from workbench.launch import Outcome
+from workbench.ending import Outcome
 from workbench.record import State
 
 Write = Callable[..., Path]
@@ -196,6 +196,27 @@ def test_a_trial_is_printed_with_its_settings_and_its_epochs(paper: Paper, some:
     assert any(line.startswith("record /") and line.endswith("/000") for line in paper.lines)
     assert paper.lines[-3:] == ["epoch validation accuracy", "1 0.1", "2 0.2"]
     assert "MLflow run" not in paper.text
+
+
+def test_a_trial_that_reports_within_an_epoch_is_printed_by_epochs_and_its_own_metric(
+    paper: Paper, some: Studies
+) -> None:
+    found = browse.trial(some.home, "tiny", "sgd-all/000")
+    found["spec"]["objective"]["metric"] = "validation/rmse"
+    found["value"] = 21_770.44
+    for line in found["history"]:
+        line["metrics"] = {
+            "epochs": line["epoch"] / 4,
+            "train/rmse": 1000.0 * line["epoch"],
+            "validation/rmse": 2000.0 * line["epoch"],
+        }
+    printed.trial(paper.console, found)
+    assert paper.lines[0] == "sgd-all/000 complete, 21770.4 at epoch 0.5"
+    assert paper.lines[-3:] == [
+        "epoch train rmse validation rmse",
+        "0.25 1000 2000",
+        "0.5 2000 4000",
+    ]
 
 
 def test_a_trial_that_failed_is_printed_with_its_reason_and_without_a_value(

@@ -33,6 +33,7 @@ def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
     assert (row["number"], row["state"]) == (7, "complete")
     assert row["value"] == ended.value
     assert (row["epoch"], row["seconds"]) == (3, 5.5)
+    assert (row["epochs"], row["epochs_done"]) == (5, 5)
     assert (row["optimizer"], row["learning_rate"], row["freeze_depth"]) == ("adamw", 3.1e-4, 2)
     assert row["levels"] == {"optimizer": "adamw", "freeze_depth": "2"}
     assert row["hyperparameters"] == {"learning_rate": 3.1e-4, "weight_decay": 1e-4}
@@ -40,6 +41,21 @@ def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
     assert row["started"] == made.BEGAN
     assert row["parameters"] == {"total": 1000, "trainable": 200}
     assert row["device"] == "cpu"
+
+
+def test_reports_within_an_epoch_read_back_as_the_epochs_that_they_make(home: Path) -> None:
+    tracker = Tracker(home)
+    spec = made.spec(plan=replace(made.plan(), report_every=0.25))
+    directory = made.write(home, spec, epochs=0)
+    for number in range(1, 7):
+        line = made.epoch(number)
+        directory.append(replace(line, metrics={**line.metrics, "epochs": number / 4}))
+    metrics = {**made.epoch(3).metrics, "epochs": 0.75}
+    directory.write_result(made.result(State.COMPLETE, metrics=metrics))
+    tracker.mirror(directory, made.parent_of(tracker))
+    row = tracker.read_trials(made.STUDY).iloc[0]
+    assert (row["epoch"], row["epochs"], row["epochs_done"]) == (3, 5, 1.5)
+    assert row["metrics"]["epochs"] == 0.75
 
 
 def test_a_trial_that_never_ran_has_no_device_whatever_its_plan_says(home: Path) -> None:

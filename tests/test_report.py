@@ -398,6 +398,104 @@ def test_methods_of_an_old_store_leave_the_plan_to_the_author() -> None:
     assert "Batch size, learning rate schedule and augmentation: TODO." in methods()
 
 
+def a_plan(**changes: Any) -> dict[str, Any]:
+    phase = {"name": "main", "layer_decay": 1.0, "trainable": "all", "unfreeze_every": 0}
+    knobs = {"task": {"name": "classification"}, "ema": None, "mixup": 0.0, "lora": None}
+    return {**knobs, "report_every": 1.0, "phases": [phase], **changes}
+
+
+def test_methods_name_what_strategies_use_with_its_source() -> None:
+    plans = {
+        "sgd-0": a_plan(ema=0.99, lora={"rank": 4, "alpha": 16.0}),
+        "adam-0": a_plan(ema=0.999, phases=[{"trainable": "bias"}, {"layer_decay": 0.75}]),
+    }
+    text = templates.markdown(summarize([], plans=plans))
+    assert "low-rank adapters (LoRA, rank 4) [Hu et al. 2022, arXiv:2106.09685] in sgd-0;" in text
+    assert "(BitFit) [Ben Zaken et al. 2022, arXiv:2106.10199] in adam-0;" in text
+    assert "layer-wise learning rate decay (factor 0.75 " in text
+    assert "validated (decay 0.99 or 0.999) [Polyak and Juditsky 1992]." in text, "in all"
+    assert "mixup" not in text
+
+
+def test_methods_name_what_is_tuned_without_a_value() -> None:
+    tune = [{"knob": "probe.layer_decay", "low": 0.5, "high": 1.0, "default": 1.0}]
+    tune += [{"knob": "unfreeze.every", "choices": [1, 2], "default": 1}]
+    plans = {"sgd-0": a_plan(), "adam-0": a_plan()}
+    text = templates.markdown(summarize([], plans=plans, tune=tune))
+    assert "layer-wise learning rate decay (factor tuned " in text
+    assert "(one stage every tuned epochs)" in text
+
+
+def test_a_plan_that_does_as_everybody_does_names_no_method() -> None:
+    assert summarize([], plans={"sgd-0": a_plan()})["methods"] == []
+    assert summarize([])["methods"] == []
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "text"),
+    [
+        ("regression", ["price"], "; 1 target column<"),
+        ("multilabel", ["a", "b"], "; 2 labels<"),
+        ("classification", ["a", "b"], "; 2 classes<"),
+    ],
+)
+def test_what_a_task_predicts_is_called_by_its_name(
+    task: str, classes: list[str], text: str
+) -> None:
+    plans = {"sgd-0": a_plan(task={"name": task})}
+    data = {"name": "d", "train": 1, "validation": 1, "test": 1, "classes": classes}
+    page = templates.html(summarize([], plans=plans, data=data), dict.fromkeys(FIGURES, ""))
+    assert text in page
+    content = {"recipe": {"task": {"name": task}}}
+    assert summarize([], content=content, data=data)["data"]["kind"] in text
+
+
+def test_a_regression_study_has_a_report_without_a_word_of_accuracy(tmp_path: Path) -> None:
+    objective = {"metric": "validation/rmse", "direction": "minimize", "epoch": "best"}
+    rows = []
+    for name in ("sgd-0", "adam-0"):
+        for n in range(5):
+            error = 21_000.0 + 3_000 * n
+            reports = 4 * n + 8
+            metrics = {"best/validation/rmse": error, "best/validation/r2": 1 - error / 90_000}
+            changes = {"epoch": reports, "epochs": 12, "epochs_done": reports / 4 + 0.5}
+            metrics["best/epochs"] = reports / 4
+            rows.append(
+                row(name, n, error, learning_rate=10.0 ** -(n + 1), metrics=metrics, **changes)
+            )
+    study = describe(
+        objective=objective,
+        plans={"sgd-0": a_plan(task={"name": "regression"})},
+        question="",
+        data={"name": "houses", "train": 9, "validation": 9, "test": 9, "classes": ["price"]},
+    )
+    index = report.write(study, frame(rows), tmp_path / "houses")
+    summary = json.loads(index.with_name("report.json").read_text())
+    assert summary["top"]["value"] == 21_000.0
+    assert summary["top"]["epoch"] == 2
+    assert summary["strategies"][0]["best"]["metrics"]["epochs"] == 2.0
+    assert summary["metrics"] == ["validation/r2"]
+    assert summary["progress"]["stopped_early"] == 10
+    for path in (index, index.with_name("report.md")):
+        text = path.read_text()
+        assert "accuracy" not in text
+        assert "21000" in text
+        assert "10 trials ended before the last epoch, stopped early" in text
+
+
+def test_trials_of_different_lengths_are_told() -> None:
+    rows = [row("sgd-0", n, 0.5, epochs=epochs) for n, epochs in enumerate((3, 12))]
+    summary = summarize(rows)
+    assert summary["epochs"] == {"low": 3, "high": 12}
+    assert "3 to 12 epochs a trial" in templates.html(summary, dict.fromkeys(FIGURES, ""))
+
+
+def test_many_levels_are_cut_short_among_the_facts() -> None:
+    levels = [f"level{n}" for n in range(20)]
+    page = templates.html(summarize([], factors={"x": levels}), dict.fromkeys(FIGURES, ""))
+    assert "level5 and 14 more" in page
+
+
 def test_json_has_no_number_that_json_lacks(written: Path) -> None:
     def refuse(text: str) -> None:
         raise AssertionError(text)
@@ -481,7 +579,8 @@ def test_every_best_value_stands_beside_its_run(written: Path) -> None:
     text = (written / "report.md").read_text()
     for item in summary["strategies"]:
         number, run = f"{item['best']['value']:.4f}", item["best"]["run_id"]
-        assert re.search(rf">{number}</td>\s*<td[^>]*>{item['best']['trial']} .{{0,40}}{run}", page)
+        within = item["best"]["trial"].removeprefix(f"{item['name']}/")
+        assert re.search(rf">{number}</td>\s*<td[^>]*>{within} .{{0,40}}{run}", page)
         assert re.search(rf"\| {number} \| {item['best']['trial']} \| {run} \|", text)
 
 
@@ -709,7 +808,16 @@ print([n for n in ("torch", "mlflow", "optuna", "matplotlib", "yaml") if n in sy
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.95333, "0.9533"), (0.0, "0.0000"), (-0.5, "-0.5000"), (123.456, "123.46"), (None, "–")],
+    [
+        (0.95333, "0.9533"),
+        (0.0, "0.0000"),
+        (-0.5, "-0.5000"),
+        (123.456, "123.46"),
+        (21_770.4, "21770"),
+        (2.5e8, "2.500e+08"),
+        (3.2e-6, "3.200e-06"),
+        (None, "–"),
+    ],
 )
 def test_values_are_written_with_the_digits_that_they_deserve(
     value: float | None, text: str

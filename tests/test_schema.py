@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 
 import optuna
@@ -34,9 +35,23 @@ def test_every_entry_of_a_catalogue_may_be_named_alone(
 ) -> None:
     for name in names:
         assert schema.recipe_flaws({block: name}) == []
-    expected = f"one of {', '.join(names)}" if len(names) > 1 else next(iter(names))
     (flaw,) = schema.recipe_flaws({block: "nosuchthing"})
-    assert flaw.expected == expected
+    assert flaw.expected.startswith(f"one of {next(iter(names))}")
+    own = flaw.expected.endswith(", or your own FILE.py:NAME")
+    assert own is (block in ("dataset", "backbone", "task"))
+
+
+def test_a_message_lists_the_first_names_of_a_large_family_and_their_number() -> None:
+    (flaw,) = schema.recipe_flaws({"backbone": "nosuchthing"})
+    assert len(flaw.expected) < 600, "a catalogue of a hundred names is no message"
+    assert re.search(r"mlp, small_cnn, .*, \.\.\. \(\d+ like these\)", flaw.expected)
+
+
+@pytest.mark.parametrize("block", ["dataset", "backbone", "task"])
+def test_a_users_own_code_may_stand_for_an_entry_and_knows_its_options(block: str) -> None:
+    assert schema.recipe_flaws({block: {"name": "mine.py:make", "anything": [1, "x"]}}) == []
+    steps = ["mine.py:noise", {"mine.py:blur": {"sd": 1}}]
+    assert schema.recipe_flaws({"augmentation": steps}) == []
 
 
 def test_every_option_of_every_optimizer_is_a_knob_of_a_trial_and_of_a_phase() -> None:
@@ -59,7 +74,8 @@ def test_a_schedule_in_a_file_has_the_fields_and_defaults_of_a_plan() -> None:
 
 def test_an_option_is_held_against_the_named_entry_or_against_all_where_none_is_named() -> None:
     (flaw,) = schema.recipe_flaws({"backbone": {"name": "resnet18", "width": 3}})
-    assert flaw.expected == "one of name, weights, keep_head (backbone resnet18)"
+    assert flaw.expected.startswith("one of name, weights, keep_head")
+    assert flaw.expected.endswith("(backbone resnet18)") and "width" not in flaw.expected
     assert schema.recipe_flaws({"backbone": {"width": 3}}) == []
     (flaw,) = schema.recipe_flaws({"backbone": {"length": 3}})
     assert flaw.expected.endswith("(backbone)")

@@ -1,10 +1,13 @@
-"""The freeze contract on a model small enough to see; test_engine trains the whole catalogue."""
+"""Stages of models small enough to see; test_freeze_contract trains the whole catalogue."""
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from workbench import stages
 from workbench.stages import Stage, Staged
@@ -124,3 +127,327 @@ def test_only_live_parameters_are_counted_and_handed_out_as_trainable() -> None:
 
 def test_the_description_lists_stages_in_order_and_the_head_last() -> None:
     assert stages.describe(toy()) == [("first", 28), ("second", 28), ("head", 10)]
+
+
+# ------------------------------------------------------------------------------ stages of any model
+
+
+class Block(nn.Module):
+    """A block with all that must hold still: a norm with statistics, dropout, an in-place step."""
+
+    def __init__(self, width: int = 6) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.act = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout(0.3)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + cast(Tensor, self.drop(self.act(self.norm(self.linear(inputs)))))
+
+
+class Net(nn.Module):
+    """Blocks behind a token that the model holds itself."""
+
+    def __init__(self, blocks: int = 3) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(6))
+        self.scale: Tensor
+        self.register_buffer("scale", torch.full((6,), 2.0))
+        self.enter = nn.Linear(4, 6)
+        self.blocks = nn.ModuleList(Block() for _ in range(blocks))
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.enter(inputs) * self.scale + self.token
+        for block in self.blocks:
+            hidden = block(hidden)
+        hidden.add_(1.0)
+        return cast(Tensor, self.head(self.drop(hidden)))
+
+
+def batch_of(samples: int = 5, width: int = 4) -> Tensor:
+    return torch.randn(samples, width, generator=torch.Generator().manual_seed(5))
+
+
+def net(**options: Any) -> Net:
+    torch.manual_seed(0)
+    return Net(**options)
+
+
+def test_a_model_is_found_to_consist_of_its_blocks() -> None:
+    module = net()
+    staged = stages.discover(module, batch_of(), head=None)
+    assert staged.names == ("stem", "blocks.0", "blocks.1", "blocks.2")
+    assert staged.head is module.head
+    assert staged.stages[0].modules == (module.enter,)
+    assert {id(t) for t in staged.stages[0].tensors} == {id(module.token), id(module.scale)}
+    assert staged.stages[2].modules == (module.blocks[1],)
+
+
+def test_finding_stages_changes_nothing_about_the_model_or_the_numbers_drawn() -> None:
+    module = net()
+    module.blocks[1].eval()
+    modes = {name: part.training for name, part in module.named_modules()}
+    state = {name: value.clone() for name, value in module.state_dict().items()}
+    drawn = torch.get_rng_state()
+    stages.discover(module, batch_of(), head=None)
+    assert {name: part.training for name, part in module.named_modules()} == modes
+    assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert all("forward" not in vars(part) for part in module.modules())
+    assert all(p.requires_grad and p.grad is None for p in module.parameters())
+
+
+def trained(replayed: bool, depth: int) -> tuple[list[float], dict[str, Tensor]]:
+    """Losses and weights of a few steps, with the frozen part computed or kept."""
+    module = net()
+    staged = stages.discover(module, batch_of(), head=None)
+    stages.freeze(staged, depth)
+    stages.train_mode(staged, depth)
+    batch, optimizer = batch_of(8), torch.optim.SGD(stages.trainable_parameters(staged), lr=0.1)
+    kept = stages.prefix(staged, depth, batch) if replayed else None
+    losses = []
+    for step in range(4):
+        torch.manual_seed(step)
+        outputs = module(batch) if kept is None else stages.replay(staged, depth, batch, kept)
+        loss = outputs.square().mean()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, dict(module.state_dict())
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_training_on_kept_activations_is_bitwise_the_same(depth: int) -> None:
+    """The model adds to its activations in place, and its head begins with a dropout."""
+    (losses, weights), (again, kept) = trained(False, depth), trained(True, depth)
+    assert losses == again
+    assert all(torch.equal(value, kept[name]) for name, value in weights.items())
+
+
+def test_activations_serve_the_batch_that_they_were_made_of_and_no_frozen_module_is_run() -> None:
+    module = net()
+    staged = stages.discover(module, batch_of(), head=None)
+    module.eval()
+    called: list[str] = []
+    module.get_submodule("blocks.0.linear").register_forward_hook(
+        lambda *_: called.append("linear")
+    )
+    kept = stages.prefix(staged, 2, batch_of(7))
+    assert called == ["linear"] and [len(value) for value in kept.values] == [7]
+    module.blocks[2].register_forward_pre_hook(lambda *_: called.append("live"))
+    stages.replay(staged, 2, batch_of(7), kept)
+    assert called == ["linear", "live"]
+
+
+def test_a_model_that_was_never_cut_says_so() -> None:
+    with pytest.raises(ValueError, match="cannot be cut after 1 of its 2 stages"):
+        stages.prefix(toy(), 1, torch.randn(2, 4))
+
+
+def test_the_dropout_before_the_head_stays_on_in_a_linear_probe() -> None:
+    module = net()
+    staged = stages.discover(module, batch_of(), head=None)
+    stages.train_mode(staged, 4)
+    assert module.drop.training and not module.get_submodule("blocks.2.drop").training
+
+
+class Shared(Net):
+    """The same block again and again, as ALBERT has it."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.enter(inputs) * self.scale + self.token
+        for block in (self.blocks[0], self.blocks[1], self.blocks[0], self.blocks[1]):
+            hidden = block(hidden)
+        return cast(Tensor, self.head(hidden))
+
+
+def test_blocks_that_are_used_again_are_one_stage() -> None:
+    staged = stages.discover(Shared(blocks=2), batch_of(), head=None)
+    assert staged.names == ("stem", "blocks.0")
+    assert len(staged.stages[1].modules) >= 1 and staged.cuts[1] is not None
+
+
+class Skipping(Net):
+    """The last block also takes what the first one made."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        first = self.blocks[0](self.enter(inputs) * self.scale + self.token)
+        return cast(Tensor, self.head(self.blocks[2](self.blocks[1](first)) + first))
+
+
+def test_stages_that_the_rest_of_the_model_reaches_around_are_joined() -> None:
+    staged = stages.discover(Skipping(), batch_of(), head=None)
+    assert staged.names == ("stem", "blocks.0")
+    assert [cut is not None for cut in staged.cuts] == [True, True]
+
+
+class Dropping(Net):
+    """Draws without a layer of its own between its blocks."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.enter(inputs) * self.scale + self.token
+        hidden = functional.dropout(self.blocks[0](hidden), 0.5, training=self.training)
+        return cast(Tensor, self.head(self.blocks[2](self.blocks[1](hidden))))
+
+
+def test_what_would_not_hold_still_when_frozen_is_no_stage_of_its_own() -> None:
+    staged = stages.discover(Dropping(), batch_of(), head=None)
+    assert staged.names == ("stem", "blocks.0")
+    assert [cut is None for cut in staged.cuts] == [False, True]
+    with pytest.raises(ValueError, match=r"No stage can begin at blocks\.1.*not fixed when frozen"):
+        stages.discover(Dropping(), batch_of(), head=None, cuts=["blocks.1"])
+
+
+class Enclosed(nn.Module):
+    """A body that draws by its own mode, and a head outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Dropping()
+        self.body.head = nn.Linear(6, 6)
+        self.top = nn.Linear(6, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return cast(Tensor, self.top(self.body(inputs)))
+
+
+def test_a_module_around_frozen_stages_is_quiet_once_all_of_it_is_frozen() -> None:
+    module = Enclosed()
+    staged = stages.discover(module, batch_of(), head=None)
+    depth = len(staged.stages)
+    assert staged.cuts[-1] is not None
+    stages.train_mode(staged, depth)
+    assert torch.equal(module.body(batch_of()), module.body(batch_of()))
+    stages.train_mode(staged, 0)
+    assert module.body.training
+
+
+class Positions(nn.Module):
+    """A table that depends on no sample, and a mask that comes with the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(9, 6)
+        self.words = nn.Embedding(20, 6)
+        self.layers = nn.ModuleList(Block() for _ in range(3))
+        self.score = nn.Linear(6, 2)
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        words, mask = batch["words"], batch["mask"]
+        hidden = self.words(words)
+        positions = self.table(torch.arange(words.shape[1]))
+        for layer in self.layers:
+            mixed = (hidden * mask[..., None]).mean(dim=1) + positions.mean(dim=0)
+            hidden = hidden + layer(mixed)[:, None] * mask[..., None]
+        return cast(Tensor, self.score(hidden[:, 0]))
+
+
+def texts(samples: int, length: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(length)
+    mask = torch.ones(samples, length)
+    mask[0, length - 1] = 0
+    return {"words": torch.randint(20, (samples, length), generator=generator), "mask": mask}
+
+
+def test_batches_by_name_of_other_lengths_and_masks_are_replayed() -> None:
+    example = {**texts(3, 5), "mask": torch.ones(3, 5)}
+    module = Positions()
+    staged = stages.discover(module, example, head=None)
+    module.eval()
+    other = texts(4, 7)
+    cuts = [depth for depth, cut in enumerate(staged.cuts, start=1) if cut is not None]
+    assert cuts
+    for depth in cuts:
+        kept = stages.prefix(staged, depth, other)
+        assert torch.equal(stages.replay(staged, depth, other, kept), module(other))
+
+
+def test_a_head_may_be_several_modules() -> None:
+    module = net()
+    head = nn.ModuleList([module.blocks[2], module.head])
+    staged = stages.discover(module, batch_of(), head=head)
+    assert staged.names == ("stem", "blocks.0", "blocks.1")
+    assert stages.describe(staged)[-1] == ("head", 6 * 6 + 6 + 2 * 6 + 6 * 2 + 2)
+
+
+def test_chosen_stages_may_be_named() -> None:
+    staged = stages.discover(net(), batch_of(), head=None, cuts={"upper": "blocks.2"})
+    assert staged.names == ("stem", "upper")
+
+
+@pytest.mark.parametrize(
+    ("cuts", "message"),
+    [
+        (["blocks.9"], r"calls no module blocks\.9; did you mean blocks\.\d\?"),
+        (["linear"], r"linear may be any of blocks\.0\.linear, blocks\.1\.linear, .*write more"),
+        (["blocks.0.act"], r"No stage can begin at blocks\.0\.act, which has no parameters"),
+        (["head"], "which belongs to the head"),
+        (["blocks.2", "blocks.1"], r"runs blocks\.1, blocks\.2 in this order"),
+        (["blocks.1.norm"], r"No stage can begin at blocks\.1\.norm: what comes after it also"),
+    ],
+)
+def test_stages_that_cannot_be_are_refused_with_the_reason(cuts: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        stages.discover(net(), batch_of(), head=None, cuts=cuts)
+
+
+def test_a_key_saves_looking_again() -> None:
+    passes: list[int] = []
+
+    def counted() -> Net:
+        module = net()
+        module.register_forward_pre_hook(lambda *_: passes.append(1))
+        return module
+
+    key = ("test", "a key saves looking again")
+    first = stages.discover(counted(), batch_of(), head=None, key=key)
+    assert passes
+    passes.clear()
+    module = counted()
+    again = stages.discover(module, batch_of(), head=None, key=key)
+    assert not passes
+    assert again.names == first.names and again.module is module
+    assert stages.describe(again) == stages.describe(first)
+
+
+def test_a_head_that_is_never_called_is_refused() -> None:
+    module = net()
+    module.unused = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r"never calls its head \(unused\)"):
+        stages.discover(module, batch_of(), head=module.unused)
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+
+def test_the_memory_of_training_is_counted_by_hand() -> None:
+    module = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
+    staged = stages.discover(module, batch_of(4, 10), head=None)
+    example = batch_of(4, 10)
+    needs = stages.memory(staged, example, depth=0, batch_size=8)
+    total = 10 * 20 + 20 + 20 * 3 + 3
+    assert (needs.weights, needs.gradients, needs.optimizer) == (4 * total, 4 * total, 8 * total)
+    # The inputs for the first layer's weights, and what ReLU and the head share.
+    assert needs.activations == 8 * 4 * (10 + 20)
+    assert needs.total == 16 * total + 8 * 4 * 30
+
+
+def test_a_frozen_stage_needs_its_weights_alone() -> None:
+    module = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 3))
+    staged = stages.discover(module, batch_of(4, 10), head=None)
+    needs = stages.memory(staged, batch_of(4, 10), depth=1, batch_size=8, slots=1)
+    assert needs.gradients == needs.optimizer == 4 * 63
+    assert needs.activations == 8 * 4 * 20
+    assert all(parameter.requires_grad for parameter in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"), [(999, "about 999 bytes"), (3_120_000_000, "about 3.12 GB")]
+)
+def test_memory_is_said_in_words(weights: int, said: str) -> None:
+    needs = stages.Memory(weights=weights, gradients=0, optimizer=0, activations=0)
+    assert str(needs) == said

@@ -14,6 +14,7 @@ import pytest
 from workbench import record, study
 from workbench.config import Changed, load
 from workbench.driver import Busy, Driver
+from workbench.files import lock, write_atomically
 from workbench.foundation import Foundation
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.study import Search
@@ -77,7 +78,7 @@ class MadeUpTraining:
         if epochs == 3:
             value = score(spec, 3)
             result = Result(state=State.COMPLETE, attempt=spec.attempt, value=value, epoch=3)
-            record.write_atomically(directory.weights, b"weights")
+            write_atomically(directory.weights, b"weights")
             directory.write_result(result)
             desk.finish(directory, result)
         return epochs < 3
@@ -231,7 +232,7 @@ def test_of_equal_trials_the_earlier_one_is_the_best_whichever_ended_first(
     for spec in reversed(specs):
         directory = record.directory_of(record.study_directory(home, "tiny"), spec)
         directory.write_spec(spec)
-        record.write_atomically(directory.weights, b"weights")
+        write_atomically(directory.weights, b"weights")
         search.finish(spec, Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
     assert search.best()["sgd-0"].path.name == "000"
     assert search.best()["sgd-0"].weights.exists()
@@ -414,13 +415,43 @@ def test_the_last_epoch_is_never_pruned(tiny: Path, home: Path) -> None:
         assert (result.state is State.COMPLETE) == (len(directory.history()) == 3)
 
 
+def test_with_two_reports_an_epoch_a_trial_may_be_pruned_until_its_last_report(
+    write_study: Write, home: Path
+) -> None:
+    search = search_of(
+        write_study(
+            ("epochs: 3", "epochs: 3\n  report_every: 0.5"),
+            ("pruner: median", "pruner: {name: median, n_startup_trials: 1}"),
+        ),
+        home,
+    )
+
+    def tell(value: float, reports: int) -> list[Decision]:
+        spec = search.next()
+        while spec is not None and spec.group != "sgd-0":
+            search.finish(spec, Result(state=State.FAILED, attempt=1))
+            spec = search.next()
+        assert spec is not None and spec.plan.reports == 6
+        answers = []
+        for number in range(1, reports + 1):
+            metrics = {"validation/accuracy": value, "epochs": number / 2}
+            line = EpochResult(epoch=number, phase="main", metrics=metrics, timestamp=number)
+            answers.append(search.report(spec, line))
+        search.finish(spec, Result(state=State.COMPLETE, attempt=1, value=value, epoch=1))
+        return answers
+
+    assert set(tell(0.9, 6)) == {Decision.CONTINUE}
+    # The third epoch is the sixth report; the pruner is asked at the third report, too.
+    assert tell(0.1, 6)[2:] == [*[Decision.PRUNE] * 3, Decision.CONTINUE]
+
+
 def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
     tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(study, "LOCK_SECONDS", 0.0)
     drive(tiny, home, MadeUpTraining(stop_after=0))
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
-    with record.lock(directory.lock_path), pytest.raises(Busy, match="sgd-0/000"):
+    with lock(directory.lock_path), pytest.raises(Busy, match="sgd-0/000"):
         search_of(tiny, home).adopt()
 
 

@@ -10,6 +10,7 @@ import mlflow_home as made
 import pytest
 
 from workbench import record
+from workbench.files import lock
 from workbench.record import Result, State, TrialDirectory
 from workbench.tracker import Tracker, ledger
 from workbench.tracker.entry import DatasetUse
@@ -220,6 +221,19 @@ def test_a_param_that_changed_is_kept_as_a_tag_instead_of_failing(
     assert made.tags_of(home, run_id)["workbench.changed.threads"] == "2"
 
 
+def test_whatever_lies_among_the_artifacts_is_sent_whatever_its_kind_and_folder(
+    home: Path, tracker: Tracker, parent: str
+) -> None:
+    directory = made.write(home, ended=made.result(State.COMPLETE))
+    kinds = ("classes.csv", "mistakes.html", "mistakes/0001.png", "curve.svg", "per class/a b.json")
+    for name in kinds:
+        path = directory.artifacts / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    sent = made.artifacts_of(home, tracker.mirror(directory, parent))
+    assert {name: (sent / name).read_text() for name in kinds} == {name: name for name in kinds}
+
+
 def test_only_artifacts_that_changed_are_sent_again(
     home: Path, tracker: Tracker, parent: str
 ) -> None:
@@ -409,7 +423,7 @@ def test_reconciling_leaves_running_only_what_a_worker_holds(home: Path, tracker
     for directory in (orphan, held, gone):
         tracker.mirror(directory, parent)
     (gone.path / "spec.json").unlink()
-    with record.lock(held.lock_path):
+    with lock(held.lock_path):
         sent = Tracker(home).reconcile(record.study_directory(home, made.STUDY))
 
     assert sent == 2

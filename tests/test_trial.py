@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from workbench import record, space, trial
+from workbench import artifacts, backbones, choice, record, space, trial
 from workbench.config import load
+from workbench.datasets.samples import Data, Part
+from workbench.downloads import Absent
 from workbench.foundation import Foundation, training_seed
 from workbench.record import (
     Decision,
@@ -23,6 +27,7 @@ from workbench.record import (
     TrialDirectory,
     TrialSpec,
 )
+from workbench.strategy import EarlyStopping
 
 Write = Callable[..., Path]
 
@@ -44,7 +49,7 @@ def spec_for(file: Path, home: Path, **changes: object) -> TrialSpec:
         objective=config.objective,
         seed=training_seed(config),
         study_seed=config.search.seed,
-        data_digest=foundation.sizes(plan.dataset)["digest"],
+        data_digest=foundation.digest(plan),
     )
     return replace(spec, **changes)  # type: ignore[arg-type]
 
@@ -61,6 +66,11 @@ def go_on(_: EpochResult) -> Decision:
 
 def never() -> bool:
     return False
+
+
+def planned(spec: TrialSpec, **changes: Any) -> TrialSpec:
+    """The same specification with other things in its plan."""
+    return replace(spec, plan=replace(spec.plan, **changes))
 
 
 def with_rate(spec: TrialSpec, rate: float) -> TrialSpec:
@@ -283,3 +293,411 @@ def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
     trial.run(directory, report=go_on, interrupted=never)
     trial.draw_confusion(directory)
     assert (directory.artifacts / "confusion_matrix.png").stat().st_size > 1000
+
+
+# What is left of a completed trial
+
+
+def test_a_complete_trial_leaves_the_scores_of_each_class_and_its_mistakes(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = with_rate(spec_for(tiny, home), 1e-3)
+    directory = directory_for(spec, tmp_path / "t")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    with (directory.artifacts / "per_class.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["class", "precision", "recall", "f1", "support"]
+    assert result.confusion is not None and result.classes is not None
+    assert [row["class"] for row in rows] == result.classes
+    assert [int(row["support"]) for row in rows] == [sum(row) for row in result.confusion]
+    macro = sum(float(row["f1"]) for row in rows) / len(rows)
+    assert macro == pytest.approx(result.metrics["validation/f1"])
+    mistakes = json.loads((directory.artifacts / "mistakes.json").read_text())
+    wrong = sum(sum(row) for row in result.confusion)
+    wrong -= sum(result.confusion[label][label] for label in range(3))
+    assert len(mistakes) == min(wrong, 20) > 0
+    data = artifacts.data_of(spec)
+    place = data.validation.index.tolist().index(mistakes[0]["sample"])
+    assert data.classes[int(data.validation.targets[place])] == mistakes[0]["true"]
+    confidences = [row["confidence"] for row in mistakes]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_what_a_resumed_trial_leaves_is_that_of_an_uninterrupted_one(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    # The first epoch stays the best one, so a resumed trial never validates it again.
+    objective = Objective(metric="learning_rate", direction="minimize", epoch="best")
+    spec = spec_for(tiny, home, objective=objective)
+    whole, parked = (directory_for(spec, tmp_path / name) for name in ("whole", "parked"))
+    assert trial.run(whole, report=go_on, interrupted=never).epoch == 1
+
+    def park_at_two(line: EpochResult) -> Decision:
+        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
+
+    trial.run(parked, report=park_at_two, interrupted=never)
+    assert trial.run(parked, report=go_on, interrupted=never).epoch == 1
+    for name in ("per_class.csv", "mistakes.json"):
+        ours, theirs = (at.artifacts / name for at in (whole, parked))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_pruned_trial_leaves_no_scores(tiny: Path, home: Path, tmp_path: Path) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    trial.run(directory, report=lambda _: Decision.PRUNE, interrupted=never)
+    assert [path.name for path in directory.artifacts.iterdir()] == ["learning_curve.png"]
+
+
+def test_the_best_trials_mistakes_are_drawn_where_samples_are_images(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    file = write_study(
+        ("{name: wine, validation: 40, test: 40}", "{name: digits, train_per_class: 5}"),
+        ("{name: mlp, hidden: [8, 8]}", "{name: small_cnn, width: 4}"),
+    )
+    spec = planned(spec_for(file, home), batch_size=50)
+    directory = directory_for(spec, tmp_path / "t")
+    trial.run(directory, report=go_on, interrupted=never)
+    trial.draw_confusion(directory)
+    assert (directory.artifacts / "mistakes.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_table_of_misread_texts_is_escaped(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.datasets.samples import Texts
+
+    texts = Texts(("plain", "<script>alert(1)</script> & more"))
+    part = Part(inputs=texts, targets=torch.zeros(2), index=torch.tensor([3, 7]))
+    data = Data(
+        kind="text", train=part, validation=part, classes=("a", "b"), input_shape=(), digest=""
+    )
+    monkeypatch.setattr(artifacts, "data_of", lambda spec: data)
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    row = {"sample": 7, "name": "x<y", "true": "a", "predicted": "b", "confidence": 0.9}
+    artifacts.write_mistakes(directory, [row])
+    trial.draw_confusion(directory)
+    page = (directory.artifacts / "mistakes.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
+    assert "x&lt;y" in page and "<script>" not in page
+
+
+def test_a_picture_of_the_best_trial_that_cannot_be_drawn_is_logged(
+    tiny: Path, home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    trial.run(directory, report=go_on, interrupted=never)
+    (directory.artifacts / "mistakes.json").write_text("[")
+    trial.draw_confusion(directory)
+    assert "no picture of the mistakes" in caplog.text
+    assert (directory.artifacts / "confusion_matrix.png").exists()
+
+
+# Early stopping
+
+
+def values(*found: float) -> list[EpochResult]:
+    return [
+        EpochResult(epoch=n, phase="main", metrics={"validation/accuracy": value}, timestamp=0)
+        for n, value in enumerate(found, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "patience", "least", "direction", "stops_at"),
+    [
+        ((0.5, 0.6, 0.6, 0.6), 2, 0.0, "maximize", 4),
+        ((0.5, 0.6, 0.6, 0.7), 2, 0.0, "maximize", None),
+        ((0.5, 0.4, 0.3, 0.3), 2, 0.0, "minimize", None),
+        ((0.5, 0.4, 0.5, 0.4), 2, 0.0, "minimize", 4),
+        # Each step is too small to count, but all of them together are not.
+        ((0.50, 0.54, 0.58, 0.62), 2, 0.05, "maximize", None),
+        ((0.50, 0.52, 0.54, 0.56), 2, 0.05, "maximize", 3),
+        ((0.5,), 1, 0.0, "maximize", None),
+    ],
+)
+def test_a_trial_stops_after_so_many_reports_without_a_better_value(
+    found: tuple[float, ...], patience: int, least: float, direction: str, stops_at: int | None
+) -> None:
+    rule = EarlyStopping(patience=patience, least=least)
+    objective = Objective(metric="validation/accuracy", direction=direction)
+    ends = [
+        n
+        for n in range(1, len(found) + 1)
+        if choice.stopped_early(values(*found[:n]), objective, rule)
+    ]
+    assert (ends[0] if ends else None) == stops_at
+
+
+def stopping(tiny: Path, home: Path, patience: int = 1) -> TrialSpec:
+    """A trial whose objective never gets better after its first report."""
+    spec = spec_for(tiny, home, objective=Objective(metric="learning_rate", direction="maximize"))
+    return planned(spec, early_stopping=EarlyStopping(patience=patience))
+
+
+def test_a_trial_that_stops_early_is_complete_and_says_why(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(stopping(tiny, home), tmp_path / "t")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.COMPLETE
+    assert result.reason == "stopped early at epoch 2: no better value in 1 report"
+    assert len(directory.history()) == 2
+    assert (result.epoch, directory.weights.exists()) == (1, True)
+
+
+def test_a_trial_that_its_last_epoch_ends_did_not_stop_early(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(stopping(tiny, home, patience=2), tmp_path / "t")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert (result.reason, len(directory.history())) == (None, 3)
+
+
+@pytest.mark.parametrize("keeps_checkpoint", [True, False])
+def test_a_trial_that_was_killed_when_it_stopped_early_stops_at_the_same_epoch(
+    tiny: Path, home: Path, tmp_path: Path, keeps_checkpoint: bool
+) -> None:
+    spec = stopping(tiny, home)
+    whole, killed = (directory_for(spec, tmp_path / name) for name in ("whole", "killed"))
+    trial.run(whole, report=go_on, interrupted=never)
+
+    def park_at_two(line: EpochResult) -> Decision:
+        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
+
+    trial.run(killed, report=park_at_two, interrupted=never)
+    if not keeps_checkpoint:
+        killed.drop_checkpoints()
+    result = trial.run(killed, report=go_on, interrupted=never)
+    assert result.reason == "stopped early at epoch 2: no better value in 1 report"
+    assert numbers(killed) == numbers(whole)
+    assert killed.weights.read_bytes() == whole.weights.read_bytes()
+
+
+# Several reports an epoch
+
+
+def test_a_trial_that_reports_twice_an_epoch_counts_reports_and_says_the_epoch(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = planned(spec_for(tiny, home), report_every=0.5)
+    directory = directory_for(spec, tmp_path / "t")
+
+    def prune_at_three(line: EpochResult) -> Decision:
+        return Decision.PRUNE if line.epoch == 3 else Decision.CONTINUE
+
+    result = trial.run(directory, report=prune_at_three, interrupted=never)
+    assert result.reason == "pruned at report 3 (epoch 1.5)"
+    assert [line.metrics["epochs"] for line in directory.history()] == [0.5, 1, 1.5]
+    other = directory_for(spec, tmp_path / "other")
+    assert trial.run(other, report=go_on, interrupted=never).state is State.COMPLETE
+    assert len(other.history()) == 6
+
+
+# Failures that speak for themselves
+
+
+def test_what_is_absent_is_told_in_its_own_sentence(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object, **__: object) -> None:
+        raise Absent("The weights of bert are not on this machine; run workbench fetch.")
+
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    monkeypatch.setattr(backbones, "build", absent)
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert result.reason == "The weights of bert are not on this machine; run workbench fetch."
+    assert "Traceback" in str(result.traceback)
+
+
+def test_a_backbone_that_does_not_fit_into_memory_says_so(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = planned(spec_for(tiny, home), backbone={"name": "mlp", "hidden": [10**7, 10**7]})
+    directory = directory_for(spec, tmp_path / "t")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert str(result.reason).startswith("out of memory while building the backbone")
+
+
+# A training of the user's own
+
+OWN = """\
+import torch
+from workbench import stages
+
+def train(trial):
+    phase = trial.plan.phases[0]
+    stages.freeze(trial.staged, phase.freeze_depth)
+    module = trial.staged.module
+    optimizer = torch.optim.SGD(stages.trainable_parameters(trial.staged), lr=phase.learning_rate)
+    train, held_out = trial.data.train, trial.data.validation
+    for epoch in range(trial.plan.epochs):
+        module.train()
+        for positions in torch.randperm(len(train.targets)).split(trial.plan.batch_size):
+            if trial.interrupted():
+                return
+            loss = trial.task.loss(module(train.inputs[positions]), train.targets[positions])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        module.eval()
+        with torch.no_grad():
+            outputs = module(held_out.inputs[torch.arange(len(held_out.targets))])
+        yield {"train/loss": loss.item(), **trial.validate(outputs)}
+"""
+
+
+@pytest.fixture
+def own(tiny: Path, home: Path, tmp_path: Path) -> Callable[[str], TrialDirectory]:
+    """Makes a trial directory whose training is a text of Python."""
+    made: list[Path] = []
+
+    def make(text: str) -> TrialDirectory:
+        made.append(tmp_path / f"own{len(made)}")
+        file = tmp_path / "mine.py"
+        file.write_text(text)
+        spec = planned(spec_for(tiny, home), trial=f"{file}:train")
+        return directory_for(spec, made[-1])
+
+    return make
+
+
+def test_a_users_training_leaves_a_record_like_any_other(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own(OWN)
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert (result.state, result.reason) == (State.COMPLETE, None)
+    history = directory.history()
+    assert [(line.epoch, line.phase) for line in history] == [(1, "main"), (2, "main"), (3, "main")]
+    assert all(line.metrics["seconds"] > 0 for line in history)
+    assert result.value == max(line.metrics["validation/accuracy"] for line in history)
+    assert result.parameters["total"] > 0
+    assert result.confusion is not None and sum(map(sum, result.confusion)) == 40
+    assert (directory.artifacts / "per_class.csv").exists()
+    assert (directory.artifacts / "learning_curve.png").exists()
+    spec = directory.spec()
+    assert spec is not None
+    staged = backbones.build(
+        spec.plan.backbone,
+        weights=None,
+        keep_head=False,
+        input_shape=(13,),
+        outputs=3,
+        seed=0,
+    )
+    staged.module.load_state_dict(load_file(directory.weights))
+
+
+def test_a_users_training_is_the_same_twice(own: Callable[[str], TrialDirectory]) -> None:
+    first, second = own(OWN), own(OWN)
+    for directory in (first, second):
+        trial.run(directory, report=go_on, interrupted=never)
+    assert numbers(first) == numbers(second)
+    assert first.weights.read_bytes() == second.weights.read_bytes()
+
+
+@pytest.mark.parametrize("asked_at", [4, 9, 20])
+def test_an_interrupted_training_of_the_users_starts_again_and_reports_nothing_twice(
+    own: Callable[[str], TrialDirectory], asked_at: int
+) -> None:
+    whole, stopped = own(OWN), own(OWN)
+    trial.run(whole, report=go_on, interrupted=never)
+    polls = iter(range(1000))
+    result = trial.run(stopped, report=go_on, interrupted=lambda: next(polls) >= asked_at)
+    assert result.state is State.PARKED
+    known = [line.timestamp for line in stopped.history()]
+    assert len(known) == asked_at // 8
+    sent: list[int] = []
+
+    def listen(line: EpochResult) -> Decision:
+        sent.append(line.epoch)
+        return Decision.CONTINUE
+
+    assert trial.run(stopped, report=listen, interrupted=never).state is State.COMPLETE
+    # The last accepted one is asked for again, because its answer may have been lost.
+    assert sent == list(range(max(len(known), 1), 4))
+    assert [line.timestamp for line in stopped.history()][: len(known)] == known
+    assert numbers(stopped) == numbers(whole)
+
+
+def test_a_pruned_training_of_the_users_is_closed(own: Callable[[str], TrialDirectory]) -> None:
+    directory = own(
+        "import pathlib\n"
+        "def train(trial):\n"
+        "    try:\n"
+        "        while True:\n"
+        "            yield {'validation/accuracy': 0.5}\n"
+        "    finally:\n"
+        "        pathlib.Path(__file__).with_name('closed').touch()\n"
+    )
+    result = trial.run(directory, report=lambda _: Decision.PRUNE, interrupted=never)
+    assert (result.state, result.reason) == (State.PRUNED, "pruned at epoch 1")
+    assert (directory.path.parent / "closed").exists()
+
+
+def test_a_training_without_torch_has_no_weights_and_needs_none(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own("def train(trial):\n    yield {'validation/accuracy': 0.5}\n")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert (result.state, result.value, result.confusion) == (State.COMPLETE, 0.5, None)
+    assert not directory.weights.exists()
+    assert result.parameters == {}
+
+
+def test_weights_that_come_with_the_metrics_are_those_of_the_chosen_epoch(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own(
+        "import torch\n"
+        "def train(trial):\n"
+        "    weight = torch.zeros(2)\n"
+        "    for value in (0.5, 0.9, 0.7):\n"
+        "        weight += 1\n"
+        "        yield {'validation/accuracy': value}, {'weight': weight}\n"
+    )
+    assert trial.run(directory, report=go_on, interrupted=never).epoch == 2
+    assert load_file(directory.weights)["weight"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 3", "returned a int; it must be a generator function"),
+        ("yield 3", "yielded a int as report 1; expected a dictionary of metrics"),
+        ("yield {'validation/accuracy': 'high'}", "is 'high' in report 1; it must be a number"),
+        ("yield {'validation/accuracy': 1}, 7", "a int as the weights of report 1; expected a sta"),
+        ("return\n    yield", "yielded no metrics at all"),
+        (
+            "yield {'validation/f1': 1}",
+            "Report 1 has no validation/accuracy, which the study optimises; it has validation/f1",
+        ),
+        ("yield trial.validate([[0.0]])", r"shape \(1, 1\); expected \(40, 3\)"),
+        ("yield {'validation/accuracy': float('nan')}", "^diverged at epoch 1: .* is nan"),
+        ("raise RuntimeError('no luck')\n    yield", "^RuntimeError: no luck"),
+    ],
+)
+def test_a_users_training_that_does_not_work_fails_with_a_sentence(
+    own: Callable[[str], TrialDirectory], body: str, message: str
+) -> None:
+    directory = own(f"def train(trial):\n    {body}\n")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert directory.history() == []
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(result.reason)
+
+
+def test_code_that_has_changed_since_the_plan_is_not_run(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own("def train(trial):\n    yield {'validation/accuracy': 1}\n")
+    spec = directory.spec()
+    assert spec is not None and spec.plan.trial is not None
+    file = spec.plan.trial.rpartition(":")[0]
+    directory.write_spec(planned(spec, code={file: "another"}))
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert f"{file} has changed since the study was planned" in str(result.reason)

@@ -13,7 +13,7 @@ from typing import Any
 from workbench import record
 from workbench.config.flaws import nearest
 from workbench.driver import holder_of
-from workbench.record import Result, Role, State, TrialDirectory, TrialSpec
+from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
 
 
 class Unknown(LookupError):
@@ -150,11 +150,16 @@ def _trial(directory: TrialDirectory, spec: TrialSpec, shelf: _Shelf) -> dict[st
         "state": str(shelf.state(result)),
         "value": result.value if result else None,
         "epoch": result.epoch if result else None,
-        "epochs": len(history),
+        "epochs": _done(history),
         "seconds": sum(epoch.metrics.get("seconds", 0.0) for epoch in history),
         "reason": result.reason if result else None,
         "hyperparameters": dict(spec.hyperparameters),
     }
+
+
+def _done(history: list[EpochResult]) -> float:
+    """Epochs done: the number of the last report, unless an epoch has several."""
+    return history[-1].metrics.get("epochs", history[-1].epoch) if history else 0
 
 
 def _unknown(kind: str, name: str, names: list[str]) -> str:

@@ -14,7 +14,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from workbench.launch import Outcome, Watcher
+    from workbench.ending import Outcome
+    from workbench.launch import Watcher
     from workbench.workers import LocalWorkers, Workers
 
 app = typer.Typer(
@@ -100,13 +101,13 @@ def try_(
     wait: Annotated[bool, typer.Option("--wait", help="Wait for another driver to end.")] = False,
 ) -> None:
     """Run one trial with these settings: tracked, but not counted in the study."""
-    from workbench import launch, printed
+    from workbench import ending, launch, printed
 
     with _errors(), _crew(home.absolute(), 1, True) as crew:
         trial = launch.try_one(file, settings or [], home.absolute(), crew, _watcher(), wait=wait)
         printed.trial(_console(), trial)
     if trial["state"] != "complete":
-        raise typer.Exit(launch.RESUMABLE if trial["stopped"] else launch.UNUSABLE)
+        raise typer.Exit(ending.RESUMABLE if trial["stopped"] else ending.UNUSABLE)
 
 
 @app.command()
@@ -118,13 +119,13 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a study: page, tables, figures and data."""
-    from workbench import launch, printed, publish
+    from workbench import ending, printed, publish
 
     with _errors():
         written = publish.write(name, home.absolute(), out)
         printed.report(_console(), written)
     if not written.usable:
-        raise typer.Exit(launch.UNUSABLE)
+        raise typer.Exit(ending.UNUSABLE)
 
 
 @app.command()
@@ -178,6 +179,34 @@ def show(
         printed.study(_console(), found)
     else:
         printed.trial(_console(), found)
+
+
+@app.command()
+def predict(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="STUDY/STRATEGY/NUMBER, or the id of an MLflow run."),
+    ],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="New data: a folder of images, a table, or arrays."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A CSV file; printed by default.")
+    ] = None,
+    home: Home = HERE,
+) -> None:
+    """Predict with the model that a trial kept: a line of CSV for each sample."""
+    from workbench import predict
+
+    with _errors(also=(predict.Unusable,)):
+        found = predict.predict(home.absolute(), run, data)
+        if out is None:
+            found.write(sys.stdout)
+        else:
+            with out.open("w", encoding="utf-8", newline="") as file:
+                found.write(file)
+            typer.echo(f"{len(found.rows)} predictions: {out}", err=True)
 
 
 @app.command()
@@ -239,18 +268,20 @@ def _crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
 
 
 @contextmanager
-def _errors(*, go_on: bool = False) -> Iterator[None]:
-    """Turn what a user can mend into a message and an exit code."""
-    from workbench import launch
+def _errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what a user can mend into a message and an exit code, and ``also`` more of it."""
+    from workbench import ending
 
+    mendable = (*ending.MENDABLE, *also)
     try:
         yield
-    except launch.MENDABLE as error:
+    except mendable as error:
         _console(error=True).print(
             f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         if not go_on:
-            raise typer.Exit(launch.exit_code(error)) from None
+            known = isinstance(error, ending.MENDABLE)
+            raise typer.Exit(ending.exit_code(error) if known else ending.BAD_STUDY) from None
 
 
 def _leave(outcome: Outcome) -> None:

@@ -21,10 +21,10 @@ from types import FrameType
 from typing import Protocol
 
 from workbench import record
+from workbench.files import Locked, holder, lock
 from workbench.record import (
     Decision,
     EpochResult,
-    Locked,
     Result,
     State,
     TrialDirectory,
@@ -103,14 +103,14 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         Busy: Another process is; the message says which.
     """
-    holder = {
+    note = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
     patience = float("inf") if wait else 0.0
     try:
-        with record.lock(study_directory / "lock", note=json.dumps(holder), wait_seconds=patience):
+        with lock(study_directory / "lock", note=json.dumps(note), wait_seconds=patience):
             yield
     except Locked as locked:
         raise Busy(
@@ -121,7 +121,7 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
 
 def holder_of(study_directory: Path) -> str | None:
     """Who drives a study just now, in words, or None. Needs no right to write."""
-    note = record.holder(study_directory / "lock")
+    note = holder(study_directory / "lock")
     return None if note is None else _holder(note)
 
 

@@ -1,9 +1,11 @@
-"""The only training loop: a plan's phases, epoch by epoch.
+"""The only training loop: a plan's phases, report by report.
 
 Knows neither Optuna nor MLflow, nor any file: it yields what it measured, and can be stopped before
-any batch and continued after any epoch. On the CPU, with the same number of threads, a continued
+any batch and continued after any report. On the CPU, with the same number of threads, a continued
 trial and an uninterrupted one are equal to the last bit. The caller sets the number of threads
-(``plan.threads``), because that belongs to the process.
+(``plan.threads``), because that belongs to the process. Which parameters train, how batches are
+made, mixed and averaged over, is for ``parameters``, ``batches``, ``mixing``, ``averaging`` and
+``lora``.
 """
 
 from __future__ import annotations
@@ -11,15 +13,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from workbench import augmentations, optimizers, stages
-from workbench.datasets import Data, Part
-from workbench.randomness import derive
+from workbench import averaging, batches, lora, memory, mixing, optimizers, parameters, stages
+from workbench.averaging import Average
+from workbench.batches import Batches
+from workbench.datasets import Data
+from workbench.devices import choose_device
+from workbench.memory import OutOfMemory
+from workbench.noise import Noise
+from workbench.parameters import StartingPoint
 from workbench.record import EpochResult, now
 from workbench.stages import Staged
 from workbench.strategy import Phase, Plan
@@ -28,22 +35,26 @@ from workbench.tasks import Task
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
+__all__ = ["Diverged", "Engine", "Interrupted", "OutOfMemory", "choose_device"]
+
 VALIDATION_BATCH = 512
+# Numbers of a validation batch's inputs: images of 224 pixels come in smaller batches.
+VALIDATION_NUMBERS = 2**24
 
 
 class Interrupted(Exception):
-    """The caller asked to stop; the engine stands after its last finished epoch."""
+    """The caller asked to stop; the engine stands after its last report."""
 
 
 class Diverged(ArithmeticError):
     """The loss or another metric is not finite.
 
     Attributes:
-        epoch: The epoch in which it happened.
+        epoch: The epoch in which it happened; within one, epochs done, such as 1.25.
         what: For example ``train/loss is nan``.
     """
 
-    def __init__(self, epoch: int, what: str) -> None:
+    def __init__(self, epoch: float, what: str) -> None:
         super().__init__(f"diverged at epoch {epoch}: {what}")
         self.epoch = epoch
         self.what = what
@@ -51,6 +62,8 @@ class Diverged(ArithmeticError):
 
 class Engine:
     """Trains one model on one split by one plan.
+
+    An epoch makes ``plan.reports_per_epoch`` reports; where that is one, a report is an epoch.
 
     Attributes:
         device: Where the model runs.
@@ -79,26 +92,43 @@ class Engine:
             interrupted: Asked before every batch; true raises ``Interrupted`` out of ``epochs``.
 
         Raises:
-            ValueError: A phase or the augmentation cannot be built.
+            ValueError: A phase, a method or the augmentation cannot be built or does not fit.
+            OutOfMemory: The model does not fit into the device's memory.
         """
         if device.type == "cuda":
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
         self.device = device
         self._plan, self._task, self._seed = plan, task, seed
-        self._interrupted, self._staged = interrupted, staged
-        staged.module.to(device)
-        self._place = (0, 0)
-        self._key_dropout()
-        self._augment = augmentations.build(plan.augmentation, mean=data.mean, std=data.std)
-        # Augmentation works on the CPU; without it the samples may as well wait on the device.
-        self._train = data.train if self._augment else _moved(data.train, device)
-        self._validation = _moved(data.validation, device)
-        self._steps_per_epoch = len(_batches(data.train.index, plan.batch_size))
-        self._epoch = 0
+        self._interrupted = interrupted
+        self._report = 0
         self._confusion: list[list[int]] | None = None
-        self._begin(0)
-        self._snapshot = self._take_snapshot()
+        self._validated: tuple[Tensor, Tensor] | None = None
+        self._stand: tuple[int, int] | None = None
+        mixing.check(plan, data.kind)
+        if plan.lora is not None:
+            deepest = min(parameters.depth(phase, phase.epochs) for phase in plan.phases)
+            staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed)
+        self._staged = staged
+        parameters.check(staged, plan)
+        with self._told("moving the model to its device"):
+            staged.module.to(device)
+            self._noise = Noise(staged, seed)
+            self._batches = Batches(data, plan, seed=seed, device=device)
+            self._validation_inputs = data.validation.inputs.to(device)
+            self._validation_targets = data.validation.targets.to(device)
+            if plan.reports_per_epoch > self._batches.steps:
+                raise ValueError(
+                    f"report_every is {plan.report_every:g}, {plan.reports_per_epoch} reports an "
+                    f"epoch, but an epoch has no more than {self._batches.steps} steps; set it to "
+                    f"1, or to at least {1 / self._batches.steps:.3g}."
+                )
+            pulled = any(phase.l2_sp for phase in plan.phases)
+            self._start = StartingPoint(staged) if pulled else None
+            self._average = None if plan.ema is None else Average(staged.module, plan.ema)
+            self._optimizer: torch.optim.Optimizer
+            self._settle(1)
+            self._snapshot = self._take_snapshot()
 
     @property
     def confusion(self) -> list[list[int]] | None:
@@ -106,38 +136,46 @@ class Engine:
         return self._confusion
 
     @property
+    def validated(self) -> tuple[Tensor, Tensor] | None:
+        """Outputs and targets of the last validation; None before it."""
+        return self._validated
+
+    @property
     def parameters(self) -> dict[str, int]:
-        """Number of parameters in the current phase, ``total`` and ``trainable``."""
+        """Number of parameters that are there now, ``total``, and that train now, ``trainable``."""
         return stages.parameters(self._staged)
 
     def epochs(self) -> Iterator[EpochResult]:
-        """Train on from the last finished epoch, and yield after each one.
+        """Train on from the last report, and yield after each one; reports count through.
 
         Raises:
-            Interrupted: ``interrupted()`` was true before a batch. The epoch begun is undone.
-            Diverged: A metric was not finite; the epoch is not yielded.
+            Interrupted: ``interrupted()`` was true before a batch. What was begun is undone.
+            Diverged: A metric was not finite; the report is not yielded.
+            OutOfMemory: A step does not fit into the device's memory.
+            LoaderDied: A loader process ended without being told to.
         """
-        while self._epoch < self._plan.epochs:
-            epoch = self._epoch + 1
-            phase = self._phase_of(epoch)
-            if phase != self._phase:
-                self._begin(phase)
+        each = self._plan.reports_per_epoch
+        while self._report < self._plan.reports:
+            report = self._report + 1
+            epoch, part = self._report // each + 1, self._report % each
+            self._settle(epoch)
             try:
-                metrics = self._run(epoch)
+                with self._told(f"training with batches of {self._plan.batch_size}", passes=True):
+                    metrics = self._run(epoch, part)
             except Interrupted:
                 self.restore(self._snapshot)
                 raise
             for name, value in metrics.items():
                 if not math.isfinite(value):
-                    raise Diverged(epoch, f"{name} is {value}")
-            self._epoch = epoch
+                    done = report // each if report % each == 0 else round(report / each, 3)
+                    raise Diverged(done, f"{name} is {value}")
+            self._report = report
             self._snapshot = self._take_snapshot()
-            yield EpochResult(
-                epoch=epoch, phase=self._plan.phases[phase].name, metrics=metrics, timestamp=now()
-            )
+            phase = self._plan.phases[self._place_of(epoch)[0]]
+            yield EpochResult(epoch=report, phase=phase.name, metrics=metrics, timestamp=now())
 
     def state(self) -> dict[str, Any]:
-        """All that continuing after the last finished epoch needs, on the CPU.
+        """All that continuing after the last report needs, on the CPU.
 
         Only tensors, numbers, strings, lists and dictionaries: ``torch.load(weights_only=True)``
         reads it. Read it, do not change it.
@@ -146,10 +184,13 @@ class Engine:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state of the same plan, data and seed."""
-        self._epoch = state["epoch"]
-        self._confusion = state["confusion"]
-        self._begin(self._phase_of(max(self._epoch, 1)))
+        self._report = state["epoch"]
+        self._confusion, self._validated = state["confusion"], None
+        self._stand = None
+        self._settle(max(math.ceil(self._report / self._plan.reports_per_epoch), 1))
         self._staged.module.load_state_dict(state["weights"])
+        if self._average is not None:
+            self._average.restore(state["average"])
         groups = self._optimizer.state_dict()["param_groups"]
         # A copy: torch would train on in the very tensors of the state.
         past = _copied(state["optimizer"])
@@ -157,161 +198,190 @@ class Engine:
         self._snapshot = self._take_snapshot()
 
     def weights(self) -> dict[str, Tensor]:
-        """The model after the last finished epoch: tensors on the CPU that share no memory."""
-        weights: dict[str, Tensor] = self._snapshot["weights"]
-        return {name: tensor.clone() for name, tensor in weights.items()}
+        """What is kept of the model after the last report: what was validated.
 
-    def _key_dropout(self) -> None:
-        """Give every dropout layer numbers of its own at each step.
-
-        From one generator for all of them, a frozen layer, which draws nothing, would shift the
-        layers after it: the freeze depth would change more than what is frozen.
+        The average's where there is one; a plain model's where it was trained with adapters.
+        Tensors on the CPU that share no memory.
         """
+        kept: dict[str, Tensor] = self._snapshot["average"] or self._snapshot["weights"]
+        if self._plan.lora is not None:
+            return lora.merged(self._staged.module, kept)
+        return {name: tensor.clone() for name, tensor in kept.items()}
 
-        def seed(layer: nn.Module, _: object, name: str) -> None:
-            if layer.training:
-                torch.manual_seed(derive(self._seed, "dropout", *self._place, name))
+    def _told(self, doing: str, *, passes: bool = False) -> AbstractContextManager[None]:
+        """Say what is needed where memory runs out."""
 
-        for name, layer in self._staged.module.named_modules():
-            if isinstance(layer, nn.modules.dropout._DropoutNd):
-                layer.register_forward_pre_hook(partial(seed, name=name))
+        def needs() -> str:
+            example = None
+            if passes:
+                count = min(2, len(self._validation_targets))
+                inputs = self._validation_inputs[torch.arange(count)]
+                example = batches.moved(inputs, self.device)
+            return memory.needed(
+                self._staged,
+                example,
+                depth=0 if self._stand is None else self._stand[1],
+                samples=self._plan.micro_batch_size or self._plan.batch_size,
+                slots=max(optimizers.OPTIMIZERS[p.optimizer].slots for p in self._plan.phases),
+            )
 
-    def _phase_of(self, epoch: int) -> int:
-        """Number of the phase that an epoch lies in."""
-        last = 0
+        return memory.told(doing, device=self.device, needs=needs, passes=passes)
+
+    def _place_of(self, epoch: int) -> tuple[int, int]:
+        """Number of the phase that an epoch lies in, and of the epoch within it, from 1."""
+        before = 0
         for number, phase in enumerate(self._plan.phases):
-            last += phase.epochs
-            if epoch <= last:
-                return number
-        raise ValueError(f"Epoch {epoch} lies beyond the plan's {last} epochs.")
+            if epoch <= before + phase.epochs:
+                return number, epoch - before
+            before += phase.epochs
+        raise ValueError(f"Epoch {epoch} lies beyond the plan's {before} epochs.")
 
-    def _begin(self, number: int) -> None:
-        """Freeze what a phase freezes, and give it an optimizer without a past."""
+    def _settle(self, epoch: int) -> None:
+        """Freeze what an epoch freezes; a phase begins with an optimizer without a past.
+
+        Within a phase, parameters that were trained already keep their past.
+        """
+        number, within = self._place_of(epoch)
         phase = self._plan.phases[number]
-        stages.freeze(self._staged, phase.freeze_depth)
-        self._optimizer = optimizers.build(phase, stages.trainable_parameters(self._staged))
-        self._phase = number
+        frozen = parameters.depth(phase, within)
+        if self._stand == (number, frozen):
+            return
+        goes_on = self._stand is not None and self._stand[0] == number
+        past = self._optimizer.state if goes_on else {}
+        adapters = self._plan.lora is not None
+        parameters.select(self._staged, phase, frozen=frozen, adapters=adapters)
+        self._optimizer = optimizers.build(phase, parameters.groups(self._staged, phase))
+        for parameter in stages.trainable_parameters(self._staged):
+            if parameter in past:
+                self._optimizer.state[parameter] = past[parameter]
+        self._stand = (number, frozen)
 
-    def _run(self, epoch: int) -> dict[str, float]:
+    def _run(self, epoch: int, part: int) -> dict[str, float]:
         started = time.perf_counter()
-        trained = self._train_epoch(epoch)
+        trained = self._train_part(epoch, part)
         validated = self._validate()
+        each = self._plan.reports_per_epoch
         return {
             **{f"train/{name}": value for name, value in trained.items()},
             **{f"validation/{name}": value for name, value in validated.items()},
-            "learning_rate": self._optimizer.param_groups[0]["lr"],
+            **self._rates,
+            **({"epochs": epoch - 1 + (part + 1) / each} if each > 1 else {}),
             "seconds": time.perf_counter() - started,
         }
 
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
-        """Metrics of the forward passes that the training steps were made from."""
-        phase = self._plan.phases[self._phase]
-        generator = torch.Generator().manual_seed(derive(self._seed, "order", epoch))
-        order = torch.randperm(len(self._train.targets), generator=generator)
-        # For what draws without a layer of its own; see `_key_dropout` for layers.
-        torch.manual_seed(derive(self._seed, "dropout", epoch))
-        stages.train_mode(self._staged, phase.freeze_depth)
-        before = sum(earlier.epochs for earlier in self._plan.phases[: self._phase])
-        first_step = (epoch - before - 1) * self._steps_per_epoch
-        losses, outputs, targets = [], [], []
-        for step, positions in enumerate(_batches(order, self._plan.batch_size), start=first_step):
+    def _train_part(self, epoch: int, part: int) -> dict[str, float]:
+        """Metrics of the forward passes that the training steps of a report were made from."""
+        number, within = self._place_of(epoch)
+        phase, steps = self._plan.phases[number], self._batches.steps
+        each = self._plan.reports_per_epoch
+        first, last = round(steps * part / each), round(steps * (part + 1) / each)
+        stages.train_mode(self._staged, parameters.depth(phase, within))
+        losses, outputs, targets, count = [], [], [], 0
+        taken = enumerate(
+            self._batches.part(epoch, first, last), start=(within - 1) * steps + first
+        )
+        for step, (batch_inputs, batch_targets) in taken:
             self._stop_if_asked()
-            self._set_learning_rate(phase, step)
-            self._place = (epoch, step)
-            batch_inputs, batch_targets = self._batch(positions, epoch)
-            batch_outputs = self._staged.module(batch_inputs)
-            loss = self._task.loss(batch_outputs, batch_targets)
-            self._optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            self._optimizer.step()
-            losses.append(loss.detach() * len(positions))
-            outputs.append(batch_outputs.detach())
+            self._set_learning_rates(phase, step)
+            loss, batch_outputs = self._step(phase, epoch, step, batch_inputs, batch_targets)
+            losses.append(loss * len(batch_targets))
+            outputs.append(batch_outputs)
             targets.append(batch_targets)
-        mean = float(torch.stack(losses).sum()) / len(order)
+            count += len(batch_targets)
+        mean = float(torch.stack(losses).sum()) / count
         return {"loss": mean, **self._task.metrics(torch.cat(outputs), torch.cat(targets))}
 
+    def _step(
+        self, phase: Phase, epoch: int, step: int, inputs: Batch, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One step of the optimizer: the batch's mean loss, and its outputs."""
+        plan = self._plan
+        if plan.mixup or plan.cutmix:
+            assert isinstance(inputs, Tensor)
+            inputs, targets = mixing.mix(
+                inputs,
+                self._task.soft(targets),
+                mixup=plan.mixup,
+                cutmix=plan.cutmix,
+                seed=self._seed,
+                epoch=epoch,
+                step=step,
+            )
+        passes = batches.split(torch.arange(len(targets)), plan.micro_batch_size or len(targets))
+        self._optimizer.zero_grad(set_to_none=True)
+        losses, outputs = [], []
+        for number, rows in enumerate(passes):
+            self._noise.begin(epoch, step, number)
+            # A single pass takes the batch as it is.
+            taken = slice(None) if len(passes) == 1 else slice(int(rows[0]), int(rows[-1]) + 1)
+            passed = self._forward(batches.rows(inputs, taken))
+            loss = self._task.loss(passed, targets[taken])
+            if len(passes) > 1:
+                loss = loss * (len(rows) / len(targets))
+            torch.autograd.backward(loss)
+            losses.append(loss.detach())
+            outputs.append(passed.detach())
+        if self._start is not None and phase.l2_sp:
+            self._start.pull(phase.l2_sp)
+        if plan.clip_norm is not None:
+            live = stages.trainable_parameters(self._staged)
+            nn.utils.clip_grad_norm_(live, plan.clip_norm)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update()
+        return torch.stack(losses).sum(), torch.cat(outputs)
+
+    def _forward(self, inputs: Batch) -> Tensor:
+        """Outputs in ``float32``, whatever they were computed in."""
+        reduced = self._plan.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16) if reduced else nullcontext():
+            outputs: Tensor = self._staged.module(inputs)
+        return outputs.float() if reduced else outputs
+
     def _validate(self) -> dict[str, float]:
-        self._staged.module.eval()
+        module, targets = self._staged.module, self._validation_targets
+        average = {} if self._average is None else self._average.tensors
+        module.eval()
         outputs = []
-        with torch.inference_mode():
-            positions = torch.arange(len(self._validation.targets))
-            for batch in torch.split(positions, VALIDATION_BATCH):
+        with averaging.lent(module, average), torch.inference_mode():
+            positions = torch.arange(len(targets))
+            one = batches.numbers(self._validation_inputs[positions[:1]])
+            fit = max(1, min(VALIDATION_BATCH, VALIDATION_NUMBERS // one))
+            for taken in torch.split(positions, fit):
                 self._stop_if_asked()
-                outputs.append(self._staged.module(self._validation.inputs[batch]))
-            every, targets = torch.cat(outputs), self._validation.targets
+                inputs = batches.moved(self._validation_inputs[taken], self.device)
+                outputs.append(self._forward(inputs))
+            every = torch.cat(outputs)
             self._confusion = self._task.confusion(every, targets)
+            self._validated = every, targets
             loss = float(self._task.loss(every, targets))
             return {"loss": loss, **self._task.metrics(every, targets)}
 
-    def _batch(self, positions: Tensor, epoch: int) -> tuple[Batch, Tensor]:
-        train = self._train
-        inputs, targets = train.inputs, train.targets
-        if self._augment is None:
-            return inputs[positions], targets[positions.to(self.device)]
-        taken = inputs[positions]
-        assert isinstance(taken, Tensor)
-        augmented = self._augment(taken, seed=self._seed, epoch=epoch, index=train.index[positions])
-        return augmented.to(self.device), targets[positions].to(self.device)
-
-    def _set_learning_rate(self, phase: Phase, step: int) -> None:
-        rate = phase.learning_rate * optimizers.factor(
+    def _set_learning_rates(self, phase: Phase, step: int) -> None:
+        factor = optimizers.factor(
             phase.schedule,
             step=step,
-            steps=phase.epochs * self._steps_per_epoch,
-            steps_per_epoch=self._steps_per_epoch,
+            steps=phase.epochs * self._batches.steps,
+            steps_per_epoch=self._batches.steps,
         )
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = group["rate"] * factor
+        self._rates = {"learning_rate": phase.learning_rate * factor}
+        if phase.head_learning_rate not in (None, phase.learning_rate):
+            self._rates["learning_rate/head"] = phase.head_learning_rate * factor
 
     def _stop_if_asked(self) -> None:
         if self._interrupted():
-            raise Interrupted(f"asked to stop after epoch {self._epoch}")
+            raise Interrupted(f"asked to stop after report {self._report}")
 
     def _take_snapshot(self) -> dict[str, Any]:
         return {
-            "epoch": self._epoch,
+            "epoch": self._report,
             "confusion": self._confusion,
             "weights": _copied(dict(self._staged.module.state_dict())),
+            "average": {} if self._average is None else _copied(self._average.tensors),
             "optimizer": _copied(self._optimizer.state_dict()["state"]),
         }
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a plan: ``cuda``, ``mps`` or ``cpu``; ``auto`` takes the first there is.
-
-    Raises:
-        ValueError: torch sees no such device.
-    """
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(device for device, there in available.items() if there)
-    if not available.get(name, False):
-        there = ", ".join(device for device, found in available.items() if found)
-        raise ValueError(
-            f"device is {name}, but torch finds only {there} here; say {there} or auto."
-        )
-    return torch.device(name)
-
-
-def _batches(order: Tensor, size: int) -> list[Tensor]:
-    """The order in batches; a last batch of one joins the one before.
-
-    Batch normalisation has no variance to divide by in a batch of one.
-    """
-    batches = list(torch.split(order, size))
-    if size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-def _moved(part: Part, device: torch.device) -> Part:
-    return Part(
-        inputs=part.inputs.to(device), targets=part.targets.to(device), index=part.index.to(device)
-    )
 
 
 def _copied(value: Any) -> Any:

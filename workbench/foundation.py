@@ -8,30 +8,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from workbench import augmentations, backbones, datasets, record, space, tasks, usercode
-from workbench.config import load, schema
+from workbench import backbones, beside, datasets, downloads, record, space, tasks
+from workbench.config import schema
 from workbench.config.document import Location, Problem, StudyFileError
-from workbench.config.flaws import nearest
 from workbench.config.knobs import merged
 from workbench.config.study_config import StudyConfig
+from workbench.downloads import Absent
+from workbench.provenance import STUDY_SUFFIXES, Provenance
 from workbench.randomness import derive
 from workbench.space import Proposal
 from workbench.strategy import Plan, Strategy, Weights
 
-STUDY_SUFFIXES = (".yaml", ".yml")
-WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Outline:
-    """A backbone as ``check`` and the report show it: stages with parameter counts, head last."""
+    """A backbone as ``check`` and the report show it: stages with parameter counts, head last.
+
+    Attributes:
+        stages: Empty where the backbone is not on this machine yet.
+        notes: What was left out of its weights, or is not there.
+    """
 
     name: str
     stages: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -67,20 +72,36 @@ class Foundation:
     Args:
         config: The study.
         home: Where other studies' weights are.
-        pending: Weights of a study that has not run yet are no problem: only looking ahead.
+        pending: Only looking ahead: weights of a study that has not run yet, and what has to be
+            downloaded first, are no problem, and nothing is downloaded.
     """
 
     def __init__(self, config: StudyConfig, home: Path, *, pending: bool = False) -> None:
         self._config = config
-        self._home = home
         self._pending = pending
+        folder = config.document.path.parent
+        self._provenance = Provenance(folder=folder, home=home, pending=pending)
         self._sizes: dict[str, dict[str, Any]] = {}
         self._outlines: dict[str, Outline] = {}
-        self._weights: dict[str, Weights] = {}
+        self._weights: dict[tuple[str, str], Weights] = {}
+        self._absent: dict[str, None] = {}
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """What is not on this machine yet, one sentence each."""
+        return tuple(self._absent)
 
     def sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
         """Sizes of the splits, names of the classes and the digest of a recipe's data set."""
         return self._sizes_of(self.located("dataset", knobs["dataset"]), self._task(knobs))
+
+    def known_sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """The same; empty where the data are not on this machine yet."""
+        try:
+            return self.sizes(knobs)
+        except Absent as absent:
+            self._lacks(absent)
+            return {}
 
     def digest(self, plan: Plan) -> str:
         """Hash of the data set that a plan is made for."""
@@ -117,36 +138,20 @@ class Foundation:
 
     def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
         """What a study file says of a block, with its paths and references made absolute."""
-        folder = self._config.document.path.parent
-        if block == "augmentation":
-            return {_located(name, folder): options for name, options in written.items()}
-        found = {key: _located(value, folder) for key, value in written.items()}
-        if block == "task" and "metrics" in found:
-            found["metrics"] = [_located(name, folder) for name in found["metrics"]]
-        entry = datasets.entry_of(found["name"]) if block == "dataset" else None
-        for option in entry.paths if entry is not None else ():
-            if isinstance(found.get(option), str):
-                found[option] = str((folder / Path(found[option]).expanduser()).resolve())
-        return found
+        return beside.located(block, written, self._config.document.path.parent)
 
     def code(self, plan: Plan) -> dict[str, str]:
         """Hash of every file of a user's own code that a plan names, by its path."""
-        named = [
-            plan.dataset["name"],
-            plan.backbone["name"],
-            plan.task["name"],
-            *plan.task.get("metrics", ()),
-            *(name for step in plan.augmentation for name in step),
-            plan.trial,
-        ]
-        references = sorted(name for name in named if usercode.is_reference(name))
-        return {str(usercode.file_of(r)): usercode.sha256_of(r) for r in references}
+        return beside.code(plan)
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
         from workbench.stages import resolve_depth
 
-        return resolve_depth(value, self.outline(knobs).names)
+        outline = self.outline(knobs)
+        if not outline.stages:
+            return value if isinstance(value, int) else 0
+        return resolve_depth(value, outline.names)
 
     def outline(self, knobs: Mapping[str, Any]) -> Outline:
         """The stages of the backbone that the knobs describe."""
@@ -159,70 +164,80 @@ class Foundation:
         from workbench.stages import describe
 
         written = self._backbone(knobs)
+        try:
+            data = self._data(knobs)
+            task = tasks.build(self._task(knobs), data.classes, data.train.targets)
+            shape, outputs = data.input_shape, task.outputs
+        except Absent as absent:
+            self._lacks(absent)
+            shape, outputs = self._expected(knobs)
         source = knobs["backbone"].get("weights")
-        weights = self.weights(source, written) if source else None
-        if weights is not None and weights.source.endswith(STUDY_SUFFIXES):
-            weights = None
-        data = self._data(knobs)
-        task = tasks.build(self._task(knobs), data.classes, data.train.targets)
+        try:
+            weights = self.weights(source, written) if source else None
+            if weights is not None and weights.source.endswith(STUDY_SUFFIXES):
+                weights = None
+            staged, notes = self._built(knobs, weights, shape, outputs)
+        except Absent as absent:
+            self._lacks(absent)
+            try:
+                staged, notes = self._built(knobs, None, shape, outputs)
+            except Absent as still:
+                self._lacks(still)
+                return Outline(name=written["name"], stages=())
+        return Outline(name=written["name"], stages=tuple(describe(staged)), notes=tuple(notes))
+
+    def _built(
+        self,
+        knobs: Mapping[str, Any],
+        weights: Weights | None,
+        shape: tuple[int, ...],
+        outputs: int,
+    ) -> tuple[Any, list[str]]:
+        notes: list[str] = []
         staged = backbones.build(
-            written,
+            self._backbone(knobs),
             weights=weights,
             keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
-            input_shape=data.input_shape,
-            outputs=task.outputs,
+            input_shape=shape,
+            outputs=outputs,
             seed=training_seed(self._config),
+            notes=notes,
         )
-        return Outline(name=written["name"], stages=tuple(describe(staged)))
+        return staged, notes
+
+    def _lacks(self, absent: Absent) -> None:
+        """Looking ahead goes on without what has to be downloaded; nothing else does."""
+        if not self._pending:
+            raise absent
+        self._absent[str(absent)] = None
+
+    def _expected(self, knobs: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
+        """Shape of a sample and number of outputs, as far as they are known without the data."""
+        written = knobs["dataset"]
+        entry = datasets.entry_of(written["name"])
+        assert entry is not None
+        if entry.kind == "text":
+            return (), entry.outputs or 2
+        shape = entry.shape or (3, 224, 224)
+        side = written.get("image_size", shape[-1])
+        shape = (written.get("channels", shape[0]), side, side)
+        return shape, len(written.get("classes", ())) or entry.outputs or 2
 
     def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
         """The weights that a study file names: a family's own, a file's, or another study's best.
 
         Raises:
+            Absent: They have to be downloaded first.
             ValueError: There are none, in words for the author of the study file.
         """
-        if source not in self._weights:
-            self._weights[source] = self._find_weights(source)
-        return self._weights[source]
-
-    def _find_weights(self, source: str) -> Weights:
-        own = list(
-            dict.fromkeys(n for entry in backbones.BACKBONES.values() for n in entry.weights)
-        )
-        if source in own:
-            return Weights(source=source)
-        folder = self._config.document.path.parent
-        path = folder / source
-        if not path.is_file():
-            wanted = (*STUDY_SUFFIXES, *WEIGHTS_SUFFIXES)
-            files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.suffix in wanted]
-            guess = nearest(source, [*own, *files])
-            hint = f"; did you mean {guess}?" if guess else ""
-            raise ValueError(
-                f"{path} is no file; weights are a file (a path relative to the study file: "
-                f"{', '.join(wanted)}), or one of {', '.join(own)}{hint}"
-            )
-        if source.endswith(STUDY_SUFFIXES):
-            best = self._best_of(load(path))
-            if best is None and self._pending:
+        key = (source, str(backbone.get("name")))
+        if key not in self._weights:
+            try:
+                self._weights[key] = self._provenance.find(*key)
+            except Absent as absent:
+                self._lacks(absent)
                 return Weights(source=source)
-            if best is None:
-                raise ValueError(f"the study {path} has no completed trial to take weights from")
-            path = best
-        return Weights(source=str(path.resolve()), sha256=record.sha256_of(path))
-
-    def _best_of(self, other: StudyConfig) -> Path | None:
-        directory = record.study_directory(self._home, other.name)
-        best: Path | None = None
-        held: tuple[float, int] | None = None
-        for trial, spec in record.scan(directory):
-            result = trial.result()
-            if spec.role is not record.Role.SEARCH or result is None or result.value is None:
-                continue
-            found = (result.value, spec.number)
-            if trial.weights.exists() and spec.objective.outdoes(found, held):
-                best, held = trial.weights, found
-        return best
+        return self._weights[key]
 
     def knobs(self, strategy: Strategy) -> dict[str, Any]:
         """A strategy's recipe with every tuned knob at its default."""
@@ -235,9 +250,15 @@ class Foundation:
     def check(self) -> None:
         """Look at the data, the backbone and the weights of every strategy.
 
+        What is not on this machine is downloaded, unless this is only looking ahead.
+
         Raises:
             StudyFileError: Everything that does not fit.
         """
+        with nullcontext() if self._pending else downloads.allowed():
+            self._check()
+
+    def _check(self) -> None:
         config = self._config
         problems: list[Problem] = []
         depths: dict[tuple[str, ...], dict[int, str]] = {}
@@ -262,6 +283,9 @@ class Foundation:
             try:
                 look()
             except (ValueError, OSError) as error:
+                if self._pending and isinstance(error, Absent):
+                    self._lacks(error)
+                    return []
                 at: Location = ("tune", tuned) if tuned else self._location(knob)
                 shown = value if tuned else found
                 problem = self._config.document.problem(at, shown, "what fits")
@@ -269,32 +293,31 @@ class Foundation:
             return []
 
         depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
-        return [
-            *(
-                refused("dataset", knobs["dataset"]["name"], lambda: self.sizes(knobs))
-                or refused("backbone", knobs["backbone"]["name"], lambda: self.outline(knobs))
-                or refused(
-                    "freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self)
-                )
-            ),
-            *refused(
+        found = (
+            refused("dataset", knobs["dataset"]["name"], lambda: self.sizes(knobs))
+            or refused("backbone", knobs["backbone"]["name"], lambda: self.outline(knobs))
+            or refused("freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self))
+        )
+        if not found:
+            found = refused(
                 "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
-            ),
-            *refused("device", knobs.get("device"), lambda: _device(knobs.get("device", "auto"))),
-        ]
+            )
+        device = knobs.get("device", "auto")
+        return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
 
     def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
         """Transform two samples: whether images keep their size shows only then."""
-        augment = augmentations.build(steps)
-        if augment is not None:
-            seed = training_seed(self._config)
-            import torch
+        if not steps:
+            return
+        import torch
 
-            part, two = self._data(knobs).train, torch.arange(2)
-            inputs = part.inputs[two]
-            if isinstance(inputs, dict):
-                raise ValueError("An augmentation transforms images, but these samples are texts")
-            augment(inputs, seed=seed, epoch=1, index=part.index[two])
+        from workbench.batches import Reader
+
+        located = [self.located("augmentation", step) for step in steps]
+        reader = Reader(self._data(knobs), located, training_seed(self._config))
+        found = reader[1, torch.arange(2)]
+        if isinstance(found, ValueError):
+            raise found
 
     def _same_depth(
         self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]
@@ -322,11 +345,6 @@ class Foundation:
                 if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
                     return (block, factor.name, level.label, knob)
         return ("tune", knob) if any(t.knob == knob for t in config.tune) else ("recipe", knob)
-
-
-def _located(value: Any, folder: Path) -> Any:
-    """A reference to the user's own code with its absolute path; anything else as it is."""
-    return usercode.located(value, folder) if usercode.is_reference(value) else value
 
 
 def _device(name: str) -> object:

@@ -9,55 +9,23 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from workbench import browse, preview, record, session, tryout
-from workbench.config import Changed, load
+from workbench.config import load
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
-from workbench.driver import Broken, Busy, Driver, Source, Standing, Stop, failure, lease
-from workbench.foundation import STUDY_SUFFIXES, Foundation, studies_needed
-from workbench.record import Role, State, TrialDirectory
+from workbench.driver import Driver, Source, Standing, Stop, failure, lease
+from workbench.ending import Outcome, Stopped, UnwritableError, reasons_of
+from workbench.foundation import Foundation, studies_needed
+from workbench.provenance import STUDY_SUFFIXES
+from workbench.record import Role, TrialDirectory
 from workbench.session import Session
+from workbench.smoke import tiny
 from workbench.tracker import Tracker, store
-from workbench.tracker.reader import UnknownStudy
-from workbench.tracker.store import StoreError
 from workbench.workers import Workers
-
-DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
-
-
-class UnwritableError(OSError):
-    """The home cannot be written to."""
-
-
-class Stopped(Exception):
-    """A signal came before the command had begun what it is for."""
-
-
-# What a user can mend, each with its exit code.
-_EXIT_CODES: dict[type[Exception], int] = {
-    StudyFileError: BAD_STUDY,
-    Changed: BAD_STUDY,
-    browse.Unknown: BAD_STUDY,
-    UnknownStudy: BAD_STUDY,
-    FileExistsError: BAD_STUDY,
-    Busy: ENVIRONMENT,
-    Broken: ENVIRONMENT,
-    StoreError: ENVIRONMENT,
-    Stopped: RESUMABLE,
-    OSError: ENVIRONMENT,
-}
-MENDABLE = tuple(_EXIT_CODES)
-
-
-def exit_code(error: Exception) -> int:
-    """The exit code of an error that a user can mend."""
-    return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
 
 
 class Watcher(Protocol):
@@ -78,38 +46,6 @@ class Watcher(Protocol):
     def end(self) -> None:
         """The study has ended or stopped."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a command ended.
-
-    Attributes:
-        fresh: Trials that ended while it ran.
-        signal: What stopped it, or None.
-        unsent: Records that MLflow did not take.
-        reasons: Why trials failed, each reason once with the number of trials.
-    """
-
-    study: str
-    standings: tuple[Standing, ...]
-    fresh: int
-    signal: int | None
-    seconds: float
-    unsent: int = 0
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """0 done, 3 finished without a usable trial, 75 stopped and resumable."""
-        if self.signal is not None:
-            return RESUMABLE
-        return DONE if any(standing.complete for standing in self.standings) else UNUSABLE
-
-    @property
-    def finished(self) -> bool:
-        """Whether every group has all its trials."""
-        return all(standing.ended >= standing.target for standing in self.standings)
 
 
 def open_home(home: Path) -> Path:
@@ -173,30 +109,8 @@ def smoke(
     file: Path, overrides: Sequence[str], home: Path, workers: Workers, watcher: Watcher
 ) -> Outcome:
     """Run a tiny copy of a study through every step, in a home that the caller throws away."""
-    launch = _Launch(open_home(home), workers, watcher, read=_tiny)
-    return launch.run(_tiny(file, overrides), wait=False)
-
-
-def _tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:
-    """A study with two trials of one epoch a phase for each strategy."""
-    config = load(file, overrides)
-    trials = "trials_per_strategy" if config.balanced else "trials"
-    shrunk = [f"search.{trials}=2", "search.enqueue=[]"]
-    content = config.document.content
-    places = list(_epochs_in(content.get("recipe"), "recipe"))
-    places += list(_epochs_in(content.get("compare"), "compare"))
-    shrunk += [f"{place}=1" for place in places]
-    if not places and not any("epochs" in str(tuned.knob) for tuned in config.tune):
-        shrunk.append("recipe.epochs=1")
-    return load(file, [*overrides, *shrunk])
-
-
-def _epochs_in(block: Any, path: str) -> Iterator[str]:
-    if isinstance(block, Mapping):
-        for key, value in block.items():
-            if key == "epochs" and isinstance(value, int):
-                yield f"{path}.{key}"
-            yield from _epochs_in(value, f"{path}.{key}")
+    launch = _Launch(open_home(home), workers, watcher, read=tiny)
+    return launch.run(tiny(file, overrides), wait=False)
 
 
 class _Launch:
@@ -260,7 +174,7 @@ class _Launch:
             signal=signal,
             seconds=time.monotonic() - began,
             unsent=page.unsent,
-            reasons=_reasons(directory),
+            reasons=reasons_of(directory),
         )
 
     def run_needed(self, config: StudyConfig, above: tuple[str, ...] = ()) -> Outcome | None:
@@ -372,15 +286,6 @@ def _describe(study: str, page: Session) -> None:
 
     summary = report.summarize(page.tracker.read_study(study), page.tracker.read_trials(study))
     page.tracker.describe(page.parent, report.markdown_summary(summary))
-
-
-def _reasons(directory: Path) -> tuple[str, ...]:
-    counts: Counter[str] = Counter()
-    for found, spec in record.scan(directory):
-        result = found.result()
-        if spec.role is Role.SEARCH and result is not None and result.state is State.FAILED:
-            counts[str(result.reason)] += 1
-    return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))
 
 
 def name_of(study: str) -> str:

@@ -25,10 +25,12 @@ class Optimizer:
     Attributes:
         target: The class, as ``module:name``.
         learning_rate: Default learning rate.
-        weight_decay: Default weight decay: an L2 penalty for ``sgd`` and ``adam``, decoupled for
-            ``adamw``.
+        weight_decay: Default weight decay: decoupled (Loshchilov and Hutter 2019) for ``adamw`` and
+            ``adafactor``, and for ``nadam`` and ``radam`` unless they are told otherwise; an L2
+            penalty for all others.
         options: The other knobs and their defaults.
         fixed: Arguments that no study sets.
+        slots: Numbers that it remembers for each parameter, at most: what its memory costs.
     """
 
     target: str
@@ -36,9 +38,17 @@ class Optimizer:
     weight_decay: float
     options: Mapping[str, Scalar] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    slots: int = 2
 
 
 _ADAM_OPTIONS: dict[str, Scalar] = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
+# A knob has one name in every study; torch has several for the same thing, or one for several.
+_TORCHS = {
+    "epsilon": "eps",
+    "rate_decay": "lr_decay",
+    "initial_accumulator": "initial_accumulator_value",
+    "update_clip": "d",
+}
 
 OPTIMIZERS: dict[str, Optimizer] = {
     # Fused: one kernel for all parameters. On one CPU core a step of AdamW takes a fifth of its
@@ -49,6 +59,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         weight_decay=0.0,
         options={"momentum": 0.9, "nesterov": False},
         fixed={"fused": True},
+        slots=1,
     ),
     "adam": Optimizer(
         target="torch.optim:Adam",
@@ -64,15 +75,69 @@ OPTIMIZERS: dict[str, Optimizer] = {
         options=_ADAM_OPTIONS,
         fixed={"fused": True},
     ),
+    # Dozat 2016.
+    "nadam": Optimizer(
+        target="torch.optim:NAdam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        options={**_ADAM_OPTIONS, "momentum_decay": 4e-3, "decoupled_weight_decay": True},
+    ),
+    # Liu et al. 2020.
+    "radam": Optimizer(
+        target="torch.optim:RAdam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        options={**_ADAM_OPTIONS, "decoupled_weight_decay": True},
+    ),
+    # Kingma and Ba 2015, section 7.1.
+    "adamax": Optimizer(
+        target="torch.optim:Adamax",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        options=_ADAM_OPTIONS,
+    ),
+    # Tieleman and Hinton 2012. The square root of the mean is taken before epsilon is added.
+    "rmsprop": Optimizer(
+        target="torch.optim:RMSprop",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        options={"momentum": 0.0, "alpha": 0.99, "epsilon": 1e-8, "centered": False},
+        slots=3,
+    ),
+    # Duchi et al. 2011. Not fused: torch has no such kernel for Apple's GPUs.
+    "adagrad": Optimizer(
+        target="torch.optim:Adagrad",
+        learning_rate=1e-2,
+        weight_decay=0.0,
+        options={"epsilon": 1e-10, "rate_decay": 0.0, "initial_accumulator": 0.0},
+        slots=1,
+    ),
+    # Zeiler 2012.
+    "adadelta": Optimizer(
+        target="torch.optim:Adadelta",
+        learning_rate=1.0,
+        weight_decay=0.0,
+        options={"epsilon": 1e-6, "rho": 0.9},
+    ),
+    # Shazeer and Stern 2018. torch's learning rate is the largest relative step, 0.01 in the paper.
+    "adafactor": Optimizer(
+        target="torch.optim:Adafactor",
+        learning_rate=1e-2,
+        weight_decay=0.0,
+        options={"beta2_decay": -0.8, "update_clip": 1.0},
+        slots=0,
+    ),
 }
 
 
-def build(phase: Phase, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def build(
+    phase: Phase, parameters: Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]]
+) -> torch.optim.Optimizer:
     """The optimizer of a phase, without state.
 
     Args:
         phase: Says which optimizer, and all its arguments.
-        parameters: Only those that are to be trained.
+        parameters: Only those that are to be trained, or groups of them as torch takes them.
 
     Raises:
         ValueError: The name or an option is unknown, or torch refuses a value.
@@ -90,8 +155,7 @@ def build(phase: Phase, parameters: Iterable[torch.nn.Parameter]) -> torch.optim
     arguments = {**entry.options, **phase.options, **entry.fixed}
     if "beta1" in arguments:
         arguments["betas"] = (arguments.pop("beta1"), arguments.pop("beta2"))
-    if "epsilon" in arguments:
-        arguments["eps"] = arguments.pop("epsilon")
+    arguments = {_TORCHS.get(name, name): value for name, value in arguments.items()}
     module, _, name = entry.target.partition(":")
     optimizer: torch.optim.Optimizer = getattr(importlib.import_module(module), name)(
         parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay, **arguments

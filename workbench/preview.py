@@ -5,6 +5,7 @@ Looks ahead only; runs nothing and writes nothing.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from workbench import record, space
@@ -20,8 +21,7 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
     """The resolved study: what ``study.json`` holds and the report reads."""
     first = config.strategies[0]
     knobs = foundation.knobs(first)
-    outline = foundation.outline(knobs)
-    sizes = foundation.sizes(knobs)
+    outline, sizes = foundation.outline(knobs), foundation.known_sizes(knobs)
     group = config.groups[0]
     targets = space.targets(config)
     plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
@@ -64,7 +64,8 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             "name": outline.name,
             "weights": knobs["backbone"].get("weights"),
             "stages": [{"name": name, "parameters": count} for name, count in outline.stages[:-1]],
-            "head": outline.stages[-1][1],
+            "head": outline.stages[-1][1] if outline.stages else None,
+            "notes": list(outline.notes),
         },
         "epochs": foundation.plan(first).epochs,
         "plan": {
@@ -82,6 +83,7 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             ],
             "enqueued": len(config.search.enqueue),
         },
+        "plans": {name: record.plain(asdict(each)) for name, each in plans.items()},
         "plans_differ": len({tuple(p.name for p in other.phases) for other in plans.values()}) > 1,
         "baseline": baseline,
         "content": record.plain(config.document.content),
@@ -92,15 +94,48 @@ def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
     """What an author should know before a study runs: none of it stops the run."""
     plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
     return [
+        *(f"not here yet: {sentence}" for sentence in foundation.absent),
+        *_data_notes(config, foundation),
         *_sampler_notes(config),
         *_pruner_notes(config, plans),
         *_search_notes(config),
         *_epoch_notes(plans),
+        *_unfreezing_notes(plans),
         *_idle_knobs(config, plans),
         *_enqueue_notes(config),
         *(f"{source}: this study runs first" for source in studies_needed(config)),
         *_later_notes(config),
     ]
+
+
+def _data_notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+    """What the data and the weights have that a claim may be doubted for."""
+    knobs = foundation.knobs(config.strategies[0])
+    sizes = foundation.known_sizes(knobs)
+    found = []
+    for same in sizes.get("duplicates", ()):
+        first, second = same["parts"]
+        found.append(
+            f"dataset: {same['count']} samples of {second} are in {first} too "
+            f"(for example {', '.join(map(str, same['examples'][:3]))})"
+        )
+    if skipped := sizes.get("skipped"):
+        found.append(f"dataset: {len(skipped)} left out (for example {skipped[0]})")
+    found += [f"backbone.weights: {note}" for note in foundation.outline(knobs).notes]
+    return found
+
+
+def _unfreezing_notes(plans: dict[str, Plan]) -> list[str]:
+    found = []
+    for name, plan in plans.items():
+        for phase in plan.phases:
+            thawed = (phase.epochs - 1) // phase.unfreeze_every if phase.unfreeze_every else 0
+            if phase.unfreeze_every and thawed < phase.freeze_depth:
+                found.append(
+                    f"unfreeze: {name} unfreezes {thawed} of {phase.freeze_depth} stages in "
+                    f"{phase.epochs} epochs; the others stay frozen"
+                )
+    return found
 
 
 def _sampler_notes(config: StudyConfig) -> list[str]:
@@ -132,11 +167,12 @@ def _pruner_notes(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
             f"search.pruner: median prunes nothing before {startup} trials are complete; "
             f"there are {trials}"
         )
-    fewest = min(plan.epochs for plan in plans.values())
+    fewest = min(plan.reports for plan in plans.values())
     if warmup >= fewest:
+        unit = "epoch" if all(plan.reports_per_epoch == 1 for plan in plans.values()) else "report"
         found.append(
-            f"search.pruner: median prunes nothing before epoch {warmup}; "
-            f"there are trials of {fewest} epochs"
+            f"search.pruner: median prunes nothing before {unit} {warmup}; "
+            f"there are trials of {fewest} {unit}s"
         )
     return found
 

@@ -5,6 +5,7 @@ Knows rich and the shape of the data; computes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,8 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from workbench import methods
+
 if TYPE_CHECKING:
-    from workbench.launch import Outcome
+    from workbench.ending import Outcome
     from workbench.publish import Written
 
 
@@ -28,7 +31,10 @@ def _table(*columns: str, right: Sequence[str] = ()) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    if value is None:
+        return ""
+    # Four decimals suit an accuracy; an error may have any size.
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.6g}"
 
 
 def _line(console: Console, name: str, text: object) -> None:
@@ -61,18 +67,28 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     )
     for knob, words in plan["ranges"]:
         _line(console, "tune", f"{knob}: {words}")
-    parts = ", ".join(f"{data[part]} {part}" for part in ("train", "validation", "test"))
-    _line(console, "data", f"{data['name']}: {parts} samples, {len(data['classes'])} classes")
+    _line(console, "data", f"{data['name']}: {_samples(plan)}")
     weights = backbone["weights"] or "none (from scratch)"
     _line(console, "backbone", f"{backbone['name']}, weights: {weights}")
     for depth, stage in enumerate(backbone["stages"], start=1):
         count = f"{stage['name']:<10} {stage['parameters']:>11,} parameters"
         _line(console, "", f"{count}  frozen from depth {depth} on")
-    _line(console, "", f"{'head':<10} {backbone['head']:>11,} parameters  never frozen")
+    if backbone["head"] is not None:
+        _line(console, "", f"{'head':<10} {backbone['head']:>11,} parameters  never frozen")
     for note in plan["notes"]:
         console.print(
             f"  [yellow]note[/yellow]           {escape(note)}", highlight=False, soft_wrap=True
         )
+
+
+def _samples(plan: Mapping[str, Any]) -> str:
+    data = plan["data"]
+    if "train" not in data:
+        return "not here yet"
+    parts = ", ".join(f"{data[part]} {part}" for part in ("train", "validation", "test"))
+    number, kind = len(data["classes"]), methods.kind_of_outputs(plan)
+    plural = "" if number == 1 else "es" if kind.endswith("s") else "s"
+    return f"{parts} samples, {number} {kind}{plural}"
 
 
 def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = False) -> None:
@@ -121,6 +137,16 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
         )
 
 
+def _metric(value: float) -> str:
+    """A metric among others: four digits, or as many as stand before the point."""
+    return f"{value:.0f}" if 10_000 <= abs(value) < 1e7 else f"{value:.4g}"
+
+
+def _epochs(line: Mapping[str, Any]) -> str:
+    """How many epochs were done at a report, of which an epoch may have several."""
+    return f"{line['metrics'].get('epochs', line['epoch']):g}"
+
+
 def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """All studies of a home."""
     if not found:
@@ -158,7 +184,7 @@ def study(console: Console, found: Mapping[str, Any]) -> None:
             row["role"],
             row["state"],
             _number(row["value"]),
-            str(row["epochs"]),
+            f"{row['epochs']:g}",
             f"{row['seconds']:.1f}",
             escape(settings + reason),
         )
@@ -167,9 +193,11 @@ def study(console: Console, found: Mapping[str, Any]) -> None:
 
 def trial(console: Console, found: Mapping[str, Any]) -> None:
     """One trial with its epochs."""
-    value = (
-        "" if found["value"] is None else f", {_number(found['value'])} at epoch {found['epoch']}"
-    )
+    value = ""
+    if found["value"] is not None:
+        chosen = [line for line in found["history"] if line["epoch"] == found["epoch"]]
+        at = _epochs(chosen[0]) if chosen else found["epoch"]
+        value = f", {_number(found['value'])} at epoch {at}"
     console.print(
         f"[bold]{escape(found['trial'])}[/bold]  {found['state']}{value}", highlight=False
     )
@@ -181,19 +209,16 @@ def trial(console: Console, found: Mapping[str, Any]) -> None:
     if found.get("run_id"):
         _line(console, "MLflow run", found["run_id"])
     if found["history"]:
-        shown = {
-            "train loss": "train/loss",
-            "accuracy": "train/accuracy",
-            "validation loss": "validation/loss",
-            "validation accuracy": "validation/accuracy",
-            "learning rate": "learning_rate",
-        }
+        objective = found["spec"]["objective"]["metric"]
+        both = (objective.replace("validation/", "train/"), "validation/loss", objective)
+        wanted = dict.fromkeys(["train/loss", *both, "learning_rate"])
         first = found["history"][0]["metrics"]
-        names = {title: name for title, name in shown.items() if name in first}
+        names = {re.sub("[/_]", " ", name): name for name in wanted if name in first}
         table = _table("epoch", *names, right=("epoch", *names))
         for line in found["history"]:
-            values = [line["metrics"][name] for name in names.values()]
-            table.add_row(str(line["epoch"]), *(f"{value:.4g}" for value in values))
+            # A training of the user's own may not measure everything every time.
+            values = [line["metrics"].get(name) for name in names.values()]
+            table.add_row(_epochs(line), *("" if v is None else _metric(v) for v in values))
         console.print(table)
     if found["result"] and found["result"]["traceback"]:
         console.print(escape(found["result"]["traceback"]), highlight=False)

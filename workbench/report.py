@@ -15,13 +15,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pandas as pd
 
-from workbench import templates
-from workbench.figures import FIGURES, LeftOut, load, table, validity
+from workbench import described, methods, templates
+from workbench.figures import FIGURES, LeftOut, load, sources, table, validity
 from workbench.figures.trials import Trial, best, is_adaptive, read
 from workbench.record import Role, State
 
@@ -52,7 +51,8 @@ def summarize(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
         )
     rows = read(study, trials)
     figures, left_out = _figures(study, rows)
-    checks = [check._asdict() for check in validity.summarize(study, rows)]
+    found = (*validity.summarize(study, rows), *sources.summarize(study))
+    checks = [check._asdict() for check in found]
     strategies = table.summarize(study, rows)
     top = best(study, rows)
     summary = {
@@ -76,17 +76,18 @@ def summarize(study: Mapping[str, Any], trials: pd.DataFrame) -> dict[str, Any]:
         ],
         "divergence": table.divergence(rows),
         "factors": study["factors"],
-        "search_space": _search_space(study),
+        "search_space": described.search_space(study),
         "tuned": list(dict.fromkeys(entry["knob"] for entry in study["tune"])),
         "search": {name: value for name, value in study["search"].items() if value or value == 0},
-        "budget": _budget(study),
-        "epochs": study.get("epochs"),
-        "plan": _training(study),
-        "data": _data(study),
-        "backbone": _backbone(study),
+        "budget": described.budget(study),
+        "epochs": described.epochs(study, rows),
+        "plan": described.training(study),
+        "methods": methods.used(study),
+        "data": described.data(study),
+        "backbone": described.backbone(study),
         "figures": figures,
         "left_out": left_out,
-        "provenance": _provenance(study, rows),
+        "provenance": described.provenance(study, rows),
     }
     plain: dict[str, Any] = _plain(summary)
     return plain
@@ -184,7 +185,7 @@ def _claim(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any]:
             "One search proposed all strategies together, so their numbers of trials differ by"
             " design: counts and best values are listed, medians are not."
         )
-    targets = _targets(study)
+    targets = described.targets(study)
     others = [trial for trial in rows if targets and trial.group not in targets]
     if others:
         names = ", ".join(sorted({trial.strategy for trial in others}))
@@ -202,12 +203,6 @@ def _claim(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _targets(study: Mapping[str, Any]) -> dict[str, int]:
-    """Number of trials planned for each group; empty in a store that does not tell."""
-    targets = (study.get("budget") or {}).get("targets") or {}
-    return {str(group): int(target) for group, target in targets.items()}
-
-
 def _progress(
     study: Mapping[str, Any], trials: pd.DataFrame, rows: Sequence[Trial]
 ) -> dict[str, Any]:
@@ -216,7 +211,7 @@ def _progress(
     ended = sum(trial.ended for trial in rows)
     planned = (study.get("budget") or {}).get("total")
     done, finished = ended, ended == len(rows) and (planned is None or ended >= planned)
-    if targets := _targets(study):
+    if targets := described.targets(study):
         counted = [trial for trial in rows if trial.group in targets]
         by_group = Counter(trial.group for trial in counted if trial.ended)
         planned = sum(targets.values())
@@ -231,64 +226,9 @@ def _progress(
         **{str(state): counts[state] for state in State},
         "open": len(rows) - ended,
         "diverged": sum(trial.diverged for trial in rows),
+        "stopped_early": sum(trial.stopped_early for trial in rows),
         "finished": finished,
         "other_roles": {r: n for r, n in sorted(roles.items()) if r != Role.SEARCH},
-    }
-
-
-def _budget(study: Mapping[str, Any]) -> dict[str, Any]:
-    """``trials`` of one search: of a strategy, or of the whole joint study."""
-    budget = study.get("budget") or {}
-    total, each = budget.get("total"), budget.get("trials_per_strategy")
-    return {"total": total, "trials": total if study["mode"] == "joint" else each}
-
-
-def _search_space(study: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Entries of ``tune`` with all fields; ``when`` lists the labels of each knob it names."""
-    fields = ("knob", "low", "high", "log", "choices", "default")
-    space = []
-    for entry in study["tune"]:
-        scale = "logarithmic" if entry.get("log") else "linear"
-        row = {name: entry.get(name) for name in fields}
-        row["scale"] = "choice" if entry.get("choices") else scale
-        when = (entry.get("when") or {}).items()
-        row["when"] = {name: x if isinstance(x, list | tuple) else [x] for name, x in when}
-        space.append(row)
-    return space
-
-
-def _training(study: Mapping[str, Any]) -> dict[str, Any] | None:
-    """How the baseline strategy trains by default; None in a store that does not tell."""
-    plan = study.get("plan")
-    if not plan:
-        return None
-    fields = ("name", "epochs", "optimizer", "schedule", "warmup_epochs")
-    phases = [{name: phase.get(name) for name in fields} for phase in plan.get("phases") or []]
-    return {
-        "batch_size": plan.get("batch_size"),
-        "augmentation": list(plan.get("augmentation") or []),
-        "phases": phases,
-        "enqueued": plan.get("enqueued") or 0,
-        "plans_differ": bool(study.get("plans_differ")),
-    }
-
-
-def _data(study: Mapping[str, Any]) -> dict[str, Any]:
-    data = study.get("data") or {}
-    fields = ("name", "train", "validation", "test", "digest")
-    classes = data.get("classes")
-    number = len(classes) if isinstance(classes, list | tuple) else classes
-    return {**{name: data.get(name) for name in fields}, "classes": number}
-
-
-def _backbone(study: Mapping[str, Any]) -> dict[str, Any]:
-    backbone = study.get("backbone") or {}
-    weights, stages = backbone.get("weights"), backbone.get("stages") or []
-    return {
-        "name": backbone.get("name"),
-        "weights": weights.get("source") if isinstance(weights, Mapping) else weights,
-        "stages": stages,
-        "parameters": sum(stage["parameters"] for stage in stages) if stages else None,
     }
 
 
@@ -307,31 +247,6 @@ def _figures(
         else:
             drawn.append({"name": name, "number": len(drawn) + 1, "caption": caption})
     return drawn, left_out
-
-
-def _provenance(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any]:
-    git, environment = study.get("git") or {}, dict(study.get("environment") or {})
-    packages = environment.pop("packages", None) or {}
-    uri = str(study.get("tracking_uri") or "")
-    parts = urlsplit(uri)
-    # A report is published, a store's address may carry a password.
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
-    experiment = study.get("experiment_id")
-    times = [trial.started for trial in rows if trial.started]
-    runs = f"{shown.geturl().rstrip('/')}/#/experiments/{quote(str(experiment), safe='')}/runs/"
-    return {
-        "git": {name: git.get(name) for name in ("commit", "dirty")},
-        "environment": [{"name": k, "value": x} for k, x in environment.items() if x is not None],
-        "packages": [{"name": name, "value": packages[name]} for name in sorted(packages)],
-        "devices": sorted({trial.device for trial in rows if trial.device}),
-        "tracking_uri": shown.geturl() if parts.netloc else uri.partition("?")[0],
-        "experiment_id": experiment,
-        "parent_run_id": study.get("parent_run_id"),
-        "run_address": runs if parts.scheme in ("http", "https") else None,
-        "first_started": min(times, default=None),
-        "last_started": max(times, default=None),
-        "seconds": math.fsum(trial.seconds for trial in rows),
-    }
 
 
 def _plain(value: Any) -> Any:

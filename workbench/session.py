@@ -15,6 +15,7 @@ from typing import Any
 from workbench import environment, preview, record
 from workbench.config.study_config import StudyConfig
 from workbench.driver import Standing
+from workbench.files import write_atomically
 from workbench.foundation import Foundation
 from workbench.record import Role, TrialDirectory
 from workbench.tracker import Tracker
@@ -55,7 +56,7 @@ def opened(
     path = directory / "study.json"
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
-        record.write_atomically(path, json.dumps(described, indent=1).encode())
+        write_atomically(path, json.dumps(described, indent=1).encode())
     code = environment.git_state(Path.cwd())
     described["git"] = {key: code[key] for key in ("commit", "dirty") if key in code}
     tracker = Tracker(home)

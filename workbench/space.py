@@ -243,8 +243,9 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
     assert recipe.dataset is not None and recipe.backbone is not None
     phases = recipe.phases or {"main": schema.PhaseKnobs()}
     task = recipe.task or schema.TaskKnobs(name="classification")
+    strict = {} if recipe.backbone.strict else {"strict": False}
     backbone = premises.located(
-        "backbone", {"name": recipe.backbone.name, **recipe.backbone.options}
+        "backbone", {"name": recipe.backbone.name, **recipe.backbone.options, **strict}
     )
     source, stop, lora = recipe.backbone.weights, recipe.early_stopping, recipe.lora
     plan = Plan(

@@ -1,30 +1,28 @@
 """The search: Optuna as the source of a study's trials.
 
-The only module that opens Optuna's storage. Knows neither where trials run nor what MLflow shows.
+Asks, tells and keeps count. Knows neither where trials run nor what MLflow shows, and nothing of
+how the storage is made (``storage``) or which sampler and pruner a name means (``samplers``).
 """
 
 from __future__ import annotations
 
 import json
 import time
-import warnings
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench import record, space
+from workbench import space
 from workbench.config import Changed
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define
 from workbench.driver import MAX_ATTEMPTS, Busy, Standing, failure
+from workbench.files import Locked, lock
 from workbench.foundation import Foundation, training_seed
-from workbench.randomness import derive
 from workbench.record import (
     Decision,
     EpochResult,
@@ -35,6 +33,8 @@ from workbench.record import (
     TrialSpec,
     directory_of,
 )
+from workbench.samplers import OneStrategy, pruner_of, sampler_of
+from workbench.storage import open_storage, refuse_changes
 from workbench.strategy import Strategy
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -44,27 +44,6 @@ _ENDED = {
     TrialState.PRUNED: State.PRUNED,
     TrialState.FAIL: State.FAILED,
 }
-
-
-def open_storage(path: Path) -> RDBStorage:
-    """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
-
-    @sqlalchemy.event.listens_for(storage.engine, "connect")
-    def connected(connection: Any, _: object) -> None:
-        # The driver of sqlite would begin transactions late, as readers; see `begun`.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-
-    @sqlalchemy.event.listens_for(storage.engine, "begin")
-    def begun(connection: sqlalchemy.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    storage.engine.dispose()
-    return storage
-
 
 LOCK_SECONDS = 30.0
 
@@ -114,26 +93,17 @@ class Search:
     # -- Optuna's studies -------------------------------------------------------------------
 
     def _check_definitions(self, storage: RDBStorage) -> None:
-        known = {study.study_name: study for study in optuna.get_all_study_summaries(storage)}
         self._definitions = {}
-        changes: dict[str, list[str]] = {}
         for name, group in self._groups.items():
             plan = self._foundation.plan(group if self._config.balanced else self._start(group))
             digest = self._foundation.digest(plan)
-            definition = define(self._config, group, self._foundation, digest)
-            self._definitions[name] = definition
-            stored = known[name].user_attrs.get("definition") if name in known else None
-            if stored is not None:
-                for change in _differences(json.loads(stored), definition):
-                    changes.setdefault(change, []).append(name)
-        if changes:
-            lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
-            raise Changed(
-                f"{self._config.document.path}: the study {self._config.name} has trials that were "
-                "made with other settings:\n" + "\n".join(lines) + "\n"
-                "Give the study a new name, or restore these settings; a new level of compare and "
-                "a larger number of trials are no change."
-            )
+            self._definitions[name] = define(self._config, group, self._foundation, digest)
+        refuse_changes(
+            storage,
+            self._definitions,
+            study=self._config.name,
+            file=self._config.document.path,
+        )
 
     def _start(self, group: Strategy) -> Strategy:
         return space.default(self._config, group).strategy
@@ -144,7 +114,7 @@ class Search:
             study_name=name,
             direction=optuna.study.StudyDirection[self._config.objective.direction.upper()],
             load_if_exists=True,
-            pruner=_pruner(self._config),
+            pruner=pruner_of(self._config),
         )
         if "definition" not in study.user_attrs:
             study.set_user_attr("definition", json.dumps(self._definitions[name]))
@@ -190,9 +160,9 @@ class Search:
     def _adopt(self, name: str, study: optuna.Study, trial: FrozenTrial) -> TrialSpec | None:
         directory = self._directory_at(name, trial.number)
         try:
-            with record.lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
+            with lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
                 return self._take_over(name, study, trial, directory)
-        except record.Locked:
+        except Locked:
             raise Busy(
                 f"The trial {name}/{trial.number:03d} of an earlier start still runs in a process "
                 "of its own. End that process, and run the command again."
@@ -201,7 +171,7 @@ class Search:
     def _take_over(
         self, name: str, study: optuna.Study, trial: FrozenTrial, directory: TrialDirectory
     ) -> TrialSpec | None:
-        study.sampler = _sampler(self._config, trial.number)
+        study.sampler = sampler_of(self._config, trial.number)
         live = optuna.Trial(study, trial._trial_id)
         spec = directory.spec()
         if spec is None:
@@ -239,7 +209,7 @@ class Search:
             return None
         study = self._studies[name]
         number = self._started[name]
-        study.sampler = _sampler(self._config, number)
+        study.sampler = sampler_of(self._config, number)
         trials = study.get_trials(deepcopy=False)
         if not any(trial.state is TrialState.WAITING for trial in trials):
             tried = [trial.system_attrs.get("fixed_params") for trial in trials]
@@ -256,7 +226,7 @@ class Search:
         """Hand an epoch to Optuna, and ask the pruner."""
         self._take(spec, result)
         trial = self._live[spec.key]
-        if result.epoch >= spec.plan.epochs:
+        if result.epoch >= spec.plan.reports:
             return Decision.CONTINUE  # Nothing is left to save.
         if self._pruned_at.get(spec.key) == result.epoch:
             return Decision.PRUNE
@@ -271,7 +241,7 @@ class Search:
         if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
             return trial.should_prune()
         frozen = next(t for t in study.get_trials() if t.number == trial.number)
-        return study.pruner.prune(_OneStrategy(study, spec.strategy), frozen)
+        return study.pruner.prune(OneStrategy(study, spec.strategy), frozen)
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:
         reported = self._reported.setdefault(spec.key, set())
@@ -348,67 +318,3 @@ class Search:
             study_seed=self._config.search.seed,
             data_digest=self._foundation.digest(plan),
         )
-
-
-class _OneStrategy(optuna.Study):
-    """A joint study as a pruner may see it: the trials of one strategy alone.
-
-    Else a strategy that starts slowly would be pruned against one that starts fast.
-    """
-
-    def __init__(self, study: optuna.Study, strategy: str) -> None:
-        super().__init__(
-            study_name=study.study_name,
-            storage=study._storage,
-            sampler=study.sampler,
-            pruner=study.pruner,
-        )
-        self._strategy = strategy
-
-    def get_trials(
-        self, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
-        """Those of the strategy."""
-        trials = super().get_trials(deepcopy=deepcopy, states=states)
-        return [t for t in trials if t.user_attrs.get("strategy") == self._strategy]
-
-
-def _sampler(config: StudyConfig, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial; a grid is enumerated by ``space`` and needs none."""
-    seed = derive(config.search.seed, "sampler", number) % 2**32
-    knobs = config.search.sampler
-    if knobs.name != "tpe":
-        return optuna.samplers.RandomSampler(seed=seed)
-    options: dict[str, Any] = {"n_startup_trials": config.startup_trials, **knobs.options}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, **options)
-
-
-def _pruner(config: StudyConfig) -> optuna.pruners.BasePruner:
-    options: dict[str, Any] = dict(config.search.pruner.options)
-    match config.search.pruner.name:
-        case "median":
-            options.setdefault("n_startup_trials", config.startup_trials)
-            return optuna.pruners.MedianPruner(**options)
-        case "successive_halving":
-            return optuna.pruners.SuccessiveHalvingPruner(**options)
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner(**options)
-    return optuna.pruners.NopPruner()
-
-
-def _differences(stored: Any, now: Any, path: str = "") -> list[str]:
-    """What differs between two definitions, by path."""
-    if isinstance(stored, dict) and isinstance(now, dict):
-        found = []
-        for key in [*stored, *(key for key in now if key not in stored)]:
-            inner = f"{path}.{key}" if path else str(key)
-            found += _differences(stored.get(key), now.get(key), inner)
-        return found
-    if isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
-        pairs = enumerate(zip(stored, now, strict=True))
-        return [line for i, (a, b) in pairs for line in _differences(a, b, f"{path}.{i}")]
-    if stored != now:
-        return [f"{path}: was {json.dumps(stored)}, is {json.dumps(now)}"]
-    return []

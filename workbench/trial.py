@@ -1,34 +1,37 @@
 """One trial in a worker, from its specification to its result.
 
-Drives the engine, writes the trial directory and draws the trial's figures. Knows neither Optuna
-nor MLflow: it reports each epoch to a callable and does what the answer says.
+Drives the engine, or a training of the user's own, and writes the trial directory. Knows neither
+Optuna nor MLflow: it reports each epoch to a callable and does what the answer says.
 """
 
 from __future__ import annotations
 
 import io
-import json
-import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
-from workbench import backbones, datasets, record, tasks, usercode
-from workbench.engine import Diverged, Engine, Interrupted, choose_device
-from workbench.figures import confusion_matrix, learning_curve, style
+from workbench import artifacts, backbones, choice, memory, record, tasks, usercode
+from workbench.backbones import WeightsError
+from workbench.batches import LoaderDied
+from workbench.choice import Chosen, Trainer
+from workbench.datasets import Data
+from workbench.downloads import Absent
+from workbench.engine import Diverged, Engine, Interrupted, OutOfMemory, choose_device
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
+from workbench.tasks import Task
+from workbench.usercode import UserCodeError
 
 Report = Callable[[EpochResult], Decision]
 
-_LOGGER = logging.getLogger(__name__)
-
 CHECKPOINT_SECONDS = 10.0
 LOCK_SECONDS = 30.0
+
+# What says in a sentence all that a researcher needs: the kind of error would add nothing.
+_TOLD = (Absent, WeightsError, UserCodeError, OutOfMemory, LoaderDied)
 
 
 class Fenced(Exception):
@@ -64,29 +67,19 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
 
 
 def draw_confusion(directory: TrialDirectory) -> None:
-    """Draw the confusion matrix of a completed trial into its artifacts, if it has one."""
-    result = directory.result()
-    if result is not None and result.confusion and result.classes:
-        figure = confusion_matrix.draw(confusion_matrix.summarize(result.confusion, result.classes))
-        directory.artifacts.mkdir(parents=True, exist_ok=True)
-        style.save(figure, directory.artifacts / "confusion_matrix", formats=("png",))
+    """Draw what only the best trial of a strategy shows; see ``artifacts.draw_best``."""
+    artifacts.draw_best(directory)
 
 
-def _same_code(planned: Mapping[str, str]) -> None:
-    """A trial never runs other code than the one it was planned with."""
+def same_code(planned: Mapping[str, str]) -> None:
+    """Nothing, if a user's files are those that a trial was planned with.
+
+    Raises:
+        ValueError: One has changed, or is gone.
+    """
     for path, digest in planned.items():
         if usercode.sha256_of(f"{path}:_") != digest:
             raise ValueError(f"{path} has changed since the study was planned.")
-
-
-@dataclass
-class _Chosen:
-    """The epoch that the objective's rule has chosen so far."""
-
-    epoch: int
-    value: float
-    confusion: list[list[int]] | None
-    weights: Mapping[str, torch.Tensor]
 
 
 class _Run:
@@ -104,67 +97,103 @@ class _Run:
         self.report = report
         self.interrupted = interrupted
         self.history = directory.repair_history()
-        self.chosen: _Chosen | None = None
+        self.chosen: Chosen | None = None
         self.begun = record.now()
-        self.engine: Engine | None = None
-        self.classes: list[str] | None = None
+        self.trainer: Trainer | None = None
+        self.data: Data | None = None
+        self.task: Task | None = None
         self.device = ""
 
     def to_the_end(self) -> Result:
+        error = None
         try:
-            state = self._train()
-            reason = None if state is State.COMPLETE else f"{state} at epoch {len(self.history)}"
-            error = None
+            state, reason = self._train()
         except Interrupted:
-            state, reason, error = State.PARKED, "interrupted", None
-            if self.engine is not None and self.history:
-                self._checkpoint(self.engine)
+            state, reason = State.PARKED, "interrupted"
+            if self.trainer is not None and self.history:
+                self._checkpoint(self.trainer)
         except Diverged as divergence:
-            state, error = State.FAILED, None
+            state = State.FAILED
             reason = f"diverged at epoch {divergence.epoch}: {divergence.what}"
         except Fenced:
             raise
         except Exception as failure:
             state, error = State.FAILED, traceback.format_exc()
-            reason = f"{type(failure).__name__}: {failure}"
-        if state.ended and self.history:
-            try:
-                self._draw(state)
-            except Exception:  # a picture must not cost a trial
-                _LOGGER.warning("%s: no learning curve", self.spec.name, exc_info=True)
-        if state is State.COMPLETE:
-            self._keep_weights()
+            told = isinstance(failure, _TOLD)
+            reason = str(failure) if told else f"{type(failure).__name__}: {failure}"
+        if state is State.COMPLETE and self.chosen is not None and self.data is not None:
+            artifacts.write_weights(
+                self.directory,
+                self.spec,
+                self.chosen.weights,
+                epoch=self.chosen.epoch,
+                value=self.chosen.value,
+                classes=self.data.classes,
+            )
+        if state.ended:
+            self._leave_artifacts(state)
         return self._result(state, reason, error)
 
-    def _train(self) -> State:
+    def _train(self) -> tuple[State, str | None]:
+        """Train to the end, or to where the driver or the plan ends it; and why."""
+        trainer = self.trainer = self._trainer()
+        plan, restored = self.spec.plan, self._restore(trainer)
+        accepted = len(self.history)
+        if self.history and (answer := self._ask(self.history[-1])) is not Decision.CONTINUE:
+            return self._obey(answer)
+        if self._ends_early(restored):
+            return State.COMPLETE, choice.early(self.history, plan)
+        saved = time.monotonic()
+        for result in trainer.epochs():
+            answer = Decision.CONTINUE
+            if result.epoch > accepted:
+                choice.must_count(result, self.spec.objective)
+                self.directory.append(result)
+                self.history.append(result)
+            # What was accepted is what counts, even if it could not be repeated bit for bit.
+            self._choose(trainer, self.history[result.epoch - 1])
+            if result.epoch > accepted:
+                answer = self._ask(result)
+            if answer is Decision.PARK or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                self._checkpoint(trainer)
+                saved = time.monotonic()
+            if answer is not Decision.CONTINUE:
+                return self._obey(answer)
+            if self._ends_early(result.epoch):
+                return State.COMPLETE, choice.early(self.history, plan)
+        return State.COMPLETE, None
+
+    def _trainer(self) -> Trainer:
+        """What trains by the plan, ready to begin."""
         plan = self.spec.plan
         torch.set_num_threads(plan.threads)
         device = choose_device(plan.device)
         self.device = str(device)
-        _same_code(plan.code)
-        data = datasets.load(
-            plan.dataset,
-            target=tasks.target_of(plan.task),
-            study_seed=self.spec.study_seed,
-            seed=self.spec.seed,
-        )
-        if data.digest != self.spec.data_digest:
-            raise ValueError(
-                f"The data set has changed since the study was planned: its hash is {data.digest}, "
-                f"the specification says {self.spec.data_digest}."
+        same_code(plan.code)
+        self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
+        self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
+        if plan.trial is not None:
+            from workbench.usertrial import Trial, UserTrial
+
+            given = Trial(
+                plan=plan,
+                data=data,
+                task=task,
+                seed=self.spec.seed,
+                device=device,
+                _interrupted=self.interrupted,
             )
-        data = backbones.prepare(plan.backbone, data)
-        task = tasks.build(plan.task, data.classes, data.train.targets)
-        self.classes = list(data.classes)
-        staged = backbones.build(
-            plan.backbone,
-            weights=plan.weights,
-            keep_head=plan.keep_head,
-            input_shape=data.input_shape,
-            outputs=task.outputs,
-            seed=self.spec.seed,
-        )
-        self.engine = engine = Engine(
+            return UserTrial(reference=plan.trial, trial=given)
+        with memory.told("building the backbone", device=torch.device("cpu")):
+            staged = backbones.build(
+                plan.backbone,
+                weights=plan.weights,
+                keep_head=plan.keep_head,
+                input_shape=data.input_shape,
+                outputs=task.outputs,
+                seed=self.spec.seed,
+            )
+        return Engine(
             plan=plan,
             staged=staged,
             task=task,
@@ -173,25 +202,6 @@ class _Run:
             device=device,
             interrupted=self.interrupted,
         )
-        self._restore(engine)
-        accepted = len(self.history)
-        if self.history and (answer := self._ask(self.history[-1])) is not Decision.CONTINUE:
-            return self._obey(answer)
-        saved = time.monotonic()
-        for result in engine.epochs():
-            answer = Decision.CONTINUE
-            if result.epoch > accepted:
-                self.directory.append(result)
-                self.history.append(result)
-            self._choose(engine, result)
-            if result.epoch > accepted:
-                answer = self._ask(result)
-            if answer is Decision.PARK or time.monotonic() - saved >= CHECKPOINT_SECONDS:
-                self._checkpoint(engine)
-                saved = time.monotonic()
-            if answer is not Decision.CONTINUE:
-                return self._obey(answer)
-        return State.COMPLETE
 
     def _ask(self, result: EpochResult) -> Decision:
         answer = self.report(result)
@@ -199,76 +209,61 @@ class _Run:
             raise Fenced(self.spec.name)
         return answer
 
-    def _obey(self, answer: Decision) -> State:
-        return State.PRUNED if answer is Decision.PRUNE else State.PARKED
+    def _obey(self, answer: Decision) -> tuple[State, str]:
+        state = State.PRUNED if answer is Decision.PRUNE else State.PARKED
+        return state, f"{state} at {choice.place(self.history, self.spec.plan)}"
 
-    def _choose(self, engine: Engine, result: EpochResult) -> None:
-        objective = self.spec.objective
-        value = result.metrics[objective.metric]
-        best = None if self.chosen is None else self.chosen.value
-        if objective.epoch == "last" or objective.better(value, best):
-            self.chosen = _Chosen(
-                epoch=result.epoch,
-                value=value,
-                confusion=engine.confusion,
-                weights=engine.weights(),
-            )
+    def _ends_early(self, reports: int) -> bool:
+        plan, objective = self.spec.plan, self.spec.objective
+        early = choice.stopped_early(self.history[:reports], objective, plan.early_stopping)
+        return early and reports < plan.reports
 
-    def _checkpoint(self, engine: Engine) -> None:
-        chosen = self.chosen
-        state = {
-            "engine": engine.state(),
-            "chosen": None
-            if chosen is None
-            else {
-                "epoch": chosen.epoch,
-                "value": chosen.value,
-                "confusion": chosen.confusion,
-                "weights": dict(chosen.weights),
-            },
-        }
+    def _choose(self, trainer: Trainer, result: EpochResult) -> None:
+        assert self.task is not None and self.data is not None
+        if choice.counts(result, self.chosen, self.spec.objective):
+            self.chosen = choice.taken(result, self.spec.objective, trainer, self.task, self.data)
+
+    def _checkpoint(self, trainer: Trainer) -> None:
+        reached = trainer.state()
+        if reached is None:
+            return
+        state = {"engine": reached, "chosen": None if self.chosen is None else vars(self.chosen)}
         buffer = io.BytesIO()
         torch.save(state, buffer)
         # After a power cut no state may be ahead of the history.
         self.directory.sync_history()
         self.directory.save_checkpoint(buffer.getvalue())
 
-    def _restore(self, engine: Engine) -> None:
+    def _restore(self, trainer: Trainer) -> int:
+        """Go on from the last checkpoint; the number of the report that it stands after."""
         content, _ = self.directory.load_checkpoint()
         if content is None:
-            return
+            return 0
         state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
-        if state["engine"]["epoch"] > len(self.history):
-            return
-        engine.restore(state["engine"])
+        reached = int(state["engine"]["epoch"])
+        if reached > len(self.history):
+            return 0
+        trainer.restore(state["engine"])
         if state["chosen"] is not None:
-            self.chosen = _Chosen(**state["chosen"])
+            self.chosen = Chosen(**state["chosen"])
+        return reached
 
-    def _keep_weights(self) -> None:
-        assert self.chosen is not None
-        content = save(dict(self.chosen.weights))
-        record.write_atomically(self.directory.weights, content)
-        description = {
-            "format": "safetensors: the state dict of the whole model",
-            "study": self.spec.study,
-            "trial": self.spec.name,
-            "epoch": self.chosen.epoch,
-            "metric": self.spec.objective.metric,
-            "value": self.chosen.value,
-            "backbone": record.plain(self.spec.plan.backbone),
-            "dataset": record.plain(self.spec.plan.dataset),
-            "classes": self.classes,
-            "sha256": record.sha256_of(self.directory.weights),
-        }
-        text = json.dumps(description, indent=1)
-        record.write_atomically(self.directory.weights_description, text.encode())
+    def _leave_artifacts(self, state: State) -> None:
+        directory, chosen = self.directory, self.chosen if state is State.COMPLETE else None
 
-    def _draw(self, state: State) -> None:
-        chosen = self.chosen.epoch if state is State.COMPLETE and self.chosen else None
-        summary = learning_curve.summarize(self.history, chosen, self.spec.objective)
-        self.directory.artifacts.mkdir(parents=True, exist_ok=True)
-        path = self.directory.artifacts / "learning_curve"
-        style.save(learning_curve.draw(summary), path, formats=("png",))
+        def curve() -> None:
+            epoch, objective = None if chosen is None else chosen.epoch, self.spec.objective
+            artifacts.draw_learning_curve(directory, self.history, epoch, objective)
+
+        if self.history:
+            artifacts.guarded(self.spec.name, "learning curve", curve)
+        if chosen is not None and chosen.scores:
+
+            def examined() -> None:
+                artifacts.write_scores(directory, chosen.scores)
+                artifacts.write_mistakes(directory, chosen.mistakes)
+
+            artifacts.guarded(self.spec.name, "scores of the classes", examined)
 
     def _result(self, state: State, reason: str | None, error: str | None) -> Result:
         seconds = [result.metrics.get("seconds", 0.0) for result in self.history]
@@ -285,8 +280,8 @@ class _Run:
             epoch=None if counted is None else counted.epoch,
             metrics={} if counted is None else self.history[counted.epoch - 1].metrics,
             confusion=None if counted is None else counted.confusion,
-            classes=self.classes,
-            parameters={} if self.engine is None else self.engine.parameters,
+            classes=None if self.data is None else list(self.data.classes),
+            parameters={} if self.trainer is None else self.trainer.parameters,
             started=started,
             ended=record.now(),
             seconds=sum(seconds),

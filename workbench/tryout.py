@@ -63,10 +63,6 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
         if name not in knobs_there and name.partition(".")[0] not in {*knobs_there, *phases}:
             guess = nearest(name, knobs_there)
             raise StudyFileError([_bad(f"try {name}={value}", name, name, "a knob", guess)])
-        if name == "unfreeze":
-            raise StudyFileError(
-                [_bad(f"try {name}={value}", name, name, "another knob: it comes later")]
-            )
         labels = [level.label for level in factors[name].levels] if name in factors else []
         if name in factors and label(value) not in labels:
             guess = nearest(value, labels)

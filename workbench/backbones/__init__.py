@@ -6,13 +6,16 @@ it loads no torch.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from workbench import usercode
-from workbench.backbones.weights import WeightsError, load, read
+from workbench.backbones import hub
+from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS
+from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.randomness import derive
 from workbench.strategy import Weights
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from workbench.stages import Staged
 
 __all__ = ["BACKBONES", "Entry", "WeightsError", "build", "entry_of", "prepare"]
+
+# Names that a message lists of the catalogue.
+_SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +41,7 @@ class Entry:
         options: Type of each option; None where the user's code alone knows them.
         arguments: Passed to ``build``, ``pretrained`` and ``tokenize`` whatever a file says.
         weights: Names of the weights that the family itself resolves.
+        hub: Whether ``pretrained`` also takes a hub id or the path of a model's folder.
         pretrained: Function that returns such weights (tensors by name), as ``module:name``;
             called with ``source`` and the arguments. What is not on this machine it fetches where
             ``downloads.may()`` says so, and else raises ``Absent``.
@@ -47,6 +54,7 @@ class Entry:
     options: Mapping[str, Any] | None = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
+    hub: bool = False
     pretrained: str = ""
     tokenize: str = ""
 
@@ -62,20 +70,64 @@ BACKBONES: dict[str, Entry] = {
         input="image",
         options={"width": int},
     ),
-    "resnet18": Entry(
-        build="workbench.backbones.resnet18:build",
-        input="image",
-        weights=("imagenet",),
-        pretrained="workbench.backbones.resnet18:imagenet",
+    "small_text": Entry(
+        build="workbench.backbones.small_text:build",
+        input="text",
+        options={"width": int, "buckets": int, "max_length": int},
+        tokenize="workbench.backbones.small_text:tokenize",
     ),
+    **{
+        name: Entry(
+            build="workbench.backbones.torchvision_models:build",
+            input="image",
+            options={"stages": list[str], **dict.fromkeys(family.options, float)},
+            arguments={"model": name},
+            weights=WEIGHTS[name],
+            pretrained="workbench.backbones.torchvision_models:pretrained",
+        )
+        for name, family in FAMILY_OF.items()
+    },
 }
+_TIMM = Entry(
+    build="workbench.backbones.timm_models:build",
+    input="image",
+    options={"stages": list[str], "dropout": float, "stochastic_depth": float},
+    weights=("timm",),
+    pretrained="workbench.backbones.timm_models:pretrained",
+)
+_MODEL = Entry(
+    build="workbench.backbones.transformers_models:build",
+    input="any",
+    options={"stages": list[str]},
+    weights=("hub",),
+    hub=True,
+    pretrained="workbench.backbones.transformers_models:pretrained",
+)
+_TEXT_OPTIONS = {"max_length": int, "tokenizer": str}
 _USER = Entry(build="workbench.backbones.user:build", input="any", options=None)
+
+
+def _of_hub(name: str) -> Entry:
+    """The entry of a model on the hub or in a folder, by what its ``config.json`` says."""
+    takes = hub.input_of(name)
+    found = replace(_MODEL, input=takes, arguments={"model": name})
+    if takes == "image":
+        return found
+    options = {**(_MODEL.options or {}), **_TEXT_OPTIONS}
+    return replace(found, options=options, tokenize="workbench.backbones.tokenizers:tokenize")
+
+
+BACKBONES.update({name: _of_hub(name) for names in hub.NAMES.values() for name in names})
 
 
 def entry_of(name: str) -> Entry | None:
     """The entry of a backbone's name, or of a user's own ``FILE.py:NAME``; None for others."""
     if usercode.is_reference(name):
         return replace(_USER, arguments={"reference": name})
+    if name.startswith("timm:"):
+        return replace(_TIMM, arguments={"model": name.removeprefix("timm:")})
+    if name not in BACKBONES and hub.is_model(name):
+        return _of_hub(name)
     return BACKBONES.get(name)
 
 
@@ -87,10 +139,11 @@ def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
         ValueError: The backbone does not take such samples.
     """
     entry, options = _entry_and_options(backbone)
-    takes = {"any": ("image", "vector")}.get(entry.input, (entry.input,))
+    numbers_or_text = ("image", "text" if entry.tokenize else "vector")
+    takes = numbers_or_text if entry.input == "any" else (entry.input,)
     if data.kind not in takes and entry.options is not None:
         raise ValueError(
-            f"The backbone {backbone['name']} takes {entry.input}s, but the samples are "
+            f"The backbone {backbone['name']} takes {'s or '.join(takes)}s, but the samples are "
             f"{data.kind}s."
         )
     if data.kind != "text" or not entry.tokenize:
@@ -111,6 +164,7 @@ def build(
     input_shape: tuple[int, ...],
     outputs: int,
     seed: int,
+    notes: list[str] | None = None,
 ) -> Staged:
     """A backbone with a head, initialised and with its weights loaded.
 
@@ -118,14 +172,16 @@ def build(
     numbers whatever the body was initialised from, and nobody else's randomness shifts.
 
     Args:
-        backbone: ``name`` and the family's options.
+        backbone: ``name`` and the family's options; ``strict: false`` takes what fits of weights.
         weights: First weights of the body; None trains from scratch.
         keep_head: Take the head from the weights too.
         input_shape: Of one sample: ``(C, H, W)`` or ``(features,)``.
         outputs: Of the head.
         seed: The trial's training seed.
+        notes: Gets a sentence on each thing in the weights that was left out, or lacked.
 
     Raises:
+        Absent: The model or its weights are not on this machine.
         ValueError: The name or an option is unknown, or the backbone cannot take such samples.
         WeightsError: The weights cannot be had or do not fit.
     """
@@ -151,21 +207,30 @@ def build(
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
     if weights is not None:
-        if weights.source in entry.weights:
+        own, source = weights.source in entry.weights, weights.source
+        if entry.hub and not is_file(source):
+            source = entry.arguments["model"] if own else source
+            check_folder(weights, hub.folder_of(source, hub.WEIGHTS))
+        if own or (entry.hub and not is_file(source)):
             found = _resolve(entry.pretrained)(source=weights.source, **entry.arguments)
         else:
             found = read(weights)
-        load(staged, found, keep_head=keep_head, source=weights.source)
+        strict = bool(backbone.get("strict", True))
+        said = load(staged, found, keep_head=keep_head, source=source, strict=strict)
+        if notes is not None:
+            notes += said
     return staged
 
 
 def _entry_and_options(backbone: Mapping[str, Any]) -> tuple[Entry, dict[str, Any]]:
-    options = dict(backbone)
+    options = {key: value for key, value in backbone.items() if key != "strict"}
     name = options.pop("name")
     entry = entry_of(name)
     if entry is None:
-        known = ", ".join(BACKBONES)
-        raise ValueError(f"There is no backbone {name!r}; the backbones are {known}.")
+        near = difflib.get_close_matches(name, BACKBONES, n=1)
+        some = f"there are {', '.join(list(BACKBONES)[:_SHOWN])} and {len(BACKBONES) - _SHOWN} more"
+        hint = f"did you mean {near[0]}?" if near else f"{some}."
+        raise ValueError(f"There is no backbone {name}; {hint}")
     unknown = sorted(set(options) - set(entry.options)) if entry.options is not None else []
     if unknown:
         known = f"its options are {', '.join(entry.options)}" if entry.options else "it has none"

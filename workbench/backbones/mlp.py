@@ -9,9 +9,10 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
-from workbench.stages import Stage, Staged
+from workbench.stages import Staged, discover
 
 
 def build(
@@ -45,7 +46,10 @@ def build(
         )
         inputs = width
     head = layers["head"] = nn.Linear(inputs, outputs)
-    stages = tuple(
-        Stage(name=name, modules=(layer,)) for name, layer in layers.items() if "hidden" in name
+    return discover(
+        nn.Sequential(layers),
+        torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),
+        head=head,
+        cuts=[name for name in layers if name.startswith("hidden")],
+        key=("mlp", input_shape, tuple(hidden), dropout > 0),
     )
-    return Staged(module=nn.Sequential(layers), stages=stages, head=head)

@@ -5,9 +5,10 @@ Knows no data set.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from workbench.stages import Stage, Staged
+from workbench.stages import Staged, discover
 
 _STAGES = ("stem", "block1", "block2", "block3")
 
@@ -44,8 +45,13 @@ def build(*, input_shape: tuple[int, ...], outputs: int, width: int = 16) -> Sta
     if width < 1:
         raise ValueError(f"backbone.width is {width}; it must be at least 1.")
     module = SmallCNN(channels=input_shape[0], outputs=outputs, width=width)
-    stages = tuple(Stage(name=name, modules=(module.get_submodule(name),)) for name in _STAGES)
-    return Staged(module=module, stages=stages, head=module.head)
+    return discover(
+        module,
+        torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),
+        head=module.head,
+        cuts=_STAGES,
+        key=("small_cnn", input_shape),
+    )
 
 
 def _block(inputs: int, outputs: int, *, stride: int) -> nn.Sequential:

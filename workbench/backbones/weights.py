@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +22,35 @@ if TYPE_CHECKING:
 
     from workbench.stages import Staged
 
-_SUFFIXES = (".safetensors", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt")
+# Names that a message lists of one kind.
+_LISTED = 10
+# Parts of a prefix: ``module.model.bert.`` has three.
+_DEEPEST = 3
 
 
 class WeightsError(ValueError):
     """Weights that cannot be read, are not the ones promised, or do not fit."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pretrained:
+    """Weights that a family has read itself.
+
+    Attributes:
+        tensors: By the names of the family's own model.
+        lacking: Names in the body that such weights may lack: they start anew.
+        notes: What was left out, a sentence each.
+    """
+
+    tensors: Mapping[str, Tensor]
+    lacking: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def is_file(source: str) -> bool:
+    """Whether weights are one file of tensors, by the end of its name."""
+    return source.endswith(SUFFIXES)
 
 
 def read(weights: Weights) -> dict[str, Tensor]:
@@ -39,21 +66,16 @@ def read(weights: Weights) -> dict[str, Tensor]:
     from torch import Tensor
 
     path = Path(weights.source)
-    if path.suffix not in _SUFFIXES:
+    if path.suffix not in SUFFIXES:
         raise WeightsError(
             f"The weights {path} are neither a name that this backbone knows nor a file ending in "
-            f"{', '.join(_SUFFIXES)}."
+            f"{', '.join(SUFFIXES)}."
         )
     try:
         content = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"The weights {path} cannot be read: {error.strerror}.") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if weights.sha256 is not None and digest != weights.sha256:
-        raise WeightsError(
-            f"The weights {path} have changed: their SHA-256 is {digest}, "
-            f"but {weights.sha256} was planned."
-        )
+    _as_planned(weights, hashlib.sha256(content).hexdigest())
     found = _decode(path, content)
     if not isinstance(found, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
@@ -83,29 +105,113 @@ def _decode(path: Path, content: bytes) -> Any:
         ) from error
 
 
-def load(staged: Staged, found: Mapping[str, Tensor], *, keep_head: bool, source: str) -> None:
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the weights in a model's folder.
+
+    The hash of the one file; of several, the hash of what ``sha256sum`` prints of them, which
+    is a line ``HASH  NAME`` for each, ordered by name.
+
+    Raises:
+        WeightsError: The folder holds none, or a part of them is not there.
+    """
+    files = files_of(folder)
+    hashes = {file.name: _sha256(file) for file in files}
+    if len(files) == 1:
+        return next(iter(hashes.values()))
+    lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def check_folder(weights: Weights, folder: Path) -> None:
+    """Weights of a folder are those that were planned, if a hash was.
+
+    Raises:
+        WeightsError: They have changed.
+    """
+    if weights.sha256 is not None:
+        _as_planned(Weights(source=str(folder), sha256=weights.sha256), fingerprint(folder))
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of weights in a model's folder that are read, safetensors first.
+
+    Raises:
+        WeightsError: The folder holds none, or a part of them is not there.
+    """
+    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        whole, index = folder / f"{stem}{suffix}", folder / f"{stem}{suffix}.index.json"
+        if whole.is_file():
+            return [whole]
+        if index.is_file():
+            try:
+                shards = set(json.loads(index.read_text())["weight_map"].values())
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise WeightsError(f"{index} lists no files of weights: {error!r}.") from error
+            files = sorted(folder / str(shard) for shard in shards)
+            lacking = [file.name for file in files if not file.is_file()]
+            if lacking:
+                raise WeightsError(
+                    f"The weights in {folder} are not complete; lacking: {some(lacking)}."
+                )
+            return files
+    raise WeightsError(
+        f"The folder {folder} holds no weights: neither model.safetensors nor pytorch_model.bin."
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _as_planned(weights: Weights, digest: str) -> None:
+    if weights.sha256 is not None and digest != weights.sha256:
+        raise WeightsError(
+            f"The weights {weights.source} have changed: their SHA-256 is {digest}, "
+            f"but {weights.sha256} was planned."
+        )
+
+
+def load(
+    staged: Staged,
+    found: Mapping[str, Tensor] | Pretrained,
+    *,
+    keep_head: bool,
+    source: str,
+    strict: bool = True,
+) -> list[str]:
     """Copy weights into a backbone's body, and into its head if that is kept.
+
+    Names may differ from the model's by a prefix, as ``module.`` of DataParallel does.
 
     Args:
         staged: Changed in place, or not at all.
         found: Tensors by name; those of the old head are left out unless it is kept.
         keep_head: Whether the head comes from the weights too.
-        source: Named in error messages.
+        source: Named in messages.
+        strict: Whether every name must be found on both sides. A shape must fit in any case.
+
+    Returns:
+        What was left out or lacked, a sentence each.
 
     Raises:
-        WeightsError: The names or shapes are not exactly the model's.
+        WeightsError: The names or shapes are not the model's.
     """
+    if not isinstance(found, Pretrained):
+        found = Pretrained(tensors=found)
     tensors = staged.module.state_dict(keep_vars=True)
     of_head = {id(tensor) for tensor in staged.head.state_dict(keep_vars=True).values()}
     head = {name for name, tensor in tensors.items() if id(tensor) in of_head}
     # An old head may hold tensors that the new one does not: it stands at the same places.
     places = {name.rpartition(".")[0] + "." for name in head}
     expected = dict(staged.module.state_dict())
-    given = dict(found)
+    given, notes = _aligned(found.tensors, expected, source)
+    notes = [*found.notes, *notes]
     if not keep_head:
         expected, given = _body(expected, places), _body(given, places)
+    absent = [name for name in expected if name not in given]
     problems = {
-        "missing": [name for name in expected if name not in given],
+        "missing": [name for name in absent if name not in found.lacking],
         "unexpected": [name for name in given if name not in expected],
         "of another shape": [
             f"{name} {tuple(given[name].shape)} instead of {tuple(tensor.shape)}"
@@ -113,13 +219,62 @@ def load(staged: Staged, found: Mapping[str, Tensor], *, keep_head: bool, source
             if name in given and given[name].shape != tensor.shape
         ],
     }
-    if any(problems.values()):
-        listed = "; ".join(
-            f"{what}: {', '.join(every)}" for what, every in problems.items() if every
-        )
+    fit = [name for name in expected if name in given]
+    forgiven = not strict and bool(fit) and not problems["of another shape"]
+    if any(problems.values()) and not forgiven:
+        listed = "; ".join(f"{what}: {some(every)}" for what, every in problems.items() if every)
         raise WeightsError(f"The weights {source} do not fit the backbone. {listed}.")
-    staged.module.load_state_dict(given, strict=keep_head)
+    if absent:
+        notes.append(f"The weights {source} lack {some(absent)}: new numbers are drawn for these.")
+    if problems["unexpected"]:
+        notes.append(f"Of the weights {source}, {some(problems['unexpected'])} are left out.")
+    staged.module.load_state_dict({name: given[name] for name in fit}, strict=False)
+    return notes
+
+
+def _aligned(
+    found: Mapping[str, Tensor], expected: Iterable[str], source: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Weights by the model's own names, where taking away or adding a prefix finds more of them."""
+    known = set(expected)
+    if known <= found.keys():
+        return dict(found), []
+
+    def moved(name: str, old: str, new: str) -> str:
+        return new + name.removeprefix(old) if name.startswith(old) else name
+
+    def fitting(way: tuple[str, str]) -> int:
+        return len({moved(name, *way) for name in found} & known)
+
+    # The way that changes least comes first, and of several that find as many it is taken.
+    ways = [(old, new) for old in _prefixes(found) for new in _prefixes(known)]
+    best = max(ways, key=fitting)
+    renamed = {moved(name, *best): value for name, value in found.items()}
+    if fitting(best) == fitting(("", "")) or len(renamed) < len(found):
+        return dict(found), []
+    old, new = best
+    said = [f"without the prefix {old[:-1]}"] if old else []
+    said += [f"with the prefix {new[:-1]}"] if new else []
+    return renamed, [f"The names in the weights {source} are read {' and '.join(said)}."]
+
+
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """Beginnings up to a dot that most of the names have, the shortest first, nothing included."""
+    names = list(names)
+    parts = (name.split(".") for name in names)
+    counts = Counter(
+        ".".join(part[:depth]) + "."
+        for part in parts
+        for depth in range(1, min(len(part), _DEEPEST + 1))
+    )
+    return ["", *sorted((p for p, n in counts.items() if 2 * n > len(names)), key=len)]
 
 
 def _body(tensors: Mapping[str, Tensor], places: set[str]) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if not name.startswith(tuple(places))}
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

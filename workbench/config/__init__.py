@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench import beside, tasks
 from workbench.config import consistency, schema
 from workbench.config.blocks import FactorBlocks
 from workbench.config.document import Document, Location
@@ -30,7 +32,6 @@ from workbench.config.knobs import (
 from workbench.config.schema import Confirm, ObjectiveKnobs, Search
 from workbench.config.study_config import StudyConfig
 from workbench.record import Objective
-from workbench.tasks import TASKS
 
 BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -162,17 +163,32 @@ class _Reader:
 
     def _objective(self, written: dict[str, Any], recipe: dict[str, Any]) -> Objective:
         block: ObjectiveKnobs = self._model(ObjectiveKnobs, "objective", written)
-        task = recipe.get("task") or "classification"
-        task = task.get("name") if isinstance(task, dict) else task
-        metrics = TASKS[task].metrics if isinstance(task, str) and task in TASKS else {}
+        usual, metrics = self._measured(recipe.get("task"))
         valid = [f"{split}/{metric}" for split in ("validation", "train") for metric in metrics]
-        metric = written.get("metric", block.metric)
+        metric = written.get("metric", f"validation/{usual}")
         if metrics and isinstance(metric, str) and metric not in valid:
             self._document.add(
                 ("objective", "metric"), metric, listed(valid), nearest(metric, valid)
             )
-        direction = block.direction or metrics.get(block.metric.rpartition("/")[2], "maximize")
-        return Objective(metric=block.metric, direction=direction, epoch=block.epoch)
+        metric = str(metric)
+        direction = block.direction or metrics.get(metric.rpartition("/")[2], "maximize")
+        return Objective(metric=metric, direction=direction, epoch=block.epoch)
+
+    def _measured(self, written: object) -> tuple[str, dict[str, str]]:
+        """The metric that a task is usually optimised for, and the direction of each of its own."""
+        task = {"name": written} if isinstance(written, str) else written or {}
+        # What is wrong with the block itself is noted with the recipe.
+        if not isinstance(task, dict) or flaws(schema.TaskKnobs, task):
+            return "accuracy", {}
+        named = {"name": "classification", **task}
+        try:
+            located = beside.located("task", named, self._document.path.parent)
+            entry = tasks.entry_of(located["name"])
+            return (entry.objective if entry else "accuracy"), tasks.metrics_of(located)
+        except ValueError as error:
+            problem = self._document.problem(("recipe", "task"), named["name"], "a task")
+            self._document.problems.append(replace(problem, reason=str(error).rstrip(".")))
+            return "accuracy", {}
 
     def _one_block_each(
         self,

@@ -57,10 +57,9 @@ def _entry_of(
     known: Callable[[str], object] = lambda name: None,
     *,
     more: str = "",
-    shown: Iterable[str] | None = None,
 ) -> BeforeValidator:
     names = list(catalogue)
-    expected = listed(names if shown is None else shown) + more
+    expected = _families(catalogue) + more
 
     def check(value: object) -> object:
         if value not in names and not (isinstance(value, str) and known(value)):
@@ -68,6 +67,24 @@ def _entry_of(
         return value
 
     return BeforeValidator(check)
+
+
+def _families(catalogue: Iterable[str]) -> str:
+    """The names of a catalogue; of many names that one file makes, the first ones and how many."""
+    makers: dict[object, list[str]] = {}
+    for name in catalogue:
+        entry = catalogue[name] if isinstance(catalogue, Mapping) else None
+        maker = getattr(entry, "build", None) or getattr(entry, "read", None)
+        makers.setdefault(maker or name, []).append(name)
+    shown: list[str] = []
+    for names in makers.values():
+        few = len(names) <= _MANY
+        shown += names if few else [*names[:_MANY], f"... ({len(names)} like these)"]
+    return listed(shown)
+
+
+# As many names of one family as a message lists.
+_MANY = 6
 
 
 def _name_alone(value: object) -> object:
@@ -153,6 +170,7 @@ class BackboneKnobs(Named):
     name: Annotated[str, _entry_of(BACKBONES, backbones.entry_of, more=_USERS)] | None = None
     weights: str | None = None
     keep_head: bool = False
+    strict: bool = True
 
 
 class TaskKnobs(Named):
@@ -206,6 +224,15 @@ class PhaseKnobs(Block):
     beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     epsilon: Annotated[float, Field(gt=0)] | None = None
+    alpha: Annotated[float, Field(ge=0, lt=1)] | None = None
+    centered: bool | None = None
+    momentum_decay: Annotated[float, Field(ge=0)] | None = None
+    decoupled_weight_decay: bool | None = None
+    rate_decay: Annotated[float, Field(ge=0)] | None = None
+    initial_accumulator: Annotated[float, Field(ge=0)] | None = None
+    rho: Annotated[float, Field(ge=0, le=1)] | None = None
+    beta2_decay: Annotated[float, Field(le=0)] | None = None
+    update_clip: Annotated[float, Field(ge=1)] | None = None
     schedule: Annotated[ScheduleKnobs | None, BeforeValidator(_name_alone)] = None
     unfreeze: UnfreezeKnobs | None = None
     trainable: Literal["all", "bias", "norm"] | None = None
@@ -265,7 +292,7 @@ class Search(Block):
 class ObjectiveKnobs(Block):
     """``objective``: what is optimised, and at which epoch it counts."""
 
-    metric: str = "validation/accuracy"
+    metric: str | None = None
     direction: Literal["maximize", "minimize"] | None = None
     epoch: Literal["best", "last"] = "best"
     limits: dict[str, float] = {}
@@ -366,12 +393,15 @@ def _augmentation_flaws(index: int, step: object) -> list[Flaw]:
     if not isinstance(step, dict) or len(step) != 1:
         return [Flaw(loc=loc, found=step, expected="a transform's name, or {name: {options}}")]
     ((name, options),) = step.items()
-    if name not in AUGMENTATIONS:
-        choice = nearest(name, AUGMENTATIONS)
-        return [Flaw(loc=loc, found=name, expected=listed(AUGMENTATIONS), nearest=choice)]
-    known = AUGMENTATIONS[name].options
+    own = usercode.is_reference(name)
+    if name not in AUGMENTATIONS and not own:
+        choice, expected = nearest(name, AUGMENTATIONS), listed(AUGMENTATIONS) + _USERS
+        return [Flaw(loc=loc, found=name, expected=expected, nearest=choice)]
     if not isinstance(options, dict):
         return [Flaw(loc=(*loc, name), found=options, expected="a mapping of options")]
+    if own:
+        return []
+    known = AUGMENTATIONS[name].options
     return _option_flaws((*loc, name), options, known, list(known), name)
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench import usercode
+from workbench import downloads, usercode
+from workbench.datasets import known
 from workbench.datasets.samples import TARGETS, Data, Part, Samples
 from workbench.record import plain
 
@@ -34,6 +35,7 @@ __all__ = [
     "entry_of",
     "load",
     "sizes",
+    "stored_shape",
 ]
 
 
@@ -47,20 +49,26 @@ class Entry:
             machine it fetches where ``downloads.may()`` says so, and else raises ``Absent``.
         kind: ``image``, ``vector``, ``text`` or ``any``.
         options: Type of each option of its own; None where the user's code alone knows them.
+        renamed: What ``read`` calls the options that a study file calls otherwise.
         arguments: Passed to ``read`` whatever a study file says.
         paths: The options that are paths, relative to the study file.
         required: The options that a study file must give.
         targets: Which targets it has (see ``samples.TARGETS``).
+        shape: Of one image, where all are alike: known before the data are here.
+        outputs: Number of its classes; 0 where only the data tell.
         summary: One line on what it is.
     """
 
     read: str
     kind: str
     options: Mapping[str, Any] | None = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     targets: tuple[str, ...] = ("class",)
+    shape: tuple[int, ...] = ()
+    outputs: int = 0
     summary: str = ""
 
 
@@ -68,6 +76,8 @@ class Entry:
 COMMON_OPTIONS: dict[str, Any] = {
     # Labels to keep, relabelled 0, 1, ... in this order; all by default.
     "classes": list[int | str],
+    # K/N, the K-th of N parts without a common sample: for a study that goes on with new data.
+    "part": str,
     # Training samples kept of each class, or the part kept of all of them: not both.
     "train_per_class": int,
     "fraction": float,
@@ -80,19 +90,136 @@ IMAGE_OPTIONS: dict[str, Any] = {
     # Side in pixels that images are resized to, and channels (grey is repeated).
     "image_size": int,
     "channels": Literal[1, 3],
+    # What is subtracted from pixels between 0 and 1, and what the difference is divided by.
+    "mean": float | list[float],
+    "std": float | list[float],
+}
+
+# What every reader of rows takes: see ``rows`` and ``columns``.
+_ROWS: dict[str, Any] = {
+    # The column of the target, or several; the labels in one column are parted by the separator.
+    "label": str | list[str],
+    "separator": str,
+    # ``column``: of each row's part; ``group``: whose equal values stay in one part.
+    "split": dict[str, str],
+    "on_bad_input": Literal["refuse", "skip"],
+}
+_FILES: dict[str, Any] = {
+    "path": str,
+    "validation_path": str,
+    "test_path": str,
+    "delimiter": str,
+    **_ROWS,
+}
+# In a table of numbers the column to predict is its target; a text or an image has a label.
+_TARGET: dict[str, Any] = {
+    "target" if option == "label" else option: kind for option, kind in _FILES.items()
+}
+_FEATURES: dict[str, Any] = {
+    "features": list[str],
+    "drop": list[str],
+    "categories": list[str],
 }
 
 DATASETS: dict[str, Entry] = {
     "digits": Entry(
-        read="workbench.datasets.digits:read",
+        read="workbench.datasets.bundled:images",
         kind="image",
+        shape=(1, 8, 8),
+        outputs=10,
         summary="1,797 handwritten digits of 8 x 8 pixels, bundled with scikit-learn",
     ),
     "wine": Entry(
-        read="workbench.datasets.wine:read",
+        read="workbench.datasets.bundled:vectors",
         kind="vector",
+        arguments={"name": "wine"},
         summary="178 wines of 3 growers, 13 chemical measurements each, bundled with scikit-learn",
     ),
+    "iris": Entry(
+        read="workbench.datasets.bundled:vectors",
+        kind="vector",
+        arguments={"name": "iris"},
+        summary="150 flowers of 3 species, 4 measurements each, bundled with scikit-learn",
+    ),
+    "breast_cancer": Entry(
+        read="workbench.datasets.bundled:vectors",
+        kind="vector",
+        arguments={"name": "breast_cancer"},
+        summary="569 tumours of 2 kinds, 30 measurements each, bundled with scikit-learn",
+    ),
+    "diabetes": Entry(
+        read="workbench.datasets.bundled:diabetes",
+        kind="vector",
+        targets=("numbers",),
+        summary="442 patients, 10 measurements and a number each, bundled with scikit-learn",
+    ),
+    "image_folder": Entry(
+        read="workbench.datasets.image_folder:read",
+        kind="image",
+        options={"path": str, **known.FILES},
+        paths=("path",),
+        required=("path",),
+        summary="your own images, a folder for each class",
+    ),
+    "arrays": Entry(
+        read="workbench.datasets.arrays:read",
+        kind="any",
+        options={"path": str, "inputs": str, "targets": str},
+        paths=("path",),
+        required=("path",),
+        targets=TARGETS,
+        summary="your own NumPy arrays, an .npz file or a folder of .npy files",
+    ),
+    "table": Entry(
+        read="workbench.datasets.tables:read",
+        kind="vector",
+        options={**_TARGET, **_FEATURES},
+        renamed={"target": "label"},
+        paths=("path", "validation_path", "test_path"),
+        required=("path", "target"),
+        targets=TARGETS,
+        summary="your table of numbers and categories: CSV, TSV, JSONL or Parquet",
+    ),
+    "text_table": Entry(
+        read="workbench.datasets.texts:read",
+        kind="text",
+        options={**_FILES, "text": str},
+        paths=("path", "validation_path", "test_path"),
+        required=("path", "text", "label"),
+        targets=TARGETS,
+        summary="your texts in a column of a table: CSV, TSV, JSONL or Parquet",
+    ),
+    "hub": Entry(
+        read="workbench.datasets.hub:read",
+        kind="any",
+        options={
+            "id": str,
+            "path": str,
+            "config": str,
+            "text": str,
+            "image": str,
+            **_ROWS,
+            **_FEATURES,
+            **known.FILES,
+        },
+        paths=("path",),
+        required=("label",),
+        targets=TARGETS,
+        summary="a data set of the Hugging Face hub, or one saved by its library",
+    ),
+    **{
+        name: Entry(
+            read="workbench.datasets.torchvision_sets:read",
+            kind="image",
+            options={"path": str, **found.options},
+            arguments={"name": name},
+            paths=("path",),
+            shape=found.shape,
+            outputs=found.outputs,
+            summary=f"{found.summary}, by torchvision",
+        )
+        for name, found in known.TORCHVISION.items()
+    },
 }
 _USER = Entry(read="workbench.datasets.user:read", kind="any", options=None, targets=TARGETS)
 
@@ -132,12 +259,14 @@ def sizes(
 
     Returns:
         Number of ``train``, ``validation`` and ``test`` samples, the ``classes``, the ``digest``,
-        what was ``skipped`` (see ``Samples``).
+        what was ``skipped`` (see ``Samples``), ``duplicates`` across the parts (see
+        ``duplicates``); of the training part, the number of samples ``per_class`` or with each
+        label, or of ``numbers`` the mean and standard deviation of each column.
 
     Raises:
         Absent, ValueError: As for ``load``.
     """
-    from workbench.datasets import splits
+    from workbench.datasets import duplicates, splits
 
     pool = _pool(_key(dataset), target)
     split = splits.draw(pool, study_seed=study_seed, seed=seed)
@@ -148,11 +277,26 @@ def sizes(
         "classes": list(pool.classes),
         "digest": pool.digest,
         "skipped": list(pool.samples.skipped),
+        "duplicates": duplicates.across(pool, split),
+        **splits.described(pool, split.train),
     }
 
 
+def stored_shape(dataset: Mapping[str, Any], *, target: str = "class") -> tuple[int, ...]:
+    """Of one sample as it is read, before it is resized; ``()`` for texts.
+
+    Raises:
+        Absent, ValueError: As for ``load``.
+    """
+    inputs = _pool(_key(dataset), target).samples.inputs
+    return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
+
+
 def _key(dataset: Mapping[str, Any]) -> str:
-    return json.dumps(plain(dataset), sort_keys=True)
+    """A data set and what may change behind its back: where data are kept, and a user's file."""
+    name = dataset["name"]
+    stamp = usercode.sha256_of(name) if usercode.is_reference(name) else str(downloads.folder())
+    return json.dumps([stamp, plain(dataset)], sort_keys=True)
 
 
 # A worker stays warm between trials: it decodes a data set once and splits it once per seed.
@@ -167,20 +311,22 @@ def _load(key: str, target: str, study_seed: int, seed: int) -> Data:
 @lru_cache(maxsize=4)
 def _pool(key: str, target: str) -> Pool:
     """What a data set is split from."""
-    from workbench.datasets import splits
+    from workbench.datasets import ready, splits
 
-    options = json.loads(key)
+    stamp, options = json.loads(key)
     name = options.pop("name")
     entry = entry_of(name)
     if entry is None:
         raise ValueError(f"There is no data set {name!r}; the data sets are {', '.join(DATASETS)}.")
     common = common_options(entry)
-    own = {option: value for option, value in options.items() if option not in common}
+    # An option of both kinds goes to both: ``image_size`` says how large files are decoded.
+    only_common = set(common) - set(entry.options or ())
+    own = {option: value for option, value in options.items() if option not in only_common}
     unknown = sorted(set(own) - set(entry.options)) if entry.options is not None else []
     if unknown:
         raise ValueError(
             f"The data set {name} has no option {', '.join(unknown)}; "
-            f"its options are {', '.join([*(entry.options or {}), *common])}."
+            f"its options are {', '.join({**(entry.options or {}), **common})}."
         )
     lacking = [option for option in entry.required if option not in own]
     if lacking:
@@ -190,25 +336,36 @@ def _pool(key: str, target: str) -> Pool:
             f"The data set {name} has no {target} to predict, only {' or '.join(entry.targets)}."
         )
     options = {**splits.DEFAULTS, **options}
-    samples = _read(name, json.dumps(own, sort_keys=True), target)
+    samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
+    ready.check(samples, options)
     # Where the files lie decides nothing; what they hold does.
     said = {option: value for option, value in options.items() if option not in entry.paths}
-    called = usercode.sha256_of(name) if usercode.is_reference(name) else name
+    called = stamp if usercode.is_reference(name) else name
     description = json.dumps([called, target, list(samples.classes), said], sort_keys=True)
     digest = hashlib.sha256(description.encode())
-    for content in (samples.inputs, samples.targets):
-        if isinstance(content, tuple):
-            digest.update(json.dumps(content).encode())
+    inputs = samples.inputs if samples.mapped is None else (samples.mapped.sha256,)
+    for held in (inputs, samples.targets):
+        if isinstance(held, tuple):
+            digest.update(json.dumps(held).encode())
         else:
+            digest.update(held.numpy().tobytes())
+    # Which rows are given to a part, or belong together, is content too.
+    for content in (samples.given, samples.groups):
+        if content is not None:
             digest.update(content.numpy().tobytes())
-    return splits.pool(samples, options, digest=digest.hexdigest())
+    return splits.pool(samples, options, digest=digest.hexdigest(), target=target)
 
 
 @lru_cache(maxsize=4)
-def _read(name: str, own: str, target: str) -> Samples:
+def _read(name: str, stamp: str, own: str, target: str) -> Samples:
     entry = entry_of(name)
     assert entry is not None
     module, _, function = entry.read.partition(":")
     read = getattr(importlib.import_module(module), function)
-    samples: Samples = read(target=target, **entry.arguments, **json.loads(own))
-    return samples
+    from workbench.datasets.checked import checked
+
+    options = json.loads(own)
+    called = {entry.renamed.get(option, option): value for option, value in options.items()}
+    samples: Samples = read(target=target, **entry.arguments, **called)
+    where = next((options[path] for path in entry.paths if path in options), name)
+    return checked(samples, target=target, where=where)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from workbench.datasets.mapped import Mapped
+
     # What a model takes: images or vectors [B, ...], or a text's tensors by name, each [B, length].
     Batch = Tensor | dict[str, Tensor]
 
@@ -31,8 +33,9 @@ class Samples:
         targets: Labels ``int64 [N]``; for several labels ``float32 [N, L]`` of 0 and 1; numbers
             ``float32 [N, T]``.
         classes: Names of the classes or labels in their order; of the columns for numbers.
-        mean: Subtracted from the inputs, one number or one per channel; None standardises each
-            feature by its mean and standard deviation in the training part.
+        mean: Subtracted from the inputs, one number or one per channel; None is for ``ready`` to
+            choose: each feature of vectors is standardised by its mean and standard deviation in
+            the training part, images by ImageNet's (three channels) or by 0.5 (others).
         std: What the difference is divided by.
         given: ``int64 [N]``: the part that each sample lies in (``TRAIN``, ``VALIDATION``,
             ``TEST``); None where every part is to be drawn. A part that no sample is given to
@@ -40,6 +43,7 @@ class Samples:
         groups: ``int64 [N]``: samples of one group stay in one part; None without groups.
         names: What a person calls each sample (a file's name, a line); None counts them.
         skipped: What could not be read and was left out, each as ``NAME: REASON``.
+        mapped: Where the inputs lie on disk, if they are a memory map.
     """
 
     kind: str
@@ -52,6 +56,7 @@ class Samples:
     groups: Tensor | None = None
     names: tuple[str, ...] | None = None
     skipped: tuple[str, ...] = ()
+    mapped: Mapped | None = None
 
 
 class Inputs(Protocol):
@@ -111,10 +116,12 @@ class Tokens:
     Attributes:
         columns: ``input_ids``, ``attention_mask`` and what else the model takes.
         lengths: ``int64 [N]``; a batch is cut after its longest text.
+        truncated: Texts that were cut at their end.
     """
 
     columns: dict[str, Tensor]
     lengths: Tensor
+    truncated: int = 0
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -127,7 +134,7 @@ class Tokens:
     def to(self, device: torch.device) -> Tokens:
         """The same on a device."""
         columns = {name: column.to(device) for name, column in self.columns.items()}
-        return Tokens(columns, self.lengths.to(device))
+        return Tokens(columns, self.lengths.to(device), self.truncated)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -168,3 +175,26 @@ class Data:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     names: tuple[str, ...] | None = None
+
+    def crop(self, inputs: Tensor) -> Tensor:
+        """The middle of images that are larger than what a model takes; all others as they are.
+
+        Training images that are stored with a margin keep it until they are augmented.
+
+        Args:
+            inputs: ``[B, ...]``, as they came or augmented.
+
+        Raises:
+            ValueError: The images are smaller than what a model takes.
+        """
+        if self.kind != "image" or tuple(inputs.shape[1:]) == self.input_shape:
+            return inputs
+        height, width = self.input_shape[-2:]
+        above, beside = inputs.shape[-2] - height, inputs.shape[-1] - width
+        if above < 0 or beside < 0:
+            raise ValueError(
+                f"The augmentation makes images of {inputs.shape[-2]} x {inputs.shape[-1]} pixels, "
+                f"but the model takes {height} x {width}; set its size to {width}."
+            )
+        top, left = above // 2, beside // 2
+        return inputs[..., top : top + height, left : left + width]

@@ -3,7 +3,7 @@
 Knows neither stores nor reports, and imports matplotlib only when something is drawn, so that the
 numbers and captions of a figure cost nothing. To add a figure to the report: one file with a
 ``FIGURE`` in it, and one line in ``FIGURES``. Figures of a single trial (``learning_curve``,
-``confusion_matrix``) are called by name and are not listed.
+``confusion_matrix``, ``mistakes``) are called by name and are not listed.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.figures import LeftOut, ReportFigure, style
+from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.trials import Trial, by_strategy, encoding, varied
 
 if TYPE_CHECKING:
@@ -156,8 +156,7 @@ def draw(numbers: BestSoFar) -> Figure:
             axes.set_visible(False)
         grid[0].set_xlim(0.7, longest + 0.3 if numbers.points else longest)
         grid[0].xaxis.get_major_locator().set_params(integer=True)
-        if style.wants_logarithm(values, numbers.direction):
-            style.logarithmic(grid[0], "y")
+        scale.spread(grid[0], "y", values, numbers.direction)
         figure.supxlabel("trials spent", fontsize=9)
         metric = style.words(numbers.metric)
         figure.supylabel(metric if numbers.points else f"best {metric} so far", fontsize=9)
@@ -191,7 +190,8 @@ def _draw_curve(axes: Axes, curve: Curve, *, plain: bool) -> None:
 
 def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
     order = sorted({(point.colour, point.marker, point.strategy) for point in points})
-    for *_, name in order:
+    names = style.told_apart([name for *_, name in order])
+    for shown, (*_, name) in zip(names, order, strict=True):
         own = [point for point in points if point.strategy == name]
         axes.scatter(
             [point.trial for point in own],
@@ -201,7 +201,7 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
             marker=style.marker(own[0].marker),
             alpha=0.8,
             linewidths=0,
-            label=style.cut(name),
+            label=shown,
             zorder=3,
         )
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handletextpad=0.3)
@@ -211,14 +211,13 @@ def _name_ends(axes: Axes, curves: Sequence[Curve], longest: int, gap: float) ->
     axes.get_ylim()  # settles the limits that the transform below depends on
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
-    for curve, end, height in zip(curves, ends, _spread(ends, gap), strict=True):
+    names = style.told_apart([curve.name for curve in curves])
+    for curve, name, end, height in zip(curves, names, ends, _spread(ends, gap), strict=True):
         place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
         axes.plot([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5, **place)
         look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.colour)}
         axes.plot([1.04, 1.10], [height] * 2, **look, **place)
-        axes.text(
-            1.115, height, style.cut(curve.name), transform=axes.transAxes, va="center", fontsize=8
-        )
+        axes.text(1.115, height, name, transform=axes.transAxes, va="center", fontsize=8)
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:

@@ -10,10 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.figures import LeftOut, ReportFigure, style
+from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.trials import Trial, best, by_strategy, encoding
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 _STEPS = (0.25, 0.5, 1.0, 2.0, 4.0)  # decades a bin
@@ -118,7 +119,6 @@ def caption(numbers: HeatMap) -> str:
 def draw(numbers: HeatMap) -> Figure:
     """Tiles with value and count, rows grouped by the first factor."""
     from matplotlib import colormaps
-    from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patches import Rectangle
 
     with style.context():
@@ -128,9 +128,7 @@ def draw(numbers: HeatMap) -> Figure:
         figure = style.figure(height=0.55 + 0.3 * (gaps[-1] + 1))
         axes = figure.subplots()
         present = [value for row in numbers.values for value in row if value is not None]
-        norm = (LogNorm if style.wants_logarithm(present, numbers.direction) else Normalize)(
-            min(present), max(present)
-        )
+        norm = _norm(present, numbers.direction)
         shades = colormaps["Blues"]
         for top, values, counts in zip(gaps, numbers.values, numbers.counts, strict=True):
             for column, (value, count) in enumerate(zip(values, counts, strict=True)):
@@ -154,11 +152,23 @@ def draw(numbers: HeatMap) -> Figure:
         axes.set_xlim(0, len(numbers.edges) - 1)
         axes.set_ylim(gaps[-1] + 1, 0)
         axes.set_xticks(range(len(numbers.edges)), [style.decimal(edge) for edge in numbers.edges])
-        axes.set_yticks([top + 0.5 for top in gaps], [style.cut(name) for name in numbers.rows])
+        axes.set_yticks([top + 0.5 for top in gaps], style.told_apart(numbers.rows))
         axes.tick_params(axis="y", length=0)
         axes.spines[["left"]].set_visible(False)
         axes.set_xlabel("learning rate")
         return figure
+
+
+def _norm(values: Sequence[float], direction: str) -> Normalize:
+    """The scale of the shades: the one that an axis of the values would have."""
+    from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+
+    low, high = min(values), max(values)
+    if scale.wants_logarithm(values, direction):
+        return LogNorm(low, high)
+    if (inner := scale.linear_part(values, direction)) is not None:
+        return SymLogNorm(inner, vmin=low, vmax=high)
+    return Normalize(low, high)
 
 
 FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.figures import LeftOut, ReportFigure, style
+from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.trials import Trial, best, by_strategy, is_adaptive, varied
 from workbench.figures.validity import at_bound
 from workbench.record import State
@@ -147,7 +147,9 @@ def draw(numbers: Sensitivity) -> Figure:
     with style.context():
         columns = min(len(numbers.panels), _COLUMNS)
         rows = -(-len(numbers.panels) // columns)
-        figure = style.figure(height=0.55 + (1.95 if columns > 1 else 2.5) * rows)
+        legend = -(-len(numbers.colours) // style.legend_columns(style.told_apart(numbers.colours)))
+        height = 0.55 + (1.95 if columns > 1 else 2.5) * rows + 0.17 * (legend - 1)
+        figure = style.figure(height=height)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         rates = [rate for s in numbers.series for rate in (*s.rates, *s.pruned, *s.failed)]
         values = [value for s in numbers.series for value in s.values]
@@ -156,7 +158,7 @@ def draw(numbers: Sensitivity) -> Figure:
                 axes.set_visible(False)
                 continue
             axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
-            style.logarithmic(axes, "x")
+            scale.logarithmic(axes, "x")
             _draw_panel(axes, [s for s in numbers.series if s.panel == panel])
             if numbers.panel_factor:
                 label = f"{style.words(numbers.panel_factor)} {numbers.panels[panel]}"
@@ -205,16 +207,12 @@ def _draw_panel(axes: Axes, series: Sequence[Series]) -> None:
 
 def _leave_band(axes: Axes, values: Sequence[float], direction: str) -> None:
     """Room at the bottom for marks that have no value, without ticks that would give them one."""
-    low, high = min(values), max(values)
-    if style.wants_logarithm(values, direction):
-        axes.set_ylim(low / (high / low) ** 0.24, high * (high / low) ** 0.06)
-        style.logarithmic(axes, "y")
-        lowest = low / (high / low) ** 0.05
-    else:
-        span = (high - low) or abs(high) or 1.0
-        axes.set_ylim(low - 0.24 * span, high + 0.06 * span)
-        lowest = low - 0.05 * span
-    _, top = axes.get_ylim()
+    scale.spread(axes, "y", values, direction)
+    lowest, _ = scale.room(axes.yaxis, values, 0.05, 0.0)
+    bottom, top = scale.room(axes.yaxis, values, 0.24, 0.06)
+    axes.set_ylim(bottom, top)
+    if scale.wants_logarithm(values, direction):
+        scale.logarithmic(axes, "y")  # its ticks depend on the limits
     axes.set_yticks([tick for tick in axes.get_yticks() if lowest <= tick <= top])
     axes.set_yticks([], minor=True)
 

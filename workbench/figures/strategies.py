@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.figures import LeftOut, ReportFigure, style
+from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.trials import Trial, best, by_strategy, encoding, is_adaptive
 
 if TYPE_CHECKING:
@@ -146,13 +146,12 @@ def draw(numbers: Strategies) -> Figure:
             color=style.QUIET,
         )
         axes.set_ylim(count - 0.5, -0.5)
-        axes.set_yticks(range(count), [style.cut(row.strategy) for row in numbers.rows])
+        axes.set_yticks(range(count), style.told_apart([row.strategy for row in numbers.rows]))
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(style.words(numbers.metric))
         values = [value for row in numbers.rows for value in row.values]
-        if style.wants_logarithm(values, numbers.direction):
-            style.logarithmic(axes, "x")
+        scale.spread(axes, "x", values, numbers.direction)
         style.grid(axes, "x")
         return figure
 

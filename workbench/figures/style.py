@@ -8,14 +8,13 @@ nothing of studies or trials. No figure has a title: that is the caption's busin
 from __future__ import annotations
 
 import io
-import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +42,8 @@ _RC: Any = {
     "legend.frameon": False,
     "legend.handlelength": 1.6,
     "axes.linewidth": 0.6,
+    "axes.formatter.useoffset": False,  # 0.95 reads, 5e-2 + 0.9 does not
+    "axes.formatter.limits": (-4, 6),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.facecolor": "none",
@@ -125,33 +126,51 @@ def cut(name: str, limit: int = 28) -> str:
     return plain if len(plain) <= limit else f"{plain[:keep]}…{plain[-keep:]}"
 
 
+def told_apart(names: Sequence[str], limit: int = 28) -> list[str]:
+    """Names cut as ``cut`` does, but without what all have in common where they would look alike.
+
+    ``pretrained-on-laion-with-sgd`` and ``pretrained-on-jft-with-sgd`` become ``…laion…`` and
+    ``…jft…``.
+    """
+    plain = [" ".join(name.split()) for name in names]
+    found = [cut(name, limit) for name in plain]
+    if len(set(found)) == len(set(plain)):
+        return found
+    first = _shared(plain)
+    last = _shared([name[first:][::-1] for name in plain])
+    inner = [name[first : len(name) - last] for name in plain]
+    ends = ("…" if first else "", "…" if last else "")
+    found = [cut(f"{ends[0]}{name}{ends[1]}", limit) for name in inner]
+    if len(set(found)) == len(set(plain)):
+        return found
+    return [cut(f"{number} {name}", limit) for number, name in enumerate(plain, start=1)]
+
+
+def _shared(names: Sequence[str]) -> int:
+    """Length of what all names begin with, up to the end of a word."""
+    shared = 0
+    for at, characters in enumerate(zip(*names, strict=False), start=1):
+        if len(set(characters)) > 1:
+            break
+        if characters[0] in "-_/. ":
+            shared = at
+    return shared
+
+
 def short(value: float) -> str:
     """A value in few characters, for the inside of a figure."""
-    return f"{value:.3f}" if 0.01 <= abs(value) < 10 or value == 0 else f"{value:.3g}"
+    size = abs(value)
+    if value == 0 or 0.01 <= size < 10:
+        return f"{value:.3f}"
+    if 1000 <= size < 100_000:
+        return f"{value:.0f}"
+    # 1.2e6, for the plus and the zeros of 1.2e+06 take the room of two digits.
+    return re.sub(r"e([+-])0*", lambda sign: "e-" if sign[1] == "-" else "e", f"{value:.3g}")
 
 
 def decimal(value: float, _: Any = None) -> str:
     """A learning rate as people write it: ``0.001``, but ``1e-05``."""
     return f"{value:.6f}".rstrip("0").rstrip(".") if 1e-4 <= value < 1 else f"{value:g}"
-
-
-def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain decimal labels; call it once its limits are set."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    (axes.set_xscale if name == "x" else axes.set_yscale)("log")
-    low, high = axes.get_xlim() if name == "x" else axes.get_ylim()
-    decades = abs(math.log10(high / low))
-    subs = (1.0,) if decades >= 2 else (1.0, 3.0) if decades >= 1 else (1.0, 2.0, 3.0, 5.0)
-    axis = axes.xaxis if name == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
-    axis.set_major_formatter(FuncFormatter(decimal))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def wants_logarithm(values: Sequence[float], direction: str) -> bool:
-    """Whether a loss spans so much that a linear axis would show nothing but its worst values."""
-    return direction == "minimize" and min(values) > 0 and max(values) > 100 * min(values)
 
 
 def grid(axes: Axes, axis: Any = "both") -> None:
@@ -170,25 +189,35 @@ def legend_of_lines(figure: Figure, entries: Sequence[tuple[str, str, Any]]) -> 
     """A legend above all panels, of label, colour and line style."""
     from matplotlib.lines import Line2D
 
-    _legend(figure, [Line2D([], [], color=c, ls=ls, label=cut(label)) for label, c, ls in entries])
+    names = told_apart([label for label, *_ in entries])
+    lines = zip(names, entries, strict=True)
+    _legend(figure, [Line2D([], [], color=c, ls=ls, label=name) for name, (_, c, ls) in lines])
 
 
 def legend_of_markers(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
     """A legend above all panels, of label, colour and marker."""
     from matplotlib.lines import Line2D
 
+    names = told_apart([label for label, *_ in entries])
     handles = [
-        Line2D([], [], color=shade, marker=shape, ls="", ms=4.5, label=cut(label))
-        for label, shade, shape in entries
+        Line2D([], [], color=shade, marker=shape, ls="", ms=4.5, label=name)
+        for name, (_, shade, shape) in zip(names, entries, strict=True)
     ]
     _legend(figure, handles)
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """How many columns a legend above a figure of full width has room for."""
+    longest = max(map(len, labels), default=1)
+    # A column takes its longest label at 8 points and the handle beside it.
+    return max(1, min(len(labels), 6, int((WIDTH - 0.3) / (0.36 + 0.066 * longest))))
 
 
 def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
     figure.legend(
         handles=list(handles),
         loc="outside upper right",
-        ncols=min(len(handles), 6),
+        ncols=legend_columns([str(handle.get_label()) for handle in handles]),
         handletextpad=0.4,
         columnspacing=1.2,
     )

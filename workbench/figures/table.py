@@ -56,7 +56,9 @@ def describe(trial: Trial) -> dict[str, Any]:
         "run_id": trial.run_id,
         "strategy": trial.strategy,
         "value": trial.value,
-        "epoch": trial.epoch,
+        "epoch": trial.chosen_epoch,
+        "epochs": trial.epochs,
+        "epochs_done": trial.epochs_done,
         "seconds": trial.seconds,
         "optimizer": trial.optimizer,
         "learning_rate": trial.learning_rate,
@@ -86,7 +88,14 @@ def knob_names(study: Mapping[str, Any], strategies: Sequence[Mapping[str, Any]]
     """Tuned knobs beside those that have a place of their own: learning rate and factors."""
     chosen = [strategy["best"] for strategy in strategies if strategy["best"]]
     names = {name for trial in chosen for name in trial["hyperparameters"]}
-    return sorted(names - {"learning_rate", *study["factors"]})
+    # The last phase's rate is the trial's learning rate, which has a column.
+    shown = {
+        name
+        for name in names
+        if name.endswith(".learning_rate")
+        and all(t["hyperparameters"].get(name) == t["learning_rate"] for t in chosen)
+    }
+    return sorted(names - shown - {"learning_rate", *study["factors"]})
 
 
 def divergence(rows: Sequence[Trial]) -> list[dict[str, Any]]:

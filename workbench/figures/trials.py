@@ -29,7 +29,9 @@ class Trial:
 
     Attributes:
         value: The objective; None unless the trial completed with a finite one.
-        epoch: The epoch that the objective's rule chose, counted from 1.
+        epoch: The report that the objective's rule chose, counted from 1; see ``chosen_epoch``.
+        epochs: For how many epochs the trial was planned.
+        epochs_done: How many it ran; may be a fraction.
         learning_rate: Of the trial's last phase, as are ``optimizer`` and ``freeze_depth``.
         metrics: Finite metrics of the chosen epoch, without the prefix ``best/``.
         trainable: Number of trainable parameters in the last phase.
@@ -45,6 +47,8 @@ class Trial:
     reason: str = ""
     value: float | None = None
     epoch: int | None = None
+    epochs: int | None = None
+    epochs_done: float | None = None
     seconds: float = 0.0
     optimizer: str | None = None
     learning_rate: float | None = None
@@ -65,6 +69,19 @@ class Trial:
     def ended(self) -> bool:
         """Whether it is complete, pruned or failed."""
         return State(self.state).ended
+
+    @property
+    def chosen_epoch(self) -> float | None:
+        """Epochs done when the objective's rule chose; a trial may report within an epoch."""
+        done = self.metrics.get("epochs", self.epoch)
+        return int(done) if done is not None and done == int(done) else done
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether it completed before the last of its epochs."""
+        if self.epochs is None or self.epochs_done is None:
+            return False
+        return self.state == State.COMPLETE and self.epochs_done < self.epochs
 
     def label(self, factor: str) -> str | None:
         """Its level of a factor; for an optimizer or freeze depth not compared, the plan's."""
@@ -109,6 +126,8 @@ def _trial(row: Mapping[Any, Any]) -> Trial:
         reason=_text(row["reason"]),
         value=value,
         epoch=_integer(row["epoch"]),
+        epochs=_integer(row.get("epochs")),
+        epochs_done=_number(row.get("epochs_done")),
         seconds=_number(row["seconds"]) or 0.0,
         optimizer=_text(row["optimizer"]) or None,
         learning_rate=_number(row["learning_rate"]),

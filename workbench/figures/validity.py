@@ -33,7 +33,8 @@ class Check(NamedTuple):
     """One question about a search.
 
     Attributes:
-        status: ``ok``, ``warning``, or ``not checked``.
+        status: ``ok``, ``warning``, ``not checked``, or ``note`` for a fact without a threshold of
+            its own that a reader should know.
         question: With its threshold.
         finding: The answer, in sentences.
         strategies: Those concerned by a warning.
@@ -176,6 +177,8 @@ def _pruned(study: Mapping[str, Any], groups: Mapping[str, Sequence[Trial]]) -> 
         return Check("pruned", "not checked", question, f"There is nothing to compare: {why}.")
     low, high = min(shares.values()), max(shares.values())
     text = f"Between {low:.0%} ({_named(shares, low)}) and {high:.0%} ({_named(shares, high)})."
+    if low == high:
+        text = f"All {low:.0%}."
     if high - low <= PRUNED_GAP + 1e-9:
         return _fine("pruned", question, text, shares)
     text += " A pruner that compares early epochs is hard on slow starters."
@@ -189,10 +192,11 @@ def _still_improving(study: Mapping[str, Any], chosen: Mapping[str, Trial]) -> C
     if study["objective"].get("epoch") == "last" or not epochs:
         why = "the objective always takes the last epoch" if epochs else "the epochs are unknown"
         return Check("still improving", "not checked", question, f"Cannot be told: {why}.")
-    late = {n: t.epoch for n, t in chosen.items() if t.epoch and t.epoch > LATE * int(epochs)}
+    planned = {name: trial.epochs or int(epochs) for name, trial in chosen.items()}
+    late = {n: at for n, t in chosen.items() if (at := t.chosen_epoch) and at > LATE * planned[n]}
     if not late:
         return _fine("still improving", question, "None had.", chosen)
-    text = ", ".join(f"{name} (epoch {epoch} of {epochs})" for name, epoch in late.items())
+    text = ", ".join(f"{name} (epoch {at:g} of {planned[name]})" for name, at in late.items())
     finding = f"Longer training may change the result: {text}."
     return Check("still improving", "warning", question, finding, tuple(late), _runs(chosen, late))
 

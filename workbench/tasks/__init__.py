@@ -2,6 +2,12 @@
 
 A task describes the head; a backbone builds it. Knows no data set and no model, and importing it
 loads no torch.
+
+Every sample has one row of outputs. A task with outputs for every position (token classification,
+segmentation) would need: a target ``positions`` with one label a position and one label for
+"ignored" in ``datasets.samples.TARGETS``; targets padded and cut with their inputs; backbones whose
+head keeps the positions; outputs ``[B, O, ...]`` here, and metrics that are counted up batch by
+batch, since the outputs of a whole part would not fit into memory.
 """
 
 from __future__ import annotations
@@ -9,12 +15,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from workbench import usercode
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from workbench.tasks.examination import Examination
+
+__all__ = ["COMMON_OPTIONS", "TASKS", "Entry", "Task", "build", "entry_of", "metrics_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,31 +33,57 @@ class Entry:
 
     Attributes:
         build: The class, as ``module:name``; called with ``classes``, ``targets`` (those of the
-            training part) and the options.
+            training part) and the options of its own.
         target: What it predicts; see ``datasets.samples.TARGETS``.
-        options: Type of each option; None where the user's code alone knows them.
+        options: Type of each option, the common ones included; None where the user's code alone
+            knows them.
         metrics: What it measures after an epoch, on ``train/`` and on ``validation/``, and the
             direction in which each is better.
+        objective: The metric that a study optimises unless it says another.
     """
 
     build: str
     target: str
     options: Mapping[str, Any] | None
     metrics: Mapping[str, str]
+    objective: str = "loss"
 
+
+# What every task takes: further metrics, each a function of the user's, FILE.py:NAME.
+COMMON_OPTIONS: dict[str, Any] = {"metrics": list[str]}
+_ClassWeights = Literal["balanced"] | list[float]
+_UP, _DOWN = "maximize", "minimize"
 
 TASKS: dict[str, Entry] = {
     "classification": Entry(
         build="workbench.tasks.classification:Classification",
         target="class",
-        options={"label_smoothing": float},
+        options={"label_smoothing": float, "class_weights": _ClassWeights, **COMMON_OPTIONS},
+        metrics={"loss": _DOWN, "accuracy": _UP, "precision": _UP, "recall": _UP, "f1": _UP},
+        objective="accuracy",
+    ),
+    "multilabel": Entry(
+        build="workbench.tasks.multilabel:Multilabel",
+        target="labels",
+        options={"threshold": float, "class_weights": _ClassWeights, **COMMON_OPTIONS},
         metrics={
-            "loss": "minimize",
-            "accuracy": "maximize",
-            "precision": "maximize",
-            "recall": "maximize",
-            "f1": "maximize",
+            "loss": _DOWN,
+            "subset_accuracy": _UP,
+            "precision": _UP,
+            "recall": _UP,
+            "f1": _UP,
+            "micro_precision": _UP,
+            "micro_recall": _UP,
+            "micro_f1": _UP,
         },
+        objective="f1",
+    ),
+    "regression": Entry(
+        build="workbench.tasks.regression:build",
+        target="numbers",
+        options={"loss": Literal["mse", "mae", "huber"], "delta": float, **COMMON_OPTIONS},
+        metrics={"loss": _DOWN, "mae": _DOWN, "rmse": _DOWN, "r2": _UP},
+        objective="rmse",
     ),
 }
 
@@ -55,8 +91,8 @@ TASKS: dict[str, Entry] = {
 def entry_of(name: str) -> Entry | None:
     """The entry of a task's name, or of a user's own ``FILE.py:NAME``; None for others.
 
-    A user's class says itself what it predicts (``target``) and measures (``measures``, the
-    direction of each metric by its name).
+    A user's class says itself what it predicts (``target``), measures (``measures``, the
+    direction of each metric by its name) and is optimised for (``objective``).
 
     Raises:
         UserCodeError: The user's file cannot be run.
@@ -65,10 +101,11 @@ def entry_of(name: str) -> Entry | None:
         return TASKS.get(name)
     built = usercode.load(name)
     return Entry(
-        build=name,
+        build="workbench.tasks.user:build",
         target=getattr(built, "target", "class"),
         options=None,
-        metrics={"loss": "minimize", **getattr(built, "measures", {})},
+        metrics={"loss": _DOWN, **getattr(built, "measures", {})},
+        objective=getattr(built, "objective", "loss"),
     )
 
 
@@ -76,6 +113,19 @@ def target_of(task: Mapping[str, Any]) -> str:
     """What a plan's task predicts; see ``datasets.samples.TARGETS``."""
     entry = entry_of(task["name"])
     return "class" if entry is None else entry.target
+
+
+def metrics_of(task: Mapping[str, Any]) -> dict[str, str]:
+    """What a plan's task measures, the user's own metrics included, each with its direction.
+
+    Raises:
+        UserCodeError: A user's file cannot be run.
+        ValueError: There is no such task, or a user's metric is none.
+    """
+    from workbench.tasks.user import directions
+
+    entry = _entry(task["name"])
+    return {**entry.metrics, **directions(task.get("metrics", ()), entry.metrics)}
 
 
 class Task(Protocol):
@@ -107,6 +157,17 @@ class Task(Protocol):
         """Counts, rows true and columns predicted; None for a task without single classes."""
         ...
 
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """What the outputs say in people's terms, ``float32 [B, O]``.
+
+        Probabilities of the classes or labels; numbers in their own units.
+        """
+        ...
+
+    def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
+        """Scores of each class, label or column, and the worst mistakes."""
+        ...
+
 
 def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | None = None) -> Task:
     """The task of a plan.
@@ -114,28 +175,36 @@ def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | Non
     Args:
         task: ``name`` and the task's options.
         classes: Names of the data set's classes, labels or columns.
-        targets: Of the training part; a task may weigh its classes by them.
+        targets: Of the training part; a task may weigh its classes by them, or take their scale.
 
     Raises:
-        ValueError: The name or an option's value is unknown.
+        UserCodeError: The user's own code cannot be run.
+        ValueError: The name, an option or an option's value is not valid.
     """
     options = dict(task)
     name = options.pop("name")
-    entry = entry_of(name)
-    if entry is None:
-        raise ValueError(f"There is no task {name!r}; the tasks are {', '.join(TASKS)}.")
+    entry = _entry(name)
     unknown = sorted(set(options) - set(entry.options)) if entry.options is not None else []
     if unknown:
         raise ValueError(
             f"The task {name} has no option {', '.join(unknown)}; "
             f"its options are {', '.join(entry.options or {})}."
         )
-    built: Task = _resolve(entry.build)(classes=classes, targets=targets, **options)
-    return built
+    own = options.pop("metrics", ())
+    if usercode.is_reference(name):
+        options["reference"] = name
+    module, _, function = entry.build.partition(":")
+    called = getattr(importlib.import_module(module), function)
+    built: Task = called(classes=classes, targets=targets, **options)
+    if not own:
+        return built
+    from workbench.tasks.user import measured
+
+    return measured(built, own, entry.metrics)
 
 
-def _resolve(target: str) -> Any:
-    if usercode.is_reference(target):
-        return usercode.load(target)
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
+def _entry(name: str) -> Entry:
+    entry = entry_of(name)
+    if entry is None:
+        raise ValueError(f"There is no task {name!r}; the tasks are {', '.join(TASKS)}.")
+    return entry

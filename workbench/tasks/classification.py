@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 from torch.nn import functional
+
+from workbench.tasks import examination, weighting
+from workbench.tasks.examination import Examination
+from workbench.tasks.weighting import ClassWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,17 +28,24 @@ class Classification:
         targets: Labels of the training part.
         label_smoothing: Part of the target that is spread over all classes, in ``[0, 1)``
             (Szegedy et al. 2016, section 7).
+        class_weights: Of each class in the loss; see ``weighting.of_classes``.
     """
 
     classes: Sequence[str]
     targets: Tensor | None = None
     label_smoothing: float = 0.0
+    class_weights: ClassWeights = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(
                 f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1."
             )
+        _ = self._weights
+
+    @cached_property
+    def _weights(self) -> Tensor | None:
+        return weighting.of_classes(self.class_weights, self.classes, self.targets)
 
     @property
     def outputs(self) -> int:
@@ -41,13 +53,27 @@ class Classification:
         return len(self.classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy.
+        """Mean cross-entropy; with class weights, the sum over that of the samples' weights.
+
+        A soft target weighs as the mixture of its classes' weights.
 
         Args:
             outputs: Logits ``[B, classes]``.
-            targets: Labels ``[B]``.
+            targets: Labels ``[B]``, or shares of the classes ``[B, classes]``.
         """
-        return functional.cross_entropy(outputs, targets, label_smoothing=self.label_smoothing)
+        smoothing = self.label_smoothing
+        if self._weights is None:
+            return functional.cross_entropy(outputs, targets, label_smoothing=smoothing)
+        weights = self._weights.to(outputs)
+        if not targets.is_floating_point():
+            return functional.cross_entropy(
+                outputs, targets, weight=weights, label_smoothing=smoothing
+            )
+        # torch divides by the number of samples here, whatever they weigh.
+        total = functional.cross_entropy(
+            outputs, targets, weight=weights, label_smoothing=smoothing, reduction="sum"
+        )
+        return total / (targets.to(weights) @ weights).sum()
 
     def soft(self, targets: Tensor) -> Tensor:
         """One-hot labels ``[B, classes]``."""
@@ -76,6 +102,14 @@ class Classification:
             true, predicted, labels=range(self.outputs)
         ).tolist()
         return counts
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the classes, ``[B, classes]``."""
+        return outputs.float().softmax(dim=1)
+
+    def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
+        """See ``examination.of_classes``."""
+        return examination.of_classes(self.predictions(outputs), targets, self.classes)
 
 
 def _labels(outputs: Tensor, targets: Tensor) -> tuple[Any, Any]:

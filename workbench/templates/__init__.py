@@ -32,7 +32,9 @@ def number(value: float | None) -> str:
     size = abs(value)
     if value == 0 or 0.001 <= size < 10:
         return f"{value:.4f}"
-    return f"{value:.2f}" if 10 <= size < 10_000 else f"{value:.3e}"
+    if 10 <= size < 10_000:
+        return f"{value:.2f}"
+    return f"{value:.0f}" if 10_000 <= size < 10_000_000 else f"{value:.3e}"
 
 
 def setting(value: Any) -> str:
@@ -42,6 +44,18 @@ def setting(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{words(str(name))} {setting(item)}" for name, item in value.items())
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 class``, ``3 classes``."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def span(range_: Mapping[str, int], noun: str) -> str:
+    """``5 epochs``, or ``5 to 12 epochs`` where trials differ."""
+    low, high = range_["low"], range_["high"]
+    return counted(high, noun) if low == high else f"{low} to {counted(high, noun)}"
 
 
 def duration(seconds: float | None) -> str:
@@ -62,7 +76,12 @@ def moment(milliseconds: int | None) -> str:
 
 def words(name: str) -> str:
     """A path as words: ``validation/top_5`` reads ``validation top 5``."""
-    return name.replace("/", " ").replace("_", " ")
+    return name.replace("/", " ").replace("_", " ").replace(".", " ")
+
+
+def within(trial: str, strategy: str) -> str:
+    """A trial's name in the row of its strategy: the number, where the strategy comes before it."""
+    return trial.removeprefix(f"{strategy}/")
 
 
 def escape_markdown(value: Any) -> Any:
@@ -104,6 +123,9 @@ def _environment(*, html: bool) -> Environment:
     environment.filters |= {
         "number": number,
         "setting": setting,
+        "counted": counted,
+        "span": span,
+        "within": within,
         "duration": duration,
         "moment": moment,
         "words": words,

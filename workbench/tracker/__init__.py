@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import record
+from workbench.files import holder
 from workbench.record import State, TrialDirectory
 from workbench.tracker import entry, reader, store
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
 from workbench.tracker.ledger import Ledger, Run
+from workbench.tracker.params import param_text, tag_text, valid_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +99,8 @@ class Tracker:
             listed = self._ledger.send_files(run, texts, FILES)
             self._ledger.say(
                 run,
-                params={entry.valid_name(k): entry.param_text(v) for k, v in params.items()},
-                tags={entry.valid_name(k): entry.tag_text(v) for k, v in tags.items()} | listed,
+                params={valid_name(k): param_text(v) for k, v in params.items()},
+                tags={valid_name(k): tag_text(v) for k, v in tags.items()} | listed,
             )
             self._ledger.use(run, datasets)
             self._ledger.set_status(run, "RUNNING", None)
@@ -117,7 +119,7 @@ class Tracker:
     def describe(self, run_id: str, markdown: str) -> None:
         """Show a text on a run's page, cut at a line break where MLflow takes no more."""
         with self._writing_run(run_id) as run:
-            self._ledger.say(run, tags={NOTE: entry.tag_text(markdown)})
+            self._ledger.say(run, tags={NOTE: tag_text(markdown)})
 
     def log_report(self, run_id: str, folder: Path, only: Collection[str] | None = None) -> None:
         """Store a report below ``report/`` of a run, in place of the one before.
@@ -246,6 +248,22 @@ class Tracker:
         self.close_parent(run_id, entry.STATUS[State.PARKED])
         return run_id
 
+    def key_of(self, run_id: str) -> str:
+        """The key of the trial that a run mirrors (``TrialSpec.key``).
+
+        Raises:
+            LookupError: MLflow has no such run, or it mirrors no trial.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run = self._ledger.get(run_id)
+        except MlflowException as error:
+            raise LookupError(f"MLflow has no run {run_id} in {self._store.home}.") from error
+        if KEY not in run.tags:
+            raise LookupError(f"The run {run_id} is no trial's.")
+        return run.tags[KEY]
+
     def read_study(self, name: str) -> dict[str, Any]:
         """What a study was, as its driver described it, and where it lies in MLflow.
 
@@ -338,7 +356,7 @@ def _modified(path: Path) -> int:
 
 def _held(lock: Path) -> bool:
     """Whether a worker holds a trial directory."""
-    return record.holder(lock) is not None
+    return holder(lock) is not None
 
 
 def _user() -> str:

@@ -6,13 +6,12 @@ Pure: knows neither how MLflow is reached nor what it says already.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from workbench.record import EpochResult, Result, Role, State, TrialSpec, plain
-from workbench.strategy import Phase, Plan, Schedule
+from workbench.tracker.params import LONGEST_TAG, params_of, tag_text, valid_name
 
 KEY = "workbench.key"
 BEST = "workbench.best"
@@ -23,11 +22,6 @@ STATE = "workbench.state"
 VIEW = "workbench"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
-
-# MLflow's limits, in characters (mlflow/utils/validation.py).
-_LONGEST_NAME = 250
-_LONGEST_PARAM = 6000
-_LONGEST_TAG = 8000
 
 STATUS = {
     State.RUNNING: "RUNNING",
@@ -190,63 +184,6 @@ def _tags(
     return tags
 
 
-def params_of(spec: TrialSpec) -> dict[str, str]:
-    """Plan and objective as flat text: a single phase unprefixed, several by ``PHASE.knob``."""
-    plan = spec.plan
-    weights = plan.weights
-    flat: dict[str, Any] = {
-        **_named("dataset", plan.dataset),
-        **_named("backbone", plan.backbone),
-        "weights": None if weights is None else weights.source,
-        **({} if weights is None or weights.sha256 is None else {"weights.sha256": weights.sha256}),
-        "keep_head": plan.keep_head,
-        **_named("task", plan.task),
-        "batch_size": plan.batch_size,
-        "augmentation": plan.augmentation,
-        "epochs": plan.epochs,
-        "device": plan.device,
-        "threads": plan.threads,
-        "seed": spec.seed,
-        "objective.metric": spec.objective.metric,
-        "objective.epoch": spec.objective.epoch,
-        **_phases(plan),
-    }
-    return {valid_name(name): param_text(value) for name, value in flat.items()}
-
-
-def _phases(plan: Plan) -> dict[str, Any]:
-    if len(plan.phases) == 1:
-        return _phase(plan.phases[0])
-    flat: dict[str, Any] = {"phases": ",".join(phase.name for phase in plan.phases)}
-    for phase in plan.phases:
-        knobs = {"epochs": phase.epochs, **_phase(phase)}
-        flat |= {f"{phase.name}.{knob}": value for knob, value in knobs.items()}
-    return flat
-
-
-def _phase(phase: Phase) -> dict[str, Any]:
-    default = Schedule()
-    return {
-        "optimizer": phase.optimizer,
-        "learning_rate": phase.learning_rate,
-        "weight_decay": phase.weight_decay,
-        **phase.options,
-        "freeze_depth": phase.freeze_depth,
-        "schedule": phase.schedule.name,
-        **{
-            f"schedule.{field.name}": getattr(phase.schedule, field.name)
-            for field in fields(Schedule)
-            if field.name != "name"
-            and getattr(phase.schedule, field.name) != getattr(default, field.name)
-        },
-    }
-
-
-def _named(knob: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"name": "digits", "noise": 0}`` as ``digits`` and an option ``dataset.noise``."""
-    return {knob if name == "name" else f"{knob}.{name}": value for name, value in options.items()}
-
-
 def datasets_of(spec: TrialSpec) -> list[DatasetUse]:
     """The splits that a trial trains and validates on."""
     source = {**plain(spec.plan.dataset), "digest": spec.data_digest}
@@ -280,43 +217,11 @@ def _summary(history: Sequence[EpochResult], result: Result, ended: int) -> list
     return points + [Point(valid_name(name), value, ended, 0) for name, value in whole.items()]
 
 
-def valid_name(name: str) -> str:
-    """A name that MLflow takes for a param, metric or tag, as close to the given one as can be."""
-    kept = re.sub(r"[^\w/.\- ]", "_", name)
-    parts = (part for part in kept.split("/") if part not in ("", ".", ".."))
-    return "/".join(parts)[:_LONGEST_NAME].rstrip("/") or "_"
-
-
-def param_text(value: Any) -> str:
-    """A value as a param shows it: text as it is, anything else as JSON."""
-    if value is None:
-        text = "none"
-    else:
-        text = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
-    return _cut(text, _LONGEST_PARAM)
-
-
-def tag_text(text: str) -> str:
-    """As much of a text as a tag holds."""
-    return _cut(text, _LONGEST_TAG)
-
-
-def _cut(text: str, limit: int) -> str:
-    """Text of at most so many characters, ended at a line break where one can be had."""
-    # Neither sqlite nor PostgreSQL stores lone surrogates, and PostgreSQL no NUL.
-    text = text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-    if len(text) <= limit:
-        return text
-    head = text[: limit - 2]
-    whole_lines = head.rpartition("\n")[0]
-    return f"{whole_lines or head}\n…"
-
-
 def _json(value: Mapping[str, Any]) -> str:
     text = json.dumps(plain(value))
-    if len(text) > _LONGEST_TAG:
+    if len(text) > LONGEST_TAG:
         raise ValueError(
-            f"MLflow keeps at most {_LONGEST_TAG} characters a tag; "
+            f"MLflow keeps at most {LONGEST_TAG} characters a tag; "
             f"these choices of a trial take {len(text)}: {text[:200]}..."
         )
     return text

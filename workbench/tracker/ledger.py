@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
+from workbench.files import sha256_of
 from workbench.tracker.entry import VIEW, DatasetUse, Point, chunks
 
 _PAGE = 1000
@@ -300,7 +301,7 @@ def _source(use: DatasetUse) -> str:
 
 def _digest(content: Path | str) -> str:
     if isinstance(content, Path):
-        return record.sha256_of(content)
+        return sha256_of(content)
     return hashlib.sha256(_encoded(content)).hexdigest()
 
 

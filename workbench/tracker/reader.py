@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench.record import State
-from workbench.tracker.entry import KEY, PARENT, STATE, valid_name
+from workbench.tracker.entry import EPOCHS, KEY, PARENT, STATE
 from workbench.tracker.ledger import Ledger, Run
+from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("run_id", "run_name", "key", "role", "group", "strategy", "number", "state", "reason"),
-    *("value", "epoch", "seconds", "optimizer", "learning_rate", "freeze_depth"),
+    *("value", "epoch", "epochs", "epochs_done", "seconds"),
+    *("optimizer", "learning_rate", "freeze_depth"),
     *("levels", "hyperparameters", "metrics", "started", "parameters", "device"),
 )
 
@@ -68,6 +70,8 @@ def trials(ledger: Ledger, store: Store, name: str) -> pd.DataFrame:
         A row a trial with the columns ``COLUMNS``. ``value`` is NaN unless the trial is complete,
         ``epoch`` where no epoch counts; ``metrics`` are those of that epoch, without their prefix
         ``best/``; ``optimizer``, ``learning_rate`` and ``freeze_depth`` are the last phase's;
+        ``epoch`` is the number of the report, ``epochs`` how many epochs the trial was planned
+        for and ``epochs_done`` how many it ran, which may be a fraction;
         ``started`` is in milliseconds since 1970 (UTC); ``device`` is the one that a trial ran on,
         empty where it has not recorded one.
 
@@ -105,6 +109,8 @@ def _row(run: Run) -> dict[str, Any]:
         "value": metrics.get("objective", math.nan) if state == State.COMPLETE else math.nan,
         "epoch": float(tags.get("workbench.epoch", math.nan)),
         "seconds": metrics.get("trial/seconds", math.nan),
+        "epochs": float(params.get("epochs", math.nan)),
+        "epochs_done": metrics.get("epochs", float(tags.get(EPOCHS, math.nan))),
         "optimizer": params.get(f"{prefix}optimizer"),
         "learning_rate": float(params.get(f"{prefix}learning_rate", math.nan)),
         "freeze_depth": None if depth is None else int(depth),

@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench import record
+from workbench.files import lock
 from workbench.tracker.entry import VIEW
 
 
@@ -88,7 +88,7 @@ def prepare(
         raise StoreError(f"There is no MLflow store at {database}. Run a study first.")
     # MLflow's own creation breaks for good when several processes start it at once, or when it is
     # killed half-way: so one at a time, in another file, moved into place when it is whole.
-    with record.lock(database.parent / ".store.lock", wait_seconds=float("inf")):
+    with lock(database.parent / ".store.lock", wait_seconds=float("inf")):
         if not _revision(database):
             _make(database, make_tables)
     _check(database, revision, database)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from workbench.stages.replaying import Cut
+
 ALL = "all"
 
 
@@ -22,11 +24,14 @@ class Stage:
     Attributes:
         tensors: Parameters and buffers of the stage that a module around it holds itself, such as
             a class token.
+        enclosing: Modules around this stage and earlier ones whose last call ends with it: where
+            the stage is frozen they are in evaluation mode themselves.
     """
 
     name: str
     modules: tuple[nn.Module, ...]
     tensors: tuple[Tensor, ...] = ()
+    enclosing: tuple[nn.Module, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +42,8 @@ class Staged:
         module: The whole model; ``module(inputs)`` runs its own forward.
         head: Belongs to no stage and is never frozen. Several modules stand in an
             ``nn.ModuleList`` that is no part of ``module``.
+        cuts: How the model is cut after 1, 2, ... stages; None where it can be frozen there but
+            not cut. Empty where nobody looked: see ``discover``.
 
     Raises:
         ValueError: Two stages share a name, or a parameter or buffer does not belong to exactly
@@ -46,6 +53,7 @@ class Staged:
     module: nn.Module
     stages: tuple[Stage, ...]
     head: nn.Module
+    cuts: tuple[Cut | None, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.names
@@ -138,6 +146,8 @@ def train_mode(staged: Staged, depth: int) -> None:
     for stage in staged.stages[:depth]:
         for module in stage.modules:
             module.eval()
+        for module in stage.enclosing:
+            module.training = False
 
 
 def trainable_parameters(staged: Staged) -> list[nn.Parameter]:

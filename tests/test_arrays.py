@@ -1,0 +1,300 @@
+"""Arrays in files and from a user's own code: what they are taken for, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from workbench import datasets
+from workbench.datasets import Samples, arrays
+from workbench.datasets.checked import checked
+from workbench.datasets.of_arrays import of_arrays
+from workbench.datasets.samples import TEST, TRAIN, VALIDATION
+from workbench.usercode import UserCodeError
+
+torch.set_num_threads(1)
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "data"
+    monkeypatch.setenv("WORKBENCH_DATA", str(folder))
+    return folder
+
+
+def noise(*shape: int) -> Any:
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+def read(path: Path, target: str = "class", **options: Any) -> Samples:
+    found = arrays.read(target=target, path=str(path), **options)
+    return checked(found, target=target, where=str(path))
+
+
+def tensor(samples: Samples) -> Tensor:
+    assert isinstance(samples.inputs, Tensor)
+    return samples.inputs
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "stored"),
+    [
+        ((6, 3, 8, 10), "image", (6, 3, 8, 10)),
+        ((6, 8, 10, 3), "image", (6, 3, 8, 10)),
+        ((6, 8, 10, 1), "image", (6, 1, 8, 10)),
+        ((6, 8, 10), "image", (6, 1, 8, 10)),
+        ((6, 5), "vector", (6, 5)),
+    ],
+)
+def test_the_shape_says_what_inputs_are(
+    tmp_path: Path, shape: tuple[int, ...], kind: str, stored: tuple[int, ...]
+) -> None:
+    inputs = noise(*shape)
+    np.savez(tmp_path / "a.npz", x=inputs, y=np.arange(6) % 2)
+    samples = read(tmp_path / "a.npz")
+    assert samples.kind == kind and tensor(samples).shape == stored
+    assert tensor(samples).dtype == (torch.uint8 if kind == "image" else torch.float32)
+    last = inputs[0].transpose(2, 0, 1) if len(shape) == 4 and shape[3] < 4 else inputs[0]
+    assert np.array_equal(tensor(samples)[0].numpy().reshape(last.shape), last)
+
+
+def test_floats_stay_floats_and_whole_numbers_of_any_width_become_bytes() -> None:
+    y = [0, 1]
+    assert tensor(of_arrays(np.ones((2, 4, 4), "f8") / 2, y, target="class")).dtype == torch.float32
+    wide = of_arrays(np.full((2, 4, 4), 200, "i8"), y, target="class")
+    assert tensor(wide).dtype == torch.uint8 and tensor(wide).eq(200).all()
+
+
+@pytest.mark.parametrize(
+    ("targets", "classes", "labels"),
+    [
+        ([3, 10, 3, 2], ("2", "3", "10"), [1, 2, 1, 0]),
+        (np.array(["dog", "cat", "dog", "cat"]), ("cat", "dog"), [1, 0, 1, 0]),
+        (np.array([b"dog", b"cat", b"dog", b"cat"]), ("cat", "dog"), [1, 0, 1, 0]),
+        (np.array([[1.0], [0.0], [1.0], [0.0]]), ("0", "1"), [1, 0, 1, 0]),
+        (torch.tensor([1, 0, 1, 0]), ("0", "1"), [1, 0, 1, 0]),
+    ],
+)
+def test_classes_are_whole_numbers_or_texts_in_order(
+    targets: Any, classes: tuple[str, ...], labels: list[int]
+) -> None:
+    samples = of_arrays(np.ones((4, 2)), targets, target="class")
+    assert samples.classes == classes and samples.targets.tolist() == labels
+
+
+def test_labels_and_numbers_are_columns_with_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((3, 2)), y=np.eye(3), classes=["sky", "sea", "sun"])
+    labels = read(tmp_path / "a.npz", target="labels")
+    assert labels.classes == ("sky", "sea", "sun") and labels.targets.shape == (3, 3)
+    np.savez(tmp_path / "b.npz", x=np.ones((3, 2)), y=[1.5, 2.5, 3.5])
+    numbers = read(tmp_path / "b.npz", target="numbers")
+    assert numbers.targets.tolist() == [[1.5], [2.5], [3.5]] and numbers.classes == ("0",)
+
+
+@pytest.mark.parametrize("form", ["x_{}", "{}_x"])
+@pytest.mark.parametrize("middle", ["val", "validation", "valid"])
+def test_arrays_of_parts_give_the_parts(tmp_path: Path, form: str, middle: str) -> None:
+    sizes = {"train": 6, middle: 4, "test": 2}
+    content: dict[str, Any] = {form.format(part): np.full((n, 3), n) for part, n in sizes.items()}
+    content |= {form.replace("x", "y").format(part): np.arange(n) % 2 for part, n in sizes.items()}
+    np.savez(tmp_path / "a.npz", **content)
+    samples = read(tmp_path / "a.npz")
+    assert samples.given is not None
+    assert samples.given.tolist() == [TRAIN] * 6 + [VALIDATION] * 4 + [TEST] * 2
+    assert tensor(samples)[:, 0].tolist() == [6] * 6 + [4] * 4 + [2] * 2
+
+
+def test_other_names_of_arrays_are_said_in_the_study_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", train_images=noise(4, 8, 8), train_labels=[[0], [1], [0], [1]])
+    assert tensor(read(tmp_path / "a.npz")).shape == (4, 1, 8, 8)
+    np.savez(tmp_path / "b.npz", pictures=noise(4, 8, 8), kind=[0, 1, 0, 1])
+    with pytest.raises(
+        ValueError, match=r"has no inputs: its arrays are pictures, kind; say which"
+    ):
+        read(tmp_path / "b.npz")
+    assert len(tensor(read(tmp_path / "b.npz", inputs="pictures", targets="kind"))) == 4
+
+
+def test_a_folder_of_npy_files_is_read_like_an_archive(tmp_path: Path) -> None:
+    np.save(tmp_path / "x_train.npy", noise(4, 8, 8, 3))
+    np.save(tmp_path / "y_train.npy", [0, 1, 0, 1])
+    assert tensor(read(tmp_path)).shape == (4, 3, 8, 8)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_large_images_are_mapped_and_hashed_once(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
+    monkeypatch.setattr(arrays, "LARGE", 1000)
+    images = noise(30, 3, 8, 8) if dtype == "uint8" else RNG.random((30, 3, 8, 8), dtype="f4")
+    np.save(tmp_path / "x.npy", images)
+    np.save(tmp_path / "y.npy", np.arange(30) % 2)
+    samples = read(tmp_path)
+    assert samples.mapped is not None and samples.mapped.path == tmp_path / "x.npy"
+    assert np.array_equal(tensor(samples).numpy(), images)
+    (note,) = (data / "hashes").iterdir()
+    assert note.read_text() == samples.mapped.sha256
+    note.write_text("f" * 64)
+    again = read(tmp_path)
+    assert again.mapped is not None and again.mapped.sha256 == "f" * 64, "not hashed again"
+    np.save(tmp_path / "x.npy", images[::-1])
+    changed = read(tmp_path)
+    assert changed.mapped is not None
+    assert changed.mapped.sha256 not in (samples.mapped.sha256, "f" * 64)
+
+
+def test_arrays_run_through_a_split(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=noise(40, 8, 8), y=np.arange(40) % 2)
+    got = datasets.load(
+        {"name": "arrays", "path": str(tmp_path / "a.npz"), "image_size": 4, "channels": 3},
+        study_seed=0,
+        seed=0,
+    )
+    assert got.input_shape == (3, 4, 4) and len(got.train.targets) == 24
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"x": np.ones((4, 2)), "y": [0, 1, 0]}, "there are 4 inputs, but 3 targets"),
+        ({"x": np.ones((4, 2))}, "has no targets: its arrays are x; say which"),
+        ({"x": np.ones(4), "y": [0, 1, 0, 1]}, r"the inputs have the shape \[4\]; images are"),
+        ({"x": np.ones((4, 5, 6, 7)), "y": [0, 1, 0, 1]}, "which fits neither way"),
+        ({"x": np.ones((4, 3, 6, 3)), "y": [0, 1, 0, 1]}, "which fits both ways"),
+        ({"x": np.full((4, 6, 6), 300), "y": [0, 1, 0, 1]}, "pixels run from 300 to 300; whole"),
+        ({"x": np.full((4, 6, 6), 7.5), "y": [0, 1, 0, 1]}, "pixels from 7.5 to 7.5, but those of"),
+        ({"x": np.ones((4, 2)), "y": [0, 0, 0, 0]}, "every sample is of the class 0; it takes two"),
+        ({"x": np.ones((4, 2)), "y": [0.5, 1, 0, 1]}, "sample 0 has the target 0.5; classes are w"),
+        ({"x": [[1, np.nan], [1, 1]], "y": [0, 1]}, "sample 0 has an input that is not finite"),
+        (
+            {"x": np.ones((4, 2)), "y": [0, 1, 2, 1], "classes": ["a", "b"]},
+            "sample 2 has the label 2; valid are 0 to 1",
+        ),
+        (
+            {"x": np.ones((2, 2)), "y": ["a", "c"], "classes": ["a", "b"]},
+            "sample 1 has the class c; the classes are a, b",
+        ),
+        ({"x_val": np.ones((4, 2)), "y_val": [0, 1, 0, 1]}, "has no inputs"),
+        (
+            {"x_train": np.ones((4, 2)), "y_train": [0, 1, 0, 1], "x_test": np.ones((2, 2))},
+            "there is no array y_test",
+        ),
+        (
+            {
+                "x_train": np.ones((2, 2)),
+                "y_train": [0, 1],
+                "x_test": np.ones((2, 3)),
+                "y_test": [0, 1],
+            },
+            r"samples of x_train have the shape \[2\], those of x_test \[3\]",
+        ),
+    ],
+)
+def test_what_is_no_data_set_is_refused_with_the_file_and_the_sample(
+    tmp_path: Path, content: dict[str, Any], message: str
+) -> None:
+    np.savez(tmp_path / "a.npz", **content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read(tmp_path / "a.npz")
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_no_pickled_code_is_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path(tmp_path / "sprung").touch, ())
+
+    np.savez(tmp_path / "a.npz", x=np.array([Trap(), Trap()], dtype=object), y=[0, 1])
+    with pytest.raises(ValueError, match="the array x holds Python objects or is damaged"):
+        read(tmp_path / "a.npz")
+    (tmp_path / "sprung").unlink(missing_ok=True)
+    np.save(tmp_path / "x.npy", np.array([Trap(), Trap()], dtype=object), allow_pickle=True)
+    (tmp_path / "sprung").unlink(missing_ok=True)
+    with pytest.raises(ValueError, match=r"x\.npy holds Python objects or is damaged"):
+        read(tmp_path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"an \.npz file or a folder, but .*none\.npz is neither"):
+        read(tmp_path / "none.npz")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty holds no \.npy file"):
+        read(tmp_path / "empty")
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(ValueError, match=r"a\.npz is not an \.npz file"):
+        read(tmp_path / "a.npz")
+    np.savez(tmp_path / "c.npz", x=noise(40, 30), y=np.arange(40) % 2)
+    whole = bytearray((tmp_path / "c.npz").read_bytes())
+    whole[300] ^= 1
+    (tmp_path / "c.npz").write_bytes(whole)
+    with pytest.raises(ValueError, match=r"c\.npz: the array x holds Python objects or is damaged"):
+        read(tmp_path / "c.npz")
+    np.save(tmp_path / "lone.npy", np.ones(3))
+    (tmp_path / "lone.npy").rename(tmp_path / "b.npz")
+    with pytest.raises(ValueError, match=r"b\.npz is not an \.npz file"):
+        read(tmp_path / "b.npz")
+
+
+def user(path: Path, code: str, target: str = "class", **options: Any) -> Samples:
+    path.write_text(code)
+    datasets._read.cache_clear()
+    return datasets._read(f"{path}:make", __import__("json").dumps(options), target)
+
+
+def test_a_users_function_is_called_with_the_options_of_the_study_file(tmp_path: Path) -> None:
+    code = (
+        "import numpy as np\n"
+        "def make(count, noise=0.0):\n"
+        "    return np.full((count, 3), noise), np.arange(count) % 2\n"
+    )
+    samples = user(tmp_path / "mine.py", code, count=6, noise=0.5)
+    assert samples.kind == "vector" and tensor(samples).eq(0.5).all()
+    assert len(samples.targets) == 6
+
+
+def test_a_users_function_may_return_texts_tensors_or_samples(tmp_path: Path) -> None:
+    texts = user(tmp_path / "a.py", "def make():\n    return ['good', 'bad'], ['pos', 'neg']\n")
+    assert texts.kind == "text" and texts.inputs == ("good", "bad")
+    assert texts.classes == ("neg", "pos") and texts.targets.tolist() == [1, 0]
+    tensors = "import torch\ndef make():\n    return torch.zeros(4, 3, 8, 8), torch.arange(4) % 2\n"
+    assert user(tmp_path / "b.py", tensors).kind == "image"
+    whole = (
+        "import torch\n"
+        "from workbench.datasets import Samples\n"
+        "def make():\n"
+        "    return Samples(kind='vector', inputs=torch.ones(2, 2), targets=torch.ones(2, 1),\n"
+        "                   classes=('height',))\n"
+    )
+    assert user(tmp_path / "c.py", whole, target="numbers").classes == ("height",)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("    return open('nowhere.csv')", r"mine\.py:2: make\(\) raised FileNotFoundError"),
+        ("    return [1, 2, 3]", r"mine\.py: make returned a list; it must return Samples or a"),
+        ("    return [[1.0], [2.0]], [1]", r"mine\.py:make: there are 2 inputs, but 1 targets"),
+        ("    return [[1.0], [2.0, 3.0]], [0, 1]", r"mine\.py: make: the inputs are no array"),
+        ("    return [[1.0], [2.0]], [1, 1]", r"mine\.py:make: every sample is of the class 1"),
+        ("    return [[1.0], [float('inf')]], [0, 1]", r"mine\.py:make: sample 1 has an input t"),
+    ],
+)
+def test_what_is_wrong_with_a_users_data_names_the_file(
+    tmp_path: Path, body: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        user(tmp_path / "mine.py", f"def make():\n{body}\n")
+
+
+def test_a_wrong_option_of_a_users_function_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(UserCodeError, match=r"mine\.py: make\(size\) raised TypeError: .*'size'"):
+        user(tmp_path / "mine.py", "def make(count):\n    pass\n", size=3)
+    with pytest.raises(ValueError, match=r"mine\.py: make is a int; a data set is a function"):
+        user(tmp_path / "mine.py", "make = 3\n")

@@ -1,0 +1,101 @@
+"""The page on methods tells the truth: every snippet trains, and it names all that there is."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from workbench import backbones, datasets, tasks
+from workbench.augmentations import AUGMENTATIONS
+from workbench.config import load
+from workbench.engine import Engine
+from workbench.foundation import Foundation
+from workbench.optimizers import OPTIMIZERS
+
+PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
+TEXT = PAGE.read_text()
+RECIPES = re.findall(r"^```yaml recipe\n(.*?)^```", TEXT, re.M | re.S)
+WHOLE = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)
+(CODE,) = re.findall(r"^```python\n(.*?)^```", TEXT, re.M | re.S)
+REST: dict[str, Any] = {
+    "dataset": {"name": "digits", "classes": [1, 7], "train_per_class": 10, "validation": 20},
+    "backbone": "small_cnn",
+    "optimizer": "sgd",
+    "epochs": 2,
+}
+
+
+def written(recipe: str, folder: Path) -> Path:
+    """A study whose recipe is the snippet and, where it is silent, the rest."""
+    said = yaml.safe_load(recipe)
+    rest = yaml.safe_dump({key: value for key, value in REST.items() if key not in said})
+    (folder / "own.py").write_text(CODE)
+    file = folder / "study.yaml"
+    file.write_text(
+        f"# Does it run?\nname: page\nrecipe:\n{textwrap.indent(rest + recipe, '  ')}"
+        "tune:\n  momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.9, default: 0.9}\n"
+        "search: {trials: 2}\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[r.split(":")[0] for r in RECIPES])
+def test_every_snippet_trains(recipe: str, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    config = load(written(recipe, tmp_path))
+    foundation = Foundation(config, tmp_path)
+    foundation.check()
+    plan = foundation.plan(config.strategies[0])
+    data = datasets.load(plan.dataset, study_seed=0, seed=0)
+    task = tasks.build(plan.task, data.classes, data.train.targets)
+    staged = backbones.build(
+        plan.backbone,
+        weights=None,
+        keep_head=False,
+        input_shape=data.input_shape,
+        outputs=task.outputs,
+        seed=0,
+    )
+    engine = Engine(
+        plan=plan,
+        staged=staged,
+        task=task,
+        data=data,
+        seed=0,
+        device=torch.device("cpu"),
+        interrupted=lambda: False,
+    )
+    assert len(list(engine.epochs())) == plan.reports
+
+
+def test_every_whole_study_is_valid(tmp_path: Path) -> None:
+    assert len(WHOLE) + len(RECIPES) == TEXT.count("```yaml")
+    for number, text in enumerate(WHOLE):
+        file = tmp_path / f"study{number}.yaml"
+        file.write_text(text)
+        assert load(file).question
+
+
+@pytest.mark.parametrize(
+    "name", [*AUGMENTATIONS, *OPTIMIZERS, *(o for e in OPTIMIZERS.values() for o in e.options)]
+)
+def test_the_page_names_every_transform_and_every_optimizer_with_its_knobs(name: str) -> None:
+    assert f"`{name}`" in TEXT
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_defaults_on_the_page_are_the_catalogues(name: str) -> None:
+    (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", TEXT, re.M)
+    entry = OPTIMIZERS[name]
+    assert row.startswith(f"{entry.learning_rate:g}, {entry.weight_decay:g} ")
+    if "as `adam`" not in row:
+        for knob, value in entry.options.items():
+            shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
+            (found,) = re.findall(rf"`{knob}` ([^,;| ]+)", row)
+            assert found == shown or float(found) == value

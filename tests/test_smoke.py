@@ -1,0 +1,22 @@
+"""A tiny copy of a study takes every step of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from workbench.smoke import tiny
+
+Write = Callable[..., Path]
+
+
+def test_a_tiny_copy_has_two_trials_of_one_epoch_a_phase(write_study: Write) -> None:
+    config = tiny(write_study())
+    assert config.trials_per_group == 2
+    assert config.recipe["epochs"] == 1
+    phased = write_study(
+        ("epochs: 3", "phases: {probe: {epochs: 4, freeze_depth: all}, rest: {epochs: 5}}"),
+        ("  freeze_depth: [0, all]\n", ""),
+    )
+    phases = tiny(phased).recipe["phases"]
+    assert [phase["epochs"] for phase in phases.values()] == [1, 1]

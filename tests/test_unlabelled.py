@@ -1,0 +1,175 @@
+"""New data are made ready exactly as the trial's were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from workbench import datasets
+from workbench.datasets import Data
+from workbench.datasets.samples import Inputs, Texts
+from workbench.datasets.unlabelled import read_unlabelled
+
+HEADER = "age,colour,grade\n"
+ROWS = [f"{20 + n},{('red', 'blue', 'green')[n % 3]},{'ab'[n % 2]}" for n in range(60)]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "kept"))
+
+
+def load(dataset: dict[str, Any], target: str = "class") -> Data:
+    return datasets.load(dataset, target=target, study_seed=0, seed=0)
+
+
+def every(inputs: Inputs) -> Tensor:
+    taken = inputs[torch.arange(len(inputs))]
+    assert isinstance(taken, Tensor)
+    return taken
+
+
+def table(folder: Path) -> dict[str, Any]:
+    path = folder / "train.csv"
+    path.write_text(HEADER + "\n".join(ROWS))
+    return {"name": "table", "path": str(path), "target": "grade"}
+
+
+def test_rows_of_a_table_get_the_columns_and_the_scale_of_the_trial(tmp_path: Path) -> None:
+    dataset = table(tmp_path)
+    data = load(dataset)
+    # The columns stand in another order, one category does not occur, and there is no label.
+    new = tmp_path / "new.csv"
+    rows = [row.split(",") for row in (ROWS[int(n)] for n in data.validation.index) if "red" in row]
+    new.write_text("colour,more,age\n" + "\n".join(f"{colour},x,{age}" for age, colour, _ in rows))
+    inputs, names = read_unlabelled(dataset, new, data)
+    red = torch.tensor(["red" in ROWS[int(n)] for n in data.validation.index])
+    assert torch.equal(every(inputs), every(data.validation.inputs)[red])
+    assert names == tuple(f"new.csv:{n}" for n in range(2, 2 + len(rows)))
+
+
+def test_what_a_tables_columns_cannot_hold_is_named(tmp_path: Path) -> None:
+    dataset = table(tmp_path)
+    data, new = load(dataset), tmp_path / "new.csv"
+    new.write_text("age,colour\n30,red\n31,pink\nx,blue\n")
+    with pytest.raises(
+        ValueError, match=r"csv:3: colour is pink and must be one of blue, green, r"
+    ):
+        read_unlabelled(dataset, new, data)
+    new.write_text("age,color\n30,red\n")
+    with pytest.raises(ValueError, match=r"names the column colour, .*did you mean color\?"):
+        read_unlabelled(dataset, new, data)
+    with pytest.raises(ValueError, match=r"There is no file or folder .*nothing.csv"):
+        read_unlabelled(dataset, tmp_path / "nothing.csv", data)
+
+
+@pytest.mark.parametrize(
+    ("target", "label"), [("numbers", "age"), ("labels", "tags"), ("labels", ["one", "two"])]
+)
+def test_the_kind_of_the_target_makes_no_difference(
+    tmp_path: Path, target: str, label: str | list[str]
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{n},{n % 7},{'x|y' if n % 2 else 'y'},{n % 2},1" for n in range(30)]
+    path.write_text("age,size,tags,one,two\n" + "\n".join(rows))
+    dataset = {"name": "table", "path": str(path), "target": label, "features": ["size"]}
+    if label == "tags":
+        dataset["separator"] = "|"
+    data = load(dataset, target)
+    (tmp_path / "new.csv").write_text("size\n" + "".join(f"{n % 7}\n" for n in range(30)))
+    inputs, _ = read_unlabelled(dataset, tmp_path / "new.csv", data)
+    assert torch.equal(every(inputs)[data.train.index], every(data.train.inputs))
+
+
+def test_vectors_of_an_array_or_a_plain_table_fit_a_bundled_set(tmp_path: Path) -> None:
+    data = load({"name": "wine"})
+    from sklearn.datasets import load_wine
+
+    raw = load_wine().data
+    np.save(tmp_path / "new.npy", raw)
+    np.savez(tmp_path / "new.npz", x=raw, y=np.zeros(3))
+    header = ",".join(f"f{n}" for n in range(13))
+    np.savetxt(tmp_path / "new.csv", raw, delimiter=",", header=header, comments="", fmt="%.17g")
+    for name in ("new.npy", "new.npz", "new.csv"):
+        inputs, names = read_unlabelled({"name": "wine"}, tmp_path / name, data)
+        assert torch.equal(every(inputs)[data.train.index], every(data.train.inputs)), name
+        assert len(names) == 178
+    np.save(tmp_path / "narrow.npy", raw[:, :5])
+    with pytest.raises(ValueError, match=r"has the shape \(5,\), but one of the trial has 13"):
+        read_unlabelled({"name": "wine"}, tmp_path / "narrow.npy", data)
+    raw[3, 4] = np.nan
+    np.save(tmp_path / "bad.npy", raw)
+    with pytest.raises(ValueError, match=r"bad.npy:3 has a number that is not finite"):
+        read_unlabelled({"name": "wine"}, tmp_path / "bad.npy", data)
+    np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"objects.npy cannot be read: Object arrays cannot be lo"):
+        read_unlabelled({"name": "wine"}, tmp_path / "objects.npy", data)
+
+
+def test_texts_come_from_the_same_column_or_from_lines(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("review,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(20)))
+    dataset = {"name": "text_table", "path": str(path), "text": "review", "label": "label"}
+    data = load(dataset)
+    (tmp_path / "new.jsonl").write_text('{"review": "one"}\n{"review": "two"}\n')
+    inputs, names = read_unlabelled(dataset, tmp_path / "new.jsonl", data)
+    assert isinstance(inputs, Texts) and inputs.values == ("one", "two")
+    assert names == ("new.jsonl:1", "new.jsonl:2")
+    (tmp_path / "new.txt").write_text("one\n\n  two \n")
+    inputs, names = read_unlabelled(dataset, tmp_path / "new.txt", data)
+    assert isinstance(inputs, Texts) and inputs.values == ("one", "two")
+    assert names == ("new.txt:1", "new.txt:3")
+    (tmp_path / "other.csv").write_text("text\none\n")
+    with pytest.raises(
+        ValueError, match=r"dataset.text names the column review, .*columns are tex"
+    ):
+        read_unlabelled(dataset, tmp_path / "other.csv", data)
+
+
+def folder_of_images(root: Path, side: int) -> dict[str, Any]:
+    generator = np.random.default_rng(0)
+    for name in ("cats", "dogs"):
+        (root / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = generator.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return {"name": "image_folder", "path": str(root)}
+
+
+@pytest.mark.parametrize("options", [{}, {"image_size": 8}, {"store_size": 10, "image_size": 8}])
+def test_images_are_resized_and_normalised_as_the_trials_were(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    dataset = {**folder_of_images(tmp_path / "images", 12), **options}
+    data = load(dataset)
+    assert data.names is not None
+    inputs, names = read_unlabelled(dataset, tmp_path / "images", data)
+    assert names == data.names
+    assert torch.equal(every(inputs)[data.validation.index], every(data.validation.inputs))
+    one, (name,) = read_unlabelled(dataset, tmp_path / "images" / "dogs" / "3.png", data)
+    assert name == "3.png"
+    assert torch.equal(every(one)[0], every(inputs)[names.index("dogs/3.png")])
+
+
+def test_images_of_an_array_fit_a_bundled_set_and_others_are_refused(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    data = load({"name": "digits"})
+    images = (load_digits().images / 16).astype(np.float32)
+    np.save(tmp_path / "new.npy", images[:, None])
+    np.save(tmp_path / "last.npy", images[..., None])
+    for name in ("new.npy", "last.npy"):
+        inputs, _ = read_unlabelled({"name": "digits"}, tmp_path / name, data)
+        assert torch.equal(every(inputs)[data.validation.index], every(data.validation.inputs))
+    np.save(tmp_path / "large.npy", np.zeros((2, 1, 9, 9), dtype=np.float32))
+    with pytest.raises(ValueError, match=r"shape \(1, 9, 9\), but .* trained on images of \(1, 8,"):
+        read_unlabelled({"name": "digits"}, tmp_path / "large.npy", data)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty holds no image; images end in \.jpg"):
+        read_unlabelled({"name": "digits"}, tmp_path / "empty", data)

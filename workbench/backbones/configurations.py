@@ -1,0 +1,73 @@
+"""The configuration of a model of transformers, read quietly and without running its code.
+
+Knows neither what the model is built for nor where its weights are.
+"""
+
+from __future__ import annotations
+
+import logging as standard
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.utils import logging
+
+from workbench.backbones import hub
+
+
+def configuration(model: str) -> PreTrainedConfig:
+    """What ``config.json`` says of a model, by a hub id or the path of its folder.
+
+    Raises:
+        Absent: It is not on this machine.
+        ValueError: It is of no architecture that transformers has. Code in the folder is not run.
+    """
+    folder = hub.folder_of(model, hub.CONFIG)
+    with quiet():
+        try:
+            found: PreTrainedConfig = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:
+            raise ValueError(
+                f"transformers cannot use the configuration of {model} in {folder}: "
+                f"{first_line(error)}"
+            ) from error
+    return found
+
+
+def padding(config: PreTrainedConfig) -> int:
+    """The token that fills texts up: a decoder without one takes its end of text.
+
+    Where it stands it is masked. A model that pools the last token finds that by it.
+    """
+    of_text = config.get_text_config()
+    if (found := getattr(of_text, "pad_token_id", None)) is not None and found >= 0:
+        return int(found)
+    end = getattr(of_text, "eos_token_id", None)
+    first = end[0] if isinstance(end, list) and end else end
+    return first if isinstance(first, int) else 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Neither reports nor progress bars of transformers: what matters is said in words of ours."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.set_verbosity(standard.CRITICAL)
+        if bars:
+            logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
+            if bars:
+                logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what a library says, as the end of a sentence."""
+    lines = str(error).strip().splitlines()
+    return f"{lines[0].rstrip('.') if lines else type(error).__name__}."

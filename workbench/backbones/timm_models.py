@@ -1,0 +1,141 @@
+"""Image classifiers of timm, by any name that it lists: ``timm:NAME``.
+
+Knows no data set. timm is an extra: without it every name is refused with the way to install it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.backbones import hub
+from workbench.backbones.weights import WeightsError
+from workbench.stages import Staged, discover
+
+
+def build(
+    *,
+    model: str,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    stages: Sequence[str] | None = None,
+    dropout: float | None = None,
+    stochastic_depth: float | None = None,
+) -> Staged:
+    """A model of timm in stages, for images of any number of channels.
+
+    Args:
+        model: As timm names it, with or without the tag of its weights.
+        input_shape: ``(C, H, W)`` of one image.
+        outputs: Of the head.
+        stages: The modules that begin a stage; None takes the model's own blocks.
+        dropout: Before the head; None takes the model's default.
+        stochastic_depth: Largest probability of leaving a block out (timm's ``drop_path_rate``).
+
+    Raises:
+        ValueError: timm is missing or has no such model, the images do not fit it, an option is
+            out of range, or no stage can begin where it should.
+    """
+    timm = _timm(model)
+    rates = {"dropout": dropout, "stochastic_depth": stochastic_depth}
+    for name, value in rates.items():
+        if value is not None and not 0.0 <= value < 1.0:
+            raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
+    channels, height, width = input_shape
+    given: dict[str, Any] = {
+        "drop_rate": dropout,
+        "drop_path_rate": stochastic_depth,
+        "in_chans": channels,
+    }
+    known = timm.models.get_pretrained_cfg(model)
+    if known is not None and known.fixed_input_size:
+        given["img_size"] = (height, width)
+    example = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0))
+    try:
+        module: nn.Module = timm.create_model(model, pretrained=False, **given)
+    except TypeError as error:
+        raise ValueError(f"timm:{model} cannot be built so: {error}.") from error
+    # The body was drawn with the head as it is in the weights: it does not depend on outputs.
+    module.reset_classifier(outputs)  # type: ignore[operator]
+    _check_runs(module, example, model, None if known is None else known.input_size)
+    cuts = None if stages is None else tuple(stages)
+    return discover(
+        module,
+        example,
+        head=_head(module),
+        cuts=cuts,
+        key=("timm", model, input_shape, tuple(rates.values()), cuts),
+    )
+
+
+def pretrained(*, source: str, model: str) -> dict[str, Tensor]:
+    """The weights that timm has for a name, from the hub's cache or downloaded into it.
+
+    Args:
+        source: ``timm``.
+        model: As timm names it; its tag says which weights.
+
+    Raises:
+        Absent: They are not here, and may not or cannot be downloaded.
+        WeightsError: timm has none for this model, or they are damaged.
+    """
+    timm = _timm(model)
+    known = timm.models.get_pretrained_cfg(model)
+    if known is None or not known.hf_hub_id:
+        raise WeightsError(f"timm has no weights for {model} on the Hugging Face hub.")
+    folder = hub.folder_of(known.hf_hub_id, hub.WEIGHTS)
+    file = next(folder / name for name in hub.WEIGHTS if (folder / name).is_file())
+    try:
+        made: nn.Module = timm.create_model(
+            model, pretrained=True, pretrained_cfg_overlay={"file": str(file)}
+        )
+    # What is wrong with a file has no class in common.
+    except Exception as error:
+        raise WeightsError(f"The weights {file} cannot be read: {error}") from error
+    return dict(made.state_dict())
+
+
+def _timm(model: str) -> ModuleType:
+    try:
+        import timm
+    except ImportError as error:
+        raise ValueError(
+            f"timm:{model} needs the library timm, which is not installed: "
+            f"pip install 'workbench[timm]'"
+        ) from error
+    if not timm.is_model(model):
+        near = difflib.get_close_matches(model, timm.list_models(), n=1)
+        hint = f"; did you mean timm:{near[0]}?" if near else "."
+        raise ValueError(f"timm has no model {model}{hint}")
+    found: ModuleType = timm
+    return found
+
+
+def _head(module: Any) -> nn.Module | None:
+    """What timm calls the classifier; two of them where a model was distilled."""
+    found = module.get_classifier()
+    heads = list(found) if isinstance(found, tuple | list) else [found]
+    heads = [head for head in heads if any(True for _ in head.parameters())]
+    if not heads:
+        return None
+    return heads[0] if len(heads) == 1 else nn.ModuleList(heads)
+
+
+def _check_runs(
+    module: nn.Module, example: Tensor, model: str, own: tuple[int, ...] | None
+) -> None:
+    """How small an image may be, timm says nowhere; a model that is run does."""
+    try:
+        with torch.no_grad():
+            module.eval()(example[:1])
+    except (RuntimeError, AssertionError, ValueError) as error:
+        size = f"; it was made for dataset.image_size: {own[-1]}" if own else ""
+        shape = " x ".join(map(str, example.shape[1:]))
+        raise ValueError(f"timm:{model} cannot take images of {shape} ({error}){size}.") from error
+    finally:
+        module.train()

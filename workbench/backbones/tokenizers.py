@@ -1,0 +1,178 @@
+"""Texts as tokens, by the tokenizer that belongs to a model of transformers.
+
+Padding is at the end and by the token that the model knows, so that a text's tokens do not depend
+on its neighbours. Knows no data set.
+"""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+)
+
+from workbench.backbones import hub
+from workbench.backbones.configurations import configuration, first_line, padding, quiet
+from workbench.datasets.samples import Texts, Tokens
+
+# Tokens of a text unless told otherwise, where the model takes as many.
+LENGTH = 128
+# Texts that are tokenized at a time.
+_BATCH = 1024
+# A tokenizer without a limit says a number beyond all.
+_NO_LIMIT = 10**9
+# Their table of positions begins with the padding's, which no text may take.
+_POSITIONS_AFTER_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "longformer",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
+
+
+def tokenize(
+    texts: Texts,
+    *,
+    model: str,
+    max_length: int | None = None,
+    tokenizer: str | None = None,
+    stages: list[str] | None = None,
+) -> Tokens:
+    """Every text as tokens, cut at its end where it is too long.
+
+    The last results are kept, because the trials of a study share their texts: never change them.
+
+    Args:
+        texts: As the data set has them.
+        model: A hub id or the path of a folder.
+        max_length: Tokens of a text, those that the tokenizer adds included; 128, or as many as
+            the model takes if that is fewer.
+        tokenizer: Hub id or folder of another tokenizer than the model's own.
+        stages: For the model alone.
+
+    Raises:
+        Absent: The tokenizer is not on this machine.
+        ValueError: It cannot be used, does not belong to the model, or the length is too large.
+    """
+    del stages
+    return _tokenize(texts, model, max_length, tokenizer or model)
+
+
+# Training and validation texts of a few data sets.
+@lru_cache(maxsize=8)
+def _tokenize(texts: Texts, model: str, max_length: int | None, name: str) -> Tokens:
+    config = configuration(model)
+    taken = _taken(config)
+    tokenizer = _load(name)
+    length = _length(model, config, tokenizer, max_length)
+    known = config.get_text_config().vocab_size
+    if len(tokenizer) > known:
+        largest = max(tokenizer.get_vocab().values())
+        if largest >= known:
+            raise ValueError(
+                f"The tokenizer {name} has tokens up to number {largest}, but the backbone {model} "
+                f"knows only {known}; name its own as backbone.tokenizer."
+            )
+    names = [column for column in tokenizer.model_input_names if column in taken]
+    filling = {"input_ids": padding(config), "token_type_ids": tokenizer.pad_token_type_id}
+    rows: dict[str, list[list[int]]] = {column: [] for column in names}
+    truncated = 0
+    with quiet():
+        for start in range(0, len(texts), _BATCH):
+            encoded = tokenizer(
+                list(texts.values[start : start + _BATCH]),
+                truncation=True,
+                max_length=length,
+                padding=False,
+                return_attention_mask=True,
+            )
+            truncated += sum(bool(one.overflowing) for one in encoded.encodings)
+            for column in names:
+                rows[column] += encoded[column]
+    # A decoder's tokenizer makes nothing of an empty text, and no model takes nothing.
+    for column in names:
+        first = 1 if column == "attention_mask" else filling.get(column, 0)
+        rows[column] = [row or [first] for row in rows[column]]
+    lengths = torch.tensor([len(row) for row in rows["input_ids"]], dtype=torch.int64)
+    columns = {
+        column: _padded(values, lengths, filling.get(column, 0)) for column, values in rows.items()
+    }
+    return Tokens(columns, lengths, truncated)
+
+
+def _padded(rows: list[list[int]], lengths: Tensor, value: int) -> Tensor:
+    """Rows as ``int64 [N, longest]``."""
+    longest = int(lengths.max()) if len(lengths) else 0
+    filled = torch.full((len(rows), longest), value, dtype=torch.int64)
+    within = torch.arange(longest) < lengths[:, None]
+    filled[within] = torch.tensor([token for row in rows for token in row], dtype=torch.int64)
+    return filled
+
+
+def _load(name: str) -> PreTrainedTokenizerBase:
+    folder = hub.folder_of(name, hub.TOKENIZER)
+    with quiet():
+        try:
+            found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+        except Exception as error:
+            hint = ""
+            if not (folder / "tokenizer.json").is_file():
+                hint = " It has no tokenizer.json; pip install sentencepiece may let it make one."
+            raise ValueError(
+                f"The tokenizer of {name} in {folder} cannot be loaded: {first_line(error)}{hint}"
+            ) from error
+    if not found.is_fast:
+        raise ValueError(
+            f"The tokenizer of {name} in {folder} is not a fast one (tokenizer.json); name one "
+            f"that is as backbone.tokenizer."
+        )
+    return found
+
+
+def _taken(config: PreTrainedConfig) -> Any:
+    """Names of what the model of a configuration takes."""
+    of_model: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
+    if of_model is None:
+        raise ValueError(
+            f"transformers cannot classify texts with a model of the type {config.model_type}."
+        )
+    first = of_model[0] if isinstance(of_model, list | tuple) else of_model
+    return inspect.signature(first.forward).parameters
+
+
+def _length(
+    model: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, asked: int | None
+) -> int:
+    """Tokens that a text is cut to."""
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    most = tokenizer.model_max_length
+    # XLNet says -1: it has no table of positions.
+    if isinstance(positions, int) and positions > 0:
+        taken = padding(config) + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
+        most = min(most, positions - taken)
+    if asked is None:
+        return min(LENGTH, most)
+    least = tokenizer.num_special_tokens_to_add() + 1
+    if not least <= asked <= most:
+        range_ = f"at least {least}" if most >= _NO_LIMIT else f"{least} to {most}"
+        raise ValueError(f"backbone.max_length is {asked}; with {model} it may be {range_} tokens.")
+    return asked

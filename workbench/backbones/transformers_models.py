@@ -1,0 +1,282 @@
+"""Models of transformers that classify texts or images, from the hub or a folder.
+
+The architecture is what the model's ``config.json`` says; its own forward runs, and the loss is
+left to the task. Knows no data set.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from workbench import stages
+from workbench.backbones import hub
+from workbench.backbones.configurations import configuration, first_line, padding, quiet
+from workbench.backbones.weights import Pretrained, WeightsError, some
+from workbench.stages import Staged
+
+if TYPE_CHECKING:
+    from workbench.datasets.samples import Batch
+
+_TEXT, _IMAGE = "text", "image"
+_AUTO = {_TEXT: AutoModelForSequenceClassification, _IMAGE: AutoModelForImageClassification}
+_MAPPING = {
+    _TEXT: MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    _IMAGE: MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
+}
+# Tokens of a text in the batch that the stages are found with.
+_EXAMPLE = 8
+
+
+class Logits(nn.Module):
+    """A model of transformers that takes a batch as the engine has it.
+
+    The names of its parameters are those of transformers after ``model.``.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits ``[B, outputs]``.
+
+        Args:
+            batch: Images ``[B, C, H, W]``, or ``input_ids``, ``attention_mask`` and what else the
+                model takes, each ``[B, length]``.
+        """
+        named = batch if isinstance(batch, dict) else {"pixel_values": batch}
+        logits: Tensor = self.model(**named).logits
+        return logits
+
+
+def build(
+    *,
+    model: str,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    stages: list[str] | None = None,
+    max_length: int | None = None,
+    tokenizer: str | None = None,
+) -> Staged:
+    """Stages as they are discovered; the head is all that is not transformers' base model.
+
+    Args:
+        model: A hub id or the path of a folder: only its configuration is read.
+        input_shape: ``(C, H, W)`` of one image; ``()`` for texts.
+        outputs: Of the head.
+        stages: Names of the modules at which to cut instead.
+        max_length: For the tokenizer alone.
+        tokenizer: For the tokenizer alone.
+
+    Raises:
+        Absent: The configuration is not on this machine.
+        ValueError: Transformers has no such model, or it cannot take such samples.
+    """
+    del max_length, tokenizer
+    kind = _IMAGE if len(input_shape) == 3 else _TEXT
+    if len(input_shape) not in (0, 3):
+        raise ValueError(
+            f"The backbone {model} takes texts or images, but a sample has the shape {input_shape}."
+        )
+    config = configuration(model)
+    _check_kind(model, config, kind)
+    if kind == _IMAGE:
+        _check_channels(model, config, input_shape)
+    module = Logits(_initialised(config, kind, outputs)).eval()
+    example = _texts(config) if kind == _TEXT else _images(input_shape)
+    if kind == _IMAGE:
+        _check_size(model, module, config, input_shape)
+    # The weights decide nothing about where a model can be cut, nor does the number of outputs.
+    key = (__name__, config.to_json_string(), input_shape, tuple(stages or ()))
+    return _staged(module, example, cuts=stages, key=key)
+
+
+def _staged(module: Logits, example: Batch, *, cuts: list[str] | None, key: Hashable) -> Staged:
+    base = module.model.base_model
+    parts = [child for child in module.model.children() if child is not base]
+    head = [part for part in parts if any(True for _ in part.parameters())]
+    only = head[0] if len(head) == 1 else nn.ModuleList(head)
+    return stages.discover(module, example, head=only, cuts=cuts, key=key)
+
+
+def pretrained(*, source: str, model: str) -> Pretrained:
+    """Weights that transformers itself loads, by the names of ``build``'s model.
+
+    Weights of a model with another head, or with none, are weights of a body. So may the pooler
+    be missing, which many heads do without.
+
+    Args:
+        source: ``hub`` for the model's own, or another hub id or folder.
+        model: The backbone.
+
+    Raises:
+        Absent: They are not on this machine.
+        WeightsError: They are of another architecture, or not complete.
+    """
+    place = model if source == "hub" else source
+    config, own = configuration(place), configuration(model)
+    if config.model_type != own.model_type:
+        raise WeightsError(
+            f"The weights {place} are those of a model of the type {config.model_type}, but the "
+            f"backbone {model} is a {own.model_type}."
+        )
+    folder = hub.folder_of(place, hub.WEIGHTS)
+    kind = _TEXT if type(config) in _MAPPING[_TEXT] else _IMAGE
+    _check_kind(model, config, kind)
+    with quiet(), torch.random.fork_rng(devices=[]):
+        try:
+            found, info = _AUTO[kind].from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
+        except Exception as error:
+            raise WeightsError(
+                f"The weights {place} in {folder} cannot be loaded: {first_line(error)}"
+            ) from error
+    return _sorted(place, found, info)
+
+
+def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrained:
+    """What transformers says of the weights that it has loaded, as ``weights.load`` takes it."""
+    base = f"{found.base_model_prefix}."
+    parts = {name for name, _ in found.base_model.named_children()}
+
+    def in_body(name: str) -> bool:
+        return name.removeprefix(base).split(".")[0] in parts
+
+    shapes = [
+        f"{name} {tuple(theirs)} instead of {tuple(ours)}"
+        for name, theirs, ours in sorted(info["mismatched_keys"])
+        if in_body(name)
+    ]
+    if shapes:
+        raise WeightsError(
+            f"The weights {place} do not fit their own config.json. Of another shape: "
+            f"{some(shapes)}."
+        )
+    missing = set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
+    unknown = sorted(info["unexpected_keys"])
+    strange = [name for name in unknown if in_body(name) and "pooler." not in name]
+    left = [name for name in unknown if name not in strange]
+    tensors = {name: value for name, value in found.state_dict().items() if name not in missing}
+    # Transformers has not kept what these hold; that they are there is what counts.
+    tensors |= {base + name.removeprefix(base): torch.empty(0) for name in strange}
+    return Pretrained(
+        tensors={f"model.{name}": value for name, value in tensors.items()},
+        lacking=tuple(f"model.{name}" for name in missing if in_body(name) and "pooler." in name),
+        notes=(f"Of the weights {place}, {some(left)} belong to another head.",) if left else (),
+    )
+
+
+def _initialised(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
+    """A model with new numbers; those of the body do not depend on the number of outputs."""
+    before = torch.get_rng_state()
+    found = _made(config, kind, outputs)
+    if next(found.children()) is not found.base_model:
+        # This head is drawn before the body.
+        torch.set_rng_state(before)
+        setattr(found, found.base_model_prefix, _made(config, kind, 1).base_model)
+    return found
+
+
+def _made(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
+    config = copy.deepcopy(config)
+    config.num_labels = outputs
+    config.use_cache = False
+    # Where there are several classes of a kind, transformers looks here, even if it is None.
+    config.architectures = config.architectures or []
+    if kind == _TEXT:
+        config.get_text_config().pad_token_id = padding(config)
+    # Whole layers left out at random would move the numbers of all others.
+    for name in ("layerdrop", "encoder_layerdrop", "decoder_layerdrop"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
+    with quiet():
+        # Fused attention adds its gradients in no fixed order on an accelerator.
+        made: PreTrainedModel = _AUTO[kind].from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32, attn_implementation="eager"
+        )
+    return made
+
+
+def _check_kind(model: str, config: PreTrainedConfig, kind: str) -> None:
+    if type(config) in _MAPPING[kind]:
+        return
+    other = _IMAGE if kind == _TEXT else _TEXT
+    if type(config) in _MAPPING[other]:
+        raise ValueError(
+            f"The backbone {model} is a {config.model_type}, which takes {other}s, but the samples "
+            f"are {kind}s."
+        )
+    raise ValueError(
+        f"The backbone {model} is a {config.model_type}, and transformers classifies no {kind}s "
+        f"with it."
+    )
+
+
+def _check_channels(model: str, config: PreTrainedConfig, shape: tuple[int, ...]) -> None:
+    channels = getattr(config, "num_channels", shape[0])
+    if channels != shape[0]:
+        raise ValueError(
+            f"The backbone {model} takes images of {channels} channels, but these have {shape[0]}; "
+            f"set dataset.channels: {channels}."
+        )
+
+
+def _check_size(
+    model: str, module: Logits, config: PreTrainedConfig, shape: tuple[int, ...]
+) -> None:
+    """Many models take other sizes than the one they are configured for: run it and see."""
+    size = getattr(config, "image_size", None)
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    if (height, width) == shape[1:]:
+        return
+    try:
+        # Not in inference mode: some models keep tables that they make here and train with later.
+        with torch.no_grad():
+            module(torch.zeros(1, *shape))
+    except (ValueError, RuntimeError, AssertionError) as error:
+        these = f"{shape[1]} x {shape[2]}"
+        if size is None:
+            raise ValueError(
+                f"The backbone {model} cannot take images of {these} pixels ({first_line(error)}); "
+                f"set a larger dataset.image_size."
+            ) from error
+        raise ValueError(
+            f"The backbone {model} takes images of {height} x {width} pixels, but these have "
+            f"{these}; set dataset.image_size: {height}."
+        ) from error
+
+
+def _texts(config: PreTrainedConfig) -> dict[str, Tensor]:
+    """Two texts of different tokens, the second one shorter."""
+    of_text = config.get_text_config()
+    pad, vocabulary = padding(config), of_text.vocab_size
+    ids = (pad + 1 + torch.arange(2 * _EXAMPLE) % max(vocabulary - 1, 1)) % vocabulary
+    mask = torch.ones(2, _EXAMPLE, dtype=torch.int64)
+    mask[1, _EXAMPLE // 2 :] = 0
+    return {
+        "input_ids": torch.where(mask.bool(), ids.view(2, _EXAMPLE), pad),
+        "attention_mask": mask,
+    }
+
+
+def _images(shape: tuple[int, ...]) -> Tensor:
+    return torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))

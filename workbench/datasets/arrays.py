@@ -1,0 +1,181 @@
+"""NumPy arrays, in a file or as a user's code returns them, as samples.
+
+Knows nothing of splits that are drawn, and runs no pickled code.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench.datasets.mapped import Mapped, sha256_of
+from workbench.datasets.of_arrays import of_arrays
+from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
+
+_Array = NDArray[Any]
+_INPUTS, _TARGETS = ("x", "inputs", "X", "images"), ("y", "targets", "Y", "labels")
+_CLASSES = ("classes", "class_names")
+_PARTS = {
+    "train": TRAIN,
+    "validation": VALIDATION,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "test": TEST,
+}
+_UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+# Bytes of an .npy file of images from which on it is mapped instead of read.
+LARGE = 2**26
+
+
+def read(
+    *, target: str, path: str, inputs: str | None = None, targets: str | None = None
+) -> Samples:
+    """Arrays by their names in an ``.npz`` file, or by the names of a folder's ``.npy`` files.
+
+    Either one of each (``x`` and ``y``), or one for each part (``x_train`` or ``train_x``, and so
+    on; ``validation``, ``val`` or ``valid``; ``test``). An array ``classes`` of texts names the
+    classes, labels or columns; labels then count them from 0.
+
+    Args:
+        target: See ``samples.TARGETS``.
+        path: Of the file or the folder.
+        inputs: Name of the inputs; by default ``x``, ``inputs``, ``X`` or ``images``.
+        targets: Name of the targets; by default ``y``, ``targets``, ``Y`` or ``labels``.
+
+    Raises:
+        ValueError: There is no such file or array, an array holds Python objects, or the arrays
+            are no samples (see ``of_arrays``).
+    """
+    place = Path(path)
+    arrays, files = _arrays(place)
+    inputs = inputs or _one_of("inputs", _INPUTS, arrays, place)
+    targets = targets or _one_of("targets", _TARGETS, arrays, place)
+    names = next((arrays[name] for name in _CLASSES if name in arrays), None)
+    classes = None if names is None else [str(name) for name in names.reshape(-1)]
+    try:
+        if inputs in arrays:
+            samples = of_arrays(
+                arrays[inputs], _named(targets, arrays), target=target, classes=classes
+            )
+            return _mapped(samples, files.get(inputs))
+        return _of_parts(arrays, inputs, targets, target, classes)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _arrays(place: Path) -> tuple[Mapping[str, _Array], dict[str, Path]]:
+    if place.is_dir():
+        files = {file.stem: file for file in sorted(place.glob("*.npy"))}
+        if not files:
+            raise ValueError(f"{place} holds no .npy file.")
+        return {name: _opened(file) for name, file in files.items()}, files
+    if not place.is_file():
+        raise ValueError(f"dataset.path must be an .npz file or a folder, but {place} is neither.")
+    if not zipfile.is_zipfile(place):
+        raise ValueError(f"{place} is not an .npz file: NumPy's savez writes one.")
+    with place.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        return {name: _plain(place, name, archive) for name in archive.files}, {}
+
+
+def _plain(place: Path, name: str, archive: Any) -> _Array:
+    try:
+        found: _Array = archive[name]
+    except _UNREADABLE as error:
+        raise ValueError(
+            f"{place}: the array {name} holds Python objects or is damaged ({error}); save it as "
+            "numbers or texts of a fixed length."
+        ) from error
+    return found
+
+
+def _opened(file: Path) -> _Array:
+    try:
+        large = file.stat().st_size >= LARGE
+        found: _Array = np.load(file, mmap_mode="r" if large else None, allow_pickle=False)
+    except _UNREADABLE as error:
+        raise ValueError(f"{file} holds Python objects or is damaged: {error}") from error
+    return found
+
+
+def _one_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], place: Path) -> str:
+    for name in names:
+        if any(key in arrays for key in [name, *_keys(name, "train")]):
+            return name
+    raise ValueError(
+        f"{place} has no {what}: its arrays are {', '.join(arrays) or 'none'}; say which one by "
+        f"dataset.{what}."
+    )
+
+
+def _keys(name: str, part: str) -> tuple[str, str]:
+    return f"{name}_{part}", f"{part}_{name}"
+
+
+def _named(name: str, arrays: Mapping[str, _Array]) -> _Array:
+    if name not in arrays:
+        raise ValueError(f"there is no array {name}; its arrays are {', '.join(arrays)}.")
+    return arrays[name]
+
+
+def _of_parts(
+    arrays: Mapping[str, _Array],
+    inputs: str,
+    targets: str,
+    target: str,
+    classes: Sequence[str] | None,
+) -> Samples:
+    pieces: dict[int, tuple[str, _Array, _Array]] = {}
+    for word, part in _PARTS.items():
+        for key, of_targets in zip(_keys(inputs, word), _keys(targets, word), strict=True):
+            if key not in arrays:
+                continue
+            if part in pieces:
+                raise ValueError(f"{pieces[part][0]} and {key} are one part; keep one of them.")
+            pieces[part] = (key, arrays[key], _named(of_targets, arrays))
+    if TRAIN not in pieces:
+        raise ValueError(
+            f"there is no array {inputs}, {inputs}_train or train_{inputs}; its arrays are "
+            f"{', '.join(arrays)}."
+        )
+    for key, x, y in pieces.values():
+        if x.shape[1:] != pieces[TRAIN][1].shape[1:]:
+            raise ValueError(
+                f"samples of {pieces[TRAIN][0]} have the shape {list(pieces[TRAIN][1].shape[1:])}, "
+                f"those of {key} {list(x.shape[1:])}."
+            )
+        if len(x) != len(y):
+            raise ValueError(f"{key} has {len(x)} samples, but {len(y)} targets.")
+    samples = of_arrays(
+        np.concatenate([x for _, x, _ in pieces.values()]),
+        np.concatenate([y for _, _, y in pieces.values()]),
+        target=target,
+        classes=classes,
+    )
+    given = [torch.full((len(x),), part) for part, (_, x, _) in pieces.items()]
+    return replace(samples, given=torch.cat(given) if len(given) > 1 else None)
+
+
+def _mapped(samples: Samples, file: Path | None) -> Samples:
+    """The same, its large images mapped, where they lie in the file as they are taken."""
+    images = samples.inputs
+    if file is None or samples.kind != "image" or file.stat().st_size < LARGE:
+        return samples
+    assert isinstance(images, Tensor)
+    stored = np.load(file, mmap_mode="r", allow_pickle=False)
+    as_they_lie = stored.ndim == 3 or stored.shape == tuple(images.shape)
+    kind = stored.dtype
+    if not as_they_lie or not stored.flags.c_contiguous or kind not in (np.uint8, np.float32):
+        return samples
+    shape, offset = tuple(images.shape), int(stored.offset)
+    digest = sha256_of(file)
+    mapped = Mapped(path=file, shape=shape, sha256=digest, dtype=kind.name, offset=offset)
+    return replace(samples, inputs=mapped.open(), mapped=mapped)

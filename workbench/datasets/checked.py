@@ -1,0 +1,156 @@
+"""Whether samples are what they are said to be, whoever read them.
+
+Knows no data set and no file; what it refuses names the sample, the value and what is valid.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from workbench.datasets.samples import TARGETS, TEST, TRAIN, VALIDATION, Samples
+
+_AT_ONCE = 4096
+
+
+def checked(samples: Samples, *, target: str, where: str) -> Samples:
+    """The samples, if nothing is wrong with them.
+
+    Args:
+        samples: As a reader gives them.
+        target: What the targets are; see ``samples.TARGETS``.
+        where: What a person calls the data set: a path or a name.
+
+    Raises:
+        ValueError: They are not what ``Samples`` says, there is nothing to learn from them, or a
+            value is not finite or out of its range.
+    """
+    try:
+        _check_inputs(samples)
+        _check_targets(samples, target)
+        _check_parts(samples)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return samples
+
+
+def _check_inputs(samples: Samples) -> None:
+    inputs = samples.inputs
+    if len(inputs) == 0:
+        raise ValueError("there are no samples.")
+    if samples.names is not None and len(samples.names) != len(inputs):
+        raise ValueError(f"there are {len(inputs)} inputs, but {len(samples.names)} names.")
+    if samples.kind == "text":
+        if not isinstance(inputs, tuple):
+            raise ValueError(f"texts are a tuple of str, not {_described(inputs)}.")
+        for number, text in enumerate(inputs):
+            if not isinstance(text, str):
+                raise ValueError(f"{_name(samples, number)} is {text!r}, which is no text.")
+        return
+    expected = {
+        "image": "images are uint8 or float32 [N, C, H, W]",
+        "vector": "vectors are float32 [N, F]",
+    }.get(samples.kind)
+    if expected is None:
+        raise ValueError(f"the kind is {samples.kind!r}; it must be image, vector or text.")
+    is_image = samples.kind == "image"
+    dtypes = [torch.float32, torch.uint8] if is_image else [torch.float32]
+    ndim = 4 if is_image else 2
+    if not isinstance(inputs, Tensor) or inputs.ndim != ndim or inputs.dtype not in dtypes:
+        raise ValueError(f"{expected}, not {_described(inputs)}.")
+    if inputs[0].numel() == 0:
+        raise ValueError(f"the inputs are empty: {_described(inputs)}.")
+    if inputs.dtype == torch.uint8:
+        return
+    for start in range(0, len(inputs), _AT_ONCE):
+        values = inputs[start : start + _AT_ONCE].flatten(1)
+        if (wrong := _first(~values.isfinite().all(dim=1))) is not None:
+            raise ValueError(f"{_name(samples, start + wrong)} has an input that is not finite.")
+        beyond = (values.amin(dim=1) < 0) | (values.amax(dim=1) > 1)
+        if is_image and (wrong := _first(beyond)) is not None:
+            low, high = values[wrong].min().item(), values[wrong].max().item()
+            raise ValueError(
+                f"{_name(samples, start + wrong)} has pixels from {low:g} to {high:g}, but those "
+                "of float images lie between 0 and 1; scale them, or give uint8 from 0 to 255."
+            )
+
+
+def _check_targets(samples: Samples, target: str) -> None:
+    targets, classes = samples.targets, samples.classes
+    if target not in TARGETS:
+        raise ValueError(f"the target is {target!r}; it must be {', '.join(TARGETS)}.")
+    expected = {
+        "class": (torch.int64, 1, "classes are int64 [N]"),
+        "labels": (torch.float32, 2, "labels are float32 [N, L]"),
+        "numbers": (torch.float32, 2, "numbers are float32 [N, T]"),
+    }
+    dtype, ndim, words = expected[target]
+    if not isinstance(targets, Tensor) or (targets.dtype, targets.ndim) != (dtype, ndim):
+        raise ValueError(f"{words}, but the targets are {_described(targets)}.")
+    if len(targets) != len(samples.inputs):
+        raise ValueError(f"there are {len(samples.inputs)} inputs, but {len(targets)} targets.")
+    if len(set(classes)) < len(classes):
+        twin = next(name for name in classes if classes.count(name) > 1)
+        raise ValueError(f"two classes are called {twin}.")
+    if target == "class":
+        if (number := _first((targets < 0) | (targets >= len(classes)))) is not None:
+            raise ValueError(
+                f"{_name(samples, number)} has the label {int(targets[number])}; valid are 0 to "
+                f"{len(classes) - 1}."
+            )
+        there = sorted(set(targets.tolist()))
+        if len(there) < 2:
+            raise ValueError(
+                f"every sample is of the class {classes[there[0]]}; it takes two to learn from."
+            )
+        return
+    if targets.shape[1] != len(classes) or not classes:
+        raise ValueError(
+            f"the targets have {targets.shape[1]} columns, but {len(classes)} names: "
+            f"{', '.join(classes) or 'none'}."
+        )
+    valid = targets.isfinite() if target == "numbers" else (targets == 0) | (targets == 1)
+    if (number := _first(~valid.all(dim=1))) is not None:
+        column = int(_first(~valid[number]) or 0)
+        must = "finite" if target == "numbers" else "0 or 1"
+        raise ValueError(
+            f"{_name(samples, number)} has {targets[number, column].item():g} for "
+            f"{classes[column]}; it must be {must}."
+        )
+
+
+def _check_parts(samples: Samples) -> None:
+    for name, numbers in (("given", samples.given), ("groups", samples.groups)):
+        if numbers is None:
+            continue
+        if numbers.dtype != torch.int64 or tuple(numbers.shape) != (len(samples.inputs),):
+            raise ValueError(
+                f"{name} must be int64 [{len(samples.inputs)}], not {_described(numbers)}."
+            )
+    if samples.given is None:
+        return
+    valid = (TRAIN, VALIDATION, TEST)
+    if (number := _first(~torch.isin(samples.given, torch.tensor(valid)))) is not None:
+        raise ValueError(
+            f"{_name(samples, number)} is given to part {int(samples.given[number])}; valid are "
+            f"{TRAIN} (training), {VALIDATION} (validation) and {TEST} (test)."
+        )
+    if not (samples.given == TRAIN).any():
+        raise ValueError("no sample is given to the training part.")
+
+
+def _first(mask: Tensor) -> int | None:
+    """Position of the first true element."""
+    found = torch.nonzero(mask)
+    return int(found[0]) if len(found) else None
+
+
+def _name(samples: Samples, number: int) -> str:
+    """A sample as a person finds it: its number, counted from 0, and its name."""
+    return f"sample {number}" + (f" ({samples.names[number]})" if samples.names else "")
+
+
+def _described(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
+    return f"a {type(value).__name__}"

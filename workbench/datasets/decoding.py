@@ -1,0 +1,98 @@
+"""One image file: its size, its pixels, or what is wrong with it.
+
+Knows nothing of other files, of classes or of where pixels are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"),
+    *(".tif", ".tiff", ".ppm", ".pgm"),
+)
+_GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
+_ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What every image is brought to: a square of ``side`` pixels, if there is one."""
+
+    channels: int
+    height: int
+    width: int
+    side: int | None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image: ``(C, H, W)``."""
+        return self.channels, self.height, self.width
+
+
+def header(file: Path) -> tuple[int, int, bool] | str:
+    """Height and width as the image is to be seen, and whether it is grey; or what is wrong."""
+    try:
+        if file.stat().st_size == 0:
+            return "the file is empty"
+        with Image.open(file) as image:
+            width, height = image.size
+            # Of a PNG without it, Pillow would decode everything to look for it.
+            has_exif = image.format in ("JPEG", "MPO", "TIFF", "WEBP") or "exif" in image.info
+            if has_exif and image.getexif().get(_ORIENTATION) in _LYING:
+                width, height = height, width
+            return height, width, image.mode in _GREY
+    except Exception as error:  # decoders raise anything
+        return _reason(error)
+
+
+def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
+    """``[C, H, W]``, or what is wrong."""
+    try:
+        with Image.open(file) as opened:
+            if form.side is not None:
+                # A JPEG decodes at a fraction of its size, still at least twice what is asked for.
+                opened.draft(None, (2 * form.side, 2 * form.side))
+            image: Image.Image = ImageOps.exif_transpose(opened)
+        image = _in_channels(_eight_bit(image), form.channels)
+        if form.side is not None:
+            width, height = image.size
+            shorter = min(width, height)
+            left, top = (width - shorter) // 2, (height - shorter) // 2
+            box = (left, top, left + shorter, top + shorter)
+            image = image.resize((form.side, form.side), Image.Resampling.BILINEAR, box=box)
+    except Exception as error:  # decoders raise anything
+        return _reason(error)
+    array = np.asarray(image).reshape(image.height, image.width, form.channels)
+    if (image.height, image.width) != (form.height, form.width):
+        return f"it has {image.width} x {image.height} pixels, its header says something else"
+    return np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """16-bit greys by their upper eight bits: converting them would cut off at 255."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image)
+        if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("its pixels have 32 bits; at most 16 can be read")
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    return image
+
+
+def _in_channels(image: Image.Image, channels: int) -> Image.Image:
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("L" if channels == 1 else "RGB")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no image that Pillow can read"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"an image bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    return str(error).rstrip(".") or type(error).__name__

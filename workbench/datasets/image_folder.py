@@ -1,0 +1,157 @@
+"""A folder of images with a folder for each class, in parts or not.
+
+Knows nothing of how images are decoded (see ``decoded``), nor of splits that are drawn.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from workbench.datasets.decoded import decode
+from workbench.datasets.decoding import EXTENSIONS
+from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
+
+_PARTS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "validation": VALIDATION,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "dev": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+}
+
+
+def read(
+    *,
+    target: str,
+    path: str,
+    store_size: int | None = None,
+    image_size: int | None = None,
+    on_bad_input: str = "refuse",
+) -> Samples:
+    """Images ``uint8 [N, C, H, W]``, ordered by part, class and path; names relative to the folder.
+
+    With a folder ``train`` the parts are given, else every folder is a class. What lies deeper in a
+    class's folder belongs to the class; hidden files and files of other kinds are passed over.
+
+    Args:
+        target: Always ``class``.
+        path: Of the folder.
+        store_size: See ``decoded.decode``.
+        image_size: See ``decoded.decode``.
+        on_bad_input: See ``decoded.decode``.
+
+    Raises:
+        ValueError: There is no such folder, no image, fewer than two classes or a class without an
+            image; the parts' classes differ; an image cannot be used.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        what = "is a file" if root.is_file() else "does not exist"
+        raise ValueError(f"dataset.path must be a folder of images, but {root} {what}.")
+    parts = _parts(root)
+    classes = _classes(root, parts)
+    files, labels, given = [], [], []
+    for folder, part in sorted(parts.items(), key=lambda item: item[1]):
+        for label, name in enumerate(classes):
+            found = images_in(folder / name)
+            if not found:
+                raise ValueError(
+                    f"{folder / name} holds no image; images are files that end in "
+                    f"{', '.join(EXTENSIONS)}."
+                )
+            files += found
+            labels += [label] * len(found)
+            given += [part] * len(found)
+    names = [file.relative_to(root).as_posix() for file in files]
+    decoded = decode(
+        files,
+        names,
+        where=str(root),
+        store_size=store_size,
+        image_size=image_size,
+        on_bad_input=on_bad_input,
+    )
+    kept = torch.tensor(decoded.positions)
+    targets = torch.tensor(labels)[kept]
+    for label, name in enumerate(classes):
+        if not (targets == label).any():
+            raise ValueError(f"No image of the class {name} in {root} can be used.")
+    return Samples(
+        kind="image",
+        inputs=decoded.images,
+        targets=targets,
+        classes=tuple(classes),
+        given=torch.tensor(given)[kept] if len(parts) > 1 else None,
+        names=tuple(names[number] for number in decoded.positions),
+        skipped=decoded.skipped,
+        mapped=decoded.mapped,
+    )
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files in a folder and the folders in it, by path; hidden ones are passed over."""
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(place, name)
+            for name in files
+            if not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+        ]
+    return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(
+        child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")
+    )
+
+
+def _parts(root: Path) -> dict[Path, int]:
+    """The folders of classes, each with its part; the root alone where no parts are given."""
+    children = _folders(root)
+    if not any(_PARTS.get(child.name.lower()) == TRAIN for child in children):
+        return {root: TRAIN}
+    parts: dict[Path, int] = {}
+    for child in children:
+        part = _PARTS.get(child.name.lower())
+        if part is None:
+            raise ValueError(
+                f"{root} has a folder train, so its folders are parts, but {child.name} is none; "
+                f"parts are train, validation and test."
+            )
+        if part in parts.values():
+            twin = next(other for other, number in parts.items() if number == part)
+            raise ValueError(f"{root} has both {twin.name} and {child.name}; keep one of them.")
+        parts[child] = part
+    return parts
+
+
+def _classes(root: Path, parts: Mapping[Path, int]) -> list[str]:
+    """Names of the classes, which must be the same in all parts."""
+    found = {folder: [child.name for child in _folders(folder)] for folder in parts}
+    for folder, names in found.items():
+        if names:
+            continue
+        loose = len(images_in(folder))
+        what = f"{loose} images, but no folders" if loose else "nothing of the kind"
+        raise ValueError(f"{folder} must hold a folder of images for each class; it holds {what}.")
+    train = next(folder for folder, part in parts.items() if part == TRAIN)
+    if len(found[train]) < 2:
+        raise ValueError(f"{train} holds one class, {found[train][0]}; it takes two to learn from.")
+    for folder, names in found.items():
+        if odd := sorted(set(names) ^ set(found[train])):
+            place = folder if odd[0] in names else train
+            other = train if place == folder else folder
+            raise ValueError(
+                f"The parts of {root} must have the same classes, but {place.name} has {odd[0]} "
+                f"and {other.name} has not."
+            )
+    return found[train]

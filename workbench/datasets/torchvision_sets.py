@@ -1,0 +1,271 @@
+"""torchvision's data sets for classification, read by its own loaders and checked by its own sums.
+
+Parts that are given stay as they are. Knows nothing of how image files are decoded (see
+``decoded``), nor of what each data set is (see ``known``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision.datasets
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench import downloads
+from workbench.datasets import decoded, known
+from workbench.datasets.known import Known
+from workbench.datasets.samples import TRAIN, Samples
+
+_Pairs = list[tuple[Path, int]]
+_ADVICE = re.compile("download|not found|No such file")
+
+
+def read(
+    *,
+    target: str,
+    name: str,
+    path: str | None = None,
+    store_size: int | None = None,
+    image_size: int | None = None,
+    on_bad_input: str = "refuse",
+    **options: Any,
+) -> Samples:
+    """Images ``uint8 [N, C, H, W]``: the training part first, in the loader's order or by path.
+
+    Args:
+        target: Always ``class``.
+        name: An entry of ``known.TORCHVISION``.
+        path: The folder that torchvision calls ``root``; by default one of the data set's own in
+            ``downloads.folder()``.
+        store_size: Of data sets of image files; see ``decoded.decode``.
+        image_size: Of data sets of image files; see ``decoded.decode``.
+        on_bad_input: Of data sets of image files; see ``decoded.decode``.
+        options: Those of ``known.TORCHVISION``: ``variant``, ``label``, ``partition``, ``size``.
+
+    Raises:
+        Absent: It is not there, damaged, or could not be downloaded.
+        ValueError: An option is out of bounds, images lack or cannot be used.
+    """
+    source = known.TORCHVISION[name]
+    if source.needs and importlib.util.find_spec(source.needs) is None:
+        raise ValueError(
+            f"{name} is read with the library {source.needs}, which is not installed: "
+            f"pip install {source.needs}"
+        )
+    root = Path(path) if path is not None else downloads.folder() / name
+    keywords = _keywords(name, options)
+    loaded = {
+        part: _load(name, source, root, {**said, **keywords}) for part, said in source.parts.items()
+    }
+    classes = _classes(name, source, loaded[TRAIN])
+    if "store_size" in source.options:
+        said = {"store_size": store_size, "image_size": image_size, "on_bad_input": on_bad_input}
+        return _of_files(name, source, root, loaded, classes, said)
+    if name == "pcam":
+        return _of_pcam(loaded, classes)
+    inputs, targets, given = [], [], []
+    for part, found in loaded.items():
+        images, labels = _array(found)
+        inputs.append(images)
+        # The letters of EMNIST are counted from 1; its class 0 has no sample.
+        targets.append(labels - 1 if options.get("variant") == "letters" else labels)
+        given.append(torch.full_like(labels, part))
+    return Samples(
+        kind="image",
+        inputs=torch.cat(inputs),
+        targets=torch.cat(targets),
+        classes=classes,
+        given=torch.cat(given) if len(loaded) > 1 else None,
+    )
+
+
+def _keywords(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A loader's arguments from the options of a study file."""
+    if name == "emnist":
+        return {"split": options.get("variant", "balanced")}
+    if name == "oxford_iiit_pet":
+        kind = {"breed": "category", "species": "binary-category"}
+        return {"target_types": kind[options.get("label", "breed")]}
+    if name == "fgvc_aircraft":
+        return {"annotation_level": options.get("label", "variant")}
+    if name == "dtd" and not 1 <= options.get("partition", 1) <= 10:
+        raise ValueError(f"dataset.partition is {options['partition']}; valid are 1 to 10.")
+    return dict(options)
+
+
+def _load(name: str, source: Known, root: Path, keywords: Mapping[str, Any]) -> Any:
+    loader = getattr(torchvision.datasets, source.loader)
+    arguments = inspect.signature(loader).parameters
+    keywords = dict(keywords)
+    # In place of an image its path: decoding is for ``decoded``.
+    if "loader" in arguments or name == "imagenet":
+        keywords["loader"] = Path
+    quiet = {"download": False} if source.downloads else {}
+    try:
+        return loader(root, **keywords, **quiet)
+    except Exception as error:  # loaders raise anything
+        reason = str(error).strip().rstrip(".").split("\n")[0]
+        cause = error
+    files = " and ".join(Path(archive).name for archive in source.archives)
+    folders = sorted({str((root / archive).parent) for archive in source.archives})
+    place = f"put {files} into {' or '.join(folders)}"
+    lacks = f"{name} is not in {root}"
+    if root.is_dir() and any(root.iterdir()):
+        # The loaders tell one to set an argument that nobody sees here.
+        words = "" if _ADVICE.search(reason) else f" ({reason})"
+        lacks += f", or is incomplete or damaged there{words}"
+    if not source.downloads:
+        raise downloads.Absent(f"{lacks}, and must be fetched by hand: {place}.") from cause
+    if not downloads.may():
+        size = f" (about {source.megabytes:,} MB)" if source.megabytes else ""
+        raise downloads.Absent(
+            f"{lacks}: `workbench run` downloads it{size}, or {place} for it to unpack."
+        ) from cause
+    try:
+        return loader(root, **keywords, download=True)
+    except Exception as error:
+        reason = str(error).strip().rstrip(".").replace("\n", " ") or type(error).__name__
+        raise downloads.Absent(
+            f"{name} could not be downloaded to {root} ({reason}): {place} yourself."
+        ) from error
+
+
+def _classes(name: str, source: Known, found: Any) -> tuple[str, ...]:
+    if source.classes:
+        return source.classes
+    if name == "oxford_iiit_pet" and found._target_types == ["binary-category"]:
+        return tuple(found.bin_classes)
+    names = list(found.classes if hasattr(found, "classes") else found.categories)
+    if name == "emnist" and names[0] == "N/A":
+        names = names[1:]
+    if isinstance(names[0], tuple):
+        # ImageNet has two cranes and two maillots: those get their WordNet number too.
+        firsts = [synonyms[0] for synonyms in names]
+        names = [
+            first if firsts.count(first) == 1 else f"{first} ({wnid})"
+            for first, wnid in zip(firsts, found.wnids, strict=True)
+        ]
+    return tuple(names)
+
+
+def _array(found: Any) -> tuple[Tensor, Tensor]:
+    """All images ``uint8 [N, C, H, W]`` and labels of a loader that has them in memory."""
+    if not hasattr(found, "data"):
+        every = [found[number] for number in range(len(found))]
+        data = torch.from_numpy(np.stack([np.asarray(image) for image, _ in every]))
+        return data.unsqueeze(1), torch.tensor([label for _, label in every])
+    data = torch.as_tensor(found.data)
+    labels = torch.as_tensor(found.targets if hasattr(found, "targets") else found.labels).long()
+    if data.ndim == 3:
+        data = data.unsqueeze(1)
+    elif data.shape[-1] == 3:
+        data = data.permute(0, 3, 1, 2)
+    # A label of QMNIST stands before what else is known of the digit.
+    return data.contiguous(), labels[:, 0] if labels.ndim == 2 else labels
+
+
+def _of_files(
+    name: str,
+    source: Known,
+    root: Path,
+    loaded: Mapping[int, Any],
+    classes: tuple[str, ...],
+    said: Mapping[str, Any],
+) -> Samples:
+    files, labels, given = [], [], []
+    for part, found in loaded.items():
+        pairs = sorted(_PAIRS.get(name, _pairs)(found))
+        files += [file for file, _ in pairs]
+        labels += [label for _, label in pairs]
+        given += [part] * len(pairs)
+    if source.count and len(files) != source.count:
+        raise ValueError(
+            f"{root} holds {len(files):,} images of {name}, not {source.count:,}: it was not "
+            "unpacked to the end. Delete what is unpacked there and start again; for a part of it, "
+            "say image_folder."
+        )
+    names = [file.relative_to(root).as_posix() for file in files]
+    images = decoded.decode(files, names, where=f"{name} in {root}", **said)
+    kept = torch.tensor(images.positions)
+    return Samples(
+        kind="image",
+        inputs=images.images,
+        targets=torch.tensor(labels)[kept],
+        classes=classes,
+        given=torch.tensor(given)[kept] if len(loaded) > 1 else None,
+        names=tuple(names[number] for number in images.positions),
+        skipped=images.skipped,
+        mapped=images.mapped,
+    )
+
+
+def _of_pcam(loaded: Mapping[int, Any], classes: tuple[str, ...]) -> Samples:
+    """Gigabytes in HDF5, of which the loader would open two files for every image."""
+    hdf5 = importlib.import_module("h5py")
+    images, labels, given = [], [], []
+    for part, found in loaded.items():
+        files = found._FILES[found._split]
+        images.append(found._base_folder / files["images"][0])
+        with hdf5.File(found._base_folder / files["targets"][0]) as file:
+            labels.append(torch.from_numpy(file["y"][:].reshape(-1)).long())
+        given.append(torch.full_like(labels[-1], part))
+
+    def stream() -> Iterator[NDArray[np.uint8]]:
+        for path in images:
+            with hdf5.File(path) as file:
+                for start in range(0, len(file["x"]), 256):
+                    some = file["x"][start : start + 256].transpose(0, 3, 1, 2)
+                    yield from np.ascontiguousarray(some)
+
+    targets = torch.cat(labels)
+    with hdf5.File(images[0]) as file:
+        height, width, channels = file["x"].shape[1:]
+    shape = (len(targets), channels, height, width)
+    kept = decoded.store(images, stream, shape=shape, where="pcam")
+    return Samples(
+        kind="image",
+        inputs=kept.images,
+        targets=targets,
+        classes=classes,
+        given=torch.cat(given),
+        mapped=kept.mapped,
+    )
+
+
+def _pairs(found: Any) -> _Pairs:
+    return [found[number] for number in range(len(found))]
+
+
+def _pairs_of_pets(found: Any) -> _Pairs:
+    species = found._target_types == ["binary-category"]
+    labels = found._bin_labels if species else found._labels
+    return list(zip(found._images, labels, strict=True))
+
+
+def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any], _Pairs]:
+    def pairs(found: Any) -> _Pairs:
+        place = Path(found.root, folder)
+        return [
+            (place / found.categories[label] / form.format(label=label + 1, number=number), label)
+            for label, number in zip(found.y, found.index, strict=True)
+        ]
+
+    return pairs
+
+
+# Of loaders that do not let one ask for paths instead of images.
+_PAIRS: dict[str, Callable[[Any], _Pairs]] = {
+    "oxford_iiit_pet": _pairs_of_pets,
+    "gtsrb": lambda found: [(Path(path), label) for path, label in found._samples],
+    "caltech101": _pairs_of_caltech("101_ObjectCategories", "image_{number:04d}.jpg"),
+    "caltech256": _pairs_of_caltech("256_ObjectCategories", "{label:03d}_{number:04d}.jpg"),
+}

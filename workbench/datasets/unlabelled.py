@@ -1,0 +1,168 @@
+"""New data without targets, made ready as a trial's data were: what a prediction is made for.
+
+Knows no model. Nothing is fitted here: mean, standard deviation, categories and image size are
+those of the data set that the trial was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench import datasets
+from workbench.datasets import ready, tablefiles, tables, texts
+from workbench.datasets.samples import Data, Inputs, Tensors, Texts
+
+_ARRAYS = (".npy", ".npz")
+# Options of a table that say how its rows become vectors, or which of them are read.
+_TABLE_OPTIONS = (
+    "path",
+    "features",
+    "drop",
+    "categories",
+    "separator",
+    "split",
+    "validation_path",
+    "test_path",
+    "delimiter",
+    "on_bad_input",
+)
+
+
+def read_unlabelled(
+    plan_dataset: Mapping[str, Any], path: Path, data: Data
+) -> tuple[Inputs, tuple[str, ...]]:
+    """New samples as the trial's validation part was, and what a person calls each.
+
+    Args:
+        plan_dataset: The trial's ``dataset``: its name and options.
+        path: Texts: a table with the same text column, or a ``.txt`` file with one text a line.
+            Vectors: a table with the same feature columns, or an ``.npy`` or ``.npz`` file.
+            Images: a file, a folder, or an ``.npy`` or ``.npz`` file.
+        data: What the trial was trained on.
+
+    Returns:
+        The inputs (``Texts`` for ``backbones.prepare``) and N names.
+
+    Raises:
+        ValueError: There is nothing at the path, or it holds other data than the trial's.
+    """
+    if not path.exists():
+        raise ValueError(f"There is no file or folder {path}.")
+    if data.kind == "text":
+        return _texts(plan_dataset, path)
+    if data.kind == "vector":
+        return _vectors(plan_dataset, path, data)
+    return _images(plan_dataset, path, data)
+
+
+def _texts(dataset: Mapping[str, Any], path: Path) -> tuple[Inputs, tuple[str, ...]]:
+    column = dataset.get("text", "text")
+    found, names = texts.read_unlabelled(path, text=column, delimiter=dataset.get("delimiter"))
+    return Texts(found), names
+
+
+def _vectors(dataset: Mapping[str, Any], path: Path, data: Data) -> tuple[Inputs, tuple[str, ...]]:
+    (width,) = data.input_shape
+    if path.suffix.lower() in _ARRAYS:
+        values, names = _array(path)
+    elif dataset["name"] == "table":
+        options = {key: value for key, value in dataset.items() if key in _TABLE_OPTIONS}
+        label = dataset["target"]
+        _, encoding = tables.encoded(target=_target_of(label, data), label=label, **options)
+        values, names = tables.read_unlabelled(path, encoding, delimiter=dataset.get("delimiter"))
+    else:
+        columns = tablefiles.read(path).frame.columns
+        if len(columns) != width:
+            raise ValueError(
+                f"{path} has {len(columns)} columns, but a sample of the trial has {width} numbers."
+            )
+        encoding = tables.Encoding(levels=dict.fromkeys(map(str, columns)))
+        values, names = tables.read_unlabelled(path, encoding)
+    if tuple(values.shape[1:]) != (width,):
+        raise ValueError(
+            f"A sample in {path} has the shape {tuple(values.shape[1:])}, but one of the trial has "
+            f"{width} numbers."
+        )
+    _refuse_non_finite(values, names)
+    return Tensors((values.float() - torch.tensor(data.mean)) / torch.tensor(data.std)), names
+
+
+def _target_of(label: str | list[str] | None, data: Data) -> str:
+    """What a trial's task predicted, from its targets and the columns that they come from."""
+    targets = data.train.targets
+    if not targets.is_floating_point():
+        return "class"
+    if isinstance(label, str):
+        return "numbers" if data.classes == (label,) else "labels"
+    return "labels" if ((targets == 0) | (targets == 1)).all() else "numbers"
+
+
+def _images(dataset: Mapping[str, Any], path: Path, data: Data) -> tuple[Inputs, tuple[str, ...]]:
+    from workbench.datasets.decoded import decode
+    from workbench.datasets.decoding import EXTENSIONS
+    from workbench.datasets.image_folder import images_in
+
+    target = _target_of(dataset.get("label"), data)
+    channels, height, width = datasets.stored_shape(dataset, target=target)
+    if path.suffix.lower() in _ARRAYS:
+        images, names = _array(path)
+        if images.ndim == 4 and images.shape[1] != channels and images.shape[3] == channels:
+            images = images.permute(0, 3, 1, 2).contiguous()
+        if images.dtype != torch.uint8:
+            images = images.float()
+            _refuse_non_finite(images, names)
+    else:
+        files = images_in(path) if path.is_dir() else [path]
+        if not files:
+            raise ValueError(f"{path} holds no image; images end in {', '.join(EXTENSIONS)}.")
+        base = path if path.is_dir() else path.parent
+        names = tuple(file.relative_to(base).as_posix() for file in files)
+        images = decode(
+            files,
+            names,
+            where=str(path),
+            channels=channels,
+            # Images that are not square are stored as they are, in the only size that they have.
+            store_size=height if height == width else None,
+            image_size=min(height, width),
+        ).images
+    if tuple(images.shape[1:]) != (channels, height, width):
+        raise ValueError(
+            f"An image in {path} has the shape {tuple(images.shape[1:])}, but the trial was "
+            f"trained on images of {(channels, height, width)} (channels, height, width)."
+        )
+    return ready.images_like(data, images, dataset), names
+
+
+def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:
+    """An array's samples: the file's only array, or the one called x or inputs."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            values = loaded
+        else:
+            with loaded:
+                called = [name for name in ("x", "inputs", *loaded.files) if name in loaded.files]
+                if len(loaded.files) != 1 and called[:1] not in (["x"], ["inputs"]):
+                    held = ", ".join(loaded.files) or "none"
+                    raise ValueError(f"it must hold an array x or inputs, and holds {held}")
+                values = loaded[called[0]]
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+    if values.dtype.kind not in "biuf" or values.ndim < 2:
+        raise ValueError(f"{path} holds {values.dtype} {list(values.shape)}, no samples.")
+    if values.dtype != np.uint8:
+        values = values.astype(np.float32)
+    return torch.from_numpy(values), tuple(f"{path.name}:{number}" for number in range(len(values)))
+
+
+def _refuse_non_finite(values: Tensor, names: tuple[str, ...]) -> None:
+    bad = torch.nonzero(~values.flatten(1).isfinite().all(dim=1)).flatten().tolist()
+    if bad:
+        raise ValueError(f"{names[bad[0]]} has a number that is not finite.")

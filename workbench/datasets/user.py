@@ -1,0 +1,61 @@
+"""A user's own data set: a function in a file beside the study file.
+
+Knows nothing of what it returns beyond what every data set must be.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from workbench import usercode
+from workbench.datasets.of_arrays import of_arrays
+from workbench.datasets.samples import Samples
+
+
+def read(*, target: str, reference: str, **options: Any) -> Samples:
+    """What the function returns when it is called with the options.
+
+    Args:
+        target: What the task predicts; see ``samples.TARGETS``.
+        reference: ``FILE.py:NAME`` of a function that returns ``Samples``, or a pair of inputs and
+            targets: arrays, tensors or lists (see ``of_arrays``).
+        options: Those of the study file.
+
+    Raises:
+        UserCodeError: The file cannot be run, or the function raises.
+        ValueError: What it returns are no samples.
+    """
+    file = usercode.file_of(reference)
+    name = reference.rpartition(":")[2]
+    function = usercode.load(reference)
+    if not callable(function):
+        raise ValueError(
+            f"{file}: {name} is a {type(function).__name__}; a data set is a function."
+        )
+    try:
+        returned = function(**options)
+    except Exception as error:  # it is the user's code
+        raise usercode.UserCodeError(
+            f"{file}{_line(error, file)}: {name}({', '.join(options)}) raised "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if isinstance(returned, Samples):
+        return returned
+    if not isinstance(returned, tuple) or len(returned) != 2:
+        raise ValueError(
+            f"{file}: {name} returned a {type(returned).__name__}; it must return Samples or a "
+            "pair of inputs and targets."
+        )
+    try:
+        return of_arrays(*returned, target=target)
+    except ValueError as error:
+        raise ValueError(f"{file}: {name}: {error}") from error
+
+
+def _line(error: BaseException, file: Path) -> str:
+    """The last line of the user's file that the error went through."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    line = next((frame.lineno for frame in frames if Path(frame.filename) == file), None)
+    return f":{line}" if line else ""

@@ -1,0 +1,114 @@
+"""What a report says of the study itself: its plan, data, backbone, ranges and origin.
+
+Reads the study's description, in which anything may be missing: an older store knew less. Knows
+neither how the report is written nor what the trials reached.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from workbench import methods
+from workbench.figures.trials import Trial
+
+
+def targets(study: Mapping[str, Any]) -> dict[str, int]:
+    """Number of trials planned for each group; empty in a store that does not tell."""
+    targets = (study.get("budget") or {}).get("targets") or {}
+    return {str(group): int(target) for group, target in targets.items()}
+
+
+def budget(study: Mapping[str, Any]) -> dict[str, Any]:
+    """``trials`` of one search: of a strategy, or of the whole joint study."""
+    budget = study.get("budget") or {}
+    total, each = budget.get("total"), budget.get("trials_per_strategy")
+    return {"total": total, "trials": total if study["mode"] == "joint" else each}
+
+
+def search_space(study: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Entries of ``tune`` with all fields; ``when`` lists the labels of each knob it names."""
+    fields = ("knob", "low", "high", "log", "choices", "default")
+    space = []
+    for entry in study["tune"]:
+        scale = "logarithmic" if entry.get("log") else "linear"
+        row = {name: entry.get(name) for name in fields}
+        row["scale"] = "choice" if entry.get("choices") else scale
+        when = (entry.get("when") or {}).items()
+        row["when"] = {name: x if isinstance(x, list | tuple) else [x] for name, x in when}
+        space.append(row)
+    return space
+
+
+def epochs(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, int] | None:
+    """Fewest and most epochs that trials were planned for; None where nobody tells."""
+    known = [trial.epochs for trial in rows if trial.epochs]
+    if not known and study.get("epochs"):
+        known = [int(study["epochs"])]
+    return {"low": min(known), "high": max(known)} if known else None
+
+
+def training(study: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the baseline strategy trains by default; None in a store that does not tell."""
+    plan = study.get("plan")
+    if not plan:
+        return None
+    fields = ("name", "epochs", "optimizer", "schedule", "warmup_epochs")
+    phases = [{name: phase.get(name) for name in fields} for phase in plan.get("phases") or []]
+    return {
+        "batch_size": plan.get("batch_size"),
+        "augmentation": list(plan.get("augmentation") or []),
+        "phases": phases,
+        "enqueued": plan.get("enqueued") or 0,
+        "plans_differ": bool(study.get("plans_differ")),
+    }
+
+
+def data(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Sizes of the data set's parts, and how many classes, labels or columns it has."""
+    data = study.get("data") or {}
+    fields = ("name", "train", "validation", "test", "digest")
+    classes = data.get("classes")
+    number = len(classes) if isinstance(classes, list | tuple) else classes
+    kind = methods.kind_of_outputs(study)
+    return {**{name: data.get(name) for name in fields}, "classes": number, "kind": kind}
+
+
+def backbone(study: Mapping[str, Any]) -> dict[str, Any]:
+    """The backbone, its stages without the head, and where its first weights come from."""
+    backbone = study.get("backbone") or {}
+    weights, stages = backbone.get("weights"), backbone.get("stages") or []
+    return {
+        "name": backbone.get("name"),
+        "weights": weights.get("source") if isinstance(weights, Mapping) else weights,
+        "stages": stages,
+        "parameters": sum(stage["parameters"] for stage in stages) if stages else None,
+    }
+
+
+def provenance(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any]:
+    """Code, environment, devices and stores; an address without the password that it may hold."""
+    git, environment = study.get("git") or {}, dict(study.get("environment") or {})
+    packages = environment.pop("packages", None) or {}
+    uri = str(study.get("tracking_uri") or "")
+    parts = urlsplit(uri)
+    # A report is published, a store's address may carry a password.
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+    experiment = study.get("experiment_id")
+    times = [trial.started for trial in rows if trial.started]
+    runs = f"{shown.geturl().rstrip('/')}/#/experiments/{quote(str(experiment), safe='')}/runs/"
+    return {
+        "git": {name: git.get(name) for name in ("commit", "dirty")},
+        "environment": [{"name": k, "value": x} for k, x in environment.items() if x is not None],
+        "packages": [{"name": name, "value": packages[name]} for name in sorted(packages)],
+        "devices": sorted({trial.device for trial in rows if trial.device}),
+        "tracking_uri": shown.geturl() if parts.netloc else uri.partition("?")[0],
+        "experiment_id": experiment,
+        "parent_run_id": study.get("parent_run_id"),
+        "run_address": runs if parts.scheme in ("http", "https") else None,
+        "first_started": min(times, default=None),
+        "last_started": max(times, default=None),
+        "seconds": math.fsum(trial.seconds for trial in rows),
+    }

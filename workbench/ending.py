@@ -1,0 +1,91 @@
+"""How a command ends: its exit code, its outcome, and why trials failed.
+
+Knows no terminal; the exit codes are those of the documentation. Runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench import browse, record
+from workbench.config import Changed
+from workbench.config.document import StudyFileError
+from workbench.driver import Broken, Busy, Standing
+from workbench.record import Role, State
+from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.store import StoreError
+
+DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
+
+
+class UnwritableError(OSError):
+    """The home cannot be written to."""
+
+
+class Stopped(Exception):
+    """A signal came before the command had begun what it is for."""
+
+
+# What a user can mend, each with its exit code.
+_EXIT_CODES: dict[type[Exception], int] = {
+    StudyFileError: BAD_STUDY,
+    Changed: BAD_STUDY,
+    browse.Unknown: BAD_STUDY,
+    UnknownStudy: BAD_STUDY,
+    FileExistsError: BAD_STUDY,
+    Busy: ENVIRONMENT,
+    Broken: ENVIRONMENT,
+    StoreError: ENVIRONMENT,
+    Stopped: RESUMABLE,
+    OSError: ENVIRONMENT,
+}
+MENDABLE = tuple(_EXIT_CODES)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code of an error that a user can mend."""
+    return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a command ended.
+
+    Attributes:
+        fresh: Trials that ended while it ran.
+        signal: What stopped it, or None.
+        unsent: Records that MLflow did not take.
+        reasons: Why trials failed, each reason once with the number of trials.
+    """
+
+    study: str
+    standings: tuple[Standing, ...]
+    fresh: int
+    signal: int | None
+    seconds: float
+    unsent: int = 0
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 finished without a usable trial, 75 stopped and resumable."""
+        if self.signal is not None:
+            return RESUMABLE
+        return DONE if any(standing.complete for standing in self.standings) else UNUSABLE
+
+    @property
+    def finished(self) -> bool:
+        """Whether every group has all its trials."""
+        return all(standing.ended >= standing.target for standing in self.standings)
+
+
+def reasons_of(directory: Path) -> tuple[str, ...]:
+    """The three commonest reasons for which search trials of a study failed, with their number."""
+    counts: Counter[str] = Counter()
+    for found, spec in record.scan(directory):
+        result = found.result()
+        if spec.role is Role.SEARCH and result is not None and result.state is State.FAILED:
+            counts[str(result.reason)] += 1
+    return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))

@@ -1,0 +1,87 @@
+"""Files that more than one process looks at: whole or not there, and locked by one at a time.
+
+Knows no trial and no study: only bytes, paths and the operating system's locks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file whole or not at all: temporary file, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Locked(Exception):
+    """Another process holds the lock; the message is what the holder wrote into it."""
+
+
+# Whoever only looks whether a lock is held holds it for an instant: that must refuse nobody.
+_GLANCE_SECONDS = 0.1
+
+
+@contextmanager
+def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[None]:
+    """Hold an exclusive lock on a file for the length of a block.
+
+    The operating system releases it the moment the process dies, so it is never stale.
+
+    Args:
+        path: The lock's file, made if need be; it stays behind.
+        note: Who holds it, for whoever is refused.
+        wait_seconds: How long to wait for another holder; infinity waits for ever.
+
+    Raises:
+        Locked: The holder did not let go in time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        patience = time.monotonic() + max(wait_seconds, _GLANCE_SECONDS)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= patience:
+                    file.seek(0)
+                    raise Locked(file.read().strip()) from None
+                time.sleep(0.05)
+        file.truncate(0)
+        file.write(note)
+        file.flush()
+        yield
+
+
+def holder(path: Path) -> str | None:
+    """What the holder of a lock wrote into it, or None where nobody holds it."""
+    try:
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read().strip()
+    except FileNotFoundError:
+        pass
+    return None

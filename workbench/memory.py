@@ -1,0 +1,114 @@
+"""What a trial says when memory runs out: what was asked for, what it needs, what is free.
+
+Knows no data and no training loop.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from workbench import stages
+from workbench.stages import Staged
+
+if TYPE_CHECKING:
+    from workbench.datasets.samples import Batch
+
+_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_ASKED = (
+    re.compile(r"tried to allocate (?P<number>[0-9]+) (?P<unit>bytes)"),
+    re.compile(r"Tried to allocate (?P<number>[0-9.]+) (?P<unit>[KMGT]iB)"),
+)
+_CPU = ("DefaultCPUAllocator", "not enough memory")
+
+
+class OutOfMemory(MemoryError):
+    """The memory of the machine or of its accelerator is not enough; the message says for what."""
+
+
+@contextmanager
+def told(
+    doing: str,
+    *,
+    device: torch.device,
+    needs: Callable[[], str] = str,
+    passes: bool = False,
+) -> Iterator[None]:
+    """Turn a failed allocation within a block into one that says what to do about it.
+
+    Args:
+        doing: What the block does: ``building the backbone``.
+        device: Where the memory lies.
+        needs: Asked only then: what training needs, in words; nothing where nobody knows yet.
+        passes: Whether samples pass through the model in the block: fewer at once need less.
+
+    Raises:
+        OutOfMemory: torch could not get memory.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        said = str(error)
+        lacks = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if isinstance(error, OutOfMemory) or not (lacks or any(mark in said for mark in _CPU)):
+            raise
+        there = f"{_size(free(device))} are free on {device.type}"
+        sentences = [part for part in (_asked(said), there, needs()) if part]
+        less = "a smaller backbone or a higher freeze_depth"
+        if passes:
+            less = f"a smaller batch_size, or micro_batch_size (more passes a step), {less}"
+        raise OutOfMemory(
+            f"out of memory while {doing}: {'; '.join(sentences)}. "
+            f"Less memory is needed with {less}."
+        ) from error
+
+
+def free(device: torch.device) -> int:
+    """Bytes that could be had now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, slots: int) -> str:
+    """What training needs, in words.
+
+    Args:
+        staged: With what is trained turned on.
+        example: A few samples for a pass that says how much one keeps; None leaves that out.
+        depth: How many stages are frozen.
+        samples: Of a forward pass.
+        slots: Numbers that the optimizer remembers for each parameter that is trained.
+    """
+    count = stages.parameters(staged)
+    fixed = 4 * (count["total"] + (1 + slots) * count["trainable"])
+    words = f"weights, gradients and optimizer need about {_size(fixed)}"
+    if example is None:
+        return words
+    try:
+        kept = stages.memory(staged, example, depth=depth, batch_size=samples, slots=slots)
+    except (RuntimeError, MemoryError):
+        return words  # Nothing is left even for that.
+    return f"{words}, and a pass of {samples} samples keeps {_size(kept.activations)} more"
+
+
+def _asked(said: str) -> str:
+    for pattern in _ASKED:
+        if match := pattern.search(said):
+            asked = int(float(match["number"]) * _BYTES[match["unit"]])
+            return f"{_size(asked)} were asked for at once"
+    return ""
+
+
+def _size(count: int) -> str:
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"

@@ -1,0 +1,58 @@
+"""The record of a trial on disk, and the plain data in it.
+
+A trial directory is the truth about what happened in a trial. One process writes it, the worker
+that holds its lock; the specification alone is written by the driver. Knows no torch, no Optuna
+and no MLflow: anything that can read JSON can read a record.
+
+```
+spec.json       what to do (TrialSpec)
+history.jsonl   one EpochResult a line, written before it is sent anywhere
+checkpoint.pt   state after some epoch, with checkpoint.pt.sha256; the one before as checkpoint.1.pt
+best.safetensors, best.json   weights of the epoch that the objective's rule chose
+result.json     how it ended (Result); absent while it runs
+artifacts/      pictures and tables of the trial
+lock            held by whoever writes
+```
+"""
+
+from workbench.files import Locked, lock, sha256_of, write_atomically
+from workbench.record.contents import (
+    Decision,
+    EpochResult,
+    Objective,
+    Result,
+    Role,
+    State,
+    TrialSpec,
+    epoch_from_json,
+    now,
+    plain,
+    result_from_json,
+    spec_from_json,
+    to_json,
+)
+from workbench.record.directory import TrialDirectory, directory_of, scan, study_directory
+
+__all__ = [
+    "Decision",
+    "EpochResult",
+    "Locked",
+    "Objective",
+    "Result",
+    "Role",
+    "State",
+    "TrialDirectory",
+    "TrialSpec",
+    "directory_of",
+    "epoch_from_json",
+    "lock",
+    "now",
+    "plain",
+    "result_from_json",
+    "scan",
+    "sha256_of",
+    "spec_from_json",
+    "study_directory",
+    "to_json",
+    "write_atomically",
+]

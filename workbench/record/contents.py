@@ -1,0 +1,213 @@
+"""The plain data in a record: what a trial is told, what it reports, how it ends.
+
+Everything here survives JSON and back to the last bit. Knows neither where a record lies nor who
+reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from workbench.strategy import Plan, Scalar
+
+
+class Role(StrEnum):
+    """Why a trial is run."""
+
+    SEARCH = "search"
+    SELECTION = "selection"
+    CONFIRMATION = "confirmation"
+    TRY = "try"
+
+
+class State(StrEnum):
+    """Where a trial stands. ``RUNNING`` has no result yet; ``PARKED`` will go on later."""
+
+    RUNNING = "running"
+    PARKED = "parked"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the trial."""
+        return self in (State.COMPLETE, State.PRUNED, State.FAILED)
+
+
+class Decision(StrEnum):
+    """The driver's answer to an epoch result."""
+
+    CONTINUE = "continue"
+    PRUNE = "prune"
+    PARK = "park"
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What a study optimises.
+
+    Attributes:
+        metric: A key of ``EpochResult.metrics``, for example ``validation/accuracy``.
+        direction: ``maximize`` or ``minimize``.
+        epoch: ``best`` or ``last``: whose value, weights and other metrics count.
+    """
+
+    metric: str
+    direction: str
+    epoch: str = "best"
+
+    def better(self, value: float, other: float | None) -> bool:
+        """Whether a value is strictly better than another one (anything beats None)."""
+        if other is None:
+            return True
+        return value > other if self.direction == "maximize" else value < other
+
+    def outdoes(self, found: tuple[float, int], held: tuple[float, int] | None) -> bool:
+        """Whether a trial, as (value, number), takes the place of the best one so far.
+
+        Of equals the earlier number counts, whichever worker came back first.
+        """
+        if held is None or self.better(found[0], held[0]):
+            return True
+        return found[0] == held[0] and found[1] < held[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSpec:
+    """What a worker is told: plain data, complete.
+
+    Attributes:
+        group: First part of the trial's name: its strategy, or ``joint`` in a joint study.
+        strategy: Name of its strategy; in a joint study read back from what was suggested.
+        levels: Label of each compared factor.
+        hyperparameters: What was tuned, by the knob's path.
+        seed: The training seed: of the replicate, never of the trial or the attempt.
+        study_seed: Draws the test split, once for the whole study.
+        data_digest: Hash of the data set that the study was planned on.
+        attempt: 1 for the first start; a fencing token.
+    """
+
+    study: str
+    role: Role
+    group: str
+    strategy: str
+    number: int
+    levels: Mapping[str, str]
+    hyperparameters: Mapping[str, Scalar]
+    plan: Plan
+    objective: Objective
+    seed: int
+    study_seed: int
+    data_digest: str
+    attempt: int = 1
+
+    @property
+    def name(self) -> str:
+        """``adamw-2/007``."""
+        return f"{self.group}/{self.number:03d}"
+
+    @property
+    def key(self) -> str:
+        """Identity among all trials of one store: ``digits/search/adamw-2/007``."""
+        return f"{self.study}/{self.role}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochResult:
+    """Metrics of one epoch, and of the phase it lies in.
+
+    Attributes:
+        epoch: Counted from 1 through all phases; where a plan reports several times an epoch, the
+            number of the report, and ``metrics["epochs"]`` says how many epochs are done.
+        metrics: Finite numbers by name: ``train/loss``, ``validation/accuracy``, ``seconds``, ...
+        timestamp: Milliseconds since 1970 (UTC), fixed when the epoch ended.
+    """
+
+    epoch: int
+    phase: str
+    metrics: Mapping[str, float]
+    timestamp: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a trial ended, or why it was parked.
+
+    Attributes:
+        reason: One sentence for anything but a completed trial (``diverged at epoch 3``), and for
+            a completed one that stopped early.
+        traceback: Only of a failure that raised.
+        value: The objective's value by its rule; None where no epoch counts.
+        epoch: The epoch that the rule chose.
+        metrics: All metrics of that epoch.
+        confusion: Rows true, columns predicted, on validation at that epoch; classification only.
+        classes: Names of the classes.
+        parameters: Number of parameters, ``total`` and ``trainable`` in the last phase begun.
+        started: Milliseconds since 1970 (UTC) of the first attempt.
+        ended: The same, of the end.
+        seconds: Time spent training and validating, over all attempts that the history holds.
+        device: What it ran on.
+    """
+
+    state: State
+    attempt: int
+    reason: str | None = None
+    traceback: str | None = None
+    value: float | None = None
+    epoch: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    confusion: list[list[int]] | None = None
+    classes: list[str] | None = None
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    started: int = 0
+    ended: int = 0
+    seconds: float = 0.0
+    device: str = ""
+
+
+_SPEC = TypeAdapter(TrialSpec)
+_EPOCH = TypeAdapter(EpochResult)
+_RESULT = TypeAdapter(Result)
+
+
+def spec_from_json(text: str | bytes) -> TrialSpec:
+    """Read a specification back; raises pydantic's ``ValidationError`` for anything else."""
+    return _SPEC.validate_json(text)
+
+
+def epoch_from_json(text: str | bytes) -> EpochResult:
+    """Read an epoch result back; raises pydantic's ``ValidationError`` for anything else."""
+    return _EPOCH.validate_json(text)
+
+
+def result_from_json(text: str | bytes) -> Result:
+    """Read a result back; raises pydantic's ``ValidationError`` for anything else."""
+    return _RESULT.validate_json(text)
+
+
+def to_json(value: TrialSpec | EpochResult | Result, *, indent: int | None = None) -> str:
+    """JSON text of plain data; a float survives the round trip to the last bit."""
+    return json.dumps(asdict(value), indent=indent, allow_nan=False)
+
+
+def now() -> int:
+    """Milliseconds since 1970 (UTC): for people and MLflow, never for a duration."""
+    return time.time_ns() // 1_000_000
+
+
+def plain(value: Any) -> Any:
+    """Mappings and sequences of any kind as dictionaries and lists, for JSON and digests."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value

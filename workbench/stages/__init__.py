@@ -1,0 +1,39 @@
+"""A model as stages from input to output, and a head: what a freeze depth means.
+
+Knows no model family, no optimizer and no data.
+"""
+
+from __future__ import annotations
+
+from workbench.stages.discovery import discover
+from workbench.stages.footprint import Memory, memory
+from workbench.stages.replaying import Activations, prefix, replay
+from workbench.stages.staged import (
+    ALL,
+    Stage,
+    Staged,
+    describe,
+    freeze,
+    parameters,
+    resolve_depth,
+    train_mode,
+    trainable_parameters,
+)
+
+__all__ = [
+    "ALL",
+    "Activations",
+    "Memory",
+    "Stage",
+    "Staged",
+    "describe",
+    "discover",
+    "freeze",
+    "memory",
+    "parameters",
+    "prefix",
+    "replay",
+    "resolve_depth",
+    "train_mode",
+    "trainable_parameters",
+]

@@ -1,0 +1,84 @@
+"""Optuna's storage of a study, and whether the trials in it belong to the study as it is now.
+
+Knows no sampler and no trial's record; a definition is plain data, compared field by field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+
+from workbench.config import Changed
+
+
+def open_storage(path: Path) -> RDBStorage:
+    """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        # The driver of sqlite would begin transactions late, as readers; see `begun`.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @sqlalchemy.event.listens_for(storage.engine, "begin")
+    def begun(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    storage.engine.dispose()
+    return storage
+
+
+def refuse_changes(
+    storage: RDBStorage, definitions: Mapping[str, Mapping[str, Any]], *, study: str, file: Path
+) -> None:
+    """Refuse a study whose stored trials were made with other settings.
+
+    Args:
+        storage: Where the trials are.
+        definitions: Of each group of trials, as it is now.
+        study: The study's name.
+        file: The study's file.
+
+    Raises:
+        Changed: Lists what differs, with the groups that it concerns.
+    """
+    known = {summary.study_name: summary for summary in optuna.get_all_study_summaries(storage)}
+    changes: dict[str, list[str]] = {}
+    for name, definition in definitions.items():
+        stored = known[name].user_attrs.get("definition") if name in known else None
+        if stored is not None:
+            for change in _differences(json.loads(stored), definition):
+                changes.setdefault(change, []).append(name)
+    if changes:
+        lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
+        raise Changed(
+            f"{file}: the study {study} has trials that were made with other settings:\n"
+            + "\n".join(lines)
+            + "\nGive the study a new name, or restore these settings; a new level of compare and "
+            "a larger number of trials are no change."
+        )
+
+
+def _differences(stored: Any, now: Any, path: str = "") -> list[str]:
+    """What differs between two definitions, by path."""
+    if isinstance(stored, dict) and isinstance(now, dict):
+        found = []
+        for key in [*stored, *(key for key in now if key not in stored)]:
+            inner = f"{path}.{key}" if path else str(key)
+            found += _differences(stored.get(key), now.get(key), inner)
+        return found
+    if isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
+        pairs = enumerate(zip(stored, now, strict=True))
+        return [line for i, (a, b) in pairs for line in _differences(a, b, f"{path}.{i}")]
+    if stored != now:
+        return [f"{path}: was {json.dumps(stored)}, is {json.dumps(now)}"]
+    return []

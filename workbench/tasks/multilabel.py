@@ -1,0 +1,93 @@
+"""Multilabel classification: any number of labels for a sample, each on its own.
+
+Knows no model and no data set, only outputs and labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+from torch.nn import functional
+
+from workbench.tasks import examination, weighting
+from workbench.tasks.examination import Examination
+from workbench.tasks.weighting import ClassWeights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multilabel:
+    """Binary cross-entropy, averaged over samples and labels.
+
+    Attributes:
+        classes: Names of the labels.
+        targets: Of the training part, 0 and 1, ``[N, labels]``.
+        threshold: The least probability of a label that is predicted, in ``(0, 1)``.
+        class_weights: Of the positive samples of each label; see ``weighting.of_labels``.
+    """
+
+    classes: Sequence[str]
+    targets: Tensor | None = None
+    threshold: float = 0.5
+    class_weights: ClassWeights = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.threshold < 1.0:
+            raise ValueError(f"threshold is {self.threshold}; it must lie between 0 and 1.")
+        _ = self._weights
+
+    @cached_property
+    def _weights(self) -> Tensor | None:
+        return weighting.of_labels(self.class_weights, self.classes, self.targets)
+
+    @property
+    def outputs(self) -> int:
+        """One logit per label."""
+        return len(self.classes)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean binary cross-entropy.
+
+        Args:
+            outputs: Logits ``[B, labels]``.
+            targets: Numbers in 0 to 1, ``[B, labels]``.
+        """
+        weights = None if self._weights is None else self._weights.to(outputs)
+        return functional.binary_cross_entropy_with_logits(
+            outputs, targets.to(outputs), pos_weight=weights
+        )
+
+    def soft(self, targets: Tensor) -> Tensor:
+        """The targets themselves, ``[B, labels]``."""
+        return targets.float()
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Precision, recall and F1, macro- and micro-averaged over labels, and subset accuracy.
+
+        As scikit-learn defines them: macro is the mean over labels, micro counts all decisions
+        together, and the subset accuracy is the share of samples with every label right. What
+        would be divided by 0 counts with 0.
+        """
+        true, predicted = targets > 0.5, self.predictions(outputs) >= self.threshold
+        counts = [(true & predicted).sum(dim=0), predicted.sum(dim=0), true.sum(dim=0)]
+        found = {"subset_accuracy": float((true == predicted).all(dim=1).float().mean())}
+        for prefix, used in (("", counts), ("micro_", [count.sum() for count in counts])):
+            scores = examination.shares(*(count.cpu() for count in used))
+            for name, score in zip(("precision", "recall", "f1"), scores, strict=True):
+                found[prefix + name] = float(score.mean())
+        return found
+
+    def confusion(self, outputs: Tensor, targets: Tensor) -> None:
+        """None: a sample has no single class."""
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Probability of each label, ``[B, labels]``."""
+        return outputs.float().sigmoid()
+
+    def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
+        """See ``examination.of_labels``."""
+        return examination.of_labels(
+            self.predictions(outputs), targets, self.classes, self.threshold
+        )

@@ -1,0 +1,106 @@
+"""Regression: one or several numbers for a sample.
+
+The head learns standardised targets: each column has mean 0 and standard deviation 1 in the
+training part, so that learning rates do not depend on units. The loss is in these units; metrics
+and predictions are in the units of the data set. Knows no model and no data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from workbench.tasks import examination
+from workbench.tasks.examination import Examination
+
+LOSSES = ("mse", "mae", "huber")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression:
+    """Squared, absolute or Huber error of standardised numbers.
+
+    Attributes:
+        classes: Names of the columns.
+        targets: Of the training part, ``[N, columns]``; None leaves the numbers as they are.
+        loss_name: ``mse``, ``mae`` or ``huber``.
+        delta: ``huber`` only: the error, in standard deviations, up to which it is squared
+            (Huber 1964).
+    """
+
+    classes: Sequence[str]
+    targets: Tensor | None = None
+    loss_name: str = "mse"
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.loss_name not in LOSSES:
+            raise ValueError(f"loss is {self.loss_name!r}; it is one of {', '.join(LOSSES)}.")
+        if not self.delta > 0:
+            raise ValueError(f"delta is {self.delta}; it must be above 0.")
+
+    @cached_property
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each column, ``float32 [columns]``."""
+        if self.targets is None:
+            return torch.zeros(self.outputs), torch.ones(self.outputs)
+        std, mean = torch.std_mean(self.targets.cpu().double(), dim=0, correction=0)
+        # A column that never varies in training is centred and otherwise left alone.
+        return mean.float(), torch.where(std > 0, std, 1.0).float()
+
+    @property
+    def outputs(self) -> int:
+        """One number per column."""
+        return len(self.classes)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean error over samples and columns, in standard deviations of the targets.
+
+        Args:
+            outputs: Standardised numbers ``[B, columns]``.
+            targets: In their own units, ``[B, columns]``.
+        """
+        mean, std = (tensor.to(outputs.device) for tensor in self._scale)
+        wanted = ((targets.float() - mean) / std).to(outputs)
+        errors: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "mse": functional.mse_loss,
+            "mae": functional.l1_loss,
+            "huber": partial(functional.huber_loss, delta=self.delta),
+        }
+        return errors[self.loss_name](outputs, wanted)
+
+    def soft(self, targets: Tensor) -> Tensor:
+        """The targets themselves, ``[B, columns]``."""
+        return targets.float()
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Mean absolute error, root mean squared error and R2, in the data set's units.
+
+        Of several columns, the plain mean over columns.
+        """
+        mae, rmse, r2 = examination.errors_of(self.predictions(outputs).cpu(), targets.cpu())
+        return {"mae": float(mae.mean()), "rmse": float(rmse.mean()), "r2": float(r2.mean())}
+
+    def confusion(self, outputs: Tensor, targets: Tensor) -> None:
+        """None: numbers are no classes."""
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Numbers in the data set's units, ``[B, columns]``."""
+        mean, std = (tensor.to(outputs.device) for tensor in self._scale)
+        return outputs.float() * std + mean
+
+    def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
+        """See ``examination.of_numbers``."""
+        return examination.of_numbers(self.predictions(outputs), targets, self.classes)
+
+
+def build(
+    *, classes: Sequence[str], targets: Tensor | None, loss: str = "mse", delta: float = 1.0
+) -> Regression:
+    """The task of a plan, whose option ``loss`` is called as the method that computes it."""
+    return Regression(classes=classes, targets=targets, loss_name=loss, delta=delta)

@@ -1,0 +1,87 @@
+"""Weights of classes, so that a rare class counts in the loss as much as a frequent one.
+
+Knows no loss: what the weights multiply is the task's business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+ClassWeights = Literal["balanced"] | Sequence[float] | None
+Names = Sequence[str]
+
+
+def of_classes(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Tensor | None:
+    """A weight for each class, ``float32 [classes]``; None weighs nothing.
+
+    Args:
+        asked: ``balanced`` gives class c the weight N / (classes * N_c), as scikit-learn's
+            ``compute_class_weight``; or the weights themselves, in the order of the classes.
+        classes: Their names.
+        targets: Labels of the training part ``int64 [N]``.
+
+    Raises:
+        ValueError: There is not one weight above 0 for each class, or a class has no sample.
+    """
+    if asked is None or asked != "balanced":
+        return _given(asked, classes, "class")
+    counts = torch.bincount(_known(targets), minlength=len(classes))
+    for name, count in zip(classes, counts.tolist(), strict=True):
+        if count == 0:
+            raise ValueError(_lacking(f"class {name} has no training sample"))
+    return (counts.sum() / (len(classes) * counts.double())).float()
+
+
+def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Tensor | None:
+    """A weight of the positive samples of each label, ``float32 [labels]``; None weighs nothing.
+
+    Args:
+        asked: ``balanced`` lets the positive samples of a label weigh as much as its negative
+            ones: their number divided by that of the positive; or the weights themselves.
+        classes: Names of the labels.
+        targets: Of the training part, 0 and 1, ``[N, labels]``.
+
+    Raises:
+        ValueError: As for ``of_classes``.
+    """
+    if asked is None or asked != "balanced":
+        return _given(asked, classes, "label")
+    given = _known(targets) > 0.5
+    positive = given.sum(dim=0).double()
+    for name, count in zip(classes, positive.tolist(), strict=True):
+        if not 0 < count < len(given):
+            share = "every" if count else "no"
+            raise ValueError(_lacking(f"label {name} is given to {share} training sample"))
+    return ((len(given) - positive) / positive).float()
+
+
+def _given(asked: Sequence[float] | None, classes: Names, kind: str) -> Tensor | None:
+    if asked is None:
+        return None
+    if isinstance(asked, str):
+        raise ValueError(
+            f"class_weights is {asked!r}; it is balanced, or a list with a number for each {kind}."
+        )
+    if len(asked) != len(classes):
+        raise ValueError(
+            f"class_weights has {len(asked)} numbers, but there are {len(classes)}: "
+            f"{', '.join(classes)}."
+        )
+    if any(not (0 < weight < math.inf) for weight in asked):
+        raise ValueError(f"class_weights is {list(asked)}; every weight must be a number above 0.")
+    return torch.tensor(asked, dtype=torch.float32)
+
+
+def _known(targets: Tensor | None) -> Tensor:
+    if targets is None:
+        raise ValueError("class_weights: balanced needs the targets of the training part.")
+    return targets.cpu()
+
+
+def _lacking(reason: str) -> str:
+    return f"class_weights: balanced is not possible, because {reason}; give a list of weights."
