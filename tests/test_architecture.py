@@ -22,22 +22,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("ending", "smoke"),
     ("publish", "session", "tryout", "predict"),
     ("study", "report", "browse"),
-    ("described",),
-    ("storage", "samplers"),
     ("driver",),
     ("workers",),
     ("trial",),
-    ("choice", "usertrial"),
-    ("artifacts",),
     ("preview",),
     ("foundation",),
     ("provenance",),
-    ("methods", "space", "definition", "grid", "engine", "figures", "templates", "environment"),
+    ("space", "definition", "grid", "engine", "figures", "templates", "environment"),
     ("tracker",),
     ("config",),
     ("beside",),
-    ("batches", "devices", "lora", "memory", "mixing", "noise", "parameters"),
-    ("averaging",),
     ("backbones", "tasks", "optimizers", "augmentations"),
     ("stages",),
     ("datasets",),
@@ -49,11 +43,11 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 
 OWNERS: dict[str, set[str]] = {
     "yaml": {"config"},
-    "optuna": {"space", "study", "storage", "samplers"},
+    "optuna": {"space", "study"},
     "mlflow": {"tracker"},
     "matplotlib": {"figures"},
     "ray": {"workers"},
-    "peft": {"lora"},
+    "peft": {"engine"},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,7 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
 def user(path: Path, code: str, target: str = "class", **options: Any) -> Samples:
     path.write_text(code)
     datasets._read.cache_clear()
-    return datasets._read(f"{path}:make", __import__("json").dumps(options), target)
+    return datasets._read(f"{path}:make", "", json.dumps(options), target)
 
 
 def test_a_users_function_is_called_with_the_options_of_the_study_file(tmp_path: Path) -> None:

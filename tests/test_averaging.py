@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from training import every, make, must_resume, parts, phase, same
 
-from workbench.averaging import Average, lent
+from workbench.engine.averaging import Average, lent
 
 
 def model() -> nn.Module:

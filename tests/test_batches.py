@@ -11,9 +11,8 @@ import pytest
 import torch
 from training import AUGMENTATION, IMAGES, every, make, measured, parts, phase, plan, same
 
-from workbench import batches
-from workbench.batches import Batches, LoaderDied
-from workbench.engine import Engine, Interrupted
+from workbench.engine import Engine, Interrupted, batches
+from workbench.engine.batches import Batches, LoaderDied
 
 
 def children() -> list[psutil.Process]:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from workbench.cli import app
 from workbench.driver import lease
+from workbench.optimizers import OPTIMIZERS
 from workbench.record import study_directory
 
 Write = Callable[..., Path]
@@ -73,8 +74,8 @@ def test_check_names_the_broken_file_and_still_shows_the_sound_one(
     assert code == 2
     assert "sound" in output
     assert (
-        f"{broken}:9: compare.optimizer.1: found 'adamww', expected one of sgd, adam, adamw; "
-        "did you mean adamw?" in errors
+        f"{broken}:9: compare.optimizer.1: found 'adamww', expected one of "
+        f"{', '.join(OPTIMIZERS)}; did you mean adamw?" in errors
     )
 
 

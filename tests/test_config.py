@@ -409,7 +409,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "an option that the data set does not have": (
         changed(JOINT, ("wine", "{name: wine, channel: 3}")),
         [
-            "study.yaml:3: recipe.dataset.channel: found 'channel', expected one of name, classes, "
+            "study.yaml:3: recipe.dataset.channel: found 'channel', expected one of name, classes, part, "
             "train_per_class, fraction, validation, test (dataset wine)"
         ],
     ),
@@ -424,7 +424,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         changed(JOINT, ("mlp", "{name: mlp, hiden: [8], dropout: some}")),
         [
             "study.yaml:4: recipe.backbone.hiden: found 'hiden', expected one of name, weights, "
-            "keep_head, hidden, dropout (backbone mlp); did you mean hidden?",
+            "keep_head, strict, hidden, dropout (backbone mlp); did you mean hidden?",
             "study.yaml:4: recipe.backbone.dropout: found 'some', expected a number",
         ],
     ),
@@ -436,7 +436,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ),
         [
             "study.yaml:6: compare.method.b: found 'width', expected one of name, weights, "
-            "keep_head, hidden, dropout (backbone mlp)"
+            "keep_head, strict, hidden, dropout (backbone mlp)"
         ],
     ),
     "unknown transforms and options of one": (

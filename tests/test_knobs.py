@@ -76,7 +76,7 @@ def test_the_single_knobs_of_a_recipe_are_found_by_their_paths() -> None:
         "probe.schedule.name": "linear",
         "rest": {},
         "augmentation": [{"random_crop": {"size": 8}}],
-        "unfreeze": {"every": 2},
+        "unfreeze.every": 2,
     }
     assert leaves_of({}) == []
     assert labels_of(RECIPE)["probe.schedule.name"] == "linear"

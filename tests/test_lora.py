@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from training import every, make, must_resume, parts, phase, same
 from transformers.pytorch_utils import Conv1D
 
-from workbench import lora, stages
+from workbench import stages
+from workbench.engine import lora
 from workbench.stages import Stage, Staged
 from workbench.strategy import Lora
 

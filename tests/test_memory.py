@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from training import CPU, parts, phase
 
-from workbench import backbones, memory
-from workbench.engine import OutOfMemory
+from workbench import backbones
+from workbench.engine import OutOfMemory, memory
 from workbench.stages import Staged
 
 

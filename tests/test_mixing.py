@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from training import every, make, measured, must_resume, parts, phase, plan, same
 
-from workbench import batches
-from workbench.mixing import check, mix
+from workbench.engine import batches
+from workbench.engine.mixing import check, mix
 
 KEY: dict[str, Any] = {"seed": 1, "epoch": 2, "step": 3}
 

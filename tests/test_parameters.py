@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from training import IMAGES, make, must_resume, parts, phase, same
 
-from workbench import parameters
+from workbench.engine import parameters
 from workbench.optimizers import OPTIMIZERS, factor
 from workbench.stages import Stage, Staged
 from workbench.strategy import Phase

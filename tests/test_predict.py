@@ -72,7 +72,7 @@ def test_predictions_are_those_of_the_validated_model(searched: Path, wines: Pat
     # What it measured in validation, it must measure here on the same samples.
     result, spec = directory.result(), directory.spec()
     assert result is not None and spec is not None
-    from workbench import artifacts
+    from workbench.trial import artifacts
 
     data = artifacts.data_of(spec)
     numbers, targets = data.validation.index.tolist(), data.validation.targets.tolist()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workbench import strategy
-from workbench.strategy import Phase, Plan, Schedule, Strategy, Weights
+from workbench.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy, Weights
 
 
 def phase(name: str, epochs: int) -> Phase:
@@ -46,7 +46,15 @@ def test_the_epochs_of_a_plan_are_those_of_all_its_phases(epochs: list[int], tot
 
 @pytest.mark.parametrize(
     "value",
-    [Strategy(name="adamw-2"), Schedule(), phase("a", 1), Weights(source="a"), plan()],
+    [
+        Strategy(name="adamw-2"),
+        Schedule(),
+        phase("a", 1),
+        Weights(source="a"),
+        EarlyStopping(patience=2),
+        Lora(),
+        plan(),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_nothing_that_says_what_a_trial_is_can_be_changed(value: Any) -> None:
@@ -57,7 +65,15 @@ def test_nothing_that_says_what_a_trial_is_can_be_changed(value: Any) -> None:
 
 def test_no_kind_of_data_is_left_out_of_the_test_above() -> None:
     kinds = {name for name, kind in vars(strategy).items() if is_dataclass(kind)}
-    assert kinds == {"Strategy", "Schedule", "Phase", "Weights", "Plan"}
+    assert kinds == {
+        "Strategy",
+        "Schedule",
+        "Phase",
+        "EarlyStopping",
+        "Lora",
+        "Weights",
+        "Plan",
+    }
 
 
 def test_data_is_made_by_name_only() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from workbench import artifacts, backbones, choice, record, space, trial
+from workbench import backbones, record, space, trial
 from workbench.config import load
 from workbench.datasets.samples import Data, Part
 from workbench.downloads import Absent
@@ -28,6 +28,7 @@ from workbench.record import (
     TrialSpec,
 )
 from workbench.strategy import EarlyStopping
+from workbench.trial import artifacts, choice
 
 Write = Callable[..., Path]
 

@@ -311,7 +311,7 @@ class Foundation:
             return
         import torch
 
-        from workbench.batches import Reader
+        from workbench.engine.batches import Reader
 
         located = [self.located("augmentation", step) for step in steps]
         reader = Reader(self._data(knobs), located, training_seed(self._config))

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import torch
 from torch import Tensor
 
-from workbench import artifacts, backbones, browse, record, tasks, trial
+from workbench import backbones, browse, record, tasks, trial
 from workbench.datasets.samples import Part
 from workbench.datasets.unlabelled import read_unlabelled
 from workbench.engine import choose_device
 from workbench.record import State, TrialDirectory, TrialSpec
 from workbench.tasks import Task
+from workbench.trial import artifacts
 
 if TYPE_CHECKING:
     from workbench.datasets import Data

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workbench import methods
+from workbench.report import methods
 
 if TYPE_CHECKING:
     from workbench.ending import Outcome

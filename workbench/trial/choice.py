@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from workbench import artifacts
 from workbench.datasets import Data
 from workbench.record import EpochResult, Objective
 from workbench.strategy import EarlyStopping, Plan
 from workbench.tasks import Task
+from workbench.trial import artifacts
 
 
 class Trainer(Protocol):

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from workbench.averaging import lent
+from workbench.engine.averaging import lent
 from workbench.randomness import derive
 from workbench.stages import Staged
 from workbench.strategy import Lora

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from workbench import methods
 from workbench.figures.trials import Trial
+from workbench.report import methods
 
 
 def targets(study: Mapping[str, Any]) -> dict[str, int]:

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from workbench import averaging, batches, lora, memory, mixing, optimizers, parameters, stages
-from workbench.averaging import Average
-from workbench.batches import Batches
+from workbench import optimizers, stages
 from workbench.datasets import Data
-from workbench.devices import choose_device
-from workbench.memory import OutOfMemory
-from workbench.noise import Noise
-from workbench.parameters import StartingPoint
+from workbench.engine import averaging, batches, lora, memory, mixing, parameters
+from workbench.engine.averaging import Average
+from workbench.engine.batches import Batches
+from workbench.engine.devices import choose_device
+from workbench.engine.memory import OutOfMemory
+from workbench.engine.noise import Noise
+from workbench.engine.parameters import StartingPoint
 from workbench.record import EpochResult, now
 from workbench.stages import Staged
 from workbench.strategy import Phase, Plan

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench import described, methods, templates
+from workbench import templates
 from workbench.figures import FIGURES, LeftOut, load, sources, table, validity
 from workbench.figures.trials import Trial, best, is_adaptive, read
 from workbench.record import Role, State
+from workbench.report import described, methods
 
 # What a report's folder holds; whatever else lies in it is the user's.
 CONTENTS = ("index.html", "report.md", "report.json", "tables", "figures", "data")

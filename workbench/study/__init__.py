@@ -33,9 +33,9 @@ from workbench.record import (
     TrialSpec,
     directory_of,
 )
-from workbench.samplers import OneStrategy, pruner_of, sampler_of
-from workbench.storage import open_storage, refuse_changes
 from workbench.strategy import Strategy
+from workbench.study.samplers import OneStrategy, pruner_of, sampler_of
+from workbench.study.storage import open_storage, refuse_changes
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 
-from workbench import artifacts, backbones, choice, memory, record, tasks, usercode
+from workbench import backbones, record, tasks, usercode
 from workbench.backbones import WeightsError
-from workbench.batches import LoaderDied
-from workbench.choice import Chosen, Trainer
 from workbench.datasets import Data
 from workbench.downloads import Absent
-from workbench.engine import Diverged, Engine, Interrupted, OutOfMemory, choose_device
+from workbench.engine import Diverged, Engine, Interrupted, OutOfMemory, choose_device, memory
+from workbench.engine.batches import LoaderDied
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.tasks import Task
+from workbench.trial import artifacts, choice
+from workbench.trial.choice import Chosen, Trainer
 from workbench.usercode import UserCodeError
 
 Report = Callable[[EpochResult], Decision]
@@ -173,7 +174,7 @@ class _Run:
         self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
         self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
         if plan.trial is not None:
-            from workbench.usertrial import Trial, UserTrial
+            from workbench.trial.usertrial import Trial, UserTrial
 
             given = Trial(
                 plan=plan,
