@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from workbench import datasets
-from workbench.datasets import Samples, arrays
+from workbench.datasets import Samples, arrays, loading
 from workbench.datasets.checked import checked
 from workbench.datasets.of_arrays import of_arrays
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
@@ -245,8 +245,8 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
 
 def user(path: Path, code: str, target: str = "class", **options: Any) -> Samples:
     path.write_text(code)
-    datasets._read.cache_clear()
-    return datasets._read(f"{path}:make", "", json.dumps(options), target)
+    loading._read.cache_clear()
+    return loading._read(f"{path}:make", "", json.dumps(options), target)
 
 
 def test_a_users_function_is_called_with_the_options_of_the_study_file(tmp_path: Path) -> None:

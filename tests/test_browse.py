@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench import browse, preview, record, space
+from workbench import browse, plans, preview, record, space
 from workbench.config import load
 from workbench.config.study_config import StudyConfig
 from workbench.driver import lease
@@ -56,7 +56,7 @@ class Studies:
             number=number,
             levels=proposal.strategy.levels,
             hyperparameters=proposal.hyperparameters,
-            plan=space.plan_of(config, proposal, foundation),
+            plan=plans.plan_of(config, proposal, foundation),
             objective=config.objective,
             seed=training_seed(config),
             study_seed=config.search.seed,

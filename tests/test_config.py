@@ -409,8 +409,8 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "an option that the data set does not have": (
         changed(JOINT, ("wine", "{name: wine, channel: 3}")),
         [
-            "study.yaml:3: recipe.dataset.channel: found 'channel', expected one of name, classes, part, "
-            "train_per_class, fraction, validation, test (dataset wine)"
+            "study.yaml:3: recipe.dataset.channel: found 'channel', expected one of name, classes, "
+            "part, train_per_class, fraction, validation, test (dataset wine)"
         ],
     ),
     "an unknown backbone": (

@@ -50,7 +50,7 @@ search: {trials: 8}
 
 
 class Given:
-    """Stages that are given, and weights that are never opened (``space.Premises``)."""
+    """Stages that are given, and weights that are never opened (``plans.Premises``)."""
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         return resolve_depth(value, ("one", "two"))

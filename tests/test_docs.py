@@ -11,7 +11,7 @@ import yaml
 
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
-from workbench.config import BLOCKS, load, schema
+from workbench.config import BLOCKS, load, recipes, schema
 from workbench.config.document import parse_value
 from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.launch import look_ahead
@@ -108,12 +108,12 @@ def test_the_pages_have_studies_and_pieces_of_studies_and_no_other_yaml() -> Non
 
 @pytest.mark.parametrize("line", LINES)
 def test_every_line_of_knobs_on_a_page_is_valid(line: str) -> None:
-    assert schema.recipe_flaws(parse_value(line)) == []
+    assert recipes.recipe_flaws(parse_value(line)) == []
 
 
 @pytest.mark.parametrize("block", RECIPES)
 def test_every_piece_of_a_recipe_on_a_page_is_valid(block: str) -> None:
-    assert schema.recipe_flaws(parse_value(block)) == []
+    assert recipes.recipe_flaws(parse_value(block)) == []
 
 
 @pytest.mark.parametrize(("page", "block"), WHOLE)

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from workbench import datasets
-from workbench.datasets import Samples, decoded
+from workbench.datasets import Samples, decoded, loading
 from workbench.datasets.image_folder import read
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 
@@ -290,7 +290,7 @@ def test_a_changed_file_is_decoded_again_and_changes_the_digest(birds: Path) -> 
     dataset = {"name": "image_folder", "path": str(birds), "store_size": 8, "validation": 2}
 
     def digest() -> str:
-        for cache in (datasets._pool, datasets._read):
+        for cache in (loading._pool, loading._read):
             cache.cache_clear()
         return str(datasets.sizes({**dataset, "test": 0}, study_seed=0, seed=0)["digest"])
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from workbench import datasets
-from workbench.datasets import Data, Part, Samples, ready, splits
+from workbench.datasets import Data, Part, Samples, loading, ready, splits
 from workbench.datasets.mapped import Mapped
 from workbench.datasets.pixels import Pixels
 from workbench.datasets.samples import Inputs, Tensors
@@ -57,7 +57,7 @@ def sum_of(part: Part) -> str:
 
 def test_the_digits_are_what_they_were_to_the_last_bit() -> None:
     data = datasets.load({"name": "digits"}, study_seed=0, seed=1)
-    raw = datasets._read("digits", "", "{}", "class").inputs
+    raw = loading._read("digits", "", "{}", "class").inputs
     assert isinstance(raw, Tensor)
     for part in (data.train, data.validation):
         expected = (raw[part.index] - torch.tensor(0.5)) / torch.tensor(0.5)

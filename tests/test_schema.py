@@ -11,7 +11,7 @@ import pytest
 
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
-from workbench.config import schema
+from workbench.config import recipes, schema
 from workbench.config.flaws import Flaw, flaws
 from workbench.config.schema import Recipe, Search
 from workbench.datasets import DATASETS
@@ -34,37 +34,37 @@ def test_every_entry_of_a_catalogue_may_be_named_alone(
     block: str, names: dict[str, object]
 ) -> None:
     for name in names:
-        assert schema.recipe_flaws({block: name}) == []
-    (flaw,) = schema.recipe_flaws({block: "nosuchthing"})
+        assert recipes.recipe_flaws({block: name}) == []
+    (flaw,) = recipes.recipe_flaws({block: "nosuchthing"})
     assert flaw.expected.startswith(f"one of {next(iter(names))}")
     own = flaw.expected.endswith(", or your own FILE.py:NAME")
     assert own is (block in ("dataset", "backbone", "task"))
 
 
 def test_a_message_lists_the_first_names_of_a_large_family_and_their_number() -> None:
-    (flaw,) = schema.recipe_flaws({"backbone": "nosuchthing"})
+    (flaw,) = recipes.recipe_flaws({"backbone": "nosuchthing"})
     assert len(flaw.expected) < 600, "a catalogue of a hundred names is no message"
     assert re.search(r"mlp, small_cnn, .*, \.\.\. \(\d+ like these\)", flaw.expected)
 
 
 @pytest.mark.parametrize("block", ["dataset", "backbone", "task"])
 def test_a_users_own_code_may_stand_for_an_entry_and_knows_its_options(block: str) -> None:
-    assert schema.recipe_flaws({block: {"name": "mine.py:make", "anything": [1, "x"]}}) == []
+    assert recipes.recipe_flaws({block: {"name": "mine.py:make", "anything": [1, "x"]}}) == []
     steps = ["mine.py:noise", {"mine.py:blur": {"sd": 1}}]
-    assert schema.recipe_flaws({"augmentation": steps}) == []
+    assert recipes.recipe_flaws({"augmentation": steps}) == []
 
 
 def test_every_option_of_every_optimizer_is_a_knob_of_a_trial_and_of_a_phase() -> None:
     for entry in OPTIMIZERS.values():
         assert set(entry.options) <= set(schema.PhaseKnobs.model_fields)
-        assert schema.recipe_flaws({**entry.options, "phases": {"one": entry.options}}) == []
+        assert recipes.recipe_flaws({**entry.options, "phases": {"one": entry.options}}) == []
 
 
 def test_every_transform_may_be_named_alone_or_with_each_of_its_options() -> None:
-    assert schema.recipe_flaws({"augmentation": list(AUGMENTATIONS)}) == []
+    assert recipes.recipe_flaws({"augmentation": list(AUGMENTATIONS)}) == []
     for name, entry in AUGMENTATIONS.items():
         for option in entry.options:
-            (flaw,) = schema.recipe_flaws({"augmentation": [{name: {option: {}}}]})
+            (flaw,) = recipes.recipe_flaws({"augmentation": [{name: {option: {}}}]})
             assert flaw.loc == ("augmentation", 0, name, option)
 
 
@@ -73,23 +73,23 @@ def test_a_schedule_in_a_file_has_the_fields_and_defaults_of_a_plan() -> None:
 
 
 def test_an_option_is_held_against_the_named_entry_or_against_all_where_none_is_named() -> None:
-    (flaw,) = schema.recipe_flaws({"backbone": {"name": "resnet18", "width": 3}})
+    (flaw,) = recipes.recipe_flaws({"backbone": {"name": "resnet18", "width": 3}})
     assert flaw.expected.startswith("one of name, weights, keep_head")
     assert flaw.expected.endswith("(backbone resnet18)") and "width" not in flaw.expected
-    assert schema.recipe_flaws({"backbone": {"width": 3}}) == []
-    (flaw,) = schema.recipe_flaws({"backbone": {"length": 3}})
+    assert recipes.recipe_flaws({"backbone": {"width": 3}}) == []
+    (flaw,) = recipes.recipe_flaws({"backbone": {"length": 3}})
     assert flaw.expected.endswith("(backbone)")
 
 
 @pytest.mark.parametrize("depth", [0, 3, "all", "block1"])
 def test_a_freeze_depth_is_a_number_or_a_name(depth: int | str) -> None:
-    assert schema.recipe_flaws({"freeze_depth": depth}) == []
+    assert recipes.recipe_flaws({"freeze_depth": depth}) == []
 
 
 @pytest.mark.parametrize("depth", [-1, 1.0, True, "", [1]])
 def test_anything_else_is_no_freeze_depth(depth: object) -> None:
     expected = "a number of stages (0 or more), the name of a stage, or all"
-    assert schema.recipe_flaws({"freeze_depth": depth}) == [
+    assert recipes.recipe_flaws({"freeze_depth": depth}) == [
         Flaw(loc=("freeze_depth",), found=depth, expected=expected)
     ]
 
@@ -103,7 +103,7 @@ def test_a_time_limit_is_seconds_or_has_a_unit(written: object, seconds: float) 
 
 @pytest.mark.parametrize("written", [0, "0s", -1, True, "s", "5 m", "1.m", float("inf"), [3]])
 def test_anything_else_is_no_time_limit(written: object) -> None:
-    (flaw,) = schema.search_flaws({"timeout": written})
+    (flaw,) = recipes.search_flaws({"timeout": written})
     assert flaw.loc == ("timeout",)
 
 
@@ -127,14 +127,14 @@ def test_optuna_accepts_the_smallest_value_of_every_option_of_a_pruner() -> None
     }
     for name, options in schema.PRUNERS.items():
         for option in options:
-            (flaw,) = schema.search_flaws({"pruner": {"name": name, option: -1}})
+            (flaw,) = recipes.search_flaws({"pruner": {"name": name, option: -1}})
             least = int(flaw.expected.rpartition(" ")[2])
-            assert schema.search_flaws({"pruner": {"name": name, option: least}}) == []
+            assert recipes.search_flaws({"pruner": {"name": name, option: least}}) == []
             made[name](**{option: least})
 
 
 def test_a_sampler_without_options_says_so() -> None:
-    (flaw,) = schema.search_flaws({"sampler": {"name": "random", "points": 3}})
+    (flaw,) = recipes.search_flaws({"sampler": {"name": "random", "points": 3}})
     assert flaw.expected == "no option (sampler random has none)"
 
 

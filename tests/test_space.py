@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 import pytest
 
-from workbench import space
+from workbench import plans, space
 from workbench.config import load
 from workbench.config.study_config import StudyConfig
 from workbench.foundation import Foundation
@@ -68,7 +68,7 @@ search: {trials: 8}
 
 
 class Given:
-    """Stages that are given, and weights that are never opened (``space.Premises``)."""
+    """Stages that are given, and weights that are never opened (``plans.Premises``)."""
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         return resolve_depth(value, ("one", "two"))
@@ -98,7 +98,7 @@ def trials(number: int) -> list[optuna.Trial]:
     return [study.ask() for _ in range(number)]
 
 
-def assert_sound(config: StudyConfig, proposal: space.Proposal, premises: space.Premises) -> None:
+def assert_sound(config: StudyConfig, proposal: space.Proposal, premises: plans.Premises) -> None:
     for name, value in proposal.parameters.items():
         entries = [
             entry
@@ -108,7 +108,7 @@ def assert_sound(config: StudyConfig, proposal: space.Proposal, premises: space.
         ]
         assert any(entry.holds(value) for entry in entries), f"{name}={value}"
     assert proposal.strategy in config.strategies
-    plan = space.plan_of(config, proposal, premises)
+    plan = plans.plan_of(config, proposal, premises)
     assert plan.epochs == sum(phase.epochs for phase in plan.phases) > 0
     for phase in plan.phases:
         assert phase.options.keys() == OPTIMIZERS[phase.optimizer].options.keys()
@@ -282,7 +282,7 @@ def test_a_plan_is_the_recipe_overridden_by_the_level_and_then_by_the_hyperparam
 ) -> None:
     config = read(tmp_path, BALANCED)
     proposal = space.default(config, group(config, "sgd-lpft"))
-    probe, finetune = space.plan_of(config, proposal, Given()).phases
+    probe, finetune = plans.plan_of(config, proposal, Given()).phases
     assert (probe.epochs, finetune.epochs) == (1, 4), "the recipe, where the level says nothing"
     assert probe.weight_decay == finetune.weight_decay == 0.5
     assert (probe.optimizer, finetune.optimizer) == ("adamw", "sgd"), "a phase before its trial"
@@ -296,7 +296,7 @@ def test_a_plan_is_the_recipe_overridden_by_the_level_and_then_by_the_hyperparam
 def test_a_plain_trial_has_one_phase_and_the_catalogues_defaults(tmp_path: Path) -> None:
     text = "name: x\nrecipe: {dataset: wine, backbone: mlp}\nsearch: {trials: 1}\n"
     config = read(tmp_path, text)
-    plan = space.plan_of(config, space.default(config, config.groups[0]), Given())
+    plan = plans.plan_of(config, space.default(config, config.groups[0]), Given())
     (phase,) = plan.phases
     entry = OPTIMIZERS["adamw"]
     assert (phase.name, phase.epochs, phase.freeze_depth) == ("main", 10, 0)
@@ -321,7 +321,7 @@ def test_weights_options_and_transforms_reach_the_plan(tmp_path: Path) -> None:
         "search: {trials: 1}\n"
     )
     config = read(tmp_path, text)
-    plan = space.plan_of(config, space.default(config, config.groups[0]), Given())
+    plan = plans.plan_of(config, space.default(config, config.groups[0]), Given())
     assert plan.dataset == {"name": "wine", "fraction": 0.5}
     assert plan.backbone == {"name": "mlp", "hidden": [4]}
     assert plan.weights == Weights(source="w.safetensors", sha256="hash of w.safetensors")
@@ -343,7 +343,7 @@ def test_in_a_joint_study_the_strategy_is_read_back_from_the_choices(tmp_path: P
         "method": "lpft",
         "probe.freeze_depth": "all",
     }
-    assert space.plan_of(config, proposal, Given()).phases[0].freeze_depth == 2
+    assert plans.plan_of(config, proposal, Given()).phases[0].freeze_depth == 2
 
 
 def test_each_strategy_of_a_joint_study_has_a_default_of_its_own(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from torch import Tensor
 
 from workbench import datasets
-from workbench.config import schema
+from workbench.config import recipes
 from workbench.datasets import Samples, tables
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 
@@ -315,7 +315,7 @@ def test_the_examples_on_the_page_are_what_a_study_file_may_say() -> None:
     ]
     assert len(examples) >= 6
     for example in examples:
-        assert schema.recipe_flaws(example) == []
+        assert recipes.recipe_flaws(example) == []
         entry = datasets.DATASETS[example["dataset"]["name"]]
         assert set(entry.required) <= set(example["dataset"])
     for entry in (datasets.DATASETS[name] for name in ("table", "text_table", "hub")):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from workbench import backbones, record, space, trial
+from workbench import backbones, plans, record, space, trial
 from workbench.config import load
 from workbench.datasets.samples import Data, Part
 from workbench.downloads import Absent
@@ -37,7 +37,7 @@ def spec_for(file: Path, home: Path, **changes: object) -> TrialSpec:
     config = load(file)
     foundation = Foundation(config, home)
     group = config.groups[0]
-    plan = space.plan_of(config, space.default(config, group), foundation)
+    plan = plans.plan_of(config, space.default(config, group), foundation)
     spec = TrialSpec(
         study=config.name,
         role=Role.SEARCH,

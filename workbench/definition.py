@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
-from workbench import space
+from workbench import plans, space
 from workbench.config.knobs import Categorical, Interval, Level
 from workbench.config.study_config import StudyConfig
 from workbench.record import plain
@@ -18,7 +18,7 @@ from workbench.strategy import Phase, Plan, Strategy
 
 
 def define(
-    config: StudyConfig, strategy: Strategy, premises: space.Premises, data_digest: str
+    config: StudyConfig, strategy: Strategy, premises: plans.Premises, data_digest: str
 ) -> dict[str, Any]:
     """What makes results of one group comparable: two that differ here do not belong together.
 
@@ -27,7 +27,7 @@ def define(
     start = space.default(config, strategy)
     search = config.search
     return {
-        "plan": _plan(space.plan_of(config, start, premises)),
+        "plan": _plan(plans.plan_of(config, start, premises)),
         "space": plain(_ranges(config, strategy, premises)),
         "objective": asdict(config.objective),
         "sampler": search.sampler.model_dump(),
@@ -75,7 +75,7 @@ def _anywhere(value: Any) -> Any:
 
 
 def _ranges(
-    config: StudyConfig, strategy: Strategy, premises: space.Premises
+    config: StudyConfig, strategy: Strategy, premises: plans.Premises
 ) -> list[dict[str, Any]]:
     """The ranges that may apply to a group, and what the levels of its choices set."""
     given, chosen = space.labels_given(config, strategy), space.chosen_in(config)
@@ -93,7 +93,7 @@ def _ranges(
     return ranges
 
 
-def _content(level: Level, premises: space.Premises) -> dict[str, Any]:
+def _content(level: Level, premises: plans.Premises) -> dict[str, Any]:
     """What a level sets; weights by their hash, because a file's content may change."""
     content = dict(level.knobs)
     source = content.get("backbone.weights")

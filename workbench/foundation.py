@@ -7,15 +7,14 @@ Knows neither Optuna nor MLflow.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench import backbones, beside, datasets, downloads, record, space, tasks
-from workbench.config import schema
-from workbench.config.document import Location, Problem, StudyFileError
+from workbench import backbones, beside, datasets, downloads, plans, record, space, tasks
+from workbench.config.document import StudyFileError
 from workbench.config.knobs import merged
 from workbench.config.study_config import StudyConfig
 from workbench.downloads import Absent
@@ -67,7 +66,7 @@ def _knobs(config: StudyConfig, proposal: Proposal) -> dict[str, Any]:
 
 
 class Foundation:
-    """Data, backbones and weights of one study, each looked up once (``space.Premises``).
+    """Data, backbones and weights of one study, each looked up once (``plans.Premises``).
 
     Args:
         config: The study.
@@ -78,7 +77,7 @@ class Foundation:
 
     def __init__(self, config: StudyConfig, home: Path, *, pending: bool = False) -> None:
         self._config = config
-        self._pending = pending
+        self.pending = pending
         folder = config.document.path.parent
         self._provenance = Provenance(folder=folder, home=home, pending=pending)
         self._sizes: dict[str, dict[str, Any]] = {}
@@ -100,7 +99,7 @@ class Foundation:
         try:
             return self.sizes(knobs)
         except Absent as absent:
-            self._lacks(absent)
+            self.lacks(absent)
             return {}
 
     def digest(self, plan: Plan) -> str:
@@ -121,7 +120,7 @@ class Foundation:
     def _task(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
         return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
 
-    def _data(self, knobs: Mapping[str, Any]) -> datasets.Data:
+    def data(self, knobs: Mapping[str, Any]) -> datasets.Data:
         """Training and validation data of a recipe, as its backbone takes them."""
         data = datasets.load(
             self.located("dataset", knobs["dataset"]),
@@ -165,11 +164,11 @@ class Foundation:
 
         written = self._backbone(knobs)
         try:
-            data = self._data(knobs)
+            data = self.data(knobs)
             task = tasks.build(self._task(knobs), data.classes, data.train.targets)
             shape, outputs = data.input_shape, task.outputs
         except Absent as absent:
-            self._lacks(absent)
+            self.lacks(absent)
             shape, outputs = self._expected(knobs)
         source = knobs["backbone"].get("weights")
         try:
@@ -178,11 +177,11 @@ class Foundation:
                 weights = None
             staged, notes = self._built(knobs, weights, shape, outputs)
         except Absent as absent:
-            self._lacks(absent)
+            self.lacks(absent)
             try:
                 staged, notes = self._built(knobs, None, shape, outputs)
             except Absent as still:
-                self._lacks(still)
+                self.lacks(still)
                 return Outline(name=written["name"], stages=())
         return Outline(name=written["name"], stages=tuple(describe(staged)), notes=tuple(notes))
 
@@ -205,9 +204,9 @@ class Foundation:
         )
         return staged, notes
 
-    def _lacks(self, absent: Absent) -> None:
+    def lacks(self, absent: Absent) -> None:
         """Looking ahead goes on without what has to be downloaded; nothing else does."""
-        if not self._pending:
+        if not self.pending:
             raise absent
         self._absent[str(absent)] = None
 
@@ -235,9 +234,18 @@ class Foundation:
             try:
                 self._weights[key] = self._provenance.find(*key)
             except Absent as absent:
-                self._lacks(absent)
+                self.lacks(absent)
                 return Weights(source=source)
         return self._weights[key]
+
+    @property
+    def seed(self) -> int:
+        """The seed that the study's trials train with."""
+        return training_seed(self._config)
+
+    def set_by(self, proposal: Proposal) -> dict[str, Any]:
+        """The recipe as one trial sees it."""
+        return _knobs(self._config, proposal)
 
     def knobs(self, strategy: Strategy) -> dict[str, Any]:
         """A strategy's recipe with every tuned knob at its default."""
@@ -245,7 +253,7 @@ class Foundation:
 
     def plan(self, strategy: Strategy) -> Plan:
         """A strategy's plan with every tuned knob at its default."""
-        return space.plan_of(self._config, space.start(self._config, strategy), self)
+        return plans.plan_of(self._config, space.start(self._config, strategy), self)
 
     def check(self) -> None:
         """Look at the data, the backbone and the weights of every strategy.
@@ -255,99 +263,9 @@ class Foundation:
         Raises:
             StudyFileError: Everything that does not fit.
         """
-        with nullcontext() if self._pending else downloads.allowed():
-            self._check()
+        from workbench.misfits import Misfits
 
-    def _check(self) -> None:
-        config = self._config
-        problems: list[Problem] = []
-        depths: dict[tuple[str, ...], dict[int, str]] = {}
-        for strategy in config.strategies:
-            found = self._misfits(space.start(config, strategy))
-            if not found:
-                for knob, value, proposal in space.ends(config, strategy):
-                    found += self._misfits(proposal, knob, value)
-                found += self._same_depth(strategy, depths)
-            problems += found
+        with nullcontext() if self.pending else downloads.allowed():
+            problems = Misfits(self._config, self).find()
         if problems:
             raise StudyFileError(problems)
-
-    def _misfits(
-        self, proposal: Proposal, tuned: str | None = None, value: object = None
-    ) -> list[Problem]:
-        """What the data, the backbone, the weights, the transforms or the device refuse."""
-        knobs = _knobs(self._config, proposal)
-        steps = schema.augmentation_steps(knobs.get("augmentation") or ())
-
-        def refused(knob: str, found: object, look: Callable[[], object]) -> list[Problem]:
-            try:
-                look()
-            except (ValueError, OSError) as error:
-                if self._pending and isinstance(error, Absent):
-                    self._lacks(error)
-                    return []
-                at: Location = ("tune", tuned) if tuned else self._location(knob)
-                shown = value if tuned else found
-                problem = self._config.document.problem(at, shown, "what fits")
-                return [replace(problem, reason=str(error).rstrip("."))]
-            return []
-
-        depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
-        found = (
-            refused("dataset", knobs["dataset"]["name"], lambda: self.sizes(knobs))
-            or refused("backbone", knobs["backbone"]["name"], lambda: self.outline(knobs))
-            or refused("freeze_depth", depth, lambda: space.plan_of(self._config, proposal, self))
-        )
-        if not found:
-            found = refused(
-                "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
-            )
-        device = knobs.get("device", "auto")
-        return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
-
-    def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
-        """Transform two samples: whether images keep their size shows only then."""
-        if not steps:
-            return
-        import torch
-
-        from workbench.engine.batches import Reader
-
-        located = [self.located("augmentation", step) for step in steps]
-        reader = Reader(self._data(knobs), located, training_seed(self._config))
-        found = reader[1, torch.arange(2)]
-        if isinstance(found, ValueError):
-            raise found
-
-    def _same_depth(
-        self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]
-    ) -> list[Problem]:
-        """Two levels of freeze depth may be two words for the same depth."""
-        word = strategy.levels.get("freeze_depth")
-        if word is None:
-            return []
-        depth = self.plan(strategy).phases[-1].freeze_depth
-        rest = tuple(label for name, label in strategy.levels.items() if name != "freeze_depth")
-        same = depths.setdefault(rest, {}).setdefault(depth, word)
-        if same == word:
-            return []
-        expected = f"a depth that differs from that of {same} (both freeze {depth} stages)"
-        return [self._config.document.problem(self._location("freeze_depth"), word, expected)]
-
-    def _location(self, knob: str) -> Location:
-        """Where a knob stands in the file: the first block that sets it or a part of it."""
-        config = self._config
-        block = "compare" if config.balanced else "tune"
-        for factor in config.factors:
-            if f"{factor.name}.".startswith(f"{knob}."):
-                return (block, factor.name)
-            for level in factor.levels:
-                if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
-                    return (block, factor.name, level.label, knob)
-        return ("tune", knob) if any(t.knob == knob for t in config.tune) else ("recipe", knob)
-
-
-def _device(name: str) -> object:
-    from workbench.engine import choose_device
-
-    return choose_device(name)

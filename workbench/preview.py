@@ -5,6 +5,7 @@ Looks ahead only; runs nothing and writes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -59,7 +60,7 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             for tuned in config.tune
             for entry in tuned.entries
         ],
-        "data": {"name": knobs["dataset"]["name"], **sizes},
+        "data": {"name": knobs["dataset"]["name"], "source": _source(knobs["dataset"]), **sizes},
         "backbone": {
             "name": outline.name,
             "weights": knobs["backbone"].get("weights"),
@@ -88,6 +89,11 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
         "baseline": baseline,
         "content": record.plain(config.document.content),
     }
+
+
+def _source(dataset: Mapping[str, Any]) -> str:
+    """Which of many data sets of the same name: a hub id, or a path as it is written."""
+    return str(dataset.get("id") or dataset.get("path") or "")
 
 
 def notes(config: StudyConfig, foundation: Foundation) -> list[str]:

@@ -73,7 +73,9 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     for depth, stage in enumerate(backbone["stages"], start=1):
         count = f"{stage['name']:<10} {stage['parameters']:>11,} parameters"
         _line(console, "", f"{count}  frozen from depth {depth} on")
-    if backbone["head"] is not None:
+    if backbone["head"] is None:
+        _line(console, "", "its stages can be shown once it is here")
+    else:
         _line(console, "", f"{'head':<10} {backbone['head']:>11,} parameters  never frozen")
     for note in plan["notes"]:
         console.print(

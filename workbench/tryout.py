@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench import record, space
-from workbench.config import schema
+from workbench import plans, record, space
+from workbench.config import recipes, schema
 from workbench.config.document import Problem, StudyFileError, parse_value, show
 from workbench.config.flaws import listed, nearest
 from workbench.config.knobs import Categorical, Interval, label, merged, phases_below
@@ -86,7 +86,7 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
     proposal = space.propose(config, group, pick)
     others = {k: v for k, v in wanted.items() if k not in tuned and k not in factors}
     knobs = {**proposal.knobs, **others}
-    for flaw in schema.recipe_flaws(merged(config.recipe, {**group.knobs, **knobs})):
+    for flaw in recipes.recipe_flaws(merged(config.recipe, {**group.knobs, **knobs})):
         key = ".".join(map(str, flaw.loc))
         raise StudyFileError([_bad(f"try {key}", key, flaw.found, flaw.expected, flaw.nearest)])
     settings_of = {**proposal.hyperparameters, **others}
@@ -109,7 +109,7 @@ def spec_of(
         for _, spec in record.scan(directory)
         if spec.role is Role.TRY and spec.group == strategy.name
     ]
-    plan = space.plan_of(config, proposal, foundation)
+    plan = plans.plan_of(config, proposal, foundation)
     return TrialSpec(
         study=config.name,
         role=Role.TRY,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import beside, tasks
-from workbench.config import consistency, schema
+from workbench.config import consistency, recipes, schema
 from workbench.config.blocks import FactorBlocks
 from workbench.config.document import Document, Location
 from workbench.config.flaws import flaws, listed, nearest
@@ -144,14 +144,14 @@ class _Reader:
                 self._document.add(("recipe", key), key, expected)
             self._document.alias(place, ("recipe", key))
             recipe = merged(recipe, {key: written[key]})
-        self._document.add_flaws(("recipe",), schema.recipe_flaws(recipe))
+        self._document.add_flaws(("recipe",), recipes.recipe_flaws(recipe))
         for phase, at in self._phases.items():
             if phase in knobs or "." in phase:
                 self._document.add(at, phase, "a phase's name that is no knob and has no dot")
         return recipe
 
     def _search(self, search: dict[str, Any], balanced: bool) -> Search:
-        found = schema.search_flaws(search)
+        found = recipes.search_flaws(search)
         self._document.add_flaws(("search",), found)
         wanted, other = ("trials_per_strategy", "trials")[:: 1 if balanced else -1]
         because = "because there is a compare block" if balanced else "without a compare block"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from workbench.config import schema
+from workbench.config import recipes, schema
 from workbench.config.document import Document, Location, Words
 from workbench.config.flaws import flaws, listed, nearest
 from workbench.config.knobs import (
@@ -113,7 +113,7 @@ class FactorBlocks:
             self._not_a_knob(at, path, f"{listed(schema.Recipe.model_fields)}{phases}")
             return True
         parts = parts_of(path, self._phases)
-        found = schema.recipe_flaws(_nested(parts, value))
+        found = recipes.recipe_flaws(_nested(parts, value))
         for flaw in found:
             place = (*at, *flaw.loc[len(parts) :])
             self._document.add(place, flaw.found, flaw.expected, flaw.nearest)
@@ -244,7 +244,7 @@ class FactorBlocks:
         whole = isinstance(written.low, int) and isinstance(written.high, int)
         if whole:
             between = _nested(parts_of(knob, self._phases), written.low + 0.5)
-            whole = bool(schema.recipe_flaws(between))
+            whole = bool(recipes.recipe_flaws(between))
         number = int if whole else float
         interval = Interval(
             when=when,

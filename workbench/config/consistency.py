@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from workbench.config import schema
+from workbench.config import recipes
 from workbench.config.document import Location, Words
 from workbench.config.flaws import listed, nearest
 from workbench.config.knobs import (
@@ -61,7 +61,7 @@ def _levels(config: StudyConfig, strategy: Strategy) -> list[tuple[Location, Lev
 def _whole(config: StudyConfig, strategy: Strategy) -> None:
     """What a strategy's levels set may not fit what the recipe says, and something may lack."""
     knobs = merged(config.recipe, strategy.knobs)
-    for flaw in schema.recipe_flaws(knobs):
+    for flaw in recipes.recipe_flaws(knobs):
         path = path_of(flaw.loc)
         places = [
             place

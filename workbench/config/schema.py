@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from workbench import backbones, datasets, usercode
-from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
-from workbench.config.flaws import Flaw, flaws, in_words, listed, mismatch, nearest
-from workbench.datasets import DATASETS, common_options
+from workbench.config.flaws import listed, mismatch, nearest
+from workbench.datasets import DATASETS
 from workbench.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.tasks import TASKS
 
@@ -155,19 +154,19 @@ class Named(BaseModel):
 
 
 # Beside a catalogue's names a user's own code may stand.
-_USERS = ", or your own FILE.py:NAME"
+OWN = ", or your own FILE.py:NAME"
 
 
 class DatasetKnobs(Named):
     """``dataset``."""
 
-    name: Annotated[str, _entry_of(DATASETS, datasets.entry_of, more=_USERS)] | None = None
+    name: Annotated[str, _entry_of(DATASETS, datasets.entry_of, more=OWN)] | None = None
 
 
 class BackboneKnobs(Named):
     """``backbone``."""
 
-    name: Annotated[str, _entry_of(BACKBONES, backbones.entry_of, more=_USERS)] | None = None
+    name: Annotated[str, _entry_of(BACKBONES, backbones.entry_of, more=OWN)] | None = None
     weights: str | None = None
     keep_head: bool = False
     strict: bool = True
@@ -176,7 +175,7 @@ class BackboneKnobs(Named):
 class TaskKnobs(Named):
     """``task``."""
 
-    name: Annotated[str, _entry_of(TASKS, usercode.is_reference, more=_USERS)] | None = None
+    name: Annotated[str, _entry_of(TASKS, usercode.is_reference, more=OWN)] | None = None
 
 
 class ScheduleKnobs(Block):
@@ -334,98 +333,3 @@ class Choices(Block):
     when: dict[str, Any] = {}
     choices: Any
     default: Any = None
-
-
-def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
-    """What is wrong with some or all of a recipe, the options of its catalogue entries included."""
-    found = flaws(Recipe, knobs)
-    if found:
-        return found
-    recipe = Recipe.model_validate(knobs)
-    blocks: tuple[tuple[str, Named | None, Mapping[str, Any], Callable[[str], Any]], ...] = (
-        ("dataset", recipe.dataset, DATASETS, datasets.entry_of),
-        ("backbone", recipe.backbone, BACKBONES, backbones.entry_of),
-        ("task", recipe.task, TASKS, TASKS.get),
-    )
-    for block, named, catalogue, entry_of in blocks:
-        if named is None:
-            continue
-        name = getattr(named, "name", None)
-        entries = [entry_of(name)] if name else list(catalogue.values())
-        known: dict[str, Any] = {}
-        for entry in entries:
-            if entry is None or entry.options is None:
-                break  # The user's own code knows its options.
-            known |= {**(common_options(entry) if block == "dataset" else {}), **entry.options}
-        else:
-            owner = f"{block} {name}" if name else block
-            valid = [*type(named).model_fields, *known]
-            found += _option_flaws((block,), named.options, known, valid, owner)
-    for index, step in enumerate(recipe.augmentation):
-        found += _augmentation_flaws(index, step)
-    return found
-
-
-def search_flaws(search: Mapping[str, Any]) -> list[Flaw]:
-    """What is wrong with a ``search`` block, the options of sampler and pruner included."""
-    found = flaws(Search, search)
-    if found:
-        return found
-    block = Search.model_validate(search)
-    for key, named, catalogue in (
-        ("sampler", block.sampler, SAMPLERS),
-        ("pruner", block.pruner, PRUNERS),
-    ):
-        known = catalogue[named.name]
-        found += _option_flaws((key,), named.options, known, list(known), f"{key} {named.name}")
-    return found
-
-
-def augmentation_steps(steps: Iterable[Any]) -> tuple[dict[str, dict[str, Any]], ...]:
-    """Every step as ``{name: options}``, from a bare name or a mapping."""
-    return tuple({step: {}} if isinstance(step, str) else dict(step) for step in steps)
-
-
-def _augmentation_flaws(index: int, step: object) -> list[Flaw]:
-    loc = ("augmentation", index)
-    if isinstance(step, str):
-        step = {step: {}}
-    if not isinstance(step, dict) or len(step) != 1:
-        return [Flaw(loc=loc, found=step, expected="a transform's name, or {name: {options}}")]
-    ((name, options),) = step.items()
-    own = usercode.is_reference(name)
-    if name not in AUGMENTATIONS and not own:
-        choice, expected = nearest(name, AUGMENTATIONS), listed(AUGMENTATIONS) + _USERS
-        return [Flaw(loc=loc, found=name, expected=expected, nearest=choice)]
-    if not isinstance(options, dict):
-        return [Flaw(loc=(*loc, name), found=options, expected="a mapping of options")]
-    if own:
-        return []
-    known = AUGMENTATIONS[name].options
-    return _option_flaws((*loc, name), options, known, list(known), name)
-
-
-_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-def _option_flaws(
-    loc: tuple[str | int, ...],
-    options: Mapping[str, Any],
-    known: Mapping[str, Any],
-    valid: list[str],
-    owner: str,
-) -> list[Flaw]:
-    flawed = []
-    for key, value in options.items():
-        if key not in known:
-            expected = f"{listed(valid)} ({owner})" if valid else f"no option ({owner} has none)"
-            flawed.append(
-                Flaw(loc=(*loc, key), found=key, expected=expected, nearest=nearest(key, valid))
-            )
-            continue
-        try:
-            adapter: TypeAdapter[Any] = TypeAdapter(known[key], config=_STRICT)
-            adapter.validate_python(value)
-        except ValidationError:
-            flawed.append(Flaw(loc=(*loc, key), found=value, expected=in_words(known[key])))
-    return flawed

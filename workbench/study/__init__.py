@@ -16,7 +16,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench import space
+from workbench import plans, space
 from workbench.config import Changed
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define
@@ -303,7 +303,7 @@ class Search:
         proposal = space.suggest(self._config, self._groups[group], trial)
         if not self._config.balanced:
             trial.set_user_attr("strategy", proposal.strategy.name)
-        plan = space.plan_of(self._config, proposal, self._foundation)
+        plan = plans.plan_of(self._config, proposal, self._foundation)
         return TrialSpec(
             study=self._config.name,
             role=Role.SEARCH,

@@ -122,10 +122,13 @@ def metrics_of(task: Mapping[str, Any]) -> dict[str, str]:
         UserCodeError: A user's file cannot be run.
         ValueError: There is no such task, or a user's metric is none.
     """
+    entry = _entry(task["name"])
+    own = task.get("metrics", ())
+    if not own:
+        return dict(entry.metrics)
     from workbench.tasks.user import directions
 
-    entry = _entry(task["name"])
-    return {**entry.metrics, **directions(task.get("metrics", ()), entry.metrics)}
+    return {**entry.metrics, **directions(own, entry.metrics)}
 
 
 class Task(Protocol):

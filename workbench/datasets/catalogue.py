@@ -1,0 +1,211 @@
+"""The data sets that a study file may name, and the options of each.
+
+A table, no code: it loads no torch and reads nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from workbench import usercode
+from workbench.datasets import known
+from workbench.datasets.samples import TARGETS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A data set that a study file may name.
+
+    Attributes:
+        read: Function that returns its ``Samples``, as ``module:name``; called with ``target``
+            (see ``samples.TARGETS``) and the options that are its own. What is not on this
+            machine it fetches where ``downloads.may()`` says so, and else raises ``Absent``.
+        kind: ``image``, ``vector``, ``text`` or ``any``.
+        options: Type of each option of its own; None where the user's code alone knows them.
+        renamed: What ``read`` calls the options that a study file calls otherwise.
+        arguments: Passed to ``read`` whatever a study file says.
+        paths: The options that are paths, relative to the study file.
+        required: The options that a study file must give.
+        targets: Which targets it has (see ``samples.TARGETS``).
+        shape: Of one image, where all are alike: known before the data are here.
+        outputs: Number of its classes; 0 where only the data tell.
+        summary: One line on what it is.
+    """
+
+    read: str
+    kind: str
+    options: Mapping[str, Any] | None = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    paths: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ("class",)
+    shape: tuple[int, ...] = ()
+    outputs: int = 0
+    summary: str = ""
+
+
+# What every data set takes, whoever reads it: see ``splits``.
+COMMON_OPTIONS: dict[str, Any] = {
+    # Labels to keep, relabelled 0, 1, ... in this order; all by default.
+    "classes": list[int | str],
+    # K/N, the K-th of N parts without a common sample: for a study that goes on with new data.
+    "part": str,
+    # Training samples kept of each class, or the part kept of all of them: not both.
+    "train_per_class": int,
+    "fraction": float,
+    # A whole number of samples, or a fraction of all samples of the classes kept; 0.2 each.
+    "validation": int | float,
+    "test": int | float,
+}
+# What every data set of images takes beside them, and every other one refuses: see ``ready``.
+IMAGE_OPTIONS: dict[str, Any] = {
+    # Side in pixels that images are resized to, and channels (grey is repeated).
+    "image_size": int,
+    "channels": Literal[1, 3],
+    # What is subtracted from pixels between 0 and 1, and what the difference is divided by.
+    "mean": float | list[float],
+    "std": float | list[float],
+}
+
+# What every reader of rows takes: see ``rows`` and ``columns``.
+_ROWS: dict[str, Any] = {
+    # The column of the target, or several; the labels in one column are parted by the separator.
+    "label": str | list[str],
+    "separator": str,
+    # ``column``: of each row's part; ``group``: whose equal values stay in one part.
+    "split": dict[str, str],
+    "on_bad_input": Literal["refuse", "skip"],
+}
+_FILES: dict[str, Any] = {
+    "path": str,
+    "validation_path": str,
+    "test_path": str,
+    "delimiter": str,
+    **_ROWS,
+}
+# In a table of numbers the column to predict is its target; a text or an image has a label.
+_TARGET: dict[str, Any] = {
+    "target" if option == "label" else option: kind for option, kind in _FILES.items()
+}
+_FEATURES: dict[str, Any] = {
+    "features": list[str],
+    "drop": list[str],
+    "categories": list[str],
+}
+
+DATASETS: dict[str, Entry] = {
+    "digits": Entry(
+        read="workbench.datasets.bundled:images",
+        kind="image",
+        shape=(1, 8, 8),
+        outputs=10,
+        summary="1,797 handwritten digits of 8 x 8 pixels, bundled with scikit-learn",
+    ),
+    "wine": Entry(
+        read="workbench.datasets.bundled:vectors",
+        kind="vector",
+        arguments={"name": "wine"},
+        summary="178 wines of 3 growers, 13 chemical measurements each, bundled with scikit-learn",
+    ),
+    "iris": Entry(
+        read="workbench.datasets.bundled:vectors",
+        kind="vector",
+        arguments={"name": "iris"},
+        summary="150 flowers of 3 species, 4 measurements each, bundled with scikit-learn",
+    ),
+    "breast_cancer": Entry(
+        read="workbench.datasets.bundled:vectors",
+        kind="vector",
+        arguments={"name": "breast_cancer"},
+        summary="569 tumours of 2 kinds, 30 measurements each, bundled with scikit-learn",
+    ),
+    "diabetes": Entry(
+        read="workbench.datasets.bundled:diabetes",
+        kind="vector",
+        targets=("numbers",),
+        summary="442 patients, 10 measurements and a number each, bundled with scikit-learn",
+    ),
+    "image_folder": Entry(
+        read="workbench.datasets.image_folder:read",
+        kind="image",
+        options={"path": str, **known.FILES},
+        paths=("path",),
+        required=("path",),
+        summary="your own images, a folder for each class",
+    ),
+    "arrays": Entry(
+        read="workbench.datasets.arrays:read",
+        kind="any",
+        options={"path": str, "inputs": str, "targets": str},
+        paths=("path",),
+        required=("path",),
+        targets=TARGETS,
+        summary="your own NumPy arrays, an .npz file or a folder of .npy files",
+    ),
+    "table": Entry(
+        read="workbench.datasets.tables:read",
+        kind="vector",
+        options={**_TARGET, **_FEATURES},
+        renamed={"target": "label"},
+        paths=("path", "validation_path", "test_path"),
+        required=("path", "target"),
+        targets=TARGETS,
+        summary="your table of numbers and categories: CSV, TSV, JSONL or Parquet",
+    ),
+    "text_table": Entry(
+        read="workbench.datasets.texts:read",
+        kind="text",
+        options={**_FILES, "text": str},
+        paths=("path", "validation_path", "test_path"),
+        required=("path", "text", "label"),
+        targets=TARGETS,
+        summary="your texts in a column of a table: CSV, TSV, JSONL or Parquet",
+    ),
+    "hub": Entry(
+        read="workbench.datasets.hub:read",
+        kind="any",
+        options={
+            "id": str,
+            "path": str,
+            "config": str,
+            "text": str,
+            "image": str,
+            **_ROWS,
+            **_FEATURES,
+            **known.FILES,
+        },
+        paths=("path",),
+        required=("label",),
+        targets=TARGETS,
+        summary="a data set of the Hugging Face hub, or one saved by its library",
+    ),
+    **{
+        name: Entry(
+            read="workbench.datasets.torchvision_sets:read",
+            kind="image",
+            options={"path": str, **found.options},
+            arguments={"name": name},
+            paths=("path",),
+            shape=found.shape,
+            outputs=found.outputs,
+            summary=f"{found.summary}, by torchvision",
+        )
+        for name, found in known.TORCHVISION.items()
+    },
+}
+_USER = Entry(read="workbench.datasets.user:read", kind="any", options=None, targets=TARGETS)
+
+
+def entry_of(name: str) -> Entry | None:
+    """The entry of a data set's name, or of a user's own ``FILE.py:NAME``; None for others."""
+    if usercode.is_reference(name):
+        return replace(_USER, arguments={"reference": name})
+    return DATASETS.get(name)
+
+
+def common_options(entry: Entry) -> dict[str, Any]:
+    """The options that a data set takes whoever reads it."""
+    return {**COMMON_OPTIONS, **(IMAGE_OPTIONS if entry.kind in ("image", "any") else {})}

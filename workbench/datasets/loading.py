@@ -1,0 +1,156 @@
+"""A data set by its name and options: read once, checked, split, and made ready for a model.
+
+Nothing here returns a test sample: the confirmation alone will. Importing it loads no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from workbench import downloads, usercode
+from workbench.datasets.catalogue import DATASETS, common_options, entry_of
+from workbench.datasets.samples import Data, Samples
+from workbench.record import plain
+
+if TYPE_CHECKING:
+    from workbench.datasets.splits import Pool
+
+
+def load(dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, seed: int) -> Data:
+    """Training and validation data of a trial.
+
+    Args:
+        dataset: ``name`` and options; paths and references are absolute.
+        target: What the task predicts; see ``samples.TARGETS``.
+        study_seed: Draws the test part, which is the same for every ``seed``.
+        seed: Draws training and validation from the rest.
+
+    Raises:
+        Absent: It is not on this machine.
+        ValueError: The name or an option is unknown, or the data cannot be read or split as asked.
+    """
+    return _load(_key(dataset), target, study_seed, seed)
+
+
+def sizes(
+    dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, seed: int
+) -> dict[str, Any]:
+    """What a study file's author should know of a data set.
+
+    Returns:
+        Number of ``train``, ``validation`` and ``test`` samples, the ``classes``, the ``digest``,
+        what was ``skipped`` (see ``Samples``), ``duplicates`` across the parts (see
+        ``duplicates``); of the training part, the number of samples ``per_class`` or with each
+        label, or of ``numbers`` the mean and standard deviation of each column.
+
+    Raises:
+        Absent, ValueError: As for ``load``.
+    """
+    from workbench.datasets import duplicates, splits
+
+    pool = _pool(_key(dataset), target)
+    split = splits.draw(pool, study_seed=study_seed, seed=seed)
+    return {
+        "train": len(split.train),
+        "validation": len(split.validation),
+        "test": len(split.test),
+        "classes": list(pool.classes),
+        "digest": pool.digest,
+        "skipped": list(pool.samples.skipped),
+        "duplicates": duplicates.across(pool, split),
+        **splits.described(pool, split.train),
+    }
+
+
+def stored_shape(dataset: Mapping[str, Any], *, target: str = "class") -> tuple[int, ...]:
+    """Of one sample as it is read, before it is resized; ``()`` for texts.
+
+    Raises:
+        Absent, ValueError: As for ``load``.
+    """
+    inputs = _pool(_key(dataset), target).samples.inputs
+    return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
+
+
+def _key(dataset: Mapping[str, Any]) -> str:
+    """A data set and what may change behind its back: where data are kept, and a user's file."""
+    name = dataset["name"]
+    stamp = usercode.sha256_of(name) if usercode.is_reference(name) else str(downloads.folder())
+    return json.dumps([stamp, plain(dataset)], sort_keys=True)
+
+
+# A worker stays warm between trials: it decodes a data set once and splits it once per seed.
+@lru_cache(maxsize=8)
+def _load(key: str, target: str, study_seed: int, seed: int) -> Data:
+    from workbench.datasets import ready, splits
+
+    pool = _pool(key, target)
+    return ready.take(pool, splits.draw(pool, study_seed=study_seed, seed=seed))
+
+
+@lru_cache(maxsize=4)
+def _pool(key: str, target: str) -> Pool:
+    """What a data set is split from."""
+    from workbench.datasets import ready, splits
+
+    stamp, options = json.loads(key)
+    name = options.pop("name")
+    entry = entry_of(name)
+    if entry is None:
+        raise ValueError(f"There is no data set {name!r}; the data sets are {', '.join(DATASETS)}.")
+    common = common_options(entry)
+    # An option of both kinds goes to both: ``image_size`` says how large files are decoded.
+    only_common = set(common) - set(entry.options or ())
+    own = {option: value for option, value in options.items() if option not in only_common}
+    unknown = sorted(set(own) - set(entry.options)) if entry.options is not None else []
+    if unknown:
+        raise ValueError(
+            f"The data set {name} has no option {', '.join(unknown)}; "
+            f"its options are {', '.join({**(entry.options or {}), **common})}."
+        )
+    lacking = [option for option in entry.required if option not in own]
+    if lacking:
+        raise ValueError(f"The data set {name} needs {', '.join(lacking)}.")
+    if target not in entry.targets:
+        raise ValueError(
+            f"The data set {name} has no {target} to predict, only {' or '.join(entry.targets)}."
+        )
+    options = {**splits.DEFAULTS, **options}
+    samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
+    ready.check(samples, options)
+    # Where the files lie decides nothing; what they hold does.
+    said = {option: value for option, value in options.items() if option not in entry.paths}
+    called = stamp if usercode.is_reference(name) else name
+    description = json.dumps([called, target, list(samples.classes), said], sort_keys=True)
+    digest = hashlib.sha256(description.encode())
+    inputs = samples.inputs if samples.mapped is None else (samples.mapped.sha256,)
+    for held in (inputs, samples.targets):
+        if isinstance(held, tuple):
+            digest.update(json.dumps(held).encode())
+        else:
+            digest.update(held.numpy().tobytes())
+    # Which rows are given to a part, or belong together, is content too.
+    for content in (samples.given, samples.groups):
+        if content is not None:
+            digest.update(content.numpy().tobytes())
+    return splits.pool(samples, options, digest=digest.hexdigest(), target=target)
+
+
+@lru_cache(maxsize=4)
+def _read(name: str, stamp: str, own: str, target: str) -> Samples:
+    entry = entry_of(name)
+    assert entry is not None
+    module, _, function = entry.read.partition(":")
+    read = getattr(importlib.import_module(module), function)
+    from workbench.datasets.checked import checked
+
+    options = json.loads(own)
+    called = {entry.renamed.get(option, option): value for option, value in options.items()}
+    samples: Samples = read(target=target, **entry.arguments, **called)
+    where = next((options[path] for path in entry.paths if path in options), name)
+    return checked(samples, target=target, where=where)
