@@ -99,9 +99,19 @@ def test_labels_and_numbers_are_columns_with_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["x_{}", "{}_x"])
-@pytest.mark.parametrize("middle", ["val", "validation", "valid"])
-def test_arrays_of_parts_give_the_parts(tmp_path: Path, form: str, middle: str) -> None:
-    sizes = {"train": 6, middle: 4, "test": 2}
+@pytest.mark.parametrize(
+    ("first", "middle", "last"),
+    [
+        ("train", "val", "test"),
+        ("train", "validation", "testing"),
+        ("training", "valid", "test"),
+        ("training", "dev", "testing"),
+    ],
+)
+def test_arrays_of_parts_give_the_parts(
+    tmp_path: Path, form: str, first: str, middle: str, last: str
+) -> None:
+    sizes = {first: 6, middle: 4, last: 2}
     content: dict[str, Any] = {form.format(part): np.full((n, 3), n) for part, n in sizes.items()}
     content |= {form.replace("x", "y").format(part): np.arange(n) % 2 for part, n in sizes.items()}
     np.savez(tmp_path / "a.npz", **content)
@@ -109,6 +119,13 @@ def test_arrays_of_parts_give_the_parts(tmp_path: Path, form: str, middle: str) 
     assert samples.given is not None
     assert samples.given.tolist() == [TRAIN] * 6 + [VALIDATION] * 4 + [TEST] * 2
     assert tensor(samples)[:, 0].tolist() == [6] * 6 + [4] * 4 + [2] * 2
+
+
+def test_arrays_that_are_neither_inputs_nor_targets_are_passed_over(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((2, 2)), y=[0, 1], x_mean=[1], ids=[4, 5])
+    assert read(tmp_path / "a.npz").given is None
+    np.savez(tmp_path / "b.npz", x_train=np.ones((2, 2)), y_train=[0, 1], ids_train=[4, 5])
+    assert len(tensor(read(tmp_path / "b.npz"))) == 2
 
 
 def test_other_names_of_arrays_are_said_in_the_study_file(tmp_path: Path) -> None:
@@ -194,6 +211,23 @@ def test_arrays_run_through_a_split(tmp_path: Path) -> None:
                 "y_test": [0, 1],
             },
             r"samples of x_train have the shape \[2\], those of x_test \[3\]",
+        ),
+        (
+            {"x_train": np.ones((2, 2)), "y_train": [0, 1], "x_extra": np.ones((2, 2))},
+            "x_extra is of no part; parts are train, training, validation, valid, val, dev, test, "
+            "testing. Rename or remove it",
+        ),
+        (
+            {"x_train": np.ones((2, 2)), "y_train": [0, 1], "y_test": [0, 1]},
+            "y_test has no counterpart among the x or the y",
+        ),
+        (
+            {"x": np.ones((2, 2)), "y": [0, 1], "test_x": np.ones((2, 2)), "test_y": [0, 1]},
+            "there is an array x for all samples, but test_x is one of a part",
+        ),
+        (
+            {f"{a}_{part}": np.arange(2) for a in "xy" for part in ("train", "dev", "val")},
+            "x_val and x_dev are one part; keep one of them",
         ),
     ],
 )

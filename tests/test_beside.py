@@ -18,6 +18,21 @@ from workbench.strategy import Plan
         ("dataset", {"name": "own.py:read", "n": 3}, {"name": "{here}/own.py:read", "n": 3}),
         (
             "dataset",
+            {"name": "own.py:read", "path": "x.npy", "test_path": "t.npy", "kind": "path"},
+            {
+                "name": "{here}/own.py:read",
+                "path": "{here}/x.npy",
+                "test_path": "{here}/t.npy",
+                "kind": "path",
+            },
+        ),
+        (
+            "dataset",
+            {"name": "own.py:read", "path": "s3://bucket/x.npy"},
+            {"name": "{here}/own.py:read", "path": "s3://bucket/x.npy"},
+        ),
+        (
+            "dataset",
             {"name": "image_folder", "path": "pictures"},
             {"name": "image_folder", "path": "{here}/pictures"},
         ),

@@ -98,3 +98,67 @@ def test_a_confirmation_names_a_factor_and_a_strategy(tmp_path: Path) -> None:
         "confirm.baseline: 'adam'",
         "confirm.contrast: 'epochs'",
     ]
+
+
+LOSS = "objective.metric=validation/loss"
+SMOOTHING = "{low: 0, high: 0.3, default: 0.1}"
+WEIGHTS = "compare.weights={plain: {}, weighted: {task.class_weights: balanced}}"
+
+
+@pytest.mark.parametrize(
+    ("key", "overrides"),
+    [
+        ("tune.task.label_smoothing", [f"tune.task.label_smoothing={SMOOTHING}"]),
+        ("tune.task.label_smoothing", ["tune.task.label_smoothing=[0.0, 0.1]"]),
+        (
+            "tune.task.label_smoothing",
+            [f"tune.task.label_smoothing={SMOOTHING.replace('{', '{when: {method: full}, ', 1)}"],
+        ),
+        ("compare.weights", [WEIGHTS]),
+        ("compare.weights", [WEIGHTS, "recipe.task.name=multilabel"]),
+        ("compare.task.loss", ["recipe.task=regression", "compare.task.loss=[mse, huber]"]),
+        ("compare.task", ["compare.task=[regression, mine.py:Own]"]),
+        (
+            "tune.task.delta",
+            ["recipe.task={name: regression, loss: huber}", "tune.task.delta=[0.5, 1.0]"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("split", ["validation", "train"])
+def test_a_loss_is_no_objective_where_what_it_means_is_compared_or_tuned(
+    tmp_path: Path, key: str, overrides: list[str], split: str
+) -> None:
+    (tmp_path / "mine.py").write_text("class Own:\n    target = 'numbers'\n")
+    (problem,) = problems(tmp_path, f"objective.metric={split}/loss", *overrides)
+    assert problem.startswith(f"{key}: levels that differ in task.")
+    read(tmp_path, *overrides)
+
+
+def test_a_loss_that_cannot_be_compared_is_refused_with_a_metric_that_can(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError) as caught:
+        read(tmp_path, LOSS, "compare.task.label_smoothing=[0.0, 0.1]")
+    assert str(caught.value) == (
+        "--set compare.task.label_smoothing=[0.0, 0.1]: compare.task.label_smoothing: found levels "
+        "that differ in task.label_smoothing, which changes what validation/loss means, expected "
+        "one that means the same for all of them: objective: {metric: validation/accuracy}"
+    )
+
+
+def test_mixing_changes_the_loss_of_training_alone(tmp_path: Path) -> None:
+    mixed = "compare.mixup=[0.0, 0.2]"
+    assert problems(tmp_path, "objective.metric=train/loss", mixed) == [
+        "compare.mixup: levels that differ in mixup, which changes what train/loss means"
+    ]
+    read(tmp_path, LOSS, mixed)
+
+
+def test_a_loss_is_an_objective_where_it_means_the_same_everywhere(tmp_path: Path) -> None:
+    for task in (
+        "recipe.task={name: classification, class_weights: balanced, label_smoothing: 0.1}",
+        "compare.smoothing={a: {}, b: {task.label_smoothing: 0.0}}",
+        "across={task.label_smoothing: [0.0, 0.1]}",
+        "recipe.task={name: multilabel, threshold: 0.4}",
+        "compare.task.threshold=[0.4, 0.6]",
+    ):
+        more = ["recipe.task=multilabel"] if "threshold=" in task else []
+        read(tmp_path, LOSS, *more, task)

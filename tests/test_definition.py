@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
 
 from workbench.config import load
 from workbench.config.knobs import Categorical
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define, describe_entry
-from workbench.stages import resolve_depth
-from workbench.strategy import Plan, Weights
+from workbench.foundation import Foundation
 
 BALANCED = """\
 name: balanced
@@ -49,22 +48,6 @@ search: {trials: 8}
 """
 
 
-class Given:
-    """Stages that are given, and weights that are never opened (``plans.Premises``)."""
-
-    def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
-        return resolve_depth(value, ("one", "two"))
-
-    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
-        return Weights(source=source, sha256=f"hash of {source}")
-
-    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
-        return dict(written)
-
-    def code(self, plan: Plan) -> dict[str, str]:
-        return {}
-
-
 def read(folder: Path, text: str, *overrides: str) -> StudyConfig:
     path = folder / "study.yaml"
     path.write_text(text)
@@ -73,7 +56,7 @@ def read(folder: Path, text: str, *overrides: str) -> StudyConfig:
 
 def defined(folder: Path, *overrides: str, text: str = BALANCED) -> str:
     config = read(folder, text, *overrides)
-    found = define(config, config.groups[0], Given(), "digest of the data")
+    found = define(config, config.groups[0], Foundation(config, folder))
     return json.dumps(found, sort_keys=True)
 
 
@@ -82,6 +65,7 @@ def defined(folder: Path, *overrides: str, text: str = BALANCED) -> str:
     [
         "search.trials_per_strategy=99",
         "search.timeout=1h",
+        "recipe.loader_workers=1",
         "search.enqueue=[{learning_rate: 0.05}]",
         "compare.method.other={epochs: 9}",
         "compare.optimizer=[sgd, adam, adamw]",
@@ -130,18 +114,23 @@ def test_the_definition_of_a_joint_study_holds_every_range(tmp_path: Path) -> No
 
 
 def test_weights_that_are_a_choice_count_by_their_content(tmp_path: Path) -> None:
-    class Retrained(Given):
-        def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
-            return Weights(source=source, sha256="another hash")
+    def written(value: float) -> str:
+        widths = {"hidden1.0": (8, 13), "hidden2.0": (8, 8)}
+        body = {f"{name}.weight": torch.full(shape, value) for name, shape in widths.items()}
+        body |= {f"{name}.bias": torch.zeros(8) for name in widths}
+        torch.save(body, tmp_path / "a.pt")
+        return hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest()
 
     config = read(tmp_path, JOINT, "tune.backbone.weights=[null, a.pt]")
     (joint,) = config.groups
-    before = define(config, joint, Given(), "digest")
+    digest = written(1.0)
+    before = define(config, joint, Foundation(config, tmp_path))
     assert before["space"][-1]["sets"] == [
         {"backbone.weights": None},
-        {"backbone.weights": "hash of a.pt"},
+        {"backbone.weights": digest},
     ]
-    assert define(config, joint, Retrained(), "digest") != before
+    written(2.0)
+    assert define(config, joint, Foundation(config, tmp_path)) != before
 
 
 def test_a_range_and_a_choice_are_described_as_plain_data(tmp_path: Path) -> None:

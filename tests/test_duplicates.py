@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -107,3 +108,56 @@ def test_numbers_of_samples_are_those_of_the_whole_data_set() -> None:
     split = Split(train=torch.arange(4), validation=torch.arange(4, 6), test=torch.arange(6, 8))
     (row,) = duplicates.across(kept, split)
     assert row["examples"] == ["sample 5 = sample 11"]
+
+
+def test_a_copy_conflicts_if_any_of_its_twins_has_another_target() -> None:
+    inputs = torch.rand(12, 5)
+    inputs[[1, 2, 7, 9]] = inputs[0].clone()
+    inputs[8] = inputs[3]
+    targets = torch.tensor([0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 1])
+    rows = duplicates.across(pool(inputs, targets=targets), SPLIT)
+    assert [(row["parts"][1], row["count"], row["conflicting"]) for row in rows] == [
+        ("validation", 2, 1),
+        ("test", 1, 0),
+        ("test", 1, 1),
+    ]
+    targets[1] = 1
+    rows = duplicates.across(pool(inputs, targets=targets), SPLIT)
+    assert [row["conflicting"] for row in rows] == [1, 1, 1]
+
+
+def test_targets_of_several_columns_are_compared_whole() -> None:
+    inputs = torch.rand(12, 5)
+    inputs[[7, 8]] = inputs[0].clone()
+    targets = torch.zeros(12, 2)
+    targets[8, 1] = 1.0
+    samples = Samples(kind="vector", inputs=inputs, targets=targets, classes=("a", "b"))
+    kept = splits.pool(samples, dict(splits.DEFAULTS), digest="", target="labels")
+    (row,) = duplicates.across(kept, SPLIT)
+    assert (row["count"], row["conflicting"]) == (2, 1)
+
+
+def test_the_cost_grows_with_the_number_of_copies_not_with_its_square() -> None:
+    # A pair at a time this takes minutes: 12,000 x 4,000 comparisons.
+    count = 20_000
+    samples = Samples(
+        kind="text", inputs=("same",) * count, targets=torch.zeros(count).long(), classes=("a",)
+    )
+    same = Pool(
+        samples=samples,
+        options=dict(splits.DEFAULTS),
+        digest="",
+        index=torch.arange(count),
+        targets=samples.targets,
+        classes=samples.classes,
+        target="class",
+    )
+    split = Split(
+        train=torch.arange(12_000),
+        validation=torch.arange(12_000, 16_000),
+        test=torch.arange(16_000, count),
+    )
+    began = time.process_time()
+    rows = duplicates.across(same, split)
+    assert time.process_time() - began < 5
+    assert [(row["count"], row["conflicting"]) for row in rows] == [(4_000, 0)] * 3

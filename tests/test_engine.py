@@ -246,6 +246,61 @@ def drawn_by(depth: int) -> tuple[Any, nn.Module]:
     return parts(phase(depth=depth), change=change), made[0].module
 
 
+class Repeating(nn.Module):
+    """Calls each of its layers several times, as ALBERT does, and keeps what they dropped."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.layer, self.unnamed = nn.Dropout(0.5), Drawing()
+        self.kept: list[Tensor] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs = inputs.flatten(start_dim=1)
+        for _ in range(self.times):
+            kept = self.layer(torch.ones(len(inputs), 64))
+            if self.training:
+                self.kept.append(kept)
+            outputs = self.unnamed(outputs * kept)
+        return outputs
+
+
+def repeated_by(depth: int, times: int) -> list[Repeating]:
+    """Two stages, each called once and made of layers that are called ``times``, after training."""
+    made: list[Repeating] = []
+
+    def change(_: Staged) -> Staged:
+        first, second, head = Repeating(times), Repeating(times), nn.Linear(64, 2)
+        made.extend((first, second))
+        stages_ = (
+            # A layer without a layer of dropout draws by its stage's numbers.
+            Stage(name="first", modules=(first.layer, first.unnamed)),
+            Stage(name="second", modules=(second.layer, second.unnamed)),
+        )
+        return Staged(module=nn.Sequential(first, second, head), stages=stages_, head=head)
+
+    list(make(phase(epochs=1, depth=depth), change=change, batch_size=20).epochs())
+    return made
+
+
+def test_a_layer_that_is_called_again_drops_other_units() -> None:
+    (once, _), (repeating, _) = repeated_by(0, 1), repeated_by(0, 3)
+    for drawn, first in (
+        (repeating.kept, once.kept),
+        (repeating.unnamed.dropped, once.unnamed.dropped),
+    ):
+        assert len(drawn) == 3
+        assert not any(torch.equal(drawn[a], drawn[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+        assert torch.equal(drawn[0], first[0])
+
+
+def test_a_frozen_stage_shifts_no_repeated_draws_in_those_after_it() -> None:
+    (_, full), (frozen, partial) = repeated_by(0, 3), repeated_by(1, 3)
+    assert frozen.unnamed.dropped == []
+    assert all(map(torch.equal, full.kept, partial.kept))
+    assert all(map(torch.equal, full.unnamed.dropped, partial.unnamed.dropped))
+
+
 # ----------------------------------------------------------------------- repeating and resuming
 
 TWO_PHASES = (
@@ -543,6 +598,21 @@ def test_a_step_in_several_passes_is_the_same_step() -> None:
         ends.append(engine.weights())
     assert same(ends[0], ends[2])
     assert losses[0] == losses[2]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("fields", [{}, {"mixup": 0.4}])
+def test_a_step_in_several_passes_is_the_same_step_with_class_weights(
+    fields: dict[str, Any],
+) -> None:
+    task = {"name": "classification", "class_weights": [1.0, 20.0], "label_smoothing": 0.1}
+    ends, losses = [], []
+    for size in (None, 2):
+        engine = make(phase("sgd"), backbone="mlp", micro_batch_size=size, task=task, **fields)
+        losses.append([result.metrics["train/loss"] for result in engine.epochs()])
+        ends.append(engine.weights())
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     for name, value in ends[0].items():
         torch.testing.assert_close(value, ends[1][name], rtol=1e-4, atol=1e-6)

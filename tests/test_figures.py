@@ -858,6 +858,21 @@ def test_duplicates_across_parts_are_told_as_a_fact() -> None:
     assert fact("duplicates", data={}).status == "not checked"
 
 
+def test_the_data_sets_of_all_levels_are_told_with_their_names() -> None:
+    same = {"parts": ["train", "test"], "count": 2, "examples": ["a"]}
+    other = {"called": "dup", "source": "dup.csv", "duplicates": [same], "skipped": ["4: empty"]}
+    data = {"source": "clean.csv", "duplicates": [], "skipped": [], "others": [other]}
+    found = fact("duplicates", data=data)
+    assert found.status == "note"
+    assert found.finding.startswith("2 samples of test, also in train in dup (for example a).")
+    assert fact("skipped", data=data).finding == "1 sample: 4: empty in dup."
+    unknown = {**data, "others": [{"called": "absent", "source": ""}]}
+    assert fact("duplicates", data=unknown).status == "not checked"
+    fraction = {**other, "called": "half"}
+    twice = {**data, "others": [other, fraction]}
+    assert fact("skipped", data=twice).finding.startswith("1 sample:"), "not counted twice"
+
+
 def test_what_could_not_be_read_is_counted_with_examples() -> None:
     found = fact("skipped", data={"skipped": [f"{n}.png: truncated." for n in range(5)]})
     assert (

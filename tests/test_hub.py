@@ -175,12 +175,15 @@ class Server(ThreadingHTTPServer):
         self.identity = identity
         self.files = {path.name: path.read_bytes() for path in folder.iterdir()}
         self.asked: list[str] = []
+        self.newest = COMMIT
 
     def answer(self, path: str) -> tuple[int, bytes, dict[str, str]]:
         api = f"/api/models/{self.identity}"
-        if path == f"{api}/revision/main":
+        revision = path.removeprefix(f"{api}/revision/")
+        if revision in ("main", COMMIT):
+            commit = self.newest if revision == "main" else revision
             siblings = [{"rfilename": name} for name in self.files]
-            return 200, to_json({"id": self.identity, "sha": COMMIT, "siblings": siblings}), {}
+            return 200, to_json({"id": self.identity, "sha": commit, "siblings": siblings}), {}
         if path.startswith(f"{api}/tree/"):
             rows = [
                 {"type": "file", "oid": etag(content), "size": len(content), "path": name}
@@ -254,6 +257,15 @@ def test_only_what_is_needed_is_fetched_and_only_once(server: Server, cache: Pat
     assert hub.folder_of("bert-base-uncased", hub.WEIGHTS) == folder
     assert folder.is_relative_to(cache)
     assert server.asked == []
+
+
+def test_all_of_a_model_is_fetched_of_the_commit_that_is_here(server: Server) -> None:
+    with downloads.allowed():
+        folder = hub.folder_of("bert-base-uncased", hub.CONFIG)
+        server.newest = "f" * 40
+        assert hub.folder_of("bert-base-uncased", hub.TOKENIZER) == folder
+        assert hub.folder_of("bert-base-uncased", hub.WEIGHTS) == folder
+    assert hub.identity("bert-base-uncased") == {"hub:google-bert/bert-base-uncased": COMMIT}
 
 
 def test_a_model_that_the_hub_does_not_have_is_refused(server: Server) -> None:

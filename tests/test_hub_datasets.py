@@ -125,6 +125,32 @@ def test_lists_of_classes_are_labels_and_columns_of_numbers_are_features(tmp_pat
     assert numbers.targets.tolist() == [[1], [2], [4]]
 
 
+TAGGED = Features({"text": Value("string"), "tags": Sequence(ClassLabel(names=["x", "y", "z"]))})
+
+
+def tagged(*tags: list[int]) -> Any:
+    rows = {"text": [f"text {number}" for number in range(len(tags))], "tags": list(tags)}
+    return Dataset.from_dict(rows, features=TAGGED)
+
+
+def test_a_number_of_no_class_in_a_list_of_labels_makes_its_row_bad(tmp_path: Path) -> None:
+    path = saved(tmp_path, train=tagged([2], [0, -1], [1]), test=tagged([-1], [0]))
+    with pytest.raises(ValueError, match=r"2 bad rows. train:1: tags holds -1, which is none of"):
+        read("labels", "tags", path=path)
+    samples = read("labels", "tags", path=path, on_bad_input="skip")
+    assert samples.targets.tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+    assert samples.skipped == (
+        "train:1: tags holds -1, which is none of its classes",
+        "test:0: tags holds -1, which is none of its classes",
+    )
+
+
+def test_a_part_whose_lists_hold_nothing_but_minus_one_is_hidden(tmp_path: Path) -> None:
+    path = saved(tmp_path, train=tagged([2], [], [1]), test=tagged([-1], [-1, -1]))
+    samples = read("labels", "tags", path=path)
+    assert len(samples.inputs) == 3 and samples.skipped == ("test: 2 samples have no label",)
+
+
 def test_where_nothing_is_a_text_or_an_image_all_other_columns_are_features(tmp_path: Path) -> None:
     rows = {"a": [0.5, 1.5, 2.5], "b": [1, 2, 3], "c": [7, 7, 8], "y": [0, 1, 0]}
     path = saved(tmp_path, train=Dataset.from_dict(rows))

@@ -275,6 +275,34 @@ def test_images_are_decoded_once_and_then_mapped(
     assert folder(birds, store_size=9).mapped != first.mapped
 
 
+def test_another_folder_with_files_of_the_same_names_sizes_and_times_has_pixels_of_its_own(
+    tmp_path: Path,
+) -> None:
+    def shades(root: Path) -> list[int]:
+        return sorted(set(pixels(folder(root)).flatten().tolist()))
+
+    roots = [tmp_path / "a", tmp_path / "b"]
+    for value, root in enumerate(roots, start=1):
+        for name in ("crow", "gull"):
+            file = root / name / "0.bmp"
+            save(file, Image.new("RGB", (8, 8), (value, value, value)))
+            os.utime(file, ns=(0, 0))
+    assert [shades(root) for root in roots] == [[1], [2]]
+    link = tmp_path / "link"
+    for root, expected in zip(roots, ([1], [2]), strict=True):
+        link.unlink(missing_ok=True)
+        link.symlink_to(root)
+        assert shades(link) == expected, "through a link, too"
+    loose = tmp_path / "loose"
+    for name in ("crow", "gull"):
+        (loose / name).mkdir(parents=True)
+    for root, expected in zip(roots, ([1], [2]), strict=True):
+        for name in ("crow", "gull"):
+            (loose / name / "0.bmp").unlink(missing_ok=True)
+            (loose / name / "0.bmp").symlink_to(root / name / "0.bmp")
+        assert shades(loose) == expected, "and of linked files"
+
+
 def test_the_size_that_a_model_takes_is_the_size_that_is_stored(birds: Path, data: Path) -> None:
     dataset = {"name": "image_folder", "path": str(birds), "validation": 2, "test": 0}
     got = datasets.load({**dataset, "image_size": 12}, study_seed=0, seed=0)

@@ -124,6 +124,18 @@ def test_a_linear_probe_needs_no_adapters() -> None:
     assert same(ends[0], ends[1])
 
 
+@pytest.mark.parametrize("ema", [None, 0.5])
+def test_a_linear_probe_with_lora_needs_no_peft(
+    monkeypatch: pytest.MonkeyPatch, ema: float | None
+) -> None:
+    for name in [known for known in sys.modules if known.partition(".")[0] == "peft"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    engine, staged, _ = parts(phase(depth=3), backbone=MLP, lora=Lora(), ema=ema)
+    list(engine.epochs())
+    assert engine.weights().keys() == staged.module.state_dict().keys()
+
+
 # -------------------------------------------------------------------------------- kinds of layers
 
 

@@ -268,3 +268,62 @@ def test_a_range_reads_as_a_sentence(quiet: Path, home: Path) -> None:
         ("weight_decay", "0 to 0.5, step 0.1; default 0.1"),
         ("schedule", "constant, cosine; default constant"),
     ]
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """Three tables: one in order, one with copies across its parts, one with a bad row."""
+    lines = [f"{number}.5,{number % 2}" for number in range(40)]
+    content = {
+        "clean": lines,
+        "dup": [*lines[:20], *lines[:20]],
+        "torn": [*lines, ",1"],
+    }
+    for name, rows in content.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(["a,y", *rows]) + "\n")
+    return tmp_path
+
+
+def level(folder: Path, name: str) -> str:
+    path = folder / f"{name}.csv"
+    return f"{name}: {{name: table, path: {path}, target: y, on_bad_input: skip, test: 8}}"
+
+
+@pytest.mark.parametrize("block", ["compare", "tune"])
+def test_duplicates_and_skipped_rows_are_told_of_every_data_set_of_a_study(
+    write_study: Write, tables: Path, home: Path, block: str
+) -> None:
+    levels = ", ".join(level(tables, name) for name in ("clean", "dup", "torn"))
+    overrides = [
+        "recipe={backbone: mlp, epochs: 3}",
+        "compare={optimizer: [sgd, adamw]}",
+        "tune={learning_rate: {low: 1e-3, high: 1e-1, log: true, default: 1e-2}}",
+        f"{block}.dataset={{{levels}}}",
+    ]
+    path = write_study(QUIET)
+    config, foundation = looked_at(path, home, *overrides)
+    foundation.check()
+    told = [note for note in preview.notes(config, foundation) if note.startswith("dataset")]
+    assert [note for note in told if "left out" in note] == [
+        "dataset (torn): 1 left out (for example torn.csv:42: a is missing)"
+    ]
+    assert all(note.startswith("dataset (dup): ") for note in told if "are in" in note)
+    assert any("samples of test are in train too" in note for note in told)
+    data = preview.describe(config, foundation)["data"]
+    assert data["duplicates"] == [] and data["source"].endswith("clean.csv")
+    assert [other["called"] for other in data["others"]] == ["dup", "torn"]
+    assert data["others"][0]["duplicates"] and not data["others"][1]["duplicates"]
+    assert len(data["others"][1]["skipped"]) == 1
+
+
+def test_what_holds_for_all_data_sets_of_a_study_is_told_once_and_without_names(
+    write_study: Write, tables: Path, home: Path
+) -> None:
+    one = f"name: table, path: {tables / 'torn.csv'}, target: y, on_bad_input: skip"
+    overrides = [
+        f"recipe={{dataset: {{{one}}}, backbone: mlp, epochs: 3}}",
+        "compare={optimizer: [adamw], dataset.fraction: [0.5, 1.0]}",
+        "tune={learning_rate: {low: 1e-3, high: 1e-1, log: true, default: 1e-2}}",
+    ]
+    told = notes(write_study(QUIET), home, *overrides)
+    assert told == ["dataset: 1 left out (for example torn.csv:42: a is missing)"]

@@ -117,7 +117,8 @@ def test_a_hub_id_is_weights_of_a_model_of_the_hub_only(tmp_path: Path) -> None:
 
 
 def test_a_name_that_the_family_knows_needs_no_file(tmp_path: Path) -> None:
-    assert provenance(tmp_path, tmp_path).find("imagenet", "resnet18").source == "imagenet"
+    found = provenance(tmp_path, tmp_path).find("imagenet", "resnet18")
+    assert found.source == "IMAGENET1K_V1" and found.sha256 is None
 
 
 def test_weights_that_are_nowhere_are_refused_with_the_nearest_file(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_small_sets_lie_ready_in_memory_and_large_ones_as_they_are_stored(
     monkeypatch.setattr(ready, "SMALL", 100)
     big = taken(found, image_size=6)
     assert isinstance(big.train.inputs, Pixels)
-    assert big.train.inputs.source is found.inputs, "no copy"
+    assert isinstance(found.inputs, Tensor)
+    found.inputs.fill_(7)
+    assert big.train.inputs.stored[torch.tensor([0])].eq(7).all(), "no copy"
 
 
 @pytest.mark.parametrize(
@@ -232,8 +234,9 @@ def test_only_what_is_small_moves_to_a_device(large: None, monkeypatch: pytest.M
     part = taken(samples(images())).train
     elsewhere = torch.device("meta")
     moved = part.inputs.to(elsewhere)
-    assert isinstance(moved, Pixels) and moved.source.device == elsewhere
-    assert len(moved.source) == len(part.index), "only the part's own images"
+    assert isinstance(moved, Pixels) and moved.stored.device == elsewhere
+    assert len(moved.stored) == len(part.index)
+    assert len(moved.stored._source) == len(part.index), "only the part's own images"
     assert part.inputs.to(torch.device("cpu")) is part.inputs
     monkeypatch.setattr("workbench.datasets.pixels.ON_DEVICE", 10)
     assert part.inputs.to(elsewhere) is part.inputs
@@ -267,3 +270,77 @@ def test_memory_maps_are_not_read_to_be_split(tmp_path: Path, large: None) -> No
     data = taken(samples(mapped.open(), mapped=mapped), image_size=8, channels=1)
     batch = data.train.inputs[torch.tensor([0])]
     assert isinstance(batch, Tensor) and batch.shape == (1, 1, 8, 8)
+
+
+def reached(value: object, seen: set[int] | None = None) -> list[object]:
+    """Everything that public attributes and containers lead to, methods left alone."""
+    seen = set() if seen is None else seen
+    plain = value is None or isinstance(value, bool | int | float | torch.device | torch.dtype)
+    if plain or id(value) in seen or callable(value):
+        return []
+    seen.add(id(value))
+    inner: list[object] = []
+    if isinstance(value, dict):
+        inner = [*value.keys(), *value.values()]
+    elif isinstance(value, tuple | list):
+        inner = list(value)
+    elif not isinstance(value, str | Tensor):
+        names = [name for name in dir(value) if not name.startswith("_")]
+        inner = [getattr(value, name) for name in names]
+    return [value, *(found for each in inner for found in reached(each, seen))]
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("kind", ["image", "vector", "text"])
+def test_no_test_sample_and_no_name_of_one_is_in_reach_of_a_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, small: bool
+) -> None:
+    monkeypatch.setattr(ready, "SMALL", 2**28 if small else 0)
+    names = tuple(f"sample-{number}" for number in range(20))
+    fields: dict[str, Any] = {"names": names}
+    if kind != "text":
+        fields |= {"mean": (0.0,), "std": (1.0,)}
+    # Every sample is recognised by its own number.
+    inputs: Any = torch.arange(20.0).reshape(20, 1).expand(20, 3).contiguous()
+    if kind == "image":
+        pixels = torch.arange(20, dtype=torch.uint8).reshape(20, 1, 1, 1).expand(20, 1, 2, 2)
+        (tmp_path / "images").write_bytes(pixels.contiguous().numpy().tobytes())
+        mapped = Mapped(path=tmp_path / "images", shape=(20, 1, 2, 2), sha256="")
+        inputs, fields["mapped"] = mapped.open(), mapped
+    if kind == "text":
+        inputs = tuple(f"text-{number}" for number in range(20))
+    targets = torch.arange(20) % 2
+    found = Samples(kind=kind, inputs=inputs, targets=targets, classes=("a", "b"), **fields)
+    data = taken(found)
+    seen = {*data.train.index.tolist(), *data.validation.index.tolist()}
+    hidden = set(range(20)) - seen
+    assert len(hidden) == 4
+    everything = reached(data)
+    if kind == "image":
+        assert isinstance(data.train.inputs, Tensors if small else Pixels)
+    words = {value for value in everything if isinstance(value, str)}
+    assert not words & {f"{stem}-{number}" for stem in ("sample", "text") for number in hidden}
+    assert {f"sample-{number}" for number in seen} <= words, "the others keep their names"
+    assert not any(isinstance(value, Samples | Mapped | Path) for value in everything)
+    scale = 255.0 if kind == "image" else 1.0
+    for tensor in (value for value in everything if isinstance(value, Tensor)):
+        assert tensor.shape[0] < 20, "no tensor of all samples"
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes, "nor a view of one"
+    for part in (data.train, data.validation):
+        if kind != "text":
+            values_seen = (values(part.inputs).flatten(1)[:, 0] * scale).round().int()
+            assert values_seen.tolist() == part.index.tolist()
+        for beyond in (len(part.index), -len(part.index) - 1):
+            with pytest.raises((IndexError, TypeError)):
+                part.inputs[torch.tensor([beyond])]
+
+
+def test_stored_images_refuse_positions_outside_their_part(large: None) -> None:
+    part = taken(samples(images())).validation
+    assert isinstance(part.inputs, Pixels)
+    stored = part.inputs.stored
+    count = len(part.index)
+    assert len(stored) == count == len(stored[torch.arange(count)]) and stored.shape == (3, 8, 8)
+    for outside in (count, 19, -count - 1):
+        with pytest.raises(IndexError):
+            stored[torch.tensor([outside])]

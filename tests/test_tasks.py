@@ -174,6 +174,46 @@ def test_weights_count_for_soft_targets_as_for_hard_ones_with_smoothing() -> Non
     assert task.loss(outputs, half) != task.loss(outputs, LABELS)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("classification", {"class_weights": [1.0, 2.0, 3.0, 4.0], "label_smoothing": 0.2}),
+        ("classification", {"label_smoothing": 0.2}),
+        ("multilabel", {"class_weights": [1.0, 2.0, 3.0, 4.0]}),
+        ("regression", {"loss": "huber"}),
+    ],
+)
+def test_the_parts_of_a_batch_make_the_loss_of_the_whole(
+    name: str, options: dict[str, Any], soft: bool
+) -> None:
+    task, targets = build(name, **options), targets_of(name)
+    if soft:
+        targets = task.soft(targets)
+        targets = 0.7 * targets + 0.3 * targets.flip(0)
+    outputs = torch.randn(len(targets), 4)
+    whole = torch.as_tensor(task.total_weight(targets))
+    summed = sum(
+        task.loss(outputs[rows], targets[rows]) * (task.total_weight(targets[rows]) / whole)
+        for rows in (slice(0, 1), slice(1, None))
+    )
+    torch.testing.assert_close(summed, task.loss(outputs, targets))
+
+
+def test_a_sample_weighs_one_unless_a_task_says_otherwise(write_code: WriteFile) -> None:
+    assert all(build(name).total_weight(targets_of(name)[:3]) == 3 for name in TASKS)
+    path = write_code(OWN_TASK)
+    assert tasks.build({"name": f"{path}:Focal"}, CLASSES, LABELS).total_weight(LABELS) == 8
+    weighing = path.with_name("weighing.py")
+    weighing.write_text(
+        f"{OWN_TASK}\n    def total_weight(self, targets):\n        return 1.0 + targets.sum()\n"
+        "\ndef hits(predicted, true):\n    return 0.0\n"
+    )
+    for more in ({}, {"metrics": [f"{weighing}:hits"]}):
+        task = tasks.build({"name": f"{weighing}:Focal", **more}, CLASSES, LABELS)
+        assert task.total_weight(LABELS) == 1 + LABELS.sum()
+
+
 def test_the_scores_of_each_class_are_those_of_scikit_learn() -> None:
     outputs, task = torch.randn(200, 4), build("classification")
     targets = torch.randint(4, (200,))

@@ -13,6 +13,7 @@ from torch import nn
 
 from workbench import backbones, downloads
 from workbench.backbones.weights import WeightsError
+from workbench.files import sha256_of
 from workbench.stages import Staged
 from workbench.strategy import Weights
 
@@ -94,7 +95,12 @@ def test_weights_in_the_hubs_cache_fill_the_body(
     loaded = staged.module.state_dict()
     body = {name for name in source.state_dict() if not name.startswith("fc.")}
     assert body and all(torch.equal(loaded[n], source.state_dict()[n]) for n in body)
+    planned = backbones.named("timm:test_resnet", "timm")
+    assert planned.sha256 == sha256_of(snapshot / "model.safetensors")
+    make("test_resnet", weights=planned)
     (snapshot / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="are not those that were planned"):
+        make("test_resnet", weights=planned)
     with pytest.raises(WeightsError, match=r"model\.safetensors cannot be read"):
         make("test_resnet", weights=Weights(source="timm"))
 

@@ -43,6 +43,15 @@ def bert(tmp_path: Path) -> Path:
     return tiny_bert.save(tmp_path / "bert")
 
 
+def test_a_tokenizer_that_has_changed_is_read_anew(bert: Path) -> None:
+    texts = Texts(TEXTS)
+    before = tokenize(texts, model=str(bert))
+    assert tokenize(texts, model=str(bert)) is before
+    tiny_bert.tokenizer(reversed(tiny_bert.WORDS)).save_pretrained(bert)
+    after = tokenize(texts, model=str(bert))
+    assert not torch.equal(after.columns["input_ids"], before.columns["input_ids"])
+
+
 def save(folder: Path, config: PreTrainedConfig, *, begin: str = "", end: str = "</s>") -> Path:
     """A configuration beside a tokenizer of words that has no token for padding."""
     words = {word: number for number, word in enumerate(("<s>", "<x>", "</s>", *tiny_bert.WORDS))}

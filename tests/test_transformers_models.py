@@ -396,6 +396,27 @@ def test_training_repeats_to_the_last_bit_with_dropout_in_the_attention(
     assert same(ends[0], ends[1])
 
 
+def test_a_layer_that_albert_calls_for_each_of_its_layers_drops_other_units(
+    tmp_path: Path,
+) -> None:
+    folder = save(tmp_path / "albert", "albert", num_hidden_layers=4)
+    staged = build(folder)
+    (layer,) = (
+        module
+        for name, module in staged.module.named_modules()
+        if name.endswith("attention.output_dropout")
+    )
+    seeds: list[int] = []
+    layer.register_forward_hook(
+        lambda module, *_: (
+            seeds.append(torch.default_generator.initial_seed()) if module.training else None
+        )
+    )
+    list(engine(staged, some_tokens(folder), depth=0, epochs=1).epochs())
+    assert len(seeds) == 4 * 2
+    assert len(set(seeds)) == len(seeds)
+
+
 def prepared(folder: Path, texts: tuple[str, ...], **options: Any) -> Data:
     part = Part(
         inputs=Texts(texts), targets=torch.zeros(len(texts)).long(), index=torch.arange(len(texts))

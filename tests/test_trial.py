@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from training import phase, plan
 
 from workbench import backbones, plans, record, space, trial
 from workbench.config import load
 from workbench.datasets.samples import Data, Part
 from workbench.downloads import Absent
+from workbench.engine import parameters
 from workbench.foundation import Foundation, training_seed
 from workbench.record import (
     Decision,
@@ -27,7 +29,7 @@ from workbench.record import (
     TrialDirectory,
     TrialSpec,
 )
-from workbench.strategy import EarlyStopping
+from workbench.strategy import EarlyStopping, Plan
 from workbench.trial import artifacts, choice
 
 Write = Callable[..., Path]
@@ -421,13 +423,52 @@ def test_a_trial_stops_after_so_many_reports_without_a_better_value(
     found: tuple[float, ...], patience: int, least: float, direction: str, stops_at: int | None
 ) -> None:
     rule = EarlyStopping(patience=patience, least=least)
+    made = plan(phase(epochs=5), early_stopping=rule)
+    assert ends_at(found, made, direction) == stops_at
+
+
+def ends_at(found: tuple[float, ...], made: Plan, direction: str = "maximize") -> int | None:
+    """The first report that ends a trial of these values."""
     objective = Objective(metric="validation/accuracy", direction=direction)
-    ends = [
-        n
-        for n in range(1, len(found) + 1)
-        if choice.stopped_early(values(*found[:n]), objective, rule)
-    ]
-    assert (ends[0] if ends else None) == stops_at
+    counts = range(1, len(found) + 1)
+    ends = [n for n in counts if choice.stopped_early(values(*found[:n]), objective, made)]
+    return ends[0] if ends else None
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_patience_begins_with_the_last_phase_and_with_its_own_values(each: int) -> None:
+    probe, tuning = phase(name="probe", epochs=4, depth=3), phase(name="tuning", epochs=4)
+    rule = EarlyStopping(patience=2)
+    two = plan(probe, tuning, early_stopping=rule, report_every=1 / each)
+    # The probe stands still, and the first values of fine-tuning lie below those of the probe.
+    before = (0.8,) * (4 * each)
+    assert ends_at((*before, 0.5, 0.6, 0.7, 0.7), two) is None
+    assert ends_at((*before, 0.5, 0.6, 0.6, 0.6), two) == 4 * each + 4
+
+
+@pytest.mark.parametrize(
+    ("depth", "every", "starts"),
+    # As many thaws as there are frozen stages, or as the epochs leave time for.
+    [(2, 1, 2), (2, 2, 4), (2, 3, 6), (3, 3, 6), (0, 1, 0)],
+)
+def test_patience_begins_after_the_last_thaw(depth: int, every: int, starts: int) -> None:
+    gradual = phase(epochs=9, depth=depth, unfreeze_every=every)
+    made = plan(gradual, early_stopping=EarlyStopping(patience=2))
+    depths = [parameters.depth(gradual, epoch) for epoch in range(1, 10)]
+    assert depths[starts] == depths[-1] and depths[:starts].count(depths[-1]) == 0
+    assert ends_at((0.5,) * 9, made) == starts + 3
+
+
+def test_a_probe_that_stands_still_does_not_keep_a_trial_from_fine_tuning(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = stopping(tiny, home)
+    (main,) = spec.plan.phases
+    phases = (replace(main, name="probe"), replace(main, name="tuning"))
+    directory = directory_for(planned(spec, phases=phases), tmp_path / "t")
+    result = trial.run(directory, report=go_on, interrupted=never)
+    assert result.reason == "stopped early at epoch 5: no better value in 1 report"
+    assert [line.phase for line in directory.history()] == ["probe"] * 3 + ["tuning"] * 2
 
 
 def stopping(tiny: Path, home: Path, patience: int = 1) -> TrialSpec:

@@ -48,7 +48,7 @@ def test_rows_of_a_table_get_the_columns_and_the_scale_of_the_trial(tmp_path: Pa
     new = tmp_path / "new.csv"
     rows = [row.split(",") for row in (ROWS[int(n)] for n in data.validation.index) if "red" in row]
     new.write_text("colour,more,age\n" + "\n".join(f"{colour},x,{age}" for age, colour, _ in rows))
-    inputs, names = read_unlabelled(dataset, new, data)
+    inputs, names = read_unlabelled(dataset, new, data, target="class")
     red = torch.tensor(["red" in ROWS[int(n)] for n in data.validation.index])
     assert torch.equal(every(inputs), every(data.validation.inputs)[red])
     assert names == tuple(f"new.csv:{n}" for n in range(2, 2 + len(rows)))
@@ -61,12 +61,12 @@ def test_what_a_tables_columns_cannot_hold_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"csv:3: colour is pink and must be one of blue, green, r"
     ):
-        read_unlabelled(dataset, new, data)
+        read_unlabelled(dataset, new, data, target="class")
     new.write_text("age,color\n30,red\n")
     with pytest.raises(ValueError, match=r"names the column colour, .*did you mean color\?"):
-        read_unlabelled(dataset, new, data)
+        read_unlabelled(dataset, new, data, target="class")
     with pytest.raises(ValueError, match=r"There is no file or folder .*nothing.csv"):
-        read_unlabelled(dataset, tmp_path / "nothing.csv", data)
+        read_unlabelled(dataset, tmp_path / "nothing.csv", data, target="class")
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,18 @@ def test_the_kind_of_the_target_makes_no_difference(
         dataset["separator"] = "|"
     data = load(dataset, target)
     (tmp_path / "new.csv").write_text("size\n" + "".join(f"{n % 7}\n" for n in range(30)))
-    inputs, _ = read_unlabelled(dataset, tmp_path / "new.csv", data)
+    inputs, _ = read_unlabelled(dataset, tmp_path / "new.csv", data, target=target)
     assert torch.equal(every(inputs)[data.train.index], every(data.train.inputs))
+
+
+def test_numbers_that_training_has_only_0_and_1_of_stay_numbers(tmp_path: Path) -> None:
+    for name, numbers in (("train", "01"), ("validation", "57"), ("test", "57")):
+        rows = [f"{n},{numbers[n % 2]}" for n in range(20)]
+        (tmp_path / f"{name}.csv").write_text("size,dose\n" + "\n".join(rows))
+    dataset = {"name": "table", "path": str(tmp_path), "target": ["dose"]}
+    data = load(dataset, "numbers")
+    inputs, _ = read_unlabelled(dataset, tmp_path / "test.csv", data, target="numbers")
+    assert torch.equal(every(inputs), every(data.validation.inputs))
 
 
 def test_vectors_of_an_array_or_a_plain_table_fit_a_bundled_set(tmp_path: Path) -> None:
@@ -97,19 +107,19 @@ def test_vectors_of_an_array_or_a_plain_table_fit_a_bundled_set(tmp_path: Path) 
     header = ",".join(f"f{n}" for n in range(13))
     np.savetxt(tmp_path / "new.csv", raw, delimiter=",", header=header, comments="", fmt="%.17g")
     for name in ("new.npy", "new.npz", "new.csv"):
-        inputs, names = read_unlabelled({"name": "wine"}, tmp_path / name, data)
+        inputs, names = read_unlabelled({"name": "wine"}, tmp_path / name, data, target="class")
         assert torch.equal(every(inputs)[data.train.index], every(data.train.inputs)), name
         assert len(names) == 178
     np.save(tmp_path / "narrow.npy", raw[:, :5])
     with pytest.raises(ValueError, match=r"has the shape \(5,\), but one of the trial has 13"):
-        read_unlabelled({"name": "wine"}, tmp_path / "narrow.npy", data)
+        read_unlabelled({"name": "wine"}, tmp_path / "narrow.npy", data, target="class")
     raw[3, 4] = np.nan
     np.save(tmp_path / "bad.npy", raw)
     with pytest.raises(ValueError, match=r"bad.npy:3 has a number that is not finite"):
-        read_unlabelled({"name": "wine"}, tmp_path / "bad.npy", data)
+        read_unlabelled({"name": "wine"}, tmp_path / "bad.npy", data, target="class")
     np.save(tmp_path / "objects.npy", np.array([{}, {}]), allow_pickle=True)
     with pytest.raises(ValueError, match=r"objects.npy cannot be read: Object arrays cannot be lo"):
-        read_unlabelled({"name": "wine"}, tmp_path / "objects.npy", data)
+        read_unlabelled({"name": "wine"}, tmp_path / "objects.npy", data, target="class")
 
 
 def test_texts_come_from_the_same_column_or_from_lines(tmp_path: Path) -> None:
@@ -118,18 +128,18 @@ def test_texts_come_from_the_same_column_or_from_lines(tmp_path: Path) -> None:
     dataset = {"name": "text_table", "path": str(path), "text": "review", "label": "label"}
     data = load(dataset)
     (tmp_path / "new.jsonl").write_text('{"review": "one"}\n{"review": "two"}\n')
-    inputs, names = read_unlabelled(dataset, tmp_path / "new.jsonl", data)
+    inputs, names = read_unlabelled(dataset, tmp_path / "new.jsonl", data, target="class")
     assert isinstance(inputs, Texts) and inputs.values == ("one", "two")
     assert names == ("new.jsonl:1", "new.jsonl:2")
     (tmp_path / "new.txt").write_text("one\n\n  two \n")
-    inputs, names = read_unlabelled(dataset, tmp_path / "new.txt", data)
+    inputs, names = read_unlabelled(dataset, tmp_path / "new.txt", data, target="class")
     assert isinstance(inputs, Texts) and inputs.values == ("one", "two")
     assert names == ("new.txt:1", "new.txt:3")
     (tmp_path / "other.csv").write_text("text\none\n")
     with pytest.raises(
         ValueError, match=r"dataset.text names the column review, .*columns are tex"
     ):
-        read_unlabelled(dataset, tmp_path / "other.csv", data)
+        read_unlabelled(dataset, tmp_path / "other.csv", data, target="class")
 
 
 def folder_of_images(root: Path, side: int) -> dict[str, Any]:
@@ -149,10 +159,11 @@ def test_images_are_resized_and_normalised_as_the_trials_were(
     dataset = {**folder_of_images(tmp_path / "images", 12), **options}
     data = load(dataset)
     assert data.names is not None
-    inputs, names = read_unlabelled(dataset, tmp_path / "images", data)
-    assert names == data.names
+    inputs, names = read_unlabelled(dataset, tmp_path / "images", data, target="class")
+    assert {number: names[number] for number in data.names} == data.names
     assert torch.equal(every(inputs)[data.validation.index], every(data.validation.inputs))
-    one, (name,) = read_unlabelled(dataset, tmp_path / "images" / "dogs" / "3.png", data)
+    dog = tmp_path / "images" / "dogs" / "3.png"
+    one, (name,) = read_unlabelled(dataset, dog, data, target="class")
     assert name == "3.png"
     assert torch.equal(every(one)[0], every(inputs)[names.index("dogs/3.png")])
 
@@ -165,11 +176,11 @@ def test_images_of_an_array_fit_a_bundled_set_and_others_are_refused(tmp_path: P
     np.save(tmp_path / "new.npy", images[:, None])
     np.save(tmp_path / "last.npy", images[..., None])
     for name in ("new.npy", "last.npy"):
-        inputs, _ = read_unlabelled({"name": "digits"}, tmp_path / name, data)
+        inputs, _ = read_unlabelled({"name": "digits"}, tmp_path / name, data, target="class")
         assert torch.equal(every(inputs)[data.validation.index], every(data.validation.inputs))
     np.save(tmp_path / "large.npy", np.zeros((2, 1, 9, 9), dtype=np.float32))
     with pytest.raises(ValueError, match=r"shape \(1, 9, 9\), but .* trained on images of \(1, 8,"):
-        read_unlabelled({"name": "digits"}, tmp_path / "large.npy", data)
+        read_unlabelled({"name": "digits"}, tmp_path / "large.npy", data, target="class")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty holds no image; images end in \.jpg"):
-        read_unlabelled({"name": "digits"}, tmp_path / "empty", data)
+        read_unlabelled({"name": "digits"}, tmp_path / "empty", data, target="class")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,49 @@ def test_a_file_may_import_its_neighbours_and_hides_nothing_installed(tmp_path: 
         tmp_path, "import json\nfrom workbench_test_neighbour import answer\nfound = answer\n"
     )
     assert usercode.load(f"{path}:found") == 42
+
+
+def test_each_file_imports_the_helper_that_lies_beside_it(tmp_path: Path) -> None:
+    for number, folder in enumerate((tmp_path / "u1", tmp_path / "u2"), 1):
+        folder.mkdir()
+        written(folder, "from workbench_test_helper import X\n", "m.py")
+        written(folder, f"X = {number}\n", "workbench_test_helper.py")
+    found = [usercode.load(f"{tmp_path}/{folder}/m.py:X") for folder in ("u1", "u2", "u1")]
+    assert found == [1, 2, 1]
+    assert "workbench_test_helper" not in sys.modules
+
+
+def test_a_helper_that_was_edited_is_run_anew_and_changes_the_hash(tmp_path: Path) -> None:
+    path = written(tmp_path, "from workbench_test_helpers.one import X\n")
+    (tmp_path / "workbench_test_helpers").mkdir()
+    helper = written(tmp_path / "workbench_test_helpers", "X = 1\n", "one.py")
+    before = usercode.sha256_of(f"{path}:X")
+    assert list(usercode.files(f"{path}:X")) == [str(path), str(helper)]
+    assert usercode.load(f"{path}:X") == 1
+    helper.write_text("X = 2\n")
+    assert usercode.load(f"{path}:X") == 2
+    assert usercode.sha256_of(f"{path}:X") != before
+
+
+def test_the_hash_of_a_file_with_helpers_does_not_depend_on_their_place(tmp_path: Path) -> None:
+    for folder in (tmp_path / "u1", tmp_path / "u2"):
+        folder.mkdir()
+        written(folder, "from workbench_test_helper import X\n", "m.py")
+        written(folder, "X = 1\n", "workbench_test_helper.py")
+    first, second = (usercode.sha256_of(f"{tmp_path}/{name}/m.py:X") for name in ("u1", "u2"))
+    assert first == second
+
+
+def test_what_is_installed_below_a_files_folder_is_no_helper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / ".venv" / "site-packages"
+    installed.mkdir(parents=True)
+    written(installed, "X = 1\n", "workbench_test_installed.py")
+    monkeypatch.syspath_prepend(installed)
+    path = written(tmp_path, "from workbench_test_installed import X\n")
+    assert list(usercode.files(f"{path}:X")) == [str(path)]
+    assert sys.modules.pop("workbench_test_installed").X == 1
 
 
 def test_a_dataclass_in_a_users_file_works(tmp_path: Path) -> None:

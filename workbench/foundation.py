@@ -140,7 +140,7 @@ class Foundation:
         return beside.located(block, written, self._config.document.path.parent)
 
     def code(self, plan: Plan) -> dict[str, str]:
-        """Hash of every file of a user's own code that a plan names, by its path."""
+        """What a plan rests on beside its data and weights; see ``Plan.code``."""
         return beside.code(plan)
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:

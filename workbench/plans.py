@@ -31,7 +31,7 @@ class Premises(Protocol):
         """What a study file says of a block, with its paths and references made absolute."""
 
     def code(self, plan: Plan) -> dict[str, str]:
-        """Hash of every file of a user's own code that a plan names, by its path."""
+        """What a plan rests on beside its data and weights; see ``Plan.code``."""
 
 
 def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan:

@@ -79,14 +79,15 @@ def predict(home: Path, run: str, path: Path) -> Predictions:
         trial.same_code(spec.plan.code)
         data = artifacts.data_of(spec)
         task = tasks.build(spec.plan.task, data.classes, data.train.targets)
-        taken, names = read_unlabelled(spec.plan.dataset, path, data)
+        target = tasks.target_of(spec.plan.task)
+        taken, names = read_unlabelled(spec.plan.dataset, path, data, target=target)
         inputs = _prepared(spec, data, taken)
         outputs = _outputs(name, spec, data, task, weights, inputs)
     except Unusable:
         raise
     except (ValueError, OSError) as error:
         raise Unusable(str(error)) from error
-    return table(task, tasks.target_of(spec.plan.task), data.classes, outputs, names)
+    return table(task, target, data.classes, outputs, names)
 
 
 def find(home: Path, run: str) -> tuple[str, TrialDirectory, TrialSpec]:

@@ -5,7 +5,8 @@ Looks ahead only; runs nothing and writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -60,7 +61,12 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             for tuned in config.tune
             for entry in tuned.entries
         ],
-        "data": {"name": knobs["dataset"]["name"], "source": _source(knobs["dataset"]), **sizes},
+        "data": {
+            "name": knobs["dataset"]["name"],
+            "source": _source(knobs["dataset"]),
+            **sizes,
+            "others": _others(config, foundation),
+        },
         "backbone": {
             "name": outline.name,
             "weights": knobs["backbone"].get("weights"),
@@ -91,6 +97,24 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
     }
 
 
+def _others(config: StudyConfig, foundation: Foundation) -> list[dict[str, Any]]:
+    """What is doubtful of the data sets that are not the first strategy's."""
+    others = _distinct(config, foundation, "dataset")[1:]
+    return [
+        {
+            "called": called,
+            "name": knobs["dataset"]["name"],
+            "source": _source(knobs["dataset"]),
+            **{
+                key: value
+                for key, value in foundation.known_sizes(knobs).items()
+                if key in ("digest", "duplicates", "skipped")
+            },
+        }
+        for called, knobs in others
+    ]
+
+
 def _source(dataset: Mapping[str, Any]) -> str:
     """Which of many data sets of the same name: a hub id, or a path as it is written."""
     return str(dataset.get("id") or dataset.get("path") or "")
@@ -115,20 +139,86 @@ def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
 
 
 def _data_notes(config: StudyConfig, foundation: Foundation) -> list[str]:
-    """What the data and the weights have that a claim may be doubted for."""
-    knobs = foundation.knobs(config.strategies[0])
-    sizes = foundation.known_sizes(knobs)
+    """What the data and the weights have that a claim may be doubted for: of each that is used."""
+    data = [
+        (called, _of_data(foundation.known_sizes(knobs)))
+        for called, knobs in _distinct(config, foundation, "dataset")
+    ]
+    weights = [
+        (called, list(foundation.outline(knobs).notes))
+        for called, knobs in _distinct(config, foundation, "backbone")
+    ]
+    return [*_told("dataset", data), *_told("backbone.weights", weights)]
+
+
+def _of_data(sizes: Mapping[str, Any]) -> list[str]:
     found = []
     for same in sizes.get("duplicates", ()):
         first, second = same["parts"]
         found.append(
-            f"dataset: {same['count']} samples of {second} are in {first} too "
+            f"{same['count']} samples of {second} are in {first} too "
             f"(for example {', '.join(map(str, same['examples'][:3]))})"
         )
     if skipped := sizes.get("skipped"):
-        found.append(f"dataset: {len(skipped)} left out (for example {skipped[0]})")
-    found += [f"backbone.weights: {note}" for note in foundation.outline(knobs).notes]
+        found.append(f"{len(skipped)} left out (for example {skipped[0]})")
     return found
+
+
+def _told(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
+    """Each sentence once, with those that it holds for, where it does not hold for all."""
+    holders: dict[str, list[str]] = {}
+    for called, several in sentences:
+        for sentence in dict.fromkeys(several):
+            holders.setdefault(sentence, []).append(called)
+    return [
+        f"{knob}: {sentence}"
+        if len(named) == len(sentences)
+        else f"{knob} ({', '.join(named)}): {sentence}"
+        for sentence, named in holders.items()
+    ]
+
+
+def _distinct(
+    config: StudyConfig, foundation: Foundation, block: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """A recipe for every data set or backbone that a trial may have, the first strategy's first.
+
+    Args:
+        config: The study.
+        foundation: Of the study.
+        block: ``dataset`` or ``backbone``.
+
+    Returns:
+        Each with what a person calls it: the labels of the levels that set it, else its name.
+    """
+    setting = _setters(config, block)
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for strategy in config.strategies:
+        tuned = (proposal for _, _, proposal in space.ends(config, strategy))
+        for proposal in (space.start(config, strategy), *tuned):
+            knobs = foundation.set_by(proposal)
+            chosen = {**proposal.strategy.levels, **proposal.hyperparameters}
+            labels = [str(label) for knob, label in chosen.items() if knob in setting]
+            called = ", ".join(labels) or str(knobs[block]["name"])
+            found.setdefault(json.dumps(record.plain(knobs[block])), (called, knobs))
+    return list(found.values())
+
+
+def _setters(config: StudyConfig, block: str) -> set[str]:
+    """What is compared or tuned and sets a block, or a part of it."""
+    paths: dict[str, set[str]] = {tuned.knob: {tuned.knob} for tuned in config.tune}
+    levels = [(factor.name, factor.levels) for factor in config.factors]
+    levels += [
+        (tuned.knob, entry.levels)
+        for tuned in config.tune
+        for entry in tuned.entries
+        if isinstance(entry, Categorical)
+    ]
+    for name, several in levels:
+        paths.setdefault(name, set()).update(path for level in several for path in level.knobs)
+    return {
+        name for name, every in paths.items() if any(f"{p}.".startswith(f"{block}.") for p in every)
+    }
 
 
 def _unfreezing_notes(plans: dict[str, Plan]) -> list[str]:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import backbones, record
-from workbench.beside import is_folder
+from workbench.backbones.hub import is_folder
+from workbench.backbones.weights import SUFFIXES
 from workbench.config import load
 from workbench.config.flaws import nearest
 from workbench.config.study_config import StudyConfig
 from workbench.strategy import Weights
 
 STUDY_SUFFIXES = (".yaml", ".yml")
-WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Provenance:
         if entry is not None and entry.hub and source == "hub":
             return Weights(source=source, sha256=_hash_of(self._named(backbone)))
         if source in own:
-            return Weights(source=source)
+            return backbones.named(backbone, source)
         if source.startswith("run:"):
             return self._of_run(source.removeprefix("run:"))
         path = (self.folder / Path(source).expanduser()).resolve()
@@ -62,7 +62,7 @@ class Provenance:
             path = best
         if path.is_file():
             return Weights(source=str(path), sha256=record.sha256_of(path))
-        wanted = (*STUDY_SUFFIXES, *WEIGHTS_SUFFIXES)
+        wanted = (*STUDY_SUFFIXES, *SUFFIXES)
         if entry is not None and entry.hub and path.suffix not in wanted and not is_folder(source):
             return Weights(source=source, sha256=_hash_of(source))
         files = [

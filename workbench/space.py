@@ -155,20 +155,50 @@ def ends(config: StudyConfig, strategy: Strategy) -> Iterator[tuple[str, Scalar,
     """
     group = strategy if config.balanced else config.groups[0]
     knob_of, usual = knobs_by_parameter(config), _setting(config, strategy.levels)
-    entries: dict[str, Interval | Categorical] = {}
-
-    def noted(name: str, entry: Interval | Categorical) -> Any:
-        entries[name] = entry
-        return usual(name, entry)
 
     def put(at: str, value: Scalar) -> Pick:
         return lambda name, entry: value if name == at else usual(name, entry)
 
-    propose(config, group, noted)
-    for name, entry in entries.items():
+    for name, entry in _applying(config, group, usual).items():
         if knob_of[name] not in strategy.levels:
             for value in _ends(entry):
                 yield knob_of[name], value, propose(config, group, put(name, value))
+
+
+def choices(config: StudyConfig, strategy: Strategy) -> dict[tuple[str, str], Proposal]:
+    """A trial of a group for each level of each tuned choice that it can come to.
+
+    Each is as near to the default as the conditions of its range allow.
+
+    Returns:
+        By the name of Optuna's parameter and the level's label.
+    """
+    knob_of = knobs_by_parameter(config)
+    found: dict[tuple[str, str], Proposal] = {}
+    settings: list[dict[str, Scalar]] = [{}]
+    # It grows while it is gone through: a level may open ranges that others do not.
+    for setting in settings:
+        for name, entry in _applying(config, strategy, _setting(config, setting)).items():
+            for level in entry.levels if isinstance(entry, Categorical) else ():
+                if (name, level.label) not in found:
+                    wanted = {**setting, knob_of[name]: level.label}
+                    found[name, level.label] = propose(config, strategy, _setting(config, wanted))
+                    settings.append(wanted)
+    return found
+
+
+def _applying(
+    config: StudyConfig, strategy: Strategy, pick: Pick
+) -> dict[str, Interval | Categorical]:
+    """The ranges that a trial picks from, by the names of Optuna's parameters."""
+    entries: dict[str, Interval | Categorical] = {}
+
+    def noted(name: str, entry: Interval | Categorical) -> Any:
+        entries[name] = entry
+        return pick(name, entry)
+
+    propose(config, strategy, noted)
+    return entries
 
 
 def _ends(entry: Interval | Categorical) -> list[Scalar]:

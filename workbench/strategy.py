@@ -85,7 +85,8 @@ class EarlyStopping:
     """When a trial ends before its last epoch.
 
     Attributes:
-        patience: Reports without a better value of the objective before it ends.
+        patience: Reports of the last phase, after its last thaw, without a better value of the
+            objective before it ends.
         least: By how much a value must be better to count.
     """
 
@@ -115,7 +116,7 @@ class Weights:
     """Where a backbone's first weights come from.
 
     Attributes:
-        source: ``imagenet`` or another name that the backbone's family knows, a hub id, or the
+        source: ``IMAGENET1K_V1`` or another name that the backbone's family knows, a hub id, or the
             path of a file or of a model's folder.
         sha256: Hash of the file or of the folder's weights; None for a name.
     """
@@ -151,7 +152,9 @@ class Plan:
         lora: None trains the weights themselves.
         loader_workers: Processes that augment beside the one that trains.
         trial: A user's own training, ``FILE.py:NAME``, instead of the engine; None is the engine.
-        code: Hash of every file of a user's own code that the plan names, by its path.
+        code: By path, the hash of every file of a user's own code that the plan names or those
+            import from beside them, and of the configuration and tokenizer in a model's folder;
+            by ``hub:ID``, the commit of a model of the hub.
     """
 
     dataset: Mapping[str, Any]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from workbench.datasets import Data, Part
     from workbench.stages import Staged
 
-__all__ = ["BACKBONES", "Entry", "WeightsError", "build", "entry_of", "prepare"]
+__all__ = ["BACKBONES", "Entry", "WeightsError", "build", "entry_of", "named", "prepare"]
 
 # Names that a message lists of the catalogue.
 _SHOWN = 6
@@ -41,6 +41,8 @@ class Entry:
         options: Type of each option; None where the user's code alone knows them.
         arguments: Passed to ``build``, ``pretrained`` and ``tokenize`` whatever a file says.
         weights: Names of the weights that the family itself resolves.
+        named: Function that says which weights such a name stands for, as ``module:name``; called
+            with ``source`` and the arguments, returns ``Weights``.
         hub: Whether ``pretrained`` also takes a hub id or the path of a model's folder.
         pretrained: Function that returns such weights (tensors by name), as ``module:name``;
             called with ``source`` and the arguments. What is not on this machine it fetches where
@@ -54,6 +56,7 @@ class Entry:
     options: Mapping[str, Any] | None = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
+    named: str = ""
     hub: bool = False
     pretrained: str = ""
     tokenize: str = ""
@@ -83,6 +86,7 @@ BACKBONES: dict[str, Entry] = {
             options={"stages": list[str], **dict.fromkeys(family.options, float)},
             arguments={"model": name},
             weights=WEIGHTS[name],
+            named="workbench.backbones.torchvision_models:named",
             pretrained="workbench.backbones.torchvision_models:pretrained",
         )
         for name, family in FAMILY_OF.items()
@@ -93,6 +97,7 @@ _TIMM = Entry(
     input="image",
     options={"stages": list[str], "dropout": float, "stochastic_depth": float},
     weights=("timm",),
+    named="workbench.backbones.timm_models:named",
     pretrained="workbench.backbones.timm_models:pretrained",
 )
 _MODEL = Entry(
@@ -129,6 +134,20 @@ def entry_of(name: str) -> Entry | None:
     if name not in BACKBONES and hub.is_model(name):
         return _of_hub(name)
     return BACKBONES.get(name)
+
+
+def named(backbone: str, source: str) -> Weights:
+    """The weights that a name stands for which the backbone's family resolves itself.
+
+    Raises:
+        Absent: They have to be downloaded first.
+        ValueError: There are none, or the family's library is not installed.
+    """
+    entry = entry_of(backbone)
+    if entry is None or not entry.named:
+        return Weights(source=source)
+    found: Weights = _resolve(entry.named)(source=source, **entry.arguments)
+    return found
 
 
 def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
@@ -211,6 +230,8 @@ def build(
         if entry.hub and not is_file(source):
             source = entry.arguments["model"] if own else source
             check_folder(weights, hub.folder_of(source, hub.WEIGHTS))
+        elif own and weights.sha256 is not None and named(name, source) != weights:
+            raise WeightsError(f"The weights {source} of {name} are not those that were planned.")
         if own or (entry.hub and not is_file(source)):
             found = _resolve(entry.pretrained)(source=weights.source, **entry.arguments)
         else:

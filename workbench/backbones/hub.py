@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workbench import downloads
 from workbench.backbones.weights import WeightsError, files_of
+from workbench.files import sha256_of
 
 # The hub's client reads it when it is first imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -41,6 +42,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "albert": ("albert-base-v2", "albert-large-v2", "albert-xlarge-v2", "albert-xxlarge-v2"),
     "openai-community": ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"),
 }
+_OF_HUB = "hub:"
 _OWNERS = {name: owner for owner, names in NAMES.items() for name in names}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -61,18 +63,18 @@ TOKENIZER = (
     "spm.model",
     "sentencepiece.bpe.model",
 )
+# All that a tokenizer may be read from.
+TOKENIZER_FILES = (
+    *TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+)
 # What is needed of a model, and the files that are fetched with the first that there is of it.
 _FETCHED: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
     CONFIG: (CONFIG,),
-    TOKENIZER: (
-        (
-            *TOKENIZER,
-            "tokenizer_config.json",
-            "special_tokens_map.json",
-            "added_tokens.json",
-            "merges.txt",
-        ),
-    ),
+    TOKENIZER: (TOKENIZER_FILES,),
     WEIGHTS: (
         ("model.safetensors", "model.safetensors.index.json", "model-?????-of-?????.safetensors"),
         ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-?????-of-?????.bin"),
@@ -142,6 +144,34 @@ def folder_of(name: str, needed: tuple[str, ...]) -> Path:
     return _fetch(name, needed)
 
 
+def identity(model: str) -> dict[str, str]:
+    """What decides what a model is beside its weights, for a plan to hold and a worker to check.
+
+    Args:
+        model: A hub id or the path of a folder.
+
+    Returns:
+        Of a folder, the SHA-256 of its configuration and of each file of its tokenizer, by their
+        paths; of a hub model on this machine, its commit, by ``hub:ID``; else nothing.
+    """
+    if is_folder(model):
+        folder = Path(model).expanduser()
+        files = [folder / name for name in (*CONFIG, *TOKENIZER_FILES)]
+        return {str(path): sha256_of(path) for path in files if path.is_file()}
+    kept = _cached(model)
+    return {} if kept is None else {f"{_OF_HUB}{_id_of(model)}": kept.name}
+
+
+def is_hub(key: str) -> bool:
+    """Whether a key of ``identity`` is that of a hub model, not the path of a file."""
+    return key.startswith(_OF_HUB)
+
+
+def commit_of(key: str) -> str | None:
+    """The commit of a hub model that this machine has, by its key of ``identity``."""
+    return identity(key.removeprefix(_OF_HUB)).get(key)
+
+
 def _local(folder: Path, needed: tuple[str, ...]) -> Path:
     if not folder.is_dir():
         raise ValueError(f"The folder of a model {folder} does not exist.")
@@ -192,36 +222,45 @@ def _cached(name: str) -> Path | None:
     return None
 
 
+def _kept_as(snapshot: Path) -> str:
+    """The id under which the hub's client keeps a snapshot."""
+    return snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
+
+
 def _fetch(name: str, needed: tuple[str, ...]) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    identity = _id_of(name)
+    # What is here already says which commit: a configuration of one and weights of another, that
+    # was pushed in between, might not belong together.
+    kept = _cached(name)
+    repository = _id_of(name) if kept is None else _kept_as(kept)
+    commit = None if kept is None else kept.name
     try:
         for files in _FETCHED[needed]:
             found = huggingface_hub.snapshot_download(
-                identity, cache_dir=_cache(), allow_patterns=[*CONFIG, *files]
+                repository, revision=commit, cache_dir=_cache(), allow_patterns=[*CONFIG, *files]
             )
             if _holds(Path(found), needed):
                 return Path(found)
     except GatedRepoError as error:
         raise downloads.Absent(
-            f"{identity} is open only to those who accept its terms on the Hugging Face hub; do "
+            f"{repository} is open only to those who accept its terms on the Hugging Face hub; do "
             f"so, then run hf auth login."
         ) from error
     except RepositoryNotFoundError as error:
         raise downloads.Absent(
-            f"The Hugging Face hub has no model {identity}, or it is private (hf auth login); the "
-            f"path of a folder begins with ./ or /."
+            f"The Hugging Face hub has no model {repository}, or it is private (hf auth login); "
+            f"the path of a folder begins with ./ or /."
         ) from error
     # The client's own errors, those of the connection and of the disk have no common class.
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise downloads.Absent(
-            f"The {_CALLED[needed]} of {identity} could not be downloaded from the Hugging Face "
+            f"The {_CALLED[needed]} of {repository} could not be downloaded from the Hugging Face "
             f"hub: {reason.rstrip('.')}."
         ) from error
     raise downloads.Absent(
-        f"{identity} on the Hugging Face hub holds no {_CALLED[needed]} that can be used: none of "
-        f"{', '.join(needed)}."
+        f"{repository} on the Hugging Face hub holds no {_CALLED[needed]} that can be used: none "
+        f"of {', '.join(needed)}."
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import hub
-from workbench.backbones.weights import WeightsError
+from workbench.backbones.weights import WeightsError, fingerprint
 from workbench.stages import Staged, discover
+from workbench.strategy import Weights
 
 
 def build(
@@ -73,6 +75,16 @@ def build(
     )
 
 
+def named(*, source: str, model: str) -> Weights:
+    """The weights that timm has for a name, with their hash; fetched first where that is allowed.
+
+    Raises:
+        Absent, WeightsError: As for ``pretrained``.
+        ValueError: timm is missing or has no such model.
+    """
+    return Weights(source=source, sha256=fingerprint(_folder(model)))
+
+
 def pretrained(*, source: str, model: str) -> dict[str, Tensor]:
     """The weights that timm has for a name, from the hub's cache or downloaded into it.
 
@@ -85,10 +97,7 @@ def pretrained(*, source: str, model: str) -> dict[str, Tensor]:
         WeightsError: timm has none for this model, or they are damaged.
     """
     timm = _timm(model)
-    known = timm.models.get_pretrained_cfg(model)
-    if known is None or not known.hf_hub_id:
-        raise WeightsError(f"timm has no weights for {model} on the Hugging Face hub.")
-    folder = hub.folder_of(known.hf_hub_id, hub.WEIGHTS)
+    folder = _folder(model)
     file = next(folder / name for name in hub.WEIGHTS if (folder / name).is_file())
     try:
         made: nn.Module = timm.create_model(
@@ -98,6 +107,13 @@ def pretrained(*, source: str, model: str) -> dict[str, Tensor]:
     except Exception as error:
         raise WeightsError(f"The weights {file} cannot be read: {error}") from error
     return dict(made.state_dict())
+
+
+def _folder(model: str) -> Path:
+    known = _timm(model).models.get_pretrained_cfg(model)
+    if known is None or not known.hf_hub_id:
+        raise WeightsError(f"timm has no weights for {model} on the Hugging Face hub.")
+    return hub.folder_of(known.hf_hub_id, hub.WEIGHTS)
 
 
 def _timm(model: str) -> ModuleType:

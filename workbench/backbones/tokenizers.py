@@ -72,12 +72,17 @@ def tokenize(
         ValueError: It cannot be used, does not belong to the model, or the length is too large.
     """
     del stages
-    return _tokenize(texts, model, max_length, tokenizer or model)
+    name = tokenizer or model
+    now = tuple({**hub.identity(model), **hub.identity(name)}.items())
+    return _tokenize(texts, model, max_length, name, now)
 
 
-# Training and validation texts of a few data sets.
+# Training and validation texts of a few data sets; ``now`` makes files that have changed others.
 @lru_cache(maxsize=8)
-def _tokenize(texts: Texts, model: str, max_length: int | None, name: str) -> Tokens:
+def _tokenize(
+    texts: Texts, model: str, max_length: int | None, name: str, now: tuple[tuple[str, str], ...]
+) -> Tokens:
+    del now
     config = configuration(model)
     taken = _taken(config)
     tokenizer = _load(name)

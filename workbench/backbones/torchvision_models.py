@@ -19,6 +19,7 @@ from workbench import downloads
 from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.stages import Staged, discover
+from workbench.strategy import Weights
 
 # Heads beside the main one that only training uses; no study trains them.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
@@ -87,6 +88,13 @@ def build(
         cuts=cuts,
         key=("torchvision", model, input_shape, cuts),
     )
+
+
+def named(*, source: str, model: str) -> Weights:
+    """The weights by torchvision's own name: which of them is its best may change with it."""
+    if source != "imagenet":
+        return Weights(source=source)
+    return Weights(source=models.get_model_weights(model).DEFAULT.name)
 
 
 def pretrained(*, source: str, model: str) -> Pretrained:

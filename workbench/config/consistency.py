@@ -6,7 +6,8 @@ neither the model nor the data.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from workbench.config import recipes
 from workbench.config.document import Location, Words
@@ -14,6 +15,7 @@ from workbench.config.flaws import listed, nearest
 from workbench.config.knobs import (
     Interval,
     Level,
+    flatten,
     label,
     labels_of,
     labels_of_knobs,
@@ -24,9 +26,20 @@ from workbench.config.knobs import (
     phases_in,
 )
 from workbench.strategy import Strategy
+from workbench.tasks import TASKS
 
 if TYPE_CHECKING:
     from workbench.config.study_config import StudyConfig
+
+# What a loss depends on beside the outputs, and the values that change nothing.
+_LOSS: dict[str, Any] = {
+    "task.name": "classification",
+    "task.label_smoothing": 0.0,
+    "task.class_weights": None,
+    "task.loss": "mse",
+    "task.delta": 1.0,
+}
+_MIXED: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0}
 
 
 def check(config: StudyConfig) -> None:
@@ -39,6 +52,7 @@ def check(config: StudyConfig) -> None:
         names.add(strategy.name)
         _whole(config, strategy)
     _phases(config)
+    _losses(config)
     _enqueued(config)
     _confirmed(config)
 
@@ -106,6 +120,54 @@ def _phases(config: StudyConfig) -> None:
         if place[0] == "tune":
             expected = f"when: {{FACTOR: LABEL}}, where {phase} is"
         config.document.add(place, Words(f"no phase {phase} in {some}"), expected)
+
+
+def _losses(config: StudyConfig) -> None:
+    """A loss is no objective where what it means is compared or tuned.
+
+    Losses of different tasks, weights or smoothing are different quantities: the smallest would
+    tell which of them is small by itself. Of a task of the user's own only the name is known.
+    """
+    split, _, metric = config.objective.metric.rpartition("/")
+    if metric != "loss":
+        return
+    # What is mixed is only trained on.
+    defaults = {**_LOSS, **(_MIXED if split == "train" else {})}
+    usual = {path: flatten((), config.recipe).get(path, held) for path, held in defaults.items()}
+    brought: list[tuple[Location, list[Mapping[str, Any]]]] = [
+        (("compare", factor.name), [level.knobs for level in factor.levels])
+        for factor in config.compare
+    ]
+    for tuned in config.tune:
+        levels = [level.knobs for level in levels_of(tuned).values()]
+        ends = [
+            {tuned.knob: end}
+            for entry in tuned.entries
+            if isinstance(entry, Interval)
+            for end in (entry.low, entry.high)
+        ]
+        conditional = all(entry.when for entry in tuned.entries)
+        brought.append((("tune", tuned.knob), levels + ends + ([{}] if conditional else [])))
+    for at, knobs in brought:
+        for path, value in usual.items():
+            found = [level.get(path, value) for level in knobs]
+            if any(one != found[0] for one in found):
+                config.document.add(
+                    at,
+                    Words(f"levels that differ in {path}, which changes what {split}/loss means"),
+                    f"one that means the same for all of them: {_comparable(config, path)}",
+                )
+                break
+
+
+def _comparable(config: StudyConfig, differs: str) -> str:
+    """What may stand in place of a loss."""
+    if differs == "task.name":
+        return "a metric that all these tasks measure"
+    entry = TASKS.get((config.recipe.get("task") or {}).get("name", "classification"))
+    if entry is None or entry.objective == "loss":
+        return "objective: {metric: validation/NAME}, a metric of your own"
+    return f"objective: {{metric: validation/{entry.objective}}}"
 
 
 def _enqueued(config: StudyConfig) -> None:

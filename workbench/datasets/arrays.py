@@ -19,18 +19,12 @@ from torch import Tensor
 
 from workbench.datasets.mapped import Mapped, sha256_of
 from workbench.datasets.of_arrays import of_arrays
-from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
+from workbench.datasets.rows import PARTS
+from workbench.datasets.samples import TRAIN, Samples
 
 _Array = NDArray[Any]
 _INPUTS, _TARGETS = ("x", "inputs", "X", "images"), ("y", "targets", "Y", "labels")
 _CLASSES = ("classes", "class_names")
-_PARTS = {
-    "train": TRAIN,
-    "validation": VALIDATION,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "test": TEST,
-}
 _UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 # Bytes of an .npy file of images from which on it is mapped instead of read.
 LARGE = 2**26
@@ -42,8 +36,8 @@ def read(
     """Arrays by their names in an ``.npz`` file, or by the names of a folder's ``.npy`` files.
 
     Either one of each (``x`` and ``y``), or one for each part (``x_train`` or ``train_x``, and so
-    on; ``validation``, ``val`` or ``valid``; ``test``). An array ``classes`` of texts names the
-    classes, labels or columns; labels then count them from 0.
+    on, by the names in ``rows.PARTS``). An array ``classes`` of texts names the classes, labels or
+    columns; labels then count them from 0.
 
     Args:
         target: See ``samples.TARGETS``.
@@ -52,8 +46,9 @@ def read(
         targets: Name of the targets; by default ``y``, ``targets``, ``Y`` or ``labels``.
 
     Raises:
-        ValueError: There is no such file or array, an array holds Python objects, or the arrays
-            are no samples (see ``of_arrays``).
+        ValueError: There is no such file or array, an array holds Python objects, an array would be
+            left out although it is named like a part's, or the arrays are no samples (see
+            ``of_arrays``).
     """
     place = Path(path)
     arrays, files = _arrays(place)
@@ -63,6 +58,7 @@ def read(
     classes = None if names is None else [str(name) for name in names.reshape(-1)]
     try:
         if inputs in arrays:
+            _refuse_parts_beside(inputs, targets, arrays)
             samples = of_arrays(
                 arrays[inputs], _named(targets, arrays), target=target, classes=classes
             )
@@ -108,7 +104,9 @@ def _opened(file: Path) -> _Array:
 
 def _one_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], place: Path) -> str:
     for name in names:
-        if any(key in arrays for key in [name, *_keys(name, "train")]):
+        training = [word for word, part in PARTS.items() if part == TRAIN]
+        keys = [name, *(key for word in training for key in _keys(name, word))]
+        if any(key in arrays for key in keys):
             return name
     raise ValueError(
         f"{place} has no {what}: its arrays are {', '.join(arrays) or 'none'}; say which one by "
@@ -134,18 +132,21 @@ def _of_parts(
     classes: Sequence[str] | None,
 ) -> Samples:
     pieces: dict[int, tuple[str, _Array, _Array]] = {}
-    for word, part in _PARTS.items():
+    taken: set[str] = set()
+    for word, part in PARTS.items():
         for key, of_targets in zip(_keys(inputs, word), _keys(targets, word), strict=True):
             if key not in arrays:
                 continue
             if part in pieces:
                 raise ValueError(f"{pieces[part][0]} and {key} are one part; keep one of them.")
             pieces[part] = (key, arrays[key], _named(of_targets, arrays))
+            taken |= {key, of_targets}
     if TRAIN not in pieces:
         raise ValueError(
             f"there is no array {inputs}, {inputs}_train or train_{inputs}; its arrays are "
             f"{', '.join(arrays)}."
         )
+    _refuse_left_out(inputs, targets, [name for name in arrays if name not in taken])
     for key, x, y in pieces.values():
         if x.shape[1:] != pieces[TRAIN][1].shape[1:]:
             raise ValueError(
@@ -162,6 +163,37 @@ def _of_parts(
     )
     given = [torch.full((len(x),), part) for part, (_, x, _) in pieces.items()]
     return replace(samples, given=torch.cat(given) if len(given) > 1 else None)
+
+
+def _refuse_parts_beside(inputs: str, targets: str, arrays: Mapping[str, _Array]) -> None:
+    """With an array for all samples, one for a part would be left out silently."""
+    for name in arrays:
+        if name not in (inputs, targets) and _word(name, (inputs, targets)) in PARTS:
+            raise ValueError(
+                f"there is an array {inputs} for all samples, but {name} is one of a part; "
+                f"rename {inputs} to {inputs}_train and {targets} to {targets}_train, or remove it."
+            )
+
+
+def _refuse_left_out(inputs: str, targets: str, left: Sequence[str]) -> None:
+    for name in left:
+        word = _word(name, (inputs, targets))
+        if word in PARTS:
+            raise ValueError(f"{name} has no counterpart among the {inputs} or the {targets}.")
+        if word is not None:
+            raise ValueError(
+                f"{name} is of no part; parts are {', '.join(PARTS)}. Rename or remove it."
+            )
+
+
+def _word(name: str, stems: Sequence[str]) -> str | None:
+    """What stands before or after the name of inputs or targets: ``dev`` of ``x_dev``."""
+    for stem in stems:
+        if name.startswith(f"{stem}_"):
+            return name.removeprefix(f"{stem}_")
+        if name.endswith(f"_{stem}"):
+            return name.removesuffix(f"_{stem}")
+    return None
 
 
 def _mapped(samples: Samples, file: Path | None) -> Samples:

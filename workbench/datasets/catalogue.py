@@ -46,6 +46,19 @@ class Entry:
     outputs: int = 0
     summary: str = ""
 
+    def paths_in(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The options that are paths; of a user's own, those whose names end in ``path``.
+
+        An address, as ``s3://bucket/x``, is no path.
+        """
+        if self.options is not None:
+            return self.paths
+        return tuple(
+            name
+            for name, value in options.items()
+            if name.endswith("path") and isinstance(value, str) and "://" not in value
+        )
+
 
 # What every data set takes, whoever reads it: see ``splits``.
 COMMON_OPTIONS: dict[str, Any] = {

@@ -2,8 +2,8 @@
 
 Decoding is what makes image files slow, and finding a damaged one in the middle of a trial is too
 late: so all of them are decoded before anything runs. The array lies under
-``downloads.folder()/decoded``, keyed by the files' names, sizes and times of change and by how they
-are decoded; it may be deleted at any time. Knows neither classes nor splits.
+``downloads.folder()/decoded``, keyed by where the files lie, their names, sizes and times of change
+and by how they are decoded; it may be deleted at any time. Knows neither classes nor splits.
 """
 
 from __future__ import annotations
@@ -153,10 +153,22 @@ def store(
 
 def _key(files: Sequence[Path], names: Sequence[str], how: Sequence[Any]) -> str:
     digest = hashlib.sha256(json.dumps(how).encode())
+    folders: dict[Path, Path] = {}
     for file, name in zip(files, names, strict=True):
         state = file.stat()
-        digest.update(json.dumps([name, state.st_size, state.st_mtime_ns]).encode())
+        # Bitmaps of one size that came from one archive may agree in size and time.
+        place = str(_place(file, folders))
+        digest.update(json.dumps([place, name, state.st_size, state.st_mtime_ns]).encode())
     return digest.hexdigest()[:32]
+
+
+def _place(file: Path, folders: dict[Path, Path]) -> Path:
+    """Where a file really lies; its folder is looked up once, because there may be a million."""
+    if file.is_symlink():
+        return file.resolve()
+    if file.parent not in folders:
+        folders[file.parent] = file.parent.resolve()
+    return folders[file.parent] / file.name
 
 
 def _threads() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -46,17 +46,18 @@ def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
         within: dict[str, list[int]] = defaultdict(list)
         for position in sorted(group, key=lambda position: (owner[position][0], position)):
             within[owner[position][1]].append(position)
+        # Sets of targets, not pairs of samples: a group may hold most of a data set.
+        targets = _targets(pool, group) if len(within) > 1 else {}
         for first, second in combinations(within, 2):
             row = found[first, second]
-            for position in within[second]:
-                row["count"] += 1
-                row["conflicting"] += any(
-                    not torch.equal(pool.targets[position], pool.targets[twin])
-                    for twin in within[first]
-                )
-                if len(row["examples"]) < _EXAMPLES:
-                    pair = (within[first][0], position)
-                    row["examples"].append(" = ".join(_name(pool, number) for number in pair))
+            row["count"] += len(within[second])
+            known = {targets[twin] for twin in within[first]}
+            row["conflicting"] += sum(
+                len(known) > 1 or targets[position] not in known for position in within[second]
+            )
+            for position in within[second][: _EXAMPLES - len(row["examples"])]:
+                pair = (within[first][0], position)
+                row["examples"].append(" = ".join(_name(pool, number) for number in pair))
     return [row for row in found.values() if row["count"]]
 
 
@@ -88,6 +89,11 @@ def _alike(positions: Iterable[int], key: Callable[[int], Any]) -> list[list[int
     for position in positions:
         groups[key(position)].append(position)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _targets(pool: Pool, positions: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    chosen = pool.targets[torch.tensor(positions)].reshape(len(positions), -1)
+    return dict(zip(positions, map(tuple, chosen.tolist()), strict=True))
 
 
 def _name(pool: Pool, position: int) -> str:

@@ -155,12 +155,17 @@ def _rows(found: Found, names: Sequence[str], *, numbered: str = "") -> Rows:
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         _column(found, name, option="label" if name == names[0] else "features")
-    frames = []
+    frames, before = [], 0
+    flaws: dict[int, str] = {}
     for part in found.parts.values():
         frame = part.with_format(None).select_columns(wanted).to_pandas()
         for name in wanted:
+            for row, number in _strangers(frame[name], part.features[name]).items():
+                reason = f"{name} holds {number}, which is none of its classes"
+                flaws.setdefault(before + row, reason)
             frame[name] = _by_name(frame[name], part.features[name])
         frames.append(frame)
+        before += len(frame)
     together = pd.concat(frames, ignore_index=True)
     if numbered:
         together[numbered] = np.arange(len(together))
@@ -178,7 +183,25 @@ def _rows(found: Found, names: Sequence[str], *, numbered: str = "") -> Rows:
             for number in range(len(part))
         ),
         given=torch.cat(given) if len(given) > 1 else None,
+        flaws=flaws,
     )
+
+
+def _strangers(column: pd.Series[Any], feature: Any) -> dict[int, Any]:
+    """The first number in each row's list of classes that is no class, by the row."""
+    names = _class_names(feature)
+    if names is None:
+        return {}
+    found = {}
+    for row, value in enumerate(column.tolist()):
+        if isinstance(value, np.ndarray | list):
+            odd = [number for number in value if not _is_class(number, names)]
+            found.update({row: odd[0]} if odd else {})
+    return found
+
+
+def _is_class(value: Any, names: Sequence[str]) -> bool:
+    return value is not None and value == value and 0 <= int(value) < len(names)
 
 
 def _by_name(column: pd.Series[Any], feature: Any) -> pd.Series[Any]:
@@ -189,9 +212,8 @@ def _by_name(column: pd.Series[Any], feature: Any) -> pd.Series[Any]:
 
     def name(value: Any) -> Any:
         if isinstance(value, np.ndarray | list):
-            return [names[int(number)] for number in value]
-        known = value is not None and value == value and 0 <= int(value) < len(names)
-        return names[int(value)] if known else None
+            return [names[int(number)] for number in value if _is_class(number, names)]
+        return names[int(value)] if _is_class(value, names) else None
 
     return pd.Series([name(value) for value in column.tolist()], dtype=object)
 

@@ -168,7 +168,7 @@ def labelled(found: Found, name: str) -> Found:
     without = {}
     for split, part in found.parts.items():
         values = part.with_format(None)[name] if name in part.features else [0]
-        if all(value is None or value == -1 for value in values):
+        if all(value is None or value == -1 or _hidden(value) for value in values):
             without[split] = f"{split}: {len(part)} samples have no label"
     if len(without) == len(found.parts) or TRAIN in [found.given.get(split) for split in without]:
         raise ValueError(f"{found.name}: {next(iter(without.values()))} in the column {name}.")
@@ -178,6 +178,11 @@ def labelled(found: Found, name: str) -> Found:
         given={split: part for split, part in found.given.items() if split not in without},
         notes=(*found.notes, *without.values()),
     )
+
+
+def _hidden(value: object) -> bool:
+    """Whether a list of labels holds nothing but -1; an empty one says that none applies."""
+    return isinstance(value, list) and bool(value) and all(label == -1 for label in value)
 
 
 def _first_line(error: Exception) -> str:

@@ -13,18 +13,8 @@ import torch
 
 from workbench.datasets.decoded import decode
 from workbench.datasets.decoding import EXTENSIONS
-from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
-
-_PARTS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "validation": VALIDATION,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "dev": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
-}
+from workbench.datasets.rows import PARTS
+from workbench.datasets.samples import TRAIN, Samples
 
 
 def read(
@@ -117,11 +107,11 @@ def _folders(folder: Path) -> list[Path]:
 def _parts(root: Path) -> dict[Path, int]:
     """The folders of classes, each with its part; the root alone where no parts are given."""
     children = _folders(root)
-    if not any(_PARTS.get(child.name.lower()) == TRAIN for child in children):
+    if not any(PARTS.get(child.name.lower()) == TRAIN for child in children):
         return {root: TRAIN}
     parts: dict[Path, int] = {}
     for child in children:
-        part = _PARTS.get(child.name.lower())
+        part = PARTS.get(child.name.lower())
         if part is None:
             raise ValueError(
                 f"{root} has a folder train, so its folders are parts, but {child.name} is none; "

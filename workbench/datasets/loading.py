@@ -1,6 +1,8 @@
 """A data set by its name and options: read once, checked, split, and made ready for a model.
 
-Nothing here returns a test sample: the confirmation alone will. Importing it loads no torch.
+Nothing here returns a test sample, nor an object that has one in reach of its public attributes:
+the confirmation alone will. That holds for every path of our code; a user's own code runs in the
+same process and could still read the files, or private memory, itself. Importing it loads no torch.
 """
 
 from __future__ import annotations
@@ -124,7 +126,8 @@ def _pool(key: str, target: str) -> Pool:
     samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
     ready.check(samples, options)
     # Where the files lie decides nothing; what they hold does.
-    said = {option: value for option, value in options.items() if option not in entry.paths}
+    paths = entry.paths_in(options)
+    said = {option: value for option, value in options.items() if option not in paths}
     called = stamp if usercode.is_reference(name) else name
     description = json.dumps([called, target, list(samples.classes), said], sort_keys=True)
     digest = hashlib.sha256(description.encode())

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from workbench.datasets.mapped import Mapped
-from workbench.datasets.pixels import Pixels
+from workbench.datasets.pixels import Pixels, Stored
 from workbench.datasets.samples import Data, Inputs, Part, Samples, Tensors, Texts
 from workbench.datasets.splits import Pool, Split
 
@@ -70,8 +70,14 @@ def take(pool: Pool, split: Split) -> Data:
         digest=pool.digest,
         mean=tuple(mean.flatten().tolist()),
         std=tuple(std.flatten().tolist()),
-        names=samples.names,
+        names=_names(samples, train, validation),
     )
+
+
+def _names(samples: Samples, *parts: Part) -> dict[int, str] | None:
+    if samples.names is None:
+        return None
+    return {number: samples.names[number] for part in parts for number in part.index.tolist()}
 
 
 def check(samples: Samples, options: Mapping[str, Any]) -> None:
@@ -127,14 +133,12 @@ class _View:
         mapped: Mapped | None,
     ) -> Pixels:
         return Pixels(
-            source=source,
-            index=index,
+            stored=Stored(source, index, mapped),
             mean=mean.float(),
             std=std.float(),
             side=side,
             crop=crop,
             channels=None if source.shape[1] == self.channels else self.channels,
-            mapped=mapped,
         )
 
 

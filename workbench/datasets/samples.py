@@ -5,6 +5,7 @@ Knows neither how they are read nor how they are split.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -156,6 +157,8 @@ class Part:
 class Data:
     """What a trial sees of a data set. Shared between trials: never change it in place.
 
+    Nothing of a test sample is in it: neither its inputs and targets nor its name.
+
     Attributes:
         kind: ``image``, ``vector`` or ``text``.
         classes: Names of the classes or labels; of the columns for numbers.
@@ -163,7 +166,8 @@ class Data:
         digest: SHA-256 of the content before the split, and of the options.
         mean: What was subtracted from the inputs, one number, or one per channel or feature.
         std: What the difference was divided by.
-        names: What a person calls each sample of the whole data set, or None.
+        names: What a person calls each sample of the two parts, by its number in the whole data
+            set; None where samples have no names.
     """
 
     kind: str
@@ -174,7 +178,7 @@ class Data:
     digest: str
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    names: tuple[str, ...] | None = None
+    names: Mapping[int, str] | None = None
 
     def crop(self, inputs: Tensor) -> Tensor:
         """The middle of images that are larger than what a model takes; all others as they are.

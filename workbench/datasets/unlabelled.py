@@ -35,7 +35,7 @@ _TABLE_OPTIONS = (
 
 
 def read_unlabelled(
-    plan_dataset: Mapping[str, Any], path: Path, data: Data
+    plan_dataset: Mapping[str, Any], path: Path, data: Data, *, target: str
 ) -> tuple[Inputs, tuple[str, ...]]:
     """New samples as the trial's validation part was, and what a person calls each.
 
@@ -45,6 +45,7 @@ def read_unlabelled(
             Vectors: a table with the same feature columns, or an ``.npy`` or ``.npz`` file.
             Images: a file, a folder, or an ``.npy`` or ``.npz`` file.
         data: What the trial was trained on.
+        target: What its task predicts; see ``datasets.samples.TARGETS``.
 
     Returns:
         The inputs (``Texts`` for ``backbones.prepare``) and N names.
@@ -57,8 +58,8 @@ def read_unlabelled(
     if data.kind == "text":
         return _texts(plan_dataset, path)
     if data.kind == "vector":
-        return _vectors(plan_dataset, path, data)
-    return _images(plan_dataset, path, data)
+        return _vectors(plan_dataset, path, data, target)
+    return _images(plan_dataset, path, data, target)
 
 
 def _texts(dataset: Mapping[str, Any], path: Path) -> tuple[Inputs, tuple[str, ...]]:
@@ -67,14 +68,15 @@ def _texts(dataset: Mapping[str, Any], path: Path) -> tuple[Inputs, tuple[str, .
     return Texts(found), names
 
 
-def _vectors(dataset: Mapping[str, Any], path: Path, data: Data) -> tuple[Inputs, tuple[str, ...]]:
+def _vectors(
+    dataset: Mapping[str, Any], path: Path, data: Data, target: str
+) -> tuple[Inputs, tuple[str, ...]]:
     (width,) = data.input_shape
     if path.suffix.lower() in _ARRAYS:
         values, names = _array(path)
     elif dataset["name"] == "table":
         options = {key: value for key, value in dataset.items() if key in _TABLE_OPTIONS}
-        label = dataset["target"]
-        _, encoding = tables.encoded(target=_target_of(label, data), label=label, **options)
+        _, encoding = tables.encoded(target=target, label=dataset["target"], **options)
         values, names = tables.read_unlabelled(path, encoding, delimiter=dataset.get("delimiter"))
     else:
         columns = tablefiles.read(path).frame.columns
@@ -93,22 +95,13 @@ def _vectors(dataset: Mapping[str, Any], path: Path, data: Data) -> tuple[Inputs
     return Tensors((values.float() - torch.tensor(data.mean)) / torch.tensor(data.std)), names
 
 
-def _target_of(label: str | list[str] | None, data: Data) -> str:
-    """What a trial's task predicted, from its targets and the columns that they come from."""
-    targets = data.train.targets
-    if not targets.is_floating_point():
-        return "class"
-    if isinstance(label, str):
-        return "numbers" if data.classes == (label,) else "labels"
-    return "labels" if ((targets == 0) | (targets == 1)).all() else "numbers"
-
-
-def _images(dataset: Mapping[str, Any], path: Path, data: Data) -> tuple[Inputs, tuple[str, ...]]:
+def _images(
+    dataset: Mapping[str, Any], path: Path, data: Data, target: str
+) -> tuple[Inputs, tuple[str, ...]]:
     from workbench.datasets.decoded import decode
     from workbench.datasets.decoding import EXTENSIONS
     from workbench.datasets.image_folder import images_in
 
-    target = _target_of(dataset.get("label"), data)
     channels, height, width = datasets.stored_shape(dataset, target=target)
     if path.suffix.lower() in _ARRAYS:
         images, names = _array(path)

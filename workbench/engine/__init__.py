@@ -310,15 +310,16 @@ class Engine:
             )
         passes = batches.split(torch.arange(len(targets)), plan.micro_batch_size or len(targets))
         self._optimizer.zero_grad(set_to_none=True)
+        # A single pass takes the batch as it is.
+        whole = self._task.total_weight(targets) if len(passes) > 1 else None
         losses, outputs = [], []
         for number, rows in enumerate(passes):
             self._noise.begin(epoch, step, number)
-            # A single pass takes the batch as it is.
-            taken = slice(None) if len(passes) == 1 else slice(int(rows[0]), int(rows[-1]) + 1)
+            taken = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
             passed = self._forward(batches.rows(inputs, taken))
             loss = self._task.loss(passed, targets[taken])
-            if len(passes) > 1:
-                loss = loss * (len(rows) / len(targets))
+            if whole is not None:
+                loss = loss * (self._task.total_weight(targets[taken]) / whole)
             torch.autograd.backward(loss)
             losses.append(loss.detach())
             outputs.append(passed.detach())

@@ -20,6 +20,8 @@ from workbench.stages import Staged
 from workbench.strategy import Lora
 
 _ADAPTER = "default"
+# What stands in the names of a layer's own parameters once peft has wrapped it.
+_BASE = ".base_layer."
 _SHOWN = 12
 
 
@@ -90,6 +92,10 @@ def merged(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor
         module: The model with its adapters.
         weights: Its state dict, for example an average; the model's own weights stay.
     """
+    if not any(_BASE in name for name in module.state_dict()):
+        # A linear probe has no adapter, and must not need peft to say so.
+        state = {**module.state_dict(), **weights}
+        return {name: tensor.cpu().clone() for name, tensor in state.items()}
     from peft.tuners.lora import LoraLayer
 
     plain: dict[str, Tensor] = {}

@@ -22,14 +22,15 @@ def summarize(study: Mapping[str, Any]) -> tuple[Check, ...]:
 
     Args:
         study: Its description; ``data`` may hold ``duplicates`` (``parts``, ``count``,
-            ``examples`` of each), ``skipped`` (texts), ``per_class`` (counts by name) and
-            ``numbers`` (``mean`` and ``sd`` by target column); ``backbone`` may hold ``notes``
-            (texts).
+            ``examples`` of each), ``skipped`` (texts), ``per_class`` (counts by name),
+            ``numbers`` (``mean`` and ``sd`` by target column) and ``others``, the data sets of
+            other levels (``called``, ``duplicates``, ``skipped``); ``backbone`` may hold
+            ``notes`` (texts).
     """
     data = study.get("data") or {}
     return (
-        _duplicates(data.get("duplicates")),
-        _skipped(data.get("skipped")),
+        _duplicates(_of_all(data, "duplicates")),
+        _skipped(_of_all(data, "skipped")),
         _numbers(data["numbers"])
         if data.get("numbers")
         else _classes(data.get("per_class"), str(study["objective"]["metric"])),
@@ -37,18 +38,40 @@ def summarize(study: Mapping[str, Any]) -> tuple[Check, ...]:
     )
 
 
-def _duplicates(found: Sequence[Mapping[str, Any]] | None) -> Check:
+def _of_all(data: Mapping[str, Any], key: str) -> list[tuple[str, Any]] | None:
+    """What the description says of every data set, each with ``in CALLED`` for a level's own.
+
+    Returns:
+        None where it does not say it of every one: silence is not a clean bill.
+    """
+    found: list[tuple[str, Any]] = []
+    seen: list[Any] = []
+    for one in (data, *(data.get("others") or ())):
+        if one.get(key) is None:
+            return None
+        where = f" in {one['called']}" if "called" in one else ""
+        for each in one[key]:
+            # A fraction of the same files leaves out the same samples.
+            same = (one.get("name"), one.get("source"), each)
+            if same not in seen:
+                found.append((where, each))
+            seen.append(same)
+    return found
+
+
+def _duplicates(found: Sequence[tuple[str, Mapping[str, Any]]] | None) -> Check:
     question = "Do samples of one part of the data stand in another one, too?"
     if found is None:
         return Check("duplicates", "not checked", question, _UNKNOWN)
     sentences = []
-    for same in found:
+    for where, same in found:
         if not same.get("count"):
             continue
         first, second = same["parts"]
         examples = [str(name) for name in same.get("examples") or ()][:_EXAMPLES]
         shown = f" (for example {', '.join(examples)})" if examples else ""
-        sentences.append(f"{_counted(same['count'], 'sample')} of {second}, also in {first}{shown}")
+        count = _counted(same["count"], "sample")
+        sentences.append(f"{count} of {second}, also in {first}{where}{shown}")
     if not sentences:
         return Check("duplicates", "ok", question, "None was found.")
     text = (
@@ -58,13 +81,13 @@ def _duplicates(found: Sequence[Mapping[str, Any]] | None) -> Check:
     return Check("duplicates", "note", question, text)
 
 
-def _skipped(found: Sequence[str] | None) -> Check:
+def _skipped(found: Sequence[tuple[str, str]] | None) -> Check:
     question = "Was anything left out of the data because it could not be read?"
     if found is None:
         return Check("skipped", "not checked", question, _UNKNOWN)
     if not found:
         return Check("skipped", "ok", question, "No.")
-    shown = "; ".join(str(text).strip().rstrip(".") for text in found[:_EXAMPLES])
+    shown = "; ".join(str(text).strip().rstrip(".") + where for where, text in found[:_EXAMPLES])
     rest = len(found) - _EXAMPLES
     more = f"; and {rest} more" if rest > 0 else ""
     return Check("skipped", "note", question, f"{_counted(len(found), 'sample')}: {shown}{more}.")

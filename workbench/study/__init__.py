@@ -33,7 +33,6 @@ from workbench.record import (
     TrialSpec,
     directory_of,
 )
-from workbench.strategy import Strategy
 from workbench.study.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.storage import open_storage, refuse_changes
 
@@ -95,18 +94,13 @@ class Search:
     def _check_definitions(self, storage: RDBStorage) -> None:
         self._definitions = {}
         for name, group in self._groups.items():
-            plan = self._foundation.plan(group if self._config.balanced else self._start(group))
-            digest = self._foundation.digest(plan)
-            self._definitions[name] = define(self._config, group, self._foundation, digest)
+            self._definitions[name] = define(self._config, group, self._foundation)
         refuse_changes(
             storage,
             self._definitions,
             study=self._config.name,
             file=self._config.document.path,
         )
-
-    def _start(self, group: Strategy) -> Strategy:
-        return space.default(self._config, group).strategy
 
     def _open(self, storage: RDBStorage, name: str) -> optuna.Study:
         study = optuna.create_study(

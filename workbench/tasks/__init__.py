@@ -148,6 +148,16 @@ class Task(Protocol):
         """
         ...
 
+    def total_weight(self, targets: Tensor) -> Tensor | float:
+        """What the mean of ``loss`` divides by: the number of samples, or the sum of their weights.
+
+        Parts of a batch that are weighed by it make the loss of the whole batch.
+
+        Args:
+            targets: As for ``loss``.
+        """
+        ...
+
     def soft(self, targets: Tensor) -> Tensor:
         """Targets as ``float32 [B, O]`` that may be mixed with others', as mixup does."""
         ...

@@ -73,7 +73,16 @@ class Classification:
         total = functional.cross_entropy(
             outputs, targets, weight=weights, label_smoothing=smoothing, reduction="sum"
         )
-        return total / (targets.to(weights) @ weights).sum()
+        return total / self.total_weight(targets)
+
+    def total_weight(self, targets: Tensor) -> Tensor | float:
+        """Sum of the class weights of the samples; without weights, their number."""
+        if self._weights is None:
+            return float(len(targets))
+        weights = self._weights.to(targets.device)
+        if targets.is_floating_point():
+            return (targets.to(weights) @ weights).sum()
+        return weights[targets].sum()
 
     def soft(self, targets: Tensor) -> Tensor:
         """One-hot labels ``[B, classes]``."""

@@ -59,6 +59,10 @@ class Multilabel:
             outputs, targets.to(outputs), pos_weight=weights
         )
 
+    def total_weight(self, targets: Tensor) -> float:
+        """The number of samples: the loss is a plain mean, whatever a label weighs in it."""
+        return float(len(targets))
+
     def soft(self, targets: Tensor) -> Tensor:
         """The targets themselves, ``[B, labels]``."""
         return targets.float()

@@ -74,6 +74,10 @@ class Regression:
         }
         return errors[self.loss_name](outputs, wanted)
 
+    def total_weight(self, targets: Tensor) -> float:
+        """The number of samples."""
+        return float(len(targets))
+
     def soft(self, targets: Tensor) -> Tensor:
         """The targets themselves, ``[B, columns]``."""
         return targets.float()

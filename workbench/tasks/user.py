@@ -30,7 +30,8 @@ class UserTask:
 
     Attributes:
         own: The user's object. Where it has no ``outputs``, it has one for each class; without
-            ``metrics``, nothing but the loss is measured; ``soft``, ``confusion``,
+            ``metrics``, nothing but the loss is measured; without ``total_weight``, every sample
+            weighs the same; ``soft``, ``confusion``,
             ``predictions`` and ``examine`` are those of the shipped task for its target.
         classes: Names of the classes, labels or columns.
         target: What it predicts; see ``datasets.samples.TARGETS``.
@@ -62,6 +63,13 @@ class UserTask:
         """The user's."""
         loss: Tensor = self.own.loss(outputs, targets)
         return loss
+
+    def total_weight(self, targets: Tensor) -> Tensor | float:
+        """The user's, else the number of samples."""
+        if hasattr(self.own, "total_weight"):
+            weight: Tensor | float = self.own.total_weight(targets)
+            return weight
+        return float(len(targets))
 
     def soft(self, targets: Tensor) -> Tensor:
         """The user's, else one-hot labels, or the targets themselves."""
@@ -185,6 +193,10 @@ class Measured:
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The task's."""
         return self.task.loss(outputs, targets)
+
+    def total_weight(self, targets: Tensor) -> Tensor | float:
+        """The task's."""
+        return self.task.total_weight(targets)
 
     def soft(self, targets: Tensor) -> Tensor:
         """The task's."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from workbench import backbones, record, tasks, usercode
+from workbench import backbones, beside, record, tasks
 from workbench.backbones import WeightsError
 from workbench.datasets import Data
 from workbench.downloads import Absent
@@ -73,13 +73,13 @@ def draw_confusion(directory: TrialDirectory) -> None:
 
 
 def same_code(planned: Mapping[str, str]) -> None:
-    """Nothing, if a user's files are those that a trial was planned with.
+    """Nothing, if a user's files and the models' are those that a trial was planned with.
 
     Raises:
         ValueError: One has changed, or is gone.
     """
     for path, digest in planned.items():
-        if usercode.sha256_of(f"{path}:_") != digest:
+        if not beside.is_as_planned(path, digest):
             raise ValueError(f"{path} has changed since the study was planned.")
 
 
@@ -216,7 +216,7 @@ class _Run:
 
     def _ends_early(self, reports: int) -> bool:
         plan, objective = self.spec.plan, self.spec.objective
-        early = choice.stopped_early(self.history[:reports], objective, plan.early_stopping)
+        early = choice.stopped_early(self.history[:reports], objective, plan)
         return early and reports < plan.reports
 
     def _choose(self, trainer: Trainer, result: EpochResult) -> None:

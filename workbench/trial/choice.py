@@ -14,7 +14,7 @@ from torch import Tensor
 
 from workbench.datasets import Data
 from workbench.record import EpochResult, Objective
-from workbench.strategy import EarlyStopping, Plan
+from workbench.strategy import Plan
 from workbench.tasks import Task
 from workbench.trial import artifacts
 
@@ -111,19 +111,20 @@ def taken(
     return chosen
 
 
-def stopped_early(
-    history: Sequence[EpochResult], objective: Objective, rule: EarlyStopping | None
-) -> bool:
+def stopped_early(history: Sequence[EpochResult], objective: Objective, plan: Plan) -> bool:
     """Whether a history ends its trial: too many reports without a better value.
 
     A pure function of the history, so that a resumed trial stops where any other would. A value
-    counts as better where it beats the last one that counted by more than ``rule.least``.
+    counts as better where it beats the last one that counted by more than the rule's ``least``.
+    Only the reports of the last phase count, after its last thaw, and only one another: a linear
+    probe stands still before fine-tuning begins, and what is newly trained may lose at first.
     """
+    rule = plan.early_stopping
     if rule is None:
         return False
     sign = 1 if objective.direction == "maximize" else -1
     best, since = None, 0
-    for result in history:
+    for result in history[_settled(plan) :]:
         value = result.metrics[objective.metric]
         gain = 0.0 if best is None else sign * (value - best)
         if best is None or gain > rule.least:
@@ -131,6 +132,16 @@ def stopped_early(
         else:
             since += 1
     return since >= rule.patience
+
+
+def _settled(plan: Plan) -> int:
+    """Number of reports after which what is trained changes no more."""
+    last = plan.phases[-1]
+    before = plan.epochs - last.epochs
+    if last.unfreeze_every:
+        thaws = min(last.freeze_depth, (last.epochs - 1) // last.unfreeze_every)
+        before += thaws * last.unfreeze_every
+    return before * plan.reports_per_epoch
 
 
 def early(history: Sequence[EpochResult], plan: Plan) -> str:
