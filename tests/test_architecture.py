@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("preview",),
     ("foundation", "misfits"),
     ("provenance",),
-    ("definition",),
+    ("definition", "cautions"),
     ("plans",),
     ("space", "grid", "engine", "figures", "templates", "environment"),
     ("tracker",),

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from workbench import record, space
+from workbench import cautions, record, space
 from workbench.config.knobs import Categorical, Interval
 from workbench.config.study_config import StudyConfig
 from workbench.definition import describe_entry
 from workbench.foundation import Foundation, studies_needed
-from workbench.optimizers import OPTIMIZERS
-from workbench.strategy import Plan
 
 
 def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
@@ -126,15 +124,9 @@ def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
     return [
         *(f"not here yet: {sentence}" for sentence in foundation.absent),
         *_data_notes(config, foundation),
-        *_sampler_notes(config),
-        *_pruner_notes(config, plans),
-        *_search_notes(config),
-        *_epoch_notes(plans),
-        *_unfreezing_notes(plans),
-        *_idle_knobs(config, plans),
-        *_enqueue_notes(config),
+        *cautions.of_settings(config, plans),
         *(f"{source}: this study runs first" for source in studies_needed(config)),
-        *_later_notes(config),
+        *cautions.of_what_comes_later(config),
     ]
 
 
@@ -219,131 +211,6 @@ def _setters(config: StudyConfig, block: str) -> set[str]:
     return {
         name for name, every in paths.items() if any(f"{p}.".startswith(f"{block}.") for p in every)
     }
-
-
-def _unfreezing_notes(plans: dict[str, Plan]) -> list[str]:
-    found = []
-    for name, plan in plans.items():
-        for phase in plan.phases:
-            thawed = (phase.epochs - 1) // phase.unfreeze_every if phase.unfreeze_every else 0
-            if phase.unfreeze_every and thawed < phase.freeze_depth:
-                found.append(
-                    f"unfreeze: {name} unfreezes {thawed} of {phase.freeze_depth} stages in "
-                    f"{phase.epochs} epochs; the others stay frozen"
-                )
-    return found
-
-
-def _sampler_notes(config: StudyConfig) -> list[str]:
-    sampler, trials = config.search.sampler, config.trials_per_group
-    if sampler.name == "tpe":
-        startup = sampler.options.get("n_startup_trials", config.startup_trials)
-        if startup >= trials:
-            return [
-                f"search.sampler: tpe proposes at random until its trial {startup}; "
-                f"with {trials} trials it is random search"
-            ]
-    if sampler.name == "grid":
-        counts = {len(space.fixed(config, group)) for group in config.groups}
-        if counts != {trials}:
-            cells = " or ".join(map(str, sorted(counts)))
-            return [f"search.sampler: the grid and the default make {cells} trials, not {trials}"]
-    return []
-
-
-def _pruner_notes(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
-    pruner, trials = config.search.pruner, config.trials_per_group
-    if pruner.name != "median":
-        return []
-    startup = pruner.options.get("n_startup_trials", config.startup_trials)
-    warmup = pruner.options.get("n_warmup_steps", 0)
-    found = []
-    if startup >= trials:
-        found.append(
-            f"search.pruner: median prunes nothing before {startup} trials are complete; "
-            f"there are {trials}"
-        )
-    fewest = min(plan.reports for plan in plans.values())
-    if warmup >= fewest:
-        unit = "epoch" if all(plan.reports_per_epoch == 1 for plan in plans.values()) else "report"
-        found.append(
-            f"search.pruner: median prunes nothing before {unit} {warmup}; "
-            f"there are trials of {fewest} {unit}s"
-        )
-    return found
-
-
-def _search_notes(config: StudyConfig) -> list[str]:
-    trials = config.trials_per_group
-    if config.tune or trials == 1:
-        return []
-    return [f"tune: nothing is searched, so all {trials} trials of a strategy will be the same"]
-
-
-def _epoch_notes(plans: dict[str, Plan]) -> list[str]:
-    epochs: dict[int, list[str]] = {}
-    for name, plan in plans.items():
-        epochs.setdefault(plan.epochs, []).append(name)
-    if len(epochs) == 1:
-        return []
-    parts = [f"{count} ({', '.join(names)})" for count, names in sorted(epochs.items())]
-    return ["strategies differ in their total epochs: " + "; ".join(parts)]
-
-
-def _idle_knobs(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
-    """Tuned options that some strategy's optimizer does not have."""
-    options = {knob for entry in OPTIMIZERS.values() for knob in entry.options}
-    found = []
-    for tuned in config.tune:
-        phase, _, knob = tuned.knob.rpartition(".")
-        if knob not in options:
-            continue
-        idle = [
-            strategy.name
-            for strategy in config.strategies
-            if tuned.knob in space.start(config, strategy).hyperparameters
-            and all(
-                knob not in each.options
-                for each in plans[strategy.name].phases
-                if phase in ("", each.name)
-            )
-        ]
-        if idle:
-            found.append(f"tune.{tuned.knob}: no effect in {', '.join(idle)}; add a when")
-    return found
-
-
-def _enqueue_notes(config: StudyConfig) -> list[str]:
-    if config.search.sampler.name == "grid":
-        return []
-    counts = [len(space.fixed(config, group)) for group in config.groups]
-    if max(counts) > config.trials_per_group:
-        return [
-            f"search.enqueue: with the default these are {max(counts)} trials, "
-            f"but only {config.trials_per_group} are run"
-        ]
-    return []
-
-
-def _later_notes(config: StudyConfig) -> list[str]:
-    """What a study file may say already and nothing does yet."""
-    content = config.document.content
-    found = []
-    for factor in config.across:
-        seeds = factor.name == "search_seed"
-        used = f"search.seed ({config.search.seed})" if seeds else factor.levels[0].label
-        found.append(
-            f"across.{factor.name}: the search uses {used} alone; generalising comes later"
-        )
-    if content.get("confirm"):
-        found.append("confirm: the confirmation comes later; until then a report is exploratory")
-    objective = content.get("objective") or {}
-    found += [
-        f"objective.{key}: comes later; the search does not use it yet"
-        for key in ("limits", "pareto")
-        if key in objective
-    ]
-    return found
 
 
 def ranges(config: StudyConfig) -> list[tuple[str, str]]:
