@@ -93,3 +93,9 @@ def test_float_images_must_lie_between_0_and_1() -> None:
     images[3] = 200
     with pytest.raises(ValueError, match="sample 3 has pixels from 200 to 200, but those of float"):
         check(kind="image", inputs=images)
+
+
+def test_numbers_that_never_vary_are_refused() -> None:
+    targets = torch.stack([torch.arange(6.0), torch.full((6,), 7.0)], dim=1)
+    with pytest.raises(ValueError, match="every sample has 7 for b; there is nothing to learn"):
+        check(target="numbers", targets=targets)

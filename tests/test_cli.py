@@ -149,3 +149,10 @@ def test_an_unknown_study_is_named(home: Path, words: tuple[str, str]) -> None:
 
 def test_an_empty_home_says_how_to_start(home: Path) -> None:
     assert "No study yet" in call("list", "--home", home)[1]
+
+
+def test_what_stands_between_colons_is_printed_as_it_is(write_study: Write, home: Path) -> None:
+    study = write_study(("# Which optimizer fits the wines?", "# Is :one: or :x: better?"))
+    assert "Is :one: or :x: better?" in call("check", study, "--home", home)[1]
+    code, _, errors = call("check", study, "--home", home, "--set", "recipe.backbone=um.py:X")
+    assert code == 2 and "um.py:X" in errors

@@ -111,3 +111,41 @@ def test_the_outline_has_the_stages_in_order_and_the_head_last(tiny: Path, home:
     assert outline.names == ("hidden1", "hidden2")
     assert outline.stages == (("hidden1", 13 * 8 + 8), ("hidden2", 8 * 8 + 8), ("head", 8 * 3 + 3))
     assert record.study_directory(home, "tiny") == home / "mlruns" / "studies" / "tiny"
+
+
+TEXTS = "review,stars\n" + "".join(f"a film {n},{'ab'[n % 2]}\n" for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("knob", "message"),
+    [
+        ("mixup: 0.2", "recipe.mixup: found 0.2: mixup cannot mix texts"),
+        ("lora: {rank: 2}", "the stages embedding, block1, block2 have none; no other layer"),
+        ("report_every: 0.125", "recipe.report_every: found 0.125: report_every is 0.125"),
+    ],
+)
+def test_a_method_that_does_not_fit_is_refused_before_any_trial(
+    write_study: Write, home: Path, tmp_path: Path, knob: str, message: str
+) -> None:
+    (tmp_path / "reviews.csv").write_text(TEXTS)
+    file = write_study(
+        (
+            "{name: wine, validation: 40, test: 40}",
+            "{name: text_table, path: reviews.csv, text: review, label: stars}",
+        ),
+        ("{name: mlp, hidden: [8, 8]}", "small_text"),
+        ("  batch_size: 16", f"  batch_size: 4\n  {knob}"),
+        ("  freeze_depth: [0, all]\n", ""),
+    )
+    found = problems(file, home)
+    assert any(message in problem for problem in found), found
+    assert all(problem.startswith(f"{file}:8: recipe.") for problem in found)
+
+
+def test_a_model_that_no_memory_holds_is_refused_with_what_was_asked_for(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(("hidden: [8, 8]", "hidden: [4000000000, 4000000000]"))
+    (problem, *_) = problems(file, home)
+    assert "recipe.backbone: found 'mlp': out of memory while building the backbone" in problem
+    assert "were asked for at once" in problem and "are free on cpu" in problem

@@ -80,6 +80,12 @@ def test_predictions_are_those_of_the_validated_model(searched: Path, wines: Pat
     assert sum(right) / len(right) == pytest.approx(result.metrics["validation/accuracy"])
 
 
+def test_a_strategy_stands_for_its_best_trial(searched: Path, wines: Path) -> None:
+    name, _ = kept(searched)
+    study, strategy, _ = name.split("/")
+    assert find(searched, f"{study}/{strategy}")[0] == name
+
+
 def test_an_mlflow_run_is_found_by_its_id(searched: Path, wines: Path) -> None:
     name, _ = kept(searched)
     study, _, trial = name.partition("/")

@@ -21,6 +21,7 @@ from workbench.record import (
     TrialDirectory,
     TrialSpec,
 )
+from workbench.record.directory import Damaged
 from workbench.strategy import Phase, Plan, Schedule, Weights
 
 
@@ -292,3 +293,9 @@ def test_mappings_and_sequences_of_any_kind_become_plain(tmp_path: Path) -> None
 
 def test_now_is_in_milliseconds() -> None:
     assert 1.7e12 < record.now() < 1e13
+
+
+def test_a_damaged_result_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(Damaged, match=r"result\.json is damaged \(Invalid JSON"):
+        TrialDirectory(tmp_path).result()

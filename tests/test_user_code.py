@@ -84,3 +84,17 @@ def test_a_file_that_has_changed_makes_another_study(tmp_path: Path) -> None:
     (tmp_path / "boosting.py").write_text(changed)
     with pytest.raises(Changed, match=r"boosting\.py"):
         run(tmp_path, "own_trees")
+
+
+def test_a_trial_that_fails_in_ones_own_code_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "late.py").write_text(
+        "def train(trial):\n    yield {'validation/accuracy': 0.5}\n    raise KeyError('late')\n"
+    )
+    text = STUDIES["own_trial"].replace("name: own_trial", "name: late")
+    (tmp_path / "late.yaml").write_text(re.sub(r"trial: \S+", "trial: late.py:train", text))
+    home = tmp_path / "home"
+    launch.run_file(tmp_path / "late.yaml", [], home, InlineWorkers(), Unseen())
+    (first, _), *_ = record.scan(record.study_directory(home, "late"))
+    result = first.result()
+    assert result is not None and result.state is State.FAILED
+    assert str(result.reason).endswith(f"KeyError: 'late' ({tmp_path / 'late.py'}:3)")

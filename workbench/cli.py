@@ -230,9 +230,9 @@ def ui(
 def _console(*, error: bool = False) -> Console:
     from rich.console import Console
 
-    console = Console(stderr=error)
+    console = Console(stderr=error, emoji=False)
     # A file or a pipe has no width to fit.
-    return console if console.is_terminal else Console(stderr=error, width=200)
+    return console if console.is_terminal else Console(stderr=error, emoji=False, width=200)
 
 
 def _watcher() -> Watcher:

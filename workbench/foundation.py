@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -192,17 +192,45 @@ class Foundation:
         shape: tuple[int, ...],
         outputs: int,
     ) -> tuple[Any, list[str]]:
+        import torch
+
+        from workbench.engine import memory
+
         notes: list[str] = []
-        staged = backbones.build(
-            self._backbone(knobs),
-            weights=weights,
-            keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
-            input_shape=shape,
-            outputs=outputs,
-            seed=training_seed(self._config),
-            notes=notes,
-        )
+        with memory.told("building the backbone", device=torch.device("cpu")):
+            staged = backbones.build(
+                self._backbone(knobs),
+                weights=weights,
+                keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
+                input_shape=shape,
+                outputs=outputs,
+                seed=training_seed(self._config),
+                notes=notes,
+            )
         return staged, notes
+
+    def rehearse(self, plan: Plan, knobs: Mapping[str, Any]) -> None:
+        """Put a trial together and train nothing: what a method refuses shows only then.
+
+        Raises:
+            ValueError: A method does not fit the data or the backbone.
+        """
+        import torch
+
+        from workbench.engine import Engine
+
+        data = self.data(knobs)
+        task = tasks.build(self._task(knobs), data.classes, data.train.targets)
+        staged, _ = self._built(knobs, None, data.input_shape, task.outputs)
+        Engine(
+            plan=replace(plan, loader_workers=0),
+            staged=staged,
+            task=task,
+            data=data,
+            seed=training_seed(self._config),
+            device=torch.device("cpu"),
+            interrupted=lambda: False,
+        )
 
     def lacks(self, absent: Absent) -> None:
         """Looking ahead goes on without what has to be downloaded; nothing else does."""

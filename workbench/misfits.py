@@ -6,7 +6,7 @@ Knows no model and no data set itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,17 @@ from workbench.strategy import Strategy
 
 if TYPE_CHECKING:
     from workbench.foundation import Foundation
+
+
+# Knobs that some data or some backbones refuse; a phase may hold some of them.
+_METHODS = ("mixup", "cutmix", "lora", "trainable", "l2_sp", "report_every")
+
+
+def _method_in(knobs: Mapping[str, Any]) -> str | None:
+    """The first knob of a recipe or of its phases that asks for such a method."""
+    phases = (knobs.get("phases") or {}).values()
+    blocks = [knobs, *(phase for phase in phases if isinstance(phase, dict))]
+    return next((name for name in _METHODS if any(block.get(name) for block in blocks)), None)
 
 
 class Misfits:
@@ -54,7 +65,7 @@ class Misfits:
         def refused(knob: str, found: object, look: Callable[[], object]) -> list[Problem]:
             try:
                 look()
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, MemoryError) as error:
                 if self._foundation.pending and isinstance(error, Absent):
                     self._foundation.lacks(error)
                     return []
@@ -80,8 +91,15 @@ class Misfits:
             found = refused(
                 "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
             )
+        if not found and (method := _method_in(knobs)) is not None:
+            found = refused(method, knobs.get(method), lambda: self._rehearse(proposal, knobs))
         device = knobs.get("device", "auto")
         return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
+
+    def _rehearse(self, proposal: Proposal, knobs: Mapping[str, Any]) -> None:
+        plan = plans.plan_of(self._config, proposal, self._foundation)
+        if plan.trial is None:
+            self._foundation.rehearse(plan, knobs)
 
     def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
         """Transform two samples: whether images keep their size shows only then."""

@@ -102,15 +102,29 @@ def find(home: Path, run: str) -> tuple[str, TrialDirectory, TrialSpec]:
     study, _, name = run.partition("/")
     if not name:
         raise Unusable(
-            f"{run!r} names no trial; a trial is STUDY/STRATEGY/NUMBER, such as "
-            f"digits/adamw-2/007, or the id of an MLflow run. "
+            f"{run!r} names no trial; a trial is STUDY/STRATEGY (the strategy's best), "
+            f"STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007, or the id of an MLflow run. "
             f"workbench show {run} lists the trials of a study."
         )
+    if "/" not in name and (best := _best_of(home, study, name)) is not None:
+        name = best
+        run = f"{study}/{best}"
     found = browse.trial(home, study, name)
     directory = TrialDirectory(Path(found["directory"]))
     spec = directory.spec()
     assert spec is not None
     return run, directory, spec
+
+
+def _best_of(home: Path, study: str, strategy: str) -> str | None:
+    """The trial of a strategy that keeps its weights, because it is the best one."""
+    trials = record.scan(record.study_directory(home, study))
+    kept = (
+        spec.name
+        for at, spec in trials
+        if spec.strategy == strategy and spec.role is record.Role.SEARCH and at.weights.exists()
+    )
+    return next(kept, None)
 
 
 def _key_of(home: Path, run_id: str) -> str:

@@ -148,7 +148,7 @@ def _run(path: Path) -> _Loaded:
     importlib.invalidate_caches()
     try:
         exec(compile(content, str(path), "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         _taken_out(before, path.parent)
         line = next(

@@ -117,6 +117,13 @@ def _check_targets(samples: Samples, target: str) -> None:
             f"{_name(samples, number)} has {targets[number, column].item():g} for "
             f"{classes[column]}; it must be {must}."
         )
+    if target == "numbers":
+        same = (targets == targets[:1]).all(dim=0)
+        if (constant := _first(same)) is not None:
+            raise ValueError(
+                f"every sample has {targets[0, constant].item():g} for {classes[constant]}; there "
+                "is nothing to learn where nothing varies."
+            )
 
 
 def _check_parts(samples: Samples) -> None:

@@ -141,11 +141,14 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
             fit[name] = module
     every = {name: module for name, module in fit.items() if not isinstance(module, nn.Conv2d)}
     if lora.targets is None and not every:
-        shown = f"name some of its other layers ({_listed(list(fit))})" if fit else "there are none"
+        other = (
+            f"name some of its other layers in lora.targets ({_listed(list(fit))})"
+            if fit
+            else "no other layer of this backbone can have one either: take lora out of the recipe"
+        )
         raise ValueError(
             f"lora puts adapters into every linear layer of the stages, but the stages "
-            f"{', '.join(staged.names[frozen:])} have none; "
-            f"set lora.targets: {shown}."
+            f"{', '.join(staged.names[frozen:])} have none; {other}."
         )
     if lora.targets is None:
         return every

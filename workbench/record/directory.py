@@ -11,6 +11,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from workbench.files import write_atomically
 from workbench.record.contents import (
     EpochResult,
@@ -22,6 +24,10 @@ from workbench.record.contents import (
     spec_from_json,
     to_json,
 )
+
+
+class Damaged(OSError):
+    """A record cannot be read; the message names its file."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,15 @@ class TrialDirectory:
     def result(self) -> Result | None:
         """How it ended, or None while it has not."""
         path = self.path / "result.json"
-        return result_from_json(path.read_bytes()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return result_from_json(path.read_bytes())
+        except ValidationError as error:
+            said = error.errors()[0]["msg"]
+            raise Damaged(
+                f"{path} is damaged ({said}). Restore it, or move the trial's folder away."
+            ) from error
 
     def reopen(self) -> None:
         """Forget that the trial was parked."""

@@ -83,6 +83,13 @@ def same_code(planned: Mapping[str, str]) -> None:
             raise ValueError(f"{path} has changed since the study was planned.")
 
 
+def _where(failure: BaseException, code: Mapping[str, str]) -> str:
+    """The line of the user's own code that a failure came from, if it did."""
+    frames = traceback.extract_tb(failure.__traceback__)
+    lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in code]
+    return f" ({lines[-1]})" if lines else ""
+
+
 class _Run:
     """State of one attempt."""
 
@@ -122,6 +129,7 @@ class _Run:
             state, error = State.FAILED, traceback.format_exc()
             told = isinstance(failure, _TOLD)
             reason = str(failure) if told else f"{type(failure).__name__}: {failure}"
+            reason += "" if told else _where(failure, self.spec.plan.code)
         if state is State.COMPLETE and self.chosen is not None and self.data is not None:
             artifacts.write_weights(
                 self.directory,
