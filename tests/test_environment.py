@@ -37,7 +37,7 @@ def test_the_versions_and_the_machine_are_described_as_plain_data() -> None:
     for name in ("torch", "optuna", "mlflow"):
         assert found["packages"][name] == version(name)
     assert found["cores"] >= 1 and found["memory_gib"] > 0 and found["cpu"]
-    assert found["threads"] == torch.get_num_threads()
+    assert found["driver_threads"] == torch.get_num_threads()
     assert json.loads(json.dumps(found)) == found
 
 

@@ -28,7 +28,7 @@ PACKAGES = (
 def describe() -> dict[str, Any]:
     """Packages, Python, platform, processor, memory and accelerator of this process.
 
-    ``threads`` is torch's number in this process; that of a worker stands in each trial's plan.
+    ``driver_threads`` is torch's number in this process; that of a worker stands in each trial's plan.
     """
     import psutil
     import torch
@@ -40,7 +40,7 @@ def describe() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpu": _processor(),
         "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "driver_threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": gpu,
         "cuda": torch.version.cuda if gpu else None,
