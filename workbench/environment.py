@@ -28,7 +28,7 @@ PACKAGES = (
 def describe() -> dict[str, Any]:
     """Packages, Python, platform, processor, memory and accelerator of this process.
 
-    ``driver_threads`` is torch's number in this process; that of a worker stands in each trial's plan.
+    ``driver_threads`` is torch's number in this process; a worker's stands in each trial's plan.
     """
     import psutil
     import torch
