@@ -304,7 +304,7 @@ def test_a_users_function_may_return_texts_tensors_or_samples(tmp_path: Path) ->
         "import torch\n"
         "from workbench.datasets import Samples\n"
         "def make():\n"
-        "    return Samples(kind='vector', inputs=torch.ones(2, 2), targets=torch.ones(2, 1),\n"
+        "    return Samples(kind='vector', inputs=torch.ones(2, 2), targets=torch.eye(2)[:, :1],\n"
         "                   classes=('height',))\n"
     )
     assert user(tmp_path / "c.py", whole, target="numbers").classes == ("height",)
