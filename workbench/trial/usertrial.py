@@ -172,8 +172,12 @@ class UserTrial:
         """None: it can only start again."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Never called, because there is no state."""
-        raise NotImplementedError(f"{self.reference} has no checkpoint")
+        """Refuse a state: it is another training's.
+
+        Raises:
+            ValueError: Always; a training of the user's own keeps none.
+        """
+        raise ValueError(f"{self.reference} keeps no state, so this one is not its own.")
 
     def weights(self) -> Mapping[str, Tensor] | None:
         """What came with the last metrics, else the plan's backbone if it was asked for."""
