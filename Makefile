@@ -15,6 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup
 	$(BIN)/workbench run studies/digits.yaml
+	$(BIN)/workbench confirm studies/digits.yaml --yes
 	$(BIN)/workbench report digits
 	@echo "Browse every trial: $(BIN)/workbench ui digits, and open the address that it prints"
 

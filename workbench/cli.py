@@ -129,6 +129,49 @@ def report(
 
 
 @app.command()
+def verdict(
+    results: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="CSV: strategy, seed, value; dataset if several."),
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option("--mlflow", help="Instead: the runs of an MLflow experiment.")
+    ] = None,
+    uri: Annotated[
+        str | None, typer.Option("--uri", help="MLflow's tracking URI; the home's store by default.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Name of the metric.")] = None,
+    minimize: Annotated[bool, typer.Option("--minimize", help="Lower values are better.")] = False,
+    smallest_effect: Annotated[
+        float | None, typer.Option(min=0, help="Smallest difference that matters.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="Compare with this strategy only.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of page, tables and figures.")] = None,
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Judge anyone's results: the same statistics and words, capped by what the file can prove."""
+    from workbench import elsewhere, printed
+
+    with _errors(also=(elsewhere.Unreadable,)):
+        judged = elsewhere.judge(
+            results,
+            experiment=experiment,
+            uri=uri,
+            home=home.absolute(),
+            metric=metric,
+            direction="minimize" if minimize else "maximize",
+            smallest_effect=smallest_effect,
+            baseline=baseline,
+            out=out,
+        )
+    if as_json:
+        typer.echo(json.dumps(judged.content, indent=1))
+    else:
+        printed.verdict(_console(), judged)
+
+
+@app.command()
 def sync(
     name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
     home: Home = HERE,

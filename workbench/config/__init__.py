@@ -29,11 +29,11 @@ from workbench.config.knobs import (
     path_of,
     phases_below,
 )
-from workbench.config.schema import Confirm, ObjectiveKnobs, Search
+from workbench.config.schema import Confirm, ObjectiveKnobs, Report, Search
 from workbench.config.study_config import StudyConfig
 from workbench.record import Objective
 
-BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm")
+BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm", "report")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -73,6 +73,7 @@ class _Reader:
         search = self._search(self._mapping("search"), "compare" in content)
         objective = self._objective(self._mapping("objective"), recipe)
         confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
+        report = self._model(Report, "report", self._mapping("report"))
         self._document.finish()
         config = StudyConfig(
             document=self._document,
@@ -88,6 +89,7 @@ class _Reader:
             search=search,
             objective=objective,
             confirm=confirm,
+            report=report,
         )
         consistency.check(config)
         self._document.finish()

@@ -316,6 +316,22 @@ class Confirm(Block):
     baseline: str | None = None
 
 
+class Cited(Block):
+    """An entry of ``report.cited``: a value from the literature, shown without a verdict."""
+
+    name: str
+    value: _Number
+    sd: Annotated[float | None, Field(ge=0)] = None
+    n: Annotated[int | None, Field(ge=1)] = None
+    source: str
+
+
+class Report(Block):
+    """``report``: what the report shows beside the study's own runs."""
+
+    cited: list[Cited] = []
+
+
 class Range(Block):
     """An entry of ``tune``: numbers between two bounds."""
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench.config.document import Document
 from workbench.config.knobs import Factor, Tuned, combinations, labels_of, levels_of, strategy_of
-from workbench.config.schema import Confirm, Search
+from workbench.config.schema import Confirm, Report, Search
 from workbench.record import Objective
 from workbench.strategy import Strategy
 
@@ -37,6 +37,7 @@ class StudyConfig:
     search: Search
     objective: Objective
     confirm: Confirm
+    report: Report
 
     @property
     def balanced(self) -> bool:

@@ -31,7 +31,13 @@ from workbench.record.contents import (
     spec_from_json,
     to_json,
 )
-from workbench.record.directory import TrialDirectory, directory_of, scan, study_directory
+from workbench.record.directory import (
+    TrialDirectory,
+    directory_of,
+    protocol_path,
+    scan,
+    study_directory,
+)
 
 __all__ = [
     "Decision",
@@ -48,6 +54,7 @@ __all__ = [
     "lock",
     "now",
     "plain",
+    "protocol_path",
     "result_from_json",
     "scan",
     "sha256_of",

@@ -94,6 +94,8 @@ class TrialSpec:
         study_seed: Draws the test split, once for the whole study.
         data_digest: Hash of the data set that the study was planned on.
         attempt: 1 for the first start; a fencing token.
+        protocol: SHA-256 of the study's ``protocol.json``; only what that protocol plans has one,
+            and only a confirmation run may open the test split with it.
     """
 
     study: str
@@ -109,6 +111,7 @@ class TrialSpec:
     study_seed: int
     data_digest: str
     attempt: int = 1
+    protocol: str | None = None
 
     @property
     def name(self) -> str:
@@ -156,6 +159,11 @@ class Result:
         ended: The same, of the end.
         seconds: Time spent training and validating, over all attempts that the history holds.
         device: What it ran on.
+        test: Metrics of the kept model on the test split (``test/accuracy``); confirmation only.
+        provenance: What the numbers depend on beside the plan: ``commit``, ``packages``,
+            ``hardware``, ``threads``.
+        peak_memory: Bytes, of the accelerator where there is one, else of the process; None where
+            the system does not tell.
     """
 
     state: State
@@ -172,6 +180,9 @@ class Result:
     ended: int = 0
     seconds: float = 0.0
     device: str = ""
+    test: Mapping[str, float] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    peak_memory: int | None = None
 
 
 _SPEC = TypeAdapter(TrialSpec)

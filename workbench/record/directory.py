@@ -163,7 +163,9 @@ def _digest_path(path: Path) -> Path:
 def scan(study_directory: Path) -> list[tuple[TrialDirectory, TrialSpec]]:
     """Every trial that a study has on disk, by role, group and number."""
     found = []
-    for path in study_directory.glob("*/*/*/spec.json"):
+    # A selection's runs lie one folder deeper: below the strategy, its candidate.
+    paths = [*study_directory.glob("*/*/*/spec.json"), *study_directory.glob("*/*/*/*/spec.json")]
+    for path in paths:
         directory = TrialDirectory(path.parent)
         spec = directory.spec()
         if spec is not None:
@@ -188,3 +190,8 @@ def directory_of(study_directory: Path, spec: TrialSpec) -> TrialDirectory:
 def study_directory(home: Path, study: str) -> Path:
     """Where a study keeps its storage, its lease and its trials."""
     return home / "mlruns" / "studies" / study
+
+
+def protocol_path(study_directory: Path) -> Path:
+    """The file that says how a study is confirmed; it exists once the confirmation has begun."""
+    return study_directory / "protocol.json"

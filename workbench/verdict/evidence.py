@@ -1,0 +1,120 @@
+"""What a verdict is founded on: the test values of each arm by seed, and how they came about.
+
+Plain data. Knows neither where the runs come from (MLflow, a CSV file) nor what follows from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """What kind of data it is."""
+
+    SEARCH = "search"
+    CONFIRMATION = "confirmation"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training run of an arm, measured once.
+
+    Attributes:
+        seed: Whatever names the seed; equal names are pairs.
+        value: Of the metric on the test split; None where the run diverged, failed or has not run.
+        state: ``complete``, ``failed``, ``pruned``, ``running``, ``parked`` (``record.State``).
+        run_id: Of MLflow; empty elsewhere.
+        config: Identifies the configuration; runs of one arm must agree.
+        split: Identifies the test samples; runs that differ in it are no pairs.
+        scores: Of each test example, in one order for all runs, such that their mean is the
+            value; empty where the metric is no such mean or nothing was kept.
+    """
+
+    seed: str
+    value: float | None
+    state: str = "complete"
+    run_id: str = ""
+    config: str = ""
+    split: str = ""
+    scores: Sequence[float] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A strategy's chosen configuration, or the default one.
+
+    Attributes:
+        levels: Label of each compared factor; needed for a contrast over a factor.
+        baseline: It is the default configuration.
+        budget: Number of search trials that its configuration was chosen from; None: unknown.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    levels: Mapping[str, str] = field(default_factory=dict)
+    baseline: bool = False
+    budget: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What was fixed before the first test value was seen.
+
+    Attributes:
+        seeds: The shared list, as ``Run.seed`` names them; empty: whatever the runs have.
+        contrast: ``all`` pairs, each arm against the ``baseline``, or a factor, whose levels are
+            compared by the mean of their arms.
+        smallest_effect: Smallest difference that matters, in units of the metric; None where the
+            author gave none, and then nothing is called a winner or a tie.
+        bounds: Lowest and highest value that the metric can have; None where there is none.
+        looks: How often the test values are looked at.
+    """
+
+    metric: str
+    direction: str
+    smallest_effect: float | None
+    seeds: tuple[str, ...] = ()
+    contrast: str = "all"
+    bounds: tuple[float | None, float | None] = (None, None)
+    alpha: float = 0.05
+    gamma: float = 0.75
+    looks: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """Something that happened and that a verdict must answer for.
+
+    Attributes:
+        rule: Number of the refusal that it falls under; see ``verdict.refusals``.
+        word: ``NOT COMPARABLE`` or ``EXPLORATORY`` where it decides the verdict; None is a flag,
+            shown beside it.
+        text: A sentence for the author.
+    """
+
+    rule: int | None
+    word: str | None
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that a verdict is made from.
+
+    Attributes:
+        searches: Independent searches behind each configuration.
+        datasets: Data sets that the arms were compared on.
+        doubts: What the reader of the runs has noticed already.
+        seconds: Mean cost of one confirmation run, for what more seeds would cost.
+    """
+
+    stage: Stage
+    design: Design
+    arms: tuple[Arm, ...]
+    searches: int = 1
+    datasets: int = 1
+    doubts: tuple[Doubt, ...] = ()
+    seconds: float | None = None

@@ -1,0 +1,171 @@
+"""What a verdict says: plain data, complete enough that no template computes a number.
+
+Knows neither how it was reached nor how it is written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from workbench.verdict.evidence import Doubt
+
+
+class Word(StrEnum):
+    """The fixed words, in their order of precedence."""
+
+    NOT_COMPARABLE = "NOT COMPARABLE"
+    EXPLORATORY = "EXPLORATORY"
+    UNDERPOWERED = "UNDERPOWERED BY DESIGN"
+    WINNER = "WINNER"
+    NEGLIGIBLE = "DETECTABLE BUT NEGLIGIBLE"
+    TIE = "TIE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Level(StrEnum):
+    """How far a claim reaches. The words of a higher level need the data of a higher level."""
+
+    CONFIGURATION = "this configuration"
+    STRATEGY = "this strategy under this search protocol"
+    DATASETS = "across data sets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """An estimate with its interval, and how sure the interval is (``level``, say 0.95)."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of what is compared: an arm, or a level of the contrasted factor.
+
+    Attributes:
+        values: By seed, in the order of ``Verdict.seeds``; None only where nothing was measured and
+            nothing may be put in its place.
+        imputed: Seeds whose run diverged or failed and counts with the worst value.
+        mean: With its t interval over seeds; None where there is no value.
+        sd: Over seeds, with n - 1.
+    """
+
+    name: str
+    values: Sequence[float | None]
+    run_ids: Sequence[str]
+    imputed: Sequence[str]
+    n: int
+    mean: Bounds | None
+    sd: float | None
+    baseline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two sides, seed by seed; ``first`` has the better mean, so that ``difference`` is not below 0.
+
+    Attributes:
+        difference: Mean of ``differences``, in units of the metric, with its t interval; positive
+            means that ``first`` is better, whatever the metric's direction.
+        p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. Only the
+            corrected one decides.
+        p_t: Paired t, secondary.
+        dz: Paired Hedges d_z; None where the differences do not vary.
+        improvement: Probability that ``first`` is better on a seed; ties count half.
+        p_equivalence: TOST at the smallest effect, corrected over all pairs; None without one.
+        posterior: Of ``better``, ``equivalent`` and ``worse``; None without a smallest effect.
+        beyond: The difference with an interval over seeds and test examples; None where no
+            per-example scores are there, and ``beyond_missing`` says why.
+    """
+
+    first: str
+    second: str
+    n: int
+    differences: Sequence[float]
+    difference: Bounds
+    sd: float
+    p: float
+    p_holm: float
+    p_t: float | None
+    dz: float | None
+    improvement: Bounds
+    p_equivalence: float | None
+    posterior: Mapping[str, float] | None
+    beyond: Bounds | None
+    beyond_missing: str | None
+    beaten: bool
+    equivalent: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedPlan:
+    """About how many seeds would give 80 % power for the smallest effect: a range, and its cost.
+
+    Attributes:
+        low: From the lower end of the SD's chi-square interval; ``high`` from its upper end; None
+            where that is beyond 10,000.
+        seconds_low: Of training all arms with so many new seeds; None where a run's cost is unknown.
+    """
+
+    low: int
+    high: int | None
+    estimate: int
+    sd: float
+    seconds_low: float | None
+    seconds_high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What may be said, in fixed words.
+
+    Attributes:
+        headline: One sentence with names and numbers: what a reader remembers.
+        claim: The sentence that a paper may print; it never says more than ``level``.
+        leader: Side with the best mean; None where no mean may be compared.
+        gap: Mean difference to the closest rival, in units of the metric.
+        beaten: Names of the rivals that ``leader`` beats; ``tied`` those shown equivalent to it;
+            ``open`` those of which neither could be shown.
+        pairs: Number of comparisons that Holm corrects for; ``p_floor`` the least p that this many
+            seeds can reach after it.
+        reasons: Why the word is this one, a sentence each; each refusal with its number.
+        flags: What a reader must know beside the verdict.
+    """
+
+    word: Word
+    level: Level
+    headline: str
+    claim: str
+    metric: str
+    direction: str
+    contrast: str
+    alpha: float
+    gamma: float
+    smallest_effect: float | None
+    looks: int
+    seeds: Sequence[str]
+    pairs: int
+    p_floor: float | None
+    leader: str | None
+    gap: float | None
+    closest: str | None
+    beaten: Sequence[str]
+    tied: Sequence[str]
+    open: Sequence[str]
+    sides: Sequence[Side]
+    comparisons: Sequence[Comparison]
+    reasons: Sequence[Doubt]
+    flags: Sequence[Doubt]
+    plan: SeedPlan | None
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """The same as dictionaries and lists; a number that is not finite becomes None."""
+    from workbench.verdict.plain import plain
+
+    return dict(plain(asdict(verdict)))
