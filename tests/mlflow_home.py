@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import hashlib
 import shutil
 import sqlite3
 import tempfile
@@ -12,6 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
+
 from workbench import record
 from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.strategy import Phase, Plan, Schedule, Weights
@@ -19,6 +23,14 @@ from workbench.tracker import Tracker
 
 STUDY = "digits"
 BEGAN = 1_760_000_000_000
+PROTOCOL = '{"schema": 1, "study": "digits"}'
+PROTOCOL_SHA256 = hashlib.sha256(PROTOCOL.encode()).hexdigest()
+PROVENANCE = {
+    "commit": "0123456789ab",
+    "packages": "torch 2.15.0, numpy 2.4.6",
+    "hardware": "a processor",
+    "threads": "1",
+}
 
 
 @functools.cache
@@ -89,6 +101,18 @@ def spec(number: int = 7, **given: Any) -> TrialSpec:
     return TrialSpec(**{**fields, **given})
 
 
+def selection(number: int = 1, candidate: int = 17, **given: Any) -> TrialSpec:
+    """A candidate's run with one of the selection's seeds."""
+    fields = {"group": f"adamw-2/{candidate:03d}", "seed": 500 + number}
+    return spec(number, role=Role.SELECTION, **{**fields, **given})
+
+
+def confirmation(number: int = 0, arm: str = "adamw-2", **given: Any) -> TrialSpec:
+    """An arm's run with one of the confirmation's seeds."""
+    fields = {"group": arm, "strategy": arm, "seed": 2**62 + number}
+    return spec(number, role=Role.CONFIRMATION, **{**fields, "protocol": PROTOCOL_SHA256, **given})
+
+
 def epoch(number: int) -> EpochResult:
     return EpochResult(
         epoch=number,
@@ -118,6 +142,13 @@ def result(state: State, **given: Any) -> Result:
     return Result(**{**fields, **given})
 
 
+def tested(accuracy: float = 0.9, **given: Any) -> Result:
+    """How a confirmation run ended that was tested."""
+    test = {"test/loss": 0.25, "test/accuracy": accuracy}
+    fields = {"test": test, "provenance": PROVENANCE, "peak_memory": 3_000_000}
+    return result(State.COMPLETE, **{**fields, **given})
+
+
 def write(
     home: Path,
     what: TrialSpec | None = None,
@@ -140,6 +171,15 @@ def write(
     if ended is not None:
         directory.write_result(ended)
     return directory
+
+
+def write_predictions(directory: TrialDirectory, scores: list[float] | None) -> None:
+    """A table of predictions, without scores for a metric that is no mean."""
+    columns: dict[str, Any] = {"sample": list(range(5))}
+    if scores is not None:
+        columns = {"sample": list(range(len(scores))), "score": scores}
+    path = directory.artifacts / "predictions.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
 def again(directory: TrialDirectory, **changes: Any) -> None:

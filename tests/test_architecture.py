@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("provenance",),
     ("definition", "cautions"),
     ("plans",),
-    ("space", "grid", "engine", "figures", "templates", "environment"),
+    ("importances", "space", "grid", "engine", "figures", "templates", "environment"),
     ("tracker",),
     ("config",),
     ("beside",),
@@ -45,7 +45,7 @@ RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 
 OWNERS: dict[str, set[str]] = {
     "yaml": {"config"},
-    "optuna": {"space", "study"},
+    "optuna": {"space", "study", "importances"},
     "mlflow": {"tracker"},
     "matplotlib": {"figures"},
     "ray": {"workers"},

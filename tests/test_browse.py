@@ -14,6 +14,7 @@ from workbench.config.study_config import StudyConfig
 from workbench.driver import lease
 from workbench.files import write_atomically
 from workbench.foundation import Foundation, training_seed
+from workbench.randomness import derive
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
 
 Write = Callable[..., Path]
@@ -186,10 +187,12 @@ def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> N
         "strategy": "sgd-all",
         "state": "complete",
         "value": 0.8,
+        "test": {},
         "epoch": 2,
         "epochs": 2,
         "seconds": 1.0,
         "reason": None,
+        "seed": str(derive(1, "training", 0)),
         "hyperparameters": {"learning_rate": 0.01, "momentum": 0.9},
     }
     assert (rows[5]["reason"], rows[5]["epochs"]) == ("diverged at epoch 1", 0)

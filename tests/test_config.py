@@ -86,7 +86,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         changed(JOINT, ("tune:", "tuen:")),
         [
             "study.yaml:5: tuen: found 'tuen', expected one of name, recipe, compare, tune, "
-            "across, search, objective, confirm; did you mean tune?"
+            "across, search, objective, confirm, report; did you mean tune?"
         ],
     ),
     "a knob outside of every block": (
@@ -693,7 +693,6 @@ confirm:
   seeds: 12
   smallest_effect: 0.01
   select: {configs: 3, seeds: 3}
-  finalists: 4
   contrast: method
   baseline: bert-full
 """

@@ -100,6 +100,70 @@ def test_a_confirmation_names_a_factor_and_a_strategy(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("confirm={finalists: 7}",),
+            "--set confirm={finalists: 7}: confirm.finalists: found 7, expected at most 6: there "
+            "are 6 strategies",
+        ),
+        (
+            ("confirm={finalists: 2, contrast: method}",),
+            "--set confirm={finalists: 2, contrast: method}: confirm.finalists: found 2, expected "
+            "no finalists with contrast: method, whose levels are compared by the means of all "
+            "their strategies",
+        ),
+        (
+            ("compare.optimizer=[sgd]", "confirm.contrast=optimizer"),
+            "--set confirm.contrast=optimizer: confirm.contrast: found optimizer, which has one "
+            "level, expected a factor of two levels or more",
+        ),
+        (
+            ("compare={method: {default: {}, other: {freeze_depth: 0}}}",),
+            "--set compare={method: {default: {}, other: {freeze_depth: 0}}}: compare: found "
+            "'default', expected labels that name no strategy default: so the confirmation's "
+            "baseline is called",
+        ),
+    ],
+)
+def test_a_confirmation_that_cannot_be_is_refused_in_these_words(
+    tmp_path: Path, overrides: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(StudyFileError) as caught:
+        read(tmp_path, *overrides)
+    assert str(caught.value) == message
+
+
+JOINT = """\
+name: x
+recipe: {dataset: wine, backbone: mlp}
+tune: {optimizer: [sgd, adam]}
+search: {trials: 3}
+"""
+
+
+def test_a_joint_study_confirms_three_finalists_against_the_default_unless_told(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "joint.yaml"
+    path.write_text(JOINT)
+    config = load(path)
+    assert (config.contrast, config.finalists) == ("baseline", 3)
+    config = load(path, ("confirm={contrast: all, finalists: 2}",))
+    assert (config.contrast, config.finalists) == ("all", 2)
+    with pytest.raises(StudyFileError, match="found 'optimizer', expected one of all, baseline"):
+        load(path, ("confirm.contrast=optimizer",))
+
+
+def test_a_balanced_study_confirms_every_strategy_in_all_pairs_unless_told(
+    tmp_path: Path,
+) -> None:
+    config = read(tmp_path)
+    assert (config.contrast, config.finalists) == ("all", None)
+    assert read(tmp_path, "confirm.contrast=method").contrast == "method"
+
+
 LOSS = "objective.metric=validation/loss"
 SMOOTHING = "{low: 0, high: 0.3, default: 0.1}"
 WEIGHTS = "compare.weights={plain: {}, weighted: {task.class_weights: balanced}}"

@@ -80,6 +80,7 @@ def test_the_bundled_data_sets_have_their_known_sizes() -> None:
 def test_the_digits_study_has_the_sizes_that_it_asks_for() -> None:
     got = datasets.sizes(DIGITS, study_seed=0, seed=1)
     assert got.pop("digest") == load(**DIGITS).digest
+    assert len(got.pop("test_digest")) == 64
     assert got == {
         "train": 100,
         "validation": 300,
@@ -124,7 +125,9 @@ def test_all_that_a_trial_sees_is_training_and_validation() -> None:
         "std",
         "kind",
         "names",
+        "test",
     }
+    assert load(**DIGITS).test is None
 
 
 def test_a_part_keeps_inputs_targets_and_numbers_together() -> None:

@@ -27,9 +27,9 @@ from training import (
 )
 
 from workbench import backbones, stages
-from workbench import engine as engine_module
 from workbench.datasets import Data
 from workbench.engine import Diverged, Interrupted, choose_device
+from workbench.engine import outputs as engine_outputs
 from workbench.optimizers import OPTIMIZERS, factor
 from workbench.randomness import derive
 from workbench.record import EpochResult
@@ -751,7 +751,7 @@ def test_validation_in_small_batches_gives_the_same_outputs(
 ) -> None:
     whole = make(phase(epochs=1))
     list(whole.epochs())
-    monkeypatch.setattr(engine_module, "VALIDATION_NUMBERS", 8 * 8 * 7)
+    monkeypatch.setattr(engine_outputs, "NUMBERS", 8 * 8 * 7)
     small, staged, _ = parts(phase(epochs=1))
     sizes: list[int] = []
     staged.module.register_forward_pre_hook(

@@ -219,3 +219,45 @@ def test_training_and_validation_data_are_two_data_sets_of_one_digest() -> None:
     assert uses[0].source["digest"] == "cd" * 32
     # Whole, as the parent's: MLflow's limit is the ledger's matter, and the same for both.
     assert {use.digest for use in uses} == {"cd" * 32}
+
+
+def test_a_confirmation_run_reads_the_test_split_and_says_so() -> None:
+    uses = entry.datasets_of(made.confirmation())
+    assert [use.context for use in uses] == ["training", "validation", "test"]
+    selection = entry.datasets_of(made.selection())
+    assert [use.context for use in selection] == ["training", "validation"]
+
+
+def test_a_confirmation_run_is_tagged_with_its_seed_and_the_protocol_that_planned_it() -> None:
+    identity = entry.entry_of(made.confirmation(3), [], None, parent_run_id="p").identity
+    assert identity["workbench.seed"] == str(2**62 + 3)
+    assert identity["workbench.protocol"] == made.PROTOCOL_SHA256
+    assert identity["workbench.key"] == "digits/confirmation/adamw-2/003"
+    search = entry.entry_of(made.spec(), [], None, parent_run_id="p").identity
+    assert "workbench.protocol" not in search
+    assert search["workbench.data_digest"] == "cd" * 32
+
+
+def test_test_metrics_stand_at_the_chosen_epoch_when_the_run_ended() -> None:
+    ended = made.tested(0.9)
+    made_of = entry.entry_of(made.confirmation(), [made.epoch(3)], ended, parent_run_id="p")
+    points = {point.name: point for point in made_of.summary}
+    found = points["test/accuracy"]
+    assert (found.value, found.step, found.timestamp) == (0.9, 3, ended.ended)
+    assert points["trial/peak_memory"].value == 3_000_000
+    assert points["objective"].value == ended.value
+
+
+def test_provenance_is_tagged_part_by_part_and_passes_when_a_run_goes_on() -> None:
+    tags = entry.entry_of(made.confirmation(), [], made.tested(), parent_run_id="p").tags
+    for name, text in made.PROVENANCE.items():
+        assert tags[f"workbench.{name}"] == text
+        assert f"workbench.{name}" in entry.PASSING
+    running = entry.entry_of(made.confirmation(), [], None, parent_run_id="p").tags
+    assert not any(f"workbench.{name}" in running for name in made.PROVENANCE)
+
+
+def test_a_result_that_does_not_know_its_memory_logs_none() -> None:
+    ended = made.tested(peak_memory=None)
+    summary = entry.entry_of(made.confirmation(), [], ended, parent_run_id="p").summary
+    assert "trial/peak_memory" not in {point.name for point in summary}

@@ -73,3 +73,42 @@ def test_a_file_that_is_not_in_utf_8_does_not_stop_a_study(repository: Path) -> 
 
 def test_outside_of_git_there_is_no_state(tmp_path: Path) -> None:
     assert environment.git_state(tmp_path) == {}
+
+
+def test_provenance_names_the_commit_the_packages_the_hardware_and_the_threads(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    found = environment.provenance("cpu", 2)
+    commit = git(repository, "rev-parse", "HEAD").strip()
+    assert found["commit"] == commit[:12]
+    assert found["threads"] == "2"
+    assert found["hardware"] == environment.describe()["cpu"]
+    assert f"torch {version('torch')}" in found["packages"].split(", ")
+    # What records and proposes, but computes nothing, would only cry wolf.
+    assert "mlflow" not in found["packages"] and "optuna" not in found["packages"]
+
+
+def test_two_states_of_a_dirty_tree_are_two_commits(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    commit = git(repository, "rev-parse", "HEAD").strip()[:12]
+    seen = set()
+    for text in ("one = 2\n", "one = 3\n"):
+        (repository / "code.py").write_text(text)
+        environment._commit.cache_clear()
+        seen.add(environment.provenance("cpu", 1)["commit"])
+    assert len(seen) == 2
+    assert all(one.startswith(f"{commit}+dirty.") and len(one) == 27 for one in seen)
+
+
+def test_outside_of_git_provenance_has_no_commit_and_git_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "commit" not in environment.provenance("cpu", 1)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "one")
+    # A warm worker goes on with the code that it has loaded.
+    assert "commit" not in environment.provenance("cpu", 1)

@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 
 from workbench.figures import (
-    FIGURES,
     LeftOut,
     best_so_far,
     confusion_matrix,
@@ -31,6 +30,7 @@ from workbench.figures import (
     style,
     validity,
 )
+from workbench.figures.findings import Findings
 from workbench.figures.trials import Trial, best, encoding, read, varied
 from workbench.record import EpochResult, Objective
 
@@ -316,13 +316,24 @@ def test_every_strategy_has_a_pair_of_colour_and_second_index_of_its_own() -> No
     assert codes["adam-0"][0] == codes["adam-all"][0] != codes["sgd-0"][0]
 
 
-# The catalogue
+# Figures of the search; those of a confirmation, and all at every width: test_report_figures.py
+
+SEARCH = (
+    "strategies",
+    "learning_rate_sensitivity",
+    "best_so_far",
+    "best_so_far_by_seconds",
+    "heat_map",
+    "slices",
+    "importances",
+    "parallel_coordinates",
+)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_of_the_catalogue_says_its_n_and_draws(name: str) -> None:
+@pytest.mark.parametrize("name", SEARCH)
+def test_every_figure_of_a_search_says_its_n_and_draws(name: str) -> None:
     figure = load(name)
-    numbers = figure.summarize(describe(), trials(realistic()))
+    numbers = figure.summarize(Findings(study=describe(), trials=trials(realistic())))
     assert re.search(r"n = \d+", figure.caption(numbers))
     drawing = figure.draw(numbers)
     assert drawing.get_size_inches()[0] == style.WIDTH
@@ -330,33 +341,14 @@ def test_every_figure_of_the_catalogue_says_its_n_and_draws(name: str) -> None:
     assert all(not axes.get_title() for axes in drawing.axes)
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_of_the_catalogue_is_left_out_with_a_reason_where_nothing_completed(
+@pytest.mark.parametrize("name", [*SEARCH, "learning_curves", "edf", "expected_maximum"])
+def test_every_figure_of_a_search_is_left_out_with_a_reason_where_nothing_completed(
     name: str,
 ) -> None:
     with pytest.raises(LeftOut, match=r"^No trial completed.*\.$"):
-        load(name).summarize(describe(), trials([row("sgd-0", 0), row("adam-0", 1)]))
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_hostile_names_are_drawn_as_they_are(name: str, tmp_path: Path) -> None:
-    # The first is in no font that is shipped, and the second no formula that could be set.
-    labels = ["优化器", r"$\nope$", HOSTILE]
-    levels = [{"optimizer": "sgd", "x": label} for label in labels]
-    study = describe(
-        factors={"optimizer": ["sgd"], "x": labels},
-        strategies=[{"name": f"sgd-{item['x']}", "levels": item} for item in levels],
-    )
-    rows = [
-        row(f"sgd-{item['x']}", n, 0.5 + n / 10, levels=item, learning_rate=10.0**-n)
-        for item in levels
-        for n in range(3)
-    ]
-    figure = load(name)
-    drawing = figure.draw(figure.summarize(study, read(study, frame(rows))))
-    svg = style.inline_svg(drawing, name, HOSTILE)
-    assert "<script" not in svg
-    ElementTree.fromstring(svg)
+        load(name).summarize(
+            Findings(study=describe(), trials=trials([row("sgd-0", 0), row("adam-0", 1)]))
+        )
 
 
 # Learning rate
@@ -485,7 +477,7 @@ def test_pruned_and_failed_trials_count_as_spent() -> None:
         row("sgd-0", 5),
     ]
     (curve,) = best_so_far.summarize(describe(), trials(rows)).curves
-    assert (curve.trials, curve.values, curve.spent) == ((2, 5), (0.5, 0.6), 6)
+    assert (curve.at, curve.values, curve.spent) == ((2, 5), (0.5, 0.6), 6)
 
 
 def test_a_curve_ends_at_its_last_trial() -> None:
@@ -502,7 +494,7 @@ def test_the_best_so_far_only_falls_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, value) for n, value in enumerate((3.0, 4.0, 2.0, 2.0, 1.0))]
     (curve,) = best_so_far.summarize(study, read(study, frame(rows))).curves
-    assert (curve.trials, curve.values) == ((1, 3, 5), (3.0, 2.0, 1.0))
+    assert (curve.at, curve.values) == ((1, 3, 5), (3.0, 2.0, 1.0))
 
 
 def joint(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -518,8 +510,8 @@ def test_a_joint_study_has_one_curve_over_all_strategies_and_their_points() -> N
     )
     numbers = best_so_far.summarize(describe(mode="joint"), trials(rows))
     (curve,) = numbers.curves
-    assert (curve.trials, curve.values, curve.spent) == ((1, 2), (0.5, 0.7), 4)
-    assert [(p.strategy, p.trial) for p in numbers.points] == [
+    assert (curve.at, curve.values, curve.spent) == ((1, 2), (0.5, 0.7), 4)
+    assert [(p.strategy, p.at) for p in numbers.points] == [
         ("sgd-0", 1),
         ("adam-2", 2),
         ("sgd-2", 4),
@@ -543,16 +535,28 @@ def test_names_beside_curves_do_not_cover_each_other() -> None:
 
 
 def test_a_strip_shows_completed_values_with_median_and_best() -> None:
-    rows = [row("sgd-0", n, value) for n, value in enumerate((0.5, 0.9, 0.6))] + [row("sgd-0", 3)]
-    numbers = strategies.summarize(describe(), trials(rows))
+    rows = [row("sgd-0", n, value) for n, value in enumerate((0.5, 0.9, 0.6))]
+    study = describe(search={"sampler": "random"})
+    numbers = strategies.summarize(study, trials([*rows, row("sgd-0", 3, state="failed")]))
     first = numbers.rows[0]
     assert (first.values, first.median, first.best) == ((0.5, 0.9, 0.6), 0.6, 0.9)
+    assert first.names == ("sgd-0/000", "sgd-0/001", "sgd-0/002")
     assert first.without_value == 1
     assert [r.strategy for r in numbers.rows] == [s["name"] for s in describe()["strategies"]]
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+def test_values_that_are_no_sample_have_no_medians(sampler: str) -> None:
+    # Of the one the sampler followed earlier values, of the other the pruner hid some.
+    study = describe(search={"sampler": sampler})
+    numbers = strategies.summarize(study, trials(realistic()))
+    assert all(item.median is None for item in numbers.rows)
+    assert "No medians: the values are no sample." in strategies.caption(numbers)
+
+
 def test_a_joint_study_has_no_medians() -> None:
-    numbers = strategies.summarize(describe(mode="joint"), trials(joint(realistic())))
+    study = describe(mode="joint", search={"sampler": "random"})
+    numbers = strategies.summarize(study, trials(joint([row("sgd-0", n, 0.5) for n in range(3)])))
     assert all(item.median is None for item in numbers.rows)
     assert "No medians" in strategies.caption(numbers)
 

@@ -82,3 +82,22 @@ def test_an_accelerators_allocator_is_understood() -> None:
 def test_other_errors_pass_as_they_are() -> None:
     with pytest.raises(RuntimeError, match=r"^shapes do not fit$"), memory.told("x", device=CPU):
         raise RuntimeError("shapes do not fit")
+
+
+def test_the_peak_is_that_since_it_was_last_forgotten() -> None:
+    if not memory.start_peak(CPU):
+        pytest.skip("this system does not forget a peak")
+    before = memory.peak(CPU)
+    assert before is not None
+    size = 200 * 2**20
+    held = torch.ones(size, dtype=torch.uint8)
+    del held
+    after = memory.peak(CPU)
+    assert after is not None and 0.9 * size < after - before < 1.5 * size
+    assert memory.start_peak(CPU)
+    now = memory.peak(CPU)
+    assert now is not None and now < after - 0.5 * size
+
+
+def test_a_device_that_nobody_measures_has_no_peak() -> None:
+    assert not memory.start_peak(torch.device("mps"))

@@ -120,12 +120,10 @@ def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
         ),
         (
             [
-                "confirm={seeds: 5}",
                 "objective.limits={cost/inference_ms: 8}",
                 "objective.pareto=cost/inference_ms",
             ],
             [
-                "confirm: the confirmation comes later; until then a report is exploratory",
                 "objective.limits: comes later; the search does not use it yet",
                 "objective.pareto: comes later; the search does not use it yet",
             ],

@@ -69,7 +69,7 @@ def outcome(
 
 DONE = Standing(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
 OPEN = Standing(name="sgd-all", target=3, failed=1)
-NEXT = "next: workbench report tiny, or workbench ui"
+NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 
 def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, home: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_list_of_studies_has_a_row_for_each(paper: Paper, some: Studies) -> 
     some.study("other")
     printed.studies(paper.console, browse.studies(some.home))
     assert paper.lines == [
-        "study state trials done pruned failed best best trial of",
+        "study state trials done pruned failed best best trial of confirmed",
         "other unfinished 20 0 0 0 validation/accuracy",
         "tiny unfinished 20 2 1 1 0.8000 sgd-all/000 validation/accuracy",
     ]
@@ -175,7 +175,7 @@ def test_the_list_of_studies_has_a_row_for_each(paper: Paper, some: Studies) -> 
 def test_a_study_is_summed_up_in_one_row_and_its_trials_follow(paper: Paper, some: Studies) -> None:
     printed.study(paper.console, browse.study(some.home, "tiny"))
     assert paper.lines[:3] == [
-        "study state trials done pruned failed best best trial of",
+        "study state trials done pruned failed best best trial of confirmed",
         "tiny unfinished 20 2 1 1 0.8000 sgd-all/000 validation/accuracy",
         "trial role state value epochs seconds hyperparameters",
     ]

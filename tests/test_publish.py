@@ -1,15 +1,21 @@
-"""``report`` and ``sync`` of what is not there: said by its name, and nothing is left behind."""
+"""``report`` and ``sync`` in a real store: a confirmed study, and what is not there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import confirmed
+import mlflow_home as made
 import pytest
 from test_session import hold
 
-from workbench import browse, publish
+from workbench import browse, publish, record, report
 from workbench.config.document import StudyFileError
+from workbench.record import Role, State, TrialDirectory
+from workbench.tracker import Tracker
 
 # As a path each of these leads out of the folder of all studies, or to all of it.
 PATHS = ("../x", "../../x", "..", ".", "a/../../x", "/x", "")
@@ -80,3 +86,134 @@ def test_a_name_that_is_a_path_is_no_study_and_leads_nowhere(
         with pytest.raises((LookupError, StudyFileError)):
             call(name, stored)
         assert everything_in(stored.parent) == before, name
+
+
+# A confirmed study, from a real store
+
+
+CASE = confirmed.Case(strategies=("sgd-0", "adam-0"), seeds=7, gap=3)
+
+
+def record_of(home: Path, item: Mapping[str, Any], scores: list[float] | None) -> TrialDirectory:
+    """The record that the tracker would read that row from."""
+    spec = made.spec(
+        int(item["number"]),
+        role=Role(item["role"]),
+        group=item["group"],
+        strategy=item["strategy"],
+        levels=item["levels"],
+        hyperparameters=item["hyperparameters"],
+        seed=int(item["seed"]),
+        data_digest=item["data_digest"],
+        protocol=item["protocol"] or None,
+    )
+    state = State(item["state"])
+    ended = made.result(
+        state,
+        reason=item["reason"] or None,
+        value=item["value"] if state is State.COMPLETE else None,
+        metrics={k.removeprefix("best/"): v for k, v in item["metrics"].items()},
+        epoch=3 if state is State.COMPLETE else None,
+        seconds=item["seconds"],
+        test=item["test"],
+        provenance=item["provenance"],
+    )
+    directory = made.write(home, spec, epochs=3, ended=ended)
+    if scores is not None:
+        made.write_predictions(directory, scores)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which a small study was searched and confirmed."""
+    home = made.home_in(tmp_path_factory.mktemp("homes") / "confirmed")
+    found = confirmed.material(strategies=CASE.strategies, seeds=CASE.seeds, gap=CASE.gap)
+    tracker = Tracker(home)
+    described = {key: value for key, value in found.study.items() if key not in READ_ELSEWHERE}
+    parents = {
+        Role.SEARCH: made.parent_of(tracker, files={"study.json": json.dumps(described)}),
+        Role.CONFIRMATION: made.parent_of(
+            tracker,
+            "confirmation",
+            tags={"workbench.protocol": confirmed.sha256(CASE)},
+            files={
+                "protocol.json": confirmed.protocol_text(CASE),
+                "selection.json": json.dumps(confirmed.selection(CASE)),
+            },
+        ),
+    }
+    parents[Role.SELECTION] = parents[Role.CONFIRMATION]
+    for row in found.trials.to_dict("records"):
+        item = {str(key): cell for key, cell in row.items()}
+        scores = found.scores.get(item["run_id"])
+        directory = record_of(home, item, list(scores) if scores else None)
+        tracker.mirror(directory, parents[Role(item["role"])])
+    folder = record.study_directory(home, made.STUDY)
+    record.protocol_path(folder).write_text(confirmed.protocol_text(CASE))
+    return home
+
+
+READ_ELSEWHERE = {
+    *("protocol", "protocol_sha256", "protocol_logged", "selection", "environment"),
+    *("parents", "parent_run_id", "experiment_id", "tracking_uri"),
+}
+
+
+def test_a_confirmed_study_is_judged_from_what_mlflow_holds(confirmed_home: Path) -> None:
+    written = publish.write(made.STUDY, confirmed_home, None)
+    content = json.loads(written.page.with_name("report.json").read_text())
+    assert written.notes == ()
+    expected = report.summarize(
+        confirmed.material(strategies=CASE.strategies, seeds=CASE.seeds, gap=CASE.gap)
+    )
+    for name in ("word", "headline", "claim", "leader", "pairs"):
+        assert content["verdict"][name] == expected["verdict"][name]
+    assert content["verdict"]["word"] == "WINNER"
+    pair, same = content["verdict"]["comparisons"][0], expected["verdict"]["comparisons"][0]
+    assert pair["beyond"] is not None and pair["beyond"] == same["beyond"]
+    arms = {arm["name"]: arm for arm in content["confirmation"]["arms"]}
+    for arm in expected["confirmation"]["arms"]:
+        values = [run["value"] for run in arm["runs"]]
+        assert [run["value"] for run in arms[arm["name"]]["runs"]] == values
+        assert arms[arm["name"]]["mean"] == arm["mean"]
+
+    # Both parents keep it, and say it on their pages.
+    tracker = Tracker(confirmed_home, create=False)
+    parents = tracker.read_study(made.STUDY)["parents"]
+    page = written.page.read_bytes()
+    for run_id in (parents["search"], parents["confirmation"]):
+        kept = made.artifacts_of(confirmed_home, run_id) / "report"
+        assert (kept / "index.html").read_bytes() == page
+        assert (kept / "data" / "confirmation.parquet").is_file()
+        note = made.tags_of(confirmed_home, run_id)["mlflow.note.content"]
+        assert note.startswith("## digits") and "**WINNER**" in note
+
+
+def test_a_protocol_that_was_edited_on_disk_is_noticed(confirmed_home: Path) -> None:
+    tracker = Tracker(confirmed_home, create=False)
+    directory = record.study_directory(confirmed_home, made.STUDY)
+    path = record.protocol_path(directory)
+    text = path.read_text()
+    path.write_text(text.replace('"smallest_effect": 0.01', '"smallest_effect": 0.001'))
+    try:
+        edited = report.summarize(publish.material(tracker, made.STUDY, directory))
+    finally:
+        path.write_text(text)
+    assert edited["verdict"]["word"] == "EXPLORATORY"
+    assert "on disk was edited" in edited["verdict"]["reasons"][0]["text"]
+
+
+def test_the_curves_of_each_strategys_best_trial_and_of_the_confirmation_are_read(
+    confirmed_home: Path,
+) -> None:
+    directory = record.study_directory(confirmed_home, made.STUDY)
+    found = publish.material(Tracker(confirmed_home, create=False), made.STUDY, directory)
+    rows = found.trials.set_index("run_id")
+    read = rows.loc[list(found.histories)]
+    assert read["role"].value_counts().to_dict() == {"confirmation": 21, "search": 2}
+    for _, best in read[read["role"] == "search"].iterrows():
+        own = rows[(rows["role"] == "search") & (rows["strategy"] == best["strategy"])]
+        assert best["value"] == own["value"].max()
+    assert found.protocol_on_disk == found.study["protocol_logged"] == confirmed.sha256(CASE)
+    assert len(found.scores) == 21

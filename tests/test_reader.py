@@ -3,11 +3,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow_home as made
 import pytest
+from sqlalchemy import event
 
-from workbench.record import Role, State
+from workbench.record import Result, Role, State, TrialSpec
 from workbench.tracker import Tracker
 from workbench.tracker.reader import COLUMNS, UnknownStudy
 
@@ -41,6 +43,9 @@ def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
     assert row["started"] == made.BEGAN
     assert row["parameters"] == {"total": 1000, "trainable": 200}
     assert row["device"] == "cpu"
+    assert (row["seed"], row["data_digest"]) == ("11", "cd" * 32)
+    assert (row["test"], row["protocol"], row["provenance"]) == ({}, "", {})
+    assert math.isnan(row["peak_memory"])
 
 
 def test_reports_within_an_epoch_read_back_as_the_epochs_that_they_make(home: Path) -> None:
@@ -187,3 +192,148 @@ def test_an_experiment_without_a_parent_run_is_no_study(home: Path) -> None:
     tracker.experiment("empty")
     with pytest.raises(UnknownStudy, match=r"has no study 'empty'. It has: none\.$"):
         tracker.read_study("empty")
+
+
+# Confirmation
+
+
+def test_a_confirmation_run_reads_back_with_its_test_its_seed_and_its_provenance(
+    home: Path,
+) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker, "confirmation")
+    ended = made.tested(0.9375)
+    tracker.mirror(made.write(home, made.confirmation(3), ended=ended), parent)
+
+    row = Tracker(home, create=False).read_trials(made.STUDY).iloc[0]
+    assert (row["role"], row["group"], row["strategy"]) == ("confirmation", "adamw-2", "adamw-2")
+    assert row["number"] == 3
+    assert row["test"] == {"test/accuracy": 0.9375, "test/loss": 0.25}
+    # The objective's value stays that of validation.
+    assert row["value"] == ended.value and "test/accuracy" not in row["metrics"]
+    # No float can hold a seed of this size.
+    assert row["seed"] == str(2**62 + 3)
+    assert row["protocol"] == made.PROTOCOL_SHA256
+    assert row["provenance"] == made.PROVENANCE
+    assert row["peak_memory"] == 3_000_000
+
+
+def test_runs_of_a_selection_read_back_by_candidate_and_seed(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker, "confirmation")
+    for candidate, number in ((17, 1), (4, 0), (17, 0)):
+        directory = made.write(
+            home, made.selection(number, candidate), ended=made.result(State.COMPLETE)
+        )
+        assert directory.path.parts[-4:-1] == ("selection", "adamw-2", f"{candidate:03d}")
+        tracker.mirror(directory, parent)
+
+    frame = tracker.read_trials(made.STUDY)
+    assert list(frame["role"].unique()) == ["selection"]
+    names = list(zip(frame["group"], frame["number"], strict=True))
+    assert names == [("adamw-2/004", 0), ("adamw-2/017", 0), ("adamw-2/017", 1)]
+    assert list(frame["strategy"].unique()) == ["adamw-2"]
+    assert list(frame["test"]) == [{}, {}, {}]
+    assert frame["run_name"][2].startswith("adamw-2/017/001 lr=")
+
+
+def test_a_confirmed_study_reads_back_with_its_protocol_and_the_hash_of_its_bytes(
+    home: Path,
+) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker, files={"study.json": '{"name": "digits"}'})
+    study = tracker.read_study(made.STUDY)
+    assert study["protocol"] is study["protocol_sha256"] is study["protocol_logged"] is None
+    assert study["selection"] is None
+
+    parent = made.parent_of(
+        tracker,
+        "confirmation",
+        tags={"workbench.protocol": made.PROTOCOL_SHA256},
+        files={"protocol.json": made.PROTOCOL},
+    )
+    study = tracker.read_study(made.STUDY)
+    assert study["protocol"] == {"schema": 1, "study": "digits"}
+    assert study["protocol_sha256"] == study["protocol_logged"] == made.PROTOCOL_SHA256
+    assert study["selection"] is None
+
+    made.parent_of(tracker, "confirmation", files={"selection.json": '{"chosen": {}}'})
+    path = made.artifacts_of(home, parent) / "study" / "protocol.json"
+    path.write_text(made.PROTOCOL + " ")
+    study = tracker.read_study(made.STUDY)
+    assert study["selection"] == {"chosen": {}}
+    assert study["protocol_sha256"] != study["protocol_logged"] == made.PROTOCOL_SHA256
+
+
+def test_scores_are_those_of_completed_confirmation_runs_that_have_some(home: Path) -> None:
+    tracker = Tracker(home)
+    search, confirmation = made.parent_of(tracker), made.parent_of(tracker, "confirmation")
+
+    def mirrored(spec: TrialSpec, ended: Result | None, scores: list[float] | None) -> str:
+        directory = made.write(home, spec, ended=ended)
+        made.write_predictions(directory, scores)
+        parent = search if spec.role is Role.SEARCH else confirmation
+        return tracker.mirror(directory, parent)
+
+    first = mirrored(made.confirmation(0), made.tested(), [1.0, 0.0, 1.0])
+    second = mirrored(made.confirmation(1), made.tested(), [1.0, 1 / 3, 0.0])
+    mirrored(made.confirmation(2), made.tested(), None)
+    # Its test was killed before its result was written: nobody has looked at it.
+    mirrored(made.confirmation(3), None, [1.0, 1.0, 1.0])
+    mirrored(made.spec(0), made.result(State.COMPLETE), [0.5, 0.5, 0.5])
+    tracker.mirror(made.write(home, made.confirmation(4), ended=made.tested()), confirmation)
+
+    assert tracker.read_scores(made.STUDY) == {first: [1.0, 0.0, 1.0], second: [1.0, 1 / 3, 0.0]}
+    moved = home.rename(home.with_name("moved"))
+    assert set(Tracker(moved).read_scores(made.STUDY)) == {first, second}
+
+
+def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    first, second = (
+        tracker.mirror(made.write(home, made.spec(number), epochs=3), parent) for number in (1, 2)
+    )
+    metrics = ["train/loss", "validation/accuracy", "validation/f1"]
+    loss = [(1.0, 1.0), (2.0, 1 / 2), (3.0, 1 / 3)]
+    accuracy = [(float(n), made.epoch(n).metrics["validation/accuracy"]) for n in (1, 2, 3)]
+    curves = {"train/loss": loss, "validation/accuracy": accuracy}
+    assert tracker.read_histories(made.STUDY, metrics, [first]) == {first: curves}
+    assert tracker.read_histories(made.STUDY, metrics) == {first: curves, second: curves}
+    assert tracker.read_histories(made.STUDY, metrics, []) == {}
+    with pytest.raises(UnknownStudy):
+        tracker.read_histories("digts", metrics, [first])
+
+
+def test_histories_of_reports_within_an_epoch_are_told_in_epochs(home: Path) -> None:
+    tracker = Tracker(home)
+    directory = made.write(home, epochs=0)
+    for number in (1, 2, 3):
+        line = made.epoch(number)
+        directory.append(replace(line, metrics={"f1 (macro)": number / 8, "epochs": number / 2}))
+    run_id = tracker.mirror(directory, made.parent_of(tracker))
+    found = tracker.read_histories(made.STUDY, ["f1 (macro)"], [run_id])
+    assert found == {run_id: {"f1 (macro)": [(0.5, 0.125), (1.0, 0.25), (1.5, 0.375)]}}
+
+
+def test_histories_of_many_runs_are_asked_for_at_once(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    ids = [tracker.mirror(made.write(home, made.spec(n), epochs=2), parent) for n in range(8)]
+
+    def statements(run_ids: list[str]) -> int:
+        asked: list[str] = []
+        engine = tracker._ledger._client._tracking_client.store.engine
+
+        def listen(*given: Any) -> None:
+            asked.append(given[2])
+
+        event.listen(engine, "before_cursor_execute", listen)
+        try:
+            found = tracker.read_histories(made.STUDY, ["train/loss"], run_ids)
+        finally:
+            event.remove(engine, "before_cursor_execute", listen)
+        assert found.keys() == set(run_ids)
+        return len(asked)
+
+    assert 0 < statements(ids[:1]) == statements(ids)

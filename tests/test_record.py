@@ -286,6 +286,18 @@ def test_every_trial_of_a_study_is_found_by_role_group_and_number(tmp_path: Path
     assert (directory / "tries" / "b" / "000" / "spec.json").exists()
 
 
+def test_a_study_is_found_from_any_record_below_it(tmp_path: Path) -> None:
+    study = record.study_directory(tmp_path, "digits")
+    for role, group in ((Role.CONFIRMATION, "a"), (Role.SELECTION, "a/017"), (Role.SEARCH, "a")):
+        spec = replace(SPEC, role=role, group=group)
+        assert record.study_of(record.directory_of(study, spec), spec) == study
+
+
+def test_an_objective_is_tested_under_the_name_of_the_test_split() -> None:
+    for metric, tested in (("validation/accuracy", "test/accuracy"), ("score", "test/score")):
+        assert Objective(metric=metric, direction="maximize").tested == tested
+
+
 def test_mappings_and_sequences_of_any_kind_become_plain(tmp_path: Path) -> None:
     given = {"a": (1, {"b": [None, (2.5,)]}), 3: os.sep}
     assert record.plain(given) == {"a": [1, {"b": [None, [2.5]]}], "3": os.sep}

@@ -135,6 +135,42 @@ def test_a_task_works_on_half_precision_outputs(name: str) -> None:
     assert task.examine(outputs, targets).scores
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "means"),
+    [
+        ("classification", {}, {"loss", "accuracy"}),
+        ("classification", {"label_smoothing": 0.1}, {"loss", "accuracy"}),
+        # A weighted loss is no plain mean over samples.
+        ("classification", {"class_weights": "balanced"}, {"accuracy"}),
+        ("multilabel", {}, {"loss", "subset_accuracy"}),
+        ("multilabel", {"class_weights": [1, 2, 3, 4]}, {"loss", "subset_accuracy"}),
+        ("regression", {}, {"loss", "mae"}),
+        ("regression", {"loss": "mae"}, {"loss", "mae"}),
+        ("regression", {"loss": "huber", "delta": 0.5}, {"loss", "mae"}),
+    ],
+)
+def test_scores_of_the_samples_make_exactly_the_metrics_that_are_means_over_them(
+    name: str, options: dict[str, Any], means: set[str]
+) -> None:
+    task, targets = build(name, **options), targets_of(name)
+    outputs = torch.randn(len(targets), 4)
+    values = {"loss": float(task.loss(outputs, targets)), **task.metrics(outputs, targets)}
+    found = {m: tasks.scores_of(task, m, outputs, targets) for m in TASKS[name].metrics}
+    assert {metric for metric, scores in found.items() if scores is not None} == means
+    for metric in means:
+        scores = found[metric]
+        assert scores is not None and scores.dtype == torch.float64
+        assert scores.shape == (len(targets),)
+        assert float(scores.mean()) == pytest.approx(values[metric], rel=1e-6)
+
+
+def test_a_users_metric_is_no_mean_and_leaves_the_tasks_own_scores(write_code: WriteFile) -> None:
+    path = write_code("def mine(predictions, targets):\n    return 0.5\n")
+    task, outputs = build("classification", metrics=[f"{path}:mine"]), torch.randn(8, 4)
+    assert tasks.scores_of(task, "mine", outputs, LABELS) is None
+    assert tasks.scores_of(task, "accuracy", outputs, LABELS) is not None
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_an_examination_is_plain_data_with_a_row_for_each_class(name: str) -> None:
     task, targets = build(name), targets_of(name)

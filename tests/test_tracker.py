@@ -394,6 +394,35 @@ def test_the_best_mark_and_its_weights_move_to_the_better_trial(
     assert made.tags_of(home, elsewhere)["workbench.best"] == "true"
 
 
+def test_no_seed_of_a_selection_or_a_confirmation_is_marked_as_best(
+    home: Path, tracker: Tracker
+) -> None:
+    parent = made.parent_of(tracker, "confirmation")
+    for spec in (made.selection(), made.confirmation()):
+        directory = made.write(home, spec, ended=made.tested())
+        with pytest.raises(ValueError, match=f"{spec.key} is a run of a {spec.role}; only a sea"):
+            tracker.mark_best(parent, "adamw-2", directory)
+    assert tracker.read_trials(made.STUDY).empty
+
+
+def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_set(
+    home: Path, tracker: Tracker
+) -> None:
+    directory = made.write(home, made.confirmation(), ended=made.tested())
+    made.write_predictions(directory, [1.0, 0.0])
+    made.write(home, made.selection(), ended=made.result(State.COMPLETE))
+    assert tracker.reconcile(record.study_directory(home, made.STUDY)) == 2
+    parents = tracker.read_study(made.STUDY)["parents"]
+    for spec in (made.selection(), made.confirmation()):
+        run_id, status, _ = made.run_of(home, spec.key)
+        assert made.tags_of(home, run_id)["mlflow.parentRunId"] == parents["confirmation"]
+        assert status == "FINISHED"
+    contexts = made.rows(home, "SELECT value FROM input_tags ORDER BY value")
+    assert [context for (context,) in contexts].count("test") == 1
+    assert made.history_of(home, run_id, "test/accuracy") == [(3, 0.9, made.BEGAN + 6000)]
+    assert (made.artifacts_of(home, run_id) / "predictions.parquet").exists()
+
+
 def test_a_trial_that_was_best_before_can_be_best_again(
     home: Path, tracker: Tracker, parent: str
 ) -> None:

@@ -6,7 +6,7 @@ Reads records only, so that it works beside a running driver and without any sto
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ def trial(home: Path, name: str, trial_name: str) -> dict[str, Any]:
     for directory, spec in shelf.records:
         if trial_name in (spec.name, f"{spec.role}/{spec.name}"):
             result = directory.result()
+            if result is not None and not shelf.confirmed:
+                result = replace(result, test={})
             return {
                 **_trial(directory, spec, shelf),
                 "spec": record.plain(asdict(spec)),
@@ -70,6 +72,12 @@ class _Shelf:
         # Before the records: a trial without a result is an orphan only if nobody drove it then.
         self.holder = holder_of(directory)
         self.records = record.scan(directory)
+        self.confirmation = _confirmation(directory, self.records)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether every run of the confirmation has ended: before, no test value is shown."""
+        return self.confirmation is not None and self.confirmation["stage"] == "complete"
 
     def state(self, result: Result | None) -> State:
         """Where a trial stands: nothing runs in a study that nobody drives."""
@@ -97,7 +105,7 @@ def _row(directory: Path) -> dict[str, Any]:
         return _study(_Shelf(directory))
     except Unknown:
         counts = dict.fromkeys(("trials", "complete", "pruned", "failed", "parked", "running"), 0)
-        blank = dict.fromkeys(("holder", "best", "best_trial"))
+        blank = dict.fromkeys(("holder", "best", "best_trial", "confirmation"))
         texts = {"metric": "", "file": "", "question": ""}
         return {"name": directory.name, "state": "damaged", **counts, **blank, **texts}
 
@@ -135,9 +143,41 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
         "metric": described["objective"]["metric"],
         "best": best[0] if best else None,
         "best_trial": best_trial,
+        "confirmation": shelf.confirmation,
         "file": described["file"],
         "question": described["question"],
     }
+
+
+def _confirmation(
+    directory: Path, records: list[tuple[TrialDirectory, TrialSpec]]
+) -> dict[str, Any] | None:
+    """How far the confirmation is; None where none has begun.
+
+    Returns:
+        ``stage`` (``selection``; ``selected``, and not agreed to yet; ``confirmation``;
+        ``complete``; or ``damaged``, where its files are), and of that stage's runs how many have
+        ``ended`` of how many are ``planned``.
+    """
+    path = record.protocol_path(directory)
+    if not path.exists():
+        return None
+    try:
+        protocol = json.loads(path.read_text())
+        selected = path.with_name("selection.json")
+        role, planned = Role.SELECTION, len(protocol["selection"]["seeds"])
+        planned *= sum(len(found) for found in protocol["selection"]["candidates"].values())
+        if selected.exists():
+            role, planned = Role.CONFIRMATION, len(protocol["seeds"])
+            planned *= len(json.loads(selected.read_text())["arms"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"stage": "damaged", "ended": 0, "planned": 0}
+    results = [found.result() for found, spec in records if spec.role is role]
+    ended = sum(result is not None and result.state.ended for result in results)
+    stage = str(role)
+    if role is Role.CONFIRMATION and (not results or ended >= planned):
+        stage = "complete" if results else "selected"
+    return {"stage": stage, "ended": ended, "planned": planned}
 
 
 def _trial(directory: TrialDirectory, spec: TrialSpec, shelf: _Shelf) -> dict[str, Any]:
@@ -149,10 +189,12 @@ def _trial(directory: TrialDirectory, spec: TrialSpec, shelf: _Shelf) -> dict[st
         "strategy": spec.strategy,
         "state": str(shelf.state(result)),
         "value": result.value if result else None,
+        "test": dict(result.test) if result and shelf.confirmed else {},
         "epoch": result.epoch if result else None,
         "epochs": _done(history),
         "seconds": sum(epoch.metrics.get("seconds", 0.0) for epoch in history),
         "reason": result.reason if result else None,
+        "seed": str(spec.seed),
         "hyperparameters": dict(spec.hyperparameters),
     }
 

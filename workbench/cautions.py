@@ -143,8 +143,6 @@ def of_what_comes_later(config: StudyConfig) -> list[str]:
         found.append(
             f"across.{factor.name}: the search uses {used} alone; generalising comes later"
         )
-    if content.get("confirm"):
-        found.append("confirm: the confirmation comes later; until then a report is exploratory")
     objective = content.get("objective") or {}
     found += [
         f"objective.{key}: comes later; the search does not use it yet"

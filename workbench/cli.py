@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from workbench.confirm import Offer
     from workbench.ending import Outcome
     from workbench.launch import Watcher
     from workbench.workers import LocalWorkers, Workers
@@ -34,6 +35,14 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set recipe.epochs=3."),
 ]
+Workers_ = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Local processes; one for each core by default."),
+]
+Inline = Annotated[
+    bool, typer.Option("--inline", help="Run trials in this process, for debugging.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another driver of this study to end.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HERE = Path()
 
@@ -66,18 +75,12 @@ def run(
     file: File,
     overrides: Set = None,
     home: Home = HERE,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Local processes; one for each core by default.")
-    ] = None,
-    inline: Annotated[
-        bool, typer.Option("--inline", help="Run trials in this process, for debugging.")
-    ] = False,
+    workers: Workers_ = None,
+    inline: Inline = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
     ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for another driver of this study to end.")
-    ] = False,
+    wait: Wait = False,
 ) -> None:
     """Search: run what is missing of a study."""
     from workbench import launch, printed
@@ -91,6 +94,38 @@ def run(
     _leave(outcome)
 
 
+@app.command()
+def confirm(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")],
+    overrides: Set = None,
+    home: Home = HERE,
+    workers: Workers_ = None,
+    inline: Inline = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Test what is selected without asking.")
+    ] = False,
+    wait: Wait = False,
+) -> None:
+    """Confirm: select on fresh seeds, then test the selected configurations once."""
+    from workbench import launch, printed
+
+    place = home.absolute()
+    with _errors(), _crew(place, workers, inline) as crew:
+        outcome = launch.confirm_file(
+            study,
+            overrides or [],
+            place,
+            crew,
+            _watcher(),
+            wait=wait,
+            agree=lambda offer: _consent(offer, yes),
+            at_once=_count(workers, inline),
+        )
+        printed.confirmed(_console(), outcome)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
 @app.command("try")
 def try_(
     file: File,
@@ -98,7 +133,7 @@ def try_(
         list[str] | None, typer.Argument(metavar="KNOB=VALUE...", help="What to set.")
     ] = None,
     home: Home = HERE,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for another driver to end.")] = False,
+    wait: Wait = False,
 ) -> None:
     """Run one trial with these settings: tracked, but not counted in the study."""
     from workbench import ending, launch, printed
@@ -117,12 +152,15 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the report; reports/NAME by default.")
     ] = None,
+    venue: Annotated[
+        str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
+    ] = "neurips",
 ) -> None:
     """Write the report of a study: page, tables, figures and data."""
     from workbench import ending, printed, publish
 
-    with _errors():
-        written = publish.write(name, home.absolute(), out)
+    with _errors(also=(ValueError,)):
+        written = publish.write(name, home.absolute(), out, venue=venue)
         printed.report(_console(), written)
     if not written.usable:
         raise typer.Exit(ending.UNUSABLE)
@@ -138,7 +176,8 @@ def verdict(
         str | None, typer.Option("--mlflow", help="Instead: the runs of an MLflow experiment.")
     ] = None,
     uri: Annotated[
-        str | None, typer.Option("--uri", help="MLflow's tracking URI; the home's store by default.")
+        str | None,
+        typer.Option("--uri", help="MLflow's tracking URI; the home's store by default."),
     ] = None,
     metric: Annotated[str | None, typer.Option(help="Name of the metric.")] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Lower values are better.")] = False,
@@ -296,14 +335,38 @@ def _place(home: Path, smoke: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
+def _consent(offer: Offer, yes: bool) -> bool:
+    """Show what is about to be tested; whether to go on."""
+    from workbench import printed
+
+    console = _console()
+    printed.offer(console, offer)
+    if yes:
+        return True
+    if not (console.is_terminal and sys.stdin.isatty()):
+        console.print("No terminal to ask on: with --yes the same command goes on.")
+        return False
+    try:
+        return typer.confirm("Go on?")
+    except typer.Abort:
+        return False
+
+
+def _count(workers: int | None, inline: bool) -> int:
+    """How many trials run at a time."""
+    from workbench.workers import default_count
+
+    return 1 if inline else workers or default_count()
+
+
 @contextmanager
 def _crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
-    from workbench.workers import InlineWorkers, LocalWorkers, default_count
+    from workbench.workers import InlineWorkers, LocalWorkers
 
     if inline:
         yield InlineWorkers()
         return
-    crew: LocalWorkers = LocalWorkers(workers or default_count(), home / "mlruns" / "workers")
+    crew: LocalWorkers = LocalWorkers(_count(workers, inline), home / "mlruns" / "workers")
     try:
         yield crew
     finally:

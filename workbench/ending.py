@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench import browse, record
-from workbench.config import Changed
+from workbench.config.changes import Changed, Unready
 from workbench.config.document import StudyFileError
 from workbench.driver import Broken, Busy, Standing
 from workbench.record import Role, State
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
+
+if TYPE_CHECKING:
+    from workbench.confirm import Offer
 
 DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
 
@@ -32,6 +36,7 @@ class Stopped(Exception):
 _EXIT_CODES: dict[type[Exception], int] = {
     StudyFileError: BAD_STUDY,
     Changed: BAD_STUDY,
+    Unready: BAD_STUDY,
     browse.Unknown: BAD_STUDY,
     UnknownStudy: BAD_STUDY,
     FileExistsError: BAD_STUDY,
@@ -81,11 +86,56 @@ class Outcome:
         return all(standing.ended >= standing.target for standing in self.standings)
 
 
-def reasons_of(directory: Path) -> tuple[str, ...]:
-    """The three commonest reasons for which search trials of a study failed, with their number."""
+@dataclass(frozen=True, kw_only=True)
+class Confirmed:
+    """How a confirmation ended, or where it stopped.
+
+    Attributes:
+        selection: How far the selection's runs are, by strategy; ``arms`` the confirmation's.
+        offer: What was, or is to be, agreed to; None where the selection has not ended.
+        agreed: Whether it was.
+        fresh: Runs that ended while the command ran.
+        signal: What stopped it, or None.
+        unsent: Records that MLflow did not take.
+        reasons: Why runs failed, each reason once with the number of runs.
+    """
+
+    study: str
+    selection: tuple[Standing, ...]
+    arms: tuple[Standing, ...] = ()
+    offer: Offer | None = None
+    agreed: bool = True
+    fresh: int
+    signal: int | None
+    seconds: float
+    unsent: int = 0
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 3 without a usable run, 75 stopped or declined, and resumable."""
+        if self.signal is not None or not self.agreed:
+            return RESUMABLE
+        last = self.arms or self.selection
+        return DONE if any(standing.complete for standing in last) else UNUSABLE
+
+    @property
+    def finished(self) -> bool:
+        """Whether every run of the confirmation has ended."""
+        return bool(self.arms) and all(arm.ended >= arm.target for arm in self.arms)
+
+
+def reasons_of(directory: Path, *roles: Role) -> tuple[str, ...]:
+    """The three commonest reasons for which runs of a study failed, with their number.
+
+    Args:
+        directory: The study's.
+        roles: Whose runs; by default the search's.
+    """
     counts: Counter[str] = Counter()
     for found, spec in record.scan(directory):
         result = found.result()
-        if spec.role is Role.SEARCH and result is not None and result.state is State.FAILED:
+        counted = spec.role in (roles or (Role.SEARCH,))
+        if counted and result is not None and result.state is State.FAILED:
             counts[str(result.reason)] += 1
     return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))

@@ -5,9 +5,11 @@ Only looks; knows nothing of studies.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,17 @@ PACKAGES = (
     "mlflow",
     "numpy",
     "pandas",
+    "scikit-learn",
+)
+# Those of them, and of the optional ones, that a trial's numbers can depend on.
+COMPUTING = (
+    "workbench",
+    "torch",
+    "torchvision",
+    "transformers",
+    "timm",
+    "peft",
+    "numpy",
     "scikit-learn",
 )
 
@@ -54,6 +67,52 @@ def git_state(folder: Path) -> dict[str, Any]:
         return {}
     diff = _git(folder, "diff", "--no-ext-diff", "--no-color", "HEAD") or ""
     return {"commit": commit.strip(), "dirty": bool(diff), "diff": diff}
+
+
+def provenance(device: str, threads: int) -> dict[str, str]:
+    """What a trial's numbers depend on beside its plan, as short texts.
+
+    What a process can learn once is looked up once, from its working directory as the study's
+    driver does it: a warm worker goes on with the code that it has loaded.
+
+    Args:
+        device: What the trial ran on: ``cpu``, ``cuda``, ``mps``.
+        threads: Of torch on the CPU.
+
+    Returns:
+        ``commit``, followed by ``+dirty`` and the first digits of the diff's SHA-256 where the tree
+        differs from it, left out outside of git; ``packages`` with their versions; ``hardware``,
+        the processor or the accelerator; ``threads``.
+    """
+    commit = _commit(Path.cwd())
+    return {
+        **({"commit": commit} if commit else {}),
+        "packages": _packages(),
+        "hardware": _hardware(device.partition(":")[0]),
+        "threads": str(threads),
+    }
+
+
+@cache
+def _commit(folder: Path) -> str:
+    state = git_state(folder)
+    if not state:
+        return ""
+    changed = hashlib.sha256(state["diff"].encode()).hexdigest()[:8]
+    return str(state["commit"][:12]) + (f"+dirty.{changed}" if state["dirty"] else "")
+
+
+@cache
+def _packages() -> str:
+    found = {"python": platform.python_version(), **{name: _version(name) for name in COMPUTING}}
+    return ", ".join(f"{name} {number}" for name, number in found.items() if number)
+
+
+@cache
+def _hardware(kind: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(0) if kind == "cuda" else _processor()
 
 
 def _version(name: str) -> str | None:

@@ -20,16 +20,14 @@ from torch import Tensor
 from workbench import backbones, browse, record, tasks, trial
 from workbench.datasets.samples import Part
 from workbench.datasets.unlabelled import read_unlabelled
-from workbench.engine import choose_device
-from workbench.record import State, TrialDirectory, TrialSpec
+from workbench.engine import choose_device, outputs
+from workbench.record import Role, State, TrialDirectory, TrialSpec
 from workbench.tasks import Task
 from workbench.trial import artifacts
 
 if TYPE_CHECKING:
     from workbench.datasets import Data
     from workbench.datasets.samples import Inputs
-
-BATCH = 64
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
 
@@ -82,12 +80,12 @@ def predict(home: Path, run: str, path: Path) -> Predictions:
         target = tasks.target_of(spec.plan.task)
         taken, names = read_unlabelled(spec.plan.dataset, path, data, target=target)
         inputs = _prepared(spec, data, taken)
-        outputs = _outputs(name, spec, data, task, weights, inputs)
+        found = _outputs(name, spec, data, task, weights, inputs)
     except Unusable:
         raise
     except (ValueError, OSError) as error:
         raise Unusable(str(error)) from error
-    return table(task, target, data.classes, outputs, names)
+    return table(task, target, data.classes, found, names)
 
 
 def find(home: Path, run: str) -> tuple[str, TrialDirectory, TrialSpec]:
@@ -122,7 +120,7 @@ def _best_of(home: Path, study: str, strategy: str) -> str | None:
     kept = (
         spec.name
         for at, spec in trials
-        if spec.strategy == strategy and spec.role is record.Role.SEARCH and at.weights.exists()
+        if spec.strategy == strategy and spec.role is Role.SEARCH and at.weights.exists()
     )
     return next(kept, None)
 
@@ -144,16 +142,15 @@ def _no_weights(name: str, directory: TrialDirectory, spec: TrialSpec) -> Unusab
     state = State.RUNNING if result is None else result.state
     if state is not State.COMPLETE:
         return Unusable(f"{name} has no weights: its state is {state}, not complete.")
-    # trials/STRATEGY/NUMBER or the like, in the study's folder.
-    study = directory.path.parent.parent.parent
+    study = record.study_of(directory, spec)
     kept = [
-        f"{spec.study}/{other.name}"
+        f"{spec.study}/" + ("" if other.role is Role.SEARCH else f"{other.role}/") + other.name
         for at, other in record.scan(study)
-        if other.role is record.Role.SEARCH and at.weights.exists()
+        if other.role in (Role.SEARCH, Role.CONFIRMATION) and at.weights.exists()
     ]
     return Unusable(
-        f"{name} has no weights: the best trial of each strategy keeps them. "
-        f"Here these have: {', '.join(kept) or 'none'}."
+        f"{name} has no weights: the best trial of each strategy keeps them, and the first run of "
+        f"each arm of a confirmation. Here these have: {', '.join(kept) or 'none'}."
     )
 
 
@@ -171,38 +168,15 @@ def _prepared(spec: TrialSpec, data: Data, taken: Inputs) -> Inputs:
 def _outputs(
     name: str, spec: TrialSpec, data: Data, task: Task, weights: dict[str, Tensor], inputs: Inputs
 ) -> Tensor:
-    """The model's outputs for every sample, ``float32 [N, O]``."""
+    """The model's outputs for every sample, ``float32 [N, O]``, on the CPU."""
     plan = spec.plan
-    staged = backbones.build(
-        plan.backbone,
-        weights=None,
-        keep_head=False,
-        input_shape=data.input_shape,
-        outputs=task.outputs,
-        seed=spec.seed,
+    module = outputs.rebuilt(
+        plan, weights, whose=name, input_shape=data.input_shape, outputs=task.outputs
     )
-    module = staged.module
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        said = " ".join(str(error).split())
-        raise Unusable(f"The weights of {name} do not fit the backbone of its plan: {said}") from (
-            error
-        )
     # Trained on an accelerator, used wherever there is one or none.
     device = choose_device("auto" if plan.device != "cpu" else "cpu")
-    module.to(device).eval()
-    outputs = []
-    with torch.inference_mode():
-        for positions in torch.split(torch.arange(len(inputs)), BATCH):
-            batch = inputs[positions]
-            moved = (
-                {key: column.to(device) for key, column in batch.items()}
-                if isinstance(batch, dict)
-                else batch.to(device)
-            )
-            outputs.append(module(moved).float().cpu())
-    return torch.cat(outputs)
+    module.to(device)
+    return outputs.of_part(module, inputs, device=device, precision=plan.precision).cpu()
 
 
 def table(

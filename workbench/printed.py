@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,8 +16,21 @@ from rich.table import Table
 from workbench.report import methods
 
 if TYPE_CHECKING:
-    from workbench.ending import Outcome
+    from workbench.confirm import Offer
+    from workbench.ending import Confirmed, Outcome
     from workbench.publish import Written
+
+# A sentence: whole on its line, and nothing in it lit up.
+_PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
+
+
+class Judged(Protocol):
+    """What ``elsewhere`` has found of somebody's results."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """All of it as plain data; ``verdict`` is ``verdict.as_json``'s."""
+        ...
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:
@@ -68,6 +81,8 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     for knob, words in plan["ranges"]:
         _line(console, "tune", f"{knob}: {words}")
     _line(console, "data", f"{data['name']}: {_samples(plan)}")
+    for name, words in _confirmation(plan["confirmation"]):
+        _line(console, name, words)
     weights = backbone["weights"] or "none (from scratch)"
     _line(console, "backbone", f"{backbone['name']}, weights: {weights}")
     for depth, stage in enumerate(backbone["stages"], start=1):
@@ -81,6 +96,50 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
         console.print(
             f"  [yellow]note[/yellow]           {escape(note)}", highlight=False, soft_wrap=True
         )
+
+
+def _confirmation(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a confirmation would take, and what it could show."""
+    metric, seeds = found["metric"], found["seeds"]
+    compared = {"all": "all pairs", "baseline": "each with the default"}.get(
+        found["contrast"], f"the levels of {found['contrast']}"
+    )
+    pairs = f"{found['pairs']} {'pair' if found['pairs'] == 1 else 'pairs'}"
+    arms = f"{found['arms']} arms with the default, {compared}: {pairs}"
+    which = "chosen" if found["chosen"] else "by default"
+    lines = [
+        ("confirm", f"{arms}, so at least {found['seeds_floor']} seeds; {seeds} {which}"),
+        ("", _reach(found)),
+    ]
+    least = found["smallest_effect"]
+    if least is None:
+        lines.append(("", "confirm.smallest_effect is not given; workbench confirm asks for it"))
+    else:
+        lines.append(("", f"a difference of {least:g} in {metric} matters"))
+    seconds = found["seconds"]
+    cost = "" if seconds is None else f"; by this home's trials {duration(seconds)} of training"
+    runs = f"{found['selection_runs']} runs to select, {found['confirmation_runs']} to test"
+    return [*lines, ("", f"at most {runs}{cost}")]
+
+
+def _reach(found: Mapping[str, Any]) -> str:
+    """The difference that so many seeds find, in the only unit known before anything ran."""
+    size = found["detectable"]
+    if found["seeds"] < found["seeds_floor"] or size is None:
+        return f"{found['seeds']} seeds can find no difference of any size"
+    return (
+        f"{found['seeds']} seeds find a difference of {size:.2g} SDs of the paired differences "
+        "with 80 % power"
+    )
+
+
+def duration(seconds: float) -> str:
+    """About how long, in the unit that a person would choose."""
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    if seconds < 5400:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.1f} h"
 
 
 def _samples(plan: Mapping[str, Any]) -> str:
@@ -134,9 +193,111 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
             soft_wrap=True,
         )
     if outcome.signal is None and not smoke:
-        console.print(
-            f"[dim]next: workbench report {escape(name)}, or workbench ui[/dim]", highlight=False
+        steps = ["report", "confirm"] if any(s.complete for s in outcome.standings) else ["report"]
+        told = ", or ".join(f"workbench {step} {name}" for step in reversed(steps))
+        console.print(f"[dim]next: {escape(told)}[/dim]", highlight=False, soft_wrap=True)
+
+
+def offer(console: Console, offer: Offer) -> None:
+    """What is about to be tested: shown before the test split is touched."""
+    console.print(
+        f"[bold]{escape(offer.study)}[/bold]  selected; the test split is untouched",
+        highlight=False,
+    )
+    table = _table("arm", "chosen from", "on validation data", "hyperparameters")
+    for arm in offer.arms:
+        default = arm.baseline and not arm.values
+        values = ", ".join("failed" if v is None else _number(v) for v in arm.values)
+        name = f"{arm.name} (the default)" if arm.baseline and arm.values else arm.name
+        table.add_row(
+            escape(name),
+            escape("its default" if default else arm.spec.name),
+            values,
+            escape(" ".join(f"{k}={_short(v)}" for k, v in arm.spec.hyperparameters.items())),
         )
+    console.print(table)
+    pairs = f"{offer.pairs} {'pair' if offer.pairs == 1 else 'pairs'} ({offer.contrast})"
+    _line(console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed")
+    _line(console, "finds", _found_by(offer))
+    _line(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
+    each = f"each tested once on {offer.test_samples} samples"
+    _line(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
+    for note in offer.notes:
+        console.print(
+            f"  [yellow]note[/yellow]           {escape(note)}", highlight=False, soft_wrap=True
+        )
+
+
+def _found_by(offer: Offer) -> str:
+    if offer.seeds < offer.floor:
+        return "no difference of any size"
+    if offer.sd is None or offer.detectable is None:
+        return "unknown: no two arms completed on two seeds of the selection"
+    missed = ""
+    if offer.detectable > offer.smallest_effect:
+        missed = "; one that just matters may be missed"
+    return (
+        f"a difference of about {_short(offer.detectable)} with 80 % power{missed} (roughly: the "
+        f"SD of paired differences was {_short(offer.sd)} on the few validation seeds)"
+    )
+
+
+def _cost(offer: Offer) -> str:
+    if offer.seconds is None:
+        return ""
+    at_once = f", {offer.workers} at a time" if offer.workers > 1 else ""
+    return f"; {duration(offer.seconds / offer.workers)}{at_once}"
+
+
+def confirmed(console: Console, found: Confirmed) -> None:
+    """How a confirmation ended, and what to do next. No value: that is for the report."""
+    last = found.arms if found.agreed and found.arms else found.selection
+    table = _table(
+        "arm" if last is found.arms else "strategy",
+        "runs",
+        "done",
+        "failed",
+        right=("runs", "done", "failed"),
+    )
+    for standing in last:
+        counts = (standing.target, standing.complete, standing.failed)
+        table.add_row(escape(standing.name), *map(str, counts))
+    console.print(table)
+    console.print(escape(_told(found)), highlight=False, soft_wrap=True)
+    for reason in found.reasons:
+        console.print(f"[red]failed: {escape(reason)}[/red]", highlight=False, soft_wrap=True)
+    if found.unsent:
+        console.print(
+            f"[yellow]MLflow did not take {found.unsent} records; when it is back: "
+            f"workbench sync {escape(found.study)}[/yellow]",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if found.finished:
+        console.print(f"[dim]next: workbench report {escape(found.study)}[/dim]", highlight=False)
+
+
+def _told(found: Confirmed) -> str:
+    """One sentence on where a confirmation stands."""
+    name, arms = found.study, found.arms
+    ended = sum(standing.ended for standing in arms or found.selection)
+    target = sum(standing.target for standing in arms or found.selection)
+    if found.signal is not None:
+        return f"{name}: stopped after {ended} of {target} runs; the same command goes on."
+    if not found.agreed:
+        return (
+            f"{name}: not tested. The selection is kept, the test split untouched; the same "
+            "command asks again."
+        )
+    if not arms:
+        return f"{name}: no run of the selection completed, so nothing can be tested."
+    if found.fresh == 0:
+        return f"{name}: all {ended} runs have been made before; nothing to do."
+    seeds = max(standing.target for standing in arms)
+    return (
+        f"{name}: {found.fresh} runs in {found.seconds:.0f} s; {len(arms)} arms are tested on "
+        f"{seeds} seeds."
+    )
 
 
 def _metric(value: float) -> str:
@@ -155,7 +316,7 @@ def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
         console.print("No study yet: workbench run studies/NAME.yaml starts one.", highlight=False)
         return
     numbers = ("trials", "done", "pruned", "failed", "best")
-    table = _table("study", "state", *numbers, "best trial", "of", right=numbers)
+    table = _table("study", "state", *numbers, "best trial", "of", "confirmed", right=numbers)
     for row in found:
         table.add_row(
             escape(row["name"]),
@@ -167,8 +328,19 @@ def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
             _number(row["best"]),
             escape(row["best_trial"] or ""),
             row["metric"],
+            _stage(row["confirmation"]),
         )
     console.print(table)
+
+
+def _stage(confirmation: Mapping[str, Any] | None) -> str:
+    """How far a confirmation is."""
+    if confirmation is None:
+        return ""
+    words = {"complete": "yes", "selection": "selecting", "confirmation": "testing"}
+    stage = confirmation["stage"]
+    runs = f" {confirmation['ended']}/{confirmation['planned']}"
+    return words.get(stage, stage) + (runs if stage in ("selection", "confirmation") else "")
 
 
 def study(console: Console, found: Mapping[str, Any]) -> None:
@@ -205,6 +377,8 @@ def trial(console: Console, found: Mapping[str, Any]) -> None:
     )
     if found["reason"]:
         _line(console, "reason", found["reason"])
+    for name, measured in found["test"].items():
+        _line(console, name, _number(measured))
     for knob, setting in found["hyperparameters"].items():
         _line(console, knob, _short(setting))
     _line(console, "record", found["directory"])
@@ -231,6 +405,50 @@ def report(console: Console, written: Written) -> None:
     for note in written.notes:
         console.print(f"[yellow]note: {escape(note)}[/yellow]", highlight=False, soft_wrap=True)
     console.print(f"report: {escape(str(written.page))}", highlight=False, soft_wrap=True)
+
+
+def verdict(console: Console, judged: Judged) -> None:
+    """What may be said of results from elsewhere: word, headline, sides, pairs, and why."""
+    found = judged.content["verdict"]
+    console.print(f"[bold]{escape(found['word'])}[/bold]  {escape(found['headline'])}", **_PLAIN)
+    if any(side["mean"] is not None for side in found["sides"]):
+        console.print(_sides(found))
+    if found["comparisons"]:
+        console.print(_pairs(found))
+    for reason in found["reasons"]:
+        rule = "" if reason["rule"] is None else f" (rule {reason['rule']})"
+        console.print(f"why: {escape(reason['text'] + rule)}", **_PLAIN)
+    for flag in found["flags"]:
+        console.print(f"[yellow]note: {escape(flag['text'])}[/yellow]", **_PLAIN)
+    console.print(f"[dim]claim level: {escape(found['level'])}[/dim]", **_PLAIN)
+
+
+def _sides(found: Mapping[str, Any]) -> Table:
+    numbers = ("n", "mean", "95 % interval", "SD")
+    table = _table("strategy", *numbers, right=numbers)
+    for side in found["sides"]:
+        mean = side["mean"]
+        values = ("", "") if mean is None else (_number(mean["estimate"]), _between(mean))
+        table.add_row(escape(side["name"]), str(side["n"]), *values, _number(side["sd"]))
+    return table
+
+
+def _pairs(found: Mapping[str, Any]) -> Table:
+    numbers = ("difference", "95 % interval", "Holm p", "improvement")
+    table = _table("pair", *numbers, right=numbers)
+    for pair in found["comparisons"]:
+        table.add_row(
+            escape(f"{pair['first']} - {pair['second']}"),
+            _number(pair["difference"]["estimate"]),
+            _between(pair["difference"]),
+            f"{pair['p_holm']:.3g}",
+            f"{pair['improvement']['estimate']:.2f}",
+        )
+    return table
+
+
+def _between(bounds: Mapping[str, Any]) -> str:
+    return f"{_number(bounds['low'])} to {_number(bounds['high'])}"
 
 
 def _short(value: object) -> str:

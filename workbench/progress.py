@@ -125,9 +125,10 @@ class LogWatcher:
             self._print()
 
     def end(self) -> None:
-        """Print the last line."""
+        """Print the last line, once."""
         if self._last:
             self._print()
+        self._last = ()
 
     def _print(self) -> None:
         self._shown = time.monotonic()

@@ -5,17 +5,22 @@ Only reads, but for the report's own copy; knows nothing of what a report says.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import browse, record, report
 from workbench.config import load
 from workbench.driver import Busy, lease
 from workbench.record import Role
 from workbench.tracker import Tracker
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +37,8 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write(name: str, home: Path, out: Path | None) -> Written:
-    """Write the report of a study from MLflow, and keep it with the study's run.
+def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
+    """Write the report of a study from MLflow, and keep it with the study's parent runs.
 
     While a driver runs, or where the home cannot be written to, the report is only written.
 
@@ -41,11 +46,13 @@ def write(name: str, home: Path, out: Path | None) -> Written:
         name: The study's name, or its file.
         home: Where the store and the records are.
         out: The report's folder; ``reports/<name>`` of the home by default.
+        venue: Whose widths and fonts the files for a paper have.
 
     Raises:
         UnknownStudy: MLflow has no such study.
         FileExistsError: The folder holds something else than a report.
         StoreError: There is no store, or it cannot be used.
+        ValueError: No such venue, or MLflow lacks what no report can do without.
     """
     if name.endswith((".yaml", ".yml")):
         name = load(Path(name)).name
@@ -57,9 +64,11 @@ def write(name: str, home: Path, out: Path | None) -> Written:
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if directory.is_dir() else nullcontext():
             tracker.reconcile(directory, parent_status="SCHEDULED")
-            written, summary = _write(tracker, study, folder, ())
-            tracker.log_report(study["parent_run_id"], folder, only=report.CONTENTS)
-            tracker.describe(study["parent_run_id"], report.markdown_summary(summary))
+            written, summary = _write(tracker, study, directory, folder, venue, ())
+            note = report.markdown_summary(summary)
+            for run_id in _parents(study):
+                tracker.log_report(run_id, folder, only=report.CONTENTS)
+                tracker.describe(run_id, note)
             return written
     except Busy as busy:
         notes = [f"{busy} This report shows it as it is now."]
@@ -70,7 +79,7 @@ def write(name: str, home: Path, out: Path | None) -> Written:
     behind = _behind(tracker, directory, name)
     if behind:
         notes.append(f"MLflow lags behind the records by {behind} trials")
-    return _write(tracker, study, folder, tuple(notes))[0]
+    return _write(tracker, study, directory, folder, venue, tuple(notes))[0]
 
 
 def sync(name: str, home: Path) -> int:
@@ -87,12 +96,61 @@ def sync(name: str, home: Path) -> int:
         return Tracker(home).reconcile(directory, parent_status="SCHEDULED")
 
 
+def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
+    """All that a report is made of, from MLflow; from the records only the protocol's hash.
+
+    Args:
+        tracker: Of the home.
+        name: The study's.
+        directory: Where the study's records are, if they are here.
+
+    Raises:
+        UnknownStudy: MLflow has no such study.
+    """
+    study = tracker.read_study(name)
+    trials = tracker.read_trials(name)
+    confirmed = bool(study.get("protocol"))
+    shown = _shown(trials, str(study["objective"]["direction"])) if "objective" in study else []
+    metrics = [study["objective"]["metric"], "train/loss"] if shown else []
+    protocol = record.protocol_path(directory)
+    return report.Material(
+        study=study,
+        trials=trials,
+        scores=tracker.read_scores(name) if confirmed else {},
+        histories=tracker.read_histories(name, metrics, shown) if shown else {},
+        protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest()
+        if confirmed and protocol.is_file()
+        else None,
+    )
+
+
+def _shown(trials: pd.DataFrame, direction: str) -> list[str]:
+    """The runs whose curves a report shows: each strategy's best trial, and the confirmation's."""
+    found = trials[(trials["role"] == Role.SEARCH) & trials["value"].notna()]
+    found = found.sort_values("value", ascending=direction == "minimize", kind="stable")
+    best = found.drop_duplicates("strategy")["run_id"]
+    confirmed = trials.loc[trials["role"] == Role.CONFIRMATION, "run_id"]
+    return [*best, *confirmed]
+
+
+def _parents(study: Mapping[str, Any]) -> list[str]:
+    """The run of the search and that of the confirmation, as far as they exist."""
+    parents = study.get("parents") or {}
+    found = [study["parent_run_id"], parents.get("confirmation")]
+    return list(dict.fromkeys(run_id for run_id in found if run_id))
+
+
 def _write(
-    tracker: Tracker, study: Mapping[str, Any], folder: Path, notes: tuple[str, ...]
+    tracker: Tracker,
+    study: Mapping[str, Any],
+    directory: Path,
+    folder: Path,
+    venue: str,
+    notes: tuple[str, ...],
 ) -> tuple[Written, dict[str, Any]]:
-    trials = tracker.read_trials(study["name"])
-    summary = report.summarize(study, trials)
-    page = report.write(study, trials, folder)
+    found = material(tracker, study["name"], directory)
+    page = report.write(found, folder, venue)
+    summary = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))
     return Written(page=page, usable=bool(summary["usable"]), notes=notes), summary
 
 

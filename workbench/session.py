@@ -32,6 +32,8 @@ class Session:
         unsent: Records that MLflow did not take.
     """
 
+    study: str
+    role: Role
     tracker: Tracker
     parent: str
     mirror: Mirror
@@ -42,14 +44,34 @@ class Session:
         """A record says something new."""
         self.mirror.changed(directory)
 
+    def keep(self, files: Mapping[str, str]) -> None:
+        """Store more texts by file name below ``study/`` of the parent run."""
+        self.tracker.open_parent(
+            self.study, self.role, tags={}, params={}, files=files, datasets=()
+        )
+
 
 @contextmanager
 def opened(
-    config: StudyConfig, foundation: Foundation, home: Path, role: Role
+    config: StudyConfig,
+    foundation: Foundation,
+    home: Path,
+    role: Role,
+    *,
+    tags: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Iterator[Session]:
     """The parent run of a study and the thread that fills it, while the caller drives the study.
 
     Afterwards every record that MLflow lacks is sent, also what an earlier driver left.
+
+    Args:
+        config: The study.
+        foundation: Its data, backbones and weights.
+        home: Where the store is.
+        role: Whose parent run it is.
+        tags: Beside those that every parent has.
+        files: The same of texts by file name, stored below ``study/``.
     """
     directory = record.study_directory(home, config.name)
     described = preview.describe(config, foundation)
@@ -63,12 +85,18 @@ def opened(
     parent = tracker.open_parent(
         config.name,
         role,
-        tags=_tags(described),
+        tags={**_tags(described), **(tags or {})},
         params=_params(described),
-        files=_files(config, described, code),
-        datasets=_datasets(described),
+        files={**_files(config, described, code), **(files or {})},
+        datasets=_datasets(described, role),
     )
-    session = Session(tracker=tracker, parent=parent, mirror=Mirror(tracker, parent))
+    session = Session(
+        study=config.name,
+        role=role,
+        tracker=tracker,
+        parent=parent,
+        mirror=Mirror(tracker, parent),
+    )
     try:
         with session.mirror:
             try:
@@ -127,14 +155,15 @@ def _files(
     }
 
 
-def _datasets(described: Mapping[str, Any]) -> list[DatasetUse]:
+def _datasets(described: Mapping[str, Any], role: Role) -> list[DatasetUse]:
+    contexts = ["training", "validation", *(["test"] if role is Role.CONFIRMATION else [])]
     data = described["data"]
     source = {"dataset": data["name"], "study": described["name"]}
     return [
         DatasetUse(
             name=f"{data['name']} {context}", digest=data["digest"], context=context, source=source
         )
-        for context in ("training", "validation")
+        for context in contexts
     ]
 
 
@@ -153,4 +182,32 @@ def note(config: StudyConfig, standings: Sequence[Standing]) -> str:
     for item in standings:
         best = "" if item.best is None else f"{item.best:.4f}"
         lines.append(f"| {item.name} | {item.complete} | {item.pruned} | {item.failed} | {best} |")
+    return "\n".join(lines)
+
+
+def confirmation_note(
+    config: StudyConfig, role: Role, standings: Sequence[Standing], sha256: str
+) -> str:
+    """The confirmation's description while its runs are made: how far they are, and no value.
+
+    Args:
+        config: The study.
+        role: Whether they are those of the selection or of the confirmation.
+        standings: How far each strategy is.
+        sha256: Of the protocol.
+    """
+    ended = sum(standing.ended for standing in standings)
+    target = sum(standing.target for standing in standings)
+    selecting = role is Role.SELECTION
+    what = "Selecting on validation data" if selecting else "Testing what was selected"
+    lines = [
+        config.question,
+        "",
+        f"{what}: {ended} of {target} runs have ended. No test value is shown before the last.",
+        f"By the protocol {sha256} (study/protocol.json).",
+        "",
+        f"| {'strategy' if selecting else 'arm'} | runs | complete | failed |",
+        "|:--|--:|--:|--:|",
+    ]
+    lines += [f"| {s.name} | {s.target} | {s.complete} | {s.failed} |" for s in standings]
     return "\n".join(lines)

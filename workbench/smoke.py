@@ -5,6 +5,7 @@ Only makes the study; who runs it, and in which home, is for ``launch``.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,23 @@ from typing import Any
 from workbench.config import load
 from workbench.config.study_config import StudyConfig
 
+_TINY_CONFIRMATION = {
+    "smallest_effect": 1.0,
+    "seeds": 2,
+    "select": {"configs": 1, "seeds": 1},
+    "finalists": 1,
+    "contrast": "baseline",
+}
+
 
 def tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:
-    """A study with two trials of one epoch a phase for each strategy."""
+    """A study with two trials of one epoch a phase for each strategy.
+
+    Where its file asks for a confirmation: of the best strategy and the default, on two seeds.
+    """
     config = load(file, overrides)
+    if config.confirm.smallest_effect is not None:
+        overrides = [*overrides, f"confirm={json.dumps(_TINY_CONFIRMATION)}"]
     trials = "trials_per_strategy" if config.balanced else "trials"
     shrunk = [f"search.{trials}=2", "search.enqueue=[]"]
     content = config.document.content

@@ -168,11 +168,21 @@ def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
     if data.kind != "text" or not entry.tokenize:
         return data
 
-    def ready(part: Part) -> Part:
-        tokens = _resolve(entry.tokenize)(part.inputs, **entry.arguments, **options)
-        return replace(part, inputs=tokens)
+    made: dict[int, Part] = {}
 
-    return replace(data, train=ready(data.train), validation=ready(data.validation))
+    def ready(part: Part) -> Part:
+        # A part that stands for another one as well is made ready once.
+        if id(part) not in made:
+            tokens = _resolve(entry.tokenize)(part.inputs, **entry.arguments, **options)
+            made[id(part)] = replace(part, inputs=tokens)
+        return made[id(part)]
+
+    return replace(
+        data,
+        train=ready(data.train),
+        validation=ready(data.validation),
+        test=None if data.test is None else ready(data.test),
+    )
 
 
 def build(

@@ -16,6 +16,7 @@ from typing import Any
 from workbench import beside, tasks
 from workbench.config import consistency, recipes, schema
 from workbench.config.blocks import FactorBlocks
+from workbench.config.changes import Changed
 from workbench.config.document import Document, Location
 from workbench.config.flaws import flaws, listed, nearest
 from workbench.config.knobs import (
@@ -33,12 +34,10 @@ from workbench.config.schema import Confirm, ObjectiveKnobs, Report, Search
 from workbench.config.study_config import StudyConfig
 from workbench.record import Objective
 
+__all__ = ["BLOCKS", "Changed", "load"]
+
 BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm", "report")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-class Changed(Exception):
-    """The study file no longer says what the study's trials were made with."""
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:

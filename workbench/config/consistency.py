@@ -39,6 +39,8 @@ _LOSS: dict[str, Any] = {
     "task.loss": "mse",
     "task.delta": 1.0,
 }
+# What the arm of the default configuration is called, in the file and in the record.
+BASELINE = "default"
 _MIXED: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0}
 
 
@@ -192,12 +194,39 @@ def _enqueued(config: StudyConfig) -> None:
 
 
 def _confirmed(config: StudyConfig) -> None:
-    """``confirm`` must speak of factors and strategies that there are."""
+    """``confirm`` must speak of factors and strategies that there are, and of enough of them."""
     contrasts = ["all", "baseline", *(factor.name for factor in config.compare)]
-    baselines = ["default", *(strategy.name for strategy in config.strategies)]
+    names = [strategy.name for strategy in config.strategies]
     for key, value, valid in (
         ("contrast", config.confirm.contrast, contrasts),
-        ("baseline", config.confirm.baseline, baselines),
+        ("baseline", config.confirm.baseline, [BASELINE, *names]),
     ):
         if value is not None and value not in valid:
             config.document.add(("confirm", key), value, listed(valid), nearest(value, valid))
+    if BASELINE in names:
+        expected = (
+            f"labels that name no strategy {BASELINE}: so the confirmation's baseline is called"
+        )
+        config.document.add((_block(config),), BASELINE, expected)
+    _finalists(config, len(names))
+    factors = {factor.name: factor for factor in config.compare}
+    factor = factors.get(config.confirm.contrast or "")
+    if factor is not None and len(factor.levels) < 2:
+        found = Words(f"{factor.name}, which has one level")
+        config.document.add(("confirm", "contrast"), found, "a factor of two levels or more")
+
+
+def _finalists(config: StudyConfig, strategies: int) -> None:
+    """A factor's levels are met by all strategies or by none: finalists are only some of them."""
+    count, at = config.confirm.finalists, ("confirm", "finalists")
+    if count is None:
+        return
+    if count > strategies:
+        are = "is one strategy" if strategies == 1 else f"are {strategies} strategies"
+        config.document.add(at, count, f"at most {strategies}: there {are}")
+    elif config.confirm.contrast in {factor.name for factor in config.compare}:
+        expected = (
+            f"no finalists with contrast: {config.confirm.contrast}, whose levels are compared by "
+            "the means of all their strategies"
+        )
+        config.document.add(at, count, expected)

@@ -312,7 +312,7 @@ class Confirm(Block):
     smallest_effect: Annotated[float, Field(gt=0)] | None = None
     select: Select = Select()
     finalists: Annotated[int, Field(ge=1)] | None = None
-    contrast: str = "all"
+    contrast: str | None = None
     baseline: str | None = None
 
 

@@ -16,6 +16,8 @@ from workbench.config.schema import Confirm, Report, Search
 from workbench.record import Objective
 from workbench.strategy import Strategy
 
+_JOINT_FINALISTS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
@@ -73,6 +75,20 @@ class StudyConfig:
     def groups(self) -> tuple[Strategy, ...]:
         """What has an Optuna study of its own: every strategy, or ``joint`` alone."""
         return self.strategies if self.balanced else (Strategy(name="joint"),)
+
+    @property
+    def contrast(self) -> str:
+        """What the confirmation compares: ``all`` pairs, each with the ``baseline``, or a factor.
+
+        A joint study has searched no strategy for itself: it compares with the baseline alone,
+        unless it says otherwise.
+        """
+        return self.confirm.contrast or ("all" if self.balanced else "baseline")
+
+    @property
+    def finalists(self) -> int | None:
+        """How many strategies go on to the test; None: every one that can be compared."""
+        return self.confirm.finalists or (None if self.balanced else _JOINT_FINALISTS)
 
     @property
     def trials_per_group(self) -> int:

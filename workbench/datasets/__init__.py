@@ -14,8 +14,9 @@ from workbench.datasets.catalogue import (
     common_options,
     entry_of,
 )
-from workbench.datasets.loading import load, sizes, stored_shape
+from workbench.datasets.loading import load, load_test, sizes, stored_shape
 from workbench.datasets.samples import TARGETS, Data, Part, Samples
+from workbench.datasets.sealed import Sealed, must_be_open
 
 __all__ = [
     "COMMON_OPTIONS",
@@ -26,9 +27,12 @@ __all__ = [
     "Entry",
     "Part",
     "Samples",
+    "Sealed",
     "common_options",
     "entry_of",
     "load",
+    "load_test",
+    "must_be_open",
     "sizes",
     "stored_shape",
 ]

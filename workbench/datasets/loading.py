@@ -1,8 +1,9 @@
 """A data set by its name and options: read once, checked, split, and made ready for a model.
 
-Nothing here returns a test sample, nor an object that has one in reach of its public attributes:
-the confirmation alone will. That holds for every path of our code; a user's own code runs in the
-same process and could still read the files, or private memory, itself. Importing it loads no torch.
+``load`` returns no test sample, nor an object that has one in reach of its public attributes.
+``load_test`` alone does, to whoever shows the protocol of a confirmation. That holds for every path
+of our code; a user's own code runs in the same process and could still read the files, or private
+memory, itself. Importing it loads no torch.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ import importlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import downloads, usercode
 from workbench.datasets.catalogue import DATASETS, common_options, entry_of
 from workbench.datasets.samples import Data, Samples
+from workbench.datasets.sealed import must_be_open
 from workbench.record import plain
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from workbench.datasets.splits import Pool
 
 
@@ -39,6 +44,34 @@ def load(dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, 
     return _load(_key(dataset), target, study_seed, seed)
 
 
+def load_test(
+    dataset: Mapping[str, Any],
+    *,
+    target: str = "class",
+    study_seed: int,
+    seed: int,
+    protocol: Path,
+    sha256: str | None,
+) -> Data:
+    """The data of ``load`` and the test part, made ready as the validation part is.
+
+    Args:
+        dataset: As for ``load``.
+        target: The same.
+        study_seed: The same.
+        seed: The same: what inputs are scaled by comes from its training part.
+        protocol: The study's ``protocol.json``.
+        sha256: Of that file, from the specification of the run that is to be tested.
+
+    Raises:
+        Sealed: The protocol is not there, or is not the one that the run was planned by.
+        Absent: As for ``load``.
+        ValueError: As for ``load``; or the split has no test samples.
+    """
+    must_be_open(protocol, sha256)
+    return _load_test(_key(dataset), target, study_seed, seed)
+
+
 def sizes(
     dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, seed: int
 ) -> dict[str, Any]:
@@ -46,9 +79,11 @@ def sizes(
 
     Returns:
         Number of ``train``, ``validation`` and ``test`` samples, the ``classes``, the ``digest``,
-        what was ``skipped`` (see ``Samples``), ``duplicates`` across the parts (see
-        ``duplicates``); of the training part, the number of samples ``per_class`` or with each
-        label, or of ``numbers`` the mean and standard deviation of each column.
+        ``test_digest`` (SHA-256 of the numbers of the test samples in the whole data set,
+        ascending, each as eight bytes, the lowest first), what was ``skipped`` (see ``Samples``),
+        ``duplicates`` across the parts (see ``duplicates``); of the training part, the number of
+        samples ``per_class`` or with each label, or of ``numbers`` the mean and standard deviation
+        of each column.
 
     Raises:
         Absent, ValueError: As for ``load``.
@@ -63,10 +98,15 @@ def sizes(
         "test": len(split.test),
         "classes": list(pool.classes),
         "digest": pool.digest,
+        "test_digest": _digest_of(pool.index[split.test]),
         "skipped": list(pool.samples.skipped),
         "duplicates": duplicates.across(pool, split),
         **splits.described(pool, split.train),
     }
+
+
+def _digest_of(numbers: Tensor) -> str:
+    return hashlib.sha256(numbers.sort().values.numpy().astype("<i8").tobytes()).hexdigest()
 
 
 def stored_shape(dataset: Mapping[str, Any], *, target: str = "class") -> tuple[int, ...]:
@@ -93,6 +133,16 @@ def _load(key: str, target: str, study_seed: int, seed: int) -> Data:
 
     pool = _pool(key, target)
     return ready.take(pool, splits.draw(pool, study_seed=study_seed, seed=seed))
+
+
+# Runs of several strategies share a seed, and follow one another on a warm worker.
+@lru_cache(maxsize=2)
+def _load_test(key: str, target: str, study_seed: int, seed: int) -> Data:
+    from workbench.datasets import ready, splits
+
+    pool = _pool(key, target)
+    split = splits.draw(pool, study_seed=study_seed, seed=seed)
+    return ready.with_test(_load(key, target, study_seed, seed), pool, split)
 
 
 @lru_cache(maxsize=4)

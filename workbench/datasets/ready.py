@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -72,6 +72,42 @@ def take(pool: Pool, split: Split) -> Data:
         std=tuple(std.flatten().tolist()),
         names=_names(samples, train, validation),
     )
+
+
+def with_test(data: Data, pool: Pool, split: Split) -> Data:
+    """The data of ``take`` with the test part beside it, made ready as the validation part was.
+
+    Args:
+        data: Of the same pool and split; its parts stay the very same objects.
+        pool: What the split was drawn from.
+        split: Must have test samples.
+
+    Raises:
+        ValueError: There are none.
+    """
+    samples, index = pool.samples, pool.index[split.test]
+    if len(index) == 0:
+        raise ValueError(
+            f"There is no test sample: dataset.test is {pool.options.get('test')}; a study that is "
+            "to be confirmed needs some."
+        )
+    view = _view(samples, pool.options)
+    mean, std = (torch.tensor(numbers, dtype=torch.float64) for numbers in (data.mean, data.std))
+    inputs: Inputs
+    if view is None:
+        inputs = _vectors_or_texts(samples, index, mean, std)
+    else:
+        assert isinstance(samples.inputs, Tensor)
+        mean, std = mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)
+        pixels = view.of(samples.inputs, index, mean, std, view.side, view.crop, samples.mapped)
+        small = 4 * len(index) * math.prod(pixels.shape) <= SMALL
+        # On an accelerator images may be resized in another way: so at once only where those of
+        # the validation part were.
+        small = small and isinstance(data.validation.inputs, Tensors)
+        inputs = _made_ready(pixels) if small else pixels
+    test = Part(inputs=inputs, targets=pool.targets[split.test], index=index)
+    names = _names(samples, data.train, data.validation, test)
+    return replace(data, test=test, names=names)
 
 
 def _names(samples: Samples, *parts: Part) -> dict[int, str] | None:

@@ -157,7 +157,8 @@ class Part:
 class Data:
     """What a trial sees of a data set. Shared between trials: never change it in place.
 
-    Nothing of a test sample is in it: neither its inputs and targets nor its name.
+    Nothing of a test sample is in it, neither its inputs and targets nor its name, unless there is
+    a part ``test``: the one that ``load_test`` adds for a confirmation.
 
     Attributes:
         kind: ``image``, ``vector`` or ``text``.
@@ -166,8 +167,9 @@ class Data:
         digest: SHA-256 of the content before the split, and of the options.
         mean: What was subtracted from the inputs, one number, or one per channel or feature.
         std: What the difference was divided by.
-        names: What a person calls each sample of the two parts, by its number in the whole data
-            set; None where samples have no names.
+        names: What a person calls each sample of the parts that there are, by its number in the
+            whole data set; None where samples have no names.
+        test: None but for what is to be tested, once.
     """
 
     kind: str
@@ -179,6 +181,7 @@ class Data:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     names: Mapping[int, str] | None = None
+    test: Part | None = None
 
     def crop(self, inputs: Tensor) -> Tensor:
         """The middle of images that are larger than what a model takes; all others as they are.

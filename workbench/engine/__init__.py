@@ -5,7 +5,7 @@ any batch and continued after any report. On the CPU, with the same number of th
 trial and an uninterrupted one are equal to the last bit. The caller sets the number of threads
 (``plan.threads``), because that belongs to the process. Which parameters train, how batches are
 made, mixed and averaged over, is for ``parameters``, ``batches``, ``mixing``, ``averaging`` and
-``lora``.
+``lora``; what the model puts out for a whole part, for ``outputs``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from workbench import optimizers, stages
 from workbench.datasets import Data
-from workbench.engine import averaging, batches, lora, memory, mixing, parameters
+from workbench.engine import averaging, batches, lora, memory, mixing, outputs, parameters
 from workbench.engine.averaging import Average
 from workbench.engine.batches import Batches
 from workbench.engine.devices import choose_device
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
 __all__ = ["Diverged", "Engine", "Interrupted", "OutOfMemory", "choose_device"]
-
-VALIDATION_BATCH = 512
-# Numbers of a validation batch's inputs: images of 224 pixels come in smaller batches.
-VALIDATION_NUMBERS = 2**24
 
 
 class Interrupted(Exception):
@@ -277,7 +273,7 @@ class Engine:
         each = self._plan.reports_per_epoch
         first, last = round(steps * part / each), round(steps * (part + 1) / each)
         stages.train_mode(self._staged, parameters.depth(phase, within))
-        losses, outputs, targets, count = [], [], [], 0
+        losses, passed, targets, count = [], [], [], 0
         taken = enumerate(
             self._batches.part(epoch, first, last), start=(within - 1) * steps + first
         )
@@ -286,11 +282,11 @@ class Engine:
             self._set_learning_rates(phase, step)
             loss, batch_outputs = self._step(phase, epoch, step, batch_inputs, batch_targets)
             losses.append(loss * len(batch_targets))
-            outputs.append(batch_outputs)
+            passed.append(batch_outputs)
             targets.append(batch_targets)
             count += len(batch_targets)
         mean = float(torch.stack(losses).sum()) / count
-        return {"loss": mean, **self._task.metrics(torch.cat(outputs), torch.cat(targets))}
+        return {"loss": mean, **self._task.metrics(torch.cat(passed), torch.cat(targets))}
 
     def _step(
         self, phase: Phase, epoch: int, step: int, inputs: Batch, targets: Tensor
@@ -312,7 +308,7 @@ class Engine:
         self._optimizer.zero_grad(set_to_none=True)
         # A single pass takes the batch as it is.
         whole = self._task.total_weight(targets) if len(passes) > 1 else None
-        losses, outputs = [], []
+        losses, every = [], []
         for number, rows in enumerate(passes):
             self._noise.begin(epoch, step, number)
             taken = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
@@ -322,7 +318,7 @@ class Engine:
                 loss = loss * (self._task.total_weight(targets[taken]) / whole)
             torch.autograd.backward(loss)
             losses.append(loss.detach())
-            outputs.append(passed.detach())
+            every.append(passed.detach())
         if self._start is not None and phase.l2_sp:
             self._start.pull(phase.l2_sp)
         if plan.clip_norm is not None:
@@ -331,33 +327,25 @@ class Engine:
         self._optimizer.step()
         if self._average is not None:
             self._average.update()
-        return torch.stack(losses).sum(), torch.cat(outputs)
+        return torch.stack(losses).sum(), torch.cat(every)
 
     def _forward(self, inputs: Batch) -> Tensor:
-        """Outputs in ``float32``, whatever they were computed in."""
-        reduced = self._plan.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16) if reduced else nullcontext():
-            outputs: Tensor = self._staged.module(inputs)
-        return outputs.float() if reduced else outputs
+        precision = self._plan.precision
+        return outputs.forward(self._staged.module, inputs, device=self.device, precision=precision)
 
     def _validate(self) -> dict[str, float]:
         module, targets = self._staged.module, self._validation_targets
-        average = {} if self._average is None else self._average.tensors
-        module.eval()
-        outputs = []
-        with averaging.lent(module, average), torch.inference_mode():
-            positions = torch.arange(len(targets))
-            one = batches.numbers(self._validation_inputs[positions[:1]])
-            fit = max(1, min(VALIDATION_BATCH, VALIDATION_NUMBERS // one))
-            for taken in torch.split(positions, fit):
-                self._stop_if_asked()
-                inputs = batches.moved(self._validation_inputs[taken], self.device)
-                outputs.append(self._forward(inputs))
-            every = torch.cat(outputs)
-            self._confusion = self._task.confusion(every, targets)
-            self._validated = every, targets
-            loss = float(self._task.loss(every, targets))
-            return {"loss": loss, **self._task.metrics(every, targets)}
+        with averaging.lent(module, {} if self._average is None else self._average.tensors):
+            every = outputs.of_part(
+                module,
+                self._validation_inputs,
+                device=self.device,
+                precision=self._plan.precision,
+                before=self._stop_if_asked,
+            )
+        self._confusion = self._task.confusion(every, targets)
+        self._validated = every, targets
+        return outputs.measured(self._task, every, targets)
 
     def _set_learning_rates(self, phase: Phase, step: int) -> None:
         factor = optimizers.factor(

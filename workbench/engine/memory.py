@@ -1,4 +1,4 @@
-"""What a trial says when memory runs out: what was asked for, what it needs, what is free.
+"""How much memory a trial took, and what it says when memory runs out: what it needs, what is free.
 
 Knows no data and no training loop.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -73,6 +74,39 @@ def free(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
+
+
+def start_peak(device: torch.device) -> bool:
+    """Forget the peak so far; whether ``peak`` can tell it from now on.
+
+    Linux alone lets a process do so (proc(5): 5 into ``/proc/self/clear_refs``), and not in every
+    container.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    if device.type != "cpu":
+        return False
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak(device: torch.device) -> int | None:
+    """Bytes at the peak since ``start_peak``: allocated on a CUDA device, else resident here.
+
+    None where the system does not tell.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return None if found is None else int(found[1]) * 1024
 
 
 def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, slots: int) -> str:

@@ -8,7 +8,7 @@ numbers and captions of a figure cost nothing. To add a figure to the report: on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -16,15 +16,29 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from workbench.figures.trials import Trial
+    from workbench.figures.findings import Findings
 
 Numbers = TypeVar("Numbers")
 
+# In the order of their value to a reader, which is that of the page.
 FIGURES: dict[str, str] = {
+    "forest": "workbench.figures.forest:FIGURE",
+    "confirmed": "workbench.figures.confirmed:FIGURE",
+    "pairwise": "workbench.figures.pairwise:FIGURE",
     "strategies": "workbench.figures.strategies:FIGURE",
-    "best_so_far": "workbench.figures.best_so_far:FIGURE",
     "learning_rate_sensitivity": "workbench.figures.learning_rate_sensitivity:FIGURE",
+    "best_so_far": "workbench.figures.best_so_far:FIGURE",
+    "best_so_far_by_seconds": "workbench.figures.best_so_far:BY_SECONDS",
     "heat_map": "workbench.figures.heat_map:FIGURE",
+    "slices": "workbench.figures.slices:FIGURE",
+    "learning_curves": "workbench.figures.learning_curves:FIGURE",
+    "importances": "workbench.figures.importances:FIGURE",
+    "cost_quality": "workbench.figures.cost_quality:FIGURE",
+    "edf": "workbench.figures.edf:FIGURE",
+    "expected_maximum": "workbench.figures.expected_maximum:FIGURE",
+    "parallel_coordinates": "workbench.figures.parallel_coordinates:FIGURE",
+    "critical_difference": "workbench.figures.critical_difference:FIGURE",
+    "performance_profile": "workbench.figures.performance_profile:FIGURE",
 }
 
 
@@ -37,14 +51,18 @@ class ReportFigure(Generic[Numbers]):
     """How a figure of the report is made: numbers first, then its caption and its drawing.
 
     Attributes:
-        summarize: Study and search trials to the numbers; raises ``LeftOut`` with a reason.
-        caption: What a point is, how many there are, and what is not shown.
+        summarize: Findings to the numbers; raises ``LeftOut`` with a reason.
+        caption: What a point and a bar are, how many there are, and what is not shown.
         draw: The numbers to a matplotlib figure; computes nothing a reader could quote.
+        wide: It wants the whole width of a page of two columns, not one of them.
+        page_only: It stands in the page alone; ``figures/`` holds no file of it.
     """
 
-    summarize: Callable[[Mapping[str, Any], Sequence[Trial]], Numbers]
+    summarize: Callable[[Findings], Numbers]
     caption: Callable[[Numbers], str]
     draw: Callable[[Numbers], Figure]
+    wide: bool = False
+    page_only: bool = False
 
 
 def load(name: str) -> ReportFigure[Any]:

@@ -1,8 +1,8 @@
-"""The best value so far against the number of trials spent: a budget curve for each search.
+"""The best value so far against what was spent, trials or seconds: a budget curve for each search.
 
 Every started trial counts as spent, whatever became of it. Not an expected-maximum curve: that one
-assumes independent draws, and a sampler's are not (statistics.md, refusal 12). Knows nothing of
-what the factors mean.
+assumes independent draws, and a sampler's are not. A path has no band, for one search is one path.
+Knows nothing of what the factors mean.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLUMNS = 3
 
 
 class Curve(NamedTuple):
-    """One search: ``values[i]`` holds from trial ``trials[i]`` on, up to ``spent`` trials.
+    """One search: ``values[i]`` holds once ``at[i]`` is spent, up to ``spent``.
 
     ``colour`` is the index of the first factor's level, ``panel`` that of all others together.
     """
@@ -31,16 +31,17 @@ class Curve(NamedTuple):
     name: str
     colour: int
     panel: int
-    trials: tuple[int, ...]
+    at: tuple[float, ...]
     values: tuple[float, ...]
-    spent: int
+    spent: float
+    trials: int
 
 
 class Point(NamedTuple):
-    """One completed trial of a joint search."""
+    """One completed trial of a joint search, where it was spent."""
 
     strategy: str
-    trial: int
+    at: float
     value: float
     colour: int
     marker: int
@@ -50,6 +51,7 @@ class BestSoFar(NamedTuple):
     """The curves; points only where all strategies share one search.
 
     Attributes:
+        unit: Of what was spent: ``trials``, or ``seconds`` of training.
         panels: What the strategies of each panel have in common, by line; empty where all
             strategies share one panel.
         colours: Levels of the first factor.
@@ -57,13 +59,14 @@ class BestSoFar(NamedTuple):
 
     metric: str
     direction: str
+    unit: str
     curves: tuple[Curve, ...]
     points: tuple[Point, ...]
     panels: tuple[tuple[str, ...], ...]
     colours: tuple[str, ...]
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> BestSoFar:
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial], unit: str = "trials") -> BestSoFar:
     """Improvements in the order of the trials' numbers; raises ``LeftOut`` where there are none."""
     codes = encoding(study, trials)
     joint = study["mode"] == "joint"
@@ -71,8 +74,10 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> BestSoFar:
     maximize = study["objective"]["direction"] == "maximize"
     curves, points = [], []
     for name, group in groups.items():
-        steps: list[tuple[int, float]] = []
-        for spent, trial in enumerate(sorted(group, key=lambda trial: trial.number), start=1):
+        steps: list[tuple[float, float]] = []
+        spent = 0.0
+        for trial in sorted(group, key=lambda trial: trial.number):
+            spent += 1 if unit == "trials" else trial.seconds
             value = trial.value
             if value is None:
                 continue
@@ -82,15 +87,18 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> BestSoFar:
         if steps:
             colour, panel = (0, 0) if joint else codes[name]
             at, values = zip(*steps, strict=True)
-            curves.append(Curve(name, colour, panel, at, values, len(group)))
+            curves.append(Curve(name, colour, panel, at, values, spent, len(group)))
     if not curves:
         raise LeftOut("No trial completed, so there is no value to follow.")
-    if max(curve.spent for curve in curves) < 2:
+    if max(curve.trials for curve in curves) < 2:
         raise LeftOut("No search has more than one trial.")
+    if unit == "seconds" and not all(curve.at[0] > 0 for curve in curves):
+        raise LeftOut("The seconds of the trials are unknown.")
     panels = () if joint else _panels(study, trials, curves)
     return BestSoFar(
         metric=study["objective"]["metric"],
         direction=study["objective"]["direction"],
+        unit=unit,
         curves=tuple(curves if panels else (curve._replace(panel=0) for curve in curves)),
         points=tuple(points) if joint else (),
         panels=panels,
@@ -114,10 +122,11 @@ def _panels(
 def caption(numbers: BestSoFar) -> str:
     """What a curve is, n, and what it may not be read as."""
     extreme = "Highest" if numbers.direction == "maximize" else "Lowest"
-    spent = [curve.spent for curve in numbers.curves]
+    spent = [curve.trials for curve in numbers.curves]
     each = f"{min(spent)}" if min(spent) == max(spent) else f"{min(spent)} to {max(spent)}"
+    what = "the number of trials spent" if numbers.unit == "trials" else "seconds of training spent"
     text = (
-        f"{extreme} {style.words(numbers.metric)} so far against the number of trials spent; pruned"
+        f"{extreme} {style.words(numbers.metric)} so far against {what}; pruned"
         f" and failed trials count as spent (n = {sum(spent)} trials"
     )
     if numbers.points:
@@ -128,13 +137,13 @@ def caption(numbers: BestSoFar) -> str:
     many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
     return (
         f"{text} {many}). One curve is one search, its dot the last trial: another seed would draw"
-        " another curve, and there is no band because there is no replicate."
+        " another curve. It is a path, without a band, because no search was repeated."
     )
 
 
 def draw(numbers: BestSoFar) -> Figure:
     """Step curves, in panels where they are many, else with their names beside their ends."""
-    with style.context():
+    with style.context(wide=True):
         shown = [index for index, label in enumerate(numbers.panels) if label] or [0]
         columns = min(len(shown), _COLUMNS)
         rows = -(-len(shown) // columns)
@@ -142,7 +151,7 @@ def draw(numbers: BestSoFar) -> Figure:
         height = 0.55 + 1.95 * rows if numbers.panels else single
         figure = style.figure(height=height)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        longest = max(2, *(curve.spent for curve in numbers.curves))
+        longest = max(2.0 if numbers.unit == "trials" else 0.0, *_spent(numbers))
         values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
         values += [point.value for point in numbers.points]
         for axes, panel in zip(grid, shown, strict=False):
@@ -154,12 +163,16 @@ def draw(numbers: BestSoFar) -> Figure:
             style.grid(axes)
         for axes in grid[len(shown) :]:
             axes.set_visible(False)
-        grid[0].set_xlim(0.7, longest + 0.3 if numbers.points else longest)
-        grid[0].xaxis.get_major_locator().set_params(integer=True)
+        first, step = (0.7, 0.3) if numbers.unit == "trials" else (0.0, 0.02 * longest)
+        grid[0].set_xlim(first, longest + step if numbers.points else longest)
+        grid[0].xaxis.get_major_locator().set_params(integer=numbers.unit == "trials")
         scale.spread(grid[0], "y", values, numbers.direction)
-        figure.supxlabel("trials spent", fontsize=9)
+        spent = "trials spent" if numbers.unit == "trials" else "seconds of training spent"
+        figure.supxlabel(spent)
         metric = style.words(numbers.metric)
-        figure.supylabel(metric if numbers.points else f"best {metric} so far", fontsize=9)
+        figure.supylabel(
+            metric if numbers.points else f"best {metric} so far", fontsize=style.sizes().label
+        )
         if numbers.points:
             _draw_points(grid[0], numbers.points)
         elif numbers.panels:
@@ -172,15 +185,19 @@ def draw(numbers: BestSoFar) -> Figure:
         return figure
 
 
+def _spent(numbers: BestSoFar) -> list[float]:
+    return [curve.spent for curve in numbers.curves]
+
+
 def _draw_curve(axes: Axes, curve: Curve, *, plain: bool) -> None:
     axes.step(
-        (*curve.trials, curve.spent),
+        (*curve.at, curve.spent),
         (*curve.values, curve.values[-1]),
         where="post",
         # Without a dot a step at the last trial, and a search of one trial, would not show.
         marker="" if plain else "o",
         markersize=3.5,
-        markevery=[len(curve.trials)],
+        markevery=[len(curve.at)],
         clip_on=False,
         color=style.INK if plain else style.colour(curve.colour),
         linestyle="-" if plain else style.line(curve.colour),
@@ -194,7 +211,7 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
     for shown, (*_, name) in zip(names, order, strict=True):
         own = [point for point in points if point.strategy == name]
         axes.scatter(
-            [point.trial for point in own],
+            [point.at for point in own],
             [point.value for point in own],
             s=17,
             color=style.colour(own[0].colour),
@@ -207,7 +224,7 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handletextpad=0.3)
 
 
-def _name_ends(axes: Axes, curves: Sequence[Curve], longest: int, gap: float) -> None:
+def _name_ends(axes: Axes, curves: Sequence[Curve], longest: float, gap: float) -> None:
     axes.get_ylim()  # settles the limits that the transform below depends on
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
@@ -217,7 +234,9 @@ def _name_ends(axes: Axes, curves: Sequence[Curve], longest: int, gap: float) ->
         axes.plot([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5, **place)
         look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.colour)}
         axes.plot([1.04, 1.10], [height] * 2, **look, **place)
-        axes.text(1.115, height, name, transform=axes.transAxes, va="center", fontsize=8)
+        axes.text(
+            1.115, height, name, transform=axes.transAxes, va="center", fontsize=style.sizes().tick
+        )
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:
@@ -233,4 +252,15 @@ def _spread(heights: Sequence[float], gap: float) -> list[float]:
     return [moved[index] for index in range(len(heights))]
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)
+BY_SECONDS = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials, "seconds"),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)

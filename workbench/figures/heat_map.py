@@ -57,10 +57,10 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> HeatMap:
     if len(edges) < 3:
         raise LeftOut("All completed trials have about the same learning rate.")
     values, counts = [], []
-    for group in groups.values():
+    for name in groups:
         cells: list[list[Trial]] = [[] for _ in edges[1:]]
         for trial, rate in valued:
-            if trial in group:
+            if trial.strategy == name:
                 cells[_bin_of(rate, edges)].append(trial)
         chosen = [best(study, cell) for cell in cells]
         values.append(tuple(trial.value if trial else None for trial in chosen))
@@ -121,7 +121,7 @@ def draw(numbers: HeatMap) -> Figure:
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
-    with style.context():
+    with style.context(wide=True):
         gaps = [0.0]
         for before, after in zip(numbers.groups, numbers.groups[1:], strict=False):
             gaps.append(gaps[-1] + 1.0 + (0.22 if after != before else 0.0))
@@ -147,8 +147,20 @@ def draw(numbers: HeatMap) -> Figure:
                     "va": "center",
                     "color": "#ffffff" if dark else "#000000",
                 }
-                axes.text(column + 0.5, top + 0.36, style.short(value), fontsize=8, **text)
-                axes.text(column + 0.5, top + 0.74, f"n={count}", fontsize=6.5, **text)
+                axes.text(
+                    column + 0.5,
+                    top + 0.36,
+                    style.short(value),
+                    fontsize=style.sizes().tick,
+                    **text,
+                )
+                axes.text(
+                    column + 0.5,
+                    top + 0.74,
+                    f"n={count}",
+                    fontsize=style.sizes().small - 0.5,
+                    **text,
+                )
         axes.set_xlim(0, len(numbers.edges) - 1)
         axes.set_ylim(gaps[-1] + 1, 0)
         axes.set_xticks(range(len(numbers.edges)), [style.decimal(edge) for edge in numbers.edges])
@@ -171,4 +183,9 @@ def _norm(values: Sequence[float], direction: str) -> Normalize:
     return Normalize(low, high)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)

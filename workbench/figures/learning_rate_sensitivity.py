@@ -144,7 +144,7 @@ def caption(numbers: Sensitivity) -> str:
 
 def draw(numbers: Sensitivity) -> Figure:
     """Small multiples on shared axes, with a band below for trials without a value."""
-    with style.context():
+    with style.context(wide=True):
         columns = min(len(numbers.panels), _COLUMNS)
         rows = -(-len(numbers.panels) // columns)
         legend = -(-len(numbers.colours) // style.legend_columns(style.told_apart(numbers.colours)))
@@ -163,20 +163,17 @@ def draw(numbers: Sensitivity) -> Figure:
             if numbers.panel_factor:
                 label = f"{style.words(numbers.panel_factor)} {numbers.panels[panel]}"
                 style.panel_label(axes, [label])
-        _leave_band(grid[0], values, numbers.direction)
+        scale.leave_band(grid[0], values, numbers.direction)
         for axes in grid:
             style.grid(axes)
-        figure.supxlabel("learning rate", fontsize=9)
-        figure.supylabel(style.words(numbers.metric), fontsize=9)
+        figure.supxlabel("learning rate")
+        figure.supylabel(style.words(numbers.metric))
         _legend(figure, numbers)
         return figure
 
 
 def _draw_panel(axes: Axes, series: Sequence[Series]) -> None:
-    from matplotlib.patches import Rectangle
-
-    band = Rectangle((0, 0), 1, 0.13, transform=axes.transAxes, color=style.RULE, alpha=0.35, lw=0)
-    axes.add_patch(band)
+    scale.band(axes)
     for item in series:
         shade = style.colour(item.colour)
         look: dict[str, Any] = {"color": shade, "alpha": 0.8}
@@ -205,18 +202,6 @@ def _draw_panel(axes: Axes, series: Sequence[Series]) -> None:
         )
 
 
-def _leave_band(axes: Axes, values: Sequence[float], direction: str) -> None:
-    """Room at the bottom for marks that have no value, without ticks that would give them one."""
-    scale.spread(axes, "y", values, direction)
-    lowest, _ = scale.room(axes.yaxis, values, 0.05, 0.0)
-    bottom, top = scale.room(axes.yaxis, values, 0.24, 0.06)
-    axes.set_ylim(bottom, top)
-    if scale.wants_logarithm(values, direction):
-        scale.logarithmic(axes, "y")  # its ticks depend on the limits
-    axes.set_yticks([tick for tick in axes.get_yticks() if lowest <= tick <= top])
-    axes.set_yticks([], minor=True)
-
-
 def _legend(figure: Figure, numbers: Sensitivity) -> None:
     entries = []
     if numbers.colour_factor:
@@ -232,4 +217,9 @@ def _legend(figure: Figure, numbers: Sensitivity) -> None:
         style.legend_of_markers(figure, entries)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)

@@ -39,8 +39,14 @@ def linear_part(values: Sequence[float], direction: str) -> float | None:
     return float(10.0 ** math.ceil(math.log10(usual)))
 
 
-def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
-    """Make an axis logarithmic, with plain decimal labels; call it once its limits are set."""
+def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
+    """Make an axis logarithmic, with plain decimal labels; call it once its limits are set.
+
+    Args:
+        axes: Of the figure.
+        name: Of the axis.
+        most: How many labels it has room for.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     (axes.set_xscale if name == "x" else axes.set_yscale)("log")
@@ -48,7 +54,7 @@ def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
     decades = abs(math.log10(high / low))
     subs = (1.0,) if decades >= 2 else (1.0, 3.0) if decades >= 1 else (1.0, 2.0, 3.0, 5.0)
     axis = axes.xaxis if name == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
     axis.set_major_formatter(FuncFormatter(style.decimal))
     axis.set_minor_formatter(NullFormatter())
 
@@ -85,3 +91,23 @@ def room(
     span = (high - low) or abs(high) or 1.0
     bottom, top = to_scale.inverted().transform([low - below * span, high + above * span])
     return float(bottom), float(top)
+
+
+def band(axes: Axes) -> None:
+    """Shade the room at the bottom of axes for marks that have no value."""
+    from matplotlib.patches import Rectangle
+
+    shade = Rectangle((0, 0), 1, 0.13, transform=axes.transAxes, color=style.RULE, alpha=0.35, lw=0)
+    axes.add_patch(shade)
+
+
+def leave_band(axes: Axes, values: Sequence[float], direction: str) -> None:
+    """Room at the bottom for marks that have no value, without ticks that would give them one."""
+    spread(axes, "y", values, direction)
+    lowest, _ = room(axes.yaxis, values, 0.05, 0.0)
+    bottom, top = room(axes.yaxis, values, 0.24, 0.06)
+    axes.set_ylim(bottom, top)
+    if wants_logarithm(values, direction):
+        logarithmic(axes, "y")  # its ticks depend on the limits
+    axes.set_yticks([tick for tick in axes.get_yticks() if lowest <= tick <= top])
+    axes.set_yticks([], minor=True)

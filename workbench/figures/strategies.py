@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.trials import Trial, best, by_strategy, encoding, is_adaptive
+from workbench.record import State
+from workbench.verdict.refusals import Refused, of_groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 class Row(NamedTuple):
-    """One strategy: values of its completed trials by number; None where there is none."""
+    """One strategy: values of its completed trials by number, ``names`` theirs."""
 
     strategy: str
     colour: int
     values: tuple[float, ...]
+    names: tuple[str, ...]
     median: float | None
     best: float | None
     without_value: int
@@ -40,20 +43,23 @@ class Strategies(NamedTuple):
 def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Strategies:
     """Values by strategy; raises ``LeftOut`` where no trial completed.
 
-    A joint study has no medians: its sampler gives strategies different numbers of trials, chosen
-    for their values, so that a strategy's centre says more about the sampler than about it.
+    There are medians only of trials that are a sample: not of an adaptive search, whose trials
+    follow earlier values, not where pruned trials lack theirs, and not of a joint study, where the
+    numbers of trials differ.
     """
-    medians = study["mode"] == "balanced"
+    medians = study["mode"] == "balanced" and _is_sample(study, trials)
     codes = encoding(study, trials)
     rows = []
     for strategy, group in by_strategy(study, trials).items():
-        values = tuple(trial.value for trial in group if trial.value is not None)
+        valued = [(trial.value, trial.name) for trial in group if trial.value is not None]
+        values = tuple(value for value, _ in valued)
         chosen = best(study, group)
         rows.append(
             Row(
                 strategy=strategy,
                 colour=codes.get(strategy, (0, 0))[0],
                 values=values,
+                names=tuple(name for _, name in valued),
                 median=median(values) if values and medians else None,
                 best=chosen.value if chosen else None,
                 without_value=len(group) - len(values),
@@ -70,6 +76,15 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Strategies:
     )
 
 
+def _is_sample(study: Mapping[str, Any], trials: Sequence[Trial]) -> bool:
+    pruned = sum(trial.state == State.PRUNED for trial in trials)
+    try:
+        of_groups(str(study["search"].get("sampler", "")).lower(), pruned=pruned)
+    except Refused:
+        return False
+    return True
+
+
 def caption(numbers: Strategies) -> str:
     """What a point is, n, and what is not shown."""
     shown = sum(len(row.values) for row in numbers.rows)
@@ -81,7 +96,7 @@ def caption(numbers: Strategies) -> str:
         f" {len(numbers.rows)} strategies; the number at the right is n of each)."
         f" Ring: {extreme} value."
     )
-    text += " Bar: median." if numbers.medians else " No medians: the study is joint."
+    text += " Bar: median." if numbers.medians else " No medians: the values are no sample."
     if hidden:
         text += f" {hidden} trials without a value (pruned, failed, unfinished) are not shown."
     if numbers.adaptive:
@@ -94,7 +109,7 @@ def caption(numbers: Strategies) -> str:
 
 def draw(numbers: Strategies) -> Figure:
     """A horizontal strip of points for each strategy, the first at the top."""
-    with style.context():
+    with style.context(wide=False):
         count = len(numbers.rows)
         figure = style.figure(height=0.62 + 0.27 * count)
         axes = figure.subplots()
@@ -104,7 +119,7 @@ def draw(numbers: Strategies) -> Figure:
             heights = [
                 y + 0.44 * ((index * 0.618034) % 1 - 0.5) for index in range(len(row.values))
             ]
-            axes.scatter(
+            points = axes.scatter(
                 row.values,
                 heights,
                 s=17,
@@ -114,6 +129,11 @@ def draw(numbers: Strategies) -> Figure:
                 linewidths=0,
                 zorder=2,
             )
+            told = [
+                f"{name}: {value:.4g}" for name, value in zip(row.names, row.values, strict=True)
+            ]
+            if sum(len(other.values) for other in numbers.rows) <= style.MOST_TOLD:
+                style.tell(points, *told)
             if row.median is not None:
                 axes.plot([row.median] * 2, [y - 0.36, y + 0.36], color=style.INK, linewidth=1.3)
             if row.best is not None:
@@ -131,7 +151,7 @@ def draw(numbers: Strategies) -> Figure:
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",
                 va="center",
-                fontsize=8,
+                fontsize=style.sizes().small,
                 color=style.INK if row.values else style.QUIET,
             )
         axes.annotate(
@@ -141,12 +161,14 @@ def draw(numbers: Strategies) -> Figure:
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="bottom",
-            fontsize=8,
+            fontsize=style.sizes().small,
             fontstyle="italic",
             color=style.QUIET,
         )
         axes.set_ylim(count - 0.5, -0.5)
-        axes.set_yticks(range(count), style.told_apart([row.strategy for row in numbers.rows]))
+        limit = 18 if style.is_narrow() else 28
+        names = style.told_apart([row.strategy for row in numbers.rows], limit)
+        axes.set_yticks(range(count), names)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(style.words(numbers.metric))
@@ -156,4 +178,8 @@ def draw(numbers: Strategies) -> Figure:
         return figure
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+)

@@ -37,6 +37,7 @@ from workbench.record.directory import (
     protocol_path,
     scan,
     study_directory,
+    study_of,
 )
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "sha256_of",
     "spec_from_json",
     "study_directory",
+    "study_of",
     "to_json",
     "write_atomically",
 ]

@@ -65,6 +65,11 @@ class Objective:
     direction: str
     epoch: str = "best"
 
+    @property
+    def tested(self) -> str:
+        """Its metric on the test split: ``test/accuracy`` for ``validation/accuracy``."""
+        return f"test/{self.metric.removeprefix('validation/')}"
+
     def better(self, value: float, other: float | None) -> bool:
         """Whether a value is strictly better than another one (anything beats None)."""
         if other is None:
@@ -162,8 +167,9 @@ class Result:
         test: Metrics of the kept model on the test split (``test/accuracy``); confirmation only.
         provenance: What the numbers depend on beside the plan: ``commit``, ``packages``,
             ``hardware``, ``threads``.
-        peak_memory: Bytes, of the accelerator where there is one, else of the process; None where
-            the system does not tell.
+        peak_memory: Bytes at the height of training and validation in the last attempt: allocated
+            on the accelerator where there is one, else resident in the process; None where the
+            system does not tell.
     """
 
     state: State

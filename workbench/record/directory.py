@@ -187,6 +187,11 @@ def directory_of(study_directory: Path, spec: TrialSpec) -> TrialDirectory:
     return TrialDirectory(path)
 
 
+def study_of(directory: TrialDirectory, spec: TrialSpec) -> Path:
+    """The study's directory that a trial's record lies below: ``directory_of`` turned round."""
+    return directory.path.parents[spec.group.count("/") + 2]
+
+
 def study_directory(home: Path, study: str) -> Path:
     """Where a study keeps its storage, its lease and its trials."""
     return home / "mlruns" / "studies" / study

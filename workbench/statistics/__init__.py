@@ -1,4 +1,85 @@
 """Statistics of a comparison: pure functions on arrays, each with its source.
 
-Know neither strategies nor words: what a number allows one to say is for ``verdict``.
+| question | functions |
+|---|---|
+| Is there a difference? | ``sign_flip`` (primary), ``paired_t``, ``holm`` |
+| How large is it? | ``t_interval``, ``hedges_dz``, ``probability_of_improvement``, ``two_level`` |
+| Is it too small to matter? | ``tost``, ``posterior`` |
+| How many seeds? | ``seeds_floor``, ``seeds_default``, ``detectable_effect``, ``seeds_needed`` |
+| How good is the best of k random trials? | ``expected_maximum`` |
+| Across data sets? | ``critical_difference``, ``wilcoxon_holm``, ``iqm_interval`` |
+
+There is deliberately no unpaired test (seeds are shared), no power for the effect observed (it is
+the p value in other words) and no test over search trials (an adaptive search draws no sample).
+
+Higher is better, arrays are float64, a bootstrap or Monte Carlo draw comes from the ``seed`` given:
+the same arguments give the same numbers. A value that is no finite number is an error everywhere,
+never left out. Know neither strategies nor words: what a number allows one to say is for
+``verdict``. See docs/confirmation.md.
 """
+
+from workbench.statistics.aggregate import interquartile_mean, iqm_interval, performance_profile
+from workbench.statistics.bootstrap import two_level
+from workbench.statistics.correction import holm
+from workbench.statistics.equivalence import Posterior, posterior, tost
+from workbench.statistics.paired import (
+    hedges_dz,
+    paired_t,
+    probability_of_improvement,
+    sign_flip,
+    t_interval,
+)
+from workbench.statistics.planning import (
+    SeedsNeeded,
+    detectable_effect,
+    p_floor,
+    seeds_default,
+    seeds_floor,
+    seeds_needed,
+)
+from workbench.statistics.searches import Band, expected_maximum, expected_maximum_interval
+from workbench.statistics.several import (
+    CriticalDifference,
+    Friedman,
+    critical_difference,
+    critical_groups,
+    friedman,
+    wilcoxon,
+    wilcoxon_holm,
+)
+from workbench.statistics.values import Interval, differences, moments
+
+__all__ = [
+    "Band",
+    "CriticalDifference",
+    "Friedman",
+    "Interval",
+    "Posterior",
+    "SeedsNeeded",
+    "critical_difference",
+    "critical_groups",
+    "detectable_effect",
+    "differences",
+    "expected_maximum",
+    "expected_maximum_interval",
+    "friedman",
+    "hedges_dz",
+    "holm",
+    "interquartile_mean",
+    "iqm_interval",
+    "moments",
+    "p_floor",
+    "paired_t",
+    "performance_profile",
+    "posterior",
+    "probability_of_improvement",
+    "seeds_default",
+    "seeds_floor",
+    "seeds_needed",
+    "sign_flip",
+    "t_interval",
+    "tost",
+    "two_level",
+    "wilcoxon",
+    "wilcoxon_holm",
+]

@@ -47,6 +47,30 @@ _ENDED = {
 LOCK_SECONDS = 30.0
 
 
+def refuse_another_search(config: StudyConfig, foundation: Foundation, directory: Path) -> None:
+    """Nothing, if a study's trials were made with the settings of the study as it is now.
+
+    Raises:
+        Changed: They were not, or nothing tells.
+    """
+    _must_have_its_storage(config, directory)
+    refuse_changes(
+        open_storage(directory / "optuna.db"),
+        {group.name: define(config, group, foundation) for group in config.groups},
+        study=config.name,
+        file=config.document.path,
+    )
+
+
+def _must_have_its_storage(config: StudyConfig, directory: Path) -> None:
+    if not (directory / "optuna.db").exists() and any(directory.glob("trials/*/*/result.json")):
+        raise Changed(
+            f"{directory / 'optuna.db'} is gone, but trials of the study {config.name} are "
+            "there. Put it back, or give the study a new name: the trials would be run again "
+            "and overwritten."
+        )
+
+
 class Search:
     """A source of trials that asks Optuna (``driver.Source``).
 
@@ -69,12 +93,7 @@ class Search:
         self._directory = directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        if not (directory / "optuna.db").exists() and any(directory.glob("trials/*/*/result.json")):
-            raise Changed(
-                f"{directory / 'optuna.db'} is gone, but trials of the study {config.name} are "
-                "there. Put it back, or give the study a new name: the trials would be run again "
-                "and overwritten."
-            )
+        _must_have_its_storage(config, directory)
         storage = open_storage(directory / "optuna.db")
         self._check_definitions(storage)
         self._studies = {name: self._open(storage, name) for name in self._groups}

@@ -14,7 +14,7 @@ import optuna
 import sqlalchemy
 from optuna.storages import RDBStorage
 
-from workbench.config import Changed
+from workbench.config.changes import Changed, differences
 
 
 def open_storage(path: Path) -> RDBStorage:
@@ -56,7 +56,7 @@ def refuse_changes(
     for name, definition in definitions.items():
         stored = known[name].user_attrs.get("definition") if name in known else None
         if stored is not None:
-            for change in _differences(json.loads(stored), definition):
+            for change in differences(json.loads(stored), definition):
                 changes.setdefault(change, []).append(name)
     if changes:
         lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
@@ -66,19 +66,3 @@ def refuse_changes(
             + "\nGive the study a new name, or restore these settings; a new level of compare and "
             "a larger number of trials are no change."
         )
-
-
-def _differences(stored: Any, now: Any, path: str = "") -> list[str]:
-    """What differs between two definitions, by path."""
-    if isinstance(stored, dict) and isinstance(now, dict):
-        found = []
-        for key in [*stored, *(key for key in now if key not in stored)]:
-            inner = f"{path}.{key}" if path else str(key)
-            found += _differences(stored.get(key), now.get(key), inner)
-        return found
-    if isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
-        pairs = enumerate(zip(stored, now, strict=True))
-        return [line for i, (a, b) in pairs for line in _differences(a, b, f"{path}.{i}")]
-    if stored != now:
-        return [f"{path}: was {json.dumps(stored)}, is {json.dumps(now)}"]
-    return []

@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     from workbench.tasks.examination import Examination
 
-__all__ = ["COMMON_OPTIONS", "TASKS", "Entry", "Task", "build", "entry_of", "metrics_of"]
+__all__ = [
+    "COMMON_OPTIONS",
+    "TASKS",
+    "Entry",
+    "Task",
+    "build",
+    "entry_of",
+    "metrics_of",
+    "scores_of",
+    "target_of",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +190,25 @@ class Task(Protocol):
     def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
         """Scores of each class, label or column, and the worst mistakes."""
         ...
+
+
+def scores_of(task: Task, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
+    """What each sample adds to a metric that is a mean over samples.
+
+    Args:
+        task: Any. It says so in a method ``scores(metric, outputs, targets)``, which a task of the
+            user's own may lack.
+        metric: Its name without a prefix, such as ``accuracy``.
+        outputs: ``[N, O]``.
+        targets: N of them.
+
+    Returns:
+        ``float64 [N]``, whose mean is the metric's value; None where the metric is no such mean
+        (F1, an RMSE) or the task does not say.
+    """
+    scores = getattr(task, "scores", None)
+    found = None if scores is None else scores(metric, outputs, targets)
+    return None if found is None else found.detach().cpu().double()
 
 
 def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | None = None) -> Task:

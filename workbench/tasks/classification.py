@@ -104,6 +104,16 @@ class Classification:
             "f1": float(f1),
         }
 
+    def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Of the accuracy and of a loss without class weights; see ``tasks.scores_of``."""
+        if metric == "accuracy":
+            return (outputs.argmax(dim=1) == targets).double()
+        if metric == "loss" and self._weights is None:
+            return functional.cross_entropy(
+                outputs, targets, label_smoothing=self.label_smoothing, reduction="none"
+            )
+        return None
+
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]]:
         """Number of samples of each true class (row) that got each label (column)."""
         true, predicted = _labels(outputs, targets)

@@ -54,9 +54,12 @@ class Multilabel:
             outputs: Logits ``[B, labels]``.
             targets: Numbers in 0 to 1, ``[B, labels]``.
         """
+        return self._loss(outputs, targets, "mean")
+
+    def _loss(self, outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
         weights = None if self._weights is None else self._weights.to(outputs)
         return functional.binary_cross_entropy_with_logits(
-            outputs, targets.to(outputs), pos_weight=weights
+            outputs, targets.to(outputs), pos_weight=weights, reduction=reduction
         )
 
     def total_weight(self, targets: Tensor) -> float:
@@ -82,6 +85,13 @@ class Multilabel:
             for name, score in zip(("precision", "recall", "f1"), scores, strict=True):
                 found[prefix + name] = float(score.mean())
         return found
+
+    def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Of the subset accuracy and of the loss; see ``tasks.scores_of``."""
+        if metric == "subset_accuracy":
+            predicted = self.predictions(outputs) >= self.threshold
+            return ((targets > 0.5) == predicted).all(dim=1).double()
+        return self._loss(outputs, targets, "none").mean(dim=1) if metric == "loss" else None
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> None:
         """None: a sample has no single class."""

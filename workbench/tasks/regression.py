@@ -65,14 +65,17 @@ class Regression:
             outputs: Standardised numbers ``[B, columns]``.
             targets: In their own units, ``[B, columns]``.
         """
+        return self._loss(outputs, targets, "mean")
+
+    def _loss(self, outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
         mean, std = (tensor.to(outputs.device) for tensor in self._scale)
         wanted = ((targets.float() - mean) / std).to(outputs)
-        errors: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        errors: dict[str, Callable[..., Tensor]] = {
             "mse": functional.mse_loss,
             "mae": functional.l1_loss,
             "huber": partial(functional.huber_loss, delta=self.delta),
         }
-        return errors[self.loss_name](outputs, wanted)
+        return errors[self.loss_name](outputs, wanted, reduction=reduction)
 
     def total_weight(self, targets: Tensor) -> float:
         """The number of samples."""
@@ -89,6 +92,12 @@ class Regression:
         """
         mae, rmse, r2 = examination.errors_of(self.predictions(outputs).cpu(), targets.cpu())
         return {"mae": float(mae.mean()), "rmse": float(rmse.mean()), "r2": float(r2.mean())}
+
+    def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """Of the mean absolute error and of the loss; see ``tasks.scores_of``."""
+        if metric == "mae":
+            return (self.predictions(outputs).double() - targets.double()).abs().mean(dim=1)
+        return self._loss(outputs, targets, "none").mean(dim=1) if metric == "loss" else None
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> None:
         """None: numbers are no classes."""

@@ -31,8 +31,9 @@ class UserTask:
     Attributes:
         own: The user's object. Where it has no ``outputs``, it has one for each class; without
             ``metrics``, nothing but the loss is measured; without ``total_weight``, every sample
-            weighs the same; ``soft``, ``confusion``,
-            ``predictions`` and ``examine`` are those of the shipped task for its target.
+            weighs the same; without ``scores``, no metric is known as a mean over samples;
+            ``soft``, ``confusion``, ``predictions`` and ``examine`` are those of the shipped task
+            for its target.
         classes: Names of the classes, labels or columns.
         target: What it predicts; see ``datasets.samples.TARGETS``.
         measures: The direction of each metric by its name.
@@ -96,6 +97,13 @@ class UserTask:
                 f"{_listed(announced)} in measures; both must name the same metrics."
             )
         return found
+
+    def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """The user's, if the class has any; see ``tasks.scores_of``."""
+        if not hasattr(self.own, "scores"):
+            return None
+        given: Tensor | None = self.own.scores(metric, outputs, targets)
+        return given
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:
         """The user's, else counts of the largest output where there is one for each class."""
@@ -223,6 +231,13 @@ class Measured:
                 raise UserCodeError(
                     f"The metric {self.references[name]} returned {value!r}; it must be a number."
                 ) from error
+        return found
+
+    def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
+        """The task's: a metric of the user's own may be any function of a whole part."""
+        if metric in self.functions or not hasattr(self.task, "scores"):
+            return None
+        found: Tensor | None = self.task.scores(metric, outputs, targets)
         return found
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:

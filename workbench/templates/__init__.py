@@ -1,8 +1,8 @@
-"""Renders the content of report.json as HTML, Markdown, LaTeX and CSV; computes no number of it.
+"""Renders the content of report.json as HTML, Markdown, plain text and CSV; computes no number.
 
-How a number is written is decided here, and nowhere else. Every text that comes from a study or a
-store is escaped by default in each of the four, because whoever can write to a shared store could
-otherwise write the page. Knows neither trials nor figures.
+How a number is written is decided here. Every text that comes from a study or a store is escaped
+by default, because whoever can write to a shared store could otherwise write the page; the plain
+text of the methods is for whoever escapes it. Knows neither trials nor figures.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -67,6 +68,46 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def p_value(value: float | None) -> str:
+    """A p value with two significant digits; a small one by its order."""
+    if value is None:
+        return _NONE
+    if value < 0.0001:
+        return "<0.0001"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
+
+
+def signed(value: float | None) -> str:
+    """A difference, with its sign."""
+    if value is None:
+        return _NONE
+    return ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value))
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """The ends of an interval, in brackets."""
+    if low is None or high is None:
+        return _NONE
+    return "[" + ", ".join(signed(end).removeprefix("+") for end in (low, high)) + "]"
+
+
+def share(value: float | None) -> str:
+    """A probability or an effect size, with two decimals."""
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def size(count: float | None) -> str:
+    """Bytes as people say them."""
+    if count is None:
+        return _NONE
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+def knobs(arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of all hyperparameters of some configurations, in order of appearance."""
+    return list(dict.fromkeys(name for arm in arms for name in arm["hyperparameters"]))
+
+
 def moment(milliseconds: int | None) -> str:
     """Milliseconds since 1970 as date and time in UTC."""
     if milliseconds is None:
@@ -93,28 +134,12 @@ def escape_markdown(value: Any) -> Any:
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "–": "--",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-}
-
-
-def escape_latex(value: Any) -> str:
-    """Text that LaTeX shows as it is, special characters and all."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(str(value).split()))
-
-
-def _environment(*, html: bool) -> Environment:
+@cache
+def _environment(*, html: bool = False, plain: bool = False) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=html,
-        finalize=None if html else escape_markdown,
+        finalize=None if html or plain else escape_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -129,6 +154,12 @@ def _environment(*, html: bool) -> Environment:
         "duration": duration,
         "moment": moment,
         "words": words,
+        "p_value": p_value,
+        "signed": signed,
+        "interval": interval,
+        "share": share,
+        "size": size,
+        "knobs": knobs,
         "path": lambda text: quote(str(text), safe=""),
     }
     return environment
@@ -161,8 +192,25 @@ def markdown(summary: Mapping[str, Any]) -> str:
     return _environment(html=False).get_template("report.md").render(report=summary)
 
 
+def methods(summary: Mapping[str, Any]) -> str:
+    """The methods as plain text for whoever typesets them: a paragraph each, a blank line between.
+
+    What no log knows is ``TODO``; a source stands in square brackets after what it is for.
+    """
+    environment = _environment(plain=True)
+    names = ["methods.txt", *(["confirmation.txt"] if summary["confirmation"] else [])]
+    found = (environment.get_template(name).render(report=summary) for name in names)
+    return "\n\n".join(" ".join(text.split()) for text in found) + "\n"
+
+
+def reproducibility(summary: Mapping[str, Any]) -> str:
+    """What somebody needs to run the study again, as one paragraph of plain text."""
+    text = _environment(plain=True).get_template("reproducibility.txt").render(report=summary)
+    return " ".join(text.split()) + "\n"
+
+
 def note(summary: Mapping[str, Any]) -> str:
-    """State of the search and its table, cut so that it fits a run's description."""
+    """Verdict, state and tables, cut so that they fit a run's description."""
     template = _environment(html=False).get_template("note.md")
     total = shown = len(summary["strategies"])
     while True:
@@ -172,9 +220,9 @@ def note(summary: Mapping[str, Any]) -> str:
         shown = shown * 3 // 4
 
 
-def _table(summary: Mapping[str, Any]) -> pd.DataFrame:
+def csv(summary: Mapping[str, Any]) -> str:
+    """The table of strategies as the search left them, numbers unrounded."""
     objective = summary["objective"]["metric"]
-    centre = summary["mode"] == "balanced"
     rows = []
     for item in summary["strategies"]:
         best = item["best"] or {}
@@ -186,42 +234,32 @@ def _table(summary: Mapping[str, Any]) -> pd.DataFrame:
             "failed": item["failed"],
             f"best {objective}": best.get("value"),
         }
-        if centre:
+        if summary["medians"]:
             row["median"] = item["median"]
         row |= {"learning rate": best.get("learning_rate"), "trial": best.get("trial")}
         rows.append({**row, "run id": best.get("run_id")})
-    return pd.DataFrame(rows)
+    return trials_csv(rows)
 
 
-def latex(summary: Mapping[str, Any]) -> str:
-    """The table of strategies for a paper (package booktabs): no bold, for nothing is claimed."""
-    objective = summary["objective"]["metric"]
-    table = _table(summary).drop(columns=["trial", "run id"])
-    table = table.rename(columns={f"best {objective}": "best"})  # a column's width on paper
-    as_text = ("strategy", "trials", "complete", "pruned", "failed", "learning rate")
-    columns = {name: setting if name in as_text else number for name in table.columns}
-    for name, written in columns.items():
-        cells = [None if cell != cell else cell for cell in table[name]]
-        table[name] = [escape_latex(written(cell)) for cell in cells]
-    table.columns = pd.Index([escape_latex(name) for name in table.columns])
-    caption = (
-        f"{summary['claim']['level']}. Search trials of the study {summary['study']}."
-        f" {summary['claim']['statement']} n = {summary['progress']['complete']} completed of"
-        f" {summary['progress']['started']} trials; one seed. Values: {words(objective)}."
-    )
-    text = table.style.hide(axis="index").to_latex(
-        hrules=True,
-        column_format="l" + "r" * (len(table.columns) - 1),
-        caption=escape_latex(caption),
-        label="tab:" + re.sub(r"[^A-Za-z0-9-]+", "-", summary["study"]) + "-strategies",
-        position_float="centering",
-    )
-    return f"% Needs \\usepackage{{booktabs}}\n{text}"
-
-
-def csv(summary: Mapping[str, Any]) -> str:
-    """The table of strategies, numbers unrounded."""
-    return trials_csv(_table(summary).to_dict("records"))
+def arms_csv(confirmation: Mapping[str, Any]) -> str:
+    """The main table: a row for each confirmed configuration, numbers unrounded."""
+    fields = ("name", "baseline", "trial", "n", "failed", "mean", "sd", "low", "high")
+    costs = ("validation_mean", "validation_gap", "trainable", "seconds_mean", "peak_memory")
+    rows = []
+    for arm in confirmation["arms"]:
+        versus = arm["versus"] or {}
+        compared = {
+            "compared with": versus.get("name"),
+            "difference": versus.get("difference"),
+            "difference low": versus.get("low"),
+            "difference high": versus.get("high"),
+            "p holm": versus.get("p_holm"),
+            "improvement": (versus.get("improvement") or {}).get("estimate"),
+        }
+        row = {name: arm[name] for name in fields} | compared
+        row |= {name: arm[name] for name in costs}
+        rows.append({**row, "run ids": " ".join(run["run_id"] for run in arm["runs"])})
+    return trials_csv(rows)
 
 
 def trials_csv(rows: Sequence[Mapping[Any, Any]]) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import record
 from workbench.files import holder
-from workbench.record import State, TrialDirectory
+from workbench.record import Role, State, TrialDirectory
 from workbench.tracker import entry, reader, store
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
 from workbench.tracker.ledger import Ledger, Run
@@ -187,7 +187,15 @@ class Tracker:
 
         The files are stored below ``model/``; by default the weights, their description and the
         confusion matrix, as far as they exist. Returns the run's id.
+
+        Raises:
+            ValueError: The trial is none of a search: which seed did best means nothing.
         """
+        spec = directory.spec()
+        if spec is not None and spec.role in (Role.SELECTION, Role.CONFIRMATION):
+            raise ValueError(
+                f"{spec.key} is a run of a {spec.role}; only a search marks its best trial."
+            )
         if files is None:
             picture = directory.artifacts / "confusion_matrix.png"
             files = [directory.weights, directory.weights_description, picture]
@@ -279,6 +287,24 @@ class Tracker:
             UnknownStudy: MLflow has no such study.
         """
         return reader.trials(self._ledger, self._store, name)
+
+    def read_scores(self, name: str) -> dict[str, list[float]]:
+        """What each test sample adds to the test value of a confirmation run; see the reader.
+
+        Raises:
+            UnknownStudy: MLflow has no such study.
+        """
+        return reader.scores(self._ledger, self._store, name)
+
+    def read_histories(
+        self, name: str, metrics: Sequence[str], run_ids: Collection[str] | None = None
+    ) -> dict[str, dict[str, list[tuple[float, float]]]]:
+        """Pairs of epoch and value by run and metric, for some of a study's runs or for all.
+
+        Raises:
+            UnknownStudy: MLflow has no such study.
+        """
+        return reader.histories(self._ledger, self._store, name, metrics, run_ids)
 
     @contextmanager
     def _writing(self, study: str) -> Iterator[dict[str, Run]]:

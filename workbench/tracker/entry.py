@@ -22,6 +22,11 @@ STATE = "workbench.state"
 VIEW = "workbench"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+SEED = "workbench.seed"
+PROTOCOL = "workbench.protocol"
+DATA = "workbench.data_digest"
+# Below ``workbench.``: what the numbers depend on beside the plan (``Result.provenance``).
+PROVENANCE = ("commit", "packages", "hardware", "threads")
 
 STATUS = {
     State.RUNNING: "RUNNING",
@@ -32,7 +37,7 @@ STATUS = {
 }
 
 # Tags that a state may lack, and that are removed when it does.
-PASSING = tuple(f"workbench.{name}" for name in ("reason", "epoch", "device"))
+PASSING = tuple(f"workbench.{name}" for name in ("reason", "epoch", "device", *PROVENANCE))
 
 # A trial's run hangs under one of two parents: seeds of a selection belong to the confirmation.
 PARENT_ROLE = {
@@ -153,6 +158,9 @@ def _identity(spec: TrialSpec, parent_run_id: str) -> dict[str, str]:
         "workbench.group": tag_text(spec.group),
         "workbench.strategy": tag_text(spec.strategy),
         "workbench.number": str(spec.number),
+        SEED: str(spec.seed),
+        DATA: tag_text(spec.data_digest),
+        **({} if spec.protocol is None else {PROTOCOL: tag_text(spec.protocol)}),
         "workbench.levels": _json(spec.levels),
         "workbench.hyperparameters": _json(spec.hyperparameters),
         **{
@@ -181,11 +189,14 @@ def _tags(
             tags["workbench.epoch"] = str(result.epoch)
         if result.device:
             tags["workbench.device"] = result.device
+        known = result.provenance
+        tags |= {f"workbench.{name}": tag_text(known[name]) for name in PROVENANCE if name in known}
     return tags
 
 
 def datasets_of(spec: TrialSpec) -> list[DatasetUse]:
-    """The splits that a trial trains and validates on."""
+    """The parts of the split that a trial reads; only a confirmation run is tested."""
+    tested = ("test",) if spec.role is Role.CONFIRMATION else ()
     source = {**plain(spec.plan.dataset), "digest": spec.data_digest}
     return [
         DatasetUse(
@@ -194,7 +205,7 @@ def datasets_of(spec: TrialSpec) -> list[DatasetUse]:
             context=context,
             source=source,
         )
-        for context in ("training", "validation")
+        for context in ("training", "validation", *tested)
     ]
 
 
@@ -214,6 +225,12 @@ def _summary(history: Sequence[EpochResult], result: Result, ended: int) -> list
     points = [Point(valid_name(name), float(value), at, chosen) for name, value in numbers.items()]
     whole = {f"parameters/{name}": float(count) for name, count in result.parameters.items()}
     whole["trial/seconds"] = result.seconds
+    if result.peak_memory is not None:
+        whole["trial/peak_memory"] = float(result.peak_memory)
+    # Not at the epoch's timestamp: the test comes after the last epoch.
+    points += [
+        Point(valid_name(name), float(value), ended, chosen) for name, value in result.test.items()
+    ]
     return points + [Point(valid_name(name), value, ended, 0) for name, value in whole.items()]
 
 

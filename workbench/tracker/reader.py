@@ -1,4 +1,4 @@
-"""Runs read back: a study as its driver described it, and its trials as rows of a table.
+"""Runs read back: a study as its driver described it, its trials as rows of a table, their curves.
 
 Everything that it returns comes from MLflow, so that a report needs nothing but its store. Knows
 neither records nor how runs are written.
@@ -6,13 +6,24 @@ neither records nor how runs are written.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.record import State
-from workbench.tracker.entry import EPOCHS, KEY, PARENT, STATE
+from workbench.record import Role, State
+from workbench.tracker.entry import (
+    DATA,
+    EPOCHS,
+    KEY,
+    PARENT,
+    PROTOCOL,
+    PROVENANCE,
+    SEED,
+    STATE,
+)
 from workbench.tracker.ledger import Ledger, Run
 from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store
@@ -25,7 +36,9 @@ COLUMNS = (
     *("value", "epoch", "epochs", "epochs_done", "seconds"),
     *("optimizer", "learning_rate", "freeze_depth"),
     *("levels", "hyperparameters", "metrics", "started", "parameters", "device"),
+    *("seed", "test", "protocol", "provenance", "peak_memory", "data_digest"),
 )
+PREDICTIONS = "predictions.parquet"
 
 
 class UnknownStudy(LookupError):
@@ -39,7 +52,9 @@ def study(ledger: Ledger, store: Store, name: str) -> dict[str, Any]:
         The content of ``study.json``, and the keys ``environment`` (content of
         ``environment.json``), ``parents`` (run id by role), ``parent_run_id`` (the search's, else
         the confirmation's), ``experiment_id`` and ``tracking_uri``. A file that MLflow lacks counts
-        as empty.
+        as empty. Of the confirmation's parent: ``protocol`` and ``selection`` (contents of
+        ``protocol.json`` and ``selection.json``), ``protocol_sha256`` (of that file's bytes) and
+        ``protocol_logged`` (the hash that its driver wrote down); each None where there is none.
 
     Raises:
         UnknownStudy: MLflow has no such study.
@@ -53,6 +68,12 @@ def study(ledger: Ledger, store: Store, name: str) -> dict[str, Any]:
     if not parents:
         raise _unknown(ledger, store, name)
     main = parents.get("search") or next(iter(parents.values()))
+    confirmation = parents.get("confirmation")
+    read: dict[str, bytes | None] = {"protocol": None, "selection": None}
+    if confirmation is not None:
+        for file in read:
+            read[file] = _content(ledger, store, name, confirmation, f"study/{file}.json")
+    protocol = read["protocol"]
     return {
         **_json(ledger, store, name, main, "study/study.json"),
         "environment": _json(ledger, store, name, main, "study/environment.json"),
@@ -60,6 +81,9 @@ def study(ledger: Ledger, store: Store, name: str) -> dict[str, Any]:
         "parent_run_id": main.run_id,
         "experiment_id": experiment_id,
         "tracking_uri": store.uri,
+        **{file: None if held is None else json.loads(held) for file, held in read.items()},
+        "protocol_sha256": None if protocol is None else hashlib.sha256(protocol).hexdigest(),
+        "protocol_logged": None if confirmation is None else confirmation.tags.get(PROTOCOL),
     }
 
 
@@ -73,7 +97,11 @@ def trials(ledger: Ledger, store: Store, name: str) -> pd.DataFrame:
         ``epoch`` is the number of the report, ``epochs`` how many epochs the trial was planned
         for and ``epochs_done`` how many it ran, which may be a fraction;
         ``started`` is in milliseconds since 1970 (UTC); ``device`` is the one that a trial ran on,
-        empty where it has not recorded one.
+        empty where it has not recorded one; ``seed`` is text, because a number of its size is not
+        safe in every reader; ``test`` holds the metrics on the test split by their full names, of
+        confirmation runs alone; ``protocol`` is the hash of the protocol that planned a run, empty
+        for the search; ``provenance`` see ``record.Result``; ``peak_memory`` is in bytes, NaN
+        where it is not known.
 
     Raises:
         UnknownStudy: MLflow has no such study.
@@ -87,6 +115,64 @@ def trials(ledger: Ledger, store: Store, name: str) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"freeze_depth": "Int64"})
     return frame.sort_values(["role", "group", "number"], ignore_index=True)
+
+
+def scores(ledger: Ledger, store: Store, name: str) -> dict[str, list[float]]:
+    """What every test sample adds to the test value of each confirmation run, by the run's id.
+
+    In the order of the test split, the same for all runs; the mean is the run's test value of the
+    objective's metric. Runs whose metric is no mean over samples are left out, and so are those
+    that are not complete.
+
+    Raises:
+        UnknownStudy: MLflow has no such study.
+    """
+    import pyarrow.parquet
+
+    found = {}
+    for run in ledger.read(_experiment(ledger, store, name)):
+        tested = run.tags.get("workbench.role") == Role.CONFIRMATION and PARENT in run.tags
+        if not tested or run.deleted or run.tags.get(STATE) != State.COMPLETE:
+            continue
+        content = _content(ledger, store, name, run, PREDICTIONS)
+        if content is None:
+            continue
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+        if "score" in file.schema_arrow.names:
+            found[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
+    return found
+
+
+def histories(
+    ledger: Ledger,
+    store: Store,
+    name: str,
+    metrics: Sequence[str],
+    run_ids: Collection[str] | None = None,
+) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Curves of some runs: by run id and metric, pairs of epoch and value, in order.
+
+    Runs and metrics without a value are left out. The epoch is how many were done, a fraction
+    where a trial reports more often. Without ``run_ids``, of every trial of the study.
+
+    Raises:
+        UnknownStudy: MLflow has no such study.
+    """
+    experiment_id = _experiment(ledger, store, name)
+    if run_ids is None:
+        runs = ledger.read(experiment_id)
+        run_ids = [run.run_id for run in runs if PARENT in run.tags and not run.deleted]
+    asked = {metric: valid_name(metric) for metric in metrics}
+    told = ledger.histories(run_ids, {*asked.values(), "epochs"})
+    done = told["epochs"]
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for metric, name in asked.items():
+        for run_id, points in told[name].items():
+            epochs = done.get(run_id, {})
+            found.setdefault(run_id, {})[metric] = [
+                (float(epochs.get(step, step)), value) for step, value in sorted(points.items())
+            ]
+    return found
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -120,6 +206,14 @@ def _row(run: Run) -> dict[str, Any]:
         "started": run.started,
         "parameters": {name: int(n) for name, n in _below("parameters/", metrics).items()},
         "device": tags.get("workbench.device", ""),
+        "seed": tags.get(SEED, params.get("seed", "")),
+        "test": {name: value for name, value in metrics.items() if name.startswith("test/")},
+        "protocol": tags.get(PROTOCOL, ""),
+        "provenance": {
+            part: tags[f"workbench.{part}"] for part in PROVENANCE if f"workbench.{part}" in tags
+        },
+        "peak_memory": metrics.get("trial/peak_memory", math.nan),
+        "data_digest": tags.get(DATA, ""),
     }
 
 
@@ -132,13 +226,17 @@ def _below(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _json(ledger: Ledger, store: Store, study: str, run: Run, name: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(_content(ledger, store, study, run, name) or b"{}")
+    return parsed
+
+
+def _content(ledger: Ledger, store: Store, study: str, run: Run, name: str) -> bytes | None:
     content = ledger.read_file(run, name)
     if content is None:
         # In a home that was moved, MLflow still names the folder of before.
         path = store.artifacts(study) / run.run_id / "artifacts" / name
-        content = path.read_bytes() if path.exists() else b"{}"
-    parsed: dict[str, Any] = json.loads(content)
-    return parsed
+        content = path.read_bytes() if path.exists() else None
+    return content
 
 
 def _experiment(ledger: Ledger, store: Store, name: str) -> str:

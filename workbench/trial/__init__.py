@@ -1,7 +1,8 @@
 """One trial in a worker, from its specification to its result.
 
-Drives the engine, or a training of the user's own, and writes the trial directory. Knows neither
-Optuna nor MLflow: it reports each epoch to a callable and does what the answer says.
+Drives the engine, or a training of the user's own, and writes the trial directory; a run of the
+confirmation is tested when its training is complete. Knows neither Optuna nor MLflow: it reports
+each epoch to a callable and does what the answer says.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ from typing import Any
 
 import torch
 
-from workbench import backbones, beside, record, tasks
-from workbench.backbones import WeightsError
+from workbench import backbones, beside, environment, record, tasks
 from workbench.datasets import Data
-from workbench.downloads import Absent
-from workbench.engine import Diverged, Engine, Interrupted, OutOfMemory, choose_device, memory
-from workbench.engine.batches import LoaderDied
-from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
+from workbench.engine import Diverged, Engine, Interrupted, choose_device, memory
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Result,
+    Role,
+    State,
+    TrialDirectory,
+    TrialSpec,
+)
 from workbench.tasks import Task
-from workbench.trial import artifacts, choice
+from workbench.trial import artifacts, choice, failures, testing
 from workbench.trial.choice import Chosen, Trainer
-from workbench.usercode import UserCodeError
+from workbench.trial.testing import Tested
 
 Report = Callable[[EpochResult], Decision]
 
 CHECKPOINT_SECONDS = 10.0
 LOCK_SECONDS = 30.0
-
-# What says in a sentence all that a researcher needs: the kind of error would add nothing.
-_TOLD = (Absent, WeightsError, UserCodeError, OutOfMemory, LoaderDied)
 
 
 class Fenced(Exception):
@@ -83,13 +86,6 @@ def same_code(planned: Mapping[str, str]) -> None:
             raise ValueError(f"{path} has changed since the study was planned.")
 
 
-def _where(failure: BaseException, code: Mapping[str, str]) -> str:
-    """The line of the user's own code that a failure came from, if it did."""
-    frames = traceback.extract_tb(failure.__traceback__)
-    lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in code]
-    return f" ({lines[-1]})" if lines else ""
-
-
 class _Run:
     """State of one attempt."""
 
@@ -110,12 +106,15 @@ class _Run:
         self.trainer: Trainer | None = None
         self.data: Data | None = None
         self.task: Task | None = None
-        self.device = ""
+        self.device: torch.device | None = None
+        self.tells_peak = False
+        self.peak: int | None = None
+        self.tested: Tested | None = None
 
     def to_the_end(self) -> Result:
         error = None
         try:
-            state, reason = self._train()
+            state, reason = self._carry_out()
         except Interrupted:
             state, reason = State.PARKED, "interrupted"
             if self.trainer is not None and self.history:
@@ -127,9 +126,7 @@ class _Run:
             raise
         except Exception as failure:
             state, error = State.FAILED, traceback.format_exc()
-            told = isinstance(failure, _TOLD)
-            reason = str(failure) if told else f"{type(failure).__name__}: {failure}"
-            reason += "" if told else _where(failure, self.spec.plan.code)
+            reason = failures.reason(failure, self.spec.plan.code)
         if state is State.COMPLETE and self.chosen is not None and self.data is not None:
             artifacts.write_weights(
                 self.directory,
@@ -142,6 +139,45 @@ class _Run:
         if state.ended:
             self._leave_artifacts(state)
         return self._result(state, reason, error)
+
+    def _carry_out(self) -> tuple[State, str | None]:
+        """Train, and test what is to be tested; how it ended, and why."""
+        if self.spec.role is Role.CONFIRMATION:
+            testing.must_be_open(self.directory, self.spec)
+        try:
+            state, reason = self._train()
+        finally:
+            # Of the training alone, so that runs that are tested compare with those that are not.
+            if self.device is not None and self.tells_peak:
+                self.peak = memory.peak(self.device)
+        if state is State.COMPLETE and self.spec.role is Role.CONFIRMATION:
+            self._test()
+        return state, reason
+
+    def _test(self) -> None:
+        """Measure the kept model on the test split: once in a run's result, whatever the attempt.
+
+        A run killed before its result was written is trained on from its last checkpoint, and what
+        nobody has seen of an earlier test is overwritten by the same numbers.
+        """
+        chosen, data, task, device = self.chosen, self.data, self.task, self.device
+        assert chosen is not None and data is not None and task is not None and device is not None
+
+        def before() -> None:
+            if self.interrupted():
+                raise Interrupted("asked to stop during the test")
+
+        self.tested = testing.measure(
+            self.directory,
+            self.spec,
+            weights=chosen.weights,
+            validated=chosen.value,
+            data=data,
+            task=task,
+            device=device,
+            before=before,
+        )
+        self.tested.write(self.directory)
 
     def _train(self) -> tuple[State, str | None]:
         """Train to the end, or to where the driver or the plan ends it; and why."""
@@ -176,8 +212,8 @@ class _Run:
         """What trains by the plan, ready to begin."""
         plan = self.spec.plan
         torch.set_num_threads(plan.threads)
-        device = choose_device(plan.device)
-        self.device = str(device)
+        device = self.device = choose_device(plan.device)
+        self.tells_peak = memory.start_peak(device)
         same_code(plan.code)
         self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
         self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
@@ -280,6 +316,7 @@ class _Run:
         if self.history:
             started = min(started, self.history[0].timestamp - round(1000 * seconds[0]))
         counted = self.chosen if state is State.COMPLETE else None
+        device = "" if self.device is None else str(self.device)
         return Result(
             state=state,
             attempt=self.spec.attempt,
@@ -294,5 +331,8 @@ class _Run:
             started=started,
             ended=record.now(),
             seconds=sum(seconds),
-            device=self.device,
+            device=device,
+            test={} if counted is None or self.tested is None else self.tested.metrics,
+            provenance=environment.provenance(device, self.spec.plan.threads) if device else {},
+            peak_memory=self.peak,
         )

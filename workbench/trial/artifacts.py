@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, record, tasks
 from workbench.figures import confusion_matrix, learning_curve, mistakes, style
-from workbench.record import EpochResult, Objective, TrialDirectory, TrialSpec
+from workbench.record import EpochResult, Objective, Role, TrialDirectory, TrialSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +49,11 @@ def write_weights(
 ) -> None:
     """Write ``best.safetensors``, and ``best.json``, which says what it is and its SHA-256.
 
+    Of the search any weights may be of use, and it drops those that are outdone. A selection and a
+    confirmation are a hundred runs and more: they leave the model of each arm's first seed alone
+    (not of its best one, which the test split would have to tell). Any other is had again from its
+    specification.
+
     Args:
         directory: Of the trial.
         spec: The same.
@@ -57,7 +62,8 @@ def write_weights(
         value: Of the objective there.
         classes: Names of the outputs.
     """
-    if weights is None:
+    replicate = spec.role is Role.CONFIRMATION and spec.number > 0
+    if weights is None or replicate or spec.role is Role.SELECTION:
         return
     from safetensors.torch import save
 
@@ -195,6 +201,15 @@ def data_of(spec: TrialSpec) -> Data:
         study_seed=spec.study_seed,
         seed=spec.seed,
     )
+    return as_planned(data, spec)
+
+
+def as_planned(data: Data, spec: TrialSpec) -> Data:
+    """The data, if they are those that a trial was planned for.
+
+    Raises:
+        ValueError: They have changed since the study was planned.
+    """
     if data.digest != spec.data_digest:
         raise ValueError(
             f"The data set has changed since the study was planned: its hash is {data.digest}, "

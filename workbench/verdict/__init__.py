@@ -1,9 +1,10 @@
 """From evidence to fixed words: what may be claimed, how far the claim reaches, and why not more.
 
-Pure: arrays and plain data in, a judgement out. The rules are procedure 4 and 5 of the project's
-protocol (docs/confirmation.md); the statistics are those of ``statistics``. Knows no store, no
-study file and no report.
+Pure: arrays and plain data in, a judgement out. The rules are those of docs/confirmation.md; the
+statistics are those of ``statistics``. Knows no store, no study file and no report.
 """
+
+from __future__ import annotations
 
 from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Run, Stage
 from workbench.verdict.judgement import (
@@ -16,8 +17,10 @@ from workbench.verdict.judgement import (
     Word,
     as_json,
 )
+from workbench.verdict.refusals import REFUSALS, Refusal, Refused
 
 __all__ = [
+    "REFUSALS",
     "Arm",
     "Bounds",
     "Comparison",
@@ -25,6 +28,8 @@ __all__ = [
     "Doubt",
     "Evidence",
     "Level",
+    "Refusal",
+    "Refused",
     "Run",
     "SeedPlan",
     "Side",
@@ -32,10 +37,34 @@ __all__ = [
     "Verdict",
     "Word",
     "as_json",
+    "claim_at",
     "decide",
 ]
 
 
-def decide(evidence: Evidence) -> Verdict:
-    """The verdict that the evidence allows."""
-    raise NotImplementedError
+def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
+    """The verdict that the evidence allows.
+
+    Args:
+        evidence: Checked here: what does not fit together is NOT COMPARABLE, with the reason.
+        draws: Of the bootstrap of the probability of improvement; a fifth of them for the two-level
+            bootstrap. Fewer only where many verdicts are simulated.
+
+    Raises:
+        ValueError: The design itself makes no sense.
+        Refused: It asks for what no evidence allows, such as three looks.
+    """
+    from workbench.verdict.deciding import decide
+
+    return decide(evidence, draws=draws)
+
+
+def claim_at(verdict: Verdict, level: Level) -> str:
+    """The claim in words of a level that the evidence reaches.
+
+    Raises:
+        Refused: The level is higher than that of the evidence (rules 8 and 14).
+    """
+    from workbench.verdict.wording import claim_at
+
+    return claim_at(verdict, level)

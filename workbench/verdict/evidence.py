@@ -5,9 +5,13 @@ Plain data. Knows neither where the runs come from (MLflow, a CSV file) nor what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+# MLflow stores infinity as the largest double.
+_INFINITE = 1e308
 
 
 class Stage(StrEnum):
@@ -41,12 +45,30 @@ class Run:
     split: str = ""
     scores: Sequence[float] = ()
 
+    @property
+    def measured(self) -> bool:
+        """Whether it completed with a finite value."""
+        return self.state == "complete" and self.value is not None and _finite(self.value)
+
+    @property
+    def lost(self) -> bool:
+        """Whether it diverged or failed, so that it counts with the worst value."""
+        diverged = self.value is not None and not _finite(self.value)
+        return self.state == "failed" or (self.state == "complete" and diverged)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ("complete", "failed", "pruned")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """A strategy's chosen configuration, or the default one.
 
     Attributes:
+        runs: One for each seed, planned ones as well (``parked``); empty: none is planned, because
+            nothing could be selected for the arm. Of a search: its trials.
         levels: Label of each compared factor; needed for a contrast over a factor.
         baseline: It is the default configuration.
         budget: Number of search trials that its configuration was chosen from; None: unknown.
@@ -91,13 +113,15 @@ class Doubt:
     Attributes:
         rule: Number of the refusal that it falls under; see ``verdict.refusals``.
         word: ``NOT COMPARABLE`` or ``EXPLORATORY`` where it decides the verdict; None is a flag,
-            shown beside it.
-        text: A sentence for the author.
+            shown beside it. Among a verdict's reasons: the word that it supports.
+        text: A sentence for the author, or a few.
+        found: What was found, where ``text`` goes on to say why it matters.
     """
 
     rule: int | None
     word: str | None
     text: str
+    found: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,3 +142,7 @@ class Evidence:
     datasets: int = 1
     doubts: tuple[Doubt, ...] = ()
     seconds: float | None = None
+
+
+def _finite(value: float) -> bool:
+    return math.isfinite(value) and abs(value) < _INFINITE

@@ -48,11 +48,14 @@ class Side:
     """One of what is compared: an arm, or a level of the contrasted factor.
 
     Attributes:
-        values: By seed, in the order of ``Verdict.seeds``; None only where nothing was measured and
-            nothing may be put in its place.
+        values: By seed, in the order of ``Verdict.seeds``; of a search, by trial. None where
+            nothing was measured and nothing may be put in its place, or while a confirmation is
+            not finished.
         imputed: Seeds whose run diverged or failed and counts with the worst value.
-        mean: With its t interval over seeds; None where there is no value.
-        sd: Over seeds, with n - 1.
+        n: Number of values that are there.
+        mean: With its t interval over seeds, cut at the metric's bounds; None where a value is
+            missing, and of a search. Its ends are nan at n = 1.
+        sd: Over seeds, with n - 1; None where there is no interval.
     """
 
     name: str
@@ -67,20 +70,23 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two sides, seed by seed; ``first`` has the better mean, so that ``difference`` is not below 0.
+    """Two sides, seed by seed; ``first`` has the better mean: ``difference`` is not below 0.
 
     Attributes:
         difference: Mean of ``differences``, in units of the metric, with its t interval; positive
             means that ``first`` is better, whatever the metric's direction.
         p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. Only the
             corrected one decides.
-        p_t: Paired t, secondary.
         dz: Paired Hedges d_z; None where the differences do not vary.
         improvement: Probability that ``first`` is better on a seed; ties count half.
+        p_t: Paired t, secondary; None where the differences do not vary.
         p_equivalence: TOST at the smallest effect, corrected over all pairs; None without one.
         posterior: Of ``better``, ``equivalent`` and ``worse``; None without a smallest effect.
         beyond: The difference with an interval over seeds and test examples; None where no
-            per-example scores are there, and ``beyond_missing`` says why.
+            per-example scores are there, or where a run diverged or failed; ``beyond_missing`` says
+            which.
+        beaten: ``first`` beats ``second``: ``p_holm`` below alpha and ``improvement`` at gamma or
+            above. ``equivalent``: ``p_equivalence`` below alpha.
     """
 
     first: str
@@ -109,7 +115,8 @@ class SeedPlan:
     Attributes:
         low: From the lower end of the SD's chi-square interval; ``high`` from its upper end; None
             where that is beyond 10,000.
-        seconds_low: Of training all arms with so many new seeds; None where a run's cost is unknown.
+        seconds_low: Of training all arms with so many new seeds; None where the cost of a run is
+            unknown.
     """
 
     low: int
@@ -127,8 +134,13 @@ class Verdict:
     Attributes:
         headline: One sentence with names and numbers: what a reader remembers.
         claim: The sentence that a paper may print; it never says more than ``level``.
-        leader: Side with the best mean; None where no mean may be compared.
-        gap: Mean difference to the closest rival, in units of the metric.
+        averaged: Factors that a contrast over a factor averages over.
+        alpha: At which this look is decided: of two planned ones each has less than both together.
+        seeds: The shared list; empty for a search.
+        leader: Side with the best mean, in a contrast with the baseline among the others; None
+            where no mean may be compared.
+        gap: Mean difference to the closest rival, in units of the metric; below 0 only where that
+            is the baseline and has the best mean.
         beaten: Names of the rivals that ``leader`` beats; ``tied`` those shown equivalent to it;
             ``open`` those of which neither could be shown.
         pairs: Number of comparisons that Holm corrects for; ``p_floor`` the least p that this many
@@ -144,6 +156,7 @@ class Verdict:
     metric: str
     direction: str
     contrast: str
+    averaged: Sequence[str]
     alpha: float
     gamma: float
     smallest_effect: float | None

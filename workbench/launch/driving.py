@@ -1,4 +1,4 @@
-"""A command from beginning to end: what it needs first, the lease, the driver, the mirror.
+"""What every study of one command shares: what it needs first, the lease, the driver, the mirror.
 
 Wires the parts together and decides nothing else. Knows no terminal: progress goes to whoever
 watches.
@@ -6,25 +6,20 @@ watches.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from workbench import browse, preview, record, session, tryout
-from workbench.config import load
+from workbench import browse, preview, protocol, publish, record, report, session, tryout
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.driver import Driver, Source, Standing, Stop, failure, lease
-from workbench.ending import Outcome, Stopped, UnwritableError, reasons_of
+from workbench.ending import Outcome, Stopped, reasons_of
 from workbench.foundation import Foundation, studies_needed
-from workbench.provenance import STUDY_SUFFIXES
 from workbench.record import Role, TrialDirectory
 from workbench.session import Session
-from workbench.smoke import tiny
-from workbench.tracker import Tracker, store
+from workbench.tracker import Tracker
 from workbench.workers import Workers
 
 
@@ -48,73 +43,15 @@ class Watcher(Protocol):
         ...
 
 
-def open_home(home: Path) -> Path:
-    """The home with its folders, able to be written to.
+class Launch:
+    """Runs studies in one home, with the same workers, before the same eyes.
 
-    Raises:
-        UnwritableError: It is not; the message names the path.
+    Args:
+        home: Able to be written to.
+        workers: Where trials run.
+        watcher: Who is told how it gets on.
+        read: Makes a study of a file; also of the files that weights come from.
     """
-    for folder in (home / "mlruns" / "studies", home / "reports"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise UnwritableError(
-                f"{folder} cannot be written to: {error.strerror}. "
-                "Choose another home with --home DIR or WORKBENCH_HOME."
-            ) from error
-    return home
-
-
-def look_ahead(file: Path, overrides: Sequence[str], home: Path) -> dict[str, Any]:
-    """What a study will do, without doing any of it.
-
-    Raises:
-        StudyFileError: The file is broken, or does not fit the model, the data or the weights.
-    """
-    config = load(file, overrides)
-    foundation = Foundation(config, home, pending=True)
-    foundation.check()
-    return {
-        **preview.describe(config, foundation),
-        "ranges": preview.ranges(config),
-        "notes": preview.notes(config, foundation),
-    }
-
-
-def run_file(
-    file: Path,
-    overrides: Sequence[str],
-    home: Path,
-    workers: Workers,
-    watcher: Watcher,
-    *,
-    wait: bool = False,
-) -> Outcome:
-    """Search: what is missing of a study, after the studies that it takes weights from.
-
-    Raises:
-        StudyFileError: The file is broken, or does not fit the model, the data or the weights.
-        Changed: Trials exist that were made with other settings.
-        Busy: Another driver holds the study.
-        Broken: Every trial fails in the same way before its first epoch.
-        UnwritableError, StoreError: The home or a store cannot be used.
-    """
-    launch = _Launch(open_home(home), workers, watcher, read=load)
-    return launch.run(load(file, overrides), wait=wait)
-
-
-def smoke(
-    file: Path, overrides: Sequence[str], home: Path, workers: Workers, watcher: Watcher
-) -> Outcome:
-    """Run a tiny copy of a study through every step, in a home that the caller throws away."""
-    launch = _Launch(open_home(home), workers, watcher, read=tiny)
-    return launch.run(tiny(file, overrides), wait=False)
-
-
-class _Launch:
-    """What every study of one command shares."""
 
     def __init__(
         self,
@@ -124,39 +61,40 @@ class _Launch:
         *,
         read: Callable[[Path], StudyConfig],
     ) -> None:
-        self._home = home
+        self.home = home
+        self.watcher = watcher
         self._workers = workers
-        self._watcher = watcher
         self._read = read
 
     def run(self, config: StudyConfig, *, wait: bool, above: tuple[str, ...] = ()) -> Outcome:
         """Search what is missing of a study, after the studies that it takes weights from."""
         began = time.monotonic()
-        self._watcher.prepare(config.name)
+        self.watcher.prepare(config.name)
         # A mistake in this file is told before another study is run for it.
-        Foundation(config, self._home, pending=True).check()
+        Foundation(config, self.home, pending=True).check()
         stopped = self.run_needed(config, above)
         if stopped is not None:
             return stopped
-        self._watcher.prepare(config.name)
-        foundation = Foundation(config, self._home)
+        self.watcher.prepare(config.name)
+        foundation = Foundation(config, self.home)
         foundation.check()
-        directory = record.study_directory(self._home, config.name)
+        directory = record.study_directory(self.home, config.name)
         with lease(directory, wait=wait):
             from workbench.study import Search
 
+            protocol.refuse_more_trials(config, directory)
             search = Search(config, foundation, directory)
             before = sum(standing.ended for standing in search.standings())
-            self._watcher.begin(config.name, preview.notes(config, foundation))
+            self.watcher.begin(config.name, preview.notes(config, foundation))
             try:
                 with (
                     Stop().listening() as stop,
-                    session.opened(config, foundation, self._home, Role.SEARCH) as page,
+                    session.opened(config, foundation, self.home, Role.SEARCH) as page,
                 ):
 
                     def progress(stopping: bool) -> None:
                         standings = search.standings()
-                        self._watcher.update(standings, stopping=stopping)
+                        self.watcher.update(standings, stopping=stopping)
                         page.mirror.describe(lambda: session.note(config, standings))
 
                     signal = self.drive(directory, search, page, stop, progress)
@@ -164,9 +102,9 @@ class _Launch:
                     if any(standing.ended < standing.target for standing in standings):
                         page.status = "SCHEDULED"
                     self._keep_best(search.best(), page)
-                _describe(config.name, page)
+                describe(config.name, directory, page)
             finally:
-                self._watcher.end()
+                self.watcher.end()
         return Outcome(
             study=config.name,
             standings=standings,
@@ -234,18 +172,18 @@ class _Launch:
         stopped = self.run_needed(config)
         if stopped is not None:
             raise Stopped(f"Stopped while running {stopped.study}; the same command goes on.")
-        foundation = Foundation(config, self._home)
+        foundation = Foundation(config, self.home)
         foundation.check()
-        directory = record.study_directory(self._home, config.name)
+        directory = record.study_directory(self.home, config.name)
         with lease(directory, wait=wait):
             spec = tryout.spec_of(config, foundation, proposal, directory)
             source = tryout.One(spec)
-            self._watcher.begin(spec.name, [])
+            self.watcher.begin(spec.name, [])
             at = record.directory_of(directory, spec)
             try:
                 with (
                     Stop().listening() as stop,
-                    session.opened(config, foundation, self._home, Role.TRY) as page,
+                    session.opened(config, foundation, self.home, Role.TRY) as page,
                 ):
                     signal = self.drive(directory, source, page, stop, lambda stopping: None)
                     result = at.result()
@@ -254,57 +192,26 @@ class _Launch:
                         at.write_result(failure(spec, "interrupted"))
                         page.changed(at)
             finally:
-                self._watcher.end()
+                self.watcher.end()
             run_id = page.tracker.mirror(at, page.parent)
-        found = browse.trial(self._home, config.name, f"{spec.role}/{spec.name}")
+        found = browse.trial(self.home, config.name, f"{spec.role}/{spec.name}")
         return {**found, "run_id": run_id, "stopped": signal is not None}
 
 
-def try_one(
-    file: Path,
-    settings: Sequence[str],
-    home: Path,
-    workers: Workers,
-    watcher: Watcher,
-    *,
-    wait: bool = False,
-) -> dict[str, Any]:
-    """One trial of a study with some knobs set (``KNOB=VALUE``), tracked but not counted.
-
-    Raises:
-        StudyFileError: As for ``run_file``, or a setting is none.
-    """
-    launch = _Launch(open_home(home), workers, watcher, read=load)
-    return launch.try_one(load(file), settings, wait=wait)
-
-
-def _describe(study: str, page: Session) -> None:
-    """Put the report's own summary on the parent run's page, now that MLflow has every trial."""
+def describe(study: str, directory: Path, page: Session) -> None:
+    """Put the report's own summary on the parents' pages, now that MLflow has every trial."""
     if page.unsent:
         return
-    from workbench import report
-
-    summary = report.summarize(page.tracker.read_study(study), page.tracker.read_trials(study))
-    page.tracker.describe(page.parent, report.markdown_summary(summary))
-
-
-def name_of(study: str) -> str:
-    """A study's name, from its name or its file."""
-    return load(Path(study)).name if study.endswith(STUDY_SUFFIXES) else study
+    material = publish.material(page.tracker, study, directory)
+    if "name" not in material.study:
+        return  # The store was lost, and the search's page is new: the next run describes it.
+    summary = report.summarize(material)
+    note = report.markdown_summary(summary)
+    for run_id in parents_of(page.tracker, study):
+        page.tracker.describe(run_id, note)
 
 
-def page(home: Path, port: int, study: str | None) -> str:
-    """Where a browser finds all studies, or the table of one study's runs.
-
-    Raises:
-        UnknownStudy: MLflow has no such study.
-    """
-    if study is None:
-        return store.page(port)
-    return store.page(port, Tracker(home, create=False).read_study(study)["experiment_id"])
-
-
-def serve(home: Path, port: int) -> NoReturn:
-    """Become MLflow's own server on a home's store: signals go to it and to nobody between."""
-    command, added = store.serve(home, port)
-    os.execve(command[0], command, {**os.environ, **added})
+def parents_of(tracker: Tracker, study: str) -> list[str]:
+    """The run of a study's search and that of its confirmation, as far as they exist."""
+    parents = tracker.read_study(study)["parents"]
+    return [parents[role] for role in (Role.SEARCH, Role.CONFIRMATION) if role in parents]

@@ -1,0 +1,536 @@
+"""The report of a confirmed study: verdict first, every number from report.json, no early look."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import confirmed
+import pandas as pd
+import pytest
+from confirmed import THREE, changed
+from test_figures import HOSTILE
+from test_report import FORBIDDEN, Page, files
+
+from workbench import report, templates
+from workbench.figures import FIGURES
+from workbench.report import Material
+
+TEXTS = (".html", ".md", ".tex", ".json", ".csv", ".bib")
+CITED = [{"name": "LeNet-5", "value": 0.9905, "sd": 0.001, "n": 5, "source": "LeCun et al. 1998"}]
+SENTINEL = 0.31415926535
+
+
+def three(**knobs: Any) -> Material:
+    return confirmed.material(**{"strategies": THREE, "seeds": 10, "scored": False, **knobs})
+
+
+def with_study(found: Material, **changes: Any) -> Material:
+    return replace(found, study={**found.study, **changes})
+
+
+def with_protocol(found: Material, **changes: Any) -> Material:
+    return with_study(found, protocol={**found.study["protocol"], **changes})
+
+
+def page_of(summary: Mapping[str, Any]) -> str:
+    return templates.html(summary, dict.fromkeys(FIGURES, ""))
+
+
+def numbers_in(value: Any) -> Iterator[float]:
+    """Every number of a JSON value, and every one in its keys and texts."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from numbers_in(key)
+            yield from numbers_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from numbers_in(item)
+    elif isinstance(value, str):
+        yield from map(float, re.findall(r"\d+(?:\.\d+)?", value))
+    elif value is not None and not isinstance(value, bool):
+        yield float(value)
+
+
+def planted() -> Material:
+    """A planted gap, per-example scores and a cited value."""
+    return with_study(three(gap=3, scored=True), content={"report": {"cited": CITED}})
+
+
+def without_search(found: Material) -> Material:
+    """The same without search trials, whose figures take their time."""
+    return replace(found, trials=found.trials[found.trials["role"] != "search"])
+
+
+@pytest.fixture(scope="module")
+def summary() -> dict[str, Any]:
+    return report.summarize(planted())
+
+
+@pytest.fixture(scope="module")
+def page(summary: dict[str, Any]) -> str:
+    return page_of(summary)
+
+
+# The verdict
+
+
+@pytest.mark.parametrize(
+    ("knobs", "word"),
+    [
+        ({"gap": 3}, "WINNER"),
+        ({"gap": 3, "smallest_effect": 0.2}, "DETECTABLE BUT NEGLIGIBLE"),
+        ({"gap": 0, "smallest_effect": 0.05}, "TIE"),
+        ({"gap": 0, "smallest_effect": 0.001}, "INCONCLUSIVE"),
+        ({"gap": 3, "seeds": 5}, "UNDERPOWERED BY DESIGN"),
+        ({"edited": True}, "EXPLORATORY"),
+        ({"ended": 5}, "EXPLORATORY"),
+    ],
+)
+def test_the_word_of_the_verdict_is_the_first_thing_on_every_page(
+    knobs: dict[str, Any], word: str
+) -> None:
+    summary = report.summarize(three(**knobs))
+    assert summary["verdict"]["word"] == word
+    page = page_of(summary)
+    assert f"<title>digits ({word})</title>" in page
+    assert page.index(f'<p class="word">{word}</p>') < page.index("<table")
+    assert f"> **{word}.**" in templates.markdown(summary).partition("|")[0]
+    assert f"**{word}**" in templates.note(summary)
+
+
+def test_identical_strategies_have_no_winner_in_the_report() -> None:
+    for seed in range(4):
+        summary = report.summarize(three(gap=0, seed=seed))
+        assert summary["verdict"]["word"] in ("TIE", "INCONCLUSIVE")
+
+
+def test_a_mixed_data_set_is_not_comparable_and_nothing_is_emphasised() -> None:
+    one = {"role": "confirmation", "strategy": "adam-0", "number": 3}
+    summary = report.summarize(changed(three(gap=3), one, data_digest="sha256:ffff"))
+    assert summary["verdict"]["word"] == "NOT COMPARABLE"
+    assert summary["emphasis"] is None
+    arms = summary["confirmation"]["arms"]
+    assert not any(arm["best"] or arm["tied_with_best"] for arm in arms)
+    assert [arm["name"] for arm in arms] == [*THREE, "default"], "in no order of merit"
+    page = page_of(summary)
+    assert 'class="plain best"' not in page and 'class="plain tied"' not in page
+    assert "rule 16" in page
+
+
+def test_claim_reasons_and_what_would_be_needed_are_on_every_page() -> None:
+    summary = report.summarize(three(gap=0, smallest_effect=0.001))
+    verdict = summary["verdict"]
+    text = " ".join("".join(Page(page_of(summary)).text).split())
+    marked = templates.markdown(summary).replace("\\", "")
+    assert verdict["reasons"] and verdict["plan"]
+    for said in (verdict["claim"], verdict["headline"], *(d["text"] for d in verdict["reasons"])):
+        assert said in text
+        assert said in marked
+    for found in (text, marked):
+        assert f"bout {verdict['plan']['low']} to {verdict['plan']['high']} fresh seeds" in found
+    assert "this configuration" in text
+
+
+@pytest.mark.parametrize("knobs", [{"edited": True}, {"ended": 7}])
+def test_an_exploratory_report_of_a_confirmed_study_has_none_of_a_winners_words(
+    knobs: dict[str, Any],
+) -> None:
+    summary = report.summarize(three(**knobs))
+    texts = [json.dumps(summary), page_of(summary), templates.markdown(summary)]
+    for text in (*texts, templates.note(summary), templates.methods(summary)):
+        assert [word for word in FORBIDDEN if word in text.lower()] == []
+
+
+# No look before the end
+
+
+def test_an_unfinished_confirmation_shows_no_test_value_in_any_file(tmp_path: Path) -> None:
+    found = three(ended=17, scored=True)
+    rows = found.trials.to_dict("records")
+    for item in rows:
+        if item["role"] == "confirmation":
+            item["test"] = {"test/accuracy": SENTINEL, "test/f1": SENTINEL}
+    scores = {run_id: [SENTINEL] * 496 for run_id in found.scores}
+    found = replace(found, trials=pd.DataFrame(rows), scores=scores)
+    report.write(without_search(found), tmp_path / "digits")
+    summary = json.loads((tmp_path / "digits/report.json").read_text())
+    assert (summary["confirmation"]["done"], summary["confirmation"]["planned"]) == (17, 40)
+    assert all(arm["mean"] is None for arm in summary["confirmation"]["arms"])
+    shown = {entry["name"] for entry in summary["figures"]}
+    assert not shown & {"forest", "confirmed", "pairwise", "cost_quality"}
+    for path in (tmp_path / "digits").rglob("*"):
+        if path.suffix in TEXTS:
+            assert not re.search(r"0\.3141?[56]?", path.read_text().partition("<svg")[0]), path.name
+        if path.suffix == ".parquet":
+            assert "0.314" not in pd.read_parquet(path).to_csv(), path.name
+    page = (tmp_path / "digits/index.html").read_text()
+    assert "17 of 40 runs have ended; test values are shown when all have ended" in page
+    assert "17 of 40 runs" in templates.note(summary)
+
+
+def test_the_note_says_how_far_a_selection_is() -> None:
+    found = with_study(three(ended=0), selection=None)
+    summary = report.summarize(found)
+    assert "its selection has not ended" in templates.note(summary)
+    assert "no test value exists yet" in page_of(summary)
+
+
+# Numbers
+
+
+def test_every_number_of_the_page_stands_in_report_json(page: str, summary: dict[str, Any]) -> None:
+    known = {*numbers_in(summary)}
+    looked_at = 0
+    for tag, attributes in Page(page).elements:
+        cells = [attributes.get("data-value")] if tag in ("td", "th") else []
+        titles = re.findall(r"-?\d+\.\d{5,}(?:e-?\d+)?", attributes.get("title") or "")
+        for text in (*cells, *(titles if tag in ("td", "a", "small", "span") else ())):
+            try:
+                value = float(text or "")
+            except ValueError:
+                continue
+            assert value in known or abs(value) in known, (tag, attributes)
+            looked_at += 1
+    assert looked_at > 300
+
+
+def test_the_main_table_shows_each_configuration_as_report_json_has_it(
+    page: str, summary: dict[str, Any]
+) -> None:
+    table = page[page.index('class="sortable main"') :]
+    rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", table, flags=re.DOTALL)[:4]
+    arms = summary["confirmation"]["arms"]
+    assert [arm["name"] for arm in arms] == ["adamw-0", *(a["name"] for a in arms[1:])]
+    for row, arm in zip(rows, arms, strict=True):
+        assert f'<th scope="row">{arm["name"]}' in row
+        assert f">{templates.number(arm['mean'])}</a>" in row
+        assert f"± {templates.number(arm['sd'])}" in row
+        assert f">{templates.interval(arm['low'], arm['high'])}<" in row
+        assert templates.signed(arm["validation_gap"]) in row
+        if arm["versus"]:
+            assert templates.signed(arm["versus"]["difference"]) in row
+            assert f">{templates.p_value(arm['versus']['p_holm'])}</td>" in row
+
+
+def test_means_and_intervals_are_those_of_the_runs(summary: dict[str, Any]) -> None:
+    case = confirmed.Case(strategies=THREE, seeds=10, gap=3)
+    for arm in summary["confirmation"]["arms"]:
+        values = [math.fsum(case.scored_runs[arm["name"], n]) / confirmed.TEST for n in range(10)]
+        series = pd.Series(values)
+        assert [run["value"] for run in arm["runs"]] == pytest.approx(values)
+        assert arm["mean"] == pytest.approx(series.mean())
+        assert arm["sd"] == pytest.approx(series.std())
+        half = 2.2621571627982 * series.std() / 10**0.5  # Student's t, 9 degrees of freedom
+        assert arm["low"] == pytest.approx(series.mean() - half)
+        assert arm["high"] == pytest.approx(series.mean() + half)
+        validation = [run["validation"] for run in arm["runs"]]
+        gap = math.fsum(v - t for v, t in zip(validation, values, strict=True)) / 10
+        assert arm["validation_gap"] == pytest.approx(gap)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_difference_is_this_mean_minus_the_best_one_whatever_the_direction(
+    direction: str,
+) -> None:
+    arms = report.summarize(with_protocol(three(), direction=direction))["confirmation"]["arms"]
+    means = [arm["mean"] for arm in arms]
+    assert means == sorted(means, reverse=direction == "maximize")
+    assert arms[0]["best"] and arms[0]["versus"] is None
+    for arm in arms[1:]:
+        versus = arm["versus"]
+        assert versus["name"] == arms[0]["name"]
+        assert versus["difference"] == pytest.approx(arm["mean"] - means[0])
+        assert versus["low"] < versus["difference"] < versus["high"]
+        assert versus["improvement"]["estimate"] <= 0.5
+        low, high = versus["improvement"]["low"], versus["improvement"]["high"]
+        assert low <= versus["improvement"]["estimate"] <= high
+
+
+def test_a_joint_studys_finalists_are_compared_with_the_default() -> None:
+    arms = report.summarize(three(joint=True, gap=3))["confirmation"]["arms"]
+    versus = {arm["name"]: arm["versus"] for arm in arms}
+    assert versus.pop("default") is None
+    assert {item["name"] for item in versus.values()} == {"default"}
+    base = next(arm for arm in arms if arm["name"] == "default")
+    for arm in arms[:1]:
+        assert versus[arm["name"]]["difference"] == pytest.approx(arm["mean"] - base["mean"])
+        assert versus[arm["name"]]["difference"] > 0
+    assert all(arm["search_seconds"] is None for arm in arms), "one search has no shares"
+
+
+def test_levels_of_a_factor_are_compared_and_arms_are_only_shown() -> None:
+    found = confirmed.material(contrast="optimizer", seeds=8, scored=False)
+    summary = report.summarize(found)
+    assert {side["name"] for side in summary["verdict"]["sides"]} == {"sgd", "adam", "adamw"}
+    arms = summary["confirmation"]["arms"]
+    assert len(arms) == 10 and all(arm["versus"] is None for arm in arms)
+    assert sum(arm["best"] for arm in arms) == 1
+    assert summary["emphasis"] == "Bold: best mean.", "no arm is compared with it"
+    page = page_of(summary)
+    assert "difference to" not in page
+    for side in summary["verdict"]["sides"]:
+        cell = f">{templates.number(side['mean']['estimate'])} <small"
+        assert re.search(rf'<th scope="row">{side["name"]}</th>.*{re.escape(cell)}', page)
+    assert page.count("<td>sgd</td>") + page.count('<th scope="row">sgd</th>') >= 2
+    assert "Levels of optimizer were compared" in page
+
+
+def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_them() -> None:
+    summary = report.summarize(three(gap=0, smallest_effect=0.05))
+    arms = summary["confirmation"]["arms"]
+    assert [arm["best"] for arm in arms] == [True, False, False, False]
+    beaten = {*summary["verdict"]["beaten"]}
+    assert {arm["name"] for arm in arms[1:] if arm["tied_with_best"]} == {
+        arm["name"] for arm in arms[1:]
+    } - beaten
+    assert summary["emphasis"] == (
+        "Bold: best mean. Underlined: not separated from it, which takes a Holm-corrected p below"
+        " 0.05 and a probability of improvement of at least 0.75."
+    )
+    page = page_of(summary)
+    assert page.count('class="plain best"') == 1
+    assert page.count('class="plain tied"') == sum(arm["tied_with_best"] for arm in arms)
+    assert summary["emphasis"] in page
+    text = templates.markdown(summary)
+    assert f"| **{templates.number(arms[0]['mean'])}** ±" in text
+    assert "Bold: best mean. Italics, underlined elsewhere: not separated" in text
+
+
+def test_a_diverged_run_counts_with_the_worst_value_and_is_marked() -> None:
+    summary = report.summarize(three(diverged=[("adam-0", 3)]))
+    content = summary["confirmation"]
+    (arm,) = [arm for arm in content["arms"] if arm["failed"]]
+    (run,) = [run for run in arm["runs"] if run["imputed"]]
+    assert (run["value"], run["counted"], run["state"]) == (None, 0.0, "failed")
+    assert arm["n"] == 10 and content["imputed"] == 1
+    counted = [item["counted"] for item in arm["runs"]]
+    assert arm["mean"] == pytest.approx(math.fsum(counted) / 10)
+    side = next(s for s in summary["verdict"]["sides"] if s["name"] == "adam-0")
+    assert side["values"] == counted, "the verdict counts it the same"
+    page = page_of(summary)
+    assert "0.0000<sup>†</sup>" in page
+    assert "1 run diverged or failed and counts with the worst value" in page
+    (check,) = [c for c in summary["health"] if c["name"] == "confirmation failures"]
+    assert check["status"] == "warning" and check["runs"] == [run["run_id"]]
+
+
+def test_an_interval_ends_at_the_metrics_bounds() -> None:
+    own = {"role": "confirmation", "strategy": "adamw-0"}
+    found = changed(three(gap=0), own, test={"test/accuracy": 1.0})
+    found = changed(found, {**own, "number": 3}, test={"test/accuracy": 0.9})
+    arms = report.summarize(found)["confirmation"]["arms"]
+    # The t interval of nine ones and 0.9 would reach 1.013.
+    assert arms[0]["mean"] == pytest.approx(0.99)
+    assert arms[0]["high"] == 1.0 and arms[0]["low"] == pytest.approx(0.967378, abs=1e-6)
+
+
+# Runs, costs, validity
+
+
+def test_every_value_stands_beside_its_run(page: str, summary: dict[str, Any]) -> None:
+    text = templates.markdown(summary)
+    for arm in summary["confirmation"]["arms"]:
+        for run in arm["runs"]:
+            shown = templates.number(run["value"])
+            assert re.search(rf">{shown} <code title=\"{run['run_id']}\">", page)
+            assert f"{shown} ({run['run_id']})" in text
+    for row in summary["confirmation"]["selection"]:
+        assert len(row["run_ids"]) == 3
+        for run_id, value in zip(row["run_ids"], row["values"], strict=True):
+            assert re.search(rf"{templates.number(value)} <code title=\"{run_id}\">", page)
+
+
+def test_runs_are_linked_where_a_server_can_show_them() -> None:
+    found = with_study(three(), tracking_uri="https://mlflow.example.org")
+    summary = report.summarize(found)
+    links = [a.get("href") for tag, a in Page(page_of(summary)).elements if tag == "a"]
+    for arm in summary["confirmation"]["arms"]:
+        for run in arm["runs"]:
+            assert f"https://mlflow.example.org/#/experiments/1/runs/{run['run_id']}" in links
+
+
+def test_every_mean_leads_to_its_runs(page: str) -> None:
+    elements = Page(page).elements
+    targets = {a.get("id") for _, a in elements if a.get("id")}
+    inner = [a["href"] for tag, a in elements if tag == "a" and a.get("href")]
+    assert len([href for href in inner if str(href).startswith("#runs-")]) == 4
+    assert {str(href)[1:] for href in inner if str(href).startswith("#")} <= targets
+
+
+def test_costs_are_those_of_the_runs(summary: dict[str, Any]) -> None:
+    case = confirmed.Case(strategies=THREE, seeds=10, gap=3)
+    content = summary["confirmation"]
+    rows = confirmed.frame(strategies=THREE, seeds=10, gap=3)
+    for role in ("search", "selection", "confirmation"):
+        total = rows.loc[rows["role"] == role, "seconds"].sum()
+        assert content["cost"][f"{role}_seconds"] == pytest.approx(total)
+    arm = next(arm for arm in content["arms"] if arm["name"] == "adam-0")
+    own = rows[rows["strategy"] == "adam-0"]
+    assert arm["search_seconds"] == pytest.approx(own.loc[own["role"] == "search", "seconds"].sum())
+    tested = own[own["role"] == "confirmation"]
+    assert arm["seconds_mean"] == pytest.approx(tested["seconds"].mean())
+    assert (arm["trainable"], arm["peak_memory"]) == (66_000, 3e8 + 9e6)
+    assert arm["trial"] == case.chosen["adam-0"]["trial"]
+    default = next(arm for arm in content["arms"] if arm["name"] == "default")
+    assert default["search_seconds"] is None and default["selection_seconds"] == 0
+
+
+def test_the_validity_panel_answers_for_the_confirmation() -> None:
+    checks = {c["name"]: c for c in report.summarize(three(gap=3))["health"]}
+    for name in ("protocol", "conditions", "confirmation failures"):
+        assert checks[name]["status"] == "ok", name
+    assert "adam-0 +0.0" in checks["validation to test"]["finding"]
+    assert checks["selection"]["status"] == "note"
+    one = {"role": "confirmation", "strategy": "adam-0", "number": 3}
+    other = {**confirmed.PROVENANCE, "commit": "0ddba11"}
+    edited = report.summarize(changed(three(edited=True), one, provenance=other))
+    checks = {c["name"]: c for c in edited["health"]}
+    assert checks["protocol"]["status"] == checks["conditions"]["status"] == "warning"
+    assert "0ddba11" in checks["conditions"]["finding"]
+    open_ = {c["name"]: c for c in report.summarize(three(ended=5))["health"]}
+    assert open_["validation to test"]["status"] == "not checked"
+
+
+def test_a_confirmed_configuration_at_a_bound_is_a_warning() -> None:
+    found = three()
+    tune = [{"knob": "learning_rate", "low": 1e-4, "high": 1e-2, "log": True, "default": 1e-3}]
+    checks = {c["name"]: c for c in report.summarize(with_study(found, tune=tune))["health"]}
+    assert checks["confirmed bounds"]["status"] == "warning"
+    assert "default: learning_rate = 0.01, upper 0.01" in checks["confirmed bounds"]["finding"]
+
+
+def test_cited_values_are_shown_as_cited_and_no_verdict_is_about_them(
+    page: str, summary: dict[str, Any]
+) -> None:
+    assert summary["cited"] == CITED
+    for text in (page, templates.markdown(summary)):
+        assert "LeNet-5" in text and "LeCun et al. 1998" in text
+        assert "no verdict is about them" in text
+    assert "LeNet" not in json.dumps(summary["verdict"]) + json.dumps(summary["confirmation"])
+
+
+# Words
+
+
+def test_methods_name_selection_seeds_tests_and_their_sources(summary: dict[str, Any]) -> None:
+    text = templates.methods(summary)
+    first, second = text.strip().split("\n\n")
+    assert first.startswith("The study covers 3 strategies")
+    for said in (
+        "The 3 best configurations of each strategy by validation accuracy were trained again with"
+        " 3 fresh seeds",
+        "Each of these 4 configurations was trained with the same 10 seeds.",
+        "the 496 test samples are the same for all",
+        "in 1 look at the test split",
+        "sign-flip permutation test of the paired differences [Fisher 1935; Pitman 1937], exact",
+        "corrected over 6 comparisons [Holm 1979] at alpha = 0.05",
+        "fixed beforehand as 0.01",
+        "two one-sided tests, Holm-corrected [Schuirmann 1987]",
+        "bootstrap over seeds and test examples [Owen 2007]",
+    ):
+        assert said in second, said
+    assert summary["confirmation"]["protocol_sha256"][:16] in second
+    bare = report.summarize(with_protocol(three(), epoch=None, selection={}))
+    assert "The TODO best configurations" in templates.methods(bare)
+
+
+def test_importances_stand_with_evaluator_number_and_interval() -> None:
+    found = report.summarize(confirmed.material(scored=False, seeds=8, contrast="optimizer"))
+    shown = found["importances"]
+    assert shown["n"] == found["progress"]["complete"]
+    assert {row["evaluator"] for row in shown["rows"]} == {"PED-ANOVA", "fANOVA"}
+    assert all(row["low"] <= row["high"] for row in shown["rows"])
+    assert f"over {shown['n']} completed trials" in page_of(found)
+    assert report.summarize(without_search(three(ended=0)))["importances"] is None
+
+
+def test_methods_name_no_test_that_was_not_made() -> None:
+    text = templates.methods(report.summarize(three(ended=5)))
+    assert "Holm" not in text and "unfinished (5 of 40 runs)" in text
+    assert "bootstrap" not in templates.methods(report.summarize(three(edited=True)))
+
+
+def test_the_reproducibility_statement_tells_commit_data_protocol_and_seeds(
+    summary: dict[str, Any],
+) -> None:
+    text = templates.reproducibility(summary)
+    content = summary["confirmation"]
+    for said in ("148fd37c0ffee", "0123456789abcdef", content["protocol_sha256"]):
+        assert said in text
+    assert ", ".join(content["seeds"]) in text
+    assert "TODO" in text, "no log knows a licence"
+
+
+def test_the_note_of_many_configurations_stays_short() -> None:
+    found = confirmed.material(scored=False)
+    long = json.loads(json.dumps(report.summarize(found)))
+    long["confirmation"]["arms"] = [
+        {**arm, "name": f"{arm['name']}-{n}-{'x' * 60}"}
+        for n in range(30)
+        for arm in long["confirmation"]["arms"]
+    ]
+    text = templates.note(long)
+    assert len(text) < 6000
+    assert "more configurations" in text
+    short = templates.note(report.summarize(found))
+    assert short.index("INCONCLUSIVE") < short.index("mean ± SD") < short.index("best validation")
+
+
+# Safety and bytes
+
+
+def test_a_hostile_arm_is_shown_as_text() -> None:
+    label = HOSTILE.strip()
+
+    def spoil(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {spoil(key): spoil(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [spoil(item) for item in value]
+        return value.replace("adamw-0", label) if isinstance(value, str) else value
+
+    found = three(gap=3)
+    rows = [spoil(item) for item in found.trials.to_dict("records")]
+    cited = [{"name": label, "value": 0.5, "sd": None, "n": None, "source": label}]
+    study = spoil(found.study) | {"content": {"report": {"cited": cited}}}
+    protocol = study["protocol"] | {"not_comparable": [{"strategy": label, "reason": label}]}
+    spoilt = replace(found, study=study | {"protocol": protocol}, trials=pd.DataFrame(rows))
+    summary = report.summarize(spoilt)
+    assert summary["verdict"]["leader"] == label
+    page = Page(page_of(summary))
+    assert [tag for tag, _ in page.elements].count("script") == 1
+    assert sum(label in text for text in page.text) > 15
+    text = templates.markdown(summary)
+    assert "<script" not in text
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+    assert "<script" not in templates.note(summary)
+
+
+def test_a_confirmed_report_is_whole_and_the_same_bytes_again(tmp_path: Path) -> None:
+    found = without_search(planted())
+    written = report.write(found, tmp_path / "once").parent
+    shuffled = replace(found, trials=found.trials.sample(frac=1, random_state=1))
+    report.write(shuffled, tmp_path / "again")
+    assert files(tmp_path / "again") == files(written)
+    assert {path.name for path in written.iterdir()} == {*report.CONTENTS}
+    content = json.loads((written / "report.json").read_text())
+    shown = [entry["name"] for entry in content["figures"] if not entry["page_only"]]
+    assert {"forest", "pairwise"} <= {*shown}
+    assert all((written / f"figures/{name}.pdf").exists() for name in shown)
+    arms = pd.read_csv(written / "tables/confirmation.csv")
+    assert arms["mean"].tolist() == [arm["mean"] for arm in content["confirmation"]["arms"]]
+    runs = content["confirmation"]["arms"][0]["runs"]
+    assert arms["run ids"][0].split() == [run["run_id"] for run in runs]
+
+
+def test_an_unknown_venue_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="neurips"):
+        report.write(without_search(three()), tmp_path / "digits", venue="nature")
+    assert list(tmp_path.iterdir()) == []

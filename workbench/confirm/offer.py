@@ -1,0 +1,140 @@
+"""What an author agrees to before the test split is touched: what is tested, its cost and reach.
+
+Computed from the selection's runs, on validation data. Knows no test value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, variance
+
+from workbench import statistics
+from workbench.config.changes import Unready
+from workbench.config.study_config import StudyConfig
+from workbench.confirm.arms import Arm, Selected
+from workbench.protocol import ALPHA, Protocol, arithmetic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A confirmation that can still be declined.
+
+    Attributes:
+        contrast: What is compared: ``all`` pairs, each with the ``baseline``, or a factor.
+        pairs: Comparisons that Holm corrects for.
+        seeds: Of each arm; with fewer than ``floor`` nothing can be significant.
+        sd: Standard deviation of the paired differences between seeds, in units of the metric, on
+            validation data: pooled over the pairs, from the few seeds of the selection, so a rough
+            figure. None where no two seeds of a pair completed.
+        detectable: About which difference so many seeds find with 80 % power, in those units.
+        runs: Runs that are left to do.
+        seconds: About how long these train, one after the other; None where nobody knows.
+        workers: How many run at a time.
+        test_samples: On which each kept model is tested, once.
+    """
+
+    study: str
+    metric: str
+    direction: str
+    arms: Sequence[Arm]
+    default_is: str | None
+    contrast: str
+    pairs: int
+    seeds: int
+    floor: int
+    smallest_effect: float
+    sd: float | None
+    detectable: float | None
+    runs: int
+    seconds: float | None
+    workers: int
+    test_samples: int
+    notes: Sequence[str] = ()
+
+
+def offer_of(
+    config: StudyConfig, protocol: Protocol, selected: Selected, *, runs: int, workers: int
+) -> Offer:
+    """What the confirmation of these arms would be.
+
+    Args:
+        config: The study.
+        protocol: Its protocol.
+        selected: What the selection has chosen.
+        runs: Confirmation runs that have not ended.
+        workers: How many run at a time.
+
+    Raises:
+        Unready: There is a single configuration, so there is nothing to compare.
+    """
+    content = protocol.content
+    seeds, pairs = len(content["seeds"]), arithmetic.pairs(config, len(selected.arms))
+    if not pairs:
+        raise Unready(
+            f"The chosen configuration of {selected.default_is} is the default one, and there is "
+            f"no other to compare it with. Search longer, or elsewhere, under a new name."
+        )
+    sd = spread(_sides(config, selected.arms))
+    reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
+    costs = [one.took for one in selected.chosen.values() if one.took is not None]
+    return Offer(
+        study=config.name,
+        metric=content["metric"],
+        direction=content["direction"],
+        arms=selected.arms,
+        default_is=selected.default_is,
+        contrast=config.contrast,
+        pairs=pairs,
+        seeds=seeds,
+        floor=arithmetic.floor(pairs),
+        smallest_effect=content["smallest_effect"],
+        sd=sd,
+        detectable=None if sd is None or not math.isfinite(reach) else reach * sd,
+        runs=runs,
+        seconds=fmean(costs) * runs if costs else None,
+        workers=workers,
+        test_samples=content["data"]["test"],
+        notes=arithmetic.cautions(seeds, pairs),
+    )
+
+
+def _sides(config: StudyConfig, arms: Sequence[Arm]) -> dict[str, list[float | None]]:
+    """What is compared, seed by seed: arms, or the levels of a factor by the mean of theirs."""
+    tried = [arm for arm in arms if arm.values]
+    if config.contrast in ("all", "baseline"):
+        return {arm.name: list(arm.values) for arm in tried}
+    levels: dict[str, list[Sequence[float | None]]] = {}
+    for arm in tried:
+        levels.setdefault(arm.spec.levels[config.contrast], []).append(arm.values)
+    return {
+        level: [_mean(values) for values in zip(*found, strict=True)]
+        for level, found in levels.items()
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def spread(sides: Mapping[str, Sequence[float | None]]) -> float | None:
+    """Standard deviation of the paired differences, pooled over all pairs of sides.
+
+    Args:
+        sides: Values by seed, each; None where there is none.
+
+    Returns:
+        None where no pair has two seeds.
+    """
+    squares, freedom = 0.0, 0
+    for first, second in combinations(sides.values(), 2):
+        differences = [
+            a - b for a, b in zip(first, second, strict=True) if a is not None and b is not None
+        ]
+        if len(differences) > 1:
+            squares += variance(differences) * (len(differences) - 1)
+            freedom += len(differences) - 1
+    return math.sqrt(squares / freedom) if freedom else None

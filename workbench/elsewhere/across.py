@@ -1,0 +1,118 @@
+"""What several data sets show together: wins and losses, ranks, interquartile means.
+
+Describes; the verdict is for ``several``. Knows neither files nor pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench import statistics
+from workbench.elsewhere.comparing import Question
+from workbench.elsewhere.sentences import ALPHA
+from workbench.statistics.several import LEAST_DATASETS, LEAST_DATASETS_OF_A_DIAGRAM
+from workbench.verdict import Doubt, Verdict, Word
+from workbench.verdict.forbidden import because
+
+Table = NDArray[np.float64]
+
+
+def outcomes(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
+    """Of each pair: on how many data sets the first won, tied, lost, or neither was shown.
+
+    A tie is one shown by an equivalence test; where nothing was shown it is ``open``.
+    """
+    found = []
+    for first, second in combinations(names, 2):
+        counts = dict.fromkeys(("wins", "ties", "losses", "open"), 0)
+        for verdict in verdicts.values():
+            pair = next(
+                (p for p in verdict.comparisons if {p.first, p.second} == {first, second}), None
+            )
+            if pair is None:
+                continue
+            if pair.beaten:
+                counts["wins" if pair.first == first else "losses"] += 1
+            else:
+                counts["ties" if pair.equivalent else "open"] += 1
+        if any(counts.values()):
+            found.append({"first": first, "second": second, **counts})
+    return found
+
+
+def means(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> Table:
+    """Mean over seeds of each strategy on each data set, shape [data sets, strategies]."""
+    found = []
+    for each in verdicts.values():
+        of = {side.name: side.mean.estimate for side in each.sides if side.mean}
+        found.append([of[name] for name in names])
+    return np.array(found, dtype=np.float64)
+
+
+def across(
+    names: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    question: Question,
+) -> dict[str, Any] | None:
+    """What is shown across five data sets or more; None of fewer, or where they do not compare.
+
+    Returns:
+        ``means`` [data sets][strategies]; ``ranks`` and Friedman's test; ``iqm`` with its interval,
+        of the values as they are; ``groups`` that no test separates, from six data sets on.
+    """
+    if len(verdicts) < LEAST_DATASETS or refused(names, verdicts):
+        return None
+    table = means(names, verdicts)
+    sign = turn(question)
+    friedman = statistics.friedman(sign * table)
+    found: dict[str, Any] = {
+        "datasets": list(verdicts),
+        "strategies": list(names),
+        "means": table.tolist(),
+        "ranks": friedman.ranks.tolist(),
+        "friedman": {"statistic": friedman.f_statistic, "p": friedman.f_p},
+        "iqm": [_iqm(name, verdicts) for name in names],
+        "groups": None,
+    }
+    if len(verdicts) >= LEAST_DATASETS_OF_A_DIAGRAM:
+        diagram = statistics.critical_difference(sign * table, alpha=ALPHA)
+        found["groups"] = [[names[at] for at in group] for group in diagram.groups]
+    return found
+
+
+def _iqm(name: str, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
+    scores = []
+    for each in verdicts.values():
+        side = next(side for side in each.sides if side.name == name)
+        scores.append([value for value in side.values if value is not None])
+    if len({len(row) for row in scores}) > 1 or len(scores[0]) < 2:
+        why = "the data sets have different numbers of seeds, or one seed each"
+        return {"name": name, "estimate": None, "low": None, "high": None, "missing": why}
+    found = statistics.iqm_interval(scores)
+    return {"name": name, **found._asdict(), "missing": None}
+
+
+def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt]:
+    """Why the data sets do not compare: one of them does not, or lacks a strategy."""
+    found = []
+    for dataset, each in verdicts.items():
+        if each.word == Word.NOT_COMPARABLE:
+            told = each.reasons[0]
+            text = f"On {dataset}: {told.text}"
+            found.append(Doubt(rule=told.rule, word=Word.NOT_COMPARABLE, text=text))
+            continue
+        missing = [name for name in names if name not in {side.name for side in each.sides}]
+        if missing:
+            text = f"{', '.join(missing)} was not run on {dataset}."
+            found.append(because(6, Word.NOT_COMPARABLE, text))
+    return found
+
+
+def turn(question: Question) -> int:
+    """The sign that makes higher better."""
+    return 1 if question.direction == "maximize" else -1

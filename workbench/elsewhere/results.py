@@ -1,0 +1,229 @@
+"""Results from elsewhere as plain rows: a run of a strategy with a seed on a data set.
+
+Reads a CSV file, and says of every line that it cannot read what is wrong with it. Knows nothing of
+what the rows will be compared for.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+COLUMNS = ("strategy", "seed", "value")
+DATASET = "dataset"
+_DELIMITERS = (",", ";", "\t", "|")
+# What people write where a run diverged, failed, or left nothing.
+_FAILED = ("nan", "inf", "+inf", "-inf", "infinity", "-infinity", "failed", "diverged")
+_MOST = 10  # problems told at once
+
+
+class Unreadable(ValueError):
+    """The results cannot be read; the message says where and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One run.
+
+    Attributes:
+        value: Of the metric; None where the run diverged or failed.
+        state: As ``verdict.Run`` has it.
+        dataset: Empty where there is only one and nobody named it.
+        where: File and line, or the run.
+    """
+
+    strategy: str
+    seed: str
+    value: float | None
+    state: str = "complete"
+    dataset: str = ""
+    where: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What was read.
+
+    Attributes:
+        metric: What the values are.
+        source: Where they come from, for people.
+        notes: What was left aside.
+    """
+
+    rows: tuple[Result, ...]
+    metric: str
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def read_csv(path: Path, metric: str | None) -> Results:
+    """The rows of a CSV file with the columns strategy, seed, value and, if several, dataset.
+
+    The values may also stand in a column named like the metric. Delimiters are comma, semicolon,
+    tab and bar; text is UTF-8, or UTF-16 with a byte order mark.
+
+    Raises:
+        Unreadable: With every problem found, each with file and line.
+    """
+    lines = _lines(path)
+    header, start = lines[0][1], 1
+    named = [cell.strip() for cell in header]
+    at = _columns(path, lines[0][0], named, metric)
+    problems: list[str] = []
+    rows = []
+    for number, cells in lines[start:]:
+        where = f"{path.name}:{number}"
+        found = _row(where, cells, at, len(named), problems)
+        if found is not None:
+            rows.append(found)
+    problems += repeated(rows)
+    if not rows and not problems:
+        problems.append(f"{path.name}: there is no row below the header.")
+    _refuse(problems)
+    used = set(at.values())
+    ignored = [name or f"number {n + 1}" for n, name in enumerate(named) if n not in used]
+    notes = []
+    if ignored:
+        columns = "column" if len(ignored) == 1 else "columns"
+        notes.append(f"Ignored in {path.name}: the {columns} {', '.join(ignored)}.")
+    value = named[at["value"]]
+    told = metric or ("value" if value.lower() == "value" else value)
+    return Results(rows=tuple(rows), metric=told, source=path.name, notes=tuple(notes))
+
+
+def repeated(rows: Sequence[Result]) -> Iterator[str]:
+    """What is wrong with rows that say the same run twice."""
+    seen: dict[tuple[str, str, str], Result] = {}
+    for row in rows:
+        first = seen.setdefault((row.dataset, row.strategy, row.seed), row)
+        if first is not row:
+            on = f" on {row.dataset}" if row.dataset else ""
+            yield (
+                f"{row.where}: {row.strategy} with seed {row.seed}{on} is there already"
+                f" ({first.where}), expected one run for each; a strategy is one configuration."
+            )
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Line numbers with cells, without empty lines; the first is the header."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise Unreadable(f"There is no file {path}.") from None
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from None
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise Unreadable(
+            f"{path.name}:{line}: not UTF-8 text; save the table as CSV in UTF-8."
+        ) from None
+    if "\0" in text:
+        raise Unreadable(f"{path.name}: not a text file; expected CSV.")
+    if not text.strip():
+        raise Unreadable(f"{path.name} is empty; expected a header with {_listed(COLUMNS)}.")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    lines = []
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                lines.append((reader.line_num, cells))
+    except csv.Error as error:
+        raise Unreadable(f"{path.name}:{reader.line_num}: {error}.") from None
+    return lines
+
+
+def _delimiter(text: str) -> str:
+    """The one that divides the header into most parts."""
+    header = next(line for line in text.splitlines() if line.strip())
+    return max(_DELIMITERS, key=header.count)
+
+
+def _columns(path: Path, line: int, named: Sequence[str], metric: str | None) -> dict[str, int]:
+    """Where the columns that are needed stand."""
+    plain = [name.lower() for name in named]
+    wanted = {name: [name] for name in (*COLUMNS, DATASET)}
+    if metric is not None:
+        # A column named like the metric says more than one named value.
+        wanted["value"].insert(0, metric.lower())
+    at = {}
+    problems = []
+    for name, choices in wanted.items():
+        found = next((choice for choice in choices if choice in plain), None)
+        if found is not None:
+            if plain.count(found) > 1:
+                problems.append(f"{path.name}:{line}: there are two columns {found}.")
+            at[name] = plain.index(found)
+        elif name != DATASET:
+            nearest = difflib.get_close_matches(name, plain, n=1, cutoff=0.5)
+            hint = f"; {named[plain.index(nearest[0])]!r} is the nearest" if nearest else ""
+            either = " or ".join(choices)
+            problems.append(
+                f"{path.name}:{line}: there is no column {either}; found"
+                f" {', '.join(repr(column) for column in named)}{hint}."
+            )
+    _refuse(problems)
+    return at
+
+
+def _row(
+    where: str, cells: Sequence[str], at: Mapping[str, int], width: int, problems: list[str]
+) -> Result | None:
+    if len(cells) != width:
+        problems.append(f"{where}: {len(cells)} cells, expected {width} as in the header.")
+        return None
+    given = {name: cells[place].strip() for name, place in at.items()}
+    empty = [name for name, cell in given.items() if not cell]
+    if empty:
+        text = f"{where}: {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
+        if "value" in empty:
+            text += "; write failed where a run diverged or failed: it counts with the worst value"
+        problems.append(f"{text}.")
+        return None
+    value, state = given["value"], "complete"
+    number: float | None = None
+    if value.lower() in _FAILED:
+        state = "failed"
+    else:
+        try:
+            number = float(value)
+        except ValueError:
+            comma = re.fullmatch(r"[-+]?\d*,\d+", value)
+            hint = "; write it with a decimal point" if comma else ", or failed"
+            problems.append(f"{where}: the value {value!r} is not a number{hint}.")
+            return None
+        if not math.isfinite(number):
+            number, state = None, "failed"
+    return Result(
+        strategy=given["strategy"],
+        seed=seed_name(given["seed"]),
+        value=number,
+        state=state,
+        dataset=given.get(DATASET, ""),
+        where=where,
+    )
+
+
+def seed_name(text: str) -> str:
+    """A seed as it is compared: a table program may write 3 as 3.0."""
+    return re.sub(r"^([-+]?\d+)\.0+$", r"\1", text.strip())
+
+
+def _refuse(problems: Sequence[str]) -> None:
+    if problems:
+        more = len(problems) - _MOST
+        told = [*problems[:_MOST], *([f"... and {more} more."] if more > 0 else [])]
+        raise Unreadable("\n".join(told))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}"

@@ -1,0 +1,219 @@
+"""Several data sets: what holds on each, and from five on what holds across them.
+
+Here a data set is what a seed is elsewhere: one value for each strategy, the mean over seeds.
+Knows neither files nor pages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from workbench import statistics
+from workbench.elsewhere import across, sentences
+from workbench.elsewhere.across import Table, turn
+from workbench.elsewhere.comparing import Question
+from workbench.elsewhere.sentences import ALPHA, Standing
+from workbench.statistics.several import LEAST_DATASETS
+from workbench.verdict import (
+    Bounds,
+    Comparison,
+    Doubt,
+    Level,
+    Side,
+    Verdict,
+    Word,
+)
+
+_GAMMA = 0.75
+
+
+def verdict(
+    names: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    question: Question,
+) -> Verdict:
+    """The verdict over all data sets: of fewer than five it never says who is ahead.
+
+    The word follows the rules of a single data set, with data sets in place of seeds and Wilcoxon's
+    signed-rank test, Holm-corrected over all pairs, in place of the permutation test.
+    """
+    refused = across.refused(names, verdicts)
+    table = None if refused else across.means(names, verdicts)
+    k = len(verdicts)
+    enough = k >= LEAST_DATASETS and table is not None
+    pairs = _pairs(names, question)
+    floor = min(1.0, statistics.p_floor(k) * len(pairs))
+    comparisons: tuple[Comparison, ...] = ()
+    sides = [_side(name, at, table if enough else None, question) for at, name in enumerate(names)]
+    if enough and table is not None:
+        comparisons = _comparisons(names, table, pairs, question)
+        sides.sort(key=lambda side: turn(question) * -(side.mean.estimate if side.mean else 0.0))
+    leader = _leader(sides, question) if comparisons else None
+    own = [pair for pair in comparisons if leader in (pair.first, pair.second)]
+    beaten = [pair.second for pair in own if pair.beaten and pair.first == leader]
+    rest = [pair for pair in own if _rival(pair, leader) not in beaten]
+    tied = [_rival(pair, leader) for pair in rest if pair.equivalent]
+    left = [_rival(pair, leader) for pair in rest if not pair.equivalent]
+    closest = min(own, key=lambda pair: _ahead(pair, leader), default=None)
+    gap = None if closest is None else _ahead(closest, leader)
+    word = _word(refused, floor, gap, beaten, left, own, question)
+    found = Standing(
+        word=word,
+        refused=tuple(refused),
+        leader=leader,
+        closest=_rival(closest, leader) if closest else None,
+        gap=gap,
+        p=closest.p_holm if closest else None,
+        floor=floor,
+        tied=tuple(tied),
+        open=tuple(left),
+    )
+    return Verdict(
+        word=word,
+        level=Level.DATASETS if enough else Level.CONFIGURATION,
+        headline=sentences.headline(found, verdicts, question),
+        claim=sentences.claim(found, k, question),
+        metric=question.metric,
+        direction=question.direction,
+        contrast=question.contrast,
+        averaged=(),
+        alpha=ALPHA,
+        gamma=_GAMMA,
+        smallest_effect=question.smallest_effect,
+        looks=1,
+        seeds=tuple(verdicts),
+        pairs=len(pairs),
+        p_floor=floor,
+        leader=leader,
+        gap=gap,
+        closest=found.closest,
+        beaten=tuple(beaten),
+        tied=found.tied,
+        open=found.open,
+        sides=tuple(sides),
+        comparisons=comparisons,
+        reasons=found.refused or (sentences.reason(found, k, len(pairs)),),
+        flags=next(iter(verdicts.values())).flags,
+        plan=None,
+    )
+
+
+def _pairs(names: Sequence[str], question: Question) -> list[tuple[str, str]]:
+    if question.baseline is None:
+        return list(combinations(names, 2))
+    return [(name, question.baseline) for name in names if name != question.baseline]
+
+
+def _side(name: str, at: int, table: Table | None, question: Question) -> Side:
+    values: list[float | None] = [] if table is None else [float(x) for x in table[:, at]]
+    mean, sd = None, None
+    if table is not None:
+        interval = statistics.t_interval(table[:, at])
+        mean = Bounds(**interval._asdict())
+        sd = statistics.moments(table[:, at])[1]
+    return Side(
+        name=name,
+        values=values,
+        run_ids=(),
+        imputed=(),
+        n=len(values),
+        mean=mean,
+        sd=sd,
+        baseline=name == question.baseline,
+    )
+
+
+def _comparisons(
+    names: Sequence[str],
+    table: Table,
+    pairs: Sequence[tuple[str, str]],
+    question: Question,
+) -> tuple[Comparison, ...]:
+    column = {name: turn(question) * table[:, at] for at, name in enumerate(names)}
+    ordered = [
+        (first, second) if column[first].mean() >= column[second].mean() else (second, first)
+        for first, second in pairs
+    ]
+    gaps = [statistics.differences(column[a], column[b]) for a, b in ordered]
+    p_values = [statistics.wilcoxon(column[a], column[b]) for a, b in ordered]
+    corrected = statistics.holm(p_values)
+    margin = question.smallest_effect
+    equivalence: list[float | None] = [None] * len(gaps)
+    if margin is not None:
+        equivalence = [*statistics.holm([statistics.tost(gap, margin) for gap in gaps])]
+    return tuple(
+        _comparison(pair, gap, p, p_holm, p_tost, margin)
+        for pair, gap, p, p_holm, p_tost in zip(
+            ordered, gaps, p_values, corrected, equivalence, strict=True
+        )
+    )
+
+
+def _comparison(
+    pair: tuple[str, str],
+    gaps: Table,
+    p: float,
+    p_holm: float,
+    p_equivalence: float | None,
+    margin: float | None,
+) -> Comparison:
+    sd = statistics.moments(gaps)[1]
+    dz = statistics.hedges_dz(gaps)
+    chance = statistics.probability_of_improvement(gaps, np.zeros_like(gaps))
+    interval = statistics.t_interval(gaps)
+    return Comparison(
+        first=pair[0],
+        second=pair[1],
+        n=len(gaps),
+        differences=tuple(map(float, gaps)),
+        difference=Bounds(**interval._asdict()),
+        sd=sd,
+        p=p,
+        p_holm=p_holm,
+        p_t=None if sd == 0 else statistics.paired_t(gaps),
+        dz=dz if math.isfinite(dz) else None,
+        improvement=Bounds(**chance._asdict()),
+        p_equivalence=p_equivalence,
+        posterior=None if margin is None else statistics.posterior(gaps, margin)._asdict(),
+        beyond=None,
+        beyond_missing="data sets in place of seeds have no per-example scores",
+        beaten=interval.estimate > 0 and p_holm < ALPHA and chance.estimate >= _GAMMA,
+        equivalent=p_equivalence is not None and p_equivalence < ALPHA,
+    )
+
+
+def _leader(sides: Sequence[Side], question: Question) -> str:
+    return next(side.name for side in sides if question.baseline is None or not side.baseline)
+
+
+def _rival(pair: Comparison, leader: str | None) -> str:
+    return pair.second if pair.first == leader else pair.first
+
+
+def _ahead(pair: Comparison, leader: str | None) -> float:
+    return pair.difference.estimate * (1 if pair.first == leader else -1)
+
+
+def _word(
+    refused: Sequence[Doubt],
+    floor: float,
+    gap: float | None,
+    beaten: Sequence[str],
+    left: Sequence[str],
+    own: Sequence[Comparison],
+    question: Question,
+) -> Word:
+    if refused:
+        return Word.NOT_COMPARABLE
+    if floor > ALPHA or gap is None:
+        return Word.UNDERPOWERED
+    if question.smallest_effect is None:
+        return Word.INCONCLUSIVE
+    if len(beaten) == len(own):
+        above = gap > question.smallest_effect * (1 + 1e-9)
+        return Word.WINNER if above else Word.NEGLIGIBLE
+    return Word.INCONCLUSIVE if left else Word.TIE

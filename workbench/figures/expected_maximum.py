@@ -1,0 +1,140 @@
+"""The best value to expect of so many random trials, with a band: for random searches only.
+
+An adaptive search has no such curve: the formula assumes independent draws. Knows nothing of what
+the knobs were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench import statistics
+from workbench.figures import ReportFigure, scale, style
+from workbench.figures.random_search import Sample, samples
+from workbench.figures.trials import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DRAWS = 1_000
+
+
+class Expected(NamedTuple):
+    """One strategy: element k - 1 belongs to k trials; the band ends at half of them.
+
+    Beyond half of the trials the bootstrap cannot see values above the best one found.
+    """
+
+    sample: Sample
+    estimate: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+class ExpectedMaximum(NamedTuple):
+    """One for each strategy; ``worst`` stands for the value of a failed trial."""
+
+    metric: str
+    direction: str
+    curves: tuple[Expected, ...]
+    worst: float
+    level: float
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ExpectedMaximum:
+    """Unbiased estimates (Tang et al. 2020) with a bootstrap band over trials.
+
+    Raises:
+        LeftOut: The trials are not independent draws, or too few.
+    """
+    found = samples(study, trials)
+    sign = 1 if study["objective"]["direction"] == "maximize" else -1
+    worst = sign * min(sign * value for sample in found for value in sample.values)
+    curves = []
+    for sample in found:
+        values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
+        band = statistics.expected_maximum_interval(values, independent=True, draws=DRAWS)
+        ends = [sign * band.low, sign * band.high]
+        low, high = ends if sign > 0 else ends[::-1]
+        half = max(1, sample.n // 2)
+        curves.append(
+            Expected(
+                sample,
+                tuple(float(value) for value in sign * band.estimate),
+                tuple(float(value) for value in low[:half]),
+                tuple(float(value) for value in high[:half]),
+            )
+        )
+    return ExpectedMaximum(
+        study["objective"]["metric"],
+        study["objective"]["direction"],
+        tuple(curves),
+        worst,
+        band.level,
+    )
+
+
+def caption(numbers: ExpectedMaximum) -> str:
+    """What curve and band are, n, and how failed trials count."""
+    total = sum(curve.sample.n for curve in numbers.curves)
+    failed = sum(curve.sample.failed for curve in numbers.curves)
+    extreme = "highest" if numbers.direction == "maximize" else "lowest"
+    text = (
+        f"Expected {extreme} {style.words(numbers.metric)} of k random trials, by strategy:"
+        " unbiased estimate (Tang et al. 2020) from"
+        f" n = {total} independent trials, without default and enqueued ones. Band:"
+        f" {100 * numbers.level:g} % percentile bootstrap over trials ({DRAWS} draws), at each k"
+        " and to half of the trials, beyond which it would be too narrow. One training seed for"
+        " each trial; validation values."
+    )
+    if failed:
+        text += f" {failed} failed trials count with the worst value ({numbers.worst:.3g})."
+    return text
+
+
+def draw(numbers: ExpectedMaximum) -> Figure:
+    """Curves with bands, strategies named in the legend."""
+    from matplotlib.ticker import MaxNLocator
+
+    with style.context(wide=False):
+        entries = [
+            (
+                curve.sample.strategy,
+                style.colour(curve.sample.colour),
+                style.line(curve.sample.line),
+            )
+            for curve in numbers.curves
+        ]
+        legend = style.legend_rows([name for name, *_ in entries])
+        figure = style.figure(height=0.45 + 2.0 + 0.17 * legend)
+        axes = figure.subplots()
+        for curve, (_, shade, dashes) in zip(numbers.curves, entries, strict=True):
+            _draw_curve(axes, curve, shade, dashes)
+        axes.set_xlim(1, max(curve.sample.n for curve in numbers.curves))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("random trials")
+        extreme = "highest" if numbers.direction == "maximize" else "lowest"
+        metric = style.words(numbers.metric)
+        axes.set_ylabel(
+            f"expected {extreme}\n{metric}" if style.is_narrow() else f"expected {extreme} {metric}"
+        )
+        shown = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
+        scale.spread(axes, "y", shown, numbers.direction)
+        style.grid(axes)
+        style.legend_of_lines(figure, entries)
+        return figure
+
+
+def _draw_curve(axes: Axes, curve: Expected, shade: str, dashes: Any) -> None:
+    at = range(1, len(curve.estimate) + 1)
+    axes.fill_between(at[: len(curve.low)], curve.low, curve.high, color=shade, alpha=0.15, lw=0)
+    axes.plot(at, curve.estimate, color=shade, linestyle=dashes, linewidth=1.4)
+
+
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+)

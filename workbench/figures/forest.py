@@ -1,0 +1,211 @@
+"""Paired differences of every rival to the leader, with each seed's point: what a verdict rests on.
+
+Where a study contrasts against its baseline, the rows are the arms and the reference is the
+baseline. Knows nothing of how the verdict was reached.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.figures import LeftOut, ReportFigure, style
+from workbench.figures.arms import SEEDS, SOURCE, Comparison, compared, how_tested
+from workbench.figures.findings import Findings
+from workbench.verdict.refusals import Bar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_ROWS = 30
+
+
+class Forest(NamedTuple):
+    """Rows of differences to one reference, the smallest first.
+
+    Attributes:
+        reference: The leader, or the baseline of a contrast with it.
+        reference_first: The differences are the reference's advantage, not the row's.
+        rows: ``first`` and ``second`` are turned so that all differences have one meaning.
+        more: Rows that did not fit.
+        tested: How p was computed.
+    """
+
+    metric: str
+    direction: str
+    reference: str
+    reference_first: bool
+    rows: tuple[Comparison, ...]
+    more: int
+    n: int
+    seeds: tuple[str, ...]
+    level: float
+    alpha: float
+    margin: float | None
+    tested: str
+    bar: str
+
+    def name(self, row: Comparison) -> str:
+        """The side of a row that is not the reference."""
+        return row.second if self.reference_first else row.first
+
+
+def summarize(findings: Findings) -> Forest:
+    """Differences to the leader (or from the baseline); raises ``LeftOut`` where none was made."""
+    found = compared(findings)
+    against_baseline = found.contrast == "baseline" and found.baseline is not None
+    reference = str(found.baseline) if against_baseline else found.leader
+    rows = []
+    for item in found.comparisons:
+        if reference in (item.first, item.second):
+            wanted = (item.first == reference) != against_baseline
+            rows.append(item if wanted else item.flipped())
+    if not rows:
+        raise LeftOut(f"No comparison involves {reference}.")
+    rows.sort(key=lambda item: item.mean)
+    shown = rows[-_MOST_ROWS:] if against_baseline else rows[:_MOST_ROWS]
+    n = min(len(item.differences) for item in shown)
+    # No bar is drawn that does not say what it is (refusal 11).
+    bars = [
+        Bar(low=item.low, high=item.high, kind="CI", n=n, source=SEEDS, level=found.level)
+        for item in shown
+    ]
+    return Forest(
+        metric=found.metric,
+        direction=found.direction,
+        reference=reference,
+        reference_first=not against_baseline,
+        rows=tuple(shown),
+        more=len(rows) - len(shown),
+        n=n,
+        seeds=found.seeds,
+        level=found.level,
+        alpha=found.alpha,
+        margin=found.margin,
+        tested=how_tested(found),
+        bar=bars[0].label,
+    )
+
+
+def caption(numbers: Forest) -> str:
+    """What a point, a bar and the band are, n, and how p was computed."""
+    parts = [
+        f"Paired differences in {style.words(numbers.metric)}, seed by seed: {_difference(numbers)}"
+        f" (n = {numbers.n} seeds, the same for every row). A dot is one seed, the square their"
+        f" mean, the bar its t interval ({numbers.bar}). {SOURCE}"
+        f" Filled square: Holm-corrected p < {numbers.alpha:g} ({numbers.tested}).",
+    ]
+    if numbers.margin is not None:
+        parts.append(
+            f" Band: differences up to {numbers.margin:g}, the smallest effect that matters."
+        )
+    if numbers.more:
+        parts.append(f" {numbers.more} rows farther away are not shown.")
+    return "".join(parts)
+
+
+def _difference(numbers: Forest) -> str:
+    ours, theirs = numbers.reference, "that of the row"
+    if not numbers.reference_first:
+        ours, theirs = "the row", f"that of {numbers.reference}"
+    if numbers.direction == "maximize":
+        return f"the value of {ours} minus {theirs}"
+    # Positive is nearer to the objective, whatever the direction.
+    return f"{theirs} minus the value of {ours}, so that right of 0 {ours} is lower"
+
+
+def draw(numbers: Forest) -> Figure:
+    """A row for each comparison: mean and interval, seeds below them, numbers at the right."""
+    with style.context(wide=False):
+        count = len(numbers.rows)
+        figure = style.figure(height=0.62 + 0.33 * count)
+        axes = figure.subplots()
+        if numbers.margin:
+            axes.axvspan(
+                -numbers.margin, numbers.margin, color=style.RULE, alpha=0.45, lw=0, zorder=0
+            )
+        axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
+        for y, row in enumerate(numbers.rows):
+            _draw_row(axes, numbers, row, y)
+        _write_numbers(axes, numbers)
+        axes.set_ylim(count - 0.45, -0.6)
+        names = style.told_apart([numbers.name(row) for row in numbers.rows], _room())
+        axes.set_yticks(range(count), names)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(_axis(numbers))
+        style.grid(axes, "x")
+        return figure
+
+
+def _room() -> int:
+    return 18 if style.is_narrow() else 28
+
+
+def _axis(numbers: Forest) -> str:
+    metric, reference = style.words(numbers.metric), style.cut(numbers.reference, _room())
+    row, own = "row", reference
+    minuend, subtrahend = (own, row) if numbers.reference_first else (row, own)
+    if numbers.direction != "maximize":
+        minuend, subtrahend = subtrahend, minuend
+    text = f"{metric}: {minuend} minus {subtrahend}"
+    return text if len(text) < 48 or not style.is_narrow() else text.replace(": ", ":\n")
+
+
+def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
+    shade = style.colour(0)
+    axes.plot([row.low, row.high], [y - 0.13] * 2, color=shade, linewidth=1.5, zorder=3)
+    decided = row.p_holm < numbers.alpha
+    mean = axes.scatter(
+        [row.mean],
+        [y - 0.13],
+        s=26,
+        marker="s",
+        facecolors=shade if decided else "none",
+        edgecolors=shade,
+        linewidths=1.2,
+        zorder=4,
+    )
+    style.tell(mean, f"{row.first} − {row.second}: {_numbers(row)}")
+    count = len(row.differences)
+    # Equal differences must not hide each other.
+    heights = [y + 0.2 + 0.2 * ((index * 0.618034) % 1 - 0.5) for index in range(count)]
+    points = axes.scatter(
+        row.differences, heights, s=8, color=style.QUIET, alpha=0.75, linewidths=0, zorder=3
+    )
+    named = numbers.seeds if len(numbers.seeds) == count else range(count)
+    texts = [
+        f"seed {seed}: {value:+.4g}" for seed, value in zip(named, row.differences, strict=True)
+    ]
+    style.tell(points, *texts)
+
+
+def _numbers(row: Comparison) -> str:
+    return f"{row.mean:+.4g} [{row.low:+.4g}, {row.high:+.4g}], p {style.p_value(row.p_holm)}"
+
+
+def _write_numbers(axes: Axes, numbers: Forest) -> None:
+    unit = max(abs(end) for row in numbers.rows for end in (row.low, row.high))
+    look: dict[str, Any] = {
+        "xycoords": ("axes fraction", "data"),
+        "textcoords": "offset points",
+        "va": "center",
+        "fontsize": style.sizes().small,
+    }
+    # Mean and interval only where there is room for them beside the rows.
+    columns: list[tuple[str, float]] = [("p (Holm)", 4)]
+    if not style.is_narrow():
+        columns = [(f"mean [{100 * numbers.level:g} % interval]", 4), ("p (Holm)", 104)]
+    for title, offset in columns:
+        axes.annotate(
+            title, (1.0, -0.6), (offset, 1), **look | {"va": "bottom", "color": style.QUIET}
+        )
+        for y, row in enumerate(numbers.rows):
+            text = style.p_value(row.p_holm)
+            if title.startswith("mean"):
+                mean, low, high = (style.signed(x, unit) for x in (row.mean, row.low, row.high))
+                text = f"{mean} [{low}, {high}]".replace("[+", "[").replace(", +", ", ")
+            axes.annotate(text, (1.0, y), (offset, 0), color=style.INK, **look)
+
+
+FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)

@@ -1,0 +1,335 @@
+"""How much each knob mattered among a study's trials, by two evaluators, with intervals.
+
+PED-ANOVA asks which knobs set the best tenth of the trials apart; fANOVA asks how much of a random
+forest's variance a knob explains alone. They answer different questions and often disagree, so both
+are given, each with n and a bootstrap interval over trials. Trials of an adaptive search are no
+sample of the space: an importance describes this search. Knows no storage and draws nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.trial import FrozenTrial, TrialState
+
+LEAST = 10  # completed trials
+PED_ANOVA, FANOVA = "PED-ANOVA", "fANOVA"
+LEVEL = 0.95
+TREES = 64
+_TREES_A_DRAW = 10
+_MOST_TRIALS = 300  # in a resample; a larger one would cost more than it would add
+
+Array = NDArray[np.float64]
+
+
+class Setting(NamedTuple):
+    """What one trial had for one knob.
+
+    Attributes:
+        value: A number, or the label of a choice.
+        low: End of the range that applied to the trial; None for a choice.
+        high: The other end.
+        log: The range was searched on its logarithm.
+        choices: Labels of a choice; empty for a number.
+    """
+
+    knob: str
+    value: float | str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[str, ...] = ()
+
+
+class Observation(NamedTuple):
+    """One completed trial: what it was set to, and its value (lower is better)."""
+
+    settings: tuple[Setting, ...]
+    loss: float
+
+
+class Importance(NamedTuple):
+    """Of one knob by one evaluator, in [0, 1], with a percentile interval."""
+
+    knob: str
+    evaluator: str
+    estimate: float
+    low: float
+    high: float
+
+
+class Importances(NamedTuple):
+    """All of them: knobs in the order given, both evaluators for each where both apply.
+
+    Attributes:
+        n: Completed trials.
+        draws: Bootstrap resamples of the trials.
+        of: Trials in a resample.
+        skipped: Knobs that fANOVA cannot judge, for not every trial has them.
+    """
+
+    n: int
+    rows: tuple[Importance, ...]
+    level: float
+    draws: int
+    of: int
+    skipped: tuple[str, ...]
+
+
+@lru_cache(maxsize=16)
+def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importances:
+    """Importances of every knob that varies; the same arguments give the same numbers.
+
+    PED-ANOVA shares sum to 1 over the knobs; a fANOVA share is of the variance of the fitted
+    forest, the rest being interactions. fANOVA sees a number as its place in the range that applied
+    to the trial, on the range's scale, so that a learning rate searched in other ranges for each
+    optimizer counts as one knob.
+
+    Args:
+        observations: At least 10; their order does not matter to PED-ANOVA.
+        seed: Of the forests and the bootstrap.
+
+    Raises:
+        ValueError: Too few observations, or fewer than two different values.
+
+    Source:
+        Watanabe et al. (2023), PED-ANOVA: efficiently quantifying hyperparameter importance in
+        arbitrary subspaces, IJCAI, as Optuna implements it for conditional knobs. Hutter et al.
+        (2014), An efficient approach for assessing hyperparameter importance, ICML.
+    """
+    n = len(observations)
+    if n < LEAST:
+        raise ValueError(f"{n} completed trials are too few for importances; {LEAST} are needed.")
+    if len({item.loss for item in observations}) < 2:
+        raise ValueError("All completed trials have the same value, so no knob can matter.")
+    knobs = _varying(observations)
+    if not knobs:
+        raise ValueError("No knob varies between the completed trials.")
+    everywhere = [knob for knob in knobs if all(_of(item, knob) for item in observations)]
+    table, cells = _table(observations, everywhere)
+    losses = np.array([item.loss for item in observations])
+    frozen = [_frozen(number, item) for number, item in enumerate(observations)]
+    draws, of = (30 if n <= 200 else 20), min(n, _MOST_TRIALS)
+    generator = np.random.default_rng(seed)
+    ped, first = _ped_anova(frozen, knobs), _fanova(table, losses, cells, TREES, seed)
+    ped_draws, first_draws = [], []
+    for _ in range(draws):
+        chosen = generator.integers(0, n, size=of)
+        ped_draws.append(_ped_anova([frozen[index] for index in chosen], knobs))
+        forest = int(generator.integers(2**31))
+        first_draws.append(_fanova(table[chosen], losses[chosen], cells, _TREES_A_DRAW, forest))
+    rows = []
+    for place, knob in enumerate(knobs):
+        rows.append(_row(knob, PED_ANOVA, ped[place], [draw[place] for draw in ped_draws]))
+        if knob in everywhere:
+            column = everywhere.index(knob)
+            rows.append(_row(knob, FANOVA, first[column], [d[column] for d in first_draws]))
+    skipped = tuple(knob for knob in knobs if knob not in everywhere)
+    return Importances(n, tuple(rows), LEVEL, draws, of, skipped)
+
+
+def _row(knob: str, evaluator: str, estimate: float, draws: Sequence[float]) -> Importance:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    # A resample repeats trials and so finds sharper peaks: the estimate may lie at an end.
+    at = float(estimate)
+    return Importance(knob, evaluator, at, min(float(low), at), max(float(high), at))
+
+
+def _of(item: Observation, knob: str) -> Setting | None:
+    return next((setting for setting in item.settings if setting.knob == knob), None)
+
+
+def _varying(observations: Sequence[Observation]) -> list[str]:
+    values: dict[str, set[float | str]] = {}
+    for item in observations:
+        for setting in item.settings:
+            values.setdefault(setting.knob, set()).add(setting.value)
+    return [knob for knob, found in values.items() if len(found) > 1]
+
+
+def _distribution(setting: Setting) -> BaseDistribution:
+    if setting.choices:
+        return CategoricalDistribution(setting.choices)
+    low, high = float(setting.low or 0.0), float(setting.high or 0.0)
+    if isinstance(setting.value, int):
+        return IntDistribution(int(low), int(high), log=setting.log)
+    return FloatDistribution(low, high, log=setting.log)
+
+
+def _frozen(number: int, item: Observation) -> FrozenTrial:
+    now = datetime(2000, 1, 1)
+    return FrozenTrial(
+        number=number,
+        trial_id=number,
+        state=TrialState.COMPLETE,
+        value=item.loss,
+        datetime_start=now,
+        datetime_complete=now,
+        params={setting.knob: setting.value for setting in item.settings},
+        distributions={setting.knob: _distribution(setting) for setting in item.settings},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+    )
+
+
+class _Sample(optuna.Study):
+    """A study whose trials are given, not stored.
+
+    A storage copies every trial, which took four times as long as to evaluate them.
+    """
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        storage = optuna.storages.InMemoryStorage()
+        optuna.create_study(study_name="sample", storage=storage, direction="minimize")
+        super().__init__("sample", storage)
+        self._given = list(trials)
+
+    def get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._given if states is None or trial.state in states]
+
+
+def _ped_anova(trials: Sequence[FrozenTrial], knobs: Sequence[str]) -> Array:
+    """Of each knob, summing to 1; 0 where the best tenth is spread like all."""
+    with _quietly():
+        found = PedAnovaImportanceEvaluator().evaluate(_Sample(trials))
+    shares = np.array([found.get(knob, 0.0) for knob in knobs])
+    total = float(shares.sum())
+    return np.asarray(shares / total) if total > 0 else shares
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Optuna's line for every study, and its warnings about ranges of few trials."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def _table(
+    observations: Sequence[Observation], knobs: Sequence[str]
+) -> tuple[Array, list[tuple[float, float]]]:
+    """Places in [0, 1], or the number of a choice, shape [trials, knobs]; and the ends of each."""
+    columns, cells = [], []
+    for knob in knobs:
+        settings = [setting for item in observations if (setting := _of(item, knob))]
+        choices = list(dict.fromkeys(label for s in settings for label in s.choices))
+        if choices:
+            columns.append([float(choices.index(str(s.value))) for s in settings])
+            # A cell of width 1 for each choice, so that all weigh alike.
+            cells.append((-0.5, len(choices) - 0.5))
+        else:
+            columns.append([_place(setting) for setting in settings])
+            cells.append((0.0, 1.0))
+    return np.array(columns, dtype=float).T.reshape(len(observations), len(knobs)), cells
+
+
+def _place(setting: Setting) -> float:
+    low, high, value = float(setting.low or 0.0), float(setting.high or 0.0), float(setting.value)
+    if high <= low:
+        return 0.5
+    if setting.log:
+        share = math.log(value / low) / math.log(high / low)
+    else:
+        share = (value - low) / (high - low)
+    return min(1.0, max(0.0, share))
+
+
+def _fanova(
+    table: Array, losses: Array, cells: Sequence[tuple[float, float]], trees: int, seed: int
+) -> Array:
+    """Share of a forest's variance over the space that each knob explains alone, shape [knobs]."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    if not cells:
+        return np.zeros(0)
+    forest = RandomForestRegressor(n_estimators=trees, random_state=seed, n_jobs=1)
+    forest.fit(table, losses)
+    shares = []
+    for tree in forest.estimators_:
+        low, high, values = _leaves(tree.tree_, cells)
+        widths = (high - low) / np.array([end - start for start, end in cells])
+        volumes = widths.prod(axis=1)
+        mean = float(volumes @ values)
+        total = float(volumes @ (values - mean) ** 2)
+        if total > 0:
+            shares.append(
+                [
+                    _alone(low[:, knob], high[:, knob], widths[:, knob], volumes, values - mean)
+                    / total
+                    for knob in range(len(cells))
+                ]
+            )
+    return np.mean(shares, axis=0) if shares else np.zeros(len(cells))
+
+
+def _leaves(tree: Any, cells: Sequence[tuple[float, float]]) -> tuple[Array, Array, Array]:
+    """The box of each leaf, shapes [leaves, knobs], and its value, shape [leaves]."""
+    count = tree.node_count
+    low = np.tile([start for start, _ in cells], (count, 1))
+    high = np.tile([end for _, end in cells], (count, 1))
+    # A child's number is above its parent's, so that one pass fills all boxes.
+    for node in np.flatnonzero(tree.children_left >= 0):
+        left, right, knob = tree.children_left[node], tree.children_right[node], tree.feature[node]
+        for child in (left, right):
+            low[child], high[child] = low[node], high[node]
+        high[left, knob] = low[right, knob] = tree.threshold[node]
+    ends = np.flatnonzero(tree.children_left < 0)
+    return low[ends], high[ends], tree.value[ends, 0, 0]
+
+
+def _alone(low: Array, high: Array, widths: Array, volumes: Array, values: Array) -> float:
+    """Variance of a tree's mean over all other knobs, as one knob goes along its range."""
+    edges = np.unique(np.concatenate([low, high]))
+    weights = volumes / widths * values  # of a leaf, wherever along the knob it is crossed
+    steps = np.zeros(len(edges))
+    np.add.at(steps, np.searchsorted(edges, low), weights)
+    np.add.at(steps, np.searchsorted(edges, high), -weights)
+    means = np.cumsum(steps)[:-1]
+    return float(np.diff(edges) / (edges[-1] - edges[0]) @ means**2)
+
+
+def observe(
+    settings: Mapping[str, float | str], ranges: Mapping[str, Mapping[str, Any]], loss: float
+) -> Observation:
+    """One trial with the ranges that applied to it.
+
+    Args:
+        settings: By knob; those without a range are left out.
+        ranges: By knob: ``choices``, or ``low``, ``high`` and ``log``, as study.json has them.
+        loss: Its value, negated where the study maximises.
+    """
+    found = []
+    for knob, value in settings.items():
+        entry = ranges.get(knob)
+        if entry is None:
+            continue
+        if choices := entry.get("choices"):
+            found.append(Setting(knob, str(value), choices=tuple(map(str, choices))))
+        elif isinstance(value, int | float) and entry["low"] <= value <= entry["high"]:
+            log = bool(entry.get("log"))
+            found.append(Setting(knob, value, float(entry["low"]), float(entry["high"]), log))
+    return Observation(tuple(found), float(loss))

@@ -1,0 +1,168 @@
+"""The confirmation from beginning to end: protocol, selection, consent, test.
+
+Wires the parts together. What is run is for ``confirm``, by whose plan for ``protocol``, and what
+it means for ``verdict``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from workbench import confirm, protocol, record, session
+from workbench.config.study_config import StudyConfig
+from workbench.confirm import Offer, Replicates
+from workbench.driver import Stop, lease
+from workbench.ending import Confirmed, reasons_of
+from workbench.foundation import Foundation
+from workbench.launch.driving import Launch, describe
+from workbench.protocol import Protocol
+from workbench.record import Role
+
+Agree = Callable[[Offer], bool]
+
+
+def confirm_study(
+    launch: Launch, config: StudyConfig, *, wait: bool, agree: Agree, at_once: int
+) -> Confirmed:
+    """Confirm a searched study; see ``launch.confirm_file``."""
+    launch.watcher.prepare(config.name)
+    foundation = Foundation(config, launch.home)
+    foundation.check()
+    directory = record.study_directory(launch.home, config.name)
+    if not directory.is_dir():
+        # A lease would make the folder, and a study that nobody has searched is none.
+        protocol.plan_of_confirmation(config, foundation, directory)
+    with lease(directory, wait=wait):
+        from workbench.study import refuse_another_search
+
+        plan = protocol.plan_of_confirmation(config, foundation, directory)
+        refuse_another_search(config, foundation, directory)
+        protocol.settle(plan, directory, config.document.path)
+        found = _Confirming(launch, config, foundation, directory, plan)
+        try:
+            return found.through(agree, at_once)
+        finally:
+            launch.watcher.end()
+
+
+class _Confirming:
+    """One confirmation, whose protocol is written and whose lease is held."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        config: StudyConfig,
+        foundation: Foundation,
+        directory: Path,
+        plan: Protocol,
+    ) -> None:
+        self._launch = launch
+        self._config = config
+        self._foundation = foundation
+        self._directory = directory
+        self._plan = plan
+        self._files = {record.protocol_path(directory).name: plan.text.decode()}
+        self._began = time.monotonic()
+        self._fresh = 0
+        self._unsent = 0
+
+    def through(self, agree: Agree, at_once: int) -> Confirmed:
+        """Select, ask, test; or as far as it comes."""
+        directory, config, plan = self._directory, self._config, self._plan
+        selecting = confirm.selection(plan, directory)
+        if selecting.missing:
+            signal = self._run(selecting, Role.SELECTION)
+            if signal is not None:
+                return self._ended(selecting, signal=signal)
+        selected = confirm.choose(config, self._foundation, plan, directory)
+        if not selected.usable:
+            return self._ended(selecting)
+        text = confirm.write_selection(selected, directory, config.document.path)
+        self._files[protocol.SELECTION] = text
+        testing = confirm.confirmation(plan, selected.arms, directory)
+        offer = confirm.offer_of(config, plan, selected, runs=testing.missing, workers=at_once)
+        self._launch.watcher.end()
+        # What has begun was agreed to: a look at the test split cannot be taken back.
+        if testing.untouched and not agree(offer):
+            return self._ended(selecting, testing, offer=offer, agreed=False)
+        signal = self._run(testing, Role.CONFIRMATION)
+        return self._ended(selecting, testing, offer=offer, signal=signal)
+
+    def _run(self, source: Replicates, role: Role) -> int | None:
+        """Run what a source has, below the confirmation's parent run."""
+        launch, config, sha256 = self._launch, self._config, self._plan.sha256
+        before = source.missing
+        # Said once: before the test, the offer says it again.
+        notes = self._plan.notes if role is Role.SELECTION else ()
+        launch.watcher.begin(f"{config.name} {role}", notes)
+        try:
+            with (
+                Stop().listening() as stop,
+                session.opened(
+                    config,
+                    self._foundation,
+                    launch.home,
+                    Role.CONFIRMATION,
+                    tags=self._tags(),
+                    files=self._files,
+                ) as page,
+            ):
+
+                def progress(stopping: bool) -> None:
+                    standings = source.standings()
+                    launch.watcher.update(standings, stopping=stopping)
+                    page.mirror.describe(
+                        lambda: session.confirmation_note(config, role, standings, sha256)
+                    )
+
+                signal = launch.drive(self._directory, source, page, stop, progress)
+                if role is Role.SELECTION and signal is None:
+                    self._keep_choice(page)
+                    page.status = "SCHEDULED"
+            if role is Role.CONFIRMATION and signal is None:
+                describe(config.name, self._directory, page)
+        finally:
+            launch.watcher.end()
+            self._fresh += before - source.missing
+        self._unsent = page.unsent
+        return signal
+
+    def _keep_choice(self, page: session.Session) -> None:
+        """Have what was selected in MLflow even where the author declines now."""
+        selected = confirm.choose(self._config, self._foundation, self._plan, self._directory)
+        if selected.usable:
+            file = self._config.document.path
+            text = confirm.write_selection(selected, self._directory, file)
+            page.keep({protocol.SELECTION: text})
+
+    def _tags(self) -> Mapping[str, str]:
+        content = self._plan.content
+        return {
+            "workbench.protocol": self._plan.sha256,
+            "workbench.seeds": str(len(content["seeds"])),
+            "workbench.contrast": content["contrast"],
+        }
+
+    def _ended(
+        self,
+        selecting: Replicates,
+        testing: Replicates | None = None,
+        *,
+        offer: Offer | None = None,
+        agreed: bool = True,
+        signal: int | None = None,
+    ) -> Confirmed:
+        return Confirmed(
+            study=self._config.name,
+            selection=tuple(selecting.standings()),
+            arms=() if testing is None else tuple(testing.standings()),
+            offer=offer,
+            agreed=agreed,
+            fresh=self._fresh,
+            signal=signal,
+            seconds=time.monotonic() - self._began,
+            unsent=self._unsent,
+            reasons=reasons_of(self._directory, Role.SELECTION, Role.CONFIRMATION),
+        )

@@ -1,0 +1,281 @@
+"""The report's ``confirmation``: each arm with its runs, what the selection did, what it all cost.
+
+Describes; which arm stands out is taken over from the verdict. While runs are open it holds no
+test value. Knows neither where the runs were read nor how they are shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from workbench import statistics
+from workbench.report.confirmed import Arm, Confirmation, Run
+from workbench.verdict import Verdict, Word
+from workbench.verdict.refusals import cut
+
+# Words under which a best mean may be pointed out at all.
+_COMPARED = (Word.WINNER, Word.NEGLIGIBLE, Word.TIE, Word.INCONCLUSIVE)
+
+
+def summarize(
+    confirmation: Confirmation,
+    verdict: Verdict,
+    *,
+    search_seconds: Mapping[str, float],
+    sha256: str | None,
+) -> dict[str, Any]:
+    """What report.json says under ``confirmation``.
+
+    Args:
+        confirmation: As it was read.
+        verdict: Reached from the same runs.
+        search_seconds: Of all search trials of each strategy.
+        sha256: Of the protocol that the confirmation began with.
+    """
+    protocol = confirmation.protocol
+    joint = (protocol.get("search") or {}).get("mode") == "joint"
+    arms = []
+    for arm in confirmation.arms:
+        own_search = not joint and arm.name == arm.strategy
+        seconds = search_seconds.get(arm.strategy) if own_search else None
+        arms.append(_arm(confirmation, arm, verdict, seconds))
+    _emphasise(arms, confirmation, verdict)
+    if confirmation.finished and verdict.word is not Word.NOT_COMPARABLE:
+        sign = -1 if protocol["direction"] == "maximize" else 1
+        # The best first: the order is a fact, and what it means is the verdict's to say.
+        arms.sort(key=lambda item: math.inf if item["mean"] is None else sign * item["mean"])
+    return {
+        "finished": confirmation.finished,
+        "selected": bool(confirmation.chosen),
+        "done": confirmation.done,
+        "planned": confirmation.planned,
+        "metric": protocol["metric"],
+        "validation_metric": protocol.get("validation_metric"),
+        "direction": protocol["direction"],
+        "smallest_effect": protocol.get("smallest_effect"),
+        "alpha": protocol.get("alpha"),
+        "gamma": protocol.get("gamma"),
+        "bounds": protocol.get("bounds"),
+        "n": len(confirmation.seeds),
+        "seeds": confirmation.seeds,
+        "seeds_floor": protocol.get("seeds_floor"),
+        "protocol_sha256": sha256,
+        "looks": protocol.get("looks", 1),
+        "contrast": protocol["contrast"],
+        "pairs": protocol.get("pairs"),
+        "epoch": protocol.get("epoch"),
+        "default_is": confirmation.chosen.get("default_is"),
+        "finalists": protocol.get("finalists"),
+        "not_comparable": protocol.get("not_comparable") or [],
+        "arms": arms,
+        "imputed": sum(run["imputed"] for item in arms for run in item["runs"]),
+        "failed": sum(item["failed"] for item in arms),
+        "selection": _selection(confirmation),
+        "selection_configs": (protocol.get("selection") or {}).get("configs"),
+        "selection_seeds": len((protocol.get("selection") or {}).get("seeds") or ()),
+        "beyond": len(confirmation.beyond),
+        "cost": {
+            "search_seconds": math.fsum(search_seconds.values()),
+            "selection_seconds": _seconds(
+                run for runs in confirmation.selection.values() for run in runs
+            ),
+            "confirmation_seconds": _seconds((*confirmation.runs, *confirmation.beyond)),
+        },
+        "test_samples": (protocol.get("data") or {}).get("test"),
+        "test_digest": (protocol.get("data") or {}).get("test_digest"),
+    }
+
+
+def emphasis(confirmation: Mapping[str, Any] | None, *, alpha: float, gamma: float) -> str | None:
+    """The rule behind bold and underlined values; None where no value is emphasised."""
+    arms = confirmation["arms"] if confirmation else ()
+    if not any(arm["best"] for arm in arms):
+        return None
+    text = "Bold: best mean."
+    if any(arm["tied_with_best"] for arm in arms):
+        text += (
+            f" Underlined: not separated from it, which takes a Holm-corrected p below {alpha:g}"
+            f" and a probability of improvement of at least {gamma:g}."
+        )
+    return text
+
+
+def _arm(
+    confirmation: Confirmation, arm: Arm, verdict: Verdict, search_seconds: float | None
+) -> dict[str, Any]:
+    metric = str(confirmation.protocol["metric"])
+    runs = [arm.runs[seed] for seed in confirmation.seeds if seed in arm.runs]
+    chosen = (confirmation.chosen.get("chosen") or {}).get(arm.name) or {}
+    item: dict[str, Any] = {
+        "name": arm.name,
+        "strategy": arm.strategy,
+        "levels": arm.levels,
+        "baseline": arm.baseline,
+        "trial": chosen.get("trial"),
+        "hyperparameters": arm.hyperparameters,
+        **dict.fromkeys(("mean", "sd", "low", "high", "validation_mean", "validation_gap")),
+        "n": 0,
+        "failed": sum(run.ended and run.state != "complete" for run in runs),
+        "trainable": max((run.trainable for run in runs if run.trainable), default=None),
+        "seconds_mean": _mean(run.seconds for run in runs if run.ended),
+        "search_seconds": search_seconds,
+        "selection_seconds": _seconds(
+            run
+            for group, found in confirmation.selection.items()
+            if group.rpartition("/")[0] == arm.name
+            for run in found
+        ),
+        "confirmation_seconds": _seconds(runs),
+        "peak_memory": max((run.peak_memory for run in runs if run.peak_memory), default=None),
+        "best": False,
+        "tied_with_best": False,
+        "versus": None,
+        "runs": [_run(run, metric) for run in runs],
+    }
+    if not confirmation.finished:
+        for run in item["runs"]:
+            run |= {"value": None, "validation": None, "metrics": {}}
+        return item
+    return item | _values(confirmation, item["runs"], verdict)
+
+
+def _run(run: Run, metric: str) -> dict[str, Any]:
+    return {
+        "seed": run.seed,
+        "run_id": run.run_id,
+        "number": run.number,
+        "state": run.state,
+        "reason": run.reason,
+        "value": run.test.get(metric),
+        "counted": None,
+        "imputed": False,
+        "validation": run.validation,
+        "seconds": run.seconds,
+        "metrics": dict(sorted(run.test.items())),
+    }
+
+
+def _values(
+    confirmation: Confirmation, runs: list[dict[str, Any]], verdict: Verdict
+) -> dict[str, Any]:
+    """Mean, SD and t interval over seeds of what counts, and the gap to validation."""
+    worst = _worst(confirmation)
+    for run in runs:
+        run["imputed"] = run["value"] is None and worst is not None
+        run["counted"] = worst if run["value"] is None else run["value"]
+    counted = [run["counted"] for run in runs if run["counted"] is not None]
+    both = [
+        (run["validation"], run["value"])
+        for run in runs
+        if run["validation"] is not None and run["value"] is not None
+    ]
+    found: dict[str, Any] = {
+        "n": len(counted),
+        "validation_mean": _mean(validation for validation, _ in both),
+        "validation_gap": _mean(validation - value for validation, value in both),
+    }
+    if counted:
+        found["mean"] = _mean(counted)
+    if len(counted) > 1:
+        interval = statistics.t_interval(counted)
+        bounds = confirmation.protocol.get("bounds") or (None, None)
+        found["low"], found["high"] = cut(interval.low, interval.high, (bounds[0], bounds[1]))
+        found["sd"] = float(np.std(counted, ddof=1))
+    return found
+
+
+def _worst(confirmation: Confirmation) -> float | None:
+    """What a diverged run counts with: the metric's bound, else the worst value seen."""
+    maximize = confirmation.protocol["direction"] == "maximize"
+    low, high = confirmation.protocol.get("bounds") or (None, None)
+    bound = low if maximize else high
+    metric = str(confirmation.protocol["metric"])
+    seen = [run.test[metric] for run in confirmation.runs if metric in run.test]
+    if bound is not None:
+        return float(bound)
+    return (min if maximize else max)(seen, default=None)
+
+
+def _emphasise(
+    arms: Sequence[dict[str, Any]], confirmation: Confirmation, verdict: Verdict
+) -> None:
+    """Mark the best mean and what is not separated from it, and compare each arm with one."""
+    pairs = {frozenset((pair.first, pair.second)): pair for pair in verdict.comparisons}
+    valued = [item for item in arms if item["mean"] is not None]
+    if not confirmation.finished or not valued:
+        return
+    sign = 1 if confirmation.protocol["direction"] == "maximize" else -1
+    top = max(valued, key=lambda item: sign * item["mean"])
+    if verdict.word in _COMPARED:
+        top["best"] = True
+    base = next((item for item in arms if item["baseline"]), None)
+    reference = base if confirmation.protocol["contrast"] == "baseline" else top
+    for item in arms:
+        to_top = pairs.get(frozenset((item["name"], top["name"])))
+        if to_top is not None and item is not top:
+            item["tied_with_best"] = top["best"] and not to_top.beaten
+        if reference is None or item is reference:
+            continue
+        pair = pairs.get(frozenset((item["name"], reference["name"])))
+        if pair is None:
+            continue
+        # A comparison says how far its first is ahead; here it is this arm minus the other, in
+        # units of the metric, whatever is good.
+        turn = sign if pair.first == item["name"] else -sign
+        ends = sorted((turn * pair.difference.low, turn * pair.difference.high))
+        ahead = pair.improvement
+        if pair.first != item["name"]:
+            improvement = (1 - ahead.estimate, 1 - ahead.high, 1 - ahead.low)
+        else:
+            improvement = (ahead.estimate, ahead.low, ahead.high)
+        item["versus"] = {
+            "name": reference["name"],
+            "difference": turn * pair.difference.estimate,
+            "low": ends[0],
+            "high": ends[1],
+            "p_holm": pair.p_holm,
+            "p_equivalence": pair.p_equivalence,
+            "improvement": dict(zip(("estimate", "low", "high"), improvement, strict=True)),
+        }
+
+
+def _selection(confirmation: Confirmation) -> list[dict[str, Any]]:
+    """A row for each candidate of each strategy, with its values on validation by seed."""
+    rows = []
+    chosen = confirmation.chosen.get("chosen") or {}
+    means = {
+        (strategy, run["candidate"]): run.get("mean")
+        for strategy, runs in (confirmation.chosen.get("runs") or {}).items()
+        for run in runs
+    }
+    candidates = (confirmation.protocol.get("selection") or {}).get("candidates") or {}
+    for strategy, items in candidates.items():
+        for item in items:
+            number = int(item["number"])
+            runs = confirmation.selection.get(f"{strategy}/{number:03d}", ())
+            rows.append(
+                {
+                    "strategy": strategy,
+                    "candidate": number,
+                    "trial": item.get("trial"),
+                    "searched": item.get("value"),
+                    "values": [run.validation for run in runs],
+                    "mean": means.get((strategy, number)),
+                    "chosen": (chosen.get(strategy) or {}).get("candidate") == number,
+                    "run_ids": [run.run_id for run in runs],
+                }
+            )
+    return rows
+
+
+def _seconds(runs: Iterable[Run]) -> float:
+    return math.fsum(run.seconds for run in runs if run.seconds is not None)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None

@@ -1,0 +1,269 @@
+"""What a study gives a verdict to go by: its arms' test values by seed, and every doubt about them.
+
+The doubts are what only a reader of the records can notice: a protocol that was edited, runs that
+it does not plan, a search that went on, conditions that changed on the way. What follows from
+them is for ``verdict``. Rules are those of docs/confirmation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from workbench.figures.trials import Trial, by_strategy
+from workbench.record import Role
+from workbench.report.confirmed import Arm, Confirmation, Run
+from workbench.report.material import Material
+from workbench.verdict import Arm as Side
+from workbench.verdict import Design, Doubt, Evidence, Stage, Word
+from workbench.verdict import Run as Measured
+from workbench.verdict.refusals import because, provenance
+
+# What a run's numbers depend on beside its plan.
+CONDITIONS = ("commit", "packages", "hardware", "threads")
+
+
+def gather(
+    material: Material, trials: Sequence[Trial], confirmation: Confirmation | None
+) -> Evidence:
+    """The evidence of a search, or of a confirmation once all of its runs have ended.
+
+    Args:
+        material: What was read of the study.
+        trials: Those of its search.
+        confirmation: As it was read; None where none has begun.
+    """
+    if confirmation is None:
+        return _of_search(material.study, trials, ())
+    doubts = tuple(_doubts(material, confirmation))
+    if not confirmation.finished:
+        return _of_search(material.study, trials, (unfinished(confirmation), *doubts))
+    seconds = [run.seconds for run in confirmation.runs if run.seconds is not None]
+    return Evidence(
+        stage=Stage.CONFIRMATION,
+        design=_design(confirmation.protocol),
+        arms=tuple(_side(material, confirmation, arm) for arm in confirmation.arms),
+        doubts=doubts,
+        seconds=sum(seconds) / len(seconds) if seconds else None,
+    )
+
+
+def unfinished(confirmation: Confirmation) -> Doubt:
+    """Why nothing of a confirmation that still runs is shown."""
+    if not confirmation.chosen:
+        text = (
+            "The confirmation has begun and its selection has not ended: no test value exists yet."
+        )
+    else:
+        text = (
+            f"The confirmation is unfinished: {confirmation.done} of {confirmation.planned} runs"
+            " have ended; test values are shown when all have ended."
+        )
+    return Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
+
+
+def _of_search(
+    study: Mapping[str, Any], trials: Sequence[Trial], doubts: tuple[Doubt, ...]
+) -> Evidence:
+    objective = study["objective"]
+    return Evidence(
+        stage=Stage.SEARCH,
+        design=Design(
+            metric=str(objective["metric"]),
+            direction=str(objective["direction"]),
+            smallest_effect=None,
+        ),
+        arms=tuple(
+            Side(
+                name=name,
+                budget=len(group),
+                levels=group[0].levels if group else {},
+                runs=tuple(
+                    Measured(seed=t.name, value=t.value, state=t.state, run_id=t.run_id)
+                    for t in group
+                ),
+            )
+            for name, group in by_strategy(study, trials).items()
+        ),
+        doubts=doubts,
+    )
+
+
+def _design(protocol: Mapping[str, Any]) -> Design:
+    low, high = protocol.get("bounds") or (None, None)
+    return Design(
+        metric=str(protocol["metric"]),
+        direction=str(protocol["direction"]),
+        smallest_effect=protocol.get("smallest_effect"),
+        seeds=tuple(str(seed) for seed in protocol["seeds"]),
+        contrast=str(protocol["contrast"]),
+        bounds=(low, high),
+        alpha=float(protocol.get("alpha", 0.05)),
+        gamma=float(protocol.get("gamma", 0.75)),
+        looks=int(protocol.get("looks", 1)),
+    )
+
+
+def _side(material: Material, confirmation: Confirmation, arm: Arm) -> Side:
+    protocol = confirmation.protocol
+    runs = [(seed, arm.runs[seed]) for seed in confirmation.seeds if seed in arm.runs]
+    test_digest = (protocol.get("data") or {}).get("test_digest") or ""
+    return Side(
+        name=arm.name,
+        levels=arm.levels,
+        baseline=arm.baseline,
+        budget=None if arm.baseline and arm.name != arm.strategy else _budget(protocol, arm),
+        runs=tuple(
+            Measured(
+                seed=seed,
+                value=run.test.get(str(protocol["metric"])),
+                state=run.state,
+                run_id=run.run_id,
+                config=run.config,
+                split=f"{test_digest} of {run.data_digest}",
+                scores=material.scores.get(run.run_id, ()),
+            )
+            for seed, run in runs
+        ),
+    )
+
+
+def _budget(protocol: Mapping[str, Any], arm: Arm) -> int | None:
+    """Search trials behind an arm; in a joint study all of them are behind each."""
+    trials = {item["name"]: item.get("trials") for item in protocol["strategies"]}
+    if (protocol.get("search") or {}).get("mode") == "joint":
+        known = [count for count in trials.values() if count is not None]
+        return sum(known) if known else None
+    return trials.get(arm.strategy)
+
+
+def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
+    yield from _edited(material, confirmation)
+    yield from _beyond(confirmation)
+    yield from _search_went_on(material, confirmation)
+    yield from _other_configurations(confirmation)
+    yield from _data(confirmation)
+    yield from mixed(confirmation.runs)
+    for item in confirmation.protocol.get("not_comparable") or ():
+        text = (
+            f"{item['strategy']} is {Word.NOT_COMPARABLE} and was not confirmed:"
+            f" {str(item['reason']).rstrip('.')}. The verdict is about the others only."
+        )
+        yield Doubt(rule=None, word=None, text=text)
+
+
+def edited(material: Material) -> list[str]:
+    """What speaks against the protocol being the one that the confirmation began with."""
+    study = material.study
+    logged, found = study.get("protocol_logged"), study.get("protocol_sha256")
+    texts = []
+    if logged and found and logged != found:
+        texts.append(
+            "protocol.json in MLflow is not the one that the confirmation began with: its SHA-256"
+            f" is {found[:12]}, {logged[:12]} was logged."
+        )
+    if logged and material.protocol_on_disk and material.protocol_on_disk != logged:
+        texts.append(
+            "protocol.json on disk was edited after the confirmation began: its SHA-256 is"
+            f" {material.protocol_on_disk[:12]}, {logged[:12]} was logged."
+        )
+    return texts
+
+
+def mixed(runs: Sequence[Run]) -> tuple[Doubt, ...]:
+    """Flags for the conditions that differ between runs that have ended."""
+    ended = [run for run in runs if run.ended]
+    return provenance({name: [run.provenance.get(name) for run in ended] for name in CONDITIONS})
+
+
+def _edited(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
+    word = str(Word.EXPLORATORY)
+    for text in edited(material):
+        yield Doubt(rule=None, word=word, text=text)
+    logged = material.study.get("protocol_logged") or material.study.get("protocol_sha256")
+    strange = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
+    if logged and strange:
+        text = (
+            f"{_count(len(strange), 'confirmation run')} of {len(confirmation.runs)} ran under"
+            f" another protocol.json than the one that was logged ({logged[:12]})."
+        )
+        yield Doubt(rule=None, word=word, text=text)
+
+
+def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
+    arms = {arm.name for arm in confirmation.arms}
+    known = [run for run in confirmation.beyond if run.group in arms]
+    if known:
+        text = (
+            f"There {_are(len(known))} {_count(len(known), 'confirmation run')} beyond the"
+            f" {len(confirmation.seeds)} seeds of the protocol ({_named(known)}), left aside here."
+        )
+        yield because(10, str(Word.EXPLORATORY), text)
+    unknown = [run for run in confirmation.beyond if run.group not in arms]
+    if unknown and confirmation.chosen:
+        text = (
+            f"The test split was read by {_count(len(unknown), 'run')} of configurations that the"
+            f" selection did not choose ({_named(unknown)})."
+        )
+        yield because(2, str(Word.EXPLORATORY), text)
+
+
+def _search_went_on(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
+    planned = {i["name"]: i.get("trials") for i in confirmation.protocol["strategies"]}
+    current = {item["name"] for item in material.study["strategies"]}
+    started: dict[str, int] = {}
+    for role, strategy in zip(material.trials["role"], material.trials["strategy"], strict=True):
+        if role == Role.SEARCH:
+            started[str(strategy)] = started.get(str(strategy), 0) + 1
+    word = str(Word.EXPLORATORY)
+    more = {n: count for n, count in started.items() if planned.get(n) and count > planned[n]}
+    if more:
+        text = ", ".join(f"{name} has {count}, not {planned[name]}" for name, count in more.items())
+        text = f"The search went on after the protocol was written: of search trials {text}."
+        yield because(4, word, text)
+    added = sorted(name for name in current & started.keys() if name not in planned)
+    if added:
+        verb = "was" if len(added) == 1 else "were"
+        text = f"{', '.join(added)} {verb} searched after the protocol was written, which lacks it."
+        yield Doubt(rule=None, word=word, text=text)
+
+
+def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
+    for arm in confirmation.arms:
+        runs = [run for run in arm.runs.values() if run.config != arm.config]
+        if runs and confirmation.chosen:
+            text = (
+                f"{_count(len(runs), 'run')} of {arm.name} did not train the configuration that"
+                " the selection chose."
+            )
+            yield because(2, str(Word.NOT_COMPARABLE), text)
+
+
+def _data(confirmation: Confirmation) -> Iterator[Doubt]:
+    planned = (confirmation.protocol.get("data") or {}).get("digest")
+    found = sorted({run.data_digest for run in confirmation.runs if run.data_digest})
+    if len(found) > 1 or (planned and found and found != [planned]):
+        text = (
+            f"The runs read {len(found)} versions of the data set ({', '.join(map(_short, found))})"
+            if len(found) > 1
+            else f"The runs read other data ({_short(found[0])}) than the protocol names"
+            f" ({_short(str(planned))})"
+        )
+        yield because(16, str(Word.NOT_COMPARABLE), f"{text}.")
+
+
+def _short(digest: str) -> str:
+    return digest.rpartition(":")[2][:12]
+
+
+def _named(runs: Sequence[Run]) -> str:
+    names = [f"{run.group}/{run.number:03d}" for run in runs]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

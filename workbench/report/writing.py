@@ -1,0 +1,122 @@
+"""A report on disk: every file of it, written whole or not at all.
+
+Knows neither what a number means nor where it comes from. Matplotlib is imported only while
+figures are drawn.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workbench import templates
+from workbench.report import paper, tidy
+from workbench.report.material import Material
+from workbench.report.summary import compose
+
+# What a report's folder holds; whatever else lies in it is the user's.
+CONTENTS = (
+    *("index.html", "report.md", "report.json", "tables", "figures", "data"),
+    *("macros.tex", "methods.tex", "captions.tex", "checklist.md", "references.bib", "example.tex"),
+)
+
+
+def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
+    """Write the whole report, or leave the folder as it was.
+
+    The same input gives the same bytes. An earlier report in the folder is replaced whole; other
+    files beside it (those not in ``CONTENTS``) stay.
+
+    Args:
+        material: What was read of the study.
+        folder: Of the report.
+        venue: Whose widths and fonts the files for a paper have.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        FileExistsError: The folder holds something else than a report.
+        ValueError: No such venue, or the description lacks what no report can do without.
+    """
+    folder = folder.resolve()
+    _refuse_anything_but_a_report(folder)
+    with _uncollected():
+        return _write(material, folder, venue)
+
+
+def _write(material: Material, folder: Path, venue: str) -> Path:
+    from workbench.figures.rendering import render
+
+    composed = compose(material)
+    summary = composed.content
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: what a killed process left behind may hold a user's files.
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:200]}.", dir=folder.parent))
+    new, old = beside / "new", beside / "old"
+    try:
+        pictures = {}
+        for entry in summary["figures"]:
+            name, caption = entry["name"], entry["caption"]
+            numbers = composed.numbers[name]
+            pictures[name] = render(name, numbers, caption, new / "figures", venue)
+        text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
+        files = {
+            **paper.files(summary, venue=venue),
+            "report.json": text + "\n",
+            "index.html": templates.html(summary, pictures),
+            "report.md": templates.markdown(summary),
+            "tables/strategies.csv": templates.csv(summary),
+        }
+        if summary["confirmation"] is not None:
+            files["tables/confirmation.csv"] = templates.arms_csv(summary["confirmation"])
+        for name, content in files.items():
+            path = new / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8", newline="\n")
+        tidy.write(tidy.frames(composed.material, summary), new / "data")
+        if folder.exists():
+            folder.rename(old)
+            _move_others(old, new)
+        new.rename(folder)
+    finally:
+        if old.exists() and not folder.exists():
+            _move_others(new, old)
+            old.rename(folder)
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder / "index.html"
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage: among the many objects of figures it takes an eighth of their time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _move_others(source: Path, target: Path) -> None:
+    """Move what is the user's own from one report's folder to another."""
+    for path in sorted(source.iterdir()):
+        if path.name not in CONTENTS:
+            path.rename(target / path.name)
+
+
+def _refuse_anything_but_a_report(folder: Path) -> None:
+    # The folder is replaced whole, and a user may have named one that holds work of theirs.
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / "report.json").is_file():
+        raise FileExistsError(
+            f"{folder} exists and is no report (it holds no report.json), so it is not replaced;"
+            " name an empty or a new folder."
+        )

@@ -1,0 +1,145 @@
+"""Runs of an MLflow experiment that somebody else wrote: what each says of strategy, seed, value.
+
+Only reads. Knows nothing of studies, but for the tags by which Workbench's own runs say the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from workbench.tracker import _import_mlflow
+from workbench.tracker.ledger import Ledger, Run
+
+_PARENT = "mlflow.parentRunId"
+# In the order in which they are asked: a tag may correct a param, which cannot be changed.
+_NAMES = {name: (name, f"workbench.{name}") for name in ("strategy", "seed", "dataset", "role")}
+
+
+class UnknownExperiment(LookupError):
+    """The store has no such experiment, or cannot be opened; the message says which it has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignRun:
+    """One run, as far as it says.
+
+    Attributes:
+        status: MLflow's: FINISHED, FAILED, KILLED, RUNNING or SCHEDULED.
+        value: Of the metric asked for; None where the run has none.
+        role: Of a run that Workbench wrote; empty for others.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    strategy: str
+    seed: str
+    dataset: str
+    value: float | None
+    role: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """The runs of an experiment, and the names of all metrics that any of them has."""
+
+    runs: tuple[ForeignRun, ...]
+    metrics: tuple[str, ...]
+
+
+def read(uri: str, experiment: str, metric: str) -> Foreign:
+    """The runs of an experiment, the oldest first, without those that others hang under.
+
+    A run says its strategy, seed and data set by params or tags of these names.
+
+    Args:
+        uri: MLflow's tracking URI.
+        experiment: Name or id.
+        metric: Name of the metric; its last value counts.
+
+    Raises:
+        UnknownExperiment: There is no such experiment, or no such store.
+    """
+    _demand_file(uri)
+    # A server that does not answer would be asked for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    mlflow = _import_mlflow()
+    try:
+        client = mlflow.MlflowClient(uri)
+        ledger = Ledger(mlflow, client)
+        found = client.get_experiment_by_name(experiment)
+        ids = {} if found is not None else _experiments(client)
+        if found is None and experiment not in ids.values():
+            raise _unknown(uri, experiment, ids)
+        number = found.experiment_id if found is not None else experiment
+        runs = [run for run in ledger.read(str(number)) if not run.deleted]
+    except mlflow.MlflowException as error:
+        # MLflow's own message repeats the whole address.
+        told = str(error).replace(urlsplit(uri).netloc or uri, urlsplit(_shown(uri)).netloc or uri)
+        raise UnknownExperiment(f"MLflow at {_shown(uri)} cannot be read: {told}") from None
+    parents = {run.tags[_PARENT] for run in runs if _PARENT in run.tags}
+    own = [run for run in runs if run.run_id not in parents]
+    names = sorted({name for run in own for name in run.metrics})
+    return Foreign(runs=tuple(_read(run, metric) for run in own), metrics=tuple(names))
+
+
+def _read(run: Run, metric: str) -> ForeignRun:
+    said = {name: _said(run, names) for name, names in _NAMES.items()}
+    return ForeignRun(
+        run_id=run.run_id,
+        name=run.name,
+        status=run.status,
+        value=run.metrics.get(metric),
+        **said,
+    )
+
+
+def _said(run: Run, names: Iterable[str]) -> str:
+    for name in names:
+        for source in (run.tags, run.params):
+            if source.get(name, "").strip():
+                return source[name].strip()
+    return ""
+
+
+def _experiments(client: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    token = None
+    while True:
+        page = client.search_experiments(page_token=token)
+        found |= {item.name: str(item.experiment_id) for item in page}
+        token = page.token
+        if not token:
+            return found
+
+
+def _unknown(uri: str, experiment: str, ids: Mapping[str, str]) -> UnknownExperiment:
+    nearest = difflib.get_close_matches(experiment, ids, n=1)
+    hint = f" {nearest[0]!r} is the nearest." if nearest else ""
+    known = ", ".join(sorted(ids)[:20]) or "none"
+    return UnknownExperiment(
+        f"MLflow at {_shown(uri)} has no experiment {experiment!r}. It has: {known}.{hint}"
+    )
+
+
+def _demand_file(uri: str) -> None:
+    # MLflow would make an empty store where there is none.
+    if uri.startswith("sqlite:///"):
+        path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+        if not path.is_file():
+            raise UnknownExperiment(f"There is no MLflow store at {path}.")
+
+
+def _shown(uri: str) -> str:
+    """An address without the password that it may hold."""
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return uri
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

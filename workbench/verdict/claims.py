@@ -1,0 +1,107 @@
+"""The claim of a verdict: the sentence that a paper may print, with how far it reaches."""
+
+from __future__ import annotations
+
+from workbench.verdict import words
+from workbench.verdict.contrast import BASELINE
+from workbench.verdict.judgement import Comparison, Level, Verdict, Word
+from workbench.verdict.numbers import fixed, listed, p_value
+
+_SCOPE = {
+    Level.CONFIGURATION: "For these configurations, on this data set and test split",
+    Level.STRATEGY: "For these strategies under this search protocol, on this data set",
+    Level.DATASETS: "Across the data sets compared",
+}
+
+
+def claim(verdict: Verdict, level: Level) -> str:
+    """The claim at a level that the evidence reaches."""
+    scope = _SCOPE[level]
+    if verdict.averaged:
+        scope += f", averaged over {listed(verdict.averaged)}"
+    if verdict.word == Word.NOT_COMPARABLE:
+        return "No claim: the arms cannot all be compared."
+    if verdict.word == Word.EXPLORATORY:
+        return (
+            "No claim: these values describe the runs that were made and do not show that one"
+            " strategy is ahead of another."
+        )
+    if verdict.word == Word.UNDERPOWERED:
+        return (
+            f"No claim: with {words.seeds(verdict)} no difference between these arms could have"
+            " been shown."
+        )
+    if verdict.word == Word.TIE:
+        said = _tie(verdict)
+    elif verdict.word == Word.INCONCLUSIVE:
+        said = _undecided(verdict)
+    else:
+        said = _ahead(verdict)
+    return f"{scope}, {said}{words.not_compared(verdict)}"
+
+
+def _ahead(verdict: Verdict) -> str:
+    pair = words.closest(verdict)
+    text = (
+        f"{verdict.leader} has a {words.higher(verdict)} {words.metric(verdict)} than"
+        f" {words.others(verdict)}: {_difference(verdict, pair)}"
+    )
+    if verdict.word == Word.NEGLIGIBLE:
+        text += f"; this is not above {words.effect(verdict)}, the smallest effect that matters"
+    return f"{text}."
+
+
+def _tie(verdict: Verdict) -> str:
+    tests = [
+        pair.p_equivalence
+        for pair in words.against_leader(verdict)
+        if pair.p_equivalence is not None and words.rival(pair, verdict) in verdict.tied
+    ]
+    p = p_value(max(tests))
+    text = (
+        f"{verdict.leader} is equivalent to {listed(verdict.tied, 50)} in {words.metric(verdict)},"
+        f" within {words.effect(verdict)} (paired TOST over {words.seeds(verdict)}, Holm over"
+        f" {words.pairs(verdict)}, {p})"
+    )
+    if verdict.beaten:
+        text += f", and {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
+    return f"{text}."
+
+
+def _undecided(verdict: Verdict) -> str:
+    if words.baseline_leads(verdict) and words.closest(verdict).beaten:
+        return (
+            f"the baseline {verdict.closest} has a {words.higher(verdict)} {words.metric(verdict)}"
+            f" than {verdict.leader}, the best of the finalists:"
+            f" {_difference(verdict, words.closest(verdict))}."
+        )
+    if verdict.smallest_effect is None:
+        shown = (
+            f"a difference from {listed(verdict.beaten, 50)}" if verdict.beaten else "no difference"
+        )
+        return (
+            f"{verdict.leader} has the best mean {words.metric(verdict)}, and {shown} was shown"
+            f" over {words.seeds(verdict)}; whether a difference matters was not defined."
+        )
+    text = (
+        f"neither a difference between {verdict.leader} and {listed(verdict.open, 50)} nor their"
+        f" equivalence within {words.effect(verdict)} was shown in {words.metric(verdict)} over"
+        f" {words.seeds(verdict)}"
+    )
+    if verdict.beaten:
+        text += f"; {verdict.leader} is {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
+    if verdict.tied:
+        text += f"; it is equivalent to {listed(verdict.tied, 50)}"
+    return f"{text}."
+
+
+def _difference(verdict: Verdict, pair: Comparison) -> str:
+    places = words.places(verdict, pair)
+    low, high = (fixed(end, places) for end in (pair.difference.low, pair.difference.high))
+    rival = "" if verdict.contrast == BASELINE else f" to the closest, {pair.second},"
+    return (
+        f"a mean difference{rival} of {fixed(pair.difference.estimate, places)}"
+        f" ({100 * pair.difference.level:g} % interval {low} to {high}; paired over {pair.n}"
+        f" training seeds; exact sign-flip permutation test, Holm over {words.pairs(verdict)},"
+        f" {p_value(pair.p_holm)}; probability of improvement {pair.improvement.estimate:.2f})"
+    )

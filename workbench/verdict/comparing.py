@@ -1,0 +1,196 @@
+"""Every pair of sides, seed by seed: differences, tests, effect sizes, corrected over all pairs.
+
+Values come in the metric's own direction; every difference is turned so that positive is better.
+Knows no words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from workbench import statistics
+from workbench.statistics.values import Array, Interval, differences, moments
+from workbench.verdict.contrast import Contrast
+from workbench.verdict.evidence import Design
+from workbench.verdict.forbidden import Refused
+from workbench.verdict.judgement import Bounds, Comparison, Side
+from workbench.verdict.refusals import cut
+from workbench.verdict.table import Row, comparable
+
+# Level of each of two looks that keep the error rate of both at 0.05 (Pocock 1977).
+_TWO_LOOKS = 0.0294
+
+
+def level_of_a_look(design: Design) -> float:
+    """The alpha that each look is decided at.
+
+    Source:
+        Pocock (1977), Group sequential methods in the design and analysis of clinical trials,
+        Biometrika 64.
+
+    Raises:
+        Refused: More than two looks, or two at an alpha that the constant does not belong to.
+    """
+    if design.looks == 1:
+        return design.alpha
+    if design.looks == 2 and math.isclose(design.alpha, 0.05):
+        return _TWO_LOOKS
+    if design.looks == 2:
+        raise Refused(10, f"Two looks are planned at alpha = {design.alpha:g}, expected 0.05.")
+    raise Refused(10, f"{design.looks} looks at the test values are planned, expected 1 or 2.")
+
+
+def side(row: Row, design: Design, *, shown: bool) -> Side:
+    """A row with its mean, SD and t interval; without any number where it may not be shown.
+
+    The interval is cut at the bounds of the metric. A row with a hole in it gets no mean: a mean
+    of the runs that are there would be one over a selection.
+    """
+    values: tuple[float | None, ...] = row.values if shown else (None,) * len(row.values)
+    counted = [value for value in values if value is not None]
+    mean, sd = None, None
+    if row.sound and len(counted) == 1:
+        mean = Bounds(estimate=counted[0], low=math.nan, high=math.nan)
+    elif row.sound and counted:
+        mean = _bounds(statistics.t_interval(counted), design.bounds)
+        sd = moments(np.array(counted))[1]
+    return Side(
+        name=row.name,
+        values=values,
+        run_ids=row.run_ids,
+        imputed=row.imputed,
+        n=len(counted),
+        mean=mean,
+        sd=sd,
+        baseline=row.baseline,
+    )
+
+
+def comparisons(
+    contrast: Contrast, design: Design, *, alpha: float, draws: int
+) -> tuple[Comparison, ...]:
+    """The planned pairs that can be compared, with p values corrected over all planned ones.
+
+    A pair that cannot be compared stays in the number that Holm corrects for: that something went
+    wrong must not make it easier to claim the rest.
+
+    Args:
+        contrast: Sides and pairs.
+        design: Direction, smallest effect, gamma and bounds count.
+        alpha: The level of this look.
+        draws: Of the bootstrap over seeds; a fifth of it over seeds and examples.
+    """
+    pairs = [
+        _ordered(contrast.rows[first], contrast.rows[second], design)
+        for first, second in contrast.pairs
+        if comparable(contrast.rows[first], contrast.rows[second])
+        and len(contrast.rows[first].values) > 1
+    ]
+    if not pairs:
+        return ()
+    gaps = [_differences(first, second, design) for first, second in pairs]
+    missing = [1.0] * (len(contrast.pairs) - len(pairs))
+    p_values = [statistics.sign_flip(each) for each in gaps]
+    p_holm = statistics.holm([*p_values, *missing])
+    equivalence: Sequence[float | None] = [None] * len(pairs)
+    if design.smallest_effect is not None:
+        margin = design.smallest_effect
+        equivalence = statistics.holm([*(statistics.tost(each, margin) for each in gaps), *missing])
+    return tuple(
+        _comparison(
+            first,
+            second,
+            gaps[place],
+            design,
+            alpha=alpha,
+            p=p_values[place],
+            p_holm=p_holm[place],
+            p_equivalence=equivalence[place],
+            draws=draws,
+        )
+        for place, (first, second) in enumerate(pairs)
+    )
+
+
+def _comparison(
+    first: Row,
+    second: Row,
+    gaps: Array,
+    design: Design,
+    *,
+    alpha: float,
+    p: float,
+    p_holm: float,
+    p_equivalence: float | None,
+    draws: int,
+) -> Comparison:
+    sd = moments(gaps)[1]
+    dz = statistics.hedges_dz(gaps)
+    difference = _bounds(statistics.t_interval(gaps), _range(design))
+    improvement = _bounds(
+        statistics.probability_of_improvement(gaps, np.zeros_like(gaps), draws=draws)
+    )
+    posterior = None
+    if design.smallest_effect is not None:
+        posterior = statistics.posterior(gaps, design.smallest_effect)._asdict()
+    beyond, missing = _beyond(first, second, design, draws=max(1, draws // 5))
+    return Comparison(
+        first=first.name,
+        second=second.name,
+        n=len(gaps),
+        differences=tuple(map(float, gaps)),
+        difference=difference,
+        sd=sd,
+        p=p,
+        p_holm=p_holm,
+        p_t=None if sd == 0 else statistics.paired_t(gaps),
+        dz=dz if math.isfinite(dz) else None,
+        improvement=improvement,
+        p_equivalence=p_equivalence,
+        posterior=posterior,
+        beyond=beyond,
+        beyond_missing=missing,
+        beaten=(
+            difference.estimate > 0 and p_holm < alpha and improvement.estimate >= design.gamma
+        ),
+        equivalent=p_equivalence is not None and p_equivalence < alpha,
+    )
+
+
+def _beyond(
+    first: Row, second: Row, design: Design, *, draws: int
+) -> tuple[Bounds | None, str | None]:
+    if first.scores is None or second.scores is None:
+        return None, first.scores_missing or second.scores_missing
+    if first.scores.shape != second.scores.shape:
+        return None, f"{first.name} and {second.name} have scores of different numbers of examples"
+    if first.scores.shape[1] < 2:
+        return None, "there is one test example"
+    sign = 1.0 if design.direction == "maximize" else -1.0
+    interval = statistics.two_level(sign * first.scores, sign * second.scores, draws=draws)
+    return _bounds(interval, _range(design)), None
+
+
+def _ordered(first: Row, second: Row, design: Design) -> tuple[Row, Row]:
+    """The better mean first; of equals the one that the design names first."""
+    if float(np.mean(_differences(first, second, design))) < 0:
+        return second, first
+    return first, second
+
+
+def _differences(first: Row, second: Row, design: Design) -> Array:
+    gaps = differences(first.counted, second.counted)
+    return gaps if design.direction == "maximize" else 0.0 - gaps
+
+
+def _range(design: Design) -> tuple[float | None, float | None]:
+    low, high = design.bounds
+    return (None, None) if low is None or high is None else (low - high, high - low)
+
+
+def _bounds(interval: Interval, bounds: tuple[float | None, float | None] = (None, None)) -> Bounds:
+    low, high = cut(interval.low, interval.high, bounds)
+    return Bounds(estimate=interval.estimate, low=low, high=high, level=interval.level)

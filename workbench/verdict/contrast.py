@@ -1,0 +1,151 @@
+"""Who is compared with whom: all arms, each with the baseline, or the levels of a factor.
+
+Knows no statistics: a level's value on a seed is the mean of its arms there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from workbench.verdict.evidence import Design, Doubt
+from workbench.verdict.judgement import Word
+from workbench.verdict.table import Row, Table
+
+ALL = "all"
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """The sides and the planned pairs of a design.
+
+    Attributes:
+        pairs: All planned ones, as places in ``rows``, whether or not they can be compared.
+        averaged: Factors whose levels were averaged over.
+    """
+
+    rows: tuple[Row, ...]
+    pairs: tuple[tuple[int, int], ...]
+    doubts: tuple[Doubt, ...] = ()
+    averaged: tuple[str, ...] = ()
+
+
+def of(design: Design, table: Table) -> Contrast:
+    """The contrast that a design asks for.
+
+    Raises:
+        ValueError: The baseline or the factor that it names is not there.
+    """
+    if design.contrast == ALL:
+        return _with_enough(table.rows, tuple(combinations(range(len(table.rows)), 2)))
+    if design.contrast == BASELINE:
+        return _against_baseline(table.rows)
+    return _of_levels(design.contrast, table.rows)
+
+
+def _against_baseline(rows: tuple[Row, ...]) -> Contrast:
+    found = [place for place, row in enumerate(rows) if row.baseline]
+    if len(found) != 1:
+        names = ", ".join(row.name for row in rows) or "none"
+        raise ValueError(
+            f"contrast: baseline needs one arm that is the baseline, found {len(found)} (arms:"
+            f" {names})."
+        )
+    pairs = tuple((place, found[0]) for place in range(len(rows)) if place != found[0])
+    return _with_enough(rows, pairs)
+
+
+def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:
+    arms = [row for row in rows if not _stands_for_nothing(row, rows)]
+    without = [row.name for row in arms if factor not in row.levels]
+    if without:
+        known = list(dict.fromkeys(name for row in rows for name in row.levels))
+        raise ValueError(
+            f"contrast: {factor} is no factor of {', '.join(without[:3])}, expected all, baseline"
+            f"{''.join(f', {name}' for name in known)}."
+        )
+    by_level: dict[str, list[Row]] = {}
+    for row in arms:
+        by_level.setdefault(row.levels[factor], []).append(row)
+    sides = tuple(_mean(level, group) for level, group in by_level.items())
+    pairs = tuple(combinations(range(len(sides)), 2))
+    averaged = tuple(
+        name
+        for name in dict.fromkeys(name for row in arms for name in row.levels)
+        if name != factor and len({row.levels.get(name) for row in arms}) > 1
+    )
+    return _with_enough(sides, pairs, _imbalance(factor, by_level), averaged)
+
+
+def _stands_for_nothing(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether it is the default arm beside the strategy whose levels it shares.
+
+    A strategy whose own configuration is the default one is the baseline and a level's arm alike.
+    """
+    return row.baseline and any(
+        other is not row and dict(other.levels) == dict(row.levels) for other in rows
+    )
+
+
+def _imbalance(factor: str, by_level: Mapping[str, Sequence[Row]]) -> tuple[Doubt, ...]:
+    cells = {
+        level: sorted(
+            tuple(sorted((name, label) for name, label in row.levels.items() if name != factor))
+            for row in group
+        )
+        for level, group in by_level.items()
+    }
+    if len(set(map(str, cells.values()))) <= 1:
+        return ()
+    counts = ", ".join(f"{level} {len(group)}" for level, group in by_level.items())
+    text = (
+        f"The levels of {factor} do not meet the same levels of the other factors (arms: {counts}),"
+        " so their means differ in more than the factor."
+    )
+    return (Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text),)
+
+
+def _mean(level: str, group: Sequence[Row]) -> Row:
+    columns = list(zip(*(row.values for row in group), strict=True))
+    known = [row.scores for row in group if row.scores is not None]
+    missing = next((row.scores_missing for row in group if row.scores is None), None)
+    if missing is None and len({each.shape for each in known}) > 1:
+        missing = f"the arms of {level} have scores of different numbers of examples"
+    return Row(
+        name=level,
+        values=tuple(
+            None if None in column else math.fsum(v for v in column if v is not None) / len(column)
+            for column in columns
+        ),
+        run_ids=tuple(run_id for row in group for run_id in row.run_ids),
+        imputed=tuple(dict.fromkeys(seed for row in group for seed in row.imputed)),
+        budget=group[0].budget,
+        # One name for what all arms of the level were tested on.
+        splits=tuple(
+            next(filter(None, column), "")
+            for column in zip(*(row.splits for row in group), strict=True)
+        ),
+        scores=np.mean(known, axis=0) if missing is None else None,
+        scores_missing=missing,
+        sound=all(row.sound and row.budget == group[0].budget for row in group),
+    )
+
+
+def _with_enough(
+    rows: tuple[Row, ...],
+    pairs: tuple[tuple[int, int], ...],
+    doubts: tuple[Doubt, ...] = (),
+    averaged: tuple[str, ...] = (),
+) -> Contrast:
+    if len(rows) < 2:
+        name = f" ({rows[0].name})" if rows else ""
+        text = f"There is nothing to compare: found {len(rows)} side{name}, expected 2 or more."
+        if not rows:
+            text = "There is nothing to compare: found no side, expected 2 or more."
+        doubts = (*doubts, Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text))
+    return Contrast(rows=rows, pairs=pairs, doubts=doubts, averaged=averaged)

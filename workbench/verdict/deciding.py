@@ -1,0 +1,234 @@
+"""The word of a verdict: which of the fixed ones the comparisons allow, in order of precedence.
+
+Knows how a sentence is worded as little as where the evidence comes from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workbench import statistics
+from workbench.verdict import comparing, contrast, exploring, wording
+from workbench.verdict.contrast import Contrast
+from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Stage
+from workbench.verdict.forbidden import Refused
+from workbench.verdict.judgement import Comparison, Level, SeedPlan, Side, Verdict, Word
+from workbench.verdict.table import read
+
+# As many searches, or data sets, as a claim about more than a configuration needs.
+ENOUGH = 5
+
+_DECISIVE = (Word.NOT_COMPARABLE, Word.EXPLORATORY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """How the leader stands to each of its rivals."""
+
+    leader: Side
+    closest: Comparison
+    gap: float
+    beaten: tuple[str, ...]
+    tied: tuple[str, ...]
+    open: tuple[str, ...]
+    against: tuple[Comparison, ...]
+
+
+def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
+    """The verdict that the evidence allows; see ``workbench.verdict.decide``."""
+    design = evidence.design
+    _check(evidence)
+    alpha = comparing.level_of_a_look(design)
+    if evidence.stage == Stage.SEARCH:
+        return exploring.of_search(evidence, alpha=alpha, level=_level(evidence))
+    table = read(evidence)
+    compared = contrast.of(design, table)
+    doubts = (*evidence.doubts, *table.doubts, *compared.doubts, *_looks(design, alpha))
+    reasons = [doubt for word in _DECISIVE for doubt in doubts if doubt.word == word]
+    # p values mean what they say only of the seeds and looks that were planned.
+    exploratory = any(doubt.word == Word.EXPLORATORY for doubt in reasons)
+    sides = [comparing.side(row, design, shown=not table.hidden) for row in compared.rows]
+    pairs: tuple[Comparison, ...] = ()
+    if not (table.hidden or exploratory):
+        pairs = comparing.comparisons(compared, design, alpha=alpha, draws=draws)
+    n = len(table.seeds)
+    floor = min(1.0, statistics.p_floor(n) * len(compared.pairs)) if n else None
+    standing = None if reasons else _standing(sides, pairs, compared, design)
+    word = Word(str(reasons[0].word)) if reasons else _word(standing, design, floor, alpha)
+    plan = None
+    if standing is not None and word == Word.INCONCLUSIVE:
+        plan = _plan(standing, design, alpha, len(compared.pairs), evidence)
+    verdict = Verdict(
+        word=word,
+        level=_level(evidence),
+        headline="",
+        claim="",
+        metric=design.metric,
+        direction=design.direction,
+        contrast=design.contrast,
+        averaged=compared.averaged,
+        alpha=alpha,
+        gamma=design.gamma,
+        smallest_effect=design.smallest_effect,
+        looks=design.looks,
+        seeds=table.seeds,
+        pairs=len(compared.pairs),
+        p_floor=floor,
+        leader=standing.leader.name if standing else None,
+        gap=standing.gap if standing else None,
+        closest=_rival(standing) if standing else None,
+        beaten=standing.beaten if standing else (),
+        tied=standing.tied if standing else (),
+        open=standing.open if standing else (),
+        sides=_ranked(sides, design),
+        comparisons=pairs,
+        reasons=tuple(reasons),
+        flags=tuple(doubt for doubt in doubts if doubt.word is None),
+        plan=plan,
+    )
+    return wording.worded(verdict)
+
+
+def _check(evidence: Evidence) -> None:
+    design = evidence.design
+    if design.direction not in ("maximize", "minimize"):
+        raise ValueError(f"direction is {design.direction!r}, expected maximize or minimize.")
+    for name, value in (("alpha", design.alpha), ("gamma", design.gamma)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} is {value:g}, expected a number between 0 and 1.")
+    effect = design.smallest_effect
+    if effect is not None and not (math.isfinite(effect) and effect > 0):
+        raise ValueError(
+            f"smallest_effect is {effect:g}, expected a number above 0 in units of {design.metric}."
+        )
+    if len(set(design.seeds)) < len(design.seeds):
+        raise ValueError("seeds: the list names a seed twice, expected different ones.")
+    for doubt in evidence.doubts:
+        if doubt.word is not None and doubt.word not in _DECISIVE:
+            raise ValueError(
+                f"A doubt decides for {doubt.word!r}, expected {' or '.join(_DECISIVE)} or None."
+            )
+    if evidence.datasets > 1:
+        _check_data_sets(evidence.arms, evidence.datasets)
+
+
+def _check_data_sets(arms: Sequence[Arm], datasets: int) -> None:
+    """Several data sets have several test splits."""
+    splits = {run.split for arm in arms for run in arm.runs if run.split}
+    if splits and len(splits) < datasets:
+        raise Refused(
+            8,
+            f"{datasets} data sets are named, and the runs were tested on {len(splits)} set(s) of"
+            " samples.",
+        )
+
+
+def _looks(design: Design, alpha: float) -> tuple[Doubt, ...]:
+    if design.looks == 1:
+        return ()
+    text = (
+        f"{design.looks} looks were planned, so each is decided at alpha = {alpha:g}, which keeps"
+        f" all of them together at {design.alpha:g}."
+    )
+    return (Doubt(rule=10, word=None, text=text),)
+
+
+def _level(evidence: Evidence) -> Level:
+    if evidence.datasets >= ENOUGH:
+        return Level.DATASETS
+    return Level.STRATEGY if evidence.searches >= ENOUGH else Level.CONFIGURATION
+
+
+def _ranked(sides: Sequence[Side], design: Design) -> tuple[Side, ...]:
+    sign = -1.0 if design.direction == "maximize" else 1.0
+    return tuple(
+        sorted(sides, key=lambda side: math.inf if not side.mean else sign * side.mean.estimate)
+    )
+
+
+def _standing(
+    sides: Sequence[Side], pairs: Sequence[Comparison], compared: Contrast, design: Design
+) -> _Standing | None:
+    """The leader, which the data choose, against each of its rivals; None without a comparison."""
+    if not pairs:
+        return None
+    candidates = sides
+    if design.contrast == contrast.BASELINE:
+        candidates = [side for side in sides if not side.baseline]
+    leader = _ranked(candidates, design)[0]
+    against = tuple(pair for pair in pairs if leader.name in (pair.first, pair.second))
+    gaps = {id(pair): _ahead(pair, leader) for pair in against}
+    closest = min(against, key=lambda pair: gaps[id(pair)])
+    beaten = [pair for pair in against if pair.beaten and pair.first == leader.name]
+    tied = [pair for pair in against if pair not in beaten and pair.equivalent]
+    lost = [pair for pair in against if pair.beaten and pair.second == leader.name]
+    left = [pair for pair in against if pair not in (*beaten, *tied, *lost)]
+
+    def names(found: Sequence[Comparison]) -> tuple[str, ...]:
+        return tuple(_other(pair, leader) for pair in found)
+
+    return _Standing(
+        leader=leader,
+        closest=closest,
+        gap=gaps[id(closest)],
+        beaten=names(beaten),
+        tied=names(tied),
+        open=names(left),
+        against=against,
+    )
+
+
+def _ahead(pair: Comparison, leader: Side) -> float:
+    estimate = pair.difference.estimate
+    return estimate if pair.first == leader.name else 0.0 - estimate
+
+
+def _other(pair: Comparison, leader: Side) -> str:
+    return pair.second if pair.first == leader.name else pair.first
+
+
+def _rival(standing: _Standing) -> str:
+    return _other(standing.closest, standing.leader)
+
+
+def _word(standing: _Standing | None, design: Design, floor: float | None, alpha: float) -> Word:
+    if standing is None or floor is None or floor > alpha:
+        return Word.UNDERPOWERED
+    effect = design.smallest_effect
+    if effect is None:
+        return Word.INCONCLUSIVE
+    if len(standing.beaten) == len(standing.against):
+        # A gap that equals the smallest effect but for rounding is not above it.
+        above = standing.gap > effect * (1 + 1e-9)
+        return Word.WINNER if above else Word.NEGLIGIBLE
+    settled = len(standing.beaten) + len(standing.tied)
+    return Word.TIE if settled == len(standing.against) else Word.INCONCLUSIVE
+
+
+def _plan(
+    standing: _Standing, design: Design, alpha: float, pairs: int, evidence: Evidence
+) -> SeedPlan | None:
+    """Seeds for the smallest effect, by the open rival whose differences vary most.
+
+    So many seeds serve every open rival. The effect is the one that matters, never the one seen.
+    None without an open rival that more seeds could settle.
+    """
+    unsettled = (p for p in standing.against if _other(p, standing.leader) in standing.open)
+    sd = max((pair.sd for pair in unsettled), default=0.0)
+    if design.smallest_effect is None or sd == 0:
+        return None
+    needed = statistics.seeds_needed(
+        sd, standing.closest.n, design.smallest_effect, pairs=pairs, alpha=alpha
+    )
+    trained = sum(bool(arm.runs) for arm in evidence.arms)
+    cost = None if evidence.seconds is None else evidence.seconds * trained
+    return SeedPlan(
+        low=needed.low,
+        high=needed.high,
+        estimate=needed.estimate,
+        sd=sd,
+        seconds_low=None if cost is None else cost * needed.low,
+        seconds_high=None if cost is None or needed.high is None else cost * needed.high,
+    )

@@ -1,0 +1,112 @@
+"""The headline of a verdict: what a reader remembers, with names and numbers."""
+
+from __future__ import annotations
+
+from workbench.verdict import words
+from workbench.verdict.contrast import BASELINE
+from workbench.verdict.judgement import SeedPlan, Verdict, Word
+from workbench.verdict.numbers import fixed, listed, span
+
+
+def headline(verdict: Verdict) -> str:
+    """The headline of a verdict that has its reasons."""
+    found = verdict.reasons[0].found or verdict.reasons[0].text
+    if verdict.word == Word.NOT_COMPARABLE:
+        return f"Not comparable: {found}"
+    if verdict.word == Word.EXPLORATORY:
+        return _seen(verdict) if not verdict.seeds else f"Exploratory: {found}"
+    if verdict.word == Word.UNDERPOWERED:
+        return f"Underpowered by design: {found[:1].lower()}{found[1:]}"
+    return _said(verdict) + words.not_compared(verdict)
+
+
+def _said(verdict: Verdict) -> str:
+    numbers = _against(verdict)
+    if words.baseline_leads(verdict):
+        tied = ""
+        if verdict.word == Word.TIE:
+            tied = f", and {verdict.leader} ties with it within {words.effect(verdict)}"
+        text = f"{verdict.closest}, the baseline, has the best mean{tied}: {numbers}."
+        return text + _more_seeds(verdict)
+    if verdict.word == Word.WINNER:
+        return f"{verdict.leader} wins{words.over(verdict)}: {numbers}."
+    if verdict.word == Word.NEGLIGIBLE:
+        return (
+            f"{verdict.leader} is detectably but negligibly"
+            f" {words.higher(verdict)}{words.over(verdict)}: {numbers}, and the smallest effect"
+            f" that matters is {words.effect(verdict)}."
+        )
+    if verdict.word == Word.TIE:
+        tied = f"{verdict.leader} ties with {listed(verdict.tied)}"
+        return f"{tied} within {words.effect(verdict)}: {numbers}."
+    return _inconclusive(verdict, numbers)
+
+
+def _seen(verdict: Verdict) -> str:
+    """The highest value of a search, which is no comparison."""
+    if not verdict.sides or not verdict.sides[0].n:
+        return "Exploratory: no trial of the search has a value."
+    first = verdict.sides[0]
+    values = [value for value in first.values if value is not None]
+    best = max(values) if verdict.direction == "maximize" else min(values)
+    return (
+        f"Exploratory: the {words.highest(verdict)} {words.metric(verdict)} that the search saw is"
+        f" {best:.4g}, with {first.name}; which strategy is ahead is not known before a"
+        " confirmation on fresh seeds."
+    )
+
+
+def _inconclusive(verdict: Verdict, numbers: str) -> str:
+    if verdict.smallest_effect is None:
+        return (
+            f"{verdict.leader} has the best mean: {numbers}. No smallest effect was given, so"
+            " neither a winner nor a tie can be named."
+        )
+    return (
+        f"{verdict.leader} has the best mean, but {listed(verdict.open)}"
+        f" {'stays' if len(verdict.open) == 1 else 'stay'} open: {numbers}."
+        f"{_more_seeds(verdict)}"
+    )
+
+
+def _more_seeds(verdict: Verdict) -> str:
+    plan = verdict.plan
+    if plan is None:
+        return ""
+    return (
+        f" A fresh batch of about {_range_of(plan)} would give 80 % power for a difference of"
+        f" {words.effect(verdict)}{_cost(plan)}."
+    )
+
+
+def _range_of(plan: SeedPlan) -> str:
+    if plan.high is None:
+        return f"{plan.low:,} to over 10,000 seeds"
+    return f"{plan.low:,} to {plan.high:,} seeds" if plan.high > plan.low else f"{plan.low:,} seeds"
+
+
+def _cost(plan: SeedPlan) -> str:
+    if plan.seconds_low is None:
+        return ""
+    low = span(plan.seconds_low)
+    if plan.seconds_high is None:
+        return f"; they cost {low} or far more"
+    high = span(plan.seconds_high)
+    return f"; they cost about {low if low == high else f'{low} to {high}'}"
+
+
+def _against(verdict: Verdict) -> str:
+    """Both means, the difference with its interval, and n."""
+    pair = words.closest(verdict)
+    places = words.places(verdict, pair)
+    sides = {side.name: side for side in verdict.sides}
+    ours, theirs = (words.mean(sides[name], places) for name in (pair.first, pair.second))
+    rival = "the closest rival " if verdict.pairs > 1 and verdict.contrast != BASELINE else ""
+    low, high = (fixed(end, places) for end in (pair.difference.low, pair.difference.high))
+    turned = "" if verdict.direction == "maximize" else "lower is better; "
+    difference = fixed(pair.difference.estimate, places)
+    return (
+        f"{words.metric(verdict)} {ours} against {theirs} of {rival}{pair.second} ({turned}"
+        f"difference {difference}, {100 * pair.difference.level:g} % interval {low} to {high},"
+        f" n = {pair.n} seeds)"
+    )

@@ -1,0 +1,52 @@
+"""Numbers and lists as a sentence has them. Knows nothing of what they mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def decimals(width: float, default: int = 3) -> int:
+    """How many decimals a number deserves whose uncertainty is ``width``.
+
+    Two digits of the width where it begins with 1, 2 or 3, else one: 0.012 and 0.006 have three.
+
+    Source:
+        Particle Data Group, Review of Particle Physics, introduction: rounding, in short.
+    """
+    if not (math.isfinite(width) and width > 0):
+        return default
+    exponent = math.floor(math.log10(width))
+    first = width / 10**exponent
+    return min(8, max(0, (1 if first < 3.55 else 0) - exponent))
+
+
+def fixed(value: float, places: int) -> str:
+    """With so many decimals, and no minus before a zero."""
+    text = f"{value:.{places}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def p_value(p: float) -> str:
+    """For example ``p = 0.021`` or ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def span(seconds: float) -> str:
+    """A stretch of time, for example ``40 seconds`` or ``2.1 hours``."""
+    for size, unit in ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return (
+                f"{seconds / size:.2g} {unit}"
+                if seconds < 100 * size
+                else (f"{seconds / size:,.0f} {unit}")
+            )
+    return f"{seconds:.0f} seconds"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """For example ``a, b and c``; beyond ``most`` the others are counted."""
+    shown = list(names)
+    if len(shown) > most:
+        shown = [*shown[: most - 1], f"{len(names) - most + 1} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,0 +1,91 @@
+"""The parts of a verdict's sentences. Know a verdict, and nothing of how it was reached."""
+
+from __future__ import annotations
+
+from workbench.verdict.contrast import ALL, BASELINE
+from workbench.verdict.judgement import Comparison, Side, Verdict
+from workbench.verdict.numbers import decimals, fixed
+
+
+def baseline_leads(verdict: Verdict) -> bool:
+    """Whether the baseline has a better mean than every other arm."""
+    return verdict.contrast == BASELINE and verdict.gap is not None and verdict.gap < 0
+
+
+def over(verdict: Verdict) -> str:
+    """Whom the leader is compared with, where that is the baseline alone."""
+    return f" against the baseline {verdict.closest}" if verdict.contrast == BASELINE else ""
+
+
+def others(verdict: Verdict) -> str:
+    """All that the leader is compared with."""
+    if verdict.contrast == BASELINE:
+        return f"the baseline {verdict.closest}"
+    if verdict.pairs == 1:
+        return str(verdict.closest)
+    return f"every other {'arm' if verdict.contrast == ALL else verdict.contrast} compared"
+
+
+def not_compared(verdict: Verdict) -> str:
+    """What a contrast with the baseline leaves out."""
+    finalists = verdict.contrast == BASELINE and verdict.pairs > 1
+    return " The finalists are not compared with one another." if finalists else ""
+
+
+def metric(verdict: Verdict) -> str:
+    """For example ``test accuracy``."""
+    return verdict.metric.replace("/", " ").replace("_", " ")
+
+
+def higher(verdict: Verdict) -> str:
+    """The comparative of the metric's direction."""
+    return "higher" if verdict.direction == "maximize" else "lower"
+
+
+def highest(verdict: Verdict) -> str:
+    """The superlative of the metric's direction."""
+    return "highest" if verdict.direction == "maximize" else "lowest"
+
+
+def effect(verdict: Verdict) -> str:
+    """The smallest effect, which must be there."""
+    return f"{verdict.smallest_effect:g}"
+
+
+def seeds(verdict: Verdict) -> str:
+    """For example ``12 seeds``."""
+    count = len(verdict.seeds)
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def pairs(verdict: Verdict) -> str:
+    """For example ``6 pairs``."""
+    return "1 pair" if verdict.pairs == 1 else f"{verdict.pairs} pairs"
+
+
+def mean(side: Side, places: int) -> str:
+    """Of a side, with so many decimals."""
+    return fixed(side.mean.estimate, places) if side.mean else "unknown"
+
+
+def places(verdict: Verdict, pair: Comparison) -> int:
+    """How many decimals the interval of a difference deserves."""
+    half = (pair.difference.high - pair.difference.low) / 2
+    return decimals(half or verdict.smallest_effect or 0.0)
+
+
+def against_leader(verdict: Verdict) -> list[Comparison]:
+    """The comparisons that the leader is part of."""
+    return [pair for pair in verdict.comparisons if verdict.leader in (pair.first, pair.second)]
+
+
+def closest(verdict: Verdict) -> Comparison:
+    """The comparison of the leader with its closest rival."""
+    return next(
+        pair for pair in against_leader(verdict) if verdict.closest in (pair.first, pair.second)
+    )
+
+
+def rival(pair: Comparison, verdict: Verdict) -> str:
+    """The other side of a comparison of the leader."""
+    return pair.second if pair.first == verdict.leader else pair.first
