@@ -221,8 +221,11 @@ def test_the_confirmations_test_step_alone_opens_the_test_split() -> None:
 
 def test_the_test_step_is_taken_by_completed_confirmation_runs_alone() -> None:
     module = "workbench.trial.testing"
-    assert {found.importer for found in IMPORTS if found.imported.startswith(module)} == {
-        "workbench.trial"
+    importers = {found.importer for found in IMPORTS if found.imported.startswith(module)}
+    # One takes the step, the other knows the words of its refusal.
+    assert importers == {"workbench.trial", "workbench.trial.failures"}
+    assert {place for place in uses("measure") if place[0].startswith("trial")} == {
+        ("trial", "_test")
     }
     places = {function for name, function in uses("testing") if name == "trial"}
     assert places == {"", "_carry_out", "_test"}

@@ -338,7 +338,7 @@ def _stage(confirmation: Mapping[str, Any] | None) -> str:
     if confirmation is None:
         return ""
     words = {"complete": "yes", "selection": "selecting", "confirmation": "testing"}
-    stage = confirmation["stage"]
+    stage = str(confirmation["stage"])
     runs = f" {confirmation['ended']}/{confirmation['planned']}"
     return words.get(stage, stage) + (runs if stage in ("selection", "confirmation") else "")
 

@@ -6,7 +6,7 @@ is nothing to draw where there is not. Computes no statistic and draws nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from workbench.figures import LeftOut, style
@@ -15,6 +15,7 @@ from workbench.figures.trials import encoding
 from workbench.verdict.refusals import Bar, cut
 
 SEEDS = "training seeds"
+_MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")
 # What varies between the runs of an arm, for captions.
 SOURCE = (
     "A seed redraws training and validation data, their order, the head's initialisation and the"
@@ -54,7 +55,7 @@ class Confirmed(NamedTuple):
 
     Attributes:
         bounds: Lowest and highest value of the metric; None where there is none.
-        at_bounds: Whether an interval was cut there.
+        at_bounds: Whether an interval ends there, and so may have been cut.
     """
 
     metric: str
@@ -70,6 +71,7 @@ class Comparison(NamedTuple):
 
     Attributes:
         differences: By seed, in units of the metric; ``low`` and ``high`` bound their mean.
+        imputed: Of each difference, whether a run behind it diverged or failed.
         p_holm: Sign-flip permutation, corrected for all pairs.
         equivalent: Within the smallest effect that matters, by TOST.
     """
@@ -77,6 +79,7 @@ class Comparison(NamedTuple):
     first: str
     second: str
     differences: tuple[float, ...]
+    imputed: tuple[bool, ...]
     mean: float
     low: float
     high: float
@@ -127,9 +130,9 @@ def confirmed(findings: Findings) -> Confirmed:
     for item in found["arms"]:
         if item.get("mean") is None:
             continue
-        arm, was_cut = _arm(item, bounds)
+        arm, ends_there = _arm(item, bounds)
         arms.append(arm)
-        at_bounds |= was_cut
+        at_bounds |= ends_there
     if not arms:
         raise LeftOut("No arm of the confirmation has a value.")
     return Confirmed(
@@ -185,7 +188,7 @@ def _arm(item: Mapping[str, Any], bounds: tuple[Any, ...]) -> tuple[Arm, bool]:
         trainable=item.get("trainable"),
         seconds=item.get("seconds_mean"),
     )
-    return arm, inside != (low, high)
+    return arm, inside[0] == bounds[0] or inside[1] == bounds[1]
 
 
 def compared(findings: Findings) -> Compared:
@@ -201,7 +204,10 @@ def compared(findings: Findings) -> Compared:
     sign = -1 if verdict["direction"] == "maximize" else 1
     sides.sort(key=lambda item: sign * item["mean"]["estimate"])
     baseline = next((str(item["name"]) for item in sides if item["baseline"]), None)
-    comparisons = tuple(_comparison(item) for item in verdict["comparisons"])
+    imputed = {item["name"]: {*item["imputed"]} for item in verdict["sides"]}
+    comparisons = tuple(
+        _comparison(item, verdict["seeds"], imputed) for item in verdict["comparisons"]
+    )
     first = verdict["comparisons"][0]
     return Compared(
         metric=verdict["metric"],
@@ -219,11 +225,18 @@ def compared(findings: Findings) -> Compared:
     )
 
 
-def _comparison(item: Mapping[str, Any]) -> Comparison:
+def _comparison(
+    item: Mapping[str, Any], seeds: Sequence[str], imputed: Mapping[str, set[str]]
+) -> Comparison:
+    count = len(item["differences"])
+    # With a seed short, differences and seeds no longer stand side by side.
+    named = [str(seed) for seed in seeds] if len(seeds) == count else [""] * count
+    lost = imputed.get(item["first"], set()) | imputed.get(item["second"], set())
     return Comparison(
         first=str(item["first"]),
         second=str(item["second"]),
         differences=tuple(item["differences"]),
+        imputed=tuple(seed in lost for seed in named),
         mean=item["difference"]["estimate"],
         low=item["difference"]["low"],
         high=item["difference"]["high"],
@@ -233,13 +246,19 @@ def _comparison(item: Mapping[str, Any]) -> Comparison:
 
 
 def looks(findings: Findings, arms: tuple[Arm, ...]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each arm; a default arm beside the strategies has its own."""
+    """Colour and marker of each arm: the colour of its first factor's level, a marker of its own.
+
+    So that arms are told apart without their colours. A default arm beside the strategies is a star
+    in the ink's colour.
+    """
     codes = encoding(findings.study, findings.trials)
+    places = {item["name"]: at for at, item in enumerate(findings.study["strategies"])}
     found = {}
     for index, arm in enumerate(arms):
         if arm.name == arm.strategy:
-            shade, shape = codes.get(arm.strategy, (index, index))
-            found[arm.name] = (style.colour(shade), style.marker(shape))
+            shade, _ = codes.get(arm.strategy, (index, 0))
+            own = places.get(arm.strategy, index)
+            found[arm.name] = (style.colour(shade), _MARKERS[own % len(_MARKERS)])
         else:
             found[arm.name] = (style.INK, "*")
     return found

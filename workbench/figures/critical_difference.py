@@ -103,8 +103,9 @@ def draw(numbers: CriticalDifference) -> Figure:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set_axis_off()
         low, high = 1.0, float(count)
-        # Names stand at both sides of the scale.
-        margin = 0.24 if style.width() > 5 else 0.27
+        names = style.told_apart(numbers.names, 22)
+        # Names stand at both sides of the scale, with their ranks: inches at 8 points.
+        margin = min(0.36, (0.058 * max(map(len, names)) + 0.5) / style.width())
 
         def across(rank: float) -> float:
             return margin + (1 - 2 * margin) * (rank - low) / (high - low)
@@ -113,7 +114,6 @@ def draw(numbers: CriticalDifference) -> Figure:
             return float(1 - inches / height)
 
         _draw_scale(axes, count, across, down)
-        names = style.told_apart(numbers.names, 20)
         for place, (name, rank) in enumerate(zip(names, numbers.ranks, strict=True)):
             at_left = place < left
             step = place if at_left else count - 1 - place

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import ReportFigure, scale, style
-from workbench.figures.random_search import Sample, samples
+from workbench.figures.random_search import Sample, in_panels, samples
 from workbench.figures.trials import Trial
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -64,37 +65,22 @@ def caption(numbers: Distributions) -> str:
 
 
 def draw(numbers: Distributions) -> Figure:
-    """Step curves, strategies named in the legend."""
-    with style.context(wide=False):
-        entries = [
-            (
-                curve.sample.strategy,
-                style.colour(curve.sample.colour),
-                style.line(curve.sample.line),
-            )
-            for curve in numbers.curves
-        ]
-        legend = style.legend_rows([name for name, *_ in entries])
-        figure = style.figure(height=0.45 + 2.0 + 0.17 * legend)
-        axes = figure.subplots()
-        for curve, (_, shade, dashes) in zip(numbers.curves, entries, strict=True):
-            # From the best value on the curve falls to 0 where nothing is as good.
-            values = (curve.sample.values[0], *curve.sample.values)
-            axes.step(
-                values,
-                (0.0, *curve.shares),
-                where="pre",
-                color=shade,
-                linestyle=dashes,
-                linewidth=1.3,
-            )
+    """Step curves, in panels where strategies are many."""
+    with style.context(wide=True):
+
+        def curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
+            found = numbers.curves[number]
+            # From the best value on the curve falls to 0: nothing is as good.
+            values = (found.sample.values[0], *found.sample.values)
+            shares = (0.0, *found.shares)
+            axes.step(values, shares, where="pre", color=shade, linestyle=dashes, linewidth=1.3)
+
+        metric = style.words(numbers.metric)
+        figure = in_panels([c.sample for c in numbers.curves], curve, metric, "share of trials")
+        axes = figure.axes[0]
         axes.set_ylim(0, 1.02)
-        axes.set_xlabel(style.words(numbers.metric))
-        axes.set_ylabel("share of trials")
-        values_shown = [value for curve in numbers.curves for value in curve.sample.values]
-        scale.spread(axes, "x", values_shown, numbers.direction)
-        style.grid(axes)
-        style.legend_of_lines(figure, entries)
+        shown = [value for found in numbers.curves for value in found.sample.values]
+        scale.spread(axes, "x", shown, numbers.direction)
         return figure
 
 
@@ -102,4 +88,5 @@ FIGURE = ReportFigure(
     summarize=lambda findings: summarize(findings.study, findings.trials),
     caption=caption,
     draw=draw,
+    wide=True,
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench import statistics
 from workbench.figures import ReportFigure, scale, style
-from workbench.figures.random_search import Sample, samples
+from workbench.figures.random_search import Sample, in_panels, samples
 from workbench.figures.trials import Trial
 
 if TYPE_CHECKING:
@@ -95,35 +95,22 @@ def caption(numbers: ExpectedMaximum) -> str:
 
 
 def draw(numbers: ExpectedMaximum) -> Figure:
-    """Curves with bands, strategies named in the legend."""
+    """Curves with bands, in panels where strategies are many."""
     from matplotlib.ticker import MaxNLocator
 
-    with style.context(wide=False):
-        entries = [
-            (
-                curve.sample.strategy,
-                style.colour(curve.sample.colour),
-                style.line(curve.sample.line),
-            )
-            for curve in numbers.curves
-        ]
-        legend = style.legend_rows([name for name, *_ in entries])
-        figure = style.figure(height=0.45 + 2.0 + 0.17 * legend)
-        axes = figure.subplots()
-        for curve, (_, shade, dashes) in zip(numbers.curves, entries, strict=True):
-            _draw_curve(axes, curve, shade, dashes)
-        axes.set_xlim(1, max(curve.sample.n for curve in numbers.curves))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("random trials")
+    with style.context(wide=True):
+
+        def curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
+            _draw_curve(axes, numbers.curves[number], shade, dashes)
+
         extreme = "highest" if numbers.direction == "maximize" else "lowest"
-        metric = style.words(numbers.metric)
-        axes.set_ylabel(
-            f"expected {extreme}\n{metric}" if style.is_narrow() else f"expected {extreme} {metric}"
-        )
+        up = f"expected {extreme} {style.words(numbers.metric)}"
+        figure = in_panels([c.sample for c in numbers.curves], curve, "random trials", up)
+        axes = figure.axes[0]
+        axes.set_xlim(1, max(found.sample.n for found in numbers.curves))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         shown = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
         scale.spread(axes, "y", shown, numbers.direction)
-        style.grid(axes)
-        style.legend_of_lines(figure, entries)
         return figure
 
 
@@ -137,4 +124,5 @@ FIGURE = ReportFigure(
     summarize=lambda findings: summarize(findings.study, findings.trials),
     caption=caption,
     draw=draw,
+    wide=True,
 )

@@ -99,6 +99,11 @@ def caption(numbers: Forest) -> str:
         parts.append(
             f" Band: differences up to {numbers.margin:g}, the smallest effect that matters."
         )
+    if lost := sum(any(row.imputed) for row in numbers.rows):
+        parts.append(
+            f" Cross: a run behind the difference diverged or failed and counts with the worst"
+            f" value ({lost} {'row' if lost == 1 else 'rows'})."
+        )
     if numbers.more:
         parts.append(f" {numbers.more} rows farther away are not shown.")
     return "".join(parts)
@@ -170,14 +175,23 @@ def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
     count = len(row.differences)
     # Equal differences must not hide each other.
     heights = [y + 0.2 + 0.2 * ((index * 0.618034) % 1 - 0.5) for index in range(count)]
-    points = axes.scatter(
-        row.differences, heights, s=8, color=style.QUIET, alpha=0.75, linewidths=0, zorder=3
-    )
-    named = numbers.seeds if len(numbers.seeds) == count else range(count)
-    texts = [
-        f"seed {seed}: {value:+.4g}" for seed, value in zip(named, row.differences, strict=True)
-    ]
-    style.tell(points, *texts)
+    named = numbers.seeds if len(numbers.seeds) == count else [f"{n}" for n in range(count)]
+    seeds = list(zip(named, row.differences, heights, row.imputed, strict=True))
+    for lost, shape, size in ((False, "o", 8), (True, "x", 14)):
+        some = [(seed, value, at) for seed, value, at, imputed in seeds if imputed == lost]
+        if not some:
+            continue
+        points = axes.scatter(
+            [value for _, value, _ in some],
+            [at for _, _, at in some],
+            s=size,
+            marker=shape,
+            color=style.QUIET,
+            alpha=0.75,
+            linewidths=1.0 if lost else 0.0,
+            zorder=3,
+        )
+        style.tell(points, *(f"seed {seed}: {value:+.4g}" for seed, value, _ in some))
 
 
 def _numbers(row: Comparison) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.findings import Findings
@@ -155,9 +155,12 @@ def draw(numbers: LearningCurves) -> Figure:
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
+    from matplotlib.collections import LineCollection
+
     if len(panel.curves) > 1:
-        for curve in panel.curves:
-            axes.plot(curve.epochs, curve.values, color=style.colour(0), linewidth=0.6, alpha=0.35)
+        lines = [list(zip(curve.epochs, curve.values, strict=True)) for curve in panel.curves]
+        look: dict[str, Any] = {"colors": style.colour(0), "linewidths": 0.6, "alpha": 0.35}
+        axes.add_collection(LineCollection(lines, **look))
     middle = panel.middle
     axes.plot(middle.epochs, middle.values, color=style.colour(0), linewidth=1.5)
     # Invisible points, for the values that a pointer shows.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERS = 10  # sides; beyond that a cell has no room for two numbers
 _MOST_SIDES = 30
+_LEAST_COLUMNS = 6  # the width of a cell is at most a sixth of the figure's
 _AHEAD, _BEHIND = style.COLOURS[0], style.COLOURS[1]
 
 
@@ -101,11 +102,14 @@ def draw(numbers: Pairwise) -> Figure:
             for column, item in enumerate(numbers.cells[row], start=row):
                 if item is not None:
                     _draw_cell(axes, numbers, item, row, column, condensed=condensed)
-        axes.set_xlim(0, count - 1)
+        axes.set_xlim(0, max(count - 1, _LEAST_COLUMNS))
         axes.set_ylim(count - 1, 0)
         names = style.told_apart(numbers.sides, 16 if condensed else 20)
         places = [index + 0.5 for index in range(count - 1)]
-        turned = condensed or max(map(len, names[1:])) * count > 14 * style.width()
+        turned = (
+            condensed
+            or max(map(len, names[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * style.width()
+        )
         axes.xaxis.tick_top()
         axes.set_xticks(
             places,

@@ -126,7 +126,7 @@ def caption(numbers: ParallelCoordinates) -> str:
     part = f", of which every so many-th by value is drawn ({shown})" if shown < numbers.n else ""
     return (
         f"Settings of the completed trials and their {style.words(numbers.metric)}, the last axis."
-        f" A line is one trial (n = {numbers.n}{part}); the darker and stronger, the closer to the"
+        f" A line is one trial (n = {numbers.n}{part}); the stronger, the closer to the"
         " objective. A gap: the knob does not apply. Lines show what was tried, not what a knob"
         " does."
     )
@@ -134,25 +134,22 @@ def caption(numbers: ParallelCoordinates) -> str:
 
 def draw(numbers: ParallelCoordinates) -> Figure:
     """Vertical axes side by side, a line for each trial, the best on top."""
-    from matplotlib import colormaps
-
     with style.context(wide=True):
         figure = style.figure(height=2.7)
         axes = figure.subplots()
         count = len(numbers.axes)
         for place, axis in enumerate(numbers.axes):
             _draw_axis(axes, axis, place)
-        shades = colormaps["Blues"]
         for rank, line in enumerate(numbers.lines):
             share = rank / max(1, len(numbers.lines) - 1)
             heights = [float("nan") if height is None else height for height in line.heights]
-            red, green, blue, _ = shades(0.25 + 0.7 * share)
             (drawn,) = axes.plot(
                 range(count),
                 heights,
-                color=(red, green, blue),
-                linewidth=0.5 + 0.9 * share,
-                alpha=0.45 + 0.5 * share,
+                # By weight, not by shade: the page may be dark.
+                color=style.colour(0),
+                linewidth=0.4 + 1.1 * share,
+                alpha=0.15 + 0.8 * share**2,
                 zorder=2 + share,
             )
             style.tell(drawn, line.told)

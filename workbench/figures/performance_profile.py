@@ -79,26 +79,34 @@ def draw(numbers: PerformanceProfile) -> Figure:
     """Step curves, strategies named in the legend."""
     with style.context(wide=False):
         entries = [
-            (name, style.colour(index), style.line(index // len(style.COLOURS) + index))
+            (name, style.colour(index), style.line(index))
             for index, name in enumerate(numbers.names)
         ]
         legend = style.legend_rows(list(numbers.names))
         figure = style.figure(height=0.45 + 2.0 + 0.17 * legend)
         axes = figure.subplots()
-        for row, (_, shade, dashes) in zip(numbers.shares, entries, strict=True):
+        # Four line styles and seven colours repeat, markers are what tells eight lines apart.
+        shapes = [style.marker(index) for index in range(len(entries))]
+        every = max(1, len(numbers.thresholds) // 7)
+        for index, (row, (_, shade, dashes)) in enumerate(
+            zip(numbers.shares, entries, strict=True)
+        ):
             axes.step(
                 (numbers.thresholds[0], *numbers.thresholds),
                 (1.0, *row),
                 where="post",
                 color=shade,
                 linestyle=dashes,
-                linewidth=1.3,
+                linewidth=1.2,
+                marker=shapes[index],
+                markersize=3.2,
+                markevery=(1 + index % every, every),
             )
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("threshold (score)")
         axes.set_ylabel("share of data sets")
         style.grid(axes)
-        style.legend_of_lines(figure, entries)
+        style.legend_of_lines(figure, entries, shapes)
         return figure
 
 

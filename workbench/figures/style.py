@@ -100,13 +100,19 @@ def panel_label(axes: Axes, lines: Sequence[str]) -> None:
     )
 
 
-def legend_of_lines(figure: Figure, entries: Sequence[tuple[str, str, Any]]) -> None:
-    """A legend above all panels, of label, colour and line style."""
+def legend_of_lines(
+    figure: Figure, entries: Sequence[tuple[str, str, Any]], markers: Sequence[str] = ()
+) -> None:
+    """A legend above all panels, of label, colour and line style, and of markers on the lines."""
     from matplotlib.lines import Line2D
 
     names = told_apart([label for label, *_ in entries])
-    lines = zip(names, entries, strict=True)
-    _legend(figure, [Line2D([], [], color=c, ls=ls, label=name) for name, (_, c, ls) in lines])
+    shapes = markers or [""] * len(entries)
+    handles = [
+        Line2D([], [], color=shade, ls=dashes, marker=shape, ms=3.5, label=name)
+        for name, (_, shade, dashes), shape in zip(names, entries, shapes, strict=True)
+    ]
+    _legend(figure, handles)
 
 
 def legend_of_markers(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:

@@ -26,12 +26,12 @@ _NOTE_LIMIT = 5900  # characters; the tracker's own limit is 6000
 _NONE = "–"
 
 
-def number(value: float | None) -> str:
-    """A measured value, with four decimals where it has the size of an accuracy."""
+def number(value: float | None, like: float | None = None) -> str:
+    """A measured value, with four decimals where it, or what it stands beside, is an accuracy."""
     if value is None:
         return _NONE
-    size = abs(value)
-    if value == 0 or 0.001 <= size < 10:
+    size = abs(value if like is None else like)
+    if size == 0 or 0.001 <= size < 10:
         return f"{value:.4f}"
     if 10 <= size < 10_000:
         return f"{value:.2f}"
@@ -77,18 +77,19 @@ def p_value(value: float | None) -> str:
     return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | None, like: float | None = None) -> str:
     """A difference, with its sign."""
     if value is None:
         return _NONE
-    return ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value))
+    return ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value), like)
 
 
 def interval(low: float | None, high: float | None) -> str:
     """The ends of an interval, in brackets."""
     if low is None or high is None:
         return _NONE
-    return "[" + ", ".join(signed(end).removeprefix("+") for end in (low, high)) + "]"
+    widest = max(low, high, key=abs)
+    return "[" + ", ".join(signed(end, widest).removeprefix("+") for end in (low, high)) + "]"
 
 
 def share(value: float | None) -> str:
