@@ -38,7 +38,19 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    for name in ("check", "run", "try", "report", "list", "show", "sync", "ui", "predict"):
+    for name in (
+        "check",
+        "run",
+        "confirm",
+        "verdict",
+        "try",
+        "report",
+        "list",
+        "show",
+        "sync",
+        "ui",
+        "predict",
+    ):
         assert f" {name} " in done.stdout
     assert "heavy: []" in done.stdout
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import TINY
+from test_cli import call
 from test_end_to_end import Unseen, _wait_for, command, runs_of
 from test_protocol import CONFIRM, JOINT, TWO, Searched
 
@@ -322,9 +323,44 @@ def test_a_study_file_that_says_something_else_than_its_search_is_refused(
     assert not protocol.begun(record.study_directory(fresh, "tiny"))
 
 
+def test_a_confirmation_whose_files_are_gone_is_begun_by_no_other_protocol(
+    story: Story, tmp_path: Path
+) -> None:
+    home = copied(story.home, tmp_path / "home")
+    directory = record.study_directory(home, "tiny")
+    for name in ("selection", "confirmation"):
+        shutil.rmtree(directory / name)
+    for name in ("protocol.json", "selection.json"):
+        (directory / name).unlink()
+    with pytest.raises(Changed, match="MLflow knows a confirmation of tiny by another protocol"):
+        confirmed(story.file, home, "confirm.smallest_effect=0.2")
+    assert not record.protocol_path(directory).exists()
+
+
+def test_a_protocol_that_was_edited_is_told_from_a_study_file_that_was(
+    story: Story, tmp_path: Path
+) -> None:
+    home = copied(story.home, tmp_path / "home")
+    path = record.protocol_path(record.study_directory(home, "tiny"))
+    edited = json.loads(path.read_text())
+    edited["smallest_effect"] = 0.2
+    path.write_text(json.dumps(edited))
+    with pytest.raises(Changed, match="was edited after the confirmation of tiny began"):
+        confirmed(story.file, home)
+
+
+def test_weights_that_a_killed_driver_left_are_dropped(story: Story, tmp_path: Path) -> None:
+    home = copied(story.home, tmp_path / "home")
+    left = record.study_directory(home, "tiny") / "confirmation" / "adamw" / "001"
+    assert (left / "result.json").exists()
+    (left / "best.safetensors").write_bytes(b"left behind")
+    assert confirmed(story.file, home).fresh == 0
+    assert not (left / "best.safetensors").exists()
+    assert (left.with_name("000") / "best.safetensors").exists(), "the first seed's is kept"
+
+
 def test_a_selection_that_was_edited_is_refused(story: Story, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(story.home / "mlruns" / "studies", home / "mlruns" / "studies")
+    home = copied(story.home, tmp_path / "home")
     path = record.study_directory(home, "tiny") / "selection.json"
     edited = json.loads(path.read_text())
     edited["chosen"]["sgd"]["mean"] = 1.0
@@ -356,6 +392,83 @@ def test_a_study_is_known_by_its_name_with_the_overrides_of_its_search(
         f"The study named was run from {study}, which is not there. Name its file: workbench "
         "confirm FILE"
     )
+
+
+# -- the command ------------------------------------------------------------------------------
+
+
+def untested(story: Story, into: Path) -> Path:
+    """A home whose selection is done and whose test has not begun."""
+    home = copied(story.home, into)
+    shutil.rmtree(record.study_directory(home, "tiny") / "confirmation")
+    return home
+
+
+def test_without_a_terminal_the_command_stops_before_the_test_and_says_how_to_go_on(
+    story: Story, tmp_path: Path
+) -> None:
+    home = untested(story, tmp_path / "home")
+    code, output, _ = call("confirm", story.file, "--home", home, "--inline")
+    assert code == ending.RESUMABLE
+    assert "tiny  selected; the test split is untouched" in output
+    assert "No terminal to ask on: with --yes the same command goes on." in output
+    assert "tiny: not tested. The selection is kept" in output
+    assert not (record.study_directory(home, "tiny") / "confirmation").exists()
+
+
+def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
+    story: Story, tmp_path: Path
+) -> None:
+    home = untested(story, tmp_path / "home")
+    answered = ask("confirm", story.file, "--home", home, "--inline", answer="\n")
+    assert "Go on? [y/N]" in answered[1]
+    assert answered[0] == ending.RESUMABLE
+    assert not (record.study_directory(home, "tiny") / "confirmation").exists()
+
+
+def ask(*words: str | Path, answer: str) -> tuple[int, str]:
+    """Call the program at a terminal of its own, and answer its question."""
+    master, slave = os.openpty()
+    process = subprocess.Popen(command(*words), stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    shown = b""
+    try:
+        while True:
+            try:
+                chunk = os.read(master, 4096)
+            except OSError:  # Linux's word for the other end being closed
+                break
+            shown += chunk
+            if b"[y/N]" in chunk or (b"[y/N]" in shown and answer):
+                os.write(master, answer.encode())
+                answer = ""
+            if not chunk:
+                break
+        return process.wait(), shown.decode(errors="replace")
+    finally:
+        os.close(master)
+
+
+def test_a_command_that_cannot_begin_says_why_and_ends_as_a_bad_study(
+    story: Story, file: Path, home: Path
+) -> None:
+    code, _, errors = call("confirm", file, "--home", home, "--inline")
+    assert code == ending.BAD_STUDY
+    assert "4 of 4 trials are missing" in errors
+    words = ("--set", "confirm.seeds=9")
+    code, _, errors = call("confirm", file, "--home", story.home, "--inline", *words)
+    assert code == ending.BAD_STUDY
+    assert "seeds: was 7 entries, is 9" in errors
+
+
+def test_a_tiny_copy_goes_through_a_confirmation_too(write_study: Write, home: Path) -> None:
+    told = Told()
+    outcome = launch.smoke(write_study(TWO, SHORT, FEW, CONFIRMED), [], home, InlineWorkers(), told)
+    assert outcome.exit_code == ending.DONE
+    assert "tiny selection" in told.notes
+    assert {spec.strategy for spec, _ in records(home, Role.SELECTION).values()} == {"sgd", "adamw"}
+    # The best of the two and the default, or nothing where the best is the default.
+    assert {spec.number for spec, _ in records(home, Role.CONFIRMATION).values()} <= {0, 1}
 
 
 # -- kills ------------------------------------------------------------------------------------

@@ -63,7 +63,9 @@ def planted() -> Material:
 
 
 def without_search(found: Material) -> Material:
-    """The same without search trials, whose figures take their time."""
+    """The same as if nothing was searched: figures of the search take their time."""
+    planned = [{**item, "trials": 0} for item in found.study["protocol"]["strategies"]]
+    found = with_protocol(found, strategies=planned)
     return replace(found, trials=found.trials[found.trials["role"] != "search"])
 
 
@@ -271,7 +273,9 @@ def test_levels_of_a_factor_are_compared_and_arms_are_only_shown() -> None:
     arms = summary["confirmation"]["arms"]
     assert len(arms) == 10 and all(arm["versus"] is None for arm in arms)
     assert sum(arm["best"] for arm in arms) == 1
-    assert summary["emphasis"] == "Bold: best mean.", "no arm is compared with it"
+    assert summary["emphasis"] == (
+        "Bold: best mean. Levels of optimizer were compared, and no single configurations."
+    )
     page = page_of(summary)
     assert "difference to" not in page
     for side in summary["verdict"]["sides"]:
@@ -318,6 +322,84 @@ def test_a_diverged_run_counts_with_the_worst_value_and_is_marked() -> None:
     assert "1 run diverged or failed and counts with the worst value" in page
     (check,) = [c for c in summary["health"] if c["name"] == "confirmation failures"]
     assert check["status"] == "warning" and check["runs"] == [run["run_id"]]
+
+
+@pytest.mark.parametrize(
+    ("contrast", "cells", "said"),
+    [
+        ("all", {"state": "pruned", "test": {}}, "1 run was pruned against the protocol"),
+        ("optimizer", {"state": "pruned", "test": {}}, "1 run was pruned against the protocol"),
+        ("all", {"test": {"test/accuracy": math.nan}}, "No run was pruned."),
+    ],
+)
+def test_a_run_that_the_verdict_gives_no_value_gets_none_in_any_table(
+    contrast: str, cells: dict[str, Any], said: str
+) -> None:
+    one = {"role": "confirmation", "strategy": "adam-0", "number": 3}
+    found = changed(without_search(three(contrast=contrast)), one, **cells)
+    summary = report.summarize(found)
+    assert summary["verdict"]["word"] == "NOT COMPARABLE"
+    content = summary["confirmation"]
+    arm = next(arm for arm in content["arms"] if arm["name"] == "adam-0")
+    assert [arm[key] for key in ("mean", "sd", "low", "high")] == [None] * 4
+    assert (arm["runs"][3]["counted"], arm["runs"][3]["imputed"]) == (None, False)
+    assert (arm["n"], arm["failed"], content["imputed"]) == (9, 0, 0)
+    assert content["pruned"] == (cells.get("state") == "pruned")
+    for other in content["arms"]:
+        if other is not arm:
+            values = [run["value"] for run in other["runs"]]
+            assert other["mean"] == pytest.approx(math.fsum(values) / 10)
+    assert said in templates.methods(summary)
+    assert "worst value" not in page_of(summary)
+
+
+def test_every_arm_counts_as_the_verdict_counts_it() -> None:
+    summary = report.summarize(without_search(three(diverged=[("adam-0", 3)])))
+    sides = {side["name"]: side for side in summary["verdict"]["sides"]}
+    for arm in summary["confirmation"]["arms"]:
+        side = sides[arm["name"]]
+        own = {"estimate": arm["mean"], "low": arm["low"], "high": arm["high"]}
+        assert own == {key: side["mean"][key] for key in own}
+        assert (arm["sd"], arm["n"]) == (side["sd"], side["n"])
+        assert [run["counted"] for run in arm["runs"]] == side["values"]
+
+
+def test_where_only_the_baseline_is_compared_nothing_is_underlined() -> None:
+    summary = report.summarize(three(joint=True, gap=0, smallest_effect=0.05))
+    content = summary["confirmation"]
+    assert sum(arm["best"] for arm in content["arms"]) == 1
+    assert not any(arm["tied_with_best"] for arm in content["arms"])
+    assert summary["emphasis"] == (
+        "Bold: best mean. Each was compared with the baseline, and no two others with one another."
+    )
+    assert "Underlined" not in page_of(summary)
+
+
+def test_confirmation_runs_without_a_protocol_are_told_and_show_no_test_value(
+    tmp_path: Path,
+) -> None:
+    found = changed(three(), {"role": "confirmation"}, test={"test/accuracy": SENTINEL})
+    found = without_search(replace(found, scores={"x": [SENTINEL]}))
+    gone = dict.fromkeys(("protocol", "protocol_sha256", "protocol_logged", "selection"))
+    report.write(with_study(found, **gone), tmp_path / "digits")
+    summary = json.loads((tmp_path / "digits/report.json").read_text())
+    assert summary["verdict"]["word"] == "EXPLORATORY"
+    text = "There are 40 confirmation runs without a protocol"
+    assert summary["verdict"]["reasons"][0]["text"].startswith(text)
+    assert "the test split was not loaded" not in json.dumps(summary)
+    assert text in (tmp_path / "digits/index.html").read_text()
+    for path in (tmp_path / "digits").rglob("*"):
+        if path.suffix in TEXTS:
+            assert not re.search(r"0\.3141?[56]?", path.read_text().partition("<svg")[0]), path.name
+
+
+def test_a_number_of_strategies_is_written_with_its_plural() -> None:
+    assert templates.counted(2, "strategy") == "2 strategies"
+    assert [templates.counted(2, noun) for noun in ("class", "day", "run")] == [
+        *("2 classes", "2 days", "2 runs")
+    ]
+    text = templates.methods(report.summarize(without_search(three(joint=True))))
+    assert "At most 3 strategies went on as finalists." in text
 
 
 def test_an_interval_ends_at_the_metrics_bounds() -> None:

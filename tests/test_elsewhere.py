@@ -234,9 +234,13 @@ def test_a_baseline_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path
     )
 
 
-def test_a_smallest_effect_of_nothing_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("effect", [0.0, -0.5, float("inf"), float("nan")])
+def test_a_smallest_effect_that_is_none_is_refused(effect: float, tmp_path: Path) -> None:
     path = table(tmp_path, rows({"adamw": 0.9, "sgd": 0.8}))
-    assert "The smallest effect is 0, expected a number above 0" in refused(path, smallest_effect=0)
+    assert refused(path, smallest_effect=effect) == (
+        f"The smallest effect is {effect:g}, expected a finite number above 0 in units of value;"
+        " leave it out where none is known."
+    )
 
 
 def test_a_file_or_an_experiment_must_be_named(tmp_path: Path) -> None:
@@ -255,6 +259,18 @@ def test_a_file_or_an_experiment_must_be_named(tmp_path: Path) -> None:
 def test_seeds_and_folds_are_no_data_sets(names: Sequence[str], tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8}, names)
     assert "expected names of data sets" in refused(path)
+
+
+def test_one_data_set_under_several_names_is_refused(tmp_path: Path) -> None:
+    same = rows({"a": 0.9, "b": 0.8})
+    found = [("pets", *row) for row in rows({"a": 0.9, "b": 0.8}, seed=1)]
+    found += [(name, *row) for name in ("cars", "birds") for row in reversed(same)]
+    path = table(tmp_path, found, "dataset,strategy,seed,value")
+    told = refused(path)
+    assert told.startswith("cars and birds have the same value for every strategy and seed")
+    assert "rule 8" in told
+    found[-1] = (*found[-1][:3], 0.12345)
+    judge(table(tmp_path, found, "dataset,strategy,seed,value"))
 
 
 def test_fewer_than_five_data_sets_have_a_verdict_each_and_counts(tmp_path: Path) -> None:
@@ -340,20 +356,25 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     home = home_in(tmp_path_factory.mktemp("foreign"))
     client = MlflowClient(f"sqlite:///{home}/mlruns/mlflow.db")
-    number = client.create_experiment("papers", artifact_location=(home / "artifacts").as_uri())
+    papers, stopped, open_, own, older = (
+        client.create_experiment(name, artifact_location=(home / name).as_uri())
+        for name in ("papers", "stopped", "open", "digits", "older")
+    )
 
     def log(
         status: str = "FINISHED",
         value: float | None = None,
         params: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
+        number: str = papers,
     ) -> str:
         run = client.create_run(number, tags=dict(tags or {}))
         for key, text in (params or {}).items():
             client.log_param(run.info.run_id, key, text)
         if value is not None:
             client.log_metric(run.info.run_id, "acc", value)
-        client.set_terminated(run.info.run_id, status)
+        if status != "RUNNING":
+            client.set_terminated(run.info.run_id, status)
         return str(run.info.run_id)
 
     parent = log(params={"strategy": "parent", "seed": "0"}, value=0.1)
@@ -365,7 +386,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             failed = seed == "7"
             log("FAILED" if failed else "FINISHED", None if failed else value, tags=said)
     log(value=0.99)
-    log("KILLED", params={"strategy": "adam", "seed": "99"})
+    for name, seed, value in rows({"adam": 0.94, "sgd": 0.91}, n=8):
+        said = {"strategy": name, "seed": seed}
+        last = (name, seed) == ("sgd", "7")
+        log("KILLED" if last else "FINISHED", value, said, number=stopped)
+        log("RUNNING" if last else "FINISHED", value, said, number=open_)
+        if not last:
+            tags = {"workbench.study": "digits", "workbench.role": "confirmation"}
+            log("FINISHED", value, said, tags, number=own)
+            log("FINISHED", value, said, {"workbench.role": "search"}, number=older)
     return home
 
 
@@ -380,7 +409,44 @@ def test_an_experiment_of_mlflow_is_judged(store: Path) -> None:
     assert sides["adam"]["n"] == sides["sgd"]["n"] == 8
     assert all(len(run_id) == 32 for run_id in sides["adam"]["run_ids"])
     assert any("1 run without a param or tag strategy and seed" in note for note in judged.notes)
-    assert any("is KILLED" in note for note in judged.notes)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "rule", "said", "note"),
+    [
+        ("stopped", 5, "sgd was pruned on seed 7.", "is KILLED, so it has no result: pruned."),
+        (
+            "open",
+            6,
+            "sgd is not finished on seed 7 (running).",
+            "is RUNNING, so it has no result: running.",
+        ),
+    ],
+)
+def test_a_run_that_was_stopped_or_goes_on_is_not_left_out(
+    experiment: str, rule: int, said: str, note: str, store: Path
+) -> None:
+    judged = elsewhere.judge(
+        None, experiment=experiment, home=store, metric="acc", smallest_effect=0.01
+    )
+    verdict = judged.content["verdict"]
+    assert verdict["word"] == Word.NOT_COMPARABLE
+    assert (verdict["reasons"][0]["rule"], verdict["comparisons"]) == (rule, [])
+    assert said in verdict["headline"]
+    assert len(judged.notes) == 1 and judged.notes[0].endswith(note)
+
+
+@pytest.mark.parametrize("experiment", ["digits", "older"])
+@pytest.mark.parametrize("metric", ["acc", None])
+def test_a_study_of_workbench_is_left_to_its_report(
+    experiment: str, metric: str | None, store: Path
+) -> None:
+    with pytest.raises(Unreadable) as caught:
+        elsewhere.judge(None, experiment=experiment, home=store, metric=metric)
+    assert str(caught.value) == (
+        f"{experiment} is a study of Workbench: workbench report {experiment} says what may be"
+        " claimed."
+    )
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,31 @@ def test_runs_under_another_protocol_make_it_exploratory() -> None:
     assert text.startswith("1 confirmation run of 48 ran under another protocol.json")
 
 
+def test_without_a_logged_hash_nothing_proves_that_the_protocol_came_first() -> None:
+    (text,) = doubts(with_study(three(), protocol_logged=None), "EXPLORATORY")
+    assert "nothing proves that it came first" in text
+
+
+def test_runs_that_ended_without_a_hash_of_the_protocol_make_it_exploratory() -> None:
+    (text,) = doubts(changed(three(), ONE, protocol=""), "EXPLORATORY")
+    assert text.startswith("1 confirmation run of 48 ended without the hash of a protocol")
+    assert "adam-0/003" in text
+    blank = with_study(changed(three(), ALL, protocol=""), protocol_logged=None)
+    assert len(doubts(blank, "EXPLORATORY")) == 2
+    open_runs = changed(three(ended=5), {**ALL, "state": "parked"}, protocol="")
+    assert not any("hash" in text for text in doubts(open_runs, "EXPLORATORY"))
+
+
+def test_confirmation_runs_whose_protocol_is_gone_are_no_plain_search() -> None:
+    found = with_study(three(scored=True), protocol=None, selection=None)
+    made = gather(found)
+    assert made.stage is Stage.SEARCH
+    (text,) = doubts(found, "EXPLORATORY")
+    assert text.startswith("There are 48 confirmation runs without a protocol")
+    shut = sealed(found)
+    assert shut.scores == {} and not any(shut.trials["test"])
+
+
 # Doubts about the runs
 
 
@@ -188,6 +213,15 @@ def test_a_configuration_that_was_not_chosen_has_no_business_on_the_test_split()
     assert "lion-0/003" in doubt.text
 
 
+def test_a_second_configuration_of_an_arm_that_was_tested_beyond_the_plan_is_refused() -> None:
+    extra = {"number": 12, "seed": "4711", "run_id": "e" * 32}
+    found = with_rows(three(), {**extra, "hyperparameters": {"learning_rate": 0.3}})
+    (doubt,) = [doubt for doubt in gather(found).doubts if doubt.word == "NOT COMPARABLE"]
+    assert doubt.rule == 2
+    text = "adam-0 has test values of 2 configurations (adam-0/011, adam-0/012), expected 1."
+    assert doubt.text.startswith(text)
+
+
 def test_a_run_of_another_configuration_than_the_chosen_one_is_not_comparable() -> None:
     found = changed(three(), ONE, hyperparameters={"learning_rate": 0.3})
     (doubt,) = gather(found).doubts
@@ -202,6 +236,15 @@ def test_a_search_that_went_on_after_the_protocol_makes_it_exploratory() -> None
     (doubt,) = gather(later).doubts
     assert (doubt.rule, doubt.word) == (4, "EXPLORATORY")
     assert "adam-0 has 13, not 12" in doubt.text
+
+
+def test_search_trials_that_are_gone_from_the_store_make_it_exploratory() -> None:
+    found = three()
+    rows = found.trials
+    lost = (rows["role"] == "search") & (rows["strategy"] == "adam-0") & (rows["number"] < 3)
+    (doubt,) = gather(replace(found, trials=rows[~lost])).doubts
+    assert (doubt.rule, doubt.word) == (6, "EXPLORATORY")
+    assert "no longer in MLflow: adam-0 has 9, not 12" in doubt.text
 
 
 def test_a_strategy_that_was_added_after_the_protocol_makes_it_exploratory() -> None:

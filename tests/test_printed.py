@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import pytest
 from rich.console import Console
 from test_browse import Studies, ended
 
-from workbench import browse, launch, printed
+from workbench import browse, elsewhere, launch, printed, statistics
+from workbench.confirm import Arm, Offer
 from workbench.driver import Standing
-from workbench.ending import Outcome
+from workbench.ending import Confirmed, Outcome
 from workbench.record import State
 
 Write = Callable[..., Path]
@@ -84,6 +87,9 @@ def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, hom
         "tune learning_rate: 0.0001 to 0.1, log; default 0.01",
         "tune momentum (optimizer is sgd): 0.5 to 0.99; default 0.9",
         "data wine: 98 train, 40 validation, 40 test samples, 3 classes",
+        "confirm 5 arms with the default, all pairs: 10 pairs, so at least 9 seeds; 10 by default",
+        "confirm.smallest_effect is not given; workbench confirm asks for it",
+        "at most 36 runs to select, 50 to test",
         "backbone mlp, weights: none (from scratch)",
         "hidden1 112 parameters frozen from depth 1 on",
         "hidden2 72 parameters frozen from depth 2 on",
@@ -106,6 +112,48 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
     assert "trials 3 of 3 epochs" in paper.lines
     notes = [line for line in paper.lines if line.startswith("note")]
     assert any("with 3 trials it is random search" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (
+            ("confirm={seeds: 9, smallest_effect: 0.02, contrast: optimizer}",),
+            [
+                "confirm 5 arms with the default, the levels of optimizer: 1 pair, so at least 6 "
+                "seeds; 9 chosen",
+                "a difference of 0.02 in test/accuracy matters",
+                "at most 36 runs to select, 45 to test",
+            ],
+        ),
+        (
+            ("confirm={seeds: 5, contrast: baseline, select: {configs: 1, seeds: 2}}",),
+            [
+                "confirm 5 arms with the default, each with the default: 4 pairs, so at least 8 "
+                "seeds; 5 chosen",
+                "5 seeds can find no difference of any size",
+                "at most 8 runs to select, 25 to test",
+                "note confirm.seeds: with 5 seeds no result can be significant: 4 pairs need at "
+                "least 8; the verdict will be UNDERPOWERED BY DESIGN",
+            ],
+        ),
+    ],
+)
+def test_a_plan_says_what_its_confirmation_takes(
+    paper: Paper, tiny: Path, home: Path, overrides: tuple[str, ...], expected: list[str]
+) -> None:
+    printed.plan(paper.console, launch.look_ahead(tiny, overrides, home))
+    for line in expected:
+        assert line in paper.lines
+
+
+def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: Path) -> None:
+    found = statistics.detectable_effect(10, pairs=10)
+    printed.plan(paper.console, launch.look_ahead(tiny, [], home))
+    assert (
+        f"10 seeds find a difference of {found:.2g} SDs of the paired differences with 80 % power"
+        in paper.lines
+    )
 
 
 def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
@@ -236,3 +284,212 @@ def test_a_trial_that_raised_is_printed_with_its_traceback_as_it_is(
     printed.trial(paper.console, {**found, "run_id": "abc"})
     assert "KeyError: '[red]'" in paper.lines
     assert "MLflow run abc" in paper.lines
+
+
+@pytest.fixture
+def offer(some: Studies) -> Offer:
+    """Two strategies and the default; one run of the selection failed."""
+    spec = some.trial("tiny", 0, 3, None, epochs=0).spec()
+    assert spec is not None
+    return Offer(
+        study="tiny",
+        metric="test/accuracy",
+        direction="maximize",
+        arms=(
+            Arm(name="sgd-0", spec=spec, baseline=False, values=(0.5, None)),
+            Arm(name="[b]", spec=spec, baseline=False, values=(0.5, 0.625)),
+            Arm(name="default", spec=spec, baseline=True),
+        ),
+        default_is=None,
+        contrast="all",
+        pairs=3,
+        seeds=10,
+        floor=7,
+        smallest_effect=0.02,
+        sd=0.0101,
+        detectable=0.0126,
+        runs=30,
+        seconds=400.0,
+        workers=2,
+        test_samples=40,
+    )
+
+
+def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
+    paper: Paper, offer: Offer
+) -> None:
+    printed.offer(paper.console, offer)
+    assert paper.lines == [
+        "tiny selected; the test split is untouched",
+        "arm chosen from on validation data hyperparameters",
+        "sgd-0 sgd-0/003 0.5000, failed learning_rate=0.01 momentum=0.9",
+        "[b] sgd-0/003 0.5000, 0.6250 learning_rate=0.01 momentum=0.9",
+        "default its default learning_rate=0.01 momentum=0.9",
+        "compared 3 pairs (all) on 10 seeds; at least 7 are needed",
+        "finds a difference of about 0.0126 with 80 % power (roughly: the SD of paired differences "
+        "was 0.0101 on the few validation seeds)",
+        "matters a difference of 0.02 in test/accuracy",
+        "runs 30, each tested once on 40 samples; about 3 min, 2 at a time",
+    ]
+
+
+def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
+    printed.offer(paper.console, replace(offer, smallest_effect=0.01))
+    assert "with 80 % power; one that just matters may be missed (roughly" in paper.text
+    printed.offer(paper.console, replace(offer, sd=None, detectable=None, seconds=None, pairs=1))
+    assert "finds unknown: no two arms completed on two seeds of the selection" in paper.lines
+    assert "compared 1 pair (all) on 10 seeds; at least 7 are needed" in paper.lines
+    assert paper.lines[-1] == "runs 30, each tested once on 40 samples"
+    low = replace(offer, seeds=5, detectable=None, notes=["confirm.seeds: too few"])
+    printed.offer(paper.console, low)
+    assert "finds no difference of any size" in paper.lines
+    assert paper.lines[-1] == "note confirm.seeds: too few"
+
+
+def test_an_offer_names_the_arm_that_is_the_default(paper: Paper, offer: Offer) -> None:
+    arm = replace(offer.arms[0], baseline=True)
+    printed.offer(paper.console, replace(offer, arms=(arm,), default_is="sgd-0"))
+    assert paper.lines[2].startswith("sgd-0 (the default) sgd-0/003 0.5000, failed")
+
+
+SELECTED = Standing(name="sgd-0", target=4, complete=4)
+ARM = Standing(name="default", target=7, complete=6, failed=1)
+
+
+def confirmed(
+    *arms: Standing, fresh: int = 7, signal: int | None = None, agreed: bool = True
+) -> Confirmed:
+    return Confirmed(
+        study="tiny",
+        selection=(SELECTED,),
+        arms=arms,
+        agreed=agreed,
+        fresh=fresh,
+        signal=signal,
+        seconds=61.4,
+        reasons=("1 x diverged [1e9]",) if arms else (),
+    )
+
+
+NEXT_REPORT = "next: workbench report tiny"
+
+
+@pytest.mark.parametrize(
+    ("found", "row", "told", "last"),
+    [
+        (
+            confirmed(ARM),
+            "default 7 6 1",
+            "tiny: 7 runs in 61 s; arms tested: 1, on 7 seeds each.",
+            NEXT_REPORT,
+        ),
+        (
+            confirmed(ARM, fresh=0),
+            "default 7 6 1",
+            "tiny: all 7 runs have been made before; nothing to do.",
+            NEXT_REPORT,
+        ),
+        (
+            confirmed(replace(ARM, complete=2), signal=2),
+            "default 7 2 1",
+            "tiny: stopped after 3 of 7 runs; the same command goes on.",
+            "failed: 1 x diverged [1e9]",
+        ),
+        (
+            confirmed(Standing(name="default", target=7), agreed=False),
+            "sgd-0 4 4 0",
+            "tiny: not tested. The selection is kept, the test split untouched; the same command "
+            "asks again.",
+            "failed: 1 x diverged [1e9]",
+        ),
+        (
+            confirmed(),
+            "sgd-0 4 4 0",
+            "tiny: no run of the selection completed, so nothing can be tested.",
+            "tiny: no run of the selection completed, so nothing can be tested.",
+        ),
+    ],
+)
+def test_a_confirmation_says_where_it_stands_and_no_value(
+    paper: Paper, found: Confirmed, row: str, told: str, last: str
+) -> None:
+    printed.confirmed(paper.console, found)
+    assert paper.lines[1:3] == [row, told]
+    assert paper.lines[-1] == last
+
+
+def test_a_confirmation_that_mlflow_missed_is_told_how_to_be_sent(paper: Paper) -> None:
+    printed.confirmed(paper.console, replace(confirmed(ARM), unsent=3))
+    assert "MLflow did not take 3 records; when it is back: workbench sync tiny" in paper.lines
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        (None, ""),
+        ({"stage": "selection", "ended": 3, "planned": 18}, "selecting 3/18"),
+        ({"stage": "selected", "ended": 0, "planned": 30}, "selected"),
+        ({"stage": "confirmation", "ended": 4, "planned": 30}, "testing 4/30"),
+        ({"stage": "complete", "ended": 30, "planned": 30}, "yes"),
+        ({"stage": "damaged", "ended": 0, "planned": 0}, "damaged"),
+    ],
+)
+def test_the_list_says_how_far_a_confirmation_is(
+    paper: Paper, some: Studies, stage: dict[str, object] | None, expected: str
+) -> None:
+    (row,) = browse.studies(some.home)
+    printed.studies(paper.console, [{**row, "confirmation": stage}])
+    assert paper.lines[1].removeprefix(paper.lines[1].partition("validation/accuracy")[0]) == (
+        f"validation/accuracy {expected}".strip()
+    )
+
+
+def results(folder: Path, *names: str) -> Path:
+    """Two strategies on ten seeds of each data set, and a column that nobody reads."""
+    draw = random.Random(0)
+    lines = ["dataset,strategy,seed,value,who"]
+    for name in names:
+        for strategy, mean in (("[b]adam", 0.9), ("sgd", 0.8)):
+            for seed in range(10):
+                lines.append(f"{name},{strategy},{seed},{draw.gauss(mean, 0.01):.5f},me")
+    path = folder / "results.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_verdict_says_what_was_ignored_and_where_the_page_is(
+    paper: Paper, tmp_path: Path
+) -> None:
+    path = results(tmp_path, "pets")
+    judged = elsewhere.judge(path, home=tmp_path, smallest_effect=0.01, out=tmp_path / "out")
+    printed.verdict(paper.console, judged)
+    assert paper.lines[0].startswith("WINNER [b]adam")
+    assert "note: Ignored in results.csv: the column who." in paper.lines
+    assert paper.lines[-1] == f"page: {judged.page}"
+    assert "data set ahead" not in paper.text
+
+
+def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(
+    paper: Paper, tmp_path: Path
+) -> None:
+    names = ("pets", "cars", "birds", "flowers", "food", "textures")
+    judged = elsewhere.judge(results(tmp_path, *names), home=tmp_path, smallest_effect=0.01)
+    printed.verdict(paper.console, judged)
+    start = paper.lines.index("data set ahead closest gap verdict")
+    for line, name in zip(paper.lines[start + 1 :], names, strict=False):
+        assert re.fullmatch(rf"{name} \[b\]adam sgd 0\.\d{{4}} WINNER", line)
+    assert paper.lines[start + 7 : start + 9] == [
+        "pair wins ties losses open",
+        "[b]adam - sgd 6 0 0 0",
+    ]
+    start = paper.lines.index("strategy mean rank IQM 95 % interval")
+    assert re.fullmatch(r"\[b\]adam 1\.00 0\.\d{4} 0\.\d{4} to 0\.\d{4}", paper.lines[start + 1])
+    assert paper.lines[start + 2].startswith("sgd 2.00 0.")
+    assert not [line for line in paper.lines if line.startswith("page:")]
+
+
+def test_a_verdict_on_few_data_sets_counts_and_has_no_ranks(paper: Paper, tmp_path: Path) -> None:
+    path = results(tmp_path, "pets", "cars")
+    printed.verdict(paper.console, elsewhere.judge(path, home=tmp_path, smallest_effect=0.01))
+    assert "[b]adam - sgd 2 0 0 0" in paper.lines
+    assert "mean rank" not in paper.text

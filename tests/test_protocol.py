@@ -350,7 +350,8 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
             ("confirm.smallest_effect=null",),
             "--set confirm.smallest_effect=null: confirm.smallest_effect: found nothing, expected "
             "the smallest difference in accuracy that matters to you, in its units: it decides "
-            "what a tie and a negligible gap are, so it is fixed beforehand",
+            "what a tie and a negligible gap are, so it is fixed beforehand (a line in the file, "
+            "or --set confirm.smallest_effect=0.01)",
         ),
         (
             ("objective.metric=train/accuracy",),

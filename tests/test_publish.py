@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,21 @@ def test_a_confirmed_study_is_judged_from_what_mlflow_holds(confirmed_home: Path
         assert (kept / "data" / "confirmation.parquet").is_file()
         note = made.tags_of(confirmed_home, run_id)["mlflow.note.content"]
         assert note.startswith("## digits") and "**WINNER**" in note
+
+
+def test_runs_of_every_role_but_tries_that_mlflow_lacks_are_counted(confirmed_home: Path) -> None:
+    folder = record.study_directory(confirmed_home, made.STUDY)
+    tracker = Tracker(confirmed_home, create=False)
+    assert publish._behind(tracker, folder, made.STUDY) == 0
+    rows = confirmed.frame(strategies=CASE.strategies, seeds=CASE.seeds, gap=CASE.gap)
+    item = rows[rows["role"] == "confirmation"].to_dict("records")[0]
+    late = [{**item, "number": 90, "role": role} for role in ("confirmation", "selection", "try")]
+    paths = [record_of(confirmed_home, row, None).path for row in late]
+    try:
+        assert publish._behind(tracker, folder, made.STUDY) == 2
+    finally:
+        for path in paths:
+            shutil.rmtree(path)
 
 
 def test_a_protocol_that_was_edited_on_disk_is_noticed(confirmed_home: Path) -> None:

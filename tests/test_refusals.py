@@ -115,6 +115,12 @@ def a_comparison_at_unequal_budgets() -> tuple[Told, str]:
     assert decide(evidence(replace(first, budget=None), second, third, default)).word == (
         Word.NOT_COMPARABLE
     ), "an unknown budget is not an equal one"
+    # A baseline that a search has chosen had a budget like the others.
+    own = replace(first, budget=60, baseline=True)
+    searched = decide(evidence(own, second, third))
+    assert searched.word == Word.NOT_COMPARABLE and searched.reasons[0].rule == 4
+    assert {p.first for p in searched.comparisons} == {"sgd-0"}, "none with the baseline"
+    assert decide(evidence(replace(own, budget=12), second, third)).word == Word.WINNER
     refusals.budgets({"a": 12, "b": 12})
     assert refused(lambda: refusals.budgets({"a": 60, "b": 20})).rule == 4
     return denied(verdict, Word.NOT_COMPARABLE), "(adamw-2 60, sgd-0 12, adam-0 12)"
@@ -158,16 +164,23 @@ def a_p_value_of_too_few_seeds_and_an_equality_of_a_large_one() -> tuple[Told, s
 
 
 def seeds_as_data_sets() -> tuple[Told, str]:
-    verdict = decide(evidence(*planted(SPREAD)))
+    arms = tuple(
+        replace(a, runs=tuple(replace(run, split=f"{run.seed} of 12") for run in a.runs))
+        for a in planted(SPREAD)
+    )
+    verdict = decide(evidence(*arms))
     assert refused(lambda: claim_at(verdict, Level.DATASETS)).rule == 8
     for names in (SEEDS, ("fold 1", "fold 2"), ("epoch-3", "epoch-4"), ("seed=1",), ("Seeds",)):
         assert refused(lambda names=names: refusals.data_sets(names)).rule == 8  # type: ignore[misc]
     assert refused(lambda: refusals.data_sets(["x", "pets"], seeds=["x"])).rule == 8
     assert refusals.data_sets(["pets", "cars", "pets", "cifar10", "split-brain"]) == 4
-    runs = planted(SPREAD)
-    runs = tuple(replace(a, runs=tuple(replace(run, split="one") for run in a.runs)) for a in runs)
-    told = refused(lambda: decide(evidence(*runs, datasets=12)))
-    return told, "12 data sets are named, and the runs were tested on 1 set(s) of samples"
+    # Neither named nor with samples of its own does a data set stand for many.
+    for runs in (arms, planted(SPREAD)):
+        for stage in Stage:
+            told = refused(
+                lambda runs=runs, stage=stage: decide(evidence(*runs, datasets=5, stage=stage))  # type: ignore[misc]
+            )
+    return told, "One verdict over 5 data sets was asked for, expected one for each"
 
 
 def pairs_that_are_none() -> tuple[Told, str]:
@@ -259,9 +272,11 @@ def a_bare_importance() -> tuple[Told, str]:
 def words_about_a_strategy_from_one_search() -> tuple[Told, str]:
     verdict = decide(evidence(*planted(SPREAD)))
     assert "strateg" not in verdict.claim and verdict.claim.startswith("For these configurations")
-    five = decide(evidence(*planted(SPREAD), searches=5))
-    assert claim_at(five, Level.STRATEGY).startswith("For these strategies")
-    assert refused(lambda: claim_at(five, Level.DATASETS)).rule == 8
+    trusted = refused(lambda: decide(evidence(*planted(SPREAD), searches=5)))
+    assert trusted.rule == 14 and "One verdict over 5 searches of a strategy" in trusted.text
+    known = replace(verdict, level=Level.STRATEGY)
+    assert claim_at(known, Level.STRATEGY).startswith("For these strategies")
+    assert refused(lambda: claim_at(known, Level.DATASETS)).rule == 8
     return (
         refused(lambda: claim_at(verdict, Level.STRATEGY)),
         "'this strategy under this search protocol' was asked for; the evidence reaches"
@@ -352,6 +367,32 @@ def test_a_reason_keeps_what_was_found_apart_from_why_it_matters() -> None:
     assert refusals.because(6, None, "a is lost.") == Doubt(
         rule=6, word=None, text=f"a is lost. {REFUSALS[6].because}", found="a is lost."
     )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("digits fold 1", "wine"), ("digits_fold1", "wine"), ("digitsFold1", "wine"),
+        ("digits cv-3", "wine"), ("folds 1-5", "wine"), ("digits, 1st run", "wine"),
+        ("digits (split 2)", "wine"), ("digits.seed=7.csv", "wine"), ("5-fold", "wine"),
+        ("part1", "part2", "part3"), ("Digits (1)", "digits (2)", "digits (10)"),
+    ],
+)  # fmt: skip
+def test_what_only_repeats_one_data_set_is_told_from_its_name(names: tuple[str, ...]) -> None:
+    told = refused(lambda: refusals.data_sets(names))
+    assert told.rule == 8 and names[0] in told.text and "expected names of data sets" in told.text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cifar10", "cifar100"), ("cifar10", "cifar100", "mnist", "glue-rte"), ("part1", "part2"),
+        ("manifold1", "unfold 2"), ("split-brain", "cifar10-split"), ("drum3", "recv2", "office31"),
+        ("wmt14", "wmt16", "squad2"),
+    ],
+)  # fmt: skip
+def test_names_of_data_sets_with_numbers_in_them_pass(names: tuple[str, ...]) -> None:
+    assert refusals.data_sets(names) == len(names)
 
 
 # Through the modules that would hand out what is forbidden.

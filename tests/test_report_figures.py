@@ -66,13 +66,19 @@ def numbers_of(name: str) -> Any:
     return load(name).summarize(of_random_search(found) if name in RANDOM else found)
 
 
+@cache
+def drawn(name: str, venue: str) -> Any:
+    """A figure at a venue's width, drawn once for all tests that only look at it."""
+    with style.at(venue):
+        return load(name).draw(numbers_of(name))
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_fills_its_column_or_page_and_says_its_n(name: str) -> None:
     figure, numbers = load(name), numbers_of(name)
     assert re.search(r"n = \d+", figure.caption(numbers))
     for venue in ("neurips", "icml"):
-        with style.at(venue):
-            drawing = figure.draw(numbers)
+        drawing = drawn(name, venue)
         wanted = venues.of(venue)
         assert drawing.get_size_inches()[0] == (wanted.text if figure.wide else wanted.column)
         assert not drawing.get_suptitle()
@@ -81,9 +87,7 @@ def test_every_figure_fills_its_column_or_page_and_says_its_n(name: str) -> None
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_nothing_of_a_figure_lies_outside_it(name: str) -> None:
-    figure = load(name)
-    with style.at("icml"):
-        drawing = figure.draw(numbers_of(name))
+    drawing = drawn(name, "icml")
     with style.context():
         drawing.draw_without_rendering()
         box = drawing.get_tightbbox()
@@ -155,16 +159,16 @@ def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
 
 def test_files_of_every_figure_are_the_same_bytes_twice() -> None:
     for name in FIGURES:
-        figure = load(name)
-        first, second = (style.inline_svg(figure.draw(numbers_of(name)), name, "") for _ in "12")
-        assert first == second, name
+        again = load(name).draw(numbers_of(name))
+        texts = [style.inline_svg(figure, name, "") for figure in (drawn(name, "neurips"), again)]
+        assert texts[0] == texts[1], name
 
 
 def test_no_file_has_a_type_3_font(tmp_path: Path) -> None:
     if (tool := shutil.which("pdffonts")) is None:
         pytest.skip("pdffonts is not installed")
     for name in FIGURES:
-        (path,) = style.save(load(name).draw(numbers_of(name)), tmp_path / name, ("pdf",))
+        (path,) = style.save(drawn(name, "icml"), tmp_path / name, ("pdf",))
         done = subprocess.run([tool, path], capture_output=True, text=True, check=True)
         fonts = done.stdout.splitlines()[2:]
         assert fonts, name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -50,6 +51,14 @@ def every(inputs: Any) -> Tensor:
 
 
 # What is given to whoever may test
+
+
+def test_a_protocol_that_names_other_test_samples_keeps_the_split_closed(protocol: Path) -> None:
+    digest = datasets.sizes(WINE, study_seed=0, seed=1)["test_digest"]
+    protocol.write_text(json.dumps({"data": {"test_digest": digest}}))
+    assert opened(protocol).test is not None
+    with pytest.raises(Sealed, match=f"{protocol} names {digest}"):
+        opened(protocol, study_seed=5)
 
 
 def test_the_test_part_is_beside_the_very_parts_that_a_trial_was_given(protocol: Path) -> None:
@@ -262,6 +271,7 @@ def test_where_data_are_split_and_trained_on_nobody_else_asks_for_a_test_part() 
     assert readers == {
         # How many there are, which, and whether they are copies: for ``check``, before any trial.
         ("workbench.datasets.loading", "sizes"),
+        ("workbench.datasets.loading", "load_test"),
         ("workbench.datasets.duplicates", "across"),
         ("workbench.datasets.ready", "with_test"),
         # None, but where ``load_test`` made it.

@@ -15,6 +15,7 @@ from workbench.figures import (
     critical_difference,
     edf,
     expected_maximum,
+    heat_map,
     parallel_coordinates,
     performance_profile,
     slices,
@@ -75,6 +76,28 @@ def test_an_optimum_at_the_bound_of_any_knob_is_a_warning_in_the_caption() -> No
     )
     rows[3]["value"] = 0.1
     assert "Warning" not in slices.caption(slices.summarize(describe(), trials(rows)))
+
+
+@pytest.mark.parametrize("module", [heat_map, parallel_coordinates, slices])
+def test_no_figure_with_an_optimum_at_a_bound_keeps_silent(module: Any) -> None:
+    rows = [
+        row(
+            name,
+            n,
+            0.5 + n / 10,
+            learning_rate=rate,
+            hyperparameters={"learning_rate": rate, "momentum": 0.85 + n / 100},
+        )
+        for name in ("sgd-0", "sgd-2")
+        for n, rate in enumerate([0.01, 0.03, 0.29])
+    ]
+    text = module.caption(module.summarize(describe(), trials(rows)))
+    assert "Warning: the best trial lies at a bound of the searched range for sgd-0" in text
+    assert "sgd-2 (learning rate); values beyond it are unknown." in text
+    for item in rows:
+        item["value"] = 1 - item["value"]
+    text = module.caption(module.summarize(describe(), trials(rows)))
+    assert "Warning" not in text
 
 
 def test_slices_are_left_out_where_they_would_repeat_the_learning_rate() -> None:
@@ -150,7 +173,7 @@ def test_the_expected_maximum_is_the_unbiased_one_with_failures_at_the_worst_val
     wanted = statistics.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6], independent=True)
     assert curve.estimate == pytest.approx(list(wanted))
     assert curve.estimate[-1] == 0.9
-    assert len(curve.low) == len(curve.high) == 2, "the band ends at half of the trials"
+    assert len(curve.low) == len(curve.high) == 1, "the band ends at a quarter of the trials"
     assert all(a <= m <= b for a, m, b in zip(curve.low, curve.estimate, curve.high, strict=False))
     text = expected_maximum.caption(numbers)
     assert "Tang et al. 2020" in text and "1000 draws" in text

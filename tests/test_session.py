@@ -202,3 +202,50 @@ def test_the_note_shows_how_far_every_strategy_is(tiny: Path) -> None:
     assert lines[0] == "Which optimizer fits the wines?"
     assert lines[2].startswith("Searching: 4 of 10 trials have ended. EXPLORATORY")
     assert lines[-2:] == ["| sgd-0 | 2 | 1 | 0 | 0.9124 |", "| sgd-all | 0 | 0 | 1 |  |"]
+
+
+def test_the_note_of_a_confirmation_says_how_far_it_is_and_no_value(tiny: Path) -> None:
+    standings = [
+        Standing(name="sgd-0", target=7, complete=3, failed=1, best=0.91237),
+        Standing(name="default", target=7),
+    ]
+    config: StudyConfig = load(tiny)
+    note = session.confirmation_note(config, Role.CONFIRMATION, standings, "abc")
+    assert note.splitlines() == [
+        "Which optimizer fits the wines?",
+        "",
+        "Testing what was selected: 4 of 14 runs have ended. No test value is shown before the "
+        "last.",
+        "By the protocol abc (study/protocol.json).",
+        "",
+        "| arm | runs | complete | failed |",
+        "|:--|--:|--:|--:|",
+        "| sgd-0 | 7 | 3 | 1 |",
+        "| default | 7 | 0 | 0 |",
+    ]
+    selecting = session.confirmation_note(config, Role.SELECTION, standings[:1], "abc")
+    assert "Selecting on validation data: 4 of 7 runs have ended." in selecting
+    assert "| strategy | runs |" in selecting
+
+
+def test_the_page_of_a_confirmation_reads_the_test_split_and_keeps_its_files(
+    tiny: Path, home: Path
+) -> None:
+    config = load(tiny)
+    with session.opened(
+        config,
+        Foundation(config, home),
+        home,
+        Role.CONFIRMATION,
+        tags={"workbench.protocol": "abc"},
+        files={"protocol.json": "{}"},
+    ) as page:
+        page.keep({"selection.json": "[]"})
+        page.status = "SCHEDULED"
+    parent = parent_of(home, "tiny confirmation")
+    assert parent.info.status == "SCHEDULED"
+    assert parent.data.tags["workbench.protocol"] == "abc"
+    files = files_of(home, parent)
+    assert (files["protocol.json"], files["selection.json"]) == ("{}", "[]")
+    used = {item.dataset.name for item in parent.inputs.dataset_inputs}
+    assert used == {"wine training", "wine validation", "wine test"}

@@ -20,3 +20,15 @@ def test_a_tiny_copy_has_two_trials_of_one_epoch_a_phase(write_study: Write) -> 
     )
     phases = tiny(phased).recipe["phases"]
     assert [phase["epochs"] for phase in phases.values()] == [1, 1]
+
+
+def test_a_tiny_copy_confirms_the_best_strategy_where_its_file_asks_for_that(
+    write_study: Write,
+) -> None:
+    assert tiny(write_study()).confirm.smallest_effect is None
+    objective = "objective: {metric: validation/accuracy}"
+    asking = "confirm: {smallest_effect: 0.01, seeds: 20, contrast: optimizer, baseline: adamw-0}"
+    config = tiny(write_study((objective, f"{objective}\n{asking}")))
+    assert config.confirm.smallest_effect is not None
+    assert (config.finalists, config.contrast, config.confirm.seeds) == (1, "baseline", 2)
+    assert (config.confirm.select.configs, config.confirm.select.seeds) == (1, 1)

@@ -161,6 +161,6 @@ def _behind(tracker: Tracker, directory: Path, name: str) -> int:
     ended = {
         spec.key
         for found, spec in record.scan(directory)
-        if spec.role is Role.SEARCH and (result := found.result()) and result.state.ended
+        if spec.role is not Role.TRY and (result := found.result()) and result.state.ended
     }
     return len(ended - shown)

@@ -80,7 +80,8 @@ class Replicates:
             )
         self._begun.add(spec.key)
         if result is not None and result.state.ended:
-            self._ended[spec.key] = result.state
+            # A driver killed between a run's end and its own note of it has dropped no weights.
+            self.finish(spec, result)
         else:
             self._left.append(stored)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import downloads, usercode
 from workbench.datasets.catalogue import DATASETS, common_options, entry_of
 from workbench.datasets.samples import Data, Samples
-from workbench.datasets.sealed import must_be_open
+from workbench.datasets.sealed import must_be_open, must_hold
 from workbench.record import plain
 
 if TYPE_CHECKING:
@@ -64,12 +64,16 @@ def load_test(
         sha256: Of that file, from the specification of the run that is to be tested.
 
     Raises:
-        Sealed: The protocol is not there, or is not the one that the run was planned by.
+        Sealed: The protocol is not there, is not the one that the run was planned by, or names
+            other test samples.
         Absent: As for ``load``.
         ValueError: As for ``load``; or the split has no test samples.
     """
     must_be_open(protocol, sha256)
-    return _load_test(_key(dataset), target, study_seed, seed)
+    data = _load_test(_key(dataset), target, study_seed, seed)
+    assert data.test is not None
+    must_hold(protocol, _digest_of(data.test.index))
+    return data
 
 
 def sizes(

@@ -1,12 +1,14 @@
 """The seal on the test split: a file that says, before anything is tested, what will be tested.
 
 A study's confirmation writes its protocol first; whoever asks for test samples shows that file and
-the SHA-256 of what it planned by. Knows no data set, and nothing of what a protocol says.
+the SHA-256 of what it planned by. Knows no data set, and of a protocol only which test samples it
+names.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -45,4 +47,23 @@ def must_be_open(protocol: Path, sha256: str | None) -> None:
             f"The test split is sealed: {protocol} has the SHA-256 {found}, but the run was "
             f"planned by {sha256}. A protocol may not change once the confirmation has begun; put "
             "the one before back."
+        )
+
+
+def must_hold(protocol: Path, test_digest: str) -> None:
+    """Nothing, if a protocol names these test samples, or none.
+
+    Args:
+        protocol: The study's ``protocol.json``.
+        test_digest: Of the samples that the split has now; see ``datasets.sizes``.
+
+    Raises:
+        Sealed: It names others.
+    """
+    content = json.loads(protocol.read_bytes())
+    named = (content.get("data") or {}).get("test_digest") if isinstance(content, dict) else None
+    if named is not None and named != test_digest:
+        raise Sealed(
+            f"The test split is sealed: its samples have the digest {test_digest}, but {protocol} "
+            f"names {named}. All runs of a confirmation are tested on the same samples."
         )

@@ -81,6 +81,7 @@ def judge(
     if len(datasets) > 1:
         try:
             data_sets(datasets, seeds={row.seed for row in found.rows})
+            across.different(found.rows)
         except Refused as error:
             raise Unreadable(str(error)) from None
     verdicts = _verdicts(found, names, question)

@@ -13,13 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench import statistics
-from workbench.elsewhere.comparing import Question
-from workbench.elsewhere.sentences import ALPHA
+from workbench.elsewhere.comparing import ALPHA, Question
+from workbench.elsewhere.results import Result
 from workbench.statistics.several import LEAST_DATASETS, LEAST_DATASETS_OF_A_DIAGRAM
-from workbench.verdict import Doubt, Verdict, Word
+from workbench.verdict import Doubt, Refused, Verdict, Word
 from workbench.verdict.forbidden import because
 
 Table = NDArray[np.float64]
+
+
+def different(rows: Sequence[Result]) -> None:
+    """Data sets with other names are other data sets (rule 8).
+
+    Raises:
+        Refused: Two of them have the same value for every strategy and seed.
+    """
+    found: dict[str, dict[tuple[str, str], float | None]] = {}
+    for row in rows:
+        found.setdefault(row.dataset, {})[row.strategy, row.seed] = row.value
+    for first, second in combinations(found, 2):
+        if found[first] == found[second]:
+            raise Refused(
+                8,
+                f"{first} and {second} have the same value for every strategy and seed, expected"
+                " other results on another data set.",
+            )
 
 
 def outcomes(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:

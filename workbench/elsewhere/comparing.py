@@ -6,11 +6,15 @@ Knows nothing of files and of several data sets.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workbench.elsewhere.results import Result, Unreadable
 from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide
+
+# A table of results comes with no design, so the usual one holds.
+ALPHA, GAMMA = Design.alpha, Design.gamma
 
 # What a table of results never says, by the number of the refusal that it would matter for.
 _UNKNOWN = (
@@ -73,10 +77,10 @@ def check(rows: Sequence[Result], question: Question) -> tuple[str, ...]:
             f" {', '.join(names)}.{hint}"
         )
     effect = question.smallest_effect
-    if effect is not None and not effect > 0:
+    if effect is not None and not (math.isfinite(effect) and effect > 0):
         raise Unreadable(
-            f"The smallest effect is {effect:g}, expected a number above 0 in units of"
-            f" {question.metric}; leave it out where none is known."
+            f"The smallest effect is {effect:g}, expected a finite number above 0 in"
+            f" units of {question.metric}; leave it out where none is known."
         )
     return names
 

@@ -14,15 +14,22 @@ from workbench.elsewhere.results import Result, Results, Unreadable, repeated, s
 from workbench.tracker import foreign, store
 from workbench.tracker.foreign import Foreign, ForeignRun
 
-# Of Workbench's own runs only these hold test values of a chosen configuration.
-_ROLE = "confirmation"
+# MLflow's statuses as ``verdict.Run`` has them.
+_STATES = {
+    "FINISHED": "complete",
+    "FAILED": "failed",
+    "KILLED": "pruned",
+    "RUNNING": "running",
+    "SCHEDULED": "running",
+}
 
 
 def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) -> Results:
     """The runs of an experiment that say strategy and seed, by params or tags of these names.
 
-    FINISHED runs count with the metric's last value, FAILED ones as failed; runs that others hang
-    under are left aside.
+    FINISHED runs count with the metric's last value, FAILED ones as failed. KILLED ones are pruned
+    and the others unfinished: they have no value, and their strategy compares with none. Runs that
+    others hang under are left aside.
 
     Args:
         experiment: Name or id.
@@ -31,13 +38,20 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
         metric: Its name, which has no default: an experiment has several.
 
     Raises:
-        Unreadable: No such experiment or metric, or runs that cannot be told apart.
+        Unreadable: No such experiment or metric, a study of Workbench, or runs that cannot be told
+            apart.
     """
     address = uri or store.uri_of(home / "mlruns" / "mlflow.db")
     try:
         found = foreign.read(address, experiment, metric or "")
     except foreign.UnknownExperiment as error:
         raise Unreadable(str(error)) from None
+    if found.study:
+        # Its confirmation may be unfinished, and its protocol would be passed over.
+        raise Unreadable(
+            f"{found.study} is a study of Workbench: workbench report {found.study} says what may"
+            " be claimed."
+        )
     if metric is None or metric not in found.metrics:
         raise Unreadable(_no_metric(experiment, metric, found))
     notes: list[str] = []
@@ -47,16 +61,15 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
         if run.status == "FINISHED" and run.value is None:
             notes.append(f"Left aside: run {run.run_id} is FINISHED and has no {metric}.")
             continue
-        if run.status not in ("FINISHED", "FAILED"):
-            notes.append(f"Left aside: run {run.run_id} is {run.status}, so it has no result.")
-            continue
-        failed = run.status == "FAILED"
+        state = _STATES.get(run.status, "running")
+        if state in ("pruned", "running"):
+            notes.append(f"Run {run.run_id} is {run.status}, so it has no result: {state}.")
         rows.append(
             Result(
                 strategy=run.strategy,
                 seed=seed_name(run.seed),
-                value=None if failed else run.value,
-                state="failed" if failed else "complete",
+                value=run.value if state == "complete" else None,
+                state=state,
                 dataset=run.dataset,
                 where=f"run {run.run_id}",
                 run_id=run.run_id,
@@ -64,8 +77,8 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
         )
     if not rows:
         raise Unreadable(
-            f"No run of the experiment {experiment!r} counts: expected FINISHED or FAILED runs with"
-            f" the params or tags strategy and seed.{_told(notes)}"
+            f"No run of the experiment {experiment!r} counts: expected runs with the metric"
+            f" {metric} and the params or tags strategy and seed.{_told(notes)}"
         )
     problems = list(_flaws(rows))
     if problems:
@@ -78,19 +91,14 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
 def _of_interest(runs: Sequence[ForeignRun], notes: list[str]) -> list[ForeignRun]:
     found = []
     nameless: Counter[str] = Counter()
-    others: Counter[str] = Counter()
     for run in runs:
-        if run.role and run.role != _ROLE:
-            others[run.role] += 1
-        elif not run.strategy or not run.seed:
+        if not run.strategy or not run.seed:
             lacking = [name for name in ("strategy", "seed") if not getattr(run, name)]
             nameless[" and ".join(lacking)] += 1
         else:
             found.append(run)
     for names, count in sorted(nameless.items()):
         notes.append(f"Left aside: {_runs(count)} without a param or tag {names}.")
-    for role, count in sorted(others.items()):
-        notes.append(f"Left aside: {_runs(count)} of a study's {role}.")
     return found
 
 

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workbench import statistics
-from workbench.elsewhere.comparing import Question
+from workbench.elsewhere.comparing import ALPHA, Question
 from workbench.statistics.several import LEAST_DATASETS
 from workbench.verdict import Doubt, Verdict, Word
-
-ALPHA = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)

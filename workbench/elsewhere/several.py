@@ -15,8 +15,8 @@ import numpy as np
 from workbench import statistics
 from workbench.elsewhere import across, sentences
 from workbench.elsewhere.across import Table, turn
-from workbench.elsewhere.comparing import Question
-from workbench.elsewhere.sentences import ALPHA, Standing
+from workbench.elsewhere.comparing import ALPHA, GAMMA, Question
+from workbench.elsewhere.sentences import Standing
 from workbench.statistics.several import LEAST_DATASETS
 from workbench.verdict import (
     Bounds,
@@ -27,8 +27,6 @@ from workbench.verdict import (
     Verdict,
     Word,
 )
-
-_GAMMA = 0.75
 
 
 def verdict(
@@ -82,7 +80,7 @@ def verdict(
         contrast=question.contrast,
         averaged=(),
         alpha=ALPHA,
-        gamma=_GAMMA,
+        gamma=GAMMA,
         smallest_effect=question.smallest_effect,
         looks=1,
         seeds=tuple(verdicts),
@@ -181,7 +179,7 @@ def _comparison(
         posterior=None if margin is None else statistics.posterior(gaps, margin)._asdict(),
         beyond=None,
         beyond_missing="data sets in place of seeds have no per-example scores",
-        beaten=interval.estimate > 0 and p_holm < ALPHA and chance.estimate >= _GAMMA,
+        beaten=interval.estimate > 0 and p_holm < ALPHA and chance.estimate >= GAMMA,
         equivalent=p_equivalence is not None and p_equivalence < ALPHA,
     )
 

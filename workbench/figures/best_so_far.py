@@ -190,7 +190,7 @@ def _spent(numbers: BestSoFar) -> list[float]:
 
 
 def _draw_curve(axes: Axes, curve: Curve, *, plain: bool) -> None:
-    axes.step(
+    (line,) = axes.step(
         (*curve.at, curve.spent),
         (*curve.values, curve.values[-1]),
         where="post",
@@ -203,6 +203,7 @@ def _draw_curve(axes: Axes, curve: Curve, *, plain: bool) -> None:
         linestyle="-" if plain else style.line(curve.colour),
         linewidth=1.0 if plain else 1.5,
     )
+    style.tell(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
 
 
 def _draw_points(axes: Axes, points: Sequence[Point]) -> None:

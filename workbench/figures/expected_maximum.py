@@ -22,9 +22,10 @@ DRAWS = 1_000
 
 
 class Expected(NamedTuple):
-    """One strategy: element k - 1 belongs to k trials; the band ends at half of them.
+    """One strategy: element k - 1 belongs to k trials; the band ends at a quarter of them.
 
-    Beyond half of the trials the bootstrap cannot see values above the best one found.
+    The bootstrap cannot see values above the best one found: of a 95 % band it covers about .91 at
+    one trial, .80 at a quarter and .66 at half of them (simulated with 12 to 60 trials).
     """
 
     sample: Sample
@@ -58,13 +59,13 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ExpectedMaxi
         band = statistics.expected_maximum_interval(values, independent=True, draws=DRAWS)
         ends = [sign * band.low, sign * band.high]
         low, high = ends if sign > 0 else ends[::-1]
-        half = max(1, sample.n // 2)
+        quarter = max(1, sample.n // 4)
         curves.append(
             Expected(
                 sample,
                 tuple(float(value) for value in sign * band.estimate),
-                tuple(float(value) for value in low[:half]),
-                tuple(float(value) for value in high[:half]),
+                tuple(float(value) for value in low[:quarter]),
+                tuple(float(value) for value in high[:quarter]),
             )
         )
     return ExpectedMaximum(
@@ -86,8 +87,8 @@ def caption(numbers: ExpectedMaximum) -> str:
         " unbiased estimate (Tang et al. 2020) from"
         f" n = {total} independent trials, without default and enqueued ones. Band:"
         f" {100 * numbers.level:g} % percentile bootstrap over trials ({DRAWS} draws), at each k"
-        " and to half of the trials, beyond which it would be too narrow. One training seed for"
-        " each trial; validation values."
+        " and to a quarter of the trials, where it is too narrow already (it covers about 80 %)."
+        " One training seed for each trial; validation values."
     )
     if failed:
         text += f" {failed} failed trials count with the worst value ({numbers.worst:.3g})."

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import LeftOut, ReportFigure, scale, style
+from workbench.figures.bounds import Hit, hits, warned
 from workbench.figures.trials import Trial, best, by_strategy, encoding
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class HeatMap(NamedTuple):
         values: Best value of the cell's completed trials; None where there is none.
         counts: Number of completed trials in the cell.
         hidden: Number of trials without a value.
+        at_bound: Best trials whose learning rate lies at a bound of its range.
     """
 
     metric: str
@@ -40,6 +42,7 @@ class HeatMap(NamedTuple):
     values: tuple[tuple[float | None, ...], ...]
     counts: tuple[tuple[int, ...], ...]
     hidden: int
+    at_bound: tuple[Hit, ...] = ()
 
 
 def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> HeatMap:
@@ -74,6 +77,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> HeatMap:
         values=tuple(values),
         counts=tuple(counts),
         hidden=len(trials) - len(valued),
+        at_bound=tuple(hit for hit in hits(study, trials) if hit.knob.endswith("learning_rate")),
     )
 
 
@@ -113,7 +117,7 @@ def caption(numbers: HeatMap) -> str:
     )
     if numbers.hidden:
         text += f" {numbers.hidden} trials without a value (pruned, failed, unfinished) are absent."
-    return text
+    return warned(text, numbers.at_bound)
 
 
 def draw(numbers: HeatMap) -> Figure:

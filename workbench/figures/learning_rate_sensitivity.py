@@ -153,13 +153,14 @@ def draw(numbers: Sensitivity) -> Figure:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         rates = [rate for s in numbers.series for rate in (*s.rates, *s.pruned, *s.failed)]
         values = [value for s in numbers.series for value in s.values]
+        few = len(values) <= style.MOST_TOLD
         for panel, axes in enumerate(grid):
             if panel >= len(numbers.panels):
                 axes.set_visible(False)
                 continue
             axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
             scale.logarithmic(axes, "x")
-            _draw_panel(axes, [s for s in numbers.series if s.panel == panel])
+            _draw_panel(axes, [s for s in numbers.series if s.panel == panel], told=few)
             if numbers.panel_factor:
                 label = f"{style.words(numbers.panel_factor)} {numbers.panels[panel]}"
                 style.panel_label(axes, [label])
@@ -172,14 +173,17 @@ def draw(numbers: Sensitivity) -> Figure:
         return figure
 
 
-def _draw_panel(axes: Axes, series: Sequence[Series]) -> None:
+def _draw_panel(axes: Axes, series: Sequence[Series], *, told: bool) -> None:
     scale.band(axes)
     for item in series:
         shade = style.colour(item.colour)
         look: dict[str, Any] = {"color": shade, "alpha": 0.8}
-        axes.scatter(
+        points = axes.scatter(
             item.rates, item.values, s=19, marker=style.marker(item.colour), linewidths=0, **look
         )
+        if told:
+            pairs = zip(item.rates, item.values, strict=True)
+            style.tell(points, *(f"{v:.4g} at {style.decimal(rate)}" for rate, v in pairs))
         # In axes units, since these trials have a place on the one axis only.
         bottom: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "zorder": 3}
         axes.scatter(

@@ -12,6 +12,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import LeftOut, ReportFigure, style
+from workbench.figures.bounds import Hit, hits, warned
 from workbench.figures.trials import Trial
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ParallelCoordinates(NamedTuple):
     axes: tuple[Axis, ...]
     lines: tuple[Line, ...]
     n: int
+    at_bound: tuple[Hit, ...]
 
 
 def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ParallelCoordinates:
@@ -83,6 +85,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ParallelCoor
         tuple(axes),
         tuple(lines),
         len(done),
+        hits(study, trials),
     )
 
 
@@ -124,12 +127,13 @@ def caption(numbers: ParallelCoordinates) -> str:
     """What a line is and n."""
     shown = len(numbers.lines)
     part = f", of which every so many-th by value is drawn ({shown})" if shown < numbers.n else ""
-    return (
+    text = (
         f"Settings of the completed trials and their {style.words(numbers.metric)}, the last axis."
         f" A line is one trial (n = {numbers.n}{part}); the stronger, the closer to the"
         " objective. A gap: the knob does not apply. Lines show what was tried, not what a knob"
         " does."
     )
+    return warned(text, numbers.at_bound)
 
 
 def draw(numbers: ParallelCoordinates) -> Figure:

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import LeftOut, ReportFigure, scale, style
-from workbench.figures.trials import Trial, best, by_strategy, is_adaptive, varied
-from workbench.figures.validity import at_bound
+from workbench.figures.bounds import Hit, hits, warned
+from workbench.figures.trials import Trial, is_adaptive, varied
 from workbench.record import State
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Slices(NamedTuple):
     factor: str | None
     colours: tuple[str, ...]
     slices: tuple[Slice, ...]
-    at_bound: tuple[tuple[str, str], ...]
+    at_bound: tuple[Hit, ...]
     more: tuple[str, ...]
     adaptive: bool
 
@@ -74,19 +74,13 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Slices:
         raise LeftOut("No tuned knob varies between the trials.")
     if [item.knob for item in found] == ["learning_rate"]:
         raise LeftOut("Only the learning rate is tuned, which has a figure of its own.")
-    chosen = {name: best(study, group) for name, group in by_strategy(study, trials).items()}
     return Slices(
         metric=study["objective"]["metric"],
         direction=study["objective"]["direction"],
         factor=factor,
         colours=labels,
         slices=tuple(found[:_MOST_PANELS]),
-        at_bound=tuple(
-            (name, hit.knob)
-            for name, trial in chosen.items()
-            if trial
-            for hit in at_bound(study, trial)
-        ),
+        at_bound=hits(study, trials),
         more=tuple(item.knob for item in found[_MOST_PANELS:]),
         adaptive=is_adaptive(study),
     )
@@ -141,13 +135,7 @@ def caption(numbers: Slices) -> str:
         parts.append(" The sampler chose where to look, so points crowd where values were good.")
     if numbers.more:
         parts.append(f" Not shown: {', '.join(map(style.words, numbers.more))}.")
-    if numbers.at_bound:
-        hits = ", ".join(f"{name} ({style.words(knob)})" for name, knob in numbers.at_bound)
-        parts.append(
-            f" Warning: the best trial lies at a bound of the searched range for {hits}; values"
-            " beyond it are unknown."
-        )
-    return "".join(parts)
+    return warned("".join(parts), numbers.at_bound)
 
 
 def draw(numbers: Slices) -> Figure:

@@ -18,7 +18,7 @@ from workbench import browse, preview, record
 from workbench.config import load
 from workbench.config.changes import Unready
 from workbench.confirm import Offer
-from workbench.ending import DONE, Confirmed, Outcome, UnwritableError
+from workbench.ending import DONE, UNUSABLE, Confirmed, Outcome, UnwritableError
 from workbench.foundation import Foundation
 from workbench.launch.confirming import confirm_study
 from workbench.launch.driving import Launch, Watcher
@@ -175,8 +175,10 @@ def smoke(
         confirmed = confirm_study(launch, config, wait=False, agree=lambda offer: True, at_once=1)
     except Unready:
         return outcome
+    failing = confirmed.exit_code == UNUSABLE
     return replace(
         outcome,
+        standings=(confirmed.arms or confirmed.selection) if failing else outcome.standings,
         signal=confirmed.signal,
         seconds=outcome.seconds + confirmed.seconds,
         reasons=(*outcome.reasons, *confirmed.reasons),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from workbench import confirm, protocol, record, session
+from workbench.config import Changed
 from workbench.config.study_config import StudyConfig
 from workbench.confirm import Offer, Replicates
 from workbench.driver import Stop, lease
@@ -19,6 +20,8 @@ from workbench.foundation import Foundation
 from workbench.launch.driving import Launch, describe
 from workbench.protocol import Protocol
 from workbench.record import Role
+from workbench.tracker import Tracker
+from workbench.tracker.entry import PROTOCOL
 
 Agree = Callable[[Offer], bool]
 
@@ -39,12 +42,39 @@ def confirm_study(
 
         plan = protocol.plan_of_confirmation(config, foundation, directory)
         refuse_another_search(config, foundation, directory)
-        protocol.settle(plan, directory, config.document.path)
+        logged = Tracker(launch.home).parent_tag(config.name, Role.CONFIRMATION, PROTOCOL)
+        if record.protocol_path(directory).exists():
+            protocol.settle(plan, directory, config.document.path, logged=logged)
+        # Before a second one is written; and where one was put in the place of the first.
+        refuse_a_second(plan, logged)
+        protocol.settle(plan, directory, config.document.path, logged=logged)
         found = _Confirming(launch, config, foundation, directory, plan)
         try:
             return found.through(agree, at_once)
         finally:
             launch.watcher.end()
+
+
+def refuse_a_second(plan: Protocol, known: str | None) -> None:
+    """Nothing, unless MLflow knows that the study was confirmed by another protocol.
+
+    Files on disk can be deleted once their results have been seen; what was logged stays.
+
+    Args:
+        plan: As the study stands now.
+        known: SHA-256 of the protocol that MLflow knows; None where it knows none.
+
+    Raises:
+        Changed: It was; the message says what to do.
+    """
+    study = plan.content["study"]
+    if known is not None and known != plan.sha256:
+        raise Changed(
+            f"MLflow knows a confirmation of {study} by another protocol (SHA-256 {known[:12]}…; "
+            f"this one's is {plan.sha256[:12]}…). A protocol is fixed before the first run, and "
+            "deleting its runs does not make their results unseen. Restore it and its settings, "
+            "or give the study a new name."
+        )
 
 
 class _Confirming:
@@ -140,7 +170,7 @@ class _Confirming:
     def _tags(self) -> Mapping[str, str]:
         content = self._plan.content
         return {
-            "workbench.protocol": self._plan.sha256,
+            PROTOCOL: self._plan.sha256,
             "workbench.seeds": str(len(content["seeds"])),
             "workbench.contrast": content["contrast"],
         }

@@ -220,16 +220,18 @@ def _hash(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
 
-def settle(protocol: Protocol, directory: Path, file: Path) -> None:
+def settle(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
     """Write the protocol, once; or hold it against the one that was written before.
 
     Args:
         protocol: As the study stands now.
         directory: The study's directory; the caller holds its lease.
         file: The study file, for the message.
+        logged: SHA-256 of the protocol that MLflow knows; None where it knows none.
 
     Raises:
-        Changed: The confirmation has begun by another protocol; the message says what differs.
+        Changed: The confirmation has begun by another protocol; the message says what differs, and
+            whether the study file or the protocol's own was changed.
     """
     path, study = record.protocol_path(directory), protocol.content["study"]
     if not path.exists():
@@ -250,6 +252,13 @@ def settle(protocol: Protocol, directory: Path, file: Path) -> None:
     except ValueError as error:
         lines = [f"the file is damaged ({error})"]
     told = "\n".join(f"  {line}" for line in lines or ["its text, though nothing that it says"])
+    if logged == protocol.sha256:
+        raise Changed(
+            f"{path} was edited after the confirmation of {study} began. It differs from what "
+            f"MLflow holds, and {file} does not:\n{told}\n"
+            "Put the file back (MLflow has it below study/ of the run "
+            f"{study} confirmation), or give the study a new name."
+        )
     raise Changed(
         f"{file}: the confirmation of {study} has begun by another protocol ({path}):\n{told}\n"
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "

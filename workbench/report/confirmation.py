@@ -10,12 +10,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from workbench import statistics
+from workbench.record import State
 from workbench.report.confirmed import Arm, Confirmation, Run
-from workbench.verdict import Verdict, Word
-from workbench.verdict.refusals import cut
+from workbench.verdict import Evidence, Side, Verdict, Word, comparing, table
+from workbench.verdict.contrast import ALL, BASELINE
 
 # Words under which a best mean may be pointed out at all.
 _COMPARED = (Word.WINNER, Word.NEGLIGIBLE, Word.TIE, Word.INCONCLUSIVE)
@@ -23,6 +21,7 @@ _COMPARED = (Word.WINNER, Word.NEGLIGIBLE, Word.TIE, Word.INCONCLUSIVE)
 
 def summarize(
     confirmation: Confirmation,
+    evidence: Evidence,
     verdict: Verdict,
     *,
     search_seconds: Mapping[str, float],
@@ -32,17 +31,19 @@ def summarize(
 
     Args:
         confirmation: As it was read.
-        verdict: Reached from the same runs.
+        evidence: What was gathered of it.
+        verdict: Reached from that evidence.
         search_seconds: Of all search trials of each strategy.
         sha256: Of the protocol that the confirmation began with.
     """
     protocol = confirmation.protocol
     joint = (protocol.get("search") or {}).get("mode") == "joint"
+    sides = _sides(evidence, verdict) if confirmation.finished else {}
     arms = []
     for arm in confirmation.arms:
         own_search = not joint and arm.name == arm.strategy
         seconds = search_seconds.get(arm.strategy) if own_search else None
-        arms.append(_arm(confirmation, arm, verdict, seconds))
+        arms.append(_arm(confirmation, arm, sides.get(arm.name), seconds))
     _emphasise(arms, confirmation, verdict)
     if confirmation.finished and verdict.word is not Word.NOT_COMPARABLE:
         sign = -1 if protocol["direction"] == "maximize" else 1
@@ -74,6 +75,7 @@ def summarize(
         "arms": arms,
         "imputed": sum(run["imputed"] for item in arms for run in item["runs"]),
         "failed": sum(item["failed"] for item in arms),
+        "pruned": sum(item["pruned"] for item in arms),
         "selection": _selection(confirmation),
         "selection_configs": (protocol.get("selection") or {}).get("configs"),
         "selection_seeds": len((protocol.get("selection") or {}).get("seeds") or ()),
@@ -91,11 +93,19 @@ def summarize(
 
 
 def emphasis(confirmation: Mapping[str, Any] | None, *, alpha: float, gamma: float) -> str | None:
-    """The rule behind bold and underlined values; None where no value is emphasised."""
+    """The rule behind bold and underlined values; None where no value is emphasised.
+
+    Only where all pairs were compared is there anything to say about the distance to the best.
+    """
     arms = confirmation["arms"] if confirmation else ()
     if not any(arm["best"] for arm in arms):
         return None
     text = "Bold: best mean."
+    contrast = confirmation["contrast"] if confirmation else ALL
+    if contrast == BASELINE:
+        text += " Each was compared with the baseline, and no two others with one another."
+    elif contrast != ALL:
+        text += f" Levels of {contrast} were compared, and no single configurations."
     if any(arm["tied_with_best"] for arm in arms):
         text += (
             f" Underlined: not separated from it, which takes a Holm-corrected p below {alpha:g}"
@@ -105,7 +115,7 @@ def emphasis(confirmation: Mapping[str, Any] | None, *, alpha: float, gamma: flo
 
 
 def _arm(
-    confirmation: Confirmation, arm: Arm, verdict: Verdict, search_seconds: float | None
+    confirmation: Confirmation, arm: Arm, side: Side | None, search_seconds: float | None
 ) -> dict[str, Any]:
     metric = str(confirmation.protocol["metric"])
     runs = [arm.runs[seed] for seed in confirmation.seeds if seed in arm.runs]
@@ -119,7 +129,8 @@ def _arm(
         "hyperparameters": arm.hyperparameters,
         **dict.fromkeys(("mean", "sd", "low", "high", "validation_mean", "validation_gap")),
         "n": 0,
-        "failed": sum(run.ended and run.state != "complete" for run in runs),
+        "failed": sum(run.state == State.FAILED for run in runs),
+        "pruned": sum(run.state == State.PRUNED for run in runs),
         "trainable": max((run.trainable for run in runs if run.trainable), default=None),
         "seconds_mean": _mean(run.seconds for run in runs if run.ended),
         "search_seconds": search_seconds,
@@ -136,11 +147,11 @@ def _arm(
         "versus": None,
         "runs": [_run(run, metric) for run in runs],
     }
-    if not confirmation.finished:
+    if side is None:
         for run in item["runs"]:
             run |= {"value": None, "validation": None, "metrics": {}}
         return item
-    return item | _values(confirmation, item["runs"], verdict)
+    return item | _values(item["runs"], side, confirmation.seeds)
 
 
 def _run(run: Run, metric: str) -> dict[str, Any]:
@@ -159,45 +170,33 @@ def _run(run: Run, metric: str) -> dict[str, Any]:
     }
 
 
-def _values(
-    confirmation: Confirmation, runs: list[dict[str, Any]], verdict: Verdict
-) -> dict[str, Any]:
-    """Mean, SD and t interval over seeds of what counts, and the gap to validation."""
-    worst = _worst(confirmation)
-    for run in runs:
-        run["imputed"] = run["value"] is None and worst is not None
-        run["counted"] = worst if run["value"] is None else run["value"]
-    counted = [run["counted"] for run in runs if run["counted"] is not None]
+def _values(runs: list[dict[str, Any]], side: Side, seeds: Sequence[str]) -> dict[str, Any]:
+    """What counts as the verdict counts it, and the gap to validation."""
+    for run, seed, value in zip(runs, seeds, side.values, strict=True):
+        run |= {"counted": value, "imputed": seed in side.imputed}
     both = [
         (run["validation"], run["value"])
         for run in runs
         if run["validation"] is not None and run["value"] is not None
     ]
-    found: dict[str, Any] = {
-        "n": len(counted),
+    mean = side.mean
+    return {
+        "n": side.n,
+        "mean": mean.estimate if mean else None,
+        "low": mean.low if mean else None,
+        "high": mean.high if mean else None,
+        "sd": side.sd,
         "validation_mean": _mean(validation for validation, _ in both),
         "validation_gap": _mean(validation - value for validation, value in both),
     }
-    if counted:
-        found["mean"] = _mean(counted)
-    if len(counted) > 1:
-        interval = statistics.t_interval(counted)
-        bounds = confirmation.protocol.get("bounds") or (None, None)
-        found["low"], found["high"] = cut(interval.low, interval.high, (bounds[0], bounds[1]))
-        found["sd"] = float(np.std(counted, ddof=1))
-    return found
 
 
-def _worst(confirmation: Confirmation) -> float | None:
-    """What a diverged run counts with: the metric's bound, else the worst value seen."""
-    maximize = confirmation.protocol["direction"] == "maximize"
-    low, high = confirmation.protocol.get("bounds") or (None, None)
-    bound = low if maximize else high
-    metric = str(confirmation.protocol["metric"])
-    seen = [run.test[metric] for run in confirmation.runs if metric in run.test]
-    if bound is not None:
-        return float(bound)
-    return (min if maximize else max)(seen, default=None)
+def _sides(evidence: Evidence, verdict: Verdict) -> dict[str, Side]:
+    """Each arm as the verdict counts it; where that is about levels, by the same functions."""
+    if verdict.contrast in (ALL, BASELINE):
+        return {side.name: side for side in verdict.sides}
+    rows = table.read(evidence).rows
+    return {row.name: comparing.side(row, evidence.design, shown=True) for row in rows}
 
 
 def _emphasise(
@@ -213,11 +212,12 @@ def _emphasise(
     if verdict.word in _COMPARED:
         top["best"] = True
     base = next((item for item in arms if item["baseline"]), None)
-    reference = base if confirmation.protocol["contrast"] == "baseline" else top
+    reference = base if verdict.contrast == BASELINE else top
+    all_pairs = verdict.contrast == ALL
     for item in arms:
         to_top = pairs.get(frozenset((item["name"], top["name"])))
         if to_top is not None and item is not top:
-            item["tied_with_best"] = top["best"] and not to_top.beaten
+            item["tied_with_best"] = top["best"] and all_pairs and not to_top.beaten
         if reference is None or item is reference:
             continue
         pair = pairs.get(frozenset((item["name"], reference["name"])))

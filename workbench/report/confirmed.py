@@ -163,16 +163,24 @@ def read(material: Material) -> Confirmation | None:
 
 
 def sealed(material: Material) -> Material:
-    """The same without a test value as long as the confirmation is unfinished.
+    """The same without a test value unless a confirmation with a protocol has finished.
 
     To show one would be a look that no protocol has planned.
     """
     confirmation = read(material)
-    if confirmation is None or confirmation.finished or "test" not in material.trials:
+    may_show = not unplanned(material) if confirmation is None else confirmation.finished
+    if may_show or "test" not in material.trials:
         return material
     blank: list[Any] = [{} for _ in range(len(material.trials))]
     trials = material.trials.assign(test=blank)
     return replace(material, trials=trials, scores={})
+
+
+def unplanned(material: Material) -> int:
+    """How many runs of a confirmation there are whose protocol is gone."""
+    if material.study.get("protocol"):
+        return 0
+    return int((material.trials["role"] == Role.CONFIRMATION).sum())
 
 
 def identity(levels: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> str:

@@ -12,12 +12,13 @@ from typing import Any
 
 from workbench.figures.trials import Trial, by_strategy
 from workbench.record import Role
-from workbench.report.confirmed import Arm, Confirmation, Run
+from workbench.report.confirmed import Arm, Confirmation, Run, unplanned
 from workbench.report.material import Material
+from workbench.templates import counted
 from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
-from workbench.verdict.refusals import because, provenance
+from workbench.verdict.refusals import Refused, because, one_configuration, provenance
 
 # What a run's numbers depend on beside its plan.
 CONDITIONS = ("commit", "packages", "hardware", "threads")
@@ -34,7 +35,7 @@ def gather(
         confirmation: As it was read; None where none has begun.
     """
     if confirmation is None:
-        return _of_search(material.study, trials, ())
+        return _of_search(material.study, trials, tuple(_without_protocol(material)))
     doubts = tuple(_doubts(material, confirmation))
     if not confirmation.finished:
         return _of_search(material.study, trials, (unfinished(confirmation), *doubts))
@@ -60,6 +61,15 @@ def unfinished(confirmation: Confirmation) -> Doubt:
             " have ended; test values are shown when all have ended."
         )
     return Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
+
+
+def _without_protocol(material: Material) -> Iterator[Doubt]:
+    if runs := unplanned(material):
+        text = (
+            f"There {_are(runs)} {counted(runs, 'confirmation run')} without a protocol, so nothing"
+            " tells what was planned before the test split was read. No test value is shown."
+        )
+        yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
 
 
 def _of_search(
@@ -140,7 +150,7 @@ def _budget(protocol: Mapping[str, Any], arm: Arm) -> int | None:
 def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     yield from _edited(material, confirmation)
     yield from _beyond(confirmation)
-    yield from _search_went_on(material, confirmation)
+    yield from _search_changed(material, confirmation)
     yield from _other_configurations(confirmation)
     yield from _data(confirmation)
     yield from mixed(confirmation.runs)
@@ -157,6 +167,8 @@ def edited(material: Material) -> list[str]:
     study = material.study
     logged, found = study.get("protocol_logged"), study.get("protocol_sha256")
     texts = []
+    if not logged:
+        texts.append("No SHA-256 of protocol.json was logged: nothing proves that it came first.")
     if logged and found and logged != found:
         texts.append(
             "protocol.json in MLflow is not the one that the confirmation began with: its SHA-256"
@@ -168,6 +180,11 @@ def edited(material: Material) -> list[str]:
             f" {material.protocol_on_disk[:12]}, {logged[:12]} was logged."
         )
     return texts
+
+
+def unproven(runs: Sequence[Run]) -> list[Run]:
+    """Runs that have ended and do not say which protocol they were started under."""
+    return [run for run in runs if run.ended and not run.protocol]
 
 
 def mixed(runs: Sequence[Run]) -> tuple[Doubt, ...]:
@@ -184,8 +201,14 @@ def _edited(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     strange = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
     if logged and strange:
         text = (
-            f"{_count(len(strange), 'confirmation run')} of {len(confirmation.runs)} ran under"
+            f"{counted(len(strange), 'confirmation run')} of {len(confirmation.runs)} ran under"
             f" another protocol.json than the one that was logged ({logged[:12]})."
+        )
+        yield Doubt(rule=None, word=word, text=text)
+    if blank := unproven(confirmation.runs):
+        text = (
+            f"{counted(len(blank), 'confirmation run')} of {len(confirmation.runs)} ended without"
+            f" the hash of a protocol ({_named(blank)}): nothing proves that it came first."
         )
         yield Doubt(rule=None, word=word, text=text)
 
@@ -195,20 +218,20 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
     known = [run for run in confirmation.beyond if run.group in arms]
     if known:
         text = (
-            f"There {_are(len(known))} {_count(len(known), 'confirmation run')} beyond the"
+            f"There {_are(len(known))} {counted(len(known), 'confirmation run')} beyond the"
             f" {len(confirmation.seeds)} seeds of the protocol ({_named(known)}), left aside here."
         )
         yield because(10, str(Word.EXPLORATORY), text)
     unknown = [run for run in confirmation.beyond if run.group not in arms]
     if unknown and confirmation.chosen:
         text = (
-            f"The test split was read by {_count(len(unknown), 'run')} of configurations that the"
+            f"The test split was read by {counted(len(unknown), 'run')} of configurations that the"
             f" selection did not choose ({_named(unknown)})."
         )
         yield because(2, str(Word.EXPLORATORY), text)
 
 
-def _search_went_on(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
+def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     planned = {i["name"]: i.get("trials") for i in confirmation.protocol["strategies"]}
     current = {item["name"] for item in material.study["strategies"]}
     started: dict[str, int] = {}
@@ -221,6 +244,11 @@ def _search_went_on(material: Material, confirmation: Confirmation) -> Iterator[
         text = ", ".join(f"{name} has {count}, not {planned[name]}" for name, count in more.items())
         text = f"The search went on after the protocol was written: of search trials {text}."
         yield because(4, word, text)
+    fewer = {name: n for name, n in planned.items() if n and started.get(name, 0) < n}
+    if fewer:
+        text = ", ".join(f"{name} has {started.get(name, 0)}, not {n}" for name, n in fewer.items())
+        text = f"Search trials that the protocol counted are no longer in MLflow: {text}."
+        yield because(6, word, text)
     added = sorted(name for name in current & started.keys() if name not in planned)
     if added:
         verb = "was" if len(added) == 1 else "were"
@@ -233,10 +261,18 @@ def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
         runs = [run for run in arm.runs.values() if run.config != arm.config]
         if runs and confirmation.chosen:
             text = (
-                f"{_count(len(runs), 'run')} of {arm.name} did not train the configuration that"
+                f"{counted(len(runs), 'run')} of {arm.name} did not train the configuration that"
                 " the selection chose."
             )
             yield because(2, str(Word.NOT_COMPARABLE), text)
+            continue
+        # The runs that are left aside have read the test split as well.
+        beyond = (run for run in confirmation.beyond if run.group == arm.name)
+        tested = {r.config: _named([r]) for r in (*arm.runs.values(), *beyond) if r.test}
+        try:
+            one_configuration({arm.name: tuple(tested.values())})
+        except Refused as refused:
+            yield Doubt(rule=refused.rule, word=str(Word.NOT_COMPARABLE), text=str(refused))
 
 
 def _data(confirmation: Confirmation) -> Iterator[Doubt]:
@@ -263,7 +299,3 @@ def _named(runs: Sequence[Run]) -> str:
 
 def _are(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

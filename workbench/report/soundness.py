@@ -12,7 +12,7 @@ from typing import Any
 from workbench.figures.trials import Trial
 from workbench.figures.validity import Check, at_bound
 from workbench.report.confirmed import Confirmation
-from workbench.report.evidence import edited, mixed
+from workbench.report.evidence import edited, mixed, unproven
 from workbench.report.material import Material
 
 
@@ -39,18 +39,20 @@ def summarize(
 def _protocol(material: Material, confirmation: Confirmation) -> Check:
     question = "Is the protocol the one that was hashed before the confirmation began?"
     logged = material.study.get("protocol_logged")
-    if not logged:
-        return Check("protocol", "not checked", question, "No hash of it was logged.")
     texts = edited(material)
-    strange = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
+    strange, blank = [], unproven(confirmation.runs)
+    if logged:
+        strange = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
     if strange:
         texts.append(f"{len(strange)} of {len(confirmation.runs)} runs ran under another one.")
+    if blank:
+        texts.append(f"{len(blank)} of {len(confirmation.runs)} runs ended without its hash.")
     if texts:
         return Check(
             *("protocol", "warning", question, " ".join(texts)),
-            runs=tuple(run.run_id for run in strange),
+            runs=tuple(run.run_id for run in (*strange, *blank)),
         )
-    return Check("protocol", "ok", question, f"Yes, SHA-256 {logged}, in every run.")
+    return Check("protocol", "ok", question, f"Yes, SHA-256 {logged}, in every run that ended.")
 
 
 def _conditions(confirmation: Confirmation) -> Check:
@@ -68,16 +70,26 @@ def _conditions(confirmation: Confirmation) -> Check:
 def _failures(content: Mapping[str, Any]) -> Check:
     question = "Did every run of the confirmation complete?"
     failed = {arm["name"]: arm["failed"] for arm in content["arms"] if arm["failed"]}
-    if not failed and not content["finished"]:
+    pruned = {arm["name"]: arm["pruned"] for arm in content["arms"] if arm["pruned"]}
+    if not failed and not pruned and not content["finished"]:
         return Check("confirmation failures", "not checked", question, "Runs are still open.")
-    if not failed:
+    if not failed and not pruned:
         return Check("confirmation failures", "ok", question, f"Yes, all {content['done']}.")
-    text = ", ".join(f"{name} ({count} of {content['n']})" for name, count in failed.items())
-    finding = f"Not in {text}. Such a run stays in, with the worst value of the metric."
+    findings = []
+    for counts, what in (
+        (failed, "Not in {}. Such a run stays in, with the worst value of the metric."),
+        (pruned, "Pruned: {}. Such a run has no value, so that its configuration has no mean."),
+    ):
+        said = ", ".join(f"{name} ({count} of {content['n']})" for name, count in counts.items())
+        findings += [what.format(said)] if said else []
     runs = tuple(
-        run["run_id"] for arm in content["arms"] for run in arm["runs"] if run["state"] == "failed"
+        run["run_id"]
+        for arm in content["arms"]
+        for run in arm["runs"]
+        if run["state"] in ("failed", "pruned")
     )
-    return Check("confirmation failures", "warning", question, finding, tuple(failed), runs)
+    names = tuple(dict.fromkeys((*failed, *pruned)))
+    return Check("confirmation failures", "warning", question, " ".join(findings), names, runs)
 
 
 def _gap(content: Mapping[str, Any]) -> Check:

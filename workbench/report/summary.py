@@ -60,14 +60,17 @@ def compose(material: Material) -> Composed:
             " be written. It is logged when the study is run: run the study again."
         )
     material = confirmed.sealed(material)
+    searched_only = not (material.trials["role"] == Role.CONFIRMATION).any()
     rows = read(study, material.trials)
     found = confirmed.read(material)
-    verdict = decide(evidence.gather(material, rows, found))
+    gathered = evidence.gather(material, rows, found)
+    verdict = decide(gathered)
     content = None
     if found is not None:
         content = plain(
             confirmation.summarize(
                 found,
+                gathered,
                 verdict,
                 search_seconds=_seconds(rows),
                 sha256=study.get("protocol_logged") or study.get("protocol_sha256"),
@@ -97,7 +100,7 @@ def compose(material: Material) -> Composed:
         "mode": study["mode"],
         "usable": top is not None,
         "verdict": findings.verdict,
-        "notes": _notes(study, rows, searched_only=found is None),
+        "notes": _notes(study, rows, searched_only=searched_only and found is None),
         "confirmation": content,
         "emphasis": confirmation.emphasis(content, alpha=verdict.alpha, gamma=verdict.gamma),
         "cited": cited(study),

@@ -91,9 +91,10 @@ def _arms(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**arm, "best": bool(arm.get("best")), "tied": tied}
         return
     leader, beaten = summary["verdict"]["leader"], summary["verdict"]["beaten"]
+    all_pairs = summary["verdict"]["contrast"] == "all"
     for side in summary["verdict"]["sides"]:
         best = side["name"] == leader
-        tied = leader is not None and not best and side["name"] not in beaten
+        tied = leader is not None and not best and side["name"] not in beaten and all_pairs
         yield {**_side(side), "best": best, "tied": tied}
 
 

@@ -106,6 +106,12 @@ class Tracker:
             self._ledger.set_status(run, "RUNNING", None)
             return run.run_id
 
+    def parent_tag(self, study: str, role: str, tag: str) -> str | None:
+        """What a study's parent run says in a tag, also from MLflow's bin; None without either."""
+        with self._writing(study) as runs:
+            run = runs.get(f"{study}/{role}")
+            return None if run is None else run.tags.get(tag)
+
     def close_parent(self, run_id: str, status: str) -> None:
         """Say how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it will go on."""
         if status not in entry.STATUS.values() or status == "RUNNING":

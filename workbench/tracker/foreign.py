@@ -1,13 +1,13 @@
 """Runs of an MLflow experiment that somebody else wrote: what each says of strategy, seed, value.
 
-Only reads. Knows nothing of studies, but for the tags by which Workbench's own runs say the same.
+Only reads. Knows nothing of studies, but for the tags that tell Workbench's own runs.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from workbench.tracker import _import_mlflow
 from workbench.tracker.ledger import Ledger, Run
 
 _PARENT = "mlflow.parentRunId"
-# In the order in which they are asked: a tag may correct a param, which cannot be changed.
-_NAMES = {name: (name, f"workbench.{name}") for name in ("strategy", "seed", "dataset", "role")}
+_NAMES = ("strategy", "seed", "dataset")
+_OWN = ("workbench.study", "workbench.role")
 
 
 class UnknownExperiment(LookupError):
@@ -32,7 +32,6 @@ class ForeignRun:
     Attributes:
         status: MLflow's: FINISHED, FAILED, KILLED, RUNNING or SCHEDULED.
         value: Of the metric asked for; None where the run has none.
-        role: Of a run that Workbench wrote; empty for others.
     """
 
     run_id: str
@@ -42,15 +41,19 @@ class ForeignRun:
     seed: str
     dataset: str
     value: float | None
-    role: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """The runs of an experiment, and the names of all metrics that any of them has."""
+    """The runs of an experiment, and the names of all metrics that any of them has.
+
+    Attributes:
+        study: Of Workbench, if it wrote any of the experiment's runs; else empty.
+    """
 
     runs: tuple[ForeignRun, ...]
     metrics: tuple[str, ...]
+    study: str
 
 
 def read(uri: str, experiment: str, metric: str) -> Foreign:
@@ -87,11 +90,13 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
     parents = {run.tags[_PARENT] for run in runs if _PARENT in run.tags}
     own = [run for run in runs if run.run_id not in parents]
     names = sorted({name for run in own for name in run.metrics})
-    return Foreign(runs=tuple(_read(run, metric) for run in own), metrics=tuple(names))
+    written = next((run for run in runs if any(tag in run.tags for tag in _OWN)), None)
+    study = "" if written is None else written.tags.get("workbench.study", "") or experiment
+    return Foreign(runs=tuple(_read(run, metric) for run in own), metrics=tuple(names), study=study)
 
 
 def _read(run: Run, metric: str) -> ForeignRun:
-    said = {name: _said(run, names) for name, names in _NAMES.items()}
+    said = {name: _said(run, name) for name in _NAMES}
     return ForeignRun(
         run_id=run.run_id,
         name=run.name,
@@ -101,11 +106,11 @@ def _read(run: Run, metric: str) -> ForeignRun:
     )
 
 
-def _said(run: Run, names: Iterable[str]) -> str:
-    for name in names:
-        for source in (run.tags, run.params):
-            if source.get(name, "").strip():
-                return source[name].strip()
+def _said(run: Run, name: str) -> str:
+    # A tag may correct a param, which cannot be changed.
+    for source in (run.tags, run.params):
+        if source.get(name, "").strip():
+            return source[name].strip()
     return ""
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from workbench.statistics.paired import EXACT_TO
 from workbench.verdict import words
+from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value
@@ -98,10 +100,15 @@ def _undecided(verdict: Verdict) -> str:
 def _difference(verdict: Verdict, pair: Comparison) -> str:
     places = words.places(verdict, pair)
     low, high = (fixed(end, places) for end in (pair.difference.low, pair.difference.high))
-    rival = "" if verdict.contrast == BASELINE else f" to the closest, {pair.second},"
+    alone = verdict.contrast == BASELINE or verdict.pairs == 1
+    rival = "" if alone else f" to the closest, {pair.second},"
+    test = "exact sign-flip permutation test"
+    if pair.n > EXACT_TO:
+        draws = sign_draws(verdict.pairs, verdict.alpha)
+        test = f"sign-flip permutation test with {draws:,} random draws"
     return (
         f"a mean difference{rival} of {fixed(pair.difference.estimate, places)}"
         f" ({100 * pair.difference.level:g} % interval {low} to {high}; paired over {pair.n}"
-        f" training seeds; exact sign-flip permutation test, Holm over {words.pairs(verdict)},"
+        f" training seeds; {test}, Holm over {words.pairs(verdict)},"
         f" {p_value(pair.p_holm)}; probability of improvement {pair.improvement.estimate:.2f})"
     )

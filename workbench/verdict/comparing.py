@@ -20,6 +20,9 @@ from workbench.verdict.judgement import Bounds, Comparison, Side
 from workbench.verdict.refusals import cut
 from workbench.verdict.table import Row, comparable
 
+# Arrangements of signs for each pair: the usual ones, and the most that are worth waiting for.
+_LEAST_DRAWS, _MOST_DRAWS = 20_000, 200_000
+
 # Level of each of two looks that keep the error rate of both at 0.05 (Pocock 1977).
 _TWO_LOOKS = 0.0294
 
@@ -41,6 +44,16 @@ def level_of_a_look(design: Design) -> float:
     if design.looks == 2:
         raise Refused(10, f"Two looks are planned at alpha = {design.alpha:g}, expected 0.05.")
     raise Refused(10, f"{design.looks} looks at the test values are planned, expected 1 or 2.")
+
+
+def sign_draws(pairs: int, alpha: float) -> int:
+    """Arrangements that the sign-flip test draws for each of so many pairs above n = 15.
+
+    The least p value of B draws is 1 / (B + 1), so that B = 20,000 cannot pass Holm's first step
+    over 1,000 pairs. Twice the draws that can pass it, at most 200,000: enough to 5,000 pairs twice
+    over and, at alpha = 0.05, for 10,000 pairs at all; beyond those nothing can be claimed.
+    """
+    return min(_MOST_DRAWS, max(_LEAST_DRAWS, math.ceil(2 * pairs / alpha)))
 
 
 def side(row: Row, design: Design, *, shown: bool) -> Side:
@@ -93,7 +106,8 @@ def comparisons(
         return ()
     gaps = [_differences(first, second, design) for first, second in pairs]
     missing = [1.0] * (len(contrast.pairs) - len(pairs))
-    p_values = [statistics.sign_flip(each) for each in gaps]
+    arrangements = sign_draws(len(contrast.pairs), alpha)
+    p_values = [statistics.sign_flip(each, draws=arrangements) for each in gaps]
     p_holm = statistics.holm([*p_values, *missing])
     equivalence: Sequence[float | None] = [None] * len(pairs)
     if design.smallest_effect is not None:

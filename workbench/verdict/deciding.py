@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from workbench import statistics
 from workbench.verdict import comparing, contrast, exploring, wording
 from workbench.verdict.contrast import Contrast
-from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Stage
+from workbench.verdict.evidence import Design, Doubt, Evidence, Stage
 from workbench.verdict.forbidden import Refused
 from workbench.verdict.judgement import Comparison, Level, SeedPlan, Side, Verdict, Word
 from workbench.verdict.table import read
 
-# As many searches, or data sets, as a claim about more than a configuration needs.
-ENOUGH = 5
+# One study has one search on one data set. ``elsewhere.several`` claims across data sets, from the
+# verdict of each.
+_LEVEL = Level.CONFIGURATION
 
 _DECISIVE = (Word.NOT_COMPARABLE, Word.EXPLORATORY)
 
@@ -42,7 +43,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     _check(evidence)
     alpha = comparing.level_of_a_look(design)
     if evidence.stage == Stage.SEARCH:
-        return exploring.of_search(evidence, alpha=alpha, level=_level(evidence))
+        return exploring.of_search(evidence, alpha=alpha, level=_LEVEL)
     table = read(evidence)
     compared = contrast.of(design, table)
     doubts = (*evidence.doubts, *table.doubts, *compared.doubts, *_looks(design, alpha))
@@ -62,7 +63,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
         plan = _plan(standing, design, alpha, len(compared.pairs), evidence)
     verdict = Verdict(
         word=word,
-        level=_level(evidence),
+        level=_LEVEL,
         headline="",
         claim="",
         metric=design.metric,
@@ -110,18 +111,18 @@ def _check(evidence: Evidence) -> None:
             raise ValueError(
                 f"A doubt decides for {doubt.word!r}, expected {' or '.join(_DECISIVE)} or None."
             )
+    # Its p values are over the seeds of one data set and the configurations of one search.
     if evidence.datasets > 1:
-        _check_data_sets(evidence.arms, evidence.datasets)
-
-
-def _check_data_sets(arms: Sequence[Arm], datasets: int) -> None:
-    """Several data sets have several test splits."""
-    splits = {run.split for arm in arms for run in arm.runs if run.split}
-    if splits and len(splits) < datasets:
         raise Refused(
             8,
-            f"{datasets} data sets are named, and the runs were tested on {len(splits)} set(s) of"
-            " samples.",
+            f"One verdict over {evidence.datasets} data sets was asked for, expected one for each;"
+            " the verdict across them is made of those.",
+        )
+    if evidence.searches > 1:
+        raise Refused(
+            14,
+            f"One verdict over {evidence.searches} searches of a strategy was asked for; the runs"
+            " do not tell which search each belongs to, and verdicts over searches come later.",
         )
 
 
@@ -133,12 +134,6 @@ def _looks(design: Design, alpha: float) -> tuple[Doubt, ...]:
         f" all of them together at {design.alpha:g}."
     )
     return (Doubt(rule=10, word=None, text=text),)
-
-
-def _level(evidence: Evidence) -> Level:
-    if evidence.datasets >= ENOUGH:
-        return Level.DATASETS
-    return Level.STRATEGY if evidence.searches >= ENOUGH else Level.CONFIGURATION
 
 
 def _ranked(sides: Sequence[Side], design: Design) -> tuple[Side, ...]:

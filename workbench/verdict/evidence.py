@@ -129,8 +129,8 @@ class Evidence:
     """All that a verdict is made from.
 
     Attributes:
-        searches: Independent searches behind each configuration.
-        datasets: Data sets that the arms were compared on.
+        searches: Independent searches behind each configuration; more than 1 is refused.
+        datasets: Data sets that the arms were compared on; more than 1 is refused.
         doubts: What the reader of the runs has noticed already.
         seconds: Mean cost of one confirmation run, for what more seeds would cost.
     """

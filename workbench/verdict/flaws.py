@@ -57,6 +57,42 @@ def out_of_bounds(arm: Arm, design: Design) -> Iterator[Doubt]:
             return
 
 
+def contradictions(arm: Arm, design: Design) -> Iterator[Doubt]:
+    """Values that are not the mean of their own per-example scores."""
+    for run in arm.runs:
+        if not run.measured or run.value is None or not len(run.scores):
+            continue
+        mean = math.fsum(run.scores) / len(run.scores)
+        size = max(abs(run.value), math.fsum(map(abs, run.scores)) / len(run.scores))
+        # The value may have been computed in single precision.
+        if not abs(mean - run.value) <= 1e-4 * size:
+            text = (
+                f"The {design.metric} of {arm.name} on seed {run.seed} is {run.value:g}, its"
+                f" predictions give {mean:g}: one of the two was changed, or the metric is no mean"
+                " of the scores that were kept."
+            )
+            yield Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text)
+            return
+
+
+def constants(values: Mapping[str, Sequence[float]]) -> Iterator[Doubt]:
+    """Flags for arms whose seeds all gave one value, where not every arm gave that same one.
+
+    Args:
+        values: Measured ones of each arm; fewer than 3 tell nothing.
+    """
+    if len({value for each in values.values() for value in each}) < 2:
+        return
+    for name, each in values.items():
+        if len(each) >= 3 and len(set(each)) == 1:
+            text = (
+                f"{name} has the value {each[0]:g} on all of its {len(each)} seeds. Was one"
+                " evaluation copied? If not, the seeds change nothing there, and its runs say no"
+                " more than one of them."
+            )
+            yield Doubt(rule=9, word=None, text=text)
+
+
 def additions(arms: Sequence[Arm], design: Design) -> Iterator[Doubt]:
     """Seeds that the design does not list."""
     listed = set(design.seeds)
@@ -92,7 +128,7 @@ def budgets(trials: Mapping[str, int | None]) -> Iterator[Doubt]:
     """Arms that were chosen from different numbers of search trials.
 
     Args:
-        trials: Of each arm but the baseline, for which nothing was searched.
+        trials: Of each arm but a baseline for which nothing was searched.
     """
     if len(set(trials.values())) > 1:
         found = ", ".join(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from workbench.verdict import words
 from workbench.verdict.contrast import BASELINE
-from workbench.verdict.judgement import SeedPlan, Verdict, Word
-from workbench.verdict.numbers import fixed, listed, span
+from workbench.verdict.judgement import Verdict, Word
+from workbench.verdict.numbers import fixed, listed
 
 
 def headline(verdict: Verdict) -> str:
@@ -26,8 +26,7 @@ def _said(verdict: Verdict) -> str:
         tied = ""
         if verdict.word == Word.TIE:
             tied = f", and {verdict.leader} ties with it within {words.effect(verdict)}"
-        text = f"{verdict.closest}, the baseline, has the best mean{tied}: {numbers}."
-        return text + _more_seeds(verdict)
+        return f"{verdict.closest}, the baseline, has the best mean{tied}: {numbers}."
     if verdict.word == Word.WINNER:
         return f"{verdict.leader} wins{words.over(verdict)}: {numbers}."
     if verdict.word == Word.NEGLIGIBLE:
@@ -65,34 +64,7 @@ def _inconclusive(verdict: Verdict, numbers: str) -> str:
     return (
         f"{verdict.leader} has the best mean, but {listed(verdict.open)}"
         f" {'stays' if len(verdict.open) == 1 else 'stay'} open: {numbers}."
-        f"{_more_seeds(verdict)}"
     )
-
-
-def _more_seeds(verdict: Verdict) -> str:
-    plan = verdict.plan
-    if plan is None:
-        return ""
-    return (
-        f" A fresh batch of about {_range_of(plan)} would give 80 % power for a difference of"
-        f" {words.effect(verdict)}{_cost(plan)}."
-    )
-
-
-def _range_of(plan: SeedPlan) -> str:
-    if plan.high is None:
-        return f"{plan.low:,} to over 10,000 seeds"
-    return f"{plan.low:,} to {plan.high:,} seeds" if plan.high > plan.low else f"{plan.low:,} seeds"
-
-
-def _cost(plan: SeedPlan) -> str:
-    if plan.seconds_low is None:
-        return ""
-    low = span(plan.seconds_low)
-    if plan.seconds_high is None:
-        return f"; they cost {low} or far more"
-    high = span(plan.seconds_high)
-    return f"; they cost about {low if low == high else f'{low} to {high}'}"
 
 
 def _against(verdict: Verdict) -> str:

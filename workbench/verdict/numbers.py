@@ -21,6 +21,19 @@ def decimals(width: float, default: int = 3) -> int:
     return min(8, max(0, (1 if first < 3.55 else 0) - exponent))
 
 
+def signed(places: int, *ends: float, most: int = 8) -> int:
+    """So many decimals, or as many more as let no end but 0 itself be written as 0.
+
+    An interval from -0.003 to 0.27 holds 0, and "0.00 to 0.27" does not say so. An end that is 0
+    to ``most`` decimals counts as 0.
+    """
+    shown = [end for end in ends if float(f"{end:.{most}f}") != 0]
+    return next(
+        (more for more in range(places, most) if all(float(f"{e:.{more}f}") != 0 for e in shown)),
+        max(places, most) if shown else places,
+    )
+
+
 def fixed(value: float, places: int) -> str:
     """With so many decimals, and no minus before a zero."""
     text = f"{value:.{places}f}"

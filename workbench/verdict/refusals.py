@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from workbench.verdict import repeats
 from workbench.verdict.evidence import Doubt
 from workbench.verdict.forbidden import REFUSALS, Refusal, Refused, because
 
@@ -101,20 +102,20 @@ def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
         The number of different data sets.
 
     Raises:
-        Refused: The names are numbers, seeds, folds, epochs, splits or replicates.
+        Refused: A name is a number or has a seed, fold, epoch, split, replicate or run in it, or
+            three names or more differ in a number alone. Two may: CIFAR-10 and CIFAR-100.
     """
     different = list(dict.fromkeys(names))
-    repeats = ("seed", "fold", "epoch", "split", "replicate", "run", "repeat")
-    odd = [
-        name
-        for name in different
-        if name in seeds
-        or name.strip().isdigit()
-        or name.strip(" 0123456789_-.:=#/").lower() in (*repeats, *(f"{r}s" for r in repeats))
-    ]
+    odd = [name for name in different if name in seeds or repeats.names_one(name)]
     if odd:
         raise Refused(
             8, f"{_few(odd)} look like seeds, folds or epochs, expected names of data sets."
+        )
+    if len(different) > 2 and repeats.differ_in_a_number(different):
+        raise Refused(
+            8,
+            f"{_few(different)} differ in a number alone, like parts of one data set, expected"
+            " names of data sets.",
         )
     return len(different)
 

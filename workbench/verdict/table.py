@@ -45,6 +45,11 @@ class Row:
     sound: bool = True
 
     @property
+    def searched(self) -> bool:
+        """Whether a search chose its configuration: of the default one, none that is known."""
+        return not self.baseline or self.budget is not None
+
+    @property
     def counted(self) -> list[float]:
         """The values that are there."""
         return [value for value in self.values if value is not None]
@@ -85,6 +90,7 @@ def read(evidence: Evidence) -> Table:
         found = list(flaws.of_arm(arm, seeds, design))
         if not hidden:
             found += flaws.out_of_bounds(arm, design)
+            found += flaws.contradictions(arm, design)
         row = _row(arm, seeds, worst, sound=not found)
         if not found and not row.sound:
             text = f"{arm.name} has no value, and none is known that could stand in its place."
@@ -94,7 +100,9 @@ def read(evidence: Evidence) -> Table:
         if not hidden:
             doubts += _imputations(row, design, worst)
     doubts += flaws.samples({row.name: row.splits for row in rows}, seeds)
-    doubts += flaws.budgets({row.name: row.budget for row in rows if not row.baseline})
+    doubts += flaws.budgets({row.name: row.budget for row in rows if row.searched})
+    if not hidden:
+        doubts += flaws.constants({arm.name: _measured(arm, seeds) for arm in arms})
     if hidden:
         text = "The confirmation is not finished; until then no test value is shown or compared."
         doubts.append(Doubt(rule=10, word=Word.NOT_COMPARABLE, text=text))
@@ -103,7 +111,7 @@ def read(evidence: Evidence) -> Table:
 
 def comparable(first: Row, second: Row) -> bool:
     """Whether two rows are whole, on the same test samples and from searches of one size."""
-    same_budget = first.baseline or second.baseline or first.budget == second.budget
+    same_budget = not (first.searched and second.searched) or first.budget == second.budget
     same_samples = all(
         not a or not b or a == b for a, b in zip(first.splits, second.splits, strict=True)
     )
@@ -114,6 +122,14 @@ def _to_come(arm: Arm, seeds: Sequence[str]) -> bool:
     """Whether a planned run of an arm has not ended."""
     ended = {run.seed for run in arm.runs if run.ended}
     return bool(arm.runs) and not ended.issuperset(seeds)
+
+
+def _measured(arm: Arm, seeds: Sequence[str]) -> list[float]:
+    return [
+        run.value
+        for run in arm.runs
+        if run.seed in seeds and run.measured and run.value is not None
+    ]
 
 
 def _worst(evidence: Evidence) -> float | None:
@@ -174,16 +190,7 @@ def _scores(
         return None, f"{name} has no per-example scores"
     if len({len(run.scores) for run in whole}) > 1:
         return None, f"the runs of {name} have scores of different numbers of examples"
-    scores = np.array([run.scores for run in whole], dtype=np.float64)
-    for run, mean in zip(whole, scores.mean(axis=1), strict=True):
-        # The value may have been computed in single precision.
-        if run.value is None or not abs(mean - run.value) <= 1e-5 * max(1.0, abs(run.value)):
-            value = "none" if run.value is None else f"{run.value:g}"
-            return None, (
-                f"the scores of {name} on seed {run.seed} have the mean {mean:g}, not the value"
-                f" {value}"
-            )
-    return scores, None
+    return np.array([run.scores for run in whole], dtype=np.float64), None
 
 
 def _imputations(row: Row, design: Design, worst: float | None) -> Iterator[Doubt]:

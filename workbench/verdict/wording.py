@@ -14,8 +14,8 @@ from workbench.verdict.claims import claim
 from workbench.verdict.evidence import Doubt
 from workbench.verdict.forbidden import Refused, because
 from workbench.verdict.headlines import headline
-from workbench.verdict.judgement import Comparison, Level, Verdict, Word
-from workbench.verdict.numbers import listed, p_value
+from workbench.verdict.judgement import Comparison, Level, SeedPlan, Verdict, Word
+from workbench.verdict.numbers import listed, p_value, span
 
 _ORDER = (Level.CONFIGURATION, Level.STRATEGY, Level.DATASETS)
 
@@ -58,7 +58,28 @@ def _reasons(verdict: Verdict) -> list[Doubt]:
         found.append(f"The gap to the closest rival is above {effect:g}, the smallest effect.")
     elif verdict.word == Word.NEGLIGIBLE:
         found.append(f"The gap to the closest rival is not above {effect:g}, the smallest effect.")
+    if verdict.plan is not None:
+        found.append(
+            f"A fresh batch of about {_range_of(verdict.plan)} would give 80 % power for a"
+            f" difference of {words.effect(verdict)}{_cost(verdict.plan)}."
+        )
     return [Doubt(rule=None, word=verdict.word, text=text) for text in found]
+
+
+def _range_of(plan: SeedPlan) -> str:
+    if plan.high is None:
+        return f"{plan.low:,} to over 10,000 seeds"
+    return f"{plan.low:,} to {plan.high:,} seeds" if plan.high > plan.low else f"{plan.low:,} seeds"
+
+
+def _cost(plan: SeedPlan) -> str:
+    if plan.seconds_low is None:
+        return ""
+    low = span(plan.seconds_low)
+    if plan.seconds_high is None:
+        return f"; they cost {low} or far more"
+    high = span(plan.seconds_high)
+    return f"; they cost about {low if low == high else f'{low} to {high}'}"
 
 
 def _reason(verdict: Verdict, pair: Comparison) -> str:

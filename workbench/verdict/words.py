@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.judgement import Comparison, Side, Verdict
-from workbench.verdict.numbers import decimals, fixed
+from workbench.verdict.numbers import decimals, fixed, signed
 
 
 def baseline_leads(verdict: Verdict) -> bool:
@@ -69,9 +69,9 @@ def mean(side: Side, places: int) -> str:
 
 
 def places(verdict: Verdict, pair: Comparison) -> int:
-    """How many decimals the interval of a difference deserves."""
-    half = (pair.difference.high - pair.difference.low) / 2
-    return decimals(half or verdict.smallest_effect or 0.0)
+    """How many decimals the interval of a difference deserves, each end with its sign."""
+    low, high = pair.difference.low, pair.difference.high
+    return signed(decimals((high - low) / 2 or verdict.smallest_effect or 0.0), low, high)
 
 
 def against_leader(verdict: Verdict) -> list[Comparison]:

@@ -1,0 +1,116 @@
+"""How a command ended, and what to do next. Of a confirmation no value: that is for the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from workbench.printed.layout import PLAIN, number, table_of
+
+if TYPE_CHECKING:
+    from workbench.ending import Confirmed, Outcome
+    from workbench.publish import Written
+
+
+def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = False) -> None:
+    """How a search ended, and what to do next."""
+    table = table_of(
+        "strategy",
+        "done",
+        "pruned",
+        "failed",
+        "best",
+        right=("done", "pruned", "failed", "best"),
+    )
+    for standing in outcome.standings:
+        table.add_row(
+            standing.name,
+            str(standing.complete),
+            str(standing.pruned),
+            str(standing.failed),
+            number(standing.best),
+        )
+    console.print(table)
+    name, ended = outcome.study, sum(standing.ended for standing in outcome.standings)
+    if outcome.signal is not None:
+        text = f"{name}: stopped after {ended} trials; the same command goes on."
+    elif smoke:
+        text = f"{name}: the tiny copy ran through in {outcome.seconds:.0f} s; nothing was kept."
+    elif outcome.fresh == 0 and outcome.finished:
+        text = f"{name}: all {ended} trials have been run before; nothing to do."
+    elif not outcome.finished:
+        text = f"{name}: time is up after {ended} trials; the same command goes on."
+    else:
+        text = f"{name}: {outcome.fresh} trials in {outcome.seconds:.0f} s; {ended} in all."
+    console.print(escape(text), **PLAIN)
+    for reason in outcome.reasons:
+        console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
+    _unsent(console, outcome.study, outcome.unsent)
+    if outcome.signal is None and not smoke:
+        steps = ["report", "confirm"] if any(s.complete for s in outcome.standings) else ["report"]
+        told = ", or ".join(f"workbench {step} {name}" for step in reversed(steps))
+        console.print(f"[dim]next: {escape(told)}[/dim]", **PLAIN)
+
+
+def confirmed(console: Console, found: Confirmed) -> None:
+    """How a confirmation ended, and what to do next. No value: that is for the report."""
+    last = found.arms if found.agreed and found.arms else found.selection
+    table = table_of(
+        "arm" if last is found.arms else "strategy",
+        "runs",
+        "done",
+        "failed",
+        right=("runs", "done", "failed"),
+    )
+    for standing in last:
+        counts = (standing.target, standing.complete, standing.failed)
+        table.add_row(escape(standing.name), *map(str, counts))
+    console.print(table)
+    console.print(escape(_told(found)), **PLAIN)
+    for reason in found.reasons:
+        console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
+    _unsent(console, found.study, found.unsent)
+    if found.finished:
+        console.print(f"[dim]next: workbench report {escape(found.study)}[/dim]", highlight=False)
+
+
+def _told(found: Confirmed) -> str:
+    """One sentence on where a confirmation stands."""
+    name, arms = found.study, found.arms
+    ended = sum(standing.ended for standing in arms or found.selection)
+    target = sum(standing.target for standing in arms or found.selection)
+    if found.signal is not None:
+        return f"{name}: stopped after {ended} of {target} runs; the same command goes on."
+    if not found.agreed:
+        return (
+            f"{name}: not tested. The selection is kept, the test split untouched; the same "
+            "command asks again."
+        )
+    if not arms:
+        return f"{name}: no run of the selection completed, so nothing can be tested."
+    if found.fresh == 0:
+        return f"{name}: all {ended} runs have been made before; nothing to do."
+    seeds = max(standing.target for standing in arms)
+    return (
+        f"{name}: {found.fresh} runs in {found.seconds:.0f} s; arms tested: {len(arms)}, on "
+        f"{seeds} seeds each."
+    )
+
+
+def _unsent(console: Console, study: str, count: int) -> None:
+    """What MLflow has not taken, and the way to send it."""
+    if count:
+        console.print(
+            f"[yellow]MLflow did not take {count} records; when it is back: "
+            f"workbench sync {escape(study)}[/yellow]",
+            **PLAIN,
+        )
+
+
+def report(console: Console, written: Written) -> None:
+    """Where a report is."""
+    for note in written.notes:
+        console.print(f"[yellow]note: {escape(note)}[/yellow]", **PLAIN)
+    console.print(f"report: {escape(str(written.page))}", **PLAIN)

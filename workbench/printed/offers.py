@@ -1,0 +1,62 @@
+"""What is about to be tested, shown before the test split is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from workbench.printed.layout import PLAIN, duration, number, say, short, table_of
+
+if TYPE_CHECKING:
+    from workbench.confirm import Offer
+
+
+def offer(console: Console, offer: Offer) -> None:
+    """What is about to be tested: shown before the test split is touched."""
+    console.print(
+        f"[bold]{escape(offer.study)}[/bold]  selected; the test split is untouched",
+        highlight=False,
+    )
+    table = table_of("arm", "chosen from", "on validation data", "hyperparameters")
+    for arm in offer.arms:
+        default = arm.baseline and not arm.values
+        values = ", ".join("failed" if v is None else number(v) for v in arm.values)
+        name = f"{arm.name} (the default)" if arm.baseline and arm.values else arm.name
+        table.add_row(
+            escape(name),
+            escape("its default" if default else arm.spec.name),
+            values,
+            escape(" ".join(f"{k}={short(v)}" for k, v in arm.spec.hyperparameters.items())),
+        )
+    console.print(table)
+    pairs = f"{offer.pairs} {'pair' if offer.pairs == 1 else 'pairs'} ({offer.contrast})"
+    say(console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed")
+    say(console, "finds", _found_by(offer))
+    say(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
+    each = f"each tested once on {offer.test_samples} samples"
+    say(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
+    for note in offer.notes:
+        console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
+
+
+def _found_by(offer: Offer) -> str:
+    if offer.seeds < offer.floor:
+        return "no difference of any size"
+    if offer.sd is None or offer.detectable is None:
+        return "unknown: no two arms completed on two seeds of the selection"
+    missed = ""
+    if offer.detectable > offer.smallest_effect:
+        missed = "; one that just matters may be missed"
+    return (
+        f"a difference of about {short(offer.detectable)} with 80 % power{missed} (roughly: the "
+        f"SD of paired differences was {short(offer.sd)} on the few validation seeds)"
+    )
+
+
+def _cost(offer: Offer) -> str:
+    if offer.seconds is None:
+        return ""
+    at_once = f", {offer.workers} at a time" if offer.workers > 1 else ""
+    return f"; {duration(offer.seconds / offer.workers)}{at_once}"

@@ -1,0 +1,109 @@
+"""What may be said of results from elsewhere: ``verdict``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from workbench.printed.layout import PLAIN, between, number, table_of
+
+
+class Judged(Protocol):
+    """What ``elsewhere`` has found of somebody's results."""
+
+    @property
+    def content(self) -> Mapping[str, Any]:
+        """All of it as plain data; ``verdict`` is ``verdict.as_json``'s."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was left aside while reading."""
+        ...
+
+    @property
+    def page(self) -> object | None:
+        """Where the page is; None where none was asked for."""
+        ...
+
+
+def verdict(console: Console, judged: Judged) -> None:
+    """What may be said of results from elsewhere: word, headline, sides, pairs, and why.
+
+    Of several data sets also the verdict of each, the counts of each pair, ranks and interquartile
+    means.
+    """
+    found = judged.content["verdict"]
+    console.print(f"[bold]{escape(found['word'])}[/bold]  {escape(found['headline'])}", **PLAIN)
+    if any(side["mean"] is not None for side in found["sides"]):
+        console.print(_sides(found))
+    if found["comparisons"]:
+        console.print(_pairs(found))
+    if len(judged.content["datasets"]) > 1:
+        _datasets(console, judged.content)
+    for reason in found["reasons"]:
+        rule = "" if reason["rule"] is None else f" (rule {reason['rule']})"
+        console.print(f"why: {escape(reason['text'] + rule)}", **PLAIN)
+    for flag in found["flags"]:
+        console.print(f"[yellow]note: {escape(flag['text'])}[/yellow]", **PLAIN)
+    for note in judged.notes:
+        console.print(f"[yellow]note: {escape(note)}[/yellow]", **PLAIN)
+    console.print(f"[dim]claim level: {escape(found['level'])}[/dim]", **PLAIN)
+    if judged.page is not None:
+        console.print(f"page: {escape(str(judged.page))}", **PLAIN)
+
+
+def _datasets(console: Console, content: Mapping[str, Any]) -> None:
+    table = table_of("data set", "ahead", "closest", "gap", "verdict", right=("gap",))
+    for item in content["datasets"]:
+        own = item["verdict"]
+        names = (item["name"], own["leader"] or "", own["closest"] or "")
+        table.add_row(*map(escape, names), number(own["gap"]), own["word"])
+    console.print(table)
+    counts = ("wins", "ties", "losses", "open")
+    if content["outcomes"]:
+        table = table_of("pair", *counts, right=counts)
+        for row in content["outcomes"]:
+            pair = escape(f"{row['first']} - {row['second']}")
+            table.add_row(pair, *(str(row[name]) for name in counts))
+        console.print(table)
+    across = content["across"]
+    if across is None:
+        return
+    table = table_of("strategy", "mean rank", "IQM", "95 % interval", right=("mean rank", "IQM"))
+    for rank, row in zip(across["ranks"], across["iqm"], strict=True):
+        bounds = row["missing"] or between(row)
+        table.add_row(escape(row["name"]), f"{rank:.2f}", number(row["estimate"]), bounds)
+    console.print(table)
+    for group in across["groups"] or ():
+        console.print(f"not separated: {escape(', '.join(group))}", **PLAIN)
+    if across["friedman"]["p"] is not None:
+        console.print(f"Friedman test of the ranks: p = {across['friedman']['p']:.2g}", **PLAIN)
+
+
+def _sides(found: Mapping[str, Any]) -> Table:
+    numbers = ("n", "mean", "95 % interval", "SD")
+    table = table_of("strategy", *numbers, right=numbers)
+    for side in found["sides"]:
+        mean = side["mean"]
+        values = ("", "") if mean is None else (number(mean["estimate"]), between(mean))
+        table.add_row(escape(side["name"]), str(side["n"]), *values, number(side["sd"]))
+    return table
+
+
+def _pairs(found: Mapping[str, Any]) -> Table:
+    numbers = ("difference", "95 % interval", "Holm p", "improvement")
+    table = table_of("pair", *numbers, right=numbers)
+    for pair in found["comparisons"]:
+        table.add_row(
+            escape(f"{pair['first']} - {pair['second']}"),
+            number(pair["difference"]["estimate"]),
+            between(pair["difference"]),
+            f"{pair['p_holm']:.3g}",
+            f"{pair['improvement']['estimate']:.2f}",
+        )
+    return table
