@@ -196,7 +196,8 @@ def test_runs_of_every_role_but_tries_that_mlflow_lacks_are_counted(confirmed_ho
     tracker = Tracker(confirmed_home, create=False)
     assert publish._behind(tracker, folder, made.STUDY) == 0
     rows = confirmed.frame(strategies=CASE.strategies, seeds=CASE.seeds, gap=CASE.gap)
-    item = rows[rows["role"] == "confirmation"].to_dict("records")[0]
+    first = rows[rows["role"] == "confirmation"].to_dict("records")[0]
+    item = {str(key): cell for key, cell in first.items()}
     late = [{**item, "number": 90, "role": role} for role in ("confirmation", "selection", "try")]
     paths = [record_of(confirmed_home, row, None).path for row in late]
     try:

@@ -66,8 +66,8 @@ def unfinished(confirmation: Confirmation) -> Doubt:
 def _without_protocol(material: Material) -> Iterator[Doubt]:
     if runs := unplanned(material):
         text = (
-            f"There {_are(runs)} {counted(runs, 'confirmation run')} without a protocol, so nothing"
-            " tells what was planned before the test split was read. No test value is shown."
+            f"{_there(runs)} without a protocol, so nothing tells what was planned before the test"
+            " split was read. No test value is shown."
         )
         yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
 
@@ -164,8 +164,7 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
 
 def edited(material: Material) -> list[str]:
     """What speaks against the protocol being the one that the confirmation began with."""
-    study = material.study
-    logged, found = study.get("protocol_logged"), study.get("protocol_sha256")
+    logged, found = (material.study.get(f"protocol_{key}") for key in ("logged", "sha256"))
     texts = []
     if not logged:
         texts.append("No SHA-256 of protocol.json was logged: nothing proves that it came first.")
@@ -218,8 +217,8 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
     known = [run for run in confirmation.beyond if run.group in arms]
     if known:
         text = (
-            f"There {_are(len(known))} {counted(len(known), 'confirmation run')} beyond the"
-            f" {len(confirmation.seeds)} seeds of the protocol ({_named(known)}), left aside here."
+            f"{_there(len(known))} beyond the {len(confirmation.seeds)} seeds of the protocol"
+            f" ({_named(known)}), left aside here."
         )
         yield because(10, str(Word.EXPLORATORY), text)
     unknown = [run for run in confirmation.beyond if run.group not in arms]
@@ -297,5 +296,5 @@ def _named(runs: Sequence[Run]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
+def _there(number: int) -> str:
+    return f"There {'is' if number == 1 else 'are'} {counted(number, 'confirmation run')}"
