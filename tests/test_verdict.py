@@ -393,9 +393,20 @@ def test_where_all_runs_failed_and_no_bound_is_known_nothing_is_put_in_their_pla
     verdict = decide(evidence(*arms, bounds=(None, None)))
     assert verdict.word == Word.NOT_COMPARABLE
     assert verdict.sides[0].values == (None,) * 12
-    assert "a has no value, and none is known" in verdict.headline
+    assert "No run of a completed, and test/accuracy has no worst value" in verdict.headline
     bounded = decide(evidence(*arms))
     assert bounded.word == Word.TIE, "all failed alike"
+
+
+def test_an_arm_of_which_no_run_completed_borrows_no_value_of_its_rival() -> None:
+    (measured,) = planted({"a": 0.9})
+    lost = arm("b", [None] * 12)
+    verdict = decide(evidence(measured, lost, bounds=(None, None)))
+    assert verdict.word == Word.NOT_COMPARABLE
+    assert verdict.sides[1].mean is None
+    bounded = decide(evidence(measured, lost))
+    assert bounded.word == Word.WINNER
+    assert any("and no measurement" in flag.text for flag in bounded.flags)
 
 
 def test_an_arm_of_which_nothing_was_selected_is_not_comparable_and_the_others_are_shown() -> None:

@@ -91,13 +91,16 @@ def read(evidence: Evidence) -> Table:
         if not hidden:
             found += flaws.out_of_bounds(arm, design)
             found += flaws.contradictions(arm, design)
+            if not found and _bound(design) is None and not _measured(arm, seeds):
+                text = (
+                    f"No run of {arm.name} completed, and {design.metric} has no worst value that"
+                    " is known: what another arm reached cannot stand in its place."
+                )
+                found.append(because(6, Word.NOT_COMPARABLE, text))
         row = _row(arm, seeds, worst, sound=not found)
-        if not found and not row.sound:
-            text = f"{arm.name} has no value, and none is known that could stand in its place."
-            found.append(because(6, Word.NOT_COMPARABLE, text))
         rows.append(row)
         doubts += found
-        if not hidden:
+        if not hidden and row.sound:
             doubts += _imputations(row, design, worst)
     doubts += flaws.samples({row.name: row.splits for row in rows}, seeds)
     doubts += flaws.budgets({row.name: row.budget for row in rows if row.searched})
@@ -132,12 +135,15 @@ def _measured(arm: Arm, seeds: Sequence[str]) -> list[float]:
     ]
 
 
+def _bound(design: Design) -> float | None:
+    """The worst value that the metric can have; None where there is none, or nobody knows."""
+    return design.bounds[0 if design.direction == "maximize" else 1]
+
+
 def _worst(evidence: Evidence) -> float | None:
-    low, high = evidence.design.bounds
-    maximize = evidence.design.direction == "maximize"
-    bound = low if maximize else high
-    if bound is not None:
+    if (bound := _bound(evidence.design)) is not None:
         return bound
+    maximize = evidence.design.direction == "maximize"
     values = [
         run.value
         for arm in evidence.arms
@@ -196,10 +202,13 @@ def _scores(
 def _imputations(row: Row, design: Design, worst: float | None) -> Iterator[Doubt]:
     if not row.imputed or worst is None:
         return
-    bound = design.bounds[0 if design.direction == "maximize" else 1]
-    kind = f"the worst value of {design.metric}" if bound is not None else "the worst value seen"
+    known = _bound(design) is not None
+    kind = f"the worst value of {design.metric}" if known else "the worst value seen"
+    whole = len(row.imputed) == len(row.values)
     text = (
-        f"{row.name} diverged or failed on {flaws.named(row.imputed)} and counts there with"
+        f"No run of {row.name} completed: its mean is {kind} ({worst:g}), and no measurement."
+        if whole
+        else f"{row.name} diverged or failed on {flaws.named(row.imputed)} and counts there with"
         f" {worst:g}, {kind}."
     )
     yield Doubt(rule=6, word=None, text=text)
