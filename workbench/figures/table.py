@@ -1,7 +1,7 @@
 """The main table: what the trials of each strategy reached, with which settings, from which run.
 
-Item 2 of statistics.md's list of contents; the page, LaTeX and CSV write it out. Describes and
-never ranks: rows stand in the study's order. Draws nothing.
+The page, LaTeX and CSV write it out. Describes and never ranks: rows stand in the study's order.
+Draws nothing.
 """
 
 from __future__ import annotations

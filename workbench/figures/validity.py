@@ -1,7 +1,7 @@
 """The validity panel: what about a search would make a careful reader doubt its numbers.
 
-Every check of statistics.md, procedure 1, that the trials themselves can answer. A check describes
-and never ranks; it draws nothing, because the panel is a list of sentences.
+Every question about a search that its trials themselves can answer. A check describes and never
+ranks; it draws nothing, because the panel is a list of sentences.
 """
 
 from __future__ import annotations
