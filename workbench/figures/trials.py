@@ -7,17 +7,14 @@ score. Knows no store and draws nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from workbench.figures import cells
 from workbench.record import Role, State
-
-# MLflow stores infinity as the largest double.
-_INFINITE = 1e308
 
 # Samplers whose proposals do not depend on earlier results.
 NOT_ADAPTIVE = ("random", "grid", "qmc")
@@ -102,65 +99,54 @@ def read(study: Mapping[str, Any], frame: pd.DataFrame) -> tuple[Trial, ...]:
         ValueError: A state is none of ``record.State``.
     """
     order = {item["name"]: index for index, item in enumerate(study["strategies"])}
-    trials = (_trial(row) for row in frame.to_dict("records") if _text(row["role"]) == Role.SEARCH)
+    trials = (
+        _trial(row) for row in frame.to_dict("records") if cells.text(row["role"]) == Role.SEARCH
+    )
     return tuple(
         sorted(trials, key=lambda t: (order.get(t.strategy, len(order)), t.strategy, t.number))
     )
 
 
 def _trial(row: Mapping[Any, Any]) -> Trial:
-    group, number, state = _text(row["group"]), int(row["number"]), State(_text(row["state"]))
-    value = _number(row["value"]) if state is State.COMPLETE else None
+    group, number, state = (
+        cells.text(row["group"]),
+        int(row["number"]),
+        State(cells.text(row["state"])),
+    )
+    value = cells.number(row["value"]) if state is State.COMPLETE else None
     metrics = {
         str(key).removeprefix("best/"): finite
-        for key, metric in _mapping(row["metrics"]).items()
-        if (finite := _number(metric)) is not None
+        for key, metric in cells.mapping(row["metrics"]).items()
+        if (finite := cells.number(metric)) is not None
     }
     return Trial(
-        run_id=_text(row["run_id"]),
+        run_id=cells.text(row["run_id"]),
         name=f"{group}/{number:03d}",  # MLflow's run name says more and may be edited by hand
         group=group,
-        strategy=_text(row["strategy"]),
+        strategy=cells.text(row["strategy"]),
         number=number,
         state=str(state),
-        reason=_text(row["reason"]),
+        reason=cells.text(row["reason"]),
         value=value,
         epoch=_integer(row["epoch"]),
         epochs=_integer(row.get("epochs")),
-        epochs_done=_number(row.get("epochs_done")),
-        seconds=_number(row["seconds"]) or 0.0,
-        optimizer=_text(row["optimizer"]) or None,
-        learning_rate=_number(row["learning_rate"]),
+        epochs_done=cells.number(row.get("epochs_done")),
+        seconds=cells.number(row["seconds"]) or 0.0,
+        optimizer=cells.text(row["optimizer"]) or None,
+        learning_rate=cells.number(row["learning_rate"]),
         freeze_depth=_integer(row["freeze_depth"]),
-        levels={str(key): str(item) for key, item in _mapping(row["levels"]).items()},
-        hyperparameters={str(k): item for k, item in _mapping(row["hyperparameters"]).items()},
+        levels={str(key): str(item) for key, item in cells.mapping(row["levels"]).items()},
+        hyperparameters={str(k): item for k, item in cells.mapping(row["hyperparameters"]).items()},
         metrics=metrics,
-        trainable=_integer(_mapping(row["parameters"]).get("trainable")),
+        trainable=_integer(cells.mapping(row["parameters"]).get("trainable")),
         started=_integer(row["started"]),
-        device=_text(row["device"]),
+        device=cells.text(row["device"]),
     )
 
 
-def _text(value: Any) -> str:
-    # A cell that the tracker left empty is None, NaN or NA.
-    return "" if value is None or value is pd.NA or value != value else str(value)
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and abs(number) < _INFINITE else None
-
-
 def _integer(value: Any) -> int | None:
-    number = _number(value)
+    number = cells.number(value)
     return None if number is None else int(number)
-
-
-def _mapping(value: Any) -> Mapping[Any, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def by_strategy(study: Mapping[str, Any], trials: Iterable[Trial]) -> dict[str, list[Trial]]:

@@ -7,19 +7,17 @@ fit together. Judges nothing, and knows neither MLflow nor how anything is writt
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
+from workbench.figures import cells
 from workbench.record import Role, State
 from workbench.report.material import Material
 
 _NEEDED = ("metric", "direction", "seeds", "contrast", "strategies", "baseline")
-# MLflow stores infinity as the largest double.
-_INFINITE = 1e308
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,46 +214,29 @@ def _arm(item: Mapping[str, Any], runs: Mapping[str, Run]) -> Arm:
 def _runs(frame: pd.DataFrame, role: Role) -> Iterator[Run]:
     """Runs of a role by group and number, whatever the order of the frame."""
     rows = [row for row in frame.to_dict("records") if row.get("role") == role]
-    for row in sorted(rows, key=lambda r: (_text(r["group"]), int(r["number"]), r["run_id"])):
+    for row in sorted(rows, key=lambda r: (cells.text(r["group"]), int(r["number"]), r["run_id"])):
         yield _run(row)
 
 
 def _run(row: Mapping[Any, Any]) -> Run:
-    state = State(_text(row["state"]))
-    test = _mapping(row.get("test")) if state is State.COMPLETE else {}
-    trainable = _number(_mapping(row.get("parameters")).get("trainable"))
+    state = State(cells.text(row["state"]))
+    test = cells.mapping(row.get("test")) if state is State.COMPLETE else {}
+    trainable = cells.number(cells.mapping(row.get("parameters")).get("trainable"))
     return Run(
-        run_id=_text(row["run_id"]),
-        group=_text(row["group"]),
+        run_id=cells.text(row["run_id"]),
+        group=cells.text(row["group"]),
         number=int(row["number"]),
-        seed=_text(row.get("seed")),
+        seed=cells.text(row.get("seed")),
         state=str(state),
-        reason=_text(row.get("reason")),
-        validation=_number(row["value"]) if state is State.COMPLETE else None,
-        test={str(k): x for k, value in test.items() if (x := _number(value)) is not None},
-        levels={str(k): str(v) for k, v in _mapping(row.get("levels")).items()},
-        hyperparameters={str(k): v for k, v in _mapping(row.get("hyperparameters")).items()},
-        seconds=_number(row.get("seconds")),
+        reason=cells.text(row.get("reason")),
+        validation=cells.number(row["value"]) if state is State.COMPLETE else None,
+        test={str(k): x for k, value in test.items() if (x := cells.number(value)) is not None},
+        levels={str(k): str(v) for k, v in cells.mapping(row.get("levels")).items()},
+        hyperparameters={str(k): v for k, v in cells.mapping(row.get("hyperparameters")).items()},
+        seconds=cells.number(row.get("seconds")),
         trainable=None if trainable is None else int(trainable),
-        peak_memory=_number(row.get("peak_memory")),
-        protocol=_text(row.get("protocol")),
-        provenance={str(k): str(v) for k, v in _mapping(row.get("provenance")).items()},
-        data_digest=_text(row.get("data_digest")),
+        peak_memory=cells.number(row.get("peak_memory")),
+        protocol=cells.text(row.get("protocol")),
+        provenance={str(k): str(v) for k, v in cells.mapping(row.get("provenance")).items()},
+        data_digest=cells.text(row.get("data_digest")),
     )
-
-
-def _text(value: Any) -> str:
-    # A cell that the tracker left empty is None, NaN or NA.
-    return "" if value is None or value is pd.NA or value != value else str(value)
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) and abs(number) < _INFINITE else None
-
-
-def _mapping(value: Any) -> Mapping[Any, Any]:
-    return value if isinstance(value, Mapping) else {}
