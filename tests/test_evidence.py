@@ -15,7 +15,7 @@ from test_figures import describe, frame, realistic, row
 from workbench.figures.trials import read as search_trials
 from workbench.report import Material, evidence
 from workbench.report.confirmed import Confirmation, read, sealed
-from workbench.verdict import Evidence, Stage
+from workbench.verdict import Evidence, Stage, Word, decide
 
 ONE = {"role": "confirmation", "strategy": "adam-0", "number": 3}
 ALL = {"role": "confirmation"}
@@ -278,5 +278,8 @@ def test_a_strategy_that_could_not_be_confirmed_is_named_beside_the_verdict() ->
     found = three()
     lost = [{"strategy": "lion-0", "reason": "none of its 12 trials completed"}]
     protocol = {**found.study["protocol"], "not_comparable": lost}
-    (text,) = doubts(with_study(found, protocol=protocol))
-    assert text.startswith("lion-0 is NOT COMPARABLE and was not confirmed: none of its 12 trials")
+    evidence = gather(with_study(found, protocol=protocol))
+    assert evidence.absent == {"lion-0": "none of its 12 trials completed"}
+    verdict = decide(evidence)
+    assert verdict.word == Word.INCONCLUSIVE and verdict.comparisons, "the others are compared"
+    assert "lion-0 (none of its 12 trials completed)" in verdict.headline

@@ -118,7 +118,11 @@ def test_neither_a_difference_nor_a_tie_is_inconclusive_and_says_what_seeds_woul
     *why, seeds = verdict.reasons
     assert len(why) == 3 and all("stays open" in reason.text for reason in why)
     assert f"about {needed.low} to {needed.high} seeds would give 80 % power" in seeds.text
-    assert "for a difference of 0.01; they cost about" in seeds.text, "never for the one observed"
+    assert "for a difference of 0.01 (alpha = 0.05, Holm over 6 pairs; SD" in seeds.text, (
+        "never for the one observed"
+    )
+    assert f"differences to {verdict.plan.rival}: 0.0" in seeds.text
+    assert "); they cost about" in seeds.text
     assert verdict.headline.endswith("n = 12 seeds)."), "the finding and no plan"
 
 
@@ -409,13 +413,11 @@ def test_an_arm_of_which_no_run_completed_borrows_no_value_of_its_rival() -> Non
     assert any("and no measurement" in flag.text for flag in bounded.flags)
 
 
-def test_an_arm_of_which_nothing_was_selected_is_not_comparable_and_the_others_are_shown() -> None:
+def test_an_arm_without_a_run_is_not_comparable_and_the_others_are_shown() -> None:
     arms = (Arm(name="gone", runs=()), *planted(SPREAD))
     verdict = decide(evidence(*arms, seeds=SEEDS))
     assert verdict.word == Word.NOT_COMPARABLE
-    assert verdict.headline == (
-        "Not comparable: gone has no run: its search completed no trial to confirm."
-    )
+    assert verdict.headline == "Not comparable: gone has no run."
     assert len(verdict.comparisons) == 6 and verdict.pairs == 10
     found, alone = pair(verdict, "adamw-2", "sgd-0"), decide(evidence(*planted(SPREAD)))
     assert found.p_holm == pytest.approx(10 * found.p), "the lost pairs stay in the correction"
@@ -476,18 +478,34 @@ def test_a_contrast_with_the_baseline_compares_each_arm_with_it_alone() -> None:
     assert "than the baseline default" in verdict.claim
 
 
-def test_a_baseline_with_the_best_mean_is_named_and_nobody_wins() -> None:
+def test_a_baseline_that_leads_has_been_compared_with_all_and_can_win() -> None:
     means = {**SPREAD, "default": 0.97}
     verdict = decide(evidence(*planted(means), contrast="baseline"))
-    assert (verdict.word, verdict.leader) == (Word.INCONCLUSIVE, "adamw-2")
-    assert verdict.gap == pytest.approx(-0.02)
-    assert verdict.headline.startswith("default, the baseline, has the best mean")
-    assert (verdict.open, verdict.plan) == ((), None), "more seeds are not what is missing"
-    assert "the baseline default has a higher test accuracy than adamw-2" in verdict.claim
-    close = decide(evidence(*planted({"a": 0.949, "default": 0.95}, sd=0.002), contrast="baseline"))
-    assert close.word == Word.TIE and "a ties with it within 0.01" in close.headline
+    assert (verdict.word, verdict.leader, verdict.closest) == (Word.WINNER, "default", "adamw-2")
+    assert verdict.gap == pytest.approx(0.02)
+    assert verdict.headline.startswith("default wins: test accuracy 0.970 against 0.950 of the")
+    assert "default has a higher test accuracy than every other arm compared" in verdict.claim
+    for sentence in (verdict.headline, verdict.claim):
+        assert sentence.endswith("The finalists are not compared with one another.")
+    close = decide(
+        evidence(*planted({"a": 0.9499, "default": 0.95}, sd=0.004), contrast="baseline")
+    )
+    assert close.word == Word.TIE and close.headline.startswith("default ties with a within 0.01")
     nothing = decide(evidence(*planted(means), contrast="baseline", smallest_effect=None))
-    assert nothing.word == Word.INCONCLUSIVE and "default has a higher" in nothing.claim
+    assert (nothing.word, nothing.leader) == (Word.INCONCLUSIVE, "default")
+    assert len(nothing.beaten) == 3
+
+
+def test_a_strategy_without_an_arm_is_named_wherever_a_winner_is() -> None:
+    lost = {"sgd-all": "none of its 12 trials completed"}
+    verdict = decide(replace(evidence(*planted(SPREAD)), absent=lost))
+    assert (verdict.word, verdict.absent) == (Word.WINNER, lost)
+    for sentence in (verdict.headline, verdict.claim):
+        assert sentence.endswith(
+            "Not comparable, and not part of this: sgd-all (none of its 12 trials completed)."
+        )
+    assert any(flag.text.startswith("sgd-all is NOT COMPARABLE") for flag in verdict.flags)
+    assert verdict.pairs == 6, "nothing was planned for it"
 
 
 def test_a_contrast_with_the_baseline_needs_one() -> None:

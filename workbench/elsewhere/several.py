@@ -92,6 +92,7 @@ def verdict(
         beaten=tuple(beaten),
         tied=found.tied,
         open=found.open,
+        absent={},
         sides=tuple(sides),
         comparisons=comparisons,
         reasons=found.refused or (sentences.reason(found, k, len(pairs)),),

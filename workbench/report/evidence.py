@@ -44,6 +44,10 @@ def gather(
         stage=Stage.CONFIRMATION,
         design=_design(confirmation.protocol),
         arms=tuple(_side(material, confirmation, arm) for arm in confirmation.arms),
+        absent={
+            str(item["strategy"]): str(item["reason"]).rstrip(".")
+            for item in confirmation.protocol.get("not_comparable") or ()
+        },
         doubts=doubts,
         seconds=sum(seconds) / len(seconds) if seconds else None,
     )
@@ -154,12 +158,6 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     yield from _other_configurations(confirmation)
     yield from _data(confirmation)
     yield from mixed(confirmation.runs)
-    for item in confirmation.protocol.get("not_comparable") or ():
-        text = (
-            f"{item['strategy']} is {Word.NOT_COMPARABLE} and was not confirmed:"
-            f" {str(item['reason']).rstrip('.')}. The verdict is about the others only."
-        )
-        yield Doubt(rule=None, word=None, text=text)
 
 
 def edited(material: Material) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from workbench.statistics.paired import EXACT_TO
 from workbench.verdict import words
 from workbench.verdict.comparing import sign_draws
-from workbench.verdict.contrast import BASELINE
 from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value
 
@@ -71,12 +70,6 @@ def _tie(verdict: Verdict) -> str:
 
 
 def _undecided(verdict: Verdict) -> str:
-    if words.baseline_leads(verdict) and words.closest(verdict).beaten:
-        return (
-            f"the baseline {verdict.closest} has a {words.higher(verdict)} {words.metric(verdict)}"
-            f" than {verdict.leader}, the best of the finalists:"
-            f" {_difference(verdict, words.closest(verdict))}."
-        )
     if verdict.smallest_effect is None:
         shown = (
             f"a difference from {listed(verdict.beaten, 50)}" if verdict.beaten else "no difference"
@@ -100,7 +93,7 @@ def _undecided(verdict: Verdict) -> str:
 def _difference(verdict: Verdict, pair: Comparison) -> str:
     places = words.places(verdict, pair)
     low, high = (fixed(end, places) for end in (pair.difference.low, pair.difference.high))
-    alone = verdict.contrast == BASELINE or verdict.pairs == 1
+    alone = words.against_baseline(verdict) or verdict.pairs == 1
     rival = "" if alone else f" to the closest, {pair.second},"
     test = "exact sign-flip permutation test"
     if pair.n > EXACT_TO:
@@ -109,6 +102,6 @@ def _difference(verdict: Verdict, pair: Comparison) -> str:
     return (
         f"a mean difference{rival} of {fixed(pair.difference.estimate, places)}"
         f" ({100 * pair.difference.level:g} % interval {low} to {high}; paired over {pair.n}"
-        f" training seeds; {test}, Holm over {words.pairs(verdict)},"
+        f" seeds; {test}, Holm over {words.pairs(verdict)},"
         f" {p_value(pair.p_holm)}; probability of improvement {pair.improvement.estimate:.2f})"
     )

@@ -6,12 +6,11 @@ Knows how a sentence is worded as little as where the evidence comes from.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workbench import statistics
 from workbench.verdict import comparing, contrast, exploring, wording
-from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design, Doubt, Evidence, Stage
 from workbench.verdict.forbidden import Refused
 from workbench.verdict.judgement import Comparison, Level, SeedPlan, Side, Verdict, Word
@@ -46,7 +45,13 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
         return exploring.of_search(evidence, alpha=alpha, level=_LEVEL)
     table = read(evidence)
     compared = contrast.of(design, table)
-    doubts = (*evidence.doubts, *table.doubts, *compared.doubts, *_looks(design, alpha))
+    doubts = (
+        *evidence.doubts,
+        *table.doubts,
+        *compared.doubts,
+        *_absent(evidence),
+        *_looks(design, alpha),
+    )
     reasons = [doubt for word in _DECISIVE for doubt in doubts if doubt.word == word]
     # p values mean what they say only of the seeds and looks that were planned.
     exploratory = any(doubt.word == Word.EXPLORATORY for doubt in reasons)
@@ -56,7 +61,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
         pairs = comparing.comparisons(compared, design, alpha=alpha, draws=draws)
     n = len(table.seeds)
     floor = min(1.0, statistics.p_floor(n) * len(compared.pairs)) if n else None
-    standing = None if reasons else _standing(sides, pairs, compared, design)
+    standing = None if reasons else _standing(sides, pairs, design)
     word = Word(str(reasons[0].word)) if reasons else _word(standing, design, floor, alpha)
     plan = None
     if standing is not None and word == Word.INCONCLUSIVE:
@@ -83,6 +88,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
         beaten=standing.beaten if standing else (),
         tied=standing.tied if standing else (),
         open=standing.open if standing else (),
+        absent=evidence.absent,
         sides=_ranked(sides, design),
         comparisons=pairs,
         reasons=tuple(reasons),
@@ -126,6 +132,12 @@ def _check(evidence: Evidence) -> None:
         )
 
 
+def _absent(evidence: Evidence) -> Iterator[Doubt]:
+    for name, reason in evidence.absent.items():
+        text = f"{name} is {Word.NOT_COMPARABLE} and was not confirmed: {reason}."
+        yield Doubt(rule=None, word=None, text=f"{text} The verdict is about the others only.")
+
+
 def _looks(design: Design, alpha: float) -> tuple[Doubt, ...]:
     if design.looks == 1:
         return ()
@@ -144,22 +156,17 @@ def _ranked(sides: Sequence[Side], design: Design) -> tuple[Side, ...]:
 
 
 def _standing(
-    sides: Sequence[Side], pairs: Sequence[Comparison], compared: Contrast, design: Design
+    sides: Sequence[Side], pairs: Sequence[Comparison], design: Design
 ) -> _Standing | None:
     """The leader, which the data choose, against each of its rivals; None without a comparison."""
     if not pairs:
         return None
-    candidates = sides
-    if design.contrast == contrast.BASELINE:
-        candidates = [side for side in sides if not side.baseline]
-    leader = _ranked(candidates, design)[0]
+    leader = _ranked(sides, design)[0]
     against = tuple(pair for pair in pairs if leader.name in (pair.first, pair.second))
-    gaps = {id(pair): _ahead(pair, leader) for pair in against}
-    closest = min(against, key=lambda pair: gaps[id(pair)])
+    closest = min(against, key=lambda pair: pair.difference.estimate)
     beaten = [pair for pair in against if pair.beaten and pair.first == leader.name]
     tied = [pair for pair in against if pair not in beaten and pair.equivalent]
-    lost = [pair for pair in against if pair.beaten and pair.second == leader.name]
-    left = [pair for pair in against if pair not in (*beaten, *tied, *lost)]
+    left = [pair for pair in against if pair not in (*beaten, *tied)]
 
     def names(found: Sequence[Comparison]) -> tuple[str, ...]:
         return tuple(_other(pair, leader) for pair in found)
@@ -167,17 +174,12 @@ def _standing(
     return _Standing(
         leader=leader,
         closest=closest,
-        gap=gaps[id(closest)],
+        gap=closest.difference.estimate,
         beaten=names(beaten),
         tied=names(tied),
         open=names(left),
         against=against,
     )
-
-
-def _ahead(pair: Comparison, leader: Side) -> float:
-    estimate = pair.difference.estimate
-    return estimate if pair.first == leader.name else 0.0 - estimate
 
 
 def _other(pair: Comparison, leader: Side) -> str:
@@ -210,12 +212,12 @@ def _plan(
     So many seeds serve every open rival. The effect is the one that matters, never the one seen.
     None without an open rival that more seeds could settle.
     """
-    unsettled = (p for p in standing.against if _other(p, standing.leader) in standing.open)
-    sd = max((pair.sd for pair in unsettled), default=0.0)
-    if design.smallest_effect is None or sd == 0:
+    unsettled = [p for p in standing.against if _other(p, standing.leader) in standing.open]
+    widest = max(unsettled, key=lambda pair: pair.sd, default=None)
+    if design.smallest_effect is None or widest is None or widest.sd == 0:
         return None
     needed = statistics.seeds_needed(
-        sd, standing.closest.n, design.smallest_effect, pairs=pairs, alpha=alpha
+        widest.sd, widest.n, design.smallest_effect, pairs=pairs, alpha=alpha
     )
     trained = sum(bool(arm.runs) for arm in evidence.arms)
     cost = None if evidence.seconds is None else evidence.seconds * trained
@@ -223,7 +225,8 @@ def _plan(
         low=needed.low,
         high=needed.high,
         estimate=needed.estimate,
-        sd=sd,
+        rival=_other(widest, standing.leader),
+        sd=widest.sd,
         seconds_low=None if cost is None else cost * needed.low,
         seconds_high=None if cost is None or needed.high is None else cost * needed.high,
     )

@@ -67,8 +67,7 @@ class Arm:
     """A strategy's chosen configuration, or the default one.
 
     Attributes:
-        runs: One for each seed, planned ones as well (``parked``); empty: none is planned, because
-            nothing could be selected for the arm. Of a search: its trials.
+        runs: One for each seed, planned ones as well (``parked``). Of a search: its trials.
         levels: Label of each compared factor; needed for a contrast over a factor.
         baseline: It is the default configuration.
         budget: Number of search trials that its configuration was chosen from; None: unknown.
@@ -131,6 +130,9 @@ class Evidence:
     Attributes:
         searches: Independent searches behind each configuration; more than 1 is refused.
         datasets: Data sets that the arms were compared on; more than 1 is refused.
+        absent: Strategies that were asked about and have no arm, because no trial of theirs
+            completed; each with why, as words that can follow a colon. The headline and the claim
+            name them, or "the best of all" would be read as better than those too.
         doubts: What the reader of the runs has noticed already.
         seconds: Mean cost of one confirmation run, for what more seeds would cost.
     """
@@ -140,6 +142,7 @@ class Evidence:
     arms: tuple[Arm, ...]
     searches: int = 1
     datasets: int = 1
+    absent: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     seconds: float | None = None
 

@@ -58,6 +58,7 @@ def of_search(evidence: Evidence, *, alpha: float, level: Level) -> Verdict:
             beaten=(),
             tied=(),
             open=(),
+            absent=evidence.absent,
             sides=tuple(
                 sorted(
                     sides,

@@ -16,7 +16,7 @@ from workbench.verdict.judgement import Word
 def of_arm(arm: Arm, seeds: Sequence[str], design: Design) -> Iterator[Doubt]:
     """What forbids to compare an arm with any other: its runs are not one for each seed."""
     if not arm.runs:
-        yield _refused(6, f"{arm.name} has no run: its search completed no trial to confirm.")
+        yield _refused(6, f"{arm.name} has no run.")
         return
     by_seed: dict[str, list[Run]] = {}
     for run in arm.runs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from workbench.verdict import words
-from workbench.verdict.contrast import BASELINE
 from workbench.verdict.judgement import Verdict, Word
 from workbench.verdict.numbers import fixed, listed
 
@@ -22,11 +21,6 @@ def headline(verdict: Verdict) -> str:
 
 def _said(verdict: Verdict) -> str:
     numbers = _against(verdict)
-    if words.baseline_leads(verdict):
-        tied = ""
-        if verdict.word == Word.TIE:
-            tied = f", and {verdict.leader} ties with it within {words.effect(verdict)}"
-        return f"{verdict.closest}, the baseline, has the best mean{tied}: {numbers}."
     if verdict.word == Word.WINNER:
         return f"{verdict.leader} wins{words.over(verdict)}: {numbers}."
     if verdict.word == Word.NEGLIGIBLE:
@@ -73,7 +67,8 @@ def _against(verdict: Verdict) -> str:
     places = words.places(verdict, pair)
     sides = {side.name: side for side in verdict.sides}
     ours, theirs = (words.mean(sides[name], places) for name in (pair.first, pair.second))
-    rival = "the closest rival " if verdict.pairs > 1 and verdict.contrast != BASELINE else ""
+    alone = words.against_baseline(verdict)
+    rival = "the closest rival " if verdict.pairs > 1 and not alone else ""
     low, high = (fixed(end, places) for end in (pair.difference.low, pair.difference.high))
     turned = "" if verdict.direction == "maximize" else "lower is better; "
     difference = fixed(pair.difference.estimate, places)

@@ -115,6 +115,8 @@ class SeedPlan:
     Attributes:
         low: From the lower end of the SD's chi-square interval; ``high`` from its upper end; None
             where that is beyond 10,000.
+        sd: Of the paired differences between the leader and ``rival``, the open one with the
+            highest.
         seconds_low: Of training all arms with so many new seeds; None where the cost of a run is
             unknown.
     """
@@ -122,6 +124,7 @@ class SeedPlan:
     low: int
     high: int | None
     estimate: int
+    rival: str
     sd: float
     seconds_low: float | None
     seconds_high: float | None
@@ -137,14 +140,13 @@ class Verdict:
         averaged: Factors that a contrast over a factor averages over.
         alpha: At which this look is decided: of two planned ones each has less than both together.
         seeds: The shared list; empty for a search.
-        leader: Side with the best mean, in a contrast with the baseline among the others; None
-            where no mean may be compared.
-        gap: Mean difference to the closest rival, in units of the metric; below 0 only where that
-            is the baseline and has the best mean.
+        leader: Side with the best mean; None where no mean may be compared.
+        gap: Mean difference to the closest rival that it is compared with, in units of the metric.
         beaten: Names of the rivals that ``leader`` beats; ``tied`` those shown equivalent to it;
             ``open`` those of which neither could be shown.
         pairs: Number of comparisons that Holm corrects for; ``p_floor`` the least p that this many
             seeds can reach after it.
+        absent: What could not be compared at all, with why; see ``Evidence.absent``.
         reasons: Why the word is this one, a sentence each; each refusal with its number.
         flags: What a reader must know beside the verdict.
     """
@@ -170,6 +172,7 @@ class Verdict:
     beaten: Sequence[str]
     tied: Sequence[str]
     open: Sequence[str]
+    absent: Mapping[str, str]
     sides: Sequence[Side]
     comparisons: Sequence[Comparison]
     reasons: Sequence[Doubt]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+MINUS = "\N{MINUS SIGN}"  # the one sign of every number in a sentence, a table or a figure
+
 
 def decimals(width: float, default: int = 3) -> int:
     """How many decimals a number deserves whose uncertainty is ``width``.
@@ -37,7 +39,7 @@ def signed(places: int, *ends: float, most: int = 8) -> int:
 def fixed(value: float, places: int) -> str:
     """With so many decimals, and no minus before a zero."""
     text = f"{value:.{places}f}"
-    return text.lstrip("-") if float(text) == 0 else text
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def p_value(p: float) -> str:

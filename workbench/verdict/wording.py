@@ -61,7 +61,9 @@ def _reasons(verdict: Verdict) -> list[Doubt]:
     if verdict.plan is not None:
         found.append(
             f"A fresh batch of about {_range_of(verdict.plan)} would give 80 % power for a"
-            f" difference of {words.effect(verdict)}{_cost(verdict.plan)}."
+            f" difference of {words.effect(verdict)} (alpha = {verdict.alpha:g}, Holm over"
+            f" {words.pairs(verdict)}; SD of the paired differences to {verdict.plan.rival}:"
+            f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}."
         )
     return [Doubt(rule=None, word=verdict.word, text=text) for text in found]
 
@@ -96,8 +98,6 @@ def _reason(verdict: Verdict, pair: Comparison) -> str:
         )
     if rival in verdict.tied:
         return f"{verdict.leader} and {rival} are equivalent ({numbers}{equivalence})."
-    if pair.first == rival and pair.beaten:
-        return f"{rival} beats {verdict.leader} ({numbers})."
     lacking = []
     if pair.p_holm >= verdict.alpha:
         lacking.append(f"p is not below {verdict.alpha:g}")

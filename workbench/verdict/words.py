@@ -4,32 +4,42 @@ from __future__ import annotations
 
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.judgement import Comparison, Side, Verdict
-from workbench.verdict.numbers import decimals, fixed, signed
+from workbench.verdict.numbers import decimals, fixed, listed, signed
 
 
-def baseline_leads(verdict: Verdict) -> bool:
-    """Whether the baseline has a better mean than every other arm."""
-    return verdict.contrast == BASELINE and verdict.gap is not None and verdict.gap < 0
+def against_baseline(verdict: Verdict) -> bool:
+    """Whether the leader is compared with the baseline alone.
+
+    A baseline that leads is compared with all of the others.
+    """
+    leads = any(side.baseline and side.name == verdict.leader for side in verdict.sides)
+    return verdict.contrast == BASELINE and not leads
 
 
 def over(verdict: Verdict) -> str:
     """Whom the leader is compared with, where that is the baseline alone."""
-    return f" against the baseline {verdict.closest}" if verdict.contrast == BASELINE else ""
+    return f" against the baseline {verdict.closest}" if against_baseline(verdict) else ""
 
 
 def others(verdict: Verdict) -> str:
     """All that the leader is compared with."""
-    if verdict.contrast == BASELINE:
+    if against_baseline(verdict):
         return f"the baseline {verdict.closest}"
     if verdict.pairs == 1:
         return str(verdict.closest)
-    return f"every other {'arm' if verdict.contrast == ALL else verdict.contrast} compared"
+    arms = verdict.contrast in (ALL, BASELINE)
+    return f"every other {'arm' if arms else verdict.contrast} compared"
 
 
 def not_compared(verdict: Verdict) -> str:
-    """What a contrast with the baseline leaves out."""
-    finalists = verdict.contrast == BASELINE and verdict.pairs > 1
-    return " The finalists are not compared with one another." if finalists else ""
+    """What a contrast with the baseline leaves out, and the strategies without an arm."""
+    text = ""
+    if verdict.contrast == BASELINE and verdict.pairs > 1:
+        text = " The finalists are not compared with one another."
+    if verdict.absent:
+        reasons = [f"{name} ({reason})" for name, reason in verdict.absent.items()]
+        text += f" Not comparable, and not part of this: {listed(reasons)}."
+    return text
 
 
 def metric(verdict: Verdict) -> str:
