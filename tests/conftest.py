@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+
+# Before anything imports numpy or torch, and for every process that a test starts: as many
+# processes as cores run at once, and threads of each would only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = """\
 # Which optimizer fits the wines?
@@ -57,6 +62,20 @@ def home(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A home with an empty MLflow store, which takes more than a second to make."""
+    from mlflow_home import home_in
+
+    return home_in(tmp_path / "home")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with many slow tests go first, so that none of them is left over at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,6 +17,12 @@ Write = Callable[..., Path]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+
+@pytest.fixture
+def home(stored: Path) -> Path:
+    return stored
+
+
 OPTIMIZERS = "optimizer: [sgd, adamw]\n  freeze_depth: [0, all]"
 BUDGET = ("trials_per_strategy: 5", "trials_per_strategy: 2")
 CONFIRM = "\nconfirm: {seeds: 10, smallest_effect: 0.02, select: {configs: 2, seeds: 2}}\n"

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import TINY
+from mlflow_home import home_in
 from test_cli import call
 from test_end_to_end import Unseen, _wait_for, command, runs_of
 from test_protocol import CONFIRM, JOINT, TWO, Searched
@@ -28,7 +29,7 @@ from workbench.ending import Confirmed
 from workbench.protocol import Protocol
 from workbench.randomness import derive
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
-from workbench.workers import InlineWorkers, LocalWorkers, Workers
+from workbench.workers import InlineWorkers
 
 Write = Callable[..., Path]
 
@@ -70,11 +71,10 @@ def confirmed(
     home: Path,
     *overrides: str,
     agree: Callable[[Offer], bool] = lambda offer: True,
-    workers: Workers | None = None,
     watcher: Unseen | None = None,
 ) -> Confirmed:
     return launch.confirm_file(
-        file, overrides, home, workers or InlineWorkers(), watcher or Unseen(), agree=agree
+        file, overrides, home, InlineWorkers(), watcher or Unseen(), agree=agree
     )
 
 
@@ -103,6 +103,11 @@ def copied(home: Path, into: Path) -> Path:
     return into
 
 
+@pytest.fixture
+def home(stored: Path) -> Path:
+    return stored
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("study") / "tiny.yaml"
@@ -117,7 +122,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def searched(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the study is searched and nothing more."""
-    home = tmp_path_factory.mktemp("searched")
+    home = home_in(tmp_path_factory.mktemp("searched"))
     run(file, home)
     return home
 
@@ -491,11 +496,7 @@ def test_a_driver_killed_in_the_selection_and_in_the_test_loses_nothing(
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     assert len(records(fresh, Role.CONFIRMATION)) < 7 * len(story.selection["arms"])
-    crew = LocalWorkers(1, fresh / "mlruns" / "workers")
-    try:
-        assert confirmed(file, fresh, workers=crew).finished
-    finally:
-        crew.close()
+    assert confirmed(file, fresh).finished
     assert measured(fresh) == measured(story.home)
     runs = runs_of(fresh, "tiny")
     keys = [run.data.tags["workbench.key"] for run in runs]

@@ -73,7 +73,7 @@ def test_a_study_that_needs_itself_is_refused(write_study: Write, home: Path) ->
 
 
 def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
-    write_study: Write, home: Path
+    write_study: Write, stored: Path
 ) -> None:
     file = write_study(
         *SMALL,
@@ -82,10 +82,10 @@ def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
             "low: 1e25, high: 1e30, log: true, default: 1e28",
         ),
     )
-    outcome = launch.run_file(file, [], home, InlineWorkers(), Unseen())
+    outcome = launch.run_file(file, [], stored, InlineWorkers(), Unseen())
     assert outcome.exit_code == ending.UNUSABLE
-    assert {run.info.status for run in runs_of(home, "tiny")} == {"FAILED", "FINISHED"}
-    written = publish.write("tiny", home, None)
+    assert {run.info.status for run in runs_of(stored, "tiny")} == {"FAILED", "FINISHED"}
+    written = publish.write("tiny", stored, None)
     assert not written.usable
     report = json.loads((written.page.parent / "report.json").read_text())
     assert len(report["failures"]) == 4
@@ -93,7 +93,7 @@ def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
 
 
 def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
-    write_study: Write, home: Path, monkeypatch: pytest.MonkeyPatch
+    write_study: Write, stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from workbench import trial
 
@@ -102,61 +102,61 @@ def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
 
     monkeypatch.setattr(trial, "Engine", broken)
     with pytest.raises(Broken, match="the data went away"):
-        launch.run_file(write_study(), [], home, InlineWorkers(), Unseen())
-    runs = runs_of(home, "tiny")
+        launch.run_file(write_study(), [], stored, InlineWorkers(), Unseen())
+    runs = runs_of(stored, "tiny")
     assert [run.info.status for run in runs] == ["FAILED"] * 4
-    assert len(record.scan(record.study_directory(home, "tiny"))) == 3
+    assert len(record.scan(record.study_directory(stored, "tiny"))) == 3
 
 
 def test_a_report_beside_a_running_driver_is_written_and_says_so(
-    write_study: Write, home: Path, tmp_path: Path
+    write_study: Write, stored: Path, tmp_path: Path
 ) -> None:
     file = write_study(*SMALL)
-    launch.run_file(file, [], home, InlineWorkers(), Unseen())
-    with lease(record.study_directory(home, "tiny")):
-        written = publish.write(str(file), home, tmp_path / "out")
+    launch.run_file(file, [], stored, InlineWorkers(), Unseen())
+    with lease(record.study_directory(stored, "tiny")):
+        written = publish.write(str(file), stored, tmp_path / "out")
     assert written.page == tmp_path / "out" / "index.html"
     assert any("is being driven by process" in note for note in written.notes)
     # Nobody drives it any more: now the report is kept in MLflow too.
-    assert publish.write("tiny", home, None).notes == ()
+    assert publish.write("tiny", stored, None).notes == ()
 
 
 def test_records_that_mlflow_lacks_are_mirrored_by_the_next_run(
-    write_study: Write, home: Path
+    write_study: Write, stored: Path
 ) -> None:
     file = write_study(*SMALL)
-    launch.run_file(file, [], home, InlineWorkers(), Unseen())
-    bare = without_mlflow(home)
+    launch.run_file(file, [], stored, InlineWorkers(), Unseen())
+    bare = without_mlflow(stored)
     assert launch.run_file(file, [], bare, InlineWorkers(), Unseen()).fresh == 0
     runs = runs_of(bare, "tiny")
     assert len(runs) == 5
     assert "RUNNING" not in {run.info.status for run in runs}
 
 
-def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, home: Path) -> None:
-    launch.run_file(write_study(*SMALL), [], home, InlineWorkers(), Unseen())
-    bare = without_mlflow(home)
+def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, stored: Path) -> None:
+    launch.run_file(write_study(*SMALL), [], stored, InlineWorkers(), Unseen())
+    bare = without_mlflow(stored)
     assert publish.sync("tiny", bare) == 4
     assert publish.sync("tiny", bare) == 0
     assert len(runs_of(bare, "tiny")) == 5
 
 
 def test_a_change_to_the_study_that_weights_come_from_is_refused(
-    write_study: Write, home: Path
+    write_study: Write, stored: Path
 ) -> None:
     write_study(*SMALL, name="first")
     weights = ("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}")
     second = write_study(*SMALL, weights, name="second")
-    launch.run_file(second, [], home, InlineWorkers(), Unseen())
+    launch.run_file(second, [], stored, InlineWorkers(), Unseen())
     write_study(*SMALL, ("epochs: 3", "epochs: 2"), name="first")
     with pytest.raises(Changed, match=r"plan\.phases\.0\.epochs: was 3, is 2"):
-        launch.run_file(second, [], home, InlineWorkers(), Unseen())
+        launch.run_file(second, [], stored, InlineWorkers(), Unseen())
 
 
-def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Path) -> None:
+def test_the_resolved_study_lies_beside_its_trials(write_study: Write, stored: Path) -> None:
     file = write_study(*SMALL)
-    launch.run_file(file, ["recipe.epochs=1"], home, InlineWorkers(), Unseen())
-    described = json.loads((record.study_directory(home, "tiny") / "study.json").read_text())
+    launch.run_file(file, ["recipe.epochs=1"], stored, InlineWorkers(), Unseen())
+    described = json.loads((record.study_directory(stored, "tiny") / "study.json").read_text())
     assert described["epochs"] == 1
     assert described["overrides"] == ["recipe.epochs=1"]
     assert described["strategies"] == [

@@ -46,6 +46,11 @@ def write_pictures(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{index:02d}.{suffix}")
 
 
+@pytest.fixture
+def home(stored: Path) -> Path:
+    return stored
+
+
 def write_reviews(path: Path) -> None:
     draw = random.Random(0)
     good, bad = ("fine", "moving", "clever", "warm"), ("dull", "loud", "empty", "long")

@@ -29,6 +29,11 @@ STUDIES = Path(__file__).parent.parent / "studies"
 
 
 @pytest.fixture
+def home(stored: Path) -> Path:
+    return stored
+
+
+@pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where data sets and weights are looked for, both empty."""
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TINY
+from mlflow_home import home_in
 from test_end_to_end import Unseen
 
 from workbench import launch
@@ -33,7 +34,7 @@ def free_port() -> int:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
     """The port of a server on the tiny study's store, and the address that it printed."""
     folder = tmp_path_factory.mktemp("ui")
-    file, home, port = folder / "tiny.yaml", folder / "home", free_port()
+    file, home, port = folder / "tiny.yaml", home_in(folder / "home"), free_port()
     file.write_text(TINY.replace("trials_per_strategy: 5", "trials_per_strategy: 1"))
     launch.run_file(file, [], home, InlineWorkers(), Unseen())
     words = ["ui", "tiny", "--home", str(home), "--port", str(port)]

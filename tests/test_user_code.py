@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from mlflow_home import home_in
 from test_end_to_end import Unseen
 
 from workbench import launch, record
@@ -35,7 +36,9 @@ def write_page(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the whole page, and a home that all its studies share."""
-    return write_page(tmp_path_factory.mktemp("page"))
+    folder = write_page(tmp_path_factory.mktemp("page"))
+    home_in(folder / "home")
+    return folder
 
 
 def run(folder: Path, name: str) -> Path:
@@ -78,7 +81,7 @@ def test_a_metric_says_itself_in_which_direction_it_is_better(folder: Path) -> N
     assert described["objective"]["direction"] == "minimize"
 
 
-def test_a_file_that_has_changed_makes_another_study(tmp_path: Path) -> None:
+def test_a_file_that_has_changed_makes_another_study(tmp_path: Path, stored: Path) -> None:
     run(write_page(tmp_path), "own_trees")
     changed = FILES["boosting.py"].replace("random_state=0", "random_state=1")
     (tmp_path / "boosting.py").write_text(changed)
@@ -86,15 +89,14 @@ def test_a_file_that_has_changed_makes_another_study(tmp_path: Path) -> None:
         run(tmp_path, "own_trees")
 
 
-def test_a_trial_that_fails_in_ones_own_code_names_the_line(tmp_path: Path) -> None:
+def test_a_trial_that_fails_in_ones_own_code_names_the_line(tmp_path: Path, stored: Path) -> None:
     (tmp_path / "late.py").write_text(
         "def train(trial):\n    yield {'validation/accuracy': 0.5}\n    raise KeyError('late')\n"
     )
     text = STUDIES["own_trial"].replace("name: own_trial", "name: late")
     (tmp_path / "late.yaml").write_text(re.sub(r"trial: \S+", "trial: late.py:train", text))
-    home = tmp_path / "home"
-    launch.run_file(tmp_path / "late.yaml", [], home, InlineWorkers(), Unseen())
-    (first, _), *_ = record.scan(record.study_directory(home, "late"))
+    launch.run_file(tmp_path / "late.yaml", [], stored, InlineWorkers(), Unseen())
+    (first, _), *_ = record.scan(record.study_directory(stored, "late"))
     result = first.result()
     assert result is not None and result.state is State.FAILED
     assert str(result.reason).endswith(f"KeyError: 'late' ({tmp_path / 'late.py'}:3)")
