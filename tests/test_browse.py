@@ -161,6 +161,13 @@ def test_a_study_with_all_its_trials_is_complete(studies: Studies) -> None:
     assert browse.studies(studies.home)[0]["state"] == "complete"
 
 
+def test_a_study_of_which_every_trial_failed_is_not_called_just_complete(studies: Studies) -> None:
+    studies.study("tiny", ("trials_per_strategy: 5", "trials_per_strategy: 1"))
+    for group in range(4):
+        studies.trial("tiny", group, 0, ended(State.FAILED))
+    assert browse.studies(studies.home)[0]["state"] == "complete, none usable"
+
+
 def test_reports_within_an_epoch_count_as_the_part_of_it_that_is_done(studies: Studies) -> None:
     studies.study("tiny")
     directory = studies.trial("tiny", 0, 0, None, epochs=0)
@@ -178,7 +185,7 @@ def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> N
         ("search", "sgd-0/001"),
         ("search", "sgd-all/000"),
         ("search", "sgd-all/001"),
-        ("try", "sgd-0/000"),
+        ("try", "try/sgd-0/000"),
     ]
     best = rows[4]
     assert best == {
@@ -210,7 +217,28 @@ def test_show_gives_one_trial_with_its_record(busy: Studies) -> None:
 
 def test_a_trial_of_another_role_is_shown_by_its_role_and_name(busy: Studies) -> None:
     assert browse.trial(busy.home, "tiny", "sgd-0/000")["value"] == 0.7
+    assert browse.trial(busy.home, "tiny", "search/sgd-0/000")["value"] == 0.7
     assert browse.trial(busy.home, "tiny", "try/sgd-0/000")["value"] == 0.95
+
+
+def test_a_name_alone_is_the_searchs_although_the_confirmation_has_it_too(busy: Studies) -> None:
+    busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
+    busy.trial("tiny", 1, 7, ended(State.COMPLETE, 0.5), role=Role.CONFIRMATION)
+    assert browse.trial(busy.home, "tiny", "sgd-0/000")["value"] == 0.7
+    names = [row["trial"] for row in browse.study(busy.home, "tiny")["rows"]]
+    assert len(set(names)) == len(names)
+    values = {name: browse.trial(busy.home, "tiny", name)["value"] for name in names}
+    assert values["confirmation/sgd-0/000"] == 0.6
+    assert browse.trial(busy.home, "tiny", "sgd-all/007")["value"] == 0.5, "no other has the name"
+
+
+@pytest.mark.parametrize("part", ["confirmation", "confirmation/sgd-0"])
+def test_part_of_a_name_is_answered_with_those_that_go_on_from_there(
+    busy: Studies, part: str
+) -> None:
+    busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
+    with pytest.raises(browse.Unknown, match=f"no trial {part}; there is confirmation/sgd-0/000"):
+        browse.trial(busy.home, "tiny", part)
 
 
 def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:

@@ -226,3 +226,37 @@ def test_a_loss_is_an_objective_where_it_means_the_same_everywhere(tmp_path: Pat
     ):
         more = ["recipe.task=multilabel"] if "threshold=" in task else []
         read(tmp_path, LOSS, *more, task)
+
+
+def test_every_mistake_is_told_at_once_though_another_block_is_broken(tmp_path: Path) -> None:
+    confirm = "confirm={contrast: methd, baseline: sgd-ful, finalists: 9, seeds: 0}"
+    enqueue = "search.enqueue=[{optimizer: sgdd}]"
+    found = problems(tmp_path, confirm, enqueue, "search.samplr=random", "recipe.epochs=0")
+    assert sorted(found) == [
+        "confirm.baseline: 'sgd-ful'",
+        "confirm.contrast: 'methd'",
+        "confirm.finalists: 9",
+        "confirm.seeds: 0",
+        "recipe.epochs: 0",
+        "search.enqueue.0.optimizer: 'sgdd'",
+        "search.samplr: 'samplr'",
+    ]
+
+
+def test_what_rests_on_a_broken_block_is_not_judged(tmp_path: Path) -> None:
+    confirm = "confirm={contrast: methd, baseline: nadam-full, finalists: 7}"
+    found = problems(tmp_path, confirm, "compare.optimizer=[sgd, adam, nadamm]")
+    assert found == ["compare.optimizer.2: 'nadamm'", "confirm.contrast: 'methd'"]
+    assert problems(tmp_path, confirm, "comparee=1") == ["comparee: 'comparee'"]
+
+
+def test_an_unknown_baseline_is_answered_with_the_strategies_and_the_nearest(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(StudyFileError) as caught:
+        read(tmp_path, "confirm.baseline=sgd-ful")
+    assert str(caught.value) == (
+        "--set confirm.baseline=sgd-ful: confirm.baseline: found 'sgd-ful', expected one of "
+        "default, sgd-full, sgd-lpft, sgd-plain, adam-full, adam-lpft, adam-plain; did you mean "
+        "sgd-full?"
+    )

@@ -311,3 +311,32 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
 def test_a_standing_counts_what_has_ended() -> None:
     standing = driver.Standing(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
     assert standing.ended == 6
+
+
+@pytest.mark.parametrize(
+    ("attempt", "state", "again", "told"),
+    [
+        (1, None, 2, None),
+        (3, None, None, (State.FAILED, "given up after 3 attempts")),
+        (3, State.PARKED, 3, None),
+        (1, State.COMPLETE, None, (State.COMPLETE, None)),
+    ],
+)
+def test_what_becomes_of_a_run_that_an_earlier_driver_left(
+    tmp_path: Path,
+    attempt: int,
+    state: State | None,
+    again: int | None,
+    told: tuple[State, str | None] | None,
+) -> None:
+    spec = replace(a_spec(0), attempt=attempt)
+    directory = TrialDirectory(tmp_path / "run")
+    directory.write_spec(spec)
+    if state is not None:
+        directory.write_result(Result(state=state, attempt=attempt))
+    finished: list[tuple[State, str | None]] = []
+    with driver.orphaned(directory, "run a/000"):
+        taken = driver.take_over(
+            spec, directory, lambda _, result: finished.append((result.state, result.reason))
+        )
+    assert (taken.attempt if taken else None, finished) == (again, [told] if told else [])

@@ -187,7 +187,7 @@ def test_an_outcome_that_was_stopped_names_no_report(paper: Paper, home: Path) -
 def test_an_outcome_without_a_value_leaves_its_place_empty(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(OPEN, fresh=1), home)
     assert "sgd-all 0 0 1" in paper.lines
-    assert "tiny: time is up after 1 trials; the same command goes on." in paper.lines
+    assert "tiny: time is up after 1 trial; the same command goes on." in paper.lines
 
 
 def test_an_outcome_of_a_smoke_test_names_nothing_that_was_thrown_away(
@@ -225,7 +225,7 @@ def test_a_study_is_summed_up_in_one_row_and_its_trials_follow(paper: Paper, som
     assert paper.lines[:3] == [
         "study state trials done pruned failed best best trial of confirmed",
         "tiny unfinished 20 2 1 1 0.8000 sgd-all/000 validation/accuracy",
-        "trial role state value epochs seconds hyperparameters",
+        "trial role state validation/accuracy epochs seconds hyperparameters",
     ]
     assert paper.lines[3:] == [
         "adamw-0/000 search parked 2 1.0 learning_rate=0.01",
@@ -238,7 +238,7 @@ def test_a_study_is_summed_up_in_one_row_and_its_trials_follow(paper: Paper, som
 
 def test_a_trial_is_printed_with_its_settings_and_its_epochs(paper: Paper, some: Studies) -> None:
     printed.trial(paper.console, browse.trial(some.home, "tiny", "sgd-all/000"))
-    assert paper.lines[0] == "sgd-all/000 complete, 0.8000 at epoch 2"
+    assert paper.lines[0] == "sgd-all/000 complete, validation/accuracy 0.8000 at epoch 2"
     assert "learning_rate 0.01" in paper.lines
     assert "momentum 0.9" in paper.lines
     assert any(line.startswith("record /") and line.endswith("/000") for line in paper.lines)
@@ -259,7 +259,7 @@ def test_a_trial_that_reports_within_an_epoch_is_printed_by_epochs_and_its_own_m
             "validation/rmse": 2000.0 * line["epoch"],
         }
     printed.trial(paper.console, found)
-    assert paper.lines[0] == "sgd-all/000 complete, 21770.4 at epoch 0.5"
+    assert paper.lines[0] == "sgd-all/000 complete, validation/rmse 21770.4 at epoch 0.5"
     assert paper.lines[-3:] == [
         "epoch train rmse validation rmse",
         "0.25 1000 2000",
@@ -308,6 +308,7 @@ def offer(some: Studies) -> Offer:
         smallest_effect=0.02,
         sd=0.0101,
         detectable=0.0126,
+        reach=(0.0085, 0.0263),
         runs=30,
         seconds=400.0,
         workers=2,
@@ -326,21 +327,24 @@ def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
         "[b] sgd-0/003 0.5000, 0.6250 learning_rate=0.01 momentum=0.9",
         "default its default learning_rate=0.01 momentum=0.9",
         "compared 3 pairs (all) on 10 seeds; at least 7 are needed",
-        "finds a difference of about 0.0126 with 80 % power (roughly: the SD of paired differences "
-        "was 0.0101 on the few validation seeds)",
+        "finds a difference of about 0.0085 to 0.0263 with 80 % power; whether one that just "
+        "matters (0.02) is found, so few seeds cannot tell (from the SD of paired differences, "
+        "0.0101 on the few validation seeds, and its 90 % interval)",
         "matters a difference of 0.02 in test/accuracy",
         "runs 30, each tested once on 40 samples; about 3 min, 2 at a time",
     ]
 
 
 def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
-    printed.offer(paper.console, replace(offer, smallest_effect=0.01))
-    assert "with 80 % power; one that just matters may be missed (roughly" in paper.text
-    printed.offer(paper.console, replace(offer, sd=None, detectable=None, seconds=None, pairs=1))
+    printed.offer(paper.console, replace(offer, smallest_effect=0.005))
+    assert "with 80 % power; one that just matters may be missed (from" in paper.text
+    printed.offer(paper.console, replace(offer, smallest_effect=0.03))
+    assert "with 80 % power; one that just matters is found (from" in paper.text
+    printed.offer(paper.console, replace(offer, sd=None, reach=None, seconds=None, pairs=1))
     assert "finds unknown: no two arms completed on two seeds of the selection" in paper.lines
     assert "compared 1 pair (all) on 10 seeds; at least 7 are needed" in paper.lines
     assert paper.lines[-1] == "runs 30, each tested once on 40 samples"
-    low = replace(offer, seeds=5, detectable=None, notes=["confirm.seeds: too few"])
+    low = replace(offer, seeds=5, reach=None, notes=["confirm.seeds: too few"])
     printed.offer(paper.console, low)
     assert "finds no difference of any size" in paper.lines
     assert paper.lines[-1] == "note confirm.seeds: too few"
@@ -380,19 +384,27 @@ NEXT_REPORT = "next: workbench report tiny"
         (
             confirmed(ARM),
             "default 7 6 1",
-            "tiny: 7 runs in 61 s; arms tested: 1, on 7 seeds each.",
+            "tiny: 4 selection runs and 7 confirmation runs, 7 of them now, in 61 s; arms tested: "
+            "1, on 7 seeds each.",
+            NEXT_REPORT,
+        ),
+        (
+            confirmed(ARM, fresh=11),
+            "default 7 6 1",
+            "tiny: 4 selection runs and 7 confirmation runs in 61 s; arms tested: 1, on 7 seeds "
+            "each.",
             NEXT_REPORT,
         ),
         (
             confirmed(ARM, fresh=0),
             "default 7 6 1",
-            "tiny: all 7 runs have been made before; nothing to do.",
+            "tiny: 4 selection runs and 7 confirmation runs have been made before; nothing to do.",
             NEXT_REPORT,
         ),
         (
             confirmed(replace(ARM, complete=2), signal=2),
             "default 7 2 1",
-            "tiny: stopped after 3 of 7 runs; the same command goes on.",
+            "tiny: stopped after 3 of 7 confirmation runs; the same command goes on.",
             "failed: 1 x diverged [1e9]",
         ),
         (
@@ -475,7 +487,7 @@ def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(
     names = ("pets", "cars", "birds", "flowers", "food", "textures")
     judged = elsewhere.judge(results(tmp_path, *names), home=tmp_path, smallest_effect=0.01)
     printed.verdict(paper.console, judged)
-    start = paper.lines.index("data set ahead closest gap verdict")
+    start = paper.lines.index("data set best mean closest gap verdict")
     for line, name in zip(paper.lines[start + 1 :], names, strict=False):
         assert re.fullmatch(rf"{name} \[b\]adam sgd 0\.\d{{4}} WINNER", line)
     assert paper.lines[start + 7 : start + 9] == [

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import time
 
+import pytest
 from rich.console import Console
 
-from workbench import progress
 from workbench.driver import Standing
-from workbench.progress import LogWatcher, TerminalWatcher
+from workbench.progress import LogWatcher, Pace, TerminalWatcher
 
 STANDINGS = [
     Standing(name="sgd-0", target=12, complete=3, pruned=1, running=1, best=0.75),
@@ -58,13 +57,46 @@ def test_a_terminal_shows_a_bar_and_a_row_for_each_strategy() -> None:
     assert "adamw-0" in text
 
 
-def test_the_time_left_comes_from_what_this_process_has_done() -> None:
-    began = time.monotonic() - 10.0
-    assert progress.time_left(began, 5, 10) == "about 20 s left"
-    assert progress.time_left(began, 5, 1000) == "about 33 min left"
-    assert progress.time_left(began, 2, 5000) == "about 6.9 h left"
+class Watched:
+    """A pace whose clock is set by hand."""
+
+    def __init__(self, workers: int, target: int, *, before: int = 0) -> None:
+        self.now = 0.0
+        self._workers, self._target = workers, target
+        self._pace = Pace(lambda: self.now)
+        self.ended(before, at=0.0)
+
+    def ended(self, count: int, *, at: float) -> str:
+        """What is said once so many trials have ended."""
+        self.now = at
+        running = min(self._workers, self._target - count)
+        standings = [Standing(name="a", target=self._target, complete=count, running=running)]
+        self._pace.see(standings)
+        return self._pace.left(standings)
 
 
-def test_nobody_guesses_the_time_left_from_nothing() -> None:
-    assert progress.time_left(time.monotonic(), 1, 10) == ""
-    assert progress.time_left(time.monotonic(), 5, 0) == ""
+def test_the_time_left_leaves_out_the_round_in_which_the_workers_start() -> None:
+    watched = Watched(workers=2, target=101, before=1)
+    assert watched.ended(2, at=10.0) == "", "one worker has not begun in earnest"
+    assert watched.ended(3, at=10.1) == ""
+    assert watched.ended(4, at=11.0) == "", "no round since"
+    assert watched.ended(5, at=11.1) == "about 48 s left"
+    assert watched.ended(101, at=60.0) == "", "nothing is left"
+
+
+@pytest.mark.parametrize(
+    ("each", "said"),
+    [(1, "about 79 s left"), (60, "about 79 min left"), (600, "about 13.2 h left")],
+)
+def test_the_time_left_is_said_in_the_unit_that_fits(each: float, said: str) -> None:
+    watched = Watched(workers=1, target=81)
+    watched.ended(1, at=1000.0)
+    assert watched.ended(2, at=1000.0 + each) == said
+
+
+def test_a_trial_that_takes_longer_than_those_before_makes_the_time_left_longer() -> None:
+    watched = Watched(workers=1, target=12)
+    watched.ended(1, at=10.0)
+    assert watched.ended(2, at=11.0) == "about 10 s left"
+    assert watched.ended(2, at=12.0) == "about 10 s left"
+    assert watched.ended(2, at=15.0) == "about 40 s left"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from workbench import plans, protocol, record, space, statistics
+from workbench import cli, ending, plans, protocol, record, space, statistics
 from workbench.config import load
 from workbench.config.changes import Changed, Unready
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.foundation import Foundation, training_seed
+from workbench.launch import look_ahead
 from workbench.protocol import Protocol, arithmetic
 from workbench.protocol.outlook import outlook
 from workbench.randomness import derive
@@ -527,10 +530,10 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
     protocol.settle(two.plan(), two.directory, two.file)
     assert settled(two, "confirm.smallest_effect=0.01", "confirm.select.configs=1") == (
         "FILE: the confirmation of tiny has begun by another protocol (DIR/protocol.json):\n"
-        "  smallest_effect: was 0.02, is 0.01\n"
-        "  selection.configs: was 3, is 1\n"
-        "  selection.candidates.sgd: was 2 entries, is 1\n"
-        "  selection.candidates.adamw: was 3 entries, is 1\n"
+        "  smallest_effect: was 0.02, is 0.01  (--set confirm.smallest_effect=0.01)\n"
+        "  selection.configs: was 3, is 1  (--set confirm.select.configs=1)\n"
+        "  selection.candidates.sgd: was 2 entries, is 1  (--set confirm.select.configs=1)\n"
+        "  selection.candidates.adamw: was 3 entries, is 1  (--set confirm.select.configs=1)\n"
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
         "settings, or give the study a new name."
     )
@@ -539,7 +542,10 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (lambda text: text.replace("0.02", "0.2"), "  smallest_effect: was 0.2, is 0.02\n"),
+        (
+            lambda text: text.replace("0.02", "0.2"),
+            "  smallest_effect: was 0.2, is 0.02  (FILE:",
+        ),
         (lambda text: text + "\n", "  its text, though nothing that it says\n"),
         (lambda text: text[:50], "  the file is damaged ("),
     ],
@@ -558,8 +564,8 @@ def test_a_protocol_that_was_deleted_is_missed(two: Searched) -> None:
     planned = record.TrialDirectory(two.directory / "selection" / "sgd" / "000" / "000")
     planned.write_spec(spec)
     assert settled(two) == (
-        "DIR/protocol.json is gone, but runs that it planned are there. Put it back, or give the "
-        "study tiny a new name."
+        "DIR/protocol.json is gone, but runs that it planned are there. Put it back (MLflow has it "
+        "below study/ of the run tiny confirmation), or give the study tiny a new name."
     )
 
 
@@ -581,6 +587,64 @@ def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) ->
             more_trials(two, overrides)
         assert str(caught.value) == (
             f"{two.file}: the confirmation of tiny has begun, and its protocol names the trials "
-            f"that it rests on. {names} would change what was searched. For a longer search or "
-            "another level give the study a new name."
+            f"that it rests on. {names} would change what was searched. Restore the search as "
+            "it was; for a longer one or another level give the study a new name."
         )
+
+
+def ahead(searched: Searched, home: Path, *overrides: str) -> dict[str, Any]:
+    found = look_ahead(searched.file, list(overrides), home)
+    told = [text.replace(str(searched.file), "FILE") for text in found["refused"]]
+    return {**found, "refused": [text.splitlines() for text in told]}
+
+
+def test_check_refuses_nothing_before_a_confirmation_has_begun(two: Searched, home: Path) -> None:
+    found = ahead(two, home, "confirm.smallest_effect=0.3")
+    assert (found["begun"], found["refused"]) == (None, [])
+
+
+def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None:
+    protocol.settle(two.plan(), two.directory, two.file)
+    found = ahead(two, home)
+    assert found["begun"] == {"stage": "selection", "ended": 0, "planned": 5 * 3}
+    assert found["refused"] == []
+
+
+def test_check_refuses_a_study_file_that_was_edited_in_the_words_of_confirm(
+    two: Searched, home: Path
+) -> None:
+    protocol.settle(two.plan(), two.directory, two.file)
+    two.file.write_text(two.file.read_text().replace("0.02", "0.03"))
+    (lines,) = ahead(two, home)["refused"]
+    line = two.file.read_text().splitlines().index("confirm: {smallest_effect: 0.03}") + 1
+    assert lines[1] == f"  smallest_effect: was 0.02, is 0.03  (FILE:{line})"
+    assert "\n".join(lines) == settled(two).replace("DIR", str(two.directory))
+
+
+def test_check_refuses_a_longer_search_once_the_confirmation_has_begun(
+    two: Searched, home: Path
+) -> None:
+    protocol.settle(two.plan(), two.directory, two.file)
+    ((line,),) = ahead(two, home, "search.trials_per_strategy=4")["refused"]
+    assert "2 more trials (sgd: 1, adamw: 1) would change what was searched" in line
+
+
+def test_check_misses_a_protocol_that_was_deleted(two: Searched, home: Path) -> None:
+    planned = record.TrialDirectory(two.directory / "selection" / "sgd" / "000" / "000")
+    planned.write_spec(replace(two.trial("sgd", 0, 0.5), role=Role.SELECTION))
+    found = ahead(two, home)
+    assert found["begun"]["stage"] == "damaged"
+    ((line,),) = found["refused"]
+    assert "protocol.json is gone, but runs that it planned are there" in line
+
+
+def test_check_ends_like_the_command_that_would_refuse(
+    two: Searched, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol.settle(two.plan(), two.directory, two.file)
+    cli.check([two.file], home=home)
+    assert "selecting 0/15" in capsys.readouterr().out
+    with pytest.raises(typer.Exit) as caught:
+        cli.check([two.file], ["confirm.smallest_effect=0.5"], home)
+    assert caught.value.exit_code == ending.BAD_STUDY
+    assert "smallest_effect: was 0.02, is 0.5" in capsys.readouterr().out

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench import record, study
+from workbench import record
 from workbench.config import Changed, load
-from workbench.driver import Busy, Driver
+from workbench.driver import Busy, Driver, attempts
 from workbench.files import lock, write_atomically
 from workbench.foundation import Foundation
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
@@ -448,7 +448,7 @@ def test_with_two_reports_an_epoch_a_trial_may_be_pruned_until_its_last_report(
 def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
     tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study, "LOCK_SECONDS", 0.0)
+    monkeypatch.setattr(attempts, "LOCK_SECONDS", 0.0)
     drive(tiny, home, MadeUpTraining(stop_after=0))
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
     with lock(directory.lock_path), pytest.raises(Busy, match="sgd-0/000"):

@@ -6,6 +6,7 @@ Reads records only, so that it works beside a running driver and without any sto
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -40,28 +41,54 @@ def study(home: Path, name: str) -> dict[str, Any]:
 def trial(home: Path, name: str, trial_name: str) -> dict[str, Any]:
     """One trial with its specification, history and result.
 
+    Args:
+        home: Where the study is.
+        name: The study's.
+        trial_name: As ``study`` gives it: ``adamw/000`` of the search, ``confirmation/adamw/000``
+            of the confirmation. A name without a role is the search's, if it has such a trial.
+
     Raises:
         Unknown: There is no such study or trial.
     """
     shelf = _shelf(home, name)
-    for directory, spec in shelf.records:
-        if trial_name in (spec.name, f"{spec.role}/{spec.name}"):
-            result = directory.result()
-            if result is not None and not shelf.confirmed:
-                result = replace(result, test={})
-            return {
-                **_trial(directory, spec, shelf),
-                "spec": record.plain(asdict(spec)),
-                "history": [record.plain(asdict(epoch)) for epoch in directory.history()],
-                "result": None if result is None else record.plain(asdict(result)),
-                "directory": str(directory.path),
-            }
-    raise Unknown(_unknown("trial", trial_name, [_called(spec) for _, spec in shelf.records]))
+    directory, spec = _found(shelf, trial_name)
+    result = directory.result()
+    withheld = result is not None and bool(result.test) and not shelf.confirmed
+    if result is not None and withheld:
+        result = replace(result, test={})
+    return {
+        **_trial(directory, spec, shelf),
+        "withheld": withheld,
+        "spec": record.plain(asdict(spec)),
+        "history": [record.plain(asdict(epoch)) for epoch in directory.history()],
+        "result": None if result is None else record.plain(asdict(result)),
+        "directory": str(directory.path),
+    }
+
+
+def _found(shelf: _Shelf, name: str) -> tuple[TrialDirectory, TrialSpec]:
+    """The one trial that a name means."""
+    exact = [pair for pair in shelf.records if name in (_called(pair[1]), _in_full(pair[1]))]
+    loose = [pair for pair in shelf.records if name == pair[1].name]
+    for pairs in (exact, loose):
+        if len(pairs) == 1:
+            return pairs[0]
+    names = [_called(spec) for _, spec in loose or shelf.records]
+    raise Unknown(_unknown("trial", name, sorted(names, key=_order)))
 
 
 def _called(spec: TrialSpec) -> str:
     """A trial's name within its study: only the search's trials go by the name alone."""
-    return spec.name if spec.role is Role.SEARCH else f"{spec.role}/{spec.name}"
+    return spec.name if spec.role is Role.SEARCH else _in_full(spec)
+
+
+def _in_full(spec: TrialSpec) -> str:
+    return f"{spec.role}/{spec.name}"
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """The search first, whose names begin with no role."""
+    return name.partition("/")[0] in {str(role) for role in Role}, name
 
 
 class _Shelf:
@@ -71,8 +98,11 @@ class _Shelf:
         self.directory = directory
         # Before the records: a trial without a result is an orphan only if nobody drove it then.
         self.holder = holder_of(directory)
-        self.records = record.scan(directory)
-        self.confirmation = _confirmation(directory, self.records)
+        # In the order in which they are made.
+        self.records = sorted(
+            record.scan(directory), key=lambda pair: list(Role).index(pair[1].role)
+        )
+        self.confirmation = confirmation(directory, self.records)
 
     @property
     def confirmed(self) -> bool:
@@ -106,7 +136,7 @@ def _row(directory: Path) -> dict[str, Any]:
     except Unknown:
         counts = dict.fromkeys(("trials", "complete", "pruned", "failed", "parked", "running"), 0)
         blank = dict.fromkeys(("holder", "best", "best_trial", "confirmation"))
-        texts = {"metric": "", "file": "", "question": ""}
+        texts = {"metric": "", "test_metric": "", "file": "", "question": ""}
         return {"name": directory.name, "state": "damaged", **counts, **blank, **texts}
 
 
@@ -136,11 +166,12 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
     done = all(ended[group] >= target for group, target in targets.items())
     return {
         "name": described["name"],
-        "state": "running" if shelf.holder else "complete" if done else "unfinished",
+        "state": _state(shelf, counts, done),
         "holder": shelf.holder,
         "trials": sum(targets.values()),
         **counts,
-        "metric": described["objective"]["metric"],
+        "metric": (metric := described["objective"]["metric"]),
+        "test_metric": f"test/{metric.partition('/')[2]}",
         "best": best[0] if best else None,
         "best_trial": best_trial,
         "confirmation": shelf.confirmation,
@@ -149,19 +180,34 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
     }
 
 
-def _confirmation(
-    directory: Path, records: list[tuple[TrialDirectory, TrialSpec]]
+def _state(shelf: _Shelf, counts: Mapping[str, int], done: bool) -> str:
+    if shelf.holder:
+        return "running"
+    if not done:
+        return "unfinished"
+    return "complete" if counts[State.COMPLETE] else "complete, none usable"
+
+
+def confirmation(
+    directory: Path, records: list[tuple[TrialDirectory, TrialSpec]] | None = None
 ) -> dict[str, Any] | None:
     """How far the confirmation is; None where none has begun.
 
+    Args:
+        directory: The study's, which may not exist.
+        records: Its records; read where they are not given.
+
     Returns:
         ``stage`` (``selection``; ``selected``, and not agreed to yet; ``confirmation``;
-        ``complete``; or ``damaged``, where its files are), and of that stage's runs how many have
-        ``ended`` of how many are ``planned``.
+        ``complete``; or ``damaged``, where its files are, or are gone), and of that stage's runs
+        how many have ``ended`` of how many are ``planned``.
     """
+    if records is None:
+        records = record.scan(directory)
     path = record.protocol_path(directory)
     if not path.exists():
-        return None
+        orphaned = any(spec.role in (Role.SELECTION, Role.CONFIRMATION) for _, spec in records)
+        return {"stage": "damaged", "ended": 0, "planned": 0} if orphaned else None
     try:
         protocol = json.loads(path.read_text())
         selected = path.with_name("selection.json")
@@ -184,7 +230,7 @@ def _trial(directory: TrialDirectory, spec: TrialSpec, shelf: _Shelf) -> dict[st
     result = directory.result()
     history = directory.history()
     return {
-        "trial": spec.name,
+        "trial": _called(spec),
         "role": str(spec.role),
         "strategy": spec.strategy,
         "state": str(shelf.state(result)),
@@ -205,7 +251,10 @@ def _done(history: list[EpochResult]) -> float:
 
 
 def _unknown(kind: str, name: str, names: list[str]) -> str:
-    guess = nearest(name, names)
+    # Part of a name, such as a strategy or a role, is answered with what goes on from there.
+    within = [known for known in names if known.startswith(name)]
+    guess = None if within else nearest(name, names)
+    names = within or names
     known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     hint = f" Did you mean {guess}?" if guess else ""
     return f"There is no {kind} {name}; there is {known or 'none yet'}.{hint}"

@@ -66,7 +66,7 @@ def check(
     else:
         for plan in plans:
             printed.plan(_console(), plan)
-    if len(plans) < len(files):
+    if len(plans) < len(files) or any(plan["refused"] for plan in plans):
         raise typer.Exit(2)
 
 
@@ -217,12 +217,12 @@ def sync(
 ) -> None:
     """Send MLflow what it lacks: after it was out of reach, or after a crash."""
     from workbench import publish
+    from workbench.printed.layout import counted
 
     with _errors():
         sent = publish.sync(name, home.absolute())
-    typer.echo(
-        f"{name}: MLflow lacked {sent} trials." if sent else f"{name}: MLflow lacks nothing."
-    )
+    lacked = f"lacked {counted(sent, 'trial')}" if sent else "lacks nothing"
+    typer.echo(f"{name}: MLflow {lacked}.")
 
 
 @app.command("list")
@@ -242,7 +242,10 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
 def show(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
     trial: Annotated[
-        str | None, typer.Argument(metavar="[TRIAL]", help="A trial's name: adamw-2/007.")
+        str | None,
+        typer.Argument(
+            metavar="[TRIAL]", help="A trial's name: adamw-2/007, confirmation/adamw-2/000."
+        ),
     ] = None,
     home: Home = HERE,
     as_json: Json = False,

@@ -6,7 +6,7 @@ Shows standings; knows nothing of where they come from.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -29,8 +29,7 @@ class TerminalWatcher:
         self._console = console
         self._live: Live | None = None
         self._status: Status | None = None
-        self._began = 0.0
-        self._ended_before: int | None = None
+        self._pace = Pace()
         self._title = ""
 
     def prepare(self, title: str) -> None:
@@ -42,7 +41,7 @@ class TerminalWatcher:
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
         self.end()
-        self._title, self._began, self._ended_before = title, time.monotonic(), None
+        self._title, self._pace = title, Pace()
         for note in notes:
             self._console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
@@ -64,9 +63,8 @@ class TerminalWatcher:
 
     def _picture(self, standings: Sequence[Standing], *, stopping: bool = False) -> Group:
         ended, target = total(standings)
-        if self._ended_before is None:
-            self._ended_before = ended
-        left = time_left(self._began, ended - self._ended_before, target - ended)
+        self._pace.see(standings)
+        left = self._pace.left(standings)
         bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -96,9 +94,8 @@ class LogWatcher:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._shown = 0.0
-        self._began = 0.0
+        self._pace = Pace()
         self._title = ""
-        self._ended_before: int | None = None
         self._last: Sequence[Standing] = ()
         self._stopping = False
 
@@ -108,8 +105,8 @@ class LogWatcher:
 
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
-        self._title, self._ended_before, self._last = title, None, ()
-        self._began = self._shown = time.monotonic()
+        self._title, self._pace, self._last = title, Pace(), ()
+        self._shown = time.monotonic()
         for note in notes:
             self._line(f"note: {note}")
 
@@ -119,8 +116,7 @@ class LogWatcher:
         if stopping and not self._stopping:
             self._stopping = True
             self._line(_STOPPING)
-        if self._ended_before is None:
-            self._ended_before = total(standings)[0]
+        self._pace.see(standings)
         if time.monotonic() - self._shown >= _LOG_SECONDS:
             self._print()
 
@@ -133,7 +129,7 @@ class LogWatcher:
     def _print(self) -> None:
         self._shown = time.monotonic()
         ended, target = total(self._last)
-        left = time_left(self._began, ended - (self._ended_before or 0), target - ended)
+        left = self._pace.left(self._last)
         counts = {
             name: sum(getattr(standing, name) for standing in self._last)
             for name in ("complete", "pruned", "failed")
@@ -158,13 +154,46 @@ def total(standings: Sequence[Standing]) -> tuple[int, int]:
     )
 
 
-def time_left(began: float, done: int, left: int) -> str:
-    """About how long the rest will take, from what this process has done so far."""
-    if done < 2 or left <= 0:
-        return ""
-    seconds = (time.monotonic() - began) / done * left
-    if seconds < 90:
-        return f"about {seconds:.0f} s left"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min left"
-    return f"about {seconds / 3600:.1f} h left"
+class Pace:
+    """How fast trials end, from those that this process has seen ending.
+
+    A worker's first trial waits until the worker has loaded its libraries, which may take longer
+    than the trial itself, and workers that begin together end together. So the first round, one
+    trial for each worker, counts for nothing, and nothing is said before another one has ended.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._before: int | None = None
+        self._workers = 1
+        self._warm: tuple[int, float] | None = None
+        self._last: tuple[int, float] | None = None
+
+    def see(self, standings: Sequence[Standing]) -> None:
+        """Take note of how far the groups are now."""
+        ended, now = total(standings)[0], self._clock()
+        if self._before is None:
+            self._before = ended
+        self._workers = max(self._workers, sum(standing.running for standing in standings))
+        if self._warm is None:
+            if ended - self._before >= self._workers:
+                self._warm = self._last = (ended, now)
+        elif self._last is not None and ended > self._last[0]:
+            self._last = (ended, now)
+
+    def left(self, standings: Sequence[Standing]) -> str:
+        """About how long the rest will take; nothing where nobody can know."""
+        ended, target = total(standings)
+        if self._warm is None or self._last is None or target <= ended:
+            return ""
+        count, until = self._last[0] - self._warm[0], self._last[1] - self._warm[1]
+        if count < self._workers:
+            return ""
+        # Trials that run are no delay until they have taken longer than those before.
+        overdue = self._clock() - self._last[1] - until / count * self._workers
+        seconds = (until + max(overdue, 0.0)) / count * (target - ended)
+        if seconds < 90:
+            return f"about {seconds:.0f} s left"
+        if seconds < 5400:
+            return f"about {seconds / 60:.0f} min left"
+        return f"about {seconds / 3600:.1f} h left"

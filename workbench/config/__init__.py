@@ -18,7 +18,7 @@ from workbench.config import consistency, recipes, schema
 from workbench.config.blocks import FactorBlocks
 from workbench.config.changes import Changed
 from workbench.config.document import Document, Location
-from workbench.config.flaws import flaws, listed, nearest
+from workbench.config.flaws import Flaw, flaws, listed, nearest
 from workbench.config.knobs import (
     Factor,
     Tuned,
@@ -73,10 +73,10 @@ class _Reader:
         objective = self._objective(self._mapping("objective"), recipe)
         confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
         report = self._model(Report, "report", self._mapping("report"))
-        self._document.finish()
+        broken = {problem.key.partition(".")[0] for problem in self._document.problems}
         config = StudyConfig(
             document=self._document,
-            name=content["name"],
+            name=str(content.get("name")),
             question=_question(self._document.text),
             recipe=merged(
                 named_in_full(recipe),
@@ -90,7 +90,9 @@ class _Reader:
             confirm=confirm,
             report=report,
         )
-        consistency.check(config)
+        # A key that is no block may be a misspelt one: what it would have said is not known.
+        if broken.issubset(BLOCKS):
+            consistency.check(config, without=broken)
         self._document.finish()
         return config
 
@@ -126,7 +128,7 @@ class _Reader:
     def _model(self, model: Any, key: str, value: dict[str, Any]) -> Any:
         found = flaws(model, value)
         self._document.add_flaws((key,), found)
-        return model() if found else model.model_validate(value)
+        return _sound(model, value, found)
 
     def _recipe(self, written: dict[str, Any]) -> dict[str, Any]:
         """The recipe without dotted paths: each as the nested keys that it stands for."""
@@ -160,7 +162,8 @@ class _Reader:
             self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
         elif wanted not in search:
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
-        return Search() if found else Search.model_validate(search)
+        sound: Search = _sound(Search, search, found)
+        return sound
 
     def _objective(self, written: dict[str, Any], recipe: dict[str, Any]) -> Objective:
         block: ObjectiveKnobs = self._model(ObjectiveKnobs, "objective", written)
@@ -231,6 +234,13 @@ class _Reader:
                 f"a knob to stand in one block only; it stands in {first[0]} too "
                 f"({self._document.place(first[1])})",
             )
+
+
+def _sound(model: Any, value: dict[str, Any], found: Sequence[Flaw]) -> Any:
+    """A block as far as it is sound, so that what it names can be checked all the same."""
+    flawed = {flaw.loc[0] for flaw in found if flaw.loc}
+    rest = {key: item for key, item in value.items() if key not in flawed}
+    return model() if flaws(model, rest) else model.model_validate(rest)
 
 
 def _question(text: str) -> str:

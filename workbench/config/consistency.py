@@ -6,7 +6,7 @@ neither the model nor the data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.config import recipes
@@ -44,19 +44,43 @@ BASELINE = "default"
 _MIXED: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0}
 
 
-def check(config: StudyConfig) -> None:
-    """Note every contradiction in the study's document."""
+def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
+    """Note every contradiction in the study's document.
+
+    Args:
+        config: The study as far as it is sound.
+        without: Blocks in which something is wrong already. What rests on one of them is left out:
+            it might only follow from that.
+    """
+    made_of = {"compare"} if "compare" in config.document.content else {"tune"}
+    every = {"recipe", "compare", "tune", "across"}
+    checks: tuple[tuple[set[str], Callable[[StudyConfig], None]], ...] = (
+        (made_of, _names),
+        (every, _wholes),
+        (every, _phases),
+        (every | {"objective"}, _losses),
+        ({"compare", "tune"}, _enqueued),
+        (set(), _contrasted),
+        (made_of, _confirmed),
+    )
+    for needs, look in checks:
+        if needs.isdisjoint(without):
+            look(config)
+
+
+def _names(config: StudyConfig) -> None:
+    """Labels must tell strategies apart."""
     names: set[str] = set()
     for strategy in config.strategies:
         if strategy.name in names:
             expected = "labels that make each strategy's name differ"
             config.document.add((_block(config),), strategy.name, expected)
         names.add(strategy.name)
+
+
+def _wholes(config: StudyConfig) -> None:
+    for strategy in config.strategies:
         _whole(config, strategy)
-    _phases(config)
-    _losses(config)
-    _enqueued(config)
-    _confirmed(config)
 
 
 def _block(config: StudyConfig) -> str:
@@ -193,16 +217,22 @@ def _enqueued(config: StudyConfig) -> None:
                 config.document.add(at, value, f"a value that tune.{name} may take")
 
 
+def _contrasted(config: StudyConfig) -> None:
+    """What is compared must be a factor by its name, whatever its levels are."""
+    written = config.document.content.get("compare")
+    factors = list(written) if isinstance(written, dict) else []
+    _named(config, "contrast", config.confirm.contrast, ["all", "baseline", *factors])
+
+
+def _named(config: StudyConfig, key: str, value: str | None, valid: Sequence[str]) -> None:
+    if value is not None and value not in valid:
+        config.document.add(("confirm", key), value, listed(valid), nearest(value, valid))
+
+
 def _confirmed(config: StudyConfig) -> None:
-    """``confirm`` must speak of factors and strategies that there are, and of enough of them."""
-    contrasts = ["all", "baseline", *(factor.name for factor in config.compare)]
+    """``confirm`` must speak of strategies that there are, and of enough of them."""
     names = [strategy.name for strategy in config.strategies]
-    for key, value, valid in (
-        ("contrast", config.confirm.contrast, contrasts),
-        ("baseline", config.confirm.baseline, [BASELINE, *names]),
-    ):
-        if value is not None and value not in valid:
-            config.document.add(("confirm", key), value, listed(valid), nearest(value, valid))
+    _named(config, "baseline", config.confirm.baseline, [BASELINE, *names])
     if BASELINE in names:
         expected = (
             f"labels that name no strategy {BASELINE}: so the confirmation's baseline is called"

@@ -109,11 +109,26 @@ def label(value: object) -> str:
 
 
 def strategy_of(factors: Sequence[Factor], levels: Sequence[Level]) -> Strategy:
-    """The strategy that one level of each factor makes; ``joint`` where there is no factor."""
-    name = re.sub(r"[^\w.-]+|^[.]+", "_", "-".join(level.label for level in levels))
+    """The strategy that one level of each factor makes; ``joint`` where there is no factor.
+
+    Its name says which knobs are meant where the labels alone could be plain numbers: nobody knows
+    what "0 wins" means.
+    """
+    bare = all(any(_is_bare(level.label) for level in factor.levels) for factor in factors)
+    told = [
+        f"{factor.name}-{level.label}" if bare else level.label
+        for factor, level in zip(factors, levels, strict=True)
+    ]
+    name = re.sub(r"[^\w.-]+|^[.]+", "_", "-".join(told))
     knobs = {path: value for level in levels for path, value in level.knobs.items()}
     labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
     return Strategy(name=name or "joint", levels=labels, knobs=knobs)
+
+
+def _is_bare(label: str) -> bool:
+    """Whether a label is a number, a truth value or none."""
+    number = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
+    return label in ("true", "false", "none") or re.fullmatch(number, label) is not None
 
 
 def merged(recipe: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:

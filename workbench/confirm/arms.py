@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 from workbench import plans, record
@@ -39,8 +39,8 @@ class Chosen:
         spec: Of the search trial.
         values: On validation data, by seed; None where the run failed or diverged.
         mean: With the worst value for each that failed; None where there is no worst value.
-        seconds: Mean time that a run which completed has trained; ``took``: median time from its
-            start to its end.
+        seconds: Mean time that a run which completed has trained.
+        beside: Of each such run the time from its start to its end that was no training.
         trainable: Number of trainable parameters; None where no run completed.
     """
 
@@ -48,7 +48,7 @@ class Chosen:
     values: tuple[float | None, ...]
     mean: float | None
     seconds: float | None
-    took: float | None
+    beside: tuple[float, ...]
     trainable: int | None
 
 
@@ -224,7 +224,7 @@ class _Values:
             values=tuple(values),
             mean=None if None in counted else fmean(v for v in counted if v is not None),
             seconds=fmean(r.seconds for r in complete) if complete else None,
-            took=median(took(r) for r in complete) if complete else None,
+            beside=tuple(took(r) - r.seconds for r in complete),
             trainable=complete[0].parameters.get("trainable") if complete else None,
         )
 

@@ -9,13 +9,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import fmean, variance
+from statistics import fmean, median, variance
+
+from scipy import special
 
 from workbench import statistics
 from workbench.config.changes import Unready
 from workbench.config.study_config import StudyConfig
 from workbench.confirm.arms import Arm, Selected
 from workbench.protocol import ALPHA, Protocol, arithmetic
+from workbench.statistics.planning import SD_LEVEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +32,12 @@ class Offer:
         sd: Standard deviation of the paired differences between seeds, in units of the metric, on
             validation data: pooled over the pairs, from the few seeds of the selection, so a rough
             figure. None where no two seeds of a pair completed.
-        detectable: About which difference so many seeds find with 80 % power, in those units.
+        detectable: About which difference so many seeds find with 80 % power, in those units, by
+            that standard deviation; ``reach``: by the ends of its 90 % interval, and no more than
+            the metric can differ at all. None where there is no standard deviation, or too few
+            seeds for any difference.
         runs: Runs that are left to do.
-        seconds: About how long these train, one after the other; None where nobody knows.
+        seconds: About how long these take, one after the other; None where nobody knows.
         workers: How many run at a time.
         test_samples: On which each kept model is tested, once.
     """
@@ -48,6 +54,7 @@ class Offer:
     smallest_effect: float
     sd: float | None
     detectable: float | None
+    reach: tuple[float, float] | None
     runs: int
     seconds: float | None
     workers: int
@@ -77,9 +84,15 @@ def offer_of(
             f"The chosen configuration of {selected.default_is} is the default one, and there is "
             f"no other to compare it with. Search longer, or elsewhere, under a new name."
         )
-    sd = spread(_sides(config, selected.arms))
-    reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
-    costs = [one.took for one in selected.chosen.values() if one.took is not None]
+    sides = _sides(config, selected.arms)
+    sd, each = spread(sides), _cost(selected)
+    size = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
+    least, most = content["bounds"]
+    widest = math.inf if least is None or most is None else most - least
+    detectable, reach = None, None
+    if sd is not None and math.isfinite(size):
+        low, high = interval(sd, freedom(sides))
+        detectable, reach = size * sd, (min(size * low, widest), min(size * high, widest))
     return Offer(
         study=config.name,
         metric=content["metric"],
@@ -92,13 +105,25 @@ def offer_of(
         floor=arithmetic.floor(pairs),
         smallest_effect=content["smallest_effect"],
         sd=sd,
-        detectable=None if sd is None or not math.isfinite(reach) else reach * sd,
+        detectable=detectable,
+        reach=reach,
         runs=runs,
-        seconds=fmean(costs) * runs if costs else None,
+        seconds=None if each is None else each * runs,
         workers=workers,
         test_samples=content["data"]["test"],
         notes=arithmetic.cautions(seeds, pairs),
     )
+
+
+def _cost(selected: Selected) -> float | None:
+    """Seconds of a run by those of the selection: the training of its arm, and what all have.
+
+    What is no training (data, libraries, writing) is a median over all runs: in the first run of
+    each worker it is far longer than in any other.
+    """
+    beside = [one for found in selected.runs.values() for c in found for one in c.beside]
+    training = [one.seconds for one in selected.chosen.values() if one.seconds is not None]
+    return fmean(training) + median(beside) if training and beside else None
 
 
 def _sides(config: StudyConfig, arms: Sequence[Arm]) -> dict[str, list[float | None]]:
@@ -138,3 +163,40 @@ def spread(sides: Mapping[str, Sequence[float | None]]) -> float | None:
             squares += variance(differences) * (len(differences) - 1)
             freedom += len(differences) - 1
     return math.sqrt(squares / freedom) if freedom else None
+
+
+def freedom(sides: Mapping[str, Sequence[float | None]]) -> int:
+    """Degrees of freedom of ``spread``: (arms - 1) x (seeds - 1) where no value is missing.
+
+    Fewer than the pairs' degrees of freedom add up to, because pairs share arms: of k arms on n
+    seeds, k (k - 1) / 2 differences are made from k values of each seed. Pooled over all pairs, the
+    variance of the differences is twice the residual mean square of the two-way layout of arms and
+    seeds, which has the degrees of freedom given here. Each missing value takes one away.
+
+    Args:
+        sides: Values by seed, each; None where there is none.
+
+    Returns:
+        At least 1 where ``spread`` gives a number.
+
+    Source:
+        Fisher (1925), Statistical Methods for Research Workers, ch. 8 (randomised blocks).
+    """
+    used = [values for values in sides.values() if sum(v is not None for v in values) > 1]
+    blocks = [[v for v in block if v is not None] for block in zip(*used, strict=True)]
+    compared = [len(block) for block in blocks if len(block) > 1]
+    return max(1, sum(compared) - len(used) - len(compared) + 1)
+
+
+def interval(sd: float, degrees: int) -> tuple[float, float]:
+    """The 90 % chi-square interval of a standard deviation with so many degrees of freedom.
+
+    Of normal values with equal variances; a rough guide elsewhere. The level is that of
+    ``statistics.seeds_needed``.
+    """
+    tail = (1 - SD_LEVEL) / 2
+    low, high = (
+        sd * math.sqrt(degrees / float(special.chdtri(degrees, share)))
+        for share in (tail, 1 - tail)
+    )
+    return low, high

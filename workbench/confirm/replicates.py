@@ -13,8 +13,7 @@ from pathlib import Path
 
 from workbench.config.changes import Changed, differences
 from workbench.confirm.arms import Arm
-from workbench.driver import MAX_ATTEMPTS, Busy, Standing, failure
-from workbench.files import Locked, lock
+from workbench.driver import Standing, orphaned, take_over
 from workbench.protocol import Protocol
 from workbench.record import (
     Decision,
@@ -28,8 +27,6 @@ from workbench.record import (
     spec_from_json,
     to_json,
 )
-
-LOCK_SECONDS = 30.0
 
 
 class Replicates:
@@ -94,25 +91,8 @@ class Replicates:
 
     def _take_over(self, spec: TrialSpec) -> TrialSpec | None:
         at = directory_of(self._directory, spec)
-        try:
-            with lock(at.lock_path, wait_seconds=LOCK_SECONDS):
-                result = at.result()
-                if result is not None and result.state.ended:
-                    self.finish(spec, result)
-                    return None
-                if result is not None:
-                    return spec
-                if spec.attempt >= MAX_ATTEMPTS:
-                    result = failure(spec, f"given up after {MAX_ATTEMPTS} attempts")
-                    at.write_result(result)
-                    self.finish(spec, result)
-                    return None
-                return replace(spec, attempt=spec.attempt + 1)
-        except Locked:
-            raise Busy(
-                f"The run {spec.role}/{spec.name} of an earlier start still runs in a process of "
-                "its own. End that process, and run the command again."
-            ) from None
+        with orphaned(at, f"run {spec.role}/{spec.name}"):
+            return take_over(spec, at, self.finish)
 
     def next(self) -> TrialSpec | None:
         """The next run that has not begun."""

@@ -20,7 +20,7 @@ from workbench.config.changes import Unready
 from workbench.confirm import Offer
 from workbench.ending import DONE, UNUSABLE, Confirmed, Outcome, UnwritableError
 from workbench.foundation import Foundation
-from workbench.launch.confirming import confirm_study
+from workbench.launch.confirming import confirm_study, refusals
 from workbench.launch.driving import Launch, Watcher
 from workbench.protocol.outlook import outlook
 from workbench.provenance import STUDY_SUFFIXES
@@ -62,7 +62,11 @@ def open_home(home: Path) -> Path:
 
 
 def look_ahead(file: Path, overrides: Sequence[str], home: Path) -> dict[str, Any]:
-    """What a study will do, without doing any of it.
+    """What a study will do, without doing any of it, and how far it is.
+
+    Returns:
+        Beside the plan ``begun``, how far the confirmation is (``browse``; None before it), and
+        ``refused``: what the next command would refuse, because of what has been run.
 
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
@@ -70,12 +74,13 @@ def look_ahead(file: Path, overrides: Sequence[str], home: Path) -> dict[str, An
     config = load(file, overrides)
     foundation = Foundation(config, home, pending=True)
     foundation.check()
+    directory = record.study_directory(home, config.name)
     return {
         **preview.describe(config, foundation),
         "ranges": preview.ranges(config),
-        "confirmation": (
-            found := outlook(config, foundation, record.study_directory(home, config.name))
-        ),
+        "confirmation": (found := outlook(config, foundation, directory)),
+        "begun": browse.confirmation(directory),
+        "refused": refusals(config, foundation, directory),
         "notes": [*preview.notes(config, foundation), *found["notes"]],
     }
 

@@ -6,12 +6,15 @@ it means for ``verdict``.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from workbench import confirm, protocol, record, session
-from workbench.config import Changed
+from workbench.config.changes import Changed, Unready
+from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.confirm import Offer, Replicates
 from workbench.driver import Stop, lease
@@ -40,6 +43,8 @@ def confirm_study(
     with lease(directory, wait=wait):
         from workbench.study import refuse_another_search
 
+        # Before the search is called unfinished: what it is told to run then would be refused.
+        protocol.refuse_more_trials(config, directory)
         plan = protocol.plan_of_confirmation(config, foundation, directory)
         refuse_another_search(config, foundation, directory)
         logged = Tracker(launch.home).parent_tag(config.name, Role.CONFIRMATION, PROTOCOL)
@@ -53,6 +58,36 @@ def confirm_study(
             return found.through(agree, at_once)
         finally:
             launch.watcher.end()
+
+
+def refusals(config: StudyConfig, foundation: Foundation, directory: Path) -> list[str]:
+    """What ``run`` or ``confirm`` would say to the study file as it is, in the words of each.
+
+    Of a study that nothing was run of there is nothing to say. MLflow is not asked, and nothing is
+    written: whether the study file or ``protocol.json`` was edited, ``confirm`` finds out.
+
+    Args:
+        config: The study.
+        foundation: Its data, which may not be here.
+        directory: The study's directory, which may not exist.
+    """
+    from workbench.study import refuse_another_search
+
+    searched = (directory / "optuna.db").exists()
+    # A storage that cannot be written to cannot be opened either.
+    if searched and not os.access(directory, os.W_OK):
+        return []
+    try:
+        if searched and not foundation.absent:
+            refuse_another_search(config, foundation, directory)
+        if protocol.begun(directory):
+            protocol.refuse_more_trials(config, directory)
+            if not foundation.absent:
+                plan = protocol.plan_of_confirmation(config, foundation, directory)
+                protocol.hold(plan, directory, config.document.path)
+    except (Changed, Unready, StudyFileError) as error:
+        return [str(error)]
+    return []
 
 
 def refuse_a_second(plan: Protocol, known: str | None) -> None:
@@ -114,11 +149,25 @@ class _Confirming:
         testing = confirm.confirmation(plan, selected.arms, directory)
         offer = confirm.offer_of(config, plan, selected, runs=testing.missing, workers=at_once)
         self._launch.watcher.end()
+        if testing.untouched:
+            offer = replace(offer, notes=[*offer.notes, *self._seen_before()])
         # What has begun was agreed to: a look at the test split cannot be taken back.
         if testing.untouched and not agree(offer):
             return self._ended(selecting, testing, offer=offer, agreed=False)
         signal = self._run(testing, Role.CONFIRMATION)
         return self._ended(selecting, testing, offer=offer, signal=signal)
+
+    def _seen_before(self) -> list[str]:
+        """What MLflow knows of a test whose records are gone: deleted files unsee nothing."""
+        role = Tracker(self._launch.home).read_trials(self._config.name)["role"]
+        count = sum(role == Role.CONFIRMATION)
+        if not count:
+            return []
+        return [
+            f"MLflow holds {count} confirmation runs of {self._config.name} whose records are gone "
+            f"from {self._directory / 'confirmation'}: the test split was read before. Put the "
+            "folder back; to go on makes the same runs again"
+        ]
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""

@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from workbench.printed.layout import PLAIN, duration, say
+from workbench.printed.records import stage_of
 from workbench.report import methods
+
+# What the stages of ``browse`` mean where no runs are counted.
+_BEGUN = {
+    "selected": "selected; the test split is untouched until workbench confirm is agreed to",
+    "damaged": "begun, but protocol.json or selection.json is damaged or gone",
+}
 
 
 def plan(console: Console, plan: Mapping[str, Any]) -> None:
@@ -39,6 +46,8 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     say(console, "data", f"{data['name']}: {_samples(plan)}")
     for name, words in _confirmation(plan["confirmation"]):
         say(console, name, words)
+    if plan["begun"] is not None:
+        say(console, "confirmed", _BEGUN.get(plan["begun"]["stage"], stage_of(plan["begun"])))
     weights = backbone["weights"] or "none (from scratch)"
     say(console, "backbone", f"{backbone['name']}, weights: {weights}")
     for depth, stage in enumerate(backbone["stages"], start=1):
@@ -50,6 +59,10 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
         say(console, "", f"{'head':<10} {backbone['head']:>11,} parameters  never frozen")
     for note in plan["notes"]:
         console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
+
+    for text in plan["refused"]:
+        lines = text.replace("\n", "\n" + 17 * " ")
+        console.print(f"  refused        {lines}", style="red", markup=False, **PLAIN)
 
 
 def _confirmation(found: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.printed.layout import PLAIN, number, table_of
+from workbench.printed.layout import PLAIN, counted, number, table_of
 
 if TYPE_CHECKING:
+    from workbench.driver import Standing
     from workbench.ending import Confirmed, Outcome
     from workbench.publish import Written
 
@@ -34,16 +36,20 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
         )
     console.print(table)
     name, ended = outcome.study, sum(standing.ended for standing in outcome.standings)
+    trials = counted(ended, "trial")
     if outcome.signal is not None:
-        text = f"{name}: stopped after {ended} trials; the same command goes on."
+        text = f"{name}: stopped after {trials}; the same command goes on."
     elif smoke:
         text = f"{name}: the tiny copy ran through in {outcome.seconds:.0f} s; nothing was kept."
     elif outcome.fresh == 0 and outcome.finished:
-        text = f"{name}: all {ended} trials have been run before; nothing to do."
+        before = "its trial has" if ended == 1 else f"all {ended} trials have"
+        text = f"{name}: {before} been run before; nothing to do."
     elif not outcome.finished:
-        text = f"{name}: time is up after {ended} trials; the same command goes on."
+        text = f"{name}: time is up after {trials}; the same command goes on."
     else:
-        text = f"{name}: {outcome.fresh} trials in {outcome.seconds:.0f} s; {ended} in all."
+        text = (
+            f"{name}: {counted(outcome.fresh, 'trial')} in {outcome.seconds:.0f} s; {ended} in all."
+        )
     console.print(escape(text), **PLAIN)
     for reason in outcome.reasons:
         console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
@@ -79,10 +85,14 @@ def confirmed(console: Console, found: Confirmed) -> None:
 def _told(found: Confirmed) -> str:
     """One sentence on where a confirmation stands."""
     name, arms = found.study, found.arms
-    ended = sum(standing.ended for standing in arms or found.selection)
-    target = sum(standing.target for standing in arms or found.selection)
+    stage = "confirmation" if arms else "selection"
+    selected, tested = (_ended(side) for side in (found.selection, arms))
     if found.signal is not None:
-        return f"{name}: stopped after {ended} of {target} runs; the same command goes on."
+        target = sum(standing.target for standing in arms or found.selection)
+        return (
+            f"{name}: stopped after {tested if arms else selected} of {target} {stage} runs; the "
+            "same command goes on."
+        )
     if not found.agreed:
         return (
             f"{name}: not tested. The selection is kept, the test split untouched; the same "
@@ -90,20 +100,26 @@ def _told(found: Confirmed) -> str:
         )
     if not arms:
         return f"{name}: no run of the selection completed, so nothing can be tested."
+    runs = f"{counted(selected, 'selection run')} and {counted(tested, 'confirmation run')}"
     if found.fresh == 0:
-        return f"{name}: all {ended} runs have been made before; nothing to do."
+        return f"{name}: {runs} have been made before; nothing to do."
+    now = "" if found.fresh == selected + tested else f", {found.fresh} of them now,"
     seeds = max(standing.target for standing in arms)
     return (
-        f"{name}: {found.fresh} runs in {found.seconds:.0f} s; arms tested: {len(arms)}, on "
-        f"{seeds} seeds each."
+        f"{name}: {runs}{now} in {found.seconds:.0f} s; arms tested: {len(arms)}, on {seeds} seeds "
+        "each."
     )
+
+
+def _ended(standings: Sequence[Standing]) -> int:
+    return sum(standing.ended for standing in standings)
 
 
 def _unsent(console: Console, study: str, count: int) -> None:
     """What MLflow has not taken, and the way to send it."""
     if count:
         console.print(
-            f"[yellow]MLflow did not take {count} records; when it is back: "
+            f"[yellow]MLflow did not take {counted(count, 'record')}; when it is back: "
             f"workbench sync {escape(study)}[/yellow]",
             **PLAIN,
         )

@@ -44,14 +44,19 @@ def offer(console: Console, offer: Offer) -> None:
 def _found_by(offer: Offer) -> str:
     if offer.seeds < offer.floor:
         return "no difference of any size"
-    if offer.sd is None or offer.detectable is None:
+    if offer.sd is None or offer.reach is None:
         return "unknown: no two arms completed on two seeds of the selection"
-    missed = ""
-    if offer.detectable > offer.smallest_effect:
-        missed = "; one that just matters may be missed"
+    (low, high), least = offer.reach, offer.smallest_effect
+    if low > least:
+        then = "one that just matters may be missed"
+    elif high < least:
+        then = "one that just matters is found"
+    else:
+        then = f"whether one that just matters ({least:g}) is found, so few seeds cannot tell"
     return (
-        f"a difference of about {short(offer.detectable)} with 80 % power{missed} (roughly: the "
-        f"SD of paired differences was {short(offer.sd)} on the few validation seeds)"
+        f"a difference of about {short(low)} to {short(high)} with 80 % power; {then} (from the SD "
+        f"of paired differences, {short(offer.sd)} on the few validation seeds, and its 90 % "
+        "interval)"
     )
 
 

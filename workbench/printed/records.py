@@ -30,13 +30,13 @@ def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
             number(row["best"]),
             escape(row["best_trial"] or ""),
             row["metric"],
-            _stage(row["confirmation"]),
+            stage_of(row["confirmation"]),
         )
     console.print(table)
 
 
-def _stage(confirmation: Mapping[str, Any] | None) -> str:
-    """How far a confirmation is."""
+def stage_of(confirmation: Mapping[str, Any] | None) -> str:
+    """How far a confirmation is; nothing before it has begun."""
     if confirmation is None:
         return ""
     words = {"complete": "yes", "selection": "selecting", "confirmation": "testing"}
@@ -50,16 +50,20 @@ def study(console: Console, found: Mapping[str, Any]) -> None:
     studies(console, [found])
     if found["holder"]:
         console.print(f"[dim]driven by {escape(found['holder'])}[/dim]", highlight=False)
-    numbers = ("value", "epochs", "seconds")
+    # Nobody tests before the confirmation, and none of its test values is told before its end.
+    tested = any(row["test"] for row in found["rows"])
+    values = [found["metric"] or "value", *([found["test_metric"]] if tested else [])]
+    numbers = (*values, "epochs", "seconds")
     table = table_of("trial", "role", "state", *numbers, "hyperparameters", right=numbers)
     for row in found["rows"]:
         settings = " ".join(f"{k}={short(v)}" for k, v in row["hyperparameters"].items())
         reason = f"  ({row['reason']})" if row["state"] == "failed" else ""
+        measured = [row["value"], *([row["test"].get(found["test_metric"])] if tested else [])]
         table.add_row(
             escape(row["trial"]),
             row["role"],
             row["state"],
-            number(row["value"]),
+            *map(number, measured),
             f"{row['epochs']:g}",
             f"{row['seconds']:.1f}",
             escape(settings + reason),
@@ -73,12 +77,15 @@ def trial(console: Console, found: Mapping[str, Any]) -> None:
     if found["value"] is not None:
         chosen = [line for line in found["history"] if line["epoch"] == found["epoch"]]
         at = _epochs(chosen[0]) if chosen else found["epoch"]
-        value = f", {number(found['value'])} at epoch {at}"
+        metric = found["spec"]["objective"]["metric"]
+        value = f", {metric} {number(found['value'])} at epoch {at}"
     console.print(
         f"[bold]{escape(found['trial'])}[/bold]  {found['state']}{value}", highlight=False
     )
     if found["reason"]:
         say(console, "reason", found["reason"])
+    if found["withheld"]:
+        say(console, "test", "not shown before every run of the confirmation has ended")
     for name, measured in found["test"].items():
         say(console, name, number(measured))
     for knob, setting in found["hyperparameters"].items():

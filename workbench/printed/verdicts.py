@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workbench.printed.layout import PLAIN, between, number, table_of
+from workbench.printed.layout import PLAIN, table_of
+from workbench.verdict.numbers import ends, measured
 
 
 class Judged(Protocol):
@@ -48,6 +49,8 @@ def verdict(console: Console, judged: Judged) -> None:
     for reason in found["reasons"]:
         rule = "" if reason["rule"] is None else f" (rule {reason['rule']})"
         console.print(f"why: {escape(reason['text'] + rule)}", **PLAIN)
+    if found["needed"]:
+        console.print(f"needed: {escape(found['needed'])}", **PLAIN)
     for flag in found["flags"]:
         console.print(f"[yellow]note: {escape(flag['text'])}[/yellow]", **PLAIN)
     for note in judged.notes:
@@ -58,11 +61,11 @@ def verdict(console: Console, judged: Judged) -> None:
 
 
 def _datasets(console: Console, content: Mapping[str, Any]) -> None:
-    table = table_of("data set", "ahead", "closest", "gap", "verdict", right=("gap",))
+    table = table_of("data set", "best mean", "closest", "gap", "verdict", right=("gap",))
     for item in content["datasets"]:
         own = item["verdict"]
         names = (item["name"], own["leader"] or "", own["closest"] or "")
-        table.add_row(*map(escape, names), number(own["gap"]), own["word"])
+        table.add_row(*map(escape, names), _number(own["gap"], _scale(own)), own["word"])
     console.print(table)
     counts = ("wins", "ties", "losses", "open")
     if content["outcomes"]:
@@ -76,8 +79,8 @@ def _datasets(console: Console, content: Mapping[str, Any]) -> None:
         return
     table = table_of("strategy", "mean rank", "IQM", "95 % interval", right=("mean rank", "IQM"))
     for rank, row in zip(across["ranks"], across["iqm"], strict=True):
-        bounds = row["missing"] or between(row)
-        table.add_row(escape(row["name"]), f"{rank:.2f}", number(row["estimate"]), bounds)
+        bounds = row["missing"] or _between(row)
+        table.add_row(escape(row["name"]), f"{rank:.2f}", _number(row["estimate"]), bounds)
     console.print(table)
     for group in across["groups"] or ():
         console.print(f"not separated: {escape(', '.join(group))}", **PLAIN)
@@ -88,22 +91,43 @@ def _datasets(console: Console, content: Mapping[str, Any]) -> None:
 def _sides(found: Mapping[str, Any]) -> Table:
     numbers = ("n", "mean", "95 % interval", "SD")
     table = table_of("strategy", *numbers, right=numbers)
+    scale = _scale(found)
     for side in found["sides"]:
         mean = side["mean"]
-        values = ("", "") if mean is None else (number(mean["estimate"]), between(mean))
-        table.add_row(escape(side["name"]), str(side["n"]), *values, number(side["sd"]))
+        values = ("", "") if mean is None else (_number(mean["estimate"]), _between(mean, scale))
+        table.add_row(escape(side["name"]), str(side["n"]), *values, _number(side["sd"], scale))
     return table
 
 
 def _pairs(found: Mapping[str, Any]) -> Table:
     numbers = ("difference", "95 % interval", "Holm p", "improvement")
     table = table_of("pair", *numbers, right=numbers)
+    scale = _scale(found)
     for pair in found["comparisons"]:
         table.add_row(
             escape(f"{pair['first']} - {pair['second']}"),
-            number(pair["difference"]["estimate"]),
-            between(pair["difference"]),
+            _number(pair["difference"]["estimate"], scale, pair["difference"]),
+            _between(pair["difference"], scale),
             f"{pair['p_holm']:.3g}",
             f"{pair['improvement']['estimate']:.2f}",
         )
     return table
+
+
+def _scale(found: Mapping[str, Any]) -> float | None:
+    """The size of the means, for the decimals of what is a difference of them."""
+    means = (side["mean"]["estimate"] for side in found["sides"] if side["mean"])
+    return max(map(abs, means), default=None)
+
+
+def _number(
+    value: float | None, like: float | None = None, ends: Mapping[str, Any] | None = None
+) -> str:
+    beside = () if ends is None else (ends["low"], ends["high"])
+    return "" if value is None else measured(value, like, *beside)
+
+
+def _between(bounds: Mapping[str, Any], like: float | None = None) -> str:
+    if bounds["low"] is None or bounds["high"] is None:
+        return ""
+    return " to ".join(ends(bounds["low"], bounds["high"], like))

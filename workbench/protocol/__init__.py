@@ -10,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workbench import record, space
-from workbench.config.changes import Changed, differences
 from workbench.config.consistency import BASELINE
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define, describe_entry
 from workbench.foundation import Foundation
 from workbench.protocol import arithmetic, obstacles
+from workbench.protocol.keeping import begun, hold, refuse_more_trials, settle
+from workbench.protocol.places import places
 from workbench.protocol.searched import Candidate, look
 from workbench.randomness import derive
 from workbench.record import Role, TrialSpec
@@ -33,6 +34,7 @@ __all__ = [
     "Protocol",
     "baseline_of",
     "begun",
+    "hold",
     "plan_of_confirmation",
     "refuse_more_trials",
     "replicate_seeds",
@@ -54,11 +56,13 @@ class Protocol:
         content: What the file says.
         candidates: The search trials that the selection runs again, by strategy, the best first.
         notes: What an author should know before anything runs.
+        places: Where in the study file stands what decides on a part of the content, by its path.
     """
 
     content: Mapping[str, Any]
     candidates: Mapping[str, tuple[TrialSpec, ...]]
     notes: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> bytes:
@@ -84,11 +88,6 @@ def baseline_of(config: StudyConfig) -> Proposal:
     named = {strategy.name: strategy for strategy in config.strategies}
     strategy = named.get(config.confirm.baseline or BASELINE)
     return space.start(config, strategy or space.default(config, config.groups[0]).strategy)
-
-
-def begun(directory: Path) -> bool:
-    """Whether a study's confirmation has begun: its protocol is there."""
-    return record.protocol_path(directory).exists()
 
 
 def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory: Path) -> Protocol:
@@ -176,6 +175,7 @@ def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory:
         content=record.plain(content),
         candidates={name: tuple(one.spec for one in found) for name, found in chosen.items()},
         notes=(*arithmetic.cautions(count, pairs), *searched.notes(confirm.select.configs)),
+        places=places(config),
     )
 
 
@@ -218,70 +218,3 @@ def _search(config: StudyConfig) -> dict[str, Any]:
 
 def _hash(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
-
-
-def settle(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
-    """Write the protocol, once; or hold it against the one that was written before.
-
-    Args:
-        protocol: As the study stands now.
-        directory: The study's directory; the caller holds its lease.
-        file: The study file, for the message.
-        logged: SHA-256 of the protocol that MLflow knows; None where it knows none.
-
-    Raises:
-        Changed: The confirmation has begun by another protocol; the message says what differs, and
-            whether the study file or the protocol's own was changed.
-    """
-    path, study = record.protocol_path(directory), protocol.content["study"]
-    if not path.exists():
-        if any(directory.glob("selection/*/*/*/spec.json")) or any(
-            directory.glob("confirmation/*/*/spec.json")
-        ):
-            raise Changed(
-                f"{path} is gone, but runs that it planned are there. Put it back, or give the "
-                f"study {study} a new name."
-            )
-        record.write_atomically(path, protocol.text)
-        return
-    stored = path.read_bytes()
-    if stored == protocol.text:
-        return
-    try:
-        lines = differences(json.loads(stored), protocol.content)
-    except ValueError as error:
-        lines = [f"the file is damaged ({error})"]
-    told = "\n".join(f"  {line}" for line in lines or ["its text, though nothing that it says"])
-    if logged == protocol.sha256:
-        raise Changed(
-            f"{path} was edited after the confirmation of {study} began. It differs from what "
-            f"MLflow holds, and {file} does not:\n{told}\n"
-            "Put the file back (MLflow has it below study/ of the run "
-            f"{study} confirmation), or give the study a new name."
-        )
-    raise Changed(
-        f"{file}: the confirmation of {study} has begun by another protocol ({path}):\n{told}\n"
-        "A protocol is fixed before the first run, so that no result can shape it. Restore these "
-        "settings, or give the study a new name."
-    )
-
-
-def refuse_more_trials(config: StudyConfig, directory: Path) -> None:
-    """Nothing, unless a confirmation has begun and a search would still add trials.
-
-    Raises:
-        Changed: It would; the message says which.
-    """
-    if not begun(directory):
-        return
-    missing = look(config, directory).missing
-    if not missing:
-        return
-    names = ", ".join(f"{name}: {count}" for name, count in missing.items())
-    total = sum(missing.values())
-    raise Changed(
-        f"{config.document.path}: the confirmation of {config.name} has begun, and its protocol "
-        f"names the trials that it rests on. {total} more {'trial' if total == 1 else 'trials'} "
-        f"({names}) would change what was searched. For a longer search or another level give the "
-        "study a new name."
-    )

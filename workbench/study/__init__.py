@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -20,8 +19,7 @@ from workbench import plans, space
 from workbench.config import Changed
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define
-from workbench.driver import MAX_ATTEMPTS, Busy, Standing, failure
-from workbench.files import Locked, lock
+from workbench.driver import Standing, orphaned, take_over
 from workbench.foundation import Foundation, training_seed
 from workbench.record import (
     Decision,
@@ -43,8 +41,6 @@ _ENDED = {
     TrialState.PRUNED: State.PRUNED,
     TrialState.FAIL: State.FAILED,
 }
-
-LOCK_SECONDS = 30.0
 
 
 def refuse_another_search(config: StudyConfig, foundation: Foundation, directory: Path) -> None:
@@ -172,14 +168,8 @@ class Search:
 
     def _adopt(self, name: str, study: optuna.Study, trial: FrozenTrial) -> TrialSpec | None:
         directory = self._directory_at(name, trial.number)
-        try:
-            with lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
-                return self._take_over(name, study, trial, directory)
-        except Locked:
-            raise Busy(
-                f"The trial {name}/{trial.number:03d} of an earlier start still runs in a process "
-                "of its own. End that process, and run the command again."
-            ) from None
+        with orphaned(directory, f"trial {name}/{trial.number:03d}"):
+            return self._take_over(name, study, trial, directory)
 
     def _take_over(
         self, name: str, study: optuna.Study, trial: FrozenTrial, directory: TrialDirectory
@@ -197,18 +187,7 @@ class Search:
             self._pruned_at[spec.key] = trial.user_attrs["pruned_at"]
         for line in directory.repair_history():
             self._take(spec, line)
-        result = directory.result()
-        if result is not None and result.state.ended:
-            self.finish(spec, result)
-            return None
-        if result is not None:
-            return spec
-        if spec.attempt >= MAX_ATTEMPTS:
-            result = failure(spec, f"given up after {MAX_ATTEMPTS} attempts")
-            directory.write_result(result)
-            self.finish(spec, result)
-            return None
-        return replace(spec, attempt=spec.attempt + 1)
+        return take_over(spec, directory, self.finish)
 
     def next(self) -> TrialSpec | None:
         """Ask the group with the fewest trials; None when each has its number or time is up."""

@@ -6,12 +6,9 @@ where they run.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +18,8 @@ from types import FrameType
 from typing import Protocol
 
 from workbench import record
-from workbench.files import Locked, holder, lock
+from workbench.driver.attempts import MAX_ATTEMPTS, failure, orphaned, take_over
+from workbench.driver.leases import Busy, holder_of, lease
 from workbench.record import (
     Decision,
     EpochResult,
@@ -33,12 +31,23 @@ from workbench.record import (
 )
 from workbench.workers import Workers
 
-MAX_ATTEMPTS = 3
+__all__ = [
+    "MAX_ATTEMPTS",
+    "Broken",
+    "Busy",
+    "Driver",
+    "Mirror",
+    "Source",
+    "Standing",
+    "Stop",
+    "failure",
+    "holder_of",
+    "lease",
+    "orphaned",
+    "take_over",
+]
+
 SAME_FAILURES = 3
-
-
-class Busy(Exception):
-    """Another driver holds the study."""
 
 
 class Broken(Exception):
@@ -94,43 +103,6 @@ class Mirror(Protocol):
     def changed(self, directory: TrialDirectory) -> None:
         """The record says something new."""
         ...
-
-
-@contextmanager
-def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
-    """Be the only driver of a study for the length of a block.
-
-    Raises:
-        Busy: Another process is; the message says which.
-    """
-    note = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-    }
-    patience = float("inf") if wait else 0.0
-    try:
-        with lock(study_directory / "lock", note=json.dumps(note), wait_seconds=patience):
-            yield
-    except Locked as locked:
-        raise Busy(
-            f"The study {study_directory.name} is being driven by {_holder(str(locked))}; "
-            "--wait waits until that has ended."
-        ) from None
-
-
-def holder_of(study_directory: Path) -> str | None:
-    """Who drives a study just now, in words, or None. Needs no right to write."""
-    note = holder(study_directory / "lock")
-    return None if note is None else _holder(note)
-
-
-def _holder(note: str) -> str:
-    try:
-        known = json.loads(note)
-        return f"process {known['pid']} on {known['host']}, since {known['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
 
 
 class Stop:
@@ -312,9 +284,3 @@ class Driver:
         last = self._failures[-SAME_FAILURES:]
         if len(last) == SAME_FAILURES and len(set(last)) == 1:
             self._broken = str(result.traceback or result.reason)
-
-
-def failure(spec: TrialSpec, reason: str) -> Result:
-    """The result of a trial that no worker could finish."""
-    now = record.now()
-    return Result(state=State.FAILED, attempt=spec.attempt, reason=reason, started=now, ended=now)

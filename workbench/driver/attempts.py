@@ -1,0 +1,72 @@
+"""How often a run is tried, and what becomes of one that an earlier driver left unfinished.
+
+One rule for every source of runs. Knows neither where they come from nor where they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from workbench import record
+from workbench.driver.leases import Busy
+from workbench.files import Locked, lock
+from workbench.record import Result, State, TrialDirectory, TrialSpec
+
+MAX_ATTEMPTS = 3
+LOCK_SECONDS = 30.0
+
+
+def failure(spec: TrialSpec, reason: str) -> Result:
+    """The result of a trial that no worker could finish."""
+    now = record.now()
+    return Result(state=State.FAILED, attempt=spec.attempt, reason=reason, started=now, ended=now)
+
+
+@contextmanager
+def orphaned(directory: TrialDirectory, called: str) -> Iterator[None]:
+    """Hold the record of a run that an earlier driver has begun, for the length of a block.
+
+    A worker outlives its driver for a moment, so there is some patience.
+
+    Args:
+        directory: The run's record.
+        called: What the message calls it: ``trial sgd/003``.
+
+    Raises:
+        Busy: A process still works at it.
+    """
+    try:
+        with lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
+            yield
+    except Locked:
+        raise Busy(
+            f"The {called} of an earlier start still runs in a process of its own. End that "
+            "process, and run the command again."
+        ) from None
+
+
+def take_over(
+    spec: TrialSpec, directory: TrialDirectory, finish: Callable[[TrialSpec, Result], None]
+) -> TrialSpec | None:
+    """What is to be run of a run that an earlier driver left behind; None where it has ended.
+
+    A parked run goes on as it is. One without any result died with its worker: that was an
+    attempt, and after the last one it counts as failed.
+
+    Args:
+        spec: As it was recorded.
+        directory: Its record, which the caller holds (``orphaned``).
+        finish: Told of a run that has ended, or is given up.
+    """
+    result = directory.result()
+    if result is None and spec.attempt >= MAX_ATTEMPTS:
+        result = failure(spec, f"given up after {MAX_ATTEMPTS} attempts")
+        directory.write_result(result)
+    if result is None:
+        return replace(spec, attempt=spec.attempt + 1)
+    if not result.state.ended:
+        return spec
+    finish(spec, result)
+    return None
