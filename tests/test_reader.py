@@ -337,3 +337,26 @@ def test_histories_of_many_runs_are_asked_for_at_once(home: Path) -> None:
         return len(asked)
 
     assert 0 < statements(ids[:1]) == statements(ids)
+
+
+def test_runs_are_read_as_mlflows_own_client_gives_them(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    ids = [tracker.mirror(made.write(home, made.spec(n), epochs=2), parent) for n in range(3)]
+    ledger, experiment = tracker._ledger, tracker.experiment(made.STUDY)
+    ledger._client.log_metric(ids[0], "train/loss", math.nan, step=3)
+    ledger._client.delete_run(ids[1])
+    other = ledger._client.create_run(tracker.experiment("other")).info.run_id
+
+    found = ledger.read(experiment)
+
+    assert {run.run_id for run in found} == {parent, *ids}
+    assert other not in {run.run_id for run in found}
+    assert [run.run_id for run in found if run.deleted] == [ids[1]]
+    assert [run.started for run in found] == sorted(run.started for run in found)
+    for run in found:
+        assert run.tags and (run.run_id == parent or (run.params and run.metrics and run.datasets))
+        known = ledger.get(run.run_id)
+        assert repr(sorted(run.metrics.items())) == repr(sorted(known.metrics.items()))  # NaN
+        run.metrics = known.metrics
+        assert run == known

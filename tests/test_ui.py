@@ -18,7 +18,7 @@ from conftest import TINY
 from mlflow_home import home_in
 from test_end_to_end import Unseen
 
-from workbench import launch
+from workbench import elsewhere, launch
 from workbench.workers import InlineWorkers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -75,6 +75,31 @@ def test_the_server_shows_every_run_of_the_study(served: tuple[int, str]) -> Non
     content = {"experiment_ids": [experiment], "max_results": 100}
     runs = post(port, "runs/search", content)["runs"]
     assert isinstance(runs, list) and len(runs) == 5
+
+
+def test_results_are_judged_from_a_server_as_from_a_file(served: tuple[int, str]) -> None:
+    port, _ = served
+    number = post(port, "experiments/create", {"name": "foreign"})["experiment_id"]
+    for place in range(16):
+        strategy, seed = ("a", "b")[place % 2], str(place // 2)
+        tags = [{"key": "strategy", "value": strategy}, {"key": "seed", "value": seed}]
+        made = post(port, "runs/create", {"experiment_id": number, "start_time": 1, "tags": tags})
+        assert isinstance(made["run"], dict)
+        run_id = made["run"]["info"]["run_id"]
+        value = 0.9 - 0.1 * (place % 2) + 0.001 * (place // 2) * (-1) ** place
+        metric = {"run_id": run_id, "key": "acc", "value": value, "timestamp": 1}
+        post(port, "runs/log-metric", metric)
+        post(port, "runs/update", {"run_id": run_id, "status": "FINISHED", "end_time": 2})
+    found = elsewhere.judge(
+        None,
+        experiment="foreign",
+        uri=f"http://127.0.0.1:{port}",
+        home=Path(),
+        metric="acc",
+        smallest_effect=0.01,
+    )
+    verdict = found.content["verdict"]
+    assert (verdict["word"], verdict["leader"], len(verdict["seeds"])) == ("WINNER", "a", 8)
 
 
 def test_the_server_refuses_another_hosts_name(served: tuple[int, str]) -> None:

@@ -21,8 +21,9 @@ from workbench.files import holder
 from workbench.record import Role, State, TrialDirectory
 from workbench.tracker import entry, reader, store
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
-from workbench.tracker.ledger import Ledger, Run
+from workbench.tracker.ledger import Ledger
 from workbench.tracker.params import param_text, tag_text, valid_name
+from workbench.tracker.tables import Run
 
 if TYPE_CHECKING:
     import pandas as pd

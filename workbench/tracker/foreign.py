@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.tracker import _import_mlflow
-from workbench.tracker.ledger import Ledger, Run
+from workbench.tracker.ledger import known
+from workbench.tracker.tables import Run
 
 _PARENT = "mlflow.parentRunId"
 _NAMES = ("strategy", "seed", "dataset")
@@ -76,13 +77,12 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
     mlflow = _import_mlflow()
     try:
         client = mlflow.MlflowClient(uri)
-        ledger = Ledger(mlflow, client)
         found = client.get_experiment_by_name(experiment)
         ids = {} if found is not None else _experiments(client)
         if found is None and experiment not in ids.values():
             raise _unknown(uri, experiment, ids)
         number = found.experiment_id if found is not None else experiment
-        runs = [run for run in ledger.read(str(number)) if not run.deleted]
+        runs = list(_runs(client, str(number)))
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
         told = str(error).replace(urlsplit(uri).netloc or uri, urlsplit(_shown(uri)).netloc or uri)
@@ -93,6 +93,22 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
     written = next((run for run in runs if any(tag in run.tags for tag in _OWN)), None)
     study = "" if written is None else written.tags.get("workbench.study", "") or experiment
     return Foreign(runs=tuple(_read(run, metric) for run in own), metrics=tuple(names), study=study)
+
+
+def _runs(client: Any, experiment_id: str) -> Iterator[Run]:
+    """Through MLflow's client: the store may be a server."""
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id],
+            max_results=1000,
+            order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
+            page_token=token,
+        )
+        yield from map(known, page)
+        token = page.token
+        if not token:
+            return
 
 
 def _read(run: Run, metric: str) -> ForeignRun:

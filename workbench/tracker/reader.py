@@ -24,9 +24,10 @@ from workbench.tracker.entry import (
     SEED,
     STATE,
 )
-from workbench.tracker.ledger import Ledger, Run
+from workbench.tracker.ledger import Ledger
 from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store
+from workbench.tracker.tables import Run
 
 if TYPE_CHECKING:
     import pandas as pd
