@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from workbench import statistics
+from workbench.statistics import bootstrap
 
 
 def crossed(
@@ -122,3 +123,12 @@ def test_scores_that_do_not_match_are_refused() -> None:
         statistics.two_level(scores, scores, level=95)
     with pytest.raises(ValueError, match="draws is 0"):
         statistics.two_level(scores, scores, draws=0)
+
+
+def test_tables_of_one_shape_are_resampled_alike() -> None:
+    first, second = crossed(np.random.default_rng(9), 5, 50)
+    apart = bootstrap.resampled_means(first) - bootstrap.resampled_means(second)
+    assert apart == pytest.approx(bootstrap.resampled_means(first - second))
+    found = bootstrap.percentiles(float((first - second).mean()), apart, 0.95)
+    assert found == statistics.two_level(first, second)
+    assert bootstrap.resampled_means(np.full((3, 7), 0.3)) == pytest.approx(0.3)

@@ -179,7 +179,17 @@ def test_probability_of_improvement_compares_runs_of_one_seed() -> None:
     assert statistics.probability_of_improvement(first, second).estimate == 1.0
     assert statistics.probability_of_improvement([1, 2, 3, 4], [0, 2, 4, 3]).estimate == 0.625
     equal = statistics.probability_of_improvement([1, 2, 3], [1, 2, 3])
-    assert equal == (0.5, 0.5, 0.5, 0.95)
+    left = 1 - 0.025 ** (1 / 3)
+    assert equal == pytest.approx((0.5, 0.5 - left / 2, 0.5 + left / 2, 0.95))
+
+
+def test_seeds_that_all_agree_leave_open_what_their_number_leaves_open() -> None:
+    ahead = statistics.probability_of_improvement([2.0] * 7, [1.0] * 7)
+    exact = stats.binomtest(7, 7).proportion_ci(0.95, method="exact")
+    assert (ahead.estimate, ahead.high) == (1.0, 1.0)
+    assert ahead.low == pytest.approx(exact.low)
+    behind = statistics.probability_of_improvement([1.0] * 7, [2.0] * 7)
+    assert (behind.low, behind.high) == pytest.approx((0.0, 1 - exact.low))
 
 
 def test_a_rounding_error_is_no_improvement() -> None:

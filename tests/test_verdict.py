@@ -73,6 +73,48 @@ def test_a_gap_that_does_not_exceed_the_smallest_effect_is_negligible() -> None:
         assert decide(evidence(*arms, smallest_effect=effect)).word == word, "exactly at it"
 
 
+def test_a_winner_says_how_far_down_the_interval_of_its_gap_reaches() -> None:
+    sure, narrow = (
+        decide(evidence(*planted({"a": 0.95, "b": 0.95 - gap}))) for gap in (0.05, 0.0115)
+    )
+    assert sure.word == narrow.word == Word.WINNER
+    assert not any("reaches down" in reason.text for reason in sure.reasons)
+    told = next(reason.text for reason in narrow.reasons if "reaches down" in reason.text)
+    low = narrow.comparisons[0].difference.low
+    assert low < 0.01 and f"reaches down to {low:.4f}"[:22] in told
+
+
+def test_no_gap_seems_to_reach_the_smallest_effect_by_rounding() -> None:
+    verdict = decide(evidence(*planted({"a": 0.8542, "b": 0.8365}, sd=0.09), smallest_effect=0.02))
+    assert "0.854 against 0.836" in verdict.headline and "(difference 0.018" in verdict.headline
+
+
+def test_values_that_stand_for_failed_runs_are_told_with_the_finding() -> None:
+    best, second, *others = planted(SPREAD)
+    failed = changed(second, "3", state="failed", value=None)
+    verdict = decide(evidence(best, failed, *others, bounds=(None, None)))
+    for sentence in (verdict.headline, verdict.claim):
+        assert sentence.endswith(
+            "On 1 of 12 seeds a run of sgd-0 failed and counts with the worst value."
+        )
+
+
+def test_arms_with_the_same_value_on_every_seed_carry_a_flag() -> None:
+    values = list(0.9 + 0.01 * noise(0))
+    verdict = decide(evidence(arm("a", values), arm("b", values), *planted({"c": 0.5})))
+    (flag,) = verdict.flags
+    assert flag.text.startswith("a, b have the same value on each of 12 seeds")
+
+
+def test_a_default_that_no_level_reaches_is_told_beside_a_contrast_over_a_factor() -> None:
+    (default,) = planted({"default": 0.96})
+    default = replace(default, levels={"optimizer": "sgd", "freeze_depth": "0"})
+    found = decide(evidence(*grid(), default, contrast="optimizer"))
+    (flag,) = found.flags
+    assert flag.text.startswith("default, the baseline, has a mean of 0.96, which no level of")
+    assert not decide(evidence(*grid(), contrast="optimizer")).flags
+
+
 def test_a_gap_equal_to_the_smallest_effect_but_for_rounding_is_not_above_it() -> None:
     first = [0.3 + place / 1000 for place in range(12)]
     arms = (arm("a", first), arm("b", [value - 0.1 for value in first]))
@@ -115,21 +157,24 @@ def test_neither_a_difference_nor_a_tie_is_inconclusive_and_says_what_seeds_woul
     assert (verdict.plan.low, verdict.plan.estimate, verdict.plan.high) == needed[:3]
     assert verdict.plan.sd == spread
     assert verdict.plan.seconds_low == 30.0 * 4 * needed.low
-    *why, seeds = verdict.reasons
-    assert len(why) == 3 and all("stays open" in reason.text for reason in why)
-    assert f"about {needed.low} to {needed.high} seeds would give 80 % power" in seeds.text
-    assert "for a difference of 0.01 (alpha = 0.05, Holm over 6 pairs; SD" in seeds.text, (
+    assert len(verdict.reasons) == 3
+    assert all("stays open" in reason.text for reason in verdict.reasons)
+    assert verdict.reasons[0].rival == verdict.closest, "what decides stands first"
+    assert verdict.needed is not None
+    assert f"about {needed.low} to {needed.high} seeds would give 80 % power" in verdict.needed
+    assert "for a difference of 0.01 (alpha = 0.05, Holm over 6 pairs; SD" in verdict.needed, (
         "never for the one observed"
     )
-    assert f"differences to {verdict.plan.rival}: 0.0" in seeds.text
-    assert "); they cost about" in seeds.text
+    assert f"differences to {verdict.plan.rival}: 0.0" in verdict.needed
+    assert "); they cost about" in verdict.needed
     assert verdict.headline.endswith("n = 12 seeds)."), "the finding and no plan"
 
 
 def test_a_plan_without_a_known_cost_names_none() -> None:
     verdict = decide(evidence(*planted(ALIKE, sd=0.02)))
     assert verdict.plan is not None and verdict.plan.seconds_low is None
-    assert "80 % power" in verdict.reasons[-1].text and "cost" not in verdict.reasons[-1].text
+    assert verdict.needed is not None and "80 % power" in verdict.needed
+    assert "cost" not in verdict.needed
 
 
 def test_too_few_seeds_for_the_pairs_are_underpowered_by_design() -> None:
@@ -312,7 +357,7 @@ def test_an_end_of_an_interval_is_not_rounded_to_nothing() -> None:
     verdict = decide(evidence(*arms, bounds=(None, None)))
     found = verdict.comparisons[0].difference
     assert (found.low, found.high) == pytest.approx((-0.003, 0.27))
-    assert "95 % interval -0.003 to 0.270" in verdict.headline
+    assert "95 % interval −0.003 to 0.270" in verdict.headline
     assert [numbers.signed(2, *ends) for ends in ((-0.3, 0.27), (0.0, 0.27), (1e-12, 0.27))] == [
         2, 2, 2,
     ]  # fmt: skip
@@ -473,8 +518,8 @@ def test_a_contrast_with_the_baseline_compares_each_arm_with_it_alone() -> None:
     assert {p.second for p in verdict.comparisons} == {"default"}
     assert verdict.beaten == ("default",)
     for sentence in (verdict.headline, verdict.claim):
-        assert sentence.endswith("The finalists are not compared with one another.")
-    assert "adamw-2 wins against the baseline default" in verdict.headline
+        assert sentence.endswith("Arms are compared with the baseline, not with one another.")
+    assert "adamw-2 wins against the baseline default, which 3 of 3 arms beat: " in verdict.headline
     assert "than the baseline default" in verdict.claim
 
 
@@ -486,7 +531,7 @@ def test_a_baseline_that_leads_has_been_compared_with_all_and_can_win() -> None:
     assert verdict.headline.startswith("default wins: test accuracy 0.970 against 0.950 of the")
     assert "default has a higher test accuracy than every other arm compared" in verdict.claim
     for sentence in (verdict.headline, verdict.claim):
-        assert sentence.endswith("The finalists are not compared with one another.")
+        assert sentence.endswith("Arms are compared with the baseline, not with one another.")
     close = decide(
         evidence(*planted({"a": 0.9499, "default": 0.95}, sd=0.004), contrast="baseline")
     )
@@ -659,7 +704,6 @@ def test_an_arm_of_one_value_on_all_seeds_carries_a_flag() -> None:
         assert "on all of its 12 seeds. Was one evaluation copied?" in verdict.flags[0].text
     for silent in (
         planted({"a": 0.9, "b": 0.8}),
-        (arm("a", [0.9] * 12), arm("b", [0.9] * 12)),
         (arm("a", [0.9] * 2), arm("b", [0.8] * 2)),
     ):
         assert decide(evidence(*silent)).flags == ()
@@ -744,7 +788,7 @@ def test_a_stretch_of_time_is_told_in_the_unit_that_fits(seconds: float, text: s
 
 
 def test_no_minus_stands_before_a_zero_and_long_lists_are_counted() -> None:
-    assert [numbers.fixed(value, 2) for value in (-0.001, -0.01, 1.0)] == ["0.00", "-0.01", "1.00"]
+    assert [numbers.fixed(value, 2) for value in (-0.001, -0.01, 1.0)] == ["0.00", "−0.01", "1.00"]
     assert numbers.listed(["a"]) == "a" and numbers.listed(["a", "b", "c"]) == "a, b and c"
     assert numbers.listed(list("abcdef")) == "a, b, c and 3 more"
     assert numbers.p_value(0.0004) == "p < 0.001" and numbers.p_value(0.0213) == "p = 0.021"

@@ -24,9 +24,11 @@ from workbench.verdict import (
     Doubt,
     Level,
     Side,
+    Stage,
     Verdict,
     Word,
 )
+from workbench.verdict.numbers import decimals, signed
 
 
 def verdict(
@@ -50,14 +52,14 @@ def verdict(
     if enough and table is not None:
         comparisons = _comparisons(names, table, pairs, question)
         sides.sort(key=lambda side: turn(question) * -(side.mean.estimate if side.mean else 0.0))
-    leader = _leader(sides, question) if comparisons else None
+    leader = sides[0].name if comparisons else None
     own = [pair for pair in comparisons if leader in (pair.first, pair.second)]
     beaten = [pair.second for pair in own if pair.beaten and pair.first == leader]
     rest = [pair for pair in own if _rival(pair, leader) not in beaten]
     tied = [_rival(pair, leader) for pair in rest if pair.equivalent]
     left = [_rival(pair, leader) for pair in rest if not pair.equivalent]
-    closest = min(own, key=lambda pair: _ahead(pair, leader), default=None)
-    gap = None if closest is None else _ahead(closest, leader)
+    closest = min(own, key=lambda pair: pair.difference.estimate, default=None)
+    gap = None if closest is None else closest.difference.estimate
     word = _word(refused, floor, gap, beaten, left, own, question)
     found = Standing(
         word=word,
@@ -65,15 +67,18 @@ def verdict(
         leader=leader,
         closest=_rival(closest, leader) if closest else None,
         gap=gap,
+        places=_places(closest, question),
         p=closest.p_holm if closest else None,
         floor=floor,
+        pairs=len(pairs),
         tied=tuple(tied),
         open=tuple(left),
     )
     return Verdict(
         word=word,
+        stage=Stage.ELSEWHERE,
         level=Level.DATASETS if enough else Level.CONFIGURATION,
-        headline=sentences.headline(found, verdicts, question),
+        headline=sentences.headline(found, verdicts, across.outcomes(names, verdicts), question),
         claim=sentences.claim(found, k, question),
         metric=question.metric,
         direction=question.direction,
@@ -185,16 +190,16 @@ def _comparison(
     )
 
 
-def _leader(sides: Sequence[Side], question: Question) -> str:
-    return next(side.name for side in sides if question.baseline is None or not side.baseline)
-
-
 def _rival(pair: Comparison, leader: str | None) -> str:
     return pair.second if pair.first == leader else pair.first
 
 
-def _ahead(pair: Comparison, leader: str | None) -> float:
-    return pair.difference.estimate * (1 if pair.first == leader else -1)
+def _places(pair: Comparison | None, question: Question) -> int:
+    if pair is None:
+        return 0
+    low, high = pair.difference.low, pair.difference.high
+    width = (high - low) / 2 or question.smallest_effect or 0.0
+    return signed(decimals(width), low, high)
 
 
 def _word(

@@ -21,6 +21,37 @@ def percentiles(estimate: float, replicates: Array, level: float) -> Interval:
     return Interval(estimate, float(low), float(high), level)
 
 
+def resampled_means(scores: ArrayLike, *, draws: int = 2_000, seed: int = 0) -> Array:
+    """The mean of each resample of both seeds and examples, shape [draws].
+
+    Seeds and examples are drawn independently of each other, both with replacement. The resamples
+    depend on the shape, the number of draws and the seed of the generator alone: tables of one
+    shape get the same ones, so that their differences are paired resample by resample, and a table
+    that is compared with many others is resampled once.
+
+    Args:
+        scores: Score of each test example in each run, shape [seeds, examples], at least 2 by 2.
+        draws: Resamples.
+        seed: Of the generator.
+
+    Raises:
+        ValueError: Too small, a value that is not finite, or fewer than 1 draw.
+
+    Source:
+        Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1.
+    """
+    of = ("seeds", "examples")
+    values = table(scores, "scores", rows=2, columns=2, of=of)
+    seeds, examples = values.shape
+    generator = np.random.default_rng(seed)
+    weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=count(draws, "draws"))
+    means = np.empty(len(weights))
+    for draw, weight in enumerate(weights):
+        chosen = generator.integers(0, examples, size=examples, dtype=np.uint32)
+        means[draw] = (weight @ values).take(chosen).sum() / (seeds * examples)
+    return means
+
+
 def two_level(
     first: ArrayLike,
     second: ArrayLike,
@@ -69,15 +100,5 @@ def two_level(
             "expected the same seeds and the same examples for both, [seeds, examples]"
         )
     level, draws = fraction(level, "level"), count(draws, "draws")
-    gaps = ours - theirs
-    seeds, examples = gaps.shape
-    # An example on which no pair of runs differs adds nothing, however often it is drawn.
-    moving = gaps[:, gaps.any(axis=0)]
-    generator = np.random.default_rng(seed)
-    weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-    drawn = generator.binomial(examples, moving.shape[1] / examples, size=draws)
-    replicates = np.zeros(draws)
-    for draw in np.flatnonzero(drawn):
-        chosen = generator.integers(0, moving.shape[1], size=drawn[draw], dtype=np.uint32)
-        replicates[draw] = (weights[draw] @ moving).take(chosen).sum() / examples
-    return percentiles(float(gaps.mean()), replicates, level)
+    gained = [resampled_means(side, draws=draws, seed=seed) for side in (ours, theirs)]
+    return percentiles(float((ours - theirs).mean()), gained[0] - gained[1], level)

@@ -36,7 +36,8 @@ class Friedman(NamedTuple):
         ranks: Average rank of each strategy, shape [k]; 1 is best.
         f_statistic: Iman and Davenport's F, with k - 1 and (k - 1)(N - 1) degrees of freedom; inf
             where all data sets rank the strategies alike.
-        f_p: Of F: less conservative, and to be preferred.
+        f_p: Of F: less conservative, and to be preferred. Where all data sets rank the strategies
+            alike, F has no p value, and this is the exact one of the permutations within data sets.
     """
 
     statistic: float
@@ -90,7 +91,10 @@ def friedman(scores: ArrayLike) -> Friedman:
     statistic = between / varied if varied else 0.0
     largest = rows * (k - 1)
     if statistic >= largest * (1 - 1e-12):
-        f_statistic, f_p = math.inf, 0.0
+        # Of all ways to arrange the ranks of each data set, those in which all agree.
+        ties = np.unique(each[0], return_counts=True)[1]
+        ways = math.factorial(k) / math.prod(math.factorial(int(size)) for size in ties)
+        f_statistic, f_p = math.inf, float(ways ** (1 - rows))
     else:
         f_statistic = (rows - 1) * statistic / (largest - statistic)
         f_p = float(special.fdtrc(k - 1, (k - 1) * (rows - 1), f_statistic))

@@ -88,9 +88,15 @@ def differences(first: ArrayLike, second: ArrayLike) -> Array:
 
 
 def moments(values: Array) -> tuple[float, float]:
-    """Mean and standard deviation (n - 1); the SD is exactly 0 where all values are the same."""
-    mean = float(np.mean(values))
-    if float(np.ptp(values)) <= ROUNDING * float(np.max(np.abs(values))):
+    """Mean and standard deviation (n - 1), without rounding errors.
+
+    The mean is exactly 0 where the values cancel, so that no direction is read into 1e-17, and the
+    SD where all values are the same.
+    """
+    mean, largest = float(np.mean(values)), float(np.max(np.abs(values)))
+    if abs(mean) <= ROUNDING * largest:
+        mean = 0.0
+    if float(np.ptp(values)) <= ROUNDING * largest:
         return mean, 0.0
     return mean, float(np.std(values, ddof=1))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from workbench.statistics.paired import EXACT_TO
 from workbench.verdict import words
 from workbench.verdict.comparing import sign_draws
+from workbench.verdict.evidence import Stage
 from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value
 
@@ -13,11 +14,14 @@ _SCOPE = {
     Level.STRATEGY: "For these strategies under this search protocol, on this data set",
     Level.DATASETS: "Across the data sets compared",
 }
+# Nobody knows what results from elsewhere were tested on.
+_GIVEN = "For these configurations, by the results given"
 
 
 def claim(verdict: Verdict, level: Level) -> str:
     """The claim at a level that the evidence reaches."""
-    scope = _SCOPE[level]
+    elsewhere = verdict.stage == Stage.ELSEWHERE and level == Level.CONFIGURATION
+    scope = _GIVEN if elsewhere else _SCOPE[level]
     if verdict.averaged:
         scope += f", averaged over {listed(verdict.averaged)}"
     if verdict.word == Word.NOT_COMPARABLE:
@@ -38,7 +42,7 @@ def claim(verdict: Verdict, level: Level) -> str:
         said = _undecided(verdict)
     else:
         said = _ahead(verdict)
-    return f"{scope}, {said}{words.not_compared(verdict)}"
+    return f"{scope}, {said}{words.caveats(verdict)}"
 
 
 def _ahead(verdict: Verdict) -> str:

@@ -7,11 +7,12 @@ Knows no words.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from workbench import statistics
+from workbench.statistics.bootstrap import percentiles, resampled_means
 from workbench.statistics.values import Array, Interval, differences, moments
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design
@@ -22,6 +23,8 @@ from workbench.verdict.table import Row, comparable
 
 # Arrangements of signs for each pair: the usual ones, and the most that are worth waiting for.
 _LEAST_DRAWS, _MOST_DRAWS = 20_000, 200_000
+
+_LEVEL = 0.95  # of the interval over seeds and examples
 
 # Level of each of two looks that keep the error rate of both at 0.05 (Pocock 1977).
 _TWO_LOOKS = 0.0294
@@ -113,6 +116,7 @@ def comparisons(
     if design.smallest_effect is not None:
         margin = design.smallest_effect
         equivalence = statistics.holm([*(statistics.tost(each, margin) for each in gaps), *missing])
+    resampled = _resampled(pairs, draws=max(1, draws // 5))
     return tuple(
         _comparison(
             first,
@@ -124,6 +128,7 @@ def comparisons(
             p_holm=p_holm[place],
             p_equivalence=equivalence[place],
             draws=draws,
+            resampled=resampled,
         )
         for place, (first, second) in enumerate(pairs)
     )
@@ -140,6 +145,7 @@ def _comparison(
     p_holm: float,
     p_equivalence: float | None,
     draws: int,
+    resampled: Mapping[str, Array],
 ) -> Comparison:
     sd = moments(gaps)[1]
     dz = statistics.hedges_dz(gaps)
@@ -150,7 +156,7 @@ def _comparison(
     posterior = None
     if design.smallest_effect is not None:
         posterior = statistics.posterior(gaps, design.smallest_effect)._asdict()
-    beyond, missing = _beyond(first, second, design, draws=max(1, draws // 5))
+    beyond, missing = _beyond(first, second, design, resampled)
     return Comparison(
         first=first.name,
         second=second.name,
@@ -174,9 +180,20 @@ def _comparison(
     )
 
 
+def _resampled(pairs: Sequence[tuple[Row, Row]], *, draws: int) -> dict[str, Array]:
+    """Means of the resamples of each side that has scores, by name: once, in however many pairs."""
+    sides = {row.name: row.scores for pair in pairs for row in pair if row.scores is not None}
+    return {
+        name: resampled_means(scores, draws=draws)
+        for name, scores in sides.items()
+        if scores.shape[1] > 1
+    }
+
+
 def _beyond(
-    first: Row, second: Row, design: Design, *, draws: int
+    first: Row, second: Row, design: Design, resampled: Mapping[str, Array]
 ) -> tuple[Bounds | None, str | None]:
+    """The interval of ``statistics.two_level``, or why there is none."""
     if first.scores is None or second.scores is None:
         return None, first.scores_missing or second.scores_missing
     if first.scores.shape != second.scores.shape:
@@ -184,13 +201,14 @@ def _beyond(
     if first.scores.shape[1] < 2:
         return None, "there is one test example"
     sign = 1.0 if design.direction == "maximize" else -1.0
-    interval = statistics.two_level(sign * first.scores, sign * second.scores, draws=draws)
-    return _bounds(interval, _range(design)), None
+    estimate = sign * float((first.scores - second.scores).mean())
+    replicates = sign * (resampled[first.name] - resampled[second.name])
+    return _bounds(percentiles(estimate, replicates, _LEVEL), _range(design)), None
 
 
 def _ordered(first: Row, second: Row, design: Design) -> tuple[Row, Row]:
     """The better mean first; of equals the one that the design names first."""
-    if float(np.mean(_differences(first, second, design))) < 0:
+    if moments(_differences(first, second, design))[0] < 0:
         return second, first
     return first, second
 

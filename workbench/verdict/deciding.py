@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from workbench import statistics
 from workbench.verdict import comparing, contrast, exploring, wording
+from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design, Doubt, Evidence, Stage
 from workbench.verdict.forbidden import Refused
 from workbench.verdict.judgement import Comparison, Level, SeedPlan, Side, Verdict, Word
-from workbench.verdict.table import read
+from workbench.verdict.table import Table, read
 
 # One study has one search on one data set. ``elsewhere.several`` claims across data sets, from the
 # verdict of each.
@@ -50,6 +52,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
         *table.doubts,
         *compared.doubts,
         *_absent(evidence),
+        *_beside(design, table, compared),
         *_looks(design, alpha),
     )
     reasons = [doubt for word in _DECISIVE for doubt in doubts if doubt.word == word]
@@ -68,6 +71,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
         plan = _plan(standing, design, alpha, len(compared.pairs), evidence)
     verdict = Verdict(
         word=word,
+        stage=evidence.stage,
         level=_LEVEL,
         headline="",
         claim="",
@@ -136,6 +140,22 @@ def _absent(evidence: Evidence) -> Iterator[Doubt]:
     for name, reason in evidence.absent.items():
         text = f"{name} is {Word.NOT_COMPARABLE} and was not confirmed: {reason}."
         yield Doubt(rule=None, word=None, text=f"{text} The verdict is about the others only.")
+
+
+def _beside(design: Design, table: Table, compared: Contrast) -> Iterator[Doubt]:
+    """A baseline that a contrast over a factor leaves out, where it has the best mean of all."""
+    default = next((row for row in table.rows if row.baseline and row.sound), None)
+    if table.hidden or design.contrast in (contrast.ALL, contrast.BASELINE) or default is None:
+        return
+    sign = 1.0 if design.direction == "maximize" else -1.0
+    mean = fmean(default.counted)
+    others = [fmean(row.counted) for row in compared.rows if row.sound]
+    if others and all(sign * mean > sign * other for other in others):
+        text = (
+            f"{default.name}, the baseline, has a mean of {mean:.4g}, which no level of"
+            f" {design.contrast} reaches; a contrast over {design.contrast} does not compare it."
+        )
+        yield Doubt(rule=None, word=None, text=text)
 
 
 def _looks(design: Design, alpha: float) -> tuple[Doubt, ...]:

@@ -115,12 +115,14 @@ class Doubt:
             shown beside it. Among a verdict's reasons: the word that it supports.
         text: A sentence for the author, or a few.
         found: What was found, where ``text`` goes on to say why it matters.
+        rival: Among a verdict's reasons: whom it compares the leader with.
     """
 
     rule: int | None
     word: str | None
     text: str
     found: str = ""
+    rival: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

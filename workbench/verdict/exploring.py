@@ -38,6 +38,7 @@ def of_search(evidence: Evidence, *, alpha: float, level: Level) -> Verdict:
     return wording.worded(
         Verdict(
             word=Word(str(reasons[0].word)),
+            stage=evidence.stage,
             level=level,
             headline="",
             claim="",

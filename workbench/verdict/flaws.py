@@ -93,6 +93,26 @@ def constants(values: Mapping[str, Sequence[float]]) -> Iterator[Doubt]:
             yield Doubt(rule=9, word=None, text=text)
 
 
+def copies(values: Mapping[str, Sequence[float | None]]) -> Iterator[Doubt]:
+    """Flags for arms that have the same value on every seed.
+
+    Args:
+        values: Of each arm, in the order of the seeds; fewer than 3 tell nothing.
+    """
+    alike: dict[tuple[float | None, ...], list[str]] = {}
+    for name, each in values.items():
+        if len(each) >= 3 and None not in each:
+            alike.setdefault(tuple(each), []).append(name)
+    for each, names in alike.items():
+        if len(names) > 1:
+            text = (
+                f"{', '.join(names)} have the same value on each of {len(each)} seeds. Are they one"
+                " configuration under several names, or is the metric too coarse to tell them"
+                " apart? What the tests say of their differences rests on no variation at all."
+            )
+            yield Doubt(rule=9, word=None, text=text)
+
+
 def additions(arms: Sequence[Arm], design: Design) -> Iterator[Doubt]:
     """Seeds that the design does not list."""
     listed = set(design.seeds)

@@ -16,7 +16,7 @@ def headline(verdict: Verdict) -> str:
         return _seen(verdict) if not verdict.seeds else f"Exploratory: {found}"
     if verdict.word == Word.UNDERPOWERED:
         return f"Underpowered by design: {found[:1].lower()}{found[1:]}"
-    return _said(verdict) + words.not_compared(verdict)
+    return _said(verdict) + words.caveats(verdict)
 
 
 def _said(verdict: Verdict) -> str:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from workbench.verdict.evidence import Doubt
+from workbench.verdict.evidence import Doubt, Stage
 
 
 class Word(StrEnum):
@@ -135,6 +135,7 @@ class Verdict:
     """What may be said, in fixed words.
 
     Attributes:
+        stage: What kind of data it is about.
         headline: One sentence with names and numbers: what a reader remembers.
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
@@ -147,11 +148,14 @@ class Verdict:
         pairs: Number of comparisons that Holm corrects for; ``p_floor`` the least p that this many
             seeds can reach after it.
         absent: What could not be compared at all, with why; see ``Evidence.absent``.
-        reasons: Why the word is this one, a sentence each; each refusal with its number.
+        reasons: Why the word is this one, a sentence each, those that decide it first; each refusal
+            with its number.
+        needed: How many seeds would do, as a sentence; None without a plan.
         flags: What a reader must know beside the verdict.
     """
 
     word: Word
+    stage: Stage
     level: Level
     headline: str
     claim: str
@@ -178,6 +182,7 @@ class Verdict:
     reasons: Sequence[Doubt]
     flags: Sequence[Doubt]
     plan: SeedPlan | None
+    needed: str | None = None
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

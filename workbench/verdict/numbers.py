@@ -42,6 +42,43 @@ def fixed(value: float, places: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
+def places_of(size: float) -> int | None:
+    """Decimals of measured values of a size: four suit an accuracy, an error may have any size.
+
+    None: they are written without decimals, or by a power of ten.
+    """
+    size = abs(size)
+    if size == 0 or 0.001 <= size < 10:
+        return 4
+    return 2 if 10 <= size < 10_000 else None
+
+
+def measured(value: float, like: float | None = None, *ends: float | None) -> str:
+    """A measured value with the decimals of its size, or of the size of what it stands beside.
+
+    Args:
+        value: In units of a metric.
+        like: A value whose size decides, say the mean beside a standard deviation.
+        ends: Of its interval; it gets as many decimals as they take not to be written as 0.
+    """
+    size = abs(value if like is None else like)
+    places = places_of(size)
+    if places is not None:
+        return fixed(value, signed(places, *(end for end in ends if end is not None)))
+    text = f"{value:.0f}" if 10_000 <= size < 10_000_000 else f"{value:.3e}"
+    return text.replace("-", MINUS)
+
+
+def ends(low: float, high: float, like: float | None = None) -> tuple[str, str]:
+    """The ends of an interval with equal decimals, each with its sign."""
+    size = max(abs(low), abs(high)) if like is None else like
+    places = places_of(size)
+    if places is None:
+        return measured(low, size), measured(high, size)
+    places = signed(places, low, high)
+    return fixed(low, places), fixed(high, places)
+
+
 def p_value(p: float) -> str:
     """For example ``p = 0.021`` or ``p < 0.001``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -106,6 +106,7 @@ def read(evidence: Evidence) -> Table:
     doubts += flaws.budgets({row.name: row.budget for row in rows if row.searched})
     if not hidden:
         doubts += flaws.constants({arm.name: _measured(arm, seeds) for arm in arms})
+        doubts += flaws.copies({row.name: row.values for row in rows if row.sound})
     if hidden:
         text = "The confirmation is not finished; until then no test value is shown or compared."
         doubts.append(Doubt(rule=10, word=Word.NOT_COMPARABLE, text=text))

@@ -15,7 +15,7 @@ from workbench.verdict.evidence import Doubt
 from workbench.verdict.forbidden import Refused, because
 from workbench.verdict.headlines import headline
 from workbench.verdict.judgement import Comparison, Level, SeedPlan, Verdict, Word
-from workbench.verdict.numbers import listed, p_value, span
+from workbench.verdict.numbers import fixed, listed, p_value, span
 
 _ORDER = (Level.CONFIGURATION, Level.STRATEGY, Level.DATASETS)
 
@@ -23,7 +23,12 @@ _ORDER = (Level.CONFIGURATION, Level.STRATEGY, Level.DATASETS)
 def worded(verdict: Verdict) -> Verdict:
     """The same with its sentences."""
     verdict = replace(verdict, reasons=verdict.reasons or tuple(_reasons(verdict)))
-    return replace(verdict, headline=headline(verdict), claim=claim(verdict, verdict.level))
+    return replace(
+        verdict,
+        headline=headline(verdict),
+        claim=claim(verdict, verdict.level),
+        needed=_needed(verdict),
+    )
 
 
 def claim_at(verdict: Verdict, level: Level) -> str:
@@ -47,25 +52,72 @@ def _reasons(verdict: Verdict) -> list[Doubt]:
             f" {least}, above alpha = {verdict.alpha:g}; at least {needed} seeds are needed."
         )
         return [because(7, verdict.word, text)]
-    found = [_reason(verdict, pair) for pair in words.against_leader(verdict)]
+    found = [
+        Doubt(
+            rule=None,
+            word=verdict.word,
+            text=_reason(verdict, pair),
+            rival=words.rival(pair, verdict),
+        )
+        for pair in _deciding_first(verdict)
+    ]
+    if (gap := _gap(verdict)) is not None:
+        # What is ahead of all is decided by the closest rival and the size of the gap to it.
+        found.insert(1, Doubt(rule=None, word=verdict.word, text=gap))
+    return found
+
+
+def _deciding_first(verdict: Verdict) -> list[Comparison]:
+    """The leader's comparisons: what stays open, then what is equivalent, then what is beaten.
+
+    The closest rival first among its like.
+    """
+    kinds = (verdict.open, verdict.tied, verdict.beaten)
+
+    def place(pair: Comparison) -> tuple[int, bool]:
+        rival = words.rival(pair, verdict)
+        return next(
+            at for at, names in enumerate(kinds) if rival in names
+        ), rival != verdict.closest
+
+    return sorted(words.against_leader(verdict), key=place)
+
+
+def _gap(verdict: Verdict) -> str | None:
+    """What the size of the gap has to do with the word."""
     effect = verdict.smallest_effect
     if effect is None:
-        found.append(
+        return (
             "No smallest effect was given: without one a difference cannot be called large enough"
             " to matter, nor small enough not to."
         )
-    elif verdict.word == Word.WINNER:
-        found.append(f"The gap to the closest rival is above {effect:g}, the smallest effect.")
-    elif verdict.word == Word.NEGLIGIBLE:
-        found.append(f"The gap to the closest rival is not above {effect:g}, the smallest effect.")
-    if verdict.plan is not None:
-        found.append(
-            f"A fresh batch of about {_range_of(verdict.plan)} would give 80 % power for a"
-            f" difference of {words.effect(verdict)} (alpha = {verdict.alpha:g}, Holm over"
-            f" {words.pairs(verdict)}; SD of the paired differences to {verdict.plan.rival}:"
-            f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}."
-        )
-    return [Doubt(rule=None, word=verdict.word, text=text) for text in found]
+    if verdict.word == Word.WINNER:
+        return _above(verdict, effect)
+    if verdict.word == Word.NEGLIGIBLE:
+        return f"The gap to the closest rival is not above {effect:g}, the smallest effect."
+    return None
+
+
+def _needed(verdict: Verdict) -> str | None:
+    if verdict.plan is None:
+        return None
+    return (
+        f"A fresh batch of about {_range_of(verdict.plan)} would give 80 % power for a"
+        f" difference of {words.effect(verdict)} (alpha = {verdict.alpha:g}, Holm over"
+        f" {words.pairs(verdict)}; SD of the paired differences to {verdict.plan.rival}:"
+        f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}."
+    )
+
+
+def _above(verdict: Verdict, effect: float) -> str:
+    pair = words.closest(verdict)
+    places = words.places(verdict, pair)
+    rival = "the baseline" if words.against_baseline(verdict) else "the closest rival"
+    text = f"The mean gap to {rival} is above {effect:g}, the smallest effect"
+    if pair.difference.low < effect:
+        low = fixed(pair.difference.low, places)
+        text += f"; its interval reaches down to {low}, so the true gap may be smaller than that"
+    return f"{text}."
 
 
 def _range_of(plan: SeedPlan) -> str:

@@ -17,8 +17,12 @@ def against_baseline(verdict: Verdict) -> bool:
 
 
 def over(verdict: Verdict) -> str:
-    """Whom the leader is compared with, where that is the baseline alone."""
-    return f" against the baseline {verdict.closest}" if against_baseline(verdict) else ""
+    """Whom the leader is compared with, where that is the baseline alone, and who else beats it."""
+    if not against_baseline(verdict):
+        return ""
+    text = f" against the baseline {verdict.closest}"
+    ahead = sum(pair.beaten and pair.second == verdict.closest for pair in verdict.comparisons)
+    return f"{text}, which {ahead} of {verdict.pairs} arms beat" if ahead > 1 else text
 
 
 def others(verdict: Verdict) -> str:
@@ -31,11 +35,21 @@ def others(verdict: Verdict) -> str:
     return f"every other {'arm' if arms else verdict.contrast} compared"
 
 
-def not_compared(verdict: Verdict) -> str:
-    """What a contrast with the baseline leaves out, and the strategies without an arm."""
+def caveats(verdict: Verdict) -> str:
+    """What a finding must not be quoted without, as sentences after it.
+
+    What a contrast with the baseline leaves out, values that stand for failed runs, and strategies
+    without an arm.
+    """
     text = ""
     if verdict.contrast == BASELINE and verdict.pairs > 1:
-        text = " The finalists are not compared with one another."
+        text = " Arms are compared with the baseline, not with one another."
+    sides = {side.name: side for side in verdict.sides}
+    for name in (verdict.leader, verdict.closest):
+        side = sides.get(str(name))
+        if side is not None and side.imputed:
+            seeds = f"{len(side.imputed)} of {len(side.values)} seeds"
+            text += f" On {seeds} a run of {side.name} failed and counts with the worst value."
     if verdict.absent:
         reasons = [f"{name} ({reason})" for name, reason in verdict.absent.items()]
         text += f" Not comparable, and not part of this: {listed(reasons)}."
@@ -79,9 +93,14 @@ def mean(side: Side, places: int) -> str:
 
 
 def places(verdict: Verdict, pair: Comparison) -> int:
-    """How many decimals the interval of a difference deserves, each end with its sign."""
+    """How many decimals a difference deserves: by its interval, each end with its sign.
+
+    And by the smallest effect, so that no gap seems to reach it by rounding alone.
+    """
     low, high = pair.difference.low, pair.difference.high
-    return signed(decimals((high - low) / 2 or verdict.smallest_effect or 0.0), low, high)
+    effect = verdict.smallest_effect or 0.0
+    most = max(decimals(width, 0) for width in ((high - low) / 2, effect))
+    return signed(most or decimals(0.0), low, high)
 
 
 def against_leader(verdict: Verdict) -> list[Comparison]:
