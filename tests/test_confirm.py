@@ -143,6 +143,7 @@ class Story:
         self.declined = confirmed(file, home, agree=self.no)
         self.after_declining = sorted(path.name for path in self.directory.iterdir())
         self.row_after_declining = browse.study(home, "tiny")
+        self.untested = copied(home, home.with_name("untested"))
         self.done = confirmed(file, home, agree=self.yes)
         self.protocol = json.loads(record.protocol_path(self.directory).read_text())
         self.selection = json.loads((self.directory / "selection.json").read_text())
@@ -402,17 +403,10 @@ def test_a_study_is_known_by_its_name_with_the_overrides_of_its_search(
 # -- the command ------------------------------------------------------------------------------
 
 
-def untested(story: Story, into: Path) -> Path:
-    """A home whose selection is done and whose test has not begun."""
-    home = copied(story.home, into)
-    shutil.rmtree(record.study_directory(home, "tiny") / "confirmation")
-    return home
-
-
 def test_without_a_terminal_the_command_stops_before_the_test_and_says_how_to_go_on(
     story: Story, tmp_path: Path
 ) -> None:
-    home = untested(story, tmp_path / "home")
+    home = copied(story.untested, tmp_path / "home")
     code, output, _ = call("confirm", story.file, "--home", home, "--inline")
     assert code == ending.RESUMABLE
     assert "tiny  selected; the test split is untouched" in output
@@ -421,10 +415,22 @@ def test_without_a_terminal_the_command_stops_before_the_test_and_says_how_to_go
     assert not (record.study_directory(home, "tiny") / "confirmation").exists()
 
 
+def test_deleted_records_of_a_test_do_not_make_its_split_untouched(
+    story: Story, tmp_path: Path
+) -> None:
+    home = copied(story.home, tmp_path / "home")
+    shutil.rmtree(record.study_directory(home, "tiny") / "confirmation")
+    _, output, _ = call("confirm", story.file, "--home", home, "--inline")
+    assert "tiny  selected; the test split was read before" in output
+    tested = 7 * len(story.selection["arms"])
+    assert f"MLflow holds {tested} confirmation runs whose records are gone" in output
+    assert "tiny: not tested. The selection is kept; the same command asks again." in output
+
+
 def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
     story: Story, tmp_path: Path
 ) -> None:
-    home = untested(story, tmp_path / "home")
+    home = copied(story.untested, tmp_path / "home")
     answered = ask("confirm", story.file, "--home", home, "--inline", answer="\n")
     assert "Go on? [y/N]" in answered[1]
     assert answered[0] == ending.RESUMABLE

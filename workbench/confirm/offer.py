@@ -40,6 +40,7 @@ class Offer:
         seconds: About how long these take, one after the other; None where nobody knows.
         workers: How many run at a time.
         test_samples: On which each kept model is tested, once.
+        seen: Runs of an earlier test that MLflow holds though their records are gone.
     """
 
     study: str
@@ -60,6 +61,7 @@ class Offer:
     workers: int
     test_samples: int
     notes: Sequence[str] = ()
+    seen: int = 0
 
 
 def offer_of(

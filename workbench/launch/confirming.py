@@ -150,24 +150,17 @@ class _Confirming:
         offer = confirm.offer_of(config, plan, selected, runs=testing.missing, workers=at_once)
         self._launch.watcher.end()
         if testing.untouched:
-            offer = replace(offer, notes=[*offer.notes, *self._seen_before()])
+            offer = replace(offer, seen=self._seen_before())
         # What has begun was agreed to: a look at the test split cannot be taken back.
         if testing.untouched and not agree(offer):
             return self._ended(selecting, testing, offer=offer, agreed=False)
         signal = self._run(testing, Role.CONFIRMATION)
         return self._ended(selecting, testing, offer=offer, signal=signal)
 
-    def _seen_before(self) -> list[str]:
-        """What MLflow knows of a test whose records are gone: deleted files unsee nothing."""
+    def _seen_before(self) -> int:
+        """Runs that MLflow knows of a test whose records are gone: deleted files unsee nothing."""
         role = Tracker(self._launch.home).read_trials(self._config.name)["role"]
-        count = sum(role == Role.CONFIRMATION)
-        if not count:
-            return []
-        return [
-            f"MLflow holds {count} confirmation runs of {self._config.name} whose records are gone "
-            f"from {self._directory / 'confirmation'}: the test split was read before. Put the "
-            "folder back; to go on makes the same runs again"
-        ]
+        return int(sum(role == Role.CONFIRMATION))
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""

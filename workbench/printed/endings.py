@@ -94,10 +94,9 @@ def _told(found: Confirmed) -> str:
             "same command goes on."
         )
     if not found.agreed:
-        return (
-            f"{name}: not tested. The selection is kept, the test split untouched; the same "
-            "command asks again."
-        )
+        seen = found.offer is not None and found.offer.seen
+        kept = "The selection is kept" + ("" if seen else ", the test split untouched")
+        return f"{name}: not tested. {kept}; the same command asks again."
     if not arms:
         return f"{name}: no run of the selection completed, so nothing can be tested."
     runs = f"{counted(selected, 'selection run')} and {counted(tested, 'confirmation run')}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.printed.layout import PLAIN, duration, number, say, short, table_of
+from workbench.printed.layout import PLAIN, counted, duration, number, say, short, table_of
 
 if TYPE_CHECKING:
     from workbench.confirm import Offer
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 def offer(console: Console, offer: Offer) -> None:
     """What is about to be tested: shown before the test split is touched."""
+    split = "was read before" if offer.seen else "is untouched"
     console.print(
-        f"[bold]{escape(offer.study)}[/bold]  selected; the test split is untouched",
-        highlight=False,
+        f"[bold]{escape(offer.study)}[/bold]  selected; the test split {split}", highlight=False
     )
     table = table_of("arm", "chosen from", "on validation data", "hyperparameters")
     for arm in offer.arms:
@@ -37,7 +37,13 @@ def offer(console: Console, offer: Offer) -> None:
     say(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"
     say(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
-    for note in offer.notes:
+    notes = list(offer.notes)
+    if offer.seen:
+        notes.append(
+            f"MLflow holds {counted(offer.seen, 'confirmation run')} whose records are gone from "
+            "the study's folder confirmation/; put it back, or the same runs are made again"
+        )
+    for note in notes:
         console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
 
 
