@@ -343,6 +343,9 @@ def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
     printed.offer(paper.console, replace(offer, sd=None, reach=None, seconds=None, pairs=1))
     assert "finds unknown: no two arms completed on two seeds of the selection" in paper.lines
     assert "compared 1 pair (all) on 10 seeds; at least 7 are needed" in paper.lines
+    printed.offer(paper.console, replace(offer, sd=0.0, reach=None))
+    assert "finds unknown: no seed of the selection changed a difference" in paper.text
+    printed.offer(paper.console, replace(offer, seconds=None))
     assert paper.lines[-1] == "runs 30, each tested once on 40 samples"
     low = replace(offer, seeds=5, reach=None, notes=["confirm.seeds: too few"])
     printed.offer(paper.console, low)
@@ -481,6 +484,14 @@ def test_a_verdict_says_what_was_ignored_and_where_the_page_is(
     assert "data set ahead" not in paper.text
 
 
+def test_a_pair_says_who_is_ahead_whatever_is_better(paper: Paper, tmp_path: Path) -> None:
+    path = results(tmp_path, "pets")
+    printed.verdict(paper.console, elsewhere.judge(path, home=tmp_path, direction="minimize"))
+    (head, row) = paper.lines[4:6]
+    assert head.split()[:3] == ["ahead", "behind", "by"]
+    assert row.split()[:2] == ["sgd", "[b]adam"] and float(row.split()[2]) > 0
+
+
 def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(
     paper: Paper, tmp_path: Path
 ) -> None:
@@ -491,8 +502,8 @@ def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(
     for line, name in zip(paper.lines[start + 1 :], names, strict=False):
         assert re.fullmatch(rf"{name} \[b\]adam sgd 0\.\d{{4}} WINNER", line)
     assert paper.lines[start + 7 : start + 9] == [
-        "pair wins ties losses open",
-        "[b]adam - sgd 6 0 0 0",
+        "first second wins ties losses open",
+        "[b]adam sgd 6 0 0 0",
     ]
     start = paper.lines.index("strategy mean rank IQM 95 % interval")
     assert re.fullmatch(r"\[b\]adam 1\.00 0\.\d{4} 0\.\d{4} to 0\.\d{4}", paper.lines[start + 1])
@@ -503,5 +514,5 @@ def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(
 def test_a_verdict_on_few_data_sets_counts_and_has_no_ranks(paper: Paper, tmp_path: Path) -> None:
     path = results(tmp_path, "pets", "cars")
     printed.verdict(paper.console, elsewhere.judge(path, home=tmp_path, smallest_effect=0.01))
-    assert "[b]adam - sgd 2 0 0 0" in paper.lines
+    assert "[b]adam sgd 2 0 0 0" in paper.lines
     assert "mean rank" not in paper.text

@@ -432,6 +432,25 @@ def test_a_search_without_a_completed_trial_has_nothing_to_confirm(make: Make) -
     )
 
 
+def test_a_training_that_keeps_no_model_is_refused_before_anything_runs(
+    make: Make, tmp_path: Path
+) -> None:
+    (tmp_path / "own.py").write_text("def grow(trial):\n    yield {}\n")
+    searched = make(TWO, THREE, ("  epochs: 3", "  epochs: 3\n  trial: own.py:grow"))
+    specs = [
+        searched.trial(strategy, number, 0.9 - number / 10)
+        for strategy in ("sgd", "adamw")
+        for number in range(3)
+    ]
+    told = searched.refused()
+    assert "own.py:grow kept no model in the search of sgd, adamw, and a confirmation" in told
+    for spec in (specs[0], specs[4]):
+        weights = record.directory_of(searched.directory, spec).weights
+        weights.parent.mkdir(exist_ok=True)
+        weights.write_bytes(b"kept")
+    assert searched.plan().candidates
+
+
 def failing(make: Make, *overrides: str) -> Searched:
     """Four strategies, of which sgd-all never completes."""
     searched = make(THREE, overrides=overrides)

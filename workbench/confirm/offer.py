@@ -92,7 +92,8 @@ def offer_of(
     least, most = content["bounds"]
     widest = math.inf if least is None or most is None else most - least
     detectable, reach = None, None
-    if sd is not None and math.isfinite(size):
+    # Without any spread nothing is known of it: so few values may well be alike by chance.
+    if sd and math.isfinite(size):
         low, high = interval(sd, freedom(sides))
         detectable, reach = size * sd, (min(size * low, widest), min(size * high, widest))
     return Offer(

@@ -50,6 +50,8 @@ def offer(console: Console, offer: Offer) -> None:
 def _found_by(offer: Offer) -> str:
     if offer.seeds < offer.floor:
         return "no difference of any size"
+    if offer.sd == 0:
+        return "unknown: no seed of the selection changed a difference between two arms"
     if offer.sd is None or offer.reach is None:
         return "unknown: no two arms completed on two seeds of the selection"
     (low, high), least = offer.reach, offer.smallest_effect

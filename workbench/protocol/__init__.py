@@ -108,6 +108,7 @@ def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory:
     searched = look(config, directory)
     searched.must_be_complete()
     searched.must_meet_the_contrast()
+    searched.must_have_models()
     confirm, baseline = config.confirm, baseline_of(config)
     chosen = {name: found[: confirm.select.configs] for name, found in searched.candidates.items()}
     arms = arithmetic.arms(config, len(chosen))

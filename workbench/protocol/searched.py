@@ -15,7 +15,7 @@ from workbench import record, space
 from workbench.config.changes import Unready
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
-from workbench.record import Result, Role, State, TrialSpec
+from workbench.record import Result, Role, State, TrialDirectory, TrialSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ class Searched:
         completed: Completed trials by strategy.
         candidates: One trial for each distinct plan that completed, by strategy, the best first;
             of equal values the earlier trial. Strategies without any are left out.
+        kept: Strategies with a trial whose weights were kept: the best of each, unless the user's
+            own training kept none.
     """
 
     config: StudyConfig
@@ -51,6 +53,7 @@ class Searched:
     trials: Mapping[str, int]
     completed: Mapping[str, int]
     candidates: Mapping[str, tuple[Candidate, ...]]
+    kept: frozenset[str] = frozenset()
 
     @property
     def missing(self) -> dict[str, int]:
@@ -98,6 +101,26 @@ class Searched:
             raise Unready(
                 f"No trial of {config.name} completed: there is nothing to confirm. "
                 f"workbench show {config.name} says why each of them failed."
+            )
+
+    def must_have_models(self) -> None:
+        """Nothing, unless a training of the user's own keeps no model that could be tested.
+
+        Raises:
+            Unready: It does not; told before hours are spent on runs that must fail.
+        """
+        lacking = {
+            name: found[0].spec.plan.trial
+            for name, found in self.candidates.items()
+            if found[0].spec.plan.trial and name not in self.kept
+        }
+        if lacking:
+            own = ", ".join(dict.fromkeys(str(reference) for reference in lacking.values()))
+            raise Unready(
+                f"{own} kept no model in the search of {', '.join(lacking)}, and a confirmation "
+                "tests a model. Yield a state dict of the plan's backbone with the metrics, or "
+                "train trial.staged, and search under a new name; numbers without a model can be "
+                "judged by workbench verdict."
             )
 
     def must_meet_the_contrast(self) -> None:
@@ -158,11 +181,14 @@ def look(config: StudyConfig, directory: Path) -> Searched:
     ended = dict.fromkeys(groups, 0)
     trials: dict[str, int] = {}
     found: dict[str, list[Candidate]] = {}
-    for spec, result in _ended(directory):
+    kept = set()
+    for at, spec, result in _ended(directory):
         if spec.group not in groups:
             continue  # A level that the file no longer has.
         ended[spec.group] += 1
         trials[spec.strategy] = trials.get(spec.strategy, 0) + 1
+        if at.weights.exists():
+            kept.add(spec.strategy)
         if result.state is State.COMPLETE and result.value is not None:
             found.setdefault(spec.strategy, []).append(
                 Candidate(
@@ -182,15 +208,16 @@ def look(config: StudyConfig, directory: Path) -> Searched:
         trials=trials,
         completed={name: len(found[name]) for name in names},
         candidates={name: tuple(_distinct(found[name])) for name in names},
+        kept=frozenset(kept),
     )
 
 
-def _ended(directory: Path) -> Iterator[tuple[TrialSpec, Result]]:
+def _ended(directory: Path) -> Iterator[tuple[TrialDirectory, TrialSpec, Result]]:
     for found, spec in record.scan(directory):
         if spec.role is Role.SEARCH:
             result = found.result()
             if result is not None and result.state.ended:
-                yield spec, result
+                yield found, spec, result
 
 
 def took(result: Result) -> float:
