@@ -19,7 +19,7 @@ from test_report import FORBIDDEN, Page, files
 
 from workbench import report, templates
 from workbench.figures import FIGURES
-from workbench.report import Material
+from workbench.report import Material, methods, paper, procedure
 
 TEXTS = (".html", ".md", ".tex", ".json", ".csv", ".bib")
 CITED = [{"name": "LeNet-5", "value": 0.9905, "sd": 0.001, "n": 5, "source": "LeCun et al. 1998"}]
@@ -130,12 +130,15 @@ def test_claim_reasons_and_what_would_be_needed_are_on_every_page() -> None:
     verdict = summary["verdict"]
     text = " ".join("".join(Page(page_of(summary)).text).split())
     marked = templates.markdown(summary).replace("\\", "")
-    assert verdict["reasons"] and verdict["plan"]
-    for said in (verdict["claim"], verdict["headline"], *(d["text"] for d in verdict["reasons"])):
+    plan, reasons = verdict["plan"], [d["text"] for d in verdict["reasons"]]
+    assert len(reasons) > 1 and plan
+    for said in (verdict["claim"], verdict["headline"], *reasons):
         assert said in text
         assert said in marked
-    for found in (text, marked):
-        assert f"bout {verdict['plan']['low']} to {verdict['plan']['high']} fresh seeds" in found
+    assert f"What would be needed. {verdict['needed']}" in text
+    for found in (marked, templates.note(summary).replace("\\", "")):
+        assert f"What would be needed: {verdict['needed']}" in found
+        assert found.count(verdict["needed"]) == 1
     assert "this configuration" in text
 
 
@@ -294,8 +297,8 @@ def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_the
         arm["name"] for arm in arms[1:]
     } - beaten
     assert summary["emphasis"] == (
-        "Bold: best mean. Underlined: not separated from it, which takes a Holm-corrected p below"
-        " 0.05 and a probability of improvement of at least 0.75."
+        "Bold: best mean. Underlined: not separated from it (to separate two takes a"
+        " Holm-corrected p below 0.05 and a probability of improvement of at least 0.75)."
     )
     page = page_of(summary)
     assert page.count('class="plain best"') == 1
@@ -329,7 +332,7 @@ def test_a_diverged_run_counts_with_the_worst_value_and_is_marked() -> None:
     [
         ("all", {"state": "pruned", "test": {}}, "1 run was pruned against the protocol"),
         ("optimizer", {"state": "pruned", "test": {}}, "1 run was pruned against the protocol"),
-        ("all", {"test": {"test/accuracy": math.nan}}, "No run was pruned."),
+        ("all", {"test": {"test/accuracy": math.nan}}, "No run of the confirmation was pruned."),
     ],
 )
 def test_a_run_that_the_verdict_gives_no_value_gets_none_in_any_table(
@@ -460,7 +463,10 @@ def test_costs_are_those_of_the_runs(summary: dict[str, Any]) -> None:
     assert (arm["trainable"], arm["peak_memory"]) == (66_000, 3e8 + 9e6)
     assert arm["trial"] == case.chosen["adam-0"]["trial"]
     default = next(arm for arm in content["arms"] if arm["name"] == "default")
-    assert default["search_seconds"] is None and default["selection_seconds"] == 0
+    assert default["search_seconds"] is None and default["selection_seconds"] is None
+    costs = page_of(summary).partition('id="costs"')[2].partition("</table>")[0]
+    (row,) = re.findall(r'<tr><th scope="row">default</th>.*', costs)
+    assert row.count(">none</td>") == 2 and "0.0 s" not in row
 
 
 def test_the_validity_panel_answers_for_the_confirmation() -> None:
@@ -510,8 +516,8 @@ def test_methods_name_selection_seeds_tests_and_their_sources(summary: dict[str,
         "Each of these 4 configurations was trained with the same 10 seeds.",
         "the 496 test samples are the same for all",
         "in 1 look at the test split",
-        "sign-flip permutation test of the paired differences [Fisher 1935; Pitman 1937], exact",
-        "corrected over 6 comparisons [Holm 1979] at alpha = 0.05",
+        "by the exact sign-flip permutation test of the paired differences [Fisher 1935; Pitman"
+        " 1937], corrected over 6 comparisons [Holm 1979] at alpha = 0.05",
         "fixed beforehand as 0.01",
         "two one-sided tests, Holm-corrected [Schuirmann 1987]",
         "bootstrap over seeds and test examples [Owen 2007]",
@@ -520,6 +526,222 @@ def test_methods_name_selection_seeds_tests_and_their_sources(summary: dict[str,
     assert summary["confirmation"]["protocol_sha256"][:16] in second
     bare = report.summarize(with_protocol(three(), epoch=None, selection={}))
     assert "The TODO best configurations" in templates.methods(bare)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        (15, "exact sign-flip permutation test"),
+        (16, "sign-flip permutation test with 20,000 random draws"),
+    ],
+)
+def test_every_text_says_how_the_test_was_made(seeds: int, said: str) -> None:
+    summary = report.summarize(without_search(three(seeds=seeds)))
+    tables = paper.files(summary, venue="neurips")
+    texts = [page_of(summary), templates.markdown(summary), templates.methods(summary)]
+    texts += [tables["tables/confirmation.tex"], tables["tables/pairwise.tex"]]
+    for text in texts:
+        assert said in text
+        assert seeds == 15 or not re.search(r"\bexact (sign|and)|is exact", text)
+
+
+def test_more_draws_are_told_where_more_pairs_were_compared() -> None:
+    pairs = [{"n": 16}] * 501
+    found = procedure.sign_flip({"comparisons": pairs, "pairs": 501, "alpha": 0.05})
+    assert found == "sign-flip permutation test with 20,040 random draws"
+
+
+def test_every_part_of_a_report_on_a_changed_protocol_says_that_it_is_descriptive() -> None:
+    summary = report.summarize(three(gap=3, edited=True))
+    said = "because the protocol was changed or not kept"
+    files = paper.files(summary, venue="neurips")
+    assert said in summary["caution"] and summary["caution"].endswith("are descriptive only.")
+    for text in (page_of(summary), templates.markdown(summary), templates.note(summary)):
+        assert summary["caution"] in text.replace("\\", "")
+    for name in ("tables/confirmation.tex", "captions.tex", "checklist.md"):
+        assert said in files[name], name
+    methods = templates.methods(summary)
+    assert "because its protocol was changed or not kept" in methods
+    assert "Before the confirmation began" not in methods and "The claim is" not in methods
+    captions = {f["name"]: f["caption"] for f in summary["figures"] if f["of"] == "confirmation"}
+    assert captions and all(text.endswith(summary["caution"]) for text in captions.values())
+    assert "claim level" not in files["example.tex"]
+
+
+def test_what_decides_a_verdict_stands_first_and_beaten_rivals_last() -> None:
+    def reasons(*pairs: tuple[str, str | None]) -> list[dict[str, Any]]:
+        return [{"text": text, "rival": rival} for text, rival in pairs]
+
+    open_ = reasons(("b stays open.", "b"), ("a beats c.", "c"), ("d stays open.", "d"))
+    verdict = {"word": "INCONCLUSIVE", "closest": "b", "beaten": ["c"], "reasons": open_}
+    found = procedure.why(verdict)
+    assert [d["text"][0] for d in found["first"]] == ["b", "d"]
+    assert [d["text"] for d in found["beaten"]] == ["a beats c."]
+    won = reasons(("a beats b.", "b"), ("The gap.", None), ("a beats c.", "c"))
+    found = procedure.why(verdict | {"word": "WINNER", "beaten": ["b", "c"], "reasons": won})
+    assert [d["text"] for d in found["first"]] == ["a beats b.", "The gap."]
+    assert [d["text"] for d in found["beaten"]] == ["a beats c."]
+
+
+def test_many_beaten_rivals_are_folded_on_the_page(summary: dict[str, Any]) -> None:
+    beaten: list[dict[str, Any]] = [
+        {"text": f"adamw-0 beats s{n} (p).", "rule": None} for n in range(6)
+    ]
+    first = summary["why"]["first"]
+    few, many = (
+        page_of({**summary, "why": {"first": first, "beaten": beaten[:n]}}) for n in (5, 6)
+    )
+    assert "6 other rivals are beaten</summary>" in many and "rivals are beaten" not in few
+    assert all(reason["text"] in many for reason in beaten)
+
+
+def test_a_strategy_that_could_not_be_confirmed_has_a_row_without_numbers() -> None:
+    found = three(gap=3)
+    reason = "none of its 12 trials completed"
+    found = with_protocol(found, not_comparable=[{"strategy": "lion-0", "reason": f"{reason}."}])
+    summary = report.summarize(without_search(found))
+    table = paper.files(summary, venue="neurips")["tables/confirmation.tex"]
+    rows = (
+        (page_of(summary), '<th scope="row">lion-0</th><td class="n" data-value="">0</td>'),
+        (templates.markdown(summary), "| lion-0 | 0 | not comparable |"),
+        (table, "lion-0 & 0 & not comparable &"),
+    )
+    for text, row in rows:
+        assert row in text.replace("\\raggedright ", "") and f"confirmed: {reason}." in text
+
+
+def test_methods_checklist_and_captions_name_what_could_not_be_confirmed() -> None:
+    reason = "none of its 12 trials completed"
+    found = with_protocol(three(gap=3), not_comparable=[{"strategy": "lion-0", "reason": reason}])
+    summary = report.summarize(without_search(found))
+    written = paper.files(summary, venue="neurips")
+    said = f"lion-0 is not comparable and was not confirmed: {reason}."
+    assert said in templates.methods(summary)
+    assert "of every strategy with a completed trial by" in templates.methods(summary)
+    for name in ("confirmation", "pairwise", "cost"):
+        assert said in written[f"tables/{name}.tex"].replace(r"\allowbreak{}", "")
+    captions = [f["caption"] for f in summary["figures"] if f["of"] == "confirmation"]
+    assert captions and all(said in caption for caption in captions)
+    lost = {**summary, "progress": summary["progress"] | {"started": 36, "failed": 12}}
+    answer = paper.checklist(lost).partition("Were runs left out?")[2].partition("##")[0]
+    assert "0 of 36 trials were pruned and 12 failed" in answer
+    assert f"lion-0 was left out of the confirmation, because {reason}" in answer
+
+
+def test_methods_name_the_interval_of_seeds_that_all_agree_where_some_do() -> None:
+    summary = report.summarize(without_search(three(gap=0)))
+    verdict = summary["verdict"]
+    for estimate in (0.7, 1.0):
+        pairs = [
+            pair | {"improvement": pair["improvement"] | {"estimate": estimate}}
+            for pair in verdict["comparisons"]
+        ]
+        told = {**summary, "verdict": verdict | {"comparisons": pairs}}
+        named = "[Clopper and Pearson 1934]" in templates.methods(told)
+        assert named == (estimate == 1.0)
+        assert ("clopper1934limits" in paper.files(told, venue="icml")["references.bib"]) == named
+
+
+def test_a_training_from_scratch_or_by_own_code_is_told_as_such(summary: dict[str, Any]) -> None:
+    assert "A trial fine-tuned" in templates.methods(summary)
+    given = {"own": None, "scratch": True, "redrawn": "x"}
+    assert " from scratch for" in templates.methods({**summary, "training": given})
+    given |= {"own": "own.py:sam", "redrawn": "training and validation data"}
+    text = templates.methods({**summary, "training": given})
+    assert "A trial ran the study's own training code (own.py:sam)" in text
+    assert "new head" not in text and "fine-tuned" not in text
+
+
+def test_counts_have_one_kind_of_thousands() -> None:
+    assert [templates.whole(n) for n in (999, 25_744, None)] == ["999", "25,744", "–"]
+
+
+def test_methods_of_a_joint_study_say_what_was_proposed_and_selected() -> None:
+    summary = report.summarize(confirmed.material(joint=True, seeds=8, scored=False))
+    text = templates.methods(summary)
+    assert "best configurations of every strategy with a completed trial" in text
+    assert "best configurations of the search" not in text
+    strategies = summary["strategies"]
+    rest = [{**item, "started": 0, "complete": 0} for item in strategies[1:]]
+    text = templates.methods({**summary, "strategies": [strategies[0], *rest]})
+    name, count = strategies[0]["name"], len(strategies)
+    assert f"It proposed 1 of the {count} strategies ({name}); of the others nothing is" in text
+    one = [{"strategy": "a"}, {"strategy": "a"}, {"strategy": "b"}]
+    few = {**summary["confirmation"], "selection": one, "selection_configs": 2}
+    text = templates.methods({**summary, "confirmation": few})
+    assert "Up to 2 of the best configurations of every strategy" in text and "(3 in all)" in text
+
+
+def test_of_a_condition_that_no_run_recorded_nothing_is_said() -> None:
+    found = without_search(three(gap=3))
+    known = {k: v for k, v in confirmed.PROVENANCE.items() if k in ("packages", "hardware")}
+    found = changed(found, {"role": "confirmation"}, provenance=known)
+    checks = {check["name"]: check for check in report.summarize(found)["health"]}
+    assert checks["conditions"]["status"] == "not checked"
+    assert (
+        "Not recorded by any run, so not checked: commit and threads."
+        in (checks["conditions"]["finding"])
+    )
+
+
+def test_of_two_the_one_with_the_better_mean_stands_first_whatever_is_better(
+    summary: dict[str, Any],
+) -> None:
+    for direction, word in (("maximize", "higher"), ("minimize", "lower")):
+        turned = {**summary["confirmation"], "direction": direction}
+        page = page_of({**summary, "confirmation": turned})
+        assert f"the one with the better ({word}) mean first" in page
+
+
+def test_sums_of_time_say_that_they_hold_what_was_not_confirmed(summary: dict[str, Any]) -> None:
+    arms = summary["confirmation"]["arms"]
+    other = {**summary["strategies"][0], "name": "lion-0"}
+    said = procedure.unconfirmed([*summary["strategies"], other], arms)
+    assert said and said.endswith("what was not confirmed: lion-0.")
+    assert procedure.unconfirmed(summary["strategies"], arms) is None
+    assert f"The row “all” also counts {said.partition('count ')[2]}" in page_of(
+        {**summary, "unconfirmed": said}
+    )
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"weights": {"source": "w"}}, "the initialisation of the new head"),
+        ({"weights": None}, "the initialisation of the whole network"),
+        ({"weights": {"source": "w"}, "keep_head": True}, "what no weights were given for"),
+        ({"backbone": {"name": "/x/net.py:Net"}}, "what the network's own code draws"),
+        ({"trial": "/x/own.py:sam"}, "and is handed to the study's own training code"),
+    ],
+)
+def test_what_a_seed_redraws_depends_on_what_a_training_starts_from(
+    plan: dict[str, Any], said: str
+) -> None:
+    found = methods.training({"plans": {"a": plan}})
+    assert found["redrawn"].startswith("training and validation data")
+    assert said in found["redrawn"]
+    assert ("their order" in found["redrawn"]) == ("trial" not in plan)
+    assert found["own"] == ("own.py:sam" if "trial" in plan else None)
+
+
+def test_a_gap_that_is_a_rounding_error_is_none() -> None:
+    found = three(gap=0)
+    for place in range(10):
+        where = {"role": "confirmation", "strategy": "adam-0", "number": place}
+        value = 0.7 if place == 9 else (0.8, 0.9, 0.4)[place % 3]
+        found = changed(found, where, test={"test/accuracy": 0.7}, value=value)
+    content = report.summarize(without_search(found))["confirmation"]
+    (arm,) = [arm for arm in content["arms"] if arm["name"] == "adam-0"]
+    assert math.fsum(run["validation"] - run["value"] for run in arm["runs"]) != 0
+    assert arm["validation_gap"] == 0
+
+
+def test_a_document_has_one_minus_sign() -> None:
+    summary = report.summarize(without_search(three(gap=3)))
+    marked = templates.markdown(summary)
+    text = "".join(Page(re.sub(r"(?s)<style>.*?</style>", "", page_of(summary))).text)
+    assert "\N{MINUS SIGN}0.0" in marked and "\N{MINUS SIGN}0.0" in text
+    assert not re.findall(r"(?<![\w.)-])-\d+\.\d", marked + text)
 
 
 def test_importances_stand_with_evaluator_number_and_interval() -> None:

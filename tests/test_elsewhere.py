@@ -75,7 +75,7 @@ def test_a_gap_of_three_standard_deviations_is_found(tmp_path: Path) -> None:
     ]
     assert (verdict["word"], verdict["leader"]) == (Word.WINNER, "adam")
     assert verdict["level"] == "this configuration"
-    assert verdict["claim"].startswith("For these configurations, on this data set")
+    assert verdict["claim"].startswith("For these configurations, by the results given, ")
 
 
 def test_identical_strategies_have_no_winner(tmp_path: Path) -> None:
@@ -289,7 +289,10 @@ def test_fewer_than_five_data_sets_have_a_verdict_each_and_counts(tmp_path: Path
     assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "this configuration")
     assert content["across"] is None and over["comparisons"] == []
     assert "Across the data sets" not in json.dumps(content)
-    assert "3, and 5 are the least" in over["headline"]
+    assert over["headline"] == (
+        "One verdict for each of 3 data sets, and none over all of them. pets: WINNER (a); cars:"
+        " WINNER (b); birds: WINNER (a). Wins, ties, losses and open: a against b 2, 0, 1 and 0."
+    )
 
 
 def test_five_data_sets_and_a_pair_cannot_reach_the_level(tmp_path: Path) -> None:
@@ -327,8 +330,60 @@ def test_across_data_sets_too_nobody_wins_without_a_smallest_effect(tmp_path: Pa
 def test_a_baseline_that_leads_all_data_sets_is_said_to_lead(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.8, "base": 0.9})
     over = judge(path, baseline="base").content["verdict"]
-    assert over["word"] == Word.INCONCLUSIVE
-    assert over["headline"].startswith("Across 7 data sets base, the baseline, has the best mean")
+    assert (over["word"], over["leader"]) == (Word.WINNER, "base")
+    assert over["headline"].startswith("Across 7 data sets base wins; the closest is a, with")
+    assert "than every other strategy compared" in over["claim"]
+
+
+def test_a_misspelt_metric_is_refused_and_another_name_for_the_values_is_told(
+    tmp_path: Path,
+) -> None:
+    lines = ["strategy,seed,value,accuracy,accuracy_std"]
+    lines += [f"{name},{seed},{seed / 10},0.9,0.1" for name in "ab" for seed in range(6)]
+    path = tmp_path / "results.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(elsewhere.Unreadable) as told:
+        judge(path, metric="acuracy")
+    assert "results.csv:1: there is no column acuracy, and 'accuracy' is the nearest" in str(
+        told.value
+    )
+    notes = judge(path, metric="f1").notes
+    assert "No column is called f1: the values are those of the column value." in notes
+
+
+def test_files_keep_the_metrics_own_name_and_speak_of_no_study(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.95, "b": 0.8}, ["pets"])
+    path.write_text(path.read_text().replace("value", "test_acc", 1))
+    judge(path, metric="test_acc", smallest_effect=0.01, out=tmp_path / "out")
+    folder = tmp_path / "out"
+    table, numbers = (
+        (folder / name).read_text(encoding="utf-8") for name in ("tables/results.tex", "macros.tex")
+    )
+    assert r": test\_acc (to be maximised)" in table and r"{test\_acc}" in numbers
+    for name in ("tables/results.tex", "tables/pairwise.tex", "macros.tex", "captions.tex"):
+        assert "study" not in (folder / name).read_text(encoding="utf-8"), name
+    assert "test_acc, higher is better" in (folder / "index.html").read_text(encoding="utf-8")
+    assert "training seeds" not in (folder / "captions.tex").read_text(encoding="utf-8")
+
+
+def test_only_what_is_underlined_has_a_rule_for_underlining(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.95, "b": 0.8}, ["pets"])
+    judge(path, smallest_effect=0.01, out=tmp_path / "out")
+    table = (tmp_path / "out" / "tables" / "results.tex").read_text(encoding="utf-8")
+    assert "Bold: best mean." in table and "Underlined" not in table
+
+
+def test_files_on_results_from_elsewhere_speak_of_seeds_and_of_no_search(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.95, "b": 0.8}, ["pets"], n=16)
+    judge(path, out=tmp_path / "one")
+    page = (tmp_path / "one" / "index.html").read_text(encoding="utf-8")
+    captions = (tmp_path / "one" / "captions.tex").read_text(encoding="utf-8")
+    assert "training seed" not in page + captions
+    assert "sign-flip permutation test with 20,000 random draws" in page
+    path = datasets(tmp_path, lambda _: {"a": 0.95, "b": 0.8}, ["pets", "cars"])
+    judge(path, out=tmp_path / "two")
+    article = (tmp_path / "two" / "example.tex").read_text(encoding="utf-8")
+    assert "nothing is claimed over all data sets" in article and "by the search" not in article
 
 
 def test_identical_strategies_have_no_winner_across_data_sets(tmp_path: Path) -> None:
@@ -498,7 +553,7 @@ def test_everything_is_written_and_twice_the_same(tmp_path: Path) -> None:
     assert first == second
     assert judged.page == (tmp_path / "a/index.html").resolve()
     assert json.loads(first["results.json"]) == judged.content
-    assert {"tables/confirmation.tex", "macros.tex", "figures/forest.pdf"} <= first.keys()
+    assert {"tables/results.tex", "macros.tex", "figures/forest.pdf"} <= first.keys()
     verdict = judged.content["verdict"]
     page = first["index.html"].decode()
     assert verdict["word"] in page and "sgd &amp; 50%" in page

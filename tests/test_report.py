@@ -821,11 +821,11 @@ print([n for n in ("torch", "mlflow", "matplotlib", "yaml") if n in sys.modules]
     [
         (0.95333, "0.9533"),
         (0.0, "0.0000"),
-        (-0.5, "-0.5000"),
+        (-0.5, "−0.5000"),
         (123.456, "123.46"),
         (21_770.4, "21770"),
-        (2.5e8, "2.500e+08"),
-        (3.2e-6, "3.200e-06"),
+        (2.5e8, "2.500·10⁸"),
+        (3.2e-6, "3.200·10⁻⁶"),
         (None, "–"),
     ],
 )
@@ -833,6 +833,35 @@ def test_values_are_written_with_the_digits_that_they_deserve(
     value: float | None, text: str
 ) -> None:
     assert templates.number(value) == text
+
+
+def test_a_difference_has_the_digits_of_what_it_is_a_difference_of() -> None:
+    assert templates.number(2.4e-6, 0.9) == "0.0000"
+    assert templates.signed(2.4e-6, 0.9) == "0.0000" and templates.signed(-0.01, 0.9) == "−0.0100"
+    assert templates.signed(4e-5, 0.9, 1e-5, 7e-5) == "+0.00004"
+    assert templates.interval(-3e-5, 0.0123, 0.9) == "[−0.00003, 0.01230]"
+    assert templates.reach(-1e-18, 0.5, 0.9) == "0.0000 to 0.5000"
+    assert templates.reach(None, 0.5) == "–"
+
+
+def test_what_an_author_gave_is_printed_as_it_was_written() -> None:
+    given = (0.01, 0.0125, 1e-5, 2.0, None)
+    assert [templates.given(value) for value in given] == ["0.01", "0.0125", "1e−05", "2", "–"]
+
+
+@pytest.mark.parametrize(
+    ("roles", "said"),
+    [
+        ({}, ""),
+        ({"confirmation": 1}, "1 run of the confirmation is not counted here."),
+        (
+            {"confirmation": 120, "selection": 81},
+            "120 runs of the confirmation and 81 runs of its selection are not counted here.",
+        ),
+    ],
+)
+def test_runs_of_other_roles_are_told_in_words(roles: dict[str, int], said: str) -> None:
+    assert templates.aside(roles) == said
 
 
 @pytest.mark.parametrize(

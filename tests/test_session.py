@@ -245,6 +245,15 @@ def test_the_page_of_a_confirmation_reads_the_test_split_and_keeps_its_files(
     parent = parent_of(home, "tiny confirmation")
     assert parent.info.status == "SCHEDULED"
     assert parent.data.tags["workbench.protocol"] == "abc"
+    assert "workbench.trials" not in parent.data.tags, "those of the search"
+    assert parent.data.params == {
+        "metric": "test/accuracy",
+        "selection_metric": "validation/accuracy",
+        "direction": "maximize",
+        "backbone": "mlp",
+        "dataset": "wine",
+        "epochs": "3",
+    }
     files = files_of(home, parent)
     assert (files["protocol.json"], files["selection.json"]) == ("{}", "[]")
     used = {item.dataset.name for item in parent.inputs.dataset_inputs}

@@ -17,6 +17,7 @@ from workbench.config.study_config import StudyConfig
 from workbench.driver import Standing
 from workbench.files import write_atomically
 from workbench.foundation import Foundation
+from workbench.protocol import arithmetic
 from workbench.record import Role, TrialDirectory
 from workbench.tracker import Tracker
 from workbench.tracker.entry import DatasetUse
@@ -85,8 +86,8 @@ def opened(
     parent = tracker.open_parent(
         config.name,
         role,
-        tags={**_tags(described), **(tags or {})},
-        params=_params(described),
+        tags={**_tags(described, role), **(tags or {})},
+        params=_params(config, described, role),
         files={**_files(config, described, code), **(files or {})},
         datasets=_datasets(described, role),
     )
@@ -118,26 +119,33 @@ def _drain(mirror: Mirror) -> None:
         mirror.drain()
 
 
-def _params(described: Mapping[str, Any]) -> dict[str, Any]:
-    search, data = described["search"], described["data"]
-    return {
-        "mode": described["mode"],
-        "metric": described["objective"]["metric"],
-        "direction": described["objective"]["direction"],
-        "sampler": search["sampler"],
-        "pruner": search["pruner"],
-        "seed": search["seed"],
+def _params(config: StudyConfig, described: Mapping[str, Any], role: Role) -> dict[str, Any]:
+    """What the page's runs have in common: of a confirmation what it measures, and no search."""
+    search, data, objective = described["search"], described["data"], described["objective"]
+    common = {
+        "direction": objective["direction"],
         "backbone": described["backbone"]["name"],
         "dataset": data["name"],
         "epochs": described["epochs"],
     }
+    if role is Role.CONFIRMATION:
+        metric = arithmetic.test_metric(config)
+        return {"metric": metric, "selection_metric": objective["metric"], **common}
+    return {
+        "mode": described["mode"],
+        "metric": objective["metric"],
+        "sampler": search["sampler"],
+        "pruner": search["pruner"],
+        "seed": search["seed"],
+        **common,
+    }
 
 
-def _tags(described: Mapping[str, Any]) -> dict[str, str]:
-    git = described["git"]
+def _tags(described: Mapping[str, Any], role: Role) -> dict[str, str]:
+    git, total = described["git"], str(described["budget"]["total"])
     return {
         "workbench.file": described["file"],
-        "workbench.trials": str(described["budget"]["total"]),
+        **({} if role is Role.CONFIRMATION else {"workbench.trials": total}),
         "workbench.data_digest": described["data"]["digest"],
         **({"mlflow.source.git.commit": git["commit"]} if git else {}),
         **({"workbench.git_dirty": str(git["dirty"]).lower()} if git else {}),

@@ -21,6 +21,7 @@ _DELIMITERS = (",", ";", "\t", "|")
 # What people write where a run diverged, failed, or left nothing.
 _FAILED = ("nan", "inf", "+inf", "-inf", "infinity", "-infinity", "failed", "diverged")
 _MOST = 10  # problems told at once
+_ALMOST = 0.85  # how alike a misspelt name is: one letter of eight, and no "_std" at its end
 
 
 class Unreadable(ValueError):
@@ -95,6 +96,8 @@ def read_csv(path: Path, metric: str | None) -> Results:
         notes.append(f"Ignored in {path.name}: the {columns} {', '.join(ignored)}.")
     value = named[at["value"]]
     told = metric or ("value" if value.lower() == "value" else value)
+    if metric is not None and value.lower() != metric.lower():
+        notes.append(f"No column is called {metric}: the values are those of the column {value}.")
     return Results(rows=tuple(rows), metric=told, source=path.name, notes=tuple(notes))
 
 
@@ -156,7 +159,7 @@ def _columns(path: Path, line: int, named: Sequence[str], metric: str | None) ->
         # A column named like the metric says more than one named value.
         wanted["value"].insert(0, metric.lower())
     at = {}
-    problems = []
+    problems = [*_misspelt(f"{path.name}:{line}", named, metric)]
     for name, choices in wanted.items():
         found = next((choice for choice in choices if choice in plain), None)
         if found is not None:
@@ -173,6 +176,21 @@ def _columns(path: Path, line: int, named: Sequence[str], metric: str | None) ->
             )
     _refuse(problems)
     return at
+
+
+def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[str]:
+    """A metric that no column has, where one is called almost like it: its values were meant."""
+    plain = {name.lower(): name for name in named}
+    if metric is None or metric.lower() in plain or "value" not in plain:
+        return
+    others = [name for name in plain if name not in (*COLUMNS, DATASET)]
+    nearest = difflib.get_close_matches(metric.lower(), others, n=1, cutoff=_ALMOST)
+    if nearest:
+        yield (
+            f"{where}: there is no column {metric}, and {plain[nearest[0]]!r} is the nearest. Give"
+            f" --metric {plain[nearest[0]]} to compare its values; to call those of the column"
+            f" {plain['value']!r} {metric}, take the other column out of the file."
+        )
 
 
 def _row(

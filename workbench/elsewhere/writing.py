@@ -18,9 +18,9 @@ from markupsafe import Markup
 from workbench import templates
 from workbench.elsewhere.results import Results, Unreadable
 from workbench.figures import LeftOut, critical_difference, load, performance_profile
-from workbench.figures.arms import SOURCE
+from workbench.figures.arms import SEEDS, SOURCE
 from workbench.figures.findings import Findings
-from workbench.report import booktabs, macros, paper, tidy, typeset, verdicttables
+from workbench.report import booktabs, macros, paper, procedure, tidy, typeset, verdicttables
 from workbench.report.booktabs import Column
 from workbench.statistics.several import LEAST_DATASETS_OF_A_DIAGRAM
 
@@ -31,7 +31,6 @@ CONTENTS = (
 )
 _VENUE = "neurips"
 _FOLDER = Path(templates.__file__).parent
-_COMPARED = ("WINNER", "DETECTABLE BUT NEGLIGIBLE", "TIE", "INCONCLUSIVE")
 
 
 def write(found: Results, content: Mapping[str, Any], folder: Path) -> Path:
@@ -79,30 +78,36 @@ def _clear(folder: Path) -> None:
 
 def _summaries(study: str, content: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What tables and numbers are written from: all of it, then each of several data sets."""
-    single = ("seed", "sign-flip permutation test")
     if len(content["datasets"]) == 1:
-        return [_summary(study, content["verdict"], *single)]
-    found = [_summary(study, content["verdict"], "data set", "Wilcoxon's signed-rank test")]
+        return [_summary(study, content["verdict"], "seed")]
+    found = [_summary(study, content["verdict"], "data set")]
     for item in content["datasets"]:
-        found.append(_summary(f"{study} {item['name']}", item["verdict"], *single))
+        found.append(_summary(f"{study} {item['name']}", item["verdict"], "seed"))
     return found
 
 
-def _summary(study: str, verdict: Mapping[str, Any], unit: str, test: str) -> dict[str, Any]:
-    rule = None
-    if verdict["word"] in _COMPARED and verdict["leader"]:
-        rule = (
-            "Bold: best mean. Underlined: not separated from it (Holm-corrected p of at least"
-            f" {verdict['alpha']:g}, or a probability of improvement below {verdict['gamma']:g})."
-        )
+def _summary(study: str, verdict: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    rows = list(procedure.rows(verdict))
+    compared = verdict["word"] in procedure.COMPARED
     return {
         "study": study,
         "verdict": verdict,
         "confirmation": None,
         "cited": [],
-        "emphasis": rule,
-        "elsewhere": {"unit": unit, "test": test},
+        "test": _test(verdict, unit),
+        "emphasis": procedure.emphasis(
+            verdict,
+            best=compared and any(row["best"] for row in rows),
+            tied=any(row["tied"] for row in rows),
+            what="strategy",
+        ),
+        "caution": procedure.caution(verdict),
+        "elsewhere": {"unit": unit},
     }
+
+
+def _test(verdict: Mapping[str, Any], unit: str) -> str | None:
+    return procedure.sign_flip(verdict) if unit == "seed" else "Wilcoxon's signed-rank test"
 
 
 def _texts(
@@ -156,7 +161,7 @@ def _datasets(study: str, content: Mapping[str, Any]) -> str:
     columns = [Column(head="data set", align="p")]
     columns += [Column(head=typeset.name(name, 30)) for name in names]
     columns.append(Column(head="verdict", align="p"))
-    metric = typeset.text(templates.words(content["verdict"]["metric"]))
+    metric = typeset.text(content["verdict"]["metric"])
     caption = (
         rf"{typeset.text(study)}: {metric} on each data set, mean $\pm$ standard deviation over"
         " seeds, and the verdict of each data set for itself."
@@ -190,6 +195,7 @@ def _figures(
     for name, numbers in _numbers(content):
         figure = load(name)
         caption = figure.caption(numbers).replace(SOURCE, "What a seed draws anew is not recorded.")
+        caption = caption.replace(SEEDS, "seeds")
         picture = figure.draw(numbers)
         style.save(picture, folder / name)
         pictures[name] = style.inline_svg(picture, name, caption)
@@ -234,9 +240,14 @@ def _page(
     )
     environment.filters |= {
         "number": templates.number,
+        "reach": templates.reach,
+        "scale": templates.scale,
+        "given": templates.given,
+        "counted": templates.counted,
         "p_value": templates.p_value,
         "share": templates.share,
-        "words": templates.words,
+        "test": _test,
+        "why": procedure.why,
     }
     return environment.get_template("verdict.html").render(
         study=study,

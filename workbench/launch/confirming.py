@@ -177,7 +177,7 @@ class _Confirming:
                     self._foundation,
                     launch.home,
                     Role.CONFIRMATION,
-                    tags=self._tags(),
+                    tags=self._tags(source),
                     files=self._files,
                 ) as page,
             ):
@@ -209,10 +209,11 @@ class _Confirming:
             text = confirm.write_selection(selected, self._directory, file)
             page.keep({protocol.SELECTION: text})
 
-    def _tags(self) -> Mapping[str, str]:
+    def _tags(self, source: Replicates) -> Mapping[str, str]:
         content = self._plan.content
         return {
             PROTOCOL: self._plan.sha256,
+            "workbench.runs": str(sum(standing.target for standing in source.standings())),
             "workbench.seeds": str(len(content["seeds"])),
             "workbench.contrast": content["contrast"],
         }

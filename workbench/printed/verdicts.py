@@ -69,10 +69,10 @@ def _datasets(console: Console, content: Mapping[str, Any]) -> None:
     console.print(table)
     counts = ("wins", "ties", "losses", "open")
     if content["outcomes"]:
-        table = table_of("pair", *counts, right=counts)
+        table = table_of("first", "second", *counts, right=counts)
         for row in content["outcomes"]:
-            pair = escape(f"{row['first']} - {row['second']}")
-            table.add_row(pair, *(str(row[name]) for name in counts))
+            pair = (escape(row["first"]), escape(row["second"]))
+            table.add_row(*pair, *(str(row[name]) for name in counts))
         console.print(table)
     across = content["across"]
     if across is None:
@@ -100,12 +100,14 @@ def _sides(found: Mapping[str, Any]) -> Table:
 
 
 def _pairs(found: Mapping[str, Any]) -> Table:
-    numbers = ("difference", "95 % interval", "Holm p", "improvement")
-    table = table_of("pair", *numbers, right=numbers)
+    # By how much the first has the better mean, whatever is good: no subtraction of two names.
+    numbers = ("by", "95 % interval", "Holm p", "improvement")
+    table = table_of("ahead", "behind", *numbers, right=numbers)
     scale = _scale(found)
     for pair in found["comparisons"]:
         table.add_row(
-            escape(f"{pair['first']} - {pair['second']}"),
+            escape(pair["first"]),
+            escape(pair["second"]),
             _number(pair["difference"]["estimate"], scale, pair["difference"]),
             _between(pair["difference"], scale),
             f"{pair['p_holm']:.3g}",

@@ -18,6 +18,7 @@ _FILE = Path(templates.__file__).with_name("references.bib")
 
 # Sources as texts name them in brackets, by how their words begin.
 _SOURCES = {
+    "Clopper and Pearson 1934": "clopper1934limits",
     "Student 1908": "student1908probable",
     "Fisher 1935": "fisher1935design",
     "Pitman 1937": "pitman1937significance",

@@ -12,11 +12,10 @@ from typing import Any
 
 from workbench.record import State
 from workbench.report.confirmed import Arm, Confirmation, Run
+from workbench.report.procedure import COMPARED
+from workbench.statistics.values import differences, moments
 from workbench.verdict import Evidence, Side, Verdict, Word, comparing, table
 from workbench.verdict.contrast import ALL, BASELINE
-
-# Words under which a best mean may be pointed out at all.
-_COMPARED = (Word.WINNER, Word.NEGLIGIBLE, Word.TIE, Word.INCONCLUSIVE)
 
 
 def summarize(
@@ -92,34 +91,18 @@ def summarize(
     }
 
 
-def emphasis(confirmation: Mapping[str, Any] | None, *, alpha: float, gamma: float) -> str | None:
-    """The rule behind bold and underlined values; None where no value is emphasised.
-
-    Only where all pairs were compared is there anything to say about the distance to the best.
-    """
-    arms = confirmation["arms"] if confirmation else ()
-    if not any(arm["best"] for arm in arms):
-        return None
-    text = "Bold: best mean."
-    contrast = confirmation["contrast"] if confirmation else ALL
-    if contrast == BASELINE:
-        text += " Each was compared with the baseline, and no two others with one another."
-    elif contrast != ALL:
-        text += f" Levels of {contrast} were compared, and no single configurations."
-    if any(arm["tied_with_best"] for arm in arms):
-        text += (
-            f" Underlined: not separated from it, which takes a Holm-corrected p below {alpha:g}"
-            f" and a probability of improvement of at least {gamma:g}."
-        )
-    return text
-
-
 def _arm(
     confirmation: Confirmation, arm: Arm, side: Side | None, search_seconds: float | None
 ) -> dict[str, Any]:
     metric = str(confirmation.protocol["metric"])
     runs = [arm.runs[seed] for seed in confirmation.seeds if seed in arm.runs]
     chosen = (confirmation.chosen.get("chosen") or {}).get(arm.name) or {}
+    selected = [
+        run
+        for group, found in confirmation.selection.items()
+        if group.rpartition("/")[0] == arm.name
+        for run in found
+    ]
     item: dict[str, Any] = {
         "name": arm.name,
         "strategy": arm.strategy,
@@ -134,12 +117,7 @@ def _arm(
         "trainable": max((run.trainable for run in runs if run.trainable), default=None),
         "seconds_mean": _mean(run.seconds for run in runs if run.ended),
         "search_seconds": search_seconds,
-        "selection_seconds": _seconds(
-            run
-            for group, found in confirmation.selection.items()
-            if group.rpartition("/")[0] == arm.name
-            for run in found
-        ),
+        "selection_seconds": _seconds(selected) if selected else None,
         "confirmation_seconds": _seconds(runs),
         "peak_memory": max((run.peak_memory for run in runs if run.peak_memory), default=None),
         "best": False,
@@ -179,6 +157,7 @@ def _values(runs: list[dict[str, Any]], side: Side, seeds: Sequence[str]) -> dic
         for run in runs
         if run["validation"] is not None and run["value"] is not None
     ]
+    gap = moments(differences(*zip(*both, strict=True)))[0] if both else None
     mean = side.mean
     return {
         "n": side.n,
@@ -187,7 +166,7 @@ def _values(runs: list[dict[str, Any]], side: Side, seeds: Sequence[str]) -> dic
         "high": mean.high if mean else None,
         "sd": side.sd,
         "validation_mean": _mean(validation for validation, _ in both),
-        "validation_gap": _mean(validation - value for validation, value in both),
+        "validation_gap": gap,
     }
 
 
@@ -209,7 +188,7 @@ def _emphasise(
         return
     sign = 1 if confirmation.protocol["direction"] == "maximize" else -1
     top = max(valued, key=lambda item: sign * item["mean"])
-    if verdict.word in _COMPARED:
+    if verdict.word in COMPARED:
         top["best"] = True
     base = next((item for item in arms if item["baseline"]), None)
     reference = base if verdict.contrast == BASELINE else top

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workbench import templates
-from workbench.report import typeset, verdicttables
+from workbench.report import procedure, typeset, verdicttables
 from workbench.report.typeset import number, p_value, share
 
 # What a command is called after, in letters; its value, LaTeX; what it says.
@@ -33,7 +32,7 @@ def macros(summary: Mapping[str, Any], taken: set[str] | None = None) -> str:
     start = prefix(summary)
     taken = set() if taken is None else taken
     lines = [
-        typeset.comment(f"Numbers of the study {summary['study']}; \\input this in the preamble."),
+        typeset.comment(f"Numbers of {procedure.of_study(summary)}; \\input this in the preamble."),
         "% Every command may be used in text and in mathematics.\n",
     ]
     for parts, value, said in _lines(summary):
@@ -89,7 +88,7 @@ def _lines(summary: Mapping[str, Any]) -> Iterator[_Line]:
     if not verdicttables.confirmed(summary):
         return
     yield ("Claim",), typeset.prose(verdict["claim"]), "what may be claimed"
-    yield ("Metric",), typeset.text(templates.words(verdict["metric"])), "what was measured"
+    yield ("Metric",), typeset.text(procedure.metric(summary)), "what was measured"
     yield from _headline(verdict)
     arms = confirmation["arms"] if confirmation else []
     sides = verdict["sides"]
@@ -120,12 +119,12 @@ def _headline(verdict: Mapping[str, Any]) -> Iterator[_Line]:
     like = verdicttables.scale_of(verdict)
     yield ("Seeds",), str(len(verdict["seeds"])), "seeds of each strategy"
     yield ("Pairs",), str(verdict["pairs"]), "comparisons that Holm corrects for"
-    yield ("Alpha",), f"{verdict['alpha']:g}", "level of the tests"
-    yield ("Gamma",), f"{verdict['gamma']:g}", "least probability of improvement of a claim"
+    yield ("Alpha",), typeset.given(verdict["alpha"]), "level of the tests"
+    yield ("Gamma",), typeset.given(verdict["gamma"]), "least probability of improvement of a claim"
     if verdict["p_floor"] is not None:
         yield ("PFloor",), p_value(verdict["p_floor"]), "least corrected p that can be reached"
     if margin is not None:
-        yield ("SmallestEffect",), number(margin), "smallest difference that matters"
+        yield ("SmallestEffect",), typeset.given(margin), "smallest difference that matters"
     if verdict["leader"] is not None:
         yield ("Leader",), typeset.text(verdict["leader"]), "who has the best mean"
     if verdict["closest"] is not None:

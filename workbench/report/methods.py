@@ -167,6 +167,39 @@ def _order(text: str) -> tuple[float, str]:
         return float("inf"), text
 
 
+def training(study: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training starts from, and what a seed of it draws anew, as texts say it.
+
+    Of code of the study's own nothing is asserted but what it is given.
+
+    Returns:
+        ``own``: where a study's own training is, else None. ``scratch``: whether no strategy has
+        weights. ``redrawn``: what a seed of the confirmation redraws, the object of a sentence.
+    """
+    plans = list((study.get("plans") or {}).values())
+    own = next((plan["trial"] for plan in plans if plan.get("trial")), None)
+    weights = [plan.get("weights") for plan in plans]
+    if not plans:
+        weights = [(study.get("backbone") or {}).get("weights")]
+    scratch = any(study.get(key) for key in ("plans", "backbone")) and not any(weights)
+    if own:
+        drawn = "training and validation data, and is handed to the study's own training code"
+        return {"own": _shown(own), "scratch": scratch, "redrawn": drawn}
+    if any(plan.get("keep_head") for plan in plans) or (any(weights) and not all(weights)):
+        first = "the initialisation of what no weights were given for"
+    elif any(str((plan.get("backbone") or {}).get("name")).count(".py:") for plan in plans):
+        first, scratch = "what the network's own code draws", False
+    else:
+        first = f"the initialisation of the {'whole network' if scratch else 'new head'}"
+    drawn = f"training and validation data, their order, {first} and the augmentation"
+    return {"own": None, "scratch": scratch, "redrawn": drawn}
+
+
+def _shown(path: str) -> str:
+    """``FILE.py:NAME`` without the folders of the machine that it lay on."""
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
 _OUTPUTS = {"multilabel": "label", "regression": "target column"}
 
 

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workbench import templates
 from workbench.figures import load, venues
-from workbench.report import bibliography, macros, papertables, typeset, verdicttables
+from workbench.report import bibliography, macros, papertables, procedure, typeset, verdicttables
 
 _FOLDER = Path(templates.__file__).parent
 
@@ -54,7 +54,7 @@ def files(summary: Mapping[str, Any], *, venue: str) -> dict[str, str]:
 
 def captions(summary: Mapping[str, Any], figures: Sequence[Mapping[str, Any]]) -> str:
     r"""captions.tex: a command for each figure's caption, such as ``\captionForest``."""
-    about = typeset.comment(f"Captions of the figures of the study {summary['study']}.")
+    about = typeset.comment(f"Captions of the figures of {procedure.of_study(summary)}.")
     return about + "".join(
         rf"\providecommand{{\{entry['command']}}}{{}}\renewcommand{{\{entry['command']}}}"
         + f"{{{typeset.prose(entry['caption'])}}}\n"
@@ -94,6 +94,8 @@ def example(
             tables=tables,
             figures=figures,
             confirmed=confirmed,
+            claimed=summary["caution"] is None,
+            searched="elsewhere" not in summary,
             cites=cites,
         )
     )
@@ -146,6 +148,8 @@ def _markdown() -> Environment:
     environment.filters |= {
         "number": templates.number,
         "setting": templates.setting,
+        "given": templates.given,
+        "whole": templates.whole,
         "counted": templates.counted,
         "span": templates.span,
         "duration": templates.duration,

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from workbench import templates
+from workbench.report import procedure
 from workbench.report.booktabs import Column
-from workbench.report.typeset import NONE, name, number, setting, text
+from workbench.report.typeset import NONE, name, number, prose, setting, text
 from workbench.report.verdicttables import confirmed, judged, laid_out
 
 
@@ -83,7 +84,7 @@ def checks(summary: Mapping[str, Any], venue: str) -> str:
     columns = [Column(head="check", align="p"), Column(head="status", align="l")]
     columns.append(Column(head="finding", align="p"))
     rows = [
-        [name(templates.words(item["name"])), text(item["status"]), name(item["finding"], 24)]
+        [name(templates.words(item["name"])), text(item["status"]), prose(item["finding"])]
         for item in summary["health"]
     ]
     caption = f"Checks of the validity of the search of the study {summary['study']}."
@@ -127,9 +128,9 @@ def cost(summary: Mapping[str, Any], venue: str) -> str:
         rows.append(
             [
                 name(arm["name"]),
-                _time(arm.get("search_seconds")),
+                _time(arm.get("search_seconds")) if arm["trial"] or not arm["baseline"] else "none",
                 _time(arm.get("seconds_mean")),
-                NONE if trainable is None else f"{trainable:,.0f}".replace(",", r"\,"),
+                text(templates.whole(trainable)),
                 text(templates.size(memory)).replace(" ", r"\,"),
                 number(arm.get("validation_mean")),
                 number(arm["mean"]),
@@ -146,6 +147,11 @@ def cost(summary: Mapping[str, Any], venue: str) -> str:
         " of one confirmation run, and the mean of the metric on validation and test data."
         f"{f' In all: {said}.' if said else ''}"
     )
+    if others := procedure.unconfirmed(summary["strategies"], arms):
+        caption += f" {prose(others)}"
+    caption += "".join(f" {prose(left)}" for left in procedure.left_out(summary["verdict"]))
+    if summary["caution"]:
+        caption += f" {text(summary['caution'])}"
     return laid_out(summary, venue, "cost", caption, columns, rows)
 
 

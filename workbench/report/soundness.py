@@ -12,8 +12,10 @@ from typing import Any
 from workbench.figures.trials import Trial
 from workbench.figures.validity import Check, at_bound
 from workbench.report.confirmed import Confirmation
-from workbench.report.evidence import edited, mixed, unproven
+from workbench.report.evidence import CONDITIONS, edited, mixed, unproven
 from workbench.report.material import Material
+from workbench.templates import scale, signed
+from workbench.verdict.numbers import listed
 
 
 def summarize(
@@ -61,10 +63,17 @@ def _conditions(confirmation: Confirmation) -> Check:
     if not known:
         text = "No run has recorded where it comes from yet."
         return Check("conditions", "not checked", question, text)
+    counts = {name: sum(bool(run.provenance.get(name)) for run in known) for name in CONDITIONS}
+    blank = [name for name, count in counts.items() if not count]
+    unknown = f" Not recorded by any run, so not checked: {listed(blank)}." if blank else ""
     if flags := mixed(confirmation.runs):
-        return Check("conditions", "warning", question, " ".join(flag.found for flag in flags))
-    said = f"Yes ({len(known)} of {len(confirmation.runs)} runs have recorded theirs)."
-    return Check("conditions", "ok", question, said)
+        found = " ".join(flag.found for flag in flags)
+        return Check("conditions", "warning", question, found + unknown)
+    said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    same = f" The same in all that recorded it, of {len(confirmation.runs)} runs: {said}."
+    if blank:
+        return Check("conditions", "not checked", question, f"{unknown}{same}".strip())
+    return Check("conditions", "ok", question, f"Yes.{same}")
 
 
 def _failures(content: Mapping[str, Any]) -> Check:
@@ -102,7 +111,8 @@ def _gap(content: Mapping[str, Any]) -> Check:
     if not gaps:
         why = "no run has both values" if content["finished"] else "runs are still open"
         return Check("validation to test", "not checked", question, f"Cannot be told: {why}.")
-    text = ", ".join(f"{name} {gap:+.4f}" for name, gap in gaps.items())
+    size = scale(arm["mean"] for arm in content["arms"])
+    text = ", ".join(f"{name} {signed(gap, size)}" for name, gap in gaps.items())
     finding = (
         f"Validation minus test, over the runs of the confirmation: {text}. The validation data"
         " chose the epoch, so a gap in its favour is to be expected."

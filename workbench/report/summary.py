@@ -16,10 +16,19 @@ import numpy as np
 import pandas as pd
 
 from workbench.figures import FIGURES, LeftOut, ReportFigure, load, sources, table, validity
+from workbench.figures.arms import SOURCE
 from workbench.figures.findings import Findings
 from workbench.figures.trials import Trial, best, is_adaptive, read
 from workbench.record import Role, State
-from workbench.report import confirmation, confirmed, described, evidence, methods, soundness
+from workbench.report import (
+    confirmation,
+    confirmed,
+    described,
+    evidence,
+    methods,
+    procedure,
+    soundness,
+)
 from workbench.report.material import Material
 from workbench.verdict import as_json, decide
 from workbench.verdict.refusals import Refused, of_groups
@@ -83,7 +92,9 @@ def compose(material: Material) -> Composed:
         verdict=as_json(verdict),
         histories=material.histories,
     )
-    figures, left_out, numbers = _figures(findings)
+    told = procedure.told(as_json(verdict), content)
+    trained = methods.training(study)
+    figures, left_out, numbers = _figures(findings, told["caution"], trained["redrawn"])
     checks = [*validity.summarize(study, rows), *sources.summarize(study)]
     if found is not None and content is not None:
         checks += soundness.summarize(material, found, content)
@@ -102,13 +113,14 @@ def compose(material: Material) -> Composed:
         "verdict": findings.verdict,
         "notes": _notes(study, rows, searched_only=searched_only and found is None),
         "confirmation": content,
-        "emphasis": confirmation.emphasis(content, alpha=verdict.alpha, gamma=verdict.gamma),
+        **told,
         "cited": cited(study),
         "progress": _progress(study, material.trials, rows),
         "objective": study["objective"],
         "top": table.describe(top) if top else None,
         "baseline": study.get("baseline"),
         "strategies": strategies,
+        "unconfirmed": procedure.unconfirmed(strategies, content["arms"] if content else ()),
         "medians": medians,
         "metrics": table.metric_names(study, strategies),
         "knobs": table.knob_names(study, strategies),
@@ -127,6 +139,7 @@ def compose(material: Material) -> Composed:
         "epochs": described.epochs(study, rows),
         "plan": described.training(study),
         "methods": methods.used(study),
+        "training": trained,
         "data": described.data(study),
         "backbone": described.backbone(study),
         "figures": figures,
@@ -185,10 +198,14 @@ def _seconds(rows: Sequence[Trial]) -> dict[str, float]:
 
 def _notes(study: Mapping[str, Any], rows: Sequence[Trial], *, searched_only: bool) -> list[str]:
     """What a reader of the search's values must know."""
-    notes = [
-        "Every value of the search was measured on validation data with one training seed"
-        + ("; the test split was not loaded." if searched_only else ".")
-    ]
+    notes = []
+    if any(trial.state == State.COMPLETE for trial in rows):
+        notes.append(
+            "Every value of the search was measured on validation data with one training seed"
+            + ("; the test split was not loaded." if searched_only else ".")
+        )
+    elif searched_only:
+        notes.append("No trial of the search has a value; the test split was not loaded.")
     if is_adaptive(study):
         notes.append(
             "Trials were proposed adaptively: later ones depend on the values of earlier ones, so"
@@ -241,11 +258,12 @@ def _progress(
 
 
 def _figures(
-    findings: Findings,
+    findings: Findings, caution: str | None, redrawn: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]], dict[str, Any]]:
     """Figures with number and caption, those left out with the reason, and what they show."""
     drawn: list[dict[str, Any]] = []
     left_out, numbers = [], {}
+    left = procedure.left_out(findings.verdict)
     for name in FIGURES:
         figure = load(name)
         try:
@@ -255,6 +273,9 @@ def _figures(
         else:
             entry = {"name": name, "number": 0, "caption": figure.caption(numbers[name])}
             entry |= {"page_only": figure.page_only, "of": _part(figure, findings)}
+            if entry["of"] == _CONFIRMED:
+                said = str(entry["caption"]).replace(SOURCE, procedure.source(redrawn))
+                entry["caption"] = " ".join([said, *left, *([caution] if caution else [])])
             drawn.append(entry)
     drawn.sort(key=lambda entry: entry["of"] != _CONFIRMED)
     for number, entry in enumerate(drawn, start=1):

@@ -11,6 +11,7 @@ import unicodedata
 from typing import Any
 
 from workbench import templates
+from workbench.verdict.numbers import MINUS, measured, places_of
 
 NONE = "--"
 
@@ -198,8 +199,9 @@ def number(value: float | None, like: float | None = None, *, signed: bool = Fal
     if value is None:
         return NONE
     size = abs(value)
-    decimals = _decimals(value if like is None else like)
-    written = templates.number(size) if decimals is None else f"{size:.{decimals}f}"
+    decimals = places_of(value if like is None else like)
+    whole = decimals is None
+    written = measured(size).replace(MINUS, "-") if whole else f"{size:.{decimals}f}"
     mantissa, exponent, power = written.partition("e")
     if exponent:
         written = rf"\ensuremath{{{mantissa}\cdot 10^{{{int(power)}}}}}"
@@ -209,14 +211,6 @@ def number(value: float | None, like: float | None = None, *, signed: bool = Fal
     return sign + written
 
 
-def _decimals(like: float) -> int | None:
-    """As the report writes a value of that size; None where it takes a power of ten."""
-    size = abs(like)
-    if like == 0 or 0.001 <= size < 10:
-        return 4
-    return 2 if 10 <= size < 10_000 else None
-
-
 def p_value(value: float | None) -> str:
     """A p value, as the report's other pages write it."""
     return NONE if value is None else templates.p_value(value).replace("<", r"\ensuremath{<}")
@@ -224,12 +218,17 @@ def p_value(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """A probability or an effect size, as the report's other pages write it."""
-    return NONE if value is None else templates.share(value).replace("-", r"\ensuremath{-}")
+    return NONE if value is None else text(templates.share(value))
 
 
 def setting(value: Any) -> str:
     """A hyperparameter, as the report's other pages write it."""
     return text(templates.setting(value))
+
+
+def given(value: float | None) -> str:
+    """A number that an author gave, as it was written."""
+    return NONE if value is None else text(templates.given(value))
 
 
 def span(low: float | None, high: float | None, like: float | None = None) -> str:

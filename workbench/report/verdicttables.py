@@ -10,25 +10,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench import templates
-from workbench.report import booktabs, typeset
+from workbench.report import booktabs, procedure, typeset
 from workbench.report.booktabs import Column
-from workbench.report.typeset import NONE, name, number, p_value, share, span, text
+from workbench.report.typeset import NONE, name, number, p_value, prose, share, span, text
 
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
-_SEEDS = (
-    "a seed draws training and validation data, data order, initial head and augmentation anew; the"
-    " test split stays"
-)
 
 
 def judged(summary: Mapping[str, Any], venue: str) -> dict[str, str]:
     """The tables of a verdict: ``confirmation`` and, of two sides or more, ``pairwise``."""
     if not confirmed(summary):
         return {}
-    found = {"confirmation": main(summary, venue)}
+    found = {_called(summary): main(summary, venue)}
     if summary["verdict"]["comparisons"]:
         found["pairwise"] = pairwise(summary, venue)
     return found
+
+
+def _called(summary: Mapping[str, Any]) -> str:
+    """What the main table is of: somebody else's results are no confirmation."""
+    return "results" if summary.get("elsewhere") else "confirmation"
 
 
 def confirmed(summary: Mapping[str, Any]) -> bool:
@@ -42,14 +43,12 @@ def confirmed(summary: Mapping[str, Any]) -> bool:
 
 def scale(summary: Mapping[str, Any]) -> float | None:
     """The size of the test values, which decides how many decimals all of them get."""
-    means = [arm["mean"] for arm in _arms(summary) if arm["mean"] is not None]
-    return max(map(abs, means), default=None)
+    return templates.scale(arm["mean"] for arm in _arms(summary))
 
 
 def scale_of(verdict: Mapping[str, Any]) -> float | None:
     """The same of a verdict's sides."""
-    means = [abs(side["mean"]["estimate"]) for side in verdict["sides"] if side["mean"]]
-    return max(means, default=None)
+    return templates.scale(s["mean"]["estimate"] for s in verdict["sides"] if s["mean"])
 
 
 def main(summary: Mapping[str, Any], venue: str) -> str:
@@ -76,12 +75,14 @@ def main(summary: Mapping[str, Any], venue: str) -> str:
         rows.append(None)
         rows += [
             [*_measured(summary, side, like), *_compared(against, side["name"], like, reference)]
-            for side in map(_side, verdict["sides"])
+            for side in map(procedure.row, verdict["sides"])
         ]
+    for absent in verdict["absent"]:
+        rows.append([name(absent), "0", "not comparable", *[NONE] * (len(columns) - 3)])
     if summary.get("cited"):
         rows += [None, *(_cited(item, like, len(columns)) for item in summary["cited"])]
     caption = _caption(summary, reference, of_factor)
-    return laid_out(summary, venue, "confirmation", caption, columns, rows)
+    return laid_out(summary, venue, _called(summary), caption, columns, rows)
 
 
 def _arms(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -90,18 +91,7 @@ def _arms(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             tied = bool(arm.get("tied_with_best"))
             yield {**arm, "best": bool(arm.get("best")), "tied": tied}
         return
-    leader, beaten = summary["verdict"]["leader"], summary["verdict"]["beaten"]
-    all_pairs = summary["verdict"]["contrast"] == "all"
-    for side in summary["verdict"]["sides"]:
-        best = side["name"] == leader
-        tied = leader is not None and not best and side["name"] not in beaten and all_pairs
-        yield {**_side(side), "best": best, "tied": tied}
-
-
-def _side(side: Mapping[str, Any]) -> dict[str, Any]:
-    mean = side["mean"] or {}
-    fields = {"mean": mean.get("estimate"), "low": mean.get("low"), "high": mean.get("high")}
-    return {**side, **fields, "failed": len(side["imputed"]), "best": False, "tied": False}
+    yield from procedure.rows(summary["verdict"])
 
 
 def _measured(summary: Mapping[str, Any], arm: Mapping[str, Any], like: float | None) -> list[str]:
@@ -169,16 +159,19 @@ def _cited(item: Mapping[str, Any], like: float | None, width: int) -> list[str]
 def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool) -> str:
     verdict, confirmation = summary["verdict"], summary.get("confirmation")
     unit, test = _unit(summary)
-    metric = text(templates.words(verdict["metric"]))
     aim = "maximised" if verdict["direction"] == "maximize" else "minimised"
     said = [
-        f"{text(summary['study'])}: {metric} (to be {aim}), mean"
+        f"{text(summary['study'])}: {text(procedure.metric(summary))} (to be {aim}), mean"
         rf" $\pm$ standard deviation over {unit}s with the 95\,\% t interval of the mean."
     ]
     if confirmation:
         samples = confirmation.get("test_samples")
-        on = f" on the same {samples} test samples" if samples else ""
-        said.append(f"Each value is one training run measured once{on}; {_SEEDS}.")
+        on = f" on the same {templates.whole(samples)} test samples" if samples else ""
+        redrawn = text(summary["training"]["redrawn"])
+        said.append(
+            f"Each value is one training run measured once{on}; a seed redraws {redrawn}; the test"
+            " split stays."
+        )
     elif unit == "seed":
         said.append("Each value is one run; what a seed draws anew is not recorded.")
     else:
@@ -193,6 +186,7 @@ def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool)
             f" {templates.counted(verdict['pairs'], 'pair')}; $P$(improvement): probability of"
             f" being ahead of {name(reference)} on a {unit}."
         )
+    said += map(prose, procedure.left_out(verdict))
     if any(arm["failed"] for arm in _arms(summary)):
         said.append("Failed and diverged runs count with the worst value.")
     if any(arm["baseline"] for arm in _arms(summary)):
@@ -204,7 +198,10 @@ def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool)
         said.append(rf"\textsuperscript{{c}}Reported in the literature, not run here ({sources}).")
     if summary.get("emphasis"):
         said.append(text(summary["emphasis"]))
-    said.append(f"Verdict ({text(verdict['level'])}): {text(verdict['word'])}.")
+    if summary["caution"]:
+        said.append(text(summary["caution"]))
+    else:
+        said.append(f"Verdict ({text(verdict['level'])}): {text(verdict['word'])}.")
     return " ".join(said)
 
 
@@ -219,8 +216,8 @@ def pairwise(summary: Mapping[str, Any], venue: str) -> str:
     has_margin = verdict["smallest_effect"] is not None
     like = scale_of(verdict)
     columns = [
-        Column(head="ahead", align="p"),
-        Column(head="behind", align="p"),
+        Column(head="first", align="p"),
+        Column(head="second", align="p"),
         Column(head="difference"),
         Column(head=r"95\,\% interval"),
         Column(head=r"$p_\mathrm{Holm}$"),
@@ -245,22 +242,25 @@ def pairwise(summary: Mapping[str, Any], venue: str) -> str:
     unit, test = _unit(summary)
     caption = (
         f"{text(summary['study'])}: {templates.counted(verdict['pairs'], 'comparison')} of"
-        f" {text(templates.words(verdict['metric']))}, paired by {unit}"
+        f" {text(procedure.metric(summary))}, paired by {unit}"
         f" ($n$ = {_counts(verdict['comparisons'])}). Difference: by how much the first is ahead,"
         rf" mean over {unit}s with its 95\,\% t interval; $p_\mathrm{{Holm}}$: {test},"
         r" Holm-corrected; $d_z$: paired Hedges' $d_z$; $P$(improvement): probability that the"
         rf" first is ahead on a {unit}, with its bootstrap interval"
     )
+    if any(pair["improvement"]["estimate"] in (0, 1) for pair in shown):
+        caption += f", or Clopper and Pearson's where all {unit}s agree"
     if has_margin:
-        margin = number(verdict["smallest_effect"])
+        margin = typeset.given(verdict["smallest_effect"])
         caption += rf"; $p_\mathrm{{TOST}}$: equivalence within $\pm${margin}, Holm-corrected"
-    return laid_out(summary, venue, "pairwise", f"{caption}.{left_out}", columns, rows)
+    absent = "".join(f" {prose(said)}" for said in procedure.left_out(verdict))
+    return laid_out(summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows)
 
 
 def _unit(summary: Mapping[str, Any]) -> tuple[str, str]:
     """What values are paired by, and how pairs are tested."""
     found = summary.get("elsewhere") or {}
-    return found.get("unit", "seed"), found.get("test", "sign-flip permutation test")
+    return found.get("unit", "seed"), str(summary["test"])
 
 
 def _counts(comparisons: Sequence[Mapping[str, Any]]) -> str:
@@ -292,7 +292,7 @@ def laid_out(
         columns=columns,
         rows=rows,
         venue=venue,
-        about=f"{about} of the study {summary['study']}, for {venue}",
+        about=f"{about} of {procedure.of_study(summary)}, for {venue}",
     )
     lost = sorted({point[1:-1] for point in typeset.points(written)})
     note = f"no glyph in pdfLaTeX's fonts, so written as code points: {', '.join(lost)}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -21,21 +21,30 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
+from workbench.verdict import numbers
+
 _FOLDER = Path(__file__).parent
 _NOTE_LIMIT = 5900  # characters; the tracker's own limit is 6000
 _NONE = "–"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float | None, like: float | None = None) -> str:
-    """A measured value, with four decimals where it, or what it stands beside, is an accuracy."""
-    if value is None:
-        return _NONE
-    size = abs(value if like is None else like)
-    if size == 0 or 0.001 <= size < 10:
-        return f"{value:.4f}"
-    if 10 <= size < 10_000:
-        return f"{value:.2f}"
-    return f"{value:.0f}" if 10_000 <= size < 10_000_000 else f"{value:.3e}"
+def number(value: float | None, like: float | None = None, *ends: float | None) -> str:
+    """A measured value; see ``numbers.measured``."""
+    return _NONE if value is None else _raised(numbers.measured(value, like, *ends))
+
+
+def _raised(text: str) -> str:
+    """A power of ten as people write it: ``2.304e-04`` is 2.304·10⁻⁴."""
+    mantissa, exponent, power = text.partition("e")
+    if not exponent:
+        return text
+    return f"{mantissa}·10{str(int(power.replace(numbers.MINUS, '-'))).translate(_SUPERSCRIPTS)}"
+
+
+def scale(values: Iterable[float | None]) -> float | None:
+    """The size of some values, for the decimals of what is printed beside them."""
+    return max((abs(value) for value in values if value is not None), default=None)
 
 
 def setting(value: Any) -> str:
@@ -45,6 +54,11 @@ def setting(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{words(str(name))} {setting(item)}" for name, item in value.items())
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def whole(count: float | None) -> str:
+    """A count of parameters or samples, its thousands divided by commas."""
+    return _NONE if count is None else f"{count:,.0f}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -80,24 +94,42 @@ def p_value(value: float | None) -> str:
     return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
 
 
-def signed(value: float | None, like: float | None = None) -> str:
+def signed(value: float | None, like: float | None = None, *ends: float | None) -> str:
     """A difference, with its sign."""
-    if value is None:
-        return _NONE
-    return ("+" if value > 0 else "−" if value < 0 else "") + number(abs(value), like)
+    written = number(value, like, *ends)
+    # A plus before zeros only would claim a direction that the digits do not show.
+    return f"+{written}" if value and value > 0 and re.search("[1-9]", written) else written
 
 
-def interval(low: float | None, high: float | None) -> str:
+def interval(low: float | None, high: float | None, like: float | None = None) -> str:
     """The ends of an interval, in brackets."""
     if low is None or high is None:
         return _NONE
-    widest = max(low, high, key=abs)
-    return "[" + ", ".join(signed(end, widest).removeprefix("+") for end in (low, high)) + "]"
+    return f"[{', '.join(map(_raised, numbers.ends(low, high, like)))}]"
+
+
+def reach(low: float | None, high: float | None, like: float | None = None) -> str:
+    """The ends of an interval, in words."""
+    found = interval(low, high, like)
+    return found.strip("[]").replace(", ", " to ")
 
 
 def share(value: float | None) -> str:
     """A probability or an effect size, with two decimals."""
-    return _NONE if value is None else f"{value:.2f}"
+    return _NONE if value is None else numbers.fixed(value, 2)
+
+
+def given(value: float | None) -> str:
+    """A number that an author gave, as it was written: 0.01, and not 0.0100."""
+    return _NONE if value is None else f"{value:.12g}".replace("-", numbers.MINUS)
+
+
+def aside(roles: Mapping[str, int]) -> str:
+    """Which runs a table of the search leaves out, as a sentence; empty where there are none."""
+    known = {"confirmation": "of the confirmation", "selection": "of its selection"}
+    told = [f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()]
+    verb = "is" if sum(roles.values()) == 1 else "are"
+    return f"{numbers.listed(told)} {verb} not counted here." if told else ""
 
 
 def size(count: float | None) -> str:
@@ -149,23 +181,10 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "number": number,
-        "setting": setting,
-        "counted": counted,
-        "span": span,
-        "within": within,
-        "duration": duration,
-        "moment": moment,
-        "words": words,
-        "p_value": p_value,
-        "signed": signed,
-        "interval": interval,
-        "share": share,
-        "size": size,
-        "knobs": knobs,
-        "path": lambda text: quote(str(text), safe=""),
-    }
+    written = (number, setting, whole, p_value, signed, interval, reach, given, share, size)
+    said = (counted, span, within, duration, moment, words, aside, scale, knobs)
+    environment.filters |= {function.__name__: function for function in (*written, *said)}
+    environment.filters["path"] = lambda text: quote(str(text), safe="")
     return environment
 
 

@@ -22,6 +22,8 @@ def of_search(evidence: Evidence, *, alpha: float, level: Level) -> Verdict:
     design = evidence.design
     trials = sum(len(arm.runs) for arm in evidence.arms)
     found = f"All values come from the search: {trials} trials of {len(evidence.arms)} strategies."
+    if not any(run.measured for arm in evidence.arms for run in arm.runs):
+        found = f"There is a search alone, and none of its {trials} trials has a value."
     doubts = [*evidence.doubts, because(1, Word.EXPLORATORY, found)]
     counts = {arm.name: len(arm.runs) for arm in evidence.arms}
     if len(set(counts.values())) > 1:

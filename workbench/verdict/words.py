@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.verdict.contrast import ALL, BASELINE
+from workbench.verdict.evidence import Stage
 from workbench.verdict.judgement import Comparison, Side, Verdict
 from workbench.verdict.numbers import decimals, fixed, listed, signed
 
@@ -57,7 +58,9 @@ def caveats(verdict: Verdict) -> str:
 
 
 def metric(verdict: Verdict) -> str:
-    """For example ``test accuracy``."""
+    """For example ``test accuracy``; of results from elsewhere the name that they give it."""
+    if verdict.stage == Stage.ELSEWHERE:
+        return verdict.metric
     return verdict.metric.replace("/", " ").replace("_", " ")
 
 
