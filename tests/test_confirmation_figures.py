@@ -169,7 +169,10 @@ def test_cells_hold_the_row_against_the_sides_after_it_in_the_order_of_their_mea
 def test_a_lower_mean_comes_first_where_the_study_minimises() -> None:
     numbers = pairwise.summarize(verdict(ABC, PAIRS, direction="minimize"))
     assert numbers.sides == ("c", "b", "a")
-    assert "positive: the row is lower" in pairwise.caption(numbers)
+    assert (
+        ", positive where the row is lower, and below it the corrected p; it is"
+        in pairwise.caption(numbers)
+    )
 
 
 def test_only_cells_whose_corrected_p_lies_below_alpha_are_coloured() -> None:

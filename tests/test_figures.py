@@ -379,6 +379,72 @@ def test_marks_without_a_value_lie_below_every_value_and_every_tick() -> None:
     assert min(axes.get_yticks()) > bottom + 0.09 * (top - bottom)
 
 
+def test_the_grey_strip_is_drawn_only_where_a_mark_lies_in_it() -> None:
+    numbers = learning_rate_sensitivity.summarize(describe(), trials(realistic()))
+    whole = [
+        item._replace(pruned=(), failed=()) if index or not item.values else item
+        for index, item in enumerate(numbers.series)
+    ]
+    none = numbers._replace(series=tuple(s._replace(pruned=(), failed=()) for s in whole))
+    one = numbers._replace(series=(none.series[0]._replace(failed=(0.1,)), *none.series[1:]))
+    for shown, strips in ((none, 0), (one, len(numbers.panels))):
+        axes = learning_rate_sensitivity.draw(shown).axes
+        assert sum(len(panel.patches) for panel in axes) == strips
+        assert ("grey strip" in learning_rate_sensitivity.caption(shown)) == bool(strips)
+
+
+def test_curves_that_share_a_colour_differ_in_dash_and_marker_and_are_named_so() -> None:
+    numbers = best_so_far.summarize(describe(), trials(realistic()))
+    assert not numbers.marked
+    curves = tuple(
+        best_so_far.Curve(name, colour, 0, (1.0,), (value,), 2.0, 2, stroke)
+        for name, colour, stroke, value in (
+            ("sgd-a", 0, 0, 0.9),
+            ("sgd-b", 0, 1, 0.8),
+            ("adam-a", 1, 0, 0.7),
+            ("adam-b", 1, 1, 0.6),
+        )
+    )
+    drawn = best_so_far.draw(numbers._replace(curves=curves, panels=(), marked=True))
+    looks = [
+        (line.get_color(), str(line._dash_pattern), line.get_marker())  # type: ignore[attr-defined]
+        for line in drawn.axes[0].lines
+        if line.get_marker() != "None" and line.get_markevery() is not None
+    ]
+    assert len(set(looks)) == len(looks) == 4
+    legend = [line.get_marker() for line in drawn.axes[0].lines if not line.get_clip_on()]
+    assert {"o", "s"} <= set(legend)
+
+
+def test_strokes_are_those_of_the_second_factor_where_colours_repeat() -> None:
+    rows = [
+        row(f"{optimizer}-{depth}", n, 0.5 + 0.1 * n, freeze_depth=depth)
+        for optimizer in ("sgd", "adam")
+        for depth in (0, 2)
+        for n in range(2)
+    ]
+    found = best_so_far.summarize(describe(), trials(rows))
+    assert found.marked
+    assert len({(curve.colour, curve.stroke) for curve in found.curves}) == len(found.curves) == 4
+    assert "marker at its end" in best_so_far.caption(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ((52.0, 52.3), ["52.00", "52.30"]),
+        ((0.9, 0.953), ["0.900", "0.953"]),
+        ((0.5, 12.34), ["0.50", "12.34"]),
+        ((120.0, 99.5), ["120.0", "99.5"]),
+        ((52.0, 52.3, 0.001), ["52.0", "52.3", "0.001"]),
+    ],
+)
+def test_values_of_one_figure_have_one_number_of_decimals(
+    values: tuple[float, ...], texts: list[str]
+) -> None:
+    assert style.alike(values) == texts
+
+
 def test_sensitivity_panels_are_freeze_depths_in_the_studys_order() -> None:
     numbers = learning_rate_sensitivity.summarize(describe(), trials(realistic()))
     assert numbers.panel_factor == "freeze_depth"

@@ -146,6 +146,16 @@ def renamed(found: Findings, names: dict[str, str]) -> Findings:
     )
 
 
+def test_on_a_phone_a_figure_is_pushed_sideways_rather_than_shrunk_beyond_reading() -> None:
+    svg = style.inline_svg(drawn("heat_map", "neurips"), "heat_map", "x")
+    shown, least = (int(found) for found in re.findall(r"width:(\d+)px", svg)[:2])
+    smallest = 6.5 * 96 / 72  # pixels of the smallest letters at the figure's own width
+    assert least <= shown and smallest * least / shown > 7
+    narrow = style.inline_svg(drawn("strategies", "icml"), "strategies", "x")
+    shown, least = (int(found) for found in re.findall(r"width:(\d+)px", narrow)[:2])
+    assert least == shown
+
+
 @pytest.mark.parametrize("name", [name for name in FIGURES if name not in OF_SEVERAL])
 def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
     # The first is in no font that is shipped, and the second no formula that could be set.

@@ -100,6 +100,15 @@ def test_no_figure_with_an_optimum_at_a_bound_keeps_silent(module: Any) -> None:
     assert "Warning" not in text
 
 
+def test_slices_have_a_grey_strip_only_where_a_mark_lies_in_it() -> None:
+    done = [tried(n, 0.5 + 0.1 * n, momentum=0.8 + 0.05 * n) for n in range(3)]
+    for rows, strips in ((done, 0), ([*done, tried(3, momentum=0.7)], 1)):
+        numbers = slices.summarize(describe(), trials(rows))
+        panels = [axes for axes in slices.draw(numbers).axes if axes.get_visible()]
+        assert sum(len(axes.patches) for axes in panels) == strips * len(numbers.slices)
+        assert ("grey strip" in slices.caption(numbers)) == bool(strips)
+
+
 def test_slices_are_left_out_where_they_would_repeat_the_learning_rate() -> None:
     rows = [tried(n, 0.5, learning_rate=0.01 * (n + 1)) for n in range(3)]
     with pytest.raises(LeftOut, match="Only the learning rate is tuned"):

@@ -17,6 +17,7 @@ from workbench import browse, record, report
 from workbench.config import load
 from workbench.driver import Busy, lease
 from workbench.record import Role
+from workbench.report.writing import uncollected
 from workbench.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
     """
     if name.endswith((".yaml", ".yml")):
         name = load(Path(name)).name
+    with uncollected():
+        return _publish(name, home, out, venue)
+
+
+def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
     tracker = Tracker(home, create=False)
     study = tracker.read_study(name)
     directory = record.study_directory(home, name)

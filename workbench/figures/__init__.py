@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from workbench.figures.canvas import lettered
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -63,6 +65,10 @@ class ReportFigure(Generic[Numbers]):
     draw: Callable[[Numbers], Figure]
     wide: bool = False
     page_only: bool = False
+
+    def __post_init__(self) -> None:
+        # Whoever draws it: a name may be in any script.
+        object.__setattr__(self, "draw", lettered(self.draw))
 
 
 def load(name: str) -> ReportFigure[Any]:

@@ -26,6 +26,8 @@ class Curve(NamedTuple):
     """One search: ``values[i]`` holds once ``at[i]`` is spent, up to ``spent``.
 
     ``colour`` is the index of the first factor's level, ``panel`` that of all others together.
+    ``stroke`` is that of dash and marker: the colour's, but the others' where two curves of one
+    panel share a colour.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Curve(NamedTuple):
     values: tuple[float, ...]
     spent: float
     trials: int
+    stroke: int = 0
 
 
 class Point(NamedTuple):
@@ -55,6 +58,7 @@ class BestSoFar(NamedTuple):
         panels: What the strategies of each panel have in common, by line; empty where all
             strategies share one panel.
         colours: Levels of the first factor.
+        marked: Each curve ends in a marker of its own, since curves share colours.
     """
 
     metric: str
@@ -64,6 +68,7 @@ class BestSoFar(NamedTuple):
     points: tuple[Point, ...]
     panels: tuple[tuple[str, ...], ...]
     colours: tuple[str, ...]
+    marked: bool = False
 
 
 def summarize(study: Mapping[str, Any], trials: Sequence[Trial], unit: str = "trials") -> BestSoFar:
@@ -95,14 +100,22 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial], unit: str = "tr
     if unit == "seconds" and not all(curve.at[0] > 0 for curve in curves):
         raise LeftOut("The seconds of the trials are unknown.")
     panels = () if joint else _panels(study, trials, curves)
+    marked = not panels and len({curve.colour for curve in curves}) < len(curves)
+    curves = [
+        curve._replace(
+            stroke=curve.panel if marked else curve.colour, panel=curve.panel if panels else 0
+        )
+        for curve in curves
+    ]
     return BestSoFar(
         metric=study["objective"]["metric"],
         direction=study["objective"]["direction"],
         unit=unit,
-        curves=tuple(curves if panels else (curve._replace(panel=0) for curve in curves)),
+        curves=tuple(curves),
         points=tuple(points) if joint else (),
         panels=panels,
         colours=next(iter(varied(study, trials).values()), ()),
+        marked=marked,
     )
 
 
@@ -135,8 +148,9 @@ def caption(numbers: BestSoFar) -> str:
             " trial. The sampler chose how many trials each strategy got."
         )
     many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
+    end = "the marker at its end" if numbers.marked else "its dot"
     return (
-        f"{text} {many}). One curve is one search, its dot the last trial: another seed would draw"
+        f"{text} {many}). One curve is one search, {end} the last trial: another seed would draw"
         " another curve. It is a path, without a band, because no search was repeated."
     )
 
@@ -157,7 +171,8 @@ def draw(numbers: BestSoFar) -> Figure:
         for axes, panel in zip(grid, shown, strict=False):
             for curve in numbers.curves:
                 if curve.panel == panel:
-                    _draw_curve(axes, curve, plain=bool(numbers.points))
+                    end = "" if numbers.points else _end(numbers, curve)
+                    _draw_curve(axes, curve, end)
             if numbers.panels:
                 style.panel_label(axes, numbers.panels[panel])
             style.grid(axes)
@@ -181,7 +196,7 @@ def draw(numbers: BestSoFar) -> Figure:
             ]
             style.legend_of_lines(figure, entries)
         else:
-            _name_ends(grid[0], numbers.curves, longest, gap=0.155 / (single - 0.6))
+            _name_ends(grid[0], numbers, longest, gap=0.155 / (single - 0.6))
         return figure
 
 
@@ -189,19 +204,25 @@ def _spent(numbers: BestSoFar) -> list[float]:
     return [curve.spent for curve in numbers.curves]
 
 
-def _draw_curve(axes: Axes, curve: Curve, *, plain: bool) -> None:
+def _end(numbers: BestSoFar, curve: Curve) -> str:
+    """The marker of its last trial."""
+    return style.marker(curve.stroke) if numbers.marked else "o"
+
+
+def _draw_curve(axes: Axes, curve: Curve, end: str) -> None:
+    """In ink and without a marker where points stand beside it."""
     (line,) = axes.step(
         (*curve.at, curve.spent),
         (*curve.values, curve.values[-1]),
         where="post",
         # Without a dot a step at the last trial, and a search of one trial, would not show.
-        marker="" if plain else "o",
+        marker=end,
         markersize=3.5,
         markevery=[len(curve.at)],
         clip_on=False,
-        color=style.INK if plain else style.colour(curve.colour),
-        linestyle="-" if plain else style.line(curve.colour),
-        linewidth=1.0 if plain else 1.5,
+        color=style.colour(curve.colour) if end else style.INK,
+        linestyle=style.line(curve.stroke) if end else "-",
+        linewidth=1.5 if end else 1.0,
     )
     style.tell(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
 
@@ -225,7 +246,8 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handletextpad=0.3)
 
 
-def _name_ends(axes: Axes, curves: Sequence[Curve], longest: float, gap: float) -> None:
+def _name_ends(axes: Axes, numbers: BestSoFar, longest: float, gap: float) -> None:
+    curves = numbers.curves
     axes.get_ylim()  # settles the limits that the transform below depends on
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
@@ -233,8 +255,11 @@ def _name_ends(axes: Axes, curves: Sequence[Curve], longest: float, gap: float) 
     for curve, name, end, height in zip(curves, names, ends, _spread(ends, gap), strict=True):
         place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
         axes.plot([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5, **place)
-        look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.colour)}
+        look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.stroke)}
         axes.plot([1.04, 1.10], [height] * 2, **look, **place)
+        if numbers.marked:
+            look = {"color": look["color"], "marker": style.marker(curve.stroke)}
+            axes.plot([1.07], [height], markersize=3.5, **look, **place)
         axes.text(
             1.115, height, name, transform=axes.transAxes, va="center", fontsize=style.sizes().tick
         )

@@ -5,21 +5,22 @@ Imports matplotlib when a function is called. Knows neither what is drawn nor wh
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from workbench.figures import venues
+from workbench.figures import lettering, venues
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Numbers = TypeVar("Numbers")
 
 INK, QUIET, RULE = "#1c2024", "#687078", "#d4d8dc"
 PAPER = "#fefefe"  # as good as white, and told apart from the white on dark tiles
 
 _RC: Any = {
-    "font.family": ["STIXGeneral", "DejaVu Sans"],  # the second has what the first lacks
     "legend.frameon": False,
     "legend.handlelength": 1.6,
     "axes.linewidth": 0.6,
@@ -67,11 +68,9 @@ def context(*, wide: bool | None = None) -> Iterator[None]:
         if wide is not None:
             stack.enter_context(venues.laid_out(wide=wide))
         stack.enter_context(mpl.rc_context())
-        stack.enter_context(warnings.catch_warnings())
-        # A name may use a script that no installed font has: boxes will do.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         mpl.rcdefaults()
         mpl.rcParams.update(_RC | _letters())
+        mpl.rcParams["font.family"] = lettering.families()
         yield
 
 
@@ -94,3 +93,28 @@ def figure(height: float, width: float | None = None, *, fitted: bool = True) ->
 
     size = (venues.width() if width is None else width, height)
     return Figure(figsize=size, layout="constrained" if fitted else None)
+
+
+def lettered(draw: Callable[[Numbers], Figure]) -> Callable[[Numbers], Figure]:
+    """The same function, whose figures show every text of their numbers without boxes.
+
+    Where that takes codes, the figure says what they are.
+    """
+
+    @wraps(draw)
+    def drawn(numbers: Numbers) -> Figure:
+        with lettering.of(numbers):
+            figure = draw(numbers)
+            if lettering.has_codes():
+                _explain_codes(figure)
+            return figure
+
+    return drawn
+
+
+def _explain_codes(figure: Figure) -> None:
+    with context():
+        if figure.get_layout_engine() is None:
+            figure.text(0.005, 0.005, lettering.NOTE, fontsize=6)
+        else:
+            figure.legend([], [], loc="outside lower left", title=lettering.NOTE, title_fontsize=6)

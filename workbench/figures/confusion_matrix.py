@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import style
+from workbench.figures.canvas import lettered
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,25 +77,28 @@ def _pairs(
     )
 
 
+@lettered
 def draw(numbers: ConfusionMatrix) -> Figure:
     """A square of cells, each with its count; beside a list of pairs, a square without either."""
     with style.context():
-        if len(numbers.classes) > _MOST_NAMES:
-            return _draw_many(numbers)
-        count = len(numbers.classes)
-        side = min(max(2.4, 0.36 * count + 1.0), style.WIDTH)
-        figure = style.figure(height=side, width=side)
-        axes = figure.subplots()
-        _shade(axes, numbers)
-        if count <= _MOST_COUNTS:
-            _write_counts(axes, numbers)
-        names = [style.cut(name, 18) for name in numbers.classes]
-        upright = max(map(len, names), default=0) > 3 or count > 12
-        size = 8 if count <= 20 else 6
-        axes.set_xticks(range(count), names, rotation=90 if upright else 0, fontsize=size)
-        axes.set_yticks(range(count), names, fontsize=size)
-        axes.tick_params(length=0)
-        return figure
+        return (_draw_many if len(numbers.classes) > _MOST_NAMES else _draw_few)(numbers)
+
+
+def _draw_few(numbers: ConfusionMatrix) -> Figure:
+    count = len(numbers.classes)
+    side = min(max(2.4, 0.36 * count + 1.0), style.WIDTH)
+    figure = style.figure(height=side, width=side)
+    axes = figure.subplots()
+    _shade(axes, numbers)
+    if count <= _MOST_COUNTS:
+        _write_counts(axes, numbers)
+    names = [style.cut(name, 18) for name in numbers.classes]
+    upright = max(map(len, names), default=0) > 3 or count > 12
+    size = 8 if count <= 20 else 6
+    axes.set_xticks(range(count), names, rotation=90 if upright else 0, fontsize=size)
+    axes.set_yticks(range(count), names, fontsize=size)
+    axes.tick_params(length=0)
+    return figure
 
 
 def _shade(axes: Axes, numbers: ConfusionMatrix) -> None:

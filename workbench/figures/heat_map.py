@@ -132,6 +132,7 @@ def draw(numbers: HeatMap) -> Figure:
         figure = style.figure(height=0.55 + 0.3 * (gaps[-1] + 1))
         axes = figure.subplots()
         present = [value for row in numbers.values for value in row if value is not None]
+        written = dict(zip(present, style.alike(present), strict=True))
         norm = _norm(present, numbers.direction)
         shades = colormaps["Blues"]
         for top, values, counts in zip(gaps, numbers.values, numbers.counts, strict=True):
@@ -154,7 +155,7 @@ def draw(numbers: HeatMap) -> Figure:
                 axes.text(
                     column + 0.5,
                     top + 0.36,
-                    style.short(value),
+                    written[value],
                     fontsize=style.sizes().tick,
                     **text,
                 )

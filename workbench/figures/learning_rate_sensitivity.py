@@ -129,7 +129,7 @@ def caption(numbers: Sensitivity) -> str:
         "; its other hyperparameters differ too.",
     ]
     if pruned or failed:
-        parts.append(f" Marks at the bottom have no value: {pruned} pruned, {failed} failed.")
+        parts.append(f" Marks in the grey strip have no value: {pruned} pruned, {failed} failed.")
     if numbers.several_phases:
         parts.append(" The learning rate is that of a trial's last phase.")
     if numbers.adaptive:
@@ -143,7 +143,7 @@ def caption(numbers: Sensitivity) -> str:
 
 
 def draw(numbers: Sensitivity) -> Figure:
-    """Small multiples on shared axes, with a band below for trials without a value."""
+    """Small multiples on shared axes, with a band below where trials have no value."""
     with style.context(wide=True):
         columns = min(len(numbers.panels), _COLUMNS)
         rows = -(-len(numbers.panels) // columns)
@@ -154,17 +154,20 @@ def draw(numbers: Sensitivity) -> Figure:
         rates = [rate for s in numbers.series for rate in (*s.rates, *s.pruned, *s.failed)]
         values = [value for s in numbers.series for value in s.values]
         few = len(values) <= style.MOST_TOLD
+        without = any(series.pruned or series.failed for series in numbers.series)
         for panel, axes in enumerate(grid):
             if panel >= len(numbers.panels):
                 axes.set_visible(False)
                 continue
             axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
             scale.logarithmic(axes, "x")
+            if without:
+                scale.band(axes)
             _draw_panel(axes, [s for s in numbers.series if s.panel == panel], told=few)
             if numbers.panel_factor:
                 label = f"{style.words(numbers.panel_factor)} {numbers.panels[panel]}"
                 style.panel_label(axes, [label])
-        scale.leave_band(grid[0], values, numbers.direction)
+        (scale.leave_band if without else scale.leave_room)(grid[0], values, numbers.direction)
         for axes in grid:
             style.grid(axes)
         figure.supxlabel("learning rate")
@@ -174,7 +177,6 @@ def draw(numbers: Sensitivity) -> Figure:
 
 
 def _draw_panel(axes: Axes, series: Sequence[Series], *, told: bool) -> None:
-    scale.band(axes)
     for item in series:
         shade = style.colour(item.colour)
         look: dict[str, Any] = {"color": shade, "alpha": 0.8}

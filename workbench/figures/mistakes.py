@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.figures import style
+from workbench.figures.canvas import lettered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +39,7 @@ def summarize(found: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> tupl
     )
 
 
+@lettered
 def draw(numbers: Sequence[Mistake]) -> Figure:
     """A grid of images, the worst first, line by line."""
     with style.context():

@@ -5,6 +5,7 @@ Knows neither what they name nor how they are drawn.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -53,6 +54,23 @@ def _shared(names: Sequence[str]) -> int:
         if characters[0] in "-_/. ":
             shared = at
     return shared
+
+
+def alike(values: Sequence[float]) -> list[str]:
+    """Values in few characters and with one number of decimals: ``52.0`` beside ``52.3``.
+
+    Each with three digits where they are too far apart for that.
+    """
+    sizes = [abs(value) for value in values if value != 0]
+    low, high = min(sizes, default=1.0), max(sizes, default=1.0)
+    if low < 0.01 or high >= 100_000 or high > 100 * low:
+        return [
+            f"{value:#.3g}".removesuffix(".") if 10 <= abs(value) < 1000 else short(value)
+            for value in values
+        ]
+    # Three below 10, two below 100, as in a table, and room for five digits at most.
+    places = max(3 - max(math.floor(math.log10(high)), 0), 0)
+    return [f"{value:.{places}f}" for value in values]
 
 
 def short(value: float) -> str:

@@ -69,20 +69,20 @@ def summarize(findings: Findings) -> Pairwise:
 def caption(numbers: Pairwise) -> str:
     """What a cell is, n, and what its colour means."""
     better = "higher" if numbers.direction == "maximize" else "lower"
-    turned = "" if numbers.direction == "maximize" else "; positive: the row is lower"
+    turned = "" if numbers.direction == "maximize" else ", positive where the row is lower,"
     condensed = len(numbers.sides) > _MOST_NUMBERS
     cell = (
         "A cell compares its row with its column"
         if condensed
-        else f"A cell holds the mean difference of its row to its column{turned} and, below it,"
-        " the corrected p"
+        else f"A cell holds the mean difference of its row to its column{turned} and below it the"
+        " corrected p"
     )
     marks = (
         f"triangles where p < {numbers.alpha:g}: up (blue) where the row has the {better} mean,"
         " down (orange) where the column has it; ring: equivalent by TOST at the smallest effect"
         if condensed
-        else f"coloured only where p < {numbers.alpha:g}: blue where the row has the {better} mean,"
-        " orange where the column has it"
+        else f"it is coloured only where p < {numbers.alpha:g}: blue where the row has the"
+        f" {better} mean, orange where the column has it"
     )
     return (
         f"Pairwise differences in {style.words(numbers.metric)}. {cell}; {marks}. Sides stand in"

@@ -31,6 +31,7 @@ _PAGE_COLOURS = {
 _METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
 # Half the time of the usual level, for files that are hardly larger.
 _OPTIONS: dict[str, Any] = {"png": {"pil_kwargs": {"compress_level": 3}}}
+_READABLE = 450.0  # pixels of a figure as wide as the page's: its letters have 8 and more
 _MARK = "told-"
 _told: WeakKeyDictionary[Artist, tuple[str, ...]] = WeakKeyDictionary()
 
@@ -106,9 +107,12 @@ def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = 
     # A height in points would win over the page's width and stretch the figure on a phone.
     text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1 SVG_ATTRIBUTES>", text, count=1)
     width = figure.get_size_inches()[0] * 96
+    # On a phone it is rather pushed sideways than shrunk until nobody can read its labels.
+    least = min(width, _READABLE)
     attributes = (
         f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'role="img" aria-label="{escape(description)}" style="width:{width:.0f}px"'
+        f'role="img" aria-label="{escape(description)}" style="width:{width:.0f}px;'
+        f'min-width:{least:.0f}px"'
     )
     return re.sub(r"\n\s*", "\n", text.replace("SVG_ATTRIBUTES", attributes, 1)).strip()
 

@@ -101,6 +101,14 @@ def band(axes: Axes) -> None:
     axes.add_patch(shade)
 
 
+def leave_room(axes: Axes, values: Sequence[float], direction: str) -> None:
+    """Limits with some room below and above the values, where no mark lacks one."""
+    spread(axes, "y", values, direction)
+    axes.set_ylim(room(axes.yaxis, values, 0.06, 0.06))
+    if wants_logarithm(values, direction):
+        logarithmic(axes, "y")  # its ticks depend on the limits
+
+
 def leave_band(axes: Axes, values: Sequence[float], direction: str) -> None:
     """Room at the bottom for marks that have no value, without ticks that would give them one."""
     spread(axes, "y", values, direction)

@@ -130,7 +130,7 @@ def caption(numbers: Slices) -> str:
         " that it shows where good trials lie, not what its knob alone does.",
     ]
     if pruned or failed:
-        parts.append(f" Marks at the bottom have no value: {pruned} pruned, {failed} failed.")
+        parts.append(f" Marks in the grey strip have no value: {pruned} pruned, {failed} failed.")
     if numbers.adaptive:
         parts.append(" The sampler chose where to look, so points crowd where values were good.")
     if numbers.more:
@@ -139,7 +139,7 @@ def caption(numbers: Slices) -> str:
 
 
 def draw(numbers: Slices) -> Figure:
-    """Small multiples on one axis of values, with a band below for trials without a value."""
+    """Small multiples on one axis of values, with a band below where trials have no value."""
     with style.context(wide=True):
         columns = 2 if len(numbers.slices) in (2, 4) else min(len(numbers.slices), _COLUMNS)
         rows = -(-len(numbers.slices) // columns)
@@ -148,12 +148,15 @@ def draw(numbers: Slices) -> Figure:
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         values = [p.value for s in numbers.slices for p in s.points if p.value is not None]
         few = sum(len(item.points) for item in numbers.slices) <= style.MOST_TOLD
+        without = any(p.value is None for s in numbers.slices for p in s.points)
         for axes, item in zip(grid, numbers.slices, strict=False):
+            if without:
+                scale.band(axes)
             _draw_slice(axes, item, told=few)
             style.grid(axes)
         for axes in grid[len(numbers.slices) :]:
             axes.set_visible(False)
-        scale.leave_band(grid[0], values, numbers.direction)
+        (scale.leave_band if without else scale.leave_room)(grid[0], values, numbers.direction)
         figure.supylabel(style.words(numbers.metric))
         _legend(figure, numbers)
         return figure
@@ -167,7 +170,6 @@ def _draw_slice(axes: Axes, item: Slice, *, told: bool) -> None:
     elif item.log:
         axes.set_xlim(min(places) / 1.5, max(places) * 1.5)
         scale.logarithmic(axes, "x", most=4)
-    scale.band(axes)
     for colour in sorted({point.colour for point in item.points}):
         own = [point for point in item.points if point.colour == colour]
         for state, shape in ((None, style.marker(colour)), ("pruned", "|"), ("failed", "x")):

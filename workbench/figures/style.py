@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from workbench.figures import lettering, naming
 from workbench.figures.canvas import INK, PAPER, QUIET, RULE, context, figure
-from workbench.figures.naming import cut, decimal, p_value, short, signed, told_apart, words
+from workbench.figures.naming import alike, decimal, p_value, short, signed
 from workbench.figures.saving import MOST_TOLD, inline_svg, save, tell
 from workbench.figures.venues import PAGE, VENUES, WIDTH, at, is_narrow, sizes, width
 
@@ -32,6 +33,7 @@ __all__ = [
     "RULE",
     "VENUES",
     "WIDTH",
+    "alike",
     "at",
     "colour",
     "context",
@@ -64,6 +66,21 @@ __all__ = [
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (7, 1.5, 1.2, 1.5)))
+
+
+def words(name: str) -> str:
+    """A metric's or knob's path as words, in characters that there are fonts for."""
+    return naming.words(lettering.printable(name))
+
+
+def cut(name: str, limit: int = 28) -> str:
+    """A name of one short line, in characters that there are fonts for; see ``naming.cut``."""
+    return naming.cut(lettering.printable(name), limit)
+
+
+def told_apart(names: Sequence[str], limit: int = 28) -> list[str]:
+    """Short names, in characters that there are fonts for; see ``naming.told_apart``."""
+    return naming.told_apart([lettering.printable(name) for name in names], limit)
 
 
 def colour(index: int) -> str:
