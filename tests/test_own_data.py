@@ -93,7 +93,7 @@ def test_a_study_on_a_folder_of_pictures_works_as_the_page_says(tmp_path: Path, 
     Image.fromarray(np.full((50, 50, 3), 200, dtype=np.uint8)).save(new / "a.png")
     Image.fromarray(np.full((50, 50, 3), 50, dtype=np.uint8)).save(new / "b.png")
     out = tmp_path / "predictions.csv"
-    called("predict", "pictures/0/000", new, "--home", home, "--out", out)
+    called("predict", "pictures/freeze_depth-0/000", new, "--home", home, "--out", out)
     rows = list(csv.DictReader(out.read_text().splitlines()))
     assert len(rows) == 2
     assert {row["predicted"] for row in rows} <= {"bright", "dark"}

@@ -94,7 +94,7 @@ def _summary(study: str, verdict: Mapping[str, Any], unit: str) -> dict[str, Any
         "verdict": verdict,
         "confirmation": None,
         "cited": [],
-        "test": _test(verdict, unit),
+        "test": _tested_by(verdict, unit),
         "emphasis": procedure.emphasis(
             verdict,
             best=compared and any(row["best"] for row in rows),
@@ -106,7 +106,7 @@ def _summary(study: str, verdict: Mapping[str, Any], unit: str) -> dict[str, Any
     }
 
 
-def _test(verdict: Mapping[str, Any], unit: str) -> str | None:
+def _tested_by(verdict: Mapping[str, Any], unit: str) -> str | None:
     return procedure.sign_flip(verdict) if unit == "seed" else "Wilcoxon's signed-rank test"
 
 
@@ -246,7 +246,7 @@ def _page(
         "counted": templates.counted,
         "p_value": templates.p_value,
         "share": templates.share,
-        "test": _test,
+        "test": _tested_by,
         "why": procedure.why,
     }
     return environment.get_template("verdict.html").render(
