@@ -305,6 +305,12 @@ def test_differences_show_the_digits_that_their_figure_needs(
     assert style.signed(value, unit) == text
 
 
+def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
+    ends = (-0.0002, 0.0174, 0.2199)
+    assert [style.signed(end, 0.2199, ends) for end in ends] == ["−0.0002", "+0.0174", "+0.2199"]
+    assert style.signed(0.0174, 0.2199, (0.0, 0.0174)) == "+0.017", "an end that is 0"
+
+
 @pytest.mark.parametrize(
     ("p", "text"), [(0.0004, "<.001"), (0.0214, ".021"), (1.0, "1"), (0.9996, "1"), (0.001, ".001")]
 )

@@ -166,7 +166,9 @@ def test_neither_a_difference_nor_a_tie_is_inconclusive_and_says_what_seeds_woul
         "never for the one observed"
     )
     assert f"differences to {verdict.plan.rival}: 0.0" in verdict.needed
-    assert "); they cost about" in verdict.needed
+    assert verdict.needed.endswith("; they cost about 60 minutes to 3.9 hours.")
+    longer = decide(evidence(*arms, seconds=90.0)).needed
+    assert longer is not None and longer.endswith("; they cost about 3 to 12 hours.")
     assert verdict.headline.endswith("n = 12 seeds)."), "the finding and no plan"
 
 

@@ -199,7 +199,8 @@ def _numbers(row: Comparison) -> str:
 
 
 def _write_numbers(axes: Axes, numbers: Forest) -> None:
-    unit = max(abs(end) for row in numbers.rows for end in (row.low, row.high))
+    ends = [end for row in numbers.rows for end in (row.low, row.high)]
+    unit = max(map(abs, ends))
     look: dict[str, Any] = {
         "xycoords": ("axes fraction", "data"),
         "textcoords": "offset points",
@@ -217,7 +218,9 @@ def _write_numbers(axes: Axes, numbers: Forest) -> None:
         for y, row in enumerate(numbers.rows):
             text = style.p_value(row.p_holm)
             if title.startswith("mean"):
-                mean, low, high = (style.signed(x, unit) for x in (row.mean, row.low, row.high))
+                mean, low, high = (
+                    style.signed(x, unit, ends) for x in (row.mean, row.low, row.high)
+                )
                 text = f"{mean} [{low}, {high}]".replace("[+", "[").replace(", +", ", ")
             axes.annotate(text, (1.0, y), (offset, 0), color=style.INK, **look)
 

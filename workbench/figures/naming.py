@@ -89,16 +89,20 @@ def decimal(value: float, _: Any = None) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".") if 1e-4 <= value < 1 else f"{value:g}"
 
 
-def signed(value: float, unit: float) -> str:
+def signed(value: float, unit: float, ends: Sequence[float] = ()) -> str:
     """A difference with its sign, to three digits of ``unit``, the largest that stands beside it.
 
-    So that differences in one figure have one number of decimals: ``+0.012`` and ``−0.104``.
+    So that differences in one figure have one number of decimals: ``+0.012`` and ``−0.104``. They
+    have one more where an end of an interval would be written as 0 otherwise: whether an interval
+    holds 0 must show.
     """
     size = abs(unit)
     if size != 0 and not 1e-3 <= size < 1e5:
         return f"{value:+.2g}".replace("-", _MINUS)
     places = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3
-    text = f"{value:+.{places + (1 if 0 < size < 0.01 else 0)}f}"
+    places += 1 if 0 < size < 0.01 else 0
+    lost = any(float(f"{end:.{places}f}") == 0 != float(f"{end:.{places + 1}f}") for end in ends)
+    text = f"{value:+.{places + lost}f}"
     # A minus before zeros only would claim a direction that the digits do not show.
     return (f"+{text[1:]}" if float(text) == 0 else text).replace("-", _MINUS)
 

@@ -133,7 +133,10 @@ def _cost(plan: SeedPlan) -> str:
     if plan.seconds_high is None:
         return f"; they cost {low} or far more"
     high = span(plan.seconds_high)
-    return f"; they cost about {low if low == high else f'{low} to {high}'}"
+    if low == high:
+        return f"; they cost about {low}"
+    number, unit = low.split()
+    return f"; they cost about {number if high.endswith(unit) else low} to {high}"
 
 
 def _reason(verdict: Verdict, pair: Comparison) -> str:
