@@ -20,6 +20,7 @@ from test_report import FORBIDDEN, Page, files
 from workbench import report, templates
 from workbench.figures import FIGURES
 from workbench.report import Material, methods, paper, procedure
+from workbench.verdict import Word
 
 TEXTS = (".html", ".md", ".tex", ".json", ".csv", ".bib")
 CITED = [{"name": "LeNet-5", "value": 0.9905, "sd": 0.001, "n": 5, "source": "LeCun et al. 1998"}]
@@ -448,6 +449,40 @@ def test_every_mean_leads_to_its_runs(page: str) -> None:
     assert {str(href)[1:] for href in inner if str(href).startswith("#")} <= targets
 
 
+def test_a_caution_says_what_was_found_whole() -> None:
+    reason = {"found": None, "text": "protocol.json: seeds: 7, not 0.5 more. It was edited later."}
+    verdict = {"word": Word.NOT_COMPARABLE, "reasons": [reason]}
+    told = procedure.caution(verdict)
+    assert told is not None and "protocol.json: seeds: 7, not 0.5 more. The numbers" in told
+    reason["found"] = "the file of adam-0: 3 runs"
+    told = procedure.caution(verdict)
+    assert told is not None and ": the file of adam-0: 3 runs. The numbers" in told
+
+
+def test_levels_that_were_compared_are_told_from_single_rows_in_the_plural() -> None:
+    verdict = {"contrast": "optimizer"}
+    told = procedure.emphasis(verdict, best=True, tied=False, what="strategy")
+    assert told is not None and told.endswith("and no single strategies.")
+
+
+def test_what_a_run_costs_is_the_mean_of_those_that_completed() -> None:
+    made = confirmed.material(strategies=THREE, seeds=10, gap=3)
+    arm = {"role": "confirmation", "strategy": "adam-0"}
+    failed = {"state": "failed", "seconds": 0.0, "value": math.nan, "test": {}}
+
+    def seconds_of(found: Material) -> Any:
+        arms = report.summarize(found)["confirmation"]["arms"]
+        return next(item["seconds_mean"] for item in arms if item["name"] == "adam-0")
+
+    trials = made.trials
+    tested = (trials["strategy"] == "adam-0") & (trials["role"] == "confirmation")
+    others = trials.loc[tested & (trials["number"] > 0), "seconds"]
+    assert len(others) == 9
+    one = changed(made, {**arm, "number": 0}, **failed)
+    assert seconds_of(one) == pytest.approx(others.mean())
+    assert seconds_of(changed(made, arm, **failed)) is None
+
+
 def test_costs_are_those_of_the_runs(summary: dict[str, Any]) -> None:
     case = confirmed.Case(strategies=THREE, seeds=10, gap=3)
     content = summary["confirmation"]
@@ -783,6 +818,7 @@ def test_the_note_of_many_configurations_stays_short() -> None:
     assert len(text) < 6000
     assert "more configurations" in text
     short = templates.note(report.summarize(found))
+    assert "more configuration" not in short, "one arm more than strategies: the default"
     assert short.index("INCONCLUSIVE") < short.index("mean ± SD") < short.index("best validation")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -149,13 +150,15 @@ def test_a_strategy_is_named_by_its_labels_and_sets_what_its_levels_set() -> Non
     assert strategy_of([], []).name == "joint"
 
 
-def test_a_strategy_whose_labels_could_be_plain_numbers_is_named_with_its_knobs() -> None:
+def test_a_strategy_whose_labels_are_plain_numbers_is_named_with_its_knobs() -> None:
     depth = Factor(
         name="freeze_depth",
         levels=tuple(Level(label=label, knobs={}) for label in ("0", "1e-3", "all")),
     )
     names = [strategy_of([depth], [level]).name for level in depth.levels]
-    assert names == ["freeze_depth-0", "freeze_depth-1e-3", "freeze_depth-all"]
+    assert names == ["freeze_depth-0", "freeze_depth-1e-3", "all"]
+    alone = replace(depth, levels=depth.levels[2:])
+    assert strategy_of([alone], alone.levels).name == "all", "another level renames nobody"
     words = Factor(name="optimizer", levels=(Level(label="sgd", knobs={}),))
     assert strategy_of([words, depth], [words.levels[0], depth.levels[0]]).name == "sgd-0"
 

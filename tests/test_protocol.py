@@ -432,6 +432,19 @@ def test_a_search_without_a_completed_trial_has_nothing_to_confirm(make: Make) -
     )
 
 
+def test_a_default_that_failed_in_the_search_is_told_beforehand(make: Make) -> None:
+    searched = make(TWO, THREE)
+    for strategy in ("sgd", "adamw"):
+        for number in range(3):
+            failed = (strategy, number) == ("sgd", 0)
+            state = State.FAILED if failed else State.COMPLETE
+            searched.trial(strategy, number, None if failed else 0.9 - number / 10, state=state)
+    (note,) = [note for note in searched.plan().notes if "default configuration" in note]
+    assert note.startswith(
+        "confirm.baseline: the default configuration of sgd failed in the search"
+    )
+
+
 def test_a_training_that_keeps_no_model_is_refused_before_anything_runs(
     make: Make, tmp_path: Path
 ) -> None:

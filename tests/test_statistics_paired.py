@@ -188,6 +188,12 @@ def test_seeds_that_all_agree_leave_open_what_their_number_leaves_open() -> None
     exact = stats.binomtest(7, 7).proportion_ci(0.95, method="exact")
     assert (ahead.estimate, ahead.high) == (1.0, 1.0)
     assert ahead.low == pytest.approx(exact.low)
+    for n in (7, 10, 12, 20):
+        lows = [
+            statistics.probability_of_improvement([1.0] * wins + [-1.0] * (n - wins), [0.0] * n).low
+            for wins in range(n + 1)
+        ]
+        assert lows == sorted(lows), "another seed ahead never weakens it"
     behind = statistics.probability_of_improvement([1.0] * 7, [2.0] * 7)
     assert (behind.low, behind.high) == pytest.approx((0.0, 1 - exact.low))
 

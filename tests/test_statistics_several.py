@@ -56,6 +56,9 @@ def test_friedman_at_its_ends() -> None:
     assert alike.ranks.tolist() == [1, 3, 2]
     assert alike.statistic == pytest.approx(12) and alike.f_statistic == math.inf
     assert alike.f_p == pytest.approx(6.0**-5), "all arrangements, and those in which all agree"
+    swapped = np.tile([[3.0, 1.0, 2.0]], (6, 1))
+    swapped[0] = [3.0, 2.0, 1.0]
+    assert statistics.friedman(swapped).f_p >= alike.f_p, "agreement is never less sure"
     equal = statistics.friedman(np.ones((6, 3)))
     assert equal.ranks.tolist() == [2, 2, 2]
     assert (equal.statistic, equal.p, equal.f_statistic, equal.f_p) == (0, 1, 0, 1)

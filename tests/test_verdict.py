@@ -95,8 +95,36 @@ def test_values_that_stand_for_failed_runs_are_told_with_the_finding() -> None:
     verdict = decide(evidence(best, failed, *others, bounds=(None, None)))
     for sentence in (verdict.headline, verdict.claim):
         assert sentence.endswith(
-            "On 1 of 12 seeds a run of sgd-0 failed and counts with the worst value."
+            "A run failed and counts with the worst value: of sgd-0 on 1 of 12 seeds."
         )
+
+
+def test_failed_runs_without_a_worst_value_show_neither_a_lead_nor_a_tie() -> None:
+    free: dict[str, Any] = {"bounds": (None, None)}
+    best, *others = planted(SPREAD)
+    leader = changed(best, "3", state="failed", value=None)
+    assert decide(evidence(best, *others, **free)).word == Word.WINNER
+    led = decide(evidence(leader, *others, **free))
+    assert led.word == Word.INCONCLUSIVE and led.beaten == ()
+    assert "failed runs of adamw-2 count with the worst value seen" in led.reasons[0].text
+    first, second = planted({"a": 0.95, "b": 0.95}, sd=0.004)
+    assert decide(evidence(first, second, **free)).word == Word.TIE
+    lost = changed(second, "3", state="failed", value=None)
+    assert decide(evidence(first, lost, **free)).word == Word.INCONCLUSIVE
+
+
+def test_an_inconclusive_headline_quotes_a_rival_that_is_open() -> None:
+    even, rough = planted({"a": 0.95, "b": 0.95}, sd=0.002), planted({"c": 0.93}, sd=0.05)
+    verdict = decide(evidence(*even, *rough))
+    assert (verdict.word, verdict.open) == (Word.INCONCLUSIVE, ("c",))
+    assert " of c (difference" in verdict.headline
+
+
+def test_decimals_of_a_difference_suit_its_size_and_tell_it_from_the_smallest_effect() -> None:
+    assert numbers.places_for(-35.0, 45.0, 5.0, 4.9) == 0 + 1
+    assert numbers.places_for(-35.0, 45.0, 5.0, 3.0) == 0
+    assert numbers.places_for(0.002, 0.018, 0.01, 0.00996) == 5
+    assert numbers.places_for(0.0, 0.0) == 3
 
 
 def test_arms_with_the_same_value_on_every_seed_carry_a_flag() -> None:
@@ -117,8 +145,10 @@ def test_a_default_that_no_level_reaches_is_told_beside_a_contrast_over_a_factor
 
 def test_a_gap_equal_to_the_smallest_effect_but_for_rounding_is_not_above_it() -> None:
     first = [0.3 + place / 1000 for place in range(12)]
-    arms = (arm("a", first), arm("b", [value - 0.1 for value in first]))
-    assert decide(evidence(*arms, smallest_effect=0.1)).word == Word.NEGLIGIBLE
+    turns = [0.001 * (-1) ** place for place in range(12)]
+    second = [value - 0.1 + turn for value, turn in zip(first, turns, strict=True)]
+    verdict = decide(evidence(arm("a", first), arm("b", second), smallest_effect=0.1))
+    assert verdict.word == Word.NEGLIGIBLE
 
 
 def test_arms_within_the_smallest_effect_tie() -> None:
@@ -129,13 +159,17 @@ def test_arms_within_the_smallest_effect_tie() -> None:
     assert "ties with" in verdict.headline and "is equivalent to" in verdict.claim
 
 
-def test_identical_arms_tie_and_nothing_divides_by_their_missing_spread() -> None:
+def test_differences_that_do_not_vary_decide_nothing() -> None:
     values = list(0.9 + 0.01 * noise(0))
     verdict = decide(evidence(arm("a", values), arm("b", values)))
-    assert verdict.word == Word.TIE and verdict.gap == 0
+    assert verdict.word == Word.INCONCLUSIVE and (verdict.gap, verdict.plan) == (0, None)
     only = verdict.comparisons[0]
     assert (only.p, only.p_t, only.dz, only.sd) == (1, None, None, 0)
-    assert only.improvement.estimate == 0.5
+    assert (only.p_equivalence, only.posterior, only.improvement.estimate) == (None, None, 0.5)
+    assert "b stays open: their difference is the same on every seed" in verdict.reasons[0].text
+    assert "(difference 0.000, the same on each of 12 seeds)" in verdict.headline
+    ahead = decide(evidence(arm("a", values), arm("b", [value - 0.1 for value in values])))
+    assert ahead.word == Word.INCONCLUSIVE, "one column may be made from the other"
     json.dumps(as_json(verdict), allow_nan=False)
 
 
@@ -444,9 +478,9 @@ def test_where_all_runs_failed_and_no_bound_is_known_nothing_is_put_in_their_pla
     verdict = decide(evidence(*arms, bounds=(None, None)))
     assert verdict.word == Word.NOT_COMPARABLE
     assert verdict.sides[0].values == (None,) * 12
-    assert "No run of a completed, and test/accuracy has no worst value" in verdict.headline
+    assert "a has no completed run, and test/accuracy has no worst value" in verdict.headline
     bounded = decide(evidence(*arms))
-    assert bounded.word == Word.TIE, "all failed alike"
+    assert bounded.word == Word.INCONCLUSIVE, "all failed alike"
 
 
 def test_an_arm_of_which_no_run_completed_borrows_no_value_of_its_rival() -> None:
@@ -700,7 +734,7 @@ def test_an_arm_of_one_value_on_all_seeds_carries_a_flag() -> None:
         ((arm("a", list(0.9 + 0.01 * noise(0))), arm("b", [0.8] * 12)), ["b"]),
     ):
         verdict = decide(evidence(*arms))
-        assert verdict.word == Word.WINNER
+        assert (verdict.word == Word.WINNER) == (len(flagged) == 1), "two constants are two values"
         assert [flag.text.split(" has")[0] for flag in verdict.flags] == flagged
         assert {flag.rule for flag in verdict.flags} == {9}
         assert "on all of its 12 seeds. Was one evaluation copied?" in verdict.flags[0].text

@@ -111,10 +111,10 @@ def label(value: object) -> str:
 def strategy_of(factors: Sequence[Factor], levels: Sequence[Level]) -> Strategy:
     """The strategy that one level of each factor makes; ``joint`` where there is no factor.
 
-    Its name says which knobs are meant where the labels alone could be plain numbers: nobody knows
-    what "0 wins" means.
+    Its name says which knobs are meant where its labels are plain numbers: nobody knows what
+    "0 wins" means. It depends on its own labels alone, so that a level added later renames nobody.
     """
-    bare = all(any(_is_bare(level.label) for level in factor.levels) for factor in factors)
+    bare = all(_is_bare(level.label) for level in levels)
     told = [
         f"{factor.name}-{level.label}" if bare else level.label
         for factor, level in zip(factors, levels, strict=True)

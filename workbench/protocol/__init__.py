@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from workbench.foundation import Foundation
 from workbench.protocol import arithmetic, obstacles
 from workbench.protocol.keeping import begun, hold, refuse_more_trials, settle
 from workbench.protocol.places import places
-from workbench.protocol.searched import Candidate, look
+from workbench.protocol.searched import Candidate, Searched, look
 from workbench.randomness import derive
 from workbench.record import Role, TrialSpec
 from workbench.space import Proposal
@@ -175,9 +175,24 @@ def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory:
     return Protocol(
         content=record.plain(content),
         candidates={name: tuple(one.spec for one in found) for name, found in chosen.items()},
-        notes=(*arithmetic.cautions(count, pairs), *searched.notes(confirm.select.configs)),
+        notes=(
+            *arithmetic.cautions(count, pairs),
+            *searched.notes(confirm.select.configs),
+            *_unfit(searched, baseline),
+        ),
         places=places(config),
     )
+
+
+def _unfit(searched: Searched, baseline: Proposal) -> Iterator[str]:
+    """A default configuration that has failed before may cost the whole comparison."""
+    name = baseline.strategy.name
+    if name in searched.unfit:
+        yield (
+            f"confirm.baseline: the default configuration of {name} failed in the search "
+            f"({searched.unfit[name]}); the arm {BASELINE} will hardly do better on other seeds, "
+            "and without any value of it the verdict may be NOT COMPARABLE"
+        )
 
 
 def _texts(seeds: list[int]) -> list[str]:

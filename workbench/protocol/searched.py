@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -44,6 +44,7 @@ class Searched:
         completed: Completed trials by strategy.
         candidates: One trial for each distinct plan that completed, by strategy, the best first;
             of equal values the earlier trial. Strategies without any are left out.
+        unfit: By strategy whose first trial, its default configuration, failed: why it did.
         kept: Strategies with a trial whose weights were kept: the best of each, unless the user's
             own training kept none.
     """
@@ -54,6 +55,7 @@ class Searched:
     completed: Mapping[str, int]
     candidates: Mapping[str, tuple[Candidate, ...]]
     kept: frozenset[str] = frozenset()
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing(self) -> dict[str, int]:
@@ -181,12 +183,14 @@ def look(config: StudyConfig, directory: Path) -> Searched:
     ended = dict.fromkeys(groups, 0)
     trials: dict[str, int] = {}
     found: dict[str, list[Candidate]] = {}
-    kept = set()
+    kept, unfit = set(), {}
     for at, spec, result in _ended(directory):
         if spec.group not in groups:
             continue  # A level that the file no longer has.
         ended[spec.group] += 1
         trials[spec.strategy] = trials.get(spec.strategy, 0) + 1
+        if spec.number == 0 and result.state is State.FAILED:
+            unfit[spec.strategy] = result.reason or "no reason recorded"
         if at.weights.exists():
             kept.add(spec.strategy)
         if result.state is State.COMPLETE and result.value is not None:
@@ -209,6 +213,7 @@ def look(config: StudyConfig, directory: Path) -> Searched:
         completed={name: len(found[name]) for name in names},
         candidates={name: tuple(_distinct(found[name])) for name in names},
         kept=frozenset(kept),
+        unfit=unfit,
     )
 
 

@@ -86,7 +86,7 @@ def _failures(content: Mapping[str, Any]) -> Check:
         return Check("confirmation failures", "ok", question, f"Yes, all {content['done']}.")
     findings = []
     for counts, what in (
-        (failed, "Not in {}. Such a run stays in, with the worst value of the metric."),
+        (failed, "Not in {}. Such a run stays in, with the worst value (of the metric, or seen)."),
         (pruned, "Pruned: {}. Such a run has no value, so that its configuration has no mean."),
     ):
         said = ", ".join(f"{name} ({count} of {content['n']})" for name, count in counts.items())

@@ -178,8 +178,8 @@ def probability_of_improvement(
     The share of seeds on which ``first`` is higher; ties count half. Paired: each run is compared
     with the run of the same seed, not with every run of the other side. The interval resamples
     seeds (percentiles). Where all seeds agree every resample does too, and an interval without
-    width would claim to be certain after 7 seeds of 7; there its ends allow for as large a share of
-    seeds that turn out otherwise as n of n leave open (Clopper and Pearson).
+    width would claim to be certain after 7 seeds of 7: so an end is never nearer than for as large
+    a share of seeds that turn out otherwise as n of n leave open (Clopper and Pearson).
 
     Args:
         first: Values of one side, shape [n], n >= 2; higher is better.
@@ -200,23 +200,17 @@ def probability_of_improvement(
         (probability of outperforming, threshold gamma = 0.75); Agarwal et al. (2021), Deep
         reinforcement learning at the edge of the statistical precipice, NeurIPS (its name here).
         Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case
-        of the binomial, Biometrika 26, where all seeds agree.
+        of the binomial, Biometrika 26, for n of n.
     """
     gaps = differences(first, second)
     n = len(series(gaps, "first"))
     level, draws = fraction(level, "level"), count(draws, "draws")
     outcomes = np.array([np.sum(gaps > 0), np.sum(gaps == 0), np.sum(gaps < 0)])
     # Resampling n outcomes of three kinds is drawing from a multinomial distribution.
-    if n in outcomes:
-        return _unanimous(float(outcomes @ [1.0, 0.5, 0.0]) / n, n, level)
     resamples = np.random.default_rng(seed).multinomial(n, outcomes / n, size=draws)
     score = np.array([1.0, 0.5, 0.0])
-    return percentiles(float(outcomes @ score) / n, resamples @ score / n, level)
-
-
-def _unanimous(estimate: float, n: int, level: float) -> Interval:
-    """The interval of a share on which n seeds of n agree; each other seed may have any outcome."""
-    otherwise = 1 - ((1 - level) / 2) ** (1 / n)
-    # What all seeds show can be no nearer to an end than it is: 1 falls, 0 rises, 0.5 does both.
-    low, high = estimate * (1 - otherwise), estimate + (1 - estimate) * otherwise
+    found = percentiles(float(outcomes @ score) / n, resamples @ score / n, level)
+    estimate, otherwise = found.estimate, 1 - ((1 - level) / 2) ** (1 / n)
+    low = min(found.low, estimate * (1 - otherwise))
+    high = max(found.high, estimate + (1 - estimate) * otherwise)
     return Interval(estimate, low, high, level)

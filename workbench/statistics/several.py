@@ -36,8 +36,8 @@ class Friedman(NamedTuple):
         ranks: Average rank of each strategy, shape [k]; 1 is best.
         f_statistic: Iman and Davenport's F, with k - 1 and (k - 1)(N - 1) degrees of freedom; inf
             where all data sets rank the strategies alike.
-        f_p: Of F: less conservative, and to be preferred. Where all data sets rank the strategies
-            alike, F has no p value, and this is the exact one of the permutations within data sets.
+        f_p: Of F: less conservative, and to be preferred; never below the least p that permutations
+            of the ranks within data sets can give, which F passes where nearly all agree.
     """
 
     statistic: float
@@ -91,14 +91,26 @@ def friedman(scores: ArrayLike) -> Friedman:
     statistic = between / varied if varied else 0.0
     largest = rows * (k - 1)
     if statistic >= largest * (1 - 1e-12):
-        # Of all ways to arrange the ranks of each data set, those in which all agree.
-        ties = np.unique(each[0], return_counts=True)[1]
-        ways = math.factorial(k) / math.prod(math.factorial(int(size)) for size in ties)
-        f_statistic, f_p = math.inf, float(ways ** (1 - rows))
+        f_statistic, f_p = math.inf, 0.0
     else:
         f_statistic = (rows - 1) * statistic / (largest - statistic)
         f_p = float(special.fdtrc(k - 1, (k - 1) * (rows - 1), f_statistic))
-    return Friedman(statistic, float(special.chdtrc(k - 1, statistic)), ranks, f_statistic, f_p)
+    chi_p = float(special.chdtrc(k - 1, statistic))
+    return Friedman(statistic, chi_p, ranks, f_statistic, max(f_p, _least_p(each)))
+
+
+def _least_p(ranks: Array) -> float:
+    """The least p of a permutation of ranks within data sets: that all data sets agree.
+
+    Args:
+        ranks: Shape [data sets, strategies].
+    """
+    k, ways = ranks.shape[1], []
+    for row in ranks:
+        ties = np.unique(row, return_counts=True)[1]
+        arrangements = math.prod(math.factorial(int(size)) for size in ties)
+        ways.append(math.factorial(k) / arrangements)
+    return max(ways) / math.prod(ways)
 
 
 def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:

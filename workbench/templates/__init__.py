@@ -235,9 +235,10 @@ def reproducibility(summary: Mapping[str, Any]) -> str:
 def note(summary: Mapping[str, Any]) -> str:
     """Verdict, state and tables, cut so that they fit a run's description."""
     template = _environment(html=False).get_template("note.md")
-    total = shown = len(summary["strategies"])
+    arms = (summary["confirmation"] or {}).get("arms", ())
+    shown = max(len(summary["strategies"]), len(arms))
     while True:
-        text = template.render(report=summary, shown=shown, left=total - shown)
+        text = template.render(report=summary, shown=shown)
         if len(text) <= _NOTE_LIMIT or shown == 0:
             return text[:_NOTE_LIMIT]
         shown = shown * 3 // 4

@@ -10,6 +10,7 @@ from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value
 
 _SCOPE = {
+    Level.NONE: "",
     Level.CONFIGURATION: "For these configurations, on this data set and test split",
     Level.STRATEGY: "For these strategies under this search protocol, on this data set",
     Level.DATASETS: "Across the data sets compared",
@@ -83,8 +84,8 @@ def _undecided(verdict: Verdict) -> str:
             f" over {words.seeds(verdict)}; whether a difference matters was not defined."
         )
     text = (
-        f"neither a difference between {verdict.leader} and {listed(verdict.open, 50)} nor their"
-        f" equivalence within {words.effect(verdict)} was shown in {words.metric(verdict)} over"
+        f"of {listed(verdict.open, 50)} neither a difference from {verdict.leader} nor equivalence"
+        f" to it within {words.effect(verdict)} was shown in {words.metric(verdict)} over"
         f" {words.seeds(verdict)}"
     )
     if verdict.beaten:

@@ -19,7 +19,7 @@ from workbench.verdict.evidence import Design
 from workbench.verdict.forbidden import Refused
 from workbench.verdict.judgement import Bounds, Comparison, Side
 from workbench.verdict.refusals import cut
-from workbench.verdict.table import Row, comparable
+from workbench.verdict.table import Row, comparable, worst_value
 
 # Arrangements of signs for each pair: the usual ones, and the most that are worth waiting for.
 _LEAST_DRAWS, _MOST_DRAWS = 20_000, 200_000
@@ -115,7 +115,9 @@ def comparisons(
     equivalence: Sequence[float | None] = [None] * len(pairs)
     if design.smallest_effect is not None:
         margin = design.smallest_effect
-        equivalence = statistics.holm([*(statistics.tost(each, margin) for each in gaps), *missing])
+        # Without spread the test has no p value; 1 keeps it in the number that Holm corrects for.
+        tested = [statistics.tost(each, margin) if moments(each)[1] else 1.0 for each in gaps]
+        equivalence = statistics.holm([*tested, *missing])
     resampled = _resampled(pairs, draws=max(1, draws // 5))
     return tuple(
         _comparison(
@@ -154,9 +156,10 @@ def _comparison(
         statistics.probability_of_improvement(gaps, np.zeros_like(gaps), draws=draws)
     )
     posterior = None
-    if design.smallest_effect is not None:
+    if design.smallest_effect is not None and sd > 0:
         posterior = statistics.posterior(gaps, design.smallest_effect)._asdict()
     beyond, missing = _beyond(first, second, design, resampled)
+    undecidable = _undecidable(first, second, design, difference.estimate, varies=sd > 0)
     return Comparison(
         first=first.name,
         second=second.name,
@@ -169,15 +172,43 @@ def _comparison(
         p_t=None if sd == 0 else statistics.paired_t(gaps),
         dz=dz if math.isfinite(dz) else None,
         improvement=improvement,
-        p_equivalence=p_equivalence,
+        p_equivalence=p_equivalence if sd > 0 else None,
         posterior=posterior,
         beyond=beyond,
         beyond_missing=missing,
         beaten=(
-            difference.estimate > 0 and p_holm < alpha and improvement.estimate >= design.gamma
+            not undecidable
+            and difference.estimate > 0
+            and p_holm < alpha
+            and improvement.estimate >= design.gamma
         ),
-        equivalent=p_equivalence is not None and p_equivalence < alpha,
+        equivalent=not undecidable and p_equivalence is not None and p_equivalence < alpha,
+        undecidable=undecidable,
     )
+
+
+def _undecidable(first: Row, second: Row, design: Design, gap: float, *, varies: bool) -> str:
+    """Why no p value can decide between two sides, if so.
+
+    Where the metric has no worst value, failed runs count with the worst one seen, which is no
+    limit to how bad they were. That may understate the gap to a side that is behind, but shows
+    neither that the side with the failures is ahead nor that the gap is small.
+    """
+    if not varies:
+        return (
+            "their difference is the same on every seed, and without spread nothing can be tested"
+        )
+    if worst_value(design) is not None:
+        return ""
+    effect = design.smallest_effect
+    small = effect is None or gap <= effect * (1 + 1e-9)
+    failed = [row.name for row in (first, second) if row.imputed]
+    if first.imputed or (failed and small):
+        return (
+            f"failed runs of {' and '.join(failed)} count with the worst value seen, which is no"
+            " limit to how bad they were"
+        )
+    return ""
 
 
 def _resampled(pairs: Sequence[tuple[Row, Row]], *, draws: int) -> dict[str, Array]:

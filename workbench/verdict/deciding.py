@@ -23,6 +23,8 @@ from workbench.verdict.table import Table, read
 _LEVEL = Level.CONFIGURATION
 
 _DECISIVE = (Word.NOT_COMPARABLE, Word.EXPLORATORY)
+# Words under which nothing is claimed.
+_SILENT = (*_DECISIVE, Word.UNDERPOWERED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     _check(evidence)
     alpha = comparing.level_of_a_look(design)
     if evidence.stage == Stage.SEARCH:
-        return exploring.of_search(evidence, alpha=alpha, level=_LEVEL)
+        return exploring.of_search(evidence, alpha=alpha)
     table = read(evidence)
     compared = contrast.of(design, table)
     doubts = (
@@ -72,7 +74,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     verdict = Verdict(
         word=word,
         stage=evidence.stage,
-        level=_LEVEL,
+        level=Level.NONE if word in _SILENT else _LEVEL,
         headline="",
         claim="",
         metric=design.metric,
@@ -232,7 +234,11 @@ def _plan(
     So many seeds serve every open rival. The effect is the one that matters, never the one seen.
     None without an open rival that more seeds could settle.
     """
-    unsettled = [p for p in standing.against if _other(p, standing.leader) in standing.open]
+    unsettled = [
+        pair
+        for pair in standing.against
+        if _other(pair, standing.leader) in standing.open and not pair.undecidable
+    ]
     widest = max(unsettled, key=lambda pair: pair.sd, default=None)
     if design.smallest_effect is None or widest is None or widest.sd == 0:
         return None

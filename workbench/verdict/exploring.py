@@ -14,7 +14,7 @@ from workbench.verdict.forbidden import because
 from workbench.verdict.judgement import Level, Side, Verdict, Word
 
 
-def of_search(evidence: Evidence, *, alpha: float, level: Level) -> Verdict:
+def of_search(evidence: Evidence, *, alpha: float) -> Verdict:
     """EXPLORATORY, whatever the values are, unless a doubt makes it NOT COMPARABLE.
 
     Sides come in the order of their best trial. A pruned, failed or unfinished trial has no value.
@@ -41,7 +41,7 @@ def of_search(evidence: Evidence, *, alpha: float, level: Level) -> Verdict:
         Verdict(
             word=Word(str(reasons[0].word)),
             stage=evidence.stage,
-            level=level,
+            level=Level.NONE,
             headline="",
             claim="",
             metric=design.metric,

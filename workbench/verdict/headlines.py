@@ -42,10 +42,13 @@ def _seen(verdict: Verdict) -> str:
     first = verdict.sides[0]
     values = [value for value in first.values if value is not None]
     best = max(values) if verdict.direction == "maximize" else min(values)
+    names = [side.name for side in verdict.sides if best in side.values]
+    empty = [side.name for side in verdict.sides if not side.n]
     return (
         f"Exploratory: the {words.highest(verdict)} {words.metric(verdict)} that the search saw is"
-        f" {best:.4g}, with {first.name}; which strategy is ahead is not known before a"
+        f" {best:.4g}, with {listed(names)}; which strategy is ahead is not known before a"
         " confirmation on fresh seeds."
+        + (f" No trial of {listed(empty)} has a value." if empty else "")
     )
 
 
@@ -63,17 +66,20 @@ def _inconclusive(verdict: Verdict, numbers: str) -> str:
 
 def _against(verdict: Verdict) -> str:
     """Both means, the difference with its interval, and n."""
-    pair = words.closest(verdict)
+    pair = words.deciding(verdict)
     places = words.places(verdict, pair)
     sides = {side.name: side for side in verdict.sides}
     ours, theirs = (words.mean(sides[name], places) for name in (pair.first, pair.second))
     alone = words.against_baseline(verdict)
-    rival = "the closest rival " if verdict.pairs > 1 and not alone else ""
+    nearest = words.rival(pair, verdict) == verdict.closest
+    rival = "the closest rival " if nearest and verdict.pairs > 1 and not alone else ""
     low, high = (fixed(end, places) for end in (pair.difference.low, pair.difference.high))
     turned = "" if verdict.direction == "maximize" else "lower is better; "
     difference = fixed(pair.difference.estimate, places)
+    spread = f"{100 * pair.difference.level:g} % interval {low} to {high}, n = {pair.n} seeds"
+    if pair.sd == 0:
+        spread = f"the same on each of {pair.n} seeds"
     return (
         f"{words.metric(verdict)} {ours} against {theirs} of {rival}{pair.second} ({turned}"
-        f"difference {difference}, {100 * pair.difference.level:g} % interval {low} to {high},"
-        f" n = {pair.n} seeds)"
+        f"difference {difference}, {spread})"
     )

@@ -28,6 +28,7 @@ class Word(StrEnum):
 class Level(StrEnum):
     """How far a claim reaches. The words of a higher level need the data of a higher level."""
 
+    NONE = "none"
     CONFIGURATION = "this configuration"
     STRATEGY = "this strategy under this search protocol"
     DATASETS = "across data sets"
@@ -80,13 +81,16 @@ class Comparison:
         dz: Paired Hedges d_z; None where the differences do not vary.
         improvement: Probability that ``first`` is better on a seed; ties count half.
         p_t: Paired t, secondary; None where the differences do not vary.
-        p_equivalence: TOST at the smallest effect, corrected over all pairs; None without one.
-        posterior: Of ``better``, ``equivalent`` and ``worse``; None without a smallest effect.
+        p_equivalence: TOST at the smallest effect, corrected over all pairs; None without one, and
+            where the differences do not vary.
+        posterior: Of ``better``, ``equivalent`` and ``worse``; None without a smallest effect, and
+            where the differences do not vary.
         beyond: The difference with an interval over seeds and test examples; None where no
             per-example scores are there, or where a run diverged or failed; ``beyond_missing`` says
             which.
         beaten: ``first`` beats ``second``: ``p_holm`` below alpha and ``improvement`` at gamma or
             above. ``equivalent``: ``p_equivalence`` below alpha.
+        undecidable: Why neither is said whatever the p values are; empty where they decide.
     """
 
     first: str
@@ -106,6 +110,7 @@ class Comparison:
     beyond_missing: str | None
     beaten: bool
     equivalent: bool
+    undecidable: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 MINUS = "\N{MINUS SIGN}"  # the one sign of every number in a sentence, a table or a figure
+_MOST_PLACES = 8
 
 
 def decimals(width: float, default: int = 3) -> int:
@@ -23,7 +24,7 @@ def decimals(width: float, default: int = 3) -> int:
     return min(8, max(0, (1 if first < 3.55 else 0) - exponent))
 
 
-def signed(places: int, *ends: float, most: int = 8) -> int:
+def signed(places: int, *ends: float, most: int = _MOST_PLACES) -> int:
     """So many decimals, or as many more as let no end but 0 itself be written as 0.
 
     An interval from -0.003 to 0.27 holds 0, and "0.00 to 0.27" does not say so. An end that is 0
@@ -34,6 +35,23 @@ def signed(places: int, *ends: float, most: int = 8) -> int:
         (more for more in range(places, most) if all(float(f"{e:.{more}f}") != 0 for e in shown)),
         max(places, most) if shown else places,
     )
+
+
+def places_for(
+    low: float, high: float, effect: float | None = None, gap: float | None = None
+) -> int:
+    """How many decimals a difference deserves: by its interval and by the smallest effect.
+
+    As many more as it takes that each end shows its sign and that a gap on one side of the smallest
+    effect does not read as equal to it.
+    """
+    widths = [width for width in ((high - low) / 2, effect or 0.0) if width > 0]
+    places = signed(max(map(decimals, widths), default=decimals(0.0)), low, high)
+    if effect is None or gap is None or math.isclose(gap, effect, rel_tol=1e-6):
+        return places
+    while places < _MOST_PLACES and fixed(gap, places) == fixed(effect, places):
+        places += 1
+    return places
 
 
 def fixed(value: float, places: int) -> str:

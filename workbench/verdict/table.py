@@ -83,7 +83,7 @@ def read(evidence: Evidence) -> Table:
     design, arms = evidence.design, evidence.arms
     seeds = design.seeds or tuple(dict.fromkeys(run.seed for arm in arms for run in arm.runs))
     hidden = evidence.stage == Stage.CONFIRMATION and any(_to_come(arm, seeds) for arm in arms)
-    worst = _worst(evidence)
+    worst, bounded = _worst(evidence), worst_value(design) is not None
     rows = []
     doubts = list(flaws.additions(arms, design))
     for arm in arms:
@@ -91,13 +91,14 @@ def read(evidence: Evidence) -> Table:
         if not hidden:
             found += flaws.out_of_bounds(arm, design)
             found += flaws.contradictions(arm, design)
-            if not found and _bound(design) is None and not _measured(arm, seeds):
+            if not found and not bounded and not _measured(arm, seeds):
                 text = (
-                    f"No run of {arm.name} completed, and {design.metric} has no worst value that"
+                    f"{arm.name} has no completed run, and {design.metric} has no worst value that"
                     " is known: what another arm reached cannot stand in its place."
                 )
                 found.append(because(6, Word.NOT_COMPARABLE, text))
-        row = _row(arm, seeds, worst, sound=not found)
+        stand_in = worst if bounded or _measured(arm, seeds) else None
+        row = _row(arm, seeds, stand_in, sound=not found)
         rows.append(row)
         doubts += found
         if not hidden and row.sound:
@@ -136,13 +137,13 @@ def _measured(arm: Arm, seeds: Sequence[str]) -> list[float]:
     ]
 
 
-def _bound(design: Design) -> float | None:
+def worst_value(design: Design) -> float | None:
     """The worst value that the metric can have; None where there is none, or nobody knows."""
     return design.bounds[0 if design.direction == "maximize" else 1]
 
 
 def _worst(evidence: Evidence) -> float | None:
-    if (bound := _bound(evidence.design)) is not None:
+    if (bound := worst_value(evidence.design)) is not None:
         return bound
     maximize = evidence.design.direction == "maximize"
     values = [
@@ -203,7 +204,7 @@ def _scores(
 def _imputations(row: Row, design: Design, worst: float | None) -> Iterator[Doubt]:
     if not row.imputed or worst is None:
         return
-    known = _bound(design) is not None
+    known = worst_value(design) is not None
     kind = f"the worst value of {design.metric}" if known else "the worst value seen"
     whole = len(row.imputed) == len(row.values)
     text = (

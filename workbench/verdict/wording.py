@@ -17,7 +17,7 @@ from workbench.verdict.headlines import headline
 from workbench.verdict.judgement import Comparison, Level, SeedPlan, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value, span
 
-_ORDER = (Level.CONFIGURATION, Level.STRATEGY, Level.DATASETS)
+_ORDER = (Level.NONE, Level.CONFIGURATION, Level.STRATEGY, Level.DATASETS)
 
 
 def worded(verdict: Verdict) -> Verdict:
@@ -153,6 +153,8 @@ def _reason(verdict: Verdict, pair: Comparison) -> str:
         )
     if rival in verdict.tied:
         return f"{verdict.leader} and {rival} are equivalent ({numbers}{equivalence})."
+    if pair.undecidable:
+        return f"{rival} stays open: {pair.undecidable} ({numbers}{equivalence})."
     lacking = []
     if pair.p_holm >= verdict.alpha:
         lacking.append(f"p is not below {verdict.alpha:g}")

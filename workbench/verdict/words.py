@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage
 from workbench.verdict.judgement import Comparison, Side, Verdict
-from workbench.verdict.numbers import decimals, fixed, listed, signed
+from workbench.verdict.numbers import fixed, listed, places_for
 
 
 def against_baseline(verdict: Verdict) -> bool:
@@ -45,12 +45,13 @@ def caveats(verdict: Verdict) -> str:
     text = ""
     if verdict.contrast == BASELINE and verdict.pairs > 1:
         text = " Arms are compared with the baseline, not with one another."
-    sides = {side.name: side for side in verdict.sides}
-    for name in (verdict.leader, verdict.closest):
-        side = sides.get(str(name))
-        if side is not None and side.imputed:
-            seeds = f"{len(side.imputed)} of {len(side.values)} seeds"
-            text += f" On {seeds} a run of {side.name} failed and counts with the worst value."
+    lost = [
+        f"of {side.name} on {len(side.imputed)} of {len(side.values)} seeds"
+        for side in verdict.sides
+        if side.imputed
+    ]
+    if lost:
+        text += f" A run failed and counts with the worst value: {listed(lost)}."
     if verdict.absent:
         reasons = [f"{name} ({reason})" for name, reason in verdict.absent.items()]
         text += f" Not comparable, and not part of this: {listed(reasons)}."
@@ -96,14 +97,9 @@ def mean(side: Side, places: int) -> str:
 
 
 def places(verdict: Verdict, pair: Comparison) -> int:
-    """How many decimals a difference deserves: by its interval, each end with its sign.
-
-    And by the smallest effect, so that no gap seems to reach it by rounding alone.
-    """
-    low, high = pair.difference.low, pair.difference.high
-    effect = verdict.smallest_effect or 0.0
-    most = max(decimals(width, 0) for width in ((high - low) / 2, effect))
-    return signed(most or decimals(0.0), low, high)
+    """How many decimals a difference deserves."""
+    found = pair.difference
+    return places_for(found.low, found.high, verdict.smallest_effect, found.estimate)
 
 
 def against_leader(verdict: Verdict) -> list[Comparison]:
@@ -116,6 +112,12 @@ def closest(verdict: Verdict) -> Comparison:
     return next(
         pair for pair in against_leader(verdict) if verdict.closest in (pair.first, pair.second)
     )
+
+
+def deciding(verdict: Verdict) -> Comparison:
+    """The comparison that a headline quotes: with the closest rival, or the closest open one."""
+    left = [pair for pair in against_leader(verdict) if rival(pair, verdict) in verdict.open]
+    return min(left, key=lambda pair: pair.difference.estimate, default=closest(verdict))
 
 
 def rival(pair: Comparison, verdict: Verdict) -> str:
