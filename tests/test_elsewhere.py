@@ -286,7 +286,7 @@ def test_fewer_than_five_data_sets_have_a_verdict_each_and_counts(tmp_path: Path
         {"first": "a", "second": "b", "wins": 2, "ties": 0, "losses": 1, "open": 0}
     ]
     over = content["verdict"]
-    assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "this configuration")
+    assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
     assert content["across"] is None and over["comparisons"] == []
     assert "Across the data sets" not in json.dumps(content)
     assert over["headline"] == (
@@ -298,7 +298,7 @@ def test_fewer_than_five_data_sets_have_a_verdict_each_and_counts(tmp_path: Path
 def test_five_data_sets_and_a_pair_cannot_reach_the_level(tmp_path: Path) -> None:
     content = judge(datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.7}, SIX[:5])).content
     over = content["verdict"]
-    assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "across data sets")
+    assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
     assert over["p_floor"] == 0.0625
     assert "6 data sets would be enough" in over["reasons"][0]["text"]
     assert content["across"]["groups"] is None
@@ -331,8 +331,100 @@ def test_a_baseline_that_leads_all_data_sets_is_said_to_lead(tmp_path: Path) -> 
     path = datasets(tmp_path, lambda _: {"a": 0.8, "base": 0.9})
     over = judge(path, baseline="base").content["verdict"]
     assert (over["word"], over["leader"]) == (Word.WINNER, "base")
-    assert over["headline"].startswith("Across 7 data sets base wins; the closest is a, with")
-    assert "than every other strategy compared" in over["claim"]
+    assert over["headline"].startswith("Across 7 data sets base wins: a mean difference to a of")
+    assert "base has a higher value than a: " in over["claim"]
+
+
+def test_with_a_baseline_no_closest_rival_is_told_of(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.9, "c": 0.89, "base": 0.8}, n=8)
+    over = judge(path, baseline="base").content["verdict"]
+    assert over["headline"].startswith(
+        "Across 7 data sets a wins against the baseline base, which 2 of 2 arms beat: a mean"
+        " difference to base of 0."
+    )
+    assert "a has a higher value than the baseline base: a mean" in over["claim"]
+    for text in (over["headline"], over["claim"]):
+        assert "closest" not in text
+        assert "Arms are compared with the baseline, not with one another." in text
+
+
+def failing(path: Path, *runs: tuple[str, str, str]) -> Path:
+    """The same table with these runs (data set, strategy, seed) failed."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for at, line in enumerate(lines):
+        if tuple(line.split(",")[:3]) in runs:
+            lines[at] = line.rsplit(",", 1)[0] + ",failed"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_failed_runs_are_named_with_their_data_set_and_shared_flags_once(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8}, n=8)
+    failing(path, ("flowers", "b", "3"), ("food", "b", "1"), ("food", "b", "2"))
+    over = judge(path).content["verdict"]
+    said = (
+        " On flowers 1 run of b failed and counts with the worst value. On food 2 runs of b failed"
+        " and count with the worst value."
+    )
+    assert over["word"] == Word.WINNER
+    assert said in over["headline"] and said in over["claim"]
+    texts = [flag["text"] for flag in over["flags"]]
+    assert len(texts) == len(set(texts))
+    assert [text.split(":")[0] for text in texts if text.startswith("On ")] == [
+        "On flowers",
+        "On food",
+    ]
+    assert sum("No protocol came with these results" in text for text in texts) == 1
+
+
+def test_a_strategy_with_a_failed_run_is_not_ahead_across_data_sets(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8}, n=8)
+    over = judge(failing(path, ("food", "a", "0"))).content["verdict"]
+    assert (over["word"], over["leader"], over["open"]) == (Word.INCONCLUSIVE, "a", ["b"])
+    assert "b stays open: failed runs of a count with the worst" in over["reasons"][0]["text"]
+
+
+def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -> None:
+    found = [
+        (name, strategy, seed, round(0.5 + at / 20 + gap + draw, 5))
+        for at, name in enumerate(SIX)
+        for strategy, gap in (("a", 0.05), ("b", 0.0))
+        for _, seed, draw in rows({strategy: 0.0}, n=8, seed=at)
+    ]
+    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).content["verdict"]
+    assert over["comparisons"][0]["p_holm"] < 0.05
+    assert (over["word"], over["open"]) == (Word.INCONCLUSIVE, ["b"])
+    assert "the same on every data set" in over["reasons"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("b", "word", "gap"),
+    [
+        (0.85, Word.WINNER, "The mean gap to the closest rival is above 0.03, the smallest effect"),
+        (0.88, Word.NEGLIGIBLE, "The gap to the closest rival is not above 0.03, the smallest"),
+    ],
+)
+def test_across_data_sets_each_rival_has_its_reason(
+    b: float, word: Word, gap: str, tmp_path: Path
+) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.9, "b": b, "c": 0.7}, n=8)
+    over = judge(path, smallest_effect=0.03).content["verdict"]
+    assert over["word"] == word
+    assert [reason["rival"] for reason in over["reasons"]] == ["b", "", "c"]
+    first, size, last = (reason["text"] for reason in over["reasons"])
+    assert first == "a beats b (Holm p = 0.047, probability of improvement 1.00)."
+    assert size.startswith(gap)
+    assert last.startswith("a beats c (Holm p = 0.047")
+
+
+def test_page_numbers_and_data_agree_that_nothing_is_claimed(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.7}, SIX[:3])
+    judged = judge(path, out=tmp_path / "out")
+    assert judged.content["verdict"]["level"] == "none"
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "<dt>Claim level</dt><dd>none</dd>" in page
+    numbers = (tmp_path / "out" / "macros.tex").read_text(encoding="utf-8")
+    assert r"\resultsLevel}{none}" in numbers
 
 
 def test_a_misspelt_metric_is_refused_and_another_name_for_the_values_is_told(

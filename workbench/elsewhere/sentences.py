@@ -1,4 +1,4 @@
-"""What is said of several data sets: headline, claim and reason.
+"""What is said of several data sets: headline, claim, reasons and flags.
 
 The words of a claim across data sets stand here alone, and are reached from five data sets on.
 Decides nothing.
@@ -7,109 +7,154 @@ Decides nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from workbench import statistics
-from workbench.elsewhere.comparing import ALPHA, Question
 from workbench.statistics.several import LEAST_DATASETS
-from workbench.verdict import Doubt, Verdict, Word
+from workbench.verdict import Doubt, Verdict, Word, wording, words
 from workbench.verdict.numbers import fixed, listed, p_value
 
 _MOST_PAIRS = 6  # that a headline counts
 
 
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """How the strategies stand over all data sets.
+def worded(
+    verdict: Verdict, verdicts: Mapping[str, Verdict], outcomes: Sequence[Mapping[str, Any]]
+) -> Verdict:
+    """The verdict over all data sets with its sentences.
 
-    Attributes:
-        refused: Why they do not compare; empty where they do.
-        gap: Mean difference of the leader to the closest rival that it is compared with.
-        places: Decimals that the interval of this difference deserves.
-        p: Of that pair, corrected.
-        floor: Least corrected p that so many data sets can reach.
-        pairs: Number of comparisons that Holm corrects for.
+    Args:
+        verdict: With reasons only where the data sets do not compare.
+        verdicts: Of each data set.
+        outcomes: How often each pair was decided.
     """
-
-    word: Word
-    refused: tuple[Doubt, ...]
-    leader: str | None
-    closest: str | None
-    gap: float | None
-    places: int
-    p: float | None
-    floor: float
-    pairs: int
-    tied: tuple[str, ...]
-    open: tuple[str, ...]
+    rests = _failed(verdicts)
+    return replace(
+        verdict,
+        headline=_headline(verdict, verdicts, outcomes, rests),
+        claim=_claim(verdict, rests),
+        reasons=_reasons(verdict),
+        flags=_flags(verdicts),
+    )
 
 
-def reason(found: Standing, k: int, pairs: int) -> Doubt:
-    """Why the word is this one, where the data sets compare."""
+def _reasons(verdict: Verdict) -> Sequence[Doubt]:
+    if verdict.reasons:
+        return verdict.reasons
+    if verdict.word != Word.UNDERPOWERED:
+        # Of each rival, and of the gap, the same is said whatever the test was taken over.
+        return wording.worded(verdict).reasons
+    k, alpha, floor = len(verdict.seeds), verdict.alpha, verdict.p_floor or 0.0
     if k < LEAST_DATASETS:
         text = (
             f"{k} data sets carry no claim across data sets, which needs {LEAST_DATASETS}; the"
             " verdict of each stands for itself."
         )
-        return Doubt(rule=8, word=found.word, text=text)
-    test = f"{k} data sets and {_count(pairs, 'pair')}"
-    least = "the least corrected p that Wilcoxon's signed-rank test can reach is"
-    if found.floor > ALPHA:
-        enough = statistics.seeds_floor(pairs, alpha=ALPHA)
-        text = f"With {test} {least} {found.floor:.3g}; {enough} data sets would be enough."
-        return Doubt(rule=7, word=found.word, text=text)
-    return Doubt(rule=None, word=found.word, text=f"With {test} {least} {found.floor:.3g}.")
+        return (Doubt(rule=8, word=verdict.word, text=text),)
+    enough = statistics.seeds_floor(verdict.pairs, alpha=alpha)
+    text = (
+        f"With {k} data sets and {words.pairs(verdict)} the least corrected p that Wilcoxon's"
+        f" signed-rank test can reach is {floor:.3g}; {enough} data sets would be enough."
+    )
+    return (Doubt(rule=7, word=verdict.word, text=text),)
 
 
-def headline(
-    found: Standing,
+def _flags(verdicts: Mapping[str, Verdict]) -> tuple[Doubt, ...]:
+    """What all data sets share once, then each other flag with the name of its data set."""
+    every = [one.flags for one in verdicts.values()]
+    shared = [flag for flag in every[0] if all(flag in flags for flags in every)]
+    own = [
+        replace(flag, text=f"On {dataset}: {flag.text}")
+        for dataset, one in verdicts.items()
+        for flag in one.flags
+        if flag not in shared
+    ]
+    return (*shared, *own)
+
+
+def _failed(verdicts: Mapping[str, Verdict]) -> str:
+    """Which runs count with a worst value, a sentence for each data set; means rest on them."""
+    text = ""
+    for dataset, one in verdicts.items():
+        lost = [
+            f"{_count(len(side.imputed), 'run')} of {side.name}"
+            for side in one.sides
+            if side.imputed
+        ]
+        if lost:
+            single = sum(len(side.imputed) for side in one.sides) == 1
+            counts = "counts" if single else "count"
+            text += f" On {dataset} {listed(lost, 50)} failed and {counts} with the worst value."
+    return text
+
+
+def _headline(
+    verdict: Verdict,
     verdicts: Mapping[str, Verdict],
     outcomes: Sequence[Mapping[str, Any]],
-    question: Question,
+    rests: str,
 ) -> str:
     """What a reader remembers: what holds across, and the verdict of each data set.
 
     Of fewer data sets than carry a claim: the verdict of each, and how often each pair was decided.
     """
     each = "; ".join(f"{dataset}: {_alone(one)}" for dataset, one in verdicts.items())
-    if found.refused:
-        return f"Not comparable across data sets: {found.refused[0].text} {each}."
+    if verdict.word == Word.NOT_COMPARABLE:
+        return f"Not comparable across data sets: {verdict.reasons[0].text} {each}."
     k = len(verdicts)
     if k < LEAST_DATASETS:
         return (
-            f"One verdict for each of {k} data sets, and none over all of them. {each}."
+            f"One verdict for each of {k} data sets, and none over all of them.{rests} {each}."
             f" {_counted(outcomes)}"
         ).rstrip()
-    if found.word == Word.UNDERPOWERED or found.gap is None or found.p is None:
+    if verdict.word == Word.UNDERPOWERED:
         return (
             f"Underpowered by design across {k} data sets: no corrected p can be below"
-            f" {found.floor:.3g}. {each}."
+            f" {verdict.p_floor:.3g}.{rests} {each}."
         )
     undefined = (
         " No smallest effect was given, so neither a winner nor a tie can be named."
-        if question.smallest_effect is None
+        if verdict.smallest_effect is None
         else ""
     )
     return (
-        f"Across {k} data sets {_said(found)}; the closest is {found.closest}, with a mean"
-        f" difference of {fixed(found.gap, found.places)} in {question.metric} (Wilcoxon"
-        f" signed-rank, Holm-corrected: {p_value(found.p)}).{undefined}"
-        f"{_left_out(question, found)} {each}."
+        f"Across {k} data sets {_said(verdict)}: {_difference(verdict)}.{undefined}"
+        f"{words.caveats(verdict)}{rests} {each}."
     )
 
 
-def _said(found: Standing) -> str:
-    if found.word == Word.WINNER:
-        return f"{found.leader} wins"
-    if found.word == Word.NEGLIGIBLE:
-        return f"{found.leader} is detectably but negligibly ahead"
-    if found.word == Word.TIE:
-        return f"{found.leader} ties with {listed(found.tied)}"
-    still = ""
-    if found.open:
-        still = f", but {listed(found.open)} {'stays' if len(found.open) == 1 else 'stay'} open"
-    return f"{found.leader} has the best mean{still}"
+def _said(verdict: Verdict) -> str:
+    leader, left = verdict.leader, verdict.open
+    if verdict.word == Word.WINNER:
+        return f"{leader} wins{words.over(verdict)}"
+    if verdict.word == Word.NEGLIGIBLE:
+        return f"{leader} is detectably but negligibly {words.higher(verdict)}{words.over(verdict)}"
+    if verdict.word == Word.TIE:
+        return f"{leader} ties with {listed(verdict.tied)} within {words.effect(verdict)}"
+    if verdict.smallest_effect is None or not left:
+        return f"{leader} has the best mean"
+    return (
+        f"{leader} has the best mean, but {listed(left)} {'stays' if len(left) == 1 else 'stay'}"
+        " open"
+    )
+
+
+def _difference(verdict: Verdict) -> str:
+    """The difference that decides, to whom, with its interval and its test."""
+    pair = words.deciding(verdict)
+    places = words.places(verdict, pair)
+    rival = words.rival(pair, verdict)
+    if rival == verdict.closest and len(words.against_leader(verdict)) > 1:
+        rival = f"the closest, {rival},"
+    gap, low, high = (
+        fixed(value, places)
+        for value in (pair.difference.estimate, pair.difference.low, pair.difference.high)
+    )
+    return (
+        f"a mean difference to {rival} of {gap} in {words.metric(verdict)}"
+        f" ({100 * pair.difference.level:g} % interval {low} to {high}; Wilcoxon signed-rank test"
+        f" over {pair.n} data sets, Holm over {words.pairs(verdict)}, {p_value(pair.p_holm)})"
+    )
 
 
 def _alone(one: Verdict) -> str:
@@ -135,47 +180,62 @@ def _counted(outcomes: Sequence[Mapping[str, Any]]) -> str:
     return f"Wins, ties, losses and open: {'; '.join(told)}." if told else ""
 
 
-def _left_out(question: Question, found: Standing) -> str:
-    if question.baseline is None or found.pairs < 2:
-        return ""
-    return " Only comparisons with the baseline were made."
-
-
-def claim(found: Standing, k: int, question: Question) -> str:
+def _claim(verdict: Verdict, rests: str) -> str:
     """What a paper may print."""
-    if found.word == Word.NOT_COMPARABLE:
+    if verdict.word == Word.NOT_COMPARABLE:
         return "No claim across data sets: they cannot be compared."
-    if found.word == Word.UNDERPOWERED or found.gap is None or found.p is None:
+    k = len(verdict.seeds)
+    if verdict.word == Word.UNDERPOWERED:
         return f"No claim across data sets: {_count(k, 'data set')} cannot carry one."
-    metric, start = question.metric, "Across the data sets compared,"
-    test = f"Wilcoxon signed-rank test over {k} data sets, Holm-corrected, {p_value(found.p)}"
-    if found.word in (Word.WINNER, Word.NEGLIGIBLE):
-        higher = "higher" if question.direction == "maximize" else "lower"
-        others = "every other strategy compared"
-        if question.baseline not in (None, found.leader):
-            others = "the baseline"
-        small = "; this is not above the smallest effect that matters"
-        return (
-            f"{start} {found.leader} has a {higher} {metric} than {others}: a mean difference to"
-            f" the closest, {found.closest}, of {fixed(found.gap, found.places)} ({test})"
-            f"{small if found.word == Word.NEGLIGIBLE else ''}."
-        )
-    if question.smallest_effect is None:
-        return (
-            f"{start} {found.leader} and {found.closest} differ by"
-            f" {fixed(found.gap, found.places)} in mean {metric} ({test}); whether"
-            " a difference matters was not defined."
-        )
-    within = f"within {question.smallest_effect:g}"
-    if found.word == Word.TIE:
-        return (
-            f"{start} {found.leader} is equivalent to {listed(found.tied, 50)} in {metric} {within}"
-            f" (paired TOST over {k} data sets, Holm-corrected)."
-        )
-    return (
-        f"{start} neither a difference between {found.leader} and {listed(found.open, 50)} nor"
-        f" their equivalence {within} was shown in {metric} over {k} data sets."
+    if verdict.word in (Word.WINNER, Word.NEGLIGIBLE):
+        said = _ahead(verdict)
+    elif verdict.word == Word.TIE:
+        said = _equivalent(verdict, k)
+    else:
+        said = _undecided(verdict, k)
+    return f"Across the data sets compared, {said}.{words.caveats(verdict)}{rests}"
+
+
+def _ahead(verdict: Verdict) -> str:
+    text = (
+        f"{verdict.leader} has a {words.higher(verdict)} {words.metric(verdict)} than"
+        f" {words.others(verdict)}: {_difference(verdict)}"
     )
+    if verdict.word == Word.NEGLIGIBLE:
+        text += f"; this is not above {words.effect(verdict)}, the smallest effect that matters"
+    return text
+
+
+def _equivalent(verdict: Verdict, k: int) -> str:
+    text = (
+        f"{verdict.leader} is equivalent to {listed(verdict.tied, 50)} in {words.metric(verdict)}"
+        f" within {words.effect(verdict)} (paired TOST over {k} data sets, Holm over"
+        f" {words.pairs(verdict)})"
+    )
+    if verdict.beaten:
+        text += f", and {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
+    return text
+
+
+def _undecided(verdict: Verdict, k: int) -> str:
+    leader = verdict.leader
+    if verdict.smallest_effect is None:
+        shown = "no difference"
+        if verdict.beaten:
+            shown = f"a difference from {listed(verdict.beaten, 50)}"
+        return (
+            f"{leader} has the best mean {words.metric(verdict)}, and {shown} was shown over {k}"
+            " data sets; whether a difference matters was not defined"
+        )
+    text = (
+        f"of {listed(verdict.open, 50)} neither a difference from {leader} nor equivalence to it"
+        f" within {words.effect(verdict)} was shown in {words.metric(verdict)} over {k} data sets"
+    )
+    if verdict.beaten:
+        text += f"; {leader} is {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
+    if verdict.tied:
+        text += f"; it is equivalent to {listed(verdict.tied, 50)}"
+    return text
 
 
 def _count(number: int, noun: str) -> str:

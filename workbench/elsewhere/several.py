@@ -7,7 +7,7 @@ Knows neither files nor pages.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +16,6 @@ from workbench import statistics
 from workbench.elsewhere import across, sentences
 from workbench.elsewhere.across import Table, turn
 from workbench.elsewhere.comparing import ALPHA, GAMMA, Question
-from workbench.elsewhere.sentences import Standing
 from workbench.statistics.several import LEAST_DATASETS
 from workbench.verdict import (
     Bounds,
@@ -28,7 +27,6 @@ from workbench.verdict import (
     Verdict,
     Word,
 )
-from workbench.verdict.numbers import decimals, signed
 
 
 def verdict(
@@ -50,7 +48,7 @@ def verdict(
     comparisons: tuple[Comparison, ...] = ()
     sides = [_side(name, at, table if enough else None, question) for at, name in enumerate(names)]
     if enough and table is not None:
-        comparisons = _comparisons(names, table, pairs, question)
+        comparisons = _comparisons(names, table, pairs, question, _failed(verdicts))
         sides.sort(key=lambda side: turn(question) * -(side.mean.estimate if side.mean else 0.0))
     leader = sides[0].name if comparisons else None
     own = [pair for pair in comparisons if leader in (pair.first, pair.second)]
@@ -61,25 +59,13 @@ def verdict(
     closest = min(own, key=lambda pair: pair.difference.estimate, default=None)
     gap = None if closest is None else closest.difference.estimate
     word = _word(refused, floor, gap, beaten, left, own, question)
-    found = Standing(
-        word=word,
-        refused=tuple(refused),
-        leader=leader,
-        closest=_rival(closest, leader) if closest else None,
-        gap=gap,
-        places=_places(closest, question),
-        p=closest.p_holm if closest else None,
-        floor=floor,
-        pairs=len(pairs),
-        tied=tuple(tied),
-        open=tuple(left),
-    )
-    return Verdict(
+    silent = word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
+    found = Verdict(
         word=word,
         stage=Stage.ELSEWHERE,
-        level=Level.DATASETS if enough else Level.CONFIGURATION,
-        headline=sentences.headline(found, verdicts, across.outcomes(names, verdicts), question),
-        claim=sentences.claim(found, k, question),
+        level=Level.NONE if silent else Level.DATASETS,
+        headline="",
+        claim="",
         metric=question.metric,
         direction=question.direction,
         contrast=question.contrast,
@@ -93,17 +79,18 @@ def verdict(
         p_floor=floor,
         leader=leader,
         gap=gap,
-        closest=found.closest,
+        closest=_rival(closest, leader) if closest else None,
         beaten=tuple(beaten),
-        tied=found.tied,
-        open=found.open,
+        tied=tuple(tied),
+        open=tuple(left),
         absent={},
         sides=tuple(sides),
         comparisons=comparisons,
-        reasons=found.refused or (sentences.reason(found, k, len(pairs)),),
-        flags=next(iter(verdicts.values())).flags,
+        reasons=tuple(refused),
+        flags=(),
         plan=None,
     )
+    return sentences.worded(found, verdicts, across.outcomes(names, verdicts))
 
 
 def _pairs(names: Sequence[str], question: Question) -> list[tuple[str, str]]:
@@ -136,6 +123,7 @@ def _comparisons(
     table: Table,
     pairs: Sequence[tuple[str, str]],
     question: Question,
+    failed: Collection[str],
 ) -> tuple[Comparison, ...]:
     column = {name: turn(question) * table[:, at] for at, name in enumerate(names)}
     ordered = [
@@ -150,7 +138,7 @@ def _comparisons(
     if margin is not None:
         equivalence = [*statistics.holm([statistics.tost(gap, margin) for gap in gaps])]
     return tuple(
-        _comparison(pair, gap, p, p_holm, p_tost, margin)
+        _comparison(pair, gap, p, p_holm, p_tost, margin, failed)
         for pair, gap, p, p_holm, p_tost in zip(
             ordered, gaps, p_values, corrected, equivalence, strict=True
         )
@@ -164,11 +152,13 @@ def _comparison(
     p_holm: float,
     p_equivalence: float | None,
     margin: float | None,
+    failed: Collection[str],
 ) -> Comparison:
     sd = statistics.moments(gaps)[1]
     dz = statistics.hedges_dz(gaps)
     chance = statistics.probability_of_improvement(gaps, np.zeros_like(gaps))
     interval = statistics.t_interval(gaps)
+    undecidable = _undecidable(pair, interval.estimate, margin, failed, varies=sd > 0)
     return Comparison(
         first=pair[0],
         second=pair[1],
@@ -185,21 +175,49 @@ def _comparison(
         posterior=None if margin is None else statistics.posterior(gaps, margin)._asdict(),
         beyond=None,
         beyond_missing="data sets in place of seeds have no per-example scores",
-        beaten=interval.estimate > 0 and p_holm < ALPHA and chance.estimate >= GAMMA,
-        equivalent=p_equivalence is not None and p_equivalence < ALPHA,
+        beaten=(
+            not undecidable
+            and interval.estimate > 0
+            and p_holm < ALPHA
+            and chance.estimate >= GAMMA
+        ),
+        equivalent=not undecidable and p_equivalence is not None and p_equivalence < ALPHA,
+        undecidable=undecidable,
     )
+
+
+def _failed(verdicts: Mapping[str, Verdict]) -> frozenset[str]:
+    """Strategies with a run that counts with the worst value, on whatever data set."""
+    return frozenset(side.name for each in verdicts.values() for side in each.sides if side.imputed)
+
+
+def _undecidable(
+    pair: tuple[str, str],
+    gap: float,
+    margin: float | None,
+    failed: Collection[str],
+    *,
+    varies: bool,
+) -> str:
+    """Why no p value can decide between two strategies, if so; by the rule of a single data set.
+
+    The worst value seen is no limit to how bad a failed run was: the mean of its strategy may be
+    worse, which at most understates a lead of the other.
+    """
+    if not varies:
+        return "the difference is the same on every data set, so that no test can weigh it"
+    small = margin is None or gap <= margin * (1 + 1e-9)
+    lost = [name for name in pair if name in failed]
+    if pair[0] in failed or (lost and small):
+        return (
+            f"failed runs of {' and '.join(lost)} count with the worst value seen, which is no"
+            " limit to how bad they were"
+        )
+    return ""
 
 
 def _rival(pair: Comparison, leader: str | None) -> str:
     return pair.second if pair.first == leader else pair.first
-
-
-def _places(pair: Comparison | None, question: Question) -> int:
-    if pair is None:
-        return 0
-    low, high = pair.difference.low, pair.difference.high
-    width = (high - low) / 2 or question.smallest_effect or 0.0
-    return signed(decimals(width), low, high)
 
 
 def _word(

@@ -94,7 +94,7 @@ def example(
             tables=tables,
             figures=figures,
             confirmed=confirmed,
-            claimed=summary["caution"] is None,
+            claimed=summary["verdict"]["level"] != "none",
             searched="elsewhere" not in summary,
             cites=cites,
         )

@@ -201,7 +201,8 @@ def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool)
     if summary["caution"]:
         said.append(text(summary["caution"]))
     else:
-        said.append(f"Verdict ({text(verdict['level'])}): {text(verdict['word'])}.")
+        level = "" if verdict["level"] == "none" else f" ({text(verdict['level'])})"
+        said.append(f"Verdict{level}: {text(verdict['word'])}.")
     return " ".join(said)
 
 
