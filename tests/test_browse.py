@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_cli import call
 
 from workbench import browse, plans, preview, record, space
 from workbench.config import load
@@ -256,6 +257,20 @@ def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
         "There is no trial sdg-all/000; there is adamw-0/000, adamw-all/000, sgd-0/000, "
         "sgd-0/001, sgd-all/000, sgd-all/001, try/sgd-0/000. Did you mean sgd-all/000?"
     )
+
+
+@pytest.mark.parametrize("name", ["sgd-0/000", "confirmation/sgd-0/000"])
+def test_a_trial_is_shown_by_one_word_with_its_study(busy: Studies, name: str) -> None:
+    busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
+    apart = call("show", "tiny", name, "--home", busy.home, "--json")
+    assert apart[0] == 0
+    assert call("show", f"tiny/{name}", "--home", busy.home, "--json") == apart
+    assert browse.named("tiny") == browse.named("tiny/") == ("tiny", None)
+
+
+def test_a_path_is_no_study_and_those_that_there_are_are_named(busy: Studies) -> None:
+    with pytest.raises(browse.Unknown, match=r"no study nothing/sgd-0/000; there is tiny\."):
+        browse.study(busy.home, "nothing/sgd-0/000")
 
 
 def test_a_folder_that_is_no_study_is_passed_over(busy: Studies) -> None:

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -247,8 +249,6 @@ def test_an_offer_says_what_will_be_tested_and_how_far_the_seeds_reach(story: St
     assert first.floor == statistics.seeds_floor(first.pairs)
     values = {arm.name: arm.values for arm in first.arms if arm.values}
     assert first.sd == spread(values)
-    assert first.sd is not None
-    assert first.detectable == statistics.detectable_effect(7, pairs=first.pairs) * first.sd
     assert first.seconds is not None and first.seconds > 0
 
 
@@ -427,6 +427,42 @@ def test_deleted_records_of_a_test_do_not_make_its_split_untouched(
     assert "tiny: not tested. The selection is kept; the same command asks again." in output
 
 
+def test_a_run_that_never_came_to_its_test_has_not_read_the_test_split(
+    story: Story, tmp_path: Path
+) -> None:
+    home = copied(story.home, tmp_path / "home")
+    shutil.rmtree(record.study_directory(home, "tiny") / "confirmation")
+    with closing(sqlite3.connect(home / "mlruns" / "mlflow.db")) as store, store:
+        one = "(SELECT run_uuid FROM latest_metrics WHERE key LIKE 'test/%' LIMIT 1)"
+        store.execute(f"CREATE TEMP TABLE failed AS SELECT * FROM {one}")
+        for table in ("metrics", "latest_metrics"):
+            store.execute(
+                f"DELETE FROM {table} WHERE key LIKE 'test/%'"
+                " AND run_uuid IN (SELECT run_uuid FROM failed)"
+            )
+    _, output, _ = call("confirm", story.file, "--home", home, "--inline")
+    tested = 7 * len(story.selection["arms"]) - 1
+    assert f"MLflow holds {tested} confirmation runs whose records are gone" in output
+
+
+@pytest.mark.parametrize("intact", [0, 4096])
+@pytest.mark.parametrize("words", ["check", "confirm", "run"])
+def test_a_damaged_storage_of_the_search_is_named_with_what_to_do(
+    story: Story, tmp_path: Path, words: str, intact: int
+) -> None:
+    home = copied(story.untested, tmp_path / "home")
+    damaged = record.study_directory(home, "tiny") / "optuna.db"
+    for beside in damaged.parent.glob("optuna.db-*"):
+        beside.unlink()
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:intact] + b"x" * (len(content) - intact))
+    code, _, errors = call(words, story.file, "--home", home)
+    assert code == ending.ENVIRONMENT
+    assert f"{damaged}, Optuna's storage of the search of tiny, cannot be read" in errors
+    assert ". Put an undamaged copy of it back, or give the study a new name." in errors
+    assert "Traceback" not in errors
+
+
 def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
     story: Story, tmp_path: Path
 ) -> None:
@@ -545,9 +581,9 @@ def test_a_strategy_that_never_completes_is_named_before_anything_runs(
     run(study, home)
     told = Told()
     done = confirmed(study, home, agree=Asked(False), watcher=told)
-    assert told.notes["tiny selection"] == [
-        "wild is NOT COMPARABLE and left out: none of its 2 trials completed"
-    ]
+    left_out, unfit = told.notes["tiny selection"]
+    assert left_out == "wild is NOT COMPARABLE and left out: none of its 2 trials completed"
+    assert "the default configuration of wild failed in the search (diverged" in unfit
     assert [standing.name for standing in done.selection] == ["tame"]
 
 

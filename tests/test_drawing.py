@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 from test_report import files
 from test_report_figures import numbers_of
 
-from workbench.figures import drawing
+from workbench.figures import drawing, rendering
 from workbench.figures.drawing import Job, Second
 
 NAMES = ("forest", "edf", "cost_quality")
@@ -50,6 +53,40 @@ def test_figures_are_drawn_where_the_second_process_has_died(tmp_path: Path) -> 
         dead.stop()
         assert drawing.draw(jobs_in(tmp_path), dead).keys() == set(NAMES)
         dead.close()
+
+
+class Unsendable:
+    """What pickle gives up on, with an error of its own choice."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __reduce__(self) -> str:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError, RuntimeError])
+def test_a_figure_that_cannot_be_handed_over_is_drawn_here(
+    tmp_path: Path, second: Second, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    monkeypatch.setattr(rendering, "render", lambda name, *_: f"svg of {name}")
+    job = Job("forest", Unsendable(error), "A caption", tmp_path)
+    # The hand-over has the job before this process draws.
+    drawn = drawing.draw([job], second, lambda: time.sleep(0.05))
+    assert drawn == {"forest": "svg of forest"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs POSIX signals")
+def test_a_second_process_that_stands_still_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    still = Second()
+    try:
+        os.kill(still._process.pid, signal.SIGSTOP)
+        drawn = drawing.draw(jobs_in(tmp_path), still, patience=0.1)
+        assert drawn.keys() == set(NAMES)
+        assert len(files(tmp_path)) == 3 * len(NAMES)
+        assert still._process.poll() is not None
+    finally:
+        still.close()
 
 
 def test_there_is_no_second_process_without_a_core_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

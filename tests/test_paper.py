@@ -302,10 +302,22 @@ def test_two_names_of_another_script_stay_two_names() -> None:
 
 def test_a_column_of_numbers_has_equal_decimals() -> None:
     assert typeset.number(0.9432) == "0.9432"
-    assert typeset.number(0.000012, 0.9) == r"\ensuremath{<}0.0001"
     assert typeset.number(-0.5, 12.0) == r"\ensuremath{-}0.50"
     assert typeset.number(1.5e9) == r"\ensuremath{1.500\cdot 10^{9}}"
     assert typeset.number(None) == "--"
+
+
+def test_a_small_number_is_written_as_the_page_writes_it() -> None:
+    minus = r"\ensuremath{-}"
+    assert templates.signed(-0.00001, 0.9, -0.00002, 0.003) == "−0.00001"
+    assert typeset.number(-0.00001, 0.9, -0.00002, 0.003) == f"{minus}0.00001"
+    assert typeset.number(-0.00001, 0.9) == f"{minus}0.00001"
+    assert typeset.number(0.00001, 0.9, 0.003, signed=True) == "0.0000"
+    assert templates.interval(-0.00001, 0.003, 0.9) == "[−0.00001, 0.00300]"
+    assert typeset.span(-0.00001, 0.003, 0.9) == f"[{minus}0.00001, 0.00300]"
+    assert typeset.span(-2e9, 1e-5, 1e9) == (
+        rf"[{minus}\ensuremath{{2.000\cdot 10^{{9}}}}, \ensuremath{{1.000\cdot 10^{{-5}}}}]"
+    )
 
 
 # Methods, references, captions, checklist

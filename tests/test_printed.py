@@ -307,7 +307,6 @@ def offer(some: Studies) -> Offer:
         floor=7,
         smallest_effect=0.02,
         sd=0.0101,
-        detectable=0.0126,
         reach=(0.0085, 0.0263),
         runs=30,
         seconds=400.0,
@@ -340,6 +339,8 @@ def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
     assert "with 80 % power; one that just matters may be missed (from" in paper.text
     printed.offer(paper.console, replace(offer, smallest_effect=0.03))
     assert "with 80 % power; one that just matters is found (from" in paper.text
+    printed.offer(paper.console, replace(offer, sd=0.7, reach=(1.0, 1.0)))
+    assert "finds no difference that the metric can have with 80 % power (from" in paper.text
     printed.offer(paper.console, replace(offer, sd=None, reach=None, seconds=None, pairs=1))
     assert "finds unknown: no two arms completed on two seeds of the selection" in paper.lines
     assert "compared 1 pair (all) on 10 seeds; at least 7 are needed" in paper.lines

@@ -23,8 +23,13 @@ class Unknown(LookupError):
 
 def studies(home: Path) -> list[dict[str, Any]]:
     """Every study in a home: its state, how many trials of each state, and its best value."""
-    root = home / "mlruns" / "studies"
-    return [_row(path) for path in sorted(root.glob("*")) if _is_study(path)]
+    return [_row(path) for path in _studies(home)]
+
+
+def named(name: str) -> tuple[str, str | None]:
+    """A study and a trial of it, or None, from ``STUDY`` or ``STUDY/TRIAL``."""
+    study_name, _, trial_name = name.partition("/")
+    return study_name, trial_name or None
 
 
 def study(home: Path, name: str) -> dict[str, Any]:
@@ -120,12 +125,15 @@ def _is_study(directory: Path) -> bool:
     return (directory / "study.json").exists()
 
 
+def _studies(home: Path) -> list[Path]:
+    return [path for path in sorted((home / "mlruns" / "studies").glob("*")) if _is_study(path)]
+
+
 def _shelf(home: Path, name: str) -> _Shelf:
     directory = record.study_directory(home, name)
     # A name that is a path would lead out of the home.
     if directory.name != name or not _is_study(directory):
-        names = [path.name for path in sorted(directory.parent.glob("*")) if _is_study(path)]
-        raise Unknown(_unknown("study", name, names))
+        raise Unknown(_unknown("study", name, [path.name for path in _studies(home)]))
     return _Shelf(directory)
 
 

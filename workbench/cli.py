@@ -240,7 +240,9 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
 
 @app.command()
 def show(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study's name, or STUDY/TRIAL in one word.")
+    ],
     trial: Annotated[
         str | None,
         typer.Argument(
@@ -254,10 +256,13 @@ def show(
     from workbench import browse, launch, printed
 
     with _errors():
+        name = launch.name_of(study)
         if trial is None:
-            found = browse.study(home.absolute(), launch.name_of(study))
+            name, trial = browse.named(name)
+        if trial is None:
+            found = browse.study(home.absolute(), name)
         else:
-            found = browse.trial(home.absolute(), launch.name_of(study), trial)
+            found = browse.trial(home.absolute(), name, trial)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     elif trial is None:

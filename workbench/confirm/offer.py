@@ -32,10 +32,10 @@ class Offer:
         sd: Standard deviation of the paired differences between seeds, in units of the metric, on
             validation data: pooled over the pairs, from the few seeds of the selection, so a rough
             figure. None where no two seeds of a pair completed.
-        detectable: About which difference so many seeds find with 80 % power, in those units, by
-            that standard deviation; ``reach``: by the ends of its 90 % interval, and no more than
-            the metric can differ at all. None where there is no standard deviation, or too few
-            seeds for any difference.
+        reach: About which difference so many seeds find with 80 % power, in those units, by the
+            ends of the 90 % interval of that standard deviation, and no more than the metric can
+            differ at all: two equal ends say that no difference it can have is found. None where
+            there is no standard deviation, or too few seeds for any difference.
         runs: Runs that are left to do.
         seconds: About how long these take, one after the other; None where nobody knows.
         workers: How many run at a time.
@@ -54,7 +54,6 @@ class Offer:
     floor: int
     smallest_effect: float
     sd: float | None
-    detectable: float | None
     reach: tuple[float, float] | None
     runs: int
     seconds: float | None
@@ -91,11 +90,11 @@ def offer_of(
     size = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
     least, most = content["bounds"]
     widest = math.inf if least is None or most is None else most - least
-    detectable, reach = None, None
+    reach = None
     # Without any spread nothing is known of it: so few values may well be alike by chance.
     if sd and math.isfinite(size):
         low, high = interval(sd, freedom(sides))
-        detectable, reach = size * sd, (min(size * low, widest), min(size * high, widest))
+        reach = min(size * low, widest), min(size * high, widest)
     return Offer(
         study=config.name,
         metric=content["metric"],
@@ -108,7 +107,6 @@ def offer_of(
         floor=arithmetic.floor(pairs),
         smallest_effect=content["smallest_effect"],
         sd=sd,
-        detectable=detectable,
         reach=reach,
         runs=runs,
         seconds=None if each is None else each * runs,

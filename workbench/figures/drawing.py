@@ -2,8 +2,9 @@
 
 The second process is started with ``python -m``, not forked: the one that writes a report has
 threads of MLflow. It gets what a figure shows through a pipe, writes the files and gives the SVG
-back. A figure that it fails at is drawn here, so that whatever is wrong is raised here. Which
-process drew a figure makes no difference to a byte. Knows neither the page nor what a figure shows.
+back. A figure that it fails at, or takes too long for, is drawn here, so that whatever is wrong is
+raised here. Which process drew a figure makes no difference to a byte. Knows neither the page nor
+what a figure shows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from threading import Thread
 from typing import Any, NamedTuple
 
 from workbench.figures import FIGURES, load, rendering, venues
+
+# Far above what the slowest figure takes on a busy machine, in seconds.
+PATIENCE = 60.0
 
 
 class Job(NamedTuple):
@@ -101,6 +105,8 @@ def draw(
     jobs: Sequence[Job],
     process: Second | None = None,
     first: Callable[[], None] = lambda: None,
+    *,
+    patience: float = PATIENCE,
 ) -> dict[str, str]:
     """The SVG elements of figures by name, their files written; see ``rendering.render``.
 
@@ -108,6 +114,8 @@ def draw(
         jobs: Of different names.
         process: Draws from the first on, while this process draws from the last on.
         first: What this process does before it draws.
+        patience: Seconds that this process, done with its own share, waits for the figure that the
+            other one is at. Then it stops that process and draws the figure itself.
 
     Raises:
         ValueError: There is no such venue.
@@ -121,7 +129,10 @@ def draw(
                 job = waiting.popleft()
             except IndexError:  # this process took the last one in between
                 return
-            picture = to.draw(job)
+            try:
+                picture = to.draw(job)
+            except Exception:  # such as a RecursionError, which would leave it drawn by nobody
+                picture = None
             if picture is None:
                 refused.append(job)
                 return
@@ -144,6 +155,10 @@ def draw(
     try:
         first()
         draw_here(waiting)
+        thread.join(patience)
+        if thread.is_alive():
+            # It stands still. Stopped, its pipe ends, and what it was at is refused.
+            process.stop()
     except BaseException:
         # Or it would go on writing into a folder that is about to be removed.
         process.stop()

@@ -20,7 +20,7 @@ from workbench.confirm import Offer, Replicates
 from workbench.driver import Stop, lease
 from workbench.ending import Confirmed, reasons_of
 from workbench.foundation import Foundation
-from workbench.launch.driving import Launch, describe
+from workbench.launch.driving import Launch, describe, readable
 from workbench.protocol import Protocol
 from workbench.record import Role
 from workbench.tracker import Tracker
@@ -41,12 +41,10 @@ def confirm_study(
         # A lease would make the folder, and a study that nobody has searched is none.
         protocol.plan_of_confirmation(config, foundation, directory)
     with lease(directory, wait=wait):
-        from workbench.study import refuse_another_search
-
         # Before the search is called unfinished: what it is told to run then would be refused.
         protocol.refuse_more_trials(config, directory)
         plan = protocol.plan_of_confirmation(config, foundation, directory)
-        refuse_another_search(config, foundation, directory)
+        _refuse_another_search(config, foundation, directory)
         logged = Tracker(launch.home).parent_tag(config.name, Role.CONFIRMATION, PROTOCOL)
         if record.protocol_path(directory).exists():
             protocol.settle(plan, directory, config.document.path, logged=logged)
@@ -70,16 +68,17 @@ def refusals(config: StudyConfig, foundation: Foundation, directory: Path) -> li
         config: The study.
         foundation: Its data, which may not be here.
         directory: The study's directory, which may not exist.
-    """
-    from workbench.study import refuse_another_search
 
+    Raises:
+        StoreError: Optuna's storage of the search cannot be read.
+    """
     searched = (directory / "optuna.db").exists()
     # A storage that cannot be written to cannot be opened either.
     if searched and not os.access(directory, os.W_OK):
         return []
     try:
         if searched and not foundation.absent:
-            refuse_another_search(config, foundation, directory)
+            _refuse_another_search(config, foundation, directory)
         if protocol.begun(directory):
             protocol.refuse_more_trials(config, directory)
             if not foundation.absent:
@@ -88,6 +87,14 @@ def refusals(config: StudyConfig, foundation: Foundation, directory: Path) -> li
     except (Changed, Unready, StudyFileError) as error:
         return [str(error)]
     return []
+
+
+def _refuse_another_search(config: StudyConfig, foundation: Foundation, directory: Path) -> None:
+    """See ``study.refuse_another_search``; StoreError where the storage cannot be read."""
+    from workbench.study import refuse_another_search
+
+    with readable(directory, config.name):
+        refuse_another_search(config, foundation, directory)
 
 
 def refuse_a_second(plan: Protocol, known: str | None) -> None:
@@ -158,9 +165,9 @@ class _Confirming:
         return self._ended(selecting, testing, offer=offer, signal=signal)
 
     def _seen_before(self) -> int:
-        """Runs that MLflow knows of a test whose records are gone: deleted files unsee nothing."""
-        role = Tracker(self._launch.home).read_trials(self._config.name)["role"]
-        return int(sum(role == Role.CONFIRMATION))
+        """Runs with test values in MLflow whose records are gone: deleted files unsee nothing."""
+        trials = Tracker(self._launch.home).read_trials(self._config.name)
+        return sum(map(bool, trials.loc[trials["role"] == Role.CONFIRMATION, "test"]))
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""

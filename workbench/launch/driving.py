@@ -7,7 +7,8 @@ watches.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from workbench.foundation import Foundation, studies_needed
 from workbench.record import Role, TrialDirectory
 from workbench.session import Session
 from workbench.tracker import Tracker
+from workbench.tracker.store import StoreError
 from workbench.workers import Workers
 
 
@@ -83,7 +85,8 @@ class Launch:
             from workbench.study import Search
 
             protocol.refuse_more_trials(config, directory)
-            search = Search(config, foundation, directory)
+            with readable(directory, config.name):
+                search = Search(config, foundation, directory)
             before = sum(standing.ended for standing in search.standings())
             self.watcher.begin(config.name, preview.notes(config, foundation))
             try:
@@ -196,6 +199,30 @@ class Launch:
             run_id = page.tracker.mirror(at, page.parent)
         found = browse.trial(self.home, config.name, f"{spec.role}/{spec.name}")
         return {**found, "run_id": run_id, "stopped": signal is not None}
+
+
+@contextmanager
+def readable(directory: Path, study: str) -> Iterator[None]:
+    """A block that opens Optuna's storage of a study's search.
+
+    Raises:
+        StoreError: The storage cannot be read.
+    """
+    try:
+        yield
+    except Exception as error:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        # Optuna passes some on as they are, and wraps others.
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        if not isinstance(cause, SQLAlchemyError):
+            raise
+        # What SQLAlchemy adds is the statement that it was at.
+        found = getattr(cause, "orig", None) or cause
+        raise StoreError(
+            f"{directory / 'optuna.db'}, Optuna's storage of the search of {study}, cannot be "
+            f"read: {found}. Put an undamaged copy of it back, or give the study a new name."
+        ) from error
 
 
 def describe(study: str, directory: Path, page: Session) -> None:

@@ -55,17 +55,19 @@ def _found_by(offer: Offer) -> str:
     if offer.sd is None or offer.reach is None:
         return "unknown: no two arms completed on two seeds of the selection"
     (low, high), least = offer.reach, offer.smallest_effect
+    source = (
+        f"(from the SD of paired differences, {short(offer.sd)} on the few validation seeds, and "
+        "its 90 % interval)"
+    )
+    if low == high:
+        return f"no difference that the metric can have with 80 % power {source}"
     if low > least:
         then = "one that just matters may be missed"
     elif high < least:
         then = "one that just matters is found"
     else:
         then = f"whether one that just matters ({least:g}) is found, so few seeds cannot tell"
-    return (
-        f"a difference of about {short(low)} to {short(high)} with 80 % power; {then} (from the SD "
-        f"of paired differences, {short(offer.sd)} on the few validation seeds, and its 90 % "
-        "interval)"
-    )
+    return f"a difference of about {short(low)} to {short(high)} with 80 % power; {then} {source}"
 
 
 def _cost(offer: Offer) -> str:

@@ -115,7 +115,8 @@ def _arm(
         "failed": sum(run.state == State.FAILED for run in runs),
         "pruned": sum(run.state == State.PRUNED for run in runs),
         "trainable": max((run.trainable for run in runs if run.trainable), default=None),
-        "seconds_mean": _mean(run.seconds for run in runs if run.ended),
+        # A run that failed took as long as it took to fail, which is no cost of the arm.
+        "seconds_mean": _mean(run.seconds for run in runs if run.state == State.COMPLETE),
         "search_seconds": search_seconds,
         "selection_seconds": _seconds(selected) if selected else None,
         "confirmation_seconds": _seconds(runs),

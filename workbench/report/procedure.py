@@ -5,11 +5,12 @@ Reads a verdict as plain data and decides nothing. Knows neither runs nor how a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.statistics.paired import EXACT_TO
-from workbench.templates import words
+from workbench.templates import counted, words
 from workbench.verdict import Word
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
@@ -67,7 +68,8 @@ def emphasis(
     if verdict["contrast"] == BASELINE:
         text += " Each was compared with the baseline, and no two others with one another."
     elif verdict["contrast"] != ALL:
-        text += f" Levels of {verdict['contrast']} were compared, and no single {what}s."
+        _, _, many = counted(2, what).partition(" ")
+        text += f" Levels of {verdict['contrast']} were compared, and no single {many}."
     if tied:
         text += (
             " Underlined: not separated from it (to separate two takes a Holm-corrected p below"
@@ -145,7 +147,9 @@ def caution(verdict: Mapping[str, Any]) -> str | None:
     if verdict["word"] not in (Word.EXPLORATORY, Word.NOT_COMPARABLE):
         return None
     why = verdict["reasons"][0]
-    found = (why["found"] or why["text"]).partition(": ")[0].rstrip(".")
+    # A full stop that a sentence follows; one within a number or a file's name ends none.
+    found = why["found"] or re.split(r"(?<=\.)\s+(?=[A-Z])", why["text"], maxsplit=1)[0]
+    found = found.rstrip(".")
     said = str(verdict["word"]).capitalize()
     if verdict["word"] == Word.EXPLORATORY:
         said += ", because the protocol was changed or not kept"

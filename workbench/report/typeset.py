@@ -11,7 +11,7 @@ import unicodedata
 from typing import Any
 
 from workbench import templates
-from workbench.verdict.numbers import MINUS, measured, places_of
+from workbench.verdict import numbers
 
 NONE = "--"
 
@@ -188,27 +188,34 @@ def _between_points(written: str) -> str:
     return re.sub(r"(\(U\+[0-9A-F]{4,6}\))(?=\()", r"\1\\allowbreak{}", written)
 
 
-def number(value: float | None, like: float | None = None, *, signed: bool = False) -> str:
+def number(
+    value: float | None, like: float | None = None, *ends: float | None, signed: bool = False
+) -> str:
     """A measured value as the report's other pages write it, with LaTeX's own minus sign.
 
     Args:
         value: In units of a metric; None is a dash.
         like: A value whose decimals this one gets: of a column, all have the same.
+        ends: Of its interval, see ``numbers.measured``; without any, the value itself is not
+            written as 0.
         signed: Write a plus sign too.
     """
     if value is None:
         return NONE
-    size = abs(value)
-    decimals = places_of(value if like is None else like)
-    whole = decimals is None
-    written = measured(size).replace(MINUS, "-") if whole else f"{size:.{decimals}f}"
-    mantissa, exponent, power = written.partition("e")
+    written = _in_math(numbers.measured(value, like, *(ends or (value,))))
+    # A plus before zeros only would claim a direction that the digits do not show.
+    plus = signed and value > 0 and re.search("[1-9]", written)
+    return rf"\ensuremath{{+}}{written}" if plus else written
+
+
+def _in_math(written: str) -> str:
+    """A number with a minus sign or a power of ten, as LaTeX has them."""
+    size = written.removeprefix(numbers.MINUS)
+    sign = r"\ensuremath{-}" if size != written else ""
+    mantissa, exponent, power = size.partition("e")
     if exponent:
-        written = rf"\ensuremath{{{mantissa}\cdot 10^{{{int(power)}}}}}"
-    elif decimals and size and not float(written):
-        written = rf"\ensuremath{{<}}0.{'1':0>{decimals}}"
-    sign = r"\ensuremath{-}" if value < 0 else r"\ensuremath{+}" if signed and value > 0 else ""
-    return sign + written
+        size = rf"\ensuremath{{{mantissa}\cdot 10^{{{int(power.replace(numbers.MINUS, '-'))}}}}}"
+    return sign + size
 
 
 def p_value(value: float | None) -> str:
@@ -235,7 +242,7 @@ def span(low: float | None, high: float | None, like: float | None = None) -> st
     """An interval in brackets."""
     if low is None or high is None:
         return NONE
-    return f"[{number(low, like)}, {number(high, like)}]"
+    return f"[{', '.join(map(_in_math, numbers.ends(low, high, like)))}]"
 
 
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")

@@ -29,7 +29,7 @@ CONTENTS = (
 _MANY = 200  # runs from which a second process, which costs 1.5 s of a core's time, is worth it
 
 
-def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
+def write(material: Material, folder: Path, venue: str = "neurips", *, alone: bool = False) -> Path:
     """Write the whole report, or leave the folder as it was.
 
     The same input gives the same bytes. An earlier report in the folder is replaced whole; other
@@ -39,6 +39,7 @@ def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
         material: What was read of the study.
         folder: Of the report.
         venue: Whose widths and fonts the files for a paper have.
+        alone: Draw every figure in this process, however many runs there are.
 
     Returns:
         The path of index.html.
@@ -50,7 +51,8 @@ def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
     folder = folder.resolve()
     _refuse_anything_but_a_report(folder)
     # The second process imports matplotlib while this one judges.
-    with uncollected(), drawing.second(wanted=len(material.trials) >= _MANY) as second:
+    wanted = not alone and len(material.trials) >= _MANY
+    with uncollected(), drawing.second(wanted=wanted) as second:
         return _write(compose(material), folder, venue, second)
 
 
