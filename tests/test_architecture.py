@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "workbench"
 # From the top down. A module imports from its own row or a lower one; a new module needs a place.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("__main__", "cli"),
+    ("terminal",),
     ("printed", "progress"),
     ("launch",),
     ("ending", "smoke"),

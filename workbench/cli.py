@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from workbench.confirm import Offer
-    from workbench.ending import Outcome
-    from workbench.launch import Watcher
-    from workbench.workers import LocalWorkers, Workers
+from workbench import terminal
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,13 +51,13 @@ def check(
 
     plans = []
     for file in files:
-        with _errors(go_on=len(files) > 1):
+        with terminal.errors(go_on=len(files) > 1):
             plans.append(launch.look_ahead(file, overrides or [], home.absolute()))
     if as_json:
         typer.echo(json.dumps(plans, indent=1))
     else:
         for plan in plans:
-            printed.plan(_console(), plan)
+            printed.plan(terminal.console(), plan)
     if len(plans) < len(files) or any(plan["refused"] for plan in plans):
         raise typer.Exit(2)
 
@@ -85,13 +77,19 @@ def run(
     """Search: run what is missing of a study."""
     from workbench import launch, printed
 
-    with _errors(), _place(home, smoke) as place, _crew(place, workers, inline) as crew:
+    with (
+        terminal.errors(),
+        terminal.place(home, smoke) as place,
+        terminal.crew(place, workers, inline) as crew,
+    ):
         if smoke:
-            outcome = launch.smoke(file, overrides or [], place, crew, _watcher())
+            outcome = launch.smoke(file, overrides or [], place, crew, terminal.watcher())
         else:
-            outcome = launch.run_file(file, overrides or [], place, crew, _watcher(), wait=wait)
-        printed.outcome(_console(), outcome, home, smoke=smoke)
-    _leave(outcome)
+            outcome = launch.run_file(
+                file, overrides or [], place, crew, terminal.watcher(), wait=wait
+            )
+        printed.outcome(terminal.console(), outcome, home, smoke=smoke)
+    terminal.leave(outcome)
 
 
 @app.command()
@@ -110,18 +108,18 @@ def confirm(
     from workbench import launch, printed
 
     place = home.absolute()
-    with _errors(), _crew(place, workers, inline) as crew:
+    with terminal.errors(), terminal.crew(place, workers, inline) as crew:
         outcome = launch.confirm_file(
             study,
             overrides or [],
             place,
             crew,
-            _watcher(),
+            terminal.watcher(),
             wait=wait,
-            agree=lambda offer: _consent(offer, yes),
-            at_once=_count(workers, inline),
+            agree=lambda offer: terminal.consent(offer, yes),
+            at_once=terminal.count(workers, inline),
         )
-        printed.confirmed(_console(), outcome)
+        printed.confirmed(terminal.console(), outcome)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
 
@@ -138,9 +136,11 @@ def try_(
     """Run one trial with these settings: tracked, but not counted in the study."""
     from workbench import ending, launch, printed
 
-    with _errors(), _crew(home.absolute(), 1, True) as crew:
-        trial = launch.try_one(file, settings or [], home.absolute(), crew, _watcher(), wait=wait)
-        printed.trial(_console(), trial)
+    with terminal.errors(), terminal.crew(home.absolute(), 1, True) as crew:
+        trial = launch.try_one(
+            file, settings or [], home.absolute(), crew, terminal.watcher(), wait=wait
+        )
+        printed.trial(terminal.console(), trial)
     if trial["state"] != "complete":
         raise typer.Exit(ending.RESUMABLE if trial["stopped"] else ending.UNUSABLE)
 
@@ -159,9 +159,9 @@ def report(
     """Write the report of a study: page, tables, figures and data."""
     from workbench import ending, printed, publish
 
-    with _errors(also=(ValueError,)):
+    with terminal.errors(also=(ValueError,)):
         written = publish.write(name, home.absolute(), out, venue=venue)
-        printed.report(_console(), written)
+        printed.report(terminal.console(), written)
     if not written.usable:
         raise typer.Exit(ending.UNUSABLE)
 
@@ -192,7 +192,7 @@ def verdict(
     """Judge anyone's results: the same statistics and words, capped by what the file can prove."""
     from workbench import elsewhere, printed
 
-    with _errors(also=(elsewhere.Unreadable,)):
+    with terminal.errors(also=(elsewhere.Unreadable,)):
         judged = elsewhere.judge(
             results,
             experiment=experiment,
@@ -207,7 +207,7 @@ def verdict(
     if as_json:
         typer.echo(json.dumps(judged.content, indent=1))
     else:
-        printed.verdict(_console(), judged)
+        printed.verdict(terminal.console(), judged)
 
 
 @app.command()
@@ -219,7 +219,7 @@ def sync(
     from workbench import publish
     from workbench.printed.layout import counted
 
-    with _errors():
+    with terminal.errors():
         sent = publish.sync(name, home.absolute())
     lacked = f"lacked {counted(sent, 'trial')}" if sent else "lacks nothing"
     typer.echo(f"{name}: MLflow {lacked}.")
@@ -230,12 +230,12 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
     """List the studies with their states, counts and best values."""
     from workbench import browse, printed
 
-    with _errors():
+    with terminal.errors():
         found = browse.studies(home.absolute())
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
-        printed.studies(_console(), found)
+        printed.studies(terminal.console(), found)
 
 
 @app.command()
@@ -255,7 +255,7 @@ def show(
     """Show a study with its trials, or one trial with its epochs."""
     from workbench import browse, launch, printed
 
-    with _errors():
+    with terminal.errors():
         name = launch.name_of(study)
         if trial is None:
             name, trial = browse.named(name)
@@ -266,9 +266,9 @@ def show(
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     elif trial is None:
-        printed.study(_console(), found)
+        printed.study(terminal.console(), found)
     else:
-        printed.trial(_console(), found)
+        printed.trial(terminal.console(), found)
 
 
 @app.command()
@@ -289,7 +289,7 @@ def predict(
     """Predict with the model that a trial kept: a line of CSV for each sample."""
     from workbench import predict
 
-    with _errors(also=(predict.Unusable,)):
+    with terminal.errors(also=(predict.Unusable,)):
         found = predict.predict(home.absolute(), run, data)
         if out is None:
             found.write(sys.stdout)
@@ -310,94 +310,8 @@ def ui(
     """Open MLflow's own server and pages on this store."""
     from workbench import launch
 
-    with _errors():
+    with terminal.errors():
         url = launch.page(home.absolute(), port, study)
     typer.echo(f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {url}")
     sys.stdout.flush()
     launch.serve(home.absolute(), port)
-
-
-def _console(*, error: bool = False) -> Console:
-    from rich.console import Console
-
-    console = Console(stderr=error, emoji=False)
-    # A file or a pipe has no width to fit.
-    return console if console.is_terminal else Console(stderr=error, emoji=False, width=200)
-
-
-def _watcher() -> Watcher:
-    from workbench.progress import LogWatcher, TerminalWatcher
-
-    console = _console(error=True)
-    return TerminalWatcher(console) if console.is_terminal else LogWatcher(console)
-
-
-@contextmanager
-def _place(home: Path, smoke: bool) -> Iterator[Path]:
-    import tempfile
-
-    if not smoke:
-        yield home.absolute()
-        return
-    with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
-        yield Path(folder)
-
-
-def _consent(offer: Offer, yes: bool) -> bool:
-    """Show what is about to be tested; whether to go on."""
-    from workbench import printed
-
-    console = _console()
-    printed.offer(console, offer)
-    if yes:
-        return True
-    if not (console.is_terminal and sys.stdin.isatty()):
-        console.print("No terminal to ask on: with --yes the same command goes on.")
-        return False
-    try:
-        return typer.confirm("Go on?")
-    except typer.Abort:
-        return False
-
-
-def _count(workers: int | None, inline: bool) -> int:
-    """How many trials run at a time."""
-    from workbench.workers import default_count
-
-    return 1 if inline else workers or default_count()
-
-
-@contextmanager
-def _crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
-    from workbench.workers import InlineWorkers, LocalWorkers
-
-    if inline:
-        yield InlineWorkers()
-        return
-    crew: LocalWorkers = LocalWorkers(_count(workers, inline), home / "mlruns" / "workers")
-    try:
-        yield crew
-    finally:
-        crew.close()
-
-
-@contextmanager
-def _errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what a user can mend into a message and an exit code, and ``also`` more of it."""
-    from workbench import ending
-
-    mendable = (*ending.MENDABLE, *also)
-    try:
-        yield
-    except mendable as error:
-        _console(error=True).print(
-            f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
-        if not go_on:
-            known = isinstance(error, ending.MENDABLE)
-            raise typer.Exit(ending.exit_code(error) if known else ending.BAD_STUDY) from None
-
-
-def _leave(outcome: Outcome) -> None:
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)

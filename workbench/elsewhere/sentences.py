@@ -192,7 +192,7 @@ def _claim(verdict: Verdict, rests: str) -> str:
     elif verdict.word == Word.TIE:
         said = _equivalent(verdict, k)
     else:
-        said = _undecided(verdict, k)
+        said = words.undecided(verdict, f"{k} data sets")
     return f"Across the data sets compared, {said}.{words.caveats(verdict)}{rests}"
 
 
@@ -214,27 +214,6 @@ def _equivalent(verdict: Verdict, k: int) -> str:
     )
     if verdict.beaten:
         text += f", and {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
-    return text
-
-
-def _undecided(verdict: Verdict, k: int) -> str:
-    leader = verdict.leader
-    if verdict.smallest_effect is None:
-        shown = "no difference"
-        if verdict.beaten:
-            shown = f"a difference from {listed(verdict.beaten, 50)}"
-        return (
-            f"{leader} has the best mean {words.metric(verdict)}, and {shown} was shown over {k}"
-            " data sets; whether a difference matters was not defined"
-        )
-    text = (
-        f"of {listed(verdict.open, 50)} neither a difference from {leader} nor equivalence to it"
-        f" within {words.effect(verdict)} was shown in {words.metric(verdict)} over {k} data sets"
-    )
-    if verdict.beaten:
-        text += f"; {leader} is {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
-    if verdict.tied:
-        text += f"; it is equivalent to {listed(verdict.tied, 50)}"
     return text
 
 

@@ -40,7 +40,7 @@ def claim(verdict: Verdict, level: Level) -> str:
     if verdict.word == Word.TIE:
         said = _tie(verdict)
     elif verdict.word == Word.INCONCLUSIVE:
-        said = _undecided(verdict)
+        said = f"{words.undecided(verdict, words.seeds(verdict))}."
     else:
         said = _ahead(verdict)
     return f"{scope}, {said}{words.caveats(verdict)}"
@@ -71,27 +71,6 @@ def _tie(verdict: Verdict) -> str:
     )
     if verdict.beaten:
         text += f", and {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
-    return f"{text}."
-
-
-def _undecided(verdict: Verdict) -> str:
-    if verdict.smallest_effect is None:
-        shown = (
-            f"a difference from {listed(verdict.beaten, 50)}" if verdict.beaten else "no difference"
-        )
-        return (
-            f"{verdict.leader} has the best mean {words.metric(verdict)}, and {shown} was shown"
-            f" over {words.seeds(verdict)}; whether a difference matters was not defined."
-        )
-    text = (
-        f"of {listed(verdict.open, 50)} neither a difference from {verdict.leader} nor equivalence"
-        f" to it within {words.effect(verdict)} was shown in {words.metric(verdict)} over"
-        f" {words.seeds(verdict)}"
-    )
-    if verdict.beaten:
-        text += f"; {verdict.leader} is {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
-    if verdict.tied:
-        text += f"; it is equivalent to {listed(verdict.tied, 50)}"
     return f"{text}."
 
 

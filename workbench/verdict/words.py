@@ -114,6 +114,32 @@ def closest(verdict: Verdict) -> Comparison:
     )
 
 
+def undecided(verdict: Verdict, over: str) -> str:
+    """What an inconclusive verdict shows, without a full stop.
+
+    Args:
+        verdict: Inconclusive.
+        over: What the pairs are of, for example ``12 seeds``.
+    """
+    leader = verdict.leader
+    if verdict.smallest_effect is None:
+        beaten = verdict.beaten
+        shown = f"a difference from {listed(beaten, 50)}" if beaten else "no difference"
+        return (
+            f"{leader} has the best mean {metric(verdict)}, and {shown} was shown over {over};"
+            " whether a difference matters was not defined"
+        )
+    text = (
+        f"of {listed(verdict.open, 50)} neither a difference from {leader} nor equivalence to it"
+        f" within {effect(verdict)} was shown in {metric(verdict)} over {over}"
+    )
+    if verdict.beaten:
+        text += f"; {leader} is {higher(verdict)} than {listed(verdict.beaten, 50)}"
+    if verdict.tied:
+        text += f"; it is equivalent to {listed(verdict.tied, 50)}"
+    return text
+
+
 def deciding(verdict: Verdict) -> Comparison:
     """The comparison that a headline quotes: with the closest rival, or the closest open one."""
     left = [pair for pair in against_leader(verdict) if rival(pair, verdict) in verdict.open]

@@ -1,0 +1,113 @@
+"""What is around a command: where it prints, whom it asks, where trials run, how errors end.
+
+Like the commands it imports what it needs when it is needed, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from workbench.confirm import Offer
+    from workbench.ending import Outcome
+    from workbench.launch import Watcher
+    from workbench.workers import LocalWorkers, Workers
+
+
+def console(*, error: bool = False) -> Console:
+    """Standard output or standard error."""
+    from rich.console import Console
+
+    found = Console(stderr=error, emoji=False)
+    # A file or a pipe has no width to fit.
+    return found if found.is_terminal else Console(stderr=error, emoji=False, width=200)
+
+
+def watcher() -> Watcher:
+    """Who shows how a study gets on: redrawn in a terminal, line by line in a log."""
+    from workbench.progress import LogWatcher, TerminalWatcher
+
+    shown = console(error=True)
+    return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
+
+
+@contextmanager
+def place(home: Path, smoke: bool) -> Iterator[Path]:
+    """Where the state goes: the home, or a throwaway folder for a smoke run."""
+    import tempfile
+
+    if not smoke:
+        yield home.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
+        yield Path(folder)
+
+
+def consent(offer: Offer, yes: bool) -> bool:
+    """Show what is about to be tested; whether to go on."""
+    from workbench import printed
+
+    asked = console()
+    printed.offer(asked, offer)
+    if yes:
+        return True
+    if not (asked.is_terminal and sys.stdin.isatty()):
+        asked.print("No terminal to ask on: with --yes the same command goes on.")
+        return False
+    try:
+        return typer.confirm("Go on?")
+    except typer.Abort:
+        return False
+
+
+def count(workers: int | None, inline: bool) -> int:
+    """How many trials run at a time."""
+    from workbench.workers import default_count
+
+    return 1 if inline else workers or default_count()
+
+
+@contextmanager
+def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
+    """Where trials run, until the end of the block."""
+    from workbench.workers import InlineWorkers, LocalWorkers
+
+    if inline:
+        yield InlineWorkers()
+        return
+    local: LocalWorkers = LocalWorkers(count(workers, inline), home / "mlruns" / "workers")
+    try:
+        yield local
+    finally:
+        local.close()
+
+
+@contextmanager
+def errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what a user can mend into a message and an exit code, and ``also`` more of it."""
+    from workbench import ending
+
+    mendable = (*ending.MENDABLE, *also)
+    try:
+        yield
+    except mendable as error:
+        console(error=True).print(
+            f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        if not go_on:
+            known = isinstance(error, ending.MENDABLE)
+            raise typer.Exit(ending.exit_code(error) if known else ending.BAD_STUDY) from None
+
+
+def leave(outcome: Outcome) -> None:
+    """End the command as the outcome says."""
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
