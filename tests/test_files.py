@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from workbench.files import Locked, lock, sha256_of, write_atomically
+from workbench.files import (
+    Locked,
+    LockUnsupported,
+    holder,
+    lock,
+    sha256_of,
+    sweep,
+    write_atomically,
+)
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -90,3 +101,34 @@ def test_whoever_only_looks_at_a_lock_refuses_nobody(tmp_path: Path) -> None:
     with lock(path):
         pass
     glance.join()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_and_can_still_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = tmp_path / "lock"
+    path.touch()
+    # No file system without locks can be mounted here.
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(LockUnsupported, match=rf"{path}: .* not support file locks .*--home"),
+        lock(path),
+    ):
+        pass
+    assert holder(path) is None
+
+
+def test_the_temporary_files_of_killed_writers_are_swept_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "trials" / "a" / "000"
+    folder.mkdir(parents=True)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for name in (f"spec.json.{ended.pid}.tmp", f"spec.json.{os.getpid()}.tmp", "my.tmp", "b.7.txt"):
+        (folder / name).touch()
+    sweep(tmp_path)
+    left = {path.name for path in folder.iterdir()}
+    assert left == {f"spec.json.{os.getpid()}.tmp", "my.tmp", "b.7.txt"}

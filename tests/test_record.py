@@ -307,7 +307,43 @@ def test_now_is_in_milliseconds() -> None:
     assert 1.7e12 < record.now() < 1e13
 
 
-def test_a_damaged_result_is_named_by_its_file(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text("{")
-    with pytest.raises(Damaged, match=r"result\.json is damaged \(Invalid JSON"):
-        TrialDirectory(tmp_path).result()
+@pytest.mark.parametrize("name", ["spec.json", "result.json", "history.jsonl"])
+@pytest.mark.parametrize("content", [b"{\n", b"\xff\xfe\n", b"[]\n", None])
+def test_a_damaged_file_of_a_record_is_named_with_what_to_do(
+    tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    directory = TrialDirectory(tmp_path)
+    if content is None:
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_bytes(content)
+    read = {"spec.json": directory.spec, "result.json": directory.result}
+    with pytest.raises(Damaged, match=rf"{tmp_path}/{name} is damaged \(.*delete the folder"):
+        read.get(name, directory.history)()
+
+
+def test_a_specification_in_the_folder_of_another_trial_is_damage(tmp_path: Path) -> None:
+    folder = tmp_path / "trials" / "adamw-2"
+    TrialDirectory(folder / "008").write_spec(SPEC)
+    with pytest.raises(Damaged, match=r"008/spec\.json is damaged \(it belongs to search adamw-2/007"):
+        record.scan(tmp_path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage\n", b'{"epoch": 2}\n'])
+def test_a_history_is_repaired_up_to_its_first_damaged_line(tmp_path: Path, damage: bytes) -> None:
+    directory = TrialDirectory(tmp_path)
+    for number in (1, 2, 3):
+        directory.append(epoch(number))
+    lines = (tmp_path / "history.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "history.jsonl").write_bytes(lines[0] + damage + lines[2])
+    with pytest.raises(Damaged, match=r"history\.jsonl is damaged \(line 2\)"):
+        directory.history()
+    assert directory.repair_history() == [epoch(1)]
+    assert directory.history() == [epoch(1)]
+
+
+def test_a_digest_that_is_no_text_makes_a_state_a_damaged_one(tmp_path: Path) -> None:
+    directory = TrialDirectory(tmp_path)
+    directory.save_checkpoint(b"one")
+    (tmp_path / "checkpoint.pt.sha256").write_bytes(b"\xff\xfe")
+    assert directory.load_checkpoint() == (None, [tmp_path / "checkpoint.pt.corrupt"])

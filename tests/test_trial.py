@@ -710,6 +710,7 @@ def test_weights_that_come_with_the_metrics_are_those_of_the_chosen_epoch(
     [
         ("return 3", "returned a int; it must be a generator function"),
         ("yield 3", "yielded a int as report 1; expected a dictionary of metrics"),
+        ("yield\n    yield {}", "yielded nothing as report 1; expected a dictionary of metrics"),
         ("yield {'validation/accuracy': 'high'}", "is 'high' in report 1; it must be a number"),
         ("yield {'validation/accuracy': 1}, 7", "a int as the weights of report 1; expected a sta"),
         ("return\n    yield", "yielded no metrics at all"),

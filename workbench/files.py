@@ -5,6 +5,7 @@ Knows no trial and no study: only bytes, paths and the operating system's locks.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -12,6 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 
 def sha256_of(path: Path) -> str:
@@ -34,9 +37,29 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def is_abandoned(path: Path) -> bool:
+    """Whether the process whose number stands in a temporary name (``NAME.PID.END``) is gone."""
+    pid = path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
+    return pid.isdecimal() and not psutil.pid_exists(int(pid))
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed writers left anywhere below a folder."""
+    for path in folder.rglob("*.tmp"):
+        if is_abandoned(path):
+            path.unlink(missing_ok=True)
+
+
+class LockUnsupported(OSError):
+    """The file system has no locks; the message names the file."""
+
+
 class Locked(Exception):
     """Another process holds the lock; the message is what the holder wrote into it."""
 
+
+# What flock says on Lustre without the option flock, and on some NFS and container mounts.
+_UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 # Whoever only looks whether a lock is held holds it for an instant: that must refuse nobody.
 _GLANCE_SECONDS = 0.1
@@ -55,6 +78,7 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
 
     Raises:
         Locked: The holder did not let go in time.
+        LockUnsupported: The file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
@@ -68,6 +92,14 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
                     file.seek(0)
                     raise Locked(file.read().strip()) from None
                 time.sleep(0.05)
+            except OSError as error:
+                if error.errno not in _UNSUPPORTED:
+                    raise
+                raise LockUnsupported(
+                    f"{path}: this file system does not support file locks (flock: "
+                    f"{error.strerror}). Choose a --home on a local disk, or mount the file "
+                    "system with locks."
+                ) from error
         file.truncate(0)
         file.write(note)
         file.flush()
@@ -82,6 +114,10 @@ def holder(path: Path) -> str | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return file.read().strip()
+            except OSError as error:
+                # Nobody can hold a lock where there are none.
+                if error.errno not in _UNSUPPORTED:
+                    raise
     except FileNotFoundError:
         pass
     return None

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.files import Locked, holder, lock
+from workbench.files import Locked, holder, lock, sweep
 
 
 class Busy(Exception):
@@ -35,6 +35,7 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
     patience = float("inf") if wait else 0.0
     try:
         with lock(study_directory / "lock", note=json.dumps(note), wait_seconds=patience):
+            sweep(study_directory)
             yield
     except Locked as locked:
         raise Busy(

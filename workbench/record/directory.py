@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -26,8 +28,11 @@ from workbench.record.contents import (
 )
 
 
+Read = TypeVar("Read")
+
+
 class Damaged(OSError):
-    """A record cannot be read; the message names its file."""
+    """A record cannot be read; the message names its file and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,12 @@ class TrialDirectory:
         write_atomically(self.path / "spec.json", to_json(spec, indent=1).encode())
 
     def spec(self) -> TrialSpec | None:
-        """What is to be done, or None before it was written."""
-        path = self.path / "spec.json"
-        return spec_from_json(path.read_bytes()) if path.exists() else None
+        """What is to be done, or None before it was written.
+
+        Raises:
+            Damaged: The file cannot be read.
+        """
+        return _read(self.path / "spec.json", spec_from_json)
 
     def append(self, result: EpochResult) -> None:
         """Add one epoch to the history."""
@@ -79,40 +87,59 @@ class TrialDirectory:
                 os.fsync(file.fileno())
 
     def history(self) -> list[EpochResult]:
-        """All accepted epochs in order; a line torn by a kill is no epoch."""
-        return [epoch_from_json(line) for line in self._whole_lines()]
+        """All accepted epochs in order; a last line torn by a kill is no epoch.
 
-    def repair_history(self) -> list[EpochResult]:
-        """Drop a torn last line, so that the next one starts on a line of its own."""
+        Raises:
+            Damaged: A line cannot be read, or an epoch is missing.
+        """
+        lines, sound = self._whole_lines(), self._sound_epochs()
+        if len(sound) < len(lines):
+            raise _damaged(self.path / "history.jsonl", f"line {len(sound) + 1}")
+        return sound
+
+    def repair_history(self, *, keep: int | None = None) -> list[EpochResult]:
+        """Drop the last line if it is torn, and everything from the first damaged line on.
+
+        The epochs that are dropped are trained again.
+
+        Args:
+            keep: The most epochs to keep.
+        """
         path = self.path / "history.jsonl"
-        lines = self._whole_lines()
-        content = b"".join(line + b"\n" for line in lines)
+        sound = self._sound_epochs()[:keep]
+        content = b"".join(line + b"\n" for line in self._whole_lines()[: len(sound)])
         if path.exists() and path.stat().st_size != len(content):
             write_atomically(path, content)
-        return [epoch_from_json(line) for line in lines]
+        return sound
+
+    def _sound_epochs(self) -> list[EpochResult]:
+        """The epochs up to the first line that is damaged or does not follow the one before."""
+        found: list[EpochResult] = []
+        for line in self._whole_lines():
+            try:
+                result = epoch_from_json(line)
+            except ValidationError:
+                break
+            if result.epoch != len(found) + 1:
+                break
+            found.append(result)
+        return found
 
     def _whole_lines(self) -> list[bytes]:
-        path = self.path / "history.jsonl"
-        if not path.exists():
-            return []
-        return path.read_bytes().split(b"\n")[:-1]
+        content = _read(self.path / "history.jsonl", lambda content: content)
+        return [] if content is None else content.split(b"\n")[:-1]
 
     def write_result(self, result: Result) -> None:
         """Store how it ended."""
         write_atomically(self.path / "result.json", to_json(result, indent=1).encode())
 
     def result(self) -> Result | None:
-        """How it ended, or None while it has not."""
-        path = self.path / "result.json"
-        if not path.exists():
-            return None
-        try:
-            return result_from_json(path.read_bytes())
-        except ValidationError as error:
-            said = error.errors()[0]["msg"]
-            raise Damaged(
-                f"{path} is damaged ({said}). Restore it, or move the trial's folder away."
-            ) from error
+        """How it ended, or None while it has not.
+
+        Raises:
+            Damaged: The file cannot be read.
+        """
+        return _read(self.path / "result.json", result_from_json)
 
     def reopen(self) -> None:
         """Forget that the trial was parked."""
@@ -133,13 +160,13 @@ class TrialDirectory:
         """The newest sound state, or None; and what was set aside as damaged (``*.corrupt``)."""
         paths = [self.path / name for name in ("checkpoint.pt", "checkpoint.1.pt")]
         # A kill while the two were being moved leaves a state beside the other one's digest.
-        digests = {_digest_path(path).read_text() for path in paths if _digest_path(path).exists()}
+        digests = {_digest_path(path).read_bytes() for path in paths if _digest_path(path).exists()}
         damaged: list[Path] = []
         for path in paths:
             if not path.exists():
                 continue
             content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest() in digests:
+            if hashlib.sha256(content).hexdigest().encode() in digests:
                 return content, damaged
             damaged.append(path.replace(path.with_name(path.name + ".corrupt")))
         return None, damaged
@@ -160,16 +187,42 @@ def _digest_path(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
+def _read(path: Path, parse: Callable[[bytes], Read]) -> Read | None:
+    """What a file of a record holds, or None where it does not exist."""
+    try:
+        return parse(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise _damaged(path, error.errors()[0]["msg"]) from error
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error)) from error
+
+
+def _damaged(path: Path, reason: str) -> Damaged:
+    return Damaged(
+        f"{path} is damaged ({reason}). Restore the file, or delete the folder {path.parent}: "
+        "the next `workbench run` or `workbench confirm` then trains this trial again."
+    )
+
+
 def scan(study_directory: Path) -> list[tuple[TrialDirectory, TrialSpec]]:
-    """Every trial that a study has on disk, by role, group and number."""
+    """Every trial that a study has on disk, by role, group and number.
+
+    Raises:
+        Damaged: A specification cannot be read, or lies in another trial's folder.
+    """
     found = []
     # A selection's runs lie one folder deeper: below the strategy, its candidate.
     paths = [*study_directory.glob("*/*/*/spec.json"), *study_directory.glob("*/*/*/*/spec.json")]
     for path in paths:
         directory = TrialDirectory(path.parent)
         spec = directory.spec()
-        if spec is not None:
-            found.append((directory, spec))
+        if spec is None:
+            continue
+        if directory_of(study_directory, spec) != directory:
+            raise _damaged(path, f"it belongs to {spec.role} {spec.name}")
+        found.append((directory, spec))
     return sorted(found, key=lambda pair: (pair[1].role, pair[1].group, pair[1].number))
 
 

@@ -7,7 +7,9 @@ figures are drawn.
 from __future__ import annotations
 
 import gc
+import glob
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from workbench import templates
 from workbench.figures import drawing
+from workbench.files import is_abandoned
 from workbench.report import paper, tidy
 from workbench.report.material import Material
 from workbench.report.summary import Composed, compose
@@ -59,9 +62,10 @@ def write(material: Material, folder: Path, venue: str = "neurips", *, alone: bo
 def _write(composed: Composed, folder: Path, venue: str, second: drawing.Second | None) -> Path:
     summary = composed.content
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: what a killed process left behind may hold a user's files.
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name[:200]}.", dir=folder.parent))
-    new, old = beside / "new", beside / "old"
+    _sweep(folder)
+    prefix = f"{_hidden(folder)}{os.getpid()}."
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    new, old = temporary / "new", temporary / "old"
     try:
         jobs = [
             drawing.Job(
@@ -81,10 +85,7 @@ def _write(composed: Composed, folder: Path, venue: str, second: drawing.Second 
             _move_others(old, new)
         new.rename(folder)
     finally:
-        if old.exists() and not folder.exists():
-            _move_others(new, old)
-            old.rename(folder)
-        shutil.rmtree(beside, ignore_errors=True)
+        _put_back(temporary, folder)
     return folder / "index.html"
 
 
@@ -124,6 +125,31 @@ def uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _hidden(folder: Path) -> str:
+    """How the names of a report's temporary folders begin."""
+    return f".{folder.name[:200]}."
+
+
+def _sweep(folder: Path) -> None:
+    """Clean up after killed processes, which may have moved the report away."""
+    hidden = _hidden(folder)
+    for left in folder.parent.glob(f"{glob.escape(hidden)}*"):
+        # The report of another study, whose name has a dot, begins alike: ``.a.`` and ``.a.b.``.
+        own = left.name.removeprefix(hidden).count(".") == 1
+        if own and is_abandoned(left):
+            _put_back(left, folder)
+
+
+def _put_back(temporary: Path, folder: Path) -> None:
+    """Undo what was done of a replacement that did not reach its end, and remove its folder."""
+    new, old = temporary / "new", temporary / "old"
+    if old.exists() and not folder.exists():
+        if new.exists():
+            _move_others(new, old)
+        old.rename(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _move_others(source: Path, target: Path) -> None:

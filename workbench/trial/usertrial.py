@@ -152,8 +152,8 @@ class UserTrial:
         try:
             while True:
                 started = time.perf_counter()
-                yielded = next(produced, None)
-                if yielded is None:
+                yielded = next(produced, _END)
+                if yielded is _END:
                     break
                 number += 1
                 self.trial._stopped = False
@@ -237,6 +237,9 @@ class UserTrial:
             if number <= last:
                 return phase.name
         return self.trial.plan.phases[-1].name
+
+
+_END = object()  # A function may yield None by mistake: that is not its end.
 
 
 def _kind(value: object) -> str:
