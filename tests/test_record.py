@@ -325,7 +325,9 @@ def test_a_damaged_file_of_a_record_is_named_with_what_to_do(
 def test_a_specification_in_the_folder_of_another_trial_is_damage(tmp_path: Path) -> None:
     folder = tmp_path / "trials" / "adamw-2"
     TrialDirectory(folder / "008").write_spec(SPEC)
-    with pytest.raises(Damaged, match=r"008/spec\.json is damaged \(it belongs to search adamw-2/007"):
+    with pytest.raises(
+        Damaged, match=r"008/spec\.json is damaged \(it belongs to search adamw-2/007"
+    ):
         record.scan(tmp_path)
 
 

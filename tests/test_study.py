@@ -7,8 +7,10 @@ import math
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 
 from workbench import record
@@ -18,6 +20,7 @@ from workbench.files import lock, write_atomically
 from workbench.foundation import Foundation
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.study import Search
+from workbench.study.storage import StorageLost, open_storage
 from workbench.workers import Desk
 
 Write = Callable[..., Path]
@@ -388,7 +391,9 @@ def test_a_prune_whose_answer_was_lost_is_said_again(
                 assert orphan.name == spec.name
                 assert again.report(orphan, line) is Decision.PRUNE
                 return
-        search.finish(spec, Result(state=State.COMPLETE, attempt=1, value=value, epoch=8))
+        result = Result(state=State.COMPLETE, attempt=1, value=value, epoch=8)
+        at.write_result(result)
+        search.finish(spec, result)
     pytest.fail("nothing was pruned")
 
 
@@ -455,12 +460,143 @@ def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
         search_of(tiny, home).adopt()
 
 
-def test_a_lost_storage_is_refused_before_trials_are_overwritten(tiny: Path, home: Path) -> None:
+JOINT = (
+    ("compare:\n  optimizer", "tune:\n  optimizer"),
+    ("tune:\n  learning_rate", "  learning_rate"),
+    ("trials_per_strategy: 5", "trials: 12"),
+)
+SAMPLERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "tpe": (),
+    "random": (("sampler: tpe", "sampler: random"),),
+    "grid": (("sampler: tpe", "sampler: {name: grid, points: 5}"),),
+    "joint tpe": JOINT,
+}
+
+
+def optuna_trials(home: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All that Optuna knows of the trials of a study."""
+    storage = open_storage(record.study_directory(home, "tiny") / "optuna.db")
+    return {
+        study.study_name: [
+            (t.number, t.state, t.value, t.params, t.distributions, t.intermediate_values)
+            for t in optuna.load_study(study_name=study.study_name, storage=storage).trials
+        ]
+        for study in optuna.get_all_study_summaries(storage)
+    }
+
+
+def storage_files(home: Path) -> list[Path]:
+    return sorted(record.study_directory(home, "tiny").glob("optuna.db*"))
+
+
+def empty_storage(home: Path) -> None:
+    path, *others = storage_files(home)
+    for other in others:
+        other.unlink()  # What this process still has open.
+    path.unlink()
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    ("sampler", "older"), [*((sampler, True) for sampler in SAMPLERS), ("tpe", False)]
+)
+def test_trials_that_the_storage_lacks_are_restored_from_their_records(
+    write_study: Write, home: Path, sampler: str, older: bool
+) -> None:
+    asked = SAMPLERS[sampler]
+    few = (
+        *asked,
+        ("trials: 12", "trials: 8") if asked == JOINT else ("strategy: 5", "strategy: 2"),
+    )
+    reference = home.with_name("reference")
+    drive(write_study(*asked), reference, MadeUpTraining())
+
+    drive(write_study(*few), home, MadeUpTraining(stop_after=3))
+    copies = {path: path.read_bytes() for path in storage_files(home)}
+    drive(write_study(*few), home, MadeUpTraining())
+    before = outcomes(home), optuna_trials(home)
+    for path in storage_files(home):
+        path.unlink()
+    for path, content in copies.items() if older else []:
+        path.write_bytes(content)
+
+    again = MadeUpTraining()
+    drive(write_study(*few), home, again)
+    assert again.begun == []
+    assert (outcomes(home), optuna_trials(home)) == before
+    drive(write_study(*asked), home, MadeUpTraining())
+    assert (outcomes(home), optuna_trials(home)) == (outcomes(reference), optuna_trials(reference))
+
+
+def test_a_study_that_lost_its_storage_is_still_held_to_its_settings(
+    write_study: Write, home: Path
+) -> None:
+    drive(write_study(), home, MadeUpTraining())
+    empty_storage(home)
+    with pytest.raises(Changed, match="default"):
+        search_of(write_study(("default: 1e-2", "default: 2e-2")), home)
+
+
+def test_a_record_with_other_parameters_than_optunas_trial_is_never_continued(
+    tiny: Path, home: Path
+) -> None:
     drive(tiny, home, MadeUpTraining())
-    bare = home.with_name("bare")
-    shutil.copytree(home, bare, ignore=shutil.ignore_patterns("optuna.db*"))
-    with pytest.raises(Changed, match=r"optuna\.db is gone"):
-        search_of(tiny, bare)
+    directory = TrialDirectory(home / "mlruns/studies/tiny/trials/sgd-0/004")
+    spec = directory.spec()
+    assert spec is not None
+    other = {**spec.hyperparameters, "learning_rate": 0.0123}
+    directory.write_spec(replace(spec, hyperparameters=other))
+    again = MadeUpTraining()
+    drive(tiny, home, again)
+    assert again.begun == []
+    assert optuna_trials(home)["sgd-0"][4][3] == other
+
+
+def test_a_trial_whose_record_was_deleted_is_run_again_under_its_number(
+    tiny: Path, home: Path
+) -> None:
+    drive(tiny, home, MadeUpTraining())
+    before = outcomes(home)
+    shutil.rmtree(home / "mlruns/studies/tiny/trials/sgd-0/002")
+    (home / "mlruns/studies/tiny/trials/adamw-0/003/result.json").unlink()
+    again = MadeUpTraining()
+    drive(tiny, home, again)
+    assert sorted(again.begun) == ["adamw-0/003", "sgd-0/002"]
+    assert outcomes(home) == before
+
+
+def test_a_study_of_an_earlier_version_keeps_its_definition_in_the_storage(
+    write_study: Write, home: Path
+) -> None:
+    search = drive(write_study(), home, MadeUpTraining())
+    for name, study in search._studies.items():
+        path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
+        study.set_user_attr("definition", path.read_text())
+        path.unlink()
+    changed = write_study(("default: 1e-2", "default: 2e-2"))
+    with pytest.raises(Changed, match="default"):
+        search_of(changed, home)
+    again = MadeUpTraining()
+    drive(write_study(), home, again)
+    assert again.begun == []
+    assert path.exists(), "from now on the definition lies beside the records"
+
+    path.unlink()
+    empty_storage(home)
+    with pytest.raises(StorageLost, match="does not say with which settings"):
+        search_of(write_study(), home)
+
+
+def test_an_epoch_that_was_reported_with_another_value_is_trained_again(
+    tiny: Path, home: Path
+) -> None:
+    drive(tiny, home, MadeUpTraining(stop_after=5))
+    directory = TrialDirectory(home / "mlruns/studies/tiny/trials/sgd-all/001")
+    (line,) = directory.history()
+    path = directory.path / "history.jsonl"
+    path.write_text(record.to_json(replace(line, metrics={"validation/accuracy": 0.9})) + "\n")
+    search_of(tiny, home).adopt()
+    assert directory.history() == []
 
 
 def test_a_joint_study_prunes_within_a_strategy_only(write_study: Write, home: Path) -> None:
@@ -501,6 +637,6 @@ def test_optuna_is_told_states_values_and_intermediate_values(tiny: Path, home: 
 
 
 def test_the_definition_is_kept_with_the_study(tiny: Path, home: Path) -> None:
-    search = search_of(tiny, home)
-    attributes = search._studies["sgd-0"].user_attrs
-    assert json.loads(attributes["definition"])["seed"] == 1
+    search_of(tiny, home)
+    path = home / "mlruns/studies/tiny/trials/sgd-0/definition.json"
+    assert json.loads(path.read_bytes())["seed"] == 1

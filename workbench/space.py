@@ -118,7 +118,9 @@ def knobs_by_parameter(config: StudyConfig) -> dict[str, str]:
     }
 
 
-def suggest(config: StudyConfig, strategy: Strategy, trial: optuna.Trial) -> Proposal:
+def suggest(
+    config: StudyConfig, strategy: Strategy, trial: optuna.Trial | optuna.trial.FixedTrial
+) -> Proposal:
     """Let Optuna's sampler pick; a trial that already has its values keeps them."""
 
     def pick(name: str, entry: Interval | Categorical) -> Any:

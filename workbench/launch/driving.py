@@ -221,7 +221,8 @@ def readable(directory: Path, study: str) -> Iterator[None]:
         found = getattr(cause, "orig", None) or cause
         raise StoreError(
             f"{directory / 'optuna.db'}, Optuna's storage of the search of {study}, cannot be "
-            f"read: {found}. Put an undamaged copy of it back, or give the study a new name."
+            f"read: {found}. Put an undamaged copy of it back, or delete it: the next "
+            "`workbench run` makes it again from the records of the trials."
         ) from error
 
 

@@ -27,7 +27,6 @@ from workbench.record.contents import (
     to_json,
 )
 
-
 Read = TypeVar("Read")
 
 

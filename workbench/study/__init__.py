@@ -10,16 +10,17 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from workbench import plans, space
-from workbench.config import Changed
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define
 from workbench.driver import Standing, orphaned, take_over
+from workbench.files import write_atomically
 from workbench.foundation import Foundation, training_seed
 from workbench.record import (
     Decision,
@@ -31,8 +32,14 @@ from workbench.record import (
     TrialSpec,
     directory_of,
 )
+from workbench.study.recovery import Records, reconcile, records_of, rewrite
 from workbench.study.samplers import OneStrategy, pruner_of, sampler_of
-from workbench.study.storage import open_storage, refuse_changes
+from workbench.study.storage import (
+    definition_path,
+    open_storage,
+    refuse_changes,
+    stored_definition,
+)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -47,24 +54,20 @@ def refuse_another_search(config: StudyConfig, foundation: Foundation, directory
     """Nothing, if a study's trials were made with the settings of the study as it is now.
 
     Raises:
-        Changed: They were not, or nothing tells.
+        Changed: They were not.
+        StorageLost: Nothing tells.
     """
-    _must_have_its_storage(config, directory)
-    refuse_changes(
-        open_storage(directory / "optuna.db"),
-        {group.name: define(config, group, foundation) for group in config.groups},
-        study=config.name,
-        file=config.document.path,
-    )
+    _definitions(config, foundation, directory, open_storage(directory / "optuna.db"))
 
 
-def _must_have_its_storage(config: StudyConfig, directory: Path) -> None:
-    if not (directory / "optuna.db").exists() and any(directory.glob("trials/*/*/result.json")):
-        raise Changed(
-            f"{directory / 'optuna.db'} is gone, but trials of the study {config.name} are "
-            "there. Put it back, or give the study a new name: the trials would be run again "
-            "and overwritten."
-        )
+def _definitions(
+    config: StudyConfig, foundation: Foundation, directory: Path, storage: RDBStorage
+) -> dict[str, dict[str, Any]]:
+    """The settings of each group of trials that has none stored yet."""
+    definitions = {group.name: define(config, group, foundation) for group in config.groups}
+    stored = {name: stored_definition(directory, name, storage) for name in definitions}
+    refuse_changes(stored, definitions, study=config.name, file=config.document.path)
+    return {name: definitions[name] if held is None else held for name, held in stored.items()}
 
 
 class Search:
@@ -89,10 +92,13 @@ class Search:
         self._directory = directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        _must_have_its_storage(config, directory)
         storage = open_storage(directory / "optuna.db")
-        self._check_definitions(storage)
-        self._studies = {name: self._open(storage, name) for name in self._groups}
+        definitions = _definitions(config, foundation, directory, storage)
+        records = records_of(directory)
+        self._studies = {
+            name: self._open(storage, name, definitions[name], records.get(name, {}))
+            for name in self._groups
+        }
         self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
@@ -106,28 +112,27 @@ class Search:
 
     # -- Optuna's studies -------------------------------------------------------------------
 
-    def _check_definitions(self, storage: RDBStorage) -> None:
-        self._definitions = {}
-        for name, group in self._groups.items():
-            self._definitions[name] = define(self._config, group, self._foundation)
-        refuse_changes(
-            storage,
-            self._definitions,
-            study=self._config.name,
-            file=self._config.document.path,
-        )
+    def _open(
+        self, storage: RDBStorage, name: str, definition: Mapping[str, Any], records: Records
+    ) -> optuna.Study:
+        path = definition_path(self._directory, name)
+        if not path.exists():
+            write_atomically(path, json.dumps(definition, indent=1).encode())
+        study = self._create(storage, name)
+        trials = reconcile(self._config, self._groups[name], study, records)
+        if trials is None:
+            return study
+        rewrite(study, trials, storage)
+        return self._create(storage, name)
 
-    def _open(self, storage: RDBStorage, name: str) -> optuna.Study:
-        study = optuna.create_study(
+    def _create(self, storage: RDBStorage, name: str) -> optuna.Study:
+        return optuna.create_study(
             storage=storage,
             study_name=name,
             direction=optuna.study.StudyDirection[self._config.objective.direction.upper()],
             load_if_exists=True,
             pruner=pruner_of(self._config),
         )
-        if "definition" not in study.user_attrs:
-            study.set_user_attr("definition", json.dumps(self._definitions[name]))
-        return study
 
     def _count(self, name: str) -> None:
         for trial in self._studies[name].get_trials(deepcopy=False):
@@ -185,9 +190,19 @@ class Search:
         self._reported[spec.key] = set(trial.intermediate_values)
         if "pruned_at" in trial.user_attrs:
             self._pruned_at[spec.key] = trial.user_attrs["pruned_at"]
-        for line in directory.repair_history():
+        for line in directory.repair_history(keep=self._undamaged(spec, trial, directory)):
             self._take(spec, line)
         return take_over(spec, directory, self.finish)
+
+    def _undamaged(
+        self, spec: TrialSpec, trial: FrozenTrial, directory: TrialDirectory
+    ) -> int | None:
+        """How many epochs of a history come before one that was reported with another value."""
+        for line in directory.repair_history():
+            value = trial.intermediate_values.get(line.epoch)
+            if value is not None and value != line.metrics[spec.objective.metric]:
+                return line.epoch - 1
+        return None
 
     def next(self) -> TrialSpec | None:
         """Ask the group with the fewest trials; None when each has its number or time is up."""

@@ -17,6 +17,10 @@ from optuna.storages import RDBStorage
 from workbench.config.changes import Changed, differences
 
 
+class StorageLost(OSError):
+    """Optuna's storage lacks what no record can replace."""
+
+
 def open_storage(path: Path) -> RDBStorage:
     """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,27 +41,59 @@ def open_storage(path: Path) -> RDBStorage:
     return storage
 
 
+def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[str, Any] | None:
+    """With which settings the trials of a group were made, or None where there are none.
+
+    It lies beside the records, because Optuna's storage may be lost; earlier versions kept it in
+    that storage alone.
+
+    Raises:
+        StorageLost: There are records, but nothing tells with which settings they were made.
+    """
+    path = definition_path(directory, group)
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        return found
+    for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
+        if summary.study_name == group and "definition" in summary.user_attrs:
+            return dict(json.loads(summary.user_attrs["definition"]))
+    if any(path.parent.glob("*/spec.json")):
+        raise StorageLost(
+            f"{directory / 'optuna.db'} does not say with which settings the trials in "
+            f"{path.parent} were made. Put the optuna.db of these trials back, or give the study "
+            "a new name."
+        )
+    return None
+
+
+def definition_path(directory: Path, group: str) -> Path:
+    """The file that says with which settings the trials of a group were made."""
+    return directory / "trials" / group / "definition.json"
+
+
 def refuse_changes(
-    storage: RDBStorage, definitions: Mapping[str, Mapping[str, Any]], *, study: str, file: Path
+    stored: Mapping[str, Mapping[str, Any] | None],
+    definitions: Mapping[str, Mapping[str, Any]],
+    *,
+    study: str,
+    file: Path,
 ) -> None:
     """Refuse a study whose stored trials were made with other settings.
 
     Args:
-        storage: Where the trials are.
-        definitions: Of each group of trials, as it is now.
+        stored: Of each group of trials, as its trials were made; None where there are none.
+        definitions: Of each group, as it is now.
         study: The study's name.
         file: The study's file.
 
     Raises:
         Changed: Lists what differs, with the groups that it concerns.
     """
-    known = {summary.study_name: summary for summary in optuna.get_all_study_summaries(storage)}
     changes: dict[str, list[str]] = {}
     for name, definition in definitions.items():
-        stored = known[name].user_attrs.get("definition") if name in known else None
-        if stored is not None:
-            for change in differences(json.loads(stored), definition):
-                changes.setdefault(change, []).append(name)
+        before = stored[name]
+        for change in [] if before is None else differences(before, definition):
+            changes.setdefault(change, []).append(name)
     if changes:
         lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
         raise Changed(
