@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from workbench.files import write_atomically
+from workbench.record import places
 from workbench.record.contents import (
     EpochResult,
     Result,
@@ -24,6 +26,9 @@ from workbench.record.contents import (
     spec_from_json,
     to_json,
 )
+
+# A study's name is a folder's name; one that a store gives is checked before it becomes a path.
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Damaged(OSError):
@@ -58,10 +63,19 @@ class TrialDirectory:
 
     def write_spec(self, spec: TrialSpec) -> None:
         """Store what is to be done, before anybody is told to do it."""
+        if (home := places.home_of(self.path)) is not None:
+            spec = replace(spec, plan=places.portable(spec.plan, home))
         write_atomically(self.path / "spec.json", to_json(spec, indent=1).encode())
 
     def spec(self) -> TrialSpec | None:
-        """What is to be done, or None before it was written."""
+        """What is to be done, with its files as they lie now; None before it was written."""
+        spec = self.stored_spec()
+        if spec is not None and (home := places.home_of(self.path)) is not None:
+            spec = replace(spec, plan=places.located(spec.plan, home))
+        return spec
+
+    def stored_spec(self) -> TrialSpec | None:
+        """The same with its files as they are written down, which no move changes."""
         path = self.path / "spec.json"
         return spec_from_json(path.read_bytes()) if path.exists() else None
 
