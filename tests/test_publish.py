@@ -375,9 +375,10 @@ def test_a_study_whose_name_leads_out_of_the_home_writes_nothing(own_home: Path,
     for path in own_home.rglob("study.json"):
         path.write_text(path.read_text().replace('"name": "digits"', f'"name": "{name}"'))
     before = everything_in(own_home.parent)
-    for call in (publish.write, publish.sync):
-        with pytest.raises(LookupError):
-            call(*(name, own_home, None)[: 3 if call is publish.write else 2])
+    with pytest.raises(LookupError):
+        publish.write(name, own_home, None)
+    with pytest.raises(LookupError):
+        publish.sync(name, own_home)
     assert everything_in(own_home.parent) == before
 
 

@@ -220,10 +220,10 @@ def page(home: Path, port: int, study: str | None) -> str:
 
     Raises:
         UnknownStudy: MLflow has no such study.
+        StoreError: There is no store, or it cannot be used.
     """
-    if study is None:
-        return store.page(port)
-    return store.page(port, Tracker(home, create=False).read_study(study)["experiment_id"])
+    tracker = Tracker(home, create=False)
+    return store.page(port, None if study is None else tracker.read_study(study)["experiment_id"])
 
 
 def serve(home: Path, port: int) -> NoReturn:

@@ -41,7 +41,6 @@ COLUMNS = (
     *("seed", "test", "protocol", "provenance", "peak_memory", "data_digest"),
 )
 PREDICTIONS = "predictions.parquet"
-_PARENTS = ("search", "confirmation", "try")
 
 
 class UnknownStudy(LookupError):
@@ -64,12 +63,13 @@ def study(ledger: Ledger, store: Store, name: str) -> dict[str, Any]:
         StoreError: One of these files cannot be read, or describes another study.
     """
     experiment_id = _experiment(ledger, store, name)
+    roles = {f"{name}/{role}": role for role in ("search", "confirmation", "try")}
     found = [
         run
         for run in ledger.read(experiment_id)
-        if PARENT not in run.tags and run.tags.get(KEY) in (f"{name}/{role}" for role in _PARENTS)
+        if PARENT not in run.tags and run.tags.get(KEY) in roles
     ]
-    parents = {run.tags[KEY].rpartition("/")[2]: run for run in found if not run.deleted}
+    parents = {roles[run.tags[KEY]]: run for run in found if not run.deleted}
     if found and not parents:
         raise UnknownStudy(
             f"The study {name} lies in the bin of MLflow at {store.uri}. `workbench sync {name}` "
