@@ -336,10 +336,13 @@ def test_a_damaged_artifact_is_named_and_restored_once_it_is_deleted(
     assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
 
 
-def test_tags_that_no_trial_has_are_written_again_from_its_record(own_home: Path) -> None:
+@pytest.mark.parametrize(("tag", "value"), [("number", "x"), ("levels", "[1]")])
+def test_tags_that_no_trial_has_are_written_again_from_its_record(
+    own_home: Path, tag: str, value: str
+) -> None:
     run_id, *_ = made.run_of(own_home, "digits/search/sgd-0/000")
-    planted = "UPDATE tags SET value = 'x' WHERE run_uuid = ? AND key = 'workbench.number'"
-    changed(own_home, planted, run_id)
+    planted = "UPDATE tags SET value = ? WHERE run_uuid = ? AND key = ?"
+    changed(own_home, planted, value, run_id, f"workbench.{tag}")
     with pytest.raises(StoreError, match=f"The run {run_id} of digits in MLflow has tags or"):
         Tracker(own_home).read_trials(made.STUDY)
     assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"

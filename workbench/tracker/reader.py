@@ -239,8 +239,8 @@ def _cells(run: Run) -> dict[str, Any]:
         "optimizer": params.get(f"{prefix}optimizer"),
         "learning_rate": float(params.get(f"{prefix}learning_rate", math.nan)),
         "freeze_depth": None if depth is None else int(depth),
-        "levels": json.loads(tags.get("workbench.levels", "{}")),
-        "hyperparameters": json.loads(tags.get("workbench.hyperparameters", "{}")),
+        "levels": _object(tags.get("workbench.levels", "{}")),
+        "hyperparameters": _object(tags.get("workbench.hyperparameters", "{}")),
         "metrics": _below("best/", metrics),
         "started": run.started,
         "parameters": {name: int(n) for name, n in _below("parameters/", metrics).items()},
@@ -268,11 +268,15 @@ def _json(path: Path, study: str) -> dict[str, Any] | None:
     """What an artifact says; None where there is none."""
     content = _content(path)
     try:
-        parsed = None if content is None else json.loads(content)
+        return None if content is None else _object(content)
     except ValueError as error:
         raise _damaged(path, study, error) from error
-    if not isinstance(parsed, dict | None):
-        raise _damaged(path, study, "it is no JSON object")
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"expected a JSON object, found {str(parsed)[:50]}")
     return parsed
 
 

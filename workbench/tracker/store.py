@@ -196,8 +196,8 @@ def relocate(database: Path, home: Path) -> None:
         StoreError: The file cannot be read or written.
     """
 
-    def here(uri: str) -> str:
-        match = _LOCATION.fullmatch(uri)
+    def here(uri: str | None) -> str | None:
+        match = _LOCATION.fullmatch(uri or "")
         return uri if match is None else (home / "mlruns/artifacts" / match["place"]).as_uri()
 
     try:
