@@ -276,3 +276,40 @@ def test_a_path_is_no_study_and_those_that_there_are_are_named(busy: Studies) ->
 def test_a_folder_that_is_no_study_is_passed_over(busy: Studies) -> None:
     (record.study_directory(busy.home, "half") / "trials").mkdir(parents=True)
     assert [row["name"] for row in browse.studies(busy.home)] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("file", "garbage", "message"),
+    [
+        ("study.json", b"{", "study.json is damaged"),
+        ("study.json", b"[1]", "study.json is damaged"),
+        ("study.json", b'{"name": "tiny"}', "study.json is damaged ('budget')"),
+        ("trials/sgd-0/000/result.json", b"{}", "result.json is damaged"),
+        ("trials/sgd-0/000/result.json", None, "Is a directory"),
+    ],
+)
+def test_a_study_with_a_damaged_file_hides_no_other_and_is_named(
+    busy: Studies, file: str, garbage: bytes | None, message: str
+) -> None:
+    busy.study("other")
+    path = record.study_directory(busy.home, "tiny") / file
+    path.unlink()
+    if garbage is None:
+        path.mkdir()
+    else:
+        path.write_bytes(garbage)
+    other, tiny = browse.studies(busy.home)
+    assert (other["name"], other["state"], other["problem"]) == ("other", "unfinished", None)
+    assert (tiny["name"], tiny["state"]) == ("tiny", "damaged")
+    assert message in tiny["problem"]
+    code, output, _ = call("list", "--home", busy.home)
+    assert code == 0
+    assert f"tiny: {tiny['problem']}" in output
+    assert str(path) in output
+
+
+def test_a_renamed_folder_is_told_its_studys_name(busy: Studies) -> None:
+    folder = record.study_directory(busy.home, "tiny")
+    folder.rename(folder.with_name("renamed"))
+    (row,) = browse.studies(busy.home)
+    assert row["problem"].endswith("must have its name: rename the folder to tiny.")

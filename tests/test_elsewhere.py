@@ -6,6 +6,7 @@ import json
 import random
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -624,6 +625,21 @@ def test_a_server_that_does_not_answer_is_told_without_the_password(
         )
     assert "MLflow at http://127.0.0.1:9 cannot be read" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_server_that_accepts_and_never_answers_is_given_up(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(Unreadable) as caught:
+            elsewhere.judge(None, experiment="x", uri=uri, home=store, metric="acc")
+    assert str(caught.value) == (
+        f"MLflow at {uri} cannot be read: it did not answer within 1 s. Check that the server "
+        "works; the variable MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds to wait."
+    )
 
 
 # Files

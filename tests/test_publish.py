@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from workbench import browse, publish, record, report
 from workbench.config.document import StudyFileError
 from workbench.record import Role, State, TrialDirectory
 from workbench.tracker import Tracker
+from workbench.tracker.store import StoreError
 
 # As a path each of these leads out of the folder of all studies, or to all of it.
 PATHS = ("../x", "../../x", "..", ".", "a/../../x", "/x", "")
@@ -234,3 +237,157 @@ def test_the_curves_of_each_strategys_best_trial_and_of_the_confirmation_are_rea
         assert best["value"] == own["value"].max()
     assert found.protocol_on_disk == found.study["protocol_logged"] == confirmed.sha256(CASE)
     assert len(found.scores) == 21
+
+
+# A home that was damaged, or that somebody else has made
+
+
+@pytest.fixture
+def own_home(confirmed_home: Path, tmp_path: Path) -> Path:
+    """A copy of the confirmed study's home, with its description beside its records."""
+    home = tmp_path / "own"
+    shutil.copytree(confirmed_home, home)
+    (parent,) = (home / "mlruns" / "artifacts" / made.STUDY).glob("*/artifacts/study/study.json")
+    folder = record.study_directory(home, made.STUDY)
+    found = json.loads(parent.read_text())
+    total = {"total": 24, "targets": dict.fromkeys(CASE.strategies, 12)}
+    described = {"file": "digits.yaml", **found, "budget": total}
+    (folder / "study.json").write_text(json.dumps(described))
+    (folder / "selection.json").write_text(json.dumps(confirmed.selection(CASE)))
+    return home
+
+
+def changed(home: Path, statement: str, *values: str) -> None:
+    """Change MLflow's store behind its back."""
+    with closing(sqlite3.connect(home / "mlruns" / "mlflow.db")) as connection, connection:
+        connection.execute(statement, values)
+
+
+def word_of(written: publish.Written) -> str:
+    content = json.loads(written.page.with_name("report.json").read_text())
+    return str(content["verdict"]["word"])
+
+
+def test_a_report_is_written_again_although_mlflows_artifacts_are_gone(own_home: Path) -> None:
+    shutil.rmtree(own_home / "mlruns" / "artifacts")
+    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+
+
+def test_a_report_of_a_study_whose_description_is_gone_everywhere_says_so(own_home: Path) -> None:
+    shutil.rmtree(own_home / "mlruns" / "artifacts")
+    (record.study_directory(own_home, made.STUDY) / "study.json").unlink()
+    with pytest.raises(StoreError, match=r"no description of the study digits: study/study.json"):
+        publish.write(made.STUDY, own_home, None)
+
+
+def test_sync_makes_a_deleted_store_again_with_the_parents_true_statuses(own_home: Path) -> None:
+    for path in (own_home / "mlruns").glob("mlflow.db*"):
+        path.unlink()
+    with pytest.raises(StoreError, match="`workbench sync STUDY` makes the store again"):
+        publish.write(made.STUDY, own_home, None)
+    assert publish.sync(made.STUDY, own_home) > 0
+    assert made.run_of(own_home, "digits/search")[1] == "FINISHED"
+    assert made.run_of(own_home, "digits/confirmation")[1] == "FINISHED"
+    written = publish.write(made.STUDY, own_home, None)
+    # Nothing proves any more that the protocol came first.
+    assert word_of(written) == "EXPLORATORY"
+    assert publish.sync(made.STUDY, own_home) == 0
+
+
+def test_sync_leaves_an_unfinished_search_scheduled_and_finishes_one_that_mlflow_missed(
+    own_home: Path,
+) -> None:
+    path = record.study_directory(own_home, made.STUDY) / "study.json"
+    text = path.read_text()
+    changed(own_home, "UPDATE runs SET status = 'RUNNING' WHERE name = 'digits search'")
+    path.write_text(text.replace('"sgd-0": 12', '"sgd-0": 13'))
+    publish.sync(made.STUDY, own_home)
+    assert made.run_of(own_home, "digits/search")[1] == "SCHEDULED"
+    path.write_text(text)
+    publish.sync(made.STUDY, own_home)
+    assert made.run_of(own_home, "digits/search")[1] == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("role", "file", "garbage"),
+    [
+        ("search", "study/study.json", b"[1]"),
+        ("confirmation", "study/protocol.json", b"\x00garbage"),
+        ("confirmation", "study/protocol.json", b""),
+        ("confirmation/sgd-0/000", "predictions.parquet", b"\x00garbage"),
+    ],
+)
+def test_a_damaged_artifact_is_named_and_restored_once_it_is_deleted(
+    own_home: Path, role: str, file: str, garbage: bytes
+) -> None:
+    run_id, *_ = made.run_of(own_home, f"digits/{role}")
+    path = made.artifacts_of(own_home, run_id) / file
+    assert path.is_file()
+    path.write_bytes(garbage)
+    with pytest.raises(StoreError) as caught:
+        publish.write(made.STUDY, own_home, None)
+    message = str(caught.value)
+    assert message.startswith(f"{path}, an artifact in MLflow, is damaged: ")
+    assert message.endswith(
+        "Delete the file; then `workbench sync digits` restores it from the study's records."
+    )
+    path.unlink()
+    publish.sync(made.STUDY, own_home)
+    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+
+
+@pytest.mark.parametrize(("tag", "value"), [("number", "x"), ("levels", "[1]")])
+def test_tags_that_no_trial_has_are_written_again_from_its_record(
+    own_home: Path, tag: str, value: str
+) -> None:
+    run_id, *_ = made.run_of(own_home, "digits/search/sgd-0/000")
+    planted = "UPDATE tags SET value = ? WHERE run_uuid = ? AND key = ?"
+    changed(own_home, planted, value, run_id, f"workbench.{tag}")
+    with pytest.raises(StoreError, match=f"The run {run_id} of digits in MLflow has tags or"):
+        Tracker(own_home).read_trials(made.STUDY)
+    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+
+
+def test_a_report_of_a_study_with_a_damaged_record_says_so_and_shows_the_others(
+    own_home: Path,
+) -> None:
+    (directory, _), *_ = record.scan(record.study_directory(own_home, made.STUDY))
+    (directory.path / "result.json").write_text("{}")
+    written = publish.write(made.STUDY, own_home, None)
+    assert word_of(written) == "WINNER"
+    (note,) = written.notes
+    assert note.startswith(f"{directory.path}/result.json is damaged")
+
+
+def test_a_report_of_a_renamed_study_folder_tells_to_rename_it_back(own_home: Path) -> None:
+    folder = record.study_directory(own_home, made.STUDY)
+    folder.rename(folder.with_name("renamed"))
+    for call in (publish.sync, browse.study):
+        arguments = ("renamed", own_home) if call is publish.sync else (own_home, "renamed")
+        with pytest.raises(browse.Unknown, match="rename the folder to digits"):
+            call(*arguments)
+    with pytest.raises(LookupError, match="no study 'renamed'"):
+        publish.write("renamed", own_home, None)
+    assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
+
+
+@pytest.mark.parametrize("name", ["../../../pwn", "..", "/tmp/pwn"])
+def test_a_study_whose_name_leads_out_of_the_home_writes_nothing(own_home: Path, name: str) -> None:
+    changed(own_home, "UPDATE experiments SET name = ? WHERE name = 'digits'", name)
+    changed(own_home, "UPDATE tags SET value = replace(value, 'digits', ?)", name)
+    for path in own_home.rglob("study.json"):
+        path.write_text(path.read_text().replace('"name": "digits"', f'"name": "{name}"'))
+    before = everything_in(own_home.parent)
+    with pytest.raises(LookupError):
+        publish.write(name, own_home, None)
+    with pytest.raises(LookupError):
+        publish.sync(name, own_home)
+    assert everything_in(own_home.parent) == before
+
+
+def test_a_description_of_another_name_is_damaged(own_home: Path) -> None:
+    run_id, *_ = made.run_of(own_home, "digits/search")
+    path = made.artifacts_of(own_home, run_id) / "study" / "study.json"
+    path.write_text(path.read_text().replace('"name": "digits"', '"name": "../../../pwn"'))
+    with pytest.raises(StoreError, match=r"it describes the study '../../../pwn'"):
+        publish.write(made.STUDY, own_home, None)

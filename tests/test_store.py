@@ -12,7 +12,7 @@ from pathlib import Path
 import mlflow_home as made
 import pytest
 
-from workbench.record import State
+from workbench.record import State, TrialDirectory
 from workbench.tracker import Tracker, store
 from workbench.tracker.store import StoreError, prepare
 
@@ -122,18 +122,26 @@ def test_a_home_that_cannot_be_written_to_can_be_read_and_refuses_to_be_written(
         directory = made.write(home, ended=made.result(State.COMPLETE))
         parent = made.parent_of(tracker, files={"study.json": '{"name": "digits"}'})
         tracker.mirror(directory, parent)
+        tracker.close()
+        moved = home.rename(Path(folder) / "moved")
+        directory = TrialDirectory(moved / directory.path.relative_to(home))
+        home = moved
         (home / "mlruns").chmod(0o555)
         try:
             with as_nobody():
                 reading = Tracker(home)
                 assert reading.read_only
-                assert reading.uri == tracker.uri
+                assert reading.uri == f"sqlite:///{home}/mlruns/mlflow.db"
                 assert list(reading.read_trials(made.STUDY)["state"]) == ["complete"]
                 assert reading.read_study(made.STUDY)["name"] == "digits"
                 with pytest.raises(StoreError, match="cannot be written to"):
                     reading.mirror(directory, parent)
                 command, _ = store.serve(home, 5000)
-                assert f"sqlite:///{home}/mlruns/mlflow.db" not in command
+                assert reading.uri not in command
+                served = command[command.index("--backend-store-uri") + 1]
+                with closing(sqlite3.connect(served.removeprefix("sqlite:///"))) as copy:
+                    uris = [uri for (uri,) in copy.execute("SELECT artifact_uri FROM runs")]
+                assert all(uri.startswith(home.as_uri()) for uri in uris)
         finally:
             (home / "mlruns").chmod(0o755)
 

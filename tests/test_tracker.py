@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +15,9 @@ import pytest
 from workbench import record
 from workbench.files import lock
 from workbench.record import Result, State, TrialDirectory
-from workbench.tracker import Tracker, ledger
+from workbench.tracker import Tracker, ledger, reader
 from workbench.tracker.entry import DatasetUse
+from workbench.tracker.store import StoreError
 
 KEY = "digits/search/adamw-2/007"
 
@@ -469,7 +473,9 @@ def test_reconciling_closes_parents_that_a_dead_driver_left_running(
 ) -> None:
     parent = made.parent_of(tracker)
     tracker.mirror(complete(home), parent)
-    Tracker(home).reconcile(record.study_directory(home, made.STUDY), parent_status="SCHEDULED")
+    Tracker(home).reconcile(
+        record.study_directory(home, made.STUDY), parent_statuses={"search": "SCHEDULED"}
+    )
     assert made.run_of(home, "digits/search")[1] == "SCHEDULED"
 
 
@@ -535,3 +541,162 @@ def test_mlflow_is_imported_late_and_torch_never(home: Path) -> None:
         [sys.executable, "-W", "error", "-c", program, str(home)], capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def used(home: Path, number: int) -> None:
+    """Read a home's store, and write to it, as every command does."""
+    tracker = Tracker(home)
+    assert tracker.read_study(made.STUDY)["name"] == made.STUDY
+    parent = made.parent_of(tracker, files={"study.json": f'{{"name": "{made.STUDY}"}}'})
+    run_id = tracker.mirror(complete(home, number), parent)
+    assert (made.artifacts_of(home, run_id) / "learning_curve.png").exists()
+    artifacts = (home / "mlruns" / "artifacts").as_uri()
+    locations = made.rows(home, "SELECT artifact_uri FROM runs")
+    locations += made.rows(home, "SELECT artifact_location FROM experiments WHERE name = 'digits'")
+    assert all(location.startswith(artifacts) for (location,) in locations)
+
+
+@pytest.fixture
+def filled(home: Path) -> Path:
+    """A home with a study, closed."""
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker, files={"study.json": f'{{"name": "{made.STUDY}"}}'})
+    tracker.mirror(complete(home), parent)
+    tracker.close()
+    return home
+
+
+@pytest.mark.parametrize("possible", [True, False], ids=["free", "taken"])
+def test_a_moved_home_is_used_where_it_is_now(filled: Path, possible: bool) -> None:
+    moved = filled.rename(filled.with_name("möved here"))
+    if not possible:
+        filled.write_text("The old place cannot be made again.")
+    used(moved, 8)
+    assert filled.is_file() if not possible else not filled.exists()
+
+
+def test_a_copy_never_touches_the_home_that_it_was_copied_from(filled: Path) -> None:
+    copy = filled.with_name("copy")
+    shutil.copytree(filled, copy)
+    before = contents(filled)
+    used(copy, 8)
+    assert contents(filled) == before
+    after = contents(copy)
+    used(filled, 9)
+    assert contents(copy) == after
+    assert list(Tracker(copy).read_trials(made.STUDY)["number"]) == [7, 8]
+    assert list(Tracker(filled).read_trials(made.STUDY)["number"]) == [7, 9]
+
+
+def contents(home: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file but what sqlite keeps beside its own: when it was written, and what it holds."""
+    return {
+        str(path.relative_to(home)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(home.rglob("*"))
+        if path.is_file() and not path.name.endswith(("-wal", "-shm"))
+    }
+
+
+def test_a_home_that_is_seen_at_two_places_is_written_from_both(
+    filled: Path, tmp_path: Path
+) -> None:
+    """As where a container and its host mount one disk: neither path is wrong."""
+    tracker = Tracker(filled)
+    parent = made.parent_of(tracker)
+    tracker.mirror(complete(filled, 8), parent)
+    for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+        with closing(sqlite3.connect(filled / "mlruns" / "mlflow.db")) as other, other:
+            other.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, 'file:///other/host/mlruns')",
+                ((filled / "mlruns").as_uri(),),
+            )
+    run_id = tracker.mirror(complete(filled, 9), parent)
+    assert (made.artifacts_of(filled, run_id) / "learning_curve.png").exists()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "{outside}",
+        "{home}/mlruns/artifacts/../../../outside/{run}/artifacts",
+        "{home}/mlruns/artifacts/digits/../../../../outside/{run}/artifacts",
+        "{home}/mlruns/artifacts/digits/%2e%2e/{run}/artifacts",
+        "s3://bucket/{run}/artifacts",
+        "http://127.0.0.1:9/{run}/artifacts",
+    ],
+)
+def test_artifacts_that_a_store_keeps_outside_the_home_are_refused(
+    filled: Path, tmp_path: Path, uri: str
+) -> None:
+    (tmp_path / "outside").mkdir()
+    run_id, *_ = made.run_of(filled, "digits/search")
+    planted = uri.format(outside=(tmp_path / "outside").as_uri(), home=filled.as_uri(), run=run_id)
+    with closing(sqlite3.connect(filled / "mlruns" / "mlflow.db")) as other, other:
+        other.execute("UPDATE runs SET artifact_uri = ? WHERE run_uuid = ?", (planted, run_id))
+    tracker = Tracker(filled)
+    with pytest.raises(StoreError, match="not below mlruns/artifacts"):
+        tracker.read_study(made.STUDY)
+    with pytest.raises(StoreError, match="not below mlruns/artifacts"):
+        tracker.log_report(run_id, tmp_path)
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../../../pwn", "..", "", "a/b", "/tmp/pwn"])
+def test_a_study_whose_name_is_a_path_is_refused(home: Path, tracker: Tracker, name: str) -> None:
+    with pytest.raises(StoreError, match="is no name of a study"):
+        tracker.open_parent(name, "search", tags={}, params={}, files={"study.json": "{}"})
+    with pytest.raises(reader.UnknownStudy, match="is no name of a study"):
+        tracker.read_study(name)
+    assert made.rows(home, "SELECT name FROM experiments") == [("Default",)]
+
+
+def test_a_record_of_another_study_is_not_mirrored(home: Path, tracker: Tracker) -> None:
+    complete(home)
+    folder = record.study_directory(home, made.STUDY)
+    renamed = folder.rename(folder.with_name("renamed"))
+    with pytest.raises(record.Damaged, match=r"spec.json is of the study 'digits', but lies in"):
+        tracker.reconcile(renamed)
+    assert made.rows(home, "SELECT * FROM runs") == []
+
+
+def test_artifacts_that_were_deleted_are_sent_again(home: Path, tracker: Tracker) -> None:
+    directory = complete(home)
+    study = record.study_directory(home, made.STUDY)
+    for name in ("study.json", "protocol.json"):
+        (study / name).write_text(f'{{"name": "{made.STUDY}"}}')
+    made.write(home, made.confirmation(), ended=made.tested())
+    parent = made.parent_of(tracker, files={"study.json": '{"name": "digits", "git": {}}'})
+    run_id = tracker.mirror(directory, parent)
+    tracker.reconcile(study)
+    kept = made.artifacts_of(home, parent) / "study" / "study.json"
+    assert "git" in kept.read_text(), "what a driver has logged stays"
+    shutil.rmtree(home / "mlruns" / "artifacts")
+
+    assert Tracker(home).reconcile(study) == 2
+    assert (made.artifacts_of(home, run_id) / "learning_curve.png").read_bytes() == b"picture"
+    found = Tracker(home).read_study(made.STUDY)
+    assert (found["name"], found["protocol"]) == (made.STUDY, {"name": made.STUDY})
+    assert Tracker(home).reconcile(study) == 0
+
+
+def test_a_parent_in_mlflows_bin_is_told_of_and_restored(filled: Path) -> None:
+    with closing(sqlite3.connect(filled / "mlruns" / "mlflow.db")) as other, other:
+        other.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE name = 'digits search'")
+    with pytest.raises(reader.UnknownStudy, match=r"bin of MLflow .*`workbench sync digits`"):
+        Tracker(filled).read_study(made.STUDY)
+    Tracker(filled).reconcile(record.study_directory(filled, made.STUDY))
+    assert Tracker(filled).read_study(made.STUDY)["name"] == made.STUDY
+
+
+@pytest.mark.slow
+def test_a_store_that_another_process_has_locked_is_told_of_in_a_line(filled: Path) -> None:
+    tracker = Tracker(filled)
+    with closing(sqlite3.connect(filled / "mlruns" / "mlflow.db")) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError) as caught:
+            made.parent_of(tracker, tags={"new": "yes"})
+    assert str(caught.value) == (
+        f"MLflow's store {filled}/mlruns/mlflow.db cannot be used: database is locked. If another "
+        "program has it open, end that program; then run the command again."
+    )

@@ -37,6 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]
     file, home, port = folder / "tiny.yaml", home_in(folder / "home"), free_port()
     file.write_text(TINY.replace("trials_per_strategy: 5", "trials_per_strategy: 1"))
     launch.run_file(file, [], home, InlineWorkers(), Unseen())
+    home = home.rename(folder / "möved home")
     words = ["ui", "tiny", "--home", str(home), "--port", str(port)]
     server = subprocess.Popen(
         [sys.executable, "-u", "-m", "workbench", *words],
@@ -75,6 +76,19 @@ def test_the_server_shows_every_run_of_the_study(served: tuple[int, str]) -> Non
     content = {"experiment_ids": [experiment], "max_results": 100}
     runs = post(port, "runs/search", content)["runs"]
     assert isinstance(runs, list) and len(runs) == 5
+
+
+def test_the_server_of_a_moved_home_shows_its_artifacts(served: tuple[int, str]) -> None:
+    port, address = served
+    experiment = address.partition("experiments/")[2].partition("/")[0]
+    runs = post(port, "runs/search", {"experiment_ids": [experiment], "max_results": 100})["runs"]
+    assert isinstance(runs, list)
+    for run in runs:
+        asked = (
+            f"http://127.0.0.1:{port}/api/2.0/mlflow/artifacts/list?run_id={run['info']['run_id']}"
+        )
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            assert json.load(answer)["files"]
 
 
 def test_results_are_judged_from_a_server_as_from_a_file(served: tuple[int, str]) -> None:

@@ -16,6 +16,9 @@ from workbench.config.flaws import nearest
 from workbench.driver import holder_of
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
 
+# States of a study whose search has all its trials and is not driven.
+SEARCHED = ("complete", "complete, none usable")
+
 
 class Unknown(LookupError):
     """There is no such study or trial; the message names the nearest one."""
@@ -122,6 +125,9 @@ class _Shelf:
 
 
 def _is_study(directory: Path) -> bool:
+    # A name that is a path would lead out of the home.
+    if not record.STUDY_NAME.fullmatch(directory.name):
+        return False
     return (directory / "study.json").exists()
 
 
@@ -131,31 +137,25 @@ def _studies(home: Path) -> list[Path]:
 
 def _shelf(home: Path, name: str) -> _Shelf:
     directory = record.study_directory(home, name)
-    # A name that is a path would lead out of the home.
     if directory.name != name or not _is_study(directory):
         raise Unknown(_unknown("study", name, [path.name for path in _studies(home)]))
     return _Shelf(directory)
 
 
 def _row(directory: Path) -> dict[str, Any]:
-    """A study's row; one whose description is damaged must not hide the others."""
+    """A study's row; one whose files are damaged must not hide the others."""
     try:
-        return _study(_Shelf(directory))
-    except Unknown:
+        return {**_study(_Shelf(directory)), "problem": None}
+    except (Unknown, OSError) as error:
         counts = dict.fromkeys(("trials", "complete", "pruned", "failed", "parked", "running"), 0)
         blank = dict.fromkeys(("holder", "best", "best_trial", "confirmation"))
         texts = {"metric": "", "test_metric": "", "file": "", "question": ""}
-        return {"name": directory.name, "state": "damaged", **counts, **blank, **texts}
+        row = {"name": directory.name, "state": "damaged", **counts, **blank, **texts}
+        return {**row, "problem": str(error)}
 
 
 def _study(shelf: _Shelf) -> dict[str, Any]:
-    path = shelf.directory / "study.json"
-    try:
-        described = json.loads(path.read_text())
-    except ValueError as error:
-        raise Unknown(
-            f"{path} is damaged ({error}); the study's next run writes it anew."
-        ) from None
+    described = _described(shelf.directory)
     targets = described["budget"]["targets"]
     counts = dict.fromkeys(("complete", "pruned", "failed", "parked", "running"), 0)
     ended = dict.fromkeys(targets, 0)
@@ -188,12 +188,39 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
     }
 
 
+def _described(directory: Path) -> Mapping[str, Any]:
+    """What a study's driver wrote of it.
+
+    Raises:
+        Unknown: The file is damaged, or describes another study.
+    """
+    path = directory / "study.json"
+    try:
+        described = json.loads(path.read_text())
+        name, targets = described["name"], described["budget"]["targets"]
+        texts = (name, described["objective"]["metric"], described["file"], described["question"])
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a text is missing")
+        sum(targets.values())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unknown(
+            f"{path} is damaged ({error}). Run the study's file again: the next run writes it anew."
+        ) from None
+    if name != directory.name:
+        raise Unknown(
+            f"{directory} holds the study {name!r}. A study's folder must have its name: rename "
+            f"the folder to {name}."
+        )
+    found: Mapping[str, Any] = described
+    return found
+
+
 def _state(shelf: _Shelf, counts: Mapping[str, int], done: bool) -> str:
     if shelf.holder:
         return "running"
     if not done:
         return "unfinished"
-    return "complete" if counts[State.COMPLETE] else "complete, none usable"
+    return SEARCHED[0 if counts[State.COMPLETE] else 1]
 
 
 def confirmation(

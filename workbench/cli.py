@@ -312,6 +312,6 @@ def ui(
 
     with terminal.errors():
         url = launch.page(home.absolute(), port, study)
-    typer.echo(f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {url}")
-    sys.stdout.flush()
-    launch.serve(home.absolute(), port)
+        typer.echo(f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {url}")
+        sys.stdout.flush()
+        launch.serve(home.absolute(), port)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from workbench.driver import Busy, lease
 from workbench.record import Role
 from workbench.report.writing import uncollected
 from workbench.tracker import Tracker
+from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.store import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,44 +64,67 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
 
 
 def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
+    if not record.STUDY_NAME.fullmatch(name):
+        raise UnknownStudy(f"{name!r} is no name of a study.")
     tracker = Tracker(home, create=False)
-    study = tracker.read_study(name)
     directory = record.study_directory(home, name)
     folder = out or home / "reports" / name
+    kept = directory.is_dir()
+    # Before the lease, which would make the study look driven.
+    statuses = _statuses(home, name) if kept else {}
     try:
         # Where MLflow's store alone is there, nobody can drive the study.
-        with lease(directory) if directory.is_dir() else nullcontext():
-            tracker.reconcile(directory, parent_status="SCHEDULED")
-            written, summary = _write(tracker, study, directory, folder, venue, ())
+        with lease(directory) if kept else nullcontext():
+            if kept:
+                tracker.reconcile(directory, parent_statuses=statuses)
+            written, summary, parents = _write(tracker, name, directory, folder, venue, ())
             note = report.markdown_summary(summary)
-            for run_id in _parents(study):
+            for run_id in parents:
                 tracker.log_report(run_id, folder, only=report.CONTENTS)
                 tracker.describe(run_id, note)
             return written
     except Busy as busy:
         notes = [f"{busy} This report shows it as it is now."]
+    except record.Damaged as damaged:
+        notes = [f"{damaged} The report shows the study as MLflow has it."]
     except OSError as error:
         if isinstance(error, FileExistsError) or not tracker.read_only:
             raise
         notes = ["the home cannot be written to: the report was not stored in MLflow"]
-    behind = _behind(tracker, directory, name)
-    if behind:
-        notes.append(f"MLflow lags behind the records by {behind} trials")
-    return _write(tracker, study, directory, folder, venue, tuple(notes))[0]
+    with suppress(record.Damaged):
+        behind = _behind(tracker, directory, name)
+        if behind:
+            notes.append(f"MLflow lags behind the records by {behind} trials")
+    return _write(tracker, name, directory, folder, venue, tuple(notes))[0]
 
 
 def sync(name: str, home: Path) -> int:
     """Send MLflow every record that it lacks; how many trials it did not show as they are.
 
+    The parent runs get the status that the records tell.
+
     Raises:
         Unknown: There is no such study in this home.
+        Damaged: A record cannot be read.
         Busy: A driver runs, and sends them itself.
         StoreError: The store cannot be used.
     """
     browse.study(home, name)
     directory = record.study_directory(home, name)
+    statuses = _statuses(home, name)
     with lease(directory):
-        return Tracker(home).reconcile(directory, parent_status="SCHEDULED")
+        return Tracker(home).reconcile(directory, parent_statuses=statuses)
+
+
+def _statuses(home: Path, name: str) -> dict[str, str]:
+    """How a study's parent runs stand by its records, when nobody drives it."""
+    done = {"search": False, "confirmation": False, "try": True}
+    # Of a report whose records are not here, or damaged, MLflow alone tells.
+    with suppress(browse.Unknown, OSError):
+        found = browse.study(home, name)
+        done["search"] = found["state"] in browse.SEARCHED
+        done["confirmation"] = (found["confirmation"] or {}).get("stage") == "complete"
+    return {role: "FINISHED" if ended else "SCHEDULED" for role, ended in done.items()}
 
 
 def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
@@ -148,16 +173,24 @@ def _parents(study: Mapping[str, Any]) -> list[str]:
 
 def _write(
     tracker: Tracker,
-    study: Mapping[str, Any],
+    name: str,
     directory: Path,
     folder: Path,
     venue: str,
     notes: tuple[str, ...],
-) -> tuple[Written, dict[str, Any]]:
-    found = material(tracker, study["name"], directory)
+) -> tuple[Written, dict[str, Any], list[str]]:
+    """What was written, what it says, and the runs that keep it."""
+    found = material(tracker, name, directory)
+    if "name" not in found.study:
+        raise StoreError(
+            f"MLflow has no description of the study {name}: study/study.json is gone from the "
+            f"artifacts of the run {found.study['parent_run_id']}. Run the study again with its "
+            "file: no trial is repeated, and the description is written again."
+        )
     page = report.write(found, folder, venue)
     summary = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))
-    return Written(page=page, usable=bool(summary["usable"]), notes=notes), summary
+    written = Written(page=page, usable=bool(summary["usable"]), notes=notes)
+    return written, summary, _parents(found.study)
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:

@@ -76,6 +76,7 @@ def opened(
     """
     directory = record.study_directory(home, config.name)
     described = preview.describe(config, foundation)
+    described["file"] = record.places.written(config.document.path, home)
     path = directory / "study.json"
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
@@ -107,7 +108,9 @@ def opened(
     finally:
         session.unsent = session.mirror.pending
         if not session.unsent:
-            tracker.reconcile(directory, parent_status="SCHEDULED")
+            tracker.reconcile(
+                directory, parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED")
+            )
             tracker.close_parent(parent, session.status)
 
 

@@ -7,7 +7,6 @@ the data is checked by ``foundation``.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,12 +31,11 @@ from workbench.config.knobs import (
 )
 from workbench.config.schema import Confirm, ObjectiveKnobs, Report, Search
 from workbench.config.study_config import StudyConfig
-from workbench.record import Objective
+from workbench.record import STUDY_NAME, Objective
 
 __all__ = ["BLOCKS", "Changed", "load"]
 
 BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm", "report")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -105,7 +103,7 @@ class _Reader:
                 else:
                     self._document.add((key,), key, listed(BLOCKS), nearest(key, BLOCKS))
         name = content.get("name")
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not STUDY_NAME.fullmatch(name):
             self._document.add(
                 ("name",), name, "a name of letters, digits, dots, dashes and underscores"
             )

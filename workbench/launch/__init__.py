@@ -154,10 +154,12 @@ def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
         return Path(study), []
     browse.study(home, study)
     described = json.loads((record.study_directory(home, study) / "study.json").read_text())
-    file = Path(described["file"])
-    if not file.is_file():
+    named = Path(described["file"])
+    # From the home on, from here on, or where it lies since the home was moved.
+    file = next(filter(Path.is_file, (home / named, named, record.places.found(named, home))), None)
+    if file is None:
         raise browse.Unknown(
-            f"The study {study} was run from {file}, which is not there. Name its file: "
+            f"The study {study} was run from {named}, which is not there. Name its file: "
             "workbench confirm FILE"
         )
     return file, list(described["overrides"])
@@ -218,10 +220,10 @@ def page(home: Path, port: int, study: str | None) -> str:
 
     Raises:
         UnknownStudy: MLflow has no such study.
+        StoreError: There is no store, or it cannot be used.
     """
-    if study is None:
-        return store.page(port)
-    return store.page(port, Tracker(home, create=False).read_study(study)["experiment_id"])
+    tracker = Tracker(home, create=False)
+    return store.page(port, None if study is None else tracker.read_study(study)["experiment_id"])
 
 
 def serve(home: Path, port: int) -> NoReturn:

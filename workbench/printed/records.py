@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.printed.layout import number, say, short, table_of
+from workbench.printed.layout import PLAIN, number, say, short, table_of
 
 
 def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
@@ -33,6 +33,9 @@ def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
             stage_of(row["confirmation"]),
         )
     console.print(table)
+    for row in found:
+        if row.get("problem"):
+            console.print(f"[red]{escape(row['name'])}: {escape(row['problem'])}[/red]", **PLAIN)
 
 
 def stage_of(confirmation: Mapping[str, Any] | None) -> str:

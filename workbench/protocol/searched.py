@@ -244,5 +244,9 @@ def _distinct(candidates: list[Candidate]) -> Iterator[Candidate]:
 
 
 def plan_text(spec: TrialSpec) -> str:
-    """A plan as text: equal texts are equal trainings, but for the seed."""
-    return json.dumps(record.plain(asdict(spec.plan)), sort_keys=True)
+    """A plan as text: equal texts are equal trainings, but for the seed.
+
+    Of its files the content counts, and not where they lie.
+    """
+    plan = asdict(record.places.nameless(spec.plan))
+    return json.dumps([record.plain(plan), spec.data_digest], sort_keys=True)

@@ -16,6 +16,7 @@ lock            held by whoever writes
 """
 
 from workbench.files import Locked, lock, sha256_of, write_atomically
+from workbench.record import places
 from workbench.record.contents import (
     Decision,
     EpochResult,
@@ -32,6 +33,8 @@ from workbench.record.contents import (
     to_json,
 )
 from workbench.record.directory import (
+    STUDY_NAME,
+    Damaged,
     TrialDirectory,
     directory_of,
     protocol_path,
@@ -41,6 +44,8 @@ from workbench.record.directory import (
 )
 
 __all__ = [
+    "STUDY_NAME",
+    "Damaged",
     "Decision",
     "EpochResult",
     "Locked",
@@ -54,6 +59,7 @@ __all__ = [
     "epoch_from_json",
     "lock",
     "now",
+    "places",
     "plain",
     "protocol_path",
     "result_from_json",

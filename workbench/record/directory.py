@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from workbench.files import write_atomically
+from workbench.record import places
 from workbench.record.contents import (
     EpochResult,
     Result,
@@ -28,6 +30,9 @@ from workbench.record.contents import (
 )
 
 Read = TypeVar("Read")
+
+# A study's name is a folder's name; one that a store gives is checked before it becomes a path.
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Damaged(OSError):
@@ -62,14 +67,23 @@ class TrialDirectory:
 
     def write_spec(self, spec: TrialSpec) -> None:
         """Store what is to be done, before anybody is told to do it."""
+        if (home := places.home_of(self.path)) is not None:
+            spec = replace(spec, plan=places.portable(spec.plan, home))
         write_atomically(self.path / "spec.json", to_json(spec, indent=1).encode())
 
     def spec(self) -> TrialSpec | None:
-        """What is to be done, or None before it was written.
+        """What is to be done, with its files as they lie now; None before it was written.
 
         Raises:
             Damaged: The file cannot be read.
         """
+        spec = self.stored_spec()
+        if spec is not None and (home := places.home_of(self.path)) is not None:
+            spec = replace(spec, plan=places.located(spec.plan, home))
+        return spec
+
+    def stored_spec(self) -> TrialSpec | None:
+        """The same with its files as they are written down, which no move changes."""
         return _read(self.path / "spec.json", spec_from_json)
 
     def append(self, result: EpochResult) -> None:

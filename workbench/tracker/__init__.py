@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+# What lies in a study's directory and, below ``study/``, among its parent's artifacts.
+_PARENT_FILES = ("study.json", "protocol.json", "selection.json")
+
+
 class Tracker:
     """MLflow's store in a home: the one writer of a study's runs, and any number of readers.
 
@@ -46,6 +50,7 @@ class Tracker:
             store.StoreError: There is no store, or it cannot be used.
         """
         mlflow = _import_mlflow()
+        self._refusal = mlflow.MlflowException
         self._tables = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
         self._store = store.prepare(
             home,
@@ -55,7 +60,9 @@ class Tracker:
         )
         self.uri = self._store.uri
         self.read_only = self._store.read_only
-        self._ledger = Ledger(mlflow, mlflow.MlflowClient(self._store.opened))
+        with self._reached():
+            client = mlflow.MlflowClient(self._store.opened)
+        self._ledger = Ledger(mlflow, client, self._store)
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, Run]] = {}
@@ -69,7 +76,11 @@ class Tracker:
         self._make_tables(self._store.opened)
 
     def experiment(self, study: str) -> str:
-        """The id of a study's experiment: found, taken out of MLflow's bin, or made."""
+        """The id of a study's experiment: found, taken out of MLflow's bin, or made.
+
+        Raises:
+            StoreError: MLflow's store cannot be used, or that is no name of a study.
+        """
         return self._ledger.open_experiment(study, self._store.artifacts(study).as_uri())
 
     def open_parent(
@@ -153,7 +164,8 @@ class Tracker:
         self, directory: TrialDirectory, parent_run_id: str, *, orphaned: bool = False
     ) -> tuple[Run, bool]:
         """The run, and whether it lacked anything."""
-        spec = directory.spec()
+        # As it is stored: a home that was moved changes no param.
+        spec = directory.stored_spec()
         if spec is None:
             raise ValueError(f"{directory.path} is no trial directory: it has no spec.json.")
         # The result first: a trial that has one has written all of its history.
@@ -169,7 +181,7 @@ class Tracker:
             began = wanted.started or _modified(directory.path / "spec.json")
             run = self._open(runs, spec.study, spec.key, wanted.name, began, wanted.identity)
             listed = self._ledger.send_files(run, files, FILES)
-            lacked |= self._say(run, wanted, listed)
+            lacked |= bool(listed) | self._say(run, wanted, listed)
             self._ledger.use(run, wanted.datasets)
             lacked |= self._ledger.set_status(run, wanted.status, wanted.ended)
             return run, lacked
@@ -224,17 +236,31 @@ class Tracker:
                     self._ledger.unsay(other, (BEST, MODEL))
         return run.run_id
 
-    def reconcile(self, study_directory: Path, *, parent_status: str | None = None) -> int:
+    def reconcile(
+        self, study_directory: Path, *, parent_statuses: Mapping[str, str] | None = None
+    ) -> int:
         """Mirror every record of a study that MLflow lacks, and leave nothing running that is not.
 
-        Only for whoever holds the study's lease. Parents that are still marked as running are
-        closed with a status if one is given. Returns how many trials MLflow did not show as they
-        are.
+        Only for whoever holds the study's lease. Parents that MLflow shows as running or scheduled
+        get the status of their role, if one is given. Returns how many trials MLflow did not show
+        as they are.
+
+        Raises:
+            Damaged: A record cannot be read, or is one of another study.
         """
         study, sent, seen = study_directory.name, 0, set()
+        parents: dict[str, str] = {}
         for directory, spec in record.scan(study_directory):
+            if spec.study != study:
+                raise record.Damaged(
+                    f"{directory.path / 'spec.json'} is of the study {spec.study!r}, but lies in "
+                    f"the folder of {study}. Rename the folder back, or move the trial away."
+                )
             seen.add(spec.key)
-            parent = self._parent(study, entry.PARENT_ROLE[spec.role])
+            role = entry.PARENT_ROLE[spec.role]
+            if role not in parents:
+                parents[role] = self._parent(study_directory, role)
+            parent = parents[role]
             _, lacked = self._mirror(directory, parent, orphaned=not _held(directory.lock_path))
             sent += lacked
         if not study_directory.is_dir():
@@ -243,25 +269,36 @@ class Tracker:
         gone = {entry.STATE: str(State.FAILED), "workbench.reason": reason}
         with self._writing(study) as runs:
             for key, run in runs.items():
-                if run.status != "RUNNING" or run.deleted or key in seen:
+                if run.status not in ("RUNNING", "SCHEDULED") or run.deleted or key in seen:
                     continue
-                if PARENT in run.tags:
+                status = (parent_statuses or {}).get(run.tags.get("workbench.role", ""))
+                if PARENT not in run.tags and status is not None:
+                    self._ledger.set_status(run, status, record.now())
+                elif PARENT in run.tags and run.status == "RUNNING":
                     self._ledger.say(run, tags=gone)
                     self._ledger.set_status(run, entry.STATUS[State.FAILED], record.now())
                     sent += 1
-                elif parent_status is not None:
-                    self._ledger.set_status(run, parent_status, record.now())
         return sent
 
-    def _parent(self, study: str, role: str) -> str:
-        """A parent that exists, in whatever state, or one that waits for its driver."""
+    def _parent(self, study_directory: Path, role: str) -> str:
+        """A parent that exists, in whatever state, or one that waits for its driver.
+
+        Of its files those that are gone are had again from the study's directory; the others stay
+        as its driver logged them.
+        """
+        study = study_directory.name
         with self._writing(study) as runs:
-            found = runs.get(f"{study}/{role}")
-        if found is not None:
-            return found.run_id
-        run_id = self.open_parent(study, role, tags={}, params={}, files={})
-        self.close_parent(run_id, entry.STATUS[State.PARKED])
-        return run_id
+            run = runs.get(f"{study}/{role}")
+            if run is None:
+                run_id = self.open_parent(study, role, tags={}, params={}, files={})
+                self.close_parent(run_id, entry.STATUS[State.PARKED])
+                run = runs[f"{study}/{role}"]
+            self._ledger.restore(run)
+            files = _PARENT_FILES if role == "confirmation" else _PARENT_FILES[:1]
+            self._ledger.restore_files(
+                run, {f"study/{name}": study_directory / name for name in files}
+            )
+            return run.run_id
 
     def key_of(self, run_id: str) -> str:
         """The key of the trial that a run mirrors (``TrialSpec.key``).
@@ -269,11 +306,9 @@ class Tracker:
         Raises:
             LookupError: MLflow has no such run, or it mirrors no trial.
         """
-        from mlflow.exceptions import MlflowException
-
         try:
             run = self._ledger.get(run_id)
-        except MlflowException as error:
+        except self._refusal as error:
             raise LookupError(f"MLflow has no run {run_id} in {self._store.home}.") from error
         if KEY not in run.tags:
             raise LookupError(f"The run {run_id} is no trial's.")
@@ -285,7 +320,8 @@ class Tracker:
         Raises:
             UnknownStudy: MLflow has no such study.
         """
-        return reader.study(self._ledger, self._store, name)
+        with self._reached():
+            return reader.study(self._ledger, self._store, name)
 
     def read_trials(self, name: str) -> pd.DataFrame:
         """Every trial of a study with the columns ``reader.COLUMNS``, by role, group and number.
@@ -293,7 +329,8 @@ class Tracker:
         Raises:
             UnknownStudy: MLflow has no such study.
         """
-        return reader.trials(self._ledger, self._store, name)
+        with self._reached():
+            return reader.trials(self._ledger, self._store, name)
 
     def read_scores(self, name: str) -> dict[str, list[float]]:
         """What each test sample adds to the test value of a confirmation run; see the reader.
@@ -301,7 +338,8 @@ class Tracker:
         Raises:
             UnknownStudy: MLflow has no such study.
         """
-        return reader.scores(self._ledger, self._store, name)
+        with self._reached():
+            return reader.scores(self._ledger, self._store, name)
 
     def read_histories(
         self, name: str, metrics: Sequence[str], run_ids: Collection[str] | None = None
@@ -311,16 +349,36 @@ class Tracker:
         Raises:
             UnknownStudy: MLflow has no such study.
         """
-        return reader.histories(self._ledger, self._store, name, metrics, run_ids)
+        with self._reached():
+            return reader.histories(self._ledger, self._store, name, metrics, run_ids)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """A block that asks MLflow.
+
+        Raises:
+            StoreError: It refuses, for example because another process has locked its store.
+        """
+        try:
+            yield
+        except self._refusal as error:
+            # Below MLflow's message, which holds the statement in SQL, is sqlite's own.
+            cause = getattr(error.__cause__, "orig", None) or str(error).partition("\n")[0]
+            raise store.StoreError(
+                f"MLflow's store {self._store.home / 'mlruns' / 'mlflow.db'} cannot be used: "
+                f"{cause}. If another program has it open, end that program; then run the command "
+                "again."
+            ) from error
 
     @contextmanager
     def _writing(self, study: str) -> Iterator[dict[str, Run]]:
         """A study's runs by key, read once and kept; forgotten when anything goes wrong."""
         if self.read_only:
             raise store.StoreError(f"{self._store.home} cannot be written to.")
-        with self._lock:
+        with self._lock, self._reached():
             try:
                 if study not in self._runs:
+                    store.relocate(self._store.database, self._store.home)
                     self._experiments[study] = self.experiment(study)
                     found = list(self._ledger.read(self._experiments[study]))[::-1]
                     # The last one of a key stays: the oldest that is not in MLflow's bin.
@@ -337,9 +395,12 @@ class Tracker:
         with self._lock:
             known = (run for runs in self._runs.values() for run in runs.values())
             run = next((run for run in known if run.run_id == run_id), None)
-            study = (run or self._ledger.get(run_id)).tags["workbench.study"]
+            with self._reached():
+                study = (run or self._ledger.get(run_id)).tags.get("workbench.study", "")
             with self._writing(study) as runs:
-                run = next(run for run in runs.values() if run.run_id == run_id)
+                run = next((run for run in runs.values() if run.run_id == run_id), None)
+                if run is None:
+                    raise store.StoreError(f"The run {run_id} in {self.uri} is no run of a study.")
                 self._ledger.restore(run)
                 yield run
 

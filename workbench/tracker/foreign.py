@@ -72,8 +72,8 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
     """
     _demand_file(uri)
     # A server that does not answer would be asked for minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     mlflow = _import_mlflow()
     try:
         client = mlflow.MlflowClient(uri)
@@ -86,6 +86,12 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
         told = str(error).replace(urlsplit(uri).netloc or uri, urlsplit(_shown(uri)).netloc or uri)
+        if "timed out" in told:
+            seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
+            told = (
+                f"it did not answer within {seconds} s. Check that the server works; the variable "
+                "MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds to wait."
+            )
         raise UnknownExperiment(f"MLflow at {_shown(uri)} cannot be read: {told}") from None
     parents = {run.tags[_PARENT] for run in runs if _PARENT in run.tags}
     own = [run for run in runs if run.run_id not in parents]

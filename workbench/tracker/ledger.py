@@ -16,6 +16,7 @@ from workbench import record
 from workbench.files import sha256_of
 from workbench.tracker import tables
 from workbench.tracker.entry import VIEW, DatasetUse, Point, chunks
+from workbench.tracker.store import Store
 from workbench.tracker.tables import Run
 
 _PAGE = 1000
@@ -40,9 +41,10 @@ _TAGS = {
 class Ledger:
     """Reads runs whole, and afterwards writes only what they do not say yet."""
 
-    def __init__(self, mlflow: Any, client: Any) -> None:
+    def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
         self._mlflow = mlflow
         self._client = client
+        self._store = store
 
     def experiments(self) -> dict[str, str]:
         """Ids by name, without those in MLflow's bin and MLflow's own."""
@@ -184,20 +186,31 @@ class Ledger:
     def send_files(self, run: Run, files: Mapping[str, Path | str], tag: str) -> dict[str, str]:
         """Store files, or text, by their path among the run's artifacts.
 
+        A file that was sent before and is gone from the artifacts is sent again.
+
         Returns:
             The tag to write next, by whose digest a later process sees that nothing changed; empty
             where nothing has.
         """
+        if not files:
+            return {}
         digests = {name: _digest(content) for name, content in files.items()}
         total = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
-        if not files or run.tags.get(tag) == total:
+        lost = {name for name in files if not self.file(run, name).exists()}
+        if run.tags.get(tag) == total and not lost:
             return {}
         sent = run.files.setdefault(tag, {})
         for name, content in files.items():
-            if sent.get(name) != digests[name]:
+            if name in lost or sent.get(name) != digests[name]:
                 self._put(run, name, content)
                 sent[name] = digests[name]
         return {tag: total}
+
+    def restore_files(self, run: Run, files: Mapping[str, Path]) -> None:
+        """Store files that a run's artifacts lack, as far as they exist; replaces none."""
+        for name, path in files.items():
+            if path.is_file() and not self.file(run, name).exists():
+                self._put(run, name, path)
 
     def _put(self, run: Run, name: str, content: Path | str) -> None:
         folder, _, base = name.rpartition("/")
@@ -229,12 +242,9 @@ class Ledger:
             else:
                 repository.log_artifact(str(path), name)
 
-    def read_file(self, run: Run, name: str) -> bytes | None:
-        """Content of one artifact; None where there is none."""
-        try:
-            return Path(self._repository(run).download_artifacts(name)).read_bytes()
-        except (self._mlflow.MlflowException, OSError):
-            return None
+    def file(self, run: Run, name: str) -> Path:
+        """Where an artifact lies, if there is one of this name."""
+        return self._store.folder_of(run.artifacts) / name
 
     def histories(
         self, run_ids: Collection[str], metrics: Collection[str]
@@ -247,7 +257,7 @@ class Ledger:
     def _repository(self, run: Run) -> Any:
         # Not by the client: it reads the whole run first, 14 ms a time.
         registry = self._mlflow.store.artifact.artifact_repository_registry
-        return registry.get_artifact_repository(run.artifacts)
+        return registry.get_artifact_repository(self._store.folder_of(run.artifacts).as_uri())
 
 
 def known(run: Any) -> Run:

@@ -6,14 +6,15 @@ neither records nor how runs are written.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.record import Role, State
+from workbench.files import sha256_of
+from workbench.record import STUDY_NAME, Role, State
 from workbench.tracker.entry import (
     DATA,
     EPOCHS,
@@ -26,7 +27,7 @@ from workbench.tracker.entry import (
 )
 from workbench.tracker.ledger import Ledger
 from workbench.tracker.params import valid_name
-from workbench.tracker.store import Store
+from workbench.tracker.store import Store, StoreError
 from workbench.tracker.tables import Run
 
 if TYPE_CHECKING:
@@ -59,31 +60,47 @@ def study(ledger: Ledger, store: Store, name: str) -> dict[str, Any]:
 
     Raises:
         UnknownStudy: MLflow has no such study.
+        StoreError: One of these files cannot be read, or describes another study.
     """
     experiment_id = _experiment(ledger, store, name)
-    parents = {
-        run.tags["workbench.role"]: run
+    roles = {f"{name}/{role}": role for role in ("search", "confirmation", "try")}
+    found = [
+        run
         for run in ledger.read(experiment_id)
-        if KEY in run.tags and PARENT not in run.tags and not run.deleted
-    }
+        if PARENT not in run.tags and run.tags.get(KEY) in roles
+    ]
+    parents = {roles[run.tags[KEY]]: run for run in found if not run.deleted}
+    if found and not parents:
+        raise UnknownStudy(
+            f"The study {name} lies in the bin of MLflow at {store.uri}. `workbench sync {name}` "
+            "restores it."
+        )
     if not parents:
         raise _unknown(ledger, store, name)
     main = parents.get("search") or next(iter(parents.values()))
     confirmation = parents.get("confirmation")
-    read: dict[str, bytes | None] = {"protocol": None, "selection": None}
-    if confirmation is not None:
-        for file in read:
-            read[file] = _content(ledger, store, name, confirmation, f"study/{file}.json")
-    protocol = read["protocol"]
+    files = (
+        {"protocol": None, "selection": None}
+        if confirmation is None
+        else {
+            file: ledger.file(confirmation, f"study/{file}.json")
+            for file in ("protocol", "selection")
+        }
+    )
+    described = ledger.file(main, "study/study.json")
+    protocol = files["protocol"]
+    content = _json(described, name) or {}
+    if content and content.get("name") != name:
+        raise _damaged(described, name, f"it describes the study {content.get('name')!r}")
     return {
-        **_json(ledger, store, name, main, "study/study.json"),
-        "environment": _json(ledger, store, name, main, "study/environment.json"),
+        **content,
+        "environment": _json(ledger.file(main, "study/environment.json"), name) or {},
         "parents": {role: run.run_id for role, run in parents.items()},
         "parent_run_id": main.run_id,
         "experiment_id": experiment_id,
         "tracking_uri": store.uri,
-        **{file: None if held is None else json.loads(held) for file, held in read.items()},
-        "protocol_sha256": None if protocol is None else hashlib.sha256(protocol).hexdigest(),
+        **{file: None if path is None else _json(path, name) for file, path in files.items()},
+        "protocol_sha256": sha256_of(protocol) if protocol and protocol.exists() else None,
         "protocol_logged": None if confirmation is None else confirmation.tags.get(PROTOCOL),
     }
 
@@ -106,11 +123,12 @@ def trials(ledger: Ledger, store: Store, name: str) -> pd.DataFrame:
 
     Raises:
         UnknownStudy: MLflow has no such study.
+        StoreError: A run says what no trial says.
     """
     import pandas as pd
 
     rows = [
-        _row(run)
+        _row(run, name)
         for run in ledger.read(_experiment(ledger, store, name))
         if KEY in run.tags and PARENT in run.tags and not run.deleted
     ]
@@ -127,7 +145,9 @@ def scores(ledger: Ledger, store: Store, name: str) -> dict[str, list[float]]:
 
     Raises:
         UnknownStudy: MLflow has no such study.
+        StoreError: A table of predictions cannot be read.
     """
+    import pyarrow
     import pyarrow.parquet
 
     found = {}
@@ -135,12 +155,16 @@ def scores(ledger: Ledger, store: Store, name: str) -> dict[str, list[float]]:
         tested = run.tags.get("workbench.role") == Role.CONFIRMATION and PARENT in run.tags
         if not tested or run.deleted or run.tags.get(STATE) != State.COMPLETE:
             continue
-        content = _content(ledger, store, name, run, PREDICTIONS)
+        path = ledger.file(run, PREDICTIONS)
+        content = _content(path)
         if content is None:
             continue
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-        if "score" in file.schema_arrow.names:
-            found[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
+        try:
+            file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+            if "score" in file.schema_arrow.names:
+                found[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(path, name, error) from error
     return found
 
 
@@ -176,8 +200,22 @@ def histories(
     return found
 
 
-def _row(run: Run) -> dict[str, Any]:
-    """A run by the names of ``COLUMNS``."""
+def _row(run: Run, study: str) -> dict[str, Any]:
+    """A run by the names of ``COLUMNS``.
+
+    Raises:
+        StoreError: Its tags or params are none of a trial.
+    """
+    try:
+        return _cells(run)
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"The run {run.run_id} of {study} in MLflow has tags or params that no trial has "
+            f"({error}). `workbench sync {study}` writes its tags again from the record."
+        ) from error
+
+
+def _cells(run: Run) -> dict[str, Any]:
     tags, params, metrics = run.tags, run.params, run.metrics
     state = tags.get(STATE, str(State.RUNNING))
     last = params.get("phases", "").rpartition(",")[2]
@@ -201,8 +239,8 @@ def _row(run: Run) -> dict[str, Any]:
         "optimizer": params.get(f"{prefix}optimizer"),
         "learning_rate": float(params.get(f"{prefix}learning_rate", math.nan)),
         "freeze_depth": None if depth is None else int(depth),
-        "levels": json.loads(tags.get("workbench.levels", "{}")),
-        "hyperparameters": json.loads(tags.get("workbench.hyperparameters", "{}")),
+        "levels": _object(tags.get("workbench.levels", "{}")),
+        "hyperparameters": _object(tags.get("workbench.hyperparameters", "{}")),
         "metrics": _below("best/", metrics),
         "started": run.started,
         "parameters": {name: int(n) for name, n in _below("parameters/", metrics).items()},
@@ -226,21 +264,41 @@ def _below(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _json(ledger: Ledger, store: Store, study: str, run: Run, name: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(_content(ledger, store, study, run, name) or b"{}")
+def _json(path: Path, study: str) -> dict[str, Any] | None:
+    """What an artifact says; None where there is none."""
+    content = _content(path)
+    try:
+        return None if content is None else _object(content)
+    except ValueError as error:
+        raise _damaged(path, study, error) from error
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    parsed = json.loads(text)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"expected a JSON object, found {str(parsed)[:50]}")
     return parsed
 
 
-def _content(ledger: Ledger, store: Store, study: str, run: Run, name: str) -> bytes | None:
-    content = ledger.read_file(run, name)
-    if content is None:
-        # In a home that was moved, MLflow still names the folder of before.
-        path = store.artifacts(study) / run.run_id / "artifacts" / name
-        content = path.read_bytes() if path.exists() else None
-    return content
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _damaged(path: Path, study: str, reason: object) -> StoreError:
+    return StoreError(
+        f"{path}, an artifact in MLflow, is damaged: {reason}. Delete the file; then "
+        f"`workbench sync {study}` restores it from the study's records."
+    )
 
 
 def _experiment(ledger: Ledger, store: Store, name: str) -> str:
+    if not STUDY_NAME.fullmatch(name):
+        raise UnknownStudy(f"{name!r} is no name of a study.")
     found = ledger.experiments().get(name)
     if found is None:
         raise _unknown(ledger, store, name)

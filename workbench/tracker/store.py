@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -18,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.files import lock
+from workbench.record import STUDY_NAME
 from workbench.tracker.entry import VIEW
+
+# The artifacts of a study or of one of its runs, in whichever home.
+_LOCATION = re.compile(
+    rf".*/mlruns/artifacts/(?P<place>{STUDY_NAME.pattern}(?P<run>/[0-9a-f]{{32}}/artifacts)?)"
+)
 
 
 class StoreError(Exception):
@@ -50,8 +57,31 @@ class Store:
         return uri_of(self.database)
 
     def artifacts(self, study: str) -> Path:
-        """Folder of a study's artifacts."""
+        """Folder of a study's artifacts.
+
+        Raises:
+            StoreError: That is no name of a study.
+        """
+        if not STUDY_NAME.fullmatch(study):
+            raise StoreError(f"{study!r} is no name of a study, in {self.uri}.")
         return self.home / "mlruns" / "artifacts" / study
+
+    def folder_of(self, uri: str) -> Path:
+        """Folder of a run's artifacts in this home, by the URI that MLflow keeps of it.
+
+        MLflow's URIs are absolute. A home may have been moved or copied since, and then they name
+        another home, which nobody may write to.
+
+        Raises:
+            StoreError: The URI names no artifacts of a study's run.
+        """
+        match = _LOCATION.fullmatch(uri)
+        if match is None or match["run"] is None:
+            raise StoreError(
+                f"{self.uri} keeps the artifacts of a run in {uri!r}, which is not below "
+                "mlruns/artifacts of a home. Nothing was read or written there."
+            )
+        return self.home / "mlruns" / "artifacts" / match["place"]
 
 
 def uri_of(database: Path) -> str:
@@ -83,9 +113,13 @@ def prepare(
     if database.exists() and not os.access(database.parent, os.W_OK):
         copy = _copy(database)
         _check(copy, revision, database)
+        relocate(copy, home)
         return Store(home=home, database=copy, read_only=True)
     if not create and not _revision(database):
-        raise StoreError(f"There is no MLflow store at {database}. Run a study first.")
+        raise StoreError(
+            f"There is no MLflow store at {database}. Run a study first; or, if its trials are in "
+            "this home, `workbench sync STUDY` makes the store again from their records."
+        )
     # MLflow's own creation breaks for good when several processes start it at once, or when it is
     # killed half-way: so one at a time, in another file, moved into place when it is whole.
     with lock(database.parent / ".store.lock", wait_seconds=float("inf")):
@@ -153,14 +187,45 @@ def _copy(database: Path) -> Path:
     return folder / database.name
 
 
+def relocate(database: Path, home: Path) -> None:
+    """Rewrite the URIs of artifacts that name another home, all of them or none.
+
+    MLflow's own pages read these URIs; ``Store.folder_of`` needs no rewriting.
+
+    Raises:
+        StoreError: The file cannot be read or written.
+    """
+
+    def here(uri: str | None) -> str | None:
+        match = _LOCATION.fullmatch(uri or "")
+        return uri if match is None else (home / "mlruns/artifacts" / match["place"]).as_uri()
+
+    try:
+        with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+            connection.create_function("here", 1, here, deterministic=True)
+            for table, uri in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                elsewhere = f"WHERE {uri} != here({uri})"
+                # Without the look every reader would wait for the writer.
+                if connection.execute(f"SELECT 1 FROM {table} {elsewhere} LIMIT 1").fetchone():
+                    connection.execute(f"UPDATE {table} SET {uri} = here({uri}) {elsewhere}")
+    except sqlite3.Error as error:
+        raise StoreError(f"MLflow's store {database} cannot be opened: {error}.") from error
+
+
 def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
     """The command that starts MLflow's web interface, and what it adds to the environment.
 
     Only this machine's own browsers reach it, under no other host's name; it runs no jobs.
+
+    Raises:
+        StoreError: The store cannot be opened.
     """
-    database = home.resolve() / "mlruns" / "mlflow.db"
-    if database.exists() and not os.access(database.parent, os.W_OK):
-        database = _copy(database)
+    home = home.resolve()
+    database = home / "mlruns" / "mlflow.db"
+    if database.exists():
+        if not os.access(database.parent, os.W_OK):
+            database = _copy(database)
+        relocate(database, home)
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", uri_of(database)),

@@ -18,7 +18,7 @@ class Run:
     """What one run is known to say.
 
     Attributes:
-        artifacts: URI of its artifacts.
+        artifacts: URI of its artifacts, which may name another home (``Store.folder_of``).
         deleted: It lies in MLflow's bin.
         started: Milliseconds since 1970 (UTC).
         metrics: The last value of each, as they were when the run was read.
