@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from mlflow_home import home_in
 
-from workbench import elsewhere
+from workbench import elsewhere, statistics
 from workbench.elsewhere import Judged, Unreadable
 from workbench.verdict import Word
 
@@ -273,7 +273,7 @@ def test_one_data_set_under_several_names_is_refused(tmp_path: Path) -> None:
     judge(table(tmp_path, found, "dataset,strategy,seed,value"))
 
 
-def test_fewer_than_five_data_sets_have_a_verdict_each_and_counts(tmp_path: Path) -> None:
+def test_fewer_than_six_data_sets_have_a_verdict_each_and_counts(tmp_path: Path) -> None:
     means = {
         "pets": {"a": 0.95, "b": 0.80},
         "cars": {"a": 0.80, "b": 0.95},
@@ -295,13 +295,15 @@ def test_fewer_than_five_data_sets_have_a_verdict_each_and_counts(tmp_path: Path
     )
 
 
-def test_five_data_sets_and_a_pair_cannot_reach_the_level(tmp_path: Path) -> None:
-    content = judge(datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.7}, SIX[:5])).content
-    over = content["verdict"]
-    assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
-    assert over["p_floor"] == 0.0625
-    assert "6 data sets would be enough" in over["reasons"][0]["text"]
-    assert content["across"]["groups"] is None
+def test_five_data_sets_carry_no_claim_and_the_least_number_is_named(tmp_path: Path) -> None:
+    for means, least in (({"a": 0.9, "b": 0.7}, 6), ({"a": 0.9, "b": 0.7, "c": 0.6}, 7)):
+        content = judge(datasets(tmp_path, lambda _, of=means: of, SIX[:5])).content
+        over = content["verdict"]
+        assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
+        assert content["across"] is None and over["comparisons"] == []
+        assert over["reasons"][0]["text"].startswith(
+            f"5 data sets carry no claim across data sets, which needs {least};"
+        )
 
 
 def test_a_winner_across_data_sets_is_tested_over_data_sets(tmp_path: Path) -> None:
@@ -315,8 +317,7 @@ def test_a_winner_across_data_sets_is_tested_over_data_sets(tmp_path: Path) -> N
     assert over["claim"].startswith("Across the data sets compared, a has a higher")
     assert across["ranks"] == [1.0, 2.0]
     assert across["groups"] == []
-    for strategy in across["iqm"]:
-        assert strategy["low"] <= strategy["estimate"] <= strategy["high"]
+    assert "iqm" not in across, "the data sets are on different scales"
 
 
 def test_across_data_sets_too_nobody_wins_without_a_smallest_effect(tmp_path: Path) -> None:
@@ -395,6 +396,26 @@ def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -
     assert over["comparisons"][0]["p_holm"] < 0.05
     assert (over["word"], over["open"]) == (Word.INCONCLUSIVE, ["b"])
     assert "the same on every data set" in over["reasons"][0]["text"]
+
+
+def test_a_pair_without_spread_does_not_relax_the_correction_of_the_others(
+    tmp_path: Path,
+) -> None:
+    # b is 0.003 above c on every data set; a against either varies, and alone would be equivalent.
+    draw = random.Random(4)
+    found: list[Sequence[object]] = []
+    for at in range(10):
+        level, gap = 0.5 + at / 50, draw.gauss(0, 0.0105)
+        for strategy, mean in (("a", level + gap), ("b", level), ("c", level - 0.003)):
+            for seed in range(6):
+                found.append((f"set-{'abcdefghij'[at]}", strategy, seed, mean + seed / 1000))
+    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).content["verdict"]
+    pairs = {(pair["first"], pair["second"]): pair for pair in over["comparisons"]}
+    constant = pairs.pop(("b", "c"))
+    assert (constant["p_equivalence"], constant["posterior"]) == (None, None)
+    alone = [statistics.tost(pair["differences"], 0.01) for pair in pairs.values()]
+    holm = statistics.holm([*alone, 1.0])
+    assert [pair["p_equivalence"] for pair in pairs.values()] == pytest.approx(holm[:2])
 
 
 @pytest.mark.parametrize(

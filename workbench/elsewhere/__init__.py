@@ -1,7 +1,7 @@
 """Anyone's results: the statistics, words and tables of a confirmation for numbers from elsewhere.
 
 The claim is capped by what the results can prove: they hold no protocol, so its level is never
-above *this configuration*, or *across data sets* from five data sets on. Knows no study and no
+above *this configuration*, or *across data sets* from six data sets on. Knows no study and no
 trial.
 """
 
@@ -30,7 +30,7 @@ class Judged:
     Attributes:
         content: Plain JSON values. ``verdict``: of the one data set, or over all. ``datasets``: a
             row with ``name`` and ``verdict`` for each. Of several: ``outcomes``, the wins, ties and
-            losses of each pair, and ``across``, None of fewer than five. ``notes``.
+            losses of each pair, and ``across``, None of fewer than six. ``notes``.
         notes: What was left aside while reading.
         page: Where the page was written; None without a folder.
     """

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from workbench.elsewhere.results import Result, Unreadable
 from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide
 
-# A table of results comes with no design, so the usual one holds.
-ALPHA, GAMMA = Design.alpha, Design.gamma
-
 # What a table of results never says, by the number of the refusal that it would matter for.
 _UNKNOWN = (
     (
@@ -55,9 +52,14 @@ class Question:
     baseline: str | None
 
     @property
-    def contrast(self) -> str:
-        """As ``verdict.Design`` has it."""
-        return "all" if self.baseline is None else "baseline"
+    def design(self) -> Design:
+        """The usual one: a table of results comes with none."""
+        return Design(
+            metric=self.metric,
+            direction=self.direction,
+            smallest_effect=self.smallest_effect,
+            contrast="all" if self.baseline is None else "baseline",
+        )
 
 
 def check(rows: Sequence[Result], question: Question) -> tuple[str, ...]:
@@ -95,11 +97,7 @@ def judge(rows: Sequence[Result], names: Sequence[str], question: Question) -> V
             if row.strategy == name
         )
         arms.append(Arm(name=name, runs=runs, baseline=name == question.baseline))
-    design = Design(
-        metric=question.metric,
-        direction=question.direction,
-        smallest_effect=question.smallest_effect,
-        contrast=question.contrast,
-    )
     doubts = tuple(Doubt(rule=rule, word=None, text=text) for rule, text in _UNKNOWN)
-    return decide(Evidence(stage=Stage.ELSEWHERE, design=design, arms=tuple(arms), doubts=doubts))
+    return decide(
+        Evidence(stage=Stage.ELSEWHERE, design=question.design, arms=tuple(arms), doubts=doubts)
+    )

@@ -114,7 +114,6 @@ def _design(protocol: Mapping[str, Any]) -> Design:
         bounds=(low, high),
         alpha=float(protocol.get("alpha", 0.05)),
         gamma=float(protocol.get("gamma", 0.75)),
-        looks=int(protocol.get("looks", 1)),
     )
 
 

@@ -30,7 +30,6 @@ class Level(StrEnum):
 
     NONE = "none"
     CONFIGURATION = "this configuration"
-    STRATEGY = "this strategy under this search protocol"
     DATASETS = "across data sets"
 
 
@@ -144,7 +143,6 @@ class Verdict:
         headline: One sentence with names and numbers: what a reader remembers.
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
-        alpha: At which this look is decided: of two planned ones each has less than both together.
         seeds: The shared list; empty for a search.
         leader: Side with the best mean; None where no mean may be compared.
         gap: Mean difference to the closest rival that it is compared with, in units of the metric.
@@ -171,7 +169,6 @@ class Verdict:
     alpha: float
     gamma: float
     smallest_effect: float | None
-    looks: int
     seeds: Sequence[str]
     pairs: int
     p_floor: float | None

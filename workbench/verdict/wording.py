@@ -12,12 +12,10 @@ from workbench import statistics
 from workbench.verdict import words
 from workbench.verdict.claims import claim
 from workbench.verdict.evidence import Doubt
-from workbench.verdict.forbidden import Refused, because
+from workbench.verdict.forbidden import because
 from workbench.verdict.headlines import headline
-from workbench.verdict.judgement import Comparison, Level, SeedPlan, Verdict, Word
+from workbench.verdict.judgement import Comparison, SeedPlan, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value, span
-
-_ORDER = (Level.NONE, Level.CONFIGURATION, Level.STRATEGY, Level.DATASETS)
 
 
 def worded(verdict: Verdict) -> Verdict:
@@ -26,21 +24,9 @@ def worded(verdict: Verdict) -> Verdict:
     return replace(
         verdict,
         headline=headline(verdict),
-        claim=claim(verdict, verdict.level),
+        claim=claim(verdict),
         needed=_needed(verdict),
     )
-
-
-def claim_at(verdict: Verdict, level: Level) -> str:
-    """The claim at a level; see ``workbench.verdict.claim_at``."""
-    if _ORDER.index(level) > _ORDER.index(verdict.level):
-        rule = 8 if level == Level.DATASETS else 14
-        raise Refused(
-            rule,
-            f"A claim at the level {str(level)!r} was asked for; the evidence reaches"
-            f" {str(verdict.level)!r}.",
-        )
-    return claim(verdict, level)
 
 
 def _reasons(verdict: Verdict) -> list[Doubt]:
