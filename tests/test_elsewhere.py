@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from mlflow_home import home_in
+from test_cli import call
 
 from workbench import elsewhere, statistics
 from workbench.elsewhere import Judged, Unreadable
@@ -137,6 +138,16 @@ def test_what_results_cannot_prove_is_said(tmp_path: Path) -> None:
         assert word in told
 
 
+def test_a_verdict_that_says_nothing_exits_with_3(tmp_path: Path) -> None:
+    few = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.7}, SIX[:2])
+    assert call("verdict", few)[0] == 0, "there is one of each data set"
+    few = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.7}, SIX[:2], n=4)
+    assert call("verdict", few)[0] == 3
+    lacking = rows({"a": 0.9, "b": 0.8})[:-1]
+    assert call("verdict", table(tmp_path, lacking))[0] == 3
+    assert call("verdict", table(tmp_path, rows({"a": 0.9, "b": 0.8})))[0] == 0
+
+
 # Reading
 
 
@@ -248,6 +259,62 @@ def test_a_file_or_an_experiment_must_be_named(tmp_path: Path) -> None:
         path = None if given["experiment"] is None else tmp_path / "x.csv"
         with pytest.raises(Unreadable, match="Name either a CSV file or"):
             elsewhere.judge(path, home=tmp_path, **given)
+
+
+@pytest.mark.parametrize("metric", ["loss", "val_loss", "test/error", "RMSE", "perplexity"])
+def test_an_error_is_not_maximised(metric: str, tmp_path: Path) -> None:
+    path = table(tmp_path, rows({"good": 0.3, "bad": 0.33}))
+    assert refused(path, metric=metric) == (
+        f"Lower values of {metric} are better, by its name: add --minimize. If higher ones are"
+        " better, give the metric another name."
+    )
+    verdict = judge(path, metric=metric, direction="minimize").content["verdict"]
+    assert verdict["leader"] == "good"
+
+
+@pytest.mark.parametrize(
+    ("level", "usable"), [(0.9, True), (0.05, True), (93.0, True), (1.1, False), (120.0, False)]
+)
+def test_a_share_beyond_its_bounds_is_refused_with_its_line(
+    level: float, usable: bool, tmp_path: Path
+) -> None:
+    path = table(tmp_path, rows({"a": level, "b": level + 0.02}))
+    assert judge(path).content, "of a metric without a name nothing is known"
+    if usable:
+        assert judge(path, metric="test_accuracy").content
+        return
+    told = refused(path, metric="test_accuracy")
+    assert re.match(
+        r"results\.csv:\d+: test_accuracy is 1\d*\.\d+, expected values from 0 to 1", told
+    )
+    negative = table(tmp_path, [*rows({"a": 0.9, "b": 0.8}), ("a", "x", -0.1), ("b", "x", 0.8)])
+    assert "results.csv:26: f1 is -0.1, expected values" in refused(negative, metric="f1")
+
+
+@pytest.mark.parametrize("name", ["epoch {}", "fold-{}", "step{}", "{} epochs", "cv_{}"])
+def test_parts_of_a_run_are_no_seeds(name: str, tmp_path: Path) -> None:
+    found = [(s, name.format(seed), value) for s, seed, value in rows({"a": 0.9, "b": 0.8})]
+    told = refused(table(tmp_path, found))
+    assert told.startswith(f"The seeds {name.format(0)}, {name.format(1)}, ")
+    assert "named like folds, epochs or steps" in told
+    ours = [(s, f"seed {seed}", value) for s, seed, value in rows({"a": 0.9, "b": 0.8})]
+    assert judge(table(tmp_path, ours)).content["verdict"]["word"] == Word.WINNER
+
+
+def test_copied_runs_are_no_seeds(tmp_path: Path) -> None:
+    few = rows({"a": 0.9, "b": 0.88, "c": 0.8}, n=5)
+    copied = [(s, f"{seed}{copy}", value) for s, seed, value in few for copy in "abcd"]
+    assert refused(table(tmp_path, copied)) == (
+        "The 20 seeds have 5 different results: 0a, 0b, 0c and 0d have the same value in every"
+        " strategy, and so on. Copied runs add no evidence: give each run once."
+    )
+    single = [*rows({"a": 0.9, "b": 0.88, "c": 0.8})]
+    single += [(s, "copy", value) for s, seed, value in single if seed == "3"]
+    flags = [flag["text"] for flag in judge(table(tmp_path, single)).content["verdict"]["flags"]]
+    assert "The seeds 3 and copy have the same value in every strategy. Copied runs?" in flags
+    # Two strategies on a test set of 50 samples meet now and then.
+    coarse = [(s, seed, round(value * 50) / 50) for s, seed, value in rows({"a": 0.9, "b": 0.8})]
+    assert judge(table(tmp_path, coarse)).content
 
 
 # Several data sets

@@ -16,7 +16,7 @@ from workbench.elsewhere import across, comparing, results, several
 from workbench.elsewhere import experiment as experiments
 from workbench.elsewhere.comparing import Question
 from workbench.elsewhere.results import Results, Unreadable
-from workbench.verdict import Refused, Verdict, as_json
+from workbench.verdict import Level, Refused, Verdict, as_json
 from workbench.verdict.plain import plain
 from workbench.verdict.refusals import data_sets
 
@@ -38,6 +38,12 @@ class Judged:
     content: Mapping[str, Any]
     notes: tuple[str, ...]
     page: Path | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether anything can be said: over all data sets, or of any one."""
+        verdicts = [self.content["verdict"], *(it["verdict"] for it in self.content["datasets"])]
+        return any(verdict["level"] != Level.NONE for verdict in verdicts)
 
 
 def judge(
