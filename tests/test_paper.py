@@ -16,7 +16,16 @@ import pandas as pd
 import pytest
 
 from workbench import report, templates
-from workbench.report import bibliography, booktabs, macros, paper, tidy, typeset, verdicttables
+from workbench.report import (
+    bibliography,
+    booktabs,
+    macros,
+    paper,
+    papertables,
+    tidy,
+    typeset,
+    verdicttables,
+)
 from workbench.report.booktabs import Column
 
 THREE = confirmed.THREE
@@ -225,6 +234,13 @@ def test_a_search_alone_has_no_word_of_a_claim(searched: dict[str, Any]) -> None
 
 
 # Macros
+
+
+def test_the_table_of_checks_says_what_was_asked(three: dict[str, Any]) -> None:
+    written = papertables.checks(three, "neurips")
+    for check in three["health"]:
+        asked = typeset.prose(f"{check['question']} {check['finding']}")
+        assert check["question"].endswith("?") and asked in written
 
 
 def commands(text: str) -> dict[str, str]:
