@@ -19,6 +19,7 @@ from workbench.driver import Busy, lease
 from workbench.record import Role
 from workbench.report.writing import uncollected
 from workbench.tracker import Tracker
+from workbench.verdict import Word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +30,14 @@ class Written:
     """A report on disk.
 
     Attributes:
-        usable: Whether any trial has completed.
+        verdict: Word and headline of a finished confirmation; empty without one.
+        usable: Whether any trial has completed and, of a finished confirmation, whether its runs
+            could answer the question: not NOT COMPARABLE and not UNDERPOWERED BY DESIGN.
         notes: What a reader should know that the report itself cannot say.
     """
 
     page: Path
+    verdict: str
     usable: bool
     notes: tuple[str, ...]
 
@@ -127,6 +131,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest()
         if confirmed and protocol.is_file()
         else None,
+        tested_by_others=browse.tested_by_others(directory) if confirmed else (),
     )
 
 
@@ -157,7 +162,16 @@ def _write(
     found = material(tracker, study["name"], directory)
     page = report.write(found, folder, venue)
     summary = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))
-    return Written(page=page, usable=bool(summary["usable"]), notes=notes), summary
+    judged, confirmation = summary["verdict"], summary["confirmation"]
+    finished = confirmation is not None and confirmation["finished"]
+    unanswered = finished and judged["word"] in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
+    written = Written(
+        page=page,
+        verdict=f"{judged['word']}  {judged['headline']}" if finished else "",
+        usable=bool(summary["usable"]) and not unanswered,
+        notes=notes,
+    )
+    return written, summary
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:

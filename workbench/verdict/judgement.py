@@ -114,7 +114,9 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedPlan:
-    """About how many seeds would give 80 % power for the smallest effect: a range, and its cost.
+    """About how many seeds give the test 80 % power for the smallest effect: a range, and its cost.
+
+    The power of the test alone: the other conditions of WINNER are not part of it.
 
     Attributes:
         low: From the lower end of the SD's chi-square interval; ``high`` from its upper end; None

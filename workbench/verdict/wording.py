@@ -88,10 +88,12 @@ def _needed(verdict: Verdict) -> str | None:
     if verdict.plan is None:
         return None
     return (
-        f"A fresh batch of about {_range_of(verdict.plan)} would give 80 % power for a"
-        f" difference of {words.effect(verdict)} (alpha = {verdict.alpha:g}, Holm over"
+        f"For a p below {verdict.alpha:g} with 80 % power at a true difference of"
+        f" {words.effect(verdict)} it takes about {_range_of(verdict.plan)} (Holm over"
         f" {words.pairs(verdict)}; SD of the paired differences to {verdict.plan.rival}:"
-        f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}."
+        f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}. That is the power of the test alone: a"
+        f" {Word.WINNER} must also reach a probability of improvement of {verdict.gamma:g} and a"
+        f" gap above {words.effect(verdict)}."
     )
 
 
