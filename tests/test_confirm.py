@@ -431,34 +431,29 @@ def test_deleted_records_of_a_test_do_not_make_its_split_untouched(
 def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     story: Story, tmp_path: Path
 ) -> None:
-    home = copied(story.home, tmp_path / "home")
-    again = tmp_path / "again.yaml"
-    again.write_text(story.file.read_text().replace("name: tiny", "name: again"))
-    run(again, home)
-    _, output, _ = call("confirm", again, "--home", home, "--inline")
-    assert "again  selected; the test split was read before" in output
+    home = copied(story.untested, tmp_path / "home")
+    directory = record.study_directory(home, "tiny")
+    # As it was confirmed under another name, with the same search.seed.
+    first = shutil.copytree(story.directory, record.study_directory(home, "first"))
     said = (
-        "The study tiny has tested the same test samples, with 7 of the 7 seeds of this one. What"
+        "The study first has tested the same test samples, with 7 of the 7 seeds of this one. What"
         " was chosen after its results were seen is not independent of this test."
     )
-    assert said in " ".join(output.split())
-    assert "untouched" not in output
-    directory = record.study_directory(home, "again")
-    material = publish.material(Tracker(home, create=False), "again", directory)
+    code, output, _ = call("confirm", story.file, "--home", home, "--inline")
+    assert code == ending.RESUMABLE
+    assert "tiny  selected; the test split was read before" in output
+    assert said in " ".join(output.split()) and "untouched" not in output
+    material = publish.material(Tracker(home, create=False), "tiny", directory)
     assert material.tested_by_others == (said,), "and the report says it"
-    assert browse.tested_by_others(record.study_directory(home, "tiny")) == (), "nor does it test"
-    other = tmp_path / "other.yaml"
-    other.write_text(again.read_text().replace("name: again", "name: other"))
-    override = ("--set", "search.seed=1")
-    run(other, home, "search.seed=1")
-    _, output, _ = call("confirm", other, "--home", home, "--inline", *override)
-    assert "other  selected; the test split is untouched" in output
+    assert browse.tested_by_others(first) == (), "tiny has tested nothing"
 
 
 def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
     file: Path, fresh: Path
 ) -> None:
-    few = ("--home", fresh, "--inline", "--yes", "--set", "confirm.seeds=2")
+    few = ["--home", fresh, "--inline", "--yes"]
+    for setting in ("seeds=2", "select.configs=1", "select.seeds=1"):
+        few += ["--set", f"confirm.{setting}"]
     code, _, _ = call("confirm", file, *few)
     assert code == ending.DONE
     code, output, _ = call("report", "tiny", "--home", fresh)

@@ -146,6 +146,9 @@ def test_the_main_table_has_the_numbers_of_the_report(three: dict[str, Any]) -> 
             assert row[4] == f"{arm['versus']['difference']:+.4f}"
             assert row[5] == templates.p_value(arm["versus"]["p_holm"])
             assert row[6] == f"{arm['versus']['improvement']['estimate']:.2f}"
+    default = next(arm for arm in arms if arm["baseline"])
+    told = f"Baseline: {default['strategy']} with default values, not tuned."
+    assert told in verdicttables.main(three, "neurips")
 
 
 def test_a_difference_has_the_sign_of_the_metric_where_lower_is_better(

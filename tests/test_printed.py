@@ -315,6 +315,14 @@ def offer(some: Studies) -> Offer:
     )
 
 
+def test_an_offer_names_a_study_that_has_tested_the_same_samples(
+    paper: Paper, offer: Offer
+) -> None:
+    printed.offer(paper.console, replace(offer, tested=("The study first has tested them.",)))
+    assert paper.lines[0] == "tiny selected; the test split was read before"
+    assert paper.lines[-1] == "note The study first has tested them."
+
+
 def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
     paper: Paper, offer: Offer
 ) -> None:
