@@ -451,7 +451,7 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
 def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
     file: Path, fresh: Path
 ) -> None:
-    few = ["--home", fresh, "--inline", "--yes"]
+    few: list[str | Path] = ["--home", fresh, "--inline", "--yes"]
     for setting in ("seeds=2", "select.configs=1", "select.seeds=1"):
         few += ["--set", f"confirm.{setting}"]
     code, _, _ = call("confirm", file, *few)

@@ -364,7 +364,8 @@ def test_fewer_than_six_data_sets_have_a_verdict_each_and_counts(tmp_path: Path)
 
 def test_five_data_sets_carry_no_claim_and_the_least_number_is_named(tmp_path: Path) -> None:
     for means, least in (({"a": 0.9, "b": 0.7}, 6), ({"a": 0.9, "b": 0.7, "c": 0.6}, 7)):
-        content = judge(datasets(tmp_path, lambda _, of=means: of, SIX[:5])).content
+        path = datasets(tmp_path, dict.fromkeys(SIX, means).__getitem__, SIX[:5])
+        content = judge(path).content
         over = content["verdict"]
         assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
         assert content["across"] is None and over["comparisons"] == []
