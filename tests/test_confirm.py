@@ -22,7 +22,7 @@ from test_cli import call
 from test_end_to_end import Unseen, _wait_for, command, runs_of
 from test_protocol import CONFIRM, JOINT, TWO, Searched
 
-from workbench import browse, confirm, ending, launch, protocol, record, statistics
+from workbench import browse, confirm, ending, launch, protocol, publish, record, statistics
 from workbench.config.changes import Changed, Unready
 from workbench.confirm import Offer, Replicates
 from workbench.confirm.offer import spread
@@ -31,6 +31,7 @@ from workbench.ending import Confirmed
 from workbench.protocol import Protocol
 from workbench.randomness import derive
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.tracker import Tracker
 from workbench.workers import InlineWorkers
 
 Write = Callable[..., Path]
@@ -425,6 +426,40 @@ def test_deleted_records_of_a_test_do_not_make_its_split_untouched(
     tested = 7 * len(story.selection["arms"])
     assert f"MLflow holds {tested} confirmation runs whose records are gone" in output
     assert "tiny: not tested. The selection is kept; the same command asks again." in output
+
+
+def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
+    story: Story, tmp_path: Path
+) -> None:
+    home = copied(story.untested, tmp_path / "home")
+    directory = record.study_directory(home, "tiny")
+    # As it was confirmed under another name, with the same search.seed.
+    first = shutil.copytree(story.directory, record.study_directory(home, "first"))
+    said = (
+        "The study first has tested the same test samples, with 7 of the 7 seeds of this one. What"
+        " was chosen after its results were seen is not independent of this test."
+    )
+    code, output, _ = call("confirm", story.file, "--home", home, "--inline")
+    assert code == ending.RESUMABLE
+    assert "tiny  selected; the test split was read before" in output
+    assert said in " ".join(output.split()) and "untouched" not in output
+    material = publish.material(Tracker(home, create=False), "tiny", directory)
+    assert material.tested_by_others == (said,), "and the report says it"
+    assert browse.tested_by_others(first) == (), "tiny has tested nothing"
+
+
+def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
+    file: Path, fresh: Path
+) -> None:
+    few: list[str | Path] = ["--home", fresh, "--inline", "--yes"]
+    for setting in ("seeds=2", "select.configs=1", "select.seeds=1"):
+        few += ["--set", f"confirm.{setting}"]
+    code, _, _ = call("confirm", file, *few)
+    assert code == ending.DONE
+    code, output, _ = call("report", "tiny", "--home", fresh)
+    assert code == ending.UNUSABLE
+    assert output.startswith("UNDERPOWERED BY DESIGN  Underpowered by design: with 2 seeds and")
+    assert (fresh / "reports" / "tiny" / "index.html").is_file()
 
 
 def test_a_run_that_never_came_to_its_test_has_not_read_the_test_split(

@@ -84,10 +84,10 @@ PAIRS = [
 
 def test_a_forest_has_a_row_for_each_rival_of_the_leader_the_closest_first() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS[::-1]))
-    assert (numbers.reference, numbers.reference_first) == ("a", True)
+    assert numbers.reference == "a"
     assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
-    assert [row.mean for row in numbers.rows] == pytest.approx([0.1, 0.2])
-    assert numbers.rows[0].differences == (0.05, 0.15)
+    assert [row.mean for row in numbers.rows] == pytest.approx([-0.1, -0.2]), "row minus leader"
+    assert numbers.rows[0].differences == (-0.05, -0.15)
     assert (numbers.n, numbers.level, numbers.margin) == (2, 0.95, 0.01)
 
 
@@ -95,19 +95,21 @@ def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None
     sides = [side("a", 0.9), side("base", 0.8, baseline=True), side("c", 0.7)]
     pairs = [comparison("a", "base", 0.05, 0.15), comparison("base", "c", 0.1, 0.3)]
     numbers = forest.summarize(verdict(sides, pairs, contrast="baseline"))
-    assert (numbers.reference, numbers.reference_first) == ("base", False)
-    assert [numbers.name(row) for row in numbers.rows] == ["c", "a"]
-    worse, better = numbers.rows
+    assert numbers.reference == "base"
+    assert [numbers.name(row) for row in numbers.rows] == ["a", "c"]
+    better, worse = numbers.rows
     assert (worse.mean, worse.low, worse.high) == pytest.approx((-0.2, -0.23, -0.18))
     assert worse.differences == (-0.1, -0.3)
     assert better.mean == pytest.approx(0.1)
     assert "the value of the row minus that of base" in forest.caption(numbers)
 
 
-def test_a_caption_says_which_way_a_lower_value_points() -> None:
+def test_where_lower_is_better_a_row_is_still_its_value_minus_the_leaders() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS, direction="minimize", metric="test/loss"))
+    assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
+    assert [row.mean for row in numbers.rows] == pytest.approx([0.1, 0.2]), "a loss higher than a's"
     text = forest.caption(numbers)
-    assert "that of the row minus the value of a, so that right of 0 a is lower" in text
+    assert "the value of the row minus that of a; lower values are better" in text
     assert forest.draw(numbers).axes[0].get_xlabel() == "test loss: row minus a"
 
 

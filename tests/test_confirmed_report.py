@@ -18,7 +18,8 @@ from test_figures import HOSTILE
 from test_report import FORBIDDEN, Page, files
 
 from workbench import report, templates
-from workbench.figures import FIGURES
+from workbench.figures import FIGURES, forest
+from workbench.figures.findings import Findings
 from workbench.report import Material, methods, paper, procedure
 from workbench.verdict import Word
 
@@ -105,6 +106,13 @@ def test_the_word_of_the_verdict_is_the_first_thing_on_every_page(
     assert page.index(f'<p class="word">{word}</p>') < page.index("<table")
     assert f"> **{word}.**" in templates.markdown(summary).partition("|")[0]
     assert f"**{word}**" in templates.note(summary)
+
+
+def test_that_another_study_tested_the_same_samples_is_a_flag_of_the_report() -> None:
+    said = "The study first has tested the same test samples."
+    summary = report.summarize(replace(three(gap=3), tested_by_others=(said,)))
+    assert [flag["text"] for flag in summary["verdict"]["flags"] if flag["text"] == said]
+    assert said in page_of(summary) and said in templates.markdown(summary)
 
 
 def test_identical_strategies_have_no_winner_in_the_report() -> None:
@@ -244,9 +252,21 @@ def test_means_and_intervals_are_those_of_the_runs(summary: dict[str, Any]) -> N
 def test_a_difference_is_this_mean_minus_the_best_one_whatever_the_direction(
     direction: str,
 ) -> None:
-    arms = report.summarize(with_protocol(three(), direction=direction))["confirmation"]["arms"]
+    summary = report.summarize(with_protocol(three(), direction=direction))
+    arms = summary["confirmation"]["arms"]
     means = [arm["mean"] for arm in arms]
     assert means == sorted(means, reverse=direction == "maximize")
+    shown = forest.summarize(
+        Findings(
+            study={},
+            trials=(),
+            confirmation=summary["confirmation"],
+            verdict=summary["verdict"],
+        )
+    )
+    assert {shown.name(row): row.mean for row in shown.rows} == pytest.approx(
+        {arm["name"]: arm["versus"]["difference"] for arm in arms[1:]}
+    ), "figure and table have one sign"
     assert arms[0]["best"] and arms[0]["versus"] is None
     for arm in arms[1:]:
         versus = arm["versus"]
@@ -545,17 +565,25 @@ def test_methods_name_selection_seeds_tests_and_their_sources(summary: dict[str,
     text = templates.methods(summary)
     first, second = text.strip().split("\n\n")
     assert first.startswith("The study covers 3 strategies")
+    verdict = summary["verdict"]
+    nearest = next(
+        pair
+        for pair in verdict["comparisons"]
+        if {pair["first"], pair["second"]} == {verdict["leader"], verdict["closest"]}
+    )
     for said in (
         "The 3 best configurations of each strategy by validation accuracy were trained again with"
         " 3 fresh seeds",
         "Each of these 4 configurations was trained with the same 10 seeds.",
         "the 496 test samples are the same for all",
-        "in 1 look at the test split",
+        "were kept and tested once on the test split.",
         "by the exact sign-flip permutation test of the paired differences [Fisher 1935; Pitman"
         " 1937], corrected over 6 comparisons [Holm 1979] at alpha = 0.05",
         "fixed beforehand as 0.01",
         "two one-sided tests, Holm-corrected [Schuirmann 1987]",
-        "bootstrap over seeds and test examples [Owen 2007]",
+        "A bootstrap over seeds and test examples together [Owen 2007] gives the difference between"
+        f" {nearest['first']} and {nearest['second']} a 95 % interval from"
+        f" {templates.reach(nearest['beyond']['low'], nearest['beyond']['high'])}.",
     ):
         assert said in second, said
     assert summary["confirmation"]["protocol_sha256"][:16] in second
@@ -753,10 +781,32 @@ def test_what_a_seed_redraws_depends_on_what_a_training_starts_from(
     plan: dict[str, Any], said: str
 ) -> None:
     found = methods.training({"plans": {"a": plan}})
-    assert found["redrawn"].startswith("training and validation data")
     assert said in found["redrawn"]
-    assert ("their order" in found["redrawn"]) == ("trial" not in plan)
+    assert ("the order of the training data" in found["redrawn"]) == ("trial" not in plan)
     assert found["own"] == ("own.py:sam" if "trial" in plan else None)
+
+
+@pytest.mark.parametrize(
+    ("redrawn", "said"),
+    [
+        (None, "training and validation data that the data set does not give as parts, the order"),
+        ({"parts": [], "of": 100}, "the order of the training data, the initialisation"),
+        ({"parts": ["training"], "of": 900}, "which 100 of the same 900 samples are trained on,"),
+        (
+            {"parts": ["training", "validation"], "of": 400},
+            "the division of the same 400 samples (100 for training, 300 for validation), the",
+        ),
+    ],
+)
+def test_what_a_seed_redraws_of_the_data_is_read_from_the_split(
+    redrawn: dict[str, Any] | None, said: str
+) -> None:
+    data: dict[str, Any] = {"train": 100, "validation": 300, "redrawn": redrawn, "others": []}
+    plan = {"weights": None, "augmentation": [["flip"]]}
+    found = methods.training({"plans": {"a": plan}, "data": data})["redrawn"]
+    assert found.startswith(said) and found.endswith(" and the augmentation")
+    still = methods.training({"plans": {"a": {**plan, "augmentation": []}}, "data": data})
+    assert "augmentation" not in still["redrawn"]
 
 
 def test_a_gap_that_is_a_rounding_error_is_none() -> None:

@@ -86,6 +86,7 @@ def test_the_digits_study_has_the_sizes_that_it_asks_for() -> None:
         "validation": 300,
         "test": 496,
         "classes": ["5", "6", "7", "8", "9"],
+        "redrawn": {"parts": ["training", "validation"], "of": 400},
         "skipped": [],
         "duplicates": [],
         "per_class": {"5": 20, "6": 20, "7": 20, "8": 20, "9": 20},

@@ -87,7 +87,7 @@ def test_the_design_is_the_protocols() -> None:
     design = gather(three(smallest_effect=0.02)).design
     assert (design.metric, design.direction) == ("test/accuracy", "maximize")
     assert (design.smallest_effect, design.bounds) == (0.02, (0.0, 1.0))
-    assert (design.alpha, design.gamma, design.looks) == (0.05, 0.75, 1)
+    assert (design.alpha, design.gamma) == (0.05, 0.75)
 
 
 def test_arms_of_a_joint_study_share_one_search_and_are_compared_with_the_default() -> None:

@@ -16,7 +16,16 @@ import pandas as pd
 import pytest
 
 from workbench import report, templates
-from workbench.report import bibliography, booktabs, macros, paper, tidy, typeset, verdicttables
+from workbench.report import (
+    bibliography,
+    booktabs,
+    macros,
+    paper,
+    papertables,
+    tidy,
+    typeset,
+    verdicttables,
+)
 from workbench.report.booktabs import Column
 
 THREE = confirmed.THREE
@@ -137,6 +146,9 @@ def test_the_main_table_has_the_numbers_of_the_report(three: dict[str, Any]) -> 
             assert row[4] == f"{arm['versus']['difference']:+.4f}"
             assert row[5] == templates.p_value(arm["versus"]["p_holm"])
             assert row[6] == f"{arm['versus']['improvement']['estimate']:.2f}"
+    default = next(arm for arm in arms if arm["baseline"])
+    told = f"Baseline: {default['strategy']} with default values, not tuned."
+    assert told in verdicttables.main(three, "neurips")
 
 
 def test_a_difference_has_the_sign_of_the_metric_where_lower_is_better(
@@ -225,6 +237,13 @@ def test_a_search_alone_has_no_word_of_a_claim(searched: dict[str, Any]) -> None
 
 
 # Macros
+
+
+def test_the_table_of_checks_says_what_was_asked(three: dict[str, Any]) -> None:
+    written = papertables.checks(three, "neurips")
+    for check in three["health"]:
+        asked = typeset.prose(f"{check['question']} {check['finding']}")
+        assert check["question"].endswith("?") and asked in written
 
 
 def commands(text: str) -> dict[str, str]:

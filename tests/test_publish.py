@@ -224,6 +224,25 @@ def test_a_protocol_that_was_edited_on_disk_is_noticed(confirmed_home: Path) -> 
     assert "on disk was edited" in edited["verdict"]["reasons"][0]["text"]
 
 
+def test_a_study_that_tested_the_same_samples_is_named(confirmed_home: Path) -> None:
+    tracker = Tracker(confirmed_home, create=False)
+    directory = record.study_directory(confirmed_home, made.STUDY)
+    first = shutil.copytree(directory, record.study_directory(confirmed_home, "first"))
+    try:
+        found = publish.material(tracker, made.STUDY, directory).tested_by_others
+        assert found == (
+            f"The study first has tested the same test samples, with {CASE.seeds} of the"
+            f" {CASE.seeds} seeds of this one. What was chosen after its results were seen is not"
+            " independent of this test.",
+        )
+        protocol = json.loads(record.protocol_path(first).read_text())
+        protocol["data"]["digest"] = "sha256:other"
+        record.protocol_path(first).write_text(json.dumps(protocol))
+        assert browse.tested_by_others(directory) == (), "equal numbers of other data"
+    finally:
+        shutil.rmtree(first)
+
+
 def test_the_curves_of_each_strategys_best_trial_and_of_the_confirmation_are_read(
     confirmed_home: Path,
 ) -> None:

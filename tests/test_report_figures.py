@@ -18,6 +18,7 @@ from confirmed import THREE
 from pictured import findings as pictured
 from test_figures import HOSTILE
 
+from workbench import templates
 from workbench.figures import (
     FIGURES,
     LeftOut,
@@ -312,7 +313,8 @@ def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(0.0004, "<.001"), (0.0214, ".021"), (1.0, "1"), (0.9996, "1"), (0.001, ".001")]
+    ("p", "text"),
+    [(0.0004, "0.0004"), (0.0214, "0.021"), (1.0, "1.00"), (0.52, "0.52"), (0.00001, "<0.0001")],
 )
-def test_a_probability_is_written_as_it_is_printed(p: float, text: str) -> None:
-    assert style.p_value(p) == text
+def test_a_figure_writes_a_p_value_as_a_table_does(p: float, text: str) -> None:
+    assert style.p_value(p) == templates.p_value(p) == text

@@ -301,12 +301,12 @@ def test_a_diagram_of_few_data_sets_is_refused() -> None:
 
 
 def test_a_profile_is_the_share_of_data_sets_above_each_value() -> None:
-    table = [[0.1, 0.5], [0.2, 0.5], [0.3, 0.5], [0.4, 0.5], [0.5, 0.5]]
+    table = [[0.1, 0.5], [0.2, 0.5], [0.3, 0.5], [0.4, 0.5], [0.5, 0.5], [0.5, 0.5]]
     numbers = performance_profile.summarize_table(("a", "b"), table)
     assert numbers.thresholds == (0.1, 0.2, 0.3, 0.4, 0.5)
     first, second = numbers.shares
-    assert first == pytest.approx((0.8, 0.6, 0.4, 0.2, 0.0))
+    assert first == pytest.approx((5 / 6, 4 / 6, 3 / 6, 2 / 6, 0.0))
     assert second == (1.0, 1.0, 1.0, 1.0, 0.0)
-    assert "n = 5 data sets" in performance_profile.caption(numbers)
-    with pytest.raises(ValueError, match=r"shape \[5, 2\], expected \[data sets, 1\]"):
+    assert "n = 6 data sets" in performance_profile.caption(numbers)
+    with pytest.raises(ValueError, match=r"shape \[6, 2\], expected \[data sets, 1\]"):
         performance_profile.summarize_table(("a",), table)

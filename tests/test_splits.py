@@ -84,6 +84,28 @@ def test_two_given_parts_are_the_same_for_every_seed_and_a_fraction_of_training_
     assert halves[0] != halves[1] and len(halves[0]) == len(halves[1]) == 100
 
 
+@pytest.mark.parametrize(
+    ("found", "options", "redrawn"),
+    [
+        ({}, {}, {"parts": ["training", "validation"], "of": 240}),
+        ({"test": 100}, {}, {"parts": ["training", "validation"], "of": 200}),
+        ({"test": 50, "validation": 50}, {}, {"parts": [], "of": 200}),
+        ({"test": 50, "validation": 50}, {"fraction": 0.5}, {"parts": ["training"], "of": 200}),
+        ({"validation": 100}, {}, {"parts": [], "of": 160}),
+    ],
+)
+def test_what_a_seed_redraws_is_told_from_the_parts_that_are_given(
+    found: dict[str, int], options: dict[str, Any], redrawn: dict[str, Any]
+) -> None:
+    of = pool(samples(given=given(300, **found)), **options)
+    first, second = (splits.draw(of, study_seed=0, seed=seed) for seed in (0, 1))
+    assert splits.redrawn(of, first) == redrawn
+    for part, before, after in zip(
+        ("training", "validation"), parts(first), parts(second), strict=False
+    ):
+        assert (before != after) == (part in redrawn["parts"])
+
+
 def test_a_given_validation_part_leaves_the_test_part_to_be_drawn_by_the_study() -> None:
     found = samples(given=given(300, validation=100))
     first, second = (parts(draw(found, seed=seed)) for seed in (0, 1))

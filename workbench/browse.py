@@ -261,6 +261,42 @@ def confirmation(
     return {"stage": stage, "ended": ended, "planned": planned}
 
 
+def tested_by_others(directory: Path) -> tuple[str, ...]:
+    """A sentence for each other study of the home that has tested the same test samples.
+
+    Args:
+        directory: A study's. Without a readable protocol nothing is known.
+    """
+    own = _planned_test(record.protocol_path(directory))
+    found = []
+    for path in sorted(directory.parent.glob("*/protocol.json")):
+        other = _planned_test(path)
+        if own is None or other is None or path.parent == directory or own[0] != other[0]:
+            continue
+        tested = (
+            spec.role is Role.CONFIRMATION and (result := run.result()) and result.test
+            for run, spec in record.scan(path.parent)
+        )
+        if any(tested):
+            shared = len(own[1] & other[1])
+            found.append(
+                f"The study {path.parent.name} has tested the same test samples"
+                f"{f', with {shared} of the {len(own[1])} seeds of this one' if shared else ''}."
+                " What was chosen after its results were seen is not independent of this test."
+            )
+    return tuple(found)
+
+
+def _planned_test(path: Path) -> tuple[tuple[str, str], set[str]] | None:
+    """What a protocol tests on (digests of data and test split) and with which seeds."""
+    try:
+        protocol = json.loads(path.read_text())
+        data = protocol["data"]
+        return (data["digest"], data["test_digest"]), set(protocol["seeds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _trial(directory: TrialDirectory, spec: TrialSpec, shelf: _Shelf) -> dict[str, Any]:
     result = directory.result()
     history = directory.history()

@@ -190,7 +190,7 @@ def verdict(
     as_json: Json = False,
 ) -> None:
     """Judge anyone's results: the same statistics and words, capped by what the file can prove."""
-    from workbench import elsewhere, printed
+    from workbench import elsewhere, ending, printed
 
     with terminal.errors(also=(elsewhere.Unreadable,)):
         judged = elsewhere.judge(
@@ -208,6 +208,8 @@ def verdict(
         typer.echo(json.dumps(judged.content, indent=1))
     else:
         printed.verdict(terminal.console(), judged)
+    if not judged.usable:
+        raise typer.Exit(ending.UNUSABLE)
 
 
 @app.command()

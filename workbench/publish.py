@@ -21,6 +21,7 @@ from workbench.report.writing import uncollected
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
+from workbench.verdict import Word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +32,14 @@ class Written:
     """A report on disk.
 
     Attributes:
-        usable: Whether any trial has completed.
+        verdict: Word and headline of a finished confirmation; empty without one.
+        usable: Whether any trial has completed and, of a finished confirmation, whether its runs
+            could answer the question: not NOT COMPARABLE and not UNDERPOWERED BY DESIGN.
         notes: What a reader should know that the report itself cannot say.
     """
 
     page: Path
+    verdict: str
     usable: bool
     notes: tuple[str, ...]
 
@@ -152,6 +156,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest()
         if confirmed and protocol.is_file()
         else None,
+        tested_by_others=browse.tested_by_others(directory) if confirmed else (),
     )
 
 
@@ -189,7 +194,15 @@ def _write(
         )
     page = report.write(found, folder, venue)
     summary = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))
-    written = Written(page=page, usable=bool(summary["usable"]), notes=notes)
+    judged, confirmation = summary["verdict"], summary["confirmation"]
+    finished = confirmation is not None and confirmation["finished"]
+    unanswered = finished and judged["word"] in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
+    written = Written(
+        page=page,
+        verdict=f"{judged['word']}  {judged['headline']}" if finished else "",
+        usable=bool(summary["usable"]) and not unanswered,
+        notes=notes,
+    )
     return written, summary, _parents(found.study)
 
 

@@ -41,6 +41,7 @@ class Offer:
         workers: How many run at a time.
         test_samples: On which each kept model is tested, once.
         seen: Runs of an earlier test that MLflow holds though their records are gone.
+        tested: A sentence for each other study that has tested the same test samples.
     """
 
     study: str
@@ -61,6 +62,7 @@ class Offer:
     test_samples: int
     notes: Sequence[str] = ()
     seen: int = 0
+    tested: Sequence[str] = ()
 
 
 def offer_of(

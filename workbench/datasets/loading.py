@@ -84,7 +84,8 @@ def sizes(
     Returns:
         Number of ``train``, ``validation`` and ``test`` samples, the ``classes``, the ``digest``,
         ``test_digest`` (SHA-256 of the numbers of the test samples in the whole data set,
-        ascending, each as eight bytes, the lowest first), what was ``skipped`` (see ``Samples``),
+        ascending, each as eight bytes, the lowest first), what a seed of the training draws anew
+        (``redrawn``, see ``splits.redrawn``), what was ``skipped`` (see ``Samples``),
         ``duplicates`` across the parts (see ``duplicates``); of the training part, the number of
         samples ``per_class`` or with each label, or of ``numbers`` the mean and standard deviation
         of each column.
@@ -103,6 +104,7 @@ def sizes(
         "classes": list(pool.classes),
         "digest": pool.digest,
         "test_digest": _digest_of(pool.index[split.test]),
+        "redrawn": splits.redrawn(pool, split),
         "skipped": list(pool.samples.skipped),
         "duplicates": duplicates.across(pool, split),
         **splits.described(pool, split.train),

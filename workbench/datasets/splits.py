@@ -173,6 +173,17 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
     )
 
 
+def redrawn(pool: Pool, split: Split) -> dict[str, Any]:
+    """What a training seed draws anew: ``parts`` of the split, ``of`` how many samples."""
+    given = _given(pool)
+    left = int((given == TRAIN).sum())
+    if not bool((given == TEST).any()):
+        left -= len(split.test)
+    if not bool((given == VALIDATION).any()):
+        return {"parts": ["training", "validation"], "of": left}
+    return {"parts": ["training"] if len(split.train) < left else [], "of": left}
+
+
 def described(pool: Pool, positions: Tensor) -> dict[str, Any]:
     """The targets at some positions: ``per_class`` counts, or ``numbers`` with mean and SD."""
     targets = pool.targets[positions]

@@ -1,7 +1,7 @@
 """Anyone's results: the statistics, words and tables of a confirmation for numbers from elsewhere.
 
 The claim is capped by what the results can prove: they hold no protocol, so its level is never
-above *this configuration*, or *across data sets* from five data sets on. Knows no study and no
+above *this configuration*, or *across data sets* from six data sets on. Knows no study and no
 trial.
 """
 
@@ -16,7 +16,7 @@ from workbench.elsewhere import across, comparing, results, several
 from workbench.elsewhere import experiment as experiments
 from workbench.elsewhere.comparing import Question
 from workbench.elsewhere.results import Results, Unreadable
-from workbench.verdict import Refused, Verdict, as_json
+from workbench.verdict import Level, Refused, Verdict, as_json
 from workbench.verdict.plain import plain
 from workbench.verdict.refusals import data_sets
 
@@ -30,7 +30,7 @@ class Judged:
     Attributes:
         content: Plain JSON values. ``verdict``: of the one data set, or over all. ``datasets``: a
             row with ``name`` and ``verdict`` for each. Of several: ``outcomes``, the wins, ties and
-            losses of each pair, and ``across``, None of fewer than five. ``notes``.
+            losses of each pair, and ``across``, None of fewer than six. ``notes``.
         notes: What was left aside while reading.
         page: Where the page was written; None without a folder.
     """
@@ -38,6 +38,12 @@ class Judged:
     content: Mapping[str, Any]
     notes: tuple[str, ...]
     page: Path | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether anything can be said: over all data sets, or of any one."""
+        verdicts = [self.content["verdict"], *(it["verdict"] for it in self.content["datasets"])]
+        return any(verdict["level"] != Level.NONE for verdict in verdicts)
 
 
 def judge(

@@ -1,4 +1,4 @@
-"""What several data sets show together: wins and losses, ranks, interquartile means.
+"""What several data sets show together: wins and losses, ranks.
 
 Describes; the verdict is for ``several``. Knows neither files nor pages.
 """
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench import statistics
-from workbench.elsewhere.comparing import ALPHA, Question
+from workbench.elsewhere.comparing import Question
 from workbench.elsewhere.results import Result
-from workbench.statistics.several import LEAST_DATASETS, LEAST_DATASETS_OF_A_DIAGRAM
+from workbench.statistics.several import LEAST_DATASETS
 from workbench.verdict import Doubt, Refused, Verdict, Word
 from workbench.verdict.forbidden import because
 
@@ -77,42 +77,26 @@ def across(
     verdicts: Mapping[str, Verdict],
     question: Question,
 ) -> dict[str, Any] | None:
-    """What is shown across five data sets or more; None of fewer, or where they do not compare.
+    """What is shown across six data sets or more; None of fewer, or where they do not compare.
 
     Returns:
-        ``means`` [data sets][strategies]; ``ranks`` and Friedman's test; ``iqm`` with its interval,
-        of the values as they are; ``groups`` that no test separates, from six data sets on.
+        ``means`` [data sets][strategies]; ``ranks`` and Friedman's test; ``groups`` that no test
+        separates.
     """
     if len(verdicts) < LEAST_DATASETS or refused(names, verdicts):
         return None
     table = means(names, verdicts)
-    sign = turn(question)
-    friedman = statistics.friedman(sign * table)
-    found: dict[str, Any] = {
+    turned = table if question.direction == "maximize" else -table
+    friedman = statistics.friedman(turned)
+    diagram = statistics.critical_difference(turned, alpha=question.design.alpha)
+    return {
         "datasets": list(verdicts),
         "strategies": list(names),
         "means": table.tolist(),
         "ranks": friedman.ranks.tolist(),
         "friedman": {"statistic": friedman.f_statistic, "p": friedman.f_p},
-        "iqm": [_iqm(name, verdicts) for name in names],
-        "groups": None,
+        "groups": [[names[at] for at in group] for group in diagram.groups],
     }
-    if len(verdicts) >= LEAST_DATASETS_OF_A_DIAGRAM:
-        diagram = statistics.critical_difference(sign * table, alpha=ALPHA)
-        found["groups"] = [[names[at] for at in group] for group in diagram.groups]
-    return found
-
-
-def _iqm(name: str, verdicts: Mapping[str, Verdict]) -> dict[str, Any]:
-    scores = []
-    for each in verdicts.values():
-        side = next(side for side in each.sides if side.name == name)
-        scores.append([value for value in side.values if value is not None])
-    if len({len(row) for row in scores}) > 1 or len(scores[0]) < 2:
-        why = "the data sets have different numbers of seeds, or one seed each"
-        return {"name": name, "estimate": None, "low": None, "high": None, "missing": why}
-    found = statistics.iqm_interval(scores)
-    return {"name": name, **found._asdict(), "missing": None}
 
 
 def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt]:
@@ -129,8 +113,3 @@ def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt
             text = f"{', '.join(missing)} was not run on {dataset}."
             found.append(because(6, Word.NOT_COMPARABLE, text))
     return found
-
-
-def turn(question: Question) -> int:
-    """The sign that makes higher better."""
-    return 1 if question.direction == "maximize" else -1

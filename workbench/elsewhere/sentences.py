@@ -1,6 +1,6 @@
 """What is said of several data sets: headline, claim, reasons and flags.
 
-The words of a claim across data sets stand here alone, and are reached from five data sets on.
+The words of a claim across data sets stand here alone, and are reached from six data sets on.
 Decides nothing.
 """
 
@@ -44,14 +44,14 @@ def _reasons(verdict: Verdict) -> Sequence[Doubt]:
     if verdict.word != Word.UNDERPOWERED:
         # Of each rival, and of the gap, the same is said whatever the test was taken over.
         return wording.worded(verdict).reasons
-    k, alpha, floor = len(verdict.seeds), verdict.alpha, verdict.p_floor or 0.0
+    k, floor = len(verdict.seeds), verdict.p_floor or 0.0
+    enough = statistics.seeds_floor(verdict.pairs, alpha=verdict.alpha)
     if k < LEAST_DATASETS:
         text = (
-            f"{k} data sets carry no claim across data sets, which needs {LEAST_DATASETS}; the"
+            f"{k} data sets carry no claim across data sets, which needs {enough}; the"
             " verdict of each stands for itself."
         )
         return (Doubt(rule=8, word=verdict.word, text=text),)
-    enough = statistics.seeds_floor(verdict.pairs, alpha=alpha)
     text = (
         f"With {k} data sets and {words.pairs(verdict)} the least corrected p that Wilcoxon's"
         f" signed-rank test can reach is {floor:.3g}; {enough} data sets would be enough."

@@ -22,7 +22,6 @@ from workbench.figures.arms import SEEDS, SOURCE
 from workbench.figures.findings import Findings
 from workbench.report import booktabs, macros, paper, procedure, tidy, typeset, verdicttables
 from workbench.report.booktabs import Column
-from workbench.statistics.several import LEAST_DATASETS_OF_A_DIAGRAM
 
 # What the folder of a verdict holds; whatever else lies in it is the user's.
 CONTENTS = (
@@ -219,9 +218,8 @@ def _numbers(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
     table, names = np.array(across["means"]), across["strategies"]
     if content["verdict"]["direction"] == "maximize":
         found.append(("performance_profile", performance_profile.summarize_table(names, table)))
-    if len(table) >= LEAST_DATASETS_OF_A_DIAGRAM:
-        turned = table if content["verdict"]["direction"] == "maximize" else -table
-        found.append(("critical_difference", critical_difference.summarize_table(names, turned)))
+    turned = table if content["verdict"]["direction"] == "maximize" else -table
+    found.append(("critical_difference", critical_difference.summarize_table(names, turned)))
     return found
 
 

@@ -83,7 +83,7 @@ def _of_a_study(_: Findings) -> NoReturn:
 
 def caption(numbers: CriticalDifference) -> str:
     """What a rank and a bar are, and n."""
-    p = f"p {style.p_value(numbers.p)}" if numbers.p < 0.001 else f"p = {style.p_value(numbers.p)}"
+    p = f"p {style.p_value(numbers.p)}" if numbers.p < 0.0001 else f"p = {style.p_value(numbers.p)}"
     return (
         f"Average rank of each strategy over n = {numbers.n} data sets; 1 is the best. A bar joins"
         f" strategies that no pairwise Wilcoxon signed-rank test separates (Holm-corrected p of at"

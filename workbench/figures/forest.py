@@ -1,7 +1,7 @@
 """Paired differences of every rival to the leader, with each seed's point: what a verdict rests on.
 
 Where a study contrasts against its baseline, the rows are the arms and the reference is the
-baseline. Knows nothing of how the verdict was reached.
+baseline. A difference is the row's value minus the reference's, as in the tables of a paper.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _MOST_ROWS = 30
 
 
 class Forest(NamedTuple):
-    """Rows of differences to one reference, the smallest first.
+    """Rows of differences to one reference, the best row first.
 
     Attributes:
         reference: The leader, or the baseline of a contrast with it.
-        reference_first: The differences are the reference's advantage, not the row's.
-        rows: ``first`` and ``second`` are turned so that all differences have one meaning.
+        rows: ``first`` and ``second`` are turned so that each difference is the row's value minus
+            the reference's.
         more: Rows that did not fit.
         tested: How p was computed.
     """
@@ -34,7 +34,6 @@ class Forest(NamedTuple):
     metric: str
     direction: str
     reference: str
-    reference_first: bool
     rows: tuple[Comparison, ...]
     more: int
     n: int
@@ -47,7 +46,7 @@ class Forest(NamedTuple):
 
     def name(self, row: Comparison) -> str:
         """The side of a row that is not the reference."""
-        return row.second if self.reference_first else row.first
+        return row.second if row.first == self.reference else row.first
 
 
 def summarize(findings: Findings) -> Forest:
@@ -58,12 +57,13 @@ def summarize(findings: Findings) -> Forest:
     rows = []
     for item in found.comparisons:
         if reference in (item.first, item.second):
-            wanted = (item.first == reference) != against_baseline
+            # A comparison is positive where its first is nearer to the objective.
+            wanted = (item.second == reference) == (found.direction == "maximize")
             rows.append(item if wanted else item.flipped())
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
-    rows.sort(key=lambda item: item.mean)
-    shown = rows[-_MOST_ROWS:] if against_baseline else rows[:_MOST_ROWS]
+    rows.sort(key=lambda item: item.mean, reverse=found.direction == "maximize")
+    shown = rows[:_MOST_ROWS]
     n = min(len(item.differences) for item in shown)
     # No bar is drawn that does not say what it is (refusal 11).
     bars = [
@@ -74,7 +74,6 @@ def summarize(findings: Findings) -> Forest:
         metric=found.metric,
         direction=found.direction,
         reference=reference,
-        reference_first=not against_baseline,
         rows=tuple(shown),
         more=len(rows) - len(shown),
         n=n,
@@ -89,8 +88,10 @@ def summarize(findings: Findings) -> Forest:
 
 def caption(numbers: Forest) -> str:
     """What a point, a bar and the band are, n, and how p was computed."""
+    better = "higher" if numbers.direction == "maximize" else "lower"
     parts = [
-        f"Paired differences in {style.words(numbers.metric)}, seed by seed: {_difference(numbers)}"
+        f"Paired differences in {style.words(numbers.metric)}, seed by seed: the value of the row"
+        f" minus that of {numbers.reference}; {better} values are better"
         f" (n = {numbers.n} seeds, the same for every row). A dot is one seed, the square their"
         f" mean, the bar its t interval ({numbers.bar}). {SOURCE}"
         f" Filled square: Holm-corrected p < {numbers.alpha:g} ({numbers.tested}).",
@@ -107,16 +108,6 @@ def caption(numbers: Forest) -> str:
     if numbers.more:
         parts.append(f" {numbers.more} rows farther away are not shown.")
     return "".join(parts)
-
-
-def _difference(numbers: Forest) -> str:
-    ours, theirs = numbers.reference, "that of the row"
-    if not numbers.reference_first:
-        ours, theirs = "the row", f"that of {numbers.reference}"
-    if numbers.direction == "maximize":
-        return f"the value of {ours} minus {theirs}"
-    # Positive is nearer to the objective, whatever the direction.
-    return f"{theirs} minus the value of {ours}, so that right of 0 {ours} is lower"
 
 
 def draw(numbers: Forest) -> Figure:
@@ -148,12 +139,8 @@ def _room() -> int:
 
 
 def _axis(numbers: Forest) -> str:
-    metric, reference = style.words(numbers.metric), style.cut(numbers.reference, _room())
-    row, own = "row", reference
-    minuend, subtrahend = (own, row) if numbers.reference_first else (row, own)
-    if numbers.direction != "maximize":
-        minuend, subtrahend = subtrahend, minuend
-    text = f"{metric}: {minuend} minus {subtrahend}"
+    reference = style.cut(numbers.reference, _room())
+    text = f"{style.words(numbers.metric)}: row minus {reference}"
     return text if len(text) < 48 or not style.is_narrow() else text.replace(": ", ":\n")
 
 
@@ -171,7 +158,7 @@ def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
         linewidths=1.2,
         zorder=4,
     )
-    style.tell(mean, f"{row.first} − {row.second}: {_numbers(row)}")
+    style.tell(mean, f"{numbers.name(row)} − {numbers.reference}: {_numbers(row)}")
     count = len(row.differences)
     # Equal differences must not hide each other.
     heights = [y + 0.2 + 0.2 * ((index * 0.618034) % 1 - 0.5) for index in range(count)]

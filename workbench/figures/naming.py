@@ -105,10 +105,3 @@ def signed(value: float, unit: float, ends: Sequence[float] = ()) -> str:
     text = f"{value:+.{places + lost}f}"
     # A minus before zeros only would claim a direction that the digits do not show.
     return (f"+{text[1:]}" if float(text) == 0 else text).replace("-", _MINUS)
-
-
-def p_value(p: float) -> str:
-    """``.003``, ``<.001``, ``1``: a probability as it is printed beside a test."""
-    if p < 0.001:
-        return "<.001"
-    return "1" if p >= 0.9995 else f"{p:.3f}"[1:]

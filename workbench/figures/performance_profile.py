@@ -37,7 +37,7 @@ def summarize_table(names: Sequence[str], table: ArrayLike) -> PerformanceProfil
 
     Args:
         names: Of the strategies, the columns.
-        table: Shape [data sets, strategies], at least 5 by 1; on one scale, higher is better.
+        table: Shape [data sets, strategies], at least 6 by 1; on one scale, higher is better.
 
     Raises:
         ValueError: Too few data sets, names that do not fit, or a value that is not finite.

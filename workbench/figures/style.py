@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.figures import lettering, naming
 from workbench.figures.canvas import INK, PAPER, QUIET, RULE, context, figure
-from workbench.figures.naming import alike, decimal, p_value, short, signed
+from workbench.figures.naming import alike, decimal, short, signed
 from workbench.figures.saving import MOST_TOLD, inline_svg, save, tell
 from workbench.figures.venues import PAGE, VENUES, WIDTH, at, is_narrow, sizes, width
+from workbench.verdict.numbers import bare_p as p_value
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

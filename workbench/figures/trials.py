@@ -15,9 +15,7 @@ import pandas as pd
 
 from workbench.figures import cells
 from workbench.record import Role, State
-
-# Samplers whose proposals do not depend on earlier results.
-NOT_ADAPTIVE = ("random", "grid", "qmc")
+from workbench.verdict.refusals import NOT_ADAPTIVE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from workbench import confirm, protocol, record, session
+from workbench import browse, confirm, protocol, record, session
 from workbench.config.changes import Changed, Unready
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
@@ -115,7 +115,7 @@ def refuse_a_second(plan: Protocol, known: str | None) -> None:
             f"MLflow knows a confirmation of {study} by another protocol (SHA-256 {known[:12]}…; "
             f"this one's is {plan.sha256[:12]}…). A protocol is fixed before the first run, and "
             "deleting its runs does not make their results unseen. Restore it and its settings, "
-            "or give the study a new name."
+            "or give the study a new name and another search.seed."
         )
 
 
@@ -157,7 +157,8 @@ class _Confirming:
         offer = confirm.offer_of(config, plan, selected, runs=testing.missing, workers=at_once)
         self._launch.watcher.end()
         if testing.untouched:
-            offer = replace(offer, seen=self._seen_before())
+            tested = browse.tested_by_others(directory)
+            offer = replace(offer, seen=self._seen_before(), tested=tested)
         # What has begun was agreed to: a look at the test split cannot be taken back.
         if testing.untouched and not agree(offer):
             return self._ended(selecting, testing, offer=offer, agreed=False)

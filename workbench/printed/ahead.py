@@ -14,7 +14,7 @@ from workbench.report import methods
 
 # What the stages of ``browse`` mean where no runs are counted.
 _BEGUN = {
-    "selected": "selected; the test split is untouched until workbench confirm is agreed to",
+    "selected": "selected; nothing is tested until workbench confirm is agreed to",
     "damaged": "begun, but protocol.json or selection.json is damaged or gone",
 }
 

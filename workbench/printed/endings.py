@@ -94,7 +94,7 @@ def _told(found: Confirmed) -> str:
             "same command goes on."
         )
     if not found.agreed:
-        seen = found.offer is not None and found.offer.seen
+        seen = found.offer is not None and (found.offer.seen or found.offer.tested)
         kept = "The selection is kept" + ("" if seen else ", the test split untouched")
         return f"{name}: not tested. {kept}; the same command asks again."
     if not arms:
@@ -125,7 +125,9 @@ def _unsent(console: Console, study: str, count: int) -> None:
 
 
 def report(console: Console, written: Written) -> None:
-    """Where a report is."""
+    """What a finished confirmation showed, and where the report is."""
+    if written.verdict:
+        console.print(escape(written.verdict), **PLAIN)
     for note in written.notes:
         console.print(f"[yellow]note: {escape(note)}[/yellow]", **PLAIN)
     console.print(f"report: {escape(str(written.page))}", **PLAIN)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def offer(console: Console, offer: Offer) -> None:
     """What is about to be tested: shown before the test split is touched."""
-    split = "was read before" if offer.seen else "is untouched"
+    split = "was read before" if offer.seen or offer.tested else "is untouched"
     console.print(
         f"[bold]{escape(offer.study)}[/bold]  selected; the test split {split}", highlight=False
     )
@@ -37,7 +37,7 @@ def offer(console: Console, offer: Offer) -> None:
     say(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"
     say(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
-    notes = list(offer.notes)
+    notes = [*offer.notes, *offer.tested]
     if offer.seen:
         notes.append(
             f"MLflow holds {counted(offer.seen, 'confirmation run')} whose records are gone from "

@@ -35,8 +35,7 @@ class Judged(Protocol):
 def verdict(console: Console, judged: Judged) -> None:
     """What may be said of results from elsewhere: word, headline, sides, pairs, and why.
 
-    Of several data sets also the verdict of each, the counts of each pair, ranks and interquartile
-    means.
+    Of several data sets also the verdict of each, the counts of each pair, and ranks.
     """
     found = judged.content["verdict"]
     console.print(f"[bold]{escape(found['word'])}[/bold]  {escape(found['headline'])}", **PLAIN)
@@ -77,12 +76,11 @@ def _datasets(console: Console, content: Mapping[str, Any]) -> None:
     across = content["across"]
     if across is None:
         return
-    table = table_of("strategy", "mean rank", "IQM", "95 % interval", right=("mean rank", "IQM"))
-    for rank, row in zip(across["ranks"], across["iqm"], strict=True):
-        bounds = row["missing"] or _between(row)
-        table.add_row(escape(row["name"]), f"{rank:.2f}", _number(row["estimate"]), bounds)
+    table = table_of("strategy", "mean rank", right=("mean rank",))
+    for rank, name in zip(across["ranks"], across["strategies"], strict=True):
+        table.add_row(escape(name), f"{rank:.2f}")
     console.print(table)
-    for group in across["groups"] or ():
+    for group in across["groups"]:
         console.print(f"not separated: {escape(', '.join(group))}", **PLAIN)
     if across["friedman"]["p"] is not None:
         console.print(f"Friedman test of the ranks: p = {across['friedman']['p']:.2g}", **PLAIN)

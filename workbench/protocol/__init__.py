@@ -44,7 +44,6 @@ __all__ = [
 SCHEMA = 1
 ALPHA = arithmetic.ALPHA
 GAMMA = 0.75
-LOOKS = 1
 SELECTION = "selection.json"
 
 
@@ -127,7 +126,7 @@ def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory:
         "alpha": ALPHA,
         "gamma": GAMMA,
         "smallest_effect": confirm.smallest_effect,
-        "looks": LOOKS,
+        "looks": 1,
         "contrast": config.contrast,
         "pairs": pairs,
         "seeds_floor": arithmetic.floor(pairs),

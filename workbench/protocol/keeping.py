@@ -92,7 +92,7 @@ def hold(protocol: Protocol, directory: Path, file: Path, *, logged: str | None 
     raise Changed(
         f"{file}: the confirmation of {study} has begun by another protocol ({path}):\n{told}\n"
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
-        "settings, or give the study a new name."
+        "settings, or give the study a new name and another search.seed."
     )
 
 

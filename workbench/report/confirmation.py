@@ -64,7 +64,6 @@ def summarize(
         "seeds": confirmation.seeds,
         "seeds_floor": protocol.get("seeds_floor"),
         "protocol_sha256": sha256,
-        "looks": protocol.get("looks", 1),
         "contrast": protocol["contrast"],
         "pairs": protocol.get("pairs"),
         "epoch": protocol.get("epoch"),

@@ -114,7 +114,6 @@ def _design(protocol: Mapping[str, Any]) -> Design:
         bounds=(low, high),
         alpha=float(protocol.get("alpha", 0.05)),
         gamma=float(protocol.get("gamma", 0.75)),
-        looks=int(protocol.get("looks", 1)),
     )
 
 
@@ -158,6 +157,8 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     yield from _other_configurations(confirmation)
     yield from _data(confirmation)
     yield from mixed(confirmation.runs)
+    for text in material.tested_by_others:
+        yield Doubt(rule=None, word=None, text=text)
 
 
 def edited(material: Material) -> list[str]:

@@ -133,9 +133,13 @@ def _headline(verdict: Mapping[str, Any]) -> Iterator[_Line]:
         yield ("Gap",), number(verdict["gap"], like), "mean difference of these two"
     plan = verdict["plan"]
     if plan:
-        yield ("SeedsNeededLow",), str(plan["low"]), "seeds for 80 % power, low end"
+        yield ("SeedsNeededLow",), str(plan["low"]), "seeds for 80 % power of the test, low end"
         if plan["high"] is not None:
-            yield ("SeedsNeededHigh",), str(plan["high"]), "seeds for 80 % power, high end"
+            yield (
+                ("SeedsNeededHigh",),
+                str(plan["high"]),
+                "high end of that",
+            )
 
 
 def _search(summary: Mapping[str, Any], called: Mapping[str, str]) -> Iterator[_Line]:

@@ -24,6 +24,7 @@ class Material:
         histories: By run id and metric, (epoch, value) of every epoch.
         protocol_on_disk: SHA-256 of the study's protocol.json as it lies beside the records now;
             None where the records are not here.
+        tested_by_others: A sentence for each other study that has tested the same test samples.
     """
 
     study: Mapping[str, Any]
@@ -33,3 +34,4 @@ class Material:
         default_factory=dict
     )
     protocol_on_disk: str | None = None
+    tested_by_others: tuple[str, ...] = ()

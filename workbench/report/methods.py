@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.verdict.numbers import listed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -182,8 +184,9 @@ def training(study: Mapping[str, Any]) -> dict[str, Any]:
     if not plans:
         weights = [(study.get("backbone") or {}).get("weights")]
     scratch = any(study.get(key) for key in ("plans", "backbone")) and not any(weights)
+    parts = _data_redrawn(study.get("data") or {})
     if own:
-        drawn = "training and validation data, and is handed to the study's own training code"
+        drawn = f"{parts or 'no data'}, and is handed to the study's own training code"
         return {"own": _shown(own), "scratch": scratch, "redrawn": drawn}
     if any(plan.get("keep_head") for plan in plans) or (any(weights) and not all(weights)):
         first = "the initialisation of what no weights were given for"
@@ -191,8 +194,25 @@ def training(study: Mapping[str, Any]) -> dict[str, Any]:
         first, scratch = "what the network's own code draws", False
     else:
         first = f"the initialisation of the {'whole network' if scratch else 'new head'}"
-    drawn = f"training and validation data, their order, {first} and the augmentation"
-    return {"own": None, "scratch": scratch, "redrawn": drawn}
+    redrawn = [*([parts] if parts else []), "the order of the training data", first]
+    if not plans or any(plan.get("augmentation", True) for plan in plans):
+        redrawn.append("the augmentation")
+    return {"own": None, "scratch": scratch, "redrawn": listed(redrawn)}
+
+
+def _data_redrawn(data: Mapping[str, Any]) -> str:
+    """Which data a seed draws anew, from how many samples; empty where all parts are given."""
+    found = data.get("redrawn")
+    if found is None or data.get("others"):
+        return "training and validation data that the data set does not give as parts"
+    if not found["parts"]:
+        return ""
+    if "validation" not in found["parts"]:
+        return f"which {data['train']} of the same {found['of']} samples are trained on"
+    return (
+        f"the division of the same {found['of']} samples ({data['train']} for training,"
+        f" {data['validation']} for validation)"
+    )
 
 
 def _shown(path: str) -> str:

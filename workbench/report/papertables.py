@@ -82,9 +82,13 @@ def search_space(summary: Mapping[str, Any], venue: str) -> str:
 def checks(summary: Mapping[str, Any], venue: str) -> str:
     """What was checked of the search and what was found."""
     columns = [Column(head="check", align="p"), Column(head="status", align="l")]
-    columns.append(Column(head="finding", align="p"))
+    columns.append(Column(head="question and finding", align="p"))
     rows = [
-        [name(templates.words(item["name"])), text(item["status"]), prose(item["finding"])]
+        [
+            name(templates.words(item["name"])),
+            text(item["status"]),
+            prose(f"{item['question']} {item['finding']}"),
+        ]
         for item in summary["health"]
     ]
     caption = f"Checks of the validity of the search of the study {summary['study']}."

@@ -162,7 +162,7 @@ def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool)
     aim = "maximised" if verdict["direction"] == "maximize" else "minimised"
     said = [
         f"{text(summary['study'])}: {text(procedure.metric(summary))} (to be {aim}), mean"
-        rf" $\pm$ standard deviation over {unit}s with the 95\,\% t interval of the mean."
+        rf" $\pm$ standard deviation over {unit}s; 95\,\% t interval of the mean over {unit}s."
     ]
     if confirmation:
         samples = confirmation.get("test_samples")
@@ -189,8 +189,11 @@ def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool)
     said += map(prose, procedure.left_out(verdict))
     if any(arm["failed"] for arm in _arms(summary)):
         said.append("Failed and diverged runs count with the worst value.")
-    if any(arm["baseline"] for arm in _arms(summary)):
-        said.append(r"\textsuperscript{b}Baseline.")
+    for arm in _arms(summary):
+        if arm["baseline"]:
+            untuned = arm.get("strategy") and not arm.get("trial")
+            told = f": {name(arm['strategy'])} with default values, not tuned" if untuned else ""
+            said.append(rf"\textsuperscript{{b}}Baseline{told}.")
     if summary.get("cited"):
         sources = "; ".join(
             f"{name(item['name'])}: {text(item['source'])}" for item in summary["cited"]

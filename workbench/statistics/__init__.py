@@ -3,11 +3,11 @@
 | question | functions |
 |---|---|
 | Is there a difference? | ``sign_flip`` (primary), ``paired_t``, ``holm`` |
-| How large is it? | ``t_interval``, ``hedges_dz``, ``probability_of_improvement``, ``two_level`` |
+| How large is it? | ``t_interval``, ``hedges_dz``, ``probability_of_improvement`` |
 | Is it too small to matter? | ``tost``, ``posterior`` |
 | How many seeds? | ``seeds_floor``, ``seeds_default``, ``detectable_effect``, ``seeds_needed`` |
 | How good is the best of k random trials? | ``expected_maximum`` |
-| Across data sets? | ``critical_difference``, ``wilcoxon_holm``, ``iqm_interval`` |
+| Across data sets? | ``critical_difference``, ``wilcoxon_holm``, ``performance_profile`` |
 
 There is deliberately no unpaired test (seeds are shared), no power for the effect observed (it is
 the p value in other words) and no test over search trials (an adaptive search draws no sample).
@@ -18,8 +18,7 @@ never left out. Know neither strategies nor words: what a number allows one to s
 ``verdict``. See docs/confirmation.md.
 """
 
-from workbench.statistics.aggregate import interquartile_mean, iqm_interval, performance_profile
-from workbench.statistics.bootstrap import two_level
+from workbench.statistics.aggregate import performance_profile
 from workbench.statistics.correction import holm
 from workbench.statistics.equivalence import Posterior, posterior, tost
 from workbench.statistics.paired import (
@@ -65,8 +64,6 @@ __all__ = [
     "friedman",
     "hedges_dz",
     "holm",
-    "interquartile_mean",
-    "iqm_interval",
     "moments",
     "p_floor",
     "paired_t",
@@ -79,7 +76,6 @@ __all__ = [
     "sign_flip",
     "t_interval",
     "tost",
-    "two_level",
     "wilcoxon",
     "wilcoxon_holm",
 ]

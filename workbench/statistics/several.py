@@ -1,9 +1,9 @@
 """Several data sets: who is ahead across them, and whose difference holds up.
 
-Rows are data sets; never seeds, folds or epochs, which are no sample of data sets. Five are the
-least for any claim across data sets, six for a critical-difference diagram: with five, the exact
-test cannot go below 0.0625. Pairs are tested by Wilcoxon's test with Holm and not by Nemenyi's,
-whose answer on two strategies depends on which others are in the pool (Benavoli et al. 2016).
+Rows are data sets; never seeds, folds or epochs, which are no sample of data sets. Six are the
+least for any claim across data sets: with five, the exact test cannot go below 0.0625. Pairs are
+tested by Wilcoxon's test with Holm and not by Nemenyi's, whose answer on two strategies depends on
+which others are in the pool (Benavoli et al. 2016).
 
 Knows neither the names of data sets nor those of strategies.
 """
@@ -23,8 +23,7 @@ from workbench.statistics.ranking import midranks
 from workbench.statistics.values import Array, fraction, series, table
 from workbench.statistics.values import differences as gaps_of
 
-LEAST_DATASETS = 5
-LEAST_DATASETS_OF_A_DIAGRAM = 6
+LEAST_DATASETS = 6
 
 
 class Friedman(NamedTuple):
@@ -65,7 +64,7 @@ def friedman(scores: ArrayLike) -> Friedman:
     """Whether any strategy differs from the others, by their ranks on each data set.
 
     Args:
-        scores: Shape [data sets, strategies], at least 5 by 2; higher is better; equal values
+        scores: Shape [data sets, strategies], at least 6 by 2; higher is better; equal values
             share their mean rank.
 
     Returns:
@@ -74,7 +73,7 @@ def friedman(scores: ArrayLike) -> Friedman:
         are rough for few data sets.
 
     Raises:
-        ValueError: Fewer than 5 data sets or 2 strategies, or a value that is not finite.
+        ValueError: Fewer than 6 data sets or 2 strategies, or a value that is not finite.
 
     Source:
         Friedman (1937), J. Am. Stat. Assoc. 32. Iman and Davenport (1980), Approximations of the
@@ -121,14 +120,14 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
     signs whose rank sum is at least as far from its mean.
 
     Args:
-        first: One value for each data set, shape [n], n >= 5.
+        first: One value for each data set, shape [n], n >= 6.
         second: Of the other side, in the same order, shape [n].
 
     Returns:
         p in (0, 1]; 1 where all differences are 0.
 
     Raises:
-        ValueError: Fewer than 5 data sets, unequal lengths, or a value that is not finite.
+        ValueError: Fewer than 6 data sets, unequal lengths, or a value that is not finite.
 
     Source:
         Wilcoxon (1945), Individual comparisons by ranking methods, Biometrics Bulletin 1. Pratt
@@ -156,13 +155,13 @@ def wilcoxon_holm(scores: ArrayLike) -> Array:
     """Wilcoxon's signed-rank test of all pairs of strategies, corrected by Holm.
 
     Args:
-        scores: Shape [data sets, strategies], at least 5 by 2.
+        scores: Shape [data sets, strategies], at least 6 by 2.
 
     Returns:
         Adjusted p of each pair, shape [k, k], symmetric, 1 on the diagonal.
 
     Raises:
-        ValueError: Fewer than 5 data sets or 2 strategies, or a value that is not finite.
+        ValueError: Fewer than 6 data sets or 2 strategies, or a value that is not finite.
 
     Source:
         Benavoli, Corani and Mangili (2016), Should we really use post-hoc tests based on
@@ -241,26 +240,25 @@ def critical_difference(scores: ArrayLike, *, alpha: float = 0.05) -> CriticalDi
     Source:
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
-    data = _scores(scores, LEAST_DATASETS_OF_A_DIAGRAM)
+    data = _scores(scores)
     ranks, p_values = friedman(data).ranks, wilcoxon_holm(data)
     return CriticalDifference(ranks, p_values, critical_groups(ranks, p_values, alpha))
 
 
-def _scores(scores: ArrayLike, least: int = LEAST_DATASETS) -> Array:
+def _scores(scores: ArrayLike) -> Array:
     data = table(scores, "scores", rows=1, columns=2, of=("data sets", "strategies"))
-    demand_datasets(len(data), least)
+    demand_datasets(len(data))
     return data
 
 
-def demand_datasets(found: int, least: int = LEAST_DATASETS) -> None:
+def demand_datasets(found: int) -> None:
     """Refuse to speak across too few data sets.
 
     Raises:
-        ValueError: Fewer data sets than ``least``.
+        ValueError: Fewer data sets than can show a difference.
     """
-    if found < least:
-        what = "a critical-difference diagram" if least > LEAST_DATASETS else "a claim across them"
+    if found < LEAST_DATASETS:
         raise ValueError(
-            f"{what} needs at least {least} data sets, found {found}; seeds, folds and epochs do "
-            "not count as data sets. With fewer, give one verdict for each data set"
+            f"a claim across data sets needs at least {LEAST_DATASETS}, found {found}; seeds, folds"
+            " and epochs do not count as data sets. With fewer, give one verdict for each data set"
         )

@@ -87,11 +87,7 @@ def duration(seconds: float | None) -> str:
 
 def p_value(value: float | None) -> str:
     """A p value with two significant digits; a small one by its order."""
-    if value is None:
-        return _NONE
-    if value < 0.0001:
-        return "<0.0001"
-    return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
+    return _NONE if value is None else numbers.bare_p(value)
 
 
 def signed(value: float | None, like: float | None = None, *ends: float | None) -> str:

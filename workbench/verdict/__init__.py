@@ -37,7 +37,6 @@ __all__ = [
     "Verdict",
     "Word",
     "as_json",
-    "claim_at",
     "decide",
 ]
 
@@ -52,19 +51,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
 
     Raises:
         ValueError: The design itself makes no sense.
-        Refused: It asks for what no evidence allows, such as three looks.
     """
     from workbench.verdict.deciding import decide
 
     return decide(evidence, draws=draws)
-
-
-def claim_at(verdict: Verdict, level: Level) -> str:
-    """The claim in words of a level that the evidence reaches.
-
-    Raises:
-        Refused: The level is higher than that of the evidence (rules 8 and 14).
-    """
-    from workbench.verdict.wording import claim_at
-
-    return claim_at(verdict, level)

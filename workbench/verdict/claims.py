@@ -6,23 +6,17 @@ from workbench.statistics.paired import EXACT_TO
 from workbench.verdict import words
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.evidence import Stage
-from workbench.verdict.judgement import Comparison, Level, Verdict, Word
+from workbench.verdict.judgement import Comparison, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value
 
-_SCOPE = {
-    Level.NONE: "",
-    Level.CONFIGURATION: "For these configurations, on this data set and test split",
-    Level.STRATEGY: "For these strategies under this search protocol, on this data set",
-    Level.DATASETS: "Across the data sets compared",
-}
+_TESTED = "For these configurations, on this data set and test split"
 # Nobody knows what results from elsewhere were tested on.
 _GIVEN = "For these configurations, by the results given"
 
 
-def claim(verdict: Verdict, level: Level) -> str:
-    """The claim at a level that the evidence reaches."""
-    elsewhere = verdict.stage == Stage.ELSEWHERE and level == Level.CONFIGURATION
-    scope = _GIVEN if elsewhere else _SCOPE[level]
+def claim(verdict: Verdict) -> str:
+    """The claim that the verdict allows, about these configurations."""
+    scope = _GIVEN if verdict.stage == Stage.ELSEWHERE else _TESTED
     if verdict.averaged:
         scope += f", averaged over {listed(verdict.averaged)}"
     if verdict.word == Word.NOT_COMPARABLE:

@@ -1,13 +1,13 @@
 """Every pair of sides, seed by seed: differences, tests, effect sizes, corrected over all pairs.
 
 Values come in the metric's own direction; every difference is turned so that positive is better.
-Knows no words.
+Across data sets the same is done with data sets in place of seeds and another test.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from workbench.statistics.bootstrap import percentiles, resampled_means
 from workbench.statistics.values import Array, Interval, differences, moments
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design
-from workbench.verdict.forbidden import Refused
 from workbench.verdict.judgement import Bounds, Comparison, Side
 from workbench.verdict.refusals import cut
 from workbench.verdict.table import Row, comparable, worst_value
@@ -26,27 +25,7 @@ _LEAST_DRAWS, _MOST_DRAWS = 20_000, 200_000
 
 _LEVEL = 0.95  # of the interval over seeds and examples
 
-# Level of each of two looks that keep the error rate of both at 0.05 (Pocock 1977).
-_TWO_LOOKS = 0.0294
-
-
-def level_of_a_look(design: Design) -> float:
-    """The alpha that each look is decided at.
-
-    Source:
-        Pocock (1977), Group sequential methods in the design and analysis of clinical trials,
-        Biometrika 64.
-
-    Raises:
-        Refused: More than two looks, or two at an alpha that the constant does not belong to.
-    """
-    if design.looks == 1:
-        return design.alpha
-    if design.looks == 2 and math.isclose(design.alpha, 0.05):
-        return _TWO_LOOKS
-    if design.looks == 2:
-        raise Refused(10, f"Two looks are planned at alpha = {design.alpha:g}, expected 0.05.")
-    raise Refused(10, f"{design.looks} looks at the test values are planned, expected 1 or 2.")
+Test = Callable[[Array], float]  # p of paired differences, shape [n]
 
 
 def sign_draws(pairs: int, alpha: float) -> int:
@@ -86,7 +65,7 @@ def side(row: Row, design: Design, *, shown: bool) -> Side:
 
 
 def comparisons(
-    contrast: Contrast, design: Design, *, alpha: float, draws: int
+    contrast: Contrast, design: Design, *, test: Test, unit: str, draws: int
 ) -> tuple[Comparison, ...]:
     """The planned pairs that can be compared, with p values corrected over all planned ones.
 
@@ -95,8 +74,9 @@ def comparisons(
 
     Args:
         contrast: Sides and pairs.
-        design: Direction, smallest effect, gamma and bounds count.
-        alpha: The level of this look.
+        design: Direction, smallest effect, alpha, gamma and bounds count.
+        test: Gives the p value of a pair's differences.
+        unit: What the values of a side belong to: ``seed`` or ``data set``.
         draws: Of the bootstrap over seeds; a fifth of it over seeds and examples.
     """
     pairs = [
@@ -109,8 +89,7 @@ def comparisons(
         return ()
     gaps = [_differences(first, second, design) for first, second in pairs]
     missing = [1.0] * (len(contrast.pairs) - len(pairs))
-    arrangements = sign_draws(len(contrast.pairs), alpha)
-    p_values = [statistics.sign_flip(each, draws=arrangements) for each in gaps]
+    p_values = [test(each) for each in gaps]
     p_holm = statistics.holm([*p_values, *missing])
     equivalence: Sequence[float | None] = [None] * len(pairs)
     if design.smallest_effect is not None:
@@ -125,7 +104,7 @@ def comparisons(
             second,
             gaps[place],
             design,
-            alpha=alpha,
+            unit=unit,
             p=p_values[place],
             p_holm=p_holm[place],
             p_equivalence=equivalence[place],
@@ -142,7 +121,7 @@ def _comparison(
     gaps: Array,
     design: Design,
     *,
-    alpha: float,
+    unit: str,
     p: float,
     p_holm: float,
     p_equivalence: float | None,
@@ -159,7 +138,12 @@ def _comparison(
     if design.smallest_effect is not None and sd > 0:
         posterior = statistics.posterior(gaps, design.smallest_effect)._asdict()
     beyond, missing = _beyond(first, second, design, resampled)
-    undecidable = _undecidable(first, second, design, difference.estimate, varies=sd > 0)
+    undecidable = (
+        _undecidable(first, second, design, difference.estimate)
+        if sd > 0
+        else f"their difference is the same on every {unit}, and without spread nothing can be"
+        " tested"
+    )
     return Comparison(
         first=first.name,
         second=second.name,
@@ -179,25 +163,21 @@ def _comparison(
         beaten=(
             not undecidable
             and difference.estimate > 0
-            and p_holm < alpha
+            and p_holm < design.alpha
             and improvement.estimate >= design.gamma
         ),
-        equivalent=not undecidable and p_equivalence is not None and p_equivalence < alpha,
+        equivalent=not undecidable and p_equivalence is not None and p_equivalence < design.alpha,
         undecidable=undecidable,
     )
 
 
-def _undecidable(first: Row, second: Row, design: Design, gap: float, *, varies: bool) -> str:
+def _undecidable(first: Row, second: Row, design: Design, gap: float) -> str:
     """Why no p value can decide between two sides, if so.
 
     Where the metric has no worst value, failed runs count with the worst one seen, which is no
     limit to how bad they were. That may understate the gap to a side that is behind, but shows
     neither that the side with the failures is ahead nor that the gap is small.
     """
-    if not varies:
-        return (
-            "their difference is the same on every seed, and without spread nothing can be tested"
-        )
     if worst_value(design) is not None:
         return ""
     effect = design.smallest_effect
@@ -224,7 +204,18 @@ def _resampled(pairs: Sequence[tuple[Row, Row]], *, draws: int) -> dict[str, Arr
 def _beyond(
     first: Row, second: Row, design: Design, resampled: Mapping[str, Array]
 ) -> tuple[Bounds | None, str | None]:
-    """The interval of ``statistics.two_level``, or why there is none."""
+    """The difference with an interval over seeds and test examples, or why there is none.
+
+    An interval over seeds alone says what further seeds would give on this very test set. Each
+    resample draws seeds and examples, the same for both sides. That counts the variation which
+    seed and example have together more than once and widens the interval; that there are few seeds
+    narrows it. With 5 to 20 simulated seeds, 300 examples and a level of 0.95 it covered the true
+    difference 0.93 to 0.97 of the time, and a t interval over seeds 0.83 to 0.88.
+
+    Source:
+        Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1. McCullagh (2000),
+        Resampling and exchangeable arrays, Bernoulli 6.
+    """
     if first.scores is None or second.scores is None:
         return None, first.scores_missing or second.scores_missing
     if first.scores.shape != second.scores.shape:

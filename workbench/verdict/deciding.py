@@ -7,46 +7,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from statistics import fmean
 
 from workbench import statistics
-from workbench.verdict import comparing, contrast, exploring, wording
+from workbench.verdict import comparing, contrast, exploring, wording, words
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design, Doubt, Evidence, Stage
-from workbench.verdict.forbidden import Refused
 from workbench.verdict.judgement import Comparison, Level, SeedPlan, Side, Verdict, Word
 from workbench.verdict.table import Table, read
-
-# One study has one search on one data set. ``elsewhere.several`` claims across data sets, from the
-# verdict of each.
-_LEVEL = Level.CONFIGURATION
 
 _DECISIVE = (Word.NOT_COMPARABLE, Word.EXPLORATORY)
 # Words under which nothing is claimed.
 _SILENT = (*_DECISIVE, Word.UNDERPOWERED)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Standing:
-    """How the leader stands to each of its rivals."""
-
-    leader: Side
-    closest: Comparison
-    gap: float
-    beaten: tuple[str, ...]
-    tied: tuple[str, ...]
-    open: tuple[str, ...]
-    against: tuple[Comparison, ...]
-
-
 def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     """The verdict that the evidence allows; see ``workbench.verdict.decide``."""
     design = evidence.design
     _check(evidence)
-    alpha = comparing.level_of_a_look(design)
     if evidence.stage == Stage.SEARCH:
-        return exploring.of_search(evidence, alpha=alpha)
+        return exploring.of_search(evidence)
     table = read(evidence)
     compared = contrast.of(design, table)
     doubts = (
@@ -55,53 +37,116 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
         *compared.doubts,
         *_absent(evidence),
         *_beside(design, table, compared),
-        *_looks(design, alpha),
     )
-    reasons = [doubt for word in _DECISIVE for doubt in doubts if doubt.word == word]
-    # p values mean what they say only of the seeds and looks that were planned.
-    exploratory = any(doubt.word == Word.EXPLORATORY for doubt in reasons)
-    sides = [comparing.side(row, design, shown=not table.hidden) for row in compared.rows]
-    pairs: tuple[Comparison, ...] = ()
-    if not (table.hidden or exploratory):
-        pairs = comparing.comparisons(compared, design, alpha=alpha, draws=draws)
-    n = len(table.seeds)
-    floor = min(1.0, statistics.p_floor(n) * len(compared.pairs)) if n else None
-    standing = None if reasons else _standing(sides, pairs, design)
-    word = Word(str(reasons[0].word)) if reasons else _word(standing, design, floor, alpha)
-    plan = None
-    if standing is not None and word == Word.INCONCLUSIVE:
-        plan = _plan(standing, design, alpha, len(compared.pairs), evidence)
-    verdict = Verdict(
-        word=word,
+    flips = comparing.sign_draws(len(compared.pairs), design.alpha)
+    verdict = conclude(
+        compared,
+        design,
+        doubts,
         stage=evidence.stage,
-        level=Level.NONE if word in _SILENT else _LEVEL,
+        level=Level.CONFIGURATION,
+        seeds=table.seeds,
+        shown=not table.hidden,
+        test=partial(statistics.sign_flip, draws=flips),
+        draws=draws,
+    )
+    plan = _plan(verdict, evidence) if verdict.word == Word.INCONCLUSIVE else None
+    return wording.worded(replace(verdict, absent=evidence.absent, plan=plan))
+
+
+def conclude(
+    compared: Contrast,
+    design: Design,
+    doubts: Sequence[Doubt],
+    *,
+    stage: Stage,
+    level: Level,
+    seeds: tuple[str, ...],
+    shown: bool,
+    test: comparing.Test,
+    unit: str = "seed",
+    draws: int = 10_000,
+) -> Verdict:
+    """The verdict on sides with one value for each seed or data set, without its sentences.
+
+    Args:
+        compared: Sides and planned pairs.
+        design: Direction, smallest effect, alpha, gamma and bounds count.
+        doubts: All that was found; one with a word decides for that word.
+        stage: What kind of data it is.
+        level: How far a claim may reach, where there is one.
+        seeds: Names of the seeds or data sets.
+        shown: Whether values may be shown and compared.
+        test: Gives the p value of a pair's differences.
+        unit: What ``seeds`` names: ``seed`` or ``data set``.
+        draws: Of the bootstrap; see ``comparing.comparisons``.
+    """
+    reasons = [doubt for word in _DECISIVE for doubt in doubts if doubt.word == word]
+    # p values mean what they say only of the seeds that were planned.
+    exploratory = any(doubt.word == Word.EXPLORATORY for doubt in reasons)
+    sides = _ranked([comparing.side(row, design, shown=shown) for row in compared.rows], design)
+    pairs: tuple[Comparison, ...] = ()
+    if shown and not exploratory:
+        pairs = comparing.comparisons(compared, design, test=test, unit=unit, draws=draws)
+    n = len(seeds)
+    floor = min(1.0, statistics.p_floor(n) * len(compared.pairs)) if n else None
+    # The data choose the leader; without a comparison there is none.
+    leader = sides[0].name if pairs and not reasons else None
+    against = [pair for pair in pairs if leader in (pair.first, pair.second)]
+    closest = min(against, key=lambda pair: pair.difference.estimate, default=None)
+    beaten = [pair for pair in against if pair.beaten and pair.first == leader]
+    tied = [pair for pair in against if pair not in beaten and pair.equivalent]
+    left = [pair for pair in against if pair not in (*beaten, *tied)]
+
+    def names(found: Sequence[Comparison]) -> tuple[str, ...]:
+        return tuple(pair.second if pair.first == leader else pair.first for pair in found)
+
+    if reasons:
+        word = Word(str(reasons[0].word))
+    elif closest is None or floor is None or floor > design.alpha:
+        word = Word.UNDERPOWERED
+    else:
+        word = _word(closest.difference.estimate, len(against), len(beaten), len(left), design)
+    return Verdict(
+        word=word,
+        stage=stage,
+        level=Level.NONE if word in _SILENT else level,
         headline="",
         claim="",
         metric=design.metric,
         direction=design.direction,
         contrast=design.contrast,
         averaged=compared.averaged,
-        alpha=alpha,
+        alpha=design.alpha,
         gamma=design.gamma,
         smallest_effect=design.smallest_effect,
-        looks=design.looks,
-        seeds=table.seeds,
+        seeds=seeds,
         pairs=len(compared.pairs),
         p_floor=floor,
-        leader=standing.leader.name if standing else None,
-        gap=standing.gap if standing else None,
-        closest=_rival(standing) if standing else None,
-        beaten=standing.beaten if standing else (),
-        tied=standing.tied if standing else (),
-        open=standing.open if standing else (),
-        absent=evidence.absent,
-        sides=_ranked(sides, design),
+        leader=leader,
+        gap=closest.difference.estimate if closest else None,
+        closest=names([closest])[0] if closest else None,
+        beaten=names(beaten),
+        tied=names(tied),
+        open=names(left),
+        absent={},
+        sides=sides,
         comparisons=pairs,
         reasons=tuple(reasons),
         flags=tuple(doubt for doubt in doubts if doubt.word is None),
-        plan=plan,
+        plan=None,
     )
-    return wording.worded(verdict)
+
+
+def _word(gap: float, rivals: int, beaten: int, left: int, design: Design) -> Word:
+    """The word where there is a comparison: the gap to the closest, and counts of rivals."""
+    effect = design.smallest_effect
+    if effect is None:
+        return Word.INCONCLUSIVE
+    if beaten == rivals:
+        # A gap that equals the smallest effect but for rounding is not above it.
+        return Word.WINNER if gap > effect * (1 + 1e-9) else Word.NEGLIGIBLE
+    return Word.INCONCLUSIVE if left else Word.TIE
 
 
 def _check(evidence: Evidence) -> None:
@@ -123,19 +168,6 @@ def _check(evidence: Evidence) -> None:
             raise ValueError(
                 f"A doubt decides for {doubt.word!r}, expected {' or '.join(_DECISIVE)} or None."
             )
-    # Its p values are over the seeds of one data set and the configurations of one search.
-    if evidence.datasets > 1:
-        raise Refused(
-            8,
-            f"One verdict over {evidence.datasets} data sets was asked for, expected one for each;"
-            " the verdict across them is made of those.",
-        )
-    if evidence.searches > 1:
-        raise Refused(
-            14,
-            f"One verdict over {evidence.searches} searches of a strategy was asked for; the runs"
-            " do not tell which search each belongs to, and verdicts over searches come later.",
-        )
 
 
 def _absent(evidence: Evidence) -> Iterator[Doubt]:
@@ -160,16 +192,6 @@ def _beside(design: Design, table: Table, compared: Contrast) -> Iterator[Doubt]
         yield Doubt(rule=None, word=None, text=text)
 
 
-def _looks(design: Design, alpha: float) -> tuple[Doubt, ...]:
-    if design.looks == 1:
-        return ()
-    text = (
-        f"{design.looks} looks were planned, so each is decided at alpha = {alpha:g}, which keeps"
-        f" all of them together at {design.alpha:g}."
-    )
-    return (Doubt(rule=10, word=None, text=text),)
-
-
 def _ranked(sides: Sequence[Side], design: Design) -> tuple[Side, ...]:
     sign = -1.0 if design.direction == "maximize" else 1.0
     return tuple(
@@ -177,58 +199,7 @@ def _ranked(sides: Sequence[Side], design: Design) -> tuple[Side, ...]:
     )
 
 
-def _standing(
-    sides: Sequence[Side], pairs: Sequence[Comparison], design: Design
-) -> _Standing | None:
-    """The leader, which the data choose, against each of its rivals; None without a comparison."""
-    if not pairs:
-        return None
-    leader = _ranked(sides, design)[0]
-    against = tuple(pair for pair in pairs if leader.name in (pair.first, pair.second))
-    closest = min(against, key=lambda pair: pair.difference.estimate)
-    beaten = [pair for pair in against if pair.beaten and pair.first == leader.name]
-    tied = [pair for pair in against if pair not in beaten and pair.equivalent]
-    left = [pair for pair in against if pair not in (*beaten, *tied)]
-
-    def names(found: Sequence[Comparison]) -> tuple[str, ...]:
-        return tuple(_other(pair, leader) for pair in found)
-
-    return _Standing(
-        leader=leader,
-        closest=closest,
-        gap=closest.difference.estimate,
-        beaten=names(beaten),
-        tied=names(tied),
-        open=names(left),
-        against=against,
-    )
-
-
-def _other(pair: Comparison, leader: Side) -> str:
-    return pair.second if pair.first == leader.name else pair.first
-
-
-def _rival(standing: _Standing) -> str:
-    return _other(standing.closest, standing.leader)
-
-
-def _word(standing: _Standing | None, design: Design, floor: float | None, alpha: float) -> Word:
-    if standing is None or floor is None or floor > alpha:
-        return Word.UNDERPOWERED
-    effect = design.smallest_effect
-    if effect is None:
-        return Word.INCONCLUSIVE
-    if len(standing.beaten) == len(standing.against):
-        # A gap that equals the smallest effect but for rounding is not above it.
-        above = standing.gap > effect * (1 + 1e-9)
-        return Word.WINNER if above else Word.NEGLIGIBLE
-    settled = len(standing.beaten) + len(standing.tied)
-    return Word.TIE if settled == len(standing.against) else Word.INCONCLUSIVE
-
-
-def _plan(
-    standing: _Standing, design: Design, alpha: float, pairs: int, evidence: Evidence
-) -> SeedPlan | None:
+def _plan(verdict: Verdict, evidence: Evidence) -> SeedPlan | None:
     """Seeds for the smallest effect, by the open rival whose differences vary most.
 
     So many seeds serve every open rival. The effect is the one that matters, never the one seen.
@@ -236,14 +207,14 @@ def _plan(
     """
     unsettled = [
         pair
-        for pair in standing.against
-        if _other(pair, standing.leader) in standing.open and not pair.undecidable
+        for pair in words.against_leader(verdict)
+        if words.rival(pair, verdict) in verdict.open and not pair.undecidable
     ]
     widest = max(unsettled, key=lambda pair: pair.sd, default=None)
-    if design.smallest_effect is None or widest is None or widest.sd == 0:
+    if verdict.smallest_effect is None or widest is None or widest.sd == 0:
         return None
     needed = statistics.seeds_needed(
-        widest.sd, widest.n, design.smallest_effect, pairs=pairs, alpha=alpha
+        widest.sd, widest.n, verdict.smallest_effect, pairs=verdict.pairs, alpha=verdict.alpha
     )
     trained = sum(bool(arm.runs) for arm in evidence.arms)
     cost = None if evidence.seconds is None else evidence.seconds * trained
@@ -251,7 +222,7 @@ def _plan(
         low=needed.low,
         high=needed.high,
         estimate=needed.estimate,
-        rival=_other(widest, standing.leader),
+        rival=words.rival(widest, verdict),
         sd=widest.sd,
         seconds_low=None if cost is None else cost * needed.low,
         seconds_high=None if cost is None or needed.high is None else cost * needed.high,

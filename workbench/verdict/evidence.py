@@ -91,7 +91,6 @@ class Design:
         smallest_effect: Smallest difference that matters, in units of the metric; None where the
             author gave none, and then nothing is called a winner or a tie.
         bounds: Lowest and highest value that the metric can have; None where there is none.
-        looks: How often the test values are looked at.
     """
 
     metric: str
@@ -102,7 +101,6 @@ class Design:
     bounds: tuple[float | None, float | None] = (None, None)
     alpha: float = 0.05
     gamma: float = 0.75
-    looks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +128,6 @@ class Evidence:
     """All that a verdict is made from.
 
     Attributes:
-        searches: Independent searches behind each configuration; more than 1 is refused.
-        datasets: Data sets that the arms were compared on; more than 1 is refused.
         absent: Strategies that were asked about and have no arm, because no trial of theirs
             completed; each with why, as words that can follow a colon. The headline and the claim
             name them, or "the best of all" would be read as better than those too.
@@ -142,8 +138,6 @@ class Evidence:
     stage: Stage
     design: Design
     arms: tuple[Arm, ...]
-    searches: int = 1
-    datasets: int = 1
     absent: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     seconds: float | None = None

@@ -14,7 +14,7 @@ from workbench.verdict.forbidden import because
 from workbench.verdict.judgement import Level, Side, Verdict, Word
 
 
-def of_search(evidence: Evidence, *, alpha: float) -> Verdict:
+def of_search(evidence: Evidence) -> Verdict:
     """EXPLORATORY, whatever the values are, unless a doubt makes it NOT COMPARABLE.
 
     Sides come in the order of their best trial. A pruned, failed or unfinished trial has no value.
@@ -48,10 +48,9 @@ def of_search(evidence: Evidence, *, alpha: float) -> Verdict:
             direction=design.direction,
             contrast=design.contrast,
             averaged=(),
-            alpha=alpha,
+            alpha=design.alpha,
             gamma=design.gamma,
             smallest_effect=design.smallest_effect,
-            looks=design.looks,
             seeds=(),
             pairs=0,
             p_floor=None,

@@ -102,7 +102,8 @@ REFUSALS: dict[int, Refusal] = {
             number=8,
             forbidden="seeds, folds or epochs treated as data sets",
             because="They vary the training on one data set and say nothing about another one.",
-            instead="Claim it for this data set, or repeat the comparison on 5 or more data sets.",
+            instead="Claim it for this data set, or repeat the comparison on 6 or more data sets"
+            " (7 for 3 strategies).",
         ),
         Refusal(
             number=9,
@@ -117,8 +118,8 @@ REFUSALS: dict[int, Refusal] = {
             forbidden="seeds added after the results were seen",
             because="Adding seeds until a p value is small finds a difference between identical"
             " strategies in 22 % of simulated studies, not in 5 %.",
-            instead="Plan a second look before the first one (alpha 0.0294 each), or confirm again"
-            " on a fresh batch of seeds.",
+            instead="Keep to the seeds that were planned. Another confirmation needs a new study"
+            " with another search.seed and other test data.",
         ),
         Refusal(
             number=11,

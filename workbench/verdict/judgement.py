@@ -30,7 +30,6 @@ class Level(StrEnum):
 
     NONE = "none"
     CONFIGURATION = "this configuration"
-    STRATEGY = "this strategy under this search protocol"
     DATASETS = "across data sets"
 
 
@@ -115,7 +114,9 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedPlan:
-    """About how many seeds would give 80 % power for the smallest effect: a range, and its cost.
+    """About how many seeds give the test 80 % power for the smallest effect: a range, and its cost.
+
+    The power of the test alone: the other conditions of WINNER are not part of it.
 
     Attributes:
         low: From the lower end of the SD's chi-square interval; ``high`` from its upper end; None
@@ -144,7 +145,6 @@ class Verdict:
         headline: One sentence with names and numbers: what a reader remembers.
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
-        alpha: At which this look is decided: of two planned ones each has less than both together.
         seeds: The shared list; empty for a search.
         leader: Side with the best mean; None where no mean may be compared.
         gap: Mean difference to the closest rival that it is compared with, in units of the metric.
@@ -171,7 +171,6 @@ class Verdict:
     alpha: float
     gamma: float
     smallest_effect: float | None
-    looks: int
     seeds: Sequence[str]
     pairs: int
     p_floor: float | None

@@ -97,6 +97,13 @@ def ends(low: float, high: float, like: float | None = None) -> tuple[str, str]:
     return fixed(low, places), fixed(high, places)
 
 
+def bare_p(p: float) -> str:
+    """For a table or a figure: two significant digits, for example ``0.52`` or ``<0.0001``."""
+    if p < 0.0001:
+        return "<0.0001"
+    return f"{p:.2f}" if p >= 0.0995 else f"{p:.2g}"
+
+
 def p_value(p: float) -> str:
     """For example ``p = 0.021`` or ``p < 0.001``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -22,10 +22,8 @@ __all__ = [
     "Refusal",
     "Refused",
     "because",
-    "budgets",
     "cut",
     "data_sets",
-    "emphasis",
     "expected_maximum",
     "importance",
     "of_groups",
@@ -35,7 +33,7 @@ __all__ = [
 ]
 
 # Samplers whose proposals do not depend on earlier results.
-NOT_ADAPTIVE = ("random", "grid", "qmc")
+NOT_ADAPTIVE = ("random", "grid")
 BARS = ("SD", "SEM", "CI")
 
 
@@ -75,20 +73,6 @@ def of_groups(sampler: str, *, pruned: int = 0) -> None:
         )
     if pruned:
         raise Refused(5, f"{_count(pruned, 'trial')} of the group pruned, expected none.")
-
-
-def budgets(trials: Mapping[str, int]) -> None:
-    """Best values of searches side by side (rule 4).
-
-    Args:
-        trials: Number of search trials of each strategy.
-
-    Raises:
-        Refused: The numbers differ.
-    """
-    if len(set(trials.values())) > 1:
-        found = ", ".join(f"{name} {number}" for name, number in trials.items())
-        raise Refused(4, f"The strategies had different numbers of search trials ({found}).")
 
 
 def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
@@ -271,20 +255,6 @@ def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
             )
             flags.append(Doubt(rule=16, word=None, text=text))
     return tuple(flags)
-
-
-def emphasis(rule: str | None, *, emphasised: bool = True) -> None:
-    """Bold or underlined values (rule 17).
-
-    Args:
-        rule: The sentence that tells a reader what they mean.
-        emphasised: Whether anything is.
-
-    Raises:
-        Refused: Something is emphasised and no rule is stated.
-    """
-    if emphasised and not (rule or "").strip():
-        raise Refused(17, "Values are emphasised and no rule is stated.")
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:

@@ -1,20 +1,13 @@
-"""Names of seeds, folds and runs, told from names of data sets. Knows nothing else of either."""
+"""Tells names of seeds, folds and epochs from names of data sets, and folds from seeds."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 
-_WORD = "(?:seed|fold|epoch|split|replicate|run|repeat|cv)s?"
+_NOT_A_DATA_SET = "(?:seed|fold|epoch|split|replicate|run|repeat|cv)s?"
+_NOT_A_SEED = "(?:fold|epoch|step|iteration|checkpoint|cv)s?"
 _GAP = r"[\s_\-.:=#/()\[\]]*"
-# It begins a word or, as in "digitsFold1", a capital; "manifold1" is a name of its own.
-_WORD_THEN_NUMBER = re.compile(
-    rf"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?i:{_WORD}){_GAP}\d",
-)
-# The number stands alone, so that "cifar10-split" is no tenth split.
-_NUMBER_THEN_WORD = re.compile(
-    rf"(?<![A-Za-z0-9])\d+(?i:st|nd|rd|th)?{_GAP}(?i:{_WORD})(?![A-Za-z])",
-)
 
 
 def names_one(name: str) -> bool:
@@ -22,12 +15,22 @@ def names_one(name: str) -> bool:
 
     What stands around does not matter: ``3``, ``Seeds``, ``fold 1``, ``digits_cv-3``, ``1st run``.
     """
-    bare = name.strip()
+    return name.strip().isdigit() or _has(_NOT_A_DATA_SET, name)
+
+
+def part_of_a_run(name: str) -> bool:
+    """Whether a seed is called after a fold, an epoch or a step, as ``fold 1`` and ``epoch-20``."""
+    return _has(_NOT_A_SEED, name)
+
+
+def _has(word: str, name: str) -> bool:
+    # The word begins a word or, as in "digitsFold1", a capital; "manifold1" is a name of its own.
+    # A number before it stands alone, so that "cifar10-split" is no tenth split.
     return (
-        bare.isdigit()
-        or re.fullmatch(_WORD, bare, re.IGNORECASE) is not None
-        or _WORD_THEN_NUMBER.search(name) is not None
-        or _NUMBER_THEN_WORD.search(name) is not None
+        re.fullmatch(word, name.strip(), re.IGNORECASE) is not None
+        or re.search(rf"(?:(?<![A-Za-z])|(?<=[a-z])(?=[A-Z]))(?i:{word}){_GAP}\d", name) is not None
+        or re.search(rf"(?<![A-Za-z0-9])\d+(?i:st|nd|rd|th)?{_GAP}(?i:{word})(?![A-Za-z])", name)
+        is not None
     )
 
 

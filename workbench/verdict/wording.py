@@ -12,12 +12,10 @@ from workbench import statistics
 from workbench.verdict import words
 from workbench.verdict.claims import claim
 from workbench.verdict.evidence import Doubt
-from workbench.verdict.forbidden import Refused, because
+from workbench.verdict.forbidden import because
 from workbench.verdict.headlines import headline
-from workbench.verdict.judgement import Comparison, Level, SeedPlan, Verdict, Word
+from workbench.verdict.judgement import Comparison, SeedPlan, Verdict, Word
 from workbench.verdict.numbers import fixed, listed, p_value, span
-
-_ORDER = (Level.NONE, Level.CONFIGURATION, Level.STRATEGY, Level.DATASETS)
 
 
 def worded(verdict: Verdict) -> Verdict:
@@ -26,21 +24,9 @@ def worded(verdict: Verdict) -> Verdict:
     return replace(
         verdict,
         headline=headline(verdict),
-        claim=claim(verdict, verdict.level),
+        claim=claim(verdict),
         needed=_needed(verdict),
     )
-
-
-def claim_at(verdict: Verdict, level: Level) -> str:
-    """The claim at a level; see ``workbench.verdict.claim_at``."""
-    if _ORDER.index(level) > _ORDER.index(verdict.level):
-        rule = 8 if level == Level.DATASETS else 14
-        raise Refused(
-            rule,
-            f"A claim at the level {str(level)!r} was asked for; the evidence reaches"
-            f" {str(verdict.level)!r}.",
-        )
-    return claim(verdict, level)
 
 
 def _reasons(verdict: Verdict) -> list[Doubt]:
@@ -102,10 +88,12 @@ def _needed(verdict: Verdict) -> str | None:
     if verdict.plan is None:
         return None
     return (
-        f"A fresh batch of about {_range_of(verdict.plan)} would give 80 % power for a"
-        f" difference of {words.effect(verdict)} (alpha = {verdict.alpha:g}, Holm over"
+        f"For a p below {verdict.alpha:g} with 80 % power at a true difference of"
+        f" {words.effect(verdict)} it takes about {_range_of(verdict.plan)} (Holm over"
         f" {words.pairs(verdict)}; SD of the paired differences to {verdict.plan.rival}:"
-        f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}."
+        f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}. That is the power of the test alone: a"
+        f" {Word.WINNER} must also reach a probability of improvement of {verdict.gamma:g} and a"
+        f" gap above {words.effect(verdict)}."
     )
 
 

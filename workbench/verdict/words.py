@@ -134,7 +134,7 @@ def undecided(verdict: Verdict, over: str) -> str:
         f" within {effect(verdict)} was shown in {metric(verdict)} over {over}"
     )
     if verdict.beaten:
-        text += f"; {leader} is {higher(verdict)} than {listed(verdict.beaten, 50)}"
+        text += f"; {leader} has a {higher(verdict)} mean than {listed(verdict.beaten, 50)}"
     if verdict.tied:
         text += f"; it is equivalent to {listed(verdict.tied, 50)}"
     return text
