@@ -151,6 +151,8 @@ def test_a_trial_whose_worker_dies_is_tried_three_times_and_then_fails_with_the_
     workers = Script(lambda desk, directory: desk.lost(directory, "worker ended by signal SIGKILL"))
     drive(tmp_path, source, workers)
     assert workers.attempts == [("a/000", 1), ("a/000", 2), ("a/000", 3)]
+    spec = TrialDirectory(tmp_path / "trials" / "a" / "000").spec()
+    assert spec is not None and spec.failures == 3
     ((name, state, reason),) = source.finished
     assert (name, state) == ("a/000", State.FAILED)
     assert reason == "worker ended by signal SIGKILL; given up after 3 attempts"
@@ -172,6 +174,31 @@ def test_a_result_written_by_a_worker_that_died_before_it_said_so_is_kept(
     drive(tmp_path, source, workers)
     assert workers.attempts == [("a/000", attempt)]
     assert source.finished == [("a/000", State.COMPLETE, None)]
+
+
+def test_a_failed_attempt_is_remembered_by_the_next_driver(tmp_path: Path) -> None:
+    """Each driver dies as soon as it has seen the death of a worker."""
+
+    class Died(BaseException):
+        pass
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        desk.lost(directory, "worker ended by signal SIGKILL")
+        raise Died
+
+    at = TrialDirectory(tmp_path / "trials" / "a" / "000")
+    specs = [a_spec(0)]
+    for failures in (1, 2, 3):
+        source = ListSource(0, adopted=specs)
+        with pytest.raises(Died):
+            drive(tmp_path, source, Script(act))
+        stored = at.spec()
+        assert stored is not None and stored.failures == failures
+        if failures < 3:
+            assert at.result() is None
+            specs = [spec for spec in [driver.take_over(stored, at, lambda *_: None)] if spec]
+    result = at.result()
+    assert result is not None and result.state is State.FAILED
 
 
 def test_a_driver_that_fails_parks_what_had_not_ended(tmp_path: Path) -> None:
@@ -317,8 +344,8 @@ def test_a_standing_counts_what_has_ended() -> None:
     ("attempt", "state", "again", "told"),
     [
         (1, None, 2, None),
-        (3, None, None, (State.FAILED, "given up after 3 attempts")),
-        (3, State.PARKED, 3, None),
+        (9, None, 10, None),
+        (3, State.PARKED, 4, None),
         (1, State.COMPLETE, None, (State.COMPLETE, None)),
     ],
 )

@@ -67,7 +67,8 @@ class Replicates:
         # As it would read back: JSON has one kind of list.
         wanted = spec_from_json(to_json(spec))
         lines = differences(
-            plain(asdict(replace(stored, attempt=wanted.attempt))), plain(asdict(wanted))
+            plain(asdict(replace(stored, attempt=wanted.attempt, failures=wanted.failures))),
+            plain(asdict(wanted)),
         )
         if lines:
             told = "\n".join(f"  {line}" for line in lines)
@@ -164,6 +165,7 @@ def selection_specs(protocol: Protocol) -> list[TrialSpec]:
             number=number,
             seed=int(seed),
             attempt=1,
+            failures=0,
         )
         for number, seed in enumerate(protocol.content["selection"]["seeds"])
         for strategy, candidates in protocol.candidates.items()
@@ -186,6 +188,7 @@ def confirmation(protocol: Protocol, arms: Sequence[Arm], directory: Path) -> Re
             number=number,
             seed=int(seed),
             attempt=1,
+            failures=0,
             protocol=protocol.sha256,
         )
         for number, seed in enumerate(protocol.content["seeds"])

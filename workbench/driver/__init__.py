@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Protocol
 
 from workbench import record
-from workbench.driver.attempts import MAX_ATTEMPTS, failure, orphaned, take_over
+from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
 from workbench.driver.leases import Busy, holder_of, lease
 from workbench.record import (
     Decision,
@@ -32,7 +32,7 @@ from workbench.record import (
 from workbench.workers import Workers
 
 __all__ = [
-    "MAX_ATTEMPTS",
+    "MAX_FAILURES",
     "Broken",
     "Busy",
     "Driver",
@@ -235,12 +235,15 @@ class Driver:
         spec = self._specs.pop(directory)
         if result.state.ended:
             self._source.finish(spec, result)
-            self._watch(directory, result)
+            self._watch(directory, spec, result)
         self._mirror.changed(directory)
         self._progress()
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
-        """Try again from the checkpoint, up to ``MAX_ATTEMPTS``."""
+        """Try again from the checkpoint, until the trial's worker has died ``MAX_FAILURES`` times.
+
+        Each death is written down at once: a driver that dies in between does not forget it.
+        """
         result = directory.result()
         if result is not None and result.state.ended:
             # It died between writing its result and sending it.
@@ -250,13 +253,16 @@ class Driver:
         if self.stopping:
             self._specs[directory] = spec
             self._park(directory, reason)
-        elif spec.attempt < MAX_ATTEMPTS:
+            return
+        spec = replace(spec, failures=spec.failures + 1)
+        directory.write_spec(spec)
+        if spec.failures < MAX_FAILURES:
             self._again.append(replace(spec, attempt=spec.attempt + 1))
-        else:
-            result = failure(spec, f"{reason}; given up after {MAX_ATTEMPTS} attempts")
-            directory.write_result(result)
-            self._specs[directory] = spec
-            self.finish(directory, result)
+            return
+        result = failure(spec, f"{reason}; given up after {MAX_FAILURES} attempts")
+        directory.write_result(result)
+        self._specs[directory] = spec
+        self.finish(directory, result)
 
     def idle(self) -> None:
         """Show progress."""
@@ -276,9 +282,9 @@ class Driver:
                 continue  # Whoever adopts it tells the source.
             self._park(directory, "stopped")
 
-    def _watch(self, directory: TrialDirectory, result: Result) -> None:
+    def _watch(self, directory: TrialDirectory, spec: TrialSpec, result: Result) -> None:
         """Stop a study whose every trial fails in the same way before it has begun."""
-        given_up = result.attempt >= MAX_ATTEMPTS
+        given_up = spec.failures >= MAX_FAILURES
         early = (result.traceback is not None or given_up) and not directory.history()
         self._failures = [*self._failures, str(result.reason)] if early else []
         last = self._failures[-SAME_FAILURES:]
