@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGHUP
 
 import pytest
 
 from workbench import driver, record
-from workbench.driver import Broken, Busy, Driver, Stop, holder_of, lease
+from workbench.driver import SIGNALS, Broken, Busy, Driver, Stop, holder_of, lease
+from workbench.files import DiskError
 from workbench.record import (
     Decision,
     EpochResult,
@@ -96,6 +98,9 @@ class Script:
             self.attempts.append((spec.name, spec.attempt))
             self.act(desk, directory)
 
+    def kill(self) -> None:
+        return None
+
     def close(self) -> None:
         return None
 
@@ -110,7 +115,7 @@ class Notes:
 
 def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | None, Notes]:
     notes = Notes()
-    with Stop().listening() as stop:
+    with Stop().listening() as stop, stop.deferred():
         done = Driver(
             study_directory=tmp_path,
             source=source,
@@ -254,19 +259,52 @@ def test_a_pruned_trial_stays_pruned_when_a_signal_comes(tmp_path: Path) -> None
     assert [state for _, state, _ in source.finished] == [State.PRUNED]
 
 
-def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path, number: signal.Signals) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import test_driver as t\n"
         "def act(desk, directory):\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    assert desk.stopping\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        f"    os.kill(os.getpid(), {int(number)} if {number is not SIGHUP} else signal.SIGTERM)\n"
         "t.drive(Path(sys.argv[1]), t.ListSource(1), t.Script(act))\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
-    assert done.returncode == 130
+    assert done.returncode == 128 + (signal.SIGTERM if number is SIGHUP else number)
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.PARKED
+
+
+def test_a_hangup_that_is_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop().listening():
+            assert signal.getsignal(SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_nothing_runs_interrupts(number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt), Stop().listening() as stop:
+        os.kill(os.getpid(), number)
+    assert stop.signal == number
+
+
+def test_a_record_that_cannot_be_written_stops_the_study_and_fails_no_trial(tmp_path: Path) -> None:
+    source = ListSource(3)
+    with pytest.raises(DiskError, match=r"disk full \(0 bytes are free\)\. Nothing is lost"):
+        drive(
+            tmp_path,
+            source,
+            Script(lambda desk, at: desk.halt(at, "disk full (0 bytes are free).")),
+        )
+    assert source.finished == []
+    assert len(source.specs) == 2
     result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
     assert result is not None and result.state is State.PARKED
 

@@ -56,6 +56,9 @@ class MadeUpTraining:
             if self.left is not None:
                 self.left -= 1
 
+    def kill(self) -> None:
+        return None
+
     def close(self) -> None:
         return None
 
@@ -456,7 +459,8 @@ def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
     monkeypatch.setattr(attempts, "LOCK_SECONDS", 0.0)
     drive(tiny, home, MadeUpTraining(stop_after=0))
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
-    with lock(directory.lock_path), pytest.raises(Busy, match="sgd-0/000"):
+    note = lock(directory.lock_path, note="process 1234 on here")
+    with note, pytest.raises(Busy, match=r"sgd-0/000 .* still runs \(process 1234 on here\)"):
         search_of(tiny, home).adopt()
 
 

@@ -11,7 +11,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,7 @@ from typing import Protocol
 from workbench import record
 from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
 from workbench.driver.leases import Busy, holder_of, lease
+from workbench.files import DiskError
 from workbench.record import (
     Decision,
     EpochResult,
@@ -33,6 +34,7 @@ from workbench.workers import Workers
 
 __all__ = [
     "MAX_FAILURES",
+    "SIGNALS",
     "Broken",
     "Busy",
     "Driver",
@@ -48,6 +50,9 @@ __all__ = [
 ]
 
 SAME_FAILURES = 3
+
+# Ctrl-C, kill, a closed terminal, Ctrl-\\, and what a scheduler sends before the time is up.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 
 
 class Broken(Exception):
@@ -106,9 +111,10 @@ class Mirror(Protocol):
 
 
 class Stop:
-    """Listens for SIGINT and SIGTERM while a command runs, from its preparations to its end.
+    """Listens for ``SIGNALS`` while a command runs, from its preparations to its end.
 
-    The first one asks for a stop in good order; the second one ends the process at once.
+    The first one raises ``KeyboardInterrupt``, or asks for a stop in good order where trials run
+    (``deferred``); the second one ends the process at once.
 
     Attributes:
         signal: The first signal, or None.
@@ -118,6 +124,8 @@ class Stop:
     def __init__(self) -> None:
         self.signal: int | None = None
         self.last_act: Callable[[], None] = lambda: None
+        self._deferred = False
+        self._terminals: list[int] = []
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
@@ -125,7 +133,10 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._terminals = [number for number in (1, 2) if os.isatty(number)]
+        # A command below nohup outlives its terminal.
+        lasting = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        numbers = [n for n in SIGNALS if not (lasting and n == signal.SIGHUP)]
         before = {number: signal.signal(number, self._hear) for number in numbers}
         try:
             yield self
@@ -133,13 +144,35 @@ class Stop:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """A block in which the first signal raises nothing: the block looks at ``signal``."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+
     def _hear(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._leave_terminal()
+            if self.signal == number:
+                return  # A terminal that closes sends several.
         if self.signal is not None:
             try:
                 self.last_act()
             finally:
                 os._exit(128 + number)
         self.signal = number
+        if not self._deferred:
+            raise KeyboardInterrupt
+
+    def _leave_terminal(self) -> None:
+        """Write to a closed terminal no more: each attempt would be an error."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in self._terminals:
+            os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 class Driver:
@@ -172,9 +205,10 @@ class Driver:
         self._specs: dict[TrialDirectory, TrialSpec] = {}
         self._again: deque[TrialSpec] = deque()
         self._stop = stop or Stop()
-        self._stop.last_act = self._park_all
+        self._stop.last_act = self._end
         self._failures: list[str] = []
         self._broken: str | None = None
+        self._halted: str | None = None
 
     def run(self) -> int | None:
         """Run until the source has no more.
@@ -185,6 +219,7 @@ class Driver:
 
         Raises:
             Broken: The same failure, three times running, before any first epoch.
+            DiskError: A record cannot be written; what had not ended is parked.
         """
         try:
             self._again.extend(self._source.adopt())
@@ -194,6 +229,8 @@ class Driver:
             self._workers.close()
             self._park_all()
             raise
+        if self._halted is not None:
+            raise DiskError(self._halted)
         if self._broken is not None:
             raise Broken(self._broken)
         return self._stop.signal
@@ -203,7 +240,7 @@ class Driver:
     @property
     def stopping(self) -> bool:
         """Whether no new trial is handed out and running ones are to be parked."""
-        return self._stop.signal is not None or self._broken is not None
+        return any(why is not None for why in (self._stop.signal, self._broken, self._halted))
 
     def next(self) -> TrialDirectory | None:
         """The next trial to run: first what was left unfinished."""
@@ -264,16 +301,30 @@ class Driver:
         self._specs[directory] = spec
         self.finish(directory, result)
 
+    def halt(self, directory: TrialDirectory, reason: str) -> None:
+        """Stop the study: the trial goes on as soon as its record can be written."""
+        self._halted = self._halted or (
+            f"{reason} Nothing is lost, and no trial failed by it. Make room or mend the disk, "
+            "then run the same command again."
+        )
+        self._park(directory, reason)
+
     def idle(self) -> None:
         """Show progress."""
         self._progress()
 
     def _park(self, directory: TrialDirectory, reason: str) -> None:
         spec = self._specs.pop(directory)
-        directory.write_result(
-            Result(state=State.PARKED, attempt=spec.attempt, reason=reason, ended=record.now())
-        )
+        result = Result(state=State.PARKED, attempt=spec.attempt, reason=reason, ended=record.now())
+        # A trial without a result is taken up by the next driver like a parked one.
+        with suppress(DiskError):
+            directory.write_result(result)
         self._mirror.changed(directory)
+
+    def _end(self) -> None:
+        """End all work at once; the next driver goes on with it."""
+        self._workers.kill()
+        self._park_all()
 
     def _park_all(self) -> None:
         for directory in list(self._specs):

@@ -43,10 +43,10 @@ def orphaned(directory: TrialDirectory, called: str) -> Iterator[None]:
     try:
         with lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
             yield
-    except Locked:
+    except Locked as locked:
         raise Busy(
-            f"The {called} of an earlier start still runs in a process of its own. End that "
-            "process, and run the command again."
+            f"The {called} of an earlier start still runs ({locked or 'in an unknown process'}). "
+            "End that process (kill -9), and run the command again."
         ) from None
 
 

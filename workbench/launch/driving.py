@@ -17,6 +17,7 @@ from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.driver import Driver, Source, Standing, Stop, failure, lease
 from workbench.ending import Outcome, Stopped, reasons_of
+from workbench.files import DiskError
 from workbench.foundation import Foundation, studies_needed
 from workbench.record import Role, TrialDirectory
 from workbench.session import Session
@@ -52,6 +53,7 @@ class Launch:
         home: Able to be written to.
         workers: Where trials run.
         watcher: Who is told how it gets on.
+        stop: Listens to signals.
         read: Makes a study of a file; also of the files that weights come from.
     """
 
@@ -60,11 +62,13 @@ class Launch:
         home: Path,
         workers: Workers,
         watcher: Watcher,
+        stop: Stop,
         *,
         read: Callable[[Path], StudyConfig],
     ) -> None:
         self.home = home
         self.watcher = watcher
+        self.stop = stop
         self._workers = workers
         self._read = read
 
@@ -91,7 +95,7 @@ class Launch:
             self.watcher.begin(config.name, preview.notes(config, foundation))
             try:
                 with (
-                    Stop().listening() as stop,
+                    self.stop.deferred(),
                     session.opened(config, foundation, self.home, Role.SEARCH) as page,
                 ):
 
@@ -100,7 +104,7 @@ class Launch:
                         self.watcher.update(standings, stopping=stopping)
                         page.mirror.describe(lambda: session.note(config, standings))
 
-                    signal = self.drive(directory, search, page, stop, progress)
+                    signal = self.drive(directory, search, page, progress)
                     standings = tuple(search.standings())
                     if any(standing.ended < standing.target for standing in standings):
                         page.status = "SCHEDULED"
@@ -139,7 +143,6 @@ class Launch:
         directory: Path,
         source: Source,
         page: Session,
-        stop: Stop,
         progress: Callable[[bool], None],
     ) -> int | None:
         """Run what a source has, and say in MLflow how it ended."""
@@ -149,10 +152,13 @@ class Launch:
             workers=self._workers,
             mirror=page,
             progress=lambda: progress(driver.stopping),
-            stop=stop,
+            stop=self.stop,
         )
         try:
             signal = driver.run()
+        except DiskError:
+            page.status = "SCHEDULED"
+            raise
         except BaseException:
             page.status = "FAILED"
             raise
@@ -185,10 +191,10 @@ class Launch:
             at = record.directory_of(directory, spec)
             try:
                 with (
-                    Stop().listening() as stop,
+                    self.stop.deferred(),
                     session.opened(config, foundation, self.home, Role.TRY) as page,
                 ):
-                    signal = self.drive(directory, source, page, stop, lambda stopping: None)
+                    signal = self.drive(directory, source, page, lambda stopping: None)
                     result = at.result()
                     if result is None or not result.state.ended:
                         # Nobody goes on with a try.
