@@ -88,6 +88,12 @@ def run(
         bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
     ] = False,
     wait: Wait = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Run failed trials again, after what failed them was corrected."
+        ),
+    ] = False,
 ) -> None:
     """Search: run what is missing of a study."""
     from workbench import launch, printed
@@ -101,7 +107,13 @@ def run(
             outcome = launch.smoke(file, overrides or [], place, crew, terminal.watcher())
         else:
             outcome = launch.run_file(
-                file, overrides or [], place, crew, terminal.watcher(), wait=wait
+                file,
+                overrides or [],
+                place,
+                crew,
+                terminal.watcher(),
+                wait=wait,
+                retry_failed=retry_failed,
             )
         printed.outcome(terminal.console(), outcome, home, smoke=smoke)
     terminal.leave(outcome)

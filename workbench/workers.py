@@ -3,20 +3,20 @@
 A worker gets the path of a trial directory, sends epoch results and a result back, and knows
 nothing else. Messages are JSON: nothing that arrives is ever executed.
 
-Each worker leads a process group of its own, so that what a trial starts ends with it. A worker
-ends with its driver: it sees the end of its pipe, and on Linux the kernel kills it even where it
-holds the interpreter's lock in native code.
+Each worker leads a process group of its own. A small process in that group, the guard, ends the
+group when the driver or the worker is gone: so a worker that holds the interpreter's lock in native
+code ends with its driver, and the processes that a trial has started end with its worker.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import itertools
 import json
 import os
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -32,7 +32,6 @@ from workbench.files import DiskError
 from workbench.record import Decision, EpochResult, Result, TrialDirectory
 
 GRACE_SECONDS = 30.0
-_PR_SET_PDEATHSIG = 1
 
 
 def default_count() -> int:
@@ -227,12 +226,11 @@ class _Process:
     def __init__(self, log: BinaryIO) -> None:
         ours, theirs = socket.socketpair()
         self._log, self._begins = Path(log.name), log.tell()
-        command = [sys.executable, "-P", "-m", "workbench.workers", str(theirs.fileno())]
         with theirs, log:
             # A session of its own: Ctrl-C and a closed terminal reach the driver alone, which then
             # asks to stop. The lock of the log stays with the process.
             self._process = subprocess.Popen(
-                [*command, str(os.getpid())],
+                [sys.executable, "-P", "-m", "workbench.workers", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -289,8 +287,7 @@ def _work(connection: Connection) -> None:
             try:
                 message = json.loads(connection.recv_bytes())
             except (EOFError, OSError):
-                # The driver is gone. What the trial has started ends with this process.
-                os.killpg(os.getpgrp(), signal.SIGKILL)
+                os._exit(1)
             if "run" in message:
                 interrupt.clear()
                 orders.put(message["run"])
@@ -322,23 +319,34 @@ def _work(connection: Connection) -> None:
         send({"result": json.loads(record.to_json(result))})
 
 
-def _end_with(driver: int) -> None:
-    """End when the driver does, and leave all other signals to it.
+def _start_guard(connection: int) -> None:
+    """Start the process that kills this process group when the driver or this process is gone.
 
     Args:
-        driver: Its process id. The kernel watches the thread that started this process: the
-            driver's main one.
+        connection: The socket whose other end is the driver's alone.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != driver:
-        os._exit(1)  # It ended before the kernel was told.
-    # A scheduler may signal every process of a job; the driver then asks the workers to stop. Not
-    # SIG_IGN, which the processes that a trial starts would inherit.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"):
-        signal.signal(getattr(signal, name), lambda *_: None)
+    alive, held = os.pipe()
+    if (between := os.fork()) != 0:
+        os.waitpid(between, 0)
+        os.close(alive)
+        # What a trial forks must not keep the guard waiting.
+        os.register_at_fork(after_in_child=lambda: os.close(held))
+        return
+    # A grandchild, because a trial may wait for all its children.
+    if os.fork() != 0:
+        os._exit(0)
+    os.close(held)
+    watched = select.poll()
+    for end in (alive, connection):
+        watched.register(end, 0)  # The other side's end is always reported.
+    watched.poll()
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    _end_with(int(sys.argv[2]))
+    # A scheduler may signal every process of a job; the driver then asks the workers to stop. Not
+    # SIG_IGN, which the processes that a trial starts would inherit.
+    for _name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"):
+        signal.signal(getattr(signal, _name), lambda *_: None)
+    _start_guard(int(sys.argv[1]))
     _work(Connection(int(sys.argv[1])))

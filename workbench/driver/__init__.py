@@ -303,10 +303,7 @@ class Driver:
 
     def halt(self, directory: TrialDirectory, reason: str) -> None:
         """Stop the study: the trial goes on as soon as its record can be written."""
-        self._halted = self._halted or (
-            f"{reason} Nothing is lost, and no trial failed by it. Make room or mend the disk, "
-            "then run the same command again."
-        )
+        self._halted = self._halted or reason
         self._park(directory, reason)
 
     def idle(self) -> None:

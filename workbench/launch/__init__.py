@@ -123,18 +123,22 @@ def run_file(
     watcher: Watcher,
     *,
     wait: bool = False,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Search: what is missing of a study, after the studies that it takes weights from.
 
+    With ``retry_failed`` also the trials that have failed, but for those that diverged.
+
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
-        Changed: Trials exist that were made with other settings.
+        Changed: Trials exist that were made with other settings, or a confirmation has begun that
+            rests on the failed trials.
         Busy: Another driver holds the study.
         Broken: Every trial fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     with _launched(home, workers, watcher) as launch:
-        return launch.run(load(file, overrides), wait=wait)
+        return launch.run(load(file, overrides), wait=wait, retry_failed=retry_failed)
 
 
 def confirm_file(

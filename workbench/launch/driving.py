@@ -6,6 +6,7 @@ watches.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,7 +73,14 @@ class Launch:
         self._workers = workers
         self._read = read
 
-    def run(self, config: StudyConfig, *, wait: bool, above: tuple[str, ...] = ()) -> Outcome:
+    def run(
+        self,
+        config: StudyConfig,
+        *,
+        wait: bool,
+        retry_failed: bool = False,
+        above: tuple[str, ...] = (),
+    ) -> Outcome:
         """Search what is missing of a study, after the studies that it takes weights from."""
         began = time.monotonic()
         self.watcher.prepare(config.name)
@@ -88,9 +96,11 @@ class Launch:
         with lease(directory, wait=wait):
             from workbench.study import Search
 
+            if retry_failed:
+                protocol.refuse_retries(config, directory)
             protocol.refuse_more_trials(config, directory)
             with readable(directory, config.name):
-                search = Search(config, foundation, directory)
+                search = Search(config, foundation, directory, retry_failed=retry_failed)
             before = sum(standing.ended for standing in search.standings())
             self.watcher.begin(config.name, preview.notes(config, foundation))
             try:
@@ -155,10 +165,14 @@ class Launch:
             stop=self.stop,
         )
         try:
-            signal = driver.run()
-        except DiskError:
+            with readable(directory, page.study):
+                signal = driver.run()
+        except DiskError as error:
             page.status = "SCHEDULED"
-            raise
+            raise DiskError(
+                f"{error} The study is parked: nothing is lost, and no trial failed by this. Free "
+                "some space, or repair the disk, and run the same command again."
+            ) from error
         except BaseException:
             page.status = "FAILED"
             raise
@@ -213,7 +227,9 @@ def readable(directory: Path, study: str) -> Iterator[None]:
 
     Raises:
         StoreError: The storage cannot be read.
+        DiskError: The disk is full, or fails.
     """
+    path = directory / "optuna.db"
     try:
         yield
     except Exception as error:
@@ -225,8 +241,11 @@ def readable(directory: Path, study: str) -> Iterator[None]:
             raise
         # What SQLAlchemy adds is the statement that it was at.
         found = getattr(cause, "orig", None) or cause
+        if getattr(found, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            free = shutil.disk_usage(directory).free
+            raise DiskError(f"{path}: {found} ({free:,} bytes are free).") from error
         raise StoreError(
-            f"{directory / 'optuna.db'}, Optuna's storage of the search of {study}, cannot be "
+            f"{path}, Optuna's storage of the search of {study}, cannot be "
             f"read: {found}. Put an undamaged copy of it back, or give the study a new name."
         ) from error
 

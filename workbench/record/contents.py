@@ -173,6 +173,8 @@ class Result:
         peak_memory: Bytes at the height of training and validation in the last attempt: allocated
             on the accelerator where there is one, else resident in the process; None where the
             system does not tell.
+        retried: Of a failed search trial that was run again after a correction: the number of the
+            trial that took its place. It no longer counts.
     """
 
     state: State
@@ -192,6 +194,7 @@ class Result:
     test: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     peak_memory: int | None = None
+    retried: int | None = None
 
 
 _SPEC = TypeAdapter(TrialSpec)

@@ -31,6 +31,7 @@ from workbench.record import (
     TrialSpec,
     directory_of,
 )
+from workbench.study import retries
 from workbench.study.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.storage import open_storage, refuse_changes
 
@@ -78,12 +79,20 @@ class Search:
         config: The study.
         foundation: Its data, backbones and weights.
         directory: The study's directory; the storage lies in it.
+        retry_failed: Whether failed trials are run again, see ``retries``.
 
     Raises:
         Changed: Trials exist that were made with other settings.
     """
 
-    def __init__(self, config: StudyConfig, foundation: Foundation, directory: Path) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        foundation: Foundation,
+        directory: Path,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         self._config = config
         self._foundation = foundation
         self._directory = directory
@@ -91,8 +100,12 @@ class Search:
         self._groups = {group.name: group for group in config.groups}
         _must_have_its_storage(config, directory)
         storage = open_storage(directory / "optuna.db")
-        self._check_definitions(storage)
+        self._check_definitions(storage, retry_failed)
         self._studies = {name: self._open(storage, name) for name in self._groups}
+        for study in self._studies.values():
+            if retry_failed:
+                retries.retry(study, self._directory_at, diverged=False)
+            retries.mark(study, self._directory_at)
         self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
@@ -106,10 +119,12 @@ class Search:
 
     # -- Optuna's studies -------------------------------------------------------------------
 
-    def _check_definitions(self, storage: RDBStorage) -> None:
+    def _check_definitions(self, storage: RDBStorage, retry_failed: bool) -> None:
         self._definitions = {}
         for name, group in self._groups.items():
             self._definitions[name] = define(self._config, group, self._foundation)
+        if retry_failed:
+            retries.accept_code(storage, self._definitions, self._directory_at)
         refuse_changes(
             storage,
             self._definitions,
@@ -130,8 +145,9 @@ class Search:
         return study
 
     def _count(self, name: str) -> None:
+        replaced = retries.retried(self._studies[name])
         for trial in self._studies[name].get_trials(deepcopy=False):
-            if trial.state is TrialState.WAITING:
+            if trial.state is TrialState.WAITING or trial.number in replaced:
                 continue
             self._started[name] += 1
             if trial.state in _ENDED:
@@ -200,10 +216,10 @@ class Search:
         if timeout and time.monotonic() - self._began >= timeout and full_round:
             return None
         study = self._studies[name]
-        number = self._started[name]
-        study.sampler = sampler_of(self._config, number)
         trials = study.get_trials(deepcopy=False)
-        if not any(trial.state is TrialState.WAITING for trial in trials):
+        waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        study.sampler = sampler_of(self._config, min(waiting, default=len(trials)))
+        if not waiting:
             tried = [trial.system_attrs.get("fixed_params") for trial in trials]
             left = [point for point in self._fixed[name] if dict(point) not in tried]
             if left:
@@ -232,7 +248,8 @@ class Search:
         study = self._studies[spec.group]
         if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
             return trial.should_prune()
-        frozen = next(t for t in study.get_trials() if t.number == trial.number)
+        trials = study.get_trials(deepcopy=False)
+        frozen = next(t for t in trials if t.number == trial.number)
         return study.pruner.prune(OneStrategy(study, spec.strategy), frozen)
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:

@@ -51,7 +51,8 @@ def refuse_changes(
     Raises:
         Changed: Lists what differs, with the groups that it concerns.
     """
-    known = {summary.study_name: summary for summary in optuna.get_all_study_summaries(storage)}
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    known = {summary.study_name: summary for summary in summaries}
     changes: dict[str, list[str]] = {}
     for name, definition in definitions.items():
         stored = known[name].user_attrs.get("definition") if name in known else None
@@ -60,9 +61,16 @@ def refuse_changes(
                 changes.setdefault(change, []).append(name)
     if changes:
         lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
+        code = any("code." in change for change in changes)
         raise Changed(
             f"{file}: the study {study} has trials that were made with other settings:\n"
             + "\n".join(lines)
             + "\nGive the study a new name, or restore these settings; a new level of compare and "
             "a larger number of trials are no change."
+            + (
+                " Corrected code is accepted with --retry-failed where no trial of these has a "
+                "result of the old code: results of both could not be compared."
+                if code
+                else ""
+            )
         )
