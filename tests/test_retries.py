@@ -34,7 +34,7 @@ class Silent:
 
 
 class Scripted:
-    """Ends trials at once, the way that their numbers say; the learning rate is the value."""
+    """Ends trials at once, the way that their numbers say."""
 
     def __init__(self, reasons: dict[int, str]) -> None:
         self.reasons = reasons
@@ -50,7 +50,7 @@ class Scripted:
                 state=State.FAILED if reason else State.COMPLETE,
                 attempt=spec.attempt,
                 reason=reason,
-                value=None if reason else float(spec.hyperparameters["learning_rate"]),
+                value=None if reason else 0.5,
                 epoch=None if reason else 1,
             )
             directory.write_result(result)
@@ -250,5 +250,5 @@ def test_a_user_corrects_a_file_and_runs_the_failed_trials_again(
     summary = json.loads((stored / "out" / "report.json").read_text())
     assert summary["progress"]["other_roles"] == {"retried": 2}
     assert (summary["progress"]["failed"], summary["progress"]["finished"]) == (0, True)
-    text = (stored / "out" / "report.html").read_text()
+    text = (stored / "out" / "index.html").read_text()
     assert "2 runs of failed trials that were run again after a correction" in text
