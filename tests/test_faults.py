@@ -81,8 +81,9 @@ def nothing_is_left() -> Iterator[None]:
     yield
     while _STARTED:
         process = _STARTED.pop()
-        process.kill()
-        process.communicate()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def outcome(home: Path) -> dict[str, Any]:

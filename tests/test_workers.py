@@ -104,7 +104,7 @@ def test_a_killed_worker_is_noticed_with_its_signal_and_replaced(
     assert (finished.path.name, result.state) == ("1", State.COMPLETE)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_worker_that_takes_the_place_of_a_dead_one_writes_a_log_of_its_own(
     tiny: Path, home: Path, tmp_path: Path
 ) -> None:
@@ -133,7 +133,7 @@ def log_of(worker: psutil.Process) -> Path:
     return Path(log)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, home: Path, tiny: Path) -> None:
     (tmp_path / "worker-0.log").write_text("MemoryError: of an earlier process\n")
     missing = TrialDirectory(tmp_path / "missing")
