@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from workbench import launch
 from workbench.cli import app
 from workbench.driver import lease
 from workbench.optimizers import OPTIMIZERS
@@ -134,6 +137,16 @@ def test_a_study_that_another_process_drives_is_refused_with_its_holder(
         code, _, errors = call("run", tiny, "--home", home, "--inline")
     assert code == 4
     assert "process " in errors and "since" in errors
+
+
+def test_ctrl_c_ends_any_command_with_a_line_and_130(
+    tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_ahead(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(launch, "look_ahead", look_ahead)
+    assert call("check", tiny, "--home", home) == (130, "", "Stopped by Ctrl-C.\n")
 
 
 def test_a_home_that_cannot_be_written_to_is_named(tiny: Path, tmp_path: Path) -> None:

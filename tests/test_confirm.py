@@ -26,7 +26,7 @@ from workbench import browse, confirm, ending, launch, protocol, publish, record
 from workbench.config.changes import Changed, Unready
 from workbench.confirm import Offer, Replicates
 from workbench.confirm.offer import spread
-from workbench.driver import MAX_ATTEMPTS, Broken
+from workbench.driver import Broken
 from workbench.ending import Confirmed
 from workbench.protocol import Protocol
 from workbench.randomness import derive
@@ -824,16 +824,18 @@ def test_what_an_earlier_driver_left_is_taken_up_and_what_had_ended_is_not_run_a
     ended = Result(state=State.COMPLETE, attempt=1, value=0.5)
     at(planned, 0).write_result(ended)
     at(planned, 1).write_result(Result(state=State.PARKED, attempt=1))
-    at(planned, 3).write_spec(replace(specs[3], attempt=MAX_ATTEMPTS))
+    at(planned, 3).write_spec(replace(specs[3], attempt=9, failures=2))
     source = Replicates(specs, directory)
-    assert source.adopt() == [specs[1], replace(specs[2], attempt=2)]
-    given_up = at(planned, 3).result()
-    assert given_up is not None and given_up.reason == "given up after 3 attempts"
+    assert source.adopt() == [
+        replace(specs[1], attempt=2),
+        replace(specs[2], attempt=2),
+        replace(specs[3], attempt=10, failures=2),
+    ]
     assert source.next() == specs[4]
-    assert source.missing == 6
+    assert source.missing == 7
     sgd, adamw = source.standings()
     assert (sgd.target, sgd.complete, sgd.running) == (4, 1, 2)
-    assert (adamw.target, adamw.failed, adamw.best) == (4, 1, None)
+    assert (adamw.target, adamw.running, adamw.best) == (4, 2, None)
 
 
 def test_a_record_made_with_other_settings_is_refused(

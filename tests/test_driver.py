@@ -10,11 +10,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGHUP
 
 import pytest
 
 from workbench import driver, record
-from workbench.driver import Broken, Busy, Driver, Stop, holder_of, lease
+from workbench.driver import SIGNALS, Broken, Busy, Driver, Stop, holder_of, lease
+from workbench.files import DiskError
 from workbench.record import (
     Decision,
     EpochResult,
@@ -96,6 +98,9 @@ class Script:
             self.attempts.append((spec.name, spec.attempt))
             self.act(desk, directory)
 
+    def kill(self) -> None:
+        return None
+
     def close(self) -> None:
         return None
 
@@ -110,7 +115,7 @@ class Notes:
 
 def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | None, Notes]:
     notes = Notes()
-    with Stop().listening() as stop:
+    with Stop().listening() as stop, stop.deferred():
         done = Driver(
             study_directory=tmp_path,
             source=source,
@@ -151,6 +156,8 @@ def test_a_trial_whose_worker_dies_is_tried_three_times_and_then_fails_with_the_
     workers = Script(lambda desk, directory: desk.lost(directory, "worker ended by signal SIGKILL"))
     drive(tmp_path, source, workers)
     assert workers.attempts == [("a/000", 1), ("a/000", 2), ("a/000", 3)]
+    spec = TrialDirectory(tmp_path / "trials" / "a" / "000").spec()
+    assert spec is not None and spec.failures == 3
     ((name, state, reason),) = source.finished
     assert (name, state) == ("a/000", State.FAILED)
     assert reason == "worker ended by signal SIGKILL; given up after 3 attempts"
@@ -172,6 +179,31 @@ def test_a_result_written_by_a_worker_that_died_before_it_said_so_is_kept(
     drive(tmp_path, source, workers)
     assert workers.attempts == [("a/000", attempt)]
     assert source.finished == [("a/000", State.COMPLETE, None)]
+
+
+def test_a_failed_attempt_is_remembered_by_the_next_driver(tmp_path: Path) -> None:
+    """Each driver dies as soon as it has seen the death of a worker."""
+
+    class Died(BaseException):
+        pass
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        desk.lost(directory, "worker ended by signal SIGKILL")
+        raise Died
+
+    at = TrialDirectory(tmp_path / "trials" / "a" / "000")
+    specs = [a_spec(0)]
+    for failures in (1, 2, 3):
+        source = ListSource(0, adopted=specs)
+        with pytest.raises(Died):
+            drive(tmp_path, source, Script(act))
+        stored = at.spec()
+        assert stored is not None and stored.failures == failures
+        if failures < 3:
+            assert at.result() is None
+            specs = [spec for spec in [driver.take_over(stored, at, lambda *_: None)] if spec]
+    result = at.result()
+    assert result is not None and result.state is State.FAILED
 
 
 def test_a_driver_that_fails_parks_what_had_not_ended(tmp_path: Path) -> None:
@@ -227,19 +259,52 @@ def test_a_pruned_trial_stays_pruned_when_a_signal_comes(tmp_path: Path) -> None
     assert [state for _, state, _ in source.finished] == [State.PRUNED]
 
 
-def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path, number: signal.Signals) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import test_driver as t\n"
         "def act(desk, directory):\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    assert desk.stopping\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        f"    os.kill(os.getpid(), {int(number)} if {number is not SIGHUP} else signal.SIGTERM)\n"
         "t.drive(Path(sys.argv[1]), t.ListSource(1), t.Script(act))\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
-    assert done.returncode == 130
+    assert done.returncode == 128 + (signal.SIGTERM if number is SIGHUP else number)
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.PARKED
+
+
+def test_a_hangup_that_is_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop().listening():
+            assert signal.getsignal(SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_nothing_runs_interrupts(number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt), Stop().listening() as stop:
+        os.kill(os.getpid(), number)
+    assert stop.signal == number
+
+
+def test_a_record_that_cannot_be_written_stops_the_study_and_fails_no_trial(tmp_path: Path) -> None:
+    source = ListSource(3)
+    with pytest.raises(DiskError, match=r"disk full \(0 bytes are free\)"):
+        drive(
+            tmp_path,
+            source,
+            Script(lambda desk, at: desk.halt(at, "disk full (0 bytes are free).")),
+        )
+    assert source.finished == []
+    assert len(source.specs) == 2
     result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
     assert result is not None and result.state is State.PARKED
 
@@ -317,8 +382,8 @@ def test_a_standing_counts_what_has_ended() -> None:
     ("attempt", "state", "again", "told"),
     [
         (1, None, 2, None),
-        (3, None, None, (State.FAILED, "given up after 3 attempts")),
-        (3, State.PARKED, 3, None),
+        (9, None, 10, None),
+        (3, State.PARKED, 4, None),
         (1, State.COMPLETE, None, (State.COMPLETE, None)),
     ],
 )

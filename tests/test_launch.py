@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +72,20 @@ def test_a_study_that_needs_itself_is_refused(write_study: Write, home: Path) ->
     second = write_study((hidden, "hidden: [8, 8], weights: first.yaml}"), name="second")
     with pytest.raises(StudyFileError, match="second needs first needs second"):
         launch.run_file(second, [], home, InlineWorkers(), Unseen())
+
+
+def test_a_signal_before_the_first_trial_ends_the_command_with_a_line(
+    tiny: Path, home: Path
+) -> None:
+    class Signalled(Unseen):
+        def prepare(self, title: str) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ending.Stopped, match="Stopped by SIGTERM while no trial was running") as e:
+        launch.run_file(tiny, [], home, InlineWorkers(), Signalled())
+    assert ending.exit_code(e.value) == ending.RESUMABLE
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(

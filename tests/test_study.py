@@ -59,6 +59,9 @@ class MadeUpTraining:
             if self.left is not None:
                 self.left -= 1
 
+    def kill(self) -> None:
+        return None
+
     def close(self) -> None:
         return None
 
@@ -170,25 +173,30 @@ def test_an_orphan_keeps_its_number_and_gets_the_next_attempt(tiny: Path, home: 
     assert (spec.name, spec.attempt) == ("sgd-all/000", 2)
 
 
-def test_an_orphan_on_its_last_attempt_fails_with_the_reason(tiny: Path, home: Path) -> None:
+def test_a_trial_is_never_given_up_for_the_deaths_of_its_drivers(tiny: Path, home: Path) -> None:
     drive(tiny, home, MadeUpTraining(stop_after=0))
-    for _ in range(2):
-        search = search_of(tiny, home)
-        (spec,) = search.adopt()
+    for attempt in range(2, 9):
+        (spec,) = search_of(tiny, home).adopt()
+        assert (spec.attempt, spec.failures) == (attempt, 0)
         record.directory_of(record.study_directory(home, "tiny"), spec).write_spec(spec)
-    search = search_of(tiny, home)
-    assert search.adopt() == []
-    assert search.standings()[0].failed == 1
-    result = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000").result()
-    assert result is not None and result.reason == "given up after 3 attempts"
 
 
-def test_a_parked_trial_goes_on_without_a_new_attempt(tiny: Path, home: Path) -> None:
+def test_a_specification_of_an_earlier_version_is_continued(tiny: Path, home: Path) -> None:
+    drive(tiny, home, MadeUpTraining(stop_after=0))
+    path = record.study_directory(home, "tiny") / "trials/sgd-0/000/spec.json"
+    stored = json.loads(path.read_text())
+    del stored["failures"]
+    path.write_text(json.dumps({**stored, "attempt": 3}))
+    (spec,) = search_of(tiny, home).adopt()
+    assert (spec.attempt, spec.failures) == (4, 0)
+
+
+def test_a_parked_trial_is_continued_without_a_failure(tiny: Path, home: Path) -> None:
     drive(tiny, home, MadeUpTraining(stop_after=0))
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
     directory.write_result(Result(state=State.PARKED, attempt=1))
     (spec,) = search_of(tiny, home).adopt()
-    assert spec.attempt == 1
+    assert (spec.attempt, spec.failures) == (2, 0)
 
 
 def test_a_result_that_optuna_was_never_told_is_told_on_adoption(tiny: Path, home: Path) -> None:
@@ -456,7 +464,8 @@ def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
     monkeypatch.setattr(attempts, "LOCK_SECONDS", 0.0)
     drive(tiny, home, MadeUpTraining(stop_after=0))
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
-    with lock(directory.lock_path), pytest.raises(Busy, match="sgd-0/000"):
+    note = lock(directory.lock_path, note="process 1234 on here")
+    with note, pytest.raises(Busy, match=r"sgd-0/000 .* still runs \(process 1234 on here\)"):
         search_of(tiny, home).adopt()
 
 

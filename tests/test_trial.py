@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -276,6 +278,18 @@ def test_a_trial_that_somebody_else_runs_is_refused(
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     with record.lock(directory.lock_path), pytest.raises(record.Locked):
         trial.run(directory, report=go_on, interrupted=never)
+
+
+def test_a_running_trial_names_its_process(tiny: Path, home: Path, tmp_path: Path) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    notes = set()
+
+    def report(_: EpochResult) -> Decision:
+        notes.add(directory.lock_path.read_text())
+        return Decision.CONTINUE
+
+    trial.run(directory, report=report, interrupted=never)
+    assert notes == {f"process {os.getpid()} on {socket.gethostname()}"}
 
 
 def test_a_picture_that_cannot_be_drawn_costs_no_trial(

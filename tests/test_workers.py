@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -44,6 +45,9 @@ class Tray:
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
         self.lost_ones.append((directory, reason))
+
+    def halt(self, directory: TrialDirectory, reason: str) -> None:
+        raise AssertionError(reason)
 
     def idle(self) -> None:
         return None
@@ -98,6 +102,55 @@ def test_a_killed_worker_is_noticed_with_its_signal_and_replaced(
     assert (lost.path.name, reason) == ("0", "worker ended by signal SIGKILL")
     ((finished, result),) = tray.finished
     assert (finished.path.name, result.state) == ("1", State.COMPLETE)
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_takes_the_place_of_a_dead_one_writes_a_log_of_its_own(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    tray = Tray(pile_of(3, tiny, home, tmp_path))
+
+    def kill_first(directory: TrialDirectory, _: EpochResult) -> None:
+        if directory.path.name == "0":
+            first = next(child for child in children() if log_of(child).name == "worker-0.log")
+            first.kill()
+
+    tray.on_report = kill_first
+    crew, other = LocalWorkers(2, tmp_path / "logs"), LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+        other.run(Tray(pile_of(1, tiny, home, tmp_path / "other")))
+        logs = {log_of(child) for child in children()}
+    finally:
+        crew.close()
+        other.close()
+    assert len(tray.lost_ones) == 1
+    assert {log.name for log in logs} == {"worker-0.log", "worker-1.log", "worker-2.log"}
+
+
+def log_of(worker: psutil.Process) -> Path:
+    (log,) = {file.path for file in worker.open_files() if file.path.endswith(".log")}
+    return Path(log)
+
+
+@pytest.mark.timeout(300)
+def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, home: Path, tiny: Path) -> None:
+    (tmp_path / "worker-0.log").write_text("MemoryError: of an earlier process\n")
+    missing = TrialDirectory(tmp_path / "missing")
+    tray = Tray([missing])
+    crew = LocalWorkers(1, tmp_path)
+    try:
+        crew.run(tray)
+        ((_, reason),) = tray.lost_ones
+        assert reason.startswith("worker ended with status 1: FileNotFoundError: There is no spec")
+        silent = spec_for(tiny, home)
+        silent = replace(silent, plan=replace(silent.plan, trial=f"{tmp_path / 'exits.py'}:train"))
+        (tmp_path / "exits.py").write_text("import os\ndef train(trial): os._exit(7)\n")
+        tray.pile = [directory_for(silent, tmp_path / "silent")]
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert tray.lost_ones[1][1] == "worker ended with status 7"
 
 
 @pytest.mark.timeout(120)

@@ -165,6 +165,8 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
         if spec.role is not Role.SEARCH or spec.group not in targets:
             continue  # Tries, and levels that the file no longer has.
         result = directory.result()
+        if result is not None and result.retried is not None:
+            continue  # Another trial took its place.
         state = shelf.state(result)
         counts[state] += 1
         ended[spec.group] += state.ended
@@ -310,10 +312,16 @@ def _trial(directory: TrialDirectory, spec: TrialSpec, shelf: _Shelf) -> dict[st
         "epoch": result.epoch if result else None,
         "epochs": _done(history),
         "seconds": sum(epoch.metrics.get("seconds", 0.0) for epoch in history),
-        "reason": result.reason if result else None,
+        "reason": _reason(spec, result),
         "seed": str(spec.seed),
         "hyperparameters": dict(spec.hyperparameters),
     }
+
+
+def _reason(spec: TrialSpec, result: Result | None) -> str | None:
+    if result is None or result.retried is None:
+        return None if result is None else result.reason
+    return f"{result.reason} (run again as {spec.group}/{result.retried:03d})"
 
 
 def _done(history: list[EpochResult]) -> float:

@@ -5,13 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from workbench import terminal
 
+
+class _Group(typer.core.TyperGroup):
+    """The commands; one that Ctrl-C ends says so and exits like any command that a signal ends."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Stopped by Ctrl-C.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -73,6 +88,12 @@ def run(
         bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
     ] = False,
     wait: Wait = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Run failed trials again, after what failed them was corrected."
+        ),
+    ] = False,
 ) -> None:
     """Search: run what is missing of a study."""
     from workbench import launch, printed
@@ -86,7 +107,13 @@ def run(
             outcome = launch.smoke(file, overrides or [], place, crew, terminal.watcher())
         else:
             outcome = launch.run_file(
-                file, overrides or [], place, crew, terminal.watcher(), wait=wait
+                file,
+                overrides or [],
+                place,
+                crew,
+                terminal.watcher(),
+                wait=wait,
+                retry_failed=retry_failed,
             )
         printed.outcome(terminal.console(), outcome, home, smoke=smoke)
     terminal.leave(outcome)

@@ -135,7 +135,8 @@ def reasons_of(directory: Path, *roles: Role) -> tuple[str, ...]:
     counts: Counter[str] = Counter()
     for found, spec in record.scan(directory):
         result = found.result()
-        counted = spec.role in (roles or (Role.SEARCH,))
-        if counted and result is not None and result.state is State.FAILED:
+        if spec.role not in (roles or (Role.SEARCH,)):
+            continue
+        if result is not None and result.state is State.FAILED and result.retried is None:
             counts[str(result.reason)] += 1
     return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,18 +24,62 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file whole or not at all: temporary file, fsync, rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+class DiskError(OSError):
+    """A disk is full, or fails; the message names the file, and the bytes needed and free."""
+
+
+# A full disk or quota, a disk that fails, and one that was made read-only because it failed.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Whether an error is the disk's: full, or failing."""
+    return isinstance(error, OSError) and (
+        isinstance(error, DiskError) or error.errno in _DISK_ERRORS
+    )
+
+
+@contextmanager
+def writing(path: Path, size: int | None = None) -> Iterator[None]:
+    """A block that writes a file.
+
+    Args:
+        path: The file or its folder.
+        size: Bytes that it takes, where they are known.
+
+    Raises:
+        DiskError: The disk is full, or fails.
+    """
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if isinstance(error, DiskError) or not is_disk_error(error):
+            raise
+        if size is None and isinstance(error.filename, str):
+            path = Path(error.filename)
+        folder = next(at for at in (path, *path.absolute().parents) if at.is_dir())
+        free = f"{shutil.disk_usage(folder).free:,} bytes are free"
+        needed = "" if size is None else f"{size:,} bytes are needed, "
+        raise DiskError(f"{path}: {error.strerror} ({needed}{free}).") from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file whole or not at all: temporary file, fsync, rename.
+
+    Raises:
+        DiskError: The disk is full, or fails.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with writing(path, len(content)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def is_abandoned(path: Path) -> bool:

@@ -2,13 +2,21 @@
 
 A worker gets the path of a trial directory, sends epoch results and a result back, and knows
 nothing else. Messages are JSON: nothing that arrives is ever executed.
+
+Each worker leads a process group of its own. A small process in that group, the guard, ends the
+group when the driver or the worker is gone: so a worker that holds the interpreter's lock in native
+code ends with its driver, and the processes that a trial has started end with its worker.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
 import json
 import os
 import queue
+import select
 import signal
 import socket
 import subprocess
@@ -17,9 +25,10 @@ import threading
 import time
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from workbench import record
+from workbench.files import DiskError
 from workbench.record import Decision, EpochResult, Result, TrialDirectory
 
 GRACE_SECONDS = 30.0
@@ -60,6 +69,10 @@ class Desk(Protocol):
         """Take note that the worker died."""
         ...
 
+    def halt(self, directory: TrialDirectory, reason: str) -> None:
+        """Take note that a trial's record cannot be written, so that nothing can go on."""
+        ...
+
     def idle(self) -> None:
         """A moment without news: time to show progress."""
         ...
@@ -70,6 +83,10 @@ class Workers(Protocol):
 
     def run(self, desk: Desk) -> None:
         """Run what the desk hands out until it has no more and the last trial is back."""
+        ...
+
+    def kill(self) -> None:
+        """End whatever runs, without waiting for it: safe in a signal handler."""
         ...
 
     def close(self) -> None:
@@ -90,8 +107,15 @@ class InlineWorkers:
                 desk.idle()
                 return desk.report(at, result)
 
-            result = trial.run(directory, report=report, interrupted=lambda: desk.stopping)
+            try:
+                result = trial.run(directory, report=report, interrupted=lambda: desk.stopping)
+            except DiskError as error:
+                desk.halt(directory, str(error))
+                continue
             desk.finish(directory, result)
+
+    def kill(self) -> None:
+        """Nothing runs but what was called."""
 
     def close(self) -> None:
         """Nothing runs but what was called."""
@@ -132,6 +156,11 @@ class LocalWorkers:
                     self._receive(desk, worker)
             desk.idle()
 
+    def kill(self) -> None:
+        """End the processes and all that they have started, without waiting."""
+        for worker in self._pool:
+            worker.signal_end()
+
     def close(self) -> None:
         """End the processes, whatever they do."""
         for worker in self._pool:
@@ -145,7 +174,7 @@ class LocalWorkers:
             if directory is None:
                 return
             if not free:
-                free = [_Process(self._logs / f"worker-{len(self._pool)}.log")]
+                free = [_Process(_free_log(self._logs))]
                 self._pool += free
             free.pop(0).start(directory)
 
@@ -162,6 +191,8 @@ class LocalWorkers:
             worker.send({"decision": desk.report(directory, result)})
             return
         worker.directory = None
+        if "halt" in message:
+            desk.halt(directory, message["halt"])
         if "result" in message:
             desk.finish(directory, record.result_from_json(json.dumps(message["result"])))
 
@@ -173,23 +204,39 @@ class LocalWorkers:
         desk.lost(directory, reason)
 
 
+def _free_log(folder: Path) -> BinaryIO:
+    """The first log that no living worker writes to, of any driver: a worker's log is locked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        log = (folder / f"worker-{number}.log").open("ab")
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.close()
+            continue
+        except OSError:
+            pass  # A file system without locks.
+        return log
+    raise AssertionError("unreachable")
+
+
 class _Process:
     """One worker process, seen from the driver."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: BinaryIO) -> None:
         ours, theirs = socket.socketpair()
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with theirs, log.open("ab") as output:
-            # A session of its own: Ctrl-C reaches the driver alone, which then asks to stop.
+        self._log, self._begins = Path(log.name), log.tell()
+        with theirs, log:
+            # A session of its own: Ctrl-C and a closed terminal reach the driver alone, which then
+            # asks to stop. The lock of the log stays with the process.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "workbench.workers", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
             )
-        self._log = log
         self.connection = Connection(ours.detach())
         self.directory: TrialDirectory | None = None
 
@@ -205,16 +252,25 @@ class _Process:
         except OSError:
             return
 
+    def signal_end(self) -> None:
+        """Kill the process and all that it has started."""
+        # PermissionError is what macOS says of a group whose processes have all ended.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
-        """End the process, whatever it does."""
-        self._process.kill()
+        """End the process and all that it has started, whatever they do."""
+        self.signal_end()
         self._process.wait()
         self.connection.close()
 
     def obituary(self) -> str:
         """Why the process is gone, as far as can be told."""
         code = self._process.wait()
-        lines = self._log.read_text(errors="replace").splitlines()
+        with self._log.open("rb") as log:
+            log.seek(self._begins)
+            lines = log.read().decode(errors="replace").split("\n")
+        lines = [line.strip() for line in lines if line.strip()]
         last = f": {lines[-1]}" if lines and code > 0 else ""
         how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
         return f"worker ended {how}{last}"
@@ -257,9 +313,40 @@ def _work(connection: Connection) -> None:
         except trial.Fenced:
             send({"fenced": True})
             continue
+        except DiskError as error:
+            send({"halt": str(error)})
+            continue
         send({"result": json.loads(record.to_json(result))})
 
 
+def _start_guard(connection: int) -> None:
+    """Start the process that kills this process group when the driver or this process is gone.
+
+    Args:
+        connection: The socket whose other end is the driver's alone.
+    """
+    alive, held = os.pipe()
+    if (between := os.fork()) != 0:
+        os.waitpid(between, 0)
+        os.close(alive)
+        # What a trial forks must not keep the guard waiting.
+        os.register_at_fork(after_in_child=lambda: os.close(held))
+        return
+    # A grandchild, because a trial may wait for all its children.
+    if os.fork() != 0:
+        os._exit(0)
+    os.close(held)
+    watched = select.poll()
+    for end in (alive, connection):
+        watched.register(end, 0)  # The other side's end is always reported.
+    watched.poll()
+    os.killpg(0, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A scheduler may signal every process of a job; the driver then asks the workers to stop. Not
+    # SIG_IGN, which the processes that a trial starts would inherit.
+    for _name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"):
+        signal.signal(getattr(signal, _name), lambda *_: None)
+    _start_guard(int(sys.argv[1]))
     _work(Connection(int(sys.argv[1])))

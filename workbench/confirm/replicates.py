@@ -68,7 +68,12 @@ class Replicates:
         # As it would read back: JSON has one kind of list.
         wanted = spec_from_json(to_json(spec))
         # Nor does it count where the files lie, of which the content is hashed.
-        same = replace(stored, attempt=wanted.attempt, plan=places.nameless(stored.plan))
+        same = replace(
+            stored,
+            attempt=wanted.attempt,
+            failures=wanted.failures,
+            plan=places.nameless(stored.plan),
+        )
         wanted = replace(wanted, plan=places.nameless(wanted.plan))
         lines = differences(plain(asdict(same)), plain(asdict(wanted)))
         if lines:
@@ -166,6 +171,7 @@ def selection_specs(protocol: Protocol) -> list[TrialSpec]:
             number=number,
             seed=int(seed),
             attempt=1,
+            failures=0,
         )
         for number, seed in enumerate(protocol.content["selection"]["seeds"])
         for strategy, candidates in protocol.candidates.items()
@@ -188,6 +194,7 @@ def confirmation(protocol: Protocol, arms: Sequence[Arm], directory: Path) -> Re
             number=number,
             seed=int(seed),
             attempt=1,
+            failures=0,
             protocol=protocol.sha256,
         )
         for number, seed in enumerate(protocol.content["seeds"])

@@ -6,20 +6,18 @@ where they run.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from workbench import record
-from workbench.driver.attempts import MAX_ATTEMPTS, failure, orphaned, take_over
+from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
 from workbench.driver.leases import Busy, holder_of, lease
+from workbench.driver.signals import SIGNALS, Stop
+from workbench.files import DiskError
 from workbench.record import (
     Decision,
     EpochResult,
@@ -32,7 +30,8 @@ from workbench.record import (
 from workbench.workers import Workers
 
 __all__ = [
-    "MAX_ATTEMPTS",
+    "MAX_FAILURES",
+    "SIGNALS",
     "Broken",
     "Busy",
     "Driver",
@@ -105,43 +104,6 @@ class Mirror(Protocol):
         ...
 
 
-class Stop:
-    """Listens for SIGINT and SIGTERM while a command runs, from its preparations to its end.
-
-    The first one asks for a stop in good order; the second one ends the process at once.
-
-    Attributes:
-        signal: The first signal, or None.
-        last_act: Called before the process is ended at once.
-    """
-
-    def __init__(self) -> None:
-        self.signal: int | None = None
-        self.last_act: Callable[[], None] = lambda: None
-
-    @contextmanager
-    def listening(self) -> Iterator[Stop]:
-        """Listen for the length of a block; nothing is changed outside the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield self
-            return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._hear) for number in numbers}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _hear(self, number: int, _: FrameType | None) -> None:
-        if self.signal is not None:
-            try:
-                self.last_act()
-            finally:
-                os._exit(128 + number)
-        self.signal = number
-
-
 class Driver:
     """Runs what a source has to give; the caller holds the lease.
 
@@ -172,9 +134,10 @@ class Driver:
         self._specs: dict[TrialDirectory, TrialSpec] = {}
         self._again: deque[TrialSpec] = deque()
         self._stop = stop or Stop()
-        self._stop.last_act = self._park_all
+        self._stop.last_act = self._end
         self._failures: list[str] = []
         self._broken: str | None = None
+        self._halted: str | None = None
 
     def run(self) -> int | None:
         """Run until the source has no more.
@@ -185,6 +148,7 @@ class Driver:
 
         Raises:
             Broken: The same failure, three times running, before any first epoch.
+            DiskError: A record cannot be written; what had not ended is parked.
         """
         try:
             self._again.extend(self._source.adopt())
@@ -194,6 +158,8 @@ class Driver:
             self._workers.close()
             self._park_all()
             raise
+        if self._halted is not None:
+            raise DiskError(self._halted)
         if self._broken is not None:
             raise Broken(self._broken)
         return self._stop.signal
@@ -203,7 +169,7 @@ class Driver:
     @property
     def stopping(self) -> bool:
         """Whether no new trial is handed out and running ones are to be parked."""
-        return self._stop.signal is not None or self._broken is not None
+        return any(why is not None for why in (self._stop.signal, self._broken, self._halted))
 
     def next(self) -> TrialDirectory | None:
         """The next trial to run: first what was left unfinished."""
@@ -235,12 +201,15 @@ class Driver:
         spec = self._specs.pop(directory)
         if result.state.ended:
             self._source.finish(spec, result)
-            self._watch(directory, result)
+            self._watch(directory, spec, result)
         self._mirror.changed(directory)
         self._progress()
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
-        """Try again from the checkpoint, up to ``MAX_ATTEMPTS``."""
+        """Try again from the checkpoint, until the trial's worker has died ``MAX_FAILURES`` times.
+
+        Each death is written down at once: a driver that dies in between does not forget it.
+        """
         result = directory.result()
         if result is not None and result.state.ended:
             # It died between writing its result and sending it.
@@ -250,13 +219,21 @@ class Driver:
         if self.stopping:
             self._specs[directory] = spec
             self._park(directory, reason)
-        elif spec.attempt < MAX_ATTEMPTS:
+            return
+        spec = replace(spec, failures=spec.failures + 1)
+        directory.write_spec(spec)
+        if spec.failures < MAX_FAILURES:
             self._again.append(replace(spec, attempt=spec.attempt + 1))
-        else:
-            result = failure(spec, f"{reason}; given up after {MAX_ATTEMPTS} attempts")
-            directory.write_result(result)
-            self._specs[directory] = spec
-            self.finish(directory, result)
+            return
+        result = failure(spec, f"{reason}; given up after {MAX_FAILURES} attempts")
+        directory.write_result(result)
+        self._specs[directory] = spec
+        self.finish(directory, result)
+
+    def halt(self, directory: TrialDirectory, reason: str) -> None:
+        """Stop the study: the trial goes on as soon as its record can be written."""
+        self._halted = self._halted or reason
+        self._park(directory, reason)
 
     def idle(self) -> None:
         """Show progress."""
@@ -264,10 +241,16 @@ class Driver:
 
     def _park(self, directory: TrialDirectory, reason: str) -> None:
         spec = self._specs.pop(directory)
-        directory.write_result(
-            Result(state=State.PARKED, attempt=spec.attempt, reason=reason, ended=record.now())
-        )
+        result = Result(state=State.PARKED, attempt=spec.attempt, reason=reason, ended=record.now())
+        # A trial without a result is taken up by the next driver like a parked one.
+        with suppress(DiskError):
+            directory.write_result(result)
         self._mirror.changed(directory)
+
+    def _end(self) -> None:
+        """End all work at once; the next driver goes on with it."""
+        self._workers.kill()
+        self._park_all()
 
     def _park_all(self) -> None:
         for directory in list(self._specs):
@@ -276,9 +259,9 @@ class Driver:
                 continue  # Whoever adopts it tells the source.
             self._park(directory, "stopped")
 
-    def _watch(self, directory: TrialDirectory, result: Result) -> None:
+    def _watch(self, directory: TrialDirectory, spec: TrialSpec, result: Result) -> None:
         """Stop a study whose every trial fails in the same way before it has begun."""
-        given_up = result.attempt >= MAX_ATTEMPTS
+        given_up = spec.failures >= MAX_FAILURES
         early = (result.traceback is not None or given_up) and not directory.history()
         self._failures = [*self._failures, str(result.reason)] if early else []
         last = self._failures[-SAME_FAILURES:]

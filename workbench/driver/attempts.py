@@ -1,6 +1,9 @@
 """How often a run is tried, and what becomes of one that an earlier driver left unfinished.
 
-One rule for every source of runs. Knows neither where they come from nor where they run.
+One rule for every source of runs. The attempt counts how often a run was handed out and only grows:
+it tells an old worker from a new one. The failures count how often the run's own worker died while
+its driver lived. The driver writes that number into the specification when it sees the death; a run
+that was begun and has no result has lost its driver, which says nothing about the run.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from workbench.driver.leases import Busy
 from workbench.files import Locked, lock
 from workbench.record import Result, State, TrialDirectory, TrialSpec
 
-MAX_ATTEMPTS = 3
+MAX_FAILURES = 3
 LOCK_SECONDS = 30.0
 
 
@@ -40,10 +43,10 @@ def orphaned(directory: TrialDirectory, called: str) -> Iterator[None]:
     try:
         with lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
             yield
-    except Locked:
+    except Locked as locked:
         raise Busy(
-            f"The {called} of an earlier start still runs in a process of its own. End that "
-            "process, and run the command again."
+            f"The {called} of an earlier start still runs ({locked or 'in an unknown process'}). "
+            "End that process (kill -9), and run the command again."
         ) from None
 
 
@@ -52,21 +55,15 @@ def take_over(
 ) -> TrialSpec | None:
     """What is to be run of a run that an earlier driver left behind; None where it has ended.
 
-    A parked run goes on as it is. One without any result died with its worker: that was an
-    attempt, and after the last one it counts as failed.
+    It continues from its last checkpoint as the next attempt, however often a driver was killed.
 
     Args:
         spec: As it was recorded.
         directory: Its record, which the caller holds (``orphaned``).
-        finish: Told of a run that has ended, or is given up.
+        finish: Told of a run that has ended.
     """
     result = directory.result()
-    if result is None and spec.attempt >= MAX_ATTEMPTS:
-        result = failure(spec, f"given up after {MAX_ATTEMPTS} attempts")
-        directory.write_result(result)
-    if result is None:
+    if result is None or not result.state.ended:
         return replace(spec, attempt=spec.attempt + 1)
-    if not result.state.ended:
-        return spec
     finish(spec, result)
     return None

@@ -211,8 +211,9 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _leave_signals_to_the_trial(number: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the trial parks and ends its loaders itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C or a closed terminal reaches all its processes; the trial parks and ends its loaders.
+    for heard in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+        signal.signal(heard, signal.SIG_IGN)
 
 
 def _on(data: Data, device: torch.device) -> Data:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,8 +19,10 @@ from typing import Any, NoReturn
 from workbench import browse, preview, record
 from workbench.config import load
 from workbench.config.changes import Unready
+from workbench.config.study_config import StudyConfig
 from workbench.confirm import Offer
-from workbench.ending import DONE, UNUSABLE, Confirmed, Outcome, UnwritableError
+from workbench.driver import Stop
+from workbench.ending import DONE, UNUSABLE, Confirmed, Outcome, Stopped, UnwritableError
 from workbench.foundation import Foundation
 from workbench.launch.confirming import confirm_study, refusals
 from workbench.launch.driving import Launch, Watcher
@@ -61,6 +65,32 @@ def open_home(home: Path) -> Path:
     return home
 
 
+@contextmanager
+def _launched(
+    home: Path,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    read: Callable[[Path], StudyConfig] = load,
+) -> Iterator[Launch]:
+    """A launch that listens to signals from its preparations to its end.
+
+    Raises:
+        Stopped: A signal came while no trial ran.
+    """
+    with Stop().listening() as stop:
+        try:
+            yield Launch(open_home(home), workers, watcher, stop, read=read)
+        except KeyboardInterrupt:
+            watcher.end()
+            if stop.signal is None:
+                raise
+            name = signal.Signals(stop.signal).name
+            raise Stopped(
+                f"Stopped by {name} while no trial was running. Run the same command to continue."
+            ) from None
+
+
 def look_ahead(file: Path, overrides: Sequence[str], home: Path) -> dict[str, Any]:
     """What a study will do, without doing any of it, and how far it is.
 
@@ -93,18 +123,22 @@ def run_file(
     watcher: Watcher,
     *,
     wait: bool = False,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Search: what is missing of a study, after the studies that it takes weights from.
 
+    With ``retry_failed`` also the trials that have failed, but for those that diverged.
+
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
-        Changed: Trials exist that were made with other settings.
+        Changed: Trials exist that were made with other settings, or a confirmation has begun that
+            rests on the failed trials.
         Busy: Another driver holds the study.
         Broken: Every trial fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
     """
-    launch = Launch(open_home(home), workers, watcher, read=load)
-    return launch.run(load(file, overrides), wait=wait)
+    with _launched(home, workers, watcher) as launch:
+        return launch.run(load(file, overrides), wait=wait, retry_failed=retry_failed)
 
 
 def confirm_file(
@@ -142,10 +176,10 @@ def confirm_file(
         Broken: Every run fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
     """
-    launch = Launch(open_home(home), workers, watcher, read=load)
-    file, before = _file_of(str(study), home)
-    config = load(file, [*before, *overrides])
-    return confirm_study(launch, config, wait=wait, agree=agree, at_once=at_once)
+    with _launched(home, workers, watcher) as launch:
+        file, before = _file_of(str(study), home)
+        config = load(file, [*before, *overrides])
+        return confirm_study(launch, config, wait=wait, agree=agree, at_once=at_once)
 
 
 def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
@@ -173,15 +207,17 @@ def smoke(
     Through the confirmation too, where the study file says what one would be for, and the copy has
     anything to compare.
     """
-    launch = Launch(open_home(home), workers, watcher, read=tiny)
-    config = tiny(file, overrides)
-    outcome = launch.run(config, wait=False)
-    if outcome.exit_code != DONE or config.confirm.smallest_effect is None:
-        return outcome
-    try:
-        confirmed = confirm_study(launch, config, wait=False, agree=lambda offer: True, at_once=1)
-    except Unready:
-        return outcome
+    with _launched(home, workers, watcher, read=tiny) as launch:
+        config = tiny(file, overrides)
+        outcome = launch.run(config, wait=False)
+        if outcome.exit_code != DONE or config.confirm.smallest_effect is None:
+            return outcome
+        try:
+            confirmed = confirm_study(
+                launch, config, wait=False, agree=lambda offer: True, at_once=1
+            )
+        except Unready:
+            return outcome
     failing = confirmed.exit_code == UNUSABLE
     return replace(
         outcome,
@@ -206,8 +242,8 @@ def try_one(
     Raises:
         StudyFileError: As for ``run_file``, or a setting is none.
     """
-    launch = Launch(open_home(home), workers, watcher, read=load)
-    return launch.try_one(load(file), settings, wait=wait)
+    with _launched(home, workers, watcher) as launch:
+        return launch.try_one(load(file), settings, wait=wait)
 
 
 def name_of(study: str) -> str:

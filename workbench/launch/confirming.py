@@ -17,7 +17,7 @@ from workbench.config.changes import Changed, Unready
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.confirm import Offer, Replicates
-from workbench.driver import Stop, lease
+from workbench.driver import lease
 from workbench.ending import Confirmed, reasons_of
 from workbench.foundation import Foundation
 from workbench.launch.driving import Launch, describe, readable
@@ -179,7 +179,7 @@ class _Confirming:
         launch.watcher.begin(f"{config.name} {role}", notes)
         try:
             with (
-                Stop().listening() as stop,
+                launch.stop.deferred(),
                 session.opened(
                     config,
                     self._foundation,
@@ -197,7 +197,7 @@ class _Confirming:
                         lambda: session.confirmation_note(config, role, standings, sha256)
                     )
 
-                signal = launch.drive(self._directory, source, page, stop, progress)
+                signal = launch.drive(self._directory, source, page, progress)
                 if role is Role.SELECTION and signal is None:
                     self._keep_choice(page)
                     page.status = "SCHEDULED"

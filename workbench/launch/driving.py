@@ -6,6 +6,7 @@ watches.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.driver import Driver, Source, Standing, Stop, failure, lease
 from workbench.ending import Outcome, Stopped, reasons_of
+from workbench.files import DiskError
 from workbench.foundation import Foundation, studies_needed
 from workbench.record import Role, TrialDirectory
 from workbench.session import Session
@@ -52,6 +54,7 @@ class Launch:
         home: Able to be written to.
         workers: Where trials run.
         watcher: Who is told how it gets on.
+        stop: Listens to signals.
         read: Makes a study of a file; also of the files that weights come from.
     """
 
@@ -60,15 +63,24 @@ class Launch:
         home: Path,
         workers: Workers,
         watcher: Watcher,
+        stop: Stop,
         *,
         read: Callable[[Path], StudyConfig],
     ) -> None:
         self.home = home
         self.watcher = watcher
+        self.stop = stop
         self._workers = workers
         self._read = read
 
-    def run(self, config: StudyConfig, *, wait: bool, above: tuple[str, ...] = ()) -> Outcome:
+    def run(
+        self,
+        config: StudyConfig,
+        *,
+        wait: bool,
+        retry_failed: bool = False,
+        above: tuple[str, ...] = (),
+    ) -> Outcome:
         """Search what is missing of a study, after the studies that it takes weights from."""
         began = time.monotonic()
         self.watcher.prepare(config.name)
@@ -84,14 +96,16 @@ class Launch:
         with lease(directory, wait=wait):
             from workbench.study import Search
 
+            if retry_failed:
+                protocol.refuse_retries(config, directory)
             protocol.refuse_more_trials(config, directory)
             with readable(directory, config.name):
-                search = Search(config, foundation, directory)
+                search = Search(config, foundation, directory, retry_failed=retry_failed)
             before = sum(standing.ended for standing in search.standings())
             self.watcher.begin(config.name, preview.notes(config, foundation))
             try:
                 with (
-                    Stop().listening() as stop,
+                    self.stop.deferred(),
                     session.opened(config, foundation, self.home, Role.SEARCH) as page,
                 ):
 
@@ -100,7 +114,7 @@ class Launch:
                         self.watcher.update(standings, stopping=stopping)
                         page.mirror.describe(lambda: session.note(config, standings))
 
-                    signal = self.drive(directory, search, page, stop, progress)
+                    signal = self.drive(directory, search, page, progress)
                     standings = tuple(search.standings())
                     if any(standing.ended < standing.target for standing in standings):
                         page.status = "SCHEDULED"
@@ -139,7 +153,6 @@ class Launch:
         directory: Path,
         source: Source,
         page: Session,
-        stop: Stop,
         progress: Callable[[bool], None],
     ) -> int | None:
         """Run what a source has, and say in MLflow how it ended."""
@@ -149,10 +162,17 @@ class Launch:
             workers=self._workers,
             mirror=page,
             progress=lambda: progress(driver.stopping),
-            stop=stop,
+            stop=self.stop,
         )
         try:
-            signal = driver.run()
+            with readable(directory, page.study):
+                signal = driver.run()
+        except DiskError as error:
+            page.status = "SCHEDULED"
+            raise DiskError(
+                f"{error} The study is parked: nothing is lost, and no trial failed by this. Free "
+                "some space, or repair the disk, and run the same command again."
+            ) from error
         except BaseException:
             page.status = "FAILED"
             raise
@@ -185,10 +205,10 @@ class Launch:
             at = record.directory_of(directory, spec)
             try:
                 with (
-                    Stop().listening() as stop,
+                    self.stop.deferred(),
                     session.opened(config, foundation, self.home, Role.TRY) as page,
                 ):
-                    signal = self.drive(directory, source, page, stop, lambda stopping: None)
+                    signal = self.drive(directory, source, page, lambda stopping: None)
                     result = at.result()
                     if result is None or not result.state.ended:
                         # Nobody goes on with a try.
@@ -207,7 +227,9 @@ def readable(directory: Path, study: str) -> Iterator[None]:
 
     Raises:
         StoreError: The storage cannot be read.
+        DiskError: The disk is full, or fails.
     """
+    path = directory / "optuna.db"
     try:
         yield
     except Exception as error:
@@ -219,8 +241,11 @@ def readable(directory: Path, study: str) -> Iterator[None]:
             raise
         # What SQLAlchemy adds is the statement that it was at.
         found = getattr(cause, "orig", None) or cause
+        if getattr(found, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            free = shutil.disk_usage(directory).free
+            raise DiskError(f"{path}: {found} ({free:,} bytes are free).") from error
         raise StoreError(
-            f"{directory / 'optuna.db'}, Optuna's storage of the search of {study}, cannot be "
+            f"{path}, Optuna's storage of the search of {study}, cannot be "
             f"read: {found}. Put an undamaged copy of it back, or delete it: the next "
             "`workbench run` makes it again from the records of the trials."
         ) from error

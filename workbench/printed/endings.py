@@ -53,6 +53,9 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
     console.print(escape(text), **PLAIN)
     for reason in outcome.reasons:
         console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
+    if not smoke and any("diverged at" not in reason for reason in outcome.reasons):
+        told = "workbench run STUDY --retry-failed runs failed trials again, once corrected"
+        console.print(f"[dim]{told}[/dim]", **PLAIN)
     _unsent(console, outcome.study, outcome.unsent)
     if outcome.signal is None and not smoke:
         steps = ["report", "confirm"] if any(s.complete for s in outcome.standings) else ["report"]

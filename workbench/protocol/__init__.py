@@ -21,7 +21,7 @@ from workbench.config.study_config import StudyConfig
 from workbench.definition import define, describe_entry
 from workbench.foundation import Foundation
 from workbench.protocol import arithmetic, obstacles
-from workbench.protocol.keeping import begun, hold, refuse_more_trials, settle
+from workbench.protocol.keeping import begun, hold, refuse_more_trials, refuse_retries, settle
 from workbench.protocol.places import places
 from workbench.protocol.searched import Candidate, Searched, look
 from workbench.randomness import derive
@@ -37,6 +37,7 @@ __all__ = [
     "hold",
     "plan_of_confirmation",
     "refuse_more_trials",
+    "refuse_retries",
     "replicate_seeds",
     "settle",
 ]

@@ -102,6 +102,20 @@ def _placed(line: str, protocol: Protocol) -> str:
     return line if place is None else f"{line}  ({place})"
 
 
+def refuse_retries(config: StudyConfig, directory: Path) -> None:
+    """Nothing, unless a confirmation has begun: it rests on the trials as they are.
+
+    Raises:
+        Changed: It has.
+    """
+    if begun(directory):
+        raise Changed(
+            f"{config.document.path}: the confirmation of {config.name} has begun. Failed trials "
+            "that are run again would change the search that it rests on. Give the study a new "
+            "name to search again."
+        )
+
+
 def refuse_more_trials(config: StudyConfig, directory: Path) -> None:
     """Nothing, unless a confirmation has begun and a search would still add trials.
 

@@ -221,7 +221,7 @@ def _ended(directory: Path) -> Iterator[tuple[TrialDirectory, TrialSpec, Result]
     for found, spec in record.scan(directory):
         if spec.role is Role.SEARCH:
             result = found.result()
-            if result is not None and result.state.ended:
+            if result is not None and result.state.ended and result.retried is None:
                 yield found, spec, result
 
 

@@ -98,7 +98,9 @@ class TrialSpec:
         seed: The training seed: of the replicate, never of the trial or the attempt.
         study_seed: Draws the test split, once for the whole study.
         data_digest: Hash of the data set that the study was planned on.
-        attempt: 1 for the first start; a fencing token.
+        attempt: How often the trial was handed to a worker; a fencing token.
+        failures: Attempts whose worker died while its driver lived; a driver that dies is no
+            failure of its trials.
         protocol: SHA-256 of the study's ``protocol.json``; only what that protocol plans has one,
             and only a confirmation run may open the test split with it.
     """
@@ -116,6 +118,7 @@ class TrialSpec:
     study_seed: int
     data_digest: str
     attempt: int = 1
+    failures: int = 0
     protocol: str | None = None
 
     @property
@@ -170,6 +173,8 @@ class Result:
         peak_memory: Bytes at the height of training and validation in the last attempt: allocated
             on the accelerator where there is one, else resident in the process; None where the
             system does not tell.
+        retried: Of a failed search trial that was run again after a correction: the number of the
+            trial that took its place. It no longer counts.
     """
 
     state: State
@@ -189,6 +194,7 @@ class Result:
     test: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     peak_memory: int | None = None
+    retried: int | None = None
 
 
 _SPEC = TypeAdapter(TrialSpec)

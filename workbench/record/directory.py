@@ -6,6 +6,7 @@ they are written, and nothing of what the numbers in them mean.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from workbench.files import write_atomically
+from workbench.files import write_atomically, writing
 from workbench.record import places
 from workbench.record.contents import (
     EpochResult,
@@ -87,16 +88,28 @@ class TrialDirectory:
         return _read(self.path / "spec.json", spec_from_json)
 
     def append(self, result: EpochResult) -> None:
-        """Add one epoch to the history."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "history.jsonl").open("a") as file:
-            file.write(to_json(result) + "\n")
+        """Add one epoch to the history; where that fails, the file stays as it was.
+
+        Raises:
+            DiskError: The disk is full, or fails.
+        """
+        path, line = self.path / "history.jsonl", f"{to_json(result)}\n".encode()
+        with writing(path, len(line)):
+            self.path.mkdir(parents=True, exist_ok=True)
+            with path.open("ab", buffering=0) as file:
+                before = file.tell()
+                try:
+                    if file.write(line) < len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(before)
+                    raise
 
     def sync_history(self) -> None:
         """Have the history on the disk itself before anything that builds on it."""
         path = self.path / "history.jsonl"
         if path.exists():
-            with path.open("rb") as file:
+            with writing(path), path.open("rb") as file:
                 os.fsync(file.fileno())
 
     def history(self) -> list[EpochResult]:

@@ -32,6 +32,7 @@ from workbench.record import (
     TrialSpec,
     directory_of,
 )
+from workbench.study import retries
 from workbench.study.recovery import Records, reconcile, records_of, rewrite
 from workbench.study.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.storage import (
@@ -57,17 +58,14 @@ def refuse_another_search(config: StudyConfig, foundation: Foundation, directory
         Changed: They were not.
         StorageLost: Nothing tells.
     """
-    _definitions(config, foundation, directory, open_storage(directory / "optuna.db"))
-
-
-def _definitions(
-    config: StudyConfig, foundation: Foundation, directory: Path, storage: RDBStorage
-) -> dict[str, dict[str, Any]]:
-    """The settings of each group of trials that has none stored yet."""
-    definitions = {group.name: define(config, group, foundation) for group in config.groups}
+    storage = open_storage(directory / "optuna.db")
+    definitions = _definitions(config, foundation)
     stored = {name: stored_definition(directory, name, storage) for name in definitions}
     refuse_changes(stored, definitions, study=config.name, file=config.document.path)
-    return {name: definitions[name] if held is None else held for name, held in stored.items()}
+
+
+def _definitions(config: StudyConfig, foundation: Foundation) -> dict[str, dict[str, Any]]:
+    return {group.name: define(config, group, foundation) for group in config.groups}
 
 
 class Search:
@@ -81,24 +79,44 @@ class Search:
         config: The study.
         foundation: Its data, backbones and weights.
         directory: The study's directory; the storage lies in it.
+        retry_failed: Whether failed trials are run again, see ``retries``.
 
     Raises:
         Changed: Trials exist that were made with other settings.
     """
 
-    def __init__(self, config: StudyConfig, foundation: Foundation, directory: Path) -> None:
+    def __init__(
+        self,
+        config: StudyConfig,
+        foundation: Foundation,
+        directory: Path,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         self._config = config
         self._foundation = foundation
         self._directory = directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
         storage = open_storage(directory / "optuna.db")
-        definitions = _definitions(config, foundation, directory, storage)
         records = records_of(directory)
+        definitions = _definitions(config, foundation)
+        stored = {name: stored_definition(directory, name, storage) for name in definitions}
+        corrected = [
+            name
+            for name, held in stored.items()
+            if retry_failed and retries.accepts(held, definitions[name], records.get(name, {}))
+        ]
+        stored |= {name: definitions[name] for name in corrected}
+        refuse_changes(stored, definitions, study=config.name, file=config.document.path)
         self._studies = {
-            name: self._open(storage, name, definitions[name], records.get(name, {}))
-            for name in self._groups
+            name: self._open(storage, name, records.get(name, {})) for name in definitions
         }
+        for name, study in self._studies.items():
+            if retry_failed:
+                retries.retry(study, self._directory_at, corrected=name in corrected)
+            retries.mark(study, self._directory_at)
+            self._keep(name, stored[name] or definitions[name])
         self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
@@ -112,12 +130,13 @@ class Search:
 
     # -- Optuna's studies -------------------------------------------------------------------
 
-    def _open(
-        self, storage: RDBStorage, name: str, definition: Mapping[str, Any], records: Records
-    ) -> optuna.Study:
+    def _keep(self, name: str, definition: Mapping[str, Any]) -> None:
         path = definition_path(self._directory, name)
-        if not path.exists():
-            write_atomically(path, json.dumps(definition, indent=1).encode())
+        content = json.dumps(definition, indent=1).encode()
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content)
+
+    def _open(self, storage: RDBStorage, name: str, records: Records) -> optuna.Study:
         study = self._create(storage, name)
         trials = reconcile(self._config, self._groups[name], study, records)
         if trials is None:
@@ -135,8 +154,9 @@ class Search:
         )
 
     def _count(self, name: str) -> None:
+        replaced = retries.retried(self._studies[name])
         for trial in self._studies[name].get_trials(deepcopy=False):
-            if trial.state is TrialState.WAITING:
+            if trial.state is TrialState.WAITING or trial.number in replaced:
                 continue
             self._started[name] += 1
             if trial.state in _ENDED:
@@ -215,10 +235,10 @@ class Search:
         if timeout and time.monotonic() - self._began >= timeout and full_round:
             return None
         study = self._studies[name]
-        number = self._started[name]
-        study.sampler = sampler_of(self._config, number)
         trials = study.get_trials(deepcopy=False)
-        if not any(trial.state is TrialState.WAITING for trial in trials):
+        waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        study.sampler = sampler_of(self._config, min(waiting, default=len(trials)))
+        if not waiting:
             tried = [trial.system_attrs.get("fixed_params") for trial in trials]
             left = [point for point in self._fixed[name] if dict(point) not in tried]
             if left:
@@ -247,7 +267,8 @@ class Search:
         study = self._studies[spec.group]
         if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
             return trial.should_prune()
-        frozen = next(t for t in study.get_trials() if t.number == trial.number)
+        trials = study.get_trials(deepcopy=False)
+        frozen = next(t for t in trials if t.number == trial.number)
         return study.pruner.prune(OneStrategy(study, spec.strategy), frozen)
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:

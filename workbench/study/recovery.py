@@ -23,6 +23,9 @@ from workbench.config.study_config import StudyConfig
 from workbench.record import Result, Role, State, TrialDirectory, TrialSpec
 from workbench.strategy import Scalar, Strategy
 
+# Attribute of a trial that takes a failed one's place: the number of the failed one.
+RETRIES = "retries"
+
 Records = Mapping[int, tuple[TrialDirectory, TrialSpec]]
 
 _STATES = {
@@ -63,9 +66,17 @@ def reconcile(
         Changed: A record has a value that the study's ranges do not hold.
     """
     stored = study.get_trials(deepcopy=False)
+    replaced = {r.retried: n for n, (at, _) in records.items() if (r := at.result()) is not None}
     count = max(len(stored), 1 + max(records, default=-1))
     trials = [
-        _trial(config, group, number, stored[number] if number < len(stored) else None, records)
+        _trial(
+            config,
+            group,
+            number,
+            stored[number] if number < len(stored) else None,
+            records,
+            {RETRIES: replaced[number]} if number in replaced else {},
+        )
         for number in range(count)
     ]
     unchanged = len(trials) == len(stored) and all(map(lambda a, b: a is b, trials, stored))
@@ -88,11 +99,12 @@ def _trial(
     number: int,
     stored: FrozenTrial | None,
     records: Records,
+    attributes: Mapping[str, Any],
 ) -> FrozenTrial:
     if number not in records:
         if stored is not None and not stored.state.is_finished():
             return stored  # Not begun, or its driver died before it wrote the specification.
-        return _waiting(number, {} if stored is None else stored.params)
+        return _waiting(number, {} if stored is None else stored.params, attributes)
     at, spec = records[number]
     result = at.result()
     ended = result is not None and result.state.ended
@@ -104,10 +116,23 @@ def _trial(
         and (ended or not stored.state.is_finished())
     ):
         return stored
-    return _recorded(config, number, at, spec, result if ended else None, parameters, distributions)
+    if not config.balanced:
+        attributes = {**attributes, "strategy": spec.strategy}
+    return FrozenTrial(
+        **_told(at, spec, result if ended else None),
+        number=number,
+        trial_id=-1,
+        params=dict(parameters),
+        distributions=dict(distributions),
+        user_attrs=dict(attributes),
+        # So that a default is not proposed again.
+        system_attrs={"fixed_params": dict(parameters)},
+    )
 
 
-def _waiting(number: int, parameters: Mapping[str, Any]) -> FrozenTrial:
+def _waiting(
+    number: int, parameters: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> FrozenTrial:
     """A trial to run; the sampler chooses the parameters that are not given."""
     return FrozenTrial(
         number=number,
@@ -118,22 +143,14 @@ def _waiting(number: int, parameters: Mapping[str, Any]) -> FrozenTrial:
         datetime_complete=None,
         params={},
         distributions={},
-        user_attrs={},
+        user_attrs=dict(attributes),
         system_attrs={"fixed_params": dict(parameters)},
         intermediate_values={},
     )
 
 
-def _recorded(
-    config: StudyConfig,
-    number: int,
-    at: TrialDirectory,
-    spec: TrialSpec,
-    result: Result | None,
-    parameters: Mapping[str, Scalar],
-    distributions: Mapping[str, optuna.distributions.BaseDistribution],
-) -> FrozenTrial:
-    """A trial as its record tells it; without a result it is running, for the driver to adopt."""
+def _told(at: TrialDirectory, spec: TrialSpec, result: Result | None) -> dict[str, Any]:
+    """How a trial went, by its record; without a result it is running, for the driver to adopt."""
     history = at.history() if result is not None else at.repair_history()
     values = {line.epoch: line.metrics[spec.objective.metric] for line in history}
     state = TrialState.RUNNING if result is None else _STATES[result.state]
@@ -141,20 +158,13 @@ def _recorded(
     if state is TrialState.PRUNED and values:
         value = values[max(values)]  # As Optuna itself values a pruned trial.
     started = history[0].timestamp if history else record.now()
-    return FrozenTrial(
-        number=number,
-        trial_id=-1,
-        state=state,
-        value=value,
-        datetime_start=_time(started if result is None else result.started),
-        datetime_complete=None if result is None else _time(result.ended),
-        params=dict(parameters),
-        distributions=dict(distributions),
-        user_attrs={} if config.balanced else {"strategy": spec.strategy},
-        # So that a default is not proposed again.
-        system_attrs={"fixed_params": dict(parameters)},
-        intermediate_values=values,
-    )
+    return {
+        "state": state,
+        "value": value,
+        "intermediate_values": values,
+        "datetime_start": _time(started if result is None else result.started),
+        "datetime_complete": None if result is None else _time(result.ended),
+    }
 
 
 def _parameters(

@@ -96,9 +96,16 @@ def refuse_changes(
             changes.setdefault(change, []).append(name)
     if changes:
         lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
+        code = any("code." in change for change in changes)
         raise Changed(
             f"{file}: the study {study} has trials that were made with other settings:\n"
             + "\n".join(lines)
             + "\nGive the study a new name, or restore these settings; a new level of compare and "
             "a larger number of trials are no change."
+            + (
+                " Corrected code is accepted with --retry-failed where no trial of these has a "
+                "result of the old code: results of both could not be compared."
+                if code
+                else ""
+            )
         )

@@ -122,7 +122,11 @@ def given(value: float | None) -> str:
 
 def aside(roles: Mapping[str, int]) -> str:
     """Which runs a table of the search leaves out, as a sentence; empty where there are none."""
-    known = {"confirmation": "of the confirmation", "selection": "of its selection"}
+    known = {
+        "confirmation": "of the confirmation",
+        "selection": "of its selection",
+        "retried": "of failed trials that were run again after a correction",
+    }
     told = [f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()]
     verb = "is" if sum(roles.values()) == 1 else "are"
     return f"{numbers.listed(told)} {verb} not counted here." if told else ""

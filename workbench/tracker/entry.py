@@ -20,6 +20,7 @@ FILES = "workbench.files"
 EPOCHS = "workbench.epochs"
 STATE = "workbench.state"
 VIEW = "workbench"
+RETRIED = "workbench.retried"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SEED = "workbench.seed"
@@ -189,6 +190,8 @@ def _tags(
             tags["workbench.epoch"] = str(result.epoch)
         if result.device:
             tags["workbench.device"] = result.device
+        if result.retried is not None:
+            tags[RETRIED] = str(result.retried)
         known = result.provenance
         tags |= {f"workbench.{name}": tag_text(known[name]) for name in PROVENANCE if name in known}
     return tags

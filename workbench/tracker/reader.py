@@ -22,6 +22,7 @@ from workbench.tracker.entry import (
     PARENT,
     PROTOCOL,
     PROVENANCE,
+    RETRIED,
     SEED,
     STATE,
 )
@@ -109,7 +110,8 @@ def trials(ledger: Ledger, store: Store, name: str) -> pd.DataFrame:
     """Every trial of a study, by role, group and number.
 
     Returns:
-        A row a trial with the columns ``COLUMNS``. ``value`` is NaN unless the trial is complete,
+        A row a trial with the columns ``COLUMNS``. ``role`` is ``retried`` for a failed search
+        trial that another one took the place of. ``value`` is NaN unless the trial is complete,
         ``epoch`` where no epoch counts; ``metrics`` are those of that epoch, without their prefix
         ``best/``; ``optimizer``, ``learning_rate`` and ``freeze_depth`` are the last phase's;
         ``epoch`` is the number of the report, ``epochs`` how many epochs the trial was planned
@@ -225,7 +227,7 @@ def _cells(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "run_name": run.name,
         "key": tags[KEY],
-        "role": tags.get("workbench.role", ""),
+        "role": "retried" if RETRIED in tags else tags.get("workbench.role", ""),
         "group": tags.get("workbench.group", ""),
         "strategy": tags.get("workbench.strategy", ""),
         "number": int(tags.get("workbench.number", 0)),

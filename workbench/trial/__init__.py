@@ -8,6 +8,9 @@ each epoch to a callable and does what the answer says.
 from __future__ import annotations
 
 import io
+import logging
+import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,6 +21,7 @@ import torch
 from workbench import backbones, beside, environment, record, tasks
 from workbench.datasets import Data
 from workbench.engine import Diverged, Engine, Interrupted, choose_device, memory
+from workbench.files import DiskError, writing
 from workbench.record import (
     Decision,
     EpochResult,
@@ -32,10 +36,14 @@ from workbench.trial import artifacts, choice, failures, testing
 from workbench.trial.choice import Chosen, Trainer
 from workbench.trial.testing import Tested
 
+_LOGGER = logging.getLogger(__name__)
+
 Report = Callable[[EpochResult], Decision]
 
 CHECKPOINT_SECONDS = 10.0
 LOCK_SECONDS = 30.0
+# Before each further try to write to a disk that is full.
+DISK_PAUSES = (1.0, 5.0, 15.0)
 
 
 class Fenced(Exception):
@@ -57,14 +65,18 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
     Raises:
         Fenced: The driver has given the trial to somebody else.
         Locked: An earlier attempt still runs.
+        DiskError: The record cannot be written. The trial has not failed by it, and can be
+            continued from its last checkpoint.
     """
-    with record.lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
+    note = f"process {os.getpid()} on {socket.gethostname()}"
+    with record.lock(directory.lock_path, note=note, wait_seconds=LOCK_SECONDS):
         directory.reopen()
         spec = directory.spec()
         if spec is None:
             raise FileNotFoundError(f"There is no specification in {directory.path}.")
-        result = _Run(spec, directory, report, interrupted).to_the_end()
-        directory.write_result(result)
+        run = _Run(spec, directory, report, interrupted)
+        result = run.to_the_end()
+        run.store(lambda: directory.write_result(result))
         if result.state.ended:
             directory.drop_checkpoints()
         return result
@@ -114,7 +126,8 @@ class _Run:
     def to_the_end(self) -> Result:
         error = None
         try:
-            state, reason = self._carry_out()
+            with writing(self.directory.path):
+                state, reason = self._carry_out()
         except Interrupted:
             state, reason = State.PARKED, "interrupted"
             if self.trainer is not None and self.history:
@@ -122,12 +135,39 @@ class _Run:
         except Diverged as divergence:
             state = State.FAILED
             reason = f"diverged at epoch {divergence.epoch}: {divergence.what}"
-        except Fenced:
+        except (Fenced, DiskError):
             raise
         except Exception as failure:
             state, error = State.FAILED, traceback.format_exc()
             reason = failures.reason(failure, self.spec.plan.code)
-        if state is State.COMPLETE and self.chosen is not None and self.data is not None:
+        if state is State.COMPLETE:
+            self.store(self._write_weights)
+        if state.ended:
+            self.store(lambda: self._leave_artifacts(state))
+        return self._result(state, reason, error)
+
+    def store(self, write: Callable[[], None]) -> None:
+        """Write a part of the record; where the disk is full or fails, wait and try again.
+
+        Raises:
+            DiskError: So it was each time, or the trial was asked to stop meanwhile.
+        """
+        for pause in DISK_PAUSES:
+            try:
+                with writing(self.directory.path):
+                    return write()
+            except DiskError as error:
+                _LOGGER.warning("%s: %s Trying again in %g s.", self.spec.name, error, pause)
+                until = time.monotonic() + pause
+                while time.monotonic() < until:
+                    if self.interrupted():
+                        raise
+                    time.sleep(0.1)
+        with writing(self.directory.path):
+            return write()
+
+    def _write_weights(self) -> None:
+        if self.chosen is not None and self.data is not None:
             artifacts.write_weights(
                 self.directory,
                 self.spec,
@@ -136,9 +176,6 @@ class _Run:
                 value=self.chosen.value,
                 classes=self.data.classes,
             )
-        if state.ended:
-            self._leave_artifacts(state)
-        return self._result(state, reason, error)
 
     def _carry_out(self) -> tuple[State, str | None]:
         """Train, and test what is to be tested; how it ended, and why."""
@@ -177,7 +214,8 @@ class _Run:
             device=device,
             before=before,
         )
-        self.tested.write(self.directory)
+        tested = self.tested
+        self.store(lambda: tested.write(self.directory))
 
     def _train(self) -> tuple[State, str | None]:
         """Train to the end, or to where the driver or the plan ends it; and why."""
@@ -193,7 +231,7 @@ class _Run:
             answer = Decision.CONTINUE
             if result.epoch > accepted:
                 choice.must_count(result, self.spec.objective)
-                self.directory.append(result)
+                self.store(lambda line=result: self.directory.append(line))  # type: ignore[misc]
                 self.history.append(result)
             # What was accepted is what counts, even if it could not be repeated bit for bit.
             self._choose(trainer, self.history[result.epoch - 1])
@@ -275,9 +313,13 @@ class _Run:
         state = {"engine": reached, "chosen": None if self.chosen is None else vars(self.chosen)}
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        # After a power cut no state may be ahead of the history.
-        self.directory.sync_history()
-        self.directory.save_checkpoint(buffer.getvalue())
+
+        def save() -> None:
+            # After a power cut no state may be ahead of the history.
+            self.directory.sync_history()
+            self.directory.save_checkpoint(buffer.getvalue())
+
+        self.store(save)
 
     def _restore(self, trainer: Trainer) -> int:
         """Go on from the last checkpoint; the number of the report that it stands after."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, record, tasks
 from workbench.figures import confusion_matrix, learning_curve, mistakes, style
+from workbench.files import is_disk_error, writing
 from workbench.record import EpochResult, Objective, Role, TrialDirectory, TrialSpec
 
 if TYPE_CHECKING:
@@ -31,10 +32,16 @@ _LONGEST_TEXT = 2000  # characters of a text in the table of mistakes
 
 
 def guarded(name: str, what: str, leave: Callable[[], None]) -> None:
-    """Leave something behind; where that fails, log it: a picture must not cost a trial."""
+    """Leave something behind; where that fails, log it: a picture must not cost a trial.
+
+    Raises:
+        OSError: The disk is full, or fails.
+    """
     try:
         leave()
-    except Exception:
+    except Exception as error:
+        if is_disk_error(error):
+            raise
         _LOGGER.warning("%s: no %s", name, what, exc_info=True)
 
 
@@ -162,8 +169,9 @@ def draw_best(directory: TrialDirectory) -> None:
     Mistakes get a picture where the samples are images (``mistakes.png``), and a table where they
     are texts (``mistakes.html``). What cannot be drawn is logged and left out.
     """
-    guarded(str(directory.path), "confusion matrix", lambda: _draw_confusion(directory))
-    guarded(str(directory.path), "picture of the mistakes", lambda: _show_mistakes(directory))
+    with writing(directory.artifacts):
+        guarded(str(directory.path), "confusion matrix", lambda: _draw_confusion(directory))
+        guarded(str(directory.path), "picture of the mistakes", lambda: _show_mistakes(directory))
 
 
 def _draw_confusion(directory: TrialDirectory) -> None:

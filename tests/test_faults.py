@@ -1,0 +1,333 @@
+"""Real faults: drivers and workers that are killed, terminals that close, disks that are full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from mlflow_home import home_in
+from test_trial import directory_for, go_on, never, numbers, spec_for
+
+from workbench import ending, record, trial
+from workbench.files import DiskError
+from workbench.record import Decision, EpochResult, TrialDirectory
+
+Write = Callable[..., Path]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# A search of two trials by the parts that a command wires together, without MLflow.
+SEARCH = """
+import sys
+from pathlib import Path
+from workbench import record
+from workbench.config import load
+from workbench.driver import Driver, Stop
+from workbench.foundation import Foundation
+from workbench.study import Search
+from workbench.workers import InlineWorkers, LocalWorkers
+
+class Silent:
+    def changed(self, directory):
+        pass
+
+if __name__ == "__main__":
+    file, home = map(Path, sys.argv[1:3])
+    config = load(file)
+    directory = record.study_directory(home, config.name)
+    workers = InlineWorkers() if sys.argv[3:] else LocalWorkers(1, home / "logs")
+    search = Search(config, Foundation(config, home), directory)
+    with Stop().listening() as stop, stop.deferred():
+        signal = Driver(
+            study_directory=directory, source=search, workers=workers, mirror=Silent(),
+            progress=lambda: None, stop=stop,
+        ).run()
+    workers.close()
+    sys.exit(0 if signal is None else 75)
+"""
+# Two trials of one strategy.
+SMALL = (
+    ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd]"),
+    ("trials_per_strategy: 5", "trials_per_strategy: 2"),
+    ("pruner: median", "pruner: none"),
+)
+
+
+def search(file: Path, home: Path, *more: str) -> subprocess.Popen[Any]:
+    """A driver in a process of its own; with ``inline`` it is its own worker."""
+    return started([sys.executable, "-c", SEARCH, str(file), str(home), *more])
+
+
+_STARTED: list[subprocess.Popen[Any]] = []
+
+
+def started(words: list[str], **options: Any) -> subprocess.Popen[Any]:
+    _STARTED.append(subprocess.Popen(words, **options))
+    return _STARTED[-1]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Ends the processes of a test that has failed."""
+    yield
+    while _STARTED:
+        process = _STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def outcome(home: Path) -> dict[str, Any]:
+    """All that a search found, but for times and attempts."""
+    found: dict[str, Any] = {}
+    for directory, spec in record.scan(record.study_directory(home, "tiny")):
+        result = directory.result()
+        assert result is not None
+        history = [
+            {**line.metrics, "seconds": 0.0, "epoch": float(line.epoch)}
+            for line in directory.history()
+        ]
+        weights = record.sha256_of(directory.weights) if directory.weights.exists() else None
+        found[spec.name] = (spec.hyperparameters, result.state, result.value, history, weights)
+    return found
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
+    for _ in range(9600):
+        if condition():
+            return
+        assert process.poll() is None, "the process ended too early"
+        time.sleep(0.025)
+    pytest.fail("nothing happened within four minutes")
+
+
+def test_five_deaths_of_the_driver_in_one_trial_change_nothing(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    file, whole = write_study(*SMALL, ("epochs: 3", "epochs: 60")), tmp_path / "whole"
+    assert search(file, whole, "inline").wait() == 0
+    at = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd/000")
+    for lines in (5, 10, 15, 20, 25):
+        driver = search(file, home, "inline")
+
+        def reached(lines: int = lines) -> bool:
+            return len(at.history()) >= lines
+
+        wait_for(reached, driver)
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+        assert at.result() is None, "it was over before the kill"
+    assert search(file, home, "inline").wait() == 0
+    assert outcome(home) == outcome(whole)
+    spec = at.spec()
+    assert spec is not None and (spec.attempt, spec.failures) == (6, 0)
+
+
+# A training that starts a process of its own and then waits: in native code that keeps the
+# interpreter's lock, or in Python.
+WAITING = """\
+import ctypes, os, pathlib, subprocess, time
+
+def train(trial):
+    child = subprocess.Popen(["sleep", "1000"])
+    note = pathlib.Path(__file__).with_name("pids")
+    note.with_suffix(".new").write_text(f"{{os.getpid()}} {{child.pid}}")
+    note.with_suffix(".new").rename(note)
+    {wait}
+    yield {{}}
+"""
+IN_NATIVE_CODE = "ctypes.PyDLL(None).sleep(1000)"
+IN_PYTHON = "time.sleep(1000)"
+
+
+def waiting(write_study: Write, home: Path, wait: str) -> tuple[subprocess.Popen[Any], list[int]]:
+    """A driver whose trial waits for ever, and the processes of worker and trial."""
+    file = write_study(*SMALL, ("recipe:\n", "recipe:\n  trial: waiting.py:train\n"))
+    file.with_name("waiting.py").write_text(WAITING.format(wait=wait))
+    driver = search(file, home)
+    note = file.with_name("pids")
+    wait_for(note.exists, driver)
+    return driver, [int(number) for number in note.read_text().split()]
+
+
+def gone(process: int) -> bool:
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def ended(processes: list[int]) -> bool:
+    """Whether all of them end soon; what does not is ended here."""
+    for _ in range(200):
+        if all(map(gone, processes)):
+            return True
+        time.sleep(0.05)
+    for process in processes:
+        if not gone(process):
+            os.kill(process, signal.SIGKILL)
+    return False
+
+
+@pytest.mark.parametrize("wait", [IN_PYTHON, IN_NATIVE_CODE], ids=["Python", "native code"])
+def test_a_worker_and_what_its_trial_has_started_end_with_a_driver_that_is_killed(
+    write_study: Write, home: Path, wait: str
+) -> None:
+    driver, processes = waiting(write_study, home, wait)
+    driver.kill()
+    driver.wait()
+    assert ended(processes)
+
+
+def test_what_a_trial_has_started_ends_with_a_worker_that_is_killed(
+    write_study: Write, home: Path
+) -> None:
+    driver, (worker, child) = waiting(write_study, home, IN_PYTHON)
+    os.kill(worker, signal.SIGKILL)
+    try:
+        assert ended([child])
+    finally:
+        driver.kill()
+        driver.wait()
+
+
+def test_a_second_signal_ends_a_worker_in_native_code_and_what_it_has_started(
+    write_study: Write, home: Path
+) -> None:
+    driver, processes = waiting(write_study, home, IN_NATIVE_CODE)
+    driver.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert driver.poll() is None
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait() == 130
+    assert ended(processes)
+
+
+def test_a_terminal_that_closes_parks_the_study_with_a_checkpoint(
+    write_study: Write, stored: Path
+) -> None:
+    file = write_study(*SMALL, ("epochs: 3", "epochs: 100000"))
+    process, terminal = os.forkpty()
+    if process == 0:
+        words = ("run", str(file), "--home", str(stored), "--workers", "1")
+        os.execv(sys.executable, [sys.executable, "-m", "workbench", *words])
+    at = TrialDirectory(record.study_directory(stored, "tiny") / "trials/sgd/000")
+    os.set_blocking(terminal, False)
+    for _ in range(9600):
+        if len(at.history()) >= 3:
+            break
+        with contextlib.suppress(BlockingIOError):
+            os.read(terminal, 1 << 16)
+        assert os.waitpid(process, os.WNOHANG) == (0, 0), "the command ended too early"
+        time.sleep(0.025)
+    os.close(terminal)
+    _, status = os.waitpid(process, 0)
+    assert os.waitstatus_to_exitcode(status) == ending.RESUMABLE
+    result = at.result()
+    assert result is not None
+    assert result.state is record.State.PARKED
+    assert result.reason in ("interrupted", f"parked at epoch {at.history()[-1].epoch}")
+    assert at.load_checkpoint()[0] is not None
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty disk of forty megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mounting, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk can be mounted here: {error}")
+    yield folder
+    # Lazily: a test that has failed may have left a process there.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_parks_the_study_and_the_next_start_ends_like_an_undisturbed_one(
+    write_study: Write, home: Path, small_disk: Path
+) -> None:
+    file, disk = write_study(*SMALL, ("epochs: 3", "epochs: 150")), home_in(small_disk)
+    words = [sys.executable, "-m", "workbench", "run", str(file), "--home", str(disk)]
+    words += ["--workers", "1"]
+    driver = started(words, stderr=subprocess.PIPE, text=True)
+    at = TrialDirectory(record.study_directory(disk, "tiny") / "trials/sgd/000")
+    wait_for(lambda: len(at.history()) >= 10, driver)
+    ballast = fill(disk)
+    _, errors = driver.communicate()
+    assert driver.returncode == ending.ENVIRONMENT, errors
+    assert str(disk) in errors
+    assert "bytes are free). The study is parked: nothing is lost" in errors
+    assert len(at.history()) < 150
+    result = at.result()
+    assert result is None or result.state is record.State.PARKED
+    ballast.unlink()
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert search(file, home).wait() == 0
+    assert outcome(disk) == outcome(home)
+
+
+def fill(disk: Path) -> Path:
+    """A file that takes all room of a disk."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as stream:
+        for size in (1 << 20, 512):
+            with contextlib.suppress(OSError):
+                while True:
+                    stream.write(bytes(size))
+    return ballast
+
+
+@pytest.mark.parametrize("epoch", [1, 3], ids=["history and checkpoint", "weights and pictures"])
+def test_a_trial_waits_for_room_on_a_full_disk_and_ends_as_if_there_had_been_some(
+    tiny: Path,
+    home: Path,
+    tmp_path: Path,
+    small_disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epoch: int,
+) -> None:
+    monkeypatch.setattr(trial, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trial, "DISK_PAUSES", (0.2, 0.2, 0.2))
+    reference = directory_for(spec_for(tiny, home), tmp_path / "reference")
+    expected = trial.run(reference, report=go_on, interrupted=never)
+
+    def report(line: EpochResult) -> Decision:
+        if line.epoch == epoch:
+            fill(small_disk)
+        return Decision.CONTINUE
+
+    # It gives up where nobody makes room.
+    at = directory_for(spec_for(tiny, home), small_disk / "trial")
+    with pytest.raises(DiskError, match=r"No space left on device \(.*bytes are free\)\."):
+        trial.run(at, report=report, interrupted=never)
+    assert at.result() is None
+    (small_disk / "ballast").unlink()
+
+    asked = 0
+
+    def interrupted() -> bool:
+        nonlocal asked
+        asked += 1
+        if (small_disk / "ballast").exists() and asked % 3 == 0:
+            (small_disk / "ballast").unlink()
+        return False
+
+    for directory in (at, directory_for(spec_for(tiny, home), small_disk / "other")):
+        result = trial.run(directory, report=report, interrupted=interrupted)
+        assert (result.state, result.value) == (expected.state, expected.value)
+        assert numbers(directory) == numbers(reference)
+        assert directory.weights.read_bytes() == reference.weights.read_bytes()
+        left = {path.name for path in directory.artifacts.iterdir()}
+        assert left == {path.name for path in reference.artifacts.iterdir()}
