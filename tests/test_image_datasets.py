@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from workbench import datasets, files
-from workbench.datasets import Samples, image_cache, loading
+from workbench.datasets import Samples, decoding, image_cache, loading
 from workbench.datasets.image_folder import read
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 
@@ -199,14 +199,21 @@ def test_ten_of_many_damaged_files_are_listed_and_the_others_counted(birds: Path
         folder(birds)
 
 
-def test_an_image_bomb_is_refused_before_it_is_decoded(
-    birds: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", [1000, None])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    birds: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None
 ) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr(decoding, "_MOST_PIXELS", 1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     save(birds / "crow" / "bomb.png", Image.new("1", (100, 15)))
     save(birds / "crow" / "huge.png", Image.new("1", (100, 100)))
-    with pytest.raises(ValueError, match=r"2 of 8 .*bomb\.png \(an image bomb: more than 1,000 pi"):
+    with pytest.raises(ValueError, match="2 of 8 images cannot be used") as refused:
         folder(birds)
+    for said in (
+        "crow/bomb.png (it has 1,500 pixels, more than the 1,000 that are allowed)",
+        "crow/huge.png (it has 10,000 pixels, more than the 1,000 that are allowed)",
+    ):
+        assert said in str(refused.value)
 
 
 def test_a_class_of_which_nothing_can_be_used_is_refused(birds: Path) -> None:
