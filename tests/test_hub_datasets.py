@@ -265,7 +265,7 @@ def test_without_the_library_the_error_has_the_command_that_installs_it(
     ("options", "message"),
     [
         ({}, "needs dataset.id: ORG/NAME, or dataset.path"),
-        ({"id": "./here"}, r"dataset.id is ./here, no ORG/NAME; a folder is for dataset.path"),
+        ({"id": "./here"}, r"dataset.id is ./here, not ORG/NAME; name a folder in dataset.path"),
         ({"path": "/nowhere"}, "There is no folder /nowhere"),
     ],
 )
@@ -299,7 +299,7 @@ def test_several_columns_of_texts_are_listed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"name one in .*premise \(string\), hypothesis \(string"):
         read(path=path)
     (tmp_path / "other").mkdir()
-    with pytest.raises(ValueError, match="other is no data set saved by save_to_disk"):
+    with pytest.raises(ValueError, match="other is not a data set saved by save_to_disk"):
         read(path=str(tmp_path / "other"))
 
 

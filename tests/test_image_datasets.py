@@ -249,7 +249,7 @@ def test_parts_whose_classes_differ_are_refused(birds: Path, tmp_path: Path) -> 
     shutil.copytree(birds, root / "train")
     shutil.copytree(birds, root / "test")
     shutil.rmtree(root / "test" / "gull")
-    with pytest.raises(ValueError, match="the same classes, but train has gull and test has not"):
+    with pytest.raises(ValueError, match="the same classes, but train has gull and test does not"):
         folder(root)
     shutil.copytree(birds, root / "holdout")
     with pytest.raises(ValueError, match="its folders are parts, but holdout is none"):

@@ -130,9 +130,11 @@ def _as_array(what: str, value: Any) -> _Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"the {what} are no array: {error}") from error
+        raise ValueError(f"the {what} are not an array: {error}") from error
     if array.dtype == object:
-        raise ValueError(f"the {what} are Python objects of several kinds or lengths, no array.")
+        raise ValueError(
+            f"the {what} are Python objects, of several kinds or lengths; not an array."
+        )
     return array
 
 
