@@ -299,6 +299,13 @@ def test_a_folder_without_a_training_table_and_broken_json_are_named(tmp_path: P
     path = write(tmp_path, '{"x": 1, "y": "a"}\n{"x": ' + "9" * 5000 + "}\n", "long.jsonl")
     with pytest.raises(ValueError, match=r"1 bad row. long.jsonl:2: JSON that cannot be read"):
         read(path, label="y")
+    path = write(tmp_path, '{"x": 1, "y": "a"}\n{"x": 2, "y": "\\ud800"}\n', "half.jsonl")
+    with pytest.raises(ValueError, match=r"1 bad row. half.jsonl:2: JSON that cannot be read"):
+        read(path, label="y")
+    lines = "".join(f'{{"x": {n}, "y": "{n % 2}"}}\n' for n in range(8))
+    path = write(tmp_path, lines + '{"x": 1' + "0" * 400 + ', "y": "1"}\n', "huge.jsonl")
+    with pytest.raises(ValueError, match=r"1 bad row. huge.jsonl:9: x is 1000.*, not a finite num"):
+        read(path, label="y")
     path = write(tmp_path, "x", "p.parquet")
     with pytest.raises(
         ValueError, match=r"p.parquet cannot be read \(.*; expected the content of a .parquet"

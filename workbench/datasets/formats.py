@@ -147,6 +147,9 @@ def _json_lines(path: Path) -> Rows:
             continue
         try:
             record = json.loads(text)
+            if "\\ud" in text.lower():
+                # Half a character, which JSON can escape and no text can hold.
+                json.dumps(record, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             broken.append(f"{path.name}:{line}: not JSON: {error.msg} at character {error.colno}")
             continue

@@ -140,7 +140,8 @@ def _as_array(what: str, value: Any) -> _Array:
 
 def _tensor(array: _Array, dtype: type[np.generic]) -> Tensor:
     """A tensor in an array's memory, if it lies there as torch takes it."""
-    found = np.require(array, dtype, ["C"])
+    with np.errstate(over="ignore"):  # refused as not finite
+        found = np.require(array, dtype, ["C"])
     if isinstance(found, np.memmap) and not found.flags.writeable:
         return tensor_of(found)
     return torch.from_numpy(np.require(found, requirements=["W"]))

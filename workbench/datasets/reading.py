@@ -35,7 +35,7 @@ def clear(path: Path | str, *, expected: str | None = None) -> Iterator[None]:
         ours = isinstance(error, ValueError)
         if ours and (expected is None or str(path) in str(error)):
             raise
-        reason = str(error).strip().split("\n")[0][:200].rstrip(".")
+        reason = " ".join(str(error).split())[:200].rstrip(".")
         if not ours or not reason:
             reason = f"{type(error).__name__}: {reason}".rstrip(": ")
         wanted = f"; expected {expected}" if expected else ""

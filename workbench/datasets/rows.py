@@ -117,9 +117,17 @@ class Rows:
 def numbers(column: pd.Series[Any]) -> Numbers:
     """A column's numbers, ``float64 [N]``; NaN for what is missing or no number."""
     if column.dtype == object:
-        column = column.map(lambda value: value if np.isscalar(value) else None)
+        column = column.map(_number)
     values = pd.to_numeric(column, errors="coerce")
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _number(value: Any) -> Any:
+    """A value that pandas can take for a number, or for none."""
+    try:
+        return float(value) if isinstance(value, int) else value if np.isscalar(value) else None
+    except OverflowError:
+        return np.inf
 
 
 def words(column: pd.Series[Any]) -> list[str | None]:

@@ -149,7 +149,8 @@ def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:
             f"{path} holds {values.dtype} {list(values.shape)}; expected numbers [N, ...]."
         )
     if values.dtype != np.uint8:
-        values = values.astype(np.float32)
+        with np.errstate(over="ignore"):  # refused as not finite
+            values = values.astype(np.float32)
     return tensor_of(values), tuple(f"{path.name}:{number}" for number in range(len(values)))
 
 
