@@ -37,7 +37,8 @@ from workbench.record import Objective
 __all__ = ["BLOCKS", "Changed", "load"]
 
 BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm", "report")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Folders have this name, with a temporary ending for a while: 255 characters at most.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -107,7 +108,9 @@ class _Reader:
         name = content.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             self._document.add(
-                ("name",), name, "a name of letters, digits, dots, dashes and underscores"
+                ("name",),
+                name,
+                "a name of at most 200 letters, digits, dots, dashes and underscores",
             )
         if "recipe" not in content:
             self._document.add(("recipe",), None, "the block recipe, with a dataset and a backbone")
