@@ -239,6 +239,7 @@ def test_a_second_trial_gets_the_very_tensors_of_the_first() -> None:
         ({"fraction": 0.0}, "above 0 and at most 1"),
         ({"fraction": 0.5, "train_per_class": 5}, "both train_per_class and fraction"),
         ({"image_size": 0}, "image_size is 0"),
+        ({"image_size": 10**7}, r"image_size is 10000000: one image .* takes 400000\.0 GB"),
     ],
 )
 def test_what_cannot_be_split_is_refused_with_the_reason(

@@ -252,7 +252,7 @@ def test_parts_whose_classes_differ_are_refused(birds: Path, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="the same classes, but train has gull and test does not"):
         folder(root)
     shutil.copytree(birds, root / "holdout")
-    with pytest.raises(ValueError, match="its folders are parts, but holdout is none"):
+    with pytest.raises(ValueError, match="its folders are parts, but holdout is not one"):
         folder(root)
     shutil.rmtree(root / "holdout")
     for name in ("val", "valid"):

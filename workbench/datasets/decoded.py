@@ -8,9 +8,12 @@ classes nor splits.
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +22,14 @@ from numpy.typing import NDArray
 
 from workbench.datasets import decoding
 from workbench.datasets.decoding import Form
-from workbench.datasets.image_cache import Decoded, keep, opened, place_of
+from workbench.datasets.image_cache import (
+    Decoded,
+    Place,
+    keep,
+    opened,
+    place_of,
+    place_of_content,
+)
 
 # Short side, in pixels, of images that come in several sizes or are larger than this.
 USUAL_SIDE = 256
@@ -29,8 +39,21 @@ _AT_ONCE = 256
 _SHOWN = 10
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unwritten:
+    """Images that are no files yet, and become such only in order to be decoded.
+
+    Attributes:
+        content: Stands for what they hold: another content, another text.
+        write: Writes them into a folder, and returns the files.
+    """
+
+    content: str
+    write: Callable[[Path], Sequence[Path]]
+
+
 def decode(
-    files: Sequence[Path],
+    files: Sequence[Path] | Unwritten,
     names: Sequence[str],
     *,
     where: str,
@@ -48,7 +71,7 @@ def decode(
     ``image_size`` (else 256) pixels.
 
     Args:
-        files: All of them there.
+        files: All of them there, or how they are written.
         names: What a person calls the files.
         where: What a person calls all of them together.
         store_size: Resize all images to so many pixels instead.
@@ -65,18 +88,26 @@ def decode(
         if value is not None and value < 1:
             raise ValueError(f"dataset.{option} is {value}; it must be at least 1.")
     how = [_VERSION, store_size, image_size, channels, on_bad_input]
-    place = place_of(files, names, how)
+    place = (
+        place_of_content(files.content, names, how)
+        if isinstance(files, Unwritten)
+        else place_of(files, names, how)
+    )
     if (found := opened(place)) is not None:
         return found
-    with warnings.catch_warnings(), ThreadPoolExecutor(_threads()) as threads:
+    with (
+        _written(files, place) as paths,
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(_threads()) as threads,
+    ):
         warnings.simplefilter("ignore")
-        headers = list(threads.map(decoding.header, files))
+        headers = list(threads.map(decoding.header, paths))
         bad = {n: header for n, header in enumerate(headers) if isinstance(header, str)}
         good = [header for header in headers if not isinstance(header, str)]
         if good:
             form = _form(good, store_size, image_size, channels)
-            numbers = [n for n in range(len(files)) if n not in bad]
-            stream = _stream(threads, files, numbers, form, bad)
+            numbers = [n for n in range(len(paths)) if n not in bad]
+            stream = _stream(threads, paths, numbers, form, bad)
             refuse = on_bad_input != "skip"
             found = keep(place, stream, form, len(good), names, bad, refuse=refuse, where=where)
     if found is None:
@@ -84,10 +115,24 @@ def decode(
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
         leave = ", or leave them out with dataset.on_bad_input: skip" if good else ""
         raise ValueError(
-            f"{where}: {len(bad)} of {len(files)} images cannot be used: {', '.join(shown)}{more}. "
+            f"{where}: {len(bad)} of {len(names)} images cannot be used: {', '.join(shown)}{more}. "
             f"Fix or remove them{leave}."
         )
     return found
+
+
+@contextmanager
+def _written(files: Sequence[Path] | Unwritten, place: Place) -> Iterator[Sequence[Path]]:
+    if not isinstance(files, Unwritten):
+        yield files
+        return
+    parent: Path | None = place.folder.parent
+    try:
+        place.folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        parent = None
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as folder:
+        yield files.write(Path(folder))
 
 
 def store(

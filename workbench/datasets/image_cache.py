@@ -80,6 +80,13 @@ def place_of(files: Sequence[Path], names: Sequence[str], how: Sequence[Any]) ->
     return Place(folder=folder, times=times.hexdigest())
 
 
+def place_of_content(content: str, names: Sequence[str], how: Sequence[Any]) -> Place:
+    """Where images that are no files are kept; the text stands for what they hold."""
+    key = json.dumps([content, list(names), list(how)])
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return Place(folder=downloads.folder() / "decoded" / digest[:32], times="")
+
+
 def _resolved(file: Path, folders: dict[Path, Path]) -> Path:
     """Where a file really lies; its folder is looked up once, because there may be a million."""
     if file.is_symlink():

@@ -114,7 +114,7 @@ def _parts(root: Path) -> dict[Path, int]:
         part = PARTS.get(child.name.lower())
         if part is None:
             raise ValueError(
-                f"{root} has a folder train, so its folders are parts, but {child.name} is not; "
+                f"{root} has a folder train, so its folders are parts, but {child.name} is not one; "
                 f"parts are train, validation and test."
             )
         if part in parts.values():
