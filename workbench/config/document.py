@@ -170,10 +170,8 @@ class Document:
             self.add((), Words("blocks nested too deeply"), "a study file")
             self.finish()
         except _TooLarge:
-            found = Words(
-                f"more than {_MOST:,} keys and items, aliases counted wherever they stand"
-            )
-            self.add((), found, f"at most {_MOST:,}")
+            many = Words(f"more than {_MOST:,} keys and items, aliases counted wherever they stand")
+            self.add((), many, f"at most {_MOST:,}")
             self.finish()
         except yaml.YAMLError as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None

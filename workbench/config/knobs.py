@@ -181,7 +181,7 @@ def combinations(
     """
     reached: list[tuple[dict[str, Level], dict[str, str]]] = [({}, dict(given))]
     for tuned in tune:
-        longer = []
+        longer: list[tuple[dict[str, Level], dict[str, str]]] = []
         for chosen, context in reached:
             if most is not None and len(longer) > most:
                 break

@@ -114,8 +114,8 @@ def _parts(root: Path) -> dict[Path, int]:
         part = PARTS.get(child.name.lower())
         if part is None:
             raise ValueError(
-                f"{root} has a folder train, so its folders are parts, but {child.name} is not one; "
-                f"parts are train, validation and test."
+                f"{root} has a folder train, so its folders are parts, but {child.name} is not "
+                "one; parts are train, validation and test."
             )
         if part in parts.values():
             twin = next(other for other, number in parts.items() if number == part)
