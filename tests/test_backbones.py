@@ -262,6 +262,7 @@ def test_weights_that_are_not_there_are_refused(source: str, message: str) -> No
         ({"name": "small_cnn", "width": 0}, "width is 0; it must be at least 1"),
         ({"name": "mlp", "hidden": []}, "must list widths of at least 1"),
         ({"name": "mlp", "hidden": [8, 0]}, "must list widths of at least 1"),
+        ({"name": "mlp", "hidden": [8] * 400}, "lists 400 layers; at most 100 are allowed"),
         ({"name": "mlp", "dropout": 1.0}, "at least 0 and below 1"),
     ],
 )

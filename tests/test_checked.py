@@ -42,7 +42,7 @@ def test_good_samples_are_returned_as_they_are() -> None:
         ({"kind": "image"}, r"images are uint8 or float32 \[N, C, H, W\], not float32 \[6, 3\]"),
         ({"kind": "sound"}, "the kind is 'sound'; it must be image, vector or text"),
         ({"kind": "text"}, r"texts are a tuple of str, not float32"),
-        ({"kind": "text", "inputs": ("a", 3, "c", "d", "e", "f")}, "sample 1 is 3, which is no te"),
+        ({"kind": "text", "inputs": ("a", 3, "c", "d", "e", "f")}, "sample 1 is 3, which is not"),
         ({"targets": torch.tensor([0, 1])}, "there are 6 inputs, but 2 targets"),
         ({"targets": torch.zeros(6)}, r"classes are int64 \[N\], but the targets are float32"),
         ({"targets": torch.tensor([0, 1, 0, 1, -1, 1])}, "sample 4 has the label -1; valid are 0"),

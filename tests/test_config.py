@@ -45,6 +45,7 @@ tune:
   probe.learning_rate: {when: {method: lpft}, low: 1e-4, high: 1e-1, default: 1e-2}
 search: {trials_per_strategy: 3}
 """
+MANY = "[" + ", ".join(f"0.{n:04d}" for n in range(1, 101)) + "]"
 RANGE = "{low: 1e-4, high: 1e-1, log: true, default: 1e-2}"
 KNOBS = "one of " + ", ".join(schema.Recipe.model_fields)
 DATA_SETS, BACKBONES = (
@@ -593,14 +594,48 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         changed(JOINT, ("name: x", "name: ../x")),
         [
             "study.yaml:1: name: found '../x', "
-            "expected a name of letters, digits, dots, dashes and underscores"
+            "expected a name of at most 200 letters, digits, dots, dashes and underscores"
         ],
+    ),
+    "a name that is too long for a folder": (
+        changed(JOINT, ("name: x", f"name: {'x' * 201}")),
+        [
+            f"study.yaml:1: name: found '{'x' * 201}', "
+            "expected a name of at most 200 letters, digits, dots, dashes and underscores"
+        ],
+    ),
+    "a strategy's name that is too long for a folder": (
+        changed(BALANCED, ("[sgd, adam]", f"{{{'é' * 101}: sgd, b: adam}}")),
+        [
+            f"study.yaml:5: compare: found '{'é' * 101}', expected labels that make names of at "
+            "most 200 bytes; give shorter labels"
+        ],
+    ),
+    "more strategies than anyone means": (
+        changed(
+            BALANCED,
+            ("  optimizer: [sgd, adam]", f"  weight_decay: {MANY}\n  momentum: {MANY}"),
+        ),
+        ["study.yaml:5: compare: found 10,000 strategies, expected at most 1,000"],
+    ),
+    "more choices than anyone means": (
+        changed(JOINT, ("trials: 3", "trials: 3}\n# {")).replace(
+            "tune:\n", f"tune:\n  weight_decay: {MANY}\n  momentum: {MANY}\n  beta1: {MANY}\n"
+        ),
+        [
+            "study.yaml:5: tune: found more than 1,000 combinations of choices, "
+            "expected at most 1,000"
+        ],
+    ),
+    "more trials than anyone means": (
+        changed(BALANCED, ("trials_per_strategy: 3", "trials_per_strategy: 60000")),
+        ["study.yaml:9: search: found 120,000 trials in all, expected at most 100,000"],
     ),
     "an empty file": (
         "# Nothing but a question?\n",
         [
             "study.yaml: name: found nothing, "
-            "expected a name of letters, digits, dots, dashes and underscores",
+            "expected a name of at most 200 letters, digits, dots, dashes and underscores",
             "study.yaml: recipe: found nothing, "
             "expected the block recipe, with a dataset and a backbone",
             "study.yaml: search: found nothing, "

@@ -138,6 +138,28 @@ def test_a_broken_file_is_refused_with_its_line(
     assert problems(written(tmp_path, text)) == expected
 
 
+ALIASES = "a: &a0 [1, 1]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(ALIASES, "found more than 10,000 keys and items", id="aliases"),
+        pytest.param(
+            "a: [" + "1, " * 20_000 + "1]\n", "found more than 10,000 keys and items", id="items"
+        ),
+        pytest.param("# " + "x" * 600_000, "found 600,002 characters, expected at most", id="long"),
+        pytest.param("a: " + "[" * 5000, "found blocks nested too deeply", id="deep"),
+        pytest.param("a: " + "{a: " * 5000, "found blocks nested too deeply", id="deep mappings"),
+    ],
+)
+def test_a_file_that_is_far_too_large_is_refused_at_once(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (found,) = problems(written(tmp_path, text))
+    assert message in found
+
+
 def test_an_alias_is_read_as_what_it_stands_for(tmp_path: Path) -> None:
     text = "a: &range {low: 1}\nb: *range\n"
     assert Document(written(tmp_path, text)).content == {"a": {"low": 1}, "b": {"low": 1}}

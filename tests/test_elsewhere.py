@@ -241,8 +241,22 @@ def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
 def test_a_baseline_that_is_not_there_is_refused_with_the_nearest(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"adamw": 0.9, "sgd": 0.8}))
     assert refused(path, baseline="adam") == (
-        "The baseline 'adam' is no strategy here; the strategies are adamw, sgd. 'adamw' is the"
+        "The baseline 'adam' is not a strategy here; the strategies are adamw, sgd. 'adamw' is the"
         " nearest."
+    )
+
+
+def test_a_data_set_without_the_baseline_is_named(tmp_path: Path) -> None:
+    lines = ["dataset,strategy,seed,value"]
+    for dataset, strategies in (("glue", ("adamw", "sgd", "lion")), ("squad", ("sgd", "lion"))):
+        lines += [
+            f"{dataset},{name},{seed},0.{seed}" for name in strategies for seed in range(1, 6)
+        ]
+    path = tmp_path / "results.csv"
+    path.write_text("\n".join(lines))
+    assert refused(path, baseline="adamw") == (
+        "The data set squad has no run of the baseline 'adamw', only of lion, sgd. Add its runs, or"
+        " leave the data set out."
     )
 
 

@@ -187,6 +187,19 @@ def test_images_are_decoded_and_keep_their_labels(tmp_path: Path) -> None:
     assert samples.names is not None and samples.names[3] == "test:0"
 
 
+def test_images_are_kept_once_decoded_and_nowhere_else(tmp_path: Path) -> None:
+    path = saved(tmp_path, train=pictures(png(10), png(200), png(30)))
+    first = read(path=path, image="image", store_size=8)
+    assert [place.name for place in (tmp_path / "data").iterdir()] == ["decoded"]
+    (kept,) = (tmp_path / "data" / "decoded").iterdir()
+    assert sorted(file.name for file in kept.iterdir()) == ["images", "images.json"]
+    again = read(path=path, image="image", store_size=8)
+    assert again.mapped == first.mapped and again.mapped is not None
+    (kept / "images").write_bytes(bytes((kept / "images").stat().st_size))
+    third = read(path=path, image="image", store_size=8)
+    assert torch.as_tensor(third.inputs)[:, 0, 0, 0].tolist() == [10, 200, 30]
+
+
 def test_images_that_cannot_be_decoded_are_named_or_skipped(tmp_path: Path) -> None:
     path = saved(tmp_path, train=pictures(png(10), b"no image", None, png(30)))
     with pytest.raises(ValueError, match=r"train:1 \(no image .*train:2 \(the file is empty"):
@@ -265,7 +278,7 @@ def test_without_the_library_the_error_has_the_command_that_installs_it(
     ("options", "message"),
     [
         ({}, "needs dataset.id: ORG/NAME, or dataset.path"),
-        ({"id": "./here"}, r"dataset.id is ./here, no ORG/NAME; a folder is for dataset.path"),
+        ({"id": "./here"}, r"dataset.id is ./here, not ORG/NAME; name a folder in dataset.path"),
         ({"path": "/nowhere"}, "There is no folder /nowhere"),
     ],
 )
@@ -299,7 +312,7 @@ def test_several_columns_of_texts_are_listed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"name one in .*premise \(string\), hypothesis \(string"):
         read(path=path)
     (tmp_path / "other").mkdir()
-    with pytest.raises(ValueError, match="other is no data set saved by save_to_disk"):
+    with pytest.raises(ValueError, match="other is not a data set saved by save_to_disk"):
         read(path=str(tmp_path / "other"))
 
 

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from workbench import datasets
-from workbench.datasets import Samples, decoded, loading
+from workbench import datasets, files
+from workbench.datasets import Samples, decoding, image_cache, loading
 from workbench.datasets.image_folder import read
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 
@@ -198,14 +199,21 @@ def test_ten_of_many_damaged_files_are_listed_and_the_others_counted(birds: Path
         folder(birds)
 
 
-def test_an_image_bomb_is_refused_before_it_is_decoded(
-    birds: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", [1000, None])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    birds: Path, monkeypatch: pytest.MonkeyPatch, limit: int | None
 ) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr(decoding, "_MOST_PIXELS", 1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     save(birds / "crow" / "bomb.png", Image.new("1", (100, 15)))
     save(birds / "crow" / "huge.png", Image.new("1", (100, 100)))
-    with pytest.raises(ValueError, match=r"2 of 8 .*bomb\.png \(an image bomb: more than 1,000 pi"):
+    with pytest.raises(ValueError, match="2 of 8 images cannot be used") as refused:
         folder(birds)
+    for said in (
+        "crow/bomb.png (it has 1,500 pixels, more than the 1,000 that are allowed)",
+        "crow/huge.png (it has 10,000 pixels, more than the 1,000 that are allowed)",
+    ):
+        assert said in str(refused.value)
 
 
 def test_a_class_of_which_nothing_can_be_used_is_refused(birds: Path) -> None:
@@ -241,10 +249,10 @@ def test_parts_whose_classes_differ_are_refused(birds: Path, tmp_path: Path) -> 
     shutil.copytree(birds, root / "train")
     shutil.copytree(birds, root / "test")
     shutil.rmtree(root / "test" / "gull")
-    with pytest.raises(ValueError, match="the same classes, but train has gull and test has not"):
+    with pytest.raises(ValueError, match="the same classes, but train has gull and test does not"):
         folder(root)
     shutil.copytree(birds, root / "holdout")
-    with pytest.raises(ValueError, match="its folders are parts, but holdout is none"):
+    with pytest.raises(ValueError, match="its folders are parts, but holdout is not one"):
         folder(root)
     shutil.rmtree(root / "holdout")
     for name in ("val", "valid"):
@@ -345,14 +353,76 @@ def test_the_digest_is_that_of_the_pixels_and_does_not_depend_on_the_folder(
     assert len(digests) == 1
 
 
-@pytest.mark.parametrize("damaged", ["images", "images.json"])
-def test_what_was_kept_and_is_damaged_is_made_again(birds: Path, damaged: str) -> None:
+@pytest.mark.parametrize(
+    ("damaged", "content"),
+    [
+        ("images", lambda old: old[:-20]),
+        ("images", lambda old: bytes(len(old))),
+        ("images", lambda old: old[:500] + bytes([old[500] ^ 1]) + old[501:]),
+        ("images.json", lambda old: old[:-20]),
+        ("images.json", lambda old: b""),
+        ("images.json", lambda old: old.replace(b"[0, 1, 2", b"[0, 2, 1")),
+        ("images.json", lambda old: old.replace(b"[6, 3, 8, 8]", b"[3, 6, 8, 8]")),
+    ],
+)
+def test_damaged_decoded_images_are_decoded_again_with_one_warning(
+    birds: Path,
+    damaged: str,
+    content: Callable[[bytes], bytes],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     first = folder(birds, store_size=8)
     assert first.mapped is not None
-    before = pixels(first).clone()
+    before, targets = pixels(first).clone(), first.targets
     file = first.mapped.path.with_name(damaged)
-    file.write_bytes(file.read_bytes()[:-20])
+    file.write_bytes(content(file.read_bytes()))
+    again = folder(birds, store_size=8)
+    assert torch.equal(pixels(again), before) and torch.equal(again.targets, targets)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The decoded images in {file.parent} are damaged: decoding them again."
+    ]
     assert torch.equal(pixels(folder(birds, store_size=8)), before)
+    assert len(caplog.records) == 1, "mended for good"
+
+
+def test_decoded_images_are_hashed_once_in_a_process(
+    birds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = folder(birds, store_size=8)
+
+    def never(_: Path) -> str:
+        raise AssertionError("hashed again")
+
+    monkeypatch.setattr(files, "sha256_of", never)
+    assert folder(birds, store_size=8).mapped == first.mapped
+
+
+def test_new_content_of_the_same_size_and_time_is_decoded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def write(value: int) -> None:
+        for name in ("crow", "gull"):
+            file = tmp_path / "birds" / name / "0.bmp"
+            save(file, Image.new("RGB", (8, 8), (value, value, value)))
+            os.utime(file, ns=(0, 0))
+
+    write(1)
+    folder(tmp_path / "birds")
+    write(2)
+    assert set(pixels(folder(tmp_path / "birds")).flatten().tolist()) == {2}
+    assert not caplog.records, "nothing was damaged"
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    birds: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no device that is always full")
+    place = image_cache._write
+    monkeypatch.setattr(image_cache, "_write", lambda _, stream: place(Path("/dev/full"), stream))
+    with pytest.raises(ValueError, match=r"could not be written to .*decoded \(No space left"):
+        folder(birds, store_size=64)
+    assert list((data / "decoded").iterdir()) == []
 
 
 def test_what_a_killed_process_left_behind_is_swept_away(birds: Path, data: Path) -> None:
@@ -395,7 +465,7 @@ def test_where_nothing_can_be_written_images_stay_in_memory_or_are_refused(
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "file"))
     samples = folder(birds, store_size=8)
     assert samples.mapped is None and torch.equal(pixels(samples), expected)
-    monkeypatch.setattr(decoded, "MEMORY", 100)
+    monkeypatch.setattr(image_cache, "MEMORY", 100)
     with pytest.raises(
         ValueError, match=r"cannot be written to .*name another folder by WORKBENCH_"
     ):

@@ -6,6 +6,8 @@ what is overridden is how much is trained, never how.
 
 from __future__ import annotations
 
+import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +44,18 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def plant_resnet18(places: Path) -> dict[str, torch.Tensor]:
+@pytest.fixture
+def planted_resnet18(places: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """A checkpoint where torchvision keeps the one that it downloads."""
     torch.manual_seed(0)
     state: dict[str, torch.Tensor] = resnet18().state_dict()
-    path = places / "torch/hub/checkpoints" / ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    name = f"resnet18-{hashlib.sha256(buffer.getvalue()).hexdigest()[:8]}.pth"
+    path = places / "torch/hub/checkpoints" / name
     path.parent.mkdir(parents=True)
-    torch.save(state, path)
+    path.write_bytes(buffer.getvalue())
+    monkeypatch.setattr(ResNet18_Weights.DEFAULT._value_, "url", f"https://x.invalid/{name}")
     return state
 
 
@@ -88,11 +95,13 @@ def only(plan: Plan) -> dict[str, Any]:
 
 
 def test_resnet18_fine_tunes_on_cifar10_with_imagenet_weights(
-    places: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    places: Path,
+    home: Path,
+    planted_resnet18: dict[str, torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan = reference("cifar10_resnet18", home)
     torchvision_files.packed_cifar10(places / "data" / "cifar10", monkeypatch)
-    planted = plant_resnet18(places)
     assert only(plan) == {
         "optimizer": "sgd",
         "learning_rate": 1e-3,
@@ -116,16 +125,18 @@ def test_resnet18_fine_tunes_on_cifar10_with_imagenet_weights(
     )
     assert [spec.strategy for _, spec in trials] == ["adam", "adamw", "sgd"]
     kept = load_file(trials[-1][0].weights)
-    moved = (kept["conv1.weight"] - planted["conv1.weight"]).abs().max().item()
+    moved = (kept["conv1.weight"] - planted_resnet18["conv1.weight"]).abs().max().item()
     assert 0 < moved < 0.05, "fine-tuned from the planted weights, not from others"
 
 
 def test_a_new_head_is_trained_on_a_frozen_resnet18(
-    places: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    places: Path,
+    home: Path,
+    planted_resnet18: dict[str, torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plan = reference("cifar10_linear_probe", home)
     torchvision_files.cifar10(places / "data" / "cifar10", monkeypatch)
-    planted = plant_resnet18(places)
     found = only(plan)
     assert (found["optimizer"], found["learning_rate"], found["momentum"]) == ("sgd", 1e-3, 0.9)
     assert (found["epochs"], found["batch_size"], plan.phases[0].freeze_depth) == (2, 4, 5)
@@ -138,8 +149,8 @@ def test_a_new_head_is_trained_on_a_frozen_resnet18(
     )
     for directory, _ in trials:
         kept = load_file(directory.weights)
-        body = [name for name in planted if not name.startswith("fc.")]
-        assert all(torch.equal(kept[name], planted[name]) for name in body)
+        body = [name for name in planted_resnet18 if not name.startswith("fc.")]
+        assert all(torch.equal(kept[name], planted_resnet18[name]) for name in body)
         assert kept["fc.weight"].shape == (10, 512)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from workbench import plans, space
 from workbench.config import load
+from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.foundation import Foundation
 from workbench.optimizers import OPTIMIZERS
@@ -272,6 +273,31 @@ def test_a_grid_has_every_cell_once_after_the_default(tmp_path: Path) -> None:
         "probe.freeze_depth.lpft": "1",
         "momentum.sgd": 0.99,
     }
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "search.sampler.points=200",
+        "search.sampler.points=1000000000",
+        "tune.momentum={low: 0.0, high: 0.9, step: 1e-6, default: 0.5}",
+    ],
+)
+def test_a_grid_of_more_points_than_anyone_means_is_refused(tmp_path: Path, override: str) -> None:
+    study = """\
+name: x
+recipe: {dataset: wine, backbone: mlp}
+compare: {optimizer: [sgd, rmsprop]}
+tune:
+  learning_rate: {low: 0.001, high: 0.1, default: 0.01}
+  momentum: {low: 0.0, high: 0.9, default: 0.5}
+search: {trials_per_strategy: 3, sampler: {name: grid, points: 100}}
+"""
+    config = read(tmp_path, study)
+    assert len(space.fixed(config, config.groups[0])) == 1 + 10_000
+    config = read(tmp_path, study, override)
+    with pytest.raises(StudyFileError, match=r"yaml:7: search\.sampler: found a grid of more than"):
+        space.targets(config)
 
 
 # -- what a proposal means -------------------------------------------------------------------------

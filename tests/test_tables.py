@@ -186,13 +186,13 @@ def test_bad_rows_are_named_by_line_and_reason(tmp_path: Path) -> None:
     message = str(refused.value)
     for part in (
         "people.csv has 7 bad rows",
-        "people.csv:3: age is old, no finite number",
+        "people.csv:3: age is old, not a finite number",
         "people.csv:4: age is missing",
         "people.csv:5: colour is missing",
-        "people.csv:6: income is inf, no finite number",
+        "people.csv:6: income is inf, not a finite number",
         "people.csv:7: grade is missing",
         "people.csv:8: 3 fields, but the header has 4",
-        "people.csv:9: income is 1e300, no finite number",
+        "people.csv:9: income is 1e300, not a finite number",
         "dataset.on_bad_input: skip",
     ):
         assert part in message
@@ -218,7 +218,11 @@ def test_no_more_than_ten_bad_rows_are_listed(tmp_path: Path) -> None:
     [
         (None, {"label": "grad"}, r"dataset.target names the column grad, .* you mean grade\?.*"),
         (None, {"features": ["agee"]}, r"dataset.features names .* mean age\?\); its columns are "),
-        (None, {"drop": ["x"]}, "dataset.drop names the column x, which .* has not; its columns"),
+        (
+            None,
+            {"drop": ["x"]},
+            "dataset.drop names the column x, which .* does not have",
+        ),
         (None, {"features": ["grade"]}, "dataset.features has grade, which is the target"),
         (None, {"label": ["grade", "age"]}, "a list of 2 columns, but a class stands in one"),
         (None, {"split": {"column": "colour"}}, "2: colour is red and must be train, validation"),
@@ -230,7 +234,7 @@ def test_no_more_than_ten_bad_rows_are_listed(tmp_path: Path) -> None:
         ("", {}, "people.csv is empty"),
         ("age,grade\n", {}, "people.csv has no rows"),
         ("age,age,grade\n1,2,a\n", {}, "has two columns 'age'"),
-        ('age,grade\n1,"a\n2,b\n', {}, "people.csv:3 is no CSV: unexpected end of data"),
+        ('age,grade\n1,"a\n2,b\n', {}, "people.csv:3 is not CSV: unexpected end of data"),
         ("age,grade\n,a\n,b\n", {}, "The column age of .*people.csv is empty; .*dataset.drop"),
         ("age,grade\n1\n2\n", {"on_bad_input": "skip"}, "no row that can be used: people.csv:2"),
     ],
@@ -255,7 +259,7 @@ def test_a_column_of_names_is_no_category(tmp_path: Path) -> None:
     [
         ("labels", ["age", "income"], {}, "age is 31 and must be 0 or 1"),
         ("labels", "colour", {}, "several labels stand in a list of columns of 0 and 1, or in one"),
-        ("numbers", "colour", {}, "colour is red, no finite number"),
+        ("numbers", "colour", {}, "colour is red, not a finite number"),
         ("numbers", "age", {"separator": "|"}, "dataset.separator parts the labels"),
         ("labels", [], {}, "dataset.target names no column"),
     ],
@@ -273,7 +277,7 @@ def test_files_that_are_not_there_or_not_in_utf8_are_named(tmp_path: Path) -> No
         read(str(tmp_path / "peopel.csv"))
     with pytest.raises(ValueError, match=r"There is no folder .*nowhere either"):
         read(str(tmp_path / "nowhere" / "people.csv"))
-    with pytest.raises(ValueError, match=r"people.xlsx is no table; .* .csv, .tsv, .jsonl"):
+    with pytest.raises(ValueError, match=r"people.xlsx is not a table; .* .csv, .tsv, .jsonl"):
         read(write(tmp_path, "x", "people.xlsx"))
     Path(path).write_bytes(HEADER.encode() + "31,grün,1,a\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"people.csv:2 is not UTF-8 \(byte 0xfc\)"):
@@ -285,10 +289,27 @@ def test_a_folder_without_a_training_table_and_broken_json_are_named(tmp_path: P
     with pytest.raises(ValueError, match=r"holds people.csv; a folder of tables has train.csv"):
         read(str(tmp_path))
     path = write(tmp_path, '{"x": 1, "y": "a"}\n{"x": 2,\n[1]\n', "j.jsonl")
-    with pytest.raises(ValueError, match=r"j.jsonl:2: no JSON: .*; j.jsonl:3: \[1\] is no object"):
+    with pytest.raises(
+        ValueError, match=r"j.jsonl:2: not JSON: .*; j.jsonl:3: \[1\] is not an object"
+    ):
+        read(path, label="y")
+    path = write(tmp_path, '{"x": 1, "y": "a"}\n' + '{"x": ' * 99999 + "\n", "deep.jsonl")
+    with pytest.raises(ValueError, match=r"1 bad row. deep.jsonl:2: JSON that cannot be read"):
+        read(path, label="y")
+    path = write(tmp_path, '{"x": 1, "y": "a"}\n{"x": ' + "9" * 5000 + "}\n", "long.jsonl")
+    with pytest.raises(ValueError, match=r"1 bad row. long.jsonl:2: JSON that cannot be read"):
+        read(path, label="y")
+    path = write(tmp_path, '{"x": 1, "y": "a"}\n{"x": 2, "y": "\\ud800"}\n', "half.jsonl")
+    with pytest.raises(ValueError, match=r"1 bad row. half.jsonl:2: JSON that cannot be read"):
+        read(path, label="y")
+    lines = "".join(f'{{"x": {n}, "y": "{n % 2}"}}\n' for n in range(8))
+    path = write(tmp_path, lines + '{"x": 1' + "0" * 400 + ', "y": "1"}\n', "huge.jsonl")
+    with pytest.raises(ValueError, match=r"1 bad row. huge.jsonl:9: x is 1000.*, not a finite num"):
         read(path, label="y")
     path = write(tmp_path, "x", "p.parquet")
-    with pytest.raises(ValueError, match=r"p.parquet cannot be read as Parquet"):
+    with pytest.raises(
+        ValueError, match=r"p.parquet cannot be read \(.*; expected the content of a .parquet"
+    ):
         read(path, label="y")
 
 
@@ -321,3 +342,10 @@ def test_the_examples_on_the_page_are_what_a_study_file_may_say() -> None:
     for entry in (datasets.DATASETS[name] for name in ("table", "text_table", "hub")):
         for option in entry.options or {}:
             assert f"`{option}`" in page
+
+
+def test_numbers_that_are_taken_for_classes_get_a_hint(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n / 4}\n" for n in range(40))
+    path = write(tmp_path, f"x,y\n{rows}", "t.csv")
+    with pytest.raises(ValueError, match=r"If the classes are numbers to predict, set task: regre"):
+        datasets.sizes({"name": "table", "path": str(path), "target": "y"}, study_seed=0, seed=0)

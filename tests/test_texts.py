@@ -69,7 +69,7 @@ def test_rows_without_text_or_label_are_named_or_skipped(tmp_path: Path) -> None
     assert samples.inputs == ("a", "c")
     assert samples.skipped == ("reviews.csv:3: text is missing", "reviews.csv:4: label is missing")
     path = write(tmp_path, '{"text": 5, "label": "x"}\n{"text": "a", "label": "y"}\n', "r.jsonl")
-    with pytest.raises(ValueError, match=r"r.jsonl:1: text is 5, no text"):
+    with pytest.raises(ValueError, match=r"r.jsonl:1: text is 5, not a text"):
         read(path)
 
 

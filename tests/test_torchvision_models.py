@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -206,19 +207,30 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def planted(cache: Path, model: str, state: dict[str, Tensor], weights: str = "DEFAULT") -> Path:
-    """A file where torchvision would have downloaded it to."""
-    url = models.get_model_weights(model)[weights].url
-    file = cache / str(url).rpartition("/")[2]
-    torch.save(state, file)
-    return file
+Plant = Callable[..., Path]
+
+
+@pytest.fixture
+def planted(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Puts weights where torchvision would have downloaded them to, under their own hash."""
+
+    def plant(model: str, state: dict[str, Tensor], weights: str = "DEFAULT") -> Path:
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        name = f"{model}-{hashlib.sha256(buffer.getvalue()).hexdigest()[:8]}.pth"
+        (cache / name).write_bytes(buffer.getvalue())
+        entry = models.get_model_weights(model)[weights]
+        monkeypatch.setattr(entry._value_, "url", f"https://download.invalid/{name}")
+        return cache / name
+
+    return plant
 
 
 def test_a_checkpoint_in_torchs_cache_fills_the_body_and_gives_the_same_features(
-    cache: Path,
+    planted: Plant,
 ) -> None:
     reference = theirs("resnet18", 32)
-    planted(cache, "resnet18", reference.state_dict())
+    planted("resnet18", reference.state_dict())
     staged = backbones.build(
         {"name": "resnet18"},
         weights=Weights(source="imagenet"),
@@ -235,9 +247,9 @@ def test_a_checkpoint_in_torchs_cache_fills_the_body_and_gives_the_same_features
         )
 
 
-def test_a_named_version_of_the_weights_is_the_file_that_is_read(cache: Path) -> None:
+def test_a_named_version_of_the_weights_is_the_file_that_is_read(planted: Plant) -> None:
     state = models.mobilenet_v2(weights=None).state_dict()
-    planted(cache, "mobilenet_v2", state, "IMAGENET1K_V1")
+    planted("mobilenet_v2", state, "IMAGENET1K_V1")
     found = pretrained(source="IMAGENET1K_V1", model="mobilenet_v2").tensors
     assert all(torch.equal(found[name], value) for name, value in state.items())
     with pytest.raises(downloads.Absent, match="imagenet of mobilenet_v2"):
@@ -282,9 +294,20 @@ def test_a_download_with_the_right_hash_is_kept(
     assert pretrained(source="imagenet", model="resnet18").tensors.keys() == state.keys()
 
 
-def test_a_damaged_file_is_named(cache: Path) -> None:
-    planted(cache, "resnet18", {}).write_bytes(b"no weights")
-    with pytest.raises(WeightsError, match=r"resnet18-f37072fd\.pth are damaged.*Remove the file"):
+def test_a_damaged_file_is_named(planted: Plant) -> None:
+    file = planted("resnet18", {"fc.bias": torch.ones(3)})
+    content = bytearray(file.read_bytes())
+    content[content.index(torch.ones(3).numpy().tobytes())] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match=rf"{file.name} are damaged.*Remove the file"):
+        pretrained(source="imagenet", model="resnet18")
+
+
+def test_a_file_of_another_format_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"resnet18-{hashlib.sha256(b'no weights').hexdigest()[:8]}.pth"
+    (cache / name).write_bytes(b"no weights")
+    monkeypatch.setattr(models.ResNet18_Weights.DEFAULT._value_, "url", f"https://x.invalid/{name}")
+    with pytest.raises(WeightsError, match=rf"{name} are damaged or of another format"):
         pretrained(source="imagenet", model="resnet18")
 
 
@@ -310,9 +333,9 @@ def test_old_names_and_auxiliary_heads_in_the_files_are_understood() -> None:
     )
 
 
-def test_googlenet_loads_a_whole_checkpoint_of_torchvision(cache: Path) -> None:
+def test_googlenet_loads_a_whole_checkpoint_of_torchvision(planted: Plant) -> None:
     reference = models.googlenet(weights=None, init_weights=False, aux_logits=True)
-    planted(cache, "googlenet", reference.state_dict())
+    planted("googlenet", reference.state_dict())
     staged = backbones.build(
         {"name": "googlenet"},
         weights=Weights(source="imagenet"),

@@ -16,15 +16,26 @@ from workbench.config.knobs import Categorical, Interval
 
 Pick = Callable[[str, Interval | Categorical], Any]
 Cell = TypeVar("Cell")
+# Points of all strategies together: a study file with more is a slip, and takes minutes to go
+# through.
+MOST = 20_000
 
 
-def cells(propose: Callable[[Pick], Cell], points: int) -> Iterator[Cell]:
+class TooMany(ValueError):
+    """A grid has more points than may be visited."""
+
+
+def cells(propose: Callable[[Pick], Cell], points: int, *, most: int = MOST) -> Iterator[Cell]:
     """What is proposed for every combination of values, the last one picked fastest.
 
     Args:
         propose: Picks its values one by one; which it needs may depend on those before.
         points: Values of a range that names no ``step``, spread evenly (in the logarithm with
             ``log``) over the range, both ends included.
+        most: Cells at most.
+
+    Raises:
+        TooMany: There are more.
     """
 
     def walk(chosen: list[Any]) -> Iterator[Cell]:
@@ -44,15 +55,26 @@ def cells(propose: Callable[[Pick], Cell], points: int) -> Iterator[Cell]:
         for value in values_of(undecided[0], points):
             yield from walk([*chosen, value])
 
-    return walk([])
+    for number, cell in enumerate(walk([])):
+        if number == most:
+            raise TooMany
+        yield cell
 
 
 def values_of(entry: Interval | Categorical, points: int) -> list[Any]:
-    """The values of one range or choice that a grid visits, labels of a choice."""
+    """The values of one range or choice that a grid visits, labels of a choice.
+
+    Raises:
+        TooMany: There are more than any grid may have.
+    """
     if isinstance(entry, Categorical):
         return [level.label for level in entry.levels]
+    count = points
     if entry.step:
         count = math.floor((entry.high - entry.low) / entry.step + 1e-9) + 1
+    if count > MOST:
+        raise TooMany
+    if entry.step:
         values = [entry.low + index * entry.step for index in range(count)]
     elif entry.log:
         values = np.geomspace(entry.low, entry.high, points).tolist()

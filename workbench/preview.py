@@ -147,9 +147,11 @@ def _of_data(sizes: Mapping[str, Any]) -> list[str]:
     found = []
     for same in sizes.get("duplicates", ()):
         first, second = same["parts"]
+        copies = f"{same['count']} samples of {second} are"
+        if same["count"] == 1:
+            copies = f"1 sample of {second} is"
         found.append(
-            f"{same['count']} samples of {second} are in {first} too "
-            f"(for example {', '.join(map(str, same['examples'][:3]))})"
+            f"{copies} in {first} too (for example {', '.join(map(str, same['examples'][:3]))})"
         )
     if skipped := sizes.get("skipped"):
         found.append(f"{len(skipped)} left out (for example {skipped[0]})")

@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 
 from workbench import grid
+from workbench.config.document import Problem, StudyFileError, Words
 from workbench.config.knobs import (
     Categorical,
     Interval,
@@ -213,6 +214,9 @@ def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]
     """The parameters of the trials that no sampler proposes, in their order.
 
     The default, what the file enqueues for this group, and every cell of a grid; each once.
+
+    Raises:
+        StudyFileError: The grid has too many points.
     """
     points = [default(config, strategy)]
     for settings in config.search.enqueue:
@@ -221,9 +225,19 @@ def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]
             points.append(propose(config, strategy, _setting(config, settings)))
     if config.search.sampler.name == "grid":
         count = int(config.search.sampler.options.get("points", 5))
-        points += grid.cells(lambda pick: propose(config, strategy, pick), count)
+        most = grid.MOST // len(config.groups)
+        try:
+            points += grid.cells(lambda pick: propose(config, strategy, pick), count, most=most)
+        except grid.TooMany:
+            raise StudyFileError([_too_fine(config)]) from None
     unique = {tuple(point.parameters.items()): point.parameters for point in points}
     return list(unique.values())
+
+
+def _too_fine(config: StudyConfig) -> Problem:
+    found = Words(f"a grid of more than {grid.MOST:,} points in all strategies together")
+    expected = f"at most {grid.MOST:,}: fewer points a range, ranges or strategies"
+    return config.document.problem(("search", "sampler"), found, expected)
 
 
 def _setting(config: StudyConfig, settings: Mapping[str, Any]) -> Pick:

@@ -14,6 +14,9 @@ from torch import nn
 
 from workbench.stages import Staged, discover
 
+# Every cut between two layers is tried out: 400 layers took minutes.
+_MOST = 100
+
 
 def build(
     *,
@@ -31,10 +34,15 @@ def build(
         dropout: Probability of dropping a unit.
 
     Raises:
-        ValueError: A width is below 1, there is none, or the probability is not in ``[0, 1)``.
+        ValueError: A width is below 1, there is none or more than 100, or the probability is not in
+            ``[0, 1)``.
     """
     if not hidden or min(hidden) < 1:
         raise ValueError(f"backbone.hidden is {list(hidden)}; it must list widths of at least 1.")
+    if len(hidden) > _MOST:
+        raise ValueError(
+            f"backbone.hidden lists {len(hidden)} layers; at most {_MOST} are allowed."
+        )
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"backbone.dropout is {dropout}; it must be at least 0 and below 1.")
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())

@@ -18,10 +18,12 @@ from torchvision.models import MNASNet
 from workbench import downloads
 from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
+from workbench.files import sha256_of
 from workbench.stages import Staged, discover
 from workbench.strategy import Weights
 
 # Heads beside the main one that only training uses; no study trains them.
+_HASH = re.compile(r"-([0-9a-f]{8,64})\.")
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 # DenseNet's files are older than its names of layers.
 _DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
@@ -100,8 +102,8 @@ def named(*, source: str, model: str) -> Weights:
 def pretrained(*, source: str, model: str) -> Pretrained:
     """Weights by torchvision's own names, from torch's cache or downloaded into it.
 
-    A file that is in the cache is used as it is; one that is downloaded is checked against the
-    hash in its name. Values that are not finite (the head of ``IMAGENET1K_FEATURES``) are left out.
+    The file is checked against the hash in its name. Values that are not finite (the head of
+    ``IMAGENET1K_FEATURES``) are left out.
 
     Args:
         source: ``imagenet`` for torchvision's best, or a name such as ``IMAGENET1K_V1``.
@@ -124,6 +126,14 @@ def pretrained(*, source: str, model: str) -> Pretrained:
         raise downloads.Absent(
             f"The weights {source} of {model} are not on this machine: workbench run downloads "
             f"{file.name}, or put it into {file.parent} yourself."
+        )
+    # torch checks what it downloads, but not what it finds in its cache.
+    digest = _HASH.search(file.name)
+    if here and digest and not sha256_of(file).startswith(digest[1]):
+        raise WeightsError(
+            f"The weights {file} are damaged, or other ones: their SHA-256 does not begin with "
+            f"{digest[1]}, as their name does. Remove the file to have it downloaded again; name "
+            "weights of your own by their path."
         )
     try:
         found: dict[str, Tensor] = weights.get_state_dict(

@@ -105,7 +105,9 @@ class _Reader:
         name = content.get("name")
         if not isinstance(name, str) or not STUDY_NAME.fullmatch(name):
             self._document.add(
-                ("name",), name, "a name of letters, digits, dots, dashes and underscores"
+                ("name",),
+                name,
+                "a name of at most 200 letters, digits, dots, dashes and underscores",
             )
         if "recipe" not in content:
             self._document.add(("recipe",), None, "the block recipe, with a dataset and a backbone")

@@ -6,6 +6,7 @@ neither the model nor the data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from workbench.config.flaws import listed, nearest
 from workbench.config.knobs import (
     Interval,
     Level,
+    combinations,
     flatten,
     label,
     labels_of,
@@ -41,6 +43,10 @@ _LOSS: dict[str, Any] = {
 }
 # What the arm of the default configuration is called, in the file and in the record.
 BASELINE = "default"
+# A study file with more is a slip, and takes minutes to go through.
+MOST_STRATEGIES, MOST_TRIALS = 1_000, 100_000
+# Bytes of a strategy's name. A folder has it too, with a temporary ending for a while: 255 at most.
+LONGEST_NAME = 200
 _MIXED: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0}
 
 
@@ -53,6 +59,8 @@ def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
             it might only follow from that.
     """
     made_of = {"compare"} if "compare" in config.document.content else {"tune"}
+    if _too_many(config):
+        return
     every = {"recipe", "compare", "tune", "across"}
     checks: tuple[tuple[set[str], Callable[[StudyConfig], None]], ...] = (
         (made_of, _names),
@@ -68,14 +76,43 @@ def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
             look(config)
 
 
+def _too_many(config: StudyConfig) -> bool:
+    """Whether there are more strategies or trials than anyone means, found without making them."""
+    if config.balanced:
+        strategies = math.prod(len(factor.levels) for factor in config.compare)
+        found = f"{strategies:,} strategies"
+    else:
+        given = labels_of(config.recipe)
+        strategies = len(combinations(config.tune, given, most=MOST_STRATEGIES))
+        found = f"more than {MOST_STRATEGIES:,} combinations of choices"
+    if strategies > MOST_STRATEGIES:
+        config.document.add((_block(config),), Words(found), f"at most {MOST_STRATEGIES:,}")
+        return True
+    search = config.search
+    trials = (
+        strategies * (search.trials_per_strategy or 0) if config.balanced else search.trials or 0
+    )
+    if trials > MOST_TRIALS:
+        config.document.add(
+            ("search",), Words(f"{trials:,} trials in all"), f"at most {MOST_TRIALS:,}"
+        )
+    return trials > MOST_TRIALS
+
+
 def _names(config: StudyConfig) -> None:
-    """Labels must tell strategies apart."""
+    """Labels must tell strategies apart, and name folders."""
     names: set[str] = set()
     for strategy in config.strategies:
         if strategy.name in names:
             expected = "labels that make each strategy's name differ"
             config.document.add((_block(config),), strategy.name, expected)
         names.add(strategy.name)
+        if len(strategy.name.encode()) > LONGEST_NAME:
+            config.document.add(
+                (_block(config),),
+                strategy.name,
+                f"labels that make names of at most {LONGEST_NAME} bytes; give shorter labels",
+            )
 
 
 def _wholes(config: StudyConfig) -> None:

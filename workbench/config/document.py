@@ -18,6 +18,8 @@ from workbench.config.knobs import label
 from workbench.strategy import Scalar
 
 Location = tuple[str | int, ...]
+# Characters, and keys and items: a study file with more is a slip or a trap, and takes minutes.
+_LONGEST, _MOST = 500_000, 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,8 @@ def parse_value(text: str) -> Any:
         value = None if node is None else tree.build(node, ())
     except yaml.YAMLError as error:
         raise ValueError(_broken(error)) from None
+    except (RecursionError, _TooLarge):
+        raise ValueError("a value that is nested too deeply or too large") from None
     for _, found, expected in tree.problems:
         raise ValueError(f"{show(found)} (expected: {expected})")
     return value
@@ -155,16 +159,26 @@ class Document:
             missing = Words(f"{self.path} ({reason})")
             self.add((), missing, "a study file", nearest(self.path, files))
             self.finish()
+        if len(text) > _LONGEST:
+            self.add((), Words(f"{len(text):,} characters"), f"at most {_LONGEST:,}")
+            self.finish()
+        tree = _Tree()
         try:
             node = yaml.compose(text, Loader=_Loader)
+            content = tree.build(node, ()) if node is not None else {}
+        except RecursionError:
+            self.add((), Words("blocks nested too deeply"), "a study file")
+            self.finish()
+        except _TooLarge:
+            many = Words(f"more than {_MOST:,} keys and items, aliases counted wherever they stand")
+            self.add((), many, f"at most {_MOST:,}")
+            self.finish()
         except yaml.YAMLError as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             if mark is not None:
                 self.lines[()] = str(mark.line + 1)
             self.add((), _broken(error), "YAML")
             self.finish()
-        tree = _Tree()
-        content = tree.build(node, ()) if node is not None else {}
         self.lines.update(tree.lines)
         for location, found, expected in tree.problems:
             self.add(location, found, expected)
@@ -251,6 +265,10 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), _first)
 
 
+class _TooLarge(ValueError):
+    pass
+
+
 class _Tree:
     """Turns YAML nodes into plain data and remembers the line of every key."""
 
@@ -258,8 +276,12 @@ class _Tree:
         self.lines: dict[Location, str] = {}
         self.problems: list[tuple[Location, object, str]] = []
         self._open: list[yaml.Node] = []
+        self._built = 0
 
     def build(self, node: yaml.Node, location: Location) -> Any:
+        self._built += 1
+        if self._built > _MOST:
+            raise _TooLarge
         if location:
             self.lines.setdefault(location, str(node.start_mark.line + 1))
         if isinstance(node, yaml.ScalarNode):

@@ -169,17 +169,22 @@ def levels_of(tuned: Tuned) -> dict[str, Level]:
     }
 
 
-def combinations(tune: Sequence[Tuned], given: Mapping[str, str]) -> list[dict[str, Level]]:
+def combinations(
+    tune: Sequence[Tuned], given: Mapping[str, str], *, most: int | None = None
+) -> list[dict[str, Level]]:
     """Every combination of levels that a joint search may choose, by knob.
 
     Args:
         tune: The tuned knobs in their order.
         given: What conditions are held against before anything is chosen.
+        most: Stop as soon as there are more than this.
     """
     reached: list[tuple[dict[str, Level], dict[str, str]]] = [({}, dict(given))]
     for tuned in tune:
-        longer = []
+        longer: list[tuple[dict[str, Level], dict[str, str]]] = []
         for chosen, context in reached:
+            if most is not None and len(longer) > most:
+                break
             entry = tuned.applying(context)
             if not isinstance(entry, Categorical):
                 longer.append((chosen, context))

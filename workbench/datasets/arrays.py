@@ -6,7 +6,6 @@ Knows nothing of splits that are drawn, and runs no pickled code.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +18,14 @@ from torch import Tensor
 
 from workbench.datasets.mapped import Mapped, sha256_of
 from workbench.datasets.of_arrays import of_arrays
+from workbench.datasets.reading import clear, must_fit
 from workbench.datasets.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
 
 _Array = NDArray[Any]
 _INPUTS, _TARGETS = ("x", "inputs", "X", "images"), ("y", "targets", "Y", "labels")
 _CLASSES = ("classes", "class_names")
-_UNREADABLE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+_EXPECTED = "numbers or texts of a fixed length, as NumPy saves them"
 # Bytes of an .npy file of images from which on it is mapped instead of read.
 LARGE = 2**26
 
@@ -73,33 +73,36 @@ def _arrays(place: Path) -> tuple[Mapping[str, _Array], dict[str, Path]]:
         files = {file.stem: file for file in sorted(place.glob("*.npy"))}
         if not files:
             raise ValueError(f"{place} holds no .npy file.")
-        return {name: _opened(file) for name, file in files.items()}, files
+        return {name: load(file)[name] for name, file in files.items()}, files
     if not place.is_file():
         raise ValueError(f"dataset.path must be an .npz file or a folder, but {place} is neither.")
     if not zipfile.is_zipfile(place):
         raise ValueError(f"{place} is not an .npz file: NumPy's savez writes one.")
-    with place.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        return {name: _plain(place, name, archive) for name in archive.files}, {}
+    return load(place), {}
 
 
-def _plain(place: Path, name: str, archive: Any) -> _Array:
-    try:
+def load(file: Path) -> dict[str, _Array]:
+    """The arrays of an ``.npz`` file by their names, or that of an ``.npy`` file by the file's.
+
+    A large ``.npy`` file is mapped.
+
+    Raises:
+        ValueError: The file is damaged, holds Python objects, or needs more memory than is free.
+    """
+    with clear(file, expected=_EXPECTED):
+        if not zipfile.is_zipfile(file):
+            large = file.stat().st_size >= LARGE
+            return {file.stem: np.load(file, mmap_mode="r" if large else None, allow_pickle=False)}
+        with zipfile.ZipFile(file) as archive:
+            must_fit(file, sum(member.file_size for member in archive.infolist()))
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: _array(file, name, archive) for name in archive.files}
+
+
+def _array(file: Path, name: str, archive: Any) -> _Array:
+    with clear(f"{file}: the array {name}", expected=_EXPECTED):
         found: _Array = archive[name]
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{place}: the array {name} holds Python objects or is damaged ({error}); save it as "
-            "numbers or texts of a fixed length."
-        ) from error
-    return found
-
-
-def _opened(file: Path) -> _Array:
-    try:
-        large = file.stat().st_size >= LARGE
-        found: _Array = np.load(file, mmap_mode="r" if large else None, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise ValueError(f"{file} holds Python objects or is damaged: {error}") from error
-    return found
+        return found
 
 
 def _one_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], place: Path) -> str:

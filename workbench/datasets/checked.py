@@ -45,7 +45,7 @@ def _check_inputs(samples: Samples) -> None:
             raise ValueError(f"texts are a tuple of str, not {_described(inputs)}.")
         for number, text in enumerate(inputs):
             if not isinstance(text, str):
-                raise ValueError(f"{_name(samples, number)} is {text!r}, which is no text.")
+                raise ValueError(f"{_name(samples, number)} is {text!r}, which is not a text.")
         return
     expected = {
         "image": "images are uint8 or float32 [N, C, H, W]",

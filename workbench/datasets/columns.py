@@ -107,7 +107,7 @@ def flaw_numbers(rows: Rows, name: str, column: pd.Series[Any]) -> Numbers:
     if len(bad):
         absent = missing(column)
         for position in bad.tolist():
-            seen = f"{_seen(column, position)}, no finite number"
+            seen = f"{_seen(column, position)}, not a finite number"
             rows.flaw([position], f"{name} is {'missing' if absent[position] else seen}")
     return values
 

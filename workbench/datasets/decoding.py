@@ -5,6 +5,7 @@ Knows nothing of other files, of classes or of where pixels are kept.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ EXTENSIONS = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"),
     *(".tif", ".tiff", ".ppm", ".pgm"),
 )
+# Pillow's own limit, where somebody has taken it away.
+_MOST_PIXELS = 89_478_485
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
 
@@ -41,7 +44,7 @@ def header(file: Path) -> tuple[int, int, bool] | str:
         if file.stat().st_size == 0:
             return "the file is empty"
         with Image.open(file) as image:
-            width, height = image.size
+            width, height = _bounded(image).size
             # Of a PNG without it, Pillow would decode everything to look for it.
             has_exif = image.format in ("JPEG", "MPO", "TIFF", "WEBP") or "exif" in image.info
             if has_exif and image.getexif().get(_ORIENTATION) in _LYING:
@@ -55,6 +58,7 @@ def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
     """``[C, H, W]``, or what is wrong."""
     try:
         with Image.open(file) as opened:
+            _bounded(opened)
             if form.side is not None:
                 # A JPEG decodes at a fraction of its size, still at least twice what is asked for.
                 opened.draft(None, (2 * form.side, 2 * form.side))
@@ -72,6 +76,19 @@ def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
     if (image.height, image.width) != (form.height, form.width):
         return f"it has {image.width} x {image.height} pixels, its header says something else"
     return np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _bounded(image: Image.Image) -> Image.Image:
+    """The image, if it has no more pixels than Pillow's limit; nothing has been decoded yet."""
+    width, height = image.size
+    if width * height > (Image.MAX_IMAGE_PIXELS or _MOST_PIXELS):
+        raise ValueError(_bomb(width * height))
+    return image
+
+
+def _bomb(pixels: int) -> str:
+    limit = Image.MAX_IMAGE_PIXELS or _MOST_PIXELS
+    return f"it has {pixels:,} pixels, more than the {limit:,} that are allowed"
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
@@ -93,6 +110,8 @@ def _in_channels(image: Image.Image, channels: int) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "no image that Pillow can read"
-    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
-        return f"an image bomb: more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    if isinstance(error, Image.DecompressionBombError):
+        # "Image size (900000000 pixels) exceeds limit of ...": of twice the limit.
+        found = re.search(r"\((\d+) pixels\)", str(error))
+        return _bomb(int(found[1])) if found else str(error)
     return str(error).rstrip(".") or type(error).__name__

@@ -15,10 +15,13 @@ from typing import Any
 
 import pandas as pd
 
+from workbench.datasets.reading import clear, must_fit
 from workbench.datasets.rows import Rows
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _CHUNK = 20_000
+# Bytes of a row's name in memory.
+_NAME = 100
 
 
 def read(path: Path, delimiter: str | None = None) -> Rows:
@@ -35,15 +38,18 @@ def read(path: Path, delimiter: str | None = None) -> Rows:
         raise ValueError(f"There is no file {path}.{_beside(path)}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(f"{path} is no table; a table's file ends in {', '.join(SUFFIXES)}.")
+        raise ValueError(
+            f"{path} is not a table; the file of a table ends in {', '.join(SUFFIXES)}."
+        )
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty.")
-    if suffix == ".parquet":
-        rows = _parquet(path)
-    elif suffix == ".jsonl":
-        rows = _json_lines(path)
-    else:
-        rows = _separated(path, delimiter or ("\t" if suffix == ".tsv" else ","))
+    with clear(path, expected=f"the content of a {suffix} file"):
+        if suffix == ".parquet":
+            rows = _parquet(path)
+        elif suffix == ".jsonl":
+            rows = _json_lines(path)
+        else:
+            rows = _separated(path, delimiter or ("\t" if suffix == ".tsv" else ","))
     if not rows.names and not rows.broken:
         raise ValueError(f"{path} has no rows.")
     return rows
@@ -100,7 +106,7 @@ def _separated(path: Path, delimiter: str) -> Rows:
                 chunk = []
         blocks.append(_block(chunk, header))
     except csv.Error as error:
-        raise ValueError(f"{path}:{reader.line_num} is no CSV: {error}.") from None
+        raise ValueError(f"{path}:{reader.line_num} is not CSV: {error}.") from None
     finally:
         csv.field_size_limit(limit)
     frame = pd.concat(blocks, ignore_index=True)
@@ -141,15 +147,21 @@ def _json_lines(path: Path) -> Rows:
             continue
         try:
             record = json.loads(text)
+            if "\\ud" in text.lower():
+                # Half a character, which JSON can escape and no text can hold.
+                json.dumps(record, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
-            broken.append(f"{path.name}:{line}: no JSON: {error.msg} at character {error.colno}")
+            broken.append(f"{path.name}:{line}: not JSON: {error.msg} at character {error.colno}")
+            continue
+        except (ValueError, RecursionError) as error:
+            broken.append(f"{path.name}:{line}: JSON that cannot be read: {error}")
             continue
         if isinstance(record, dict):
             records.append(record)
             names.append(f"{path.name}:{line}")
         else:
             shown = text.strip()[:40]
-            broken.append(f"{path.name}:{line}: {shown} is no object of names to values")
+            broken.append(f"{path.name}:{line}: {shown} is not an object of names and values")
     columns = dict.fromkeys(name for record in records for name in record)
     frame = pd.DataFrame(
         # Of their own accord, pandas would turn [1, null] into fractions and dates into times.
@@ -159,10 +171,11 @@ def _json_lines(path: Path) -> Rows:
 
 
 def _parquet(path: Path) -> Rows:
-    try:
-        frame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as Parquet: {error}") from None
+    from pyarrow import parquet
+
+    size = parquet.read_metadata(path)
+    must_fit(path, size.num_rows * (_NAME + 8 * size.num_columns))
+    frame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
     frame.columns = pd.Index([str(name) for name in frame.columns])
     names = tuple(f"{path.name}:{number}" for number in range(1, len(frame) + 1))
     return Rows(path=str(path), frame=frame, names=names)

@@ -1,21 +1,18 @@
-"""Images that stand in a data set of the Hugging Face hub, brought to files and decoded.
+"""Images that stand in a data set of the Hugging Face hub, decoded like files (see ``decoded``).
 
-The files lie under ``downloads.folder()/hub``, written once; from there on they are images like
-any other (see ``decoded``). Knows no split and no label's meaning.
+Knows no split and no label's meaning.
 """
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench import downloads
-from workbench.datasets import columns, decoded
+from workbench.datasets import columns
 from workbench.datasets.columns import Asked
+from workbench.datasets.decoded import Unwritten, decode
 from workbench.datasets.rows import Rows
 from workbench.datasets.samples import Samples
 
@@ -37,9 +34,8 @@ def of_rows(
     """
     columns.flaw(found, asked)
     kept, skipped = found.kept(asked.on_bad_input)
-    files = _files(parts, image)
-    images = decoded.decode(
-        [files[number] for number in kept.frame[image].tolist()],
+    images = decode(
+        _unwritten(parts, image, kept.frame[image].tolist()),
         kept.names,
         where=found.path,
         on_bad_input=asked.on_bad_input,
@@ -60,32 +56,26 @@ def of_rows(
     )
 
 
-def _files(parts: Mapping[str, Any], image: str) -> list[Path]:
-    """A file for every image of all parts, in their order."""
-    # The library changes a fingerprint whenever the content changes.
+def _unwritten(parts: Mapping[str, Any], image: str, numbers: Sequence[int]) -> Unwritten:
+    """Images by their numbers, as the library holds them."""
+    # The library changes a fingerprint whenever it changes the content; others may change a file.
     prints = [f"{split}:{part._fingerprint}:{len(part)}" for split, part in parts.items()]
-    key = hashlib.sha256("\n".join([image, *prints]).encode()).hexdigest()[:32]
-    folder = downloads.folder() / "hub" / key
-    if not folder.is_dir():
-        beside = folder.with_name(f".{key}.{uuid.uuid4().hex}")
-        beside.mkdir(parents=True)
-        try:
-            _write(parts, image, beside)
-            beside.replace(folder)
-        except OSError:
-            # Another process was faster, or there is no room.
-            if not folder.is_dir():
-                raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-    count = sum(len(part) for part in parts.values())
-    return [folder / f"{number:08d}" for number in range(count)]
+    for part in parts.values():
+        for file in part.cache_files:
+            state = Path(file["filename"]).stat()
+            prints.append(f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}")
+    return Unwritten(
+        content="\n".join([image, *prints]),
+        write=partial(_write, parts, image, numbers),
+    )
 
 
-def _write(parts: Mapping[str, Any], image: str, folder: Path) -> None:
+def _write(
+    parts: Mapping[str, Any], image: str, numbers: Sequence[int], folder: Path
+) -> list[Path]:
     from datasets import Image
 
-    number = 0
+    number, wanted = 0, set(numbers)
     for part in parts.values():
         column = part.with_format(None).select_columns([image])
         for row in column.cast_column(image, Image(decode=False)):
@@ -93,6 +83,8 @@ def _write(parts: Mapping[str, Any], image: str, folder: Path) -> None:
             content = value.get("bytes")
             if content is None and value.get("path"):
                 content = Path(value["path"]).read_bytes()
-            # An image that is missing becomes an empty file, which is refused by its name.
-            (folder / f"{number:08d}").write_bytes(content or b"")
+            if number in wanted:
+                # An image that is missing becomes an empty file, which is refused by its name.
+                (folder / f"{number:08d}").write_bytes(content or b"")
             number += 1
+    return [folder / f"{number:08d}" for number in numbers]

@@ -66,7 +66,7 @@ def saved(path: str) -> Found:
         held = library.load_from_disk(path)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{path} is no data set saved by save_to_disk: {_first_line(error)}"
+            f"{path} is not a data set saved by save_to_disk: {_first_line(error)}"
         ) from error
     return _parts(path, held)
 
@@ -81,7 +81,7 @@ def fetched(id: str, config: str | None) -> Found:
     library = _library()
     # A name without its owner is redirected by the hub, and kept here under another.
     if id.startswith((".", "/", "~")) or id.count("/") != 1:
-        raise ValueError(f"dataset.id is {id}, no ORG/NAME; a folder is for dataset.path.")
+        raise ValueError(f"dataset.id is {id}, not ORG/NAME; name a folder in dataset.path.")
     wanted = f"the configuration {config} of {id}" if config else id
     if (held := _held(id, config)) is not None:
         return _parts(id, held)

@@ -114,8 +114,8 @@ def _parts(root: Path) -> dict[Path, int]:
         part = PARTS.get(child.name.lower())
         if part is None:
             raise ValueError(
-                f"{root} has a folder train, so its folders are parts, but {child.name} is none; "
-                f"parts are train, validation and test."
+                f"{root} has a folder train, so its folders are parts, but {child.name} is not "
+                "one; parts are train, validation and test."
             )
         if part in parts.values():
             twin = next(other for other, number in parts.items() if number == part)
@@ -131,7 +131,7 @@ def _classes(root: Path, parts: Mapping[Path, int]) -> list[str]:
         if names:
             continue
         loose = len(images_in(folder))
-        what = f"{loose} images, but no folders" if loose else "nothing of the kind"
+        what = f"{loose} images, but no folders" if loose else "no images"
         raise ValueError(f"{folder} must hold a folder of images for each class; it holds {what}.")
     train = next(folder for folder, part in parts.items() if part == TRAIN)
     if len(found[train]) < 2:
@@ -142,6 +142,6 @@ def _classes(root: Path, parts: Mapping[Path, int]) -> list[str]:
             other = train if place == folder else folder
             raise ValueError(
                 f"The parts of {root} must have the same classes, but {place.name} has {odd[0]} "
-                f"and {other.name} has not."
+                f"and {other.name} does not."
             )
     return found[train]

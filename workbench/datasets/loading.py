@@ -207,9 +207,11 @@ def _read(name: str, stamp: str, own: str, target: str) -> Samples:
     module, _, function = entry.read.partition(":")
     read = getattr(importlib.import_module(module), function)
     from workbench.datasets.checked import checked
+    from workbench.datasets.reading import clear
 
     options = json.loads(own)
     called = {entry.renamed.get(option, option): value for option, value in options.items()}
-    samples: Samples = read(target=target, **entry.arguments, **called)
     where = next((options[path] for path in entry.paths if path in options), name)
-    return checked(samples, target=target, where=where)
+    with clear(where):
+        samples: Samples = read(target=target, **entry.arguments, **called)
+        return checked(samples, target=target, where=where)

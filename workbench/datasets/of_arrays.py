@@ -130,15 +130,18 @@ def _as_array(what: str, value: Any) -> _Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"the {what} are no array: {error}") from error
+        raise ValueError(f"the {what} are not an array: {error}") from error
     if array.dtype == object:
-        raise ValueError(f"the {what} are Python objects of several kinds or lengths, no array.")
+        raise ValueError(
+            f"the {what} are Python objects, of several kinds or lengths; not an array."
+        )
     return array
 
 
 def _tensor(array: _Array, dtype: type[np.generic]) -> Tensor:
     """A tensor in an array's memory, if it lies there as torch takes it."""
-    found = np.require(array, dtype, ["C"])
+    with np.errstate(over="ignore"):  # refused as not finite
+        found = np.require(array, dtype, ["C"])
     if isinstance(found, np.memmap) and not found.flags.writeable:
         return tensor_of(found)
     return torch.from_numpy(np.require(found, requirements=["W"]))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -196,6 +197,12 @@ def _view(samples: Samples, options: Mapping[str, Any]) -> _View | None:
         return _View(channels=channels, side=None, crop=None)
     if side < 1:
         raise ValueError(f"dataset.image_size is {side}; it must be at least 1.")
+    size, free = 4 * channels * side**2, psutil.virtual_memory().available
+    if size > free:
+        raise ValueError(
+            f"dataset.image_size is {side}: one image of that size takes {size / 1e9:.1f} GB of "
+            f"memory, and {free / 1e9:.1f} GB are free."
+        )
     if margin is not None and side < min(height, width):
         return _View(channels=channels, side=None, crop=side)
     return _View(channels=channels, side=None if side == height == width else side, crop=None)

@@ -65,7 +65,7 @@ class Rows:
         if len(columns) == 1 and ";" in columns[0]:
             hint = '; its header has semicolons: say dataset.delimiter: ";"'
         raise ValueError(
-            f"dataset.{option} names the column {name}, which {self.path} has not{hint}; "
+            f"dataset.{option} names the column {name}, which {self.path} does not have{hint}; "
             f"its columns are {', '.join(columns)}."
         )
 
@@ -90,7 +90,7 @@ class Rows:
             way_out = ", or leave such rows out with dataset.on_bad_input: skip"
             raise ValueError(
                 f"{self.path} has {many} bad row{'s' * (many > 1)}.{shown} "
-                f"{'; '.join(left_out[:_SHOWN])}. Mend the file{way_out if on_bad_input else ''}."
+                f"{'; '.join(left_out[:_SHOWN])}. Fix the file{way_out if on_bad_input else ''}."
             )
         positions = [p for p in range(len(self)) if p not in self.flaws]
         if not positions:
@@ -117,9 +117,17 @@ class Rows:
 def numbers(column: pd.Series[Any]) -> Numbers:
     """A column's numbers, ``float64 [N]``; NaN for what is missing or no number."""
     if column.dtype == object:
-        column = column.map(lambda value: value if np.isscalar(value) else None)
+        column = column.map(_number)
     values = pd.to_numeric(column, errors="coerce")
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _number(value: Any) -> Any:
+    """A value that pandas can take for a number, or for none."""
+    try:
+        return float(value) if isinstance(value, int) else value if np.isscalar(value) else None
+    except OverflowError:
+        return np.inf
 
 
 def words(column: pd.Series[Any]) -> list[str | None]:

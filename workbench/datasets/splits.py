@@ -20,6 +20,7 @@ from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.randomness import derive
 
 DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -232,7 +233,7 @@ def _size(name: str, options: Mapping[str, Any], total: int, *, least: int) -> i
         raise ValueError(f"dataset.{name} is {value}; a fraction must be at least 0 and below 1.")
     size = round(value * total) if isinstance(value, float) else int(value)
     if size < least:
-        raise ValueError(f"dataset.{name} is {value}, which makes {size} samples of {total}.")
+        raise ValueError(f"dataset.{name} is {value}, which makes {size} of {total} samples.")
     return size
 
 
@@ -277,9 +278,11 @@ def _all_there(
                     if number in sizes
                 ]
                 total = sum(sizes.values()) + sum(len(samples) for samples in train)
+                numeric = len(pool.classes) > 10 and all(map(_NUMBER.fullmatch, pool.classes))
+                hint = " If the classes are numbers to predict, set task: regression."
                 raise ValueError(
                     f"Class {name} has no {part} sample left: {total} samples are divided into "
-                    f"{', '.join([*divided, 'the rest'])}."
+                    f"{', '.join([*divided, 'the rest'])}.{hint * numeric}"
                 )
 
 

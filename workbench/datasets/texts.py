@@ -103,7 +103,7 @@ def _flaw_texts(found: Rows, text: Any) -> None:
     found.flaw(np.nonzero(rows.missing(column))[0], f"{text} is missing")
     for position, value in enumerate(column.tolist()):
         if not isinstance(value, str) and position not in found.flaws:
-            found.flaw([position], f"{text} is {str(value)[:40]}, no text")
+            found.flaw([position], f"{text} is {str(value)[:40]}, not a text")
 
 
 def _lines(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

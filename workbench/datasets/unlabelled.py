@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from workbench import datasets
-from workbench.datasets import ready, tablefiles, tables, texts
+from workbench.datasets import arrays, ready, tablefiles, tables, texts
+from workbench.datasets.mapped import tensor_of
+from workbench.datasets.reading import clear
 from workbench.datasets.samples import Data, Inputs, Tensors, Texts
 
 _ARRAYS = (".npy", ".npz")
@@ -55,11 +57,12 @@ def read_unlabelled(
     """
     if not path.exists():
         raise ValueError(f"There is no file or folder {path}.")
-    if data.kind == "text":
-        return _texts(plan_dataset, path)
-    if data.kind == "vector":
-        return _vectors(plan_dataset, path, data, target)
-    return _images(plan_dataset, path, data, target)
+    with clear(path):
+        if data.kind == "text":
+            return _texts(plan_dataset, path)
+        if data.kind == "vector":
+            return _vectors(plan_dataset, path, data, target)
+        return _images(plan_dataset, path, data, target)
 
 
 def _texts(dataset: Mapping[str, Any], path: Path) -> tuple[Inputs, tuple[str, ...]]:
@@ -135,24 +138,20 @@ def _images(
 
 def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:
     """An array's samples: the file's only array, or the one called x or inputs."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            values = loaded
-        else:
-            with loaded:
-                called = [name for name in ("x", "inputs", *loaded.files) if name in loaded.files]
-                if len(loaded.files) != 1 and called[:1] not in (["x"], ["inputs"]):
-                    held = ", ".join(loaded.files) or "none"
-                    raise ValueError(f"it must hold an array x or inputs, and holds {held}")
-                values = loaded[called[0]]
-    except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from error
+    found = arrays.load(path)
+    called = [name for name in ("x", "inputs", *found) if name in found]
+    if len(found) != 1 and called[:1] not in (["x"], ["inputs"]):
+        held = ", ".join(found) or "none"
+        raise ValueError(f"{path} must hold an array x or inputs; it holds {held}.")
+    values = found[called[0]]
     if values.dtype.kind not in "biuf" or values.ndim < 2:
-        raise ValueError(f"{path} holds {values.dtype} {list(values.shape)}, no samples.")
+        raise ValueError(
+            f"{path} holds {values.dtype} {list(values.shape)}; expected numbers [N, ...]."
+        )
     if values.dtype != np.uint8:
-        values = values.astype(np.float32)
-    return torch.from_numpy(values), tuple(f"{path.name}:{number}" for number in range(len(values)))
+        with np.errstate(over="ignore"):  # refused as not finite
+            values = values.astype(np.float32)
+    return tensor_of(values), tuple(f"{path.name}:{number}" for number in range(len(values)))
 
 
 def _refuse_non_finite(values: Tensor, names: tuple[str, ...]) -> None:

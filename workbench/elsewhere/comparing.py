@@ -80,8 +80,8 @@ def check(rows: Sequence[Result], question: Question) -> tuple[str, ...]:
     """Names of the strategies in order of appearance.
 
     Raises:
-        Unreadable: Fewer than two, no such baseline, an effect that is none, or a direction,
-            values or seeds that cannot be what they are called.
+        Unreadable: Fewer than two, a data set without the baseline, an effect that is none, or a
+            direction, values or seeds that cannot be what they are called.
     """
     names = tuple(dict.fromkeys(row.strategy for row in rows))
     if len(names) < 2:
@@ -90,9 +90,16 @@ def check(rows: Sequence[Result], question: Question) -> tuple[str, ...]:
         nearest = difflib.get_close_matches(question.baseline, names, n=1)
         hint = f" {nearest[0]!r} is the nearest." if nearest else ""
         raise Unreadable(
-            f"The baseline {question.baseline!r} is no strategy here; the strategies are"
+            f"The baseline {question.baseline!r} is not a strategy here; the strategies are"
             f" {', '.join(names)}.{hint}"
         )
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        here = {row.strategy for row in rows if row.dataset == dataset}
+        if question.baseline is not None and question.baseline not in here:
+            raise Unreadable(
+                f"The data set {dataset} has no run of the baseline {question.baseline!r}, only of"
+                f" {', '.join(sorted(here))}. Add its runs, or leave the data set out."
+            )
     effect = question.smallest_effect
     if effect is not None and not (math.isfinite(effect) and effect > 0):
         raise Unreadable(

@@ -33,7 +33,8 @@ from workbench.record.contents import (
 Read = TypeVar("Read")
 
 # A study's name is a folder's name; one that a store gives is checked before it becomes a path.
-STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Folders have this name, with a temporary ending for a while: 255 characters at most.
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class Damaged(OSError):
