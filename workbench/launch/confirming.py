@@ -173,6 +173,10 @@ class _Confirming:
         """Run what a source has, below the confirmation's parent run."""
         launch, config, sha256 = self._launch, self._config, self._plan.sha256
         before = source.missing
+        if not before and launch.is_settled(
+            config, self._foundation, Role.CONFIRMATION, self._files
+        ):
+            return None
         # Said once: before the test, the offer says it again.
         notes = self._plan.notes if role is Role.SELECTION else ()
         launch.watcher.begin(f"{config.name} {role}", notes)
@@ -184,6 +188,7 @@ class _Confirming:
                     self._foundation,
                     launch.home,
                     Role.CONFIRMATION,
+                    trains=before > 0,
                     tags=self._tags(source),
                     files=self._files,
                 ) as page,
@@ -200,8 +205,8 @@ class _Confirming:
                 if role is Role.SELECTION and signal is None:
                     self._keep_choice(page)
                     page.status = "SCHEDULED"
-            if role is Role.CONFIRMATION and signal is None:
-                describe(config.name, self._directory, page)
+            if role is Role.CONFIRMATION and signal is None and not page.unsent:
+                describe(page.tracker, config.name, self._directory)
         finally:
             launch.watcher.end()
             self._fresh += before - source.missing

@@ -34,6 +34,7 @@ from workbench.record.contents import (
 from workbench.record.directory import (
     TrialDirectory,
     directory_of,
+    environment_path,
     protocol_path,
     scan,
     study_directory,
@@ -51,6 +52,7 @@ __all__ = [
     "TrialDirectory",
     "TrialSpec",
     "directory_of",
+    "environment_path",
     "epoch_from_json",
     "lock",
     "now",

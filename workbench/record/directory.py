@@ -27,7 +27,6 @@ from workbench.record.contents import (
     to_json,
 )
 
-
 Read = TypeVar("Read")
 
 
@@ -248,6 +247,11 @@ def study_of(directory: TrialDirectory, spec: TrialSpec) -> Path:
 def study_directory(home: Path, study: str) -> Path:
     """Where a study keeps its storage, its lease and its trials."""
     return home / "mlruns" / "studies" / study
+
+
+def environment_path(study_directory: Path) -> Path:
+    """The file that says with which code and packages the trials of the last driver ran."""
+    return study_directory / "environment.json"
 
 
 def protocol_path(study_directory: Path) -> Path:

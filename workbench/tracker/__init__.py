@@ -113,6 +113,15 @@ class Tracker:
             run = runs.get(f"{study}/{role}")
             return None if run is None else run.tags.get(tag)
 
+    def is_finished(self, study: str, role: str, *, files: Mapping[str, str]) -> bool:
+        """Whether a study's parent run is FINISHED and holds these texts below ``study/``."""
+        with self._writing(study) as runs:
+            run = runs.get(f"{study}/{role}")
+            if run is None or run.deleted or run.status != "FINISHED":
+                return False
+            held = {name: self._ledger.read_file(run, f"study/{name}") for name in files}
+            return all(held[n] == text.encode("utf-8", "replace") for n, text in files.items())
+
     def close_parent(self, run_id: str, status: str) -> None:
         """Say how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it will go on."""
         if status not in entry.STATUS.values() or status == "RUNNING":
