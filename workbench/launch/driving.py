@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from workbench import browse, preview, protocol, publish, record, report, session, tryout
 from workbench.config.document import StudyFileError
@@ -23,9 +23,6 @@ from workbench.session import Session
 from workbench.tracker import Tracker
 from workbench.tracker.store import StoreError
 from workbench.workers import Workers
-
-if TYPE_CHECKING:
-    from workbench.study import Search
 
 
 class Watcher(Protocol):
@@ -90,67 +87,36 @@ class Launch:
             protocol.refuse_more_trials(config, directory)
             with readable(directory, config.name):
                 search = Search(config, foundation, directory)
-            begun = search.standings()
-            signal, unsent = self._search(config, foundation, search, directory)
-            standings = tuple(search.standings())
+            before = sum(standing.ended for standing in search.standings())
+            self.watcher.begin(config.name, preview.notes(config, foundation))
+            try:
+                with (
+                    Stop().listening() as stop,
+                    session.opened(config, foundation, self.home, Role.SEARCH) as page,
+                ):
+
+                    def progress(stopping: bool) -> None:
+                        standings = search.standings()
+                        self.watcher.update(standings, stopping=stopping)
+                        page.mirror.describe(lambda: session.note(config, standings))
+
+                    signal = self.drive(directory, search, page, stop, progress)
+                    standings = tuple(search.standings())
+                    if any(standing.ended < standing.target for standing in standings):
+                        page.status = "SCHEDULED"
+                    self._keep_best(search.best(), page)
+                describe(config.name, directory, page)
+            finally:
+                self.watcher.end()
         return Outcome(
             study=config.name,
             standings=standings,
-            fresh=sum(s.ended for s in standings) - sum(s.ended for s in begun),
+            fresh=sum(standing.ended for standing in standings) - before,
             signal=signal,
             seconds=time.monotonic() - began,
-            unsent=unsent,
+            unsent=page.unsent,
             reasons=reasons_of(directory),
         )
-
-    def _search(
-        self, config: StudyConfig, foundation: Foundation, search: Search, directory: Path
-    ) -> tuple[int | None, int]:
-        """Run what is missing of a search: what stopped it, and how many records are unsent."""
-        trains = any(s.ended < s.target or s.running for s in search.standings())
-        if not trains and self.is_settled(config, foundation, Role.SEARCH, {}):
-            self.watcher.end()
-            return None, 0
-        self.watcher.begin(config.name, preview.notes(config, foundation))
-        try:
-            with (
-                Stop().listening() as stop,
-                session.opened(config, foundation, self.home, Role.SEARCH, trains=trains) as page,
-            ):
-
-                def progress(stopping: bool) -> None:
-                    standings = search.standings()
-                    self.watcher.update(standings, stopping=stopping)
-                    page.mirror.describe(lambda: session.note(config, standings))
-
-                signal = self.drive(directory, search, page, stop, progress)
-                if any(standing.ended < standing.target for standing in search.standings()):
-                    page.status = "SCHEDULED"
-                self._keep_best(search.best(), page)
-            if not page.unsent:
-                describe(page.tracker, config.name, directory)
-        finally:
-            self.watcher.end()
-        return signal, page.unsent
-
-    def is_settled(
-        self,
-        config: StudyConfig,
-        foundation: Foundation,
-        role: Role,
-        files: Mapping[str, str],
-    ) -> bool:
-        """Whether a study's page in MLflow is closed and says what ``session.opened`` would say.
-
-        Of a settled study MLflow is sent what an earlier driver left, and nothing else changes.
-        """
-        tracker = Tracker(self.home)
-        if not session.is_settled(config, foundation, tracker, role, files):
-            return False
-        directory = record.study_directory(self.home, config.name)
-        if tracker.reconcile(directory, parent_status="SCHEDULED"):
-            describe(tracker, config.name, directory)
-        return True
 
     def run_needed(self, config: StudyConfig, above: tuple[str, ...] = ()) -> Outcome | None:
         """Finish the studies that a study takes its weights from; how one stopped, if it did."""
@@ -255,19 +221,22 @@ def readable(directory: Path, study: str) -> Iterator[None]:
         found = getattr(cause, "orig", None) or cause
         raise StoreError(
             f"{directory / 'optuna.db'}, Optuna's storage of the search of {study}, cannot be "
-            f"read: {found}. Put an undamaged copy of it back, or give the study a new name."
+            f"read: {found}. Put an undamaged copy of it back, or delete it: the next "
+            "`workbench run` makes it again from the records of the trials."
         ) from error
 
 
-def describe(tracker: Tracker, study: str, directory: Path) -> None:
+def describe(study: str, directory: Path, page: Session) -> None:
     """Put the report's own summary on the parents' pages, now that MLflow has every trial."""
-    material = publish.material(tracker, study, directory)
+    if page.unsent:
+        return
+    material = publish.material(page.tracker, study, directory)
     if "name" not in material.study:
         return  # The store was lost, and the search's page is new: the next run describes it.
     summary = report.summarize(material)
     note = report.markdown_summary(summary)
-    for run_id in parents_of(tracker, study):
-        tracker.describe(run_id, note)
+    for run_id in parents_of(page.tracker, study):
+        page.tracker.describe(run_id, note)
 
 
 def parents_of(tracker: Tracker, study: str) -> list[str]:
