@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mlflow_home import everything
+from mlflow_home import STUDY, everything, result, write
 from test_end_to_end import Unseen, runs_of
 
 from workbench import ending, launch, publish, record
@@ -53,6 +55,22 @@ def outcome_of(*standings: Standing, signal: int | None = None) -> Outcome:
 )
 def test_the_exit_code_says_how_it_ended(outcome: Outcome, code: int) -> None:
     assert outcome.exit_code == code
+
+
+def test_a_report_is_up_to_date_when_it_was_written_after_the_last_run_had_ended(
+    home: Path,
+) -> None:
+    page = home / "reports" / STUDY / "index.html"
+    assert ending.report_of(home, STUDY) is None
+    page.parent.mkdir(parents=True)
+    page.touch()
+    directory = write(home, ended=replace(result(record.State.COMPLETE), ended=record.now()))
+    os.utime(page, (0, 0))
+    assert ending.report_of(home, STUDY) is None
+    page.touch()
+    assert ending.report_of(home, STUDY) == page
+    directory.write_result(replace(result(record.State.COMPLETE), ended=record.now() + 60_000))
+    assert ending.report_of(home, STUDY) is None
 
 
 def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
@@ -147,6 +165,16 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.decode().strip()
 
 
+class Prepared(Unseen):
+    """Remembers what is said to be looked at."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    def prepare(self, title: str) -> None:
+        self.titles.append(title)
+
+
 def stored_files(home: Path) -> dict[str, bytes]:
     """Every file of a home but the databases, whose pages move when they are only opened."""
     return {
@@ -167,19 +195,23 @@ def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of
     git(folder, "commit", "-q", "-m", "first")
     commit = git(folder, "rev-parse", "HEAD")
 
+    watcher = Prepared()
+
     def search() -> Outcome:
-        return launch.run_file(file, [], stored, InlineWorkers(), Unseen())
+        return launch.run_file(file, [], stored, InlineWorkers(), watcher)
 
     def confirm() -> Confirmed:
-        watcher = Unseen()
         return launch.confirm_file(file, [], stored, InlineWorkers(), watcher, agree=lambda _: True)
 
     assert search().fresh == 4
+    assert watcher.titles == ["tiny"], "said once"
     assert confirm().fresh == 2 * 2 + 2 * 7
     rows, files = everything(stored), stored_files(stored)
     git(folder, "commit", "-q", "--allow-empty", "-m", "second")
 
-    assert (search().fresh, confirm().fresh) == (0, 0)
+    again = search()
+    assert (again.fresh, confirm().fresh) == (0, 0)
+    assert again.confirmed
     assert everything(stored) == rows
     assert stored_files(stored) == files
     for run in runs_of(stored, "tiny"):

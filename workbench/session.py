@@ -82,7 +82,7 @@ def opened(
         files: The same of texts by file name, stored below ``study/``.
     """
     directory = record.study_directory(home, config.name)
-    described = preview.describe(config, foundation)
+    described = _described(config, foundation)
     path = directory / "study.json"
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
@@ -122,7 +122,7 @@ def is_settled(
     foundation: Foundation,
     tracker: Tracker,
     role: Role,
-    files: Mapping[str, str],
+    files: Mapping[str, str] | None = None,
 ) -> bool:
     """Whether a study's page in MLflow is closed and says what ``opened`` would write.
 
@@ -133,8 +133,13 @@ def is_settled(
         role: Whose page it is.
         files: As for ``opened``.
     """
-    wanted = {**_files(config, preview.describe(config, foundation)), **files}
+    wanted = {**_files(config, _described(config, foundation)), **(files or {})}
     return tracker.is_finished(config.name, role, files=wanted)
+
+
+def _described(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
+    """The content of study.json."""
+    return preview.describe(config, foundation)
 
 
 def _drain(mirror: Mirror) -> None:
@@ -198,15 +203,10 @@ def _origin(config: StudyConfig, directory: Path) -> tuple[dict[str, str], dict[
     }
     if code.get("diff") and os.environ.get(LOG_DIFF, "") not in ("", "0"):
         files["git.diff"] = environment.shortened(code["diff"])
-    tags = (
-        {
-            "mlflow.source.git.commit": code["commit"],
-            "workbench.git_dirty": str(code["dirty"]).lower(),
-        }
-        if code
-        else {}
-    )
-    return tags, files
+    if not code:
+        return {}, files
+    dirty = str(code["dirty"]).lower()
+    return {"mlflow.source.git.commit": code["commit"], "workbench.git_dirty": dirty}, files
 
 
 def _datasets(described: Mapping[str, Any], role: Role) -> list[DatasetUse]:

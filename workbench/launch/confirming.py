@@ -18,7 +18,7 @@ from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.confirm import Offer, Replicates
 from workbench.driver import Stop, lease
-from workbench.ending import Confirmed, reasons_of
+from workbench.ending import Confirmed, reasons_of, report_of
 from workbench.foundation import Foundation
 from workbench.launch.driving import Launch, describe, readable
 from workbench.protocol import Protocol
@@ -205,8 +205,8 @@ class _Confirming:
                 if role is Role.SELECTION and signal is None:
                     self._keep_choice(page)
                     page.status = "SCHEDULED"
-            if role is Role.CONFIRMATION and signal is None and not page.unsent:
-                describe(page.tracker, config.name, self._directory)
+            if role is Role.CONFIRMATION and signal is None:
+                describe(config.name, self._directory, page)
         finally:
             launch.watcher.end()
             self._fresh += before - source.missing
@@ -250,4 +250,5 @@ class _Confirming:
             seconds=time.monotonic() - self._began,
             unsent=self._unsent,
             reasons=reasons_of(self._directory, Role.SELECTION, Role.CONFIRMATION),
+            report=report_of(self._launch.home, self._config.name),
         )
