@@ -19,6 +19,7 @@ from workbench.driver import Busy, lease
 from workbench.record import Role
 from workbench.report.writing import uncollected
 from workbench.tracker import Tracker
+from workbench.verdict.numbers import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
         notes = ["the home cannot be written to: the report was not stored in MLflow"]
     behind = _behind(tracker, directory, name)
     if behind:
-        notes.append(f"MLflow lags behind the records by {behind} trials")
+        notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
     return _write(tracker, study, directory, folder, venue, tuple(notes))[0]
 
 

@@ -23,6 +23,7 @@ from workbench.figures.findings import Findings
 from workbench.report import booktabs, macros, paper, procedure, tidy, typeset, verdicttables
 from workbench.report.booktabs import Column
 from workbench.statistics.several import LEAST_DATASETS_OF_A_DIAGRAM
+from workbench.verdict.numbers import counted
 
 # What the folder of a verdict holds; whatever else lies in it is the user's.
 CONTENTS = (
@@ -243,7 +244,7 @@ def _page(
         "reach": templates.reach,
         "scale": templates.scale,
         "given": templates.given,
-        "counted": templates.counted,
+        "counted": counted,
         "p_value": templates.p_value,
         "share": templates.share,
         "test": _tested_by,

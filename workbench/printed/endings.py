@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.printed.layout import PLAIN, counted, number, table_of
+from workbench.printed.layout import PLAIN, number, table_of
+from workbench.verdict.numbers import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ from workbench.figures import cells
 from workbench.figures.trials import Trial
 from workbench.record import Role
 from workbench.report import methods
-from workbench.templates import counted
+from workbench.verdict.numbers import counted
 
 
 def targets(study: Mapping[str, Any]) -> dict[str, int]:

@@ -15,10 +15,10 @@ from workbench.figures.trials import Trial, by_strategy
 from workbench.record import Role
 from workbench.report.confirmed import Arm, Confirmation, Run, unplanned
 from workbench.report.material import Material
-from workbench.templates import counted
 from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
+from workbench.verdict.numbers import counted
 from workbench.verdict.refusals import Refused, because, one_configuration
 
 
