@@ -610,7 +610,7 @@ def test_a_password_in_the_stores_address_is_not_published(uri: str) -> None:
         (["148fd37c0ffe+dirty.12345678"] * 3, "commit 148fd37c0ffee with uncommitted changes"),
         (
             ["aaaabbbbcccc", "148fd37c0ffe", "148fd37c0ffe"],
-            "commit 148fd37c0ffee (2 runs), commit aaaabbbbcccc (1 run)",
+            "commit 148fd37c0ffe (2 runs), commit aaaabbbbcccc (1 run)",
         ),
         (
             ["aaaabbbbcccc", "aaaabbbbcccc", ""],

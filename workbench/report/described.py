@@ -138,21 +138,20 @@ def code(study: Mapping[str, Any], trials: pd.DataFrame) -> str | None:
         recorded = trials[trials["role"] != Role.TRY]["provenance"]
         counts.update(cells.mapping(found).get("commit") or "" for found in recorded)
     unknown = counts.pop("", 0)
+    last = str(git.get("commit") or "")
     if not counts:
-        last = git.get("commit")
-        return last and f"commit {_commit(last, bool(git.get('dirty')))} at the last start"
-    # A trial keeps twelve digits; where the study's start names the same commit, all are known.
-    names = {}
-    for state in counts:
-        short, _, dirty = state.partition("+dirty")
-        full = str(git.get("commit") or "")
-        names[state] = _commit(full if full.startswith(short) else short, bool(dirty))
+        dirty = "+dirty" if git.get("dirty") else ""
+        return f"commit {_commit(last + dirty)} at the last start" if last else None
     if len(counts) == 1 and not unknown:
-        return f"commit {names.popitem()[1]}"
-    told = [f"commit {names[state]} ({counted(n, 'run')})" for state, n in counts.most_common()]
+        # A trial records 12 digits; the study's last start knows the others of the same commit.
+        return f"commit {_commit(*counts, last)}"
+    told = [f"commit {_commit(s)} ({counted(n, 'run')})" for s, n in counts.most_common()]
     told += [f"an unknown commit ({counted(unknown, 'run')})"] if unknown else []
     return ", ".join(told)
 
 
-def _commit(name: str, dirty: bool) -> str:
+def _commit(state: str, full: str = "") -> str:
+    """The commit of a trial's ``state``, with all its digits where ``full`` has them."""
+    short, dirty, _ = state.partition("+dirty")
+    name = full if full.startswith(short) else short
     return name + (" with uncommitted changes" if dirty else "")
