@@ -21,7 +21,7 @@ from workbench import report, templates
 from workbench.figures import FIGURES, forest
 from workbench.figures.findings import Findings
 from workbench.report import Material, methods, paper, procedure
-from workbench.verdict import Word
+from workbench.verdict import Word, numbers
 
 TEXTS = (".html", ".md", ".tex", ".json", ".csv", ".bib")
 CITED = [{"name": "LeNet-5", "value": 0.9905, "sd": 0.001, "n": 5, "source": "LeCun et al. 1998"}]
@@ -418,8 +418,8 @@ def test_confirmation_runs_without_a_protocol_are_told_and_show_no_test_value(
 
 
 def test_a_number_of_strategies_is_written_with_its_plural() -> None:
-    assert templates.counted(2, "strategy") == "2 strategies"
-    assert [templates.counted(2, noun) for noun in ("class", "day", "run")] == [
+    assert numbers.counted(2, "strategy") == "2 strategies"
+    assert [numbers.counted(2, noun) for noun in ("class", "day", "run")] == [
         *("2 classes", "2 days", "2 runs")
     ]
     text = templates.methods(report.summarize(without_search(three(joint=True))))

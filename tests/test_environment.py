@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import torch
 
+import workbench
 from workbench import environment
 
 
@@ -43,14 +47,16 @@ def test_the_versions_and_the_machine_are_described_as_plain_data() -> None:
 
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "PACKAGES", ("torch", "no-such-package"))
-    assert list(environment.describe()["packages"]) == ["torch"]
+    assert list(environment.describe()["packages"]) == ["workbench", "torch"]
 
 
 def test_a_clean_tree_is_its_commit(repository: Path) -> None:
     (repository / "untracked.py").write_text("two = 2\n")
+    commit = git(repository, "rev-parse", "HEAD").strip()
     assert environment.git_state(repository) == {
-        "commit": git(repository, "rev-parse", "HEAD").strip(),
+        "commit": commit,
         "dirty": False,
+        "state": commit[:12],
         "diff": "",
     }
 
@@ -75,40 +81,105 @@ def test_outside_of_git_there_is_no_state(tmp_path: Path) -> None:
     assert environment.git_state(tmp_path) == {}
 
 
-def test_provenance_names_the_commit_the_packages_the_hardware_and_the_threads(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(repository)
-    found = environment.provenance("cpu", 2)
-    commit = git(repository, "rev-parse", "HEAD").strip()
-    assert found["commit"] == commit[:12]
+def test_provenance_names_the_commit_the_packages_the_hardware_and_the_threads() -> None:
+    found = environment.provenance("cpu", 2, "7e1369f2a10b")
+    assert found["commit"] == "7e1369f2a10b"
     assert found["threads"] == "2"
     assert found["hardware"] == environment.describe()["cpu"]
-    assert f"torch {version('torch')}" in found["packages"].split(", ")
+    packages = found["packages"].split(", ")
+    assert f"torch {version('torch')}" in packages
+    assert f"pillow {version('pillow')}" in packages, "it decodes the pixels"
+    assert f"workbench {environment.workbench_version()}" in packages
     # What records and proposes, but computes nothing, would only cry wolf.
     assert "mlflow" not in found["packages"] and "optuna" not in found["packages"]
 
 
-def test_two_states_of_a_dirty_tree_are_two_commits(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(repository)
+def test_outside_of_git_provenance_has_no_commit() -> None:
+    assert "commit" not in environment.provenance("cpu", 1)
+
+
+def test_two_states_of_a_dirty_tree_are_two_commits(repository: Path) -> None:
     commit = git(repository, "rev-parse", "HEAD").strip()[:12]
     seen = set()
     for text in ("one = 2\n", "one = 3\n"):
         (repository / "code.py").write_text(text)
-        environment._commit.cache_clear()
-        seen.add(environment.provenance("cpu", 1)["commit"])
+        seen.add(environment.git_state(repository)["state"])
     assert len(seen) == 2
     assert all(one.startswith(f"{commit}+dirty.") and len(one) == 27 for one in seen)
 
 
-def test_outside_of_git_provenance_has_no_commit_and_git_is_asked_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert "commit" not in environment.provenance("cpu", 1)
+def test_every_installed_distribution_is_listed_with_its_version() -> None:
+    lines = environment.installed().splitlines()
+    names = [line.partition("==")[0] for line in lines]
+    assert names == sorted(set(names))
+    for name in ("pillow", "scipy", "pytest"):
+        assert f"{name}=={version(name)}" in lines
+    assert f"workbench=={environment.workbench_version()}" in lines
+
+
+def versions_in(folder: Path, *path: Path) -> str:
+    """What the copy of the package in a folder says of its own version, in a process of its own."""
+    script = "from workbench import environment; print(environment.workbench_version())"
+    found = os.pathsep.join(map(str, (folder, *path)))
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": found},
+    )
+    return done.stdout.strip()
+
+
+def package_in(folder: Path) -> Path:
+    """A copy of the package with no more than its version and ``environment``."""
+    package = folder / "workbench"
+    package.mkdir(parents=True)
+    for name in ("__init__.py", "environment.py"):
+        shutil.copyfile(Path(environment.__file__).with_name(name), package / name)
+    return package
+
+
+def test_a_checkout_of_workbench_names_its_commit_and_its_changes(tmp_path: Path) -> None:
+    package = package_in(tmp_path)
     git(tmp_path, "init", "--quiet")
-    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "one")
-    # A warm worker goes on with the code that it has loaded.
-    assert "commit" not in environment.provenance("cpu", 1)
+    git(tmp_path, "add", "workbench")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    commit = git(tmp_path, "rev-parse", "HEAD")[:12]
+    clean = versions_in(tmp_path)
+    assert clean == f"{workbench.__version__}+g{commit}"
+    with (package / "__init__.py").open("a") as file:
+        file.write("# changed\n")
+    changed = versions_in(tmp_path)
+    assert changed.startswith(f"{clean}.dirty.") and len(changed) == len(clean) + 15
+
+
+def test_a_package_installed_inside_a_users_repository_does_not_take_its_commit(
+    repository: Path,
+) -> None:
+    site = repository / ".venv" / "site-packages"
+    package_in(site)
+    assert versions_in(site) == workbench.__version__
+
+
+def test_a_package_installed_from_a_git_address_names_the_commit_that_pip_noted(
+    tmp_path: Path,
+) -> None:
+    package_in(tmp_path)
+    noted = tmp_path / f"workbench-{workbench.__version__}.dist-info"
+    noted.mkdir()
+    (noted / "METADATA").write_text(f"Name: workbench\nVersion: {workbench.__version__}\n")
+    address = {
+        "url": "https://example.org/w.git",
+        "vcs_info": {"vcs": "git", "commit_id": "ab" * 20},
+    }
+    (noted / "direct_url.json").write_text(json.dumps(address))
+    assert versions_in(tmp_path) == f"{workbench.__version__}+g{'ab' * 6}"
+
+
+def test_a_long_diff_is_cut_at_a_line_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "LONGEST_DIFF", 12)
+    assert environment.shortened("12345\n78901\n") == "12345\n78901\n"
+    cut = environment.shortened("12345\n78901\n34567\n")
+    assert cut == "12345\n78901\n[cut: 12 of 18 characters are shown]\n"

@@ -12,6 +12,7 @@ import pytest
 from confirmed import THREE, changed
 from test_figures import describe, frame, realistic, row
 
+from workbench.figures.conditions import CONDITIONS
 from workbench.figures.trials import read as search_trials
 from workbench.report import Material, evidence
 from workbench.report.confirmed import Confirmation, read, sealed
@@ -257,7 +258,7 @@ def test_a_strategy_that_was_added_after_the_protocol_makes_it_exploratory() -> 
     assert "lion-0 was searched after the protocol was written" in text
 
 
-@pytest.mark.parametrize("kind", evidence.CONDITIONS)
+@pytest.mark.parametrize("kind", CONDITIONS)
 def test_mixed_conditions_are_flagged_by_rule_16_and_decide_nothing(kind: str) -> None:
     other = {**confirmed.PROVENANCE, kind: "another"}
     (doubt,) = gather(changed(three(), ONE, provenance=other)).doubts

@@ -37,6 +37,7 @@ from workbench.record import EpochResult, Objective
 OPTIMIZERS = ("sgd", "adam", "adamw")
 DEPTHS = {"0": 0, "2": 2, "all": 4}
 COLUMNS = [
+    "provenance",
     "run_id",
     "run_name",
     "key",
@@ -987,31 +988,76 @@ def test_notes_on_the_first_weights_are_repeated() -> None:
     assert "from scratch" in fact("weights", backbone={"weights": None}).finding
 
 
-def test_several_devices_are_told_and_trials_without_one_are_not_vouched_for() -> None:
-    rows = [row("sgd-0", 0, 0.9), row("sgd-0", 1, 0.9, device="cuda"), row("sgd-0", 2, device="")]
-    found = check("devices", rows)
-    assert found.status == "warning"
-    assert "cpu, cuda (2 of 3 trials" in found.finding
-    one = check("devices", [rows[0], rows[2]])
-    assert (one.status, one.finding) == ("ok", "Yes, on cpu (1 of 2 trials have recorded theirs).")
-    assert check("devices", rows[2:]).status == "not checked"
+ORIGIN = {
+    "commit": "148fd37c0ffe",
+    "packages": "python 3.11.7, torch 2.15.0, pillow 13.0.0",
+    "hardware": "2 cores",
+    "threads": "1",
+}
+
+
+def of_two(first: dict[str, str], second: dict[str, str]) -> validity.Check:
+    """What is said of the origin of three trials, of which the last one has another."""
+    origins = [first, first, second]
+    rows = [row("sgd-0", n, 0.9, provenance=origin) for n, origin in enumerate(origins)]
+    return check("provenance", rows)
+
+
+def test_trials_of_one_origin_are_vouched_for() -> None:
+    found = of_two(ORIGIN, ORIGIN)
+    assert found.status == "ok"
+    assert found.finding == (
+        "Yes. The same in all that recorded it, of 3 trials: commit 3, packages 3, hardware 3, "
+        "threads 3."
+    )
 
 
 @pytest.mark.parametrize(
-    ("git", "status"),
+    ("part", "other", "told"),
     [
-        ({"commit": "1", "dirty": False}, "not checked"),
-        ({"commit": "1", "dirty": True}, "warning"),
-        (None, "not checked"),
+        (
+            "commit",
+            "aaaabbbbcccc",
+            "differ in commit: 2 values (148fd37c0ffe (2); aaaabbbbcccc (1))",
+        ),
+        (
+            "packages",
+            "python 3.11.7, torch 2.14.1, pillow 13.0.0",
+            "differ in packages: 2 values (torch 2.15.0 (2); torch 2.14.1 (1))",
+        ),
+        ("packages", "python 3.11.7, torch 2.15.0", "(pillow 13.0.0 (2); none of these (1))"),
+        ("hardware", "NVIDIA H100", "differ in hardware: 2 values (2 cores (2); NVIDIA H100 (1))"),
+        ("threads", "2", "differ in threads: 2 values (1 (2); 2 (1))"),
+        ("commit", "", "1 of 3 runs have no record of their commit"),
     ],
 )
-def test_one_state_of_the_code_is_never_affirmed_from_the_last_start(
-    git: dict[str, Any] | None, status: str
+def test_trials_of_two_commits_packages_or_machines_are_a_warning(
+    part: str, other: str, told: str
 ) -> None:
-    found = check("code", [row("sgd-0", 0, 0.9)], git=git)
-    assert found.status == status
-    assert "The code of each trial is not recorded, only the last start's" in found.finding
-    assert ("not committed" in found.finding) == (status == "warning")
+    found = of_two(ORIGIN, {**ORIGIN, part: other})
+    assert found.status == "warning"
+    assert told in found.finding
+
+
+def test_uncommitted_changes_of_the_study_or_of_workbench_are_a_warning() -> None:
+    for dirty in (
+        {**ORIGIN, "commit": "148fd37c0ffe+dirty.12345678"},
+        {**ORIGIN, "packages": "workbench 0.1.0+g148fd37c0ffe.dirty.12345678"},
+    ):
+        found = of_two(dirty, dirty)
+        assert found.status == "warning"
+        assert found.finding == "3 of 3 trials used code with uncommitted changes."
+
+
+def test_what_no_trial_recorded_is_not_vouched_for() -> None:
+    outside = {name: text for name, text in ORIGIN.items() if name != "commit"}
+    found = of_two(outside, outside)
+    assert found.status == "not checked"
+    assert "Not recorded by any trial, so not checked: commit." in found.finding
+    assert of_two({}, {}).status == "not checked"
+    # A trial that failed before it found its device.
+    rows = [row("sgd-0", 0, 0.9, provenance=ORIGIN), row("sgd-0", 1, state="failed")]
+    assert check("provenance", rows).status == "ok"
 
 
 # Files

@@ -6,17 +6,20 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow_home import STUDY, everything, result, write
 from test_end_to_end import Unseen, runs_of
 
 from workbench import ending, launch, publish, record
 from workbench.config import Changed, load
 from workbench.config.document import StudyFileError
 from workbench.driver import Broken, Standing, lease
-from workbench.ending import Outcome
+from workbench.ending import Confirmed, Outcome
 from workbench.workers import InlineWorkers
 
 Write = Callable[..., Path]
@@ -24,6 +27,11 @@ Write = Callable[..., Path]
 SMALL = (
     ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]"),
     ("trials_per_strategy: 5", "trials_per_strategy: 2"),
+)
+CONFIRMED = (
+    "objective: {metric: validation/accuracy}",
+    "objective: {metric: validation/accuracy}\n"
+    "confirm: {smallest_effect: 0.02, seeds: 7, select: {configs: 1, seeds: 2}}",
 )
 
 
@@ -48,6 +56,22 @@ def outcome_of(*standings: Standing, signal: int | None = None) -> Outcome:
 )
 def test_the_exit_code_says_how_it_ended(outcome: Outcome, code: int) -> None:
     assert outcome.exit_code == code
+
+
+def test_a_report_is_up_to_date_when_it_was_written_after_the_last_run_had_ended(
+    home: Path,
+) -> None:
+    page = home / "reports" / STUDY / "index.html"
+    assert ending.report_of(home, STUDY) is None
+    page.parent.mkdir(parents=True)
+    page.touch()
+    directory = write(home, ended=replace(result(record.State.COMPLETE), ended=record.now()))
+    os.utime(page, (0, 0))
+    assert ending.report_of(home, STUDY) is None
+    page.touch()
+    assert ending.report_of(home, STUDY) == page
+    directory.write_result(replace(result(record.State.COMPLETE), ended=record.now() + 60_000))
+    assert ending.report_of(home, STUDY) is None
 
 
 def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
@@ -147,6 +171,69 @@ def test_records_that_mlflow_lacks_are_mirrored_by_the_next_run(
     runs = runs_of(bare, "tiny")
     assert len(runs) == 5
     assert "RUNNING" not in {run.info.status for run in runs}
+
+
+def git(folder: Path, *words: str) -> str:
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", "-C", str(folder), *author, *words], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode().strip()
+
+
+class Prepared(Unseen):
+    """Remembers what is said to be looked at."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    def prepare(self, title: str) -> None:
+        self.titles.append(title)
+
+
+def stored_files(home: Path) -> dict[str, bytes]:
+    """Every file of a home but the databases, whose pages move when they are only opened."""
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in home.rglob("*")
+        if path.is_file() and ".db" not in path.name and path.name not in ("lock", ".store.lock")
+    }
+
+
+def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of_the_trials(
+    write_study: Write, stored: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "code"
+    folder.mkdir()
+    file = Path(shutil.copy(write_study(*SMALL, CONFIRMED), folder))
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "first")
+    commit = git(folder, "rev-parse", "HEAD")
+
+    watcher = Prepared()
+
+    def search() -> Outcome:
+        return launch.run_file(file, [], stored, InlineWorkers(), watcher)
+
+    def confirm() -> Confirmed:
+        return launch.confirm_file(file, [], stored, InlineWorkers(), watcher, agree=lambda _: True)
+
+    assert search().fresh == 4
+    assert watcher.titles == ["tiny"], "said once"
+    assert confirm().fresh == 2 * 2 + 2 * 7
+    rows, files = everything(stored), stored_files(stored)
+    git(folder, "commit", "-q", "--allow-empty", "-m", "second")
+
+    again = search()
+    assert (again.fresh, confirm().fresh) == (0, 0)
+    assert again.confirmed
+    assert everything(stored) == rows
+    assert stored_files(stored) == files
+    for run in runs_of(stored, "tiny"):
+        if "mlflow.parentRunId" in run.data.tags:
+            assert run.data.tags["workbench.commit"] == commit[:12]
+        else:
+            assert run.data.tags["mlflow.source.git.commit"] == commit
 
 
 def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, stored: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import mlflow_home as made
 import pytest
 
+from workbench.files import sha256_of
 from workbench.record import State
-from workbench.tracker import Tracker
+from workbench.tracker import Tracker, ledger
 from workbench.tracker.mirror import Mirror
 
 KEY = "digits/search/adamw-2/007"
@@ -119,6 +120,37 @@ def test_whoever_reports_a_change_never_waits_for_a_store_that_another_process_h
     assert slowest < 0.1
     assert mirror.pending == 0
     assert made.rows(home, "SELECT COUNT(*) FROM runs WHERE status = 'FINISHED'") == [(20,)]
+
+
+def test_a_file_that_a_worker_has_not_finished_is_never_sent(home: Path) -> None:
+    with mirror_of(home) as mirror:
+        directory = made.write(home, ended=made.result(State.COMPLETE))
+        (directory.artifacts / "predictions.parquet.5391.tmp").write_bytes(b"half")
+        (directory.artifacts / "notes.tmp").write_text("of the study's own code")
+        mirror.changed(directory)
+    sent = made.artifacts_of(home, made.run_of(home, KEY)[0])
+    assert (sent / "notes.tmp").exists()
+    assert not (sent / "predictions.parquet.5391.tmp").exists()
+
+
+def test_a_file_that_vanishes_while_it_is_sent_gives_no_alarm(
+    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = made.write(home, ended=made.result(State.COMPLETE))
+    passing = directory.artifacts / "passing.csv"
+    passing.write_text("a")
+
+    def vanishes(path: Path) -> str:
+        passing.unlink(missing_ok=True)
+        return sha256_of(path)
+
+    monkeypatch.setattr(ledger, "sha256_of", vanishes)
+    with caplog.at_level(logging.WARNING), mirror_of(home) as mirror:
+        mirror.changed(directory)
+    assert caplog.records == []
+    assert (mirror.sent, mirror.pending) == (1, 0)
+    sent = made.artifacts_of(home, made.run_of(home, KEY)[0])
+    assert (sent / "learning_curve.png").exists() and not (sent / "passing.csv").exists()
 
 
 def rename(home: Path, old: str, new: str) -> None:

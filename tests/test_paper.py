@@ -398,7 +398,7 @@ def test_the_checklist_answers_from_the_logs_and_says_todo_for_the_rest(
         assert known in text, known
     assert "TODO: addresses of code and data" in text
     bare = copy.deepcopy(three)
-    bare["provenance"]["git"]["commit"] = None
+    bare["provenance"]["code"] = None
     assert "TODO, no commit was recorded" in paper.checklist(bare)
 
 

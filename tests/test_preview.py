@@ -45,7 +45,7 @@ def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
             [
                 "search.sampler: tpe proposes at random until its trial 3; "
                 "with 3 trials it is random search",
-                "search.pruner: median prunes nothing before 3 trials are complete; there are 3",
+                "search.pruner: median prunes nothing before 3 complete trials; there are 3",
             ],
         ),
         (
@@ -57,13 +57,21 @@ def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
         ),
         (
             ["search.pruner={name: median, n_startup_trials: 20}"],
-            ["search.pruner: median prunes nothing before 20 trials are complete; there are 12"],
+            ["search.pruner: median prunes nothing before 20 complete trials; there are 12"],
         ),
         (
             ["search.pruner={name: median, n_warmup_steps: 3}"],
             ["search.pruner: median prunes nothing before epoch 3; there are trials of 3 epochs"],
         ),
         (["search.pruner=none", "search.sampler=random", "search.trials_per_strategy=1"], []),
+        (
+            ["search.trials_per_strategy=1"],
+            [
+                "search.sampler: tpe proposes at random until its trial 3; "
+                "with 1 trial it is random search",
+                "search.pruner: median prunes nothing before 3 complete trials; there is 1",
+            ],
+        ),
         (
             [
                 "compare.length={short: {epochs: 3}, long: {epochs: 9}}",

@@ -179,6 +179,26 @@ def test_an_outcome_of_a_study_that_was_complete_says_that_nothing_is_to_do(
     assert paper.lines[-1] == NEXT
 
 
+def test_after_a_finished_confirmation_an_outcome_names_no_step_that_was_taken(
+    paper: Paper, home: Path
+) -> None:
+    printed.outcome(paper.console, replace(outcome(DONE), confirmed=True), home)
+    assert paper.lines[-1] == "next: workbench report tiny"
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+def test_a_report_that_is_up_to_date_is_named_instead_of_its_command(
+    paper: Paper, home: Path, confirm: bool
+) -> None:
+    page = home / "reports" / "tiny" / "index.html"
+    found = replace(outcome(DONE), confirmed=not confirm, report=page)
+    printed.outcome(paper.console, found, home)
+    last = ["next: workbench confirm tiny"] if confirm else []
+    assert paper.lines[-1 - len(last) :] == [f"report: {page}", *last]
+    printed.confirmed((other := Paper()).console, replace(confirmed(ARM, fresh=0), report=page))
+    assert other.lines[-1] == f"report: {page}"
+
+
 def test_an_outcome_that_was_stopped_names_no_report(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(DONE, OPEN, fresh=4, signal=2), home)
     assert paper.lines[-1] == "tiny: stopped after 4 trials; the same command goes on."

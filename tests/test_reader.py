@@ -169,6 +169,13 @@ def test_a_study_reads_back_as_its_driver_described_it(home: Path) -> None:
     assert study["parents"] == {"search": search, "confirmation": confirmation}
     assert study["tracking_uri"] == tracker.uri
     assert study["experiment_id"] == tracker.experiment(made.STUDY)
+    assert "git" not in study
+
+
+def test_the_commit_of_the_last_start_is_read_from_the_parents_tags(home: Path) -> None:
+    tags = {"mlflow.source.git.commit": "ab" * 20, "workbench.git_dirty": "true"}
+    Tracker(home).open_parent(made.STUDY, "search", tags=tags, params={}, files={})
+    assert Tracker(home).read_study(made.STUDY)["git"] == {"commit": "ab" * 20, "dirty": True}
 
 
 def test_a_home_that_was_moved_can_still_be_read(home: Path) -> None:

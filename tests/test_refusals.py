@@ -274,7 +274,7 @@ def mixed_conditions_without_a_flag() -> tuple[Told, str]:
     verdict = decide(evidence(*planted(SPREAD), doubts=flags))
     assert verdict.word == Word.WINNER and verdict.flags == flags
     assert flags[0].text in json.dumps(as_json(verdict), ensure_ascii=False)
-    return Told(flags[0].rule, flags[0].text), "differ in commit: 2 values (a1b2 (11), c3d4 (1))"
+    return Told(flags[0].rule, flags[0].text), "differ in commit: 2 values (a1b2 (11); c3d4 (1))"
 
 
 ATTEMPTS: dict[int, Callable[[], tuple[Told, str]]] = {

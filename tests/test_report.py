@@ -603,6 +603,34 @@ def test_a_password_in_the_stores_address_is_not_published(uri: str) -> None:
     assert "example.org" in summary["provenance"]["tracking_uri"]
 
 
+@pytest.mark.parametrize(
+    ("commits", "told"),
+    [
+        (["148fd37c0ffe"] * 3, "commit 148fd37c0ffee"),
+        (["148fd37c0ffe+dirty.12345678"] * 3, "commit 148fd37c0ffee with uncommitted changes"),
+        (
+            ["aaaabbbbcccc", "148fd37c0ffe", "148fd37c0ffe"],
+            "commit 148fd37c0ffe (2 runs), commit aaaabbbbcccc (1 run)",
+        ),
+        (
+            ["aaaabbbbcccc", "aaaabbbbcccc", ""],
+            "commit aaaabbbbcccc (2 runs), an unknown commit (1 run)",
+        ),
+        (["", "", ""], "commit 148fd37c0ffee at the last start"),
+    ],
+)
+def test_the_report_names_the_commits_that_the_trials_recorded(
+    commits: list[str], told: str
+) -> None:
+    rows = [
+        row("sgd-0", n, 0.5, provenance={"commit": commit} if commit else {})
+        for n, commit in enumerate(commits)
+    ]
+    summary = summarize(rows, git={"commit": "148fd37c0ffee", "dirty": False})
+    assert summary["provenance"]["code"] == told
+    assert f"The code is at {told};" in templates.reproducibility(summary)
+
+
 def test_every_best_value_stands_beside_its_run(written: Path) -> None:
     summary = json.loads((written / "report.json").read_text())
     page = (written / "index.html").read_text()

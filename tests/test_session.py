@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from workbench import record, session
+from workbench import environment, record, session
 from workbench.config import load
 from workbench.config.study_config import StudyConfig
 from workbench.driver import Standing
@@ -100,10 +102,9 @@ def test_the_files_of_a_study_are_kept_with_its_page(tiny: Path, home: Path) -> 
     hold(tiny, home)
     files = files_of(home, parent_of(home))
     assert files["study.yaml"] == tiny.read_text()
-    kept = json.loads(files["study.json"])
-    kept.pop("git", None)
-    assert kept == described(home)
+    assert json.loads(files["study.json"]) == described(home)
     assert "torch" in json.loads(files["environment.json"])["packages"]
+    assert f"pillow=={version('pillow')}" in files["packages.txt"].splitlines()
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "SCHEDULED"])
@@ -156,25 +157,50 @@ def test_a_try_before_any_search_leaves_a_description(tiny: Path, home: Path) ->
     assert described(home)["name"] == "tiny"
 
 
-def test_the_diff_of_a_dirty_tree_is_kept(
+def in_repository(folder: Path, tiny: Path) -> Path:
+    """The tiny study in a git repository of its own, with a change that was not committed."""
+    repository(folder)
+    (folder / "code.py").write_text("answer = 42\n")
+    return Path(shutil.copy(tiny, folder))
+
+
+def test_the_code_is_that_of_the_study_files_folder_wherever_the_command_runs(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = repository(tmp_path / "code")
-    (folder / "code.py").write_text("answer = 42\n")
-    monkeypatch.chdir(folder)
-    hold(tiny, home)
-    parent = parent_of(home)
-    diff = files_of(home, parent)["git.diff"]
-    assert "-answer = 41\n+answer = 42\n" in diff
-    assert parent.data.tags["workbench.git_dirty"] == "true"
-    assert len(parent.data.tags["mlflow.source.git.commit"]) == 40
+    file = in_repository(tmp_path / "code", tiny)
+    monkeypatch.chdir(repository(tmp_path / "elsewhere"))
+    hold(file, home)
+    tags = parent_of(home).data.tags
+    state = environment.git_state(file.parent)
+    assert tags["mlflow.source.git.commit"] == state["commit"]
+    assert tags["workbench.git_dirty"] == "true"
+    noted = json.loads(record.environment_path(record.study_directory(home, "tiny")).read_text())
+    assert noted["commit"] == state["state"], "what each trial records"
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [(None, False), ("0", False), ("1", True)])
+def test_uncommitted_changes_are_stored_on_request_alone(
+    tiny: Path,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str | None,
+    kept: bool,
+) -> None:
+    monkeypatch.delenv("WORKBENCH_LOG_DIFF", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("WORKBENCH_LOG_DIFF", wanted)
+    hold(in_repository(tmp_path / "code", tiny), home)
+    files = files_of(home, parent_of(home))
+    assert ("git.diff" in files) == kept
+    assert not kept or "-answer = 41\n+answer = 42\n" in files["git.diff"]
 
 
 def test_a_clean_tree_leaves_its_commit_and_no_diff(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(repository(tmp_path / "code"))
-    hold(tiny, home)
+    monkeypatch.setenv("WORKBENCH_LOG_DIFF", "1")
+    hold(Path(shutil.copy(tiny, repository(tmp_path / "code"))), home)
     parent = parent_of(home)
     assert "git.diff" not in files_of(home, parent)
     assert parent.data.tags["workbench.git_dirty"] == "false"
@@ -185,11 +211,32 @@ def test_outside_of_git_nothing_is_said_of_it(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.chdir(tmp_path)
     hold(tiny, home)
     parent = parent_of(home)
     assert "git.diff" not in files_of(home, parent)
     assert not [name for name in parent.data.tags if "git" in name]
+
+
+def test_a_start_without_a_trial_to_train_keeps_the_code_and_changes_the_description(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    folder = repository(tmp_path / "code")
+    file = Path(shutil.copy(write_study(), folder))
+    hold(file, home)
+    before = parent_of(home)
+    files = files_of(home, before)
+    noted = record.environment_path(record.study_directory(home, "tiny")).read_bytes()
+    (folder / "code.py").write_text("answer = 43\n")
+    file.write_text(file.read_text().replace("fits the wines", "fits these wines"))
+    config = load(file)
+    with session.opened(config, Foundation(config, home), home, Role.SEARCH, trains=False) as page:
+        page.status = "FINISHED"
+    after = parent_of(home)
+    for name in ("mlflow.source.git.commit", "workbench.git_dirty"):
+        assert after.data.tags[name] == before.data.tags[name]
+    assert files_of(home, after)["environment.json"] == files["environment.json"]
+    assert "these wines" in files_of(home, after)["study.json"]
+    assert record.environment_path(record.study_directory(home, "tiny")).read_bytes() == noted
 
 
 def test_the_note_shows_how_far_every_strategy_is(tiny: Path) -> None:

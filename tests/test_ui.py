@@ -31,23 +31,30 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server is started."""
+    return tmp_path_factory.mktemp("ui")
+
+
+@pytest.fixture(scope="module")
+def served(folder: Path) -> Iterator[tuple[int, str]]:
     """The port of a server on the tiny study's store, and the address that it printed."""
-    folder = tmp_path_factory.mktemp("ui")
     file, home, port = folder / "tiny.yaml", home_in(folder / "home"), free_port()
     file.write_text(TINY.replace("trials_per_strategy: 5", "trials_per_strategy: 1"))
     launch.run_file(file, [], home, InlineWorkers(), Unseen())
     home = home.rename(folder / "möved home")
     words = ["ui", "tiny", "--home", str(home), "--port", str(port)]
-    server = subprocess.Popen(
-        [sys.executable, "-u", "-m", "workbench", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert server.stdout is not None
-    with server.stdout:
-        address = server.stdout.readline().split()[-1]
+    with (folder / "output").open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-u", "-m", "workbench", *words],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+        )
+        while not (printed := (folder / "output").read_text()).endswith("\n"):
+            assert server.poll() is None, printed
+            time.sleep(0.1)
+        address = printed.splitlines()[0].split()[-1]
         for _ in range(240):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
@@ -89,6 +96,42 @@ def test_the_server_of_a_moved_home_shows_its_artifacts(served: tuple[int, str])
         )
         with urllib.request.urlopen(asked, timeout=30) as answer:
             assert json.load(answer)["files"]
+
+
+def test_artifacts_of_runs_are_shown_and_files_of_others_refused(
+    served: tuple[int, str], folder: Path
+) -> None:
+    address = f"http://127.0.0.1:{served[0]}"
+    experiment = served[1].partition("experiments/")[2].partition("/")[0]
+    content = {"experiment_ids": [experiment], "max_results": 1}
+    runs = post(served[0], "runs/search", {**content, "filter": "tags.workbench.role = 'search'"})
+    assert isinstance(runs["runs"], list)
+    parent = next(
+        item["value"]
+        for item in runs["runs"][0]["data"]["tags"]
+        if item["key"] == "mlflow.parentRunId"
+    )
+    with urllib.request.urlopen(
+        f"{address}/get-artifact?path=study/study.yaml&run_uuid={parent}", timeout=30
+    ) as answer:
+        assert answer.read() == (folder / "tiny.yaml").read_bytes()
+    for prefix in ("api", "ajax-api"):
+        request = urllib.request.Request(
+            f"{address}/{prefix}/2.0/mlflow-artifacts/artifacts/planted.txt", b"a", method="PUT"
+        )
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(request, timeout=30)
+        assert refusal.value.code == 503
+        refusal.value.close()
+    assert not (folder / "mlartifacts").exists()
+
+
+def test_the_address_is_not_buried_under_the_servers_own_lines(
+    served: tuple[int, str], folder: Path
+) -> None:
+    first, *rest = (folder / "output").read_text().splitlines()
+    assert first.endswith(served[1])
+    assert [line for line in rest if not line.startswith("[MLflow] Security middleware")] == []
 
 
 def test_results_are_judged_from_a_server_as_from_a_file(served: tuple[int, str]) -> None:

@@ -9,6 +9,7 @@ from workbench import space
 from workbench.config.study_config import StudyConfig
 from workbench.optimizers import OPTIMIZERS
 from workbench.strategy import Plan
+from workbench.verdict.numbers import counted
 
 
 def of_settings(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
@@ -37,7 +38,7 @@ def _unfreezing_notes(plans: dict[str, Plan]) -> list[str]:
             if phase.unfreeze_every and thawed < phase.freeze_depth:
                 found.append(
                     f"unfreeze: {name} unfreezes {thawed} of {phase.freeze_depth} stages in "
-                    f"{phase.epochs} epochs; the others stay frozen"
+                    f"{counted(phase.epochs, 'epoch')}; the others stay frozen"
                 )
     return found
 
@@ -49,7 +50,7 @@ def _sampler_notes(config: StudyConfig) -> list[str]:
         if startup >= trials:
             return [
                 f"search.sampler: tpe proposes at random until its trial {startup}; "
-                f"with {trials} trials it is random search"
+                f"with {counted(trials, 'trial')} it is random search"
             ]
     if sampler.name == "grid":
         counts = {len(space.fixed(config, group)) for group in config.groups}
@@ -68,15 +69,15 @@ def _pruner_notes(config: StudyConfig, plans: dict[str, Plan]) -> list[str]:
     found = []
     if startup >= trials:
         found.append(
-            f"search.pruner: median prunes nothing before {startup} trials are complete; "
-            f"there are {trials}"
+            f"search.pruner: median prunes nothing before {counted(startup, 'complete trial')}; "
+            f"there {'is' if trials == 1 else 'are'} {trials}"
         )
     fewest = min(plan.reports for plan in plans.values())
     if warmup >= fewest:
         unit = "epoch" if all(plan.reports_per_epoch == 1 for plan in plans.values()) else "report"
         found.append(
             f"search.pruner: median prunes nothing before {unit} {warmup}; "
-            f"there are trials of {fewest} {unit}s"
+            f"there are trials of {counted(fewest, unit)}"
         )
     return found
 

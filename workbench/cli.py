@@ -246,7 +246,7 @@ def sync(
 ) -> None:
     """Send MLflow what it lacks: after it was out of reach, or after a crash."""
     from workbench import publish
-    from workbench.printed.layout import counted
+    from workbench.verdict.numbers import counted
 
     with terminal.errors():
         sent = publish.sync(name, home.absolute())

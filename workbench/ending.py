@@ -63,6 +63,8 @@ class Outcome:
         signal: What stopped it, or None.
         unsent: Records that MLflow did not take.
         reasons: Why trials failed, each reason once with the number of trials.
+        confirmed: Whether the study's confirmation is finished.
+        report: The page of its report; None where none is up to date.
     """
 
     study: str
@@ -72,6 +74,8 @@ class Outcome:
     seconds: float
     unsent: int = 0
     reasons: tuple[str, ...] = ()
+    confirmed: bool = False
+    report: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +102,7 @@ class Confirmed:
         signal: What stopped it, or None.
         unsent: Records that MLflow did not take.
         reasons: Why runs failed, each reason once with the number of runs.
+        report: The page of the study's report; None where none is up to date.
     """
 
     study: str
@@ -110,6 +115,7 @@ class Confirmed:
     seconds: float
     unsent: int = 0
     reasons: tuple[str, ...] = ()
+    report: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -140,3 +146,23 @@ def reasons_of(directory: Path, *roles: Role) -> tuple[str, ...]:
         if result is not None and result.state is State.FAILED and result.retried is None:
             counts[str(result.reason)] += 1
     return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))
+
+
+def is_confirmed(directory: Path) -> bool:
+    """Whether the confirmation of a study is finished."""
+    found = browse.confirmation(directory)
+    return found is not None and found["stage"] == "complete"
+
+
+def report_of(home: Path, study: str) -> Path | None:
+    """The page of a study's report, where it was written after the last run had ended."""
+    page = home / "reports" / study / "index.html"
+    if not page.is_file():
+        return None
+    results = [
+        found.result()
+        for found, spec in record.scan(record.study_directory(home, study))
+        if spec.role is not Role.TRY
+    ]
+    last = max((result.ended for result in results if result is not None), default=0)
+    return page if page.stat().st_mtime_ns // 1_000_000 >= last else None

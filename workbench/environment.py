@@ -6,36 +6,34 @@ Only looks; knows nothing of studies.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, distributions, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = (
-    "workbench",
+import workbench
+
+# The packages that a trial's numbers can depend on, beside Workbench itself.
+COMPUTING = (
     "torch",
     "torchvision",
     "transformers",
-    "optuna",
-    "mlflow",
+    "tokenizers",
+    "timm",
+    "peft",
+    "datasets",
     "numpy",
     "pandas",
     "scikit-learn",
+    "pillow",
 )
-# Those of them, and of the optional ones, that a trial's numbers can depend on.
-COMPUTING = (
-    "workbench",
-    "torch",
-    "torchvision",
-    "transformers",
-    "timm",
-    "peft",
-    "numpy",
-    "scikit-learn",
-)
+# Those that a report names: also what proposes the trials and what keeps them.
+PACKAGES = (*COMPUTING, "optuna", "mlflow")
+LONGEST_DIFF = 1_000_000
 
 
 def describe() -> dict[str, Any]:
@@ -48,7 +46,7 @@ def describe() -> dict[str, Any]:
 
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": _versions(PACKAGES),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _processor(),
@@ -60,31 +58,87 @@ def describe() -> dict[str, Any]:
     }
 
 
+def installed() -> str:
+    """Every installed distribution as ``name==version``, one a line; Workbench as it is used."""
+    # Of two of one name Python imports the first.
+    listed = [item for item in distributions() if item.name][::-1]
+    found = {item.name.lower(): item.version for item in listed}
+    found["workbench"] = workbench_version()
+    return "".join(f"{name}=={number}\n" for name, number in sorted(found.items()))
+
+
 def git_state(folder: Path) -> dict[str, Any]:
-    """Commit, whether the tree is dirty, and the diff of a dirty tree; empty outside of git."""
+    """The git commit of a folder, and what a dirty tree changes; empty outside of git.
+
+    Returns:
+        ``commit``; ``dirty``; ``diff`` of the whole tree; and ``state``, the short form that trials
+        record: the first 12 digits of the commit, and of a dirty tree ``+dirty.`` with the first 8
+        of the SHA-256 of its diff.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}
     diff = _git(folder, "diff", "--no-ext-diff", "--no-color", "HEAD") or ""
-    return {"commit": commit.strip(), "dirty": bool(diff), "diff": diff}
+    return {
+        "commit": commit.strip(),
+        "dirty": bool(diff),
+        "state": commit[:12] + (f"+dirty.{_digits(diff)}" if diff else ""),
+        "diff": diff,
+    }
 
 
-def provenance(device: str, threads: int) -> dict[str, str]:
+def shortened(diff: str) -> str:
+    """A diff, cut at the end of a line where it is longer than ``LONGEST_DIFF`` characters."""
+    if len(diff) <= LONGEST_DIFF:
+        return diff
+    kept = diff[: diff.rfind("\n", 0, LONGEST_DIFF) + 1]
+    return f"{kept}[cut: {len(kept):,} of {len(diff):,} characters are shown]\n"
+
+
+@cache
+def workbench_version() -> str:
+    """Workbench's version and, where it can be known, its commit: ``0.1.0+g7e1369f2a10b``.
+
+    The commit is that of the checkout that the package runs from, with ``.dirty.`` and 8 digits
+    where the package's files differ from it; of a package that pip installed from a git address,
+    the one that pip noted.
+    """
+    folder = Path(workbench.__file__).parent
+    # A package that is installed inside the user's own repository is not part of it.
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        commit, diff = _installed_commit(), ""
+    else:
+        commit = _git(folder, "rev-parse", "HEAD") or ""
+        diff = _git(folder, "diff", "--no-ext-diff", "--no-color", "HEAD", "--", ".") or ""
+    local = f"+g{commit[:12]}" if commit else ""
+    return workbench.__version__ + local + (f".dirty.{_digits(diff)}" if diff else "")
+
+
+def _installed_commit() -> str:
+    """The commit that pip noted (``direct_url.json``), or an empty text."""
+    try:
+        noted = json.loads(distribution("workbench").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return ""
+    return str(noted.get("vcs_info", {}).get("commit_id", ""))
+
+
+def _digits(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def provenance(device: str, threads: int, commit: str = "") -> dict[str, str]:
     """What a trial's numbers depend on beside its plan, as short texts.
-
-    What a process can learn once is looked up once, from its working directory as the study's
-    driver does it: a warm worker goes on with the code that it has loaded.
 
     Args:
         device: What the trial ran on: ``cpu``, ``cuda``, ``mps``.
         threads: Of torch on the CPU.
+        commit: Of the study file's folder (``state`` of ``git_state``); empty outside of git.
 
     Returns:
-        ``commit``, followed by ``+dirty`` and the first digits of the diff's SHA-256 where the tree
-        differs from it, left out outside of git; ``packages`` with their versions; ``hardware``,
-        the processor or the accelerator; ``threads``.
+        ``commit``, left out outside of git; ``packages`` with their versions; ``hardware``, the
+        processor or the accelerator; ``threads``.
     """
-    commit = _commit(Path.cwd())
     return {
         **({"commit": commit} if commit else {}),
         "packages": _packages(),
@@ -94,18 +148,9 @@ def provenance(device: str, threads: int) -> dict[str, str]:
 
 
 @cache
-def _commit(folder: Path) -> str:
-    state = git_state(folder)
-    if not state:
-        return ""
-    changed = hashlib.sha256(state["diff"].encode()).hexdigest()[:8]
-    return str(state["commit"][:12]) + (f"+dirty.{changed}" if state["dirty"] else "")
-
-
-@cache
 def _packages() -> str:
-    found = {"python": platform.python_version(), **{name: _version(name) for name in COMPUTING}}
-    return ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    found = {"python": platform.python_version(), **_versions(COMPUTING)}
+    return ", ".join(f"{name} {number}" for name, number in found.items())
 
 
 @cache
@@ -113,6 +158,12 @@ def _hardware(kind: str) -> str:
     import torch
 
     return torch.cuda.get_device_name(0) if kind == "cuda" else _processor()
+
+
+def _versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of Workbench and of those packages that are installed."""
+    found = {name: number for name in names if (number := _version(name))}
+    return {"workbench": workbench_version(), **found}
 
 
 def _version(name: str) -> str | None:

@@ -82,10 +82,20 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that ``write_atomically`` has not finished (``NAME.PID.tmp``)."""
+    return path.suffix == ".tmp" and _writer(path).isdecimal()
+
+
 def is_abandoned(path: Path) -> bool:
     """Whether the process whose number stands in a temporary name (``NAME.PID.END``) is gone."""
-    pid = path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
+    pid = _writer(path)
     return pid.isdecimal() and not psutil.pid_exists(int(pid))
+
+
+def _writer(path: Path) -> str:
+    """What stands in a temporary name in the place of a process number."""
+    return path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
 
 
 def sweep(folder: Path) -> None:

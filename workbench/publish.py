@@ -22,6 +22,7 @@ from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
 from workbench.verdict import Word
+from workbench.verdict.numbers import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +99,7 @@ def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
     with suppress(record.Damaged):
         behind = _behind(tracker, directory, name)
         if behind:
-            notes.append(f"MLflow lags behind the records by {behind} trials")
+            notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
     return _write(tracker, name, directory, folder, venue, tuple(notes))[0]
 
 

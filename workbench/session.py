@@ -6,6 +6,7 @@ Knows what a person wants to find on that page; how MLflow is told is for the tr
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from workbench.record import Role, TrialDirectory
 from workbench.tracker import Tracker
 from workbench.tracker.entry import DatasetUse
 from workbench.tracker.mirror import Mirror
+
+# Uncommitted changes may hold what nobody else should read: they are stored on request alone.
+LOG_DIFF = "WORKBENCH_LOG_DIFF"
 
 
 @dataclass(kw_only=True)
@@ -59,6 +63,7 @@ def opened(
     home: Path,
     role: Role,
     *,
+    trains: bool = True,
     tags: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
 ) -> Iterator[Session]:
@@ -71,25 +76,25 @@ def opened(
         foundation: Its data, backbones and weights.
         home: Where the store is.
         role: Whose parent run it is.
+        trains: Whether a trial is left to train. Else the code and the environment that the page
+            names stay those that the trials were made with.
         tags: Beside those that every parent has.
         files: The same of texts by file name, stored below ``study/``.
     """
     directory = record.study_directory(home, config.name)
-    described = preview.describe(config, foundation)
-    described["file"] = record.places.written(config.document.path, home)
+    described = _described(config, foundation, home)
     path = directory / "study.json"
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
         write_atomically(path, json.dumps(described, indent=1).encode())
-    code = environment.git_state(Path.cwd())
-    described["git"] = {key: code[key] for key in ("commit", "dirty") if key in code}
+    origin_tags, origin_files = _origin(config, directory) if trains else ({}, {})
     tracker = Tracker(home)
     parent = tracker.open_parent(
         config.name,
         role,
-        tags={**_tags(described, role), **(tags or {})},
+        tags={**_tags(described, role), **origin_tags, **(tags or {})},
         params=_params(config, described, role),
-        files={**_files(config, described, code), **(files or {})},
+        files={**_files(config, described), **origin_files, **(files or {})},
         datasets=_datasets(described, role),
     )
     session = Session(
@@ -112,6 +117,34 @@ def opened(
                 directory, parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED")
             )
             tracker.close_parent(parent, session.status)
+
+
+def is_settled(
+    config: StudyConfig,
+    foundation: Foundation,
+    home: Path,
+    tracker: Tracker,
+    role: Role,
+    files: Mapping[str, str] | None = None,
+) -> bool:
+    """Whether a study's page in MLflow is closed and says what ``opened`` would write.
+
+    Args:
+        config: The study.
+        foundation: Its data, backbones and weights.
+        home: Where the store is.
+        tracker: Of the home.
+        role: Whose page it is.
+        files: As for ``opened``.
+    """
+    wanted = {**_files(config, _described(config, foundation, home)), **(files or {})}
+    return tracker.is_finished(config.name, role, files=wanted)
+
+
+def _described(config: StudyConfig, foundation: Foundation, home: Path) -> dict[str, Any]:
+    """The content of study.json."""
+    file = record.places.written(config.document.path, home)
+    return {**preview.describe(config, foundation), "file": file}
 
 
 def _drain(mirror: Mirror) -> None:
@@ -145,25 +178,40 @@ def _params(config: StudyConfig, described: Mapping[str, Any], role: Role) -> di
 
 
 def _tags(described: Mapping[str, Any], role: Role) -> dict[str, str]:
-    git, total = described["git"], str(described["budget"]["total"])
+    total = str(described["budget"]["total"])
     return {
         "workbench.file": described["file"],
         **({} if role is Role.CONFIRMATION else {"workbench.trials": total}),
         "workbench.data_digest": described["data"]["digest"],
-        **({"mlflow.source.git.commit": git["commit"]} if git else {}),
-        **({"workbench.git_dirty": str(git["dirty"]).lower()} if git else {}),
     }
 
 
-def _files(
-    config: StudyConfig, described: Mapping[str, Any], code: Mapping[str, Any]
-) -> dict[str, str]:
+def _files(config: StudyConfig, described: Mapping[str, Any]) -> dict[str, str]:
     return {
         "study.yaml": config.document.text,
         "study.json": json.dumps(described, indent=1),
-        "environment.json": json.dumps(environment.describe(), indent=1),
-        **({"git.diff": code["diff"]} if code.get("diff") else {}),
     }
+
+
+def _origin(config: StudyConfig, directory: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The code and the environment that trials start with: tags, and files by name.
+
+    Also stored in the study's directory, where a trial finds the commit that it records.
+    """
+    code = environment.git_state(config.document.path.parent)
+    machine = environment.describe()
+    kept = json.dumps({**machine, "commit": code.get("state", "")}, indent=1)
+    write_atomically(record.environment_path(directory), kept.encode())
+    files = {
+        "environment.json": json.dumps(machine, indent=1),
+        "packages.txt": environment.installed(),
+    }
+    if code.get("diff") and os.environ.get(LOG_DIFF, "") not in ("", "0"):
+        files["git.diff"] = environment.shortened(code["diff"])
+    if not code:
+        return {}, files
+    dirty = str(code["dirty"]).lower()
+    return {"mlflow.source.git.commit": code["commit"], "workbench.git_dirty": dirty}, files
 
 
 def _datasets(described: Mapping[str, Any], role: Role) -> list[DatasetUse]:

@@ -5,6 +5,7 @@ Like the commands it imports what it needs when it is needed, and decides nothin
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,7 @@ def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
     """Where trials run, until the end of the block."""
     from workbench.workers import InlineWorkers, LocalWorkers
 
+    _name_the_store(home)
     if inline:
         yield InlineWorkers()
         return
@@ -88,6 +90,22 @@ def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
         yield local
     finally:
         local.close()
+
+
+def _name_the_store(home: Path) -> None:
+    """Say where runs are written, where the environment names another store of MLflow's."""
+    from workbench.tracker.store import uri_of
+
+    own = home.resolve() / "mlruns" / "mlflow.db"
+    if os.environ.get("MLFLOW_TRACKING_URI", "") not in ("", uri_of(own)):
+        # Not what it says: an address may hold a password.
+        console(error=True).print(
+            f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}.",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from workbench.figures.arms import SEEDS, SOURCE
 from workbench.figures.findings import Findings
 from workbench.report import booktabs, macros, paper, procedure, tidy, typeset, verdicttables
 from workbench.report.booktabs import Column
+from workbench.verdict.numbers import counted
 
 # What the folder of a verdict holds; whatever else lies in it is the user's.
 CONTENTS = (
@@ -241,7 +242,7 @@ def _page(
         "reach": templates.reach,
         "scale": templates.scale,
         "given": templates.given,
-        "counted": templates.counted,
+        "counted": counted,
         "p_value": templates.p_value,
         "share": templates.share,
         "test": _tested_by,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.bounds import Hit, hits, warned
 from workbench.figures.trials import Trial, best, by_strategy, encoding
+from workbench.verdict.numbers import counted
 
 if TYPE_CHECKING:
     from matplotlib.colors import Normalize
@@ -116,7 +117,8 @@ def caption(numbers: HeatMap) -> str:
         " chances, so cells rank what was tried, not what can be reached."
     )
     if numbers.hidden:
-        text += f" {numbers.hidden} trials without a value (pruned, failed, unfinished) are absent."
+        hidden = counted(numbers.hidden, "trial")
+        text += f" Not shown: {hidden} without a value (pruned, failed, unfinished)."
     return warned(text, numbers.at_bound)
 
 

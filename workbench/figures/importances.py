@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.figures import LeftOut, ReportFigure, style
 from workbench.figures.trials import Trial, is_adaptive
 from workbench.figures.validity import range_of
+from workbench.verdict.numbers import counted
 from workbench.verdict.refusals import importance
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def caption(numbers: Shown) -> str:
         names = ", ".join(map(style.words, found.skipped))
         text += f" {numbers.evaluators[1]} cannot judge what only some trials have: {names}."
     if numbers.without_value:
-        text += f" {numbers.without_value} trials without a value are left out."
+        text += f" Left out: {counted(numbers.without_value, 'trial')} without a value."
     if found.n < _ADVISED:
         text += f" Fewer than {_ADVISED} completed trials: {numbers.evaluators[0]} is unsteady."
     if numbers.adaptive:

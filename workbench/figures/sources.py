@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from workbench.figures.validity import Check
+from workbench.verdict.numbers import counted
 
 UNEQUAL = 3.0  # samples of the largest class over those of the smallest
 _EXAMPLES = 3
@@ -70,7 +71,7 @@ def _duplicates(found: Sequence[tuple[str, Mapping[str, Any]]] | None) -> Check:
         first, second = same["parts"]
         examples = [str(name) for name in same.get("examples") or ()][:_EXAMPLES]
         shown = f" (for example {', '.join(examples)})" if examples else ""
-        count = _counted(same["count"], "sample")
+        count = counted(same["count"], "sample")
         sentences.append(f"{count} of {second}, also in {first}{where}{shown}")
     if not sentences:
         return Check("duplicates", "ok", question, "None was found.")
@@ -90,7 +91,7 @@ def _skipped(found: Sequence[tuple[str, str]] | None) -> Check:
     shown = "; ".join(str(text).strip().rstrip(".") + where for where, text in found[:_EXAMPLES])
     rest = len(found) - _EXAMPLES
     more = f"; and {rest} more" if rest > 0 else ""
-    return Check("skipped", "note", question, f"{_counted(len(found), 'sample')}: {shown}{more}.")
+    return Check("skipped", "note", question, f"{counted(len(found), 'sample')}: {shown}{more}.")
 
 
 def _classes(counts: Mapping[str, int] | None, metric: str) -> Check:
@@ -140,7 +141,3 @@ def _weights(backbone: Mapping[str, Any]) -> Check:
 def _plain(value: float) -> str:
     """Four digits, or as many as stand before the point."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.figures import LeftOut, ReportFigure, scale, style
 from workbench.figures.trials import Trial, best, by_strategy, encoding, is_adaptive
 from workbench.record import State
+from workbench.verdict.numbers import counted
 from workbench.verdict.refusals import Refused, of_groups
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def caption(numbers: Strategies) -> str:
     )
     text += " Bar: median." if numbers.medians else " No medians: the values are no sample."
     if hidden:
-        text += f" {hidden} trials without a value (pruned, failed, unfinished) are not shown."
+        without = counted(hidden, "trial")
+        text += f" Not shown: {without} without a value (pruned, failed, unfinished)."
     if numbers.adaptive:
         text += (
             " Trials were proposed adaptively, so their spread is neither the noise of a strategy"

@@ -31,6 +31,7 @@ class Trial:
         metrics: Finite metrics of the chosen epoch, without the prefix ``best/``.
         trainable: Number of trainable parameters in the last phase.
         started: Milliseconds since 1970 (UTC).
+        provenance: See ``record.Result``.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class Trial:
     trainable: int | None = None
     started: int | None = None
     device: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def diverged(self) -> bool:
@@ -139,6 +141,7 @@ def _trial(row: Mapping[Any, Any]) -> Trial:
         trainable=_integer(cells.mapping(row["parameters"]).get("trainable")),
         started=_integer(row["started"]),
         device=cells.text(row["device"]),
+        provenance={str(k): str(v) for k, v in cells.mapping(row.get("provenance")).items()},
     )
 
 

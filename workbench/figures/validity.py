@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
+from workbench.figures.conditions import compare
 from workbench.figures.trials import Trial, best, by_strategy
 from workbench.record import State
 
@@ -101,8 +102,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> tuple[Check,
         _pruned(study, groups),
         _still_improving(study, chosen),
         _inclusion(study, groups, chosen),
-        _devices(trials),
-        _code(study),
+        _provenance(trials),
     )
 
 
@@ -252,26 +252,12 @@ def _pairs(chosen: Mapping[str, Trial]) -> Iterator[tuple[str, str]]:
                 yield name, rival
 
 
-def _devices(trials: Sequence[Trial]) -> Check:
-    question = "Did all trials whose device is recorded run on one kind of device?"
-    known = [trial.device for trial in trials if trial.device]
-    if not known:
-        return Check("devices", "not checked", question, "No trial has recorded its device yet.")
-    names = ", ".join(sorted(set(known)))
-    status, answer = ("ok", "Yes, on") if len(set(known)) == 1 else ("warning", "They ran on")
-    finding = f"{answer} {names} ({len(known)} of {len(trials)} trials have recorded theirs)."
-    return Check("devices", status, question, finding)
-
-
-def _code(study: Mapping[str, Any]) -> Check:
-    question = "Did all trials run on one committed state of the code?"
-    text = "The code of each trial is not recorded, only the last start's"
-    git = study.get("git") or {}
-    if git.get("dirty"):
-        text += ", and that one had changes that were not committed"
-        return Check("code", "warning", question, f"{text}.")
-    text += "" if git else ", and that one knew of none"
-    return Check("code", "not checked", question, f"{text}.")
+def _provenance(trials: Sequence[Trial]) -> Check:
+    question = "Did all trials come from one commit, one set of packages, one kind of machine?"
+    # One that failed before it found its device has recorded nothing, and has no value either.
+    begun = [trial for trial in trials if trial.provenance or trial.state != State.FAILED]
+    status, finding = compare(begun, "trial")
+    return Check("provenance", status, question, finding)
 
 
 def _shares(groups: Mapping[str, Sequence[Trial]], state: State) -> dict[str, tuple[int, int]]:

@@ -18,7 +18,7 @@ from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.confirm import Offer, Replicates
 from workbench.driver import lease
-from workbench.ending import Confirmed, reasons_of
+from workbench.ending import Confirmed, reasons_of, report_of
 from workbench.foundation import Foundation
 from workbench.launch.driving import Launch, describe, readable
 from workbench.protocol import Protocol
@@ -174,6 +174,10 @@ class _Confirming:
         """Run what a source has, below the confirmation's parent run."""
         launch, config, sha256 = self._launch, self._config, self._plan.sha256
         before = source.missing
+        if not before and launch.is_settled(
+            config, self._foundation, Role.CONFIRMATION, self._files
+        ):
+            return None
         # Said once: before the test, the offer says it again.
         notes = self._plan.notes if role is Role.SELECTION else ()
         launch.watcher.begin(f"{config.name} {role}", notes)
@@ -185,6 +189,7 @@ class _Confirming:
                     self._foundation,
                     launch.home,
                     Role.CONFIRMATION,
+                    trains=before > 0,
                     tags=self._tags(source),
                     files=self._files,
                 ) as page,
@@ -246,4 +251,5 @@ class _Confirming:
             seconds=time.monotonic() - self._began,
             unsent=self._unsent,
             reasons=reasons_of(self._directory, Role.SELECTION, Role.CONFIRMATION),
+            report=report_of(self._launch.home, self._config.name),
         )

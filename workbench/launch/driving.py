@@ -17,7 +17,7 @@ from workbench import browse, preview, protocol, publish, record, report, sessio
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.driver import Driver, Source, Standing, Stop, failure, lease
-from workbench.ending import Outcome, Stopped, reasons_of
+from workbench.ending import Outcome, Stopped, is_confirmed, reasons_of, report_of
 from workbench.files import DiskError
 from workbench.foundation import Foundation, studies_needed
 from workbench.record import Role, TrialDirectory
@@ -89,7 +89,8 @@ class Launch:
         stopped = self.run_needed(config, above)
         if stopped is not None:
             return stopped
-        self.watcher.prepare(config.name)
+        if studies_needed(config):
+            self.watcher.prepare(config.name)
         foundation = Foundation(config, self.home)
         foundation.check()
         directory = record.study_directory(self.home, config.name)
@@ -101,12 +102,28 @@ class Launch:
             protocol.refuse_more_trials(config, directory)
             with readable(directory, config.name):
                 search = Search(config, foundation, directory, retry_failed=retry_failed)
-            before = sum(standing.ended for standing in search.standings())
+            begun = search.standings()
+            before = sum(standing.ended for standing in begun)
+            trains = any(s.ended < s.target or s.running for s in begun)
+            if not trains and self.is_settled(config, foundation, Role.SEARCH):
+                self.watcher.end()
+                return Outcome(
+                    study=config.name,
+                    standings=tuple(begun),
+                    fresh=0,
+                    signal=None,
+                    seconds=time.monotonic() - began,
+                    reasons=reasons_of(directory),
+                    confirmed=is_confirmed(directory),
+                    report=report_of(self.home, config.name),
+                )
             self.watcher.begin(config.name, preview.notes(config, foundation))
             try:
                 with (
                     self.stop.deferred(),
-                    session.opened(config, foundation, self.home, Role.SEARCH) as page,
+                    session.opened(
+                        config, foundation, self.home, Role.SEARCH, trains=trains
+                    ) as page,
                 ):
 
                     def progress(stopping: bool) -> None:
@@ -130,7 +147,26 @@ class Launch:
             seconds=time.monotonic() - began,
             unsent=page.unsent,
             reasons=reasons_of(directory),
+            confirmed=is_confirmed(directory),
+            report=report_of(self.home, config.name),
         )
+
+    def is_settled(
+        self,
+        config: StudyConfig,
+        foundation: Foundation,
+        role: Role,
+        files: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Whether a study's page in MLflow is closed and says what ``session.opened`` would say.
+
+        Then MLflow is sent what an earlier driver left, and nothing else changes.
+        """
+        tracker = Tracker(self.home)
+        settled = session.is_settled(config, foundation, self.home, tracker, role, files)
+        if settled:
+            tracker.reconcile(record.study_directory(self.home, config.name))
+        return settled
 
     def run_needed(self, config: StudyConfig, above: tuple[str, ...] = ()) -> Outcome | None:
         """Finish the studies that a study takes its weights from; how one stopped, if it did."""

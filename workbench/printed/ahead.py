@@ -11,6 +11,7 @@ from rich.markup import escape
 from workbench.printed.layout import PLAIN, duration, say
 from workbench.printed.records import stage_of
 from workbench.report import methods
+from workbench.verdict.numbers import counted
 
 # What the stages of ``browse`` mean where no runs are counted.
 _BEGUN = {
@@ -37,7 +38,7 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
         say(console, "joint search", factors or "of the ranges alone")
         each = ""
     say(console, "baseline", plan["baseline"])
-    say(console, "trials", f"{budget['total']}{each} of {plan['epochs']} epochs")
+    say(console, "trials", f"{budget['total']}{each} of {counted(plan['epochs'], 'epoch')}")
     say(
         console, "sampler", f"{search['sampler']}, pruner {search['pruner']}, seed {search['seed']}"
     )
@@ -71,7 +72,7 @@ def _confirmation(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     compared = {"all": "all pairs", "baseline": "each with the default"}.get(
         found["contrast"], f"the levels of {found['contrast']}"
     )
-    pairs = f"{found['pairs']} {'pair' if found['pairs'] == 1 else 'pairs'}"
+    pairs = counted(found["pairs"], "pair")
     arms = f"{found['arms']} arms with the default, {compared}: {pairs}"
     which = "chosen" if found["chosen"] else "by default"
     lines = [
@@ -85,7 +86,9 @@ def _confirmation(found: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("", f"a difference of {least:g} in {metric} matters"))
     seconds = found["seconds"]
     cost = "" if seconds is None else f"; by this home's trials {duration(seconds)} of training"
-    runs = f"{found['selection_runs']} runs to select, {found['confirmation_runs']} to test"
+    runs = (
+        f"{counted(found['selection_runs'], 'run')} to select, {found['confirmation_runs']} to test"
+    )
     return [*lines, ("", f"at most {runs}{cost}")]
 
 
@@ -105,6 +108,5 @@ def _samples(plan: Mapping[str, Any]) -> str:
     if "train" not in data:
         return "not here yet"
     parts = ", ".join(f"{data[part]} {part}" for part in ("train", "validation", "test"))
-    number, kind = len(data["classes"]), methods.kind_of_outputs(plan)
-    plural = "" if number == 1 else "es" if kind.endswith("s") else "s"
-    return f"{parts} samples, {number} {kind}{plural}"
+    kind = methods.kind_of_outputs(plan)
+    return f"{parts} samples, {counted(len(data['classes']), kind)}"

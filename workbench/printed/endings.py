@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.printed.layout import PLAIN, counted, number, table_of
+from workbench.printed.layout import PLAIN, number, table_of
+from workbench.verdict.numbers import counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from workbench.driver import Standing
     from workbench.ending import Confirmed, Outcome
     from workbench.publish import Written
@@ -58,9 +61,8 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
         console.print(f"[dim]{told}[/dim]", **PLAIN)
     _unsent(console, outcome.study, outcome.unsent)
     if outcome.signal is None and not smoke:
-        steps = ["report", "confirm"] if any(s.complete for s in outcome.standings) else ["report"]
-        told = ", or ".join(f"workbench {step} {name}" for step in reversed(steps))
-        console.print(f"[dim]next: {escape(told)}[/dim]", **PLAIN)
+        usable = any(standing.complete for standing in outcome.standings)
+        _next(console, name, outcome.report, confirm=usable and not outcome.confirmed)
 
 
 def confirmed(console: Console, found: Confirmed) -> None:
@@ -82,7 +84,17 @@ def confirmed(console: Console, found: Confirmed) -> None:
         console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
     _unsent(console, found.study, found.unsent)
     if found.finished:
-        console.print(f"[dim]next: workbench report {escape(found.study)}[/dim]", highlight=False)
+        _next(console, found.study, found.report, confirm=False)
+
+
+def _next(console: Console, study: str, report: Path | None, *, confirm: bool) -> None:
+    """Which command comes next, and where the report is that needs none."""
+    if report is not None:
+        console.print(f"report: {escape(str(report))}", **PLAIN)
+    steps = [*(["confirm"] if confirm else []), *(["report"] if report is None else [])]
+    if steps:
+        told = ", or ".join(f"workbench {step} {study}" for step in steps)
+        console.print(f"[dim]next: {escape(told)}[/dim]", **PLAIN)
 
 
 def _told(found: Confirmed) -> str:

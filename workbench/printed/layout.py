@@ -31,11 +31,6 @@ def number(value: float | None) -> str:
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.6g}"
 
 
-def counted(number: int, name: str) -> str:
-    """``1 trial``, ``2 trials``."""
-    return f"{number} {name if number == 1 else name + 's'}"
-
-
 def short(value: object) -> str:
     """A setting: of a number three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.printed.layout import PLAIN, counted, duration, number, say, short, table_of
+from workbench.printed.layout import PLAIN, duration, number, say, short, table_of
+from workbench.verdict.numbers import counted
 
 if TYPE_CHECKING:
     from workbench.confirm import Offer

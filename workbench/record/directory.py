@@ -277,6 +277,11 @@ def study_directory(home: Path, study: str) -> Path:
     return home / "mlruns" / "studies" / study
 
 
+def environment_path(study_directory: Path) -> Path:
+    """The file that says with which code and packages the trials of the last driver ran."""
+    return study_directory / "environment.json"
+
+
 def protocol_path(study_directory: Path) -> Path:
     """The file that says how a study is confirmed; it exists once the confirmation has begun."""
     return study_directory / "protocol.json"

@@ -7,12 +7,18 @@ neither how the report is written nor what the trials reached.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import pandas as pd
+
+from workbench.figures import cells
 from workbench.figures.trials import Trial
+from workbench.record import Role
 from workbench.report import methods
+from workbench.verdict.numbers import counted
 
 
 def targets(study: Mapping[str, Any]) -> dict[str, int]:
@@ -88,9 +94,17 @@ def backbone(study: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def provenance(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any]:
-    """Code, environment, devices and stores; an address without the password that it may hold."""
-    git, environment = study.get("git") or {}, dict(study.get("environment") or {})
+def provenance(
+    study: Mapping[str, Any], rows: Sequence[Trial], trials: pd.DataFrame
+) -> dict[str, Any]:
+    """Code, environment, devices and stores; an address without the password that it may hold.
+
+    Args:
+        study: Its description.
+        rows: The trials of the search.
+        trials: Those of the confirmation as well, as the tracker reads them.
+    """
+    environment = dict(study.get("environment") or {})
     packages = environment.pop("packages", None) or {}
     uri = str(study.get("tracking_uri") or "")
     parts = urlsplit(uri)
@@ -100,7 +114,7 @@ def provenance(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any
     times = [trial.started for trial in rows if trial.started]
     runs = f"{shown.geturl().rstrip('/')}/#/experiments/{quote(str(experiment), safe='')}/runs/"
     return {
-        "git": {name: git.get(name) for name in ("commit", "dirty")},
+        "code": code(study, trials),
         "environment": [{"name": k, "value": x} for k, x in environment.items() if x is not None],
         "packages": [{"name": name, "value": packages[name]} for name in sorted(packages)],
         "devices": sorted({trial.device for trial in rows if trial.device}),
@@ -112,3 +126,32 @@ def provenance(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, Any
         "last_started": max(times, default=None),
         "seconds": math.fsum(trial.seconds for trial in rows),
     }
+
+
+def code(study: Mapping[str, Any], trials: pd.DataFrame) -> str | None:
+    """The commits that the runs of search and confirmation recorded, each with its number of runs.
+
+    In a store whose runs recorded none, the commit of the study's last start; None without either.
+    """
+    git, counts = study.get("git") or {}, Counter[str]()
+    if "provenance" in trials:
+        recorded = trials[trials["role"] != Role.TRY]["provenance"]
+        counts.update(cells.mapping(found).get("commit") or "" for found in recorded)
+    unknown = counts.pop("", 0)
+    last = str(git.get("commit") or "")
+    if not counts:
+        dirty = "+dirty" if git.get("dirty") else ""
+        return f"commit {_commit(last + dirty)} at the last start" if last else None
+    if len(counts) == 1 and not unknown:
+        # A trial records 12 digits; the study's last start knows the others of the same commit.
+        return f"commit {_commit(next(iter(counts)), last)}"
+    told = [f"commit {_commit(s)} ({counted(n, 'run')})" for s, n in counts.most_common()]
+    told += [f"an unknown commit ({counted(unknown, 'run')})"] if unknown else []
+    return ", ".join(told)
+
+
+def _commit(state: str, full: str = "") -> str:
+    """The commit of a trial's ``state``, with all its digits where ``full`` has them."""
+    short, dirty, _ = state.partition("+dirty")
+    name = full if full.startswith(short) else short
+    return name + (" with uncommitted changes" if dirty else "")

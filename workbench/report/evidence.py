@@ -10,18 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.figures.conditions import mixed
 from workbench.figures.trials import Trial, by_strategy
 from workbench.record import Role
 from workbench.report.confirmed import Arm, Confirmation, Run, unplanned
 from workbench.report.material import Material
-from workbench.templates import counted
 from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
-from workbench.verdict.refusals import Refused, because, one_configuration, provenance
-
-# What a run's numbers depend on beside its plan.
-CONDITIONS = ("commit", "packages", "hardware", "threads")
+from workbench.verdict.numbers import counted
+from workbench.verdict.refusals import Refused, because, one_configuration
 
 
 def gather(
@@ -183,12 +181,6 @@ def edited(material: Material) -> list[str]:
 def unproven(runs: Sequence[Run]) -> list[Run]:
     """Runs that have ended and do not say which protocol they were started under."""
     return [run for run in runs if run.ended and not run.protocol]
-
-
-def mixed(runs: Sequence[Run]) -> tuple[Doubt, ...]:
-    """Flags for the conditions that differ between runs that have ended."""
-    ended = [run for run in runs if run.ended]
-    return provenance({name: [run.provenance.get(name) for run in ended] for name in CONDITIONS})
 
 
 def _edited(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from workbench import templates
 from workbench.figures import load, venues
 from workbench.report import bibliography, macros, papertables, procedure, typeset, verdicttables
+from workbench.verdict.numbers import counted
 
 _FOLDER = Path(templates.__file__).parent
 
@@ -150,7 +151,7 @@ def _markdown() -> Environment:
         "setting": templates.setting,
         "given": templates.given,
         "whole": templates.whole,
-        "counted": templates.counted,
+        "counted": counted,
         "span": templates.span,
         "duration": templates.duration,
         "words": templates.words,

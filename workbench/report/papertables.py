@@ -14,6 +14,7 @@ from workbench.report import procedure
 from workbench.report.booktabs import Column
 from workbench.report.typeset import NONE, name, number, prose, setting, text
 from workbench.report.verdicttables import confirmed, judged, laid_out
+from workbench.verdict.numbers import counted
 
 
 def tables(summary: Mapping[str, Any], venue: str) -> dict[str, str]:
@@ -112,7 +113,7 @@ def selection(summary: Mapping[str, Any], venue: str) -> str:
     seeds = max((len(item["values"]) for item in runs), default=0)
     caption = (
         f"Selection of the study {summary['study']}: the configurations with the best search values"
-        f" of each strategy, trained again with {templates.counted(seeds, 'fresh seed')};"
+        f" of each strategy, trained again with {counted(seeds, 'fresh seed')};"
         f" {metric}. The best mean goes on, of equal ones the cheaper. A dash is a run without a"
         " value."
     )

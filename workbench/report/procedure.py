@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from workbench.statistics.paired import EXACT_TO
-from workbench.templates import counted, words
+from workbench.templates import words
 from workbench.verdict import Word
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
-from workbench.verdict.numbers import listed
+from workbench.verdict.numbers import counted, listed
 
 _AHEAD = (Word.WINNER, Word.NEGLIGIBLE)
 # Words under which a best mean may be pointed out at all.

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from workbench.figures.conditions import compare
 from workbench.figures.trials import Trial
 from workbench.figures.validity import Check, at_bound
 from workbench.report.confirmed import Confirmation
-from workbench.report.evidence import CONDITIONS, edited, mixed, unproven
+from workbench.report.evidence import edited, unproven
 from workbench.report.material import Material
 from workbench.templates import scale, signed
-from workbench.verdict.numbers import listed
 
 
 def summarize(
@@ -59,21 +59,8 @@ def _protocol(material: Material, confirmation: Confirmation) -> Check:
 
 def _conditions(confirmation: Confirmation) -> Check:
     question = "Did all runs come from one commit, one set of packages, one kind of machine?"
-    known = [run for run in confirmation.runs if run.provenance]
-    if not known:
-        text = "No run has recorded where it comes from yet."
-        return Check("conditions", "not checked", question, text)
-    counts = {name: sum(bool(run.provenance.get(name)) for run in known) for name in CONDITIONS}
-    blank = [name for name, count in counts.items() if not count]
-    unknown = f" Not recorded by any run, so not checked: {listed(blank)}." if blank else ""
-    if flags := mixed(confirmation.runs):
-        found = " ".join(flag.found for flag in flags)
-        return Check("conditions", "warning", question, found + unknown)
-    said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    same = f" The same in all that recorded it, of {len(confirmation.runs)} runs: {said}."
-    if blank:
-        return Check("conditions", "not checked", question, f"{unknown}{same}".strip())
-    return Check("conditions", "ok", question, f"Yes.{same}")
+    status, finding = compare(confirmation.runs, "run")
+    return Check("conditions", status, question, finding)
 
 
 def _failures(content: Mapping[str, Any]) -> Check:

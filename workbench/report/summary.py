@@ -144,7 +144,7 @@ def compose(material: Material) -> Composed:
         "backbone": described.backbone(study),
         "figures": figures,
         "left_out": left_out,
-        "provenance": described.provenance(study, rows),
+        "provenance": described.provenance(study, rows, material.trials),
     }
     return Composed(content=plain(summary), numbers=numbers, material=material)
 

@@ -13,6 +13,7 @@ from workbench import templates
 from workbench.report import booktabs, procedure, typeset
 from workbench.report.booktabs import Column
 from workbench.report.typeset import NONE, name, number, p_value, prose, share, span, text
+from workbench.verdict.numbers import counted
 
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
@@ -183,7 +184,7 @@ def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool)
         said.append(
             f"Difference: strategy minus {name(reference)}, mean over paired {unit}s;"
             rf" $p_\mathrm{{Holm}}$: {test}, Holm-corrected over"
-            f" {templates.counted(verdict['pairs'], 'pair')}; $P$(improvement): probability of"
+            f" {counted(verdict['pairs'], 'pair')}; $P$(improvement): probability of"
             f" being ahead of {name(reference)} on a {unit}."
         )
     said += map(prose, procedure.left_out(verdict))
@@ -245,7 +246,7 @@ def pairwise(summary: Mapping[str, Any], venue: str) -> str:
         rows.append(row + ([p_value(pair["p_equivalence"])] if has_margin else []))
     unit, test = _unit(summary)
     caption = (
-        f"{text(summary['study'])}: {templates.counted(verdict['pairs'], 'comparison')} of"
+        f"{text(summary['study'])}: {counted(verdict['pairs'], 'comparison')} of"
         f" {text(procedure.metric(summary))}, paired by {unit}"
         f" ($n$ = {_counts(verdict['comparisons'])}). Difference: by how much the first is ahead,"
         rf" mean over {unit}s with its 95\,\% t interval; $p_\mathrm{{Holm}}$: {test},"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from workbench.stages.replaying import Cut
+from workbench.verdict.numbers import counted
 
 ALL = "all"
 
@@ -110,8 +111,9 @@ def resolve_depth(value: int | str, names: Sequence[str]) -> int:
         return value
     valid = f"0 to {len(names)}, {', '.join(names)}, or {ALL}"
     if isinstance(value, int) and not isinstance(value, bool) and value > len(names):
+        stages = counted(len(names), "stage")
         raise ValueError(
-            f"Freeze depth {value} is deeper than the backbone, which has {len(names)} stages; "
+            f"Freeze depth {value} is deeper than the backbone, which has {stages}; "
             f"valid are {valid}."
         )
     raise ValueError(f"Freeze depth {value!r} is not one of this backbone's; valid are {valid}.")

@@ -22,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from workbench.verdict import numbers
+from workbench.verdict.numbers import counted
 
 _FOLDER = Path(__file__).parent
 _NOTE_LIMIT = 5900  # characters; the tracker's own limit is 6000
@@ -59,15 +60,6 @@ def setting(value: Any) -> str:
 def whole(count: float | None) -> str:
     """A count of parameters or samples, its thousands divided by commas."""
     return _NONE if count is None else f"{count:,.0f}"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things: ``1 class``, ``3 classes``, ``2 strategies``."""
-    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
-        plural = f"{noun[:-1]}ies"
-    else:
-        plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
 
 
 def span(range_: Mapping[str, int], noun: str) -> str:

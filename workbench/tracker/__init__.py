@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import record
-from workbench.files import holder
+from workbench.files import holder, is_temporary
 from workbench.record import Role, State, TrialDirectory
 from workbench.tracker import entry, reader, store
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
@@ -124,6 +124,18 @@ class Tracker:
             run = runs.get(f"{study}/{role}")
             return None if run is None else run.tags.get(tag)
 
+    def is_finished(self, study: str, role: str, *, files: Mapping[str, str]) -> bool:
+        """Whether a study's parent run is FINISHED and holds these texts below ``study/``."""
+        with self._writing(study) as runs:
+            run = runs.get(f"{study}/{role}")
+            if run is None or run.deleted or run.status != "FINISHED":
+                return False
+            paths = {self._ledger.file(run, f"study/{name}"): text for name, text in files.items()}
+            return all(
+                path.is_file() and path.read_bytes() == text.encode("utf-8", "replace")
+                for path, text in paths.items()
+            )
+
     def close_parent(self, run_id: str, status: str) -> None:
         """Say how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it will go on."""
         if status not in entry.STATUS.values() or status == "RUNNING":
@@ -173,18 +185,30 @@ class Tracker:
         wanted = entry.entry_of(
             spec, directory.history(), result, parent_run_id=parent_run_id, orphaned=orphaned
         )
-        files = _artifacts(directory)
-        if result is not None and result.traceback is not None:
-            files["traceback.txt"] = result.traceback
+        traceback = None if result is None else result.traceback
         with self._writing(spec.study) as runs:
             lacked = spec.key not in runs
             began = wanted.started or _modified(directory.path / "spec.json")
             run = self._open(runs, spec.study, spec.key, wanted.name, began, wanted.identity)
-            listed = self._ledger.send_files(run, files, FILES)
+            listed = self._send_artifacts(run, directory, traceback)
             lacked |= bool(listed) | self._say(run, wanted, listed)
             self._ledger.use(run, wanted.datasets)
             lacked |= self._ledger.set_status(run, wanted.status, wanted.ended)
             return run, lacked
+
+    def _send_artifacts(
+        self, run: Run, directory: TrialDirectory, traceback: str | None
+    ) -> dict[str, str]:
+        """Store a trial's artifacts as they are now; see ``Ledger.send_files``."""
+        texts = {} if traceback is None else {"traceback.txt": traceback}
+        while True:
+            files = _artifacts(directory)
+            try:
+                return self._ledger.send_files(run, {**files, **texts}, FILES)
+            except FileNotFoundError:
+                # A trial that runs may remove a file between its listing and its sending.
+                if all(path.exists() for path in files.values()):
+                    raise
 
     def _say(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
         told = int(run.tags.get(entry.EPOCHS, 0))
@@ -438,9 +462,11 @@ def _import_mlflow() -> Any:
     return mlflow
 
 
-def _artifacts(directory: TrialDirectory) -> dict[str, Path | str]:
+def _artifacts(directory: TrialDirectory) -> dict[str, Path]:
+    """The files that a trial has finished, by their path among its artifacts."""
     root = directory.artifacts
-    paths = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else []
+    found = sorted(root.rglob("*")) if root.is_dir() else []
+    paths = [path for path in found if path.is_file() and not is_temporary(path)]
     return {path.relative_to(root).as_posix(): path for path in paths}
 
 

@@ -53,11 +53,13 @@ def study(ledger: Ledger, store: Store, name: str) -> dict[str, Any]:
 
     Returns:
         The content of ``study.json``, and the keys ``environment`` (content of
-        ``environment.json``), ``parents`` (run id by role), ``parent_run_id`` (the search's, else
-        the confirmation's), ``experiment_id`` and ``tracking_uri``. A file that MLflow lacks counts
-        as empty. Of the confirmation's parent: ``protocol`` and ``selection`` (contents of
-        ``protocol.json`` and ``selection.json``), ``protocol_sha256`` (of that file's bytes) and
-        ``protocol_logged`` (the hash that its driver wrote down); each None where there is none.
+        ``environment.json``), ``git`` (``commit`` and ``dirty`` of the last start that had trials
+        to train; absent outside of git), ``parents`` (run id by role), ``parent_run_id`` (the
+        search's, else the confirmation's), ``experiment_id`` and ``tracking_uri``. A file that
+        MLflow lacks counts as empty. Of the confirmation's parent: ``protocol`` and ``selection``
+        (contents of ``protocol.json`` and ``selection.json``), ``protocol_sha256`` (of that file's
+        bytes) and ``protocol_logged`` (the hash that its driver wrote down); each None where there
+        is none.
 
     Raises:
         UnknownStudy: MLflow has no such study.
@@ -95,6 +97,7 @@ def study(ledger: Ledger, store: Store, name: str) -> dict[str, Any]:
         raise _damaged(described, name, f"it describes the study {content.get('name')!r}")
     return {
         **content,
+        **_git(main),
         "environment": _json(ledger.file(main, "study/environment.json"), name) or {},
         "parents": {role: run.run_id for role, run in parents.items()},
         "parent_run_id": main.run_id,
@@ -200,6 +203,12 @@ def histories(
                 (float(epochs.get(step, step)), value) for step, value in sorted(points.items())
             ]
     return found
+
+
+def _git(parent: Run) -> dict[str, Any]:
+    commit = parent.tags.get("mlflow.source.git.commit")
+    dirty = parent.tags.get("workbench.git_dirty") == "true"
+    return {} if commit is None else {"git": {"commit": commit, "dirty": dirty}}
 
 
 def _row(run: Run, study: str) -> dict[str, Any]:

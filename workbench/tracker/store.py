@@ -215,29 +215,35 @@ def relocate(database: Path, home: Path) -> None:
 def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
     """The command that starts MLflow's web interface, and what it adds to the environment.
 
-    Only this machine's own browsers reach it, under no other host's name; it runs no jobs.
+    Only this machine reaches it, under no other host's name. It runs no jobs, and takes no files
+    for a folder of its own: runs' artifacts are read from where they lie. Nobody has to log in.
 
     Raises:
         StoreError: The store cannot be opened.
     """
     home = home.resolve()
-    database = home / "mlruns" / "mlflow.db"
+    root = home / "mlruns"
+    database = root / "mlflow.db"
     if database.exists():
-        if not os.access(database.parent, os.W_OK):
+        if not os.access(root, os.W_OK):
             database = _copy(database)
         relocate(database, home)
     command = [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", uri_of(database)),
+        *("--backend-store-uri", uri_of(database), "--registry-store-uri", uri_of(database)),
+        *("--no-serve-artifacts", "--default-artifact-root", (root / "artifacts").as_uri()),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--allowed-hosts", f"localhost:{port},127.0.0.1:{port}"),
         *("--cors-allowed-origins", f"http://localhost:{port},http://127.0.0.1:{port}"),
+        *("--uvicorn-opts", "--log-level warning"),
     ]
     environment = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        # Those of MLflow's own code; they would hide the address.
+        "PYTHONWARNINGS": "ignore",
     }
     return command, environment
 

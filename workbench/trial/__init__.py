@@ -8,6 +8,7 @@ each epoch to a callable and does what the answer says.
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import socket
@@ -119,6 +120,7 @@ class _Run:
         self.data: Data | None = None
         self.task: Task | None = None
         self.device: torch.device | None = None
+        self.provenance: Mapping[str, str] = {}
         self.tells_peak = False
         self.peak: int | None = None
         self.tested: Tested | None = None
@@ -251,6 +253,8 @@ class _Run:
         plan = self.spec.plan
         torch.set_num_threads(plan.threads)
         device = self.device = choose_device(plan.device)
+        # Now: the code may be edited while the trial runs.
+        self.provenance = environment.provenance(str(device), plan.threads, self._commit())
         self.tells_peak = memory.start_peak(device)
         same_code(plan.code)
         self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
@@ -352,6 +356,11 @@ class _Run:
 
             artifacts.guarded(self.spec.name, "scores of the classes", examined)
 
+    def _commit(self) -> str:
+        """The state of the code that the study's driver noted; empty where none did."""
+        path = record.environment_path(record.study_of(self.directory, self.spec))
+        return str(json.loads(path.read_text())["commit"]) if path.exists() else ""
+
     def _result(self, state: State, reason: str | None, error: str | None) -> Result:
         seconds = [result.metrics.get("seconds", 0.0) for result in self.history]
         started = self.begun
@@ -375,6 +384,6 @@ class _Run:
             seconds=sum(seconds),
             device=device,
             test={} if counted is None or self.tested is None else self.tested.metrics,
-            provenance=environment.provenance(device, self.spec.plan.threads) if device else {},
+            provenance=self.provenance,
             peak_memory=self.peak,
         )

@@ -54,6 +54,15 @@ def places_for(
     return places
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: ``1 class``, ``3 classes``, ``2 strategies``."""
+    if noun.endswith("y") and noun[-2:-1] not in tuple("aeiou"):
+        plural = f"{noun[:-1]}ies"
+    else:
+        plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def fixed(value: float, places: int) -> str:
     """With so many decimals, and no minus before a zero."""
     text = f"{value:.{places}f}"

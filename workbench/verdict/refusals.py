@@ -244,7 +244,8 @@ def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
         known = [value for value in values if value]
         counts = {value: known.count(value) for value in dict.fromkeys(known)}
         if len(counts) > 1:
-            parts = ", ".join(f"{value[:40]} ({count})" for value, count in counts.items())
+            shown = zip(_different(list(counts)), counts.values(), strict=True)
+            parts = "; ".join(f"{text} ({count})" for text, count in shown)
             flags.append(
                 because(16, None, f"The runs differ in {kind}: {len(counts)} values ({parts}).")
             )
@@ -255,6 +256,14 @@ def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
             )
             flags.append(Doubt(rule=16, word=None, text=text))
     return tuple(flags)
+
+
+def _different(values: Sequence[str]) -> list[str]:
+    """Of each value, a list with commas, what not all of them have; cut at 80 characters."""
+    lists = [value.split(", ") for value in values]
+    shared = set(lists[0]).intersection(*lists[1:])
+    kept = [", ".join(item for item in items if item not in shared) for items in lists]
+    return [(text or "none of these")[:80] for text in kept]
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:
