@@ -5,9 +5,10 @@ Knows no model family, no optimizer and no data.
 
 from __future__ import annotations
 
+from workbench.stages.cutting import cut
 from workbench.stages.discovery import discover
 from workbench.stages.footprint import Memory, memory
-from workbench.stages.replaying import Activations, prefix, replay
+from workbench.stages.replaying import Activations, Cut, prefix, replay
 from workbench.stages.staged import (
     ALL,
     Stage,
@@ -23,9 +24,11 @@ from workbench.stages.staged import (
 __all__ = [
     "ALL",
     "Activations",
+    "Cut",
     "Memory",
     "Stage",
     "Staged",
+    "cut",
     "describe",
     "discover",
     "freeze",

@@ -42,8 +42,8 @@ class Staged:
         module: The whole model; ``module(inputs)`` runs its own forward.
         head: Belongs to no stage and is never frozen. Several modules stand in an
             ``nn.ModuleList`` that is no part of ``module``.
-        cuts: How the model is cut after 1, 2, ... stages; None where it can be frozen there but
-            not cut. Empty where nobody looked: see ``discover``.
+        candidates: How the model may be cut after 1, 2, ... stages, which ``stages.cut`` tries;
+            None where it can be frozen there but not cut. Empty where ``discover`` did not look.
 
     Raises:
         ValueError: Two stages share a name, or a parameter or buffer does not belong to exactly
@@ -53,7 +53,7 @@ class Staged:
     module: nn.Module
     stages: tuple[Stage, ...]
     head: nn.Module
-    cuts: tuple[Cut | None, ...] = ()
+    candidates: tuple[Cut | None, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.names
@@ -111,8 +111,8 @@ def resolve_depth(value: int | str, names: Sequence[str]) -> int:
     valid = f"0 to {len(names)}, {', '.join(names)}, or {ALL}"
     if isinstance(value, int) and not isinstance(value, bool) and value > len(names):
         raise ValueError(
-            f"Freeze depth {value} is deeper than the backbone, which has {len(names)} stages; "
-            f"valid are {valid}."
+            f"Freeze depth {value} is deeper than the backbone, which has {len(names)} "
+            f"stage{'' if len(names) == 1 else 's'}; valid are {valid}."
         )
     raise ValueError(f"Freeze depth {value!r} is not one of this backbone's; valid are {valid}.")
 
