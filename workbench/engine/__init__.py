@@ -105,7 +105,8 @@ class Engine:
         mixing.check(plan, data.kind)
         if plan.lora is not None:
             deepest = min(parameters.depth(phase, phase.epochs) for phase in plan.phases)
-            staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed)
+            with memory.told("adding LoRA's adapters", device=torch.device("cpu")):
+                staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed)
         self._staged = staged
         parameters.check(staged, plan)
         with self._told("moving the model to its device"):

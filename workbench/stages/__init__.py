@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from workbench.stages.cutting import cut
 from workbench.stages.discovery import discover
-from workbench.stages.footprint import Memory, memory
+from workbench.stages.footprint import (
+    Memory,
+    OutOfMemory,
+    check_memory,
+    free_memory,
+    memory,
+    memory_limit,
+    size_text,
+)
 from workbench.stages.replaying import Activations, Cut, prefix, replay
 from workbench.stages.staged import (
     ALL,
@@ -26,17 +34,22 @@ __all__ = [
     "Activations",
     "Cut",
     "Memory",
+    "OutOfMemory",
     "Stage",
     "Staged",
+    "check_memory",
     "cut",
     "describe",
     "discover",
+    "free_memory",
     "freeze",
     "memory",
+    "memory_limit",
     "parameters",
     "prefix",
     "replay",
     "resolve_depth",
+    "size_text",
     "train_mode",
     "trainable_parameters",
 ]
