@@ -57,7 +57,7 @@ class Desk(Protocol):
         ...
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
-        """Take note that the worker died."""
+        """Take note that the worker died, or a process that it needs."""
         ...
 
     def idle(self) -> None:
@@ -90,7 +90,11 @@ class InlineWorkers:
                 desk.idle()
                 return desk.report(at, result)
 
-            result = trial.run(directory, report=report, interrupted=lambda: desk.stopping)
+            try:
+                result = trial.run(directory, report=report, interrupted=lambda: desk.stopping)
+            except trial.Lost as lost:
+                desk.lost(directory, str(lost))
+                continue
             desk.finish(directory, result)
 
     def close(self) -> None:
@@ -164,6 +168,8 @@ class LocalWorkers:
         worker.directory = None
         if "result" in message:
             desk.finish(directory, record.result_from_json(json.dumps(message["result"])))
+        elif "lost" in message:
+            desk.lost(directory, message["lost"])
 
     def _lose(self, desk: Desk, worker: _Process, reason: str) -> None:
         directory = worker.directory
@@ -256,6 +262,9 @@ def _work(connection: Connection) -> None:
             result = trial.run(directory, report=report, interrupted=interrupt.is_set)
         except trial.Fenced:
             send({"fenced": True})
+            continue
+        except trial.Lost as lost:
+            send({"lost": str(lost)})
             continue
         send({"result": json.loads(record.to_json(result))})
 

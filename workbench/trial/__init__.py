@@ -18,6 +18,7 @@ import torch
 from workbench import backbones, beside, environment, record, tasks
 from workbench.datasets import Data
 from workbench.engine import Diverged, Engine, Interrupted, choose_device, memory
+from workbench.engine.batches import is_dead_loader
 from workbench.record import (
     Decision,
     EpochResult,
@@ -42,6 +43,10 @@ class Fenced(Exception):
     """A later attempt of this trial exists: this one must write nothing more."""
 
 
+class Lost(Exception):
+    """A process that an attempt needs has died; another attempt may finish the trial."""
+
+
 def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], bool]) -> Result:
     """Carry out what a trial directory specifies, or go on with it.
 
@@ -57,6 +62,7 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
     Raises:
         Fenced: The driver has given the trial to somebody else.
         Locked: An earlier attempt still runs.
+        Lost: A loader process died. The next attempt goes on from the last report.
     """
     with record.lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
         directory.reopen()
@@ -125,6 +131,13 @@ class _Run:
         except Fenced:
             raise
         except Exception as failure:
+            if is_dead_loader(failure):
+                if self.trainer is not None and self.history:
+                    self._checkpoint(self.trainer)
+                raise Lost(
+                    f"a loader process died: {failure} Perhaps the machine ran out of memory; with "
+                    f"loader_workers: 0 the process that trains makes the batches."
+                ) from failure
             state, error = State.FAILED, traceback.format_exc()
             reason = failures.reason(failure, self.spec.plan.code)
         if state is State.COMPLETE and self.chosen is not None and self.data is not None:
