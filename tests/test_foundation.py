@@ -147,5 +147,7 @@ def test_a_model_that_no_memory_holds_is_refused_with_what_was_asked_for(
 ) -> None:
     file = write_study(("hidden: [8, 8]", "hidden: [4000000000, 4000000000]"))
     (problem, *_) = problems(file, home)
-    assert "recipe.backbone: found 'mlp': out of memory while building the backbone" in problem
-    assert "were asked for at once" in problem and "are free on cpu" in problem
+    assert (
+        "recipe.backbone: found 'mlp': the parameters of the backbone mlp need at least" in problem
+    )
+    assert "need at least 224 GB, but " in problem and "of memory are free" in problem
