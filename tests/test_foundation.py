@@ -145,7 +145,9 @@ def test_a_method_that_does_not_fit_is_refused_before_any_trial(
 def test_a_model_that_no_memory_holds_is_refused_with_what_was_asked_for(
     write_study: Write, home: Path
 ) -> None:
-    file = write_study(("hidden: [8, 8]", "hidden: [4000000000, 4000000000]"))
+    file = write_study(("hidden: [8, 8]", "hidden: [4000000000000, 8]"))
     (problem, *_) = problems(file, home)
-    assert "recipe.backbone: found 'mlp': out of memory while building the backbone" in problem
-    assert "were asked for at once" in problem and "are free on cpu" in problem
+    assert (
+        "recipe.backbone: found 'mlp': the parameters of the backbone mlp need at least" in problem
+    )
+    assert " TB, but " in problem and "of memory are free" in problem

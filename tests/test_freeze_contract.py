@@ -75,6 +75,16 @@ def test_a_model_of_timm_holds_still_where_it_is_frozen(model: str, depth: str |
     hold({"name": f"timm:{model}"}, images(32), depth)
 
 
+@pytest.mark.slow  # about 20 s together: two models of 7 and 11 million parameters
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize(("model", "side"), [("crossvit_tiny_240", 120), ("hrnet_w18_small", 32)])
+def test_a_model_of_several_scales_holds_still_where_it_is_frozen(
+    model: str, side: int, depth: str | int
+) -> None:
+    pytest.importorskip("timm")
+    hold({"name": f"timm:{model}"}, images(side, samples=6), depth)
+
+
 USERS = """\
 import torch
 from torch import nn
@@ -98,15 +108,49 @@ class Net(nn.Module):
         return self.out(self.norm(tokens[:, 0]))
 
 
+class Skipping(nn.Module):
+    def __init__(self, features, outputs):
+        super().__init__()
+        self.down = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(features if number == 0 else 8, 8),
+                nn.BatchNorm1d(8),
+                nn.ReLU(),
+                nn.Dropout(0.3),
+            )
+            for number in range(3)
+        )
+        self.up = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+        self.head = nn.ModuleList(nn.Linear(8, outputs) for _ in range(3))
+
+    def forward(self, inputs):
+        levels = [inputs]
+        for block in self.down:
+            levels.append(block(levels[-1]))
+        made = [levels.pop()]
+        for block in self.up:
+            made.append(block(made[-1]) + levels.pop())
+        return sum(head(level) for head, level in zip(self.head, made, strict=True))
+
+
 def net(input_shape, outputs):
     return Net(input_shape[0], outputs)
+
+
+def skipping(input_shape, outputs):
+    return Skipping(input_shape[0], outputs)
 """
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-def test_a_users_own_model_holds_still_where_it_is_frozen(tmp_path: Path, depth: str | int) -> None:
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [*(("net", depth) for depth in DEPTHS), *(("skipping", depth) for depth in range(4))],
+)
+def test_a_users_own_model_holds_still_where_it_is_frozen(
+    tmp_path: Path, name: str, depth: str | int
+) -> None:
     file = tmp_path / "net.py"
     file.write_text(USERS)
     values = torch.randn(10, 6, generator=torch.Generator().manual_seed(1))
     data = data_of(Tensors(values[:8]), Tensors(values[8:]), (6,), kind="vector")
-    hold({"name": f"{file}:net"}, data, depth)
+    hold({"name": f"{file}:{name}"}, data, depth)

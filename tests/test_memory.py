@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +12,8 @@ from training import CPU, parts, phase
 
 from workbench import backbones
 from workbench.engine import OutOfMemory, memory
-from workbench.stages import Staged
+from workbench.stages import Staged, footprint
+from workbench.strategy import Lora
 
 
 class Hungry(nn.Module):
@@ -44,21 +48,82 @@ def test_a_batch_that_does_not_fit_ends_with_figures_and_ways_out() -> None:
         next(engine.epochs())
 
 
-def test_a_model_that_does_not_fit_is_told_of_in_the_same_words() -> None:
-    wide = {"name": "mlp", "hidden": [1000, 10**13]}
+def build(backbone: dict[str, Any], shape: tuple[int, ...] = (1, 8, 8)) -> Staged:
+    return backbones.build(
+        backbone, weights=None, keep_head=False, input_shape=shape, outputs=2, seed=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("backbone", "shape", "needs"),
+    [
+        ({"name": "mlp", "hidden": [1000, 10**13]}, (1, 8, 8), r"40,120\.0 TB"),
+        ({"name": "small_cnn", "width": 4 * 10**8}, (1, 8, 8), r"[0-9,.]+ TB"),
+        ({"name": "small_text", "width": 4 * 10**8}, (), r"[0-9,.]+ TB"),
+        ({"name": "vit_b_16", "dropout": 0.1}, (3, 16 * 10**5, 16 * 10**5), r"[0-9,.]+ TB"),
+    ],
+    ids=lambda value: value.get("name", "") if isinstance(value, dict) else "",
+)
+def test_a_model_that_does_not_fit_is_refused_before_it_is_made(
+    backbone: dict[str, Any], shape: tuple[int, ...], needs: str
+) -> None:
+    said = (
+        rf"the parameters of the backbone {backbone['name']} need at least {needs}, but "
+        rf"[0-9.]+ [GMT]B of memory are free"
+    )
+    with pytest.raises(OutOfMemory, match=said), memory.told("building", device=CPU):
+        build(backbone, shape)
+
+
+def test_layers_that_do_not_fit_together_are_refused_before_the_first_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(footprint, "free_memory", lambda: 10**9)
+    if not memory.start_peak(CPU):
+        pytest.skip("this system does not forget a peak")
+    before = memory.peak(CPU)
+    with pytest.raises(OutOfMemory, match=r"need at least 1\.54 GB, but 1 GB of memory are free"):
+        build({"name": "mlp", "hidden": [8000] * 7})
+    after = memory.peak(CPU)
+    assert before is not None and after is not None and after - before < 10**8
+
+
+def test_a_number_that_torch_cannot_count_to_is_refused_in_words() -> None:
     with (
-        pytest.raises(
-            OutOfMemory,
-            match=(
-                r"while building the backbone: 40,000.0 TB were asked for at once; "
-                r"[0-9.]+ [GMT]B are free on cpu. Less memory is needed with a smaller backbone"
-            ),
-        ),
+        pytest.raises(OutOfMemory, match="one tensor has more numbers than torch can count; "),
         memory.told("building the backbone", device=CPU),
     ):
-        backbones.build(
-            wide, weights=None, keep_head=False, input_shape=(1, 8, 8), outputs=2, seed=0
-        )
+        build({"name": "mlp", "hidden": [10**22]})
+
+
+def test_a_users_model_that_does_not_fit_is_refused_and_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import torch\n"
+        "def net(input_shape, outputs, layers):\n"
+        "    with open(__file__ + '.log', 'a') as log:\n"
+        "        log.write('made ')\n"
+        "    # The values of a tensor that nothing can be copied from are not known.\n"
+        "    assert float(torch.ones(1)) == 1.0\n"
+        "    parts = [torch.nn.Linear(64, 64) for _ in range(layers)]\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), *parts, torch.nn.Linear(64, outputs))\n"
+    )
+    monkeypatch.setattr(footprint, "free_memory", lambda: 10**6)
+    assert len(build({"name": f"{file}:net", "layers": 3}).stages) > 0
+    with pytest.raises(ValueError, match=r"net\.py:7 .*need at least 1\.01 MB, but 1 MB of memory"):
+        build({"name": f"{file}:net", "layers": 100})
+    assert Path(f"{file}.log").read_text() == "made made "
+
+
+def test_adapters_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("peft")
+    with pytest.raises(OutOfMemory, match=r"adding LoRA's adapters: 25\.6 TB were asked for"):
+        parts(phase(), backbone="mlp", lora=Lora(rank=10**11))
+    monkeypatch.setattr(footprint, "free_memory", lambda: 10**6)
+    with pytest.raises(OutOfMemory, match=r"adapters of rank 9000 need at least [0-9.]+ MB"):
+        parts(phase(), backbone="mlp", lora=Lora(rank=9000))
 
 
 def test_what_is_frozen_needs_neither_gradients_nor_an_optimizer() -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from workbench import backbones, downloads
+from workbench import backbones, downloads, stages
 from workbench.backbones.weights import WeightsError
 from workbench.files import sha256_of
 from workbench.stages import Staged
@@ -46,11 +46,17 @@ def make(
     )
 
 
+def can_be_cut(staged: Staged, side: int) -> list[bool]:
+    example = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(3))
+    depths = range(1, len(staged.stages) + 1)
+    return [stages.cut(staged, depth, example) is not None for depth in depths]
+
+
 @pytest.mark.parametrize("model", STAGES)
 def test_a_model_has_its_own_blocks_as_stages_and_timms_numbers(model: str) -> None:
     staged = make(model)
     assert staged.names == STAGES[model]
-    assert all(cut is not None for cut in staged.cuts)
+    assert all(can_be_cut(staged, 32))
     size = {"img_size": 32} if "vit" in model else {}
     reference = timm.create_model(model, num_classes=5, **size)
     reference.load_state_dict(staged.module.state_dict())
@@ -58,6 +64,31 @@ def test_a_model_has_its_own_blocks_as_stages_and_timms_numbers(model: str) -> N
     with torch.no_grad():
         expected = reference.eval()(batch)
         torch.testing.assert_close(staged.module.eval()(batch), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "side", "names", "cuts"),
+    [
+        (
+            "crossvit_tiny_240",
+            120,
+            ("stem", "blocks.0", "blocks.1", "blocks.2"),
+            [True, True, True, False],
+        ),
+        (
+            "hrnet_w18_small",
+            32,
+            ("stem", "stage2", "stage3", "stage4"),
+            [True, False, False, True],
+        ),
+    ],
+)
+def test_a_model_of_several_scales_has_stages_where_it_cannot_be_cut(
+    model: str, side: int, names: tuple[str, ...], cuts: list[bool]
+) -> None:
+    staged = make(model, shape=(3, side, side))
+    assert staged.names == names
+    assert can_be_cut(staged, side) == cuts
 
 
 def test_images_may_have_any_number_of_channels() -> None:
@@ -72,10 +103,8 @@ def test_the_body_does_not_depend_on_the_number_of_outputs() -> None:
 
 def test_a_dropout_that_the_model_draws_itself_before_the_head_is_not_stored() -> None:
     """timm calls a function, not a layer: what comes before it can be frozen, not kept."""
-    staged = make("test_resnet", dropout=0.5)
-    assert [cut is None for cut in staged.cuts] == [False] * 4 + [True]
-    staged = make("test_resnet", dropout=0.0)
-    assert not any(cut is None for cut in staged.cuts)
+    assert can_be_cut(make("test_resnet", dropout=0.5), 32) == [True] * 4 + [False]
+    assert all(can_be_cut(make("test_resnet", dropout=0.0), 32))
 
 
 def test_weights_in_the_hubs_cache_fill_the_body(

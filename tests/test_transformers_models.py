@@ -286,6 +286,17 @@ def test_body_and_head_have_randomness_of_their_own(family: str, folders: dict[s
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_a_stage_is_a_stem_or_a_block(family: str, folders: dict[str, Path]) -> None:
+    """Studies name these stages, so that the names must not change."""
+    block = {"albert": "albert_layer_groups", "gpt2": "h", "convnext": "stages", "resnet": "stages"}
+    layers = ("modernbert", "llama", "qwen2", "vit", "deit", "swin", "beit")
+    name = block.get(family, "layers" if family in layers else "layer")
+    expected = ("stem", f"{name}.0") if family == "albert" else ("stem", f"{name}.0", f"{name}.1")
+    staged = build(folders[family], weights=None, input_shape=shape_of(family))
+    assert staged.names == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_the_head_is_what_transformers_puts_on_its_base_model(
     family: str, folders: dict[str, Path]
 ) -> None:

@@ -574,7 +574,9 @@ def test_a_backbone_that_does_not_fit_into_memory_says_so(
     directory = directory_for(spec, tmp_path / "t")
     result = trial.run(directory, report=go_on, interrupted=never)
     assert result.state is State.FAILED
-    assert str(result.reason).startswith("out of memory while building the backbone")
+    assert str(result.reason).startswith(
+        "the parameters of the backbone mlp need at least 400.0 TB"
+    )
 
 
 # A training of the user's own

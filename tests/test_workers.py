@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_trial import directory_for, numbers, spec_for
+from test_trial import directory_for, numbers, planned, spec_for
 
-from workbench import workers
+from workbench import trial, workers
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
 from workbench.workers import InlineWorkers, LocalWorkers
 
@@ -151,6 +151,49 @@ def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, home: Path, tiny
     finally:
         crew.close()
     assert tray.lost_ones[1][1] == "worker ended with status 7"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("inline", [False, True])
+def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_epoch(
+    inline: bool, tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = planned(spec_for(tiny, home), loader_workers=1)
+    directory = directory_for(spec, tmp_path / "t")
+    tray = Tray([directory])
+    epochs: list[int] = []
+
+    def kill_the_loader_once(_: TrialDirectory, result: EpochResult) -> None:
+        epochs.append(result.epoch)
+        if epochs == [1]:
+            (worker,) = [psutil.Process()] if inline else children()
+            loaders = [p for p in worker.children() if "spawn_main" in " ".join(p.cmdline())]
+            assert loaders
+            for loader in loaders:
+                loader.kill()
+
+    def try_again(lost: TrialDirectory, reason: str) -> None:
+        tray.lost_ones.append((lost, reason))
+        lost.write_spec(replace(spec, attempt=2))
+        tray.pile.append(lost)
+
+    tray.on_report = kill_the_loader_once
+    tray.lost = try_again  # type: ignore[assignment, method-assign]
+    crew = InlineWorkers() if inline else LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert [result.reason for _, result in tray.finished] == [None]
+    ((_, reason),) = tray.lost_ones
+    assert reason.startswith("a loader process died: DataLoader worker")
+    ((_, result),) = tray.finished
+    assert (result.state, result.attempt) == (State.COMPLETE, 2)
+    # The answer to the first epoch may have been lost; it is neither trained nor written again.
+    assert epochs == [1, 1, 2, 3]
+    whole = directory_for(spec, tmp_path / "whole")
+    trial.run(whole, report=lambda _: Decision.CONTINUE, interrupted=lambda: False)
+    assert numbers(directory) == numbers(whole)
 
 
 @pytest.mark.timeout(120)

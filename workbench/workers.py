@@ -66,7 +66,7 @@ class Desk(Protocol):
         ...
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
-        """Take note that the worker died."""
+        """Take note that the worker died, or a process that it needs."""
         ...
 
     def halt(self, directory: TrialDirectory, reason: str) -> None:
@@ -111,6 +111,9 @@ class InlineWorkers:
                 result = trial.run(directory, report=report, interrupted=lambda: desk.stopping)
             except DiskError as error:
                 desk.halt(directory, str(error))
+                continue
+            except trial.Lost as lost:
+                desk.lost(directory, str(lost))
                 continue
             desk.finish(directory, result)
 
@@ -193,8 +196,10 @@ class LocalWorkers:
         worker.directory = None
         if "halt" in message:
             desk.halt(directory, message["halt"])
-        if "result" in message:
+        elif "result" in message:
             desk.finish(directory, record.result_from_json(json.dumps(message["result"])))
+        elif "lost" in message:
+            desk.lost(directory, message["lost"])
 
     def _lose(self, desk: Desk, worker: _Process, reason: str) -> None:
         directory = worker.directory
@@ -315,6 +320,9 @@ def _work(connection: Connection) -> None:
             continue
         except DiskError as error:
             send({"halt": str(error)})
+            continue
+        except trial.Lost as lost:
+            send({"lost": str(lost)})
             continue
         send({"result": json.loads(record.to_json(result))})
 

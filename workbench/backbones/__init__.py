@@ -211,6 +211,7 @@ def build(
 
     Raises:
         Absent: The model or its weights are not on this machine.
+        OutOfMemory: The parameters do not fit into the machine's memory.
         ValueError: The name or an option is unknown, or the backbone cannot take such samples.
         WeightsError: The weights cannot be had or do not fit.
     """
@@ -225,12 +226,15 @@ def build(
 
     import torch
 
+    from workbench.stages import memory_limit
+
     # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "backbone"))
-        staged: Staged = _resolve(entry.build)(
-            input_shape=input_shape, outputs=outputs, **entry.arguments, **options
-        )
+        with memory_limit(f"the backbone {name}"):
+            staged: Staged = _resolve(entry.build)(
+                input_shape=input_shape, outputs=outputs, **entry.arguments, **options
+            )
         torch.default_generator.manual_seed(derive(seed, "head"))
         for module in staged.head.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):

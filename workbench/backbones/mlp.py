@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import nn
 
-from workbench.stages import Staged, discover
+from workbench.stages import Staged, check_memory, discover
 
 # Every cut between two layers is tried out: 400 layers took minutes.
 _MOST = 100
@@ -45,19 +46,25 @@ def build(
         )
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"backbone.dropout is {dropout}; it must be at least 0 and below 1.")
+    make = partial(_made, math.prod(input_shape), hidden, outputs, dropout)
+    check_memory("the backbone mlp", make)
+    module = make()
+    return discover(
+        module,
+        torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),
+        head=module.get_submodule("head"),
+        cuts=[name for name, _ in module.named_children() if name.startswith("hidden")],
+        key=("mlp", input_shape, tuple(hidden), dropout > 0),
+    )
+
+
+def _made(inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
-    inputs = math.prod(input_shape)
     for number, width in enumerate(hidden, start=1):
         modules = [nn.Linear(inputs, width), nn.ReLU()]
         layers[f"hidden{number}"] = nn.Sequential(
             *modules, *([nn.Dropout(dropout)] if dropout > 0 else [])
         )
         inputs = width
-    head = layers["head"] = nn.Linear(inputs, outputs)
-    return discover(
-        nn.Sequential(layers),
-        torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),
-        head=head,
-        cuts=[name for name in layers if name.startswith("hidden")],
-        key=("mlp", input_shape, tuple(hidden), dropout > 0),
-    )
+    layers["head"] = nn.Linear(inputs, outputs)
+    return nn.Sequential(layers)

@@ -5,10 +5,12 @@ Knows no data set.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from workbench.stages import Staged, discover
+from workbench.stages import Staged, check_memory, discover
 
 _STAGES = ("stem", "block1", "block2", "block3")
 
@@ -44,7 +46,9 @@ def build(*, input_shape: tuple[int, ...], outputs: int, width: int = 16) -> Sta
     """
     if width < 1:
         raise ValueError(f"backbone.width is {width}; it must be at least 1.")
-    module = SmallCNN(channels=input_shape[0], outputs=outputs, width=width)
+    make = partial(SmallCNN, channels=input_shape[0], outputs=outputs, width=width)
+    check_memory("the backbone small_cnn", make)
+    module = make()
     return discover(
         module,
         torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from workbench.datasets.samples import Texts, Tokens
-from workbench.stages import Stage, Staged
+from workbench.stages import Stage, Staged, check_memory
 
 _STAGES = ("embedding", "block1", "block2")
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -71,7 +72,9 @@ def build(
     for name, value, least in (("width", width, 1), ("buckets", buckets, 2)):
         if value < least:
             raise ValueError(f"backbone.{name} is {value}; it must be at least {least}.")
-    module = SmallText(outputs=outputs, width=width, buckets=buckets)
+    make = partial(SmallText, outputs=outputs, width=width, buckets=buckets)
+    check_memory("the backbone small_text", make)
+    module = make()
     stages = tuple(Stage(name=name, modules=(module.get_submodule(name),)) for name in _STAGES)
     return Staged(module=module, stages=stages, head=module.head)
 

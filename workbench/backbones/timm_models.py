@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from workbench.backbones import hub
 from workbench.backbones.weights import WeightsError, fingerprint
-from workbench.stages import Staged, discover
+from workbench.stages import Staged, check_memory, discover
 from workbench.strategy import Weights
 
 
@@ -58,8 +59,10 @@ def build(
     if known is not None and known.fixed_input_size:
         given["img_size"] = (height, width)
     example = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0))
+    make = partial(timm.create_model, model, pretrained=False, **given)
+    check_memory(f"the backbone timm:{model}", make)
     try:
-        module: nn.Module = timm.create_model(model, pretrained=False, **given)
+        module: nn.Module = make()
     except TypeError as error:
         raise ValueError(f"timm:{model} cannot be built so: {error}.") from error
     # The body was drawn with the head as it is in the weights: it does not depend on outputs.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from workbench import downloads
 from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.files import sha256_of
-from workbench.stages import Staged, discover
+from workbench.stages import Staged, check_memory, discover
 from workbench.strategy import Weights
 
 # Heads beside the main one that only training uses; no study trains them.
@@ -70,7 +71,9 @@ def build(
         if not 0.0 <= value < 1.0:
             raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
         chosen[FAMILY_OF[model].options[name]] = value
-    module = _made(model, input_shape, chosen)
+    make = partial(_made, model, input_shape, chosen)
+    check_memory(f"the backbone {model}", make)
+    module = make()
     path = _head_path(module)
     old = module.get_submodule(path)
     # The body was drawn with the head as it is in the weights: it does not depend on outputs.

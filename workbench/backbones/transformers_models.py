@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,7 @@ from workbench import stages
 from workbench.backbones import hub
 from workbench.backbones.configurations import configuration, first_line, padding, quiet
 from workbench.backbones.weights import Pretrained, WeightsError, some
-from workbench.stages import Staged
+from workbench.stages import Staged, check_memory
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -95,6 +96,7 @@ def build(
     _check_kind(model, config, kind)
     if kind == _IMAGE:
         _check_channels(model, config, input_shape)
+    check_memory(f"the backbone {model}", partial(_made, config, kind, outputs))
     module = Logits(_initialised(config, kind, outputs)).eval()
     example = _texts(config) if kind == _TEXT else _images(input_shape)
     if kind == _IMAGE:

@@ -25,11 +25,10 @@ from workbench.engine import averaging, batches, lora, memory, mixing, outputs, 
 from workbench.engine.averaging import Average
 from workbench.engine.batches import Batches
 from workbench.engine.devices import choose_device
-from workbench.engine.memory import OutOfMemory
 from workbench.engine.noise import Noise
 from workbench.engine.parameters import StartingPoint
 from workbench.record import EpochResult, now
-from workbench.stages import Staged
+from workbench.stages import OutOfMemory, Staged
 from workbench.strategy import Phase, Plan
 from workbench.tasks import Task
 
@@ -105,7 +104,8 @@ class Engine:
         mixing.check(plan, data.kind)
         if plan.lora is not None:
             deepest = min(parameters.depth(phase, phase.epochs) for phase in plan.phases)
-            staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed)
+            with memory.told("adding LoRA's adapters", device=torch.device("cpu")):
+                staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed)
         self._staged = staged
         parameters.check(staged, plan)
         with self._told("moving the model to its device"):
@@ -149,7 +149,7 @@ class Engine:
             Interrupted: ``interrupted()`` was true before a batch. What was begun is undone.
             Diverged: A metric was not finite; the report is not yielded.
             OutOfMemory: A step does not fit into the device's memory.
-            LoaderDied: A loader process ended without being told to.
+            RuntimeError: A loader process died; see ``batches.is_dead_loader``.
         """
         each = self._plan.reports_per_epoch
         while self._report < self._plan.reports:

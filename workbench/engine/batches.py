@@ -31,8 +31,12 @@ _Request = tuple[int, Tensor]
 _DEAD = ("exited unexpectedly", "is killed by signal")
 
 
-class LoaderDied(RuntimeError):
-    """A loader process ended without being told to."""
+def is_dead_loader(error: Exception) -> bool:
+    """Whether torch says that a loader process ended without being told to.
+
+    It may say so anywhere in the main thread, which gets a signal at the end of a process.
+    """
+    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _DEAD)
 
 
 def order(count: int, *, seed: int, epoch: int) -> Tensor:
@@ -168,7 +172,7 @@ class Batches:
 
         Raises:
             ValueError: A sample cannot be augmented.
-            LoaderDied: A loader process ended without being told to.
+            RuntimeError: A loader process died; see ``is_dead_loader``.
         """
         every = split(order(len(self), seed=self._seed, epoch=epoch), self._size)
         asked = [(epoch, positions) for positions in every[first:last]]
@@ -182,15 +186,7 @@ class Batches:
             yield from map(self._reader.__getitem__, asked)
             return
         self._requests[:] = asked
-        try:
-            yield from self._loader
-        except RuntimeError as error:
-            if not any(mark in str(error) for mark in _DEAD):
-                raise
-            raise LoaderDied(
-                f"a loader process died while it made batches: {error} Perhaps the machine ran out "
-                f"of memory; with loader_workers: 0 the process that trains makes the batches."
-            ) from error
+        yield from self._loader
 
 
 class _Asked:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from workbench.engine.averaging import lent
 from workbench.randomness import derive
-from workbench.stages import Staged
+from workbench.stages import Staged, memory_limit
 from workbench.strategy import Lora
 
 _ADAPTER = "default"
@@ -39,8 +39,7 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
         seed: The trial's training seed.
 
     Returns:
-        The same module in stages that hold the adapters too; where it can be cut, nobody has looked
-        yet.
+        The same module in stages that hold the adapters too; it has no cuts.
 
     Raises:
         ValueError: peft is not installed; nothing can have an adapter; or a target names nothing.
@@ -65,7 +64,8 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
             lora_dropout=lora.dropout,
             target_modules="|".join(re.escape(name) for name in chosen),
         )
-        inject_adapter_in_model(config, staged.module, adapter_name=_ADAPTER)
+        with memory_limit(f"LoRA's adapters of rank {lora.rank}"):
+            inject_adapter_in_model(config, staged.module, adapter_name=_ADAPTER)
         replaced: dict[int, nn.Module] = {}
         for name in chosen:
             layer = staged.module.get_submodule(name)

@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import torch
 
 from workbench import stages
-from workbench.stages import Staged
+from workbench.stages import OutOfMemory, Staged, free_memory, size_text
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -26,10 +25,8 @@ _ASKED = (
     re.compile(r"Tried to allocate (?P<number>[0-9.]+) (?P<unit>[KMGT]iB)"),
 )
 _CPU = ("DefaultCPUAllocator", "not enough memory")
-
-
-class OutOfMemory(MemoryError):
-    """The memory of the machine or of its accelerator is not enough; the message says for what."""
+# Of a tensor with more numbers than torch can count.
+_OVERFLOW = ("Overflow when unpacking", "Storage size calculation overflowed")
 
 
 @contextmanager
@@ -53,12 +50,13 @@ def told(
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, TypeError) as error:
         said = str(error)
         lacks = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if isinstance(error, OutOfMemory) or not (lacks or any(mark in said for mark in _CPU)):
+        marked = any(mark in said for mark in (*_CPU, *_OVERFLOW))
+        if isinstance(error, OutOfMemory) or not (lacks or marked):
             raise
-        there = f"{_size(free(device))} are free on {device.type}"
+        there = f"{size_text(free(device))} are free on {device.type}"
         sentences = [part for part in (_asked(said), there, needs()) if part]
         less = "a smaller backbone or a higher freeze_depth"
         if passes:
@@ -73,7 +71,7 @@ def free(device: torch.device) -> int:
     """Bytes that could be had now."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    return free_memory()
 
 
 def start_peak(device: torch.device) -> bool:
@@ -121,28 +119,21 @@ def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, s
     """
     count = stages.parameters(staged)
     fixed = 4 * (count["total"] + (1 + slots) * count["trainable"])
-    words = f"weights, gradients and optimizer need about {_size(fixed)}"
+    words = f"weights, gradients and optimizer need about {size_text(fixed)}"
     if example is None:
         return words
     try:
         kept = stages.memory(staged, example, depth=depth, batch_size=samples, slots=slots)
     except (RuntimeError, MemoryError):
         return words  # Nothing is left even for that.
-    return f"{words}, and a pass of {samples} samples keeps {_size(kept.activations)} more"
+    return f"{words}, and a pass of {samples} samples keeps {size_text(kept.activations)} more"
 
 
 def _asked(said: str) -> str:
+    if any(mark in said for mark in _OVERFLOW):
+        return "one tensor has more numbers than torch can count"
     for pattern in _ASKED:
         if match := pattern.search(said):
             asked = int(float(match["number"]) * _BYTES[match["unit"]])
-            return f"{_size(asked)} were asked for at once"
+            return f"{size_text(asked)} were asked for at once"
     return ""
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.3g} {unit}"
-        amount /= 1000
-    return f"{amount:,.1f} TB"

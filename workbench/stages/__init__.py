@@ -5,9 +5,18 @@ Knows no model family, no optimizer and no data.
 
 from __future__ import annotations
 
+from workbench.stages.cutting import cut
 from workbench.stages.discovery import discover
-from workbench.stages.footprint import Memory, memory
-from workbench.stages.replaying import Activations, prefix, replay
+from workbench.stages.footprint import (
+    Memory,
+    OutOfMemory,
+    check_memory,
+    free_memory,
+    memory,
+    memory_limit,
+    size_text,
+)
+from workbench.stages.replaying import Activations, Cut, prefix, replay
 from workbench.stages.staged import (
     ALL,
     Stage,
@@ -23,17 +32,24 @@ from workbench.stages.staged import (
 __all__ = [
     "ALL",
     "Activations",
+    "Cut",
     "Memory",
+    "OutOfMemory",
     "Stage",
     "Staged",
+    "check_memory",
+    "cut",
     "describe",
     "discover",
+    "free_memory",
     "freeze",
     "memory",
+    "memory_limit",
     "parameters",
     "prefix",
     "replay",
     "resolve_depth",
+    "size_text",
     "train_mode",
     "trainable_parameters",
 ]

@@ -10,18 +10,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._pytree import TreeSpec
 
-from workbench.stages.recording import Call, Form
-from workbench.stages.replaying import Activations, Cut, Stub, run_replay
+from workbench.stages.recording import Call, Form, evaluating
+from workbench.stages.replaying import Cut, Stub, prefix, replay
+from workbench.stages.staged import Staged
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
 
 def cut_before(start: Call, *, calls: Sequence[Call], again: Sequence[Call]) -> Cut:
-    """The cut before a call.
+    """The cut before a call, which nobody has tried yet: see ``cut``.
 
     Args:
         start: One of the calls.
@@ -57,27 +58,31 @@ def cut_before(start: Call, *, calls: Sequence[Call], again: Sequence[Call]) -> 
     )
 
 
-def working(
-    module: nn.Module, cut: Cut, batch: Batch, kept: Activations, outputs: Tensor
-) -> Cut | None:
-    """The cut, with what it takes for a replay to give bitwise the model's outputs; None if none.
+def cut(staged: Staged, depth: int, example: Batch) -> Cut | None:
+    """How the model is cut after its first stages; None where its outputs would not be the same.
+
+    Tried on the example: from the cut on the model must need nothing but what is kept there, to
+    the last bit.
 
     Args:
-        module: The model, in the modes that the outputs were made in.
-        cut: To be tried.
-        batch: What the model takes.
-        kept: At the cut, of this batch.
-        outputs: Of the model for this batch.
+        staged: Made by ``discover``.
+        depth: How many stages are frozen, at least 1.
+        example: What the model takes.
     """
-    for tried in (cut, replace(cut, dense=True)):
-        try:
-            with torch.no_grad():
-                replayed = run_replay(module, tried, batch, kept)
-        # A model may do anything with a value that is not there.
-        except Exception:
-            continue
-        fits = isinstance(replayed, Tensor) and torch.equal(replayed, outputs)
-        return tried if fits else None
+    candidate = staged.candidates[depth - 1] if 1 <= depth <= len(staged.candidates) else None
+    if candidate is None or not candidate.kept:
+        return None
+    with evaluating(staged.module), torch.random.fork_rng(devices=[]), torch.no_grad():
+        outputs = staged.module(example)
+        kept = prefix(staged.module, candidate, example)
+        for tried in (candidate, replace(candidate, dense=True)):
+            try:
+                replayed = replay(staged.module, tried, example, kept)
+            # A model may do anything with a value that is not there.
+            except Exception:
+                continue
+            fits = isinstance(replayed, Tensor) and torch.equal(replayed, outputs)
+            return tried if fits else None
     return None
 
 
@@ -86,13 +91,6 @@ def around(call: Call) -> Iterator[Call]:
     while call.parent is not None:
         call = call.parent
         yield call
-
-
-def same(first: Activations, second: Activations) -> bool:
-    """Whether both hold something, and the same bit for bit."""
-    return len(first.values) == len(second.values) > 0 and all(
-        map(torch.equal, first.values, second.values)
-    )
 
 
 def _varies(call: Call, again: Call) -> bool:

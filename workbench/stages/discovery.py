@@ -1,26 +1,28 @@
-"""Any model as stages: recorded, cut, and every cut verified.
+"""Any model as stages: recorded, split, and every stage verified to be fixed when frozen.
 
-A model is recorded in two forward passes, one with the batch reversed. Its calls in their order are
-cut before some of them; what lies between two cuts is a stage. Each cut is then verified bitwise,
-and one that fails is given up: its two stages become one. Knows no model family.
+A model is recorded in two forward passes, one with the batch reversed. A stage begins at some of
+its calls. A third pass, in training mode with all stages frozen, shows whether what each stage
+takes and all that was computed before it stay the same; where they do not, the stage joins the one
+before. Whether the model can also be cut between two stages is not tried here: see ``cutting.cut``.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from workbench.stages.cutting import around, cut_before, same, working
+from workbench.stages.cutting import around, cut_before
 from workbench.stages.grouping import group, short_names
 from workbench.stages.membership import Members, members
 from workbench.stages.recording import Call, evaluating, record
-from workbench.stages.replaying import Cut, run_prefix
-from workbench.stages.staged import Stage, Staged, train_mode
+from workbench.stages.replaying import Cut
+from workbench.stages.staged import Stage, Staged
+from workbench.stages.verifying import unfixed
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -32,16 +34,17 @@ Start = tuple[str, Call]
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """A model's stages and cuts by names, as they hold for every model built alike.
+    """A model's stages by names, as they hold for every model built alike.
 
     Attributes:
         stages: Name and members of each.
         head: Paths of the head's modules.
+        candidates: See ``Staged``.
     """
 
     stages: tuple[tuple[str, Members], ...]
     head: tuple[str, ...]
-    cuts: tuple[Cut | None, ...]
+    candidates: tuple[Cut | None, ...] = ()
 
 
 # By the builder's key: a warm worker builds the same backbone for trial after trial.
@@ -63,8 +66,8 @@ def discover(
     Args:
         module: Called as ``module(example)``, gives a tensor of outputs.
         example: Samples that differ from each other, at least 2.
-        head: A part of the model; an ``nn.ModuleList`` of such parts where there are several; None
-            takes the last layer with parameters.
+        head: A part of the model; an ``nn.ModuleList`` of such parts where there are several, part
+            of the model or not; None takes the last layer with parameters.
         cuts: The modules that begin a stage, by path or by its last parts, and the names that the
             stages get where it is a mapping. What comes before the first one is the ``stem``. None
             finds them.
@@ -97,7 +100,7 @@ def _built(module: nn.Module, layout: _Layout, head: nn.Module | None) -> Staged
         )
         for name, members in layout.stages
     )
-    return Staged(module=module, stages=stages, head=head, cuts=layout.cuts)
+    return Staged(module=module, stages=stages, head=head, candidates=layout.candidates)
 
 
 class _Search:
@@ -113,6 +116,7 @@ class _Search:
             path for path, part in module.named_modules() if any(True for _ in part.parameters())
         }
         self.head = self._head(head)
+        self.body = {path for path in self.weighty if not self._in_head(path)}
         self.head_call = self._head_call()
 
     def _head(self, head: nn.Module | None) -> tuple[str, ...]:
@@ -124,18 +128,24 @@ class _Search:
                     "The model calls no layer with parameters; it has nothing to train."
                 )
             return (leaves[-1].path,)
-        several = isinstance(head, nn.ModuleList) and id(head) not in self.paths
-        parts = list(head.children()) if several else [head]
-        return tuple(self.paths[id(part)] for part in parts)
+        return tuple(self.paths[id(part)] for part in _called(head))
+
+    def _in_head(self, path: str) -> bool:
+        return any(path == part or path.startswith(f"{part}.") for part in self.head)
 
     def _head_call(self) -> Call:
-        """The call that the head begins with: a dropout right before it is the head's."""
-        first = next((call for call in self.calls if call.path in self.head), None)
-        if first is None:
+        """The call that the head begins with: a dropout right before it is the head's.
+
+        Of several heads, some may be called between the stages; then it is the one after them.
+        """
+        made = [call for call in self.calls if call.path in self.head]
+        if not made:
             raise ValueError(
                 f"The model never calls its head ({', '.join(self.head)}), so it has no stages "
                 f"before it."
             )
+        layers = [c.number for c in self.calls if c.path in self.body and not c.children]
+        first = next((c for c in made if c.number > max(layers, default=0)), made[0])
         start = first
         outer = list(around(first))
         for call in reversed(self.calls[: first.number]):
@@ -150,7 +160,7 @@ class _Search:
         return isinstance(self.module.get_submodule(call.path), nn.modules.dropout._DropoutNd)
 
     def layout(self, cuts: Mapping[str, str] | Sequence[str] | None) -> _Layout:
-        """Cut, verify, and give up what fails."""
+        """Find where stages begin, verify each, and give up what fails."""
         starts = self._found() if cuts is None else self._given(cuts)
         for name, call, path in self._shared(starts):
             if cuts is not None:
@@ -158,18 +168,36 @@ class _Search:
                     f"No stage can begin at {call.path}: {path} is called before and after it."
                 )
             starts = [start for start in starts if start[0] != name]
-        made = self._verified(starts)
-        failed = [(name, call) for name, call in starts[1:] if made[call.number] is None]
+        moving = self._unfixed(starts)
+        failed = [start for depth, start in enumerate(starts[1:], start=1) if depth in moving]
         if failed and cuts is not None:
             raise ValueError(
-                f"No stage can begin at {failed[0][1].path}: what comes after it also takes "
-                f"something else from what comes before it, or that is not fixed when frozen."
+                f"No stage can begin at {failed[0][1].path}: what comes before it is not fixed "
+                f"when frozen. In training mode it changes from pass to pass, for example by a "
+                f"dropout that a module calls as a function."
             )
+        whole = None if len(starts) in moving else self.head_call
         starts = [start for start in starts if start not in failed]
-        ends = [*(call for _, call in starts[1:]), self.head_call]
-        return self._layout(starts, tuple(made[call.number] for call in ends))
+        candidates = tuple(
+            None if call is None else cut_before(call, calls=self.calls, again=self.again)
+            for call in (*(call for _, call in starts[1:]), whole)
+        )
+        return replace(self._layout(starts), candidates=candidates)
 
-    def _layout(self, starts: list[Start], cuts: tuple[Cut | None, ...]) -> _Layout:
+    def _unfixed(self, starts: list[Start]) -> set[int]:
+        """The freeze depths at which something frozen would not be fixed."""
+        heads = [self.module.get_submodule(path) for path in self.head]
+        head = heads[0] if len(heads) == 1 else nn.ModuleList(heads)
+        ends = [*(call for _, call in starts[1:]), self.head_call]
+        return unfixed(
+            _built(self.module, self._layout(starts), head),
+            self.batch,
+            calls=(call for call in self.again if not self._in_head(call.path)),
+            ends=[self.again[call.number] for call in ends],
+            heads=heads,
+        )
+
+    def _layout(self, starts: list[Start]) -> _Layout:
         found = members(
             self.module,
             self.recording,
@@ -179,16 +207,14 @@ class _Search:
         )
         stages = zip(starts, found, strict=True)
         return _Layout(
-            stages=tuple((name, members) for (name, _), members in stages),
-            head=self.head,
-            cuts=cuts,
+            stages=tuple((name, members) for (name, _), members in stages), head=self.head
         )
 
     # ------------------------------------------------------------------------- where stages begin
 
     def _found(self) -> list[Start]:
         """Names and first calls of the stages that the model itself suggests."""
-        starts = group(self.calls, self.weighty, self.head_call)
+        starts = group(self.calls, self.body, self.head_call)
         return self._with_stem(list(zip(short_names([*starts]), starts.values(), strict=True)))
 
     def _given(self, cuts: Mapping[str, str] | Sequence[str]) -> list[Start]:
@@ -242,7 +268,7 @@ class _Search:
         found = {}
         spans: dict[str, list[Call]] = {}
         for call, again in zip(self.calls, self.again, strict=True):
-            if call.path in self.weighty and call.results != again.results:
+            if call.path in self.body and call.results != again.results:
                 spans.setdefault(call.path, []).append(call)
         for path, calls in spans.items():
             for name, start in starts[1:]:
@@ -250,38 +276,12 @@ class _Search:
                     found[name] = (name, start, path)
         return list(found.values())
 
-    # ----------------------------------------------------------------------------- cut and verify
 
-    def _verified(self, starts: list[Start]) -> dict[int, Cut | None]:
-        """The cut before each start and the head by its call, None for one that fails."""
-        ends = [*(call for _, call in starts[1:]), self.head_call]
-        made: dict[int, Cut | None] = {
-            call.number: cut_before(call, calls=self.calls, again=self.again) for call in ends
-        }
-        cuts = [cut for cut in made.values() if cut is not None]
-        kept, outputs = run_prefix(self.module, cuts, self.batch, to_the_end=True)
-        assert outputs is not None
-        staged = _built(self.module, self._layout(starts, tuple(cuts)), self._head_module())
-        # All depths at once: what is live at one of them does not come before its cut.
-        train_mode(staged, len(starts))
-        for stage in staged.stages:
-            for module in stage.enclosing:
-                module.training = True
-        trained, _ = run_prefix(self.module, cuts, self.batch)
-        for depth, (number, cut) in enumerate(list(made.items()), start=1):
-            assert cut is not None
-            held, seen = kept[depth - 1], trained[depth - 1]
-            if not same(held, seen):
-                train_mode(staged, depth)
-                (seen,), _ = run_prefix(self.module, [cut], self.batch)
-            self.module.eval()
-            still = same(held, seen)
-            made[number] = working(self.module, cut, self.batch, held, outputs) if still else None
-        return made
-
-    def _head_module(self) -> nn.Module:
-        parts = [self.module.get_submodule(path) for path in self.head]
-        return parts[0] if len(parts) == 1 else nn.ModuleList(parts)
+def _called(head: nn.Module) -> list[nn.Module]:
+    """The modules of a head that can be called: a list or dictionary of modules is not."""
+    if isinstance(head, nn.ModuleList | nn.ModuleDict):
+        return [part for child in head.children() for part in _called(child)]
+    return [head]
 
 
 def _reversed(batch: Batch) -> Batch:

@@ -1,24 +1,30 @@
-"""How much memory training takes, estimated before it starts.
+"""How much memory a model and its training take, estimated before it is taken.
 
-Knows no optimizer and no device.
+Used by the backbones and the engine.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from workbench.stages.recording import evaluating
 from workbench.stages.staged import Staged, freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from workbench.datasets.samples import Batch
+
+
+class OutOfMemory(MemoryError):
+    """The memory of the machine or of its accelerator is not enough; the message says for what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +43,77 @@ class Memory:
     optimizer: int
     activations: int
 
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.weights + self.gradients + self.optimizer + self.activations
 
-    def __str__(self) -> str:
-        amount, unit = float(self.total), "bytes"
-        for unit in ("bytes", "kB", "MB", "GB", "TB"):
-            if amount < 1000 or unit == "TB":
-                break
-            amount /= 1000
-        return f"about {amount:.3g} {unit}"
+def free_memory() -> int:
+    """Bytes of the machine's memory that could be had now."""
+    return int(psutil.virtual_memory().available)
+
+
+def size_text(count: int) -> str:
+    """A number of bytes as text: ``25.6 GB``."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+@contextmanager
+def memory_limit(what: str) -> Iterator[None]:
+    """Refuse parameters made within a block that need more memory than is free when it begins.
+
+    The block ends before values are written that would not fit; on torch's meta device, where
+    parameters take no memory, it ends when all of them are counted.
+
+    Args:
+        what: Has these parameters, for the message: ``the backbone mlp``.
+
+    Raises:
+        OutOfMemory: They do not fit.
+    """
+    free, needed = free_memory(), 0
+    seen: set[int] = set()
+
+    def refuse() -> None:
+        raise OutOfMemory(
+            f"the parameters of {what} need at least {size_text(needed)}, but {size_text(free)} of "
+            f"memory are free. Choose a smaller one, or a machine with more memory."
+        )
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal needed
+        if parameter is None or nn.parameter.is_lazy(parameter) or id(parameter) in seen:
+            return
+        seen.add(id(parameter))
+        needed += _bytes(parameter)
+        if needed > free and not parameter.is_meta:
+            refuse()
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+    if needed > free:
+        refuse()
+
+
+def check_memory(what: str, make: Callable[[], nn.Module]) -> None:
+    """Refuse a model whose parameters need more memory than is free, before it is made.
+
+    It is made on torch's meta device, without memory. One that cannot be made there passes.
+
+    Raises:
+        OutOfMemory: They do not fit.
+    """
+    with (
+        torch.random.fork_rng(devices=[]),
+        memory_limit(what),
+        torch.device("meta"),
+        suppress(Exception),
+    ):
+        make()
 
 
 def memory(

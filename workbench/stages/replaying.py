@@ -23,7 +23,6 @@ from workbench.stages.recording import Form, form_of
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
-    from workbench.stages.staged import Staged
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,65 +80,18 @@ class _Stop(Exception):
     """The model has reached the cut."""
 
 
-def prefix(staged: Staged, depth: int, batch: Batch) -> Activations:
+def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
     """Run the frozen stages alone, without gradients.
 
     The modes of the modules stay: put the frozen stages in evaluation mode first (``train_mode``).
 
     Args:
-        staged: Made by ``discover``.
-        depth: How many stages are frozen, at least 1.
+        module: The model.
+        cut: Made by ``stages.cut``.
         batch: What the model takes.
-
-    Raises:
-        ValueError: The model cannot be cut there.
-    """
-    (kept,), _ = run_prefix(staged.module, [cut_at(staged, depth)], batch)
-    return kept
-
-
-def replay(staged: Staged, depth: int, batch: Batch, activations: Activations) -> Tensor:
-    """Outputs of the whole model, computed from the cut on: bitwise the same.
-
-    Args:
-        staged: Made by ``discover``; its first stages unchanged since the activations were made.
-        depth: How many stages are frozen, at least 1.
-        batch: The batch again, for what the live part takes from it itself, such as a mask.
-        activations: Of this batch. They are copied, so that nothing changes them.
-
-    Raises:
-        ValueError: The model cannot be cut there.
-    """
-    return run_replay(staged.module, cut_at(staged, depth), batch, activations)
-
-
-def cut_at(staged: Staged, depth: int) -> Cut:
-    """The cut of a freeze depth.
-
-    Raises:
-        ValueError: There is none.
-    """
-    cut = staged.cuts[depth - 1] if 1 <= depth <= len(staged.cuts) else None
-    if cut is None:
-        raise ValueError(
-            f"The model cannot be cut after {depth} of its {len(staged.stages)} stages."
-        )
-    return cut
-
-
-def run_prefix(
-    module: nn.Module, cuts: Sequence[Cut], batch: Batch, *, to_the_end: bool = False
-) -> tuple[list[Activations], Tensor | None]:
-    """One pass up to the last of some cuts; what each of them keeps, and the outputs if asked for.
-
-    Args:
-        module: The model, in the modes that it is to be run in.
-        cuts: In the order in which the model reaches them.
-        batch: What the model takes.
-        to_the_end: Go on after the last cut.
     """
     shapes: dict[str, list[list[Form | None]]] = {}
-    values: dict[str, tuple[Tensor, ...]] = {}
+    values: tuple[Tensor, ...] = ()
 
     def noting(path: str, forward: Forward) -> Forward:
         def note(*args: Any, **kwargs: Any) -> Any:
@@ -152,40 +104,33 @@ def run_prefix(
 
         return note
 
-    def keeping(cut: Cut, forward: Forward) -> Forward:
-        def keep(*args: Any, **kwargs: Any) -> Any:
-            if cut.path not in values:
-                leaves = tree_flatten((args, kwargs))[0]
-                # The module may change its input in place, where it is still run.
-                values[cut.path] = tuple(
-                    leaves[place].detach().clone()
-                    if cut is not cuts[-1] or to_the_end
-                    else leaves[place].detach()
-                    for place in cut.kept
-                )
-                if cut is cuts[-1] and not to_the_end:
-                    raise _Stop
-            return forward(*args, **kwargs)
+    def stopping(forward: Forward) -> Forward:
+        def stop(*args: Any, **kwargs: Any) -> Any:
+            nonlocal values
+            leaves = tree_flatten((args, kwargs))[0]
+            values = tuple(leaves[place].detach() for place in cut.kept)
+            raise _Stop
 
-        return keep
+        return stop
 
-    outputs = None
     with torch.no_grad(), ExitStack() as stack:
-        for path in {stub.path: None for cut in cuts for stub in cut.stubs}:
-            stack.enter_context(_standing_in(module, path, partial(noting, path)))
-        for cut in cuts:
-            stack.enter_context(_standing_in(module, cut.path, partial(keeping, cut)))
+        for stub in cut.stubs:
+            stack.enter_context(_standing_in(module, stub.path, partial(noting, stub.path)))
+        stack.enter_context(_standing_in(module, cut.path, stopping))
         with suppress(_Stop):
-            outputs = module(batch)
-    samples = _samples(batch)
-    kept = [
-        Activations(values=values.get(cut.path, ()), shapes=shapes, samples=samples) for cut in cuts
-    ]
-    return kept, outputs
+            module(batch)
+    return Activations(values=values, shapes=shapes, samples=_samples(batch))
 
 
-def run_replay(module: nn.Module, cut: Cut, batch: Batch, activations: Activations) -> Tensor:
-    """``replay`` for a cut."""
+def replay(module: nn.Module, cut: Cut, batch: Batch, activations: Activations) -> Tensor:
+    """Outputs of the whole model, computed from the cut on: bitwise the same.
+
+    Args:
+        module: The model; its frozen stages unchanged since the activations were made.
+        cut: Made by ``stages.cut``.
+        batch: The batch again, for what the live part takes from it itself, such as a mask.
+        activations: Of this batch. They are copied, so that nothing changes them.
+    """
     live = False
     samples, recorded = _samples(batch), activations.samples
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))

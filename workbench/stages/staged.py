@@ -43,8 +43,8 @@ class Staged:
         module: The whole model; ``module(inputs)`` runs its own forward.
         head: Belongs to no stage and is never frozen. Several modules stand in an
             ``nn.ModuleList`` that is no part of ``module``.
-        cuts: How the model is cut after 1, 2, ... stages; None where it can be frozen there but
-            not cut. Empty where nobody looked: see ``discover``.
+        candidates: How the model may be cut after 1, 2, ... stages, which ``stages.cut`` tries;
+            None where it can be frozen there but not cut. Empty where ``discover`` did not look.
 
     Raises:
         ValueError: Two stages share a name, or a parameter or buffer does not belong to exactly
@@ -54,7 +54,7 @@ class Staged:
     module: nn.Module
     stages: tuple[Stage, ...]
     head: nn.Module
-    cuts: tuple[Cut | None, ...] = ()
+    candidates: tuple[Cut | None, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.names

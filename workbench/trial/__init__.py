@@ -22,6 +22,7 @@ import torch
 from workbench import backbones, beside, environment, record, tasks
 from workbench.datasets import Data
 from workbench.engine import Diverged, Engine, Interrupted, choose_device, memory
+from workbench.engine.batches import is_dead_loader
 from workbench.files import DiskError, writing
 from workbench.record import (
     Decision,
@@ -51,6 +52,10 @@ class Fenced(Exception):
     """A later attempt of this trial exists: this one must write nothing more."""
 
 
+class Lost(Exception):
+    """A process that an attempt needs has died; another attempt may finish the trial."""
+
+
 def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], bool]) -> Result:
     """Carry out what a trial directory specifies, or go on with it.
 
@@ -68,6 +73,7 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
         Locked: An earlier attempt still runs.
         DiskError: The record cannot be written. The trial has not failed by it, and can be
             continued from its last checkpoint.
+        Lost: A loader process died. The next attempt goes on from the last report.
     """
     note = f"process {os.getpid()} on {socket.gethostname()}"
     with record.lock(directory.lock_path, note=note, wait_seconds=LOCK_SECONDS):
@@ -140,6 +146,13 @@ class _Run:
         except (Fenced, DiskError):
             raise
         except Exception as failure:
+            if is_dead_loader(failure):
+                if self.trainer is not None and self.history:
+                    self._checkpoint(self.trainer)
+                raise Lost(
+                    f"a loader process died: {failure} Perhaps the machine ran out of memory; with "
+                    "loader_workers: 0 the process that trains makes the batches."
+                ) from failure
             state, error = State.FAILED, traceback.format_exc()
             reason = failures.reason(failure, self.spec.plan.code)
         if state is State.COMPLETE:

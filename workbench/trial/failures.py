@@ -12,12 +12,11 @@ from workbench.backbones import WeightsError
 from workbench.datasets import Sealed
 from workbench.downloads import Absent
 from workbench.engine import OutOfMemory
-from workbench.engine.batches import LoaderDied
 from workbench.trial.testing import Untestable
 from workbench.usercode import UserCodeError
 
 # What says in a sentence all that a researcher needs: the kind of error would add nothing.
-_TOLD = (Absent, WeightsError, UserCodeError, OutOfMemory, LoaderDied, Sealed, Untestable)
+_TOLD = (Absent, WeightsError, UserCodeError, OutOfMemory, Sealed, Untestable)
 
 
 def reason(failure: Exception, code: Mapping[str, str]) -> str:
