@@ -83,6 +83,18 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
     return replace(plan, code=premises.code(plan))
 
 
+def completed(plan: Plan) -> Plan:
+    """A stored plan with the optimizers' options that its version did not know, at their defaults.
+
+    So it can be compared with a plan of this version.
+    """
+    phases = tuple(
+        replace(phase, options={**OPTIMIZERS[phase.optimizer].options, **phase.options})
+        for phase in plan.phases
+    )
+    return replace(plan, phases=phases)
+
+
 def _lora(written: schema.LoraKnobs) -> Lora:
     targets = None if written.targets is None else tuple(written.targets)
     return Lora(rank=written.rank, alpha=written.alpha, dropout=written.dropout, targets=targets)

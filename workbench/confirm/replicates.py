@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from workbench import plans
 from workbench.config.changes import Changed, differences
 from workbench.confirm.arms import Arm
 from workbench.driver import Standing, orphaned, take_over
@@ -66,9 +67,9 @@ class Replicates:
             return
         # As it would read back: JSON has one kind of list.
         wanted = spec_from_json(to_json(spec))
-        lines = differences(
-            plain(asdict(replace(stored, attempt=wanted.attempt))), plain(asdict(wanted))
-        )
+        same = replace(stored, attempt=wanted.attempt, plan=plans.completed(stored.plan))
+        wanted = replace(wanted, plan=plans.completed(wanted.plan))
+        lines = differences(plain(asdict(same)), plain(asdict(wanted)))
         if lines:
             told = "\n".join(f"  {line}" for line in lines)
             raise Changed(

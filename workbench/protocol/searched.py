@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from workbench import record, space
+from workbench import plans, record, space
 from workbench.config.changes import Unready
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
@@ -245,4 +245,4 @@ def _distinct(candidates: list[Candidate]) -> Iterator[Candidate]:
 
 def plan_text(spec: TrialSpec) -> str:
     """A plan as text: equal texts are equal trainings, but for the seed."""
-    return json.dumps(record.plain(asdict(spec.plan)), sort_keys=True)
+    return json.dumps(record.plain(asdict(plans.completed(spec.plan))), sort_keys=True)

@@ -71,7 +71,7 @@ class Search:
     """A source of trials that asks Optuna (``driver.Source``).
 
     Every group has an Optuna study of its own, and the group with the fewest trials is asked next.
-    Sampler and pruner are built afresh for each trial, from (seed, trial) alone, so that what is
+    Sampler and pruner are built afresh for each trial, from (seed, group, trial) alone, so that what is
     proposed does not depend on when a process was started.
 
     Args:
@@ -174,7 +174,7 @@ class Search:
     def _take_over(
         self, name: str, study: optuna.Study, trial: FrozenTrial, directory: TrialDirectory
     ) -> TrialSpec | None:
-        study.sampler = sampler_of(self._config, trial.number)
+        study.sampler = sampler_of(self._config, name, trial.number)
         live = optuna.Trial(study, trial._trial_id)
         spec = directory.spec()
         if spec is None:
@@ -201,7 +201,7 @@ class Search:
             return None
         study = self._studies[name]
         number = self._started[name]
-        study.sampler = sampler_of(self._config, number)
+        study.sampler = sampler_of(self._config, name, number)
         trials = study.get_trials(deepcopy=False)
         if not any(trial.state is TrialState.WAITING for trial in trials):
             tried = [trial.system_attrs.get("fixed_params") for trial in trials]
