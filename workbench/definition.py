@@ -26,6 +26,7 @@ _FIRST_FIELDS: dict[type, set[str]] = {
     EarlyStopping: {"patience", "least"},
     Lora: {"rank", "alpha", "dropout", "targets"},
     Objective: {"metric", "direction", "epoch"},
+    Plan: {"code"},
 }
 _ADAM = {"beta1", "beta2", "epsilon"}
 _FIRST_OPTIONS: dict[str, set[str]] = {
@@ -77,7 +78,7 @@ def _plan(plan: Plan, folder: Path) -> dict[str, Any]:
     content = _written(plan)
     content.pop("loader_workers", None)
     content["phases"] = [_phase(phase) for phase in plan.phases]
-    for block in ("dataset", "backbone", "task", "augmentation", "trial"):
+    for block in ("dataset", "backbone", "task", "augmentation", "trial", "trial_options"):
         if block in content:
             content[block] = _anywhere(content[block], folder)
     if plan.weights is not None and plan.weights.sha256 is not None:
@@ -103,7 +104,8 @@ def _written(block: Any) -> dict[str, Any]:
     content = {}
     for field in fields(block):
         value = getattr(block, field.name)
-        if field.default is MISSING or field.name in first or value != field.default:
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if default is MISSING or field.name in first or value != default:
             content[field.name] = _written(value) if is_dataclass(value) else value
     return content
 
@@ -186,7 +188,10 @@ def _content(
         grounds: Of its plan.
         usual: The plan of the group's default.
     """
-    content = dict(level.knobs)
+    # The first version knew no options of a training, whose name stood alone.
+    content = {
+        "trial" if path == "trial.name" else path: value for path, value in level.knobs.items()
+    }
     if proposal is None:
         return content
     plan = plans.plan_of(config, proposal, grounds)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.config import recipes
 from workbench.config.document import Location, Words
-from workbench.config.flaws import listed, nearest
+from workbench.config.flaws import listed, nearest, unknown_key
 from workbench.config.knobs import (
     Interval,
     Level,
@@ -53,7 +53,7 @@ def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
             it might only follow from that.
     """
     made_of = {"compare"} if "compare" in config.document.content else {"tune"}
-    every = {"recipe", "compare", "tune", "across"}
+    every = {"recipe", "compare", "tune"}
     checks: tuple[tuple[set[str], Callable[[StudyConfig], None]], ...] = (
         (made_of, _names),
         (every, _wholes),
@@ -109,11 +109,16 @@ def _whole(config: StudyConfig, strategy: Strategy) -> None:
             if any(path == known or path.startswith(f"{known}.") for known in level.knobs)
         ]
         at = places[0] if places else ("recipe", *flaw.loc)
-        config.document.add(at, flaw.found, flaw.expected, flaw.nearest)
+        config.document.add_flaw(at, flaw)
     tuned = {path for t in config.tune for level in levels_of(t).values() for path in level.knobs}
+    tuned |= {t.knob for t in config.tune if not levels_of(t)}
     for block in ("dataset", "backbone"):
         if not (knobs.get(block) or {}).get("name") and f"{block}.name" not in tuned:
             config.document.add(("recipe",), Words(f"no {block}"), f"{block}: {{name: ...}}")
+    options = [path for path in (*flatten((), knobs), *tuned) if path.startswith("trial.")]
+    if options and "trial.name" not in options:
+        found = f"{options[0]}, but no training of your own"
+        config.document.add(("recipe",), Words(found), "trial: {name: FILE.py:NAME}")
 
 
 def _phases(config: StudyConfig) -> None:
@@ -124,7 +129,6 @@ def _phases(config: StudyConfig) -> None:
     for strategy in config.strategies:
         levels = _levels(config, strategy)
         brought = [level.phases for _, level in levels]
-        brought += [factor.levels[0].phases for factor in config.across]
         lacked = every - phases_in(recipe).union(*brought)
         if not lacked:
             continue
@@ -209,7 +213,7 @@ def _enqueued(config: StudyConfig) -> None:
                     config.document.add(at, value, listed(labels), nearest(value, labels))
             elif name not in tuned:
                 names = [*factors, *tuned]
-                config.document.add(at, name, listed(names), nearest(name, names))
+                config.document.add_flaw(at, unknown_key((name,), names))
             elif not any(
                 entry.holds(value if isinstance(entry, Interval) else label(value))
                 for entry in tuned[name].entries

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,23 @@ class Problem:
     expected: str
     nearest: str | None = None
     reason: str | None = None
+    unknown: bool = False
 
     def __str__(self) -> str:
-        """``digits.yaml:12: tune.momentun: found ..., expected ...; did you mean ...?``.
+        """``digits.yaml:12: tune.momentun: unknown key; did you mean momentum?``.
 
-        A reason takes the place of what was expected where only the model or the data know it.
+        A reason takes the place of what was expected where only the model or the data know it, and
+        stands alone where nothing was found. All keys are listed only where none is near.
         """
+        at = f"{self.place}: {self.key}" if self.key else self.place
         if self.reason is not None:
-            return f"{self.place}: {self.key}: found {self.found}: {self.reason}"
+            return (
+                f"{at}: found {self.found}: {self.reason}" if self.found else f"{at}: {self.reason}"
+            )
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
-        return f"{self.place}: {self.key}: found {self.found}, expected {self.expected}{hint}"
+        if self.unknown:
+            return f"{at}: unknown key{hint or f', expected {self.expected}'}"
+        return f"{at}: found {self.found}, expected {self.expected}{hint}"
 
 
 class Words(str):
@@ -78,6 +85,10 @@ def parse_value(text: str) -> Any:
         value = None if node is None else tree.build(node, ())
     except yaml.YAMLError as error:
         raise ValueError(_broken(error)) from None
+    except RecursionError:
+        raise ValueError(_DEEP) from None
+    except _TooLarge:
+        raise ValueError(_LARGE) from None
     for _, found, expected in tree.problems:
         raise ValueError(f"{show(found)} (expected: {expected})")
     return value
@@ -86,6 +97,17 @@ def parse_value(text: str) -> Any:
 def _broken(error: yaml.YAMLError) -> Words:
     reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
     return Words(f"broken YAML ({reason or str(error).splitlines()[0]})")
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
+    """Why a study file cannot be read, and which one may have been meant."""
+    if not isinstance(error, FileNotFoundError):
+        return str(getattr(error, "strerror", None) or "not a text in UTF-8")
+    folders = (path.parent, path.parent / "studies")
+    files = [file for folder in folders for file in sorted(folder.glob("*.y*ml"))]
+    same = next((str(file) for file in files if path.name in (file.name, file.stem)), None)
+    near = same or nearest(path, files)
+    return f"no such file; did you mean {near}?" if near else "no such file"
 
 
 class Document:
@@ -111,10 +133,21 @@ class Document:
         """Note a problem."""
         self.problems.append(self.problem(location, found, expected, choice))
 
+    def say(self, location: Location, sentence: str) -> None:
+        """Note a problem in words of its own."""
+        key = ".".join(map(str, location))
+        place = self.place(location)
+        self.problems.append(Problem(place=place, key=key, found="", expected="", reason=sentence))
+
     def add_flaws(self, base: Location, flaws: Iterable[Flaw]) -> None:
         """Note what is wrong with the value at a location."""
         for flaw in flaws:
-            self.add((*base, *flaw.loc), flaw.found, flaw.expected, flaw.nearest)
+            self.add_flaw((*base, *flaw.loc), flaw)
+
+    def add_flaw(self, location: Location, flaw: Flaw) -> None:
+        """Note a flaw of what stands at a location."""
+        problem = self.problem(location, flaw.found, flaw.expected, flaw.nearest)
+        self.problems.append(replace(problem, unknown=flaw.unknown))
 
     def problem(
         self, location: Location, found: object, expected: str, choice: str | None = None
@@ -150,21 +183,25 @@ class Document:
         try:
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            files = [str(path) for path in self.path.parent.glob("*.y*ml") if path != self.path]
-            reason = getattr(error, "strerror", None) or "not a text in UTF-8"
-            missing = Words(f"{self.path} ({reason})")
-            self.add((), missing, "a study file", nearest(self.path, files))
+            self.say((), _unreadable(self.path, error))
             self.finish()
+        tree = _Tree()
         try:
             node = yaml.compose(text, Loader=_Loader)
+            content = tree.build(node, ()) if node is not None else {}
         except yaml.YAMLError as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             if mark is not None:
                 self.lines[()] = str(mark.line + 1)
-            self.add((), _broken(error), "YAML")
+            broken = _broken(error)
+            self.say((), _TABS if r"'\t'" in broken else broken)
             self.finish()
-        tree = _Tree()
-        content = tree.build(node, ()) if node is not None else {}
+        except RecursionError:
+            self.say((), _DEEP)
+            self.finish()
+        except _TooLarge:
+            self.say((), _LARGE)
+            self.finish()
         self.lines.update(tree.lines)
         for location, found, expected in tree.problems:
             self.add(location, found, expected)
@@ -213,7 +250,7 @@ def _override_location(content: Mapping[str, Any], words: list[str]) -> Location
     block: Any = content
     while words:
         # A new factor is a whole path: tune.probe.learning_rate has no key probe.
-        new = len(words) if location in (["tune"], ["compare"], ["across"]) else 1
+        new = len(words) if location in (["tune"], ["compare"]) else 1
         known = (n for n in range(len(words), 0, -1) if ".".join(words[:n]) in block)
         length = next(known, new) if isinstance(block, dict) else 1
         key: str | int = ".".join(words[:length])
@@ -229,6 +266,17 @@ def _override_location(content: Mapping[str, Any], words: list[str]) -> Location
 
 
 # -- YAML 1.2's core schema: what PyYAML reads as text, booleans or octals by YAML 1.1 never is ----
+
+
+_TABS = "tabs are not allowed for indentation; use spaces"
+_DEEP = "nested too deeply"
+# Aliases of aliases would make a few lines fill the memory.
+_MOST = 200_000
+_LARGE = f"more than {_MOST:,} values, aliases included"
+
+
+class _TooLarge(Exception):
+    pass
 
 
 class _Loader(yaml.SafeLoader):
@@ -258,8 +306,12 @@ class _Tree:
         self.lines: dict[Location, str] = {}
         self.problems: list[tuple[Location, object, str]] = []
         self._open: list[yaml.Node] = []
+        self._count = 0
 
     def build(self, node: yaml.Node, location: Location) -> Any:
+        self._count += 1
+        if self._count > _MOST:
+            raise _TooLarge
         if location:
             self.lines.setdefault(location, str(node.start_mark.line + 1))
         if isinstance(node, yaml.ScalarNode):

@@ -71,8 +71,8 @@ class Search:
     """A source of trials that asks Optuna (``driver.Source``).
 
     Every group has an Optuna study of its own, and the group with the fewest trials is asked next.
-    Sampler and pruner are built afresh for each trial, from (seed, group, trial) alone, so that what is
-    proposed does not depend on when a process was started.
+    Sampler and pruner are built afresh for each trial, from (seed, group, trial) alone, so that
+    what is proposed does not depend on when a process was started.
 
     Args:
         config: The study.
