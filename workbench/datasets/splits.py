@@ -268,8 +268,16 @@ def _all_there(
                 total = sum(sizes.values()) + sum(len(samples) for samples in train)
                 raise ValueError(
                     f"Class {name} has no {part} sample left: {total} samples are divided into "
-                    f"{', '.join([*divided, 'the rest'])}."
+                    f"{', '.join([*divided, 'the rest'])}.{_numbers(pool.classes)}"
                 )
+
+
+def _numbers(classes: Sequence[str]) -> str:
+    """A question where the classes look like the values of a target of regression."""
+    numbers = all(re.fullmatch(r"-?\d+(\.\d+)?(e[-+]?\d+)?", name) for name in classes)
+    if not numbers or len(classes) < 20:
+        return ""
+    return f" The target has {len(classes)} distinct numbers: did you mean task: regression?"
 
 
 def _kept(pool: Pool, rest: list[Tensor], classes: Sequence[str]) -> list[Tensor]:
