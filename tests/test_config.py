@@ -548,6 +548,32 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
             "expected labels that make each strategy's name differ"
         ],
     ),
+    "a name that no folder can have": (
+        changed(JOINT, ("name: x", f"name: {260 * 'x'}")),
+        ["study.yaml:1: name: found 260 letters, expected at most 200: a folder is named so"],
+    ),
+    "labels that make a name that no folder can have": (
+        changed(BALANCED, ("optimizer: [sgd, adam]", f"a: {{{199 * 'é'}: {{}}}}")),
+        [
+            f"study.yaml:5: compare: found '{199 * 'é'}..., expected shorter labels: "
+            "the name of a strategy may have 200 letters"
+        ],
+    ),
+    "a number without an end": (
+        changed(JOINT, ("mlp", f"mlp\n  batch_size: {5000 * '9'}")),
+        [
+            f"study.yaml:5: recipe.batch_size: found '{199 * '9'}..., expected a number",
+            f"study.yaml:5: recipe.batch_size: found '{199 * '9'}..., expected a whole number",
+        ],
+    ),
+    "values that no machine can hold": (
+        changed(JOINT, ("mlp", "mlp\n  epochs: 1000000000\n  lora: {rank: 100000000000}")),
+        [
+            "study.yaml:5: recipe.epochs: found 1000000000, expected a number of at most 1000000",
+            "study.yaml:6: recipe.lora.rank: found 100000000000, "
+            "expected a number of at most 65536",
+        ],
+    ),
     "keys that have no effect yet": (
         JOINT
         + "across: {search_seed: [1, 2]}\nobjective: {limits: {cost/ms: 8}, pareto: cost/ms}\n",

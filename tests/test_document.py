@@ -106,11 +106,11 @@ def test_a_broken_value_is_refused(text: str, message: str) -> None:
             "name: x\n---\nname: y\n",
             ["study.yaml:2: broken YAML (but found another document)"],
         ),
-        ("a: " + 900 * "[", ["study.yaml: nested too deeply"]),
+        ("a: " + 900 * "[", ["study.yaml: broken YAML (nested too deeply)"]),
         (
             "a0: &a0 [1]\n"
             + "".join(f"a{n}: &a{n} [{','.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 9)),
-            ["study.yaml: more than 200,000 values, aliases included"],
+            ["study.yaml: broken YAML (more than 200,000 values, aliases included)"],
         ),
         (
             "name: !!python/object/apply:os.system [x]\n? [a]\n: 3\ntrue: 4\n",

@@ -16,7 +16,7 @@ from workbench.config.knobs import Categorical, Interval, Level
 from workbench.config.study_config import StudyConfig
 from workbench.optimizers import OPTIMIZERS
 from workbench.record import Objective, plain
-from workbench.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy
+from workbench.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy, Weights
 
 # What the first version wrote even where it stands at its default. These stay as they are; whatever
 # a later version adds is written only where it is not at its default. So an upgrade changes neither
@@ -25,6 +25,7 @@ _FIRST_FIELDS: dict[type, set[str]] = {
     Schedule: {"name", "warmup_epochs", "step_epochs", "gamma", "final"},
     EarlyStopping: {"patience", "least"},
     Lora: {"rank", "alpha", "dropout", "targets"},
+    Weights: {"source", "sha256"},
     Objective: {"metric", "direction", "epoch"},
     Plan: {"code"},
 }

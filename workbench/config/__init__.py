@@ -17,7 +17,7 @@ from workbench import beside, tasks
 from workbench.config import consistency, recipes, schema
 from workbench.config.blocks import FactorBlocks
 from workbench.config.changes import Changed
-from workbench.config.document import Document, Location
+from workbench.config.document import Document, Location, Words
 from workbench.config.flaws import Flaw, flaws, listed, nearest, unknown_key
 from workbench.config.knobs import (
     Factor,
@@ -117,6 +117,9 @@ class _Reader:
             self._document.add(
                 ("name",), name, "a name of letters, digits, dots, dashes and underscores"
             )
+        elif len(name) > consistency.LONGEST_NAME:
+            expected = f"at most {consistency.LONGEST_NAME}: a folder is named so"
+            self._document.add(("name",), Words(f"{len(name)} letters"), expected)
         if "recipe" not in content:
             self._document.add(("recipe",), None, "the block recipe, with a dataset and a backbone")
         if "compare" in content and content["compare"] in (None, {}):

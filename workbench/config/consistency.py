@@ -41,6 +41,8 @@ _LOSS: dict[str, Any] = {
 }
 # What the arm of the default configuration is called, in the file and in the record.
 BASELINE = "default"
+# A folder's name may have 255 bytes.
+LONGEST_NAME = 200
 _MIXED: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0}
 
 
@@ -75,6 +77,10 @@ def _names(config: StudyConfig) -> None:
         if strategy.name in names:
             expected = "labels that make each strategy's name differ"
             config.document.add((_block(config),), strategy.name, expected)
+        elif len(strategy.name.encode()) > LONGEST_NAME:
+            expected = f"shorter labels: the name of a strategy may have {LONGEST_NAME} letters"
+            config.document.add((_block(config),), strategy.name, expected)
+            break
         names.add(strategy.name)
 
 

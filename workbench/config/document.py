@@ -18,6 +18,8 @@ from workbench.config.knobs import label
 from workbench.strategy import Scalar
 
 Location = tuple[str | int, ...]
+# As much of a value as a message quotes.
+_LONGEST = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,21 +76,17 @@ def show(value: object) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, Words) or value is None:
         return "nothing" if value is None else str(value)
-    return repr(value) if isinstance(value, str | float) else label(value)
+    shown = repr(value) if isinstance(value, str | float) else label(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def parse_value(text: str) -> Any:
     """One value in the notation of a study file; raises ``ValueError`` for broken YAML."""
     tree = _Tree()
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        value = None if node is None else tree.build(node, ())
+        value = tree.read(text)
     except yaml.YAMLError as error:
         raise ValueError(_broken(error)) from None
-    except RecursionError:
-        raise ValueError(_DEEP) from None
-    except _TooLarge:
-        raise ValueError(_LARGE) from None
     for _, found, expected in tree.problems:
         raise ValueError(f"{show(found)} (expected: {expected})")
     return value
@@ -187,20 +185,14 @@ class Document:
             self.finish()
         tree = _Tree()
         try:
-            node = yaml.compose(text, Loader=_Loader)
-            content = tree.build(node, ()) if node is not None else {}
+            content = tree.read(text)
+            content = {} if content is None else content
         except yaml.YAMLError as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             if mark is not None:
                 self.lines[()] = str(mark.line + 1)
             broken = _broken(error)
             self.say((), _TABS if r"'\t'" in broken else broken)
-            self.finish()
-        except RecursionError:
-            self.say((), _DEEP)
-            self.finish()
-        except _TooLarge:
-            self.say((), _LARGE)
             self.finish()
         self.lines.update(tree.lines)
         for location, found, expected in tree.problems:
@@ -269,14 +261,8 @@ def _override_location(content: Mapping[str, Any], words: list[str]) -> Location
 
 
 _TABS = "tabs are not allowed for indentation; use spaces"
-_DEEP = "nested too deeply"
 # Aliases of aliases would make a few lines fill the memory.
 _MOST = 200_000
-_LARGE = f"more than {_MOST:,} values, aliases included"
-
-
-class _TooLarge(Exception):
-    pass
 
 
 class _Loader(yaml.SafeLoader):
@@ -308,10 +294,18 @@ class _Tree:
         self._open: list[yaml.Node] = []
         self._count = 0
 
+    def read(self, text: str) -> Any:
+        """The data of a text; raises ``yaml.YAMLError`` for one that is no YAML, or too much."""
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+            return None if node is None else self.build(node, ())
+        except RecursionError:
+            raise yaml.YAMLError("nested too deeply") from None
+
     def build(self, node: yaml.Node, location: Location) -> Any:
         self._count += 1
         if self._count > _MOST:
-            raise _TooLarge
+            raise yaml.YAMLError(f"more than {_MOST:,} values, aliases included")
         if location:
             self.lines.setdefault(location, str(node.start_mark.line + 1))
         if isinstance(node, yaml.ScalarNode):

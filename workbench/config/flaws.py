@@ -151,7 +151,9 @@ def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:
         choice = nearest(found, expected.removeprefix("one of ").split(", "))
     elif kind in _BOUNDS:
         key = _BOUNDS[kind]
-        expected = f"a number {_LIMITS[key]} {context[key]:g}"
+        limit = context[key]
+        limit = str(limit) if isinstance(limit, int) else f"{limit:g}"
+        expected = f"a number {_LIMITS[key]} {limit}"
     else:
         expected = _PYDANTIC_WORDS.get(kind, details["msg"])
     return Flaw(loc=loc, found=found, expected=expected, nearest=choice)
