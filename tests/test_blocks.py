@@ -1,4 +1,4 @@
-"""The grammar of ``compare``, ``across`` and ``tune``, one block at a time."""
+"""The grammar of ``compare`` and ``tune``, one block at a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def blocks(folder: Path, text: str, phases: Collection[str] = ()) -> tuple[Docum
 
 def factors(folder: Path, text: str, phases: Collection[str] = ()) -> tuple[Factor, ...]:
     document, reader = blocks(folder, f"compare:\n  {text}\n", phases)
-    read = reader.factors("compare", document.content["compare"])
+    read = reader.factors(document.content["compare"])
     document.finish()
     return read
 
@@ -31,7 +31,7 @@ def tune(
 ) -> tuple[Tuned, ...]:
     document, reader = blocks(folder, f"compare: {compare}\ntune:\n  {text}\n", phases)
     content = document.content
-    read = reader.tune(content["tune"], {}, reader.factors("compare", content["compare"]))
+    read = reader.tune(content["tune"], {}, reader.factors(content["compare"]))
     document.finish()
     return read
 
@@ -76,7 +76,7 @@ def test_a_flawed_level_does_not_hide_the_other_ones(tmp_path: Path) -> None:
     document, reader = blocks(
         tmp_path, "compare:\n  optimizer: [sgd, x]\n  epochs: [y, 3, z]\n  schedule: [linear]\n"
     )
-    read = reader.factors("compare", document.content["compare"])
+    read = reader.factors(document.content["compare"])
     assert [str(problem.key) for problem in document.problems] == [
         "compare.optimizer.1",
         "compare.epochs.0",
@@ -87,14 +87,6 @@ def test_a_flawed_level_does_not_hide_the_other_ones(tmp_path: Path) -> None:
         ["3"],
         ["linear"],
     ]
-
-
-def test_search_seeds_set_no_knob_and_may_stand_in_across_only(tmp_path: Path) -> None:
-    document, reader = blocks(tmp_path, "across: {search_seed: [3, 1]}\n")
-    (seeds,) = reader.factors("across", document.content["across"])
-    assert seeds.levels == (Level(label="3", knobs={}), Level(label="1", knobs={}))
-    reader.factors("compare", document.content["across"])
-    assert [problem.key for problem in document.problems] == ["compare.search_seed"]
 
 
 def test_a_tuned_knob_may_be_a_range_a_choice_or_entries_with_conditions(tmp_path: Path) -> None:

@@ -158,6 +158,31 @@ def test_a_home_that_cannot_be_written_to_is_named(tiny: Path, tmp_path: Path) -
     assert "WORKBENCH_HOME" in errors
 
 
+@pytest.mark.parametrize("words", [("list",), ("run", "tiny.yaml"), ("report", "tiny")])
+def test_a_home_that_does_not_exist_is_refused_and_not_made(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    mistyped = tmp_path / "hoem"
+    code, _, errors = call(*words, "--home", mistyped)
+    assert code == 2
+    assert "does not exist; create it with: mkdir -p" in " ".join(errors.replace("│", " ").split())
+    assert not mistyped.exists()
+
+
+def test_an_unknown_venue_is_refused_before_the_study_is_read(home: Path) -> None:
+    code, _, errors = call("report", "no_such_study", "--venue", "nips", "--home", home)
+    assert code == 2
+    assert "There is no venue 'nips'" in errors and "neurips" in errors
+
+
+def test_a_study_s_name_in_place_of_its_file_is_answered_with_the_file(
+    tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny.parent)
+    code, _, errors = call("run", "tiny", "--home", home)
+    assert (code, errors.strip()) == (2, "tiny: no such file; did you mean tiny.yaml?")
+
+
 def test_a_setting_to_try_that_is_none_is_refused(tiny: Path, home: Path) -> None:
     code, _, errors = call("try", tiny, "optimizer=adamv", "--home", home)
     assert code == 2

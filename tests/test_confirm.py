@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,15 +22,29 @@ from test_cli import call
 from test_end_to_end import Unseen, _wait_for, command, runs_of
 from test_protocol import CONFIRM, JOINT, TWO, Searched
 
-from workbench import browse, confirm, ending, launch, protocol, publish, record, statistics
+from workbench import (
+    browse,
+    confirm,
+    definition,
+    ending,
+    launch,
+    plans,
+    protocol,
+    publish,
+    record,
+    statistics,
+)
+from workbench.config import schema
 from workbench.config.changes import Changed, Unready
 from workbench.confirm import Offer, Replicates
 from workbench.confirm.offer import spread
 from workbench.driver import Broken
 from workbench.ending import Confirmed
+from workbench.optimizers import OPTIMIZERS
 from workbench.protocol import Protocol
 from workbench.randomness import derive
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.strategy import Phase, Schedule
 from workbench.tracker import Tracker
 from workbench.workers import InlineWorkers
 
@@ -320,6 +334,57 @@ def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story)
 def test_a_confirmation_that_has_begun_takes_no_other_settings(story: Story, override: str) -> None:
     with pytest.raises(Changed, match="has begun by another protocol"):
         confirmed(story.file, story.home, override)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterSchedule(Schedule):
+    restarts: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaterPhase(Phase):
+    sharpness: float = 0.0
+
+
+@pytest.fixture
+def upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version: an option of each optimizer, a schedule's field and a knob more."""
+    for name, option in (("sgd", {"dampening": 0.0}), ("adamw", {"amsgrad": False})):
+        entry = OPTIMIZERS[name]
+        options = {**entry.options, **option}
+        monkeypatch.setitem(OPTIMIZERS, name, replace(entry, options=options))
+        for knob in option:
+            monkeypatch.setattr(schema.PhaseKnobs, knob, None, raising=False)
+    monkeypatch.setattr(plans, "Schedule", LaterSchedule)
+    monkeypatch.setattr(plans, "Phase", LaterPhase)
+    first = definition._FIRST_FIELDS
+    monkeypatch.setitem(first, LaterSchedule, first[Schedule])
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_a_later_version_continues_a_stored_search(file: Path, fresh: Path) -> None:
+    assert run(file, fresh, "search.trials_per_strategy=3").fresh == 2
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_a_later_version_continues_a_stored_confirmation(story: Story, tmp_path: Path) -> None:
+    text = record.protocol_path(story.directory).read_bytes()
+    selected = copied(story.untested, tmp_path / "selected")
+    assert confirmed(story.file, selected).exit_code == 0
+    assert record.protocol_path(record.study_directory(selected, "tiny")).read_bytes() == text
+    done = copied(story.home, tmp_path / "done")
+    before = measured(done)
+    assert confirmed(story.file, done).exit_code == 0
+    assert measured(done) == before
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_an_option_of_a_later_version_makes_another_study_unless_it_is_at_its_default(
+    file: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema.PhaseKnobs, "amsgrad", True)
+    with pytest.raises(Changed, match=r"plan\.phases\.0\.options\.amsgrad: was null, is true"):
+        run(file, fresh, "search.trials_per_strategy=3")
 
 
 def test_a_study_file_that_says_something_else_than_its_search_is_refused(

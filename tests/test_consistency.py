@@ -72,7 +72,6 @@ def test_options_that_no_level_fits_are_found_where_they_are_set(tmp_path: Path)
 def test_a_data_set_may_come_from_any_block(tmp_path: Path) -> None:
     recipe = "recipe={backbone: mlp, epochs: 12}"
     for other in (
-        "across.dataset=[wine, digits]",
         "compare.dataset=[wine, digits]",
         "tune.dataset=[wine, digits]",
         "tune.data={a: {dataset: wine}, b: {dataset.name: digits}}",
@@ -220,7 +219,6 @@ def test_a_loss_is_an_objective_where_it_means_the_same_everywhere(tmp_path: Pat
     for task in (
         "recipe.task={name: classification, class_weights: balanced, label_smoothing: 0.1}",
         "compare.smoothing={a: {}, b: {task.label_smoothing: 0.0}}",
-        "across={task.label_smoothing: [0.0, 0.1]}",
         "recipe.task={name: multilabel, threshold: 0.4}",
         "compare.task.threshold=[0.4, 0.6]",
     ):

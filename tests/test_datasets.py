@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -250,3 +251,13 @@ def test_what_cannot_be_split_is_refused_with_the_reason(
         datasets.sizes({"name": "digits", **options}, study_seed=0, seed=0)
     with pytest.raises(ValueError, match=message):
         datasets.load({"name": "digits", **options}, study_seed=0, seed=0)
+
+
+def test_a_target_of_many_numbers_that_is_taken_for_classes_asks_for_regression(
+    tmp_path: Path,
+) -> None:
+    rows = [f"{number / 7:.3f},{number % 97 / 2}" for number in range(120)]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y", *rows]))
+    table = {"name": "table", "path": str(tmp_path / "rows.csv"), "target": "y"}
+    with pytest.raises(ValueError, match=r"97 distinct numbers: did you mean task: regression[?]"):
+        datasets.sizes(table, study_seed=0, seed=0)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from workbench import definition
 from workbench.config import load
 from workbench.config.knobs import Categorical
 from workbench.config.study_config import StudyConfig
 from workbench.definition import define, describe_entry
 from workbench.foundation import Foundation
+from workbench.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Weights
 
 BALANCED = """\
 name: balanced
@@ -146,3 +148,62 @@ def test_a_range_and_a_choice_are_described_as_plain_data(tmp_path: Path) -> Non
     }
     assert isinstance(dropout, Categorical)
     assert describe_entry(dropout) == {"when": {}, "choices": ["none", "some"], "default": "none"}
+
+
+def test_a_plan_is_written_as_the_first_version_wrote_it(tmp_path: Path) -> None:
+    phase = Phase(
+        name="main",
+        epochs=3,
+        freeze_depth=0,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        options={"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+        schedule=Schedule(),
+    )
+    plan = Plan(
+        dataset={"name": "wine"},
+        backbone={"name": "mlp"},
+        weights=Weights(source="IMAGENET1K_V1"),
+        keep_head=False,
+        task={"name": "classification"},
+        batch_size=32,
+        augmentation=(),
+        device="cpu",
+        threads=1,
+        phases=(phase,),
+        early_stopping=EarlyStopping(patience=2),
+        lora=Lora(rank=4),
+    )
+    assert definition._plan(plan, tmp_path) == {
+        "dataset": {"name": "wine"},
+        "backbone": {"name": "mlp"},
+        "weights": {"source": "IMAGENET1K_V1", "sha256": None},
+        "keep_head": False,
+        "task": {"name": "classification"},
+        "batch_size": 32,
+        "augmentation": [],
+        "device": "cpu",
+        "threads": 1,
+        "phases": [
+            {
+                "name": "main",
+                "epochs": 3,
+                "freeze_depth": 0,
+                "optimizer": "adamw",
+                "learning_rate": 1e-3,
+                "weight_decay": 0.0,
+                "options": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+                "schedule": {
+                    "name": "constant",
+                    "warmup_epochs": 0.0,
+                    "step_epochs": 1.0,
+                    "gamma": 0.1,
+                    "final": 0.0,
+                },
+            }
+        ],
+        "early_stopping": {"patience": 2, "least": 0.0},
+        "lora": {"rank": 4, "alpha": 16.0, "dropout": 0.0, "targets": None},
+        "code": {},
+    }

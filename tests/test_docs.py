@@ -169,3 +169,12 @@ def test_a_default_on_the_page_is_the_default(knob: str, value: str) -> None:
     (row,) = re.findall(rf"^\| `{knob}` \|.*\| (.*?) \|$", TEXT, re.M)
     assert row == value
     assert str(schema.Recipe.model_fields[knob].default) == value.strip("`")
+
+
+def test_nobody_is_sent_to_install_the_package_by_a_name_that_another_project_has() -> None:
+    root = DOCS.parent
+    files = [root / "README.md", root / "CONTRIBUTING.md", *PAGES]
+    files += [*(root / "studies").rglob("*.y*ml"), *(root / "workbench").rglob("*.*")]
+    texts = {file: file.read_text(errors="ignore") for file in files if file.suffix != ".pyc"}
+    sent = re.compile(r"pip install[^\n]*\bworkbench\b")
+    assert [str(file) for file, text in texts.items() if sent.search(text)] == []

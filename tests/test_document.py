@@ -96,24 +96,21 @@ def test_a_broken_value_is_refused(text: str, message: str) -> None:
         ("hello\n", ["study.yaml: the file: found 'hello', expected a mapping"]),
         (
             "name: x\nrecipe: {a: [1, 2}\n",
-            [
-                "study.yaml:2: the file: found broken YAML "
-                "(expected ',' or ']', but got '}'), expected YAML"
-            ],
+            ["study.yaml:2: broken YAML (expected ',' or ']', but got '}')"],
         ),
         (
             "name: x\nrecipe:\n\tdataset: wine\n",
-            [
-                "study.yaml:3: the file: found broken YAML "
-                "(found character '\\t' that cannot start any token), expected YAML"
-            ],
+            ["study.yaml:3: tabs are not allowed for indentation; use spaces"],
         ),
         (
             "name: x\n---\nname: y\n",
-            [
-                "study.yaml:2: the file: found broken YAML "
-                "(but found another document), expected YAML"
-            ],
+            ["study.yaml:2: broken YAML (but found another document)"],
+        ),
+        ("a: " + 900 * "[", ["study.yaml: broken YAML (nested too deeply)"]),
+        (
+            "a0: &a0 [1]\n"
+            + "".join(f"a{n}: &a{n} [{','.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 9)),
+            ["study.yaml: broken YAML (more than 200,000 values, aliases included)"],
         ),
         (
             "name: !!python/object/apply:os.system [x]\n? [a]\n: 3\ntrue: 4\n",
@@ -168,21 +165,21 @@ def test_an_alias_is_read_as_what_it_stands_for(tmp_path: Path) -> None:
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
     written(tmp_path, "name: x\n")
     path = tmp_path / "studdy.yaml"
-    assert problems(path) == [
-        f"studdy.yaml: the file: found {path.name} (No such file or directory), "
-        "expected a study file; did you mean study.yaml?"
-    ]
+    assert problems(path) == ["studdy.yaml: no such file; did you mean study.yaml?"]
+
+
+def test_a_study_named_in_place_of_its_file_is_found_among_the_studies(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    for name in ("m", "mm"):
+        (tmp_path / "studies" / f"{name}.yaml").write_text("name: x\n")
+    assert problems(tmp_path / "m") == ["m: no such file; did you mean studies/m.yaml?"]
 
 
 def test_a_missing_folder_and_a_file_that_is_no_text_are_refused(tmp_path: Path) -> None:
-    assert problems(tmp_path / "none" / "study.yaml") == [
-        "study.yaml: the file: found study.yaml (No such file or directory), expected a study file"
-    ]
+    assert problems(tmp_path / "none" / "study.yaml") == ["study.yaml: no such file"]
     path = tmp_path / "study.yaml"
     path.write_bytes(b"\xff\xfe\x00")
-    assert problems(path) == [
-        "study.yaml: the file: found study.yaml (not a text in UTF-8), expected a study file"
-    ]
+    assert problems(path) == ["study.yaml: not a text in UTF-8"]
 
 
 def test_a_place_is_the_line_of_the_key_or_of_what_would_hold_it(tmp_path: Path) -> None:

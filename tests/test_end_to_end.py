@@ -101,6 +101,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("searched")
     file, home = folder / "tiny.yaml", folder / "home"
     file.write_text(TINY)
+    home.mkdir()
     workbench("run", file, "--home", home, "--workers", "2")
     workbench("report", "tiny", "--home", home)
     return file, home

@@ -34,11 +34,17 @@ class Outer(BaseModel):
         ({"needed": "on"}, Flaw(loc=("needed",), found="on", expected="true or false")),
         (
             {"needed": True, "inner": {"widht": 3}},
-            Flaw(loc=("inner", "widht"), found="widht", expected="width", nearest="width"),
+            Flaw(
+                loc=("inner", "widht"),
+                found="widht",
+                expected="width",
+                nearest="width",
+                unknown=True,
+            ),
         ),
         (
             {"needed": True, "named": {"a": {"length": 3}}},
-            Flaw(loc=("named", "a", "length"), found="length", expected="width"),
+            Flaw(loc=("named", "a", "length"), found="length", expected="width", unknown=True),
         ),
         (
             {"needed": True, "inner": {"width": 9}},

@@ -270,7 +270,7 @@ def test_without_the_library_the_error_has_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(downloads.Absent, match=r"pip install 'workbench\[hub\]'"):
+    with pytest.raises(downloads.Absent, match=r"pip install datasets"):
         read(id="org/nothing")
 
 

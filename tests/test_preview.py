@@ -118,24 +118,6 @@ def test_a_study_in_order_needs_no_note(quiet: Path, home: Path) -> None:
             ["tune={}"],
             ["tune: nothing is searched, so all 12 trials of a strategy will be the same"],
         ),
-        (
-            ["across={dataset.fraction: [0.5, 1.0], search_seed: [3, 4]}"],
-            [
-                "across.dataset.fraction: the search uses 0.5 alone; generalising comes later",
-                "across.search_seed: the search uses search.seed (1) alone; "
-                "generalising comes later",
-            ],
-        ),
-        (
-            [
-                "objective.limits={cost/inference_ms: 8}",
-                "objective.pareto=cost/inference_ms",
-            ],
-            [
-                "objective.limits: comes later; the search does not use it yet",
-                "objective.pareto: comes later; the search does not use it yet",
-            ],
-        ),
     ],
 )
 def test_a_note_says_what_will_not_do_what_it_is_named_for(

@@ -28,6 +28,15 @@ def test_a_log_gets_plain_lines_with_counts_and_the_best_of_each_strategy() -> N
     ]
 
 
+def test_a_log_says_once_that_a_study_is_looked_at() -> None:
+    output = io.StringIO()
+    watcher = LogWatcher(Console(file=output, width=300))
+    for title in ("digits", "digits", "pretrain", "digits"):
+        watcher.prepare(title)
+    said = [line.partition(":")[0] for line in output.getvalue().splitlines()]
+    assert said == ["digits", "pretrain", "digits"]
+
+
 def test_a_log_says_once_that_the_study_is_stopping() -> None:
     output = io.StringIO()
     watcher = LogWatcher(Console(file=output, width=300))

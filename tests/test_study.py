@@ -143,6 +143,19 @@ def test_the_first_trial_of_every_strategy_is_the_default(tiny: Path, home: Path
             assert spec.hyperparameters["learning_rate"] == 1e-2
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_the_searches_of_strategies_draw_independently(
+    write_study: Write, home: Path, sampler: str
+) -> None:
+    drive(write_study(("sampler: tpe", f"sampler: {sampler}")), home, MadeUpTraining())
+    drawn = [
+        spec.hyperparameters["learning_rate"]
+        for _, spec in record.scan(record.study_directory(home, "tiny"))
+        if spec.number > 0
+    ]
+    assert len(drawn) == len(set(drawn)) == 4 * 4
+
+
 def test_a_second_run_finishes_what_is_missing_and_a_third_does_nothing(
     write_study: Write, home: Path
 ) -> None:

@@ -146,5 +146,5 @@ def test_images_that_are_too_small_are_refused_with_the_size_that_the_model_was_
 
 def test_without_timm_the_way_to_install_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ValueError, match=r"not installed: pip install 'workbench\[timm\]'"):
+    with pytest.raises(ValueError, match=r"not installed: pip install timm"):
         make("resnet18")

@@ -11,8 +11,12 @@ from mlflow_home import home_in
 from test_end_to_end import Unseen
 
 from workbench import launch, record
-from workbench.config import Changed
+from workbench.config import Changed, load
+from workbench.config.document import StudyFileError
+from workbench.definition import define
+from workbench.foundation import Foundation
 from workbench.record import State
+from workbench.tracker.params import params_of
 from workbench.workers import InlineWorkers
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -94,9 +98,141 @@ def test_a_trial_that_fails_in_ones_own_code_names_the_line(tmp_path: Path, stor
         "def train(trial):\n    yield {'validation/accuracy': 0.5}\n    raise KeyError('late')\n"
     )
     text = STUDIES["own_trial"].replace("name: own_trial", "name: late")
+    text = re.sub(r"  trial\.rho: .*\n", "", text)
     (tmp_path / "late.yaml").write_text(re.sub(r"trial: \S+", "trial: late.py:train", text))
     launch.run_file(tmp_path / "late.yaml", [], stored, InlineWorkers(), Unseen())
     (first, _), *_ = record.scan(record.study_directory(stored, "late"))
     result = first.result()
     assert result is not None and result.state is State.FAILED
     assert str(result.reason).endswith(f"KeyError: 'late' ({tmp_path / 'late.py'}:3)")
+
+
+TRAINING = """\
+def train(trial, rho, steps=1):
+    assert isinstance(steps, int)
+    for _ in range(trial.plan.epochs):
+        yield {"validation/accuracy": rho / steps}
+"""
+OPTIONS = """\
+name: options
+recipe:
+  dataset: {name: wine, validation: 40, test: 40}
+  backbone: {name: mlp, hidden: [4]}
+  trial: {name: train.py:train, rho: 0.1}
+  epochs: 2
+compare:
+  trial.steps: [1, 2]
+search: {trials_per_strategy: 1}
+"""
+
+
+def options(folder: Path, *replacements: tuple[str, str]) -> Path:
+    text = OPTIONS
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "train.py").write_text(TRAINING)
+    (folder / "options.yaml").write_text(text)
+    return folder / "options.yaml"
+
+
+def values(home: Path) -> dict[str, float | None]:
+    found = {}
+    for directory, spec in record.scan(record.study_directory(home, "options")):
+        result = directory.result()
+        assert result is not None and result.state is State.COMPLETE, result
+        found[spec.name] = result.value
+    return found
+
+
+def test_an_option_of_ones_own_training_is_compared(tmp_path: Path, stored: Path) -> None:
+    outcome = launch.run_file(options(tmp_path), [], stored, InlineWorkers(), Unseen())
+    assert outcome.finished and not outcome.reasons
+    assert values(stored) == {"trial.steps-1/000": 0.1, "trial.steps-2/000": 0.05}
+
+
+def test_an_option_of_ones_own_training_is_tuned_and_recorded(tmp_path: Path, stored: Path) -> None:
+    file = options(
+        tmp_path,
+        (", rho: 0.1}", "}"),
+        ("compare:\n  trial.steps: [1, 2]", TUNED),
+        ("trials_per_strategy: 1", "trials: 4"),
+    )
+    launch.run_file(file, [], stored, InlineWorkers(), Unseen())
+    assert len(values(stored)) == 4
+    for directory, spec in record.scan(record.study_directory(stored, "options")):
+        rho, steps = spec.plan.trial_options["rho"], spec.plan.trial_options["steps"]
+        assert dict(spec.hyperparameters) == {"trial.rho": rho, "trial.steps": steps}
+        assert params_of(spec)["trial.rho"] == str(rho)
+        result = directory.result()
+        assert result is not None and result.value == rho / steps
+
+
+TUNED = """\
+tune:
+  trial.rho: {low: 0.01, high: 0.5, log: true, default: 0.05}
+  trial.steps: {low: 1, high: 3, default: 2}"""
+
+
+def test_another_option_of_ones_own_training_makes_another_study(
+    tmp_path: Path, stored: Path
+) -> None:
+    launch.run_file(options(tmp_path), [], stored, InlineWorkers(), Unseen())
+    with pytest.raises(Changed, match=r"plan\.trial_options\.rho: was 0\.1, is 0\.2"):
+        launch.run_file(
+            options(tmp_path, ("rho: 0.1", "rho: 0.2")), [], stored, InlineWorkers(), Unseen()
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "rho: 0.1}",
+            "rho: 0.1, radius: 2}",
+            "options.yaml:5: recipe.trial.name: found 'train.py:train': "
+            "train.py:train: got an unexpected keyword argument 'radius'; "
+            "its options are rho, steps",
+        ),
+        (
+            ", rho: 0.1}",
+            "}",
+            "options.yaml:5: recipe.trial.name: found 'train.py:train': "
+            "train.py:train: missing a required argument: 'rho'; its options are rho, steps",
+        ),
+        (
+            "  trial: {name: train.py:train, rho: 0.1}\n",
+            "",
+            "options.yaml:2: recipe: found trial.steps, but no training of your own, "
+            "expected trial: {name: FILE.py:NAME}",
+        ),
+    ],
+)
+def test_check_names_an_option_that_ones_own_training_does_not_take(
+    tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    with pytest.raises(StudyFileError) as caught:
+        found = launch.look_ahead(options(tmp_path, (old, new)), [], tmp_path / "home")
+        raise StudyFileError(found["refused"])
+    assert expected in str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def test_a_study_stored_before_ones_own_training_had_options_is_the_same(tmp_path: Path) -> None:
+    config = load(
+        options(
+            tmp_path,
+            ("  trial: {name: train.py:train, rho: 0.1}\n", ""),
+            ("compare:\n  trial.steps: [1, 2]", BEFORE),
+        )
+    )
+    found = define(config, config.groups[0], Foundation(config, tmp_path))
+    assert "trial_options" not in found["plan"]
+    assert found["plan"]["trial"] == "train.py:train"
+    assert found["space"][0]["sets"] == [{"trial": "train.py:train"}, {"trial": "train.py:other"}]
+
+
+BEFORE = """\
+compare:
+  optimizer: [sgd]
+tune:
+  trial: {a: train.py:train, b: train.py:other}"""

@@ -31,7 +31,7 @@ def located(block: str, written: Mapping[str, Any], folder: Path) -> dict[str, A
         for key in ("name", "tokenizer"):
             if isinstance(model := found.get(key), str) and hub.is_folder(model):
                 found[key] = str((folder / Path(model).expanduser()).resolve())
-    if block == "task" and "metrics" in found:
+    if block == "task" and isinstance(found.get("metrics"), list):
         found["metrics"] = [_reference(name, folder) for name in found["metrics"]]
     entry = datasets.entry_of(found["name"]) if block == "dataset" else None
     for option in () if entry is None else entry.paths_in(found):

@@ -132,22 +132,3 @@ def _enqueue_notes(config: StudyConfig) -> list[str]:
             f"but only {config.trials_per_group} are run"
         ]
     return []
-
-
-def of_what_comes_later(config: StudyConfig) -> list[str]:
-    """What a study file may say already and nothing does yet."""
-    content = config.document.content
-    found = []
-    for factor in config.across:
-        seeds = factor.name == "search_seed"
-        used = f"search.seed ({config.search.seed})" if seeds else factor.levels[0].label
-        found.append(
-            f"across.{factor.name}: the search uses {used} alone; generalising comes later"
-        )
-    objective = content.get("objective") or {}
-    found += [
-        f"objective.{key}: comes later; the search does not use it yet"
-        for key in ("limits", "pareto")
-        if key in objective
-    ]
-    return found

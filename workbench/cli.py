@@ -36,7 +36,11 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
 Home = Annotated[
     Path,
-    typer.Option(envvar="WORKBENCH_HOME", help="Where mlruns/ and reports/ are."),
+    typer.Option(
+        envvar="WORKBENCH_HOME",
+        callback=terminal.existing,
+        help="Directory that contains mlruns/ and reports/.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

@@ -7,15 +7,41 @@ difference is for ``study``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from workbench import plans, space, usercode
 from workbench.config.knobs import Categorical, Interval, Level
 from workbench.config.study_config import StudyConfig
-from workbench.record import plain
-from workbench.strategy import Phase, Plan, Strategy
+from workbench.optimizers import OPTIMIZERS
+from workbench.record import Objective, plain
+from workbench.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy, Weights
+
+# What the first version wrote even where it stands at its default. These stay as they are; whatever
+# a later version adds is written only where it is not at its default. So an upgrade changes neither
+# the definition of a stored study nor the hash of it in a protocol.
+_FIRST_FIELDS: dict[type, set[str]] = {
+    Schedule: {"name", "warmup_epochs", "step_epochs", "gamma", "final"},
+    EarlyStopping: {"patience", "least"},
+    Lora: {"rank", "alpha", "dropout", "targets"},
+    Weights: {"source", "sha256"},
+    Objective: {"metric", "direction", "epoch"},
+    Plan: {"code"},
+}
+_ADAM = {"beta1", "beta2", "epsilon"}
+_FIRST_OPTIONS: dict[str, set[str]] = {
+    "sgd": {"momentum", "nesterov"},
+    "adam": _ADAM,
+    "adamw": _ADAM,
+    "nadam": {*_ADAM, "momentum_decay", "decoupled_weight_decay"},
+    "radam": {*_ADAM, "decoupled_weight_decay"},
+    "adamax": _ADAM,
+    "rmsprop": {"momentum", "alpha", "epsilon", "centered"},
+    "adagrad": {"epsilon", "rate_decay", "initial_accumulator"},
+    "adadelta": {"epsilon", "rho"},
+    "adafactor": {"beta2_decay", "update_clip"},
+}
 
 
 class Grounds(plans.Premises, Protocol):
@@ -36,9 +62,9 @@ def define(config: StudyConfig, strategy: Strategy, grounds: Grounds) -> dict[st
     return {
         "plan": _plan(plan, config.document.path.parent.resolve()),
         "space": plain(_ranges(config, strategy, grounds, plan)),
-        "objective": asdict(config.objective),
-        "sampler": search.sampler.model_dump(),
-        "pruner": search.pruner.model_dump(),
+        "objective": _written(config.objective),
+        "sampler": search.sampler.model_dump(exclude_defaults=True),
+        "pruner": search.pruner.model_dump(exclude_defaults=True),
         "seed": search.seed,
         "data": grounds.digest(plan),
     }
@@ -50,10 +76,10 @@ def _plan(plan: Plan, folder: Path) -> dict[str, Any]:
     So a knob that a later version knows, and a folder that was moved, make no other study. Neither
     do the processes that read samples: no result depends on them.
     """
-    content = _said(plan)
+    content = _written(plan)
     content.pop("loader_workers", None)
-    content["phases"] = [_said(phase) for phase in plan.phases]
-    for block in ("dataset", "backbone", "task", "augmentation", "trial"):
+    content["phases"] = [_phase(phase) for phase in plan.phases]
+    for block in ("dataset", "backbone", "task", "augmentation", "trial", "trial_options"):
         if block in content:
             content[block] = _anywhere(content[block], folder)
     if plan.weights is not None and plan.weights.sha256 is not None:
@@ -63,13 +89,26 @@ def _plan(plan: Plan, folder: Path) -> dict[str, Any]:
     return dict(plain(content))
 
 
-def _said(block: Plan | Phase) -> dict[str, Any]:
-    content = asdict(block)
-    return {
-        field.name: content[field.name]
-        for field in fields(block)
-        if field.default is MISSING or getattr(block, field.name) != field.default
+def _phase(phase: Phase) -> dict[str, Any]:
+    known, first = OPTIMIZERS[phase.optimizer].options, _FIRST_OPTIONS.get(phase.optimizer, ())
+    options = {
+        name: value
+        for name, value in phase.options.items()
+        if name in first or value != known.get(name)
     }
+    return {**_written(phase), "options": options}
+
+
+def _written(block: Any) -> dict[str, Any]:
+    """A dataclass as a dictionary, without what a later version knows and stands at its default."""
+    first = _FIRST_FIELDS.get(type(block), ())
+    content = {}
+    for field in fields(block):
+        value = getattr(block, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if default is MISSING or field.name in first or value != default:
+            content[field.name] = _written(value) if is_dataclass(value) else value
+    return content
 
 
 def _code(code: Mapping[str, str], folder: Path) -> dict[str, Any]:
@@ -150,7 +189,10 @@ def _content(
         grounds: Of its plan.
         usual: The plan of the group's default.
     """
-    content = dict(level.knobs)
+    # The first version knew no options of a training, whose name stood alone.
+    content = {
+        "trial" if path == "trial.name" else path: value for path, value in level.knobs.items()
+    }
     if proposal is None:
         return content
     plan = plans.plan_of(config, proposal, grounds)

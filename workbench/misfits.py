@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workbench import plans, space
+from workbench import plans, space, usercode
 from workbench.config import recipes
 from workbench.config.document import Location, Problem
 from workbench.config.study_config import StudyConfig
@@ -91,6 +91,8 @@ class Misfits:
             found = refused(
                 "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
             )
+        if not found and (own := (knobs.get("trial") or {})).get("name"):
+            found = refused("trial.name", own["name"], lambda: self._own_training(own))
         if not found and (method := _method_in(knobs)) is not None:
             found = refused(method, knobs.get(method), lambda: self._rehearse(proposal, knobs))
         device = knobs.get("device", "auto")
@@ -100,6 +102,11 @@ class Misfits:
         plan = plans.plan_of(self._config, proposal, self._foundation)
         if plan.trial is None:
             self._foundation.rehearse(plan, knobs)
+
+    def _own_training(self, written: Mapping[str, Any]) -> None:
+        """The options of a training of the user's own must be those of its function."""
+        located = self._foundation.located("trial", written)
+        usercode.refuse_options(located.pop("name"), 1, located)
 
     def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
         """Transform two samples: whether images keep their size shows only then."""
@@ -140,7 +147,9 @@ class Misfits:
             for level in factor.levels:
                 if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
                     return (block, factor.name, level.label, knob)
-        return ("tune", knob) if any(t.knob == knob for t in config.tune) else ("recipe", knob)
+        if any(t.knob == knob for t in config.tune):
+            return ("tune", knob)
+        return ("recipe", *knob.split("."))
 
 
 def _device(name: str) -> object:

@@ -50,6 +50,8 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
         "backbone", {"name": recipe.backbone.name, **recipe.backbone.options, **strict}
     )
     source, stop, lora = recipe.backbone.weights, recipe.early_stopping, recipe.lora
+    own = recipe.trial or schema.TrialKnobs()
+    trial = premises.located("trial", {"name": own.name, **own.options})
     plan = Plan(
         dataset=premises.located(
             "dataset", {"name": recipe.dataset.name, **recipe.dataset.options}
@@ -78,9 +80,22 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
         early_stopping=None if stop is None else EarlyStopping(**stop.model_dump()),
         lora=None if lora is None else _lora(lora),
         loader_workers=recipe.loader_workers,
-        trial=premises.located("trial", {"name": recipe.trial})["name"] if recipe.trial else None,
+        trial=trial.pop("name"),
+        trial_options=trial,
     )
     return replace(plan, code=premises.code(plan))
+
+
+def completed(plan: Plan) -> Plan:
+    """A stored plan with the optimizers' options that its version did not know, at their defaults.
+
+    So it can be compared with a plan of this version.
+    """
+    phases = tuple(
+        replace(phase, options={**OPTIMIZERS[phase.optimizer].options, **phase.options})
+        for phase in plan.phases
+    )
+    return replace(plan, phases=phases)
 
 
 def _lora(written: schema.LoraKnobs) -> Lora:

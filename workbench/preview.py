@@ -126,7 +126,6 @@ def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
         *_data_notes(config, foundation),
         *cautions.of_settings(config, plans),
         *(f"{source}: this study runs first" for source in studies_needed(config)),
-        *cautions.of_what_comes_later(config),
     ]
 
 

@@ -98,9 +98,13 @@ class LogWatcher:
         self._title = ""
         self._last: Sequence[Standing] = ()
         self._stopping = False
+        self._prepared = ""
 
     def prepare(self, title: str) -> None:
-        """A study is looked at."""
+        """A study is looked at: said once, though it is looked at twice before it begins."""
+        if title == self._prepared:
+            return
+        self._prepared = title
         self._line(f"{title}: looking at data, backbone and weights")
 
     def begin(self, title: str, notes: Sequence[str]) -> None:

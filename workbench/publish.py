@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import browse, record, report
 from workbench.config import load
 from workbench.driver import Busy, lease
+from workbench.figures import venues
 from workbench.record import Role
 from workbench.report.writing import uncollected
 from workbench.tracker import Tracker
@@ -62,6 +63,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         StoreError: There is no store, or it cannot be used.
         ValueError: No such venue, or MLflow lacks what no report can do without.
     """
+    venues.of(venue)
     if name.endswith((".yaml", ".yml")):
         name = load(Path(name)).name
     with uncollected():

@@ -152,6 +152,7 @@ class Plan:
         lora: None trains the weights themselves.
         loader_workers: Processes that augment beside the one that trains.
         trial: A user's own training, ``FILE.py:NAME``, instead of the engine; None is the engine.
+        trial_options: The keyword arguments of that training.
         code: By path, the hash of every file of a user's own code that the plan names or those
             import from beside them, and of the configuration and tokenizer in a model's folder;
             by ``hub:ID``, the commit of a model of the hub.
@@ -178,6 +179,7 @@ class Plan:
     lora: Lora | None = None
     loader_workers: int = 0
     trial: str | None = None
+    trial_options: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -40,6 +40,17 @@ def watcher() -> Watcher:
     return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
 
 
+def existing(home: Path) -> Path:
+    """The home, which must exist: a mistyped one would begin every study anew.
+
+    Raises:
+        BadParameter: There is no such directory.
+    """
+    if not home.exists():
+        raise typer.BadParameter(f"{home} does not exist; create it with: mkdir -p {home}")
+    return home
+
+
 @contextmanager
 def place(home: Path, smoke: bool) -> Iterator[Path]:
     """Where the state goes: the home, or a throwaway folder for a smoke run."""

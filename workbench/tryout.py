@@ -6,6 +6,7 @@ Knows which settings are meant and what they mean; how the trial is run is for `
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
     knobs = {**proposal.knobs, **others}
     for flaw in recipes.recipe_flaws(merged(config.recipe, {**group.knobs, **knobs})):
         key = ".".join(map(str, flaw.loc))
-        raise StudyFileError([_bad(f"try {key}", key, flaw.found, flaw.expected, flaw.nearest)])
+        problem = _bad(f"try {key}", key, flaw.found, flaw.expected, flaw.nearest)
+        raise StudyFileError([replace(problem, unknown=flaw.unknown)])
     settings_of = {**proposal.hyperparameters, **others}
     return space.Proposal(
         parameters={}, hyperparameters=settings_of, knobs=knobs, strategy=proposal.strategy

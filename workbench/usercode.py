@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import re
 import sys
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,25 @@ def load(reference: str) -> Any:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserCodeError(f"{path} has no {name}{hint}")
     return getattr(module, name)
+
+
+def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> None:
+    """Nothing, if a function takes these options after what it is given by position.
+
+    Raises:
+        UserCodeError: It does not take one of them, or needs another one; or as for ``load``.
+    """
+    function = load(reference)
+    try:
+        known = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # Nothing tells what it takes.
+    try:
+        known.bind(*range(given), **options)
+    except TypeError as error:
+        names = list(known.parameters)[given:]
+        has = f"its options are {', '.join(names)}" if names else "it has no options"
+        raise UserCodeError(f"{reference}: {error}; {has}") from None
 
 
 @dataclass(frozen=True, kw_only=True)

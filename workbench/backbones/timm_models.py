@@ -124,8 +124,7 @@ def _timm(model: str) -> ModuleType:
         import timm
     except ImportError as error:
         raise ValueError(
-            f"timm:{model} needs the library timm, which is not installed: "
-            f"pip install 'workbench[timm]'"
+            f"timm:{model} needs the library timm, which is not installed: pip install timm"
         ) from error
     if not timm.is_model(model):
         near = difflib.get_close_matches(model, timm.list_models(), n=1)

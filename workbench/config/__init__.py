@@ -17,7 +17,7 @@ from workbench.config import consistency, recipes, schema
 from workbench.config.blocks import FactorBlocks
 from workbench.config.changes import Changed
 from workbench.config.document import Document, Location
-from workbench.config.flaws import Flaw, flaws, listed, nearest
+from workbench.config.flaws import Flaw, flaws, listed, nearest, unknown_key
 from workbench.config.knobs import (
     Factor,
     Tuned,
@@ -35,7 +35,9 @@ from workbench.record import STUDY_NAME, Objective
 
 __all__ = ["BLOCKS", "Changed", "load"]
 
-BLOCKS = ("name", "recipe", "compare", "tune", "across", "search", "objective", "confirm", "report")
+BLOCKS = ("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report")
+# Keys of a later version, at their places in the file.
+_NOT_YET: tuple[Location, ...] = (("across",), ("objective", "limits"), ("objective", "pareto"))
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -59,14 +61,14 @@ class _Reader:
         self._phases = phases_below(document.content)
 
     def read(self) -> StudyConfig:
+        self._not_yet()
         content = self._document.content
         self._blocks(content)
         recipe = self._recipe(self._mapping("recipe"))
         reader = FactorBlocks(self._document, self._phases)
-        compare = reader.factors("compare", self._mapping("compare"))
-        across = reader.factors("across", self._mapping("across"))
+        compare = reader.factors(self._mapping("compare"))
         tune = reader.tune(self._mapping("tune"), recipe, compare)
-        self._one_block_each(recipe, compare, across, tune)
+        self._one_block_each(recipe, compare, tune)
         search = self._search(self._mapping("search"), "compare" in content)
         objective = self._objective(self._mapping("objective"), recipe)
         confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
@@ -76,13 +78,9 @@ class _Reader:
             document=self._document,
             name=str(content.get("name")),
             question=_question(self._document.text),
-            recipe=merged(
-                named_in_full(recipe),
-                {path: v for factor in across for path, v in factor.levels[0].knobs.items()},
-            ),
+            recipe=named_in_full(recipe),
             compare=compare,
             tune=tune,
-            across=across,
             search=search,
             objective=objective,
             confirm=confirm,
@@ -94,6 +92,16 @@ class _Reader:
         self._document.finish()
         return config
 
+    def _not_yet(self) -> None:
+        """Refuse what has no effect: a study that ignores it is not the one that was asked for."""
+        for *holder, key in _NOT_YET:
+            block: Any = self._document.content
+            for part in holder:
+                block = block.get(part)
+            if isinstance(block, dict) and key in block:
+                self._document.say((*holder, key), "is not supported yet; remove it")
+                del block[key]
+
     def _blocks(self, content: dict[str, Any]) -> None:
         knobs = list(schema.Recipe.model_fields)
         for key in content:
@@ -101,7 +109,7 @@ class _Reader:
                 if key in knobs:
                     self._document.add((key,), key, "a knob to stand in a block", f"recipe.{key}")
                 else:
-                    self._document.add((key,), key, listed(BLOCKS), nearest(key, BLOCKS))
+                    self._document.add_flaw((key,), unknown_key((key,), BLOCKS))
         name = content.get("name")
         if not isinstance(name, str) or not STUDY_NAME.fullmatch(name):
             self._document.add(
@@ -160,7 +168,7 @@ class _Reader:
         because = "because there is a compare block" if balanced else "without a compare block"
         if other in search:
             self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
-        elif wanted not in search:
+        elif search.get(wanted) is None and not any(flaw.loc == (wanted,) for flaw in found):
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
         sound: Search = _sound(Search, search, found)
         return sound
@@ -171,9 +179,9 @@ class _Reader:
         valid = [f"{split}/{metric}" for split in ("validation", "train") for metric in metrics]
         metric = written.get("metric", f"validation/{usual}")
         if metrics and isinstance(metric, str) and metric not in valid:
-            self._document.add(
-                ("objective", "metric"), metric, listed(valid), nearest(metric, valid)
-            )
+            alone = next((name for name in valid if name.endswith(f"/{metric}")), None)
+            choice = alone or nearest(metric, valid)
+            self._document.add(("objective", "metric"), metric, listed(valid), choice)
         metric = str(metric)
         direction = block.direction or metrics.get(metric.rpartition("/")[2], "maximize")
         return Objective(metric=metric, direction=direction, epoch=block.epoch)
@@ -182,7 +190,7 @@ class _Reader:
         """The metric that a task is usually optimised for, and the direction of each of its own."""
         task = {"name": written} if isinstance(written, str) else written or {}
         # What is wrong with the block itself is noted with the recipe.
-        if not isinstance(task, dict) or flaws(schema.TaskKnobs, task):
+        if not isinstance(task, dict) or recipes.recipe_flaws({"task": task}):
             return "accuracy", {}
         named = {"name": "classification", **task}
         try:
@@ -198,7 +206,6 @@ class _Reader:
         self,
         recipe: dict[str, Any],
         compare: tuple[Factor, ...],
-        across: tuple[Factor, ...],
         tune: tuple[Tuned, ...],
     ) -> None:
         """A knob stands in exactly one block: its place is its role.
@@ -209,12 +216,11 @@ class _Reader:
         stands: dict[str, list[tuple[str, Location, bool]]] = {}
         for parts in leaves_of(recipe):
             stands.setdefault(path_of(parts), []).append(("recipe", ("recipe", *parts), True))
-        for block, factors in (("compare", compare), ("across", across)):
-            for factor in factors:
-                for path in dict.fromkeys(p for level in factor.levels for p in level.knobs):
-                    whole = all(path in level.knobs for level in factor.levels)
-                    place = (block, factor.name)
-                    stands.setdefault(path, []).append((block, place, whole))
+        for factor in compare:
+            for path in dict.fromkeys(p for level in factor.levels for p in level.knobs):
+                whole = all(path in level.knobs for level in factor.levels)
+                place = ("compare", factor.name)
+                stands.setdefault(path, []).append(("compare", place, whole))
         for tuned in tune:
             whole = any(not entry.when for entry in tuned.entries)
             levels = levels_of(tuned).values()

@@ -1,4 +1,4 @@
-"""The blocks that hold factors and ranges: ``compare``, ``across`` and ``tune``.
+"""The blocks that hold factors and ranges: ``compare`` and ``tune``.
 
 Reads their polymorphic grammar (lists, labelled levels, bundles, conditional ranges) into plain
 data. Knows one block at a time; what the blocks mean for one another is for ``config``.
@@ -11,7 +11,7 @@ from typing import Any
 
 from workbench.config import recipes, schema
 from workbench.config.document import Document, Location, Words
-from workbench.config.flaws import flaws, listed, nearest
+from workbench.config.flaws import Flaw, flaws, listed, nearest
 from workbench.config.knobs import (
     Categorical,
     Factor,
@@ -40,25 +40,14 @@ class FactorBlocks:
         self._document = document
         self._phases = phases
 
-    def factors(self, block: str, factors: dict[str, Any]) -> tuple[Factor, ...]:
-        """The factors of a block, without those that are flawed."""
+    def factors(self, factors: dict[str, Any]) -> tuple[Factor, ...]:
+        """The factors of ``compare``, without those that are flawed."""
         read: list[Factor] = []
         for name, written in factors.items():
-            seeds = block == "across" and name == "search_seed"
-            at = (block, name)
-            levels = self._seeds(at, written) if seeds else self._levels(at, name, written)
+            levels = self._levels(("compare", name), name, written)
             if levels:
                 read.append(Factor(name=name, levels=levels))
         return tuple(read)
-
-    def _seeds(self, at: Location, written: object) -> tuple[Level, ...]:
-        """The levels of ``across.search_seed``, which is no knob of a trial."""
-        seeds = written if isinstance(written, list) else []
-        whole = all(type(seed) is int and seed >= 0 for seed in seeds)
-        if not seeds or not whole or len(set(seeds)) < len(seeds):
-            self._document.add(at, written, "a list of different whole numbers of at least 0")
-            return ()
-        return tuple(Level(label=label(seed), knobs={}) for seed in seeds)
 
     def _levels(self, at: Location, name: str, written: object) -> tuple[Level, ...]:
         """The levels of a factor: a list of a knob's values, or labels with bundles or values."""
@@ -84,7 +73,7 @@ class FactorBlocks:
                 self._document.add(place, value, "a label for this level: {LABEL: VALUE}")
                 continue
             if any(level.label == word for level in levels):
-                self._document.add(place, word, "a label that no other level has")
+                self._same_label(place, word, value)
                 continue
             bundle = {name: value} if knob else value
             if not isinstance(bundle, dict):
@@ -96,6 +85,15 @@ class FactorBlocks:
                 levels.append(Level(label=word, knobs=self._leaves(bundle), phases=phases))
         return tuple(levels)
 
+    def _same_label(self, at: Location, word: str, value: object) -> None:
+        """Note that two levels have one label, which a number may have by its rounding."""
+        expected = "a label that no other level has"
+        if isinstance(value, float) and float(word) != value:
+            value = Words(f"{value!r}, whose label {word} another level has")
+            self._document.add(at, value, "a label for each: {LABEL: VALUE}")
+        else:
+            self._document.add(at, word, expected)
+
     def _is_knob(self, path: str) -> bool:
         return parts_of(path, self._phases)[0] in schema.Recipe.model_fields
 
@@ -104,7 +102,11 @@ class FactorBlocks:
         first, dot, rest = path.partition(".")
         guess = nearest(first, (*schema.Recipe.model_fields, *self._phases))
         choice = guess and f"{guess}{dot}{rest}"
-        self._document.add(at, path if found is None else found, expected, choice)
+        if found is None:
+            flaw = Flaw(loc=(), found=path, expected=expected, nearest=choice, unknown=True)
+            self._document.add_flaw(at, flaw)
+        else:
+            self._document.add(at, found, expected, choice)
 
     def _flawed(self, at: Location, path: str, value: object) -> bool:
         """Note what is wrong with a knob's value; whether anything is."""
@@ -115,8 +117,7 @@ class FactorBlocks:
         parts = parts_of(path, self._phases)
         found = recipes.recipe_flaws(_nested(parts, value))
         for flaw in found:
-            place = (*at, *flaw.loc[len(parts) :])
-            self._document.add(place, flaw.found, flaw.expected, flaw.nearest)
+            self._document.add_flaw((*at, *flaw.loc[len(parts) :]), flaw)
         return bool(found)
 
     def _leaves(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +176,10 @@ class FactorBlocks:
                     self._document.add((*at, index), entry, expected)
         elif isinstance(written, dict) and fields & set(written):
             yield at, written
+        elif isinstance(written, dict) and (
+            _SWEEP & set(written) or set(written) == {"min", "max"}
+        ):
+            self._document.say(at, _sweep(written))
         elif isinstance(written, list | dict):
             yield at, {"choices": written}
         else:
@@ -242,7 +247,8 @@ class FactorBlocks:
         if sum(self._flawed((*at, end), knob, getattr(written, end)) for end in ("low", "high")):
             return None
         whole = isinstance(written.low, int) and isinstance(written.high, int)
-        if whole:
+        # A training of the user's own says no types: whole ends are taken as they are written.
+        if whole and knob != "trial" and not knob.startswith("trial."):
             between = _nested(parts_of(knob, self._phases), written.low + 0.5)
             whole = bool(recipes.recipe_flaws(between))
         number = int if whole else float
@@ -260,10 +266,26 @@ class FactorBlocks:
             self._document.add((*at, key), value, expected)
             return None
         if written.default is None:
-            expected = "default: a value in the range (the first trial, and the baseline's)"
-            self._document.add(at, Words("no default"), expected)
+            self._document.say(
+                at,
+                "missing key `default`: a value in the range, for the first trial and the baseline",
+            )
             return None
         return interval
+
+
+# Keys of a sweep of Weights & Biases.
+_SWEEP = {"distribution", "values"}
+
+
+def _sweep(written: Mapping[str, Any]) -> str:
+    """What stands in place of the notation of a sweep."""
+    log = "log: true, " if "log" in str(written.get("distribution")) else ""
+    low, high = written.get("min", "..."), written.get("max", "...")
+    instead = f"{{low: {label(low)}, high: {label(high)}, {log}default: ...}}"
+    if "values" in written:
+        instead = "a list: [VALUE, VALUE]"
+    return f"this is the notation of W&B sweeps; write {instead}"
 
 
 def _flaw(interval: Interval, written: schema.Range) -> tuple[str, object, str] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.config import recipes
 from workbench.config.document import Location, Words
-from workbench.config.flaws import listed, nearest
+from workbench.config.flaws import listed, nearest, unknown_key
 from workbench.config.knobs import (
     Interval,
     Level,
@@ -61,7 +61,7 @@ def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
     made_of = {"compare"} if "compare" in config.document.content else {"tune"}
     if _too_many(config):
         return
-    every = {"recipe", "compare", "tune", "across"}
+    every = {"recipe", "compare", "tune"}
     checks: tuple[tuple[set[str], Callable[[StudyConfig], None]], ...] = (
         (made_of, _names),
         (every, _wholes),
@@ -106,13 +106,11 @@ def _names(config: StudyConfig) -> None:
         if strategy.name in names:
             expected = "labels that make each strategy's name differ"
             config.document.add((_block(config),), strategy.name, expected)
+        elif len(strategy.name.encode()) > LONGEST_NAME:
+            expected = f"shorter labels: the name of a strategy may have {LONGEST_NAME} bytes"
+            config.document.add((_block(config),), strategy.name, expected)
+            break
         names.add(strategy.name)
-        if len(strategy.name.encode()) > LONGEST_NAME:
-            config.document.add(
-                (_block(config),),
-                strategy.name,
-                f"labels that make names of at most {LONGEST_NAME} bytes; give shorter labels",
-            )
 
 
 def _wholes(config: StudyConfig) -> None:
@@ -146,11 +144,16 @@ def _whole(config: StudyConfig, strategy: Strategy) -> None:
             if any(path == known or path.startswith(f"{known}.") for known in level.knobs)
         ]
         at = places[0] if places else ("recipe", *flaw.loc)
-        config.document.add(at, flaw.found, flaw.expected, flaw.nearest)
+        config.document.add_flaw(at, flaw)
     tuned = {path for t in config.tune for level in levels_of(t).values() for path in level.knobs}
+    tuned |= {t.knob for t in config.tune if not levels_of(t)}
     for block in ("dataset", "backbone"):
         if not (knobs.get(block) or {}).get("name") and f"{block}.name" not in tuned:
             config.document.add(("recipe",), Words(f"no {block}"), f"{block}: {{name: ...}}")
+    options = [path for path in (*flatten((), knobs), *tuned) if path.startswith("trial.")]
+    if options and "trial.name" not in options:
+        found = f"{options[0]}, but no training of your own"
+        config.document.add(("recipe",), Words(found), "trial: {name: FILE.py:NAME}")
 
 
 def _phases(config: StudyConfig) -> None:
@@ -161,7 +164,6 @@ def _phases(config: StudyConfig) -> None:
     for strategy in config.strategies:
         levels = _levels(config, strategy)
         brought = [level.phases for _, level in levels]
-        brought += [factor.levels[0].phases for factor in config.across]
         lacked = every - phases_in(recipe).union(*brought)
         if not lacked:
             continue
@@ -246,7 +248,7 @@ def _enqueued(config: StudyConfig) -> None:
                     config.document.add(at, value, listed(labels), nearest(value, labels))
             elif name not in tuned:
                 names = [*factors, *tuned]
-                config.document.add(at, name, listed(names), nearest(name, names))
+                config.document.add_flaw(at, unknown_key((name,), names))
             elif not any(
                 entry.holds(value if isinstance(entry, Interval) else label(value))
                 for entry in tuned[name].entries

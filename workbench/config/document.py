@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from workbench.strategy import Scalar
 Location = tuple[str | int, ...]
 # Characters, and keys and items: a study file with more is a slip or a trap, and takes minutes.
 _LONGEST, _MOST = 500_000, 10_000
+_QUOTED = 200  # characters of a value in a message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +33,23 @@ class Problem:
     expected: str
     nearest: str | None = None
     reason: str | None = None
+    unknown: bool = False
 
     def __str__(self) -> str:
-        """``digits.yaml:12: tune.momentun: found ..., expected ...; did you mean ...?``.
+        """``digits.yaml:12: tune.momentun: unknown key; did you mean momentum?``.
 
-        A reason takes the place of what was expected where only the model or the data know it.
+        A reason takes the place of what was expected where only the model or the data know it, and
+        stands alone where nothing was found. All keys are listed only where none is near.
         """
+        at = f"{self.place}: {self.key}" if self.key else self.place
         if self.reason is not None:
-            return f"{self.place}: {self.key}: found {self.found}: {self.reason}"
+            return (
+                f"{at}: found {self.found}: {self.reason}" if self.found else f"{at}: {self.reason}"
+            )
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
-        return f"{self.place}: {self.key}: found {self.found}, expected {self.expected}{hint}"
+        if self.unknown:
+            return f"{at}: unknown key{hint or f', expected {self.expected}'}"
+        return f"{at}: found {self.found}, expected {self.expected}{hint}"
 
 
 class Words(str):
@@ -69,19 +77,17 @@ def show(value: object) -> str:
         return f"a list of {len(value)}"
     if isinstance(value, Words) or value is None:
         return "nothing" if value is None else str(value)
-    return repr(value) if isinstance(value, str | float) else label(value)
+    shown = repr(value) if isinstance(value, str | float) else label(value)
+    return shown if len(shown) <= _QUOTED else f"{shown[:_QUOTED]}..."
 
 
 def parse_value(text: str) -> Any:
     """One value in the notation of a study file; raises ``ValueError`` for broken YAML."""
     tree = _Tree()
     try:
-        node = yaml.compose(text, Loader=_Loader)
-        value = None if node is None else tree.build(node, ())
+        value = tree.read(text)
     except yaml.YAMLError as error:
         raise ValueError(_broken(error)) from None
-    except (RecursionError, _TooLarge):
-        raise ValueError("a value that is nested too deeply or too large") from None
     for _, found, expected in tree.problems:
         raise ValueError(f"{show(found)} (expected: {expected})")
     return value
@@ -90,6 +96,17 @@ def parse_value(text: str) -> Any:
 def _broken(error: yaml.YAMLError) -> Words:
     reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
     return Words(f"broken YAML ({reason or str(error).splitlines()[0]})")
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
+    """Why a study file cannot be read, and which one may have been meant."""
+    if not isinstance(error, FileNotFoundError):
+        return str(getattr(error, "strerror", None) or "not a text in UTF-8")
+    folders = (path.parent, path.parent / "studies")
+    files = [file for folder in folders for file in sorted(folder.glob("*.y*ml"))]
+    same = next((str(file) for file in files if path.name in (file.name, file.stem)), None)
+    near = same or nearest(path, files)
+    return f"no such file; did you mean {near}?" if near else "no such file"
 
 
 class Document:
@@ -115,10 +132,21 @@ class Document:
         """Note a problem."""
         self.problems.append(self.problem(location, found, expected, choice))
 
+    def say(self, location: Location, sentence: str) -> None:
+        """Note a problem in words of its own."""
+        key = ".".join(map(str, location))
+        place = self.place(location)
+        self.problems.append(Problem(place=place, key=key, found="", expected="", reason=sentence))
+
     def add_flaws(self, base: Location, flaws: Iterable[Flaw]) -> None:
         """Note what is wrong with the value at a location."""
         for flaw in flaws:
-            self.add((*base, *flaw.loc), flaw.found, flaw.expected, flaw.nearest)
+            self.add_flaw((*base, *flaw.loc), flaw)
+
+    def add_flaw(self, location: Location, flaw: Flaw) -> None:
+        """Note a flaw of what stands at a location."""
+        problem = self.problem(location, flaw.found, flaw.expected, flaw.nearest)
+        self.problems.append(replace(problem, unknown=flaw.unknown))
 
     def problem(
         self, location: Location, found: object, expected: str, choice: str | None = None
@@ -154,30 +182,21 @@ class Document:
         try:
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            files = [str(path) for path in self.path.parent.glob("*.y*ml") if path != self.path]
-            reason = getattr(error, "strerror", None) or "not a text in UTF-8"
-            missing = Words(f"{self.path} ({reason})")
-            self.add((), missing, "a study file", nearest(self.path, files))
+            self.say((), _unreadable(self.path, error))
             self.finish()
         if len(text) > _LONGEST:
             self.add((), Words(f"{len(text):,} characters"), f"at most {_LONGEST:,}")
             self.finish()
         tree = _Tree()
         try:
-            node = yaml.compose(text, Loader=_Loader)
-            content = tree.build(node, ()) if node is not None else {}
-        except RecursionError:
-            self.add((), Words("blocks nested too deeply"), "a study file")
-            self.finish()
-        except _TooLarge:
-            many = Words(f"more than {_MOST:,} keys and items, aliases counted wherever they stand")
-            self.add((), many, f"at most {_MOST:,}")
-            self.finish()
+            content = tree.read(text)
+            content = {} if content is None else content
         except yaml.YAMLError as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             if mark is not None:
                 self.lines[()] = str(mark.line + 1)
-            self.add((), _broken(error), "YAML")
+            broken = _broken(error)
+            self.say((), _TABS if r"'\t'" in broken else broken)
             self.finish()
         self.lines.update(tree.lines)
         for location, found, expected in tree.problems:
@@ -227,7 +246,7 @@ def _override_location(content: Mapping[str, Any], words: list[str]) -> Location
     block: Any = content
     while words:
         # A new factor is a whole path: tune.probe.learning_rate has no key probe.
-        new = len(words) if location in (["tune"], ["compare"], ["across"]) else 1
+        new = len(words) if location in (["tune"], ["compare"]) else 1
         known = (n for n in range(len(words), 0, -1) if ".".join(words[:n]) in block)
         length = next(known, new) if isinstance(block, dict) else 1
         key: str | int = ".".join(words[:length])
@@ -243,6 +262,9 @@ def _override_location(content: Mapping[str, Any], words: list[str]) -> Location
 
 
 # -- YAML 1.2's core schema: what PyYAML reads as text, booleans or octals by YAML 1.1 never is ----
+
+
+_TABS = "tabs are not allowed for indentation; use spaces"
 
 
 class _Loader(yaml.SafeLoader):
@@ -265,10 +287,6 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), _first)
 
 
-class _TooLarge(ValueError):
-    pass
-
-
 class _Tree:
     """Turns YAML nodes into plain data and remembers the line of every key."""
 
@@ -276,12 +294,20 @@ class _Tree:
         self.lines: dict[Location, str] = {}
         self.problems: list[tuple[Location, object, str]] = []
         self._open: list[yaml.Node] = []
-        self._built = 0
+        self._count = 0
+
+    def read(self, text: str) -> Any:
+        """The data of a text; raises ``yaml.YAMLError`` for one that is no YAML, or too much."""
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+            return None if node is None else self.build(node, ())
+        except RecursionError:
+            raise yaml.YAMLError("nested too deeply") from None
 
     def build(self, node: yaml.Node, location: Location) -> Any:
-        self._built += 1
-        if self._built > _MOST:
-            raise _TooLarge
+        self._count += 1
+        if self._count > _MOST:
+            raise yaml.YAMLError(f"more than {_MOST:,} values, aliases included")
         if location:
             self.lines.setdefault(location, str(node.start_mark.line + 1))
         if isinstance(node, yaml.ScalarNode):

@@ -26,17 +26,38 @@ class Flaw:
         found: What stands there, as it should be shown.
         expected: What may stand there.
         nearest: The valid choice closest to it, if any is close.
+        unknown: Whether the value is a key that nobody knows.
     """
 
     loc: tuple[str | int, ...]
     found: object
     expected: str
     nearest: str | None = None
+    unknown: bool = False
+
+
+# What other tools call a knob or a metric.
+_ALIASES = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "model": "backbone",
+    "lr_scheduler": "schedule",
+    "scheduler": "schedule",
+    "num_epochs": "epochs",
+    "n_epochs": "epochs",
+    "val_loss": "validation/loss",
+    "val_acc": "validation/accuracy",
+    "acc": "validation/accuracy",
+}
 
 
 def nearest(found: object, valid: Iterable[object]) -> str | None:
     """The valid word closest to what was written, if any is close."""
     words = {str(word).lower(): str(word) for word in valid}
+    alias = _ALIASES.get(str(found).lower())
+    if alias in words:
+        return words[alias]
     matches = difflib.get_close_matches(str(found).lower(), list(words), n=1, cutoff=0.6)
     return words[matches[0]] if matches else None
 
@@ -47,6 +68,18 @@ def listed(names: Iterable[object]) -> str:
     if len(words) < 2:
         return words[0] if words else "nothing"
     return "one of " + ", ".join(words)
+
+
+def unknown_key(loc: tuple[str | int, ...], valid: Iterable[object], owner: str = "") -> Flaw:
+    """A key, the last of a path, that is none of those that there are."""
+    names, key = list(valid), loc[-1]
+    return Flaw(
+        loc=loc,
+        found=key,
+        expected=listed(names) + owner,
+        nearest=nearest(key, names),
+        unknown=True,
+    )
 
 
 def mismatch(expected: str, choice: str | None = None) -> PydanticCustomError:
@@ -106,9 +139,8 @@ def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:
     found: object = details["input"]
     choice = None
     if kind == "extra_forbidden":
-        names = _keys_at(model, loc[:-1])
-        found, expected, choice = loc[-1], listed(names), nearest(loc[-1], names)
-    elif kind == "missing":
+        return unknown_key(loc, _keys_at(model, loc[:-1]))
+    if kind == "missing":
         found, expected = None, f"the key {loc[-1]}"
     elif kind == "mismatch":
         expected, choice = str(context["expected"]), context.get("nearest")
@@ -119,7 +151,9 @@ def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:
         choice = nearest(found, expected.removeprefix("one of ").split(", "))
     elif kind in _BOUNDS:
         key = _BOUNDS[kind]
-        expected = f"a number {_LIMITS[key]} {context[key]:g}"
+        limit = context[key]
+        limit = str(limit) if isinstance(limit, int) else f"{limit:g}"
+        expected = f"a number {_LIMITS[key]} {limit}"
     else:
         expected = _PYDANTIC_WORDS.get(kind, details["msg"])
     return Flaw(loc=loc, found=found, expected=expected, nearest=choice)

@@ -15,7 +15,7 @@ from typing import Any
 from workbench.config import schema
 from workbench.strategy import Strategy
 
-_NAMED = ("dataset", "backbone", "task", "schedule")
+_NAMED = ("dataset", "backbone", "task", "schedule", "trial")
 _NESTED = (*_NAMED, "phases", "unfreeze", "early_stopping", "lora")
 
 
@@ -35,7 +35,7 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class Factor:
-    """What is compared (or generalised over), and its levels in the order of the file."""
+    """What is compared, and its levels in the order of the file."""
 
     name: str
     levels: tuple[Level, ...]

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from workbench import backbones, datasets, usercode
 from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
-from workbench.config.flaws import Flaw, flaws, in_words, listed, nearest
+from workbench.config.flaws import Flaw, flaws, in_words, listed, nearest, unknown_key
 from workbench.config.schema import OWN, PRUNERS, SAMPLERS, Named, Recipe, Search
 from workbench.datasets import DATASETS, common_options
 from workbench.tasks import TASKS
@@ -102,10 +102,11 @@ def _option_flaws(
     flawed = []
     for key, value in options.items():
         if key not in known:
-            expected = f"{listed(valid)} ({owner})" if valid else f"no option ({owner} has none)"
-            flawed.append(
-                Flaw(loc=(*loc, key), found=key, expected=expected, nearest=nearest(key, valid))
-            )
+            if valid:
+                flawed.append(unknown_key((*loc, key), valid, f" ({owner})"))
+            else:
+                expected = f"no option ({owner} has none)"
+                flawed.append(Flaw(loc=(*loc, key), found=key, expected=expected))
             continue
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(known[key], config=_STRICT)

@@ -178,6 +178,12 @@ class TaskKnobs(Named):
     name: Annotated[str, _entry_of(TASKS, usercode.is_reference, more=OWN)] | None = None
 
 
+class TrialKnobs(Named):
+    """``trial``."""
+
+    name: Annotated[str, BeforeValidator(_reference)] | None = None
+
+
 class ScheduleKnobs(Block):
     """``schedule``: how the learning rate moves within a phase."""
 
@@ -204,7 +210,7 @@ class EarlyStoppingKnobs(Block):
 class LoraKnobs(Block):
     """``lora``."""
 
-    rank: Annotated[int, Field(ge=1)] = 8
+    rank: Annotated[int, Field(ge=1, le=65_536)] = 8
     alpha: Annotated[float, Field(gt=0)] = 16.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     targets: list[str] | None = None
@@ -213,7 +219,7 @@ class LoraKnobs(Block):
 class PhaseKnobs(Block):
     """What a phase may say for itself; what it does not say comes from the trial."""
 
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     freeze_depth: Annotated[Any, BeforeValidator(_freeze_depth)] = None
     optimizer: Annotated[str, _entry_of(OPTIMIZERS)] | None = None
     learning_rate: Annotated[float, Field(gt=0)] | None = None
@@ -241,15 +247,15 @@ class PhaseKnobs(Block):
 
 
 class Recipe(PhaseKnobs):
-    """Every knob that there is. The same names stand in ``compare``, ``tune`` and ``across``."""
+    """Every knob that there is. The same names stand in ``compare`` and ``tune``."""
 
     dataset: Annotated[DatasetKnobs | None, BeforeValidator(_name_alone)] = None
     backbone: Annotated[BackboneKnobs | None, BeforeValidator(_name_alone)] = None
     task: Annotated[TaskKnobs | None, BeforeValidator(_name_alone)] = None
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_size: Annotated[int, Field(ge=1, le=2**31)] = 32
     augmentation: list[Any] = []
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1, le=4_096)] = 1
     phases: dict[str, PhaseKnobs] | None = None
     micro_batch_size: Annotated[int, Field(ge=1)] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -260,8 +266,8 @@ class Recipe(PhaseKnobs):
     report_every: Annotated[float | int, BeforeValidator(_report_every)] = 1
     early_stopping: EarlyStoppingKnobs | None = None
     lora: LoraKnobs | None = None
-    loader_workers: Annotated[int, Field(ge=0)] = 0
-    trial: Annotated[str, BeforeValidator(_reference)] | None = None
+    loader_workers: Annotated[int, Field(ge=0, le=4_096)] = 0
+    trial: Annotated[TrialKnobs | None, BeforeValidator(_name_alone)] = None
 
 
 class SamplerKnobs(Named):
@@ -294,8 +300,6 @@ class ObjectiveKnobs(Block):
     metric: str | None = None
     direction: Literal["maximize", "minimize"] | None = None
     epoch: Literal["best", "last"] = "best"
-    limits: dict[str, float] = {}
-    pareto: str | None = None
 
 
 class Select(Block):

@@ -25,8 +25,7 @@ class StudyConfig:
 
     Attributes:
         document: The file itself: its path, text and content, and the place of every key.
-        recipe: The knobs held fixed, nested; of what the study generalises over, the first level.
-        across: What the study generalises over.
+        recipe: The knobs held fixed, nested.
     """
 
     document: Document
@@ -35,7 +34,6 @@ class StudyConfig:
     recipe: Mapping[str, Any]
     compare: tuple[Factor, ...]
     tune: tuple[Tuned, ...]
-    across: tuple[Factor, ...]
     search: Search
     objective: Objective
     confirm: Confirm

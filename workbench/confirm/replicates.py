@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from workbench import plans
 from workbench.config.changes import Changed, differences
 from workbench.confirm.arms import Arm
 from workbench.driver import Standing, orphaned, take_over
@@ -72,9 +73,9 @@ class Replicates:
             stored,
             attempt=wanted.attempt,
             failures=wanted.failures,
-            plan=places.nameless(stored.plan),
+            plan=places.nameless(plans.completed(stored.plan)),
         )
-        wanted = replace(wanted, plan=places.nameless(wanted.plan))
+        wanted = replace(wanted, plan=places.nameless(plans.completed(wanted.plan)))
         lines = differences(plain(asdict(same)), plain(asdict(wanted)))
         if lines:
             told = "\n".join(f"  {line}" for line in lines)

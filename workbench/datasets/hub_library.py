@@ -16,7 +16,7 @@ from workbench import downloads
 from workbench.datasets.rows import PARTS
 from workbench.datasets.samples import TRAIN
 
-INSTALL = "pip install 'workbench[hub]'"
+INSTALL = "pip install datasets"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

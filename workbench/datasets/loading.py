@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from workbench.datasets.splits import Pool
 
+# The shipped task that predicts each target.
+_TASKS = {"class": "classification", "labels": "multilabel", "numbers": "regression"}
+
 
 def load(dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, seed: int) -> Data:
     """Training and validation data of a trial.
@@ -176,7 +179,8 @@ def _pool(key: str, target: str) -> Pool:
         raise ValueError(f"The data set {name} needs {', '.join(lacking)}.")
     if target not in entry.targets:
         raise ValueError(
-            f"The data set {name} has no {target} to predict, only {' or '.join(entry.targets)}."
+            f"The data set {name} has no {target} to predict, only {' or '.join(entry.targets)}; "
+            f"did you mean task: {_TASKS[entry.targets[0]]}?"
         )
     options = {**splits.DEFAULTS, **options}
     samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)

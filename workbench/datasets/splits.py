@@ -20,7 +20,6 @@ from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.randomness import derive
 
 DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
-_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -278,12 +277,18 @@ def _all_there(
                     if number in sizes
                 ]
                 total = sum(sizes.values()) + sum(len(samples) for samples in train)
-                numeric = len(pool.classes) > 10 and all(map(_NUMBER.fullmatch, pool.classes))
-                hint = " If the classes are numbers to predict, set task: regression."
                 raise ValueError(
                     f"Class {name} has no {part} sample left: {total} samples are divided into "
-                    f"{', '.join([*divided, 'the rest'])}.{hint * numeric}"
+                    f"{', '.join([*divided, 'the rest'])}.{_numbers(pool.classes)}"
                 )
+
+
+def _numbers(classes: Sequence[str]) -> str:
+    """A question where the classes look like the values of a target of regression."""
+    numbers = all(re.fullmatch(r"-?\d+(\.\d+)?(e[-+]?\d+)?", name) for name in classes)
+    if not numbers or len(classes) < 20:
+        return ""
+    return f" The target has {len(classes)} distinct numbers: did you mean task: regression?"
 
 
 def _kept(pool: Pool, rest: list[Tensor], classes: Sequence[str]) -> list[Tensor]:

@@ -51,7 +51,7 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
         from peft.tuners.lora import LoraLayer
     except ImportError as error:
         raise ValueError(
-            "lora needs the library peft, which is not installed: pip install 'workbench[peft]'"
+            "lora needs the library peft, which is not installed: pip install peft"
         ) from error
 
     chosen = _targets(staged, lora, frozen)

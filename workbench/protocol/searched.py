@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from workbench import record, space
+from workbench import plans, record, space
 from workbench.config.changes import Unready
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
@@ -248,5 +248,5 @@ def plan_text(spec: TrialSpec) -> str:
 
     Of its files the content counts, and not where they lie.
     """
-    plan = asdict(record.places.nameless(spec.plan))
+    plan = asdict(record.places.nameless(plans.completed(spec.plan)))
     return json.dumps([record.plain(plan), spec.data_digest], sort_keys=True)

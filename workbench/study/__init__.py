@@ -72,8 +72,8 @@ class Search:
     """A source of trials that asks Optuna (``driver.Source``).
 
     Every group has an Optuna study of its own, and the group with the fewest trials is asked next.
-    Sampler and pruner are built afresh for each trial, from (seed, trial) alone, so that what is
-    proposed does not depend on when a process was started.
+    Sampler and pruner are built afresh for each trial, from (seed, group, trial) alone, so that
+    what is proposed does not depend on when a process was started.
 
     Args:
         config: The study.
@@ -199,7 +199,7 @@ class Search:
     def _take_over(
         self, name: str, study: optuna.Study, trial: FrozenTrial, directory: TrialDirectory
     ) -> TrialSpec | None:
-        study.sampler = sampler_of(self._config, trial.number)
+        study.sampler = sampler_of(self._config, name, trial.number)
         live = optuna.Trial(study, trial._trial_id)
         spec = directory.spec()
         if spec is None:
@@ -237,7 +237,7 @@ class Search:
         study = self._studies[name]
         trials = study.get_trials(deepcopy=False)
         waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
-        study.sampler = sampler_of(self._config, min(waiting, default=len(trials)))
+        study.sampler = sampler_of(self._config, name, min(waiting, default=len(trials)))
         if not waiting:
             tried = [trial.system_attrs.get("fixed_params") for trial in trials]
             left = [point for point in self._fixed[name] if dict(point) not in tried]

@@ -1,7 +1,7 @@
 """Who proposes a trial's settings and who ends it early: Optuna's samplers and pruners.
 
-Built afresh for each trial, from (seed, trial) alone, so that what is proposed does not depend on
-when a process was started. Knows no storage and no trial's record.
+Built afresh for each trial, from (seed, group, trial) alone, so that what is proposed does not
+depend on when a process was started. Knows no storage and no trial's record.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from workbench.config.study_config import StudyConfig
 from workbench.randomness import derive
 
 
-def sampler_of(config: StudyConfig, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one trial; a grid is enumerated by ``space`` and needs none."""
-    seed = derive(config.search.seed, "sampler", number) % 2**32
+def sampler_of(config: StudyConfig, group: str, number: int) -> optuna.samplers.BaseSampler:
+    """The sampler of one trial of a group; a grid is enumerated by ``space`` and needs none.
+
+    Groups draw independently of each other: what one search happens to try first is no strategy's
+    advantage that all of them share.
+    """
+    seed = derive(config.search.seed, "sampler", group, number) % 2**32
     knobs = config.search.sampler
     if knobs.name != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)

@@ -20,7 +20,7 @@ _LONGEST_PARAM = 6000
 LONGEST_TAG = 8000
 
 # Shown otherwise, or not of a plan's knobs.
-_PLAN_SHOWN = ("dataset", "backbone", "weights", "task", "phases")
+_PLAN_SHOWN = ("dataset", "backbone", "weights", "task", "phases", "trial_options")
 _PHASE_SHOWN = ("name", "epochs", "options", "schedule")
 
 
@@ -48,6 +48,7 @@ def params_of(spec: TrialSpec) -> dict[str, str]:
         "objective.metric": spec.objective.metric,
         "objective.epoch": spec.objective.epoch,
         **_beyond_default(plan, _PLAN_SHOWN),
+        **_named("trial", plan.trial_options),
         **_phases(plan),
     }
     return {valid_name(name): param_text(value) for name, value in flat.items()}

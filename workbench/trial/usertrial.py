@@ -106,7 +106,7 @@ class UserTrial:
 
     Attributes:
         reference: The function, as ``FILE.py:NAME``.
-        trial: What it is given.
+        trial: What it is given; the plan's ``trial_options`` are its keyword arguments.
     """
 
     reference: str
@@ -142,7 +142,7 @@ class UserTrial:
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)
         random.seed(seed)
-        produced = function(self.trial)
+        produced = function(self.trial, **self.trial.plan.trial_options)
         if not hasattr(produced, "__next__"):
             raise UserCodeError(
                 f"{self.reference} returned {_kind(produced)}; it must be a generator function, "
