@@ -38,6 +38,7 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 DEPTHS = {"0": 0, "2": 2, "all": 4}
 COLUMNS = [
     "provenance",
+    "damaged_checkpoints",
     "run_id",
     "run_name",
     "key",
@@ -180,6 +181,7 @@ def row(strategy: str, number: int, value: float | None = None, **changes: Any) 
         "started": 1_760_000_000_000 + 1000 * number,
         "parameters": {"total": 66_000, "trainable": 66_000},
         "device": "cpu",
+        "damaged_checkpoints": 0,
     } | changes
 
 

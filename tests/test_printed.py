@@ -63,16 +63,32 @@ def some(studies: Studies) -> Studies:
 
 
 def outcome(
-    *standings: Standing, fresh: int = 0, signal: int | None = None, unsent: int = 0
+    *standings: Standing,
+    fresh: int = 0,
+    signal: int | None = None,
+    unsent: int = 0,
+    damaged: int = 0,
 ) -> Outcome:
     return Outcome(
-        study="tiny", standings=standings, fresh=fresh, signal=signal, seconds=61.4, unsent=unsent
+        study="tiny",
+        standings=standings,
+        fresh=fresh,
+        signal=signal,
+        seconds=61.4,
+        unsent=unsent,
+        damaged=damaged,
     )
 
 
 DONE = Standing(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
 OPEN = Standing(name="sgd-all", target=3, failed=1)
 NEXT = "next: workbench confirm tiny, or workbench report tiny"
+
+
+def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
+    printed.outcome(paper.console, outcome(DONE, damaged=1), "home")
+    told = "1 damaged checkpoint set aside (*.corrupt); the trials continued from an earlier state"
+    assert told in paper.lines
 
 
 def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, home: Path) -> None:

@@ -603,6 +603,15 @@ def test_a_password_in_the_stores_address_is_not_published(uri: str) -> None:
     assert "example.org" in summary["provenance"]["tracking_uri"]
 
 
+def test_damaged_checkpoints_are_counted_in_the_provenance() -> None:
+    rows = [row("sgd-0", n, 0.5, damaged_checkpoints=n) for n in range(3)]
+    summary = summarize(rows)
+    assert summary["provenance"]["damaged_checkpoints"] == 3
+    told = "3, set aside; the trials continued from an earlier state"
+    assert told in templates.html(summary, {}) and told in templates.markdown(summary)
+    assert "damaged" not in templates.markdown(summarize([row("sgd-0", 0, 0.5)]))
+
+
 @pytest.mark.parametrize(
     ("commits", "told"),
     [

@@ -259,9 +259,10 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_trial_still_ends_the_same(
     content = bytearray(checkpoint.read_bytes())
     content[len(content) // 2] ^= 1
     checkpoint.write_bytes(content)
-    trial.run(damaged, report=go_on, interrupted=never)
+    result = trial.run(damaged, report=go_on, interrupted=never)
     assert numbers(damaged) == numbers(whole)
     assert (damaged.path / "checkpoint.pt.corrupt").exists()
+    assert result.damaged_checkpoints == 1
 
 
 def test_a_fenced_trial_writes_no_result(tiny: Path, home: Path, tmp_path: Path) -> None:

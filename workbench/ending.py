@@ -63,6 +63,7 @@ class Outcome:
         signal: What stopped it, or None.
         unsent: Records that MLflow did not take.
         reasons: Why trials failed, each reason once with the number of trials.
+        damaged: Checkpoints of the study that were set aside as damaged.
         confirmed: Whether the study's confirmation is finished.
         report: The page of its report; None where none is up to date.
     """
@@ -74,6 +75,7 @@ class Outcome:
     seconds: float
     unsent: int = 0
     reasons: tuple[str, ...] = ()
+    damaged: int = 0
     confirmed: bool = False
     report: Path | None = None
 
@@ -102,6 +104,7 @@ class Confirmed:
         signal: What stopped it, or None.
         unsent: Records that MLflow did not take.
         reasons: Why runs failed, each reason once with the number of runs.
+        damaged: Checkpoints of the study that were set aside as damaged.
         report: The page of the study's report; None where none is up to date.
     """
 
@@ -115,6 +118,7 @@ class Confirmed:
     seconds: float
     unsent: int = 0
     reasons: tuple[str, ...] = ()
+    damaged: int = 0
     report: Path | None = None
 
     @property
@@ -146,6 +150,11 @@ def reasons_of(directory: Path, *roles: Role) -> tuple[str, ...]:
         if result is not None and result.state is State.FAILED and result.retried is None:
             counts[str(result.reason)] += 1
     return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))
+
+
+def damaged_checkpoints(directory: Path) -> int:
+    """How many checkpoints of a study's runs were set aside as damaged."""
+    return sum(1 for _ in directory.rglob("checkpoint*.corrupt"))
 
 
 def is_confirmed(directory: Path) -> bool:

@@ -18,7 +18,7 @@ from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.confirm import Offer, Replicates
 from workbench.driver import lease
-from workbench.ending import Confirmed, reasons_of, report_of
+from workbench.ending import Confirmed, damaged_checkpoints, reasons_of, report_of
 from workbench.foundation import Foundation
 from workbench.launch.driving import Launch, describe, readable
 from workbench.protocol import Protocol
@@ -251,5 +251,6 @@ class _Confirming:
             seconds=time.monotonic() - self._began,
             unsent=self._unsent,
             reasons=reasons_of(self._directory, Role.SELECTION, Role.CONFIRMATION),
+            damaged=damaged_checkpoints(self._directory),
             report=report_of(self._launch.home, self._config.name),
         )

@@ -17,7 +17,14 @@ from workbench import browse, preview, protocol, publish, record, report, sessio
 from workbench.config.document import StudyFileError
 from workbench.config.study_config import StudyConfig
 from workbench.driver import Driver, Source, Standing, Stop, failure, lease
-from workbench.ending import Outcome, Stopped, is_confirmed, reasons_of, report_of
+from workbench.ending import (
+    Outcome,
+    Stopped,
+    damaged_checkpoints,
+    is_confirmed,
+    reasons_of,
+    report_of,
+)
 from workbench.files import DiskError
 from workbench.foundation import Foundation, studies_needed
 from workbench.record import Role, TrialDirectory
@@ -107,16 +114,7 @@ class Launch:
             trains = any(s.ended < s.target or s.running for s in begun)
             if not trains and self.is_settled(config, foundation, Role.SEARCH):
                 self.watcher.end()
-                return Outcome(
-                    study=config.name,
-                    standings=tuple(begun),
-                    fresh=0,
-                    signal=None,
-                    seconds=time.monotonic() - began,
-                    reasons=reasons_of(directory),
-                    confirmed=is_confirmed(directory),
-                    report=report_of(self.home, config.name),
-                )
+                return self._outcome(config, began, begun)
             self.watcher.begin(config.name, preview.notes(config, foundation))
             try:
                 with (
@@ -139,14 +137,31 @@ class Launch:
                 describe(config.name, directory, page)
             finally:
                 self.watcher.end()
+        fresh = sum(standing.ended for standing in standings) - before
+        return self._outcome(
+            config, began, standings, fresh=fresh, signal=signal, unsent=page.unsent
+        )
+
+    def _outcome(
+        self,
+        config: StudyConfig,
+        began: float,
+        standings: Sequence[Standing],
+        *,
+        fresh: int = 0,
+        signal: int | None = None,
+        unsent: int = 0,
+    ) -> Outcome:
+        directory = record.study_directory(self.home, config.name)
         return Outcome(
             study=config.name,
-            standings=standings,
-            fresh=sum(standing.ended for standing in standings) - before,
+            standings=tuple(standings),
+            fresh=fresh,
             signal=signal,
             seconds=time.monotonic() - began,
-            unsent=page.unsent,
+            unsent=unsent,
             reasons=reasons_of(directory),
+            damaged=damaged_checkpoints(directory),
             confirmed=is_confirmed(directory),
             report=report_of(self.home, config.name),
         )

@@ -59,6 +59,7 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
     if not smoke and any("diverged at" not in reason for reason in outcome.reasons):
         told = "workbench run STUDY --retry-failed runs failed trials again, once corrected"
         console.print(f"[dim]{told}[/dim]", **PLAIN)
+    _damaged(console, outcome.damaged)
     _unsent(console, outcome.study, outcome.unsent)
     if outcome.signal is None and not smoke:
         usable = any(standing.complete for standing in outcome.standings)
@@ -82,6 +83,7 @@ def confirmed(console: Console, found: Confirmed) -> None:
     console.print(escape(_told(found)), **PLAIN)
     for reason in found.reasons:
         console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
+    _damaged(console, found.damaged)
     _unsent(console, found.study, found.unsent)
     if found.finished:
         _next(console, found.study, found.report, confirm=False)
@@ -127,6 +129,15 @@ def _told(found: Confirmed) -> str:
 
 def _ended(standings: Sequence[Standing]) -> int:
     return sum(standing.ended for standing in standings)
+
+
+def _damaged(console: Console, count: int) -> None:
+    """That trials continued from an older checkpoint than their last one."""
+    if count:
+        found = f"{counted(count, 'damaged checkpoint')} set aside (*.corrupt)"
+        console.print(
+            f"[yellow]{found}; the trials continued from an earlier state[/yellow]", **PLAIN
+        )
 
 
 def _unsent(console: Console, study: str, count: int) -> None:

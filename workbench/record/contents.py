@@ -173,6 +173,8 @@ class Result:
         peak_memory: Bytes at the height of training and validation in the last attempt: allocated
             on the accelerator where there is one, else resident in the process; None where the
             system does not tell.
+        damaged_checkpoints: Checkpoints that were set aside because they did not match their hash;
+            the trial continued from the one before, or began again.
         retried: Of a failed search trial that was run again after a correction: the number of the
             trial that took its place. It no longer counts.
     """
@@ -194,6 +196,7 @@ class Result:
     test: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     peak_memory: int | None = None
+    damaged_checkpoints: int = 0
     retried: int | None = None
 
 

@@ -198,6 +198,10 @@ class TrialDirectory:
             damaged.append(path.replace(path.with_name(path.name + ".corrupt")))
         return None, damaged
 
+    def damaged_checkpoints(self) -> int:
+        """How many checkpoints were set aside as damaged."""
+        return sum(1 for _ in self.path.glob("checkpoint*.corrupt"))
+
     def drop_checkpoints(self) -> None:
         """Free the disk of what only an unfinished trial needs."""
         for path in self.path.glob("checkpoint*.pt*"):

@@ -115,6 +115,9 @@ def provenance(
     runs = f"{shown.geturl().rstrip('/')}/#/experiments/{quote(str(experiment), safe='')}/runs/"
     return {
         "code": code(study, trials),
+        "damaged_checkpoints": int(trials["damaged_checkpoints"].sum())
+        if "damaged_checkpoints" in trials
+        else 0,
         "environment": [{"name": k, "value": x} for k, x in environment.items() if x is not None],
         "packages": [{"name": name, "value": packages[name]} for name in sorted(packages)],
         "devices": sorted({trial.device for trial in rows if trial.device}),

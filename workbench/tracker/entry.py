@@ -230,6 +230,8 @@ def _summary(history: Sequence[EpochResult], result: Result, ended: int) -> list
     whole["trial/seconds"] = result.seconds
     if result.peak_memory is not None:
         whole["trial/peak_memory"] = float(result.peak_memory)
+    if result.damaged_checkpoints:
+        whole["trial/damaged_checkpoints"] = float(result.damaged_checkpoints)
     # Not at the epoch's timestamp: the test comes after the last epoch.
     points += [
         Point(valid_name(name), float(value), ended, chosen) for name, value in result.test.items()

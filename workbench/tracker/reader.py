@@ -40,6 +40,7 @@ COLUMNS = (
     *("optimizer", "learning_rate", "freeze_depth"),
     *("levels", "hyperparameters", "metrics", "started", "parameters", "device"),
     *("seed", "test", "protocol", "provenance", "peak_memory", "data_digest"),
+    "damaged_checkpoints",
 )
 PREDICTIONS = "predictions.parquet"
 
@@ -264,6 +265,7 @@ def _cells(run: Run) -> dict[str, Any]:
         },
         "peak_memory": metrics.get("trial/peak_memory", math.nan),
         "data_digest": tags.get(DATA, ""),
+        "damaged_checkpoints": int(metrics.get("trial/damaged_checkpoints", 0)),
     }
 
 

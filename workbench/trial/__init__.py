@@ -399,4 +399,5 @@ class _Run:
             test={} if counted is None or self.tested is None else self.tested.metrics,
             provenance=self.provenance,
             peak_memory=self.peak,
+            damaged_checkpoints=self.directory.damaged_checkpoints(),
         )
