@@ -62,6 +62,29 @@ def test_a_making_that_was_broken_off_leaves_no_store_and_is_begun_anew(tmp_path
     assert made.rows(tmp_path, "SELECT * FROM alembic_version") == [("r1",)]
 
 
+FULL = (
+    "import resource, sys\n"
+    "from pathlib import Path\n"
+    "from workbench.tracker import Tracker\n"
+    "from workbench.tracker.store import StoreError\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+    "try:\n"
+    "    Tracker(Path(sys.argv[1]))\n"
+    "except StoreError as error:\n"
+    "    print(error)\n"
+)
+
+
+def test_a_disk_too_small_for_the_store_is_named_and_leaves_none(tmp_path: Path) -> None:
+    # A limit on a file's size is what a full disk looks like to sqlite.
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    full = subprocess.run(command, capture_output=True, text=True, check=False)
+    database = tmp_path / "mlruns/mlflow.db"
+    assert full.stdout.startswith(f"MLflow's store {database} cannot be made: "), full.stderr
+    assert "bytes are free" in full.stdout
+    assert not database.exists()
+
+
 def test_a_store_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     database = prepare(tmp_path, make_tables=small, revision="r1").database
     before = database.read_bytes()

@@ -130,14 +130,23 @@ def prepare(
 
 
 def _make(database: Path, make_tables: Callable[[str], None]) -> None:
+    from sqlalchemy.exc import SQLAlchemyError
+
     new = database.with_name(".mlflow.db.new")
     for leftover in database.parent.glob(f"{new.name}*"):
         leftover.unlink()
-    make_tables(uri_of(new))
-    with closing(sqlite3.connect(new)) as connection:
-        # Readers and the writer do not wait for one another; the file keeps the setting. Where the
-        # file system cannot do it (NFS), sqlite stays with its own way.
-        connection.execute("PRAGMA journal_mode = WAL")
+    try:
+        make_tables(uri_of(new))
+        with closing(sqlite3.connect(new)) as connection:
+            # Readers and the writer do not wait for one another; the file keeps the setting. Where
+            # the file system cannot do it (NFS), sqlite stays with its own way.
+            connection.execute("PRAGMA journal_mode = WAL")
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        reason = getattr(error, "orig", None) or error
+        free = shutil.disk_usage(database.parent).free
+        raise StoreError(
+            f"MLflow's store {database} cannot be made: {reason} ({free:,} bytes are free)."
+        ) from error
     new.replace(database)
 
 
