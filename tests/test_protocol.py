@@ -592,9 +592,8 @@ def test_an_edited_protocol_is_refused(
 
 
 def test_a_protocol_that_was_deleted_is_missed(two: Searched) -> None:
-    spec = two.trial("sgd", 0, 0.5)
-    planned = record.TrialDirectory(two.directory / "selection" / "sgd" / "000" / "000")
-    planned.write_spec(spec)
+    spec = replace(two.trial("sgd", 0, 0.5), role=Role.SELECTION, group="sgd/000")
+    record.directory_of(two.directory, spec).write_spec(spec)
     assert settled(two) == (
         "DIR/protocol.json is gone, but runs that it planned are there. Put it back (MLflow has it "
         "below study/ of the run tiny confirmation), or give the study tiny a new name."
@@ -662,8 +661,8 @@ def test_check_refuses_a_longer_search_once_the_confirmation_has_begun(
 
 
 def test_check_misses_a_protocol_that_was_deleted(two: Searched, home: Path) -> None:
-    planned = record.TrialDirectory(two.directory / "selection" / "sgd" / "000" / "000")
-    planned.write_spec(replace(two.trial("sgd", 0, 0.5), role=Role.SELECTION))
+    spec = replace(two.trial("sgd", 0, 0.5), role=Role.SELECTION, group="sgd/000")
+    record.directory_of(two.directory, spec).write_spec(spec)
     found = ahead(two, home)
     assert found["begun"]["stage"] == "damaged"
     ((line,),) = found["refused"]

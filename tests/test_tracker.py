@@ -357,9 +357,10 @@ def test_of_several_runs_of_one_trial_the_oldest_that_is_not_deleted_goes_on(
     newest, deleted, oldest = (run.info.run_id for run in runs)
     client.delete_run(deleted)
 
-    assert Tracker(home).mirror(complete(home), parent) == oldest
+    directory = complete(home)
+    assert Tracker(home).mirror(directory, parent) == oldest
     client.delete_run(oldest)
-    assert Tracker(home).mirror(complete(home), parent) == newest
+    assert Tracker(home).mirror(directory, parent) == newest
 
 
 def test_threads_that_mirror_a_trial_at_once_make_one_run(
