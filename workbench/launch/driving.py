@@ -277,7 +277,7 @@ def readable(directory: Path, study: str) -> Iterator[None]:
     """A block that opens Optuna's storage of a study's search.
 
     Raises:
-        StoreError: The storage cannot be read.
+        StoreError: The storage cannot be read, or is locked.
         DiskError: The disk is full, or fails.
     """
     path = directory / "optuna.db"
@@ -292,12 +292,18 @@ def readable(directory: Path, study: str) -> Iterator[None]:
             raise
         # What SQLAlchemy adds is the statement that it was at.
         found = getattr(cause, "orig", None) or cause
-        if getattr(found, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        code = getattr(found, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreError(
+                f"{path}, Optuna's storage of the search of {study}, is locked by another program. "
+                "End that program, and run the same command again: nothing is lost."
+            ) from error
+        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             free = shutil.disk_usage(directory).free
             raise DiskError(f"{path}: {found} ({free:,} bytes are free).") from error
         raise StoreError(
             f"{path}, Optuna's storage of the search of {study}, cannot be "
-            f"read: {found}. Put an undamaged copy of it back, or delete it: the next "
+            f"read: {found}. Put an undamaged copy of it back, or move it away: the next "
             "`workbench run` makes it again from the records of the trials."
         ) from error
 
