@@ -441,6 +441,9 @@ def test_a_selection_that_was_edited_is_refused(story: Story, tmp_path: Path) ->
         confirmed(story.file, home)
     assert f"{path} does not say what the selection's records say" in str(caught.value)
     assert "chosen.sgd.mean: was 1.0, is " in str(caught.value)
+    path.write_bytes(b"\xff")
+    with pytest.raises(Changed, match="the file is damaged"):
+        confirmed(story.file, home)
 
 
 def test_a_study_that_nobody_searched_is_refused_and_leaves_nothing(file: Path, home: Path) -> None:
@@ -511,6 +514,11 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     material = publish.material(Tracker(home, create=False), "tiny", directory)
     assert material.tested_by_others == (said,), "and the report says it"
     assert browse.tested_by_others(first) == (), "tiny has tested nothing"
+
+    (first / "confirmation" / "sgd" / "000" / "spec.json").write_text("{")
+    code, output, _ = call("confirm", story.file, "--home", home, "--inline")
+    assert code == ending.RESUMABLE
+    assert "It is not known whether the study first has tested the same test" in output
 
 
 def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
