@@ -643,7 +643,7 @@ def test_a_damaged_definition_is_named_with_what_to_do(
     search_of(tiny, home)
     path = home / "mlruns/studies/tiny/trials/sgd-0/definition.json"
     path.write_bytes(content)
-    with pytest.raises(record.Damaged, match="definition.json is damaged .* Restore the file"):
+    with pytest.raises(record.Damaged, match=r"definition\.json is damaged .* Restore the file"):
         search_of(tiny, home)
 
 
@@ -667,7 +667,7 @@ def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damag
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with (
-        pytest.raises(StoreError, match="is locked by another program. End that program"),
+        pytest.raises(StoreError, match=r"is locked by another program\. End that program"),
         readable(tmp_path, "tiny"),
         engine.begin() as connection,
     ):

@@ -153,6 +153,7 @@ class Launch:
         unsent: int = 0,
     ) -> Outcome:
         directory = record.study_directory(self.home, config.name)
+        records = record.scan(directory)
         return Outcome(
             study=config.name,
             standings=tuple(standings),
@@ -160,10 +161,10 @@ class Launch:
             signal=signal,
             seconds=time.monotonic() - began,
             unsent=unsent,
-            reasons=reasons_of(directory),
+            reasons=reasons_of(records),
             damaged=damaged_checkpoints(directory),
-            confirmed=is_confirmed(directory),
-            report=report_of(self.home, config.name),
+            confirmed=is_confirmed(directory, records),
+            report=report_of(self.home, config.name, records),
         )
 
     def is_settled(
@@ -317,11 +318,5 @@ def describe(study: str, directory: Path, page: Session) -> None:
         return  # The store was lost, and the search's page is new: the next run describes it.
     summary = report.summarize(material)
     note = report.markdown_summary(summary)
-    for run_id in parents_of(page.tracker, study):
+    for run_id in publish.parents(material.study):
         page.tracker.describe(run_id, note)
-
-
-def parents_of(tracker: Tracker, study: str) -> list[str]:
-    """The run of a study's search and that of its confirmation, as far as they exist."""
-    parents = tracker.read_study(study)["parents"]
-    return [parents[role] for role in (Role.SEARCH, Role.CONFIRMATION) if role in parents]
