@@ -283,6 +283,7 @@ def test_a_folder_that_is_no_study_is_passed_over(busy: Studies) -> None:
     [
         ("study.json", b"{", "study.json is damaged"),
         ("study.json", b"[1]", "study.json is damaged"),
+        ("study.json", b"", "study.json is gone. Run the study's file again"),
         ("study.json", b'{"name": "tiny"}', "study.json is damaged ('budget')"),
         ("trials/sgd-0/000/result.json", b"{}", "result.json is damaged"),
         ("trials/sgd-0/000/result.json", None, "Is a directory"),
@@ -296,7 +297,7 @@ def test_a_study_with_a_damaged_file_hides_no_other_and_is_named(
     path.unlink()
     if garbage is None:
         path.mkdir()
-    else:
+    elif garbage:
         path.write_bytes(garbage)
     other, tiny = browse.studies(busy.home)
     assert (other["name"], other["state"], other["problem"]) == ("other", "unfinished", None)

@@ -441,6 +441,9 @@ def test_a_selection_that_was_edited_is_refused(story: Story, tmp_path: Path) ->
         confirmed(story.file, home)
     assert f"{path} does not say what the selection's records say" in str(caught.value)
     assert "chosen.sgd.mean: was 1.0, is " in str(caught.value)
+    path.write_bytes(b"\xff")
+    with pytest.raises(Changed, match="the file is damaged"):
+        confirmed(story.file, home)
 
 
 def test_a_study_that_nobody_searched_is_refused_and_leaves_nothing(file: Path, home: Path) -> None:
@@ -512,6 +515,11 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     assert material.tested_by_others == (said,), "and the report says it"
     assert browse.tested_by_others(first) == (), "tiny has tested nothing"
 
+    (first / "confirmation" / "sgd" / "000" / "spec.json").write_text("{")
+    code, output, _ = call("confirm", story.file, "--home", home, "--inline")
+    assert code == ending.RESUMABLE
+    assert "It is not known whether the study first has tested the same test" in output
+
 
 def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
     file: Path, fresh: Path
@@ -559,7 +567,7 @@ def test_a_damaged_storage_of_the_search_is_named_with_what_to_do(
     code, _, errors = call(words, story.file, "--home", home)
     assert code == ending.ENVIRONMENT
     assert f"{damaged}, Optuna's storage of the search of tiny, cannot be read" in errors
-    assert "Put an undamaged copy of it back, or delete it" in errors
+    assert "Put an undamaged copy of it back, or move it away" in errors
     assert "Traceback" not in errors
 
 

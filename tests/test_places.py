@@ -24,6 +24,7 @@ def plan_in(folder: Path) -> Plan:
         task={"name": "classification", "metrics": ["accuracy", f"{folder}/own.py:kappa"]},
         augmentation=({f"{folder}/own.py:noise": {"sd": 1}},),
         trial=f"{folder}/own.py:train",
+        trial_options={"path": f"{folder}/data", "loss": f"{folder}/own.py:focal"},
         code={f"{folder}/own.py": "cd", "hub:org/model": "ef"},
     )
 

@@ -127,6 +127,26 @@ def test_a_retry_that_was_killed_half_way_is_neither_lost_nor_made_twice(
     assert settings(home)[4] == settings(home)[0]
 
 
+@pytest.mark.parametrize("older", [True, False])
+def test_a_retry_outlives_the_loss_of_optunas_storage(
+    write_study: Write, home: Path, older: bool
+) -> None:
+    file = write_study(*SMALL)
+    drive(file, home, {1: "KeyError: 'x'", 2: "KeyError: 'x'"})
+    config, directory = load(file), record.study_directory(home, "tiny")
+    copies = {path: path.read_bytes() for path in directory.glob("optuna.db*")}
+    Search(config, Foundation(config, home), directory, retry_failed=True)
+    for path in directory.glob("optuna.db*"):
+        path.unlink()
+    for path, content in copies.items() if older else ():
+        path.write_bytes(content)
+    assert drive(file, home, {}) == [4, 5]
+    held = settings(home)
+    assert [held[4], held[5]] == [held[1], held[2]]
+    assert searched.look(config, directory).missing == {}
+    assert drive(file, home, {}) == []
+
+
 def test_trials_that_a_confirmation_rests_on_are_not_run_again(
     write_study: Write, home: Path
 ) -> None:

@@ -98,7 +98,9 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     database = tmp_path / "mlruns" / "mlflow.db"
     database.parent.mkdir()
     database.write_text("not a database, but a text of some length" * 100)
-    with pytest.raises(StoreError, match="cannot be opened: file is not a database"):
+    with pytest.raises(
+        StoreError, match=r"cannot be opened: file is not a database\. Put .* sync STUDY"
+    ):
         prepare(tmp_path, make_tables=nothing, revision="r1")
 
 
@@ -193,13 +195,14 @@ def test_processes_that_start_at_once_make_one_sound_store(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_every_flag_of_the_server_is_one_that_mlflow_has(tmp_path: Path) -> None:
     command, environment = store.serve(tmp_path, 5123)
-    flags = [word for word in command if word.startswith("--")]
+    # The value of --uvicorn-opts is a flag of another program.
+    flags = [word for word in command if word.startswith("--") and " " not in word]
     asked = [*command[: command.index(flags[0])], "--help"]
     told = subprocess.run(
         asked, capture_output=True, text=True, check=True, env={**os.environ, **environment}
     )
 
-    assert [flag for flag in flags if f"{flag} " not in told.stdout] == []
+    assert set(flags) - set(told.stdout.split()) == set()
     assert "localhost:5123,127.0.0.1:5123" in command
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"

@@ -12,15 +12,19 @@ from pathlib import Path
 
 import optuna
 import pytest
+import sqlalchemy
+from optuna.storages import RDBStorage
 
 from workbench import record
 from workbench.config import Changed, load
 from workbench.driver import Busy, Driver, attempts
 from workbench.files import lock, write_atomically
 from workbench.foundation import Foundation
+from workbench.launch.driving import readable
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.study import Search
-from workbench.study.storage import StorageLost, open_storage
+from workbench.study.storage import StorageError, open_storage
+from workbench.tracker.store import StoreError
 from workbench.workers import Desk
 
 Write = Callable[..., Path]
@@ -605,8 +609,71 @@ def test_a_study_of_an_earlier_version_keeps_its_definition_in_the_storage(
 
     path.unlink()
     empty_storage(home)
-    with pytest.raises(StorageLost, match="does not say with which settings"):
+    with pytest.raises(StorageError, match="does not say with which settings"):
         search_of(write_study(), home)
+
+
+def test_a_kill_while_trials_are_restored_loses_no_definition_of_an_earlier_version(
+    write_study: Write, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = drive(write_study(), home, MadeUpTraining())
+    for name, study in search._studies.items():
+        path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
+        study.set_user_attr("definition", path.read_text())
+        path.unlink()
+    shutil.rmtree(home / "mlruns/studies/tiny/trials/sgd-0/002")
+
+    def killed(study: optuna.Study, trials: object, storage: RDBStorage) -> None:
+        optuna.delete_study(study_name=study.study_name, storage=storage)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workbench.study.rewrite", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search_of(write_study(), home)
+    again = MadeUpTraining()
+    drive(write_study(), home, again)
+    assert again.begun == ["sgd-0/002"]
+
+
+@pytest.mark.parametrize("content", [b'{"plan"', b"[1]"])
+def test_a_damaged_definition_is_named_with_what_to_do(
+    tiny: Path, home: Path, content: bytes
+) -> None:
+    search_of(tiny, home)
+    path = home / "mlruns/studies/tiny/trials/sgd-0/definition.json"
+    path.write_bytes(content)
+    with pytest.raises(record.Damaged, match=r"definition\.json is damaged .* Restore the file"):
+        search_of(tiny, home)
+
+
+def test_a_storage_of_another_version_of_optuna_is_named_with_what_to_do(
+    tiny: Path, home: Path
+) -> None:
+    search_of(tiny, home)
+    path = record.study_directory(home, "tiny") / "optuna.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v2.6.0.a'")
+    connection.close()
+    with pytest.raises(StorageError, match=r"optuna.db was .* another version .*storage upgrade"):
+        search_of(tiny, home)
+
+
+def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damaged(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "optuna.db"
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": 0})
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with (
+        pytest.raises(StoreError, match=r"is locked by another program\. End that program"),
+        readable(tmp_path, "tiny"),
+        engine.begin() as connection,
+    ):
+        connection.exec_driver_sql("CREATE TABLE made (number)")
+    other.close()
+    engine.dispose()
 
 
 def test_an_epoch_that_was_reported_with_another_value_is_trained_again(

@@ -58,6 +58,7 @@ def code(plan: Plan) -> dict[str, str]:
         *plan.task.get("metrics", ()),
         *(name for step in plan.augmentation for name in step),
         plan.trial,
+        *plan.trial_options.values(),
     ]
     found: dict[str, str] = {}
     for reference in sorted({name for name in named if usercode.is_reference(name)}):

@@ -19,6 +19,9 @@ from workbench.record import EpochResult, Result, Role, State, TrialDirectory, T
 # States of a study whose search has all its trials and is not driven.
 SEARCHED = ("complete", "complete, none usable")
 
+# A study's records, as ``record.scan`` gives them.
+Records = list[tuple[TrialDirectory, TrialSpec]]
+
 
 class Unknown(LookupError):
     """There is no such study or trial; the message names the nearest one."""
@@ -128,7 +131,9 @@ def _is_study(directory: Path) -> bool:
     # A name that is a path would lead out of the home.
     if not record.STUDY_NAME.fullmatch(directory.name):
         return False
-    return (directory / "study.json").exists()
+    # A study without its description has lost it: a driver writes it before the first trial.
+    trials = directory.glob("trials/*/*/spec.json")
+    return (directory / "study.json").exists() or any(trials)
 
 
 def _studies(home: Path) -> list[Path]:
@@ -194,7 +199,7 @@ def _described(directory: Path) -> Mapping[str, Any]:
     """What a study's driver wrote of it.
 
     Raises:
-        Unknown: The file is damaged, or describes another study.
+        Unknown: The file is gone or damaged, or describes another study.
     """
     path = directory / "study.json"
     try:
@@ -204,6 +209,10 @@ def _described(directory: Path) -> Mapping[str, Any]:
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("a text is missing")
         sum(targets.values())
+    except FileNotFoundError:
+        raise Unknown(
+            f"{path} is gone. Run the study's file again: the next run writes it."
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unknown(
             f"{path} is damaged ({error}). Run the study's file again: the next run writes it anew."
@@ -225,9 +234,7 @@ def _state(shelf: _Shelf, counts: Mapping[str, int], done: bool) -> str:
     return SEARCHED[0 if counts[State.COMPLETE] else 1]
 
 
-def confirmation(
-    directory: Path, records: list[tuple[TrialDirectory, TrialSpec]] | None = None
-) -> dict[str, Any] | None:
+def confirmation(directory: Path, records: Records | None = None) -> dict[str, Any] | None:
     """How far the confirmation is; None where none has begun.
 
     Args:
@@ -268,6 +275,9 @@ def tested_by_others(directory: Path) -> tuple[str, ...]:
 
     Args:
         directory: A study's. Without a readable protocol nothing is known.
+
+    Returns:
+        Of a study whose records are damaged, that it cannot be told.
     """
     own = _planned_test(record.protocol_path(directory))
     found = []
@@ -275,11 +285,18 @@ def tested_by_others(directory: Path) -> tuple[str, ...]:
         other = _planned_test(path)
         if own is None or other is None or path.parent == directory or own[0] != other[0]:
             continue
-        tested = (
-            spec.role is Role.CONFIRMATION and (result := run.result()) and result.test
-            for run, spec in record.scan(path.parent)
-        )
-        if any(tested):
+        try:
+            tested = any(
+                spec.role is Role.CONFIRMATION and (result := run.result()) and result.test
+                for run, spec in record.scan(path.parent)
+            )
+        except record.Damaged as damaged:
+            found.append(
+                f"It is not known whether the study {path.parent.name} has tested the same test "
+                f"samples: {damaged}"
+            )
+            continue
+        if tested:
             shared = len(own[1] & other[1])
             found.append(
                 f"The study {path.parent.name} has tested the same test samples"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench import browse, record
+from workbench import browse
 from workbench.config.changes import Changed, Unready
 from workbench.config.document import StudyFileError
 from workbench.driver import Broken, Busy, Standing
@@ -135,15 +135,15 @@ class Confirmed:
         return bool(self.arms) and all(arm.ended >= arm.target for arm in self.arms)
 
 
-def reasons_of(directory: Path, *roles: Role) -> tuple[str, ...]:
+def reasons_of(records: browse.Records, *roles: Role) -> tuple[str, ...]:
     """The three commonest reasons for which runs of a study failed, with their number.
 
     Args:
-        directory: The study's.
+        records: The study's.
         roles: Whose runs; by default the search's.
     """
     counts: Counter[str] = Counter()
-    for found, spec in record.scan(directory):
+    for found, spec in records:
         result = found.result()
         if spec.role not in (roles or (Role.SEARCH,)):
             continue
@@ -157,21 +157,17 @@ def damaged_checkpoints(directory: Path) -> int:
     return sum(1 for _ in directory.rglob("checkpoint*.corrupt"))
 
 
-def is_confirmed(directory: Path) -> bool:
+def is_confirmed(directory: Path, records: browse.Records) -> bool:
     """Whether the confirmation of a study is finished."""
-    found = browse.confirmation(directory)
+    found = browse.confirmation(directory, records)
     return found is not None and found["stage"] == "complete"
 
 
-def report_of(home: Path, study: str) -> Path | None:
+def report_of(home: Path, study: str, records: browse.Records) -> Path | None:
     """The page of a study's report, where it was written after the last run had ended."""
     page = home / "reports" / study / "index.html"
     if not page.is_file():
         return None
-    results = [
-        found.result()
-        for found, spec in record.scan(record.study_directory(home, study))
-        if spec.role is not Role.TRY
-    ]
+    results = [found.result() for found, spec in records if spec.role is not Role.TRY]
     last = max((result.ended for result in results if result is not None), default=0)
     return page if page.stat().st_mtime_ns // 1_000_000 >= last else None

@@ -84,9 +84,9 @@ def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
         with lease(directory) if kept else nullcontext():
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
-            written, summary, parents = _write(tracker, name, directory, folder, venue, ())
+            written, summary, run_ids = _write(tracker, name, directory, folder, venue, ())
             note = report.markdown_summary(summary)
-            for run_id in parents:
+            for run_id in run_ids:
                 tracker.log_report(run_id, folder, only=report.CONTENTS)
                 tracker.describe(run_id, note)
             return written
@@ -172,10 +172,9 @@ def _shown(trials: pd.DataFrame, direction: str) -> list[str]:
     return [*best, *confirmed]
 
 
-def _parents(study: Mapping[str, Any]) -> list[str]:
+def parents(study: Mapping[str, Any]) -> list[str]:
     """The run of the search and that of the confirmation, as far as they exist."""
-    parents = study.get("parents") or {}
-    found = [study["parent_run_id"], parents.get("confirmation")]
+    found = [study["parent_run_id"], study["parents"].get("confirmation")]
     return list(dict.fromkeys(run_id for run_id in found if run_id))
 
 
@@ -206,7 +205,7 @@ def _write(
         usable=bool(summary["usable"]) and not unanswered,
         notes=notes,
     )
-    return written, summary, _parents(found.study)
+    return written, summary, parents(found.study)
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:

@@ -255,8 +255,8 @@ def write_selection(selected: Selected, directory: Path, file: Path) -> str:
     path = directory / SELECTION
     text = json.dumps(selected.content, indent=1) + "\n"
     if path.exists():
-        stored = path.read_text()
-        if stored == text:
+        stored = path.read_bytes()
+        if stored == text.encode():
             return text
         try:
             lines: Sequence[str] = differences(json.loads(stored), selected.content)

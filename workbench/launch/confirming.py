@@ -240,6 +240,7 @@ class _Confirming:
         agreed: bool = True,
         signal: int | None = None,
     ) -> Confirmed:
+        records = record.scan(self._directory)
         return Confirmed(
             study=self._config.name,
             selection=tuple(selecting.standings()),
@@ -250,7 +251,7 @@ class _Confirming:
             signal=signal,
             seconds=time.monotonic() - self._began,
             unsent=self._unsent,
-            reasons=reasons_of(self._directory, Role.SELECTION, Role.CONFIRMATION),
+            reasons=reasons_of(records, Role.SELECTION, Role.CONFIRMATION),
             damaged=damaged_checkpoints(self._directory),
-            report=report_of(self._launch.home, self._config.name),
+            report=report_of(self._launch.home, self._config.name, records),
         )

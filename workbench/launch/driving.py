@@ -153,6 +153,7 @@ class Launch:
         unsent: int = 0,
     ) -> Outcome:
         directory = record.study_directory(self.home, config.name)
+        records = record.scan(directory)
         return Outcome(
             study=config.name,
             standings=tuple(standings),
@@ -160,10 +161,10 @@ class Launch:
             signal=signal,
             seconds=time.monotonic() - began,
             unsent=unsent,
-            reasons=reasons_of(directory),
+            reasons=reasons_of(records),
             damaged=damaged_checkpoints(directory),
-            confirmed=is_confirmed(directory),
-            report=report_of(self.home, config.name),
+            confirmed=is_confirmed(directory, records),
+            report=report_of(self.home, config.name, records),
         )
 
     def is_settled(
@@ -277,7 +278,7 @@ def readable(directory: Path, study: str) -> Iterator[None]:
     """A block that opens Optuna's storage of a study's search.
 
     Raises:
-        StoreError: The storage cannot be read.
+        StoreError: The storage cannot be read, or is locked.
         DiskError: The disk is full, or fails.
     """
     path = directory / "optuna.db"
@@ -292,12 +293,18 @@ def readable(directory: Path, study: str) -> Iterator[None]:
             raise
         # What SQLAlchemy adds is the statement that it was at.
         found = getattr(cause, "orig", None) or cause
-        if getattr(found, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        code = getattr(found, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreError(
+                f"{path}, Optuna's storage of the search of {study}, is locked by another program. "
+                "End that program, and run the same command again: nothing is lost."
+            ) from error
+        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             free = shutil.disk_usage(directory).free
             raise DiskError(f"{path}: {found} ({free:,} bytes are free).") from error
         raise StoreError(
             f"{path}, Optuna's storage of the search of {study}, cannot be "
-            f"read: {found}. Put an undamaged copy of it back, or delete it: the next "
+            f"read: {found}. Put an undamaged copy of it back, or move it away: the next "
             "`workbench run` makes it again from the records of the trials."
         ) from error
 
@@ -311,11 +318,5 @@ def describe(study: str, directory: Path, page: Session) -> None:
         return  # The store was lost, and the search's page is new: the next run describes it.
     summary = report.summarize(material)
     note = report.markdown_summary(summary)
-    for run_id in parents_of(page.tracker, study):
+    for run_id in publish.parents(material.study):
         page.tracker.describe(run_id, note)
-
-
-def parents_of(tracker: Tracker, study: str) -> list[str]:
-    """The run of a study's search and that of its confirmation, as far as they exist."""
-    parents = tracker.read_study(study)["parents"]
-    return [parents[role] for role in (Role.SEARCH, Role.CONFIRMATION) if role in parents]

@@ -17,7 +17,7 @@ from workbench import usercode
 from workbench.strategy import Plan
 
 _HOME = "{home}"
-_BLOCKS = ("dataset", "backbone", "task", "augmentation", "trial", "code")
+_BLOCKS = ("dataset", "backbone", "task", "augmentation", "trial", "trial_options", "code")
 
 
 def home_of(directory: Path) -> Path | None:

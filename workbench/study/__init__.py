@@ -56,7 +56,7 @@ def refuse_another_search(config: StudyConfig, foundation: Foundation, directory
 
     Raises:
         Changed: They were not.
-        StorageLost: Nothing tells.
+        StorageError: Nothing tells.
     """
     storage = open_storage(directory / "optuna.db")
     definitions = _definitions(config, foundation)
@@ -83,6 +83,8 @@ class Search:
 
     Raises:
         Changed: Trials exist that were made with other settings.
+        StorageError: The storage is of another version, or nothing tells with which settings.
+        Damaged: A record cannot be read.
     """
 
     def __init__(
@@ -107,6 +109,9 @@ class Search:
             for name, held in stored.items()
             if retry_failed and retries.accepts(held, definitions[name], records.get(name, {}))
         ]
+        for name, held in stored.items():
+            if held is not None:
+                self._keep(name, held)  # Before a rewritten study loses it.
         stored |= {name: definitions[name] for name in corrected}
         refuse_changes(stored, definitions, study=config.name, file=config.document.path)
         self._studies = {

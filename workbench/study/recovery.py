@@ -54,7 +54,8 @@ def reconcile(
     """The trials that a study must hold where it disagrees with the records, else None.
 
     A trial that only the records know, or that they know with other parameters, is as they say. One
-    that has ended but whose record is gone waits to be run again under its number.
+    that has ended but whose record is gone waits to be run again under its number, and so does one
+    that only the record of the failed trial names whose place it takes.
 
     Args:
         config: The study's.
@@ -66,8 +67,12 @@ def reconcile(
         Changed: A record has a value that the study's ranges do not hold.
     """
     stored = study.get_trials(deepcopy=False)
-    replaced = {r.retried: n for n, (at, _) in records.items() if (r := at.result()) is not None}
-    count = max(len(stored), 1 + max(records, default=-1))
+    replaced = {
+        result.retried: number
+        for number, (at, _) in records.items()
+        if (result := at.result()) is not None and result.retried is not None
+    }
+    count = max(len(stored), 1 + max([*records, *replaced], default=-1))
     trials = [
         _trial(
             config,
@@ -104,7 +109,10 @@ def _trial(
     if number not in records:
         if stored is not None and not stored.state.is_finished():
             return stored  # Not begun, or its driver died before it wrote the specification.
-        return _waiting(number, {} if stored is None else stored.params, attributes)
+        parameters: Mapping[str, Any] = {} if stored is None else stored.params
+        if stored is None and RETRIES in attributes:
+            parameters, _ = _parameters(config, group, *records[attributes[RETRIES]])
+        return _waiting(number, parameters, attributes)
     at, spec = records[number]
     result = at.result()
     ended = result is not None and result.state.ended

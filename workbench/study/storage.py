@@ -15,16 +15,28 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 
 from workbench.config.changes import Changed, differences
+from workbench.record import Damaged
 
 
-class StorageLost(OSError):
-    """Optuna's storage lacks what no record can replace."""
+class StorageError(OSError):
+    """Optuna's storage is of another version, or lacks what no record can replace."""
 
 
 def open_storage(path: Path) -> RDBStorage:
-    """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time."""
+    """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time.
+
+    Raises:
+        StorageError: It is of another version of Optuna.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
+    url = f"sqlite:///{path}"
+    try:
+        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    except RuntimeError as error:
+        raise StorageError(
+            f"{path} was written by another version of Optuna. {error} (STORAGE_URL is {url}; make "
+            "a copy of the file first.)"
+        ) from error
 
     @sqlalchemy.event.listens_for(storage.engine, "connect")
     def connected(connection: Any, _: object) -> None:
@@ -48,20 +60,26 @@ def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[
     that storage alone.
 
     Raises:
-        StorageLost: There are records, but nothing tells with which settings they were made.
+        StorageError: There are records, but nothing tells with which settings they were made.
+        Damaged: The file cannot be read.
     """
     path = definition_path(directory, group)
     if path.exists():
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
+        try:
+            return dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise Damaged(
+                f"{path} is damaged ({error}): it says with which settings the trials beside it "
+                "were made. Restore the file, or give the study a new name."
+            ) from error
     for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
         if summary.study_name == group and "definition" in summary.user_attrs:
             return dict(json.loads(summary.user_attrs["definition"]))
     if any(path.parent.glob("*/spec.json")):
-        raise StorageLost(
-            f"{directory / 'optuna.db'} does not say with which settings the trials in "
-            f"{path.parent} were made. Put the optuna.db of these trials back, or give the study "
-            "a new name."
+        raise StorageError(
+            f"{path} is missing, and {directory / 'optuna.db'} does not say with which settings "
+            f"the trials in {path.parent} were made. Put either file back, or give the study a "
+            "new name."
         )
     return None
 

@@ -168,7 +168,7 @@ def _revision(database: Path) -> str | None:
                 if row is not None:
                     return str(row[0])
     except sqlite3.Error as error:
-        raise StoreError(f"MLflow's store {database} cannot be opened: {error}.") from error
+        raise _unopened(database, error) from error
     raise StoreError(
         f"{database} is not a store of MLflow's, or one whose making was broken off. "
         "Move it away and run the command again."
@@ -218,7 +218,17 @@ def relocate(database: Path, home: Path) -> None:
                 if connection.execute(f"SELECT 1 FROM {table} {elsewhere} LIMIT 1").fetchone():
                     connection.execute(f"UPDATE {table} SET {uri} = here({uri}) {elsewhere}")
     except sqlite3.Error as error:
-        raise StoreError(f"MLflow's store {database} cannot be opened: {error}.") from error
+        raise _unopened(database, error) from error
+
+
+def _unopened(database: Path, error: sqlite3.Error) -> StoreError:
+    text = f"MLflow's store {database} cannot be opened: {error}."
+    if not isinstance(error, sqlite3.OperationalError):  # Such as a lock, which goes by.
+        text += (
+            " Put an undamaged copy of it back, or move it away: `workbench sync STUDY` makes it "
+            "again from the records of each study."
+        )
+    return StoreError(text)
 
 
 def serve(home: Path, port: int) -> tuple[list[str], dict[str, str]]:
