@@ -344,6 +344,17 @@ def test_a_history_is_repaired_up_to_its_first_damaged_line(tmp_path: Path, dama
     assert directory.history() == [epoch(1)]
 
 
+def test_a_history_without_a_specification_is_no_other_trials(tmp_path: Path) -> None:
+    directory = TrialDirectory(tmp_path)
+    directory.append(epoch(1))
+    directory.save_checkpoint(b"one")
+    directory.write_spec(SPEC)
+    assert directory.history() == [] and directory.load_checkpoint() == (None, [])
+    directory.append(epoch(1))
+    directory.write_spec(SPEC)
+    assert directory.history() == [epoch(1)]
+
+
 def test_a_digest_that_is_no_text_makes_a_state_a_damaged_one(tmp_path: Path) -> None:
     directory = TrialDirectory(tmp_path)
     directory.save_checkpoint(b"one")

@@ -585,9 +585,10 @@ def test_a_trial_whose_record_was_deleted_is_run_again_under_its_number(
     before = outcomes(home)
     shutil.rmtree(home / "mlruns/studies/tiny/trials/sgd-0/002")
     (home / "mlruns/studies/tiny/trials/adamw-0/003/result.json").unlink()
+    (home / "mlruns/studies/tiny/trials/adamw-all/001/spec.json").unlink()
     again = MadeUpTraining()
     drive(tiny, home, again)
-    assert sorted(again.begun) == ["adamw-0/003", "sgd-0/002"]
+    assert sorted(again.begun) == ["adamw-0/003", "adamw-all/001", "sgd-0/002"]
     assert outcomes(home) == before
 
 

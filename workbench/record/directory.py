@@ -68,7 +68,14 @@ class TrialDirectory:
         return self.path / "lock"
 
     def write_spec(self, spec: TrialSpec) -> None:
-        """Store what is to be done, before anybody is told to do it."""
+        """Store what is to be done, before anybody is told to do it.
+
+        What lies in the folder without a specification belongs to an unknown trial and is removed.
+        """
+        if not (self.path / "spec.json").exists():
+            self.reopen()
+            (self.path / "history.jsonl").unlink(missing_ok=True)
+            self.drop_checkpoints()
         if (home := places.home_of(self.path)) is not None:
             spec = replace(spec, plan=places.portable(spec.plan, home))
         write_atomically(self.path / "spec.json", to_json(spec, indent=1).encode())
