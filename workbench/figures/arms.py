@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from workbench.figures import LeftOut, style
 from workbench.figures.findings import Findings
 from workbench.figures.trials import encoding
+from workbench.verdict.numbers import counted
 from workbench.verdict.refusals import Bar, cut
 
 SEEDS = "training seeds"
@@ -268,4 +269,4 @@ def how_tested(compared: Compared) -> str:
     """How p was computed, for a caption."""
     most = max(len(item.differences) for item in compared.comparisons)
     kind = "exact sign-flip" if most <= 15 else "sign-flip"
-    return f"p: {kind} permutation test, Holm-corrected over {compared.pairs} pairs"
+    return f"p: {kind} permutation test, Holm-corrected over {counted(compared.pairs, 'pair')}"
