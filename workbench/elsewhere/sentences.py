@@ -105,7 +105,7 @@ def _headline(
     if k < LEAST_DATASETS:
         return (
             f"One verdict for each of {k} data sets, and none over all of them.{rests} {each}."
-            f" {_tally(outcomes)}"
+            f" {_counts(outcomes)}"
         ).rstrip()
     if verdict.word == Word.UNDERPOWERED:
         return (
@@ -168,7 +168,7 @@ def _alone(one: Verdict) -> str:
     return f"{one.word} (best mean: {one.leader})"
 
 
-def _tally(outcomes: Sequence[Mapping[str, Any]]) -> str:
+def _counts(outcomes: Sequence[Mapping[str, Any]]) -> str:
     """Wins, ties, losses and undecided data sets of each pair."""
     told = [
         f"{row['first']} against {row['second']} {row['wins']}, {row['ties']}, {row['losses']} and"
