@@ -129,7 +129,7 @@ def test_a_broken_file_is_refused_with_its_line(
     assert problems(written(tmp_path, text)) == expected
 
 
-_TOO_MANY = "more than 10,000 values, aliases included"
+_TOO_MANY = "study.yaml: more than 10,000 values, aliases included"
 ALIASES = "a: &a0 [1, 1]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
 
 
@@ -139,8 +139,8 @@ ALIASES = "a: &a0 [1, 1]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" fo
         pytest.param(ALIASES, _TOO_MANY, id="aliases"),
         pytest.param("a: [" + "1, " * 20_000 + "1]\n", _TOO_MANY, id="items"),
         pytest.param("# " + "x" * 600_000, "found 600,002 characters, expected at most", id="long"),
-        pytest.param("a: " + "[" * 5000, "nested too deeply", id="deep"),
-        pytest.param("a: " + "{a: " * 5000, "nested too deeply", id="deep mappings"),
+        pytest.param("a: " + "[" * 5000, "study.yaml: nested too deeply", id="deep"),
+        pytest.param("a: " + "{a: " * 5000, "study.yaml: nested too deeply", id="deep mappings"),
     ],
 )
 def test_a_file_that_is_far_too_large_is_refused_at_once(
