@@ -549,17 +549,6 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
             "expected labels that make each strategy's name differ"
         ],
     ),
-    "a name that no folder can have": (
-        changed(JOINT, ("name: x", f"name: {260 * 'x'}")),
-        ["study.yaml:1: name: found 260 letters, expected at most 200: a folder is named so"],
-    ),
-    "labels that make a name that no folder can have": (
-        changed(BALANCED, ("optimizer: [sgd, adam]", f"a: {{{199 * 'é'}: {{}}}}")),
-        [
-            f"study.yaml:5: compare: found '{199 * 'é'}..., expected shorter labels: "
-            "the name of a strategy may have 200 letters"
-        ],
-    ),
     "a number without an end": (
         changed(JOINT, ("mlp", f"mlp\n  batch_size: {5000 * '9'}")),
         [
@@ -579,9 +568,9 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         JOINT
         + "across: {search_seed: [1, 2]}\nobjective: {limits: {cost/ms: 8}, pareto: cost/ms}\n",
         [
-            "study.yaml:8: across: is not supported yet; remove it",
-            "study.yaml:9: objective.limits: is not supported yet; remove it",
-            "study.yaml:9: objective.pareto: is not supported yet; remove it",
+            "study.yaml:8: across: not supported yet; remove it",
+            "study.yaml:9: objective.limits: not supported yet; remove it",
+            "study.yaml:9: objective.pareto: not supported yet; remove it",
         ],
     ),
     "what other tools call a knob": (
@@ -663,15 +652,15 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "a name that is too long for a folder": (
         changed(JOINT, ("name: x", f"name: {'x' * 201}")),
         [
-            f"study.yaml:1: name: found '{'x' * 201}', "
+            f"study.yaml:1: name: found '{'x' * 199}..., "
             "expected a name of at most 200 letters, digits, dots, dashes and underscores"
         ],
     ),
     "a strategy's name that is too long for a folder": (
         changed(BALANCED, ("[sgd, adam]", f"{{{'é' * 101}: sgd, b: adam}}")),
         [
-            f"study.yaml:5: compare: found '{'é' * 101}', expected labels that make names of at "
-            "most 200 bytes; give shorter labels"
+            f"study.yaml:5: compare: found '{'é' * 101}', expected shorter labels: "
+            "the name of a strategy may have 200 bytes"
         ],
     ),
     "more strategies than anyone means": (

@@ -126,7 +126,8 @@ def test_a_forest_says_what_its_bars_points_and_band_are() -> None:
 def test_beyond_fifteen_seeds_the_permutations_are_not_called_exact() -> None:
     long = comparison("a", "b", *[0.1] * 16)
     found = verdict(ABC[:2], [long], seeds=[f"{n}" for n in range(16)])
-    assert "p: sign-flip permutation test" in forest.caption(forest.summarize(found))
+    text = forest.caption(forest.summarize(found))
+    assert "(p: sign-flip permutation test, Holm-corrected over 1 pair)" in text
 
 
 def test_without_a_smallest_effect_there_is_no_band() -> None:

@@ -106,12 +106,6 @@ def test_a_broken_value_is_refused(text: str, message: str) -> None:
             "name: x\n---\nname: y\n",
             ["study.yaml:2: broken YAML (but found another document)"],
         ),
-        ("a: " + 900 * "[", ["study.yaml: broken YAML (nested too deeply)"]),
-        (
-            "a0: &a0 [1]\n"
-            + "".join(f"a{n}: &a{n} [{','.join(9 * [f'*a{n - 1}'])}]\n" for n in range(1, 9)),
-            ["study.yaml: broken YAML (more than 200,000 values, aliases included)"],
-        ),
         (
             "name: !!python/object/apply:os.system [x]\n? [a]\n: 3\ntrue: 4\n",
             [
@@ -135,19 +129,18 @@ def test_a_broken_file_is_refused_with_its_line(
     assert problems(written(tmp_path, text)) == expected
 
 
+_TOO_MANY = "study.yaml: more than 10,000 values, aliases included"
 ALIASES = "a: &a0 [1, 1]\n" + "".join(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param(ALIASES, "found more than 10,000 keys and items", id="aliases"),
-        pytest.param(
-            "a: [" + "1, " * 20_000 + "1]\n", "found more than 10,000 keys and items", id="items"
-        ),
+        pytest.param(ALIASES, _TOO_MANY, id="aliases"),
+        pytest.param("a: [" + "1, " * 20_000 + "1]\n", _TOO_MANY, id="items"),
         pytest.param("# " + "x" * 600_000, "found 600,002 characters, expected at most", id="long"),
-        pytest.param("a: " + "[" * 5000, "found blocks nested too deeply", id="deep"),
-        pytest.param("a: " + "{a: " * 5000, "found blocks nested too deeply", id="deep mappings"),
+        pytest.param("a: " + "[" * 5000, "study.yaml: nested too deeply", id="deep"),
+        pytest.param("a: " + "{a: " * 5000, "study.yaml: nested too deeply", id="deep mappings"),
     ],
 )
 def test_a_file_that_is_far_too_large_is_refused_at_once(

@@ -23,8 +23,9 @@ from workbench.files import sha256_of
 from workbench.stages import Staged, check_memory, discover
 from workbench.strategy import Weights
 
-# Heads beside the main one that only training uses; no study trains them.
+# In the name of a file of torchvision: how its SHA-256 begins.
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
+# Heads beside the main one that only training uses; no study trains them.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 # DenseNet's files are older than its names of layers.
 _DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")

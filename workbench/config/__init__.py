@@ -99,7 +99,7 @@ class _Reader:
             for part in holder:
                 block = block.get(part)
             if isinstance(block, dict) and key in block:
-                self._document.say((*holder, key), "is not supported yet; remove it")
+                self._document.say((*holder, key), "not supported yet; remove it")
                 del block[key]
 
     def _blocks(self, content: dict[str, Any]) -> None:

@@ -87,12 +87,11 @@ class FactorBlocks:
 
     def _same_label(self, at: Location, word: str, value: object) -> None:
         """Note that two levels have one label, which a number may have by its rounding."""
-        expected = "a label that no other level has"
         if isinstance(value, float) and float(word) != value:
             value = Words(f"{value!r}, whose label {word} another level has")
             self._document.add(at, value, "a label for each: {LABEL: VALUE}")
         else:
-            self._document.add(at, word, expected)
+            self._document.add(at, word, "a label that no other level has")
 
     def _is_knob(self, path: str) -> bool:
         return parts_of(path, self._phases)[0] in schema.Recipe.model_fields

@@ -95,7 +95,7 @@ def parse_value(text: str) -> Any:
 
 def _broken(error: yaml.YAMLError) -> Words:
     reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
-    return Words(f"broken YAML ({reason or str(error).splitlines()[0]})")
+    return Words(f"broken YAML ({reason})" if reason else str(error).splitlines()[0])
 
 
 def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from workbench import statistics
 from workbench.statistics.several import LEAST_DATASETS
 from workbench.verdict import Doubt, Verdict, Word, wording, words
-from workbench.verdict.numbers import fixed, listed, p_value
+from workbench.verdict.numbers import counted, fixed, listed, p_value
 
 _MOST_PAIRS = 6  # that a headline counts
 
@@ -77,7 +77,7 @@ def _failed(verdicts: Mapping[str, Verdict]) -> str:
     text = ""
     for dataset, one in verdicts.items():
         lost = [
-            f"{_count(len(side.imputed), 'run')} of {side.name}"
+            f"{counted(len(side.imputed), 'run')} of {side.name}"
             for side in one.sides
             if side.imputed
         ]
@@ -105,7 +105,7 @@ def _headline(
     if k < LEAST_DATASETS:
         return (
             f"One verdict for each of {k} data sets, and none over all of them.{rests} {each}."
-            f" {_counted(outcomes)}"
+            f" {_counts(outcomes)}"
         ).rstrip()
     if verdict.word == Word.UNDERPOWERED:
         return (
@@ -168,7 +168,7 @@ def _alone(one: Verdict) -> str:
     return f"{one.word} (best mean: {one.leader})"
 
 
-def _counted(outcomes: Sequence[Mapping[str, Any]]) -> str:
+def _counts(outcomes: Sequence[Mapping[str, Any]]) -> str:
     """Wins, ties, losses and undecided data sets of each pair."""
     told = [
         f"{row['first']} against {row['second']} {row['wins']}, {row['ties']}, {row['losses']} and"
@@ -176,7 +176,7 @@ def _counted(outcomes: Sequence[Mapping[str, Any]]) -> str:
         for row in outcomes[:_MOST_PAIRS]
     ]
     if len(outcomes) > _MOST_PAIRS:
-        told.append(f"{_count(len(outcomes) - _MOST_PAIRS, 'more pair')} in the table")
+        told.append(f"{counted(len(outcomes) - _MOST_PAIRS, 'more pair')} in the table")
     return f"Wins, ties, losses and open: {'; '.join(told)}." if told else ""
 
 
@@ -186,7 +186,7 @@ def _claim(verdict: Verdict, rests: str) -> str:
         return "No claim across data sets: they cannot be compared."
     k = len(verdict.seeds)
     if verdict.word == Word.UNDERPOWERED:
-        return f"No claim across data sets: {_count(k, 'data set')} cannot carry one."
+        return f"No claim across data sets: {counted(k, 'data set')} cannot carry one."
     if verdict.word in (Word.WINNER, Word.NEGLIGIBLE):
         said = _ahead(verdict)
     elif verdict.word == Word.TIE:
@@ -215,7 +215,3 @@ def _equivalent(verdict: Verdict, k: int) -> str:
     if verdict.beaten:
         text += f", and {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
     return text
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -45,7 +45,7 @@ def verdict(
         test=_wilcoxon,
         unit="data set",
     )
-    # A data set on which some run failed is no failed run: sentences names those of each data set.
+    # A mean with a failed run in it has not failed itself; ``sentences`` names the failed runs.
     sides = tuple(replace(side, imputed=()) for side in found.sides)
     found = replace(found, sides=sides)
     return sentences.worded(found, verdicts, across.outcomes(names, verdicts))

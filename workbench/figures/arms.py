@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from workbench.figures import LeftOut, style
 from workbench.figures.findings import Findings
 from workbench.figures.trials import encoding
+from workbench.statistics.paired import EXACT_TO
+from workbench.verdict.numbers import counted
 from workbench.verdict.refusals import Bar, cut
 
 SEEDS = "training seeds"
@@ -267,5 +269,5 @@ def looks(findings: Findings, arms: tuple[Arm, ...]) -> dict[str, tuple[str, str
 def how_tested(compared: Compared) -> str:
     """How p was computed, for a caption."""
     most = max(len(item.differences) for item in compared.comparisons)
-    kind = "exact sign-flip" if most <= 15 else "sign-flip"
-    return f"p: {kind} permutation test, Holm-corrected over {compared.pairs} pairs"
+    kind = "exact sign-flip" if most <= EXACT_TO else "sign-flip"
+    return f"p: {kind} permutation test, Holm-corrected over {counted(compared.pairs, 'pair')}"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def cut_before(start: Call, *, calls: Sequence[Call], again: Sequence[Call]) -> Cut:
-    """The cut before a call, which nobody has tried yet: see ``cut``.
+    """The cut before a call, not tried yet: see ``cut``.
 
     Args:
         start: One of the calls.

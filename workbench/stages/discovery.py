@@ -192,7 +192,7 @@ class _Search:
         return unfixed(
             _built(self.module, self._layout(starts), head),
             self.batch,
-            calls=(call for call in self.again if not self._in_head(call.path)),
+            calls=[call for call in self.again if not self._in_head(call.path)],
             ends=[self.again[call.number] for call in ends],
             heads=heads,
         )

@@ -5,7 +5,7 @@ Used by ``discovery``, which begins a stage only where it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -25,11 +25,11 @@ def unfixed(
     staged: Staged,
     batch: Batch,
     *,
-    calls: Iterable[Call],
+    calls: Sequence[Call],
     ends: Sequence[Call],
     heads: Sequence[nn.Module],
 ) -> set[int]:
-    """The freeze depths at which something frozen computes in training mode what it else does not.
+    """The freeze depths at which something frozen computes something else in training mode.
 
     Args:
         staged: The model, in evaluation mode before and afterwards.
@@ -38,7 +38,6 @@ def unfixed(
         ends: Of the same recording, the first live call at each depth from 1 on.
         heads: The modules of the head that are called.
     """
-    calls = list(calls)
     # All depths at once: what is live at one of them does not come before its end.
     trained = _trained(staged, batch, heads)
     found = set()
@@ -55,8 +54,8 @@ def _trained(staged: Staged, batch: Batch, heads: Sequence[nn.Module], *, depth:
     """The calls of a pass in training mode with all stages frozen.
 
     The modules around stages are in evaluation mode where they would be at a freeze depth. So is
-    the head, whose statistics must stay. It returns something else than in evaluation mode: a
-    stage that takes what a head makes of an earlier one is not fixed.
+    the head, whose statistics must stay. Its results are changed here, as training would change
+    them: a stage that takes what a head makes of an earlier one is not fixed.
     """
     train_mode(staged, len(staged.stages))
     for stage in staged.stages[depth:]:

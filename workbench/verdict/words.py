@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage
 from workbench.verdict.judgement import Comparison, Side, Verdict
-from workbench.verdict.numbers import fixed, listed, places_for
+from workbench.verdict.numbers import counted, fixed, listed, places_for
 
 
 def against_baseline(verdict: Verdict) -> bool:
@@ -88,7 +88,7 @@ def seeds(verdict: Verdict) -> str:
 
 def pairs(verdict: Verdict) -> str:
     """For example ``6 pairs``."""
-    return "1 pair" if verdict.pairs == 1 else f"{verdict.pairs} pairs"
+    return counted(verdict.pairs, "pair")
 
 
 def mean(side: Side, places: int) -> str:
