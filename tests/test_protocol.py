@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -609,6 +610,9 @@ def more_trials(searched: Searched, *overrides: str) -> StudyConfig:
 def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) -> None:
     more_trials(two, "search.trials_per_strategy=4")
     protocol.settle(two.plan(), two.directory, two.file)
+    more_trials(two)
+    # A record that is gone is trained again, which changes nothing.
+    shutil.rmtree(two.directory / "trials" / "sgd" / "000")
     more_trials(two)
     for overrides, names in (
         ("search.trials_per_strategy=4", "2 more trials (sgd: 1, adamw: 1)"),

@@ -217,6 +217,17 @@ def test_check_names_an_option_that_ones_own_training_does_not_take(
     assert expected in str(caught.value).replace(f"{tmp_path}/", "")
 
 
+def test_a_missing_file_of_ones_own_training_is_told_at_its_key(tmp_path: Path) -> None:
+    file = options(tmp_path)
+    for code in tmp_path.glob("*.py"):
+        code.unlink()
+    with pytest.raises(StudyFileError) as caught:
+        found = launch.look_ahead(file, [], tmp_path / "home")
+        raise StudyFileError(found["refused"])
+    (problem,) = {line.partition(": found")[0] for line in str(caught.value).splitlines()}
+    assert problem.endswith(": recipe.trial.name")
+
+
 def test_a_study_stored_before_ones_own_training_had_options_is_the_same(tmp_path: Path) -> None:
     config = load(
         options(

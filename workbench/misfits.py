@@ -75,12 +75,14 @@ class Misfits:
                 return [replace(problem, reason=str(error).rstrip("."))]
             return []
 
+        own = knobs.get("trial") or {}
         depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
         found = (
             refused("dataset", knobs["dataset"]["name"], lambda: self._foundation.sizes(knobs))
             or refused(
                 "backbone", knobs["backbone"]["name"], lambda: self._foundation.outline(knobs)
             )
+            or (own and refused("trial.name", own["name"], lambda: self._own_training(own)))
             or refused(
                 "freeze_depth",
                 depth,
@@ -91,8 +93,6 @@ class Misfits:
             found = refused(
                 "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
             )
-        if not found and (own := (knobs.get("trial") or {})).get("name"):
-            found = refused("trial.name", own["name"], lambda: self._own_training(own))
         if not found and (method := _method_in(knobs)) is not None:
             found = refused(method, knobs.get(method), lambda: self._rehearse(proposal, knobs))
         device = knobs.get("device", "auto")

@@ -161,7 +161,11 @@ class Driver:
         if self._halted is not None:
             raise DiskError(self._halted)
         if self._broken is not None:
-            raise Broken(self._broken)
+            raise Broken(
+                f"{SAME_FAILURES} trials in a row failed alike before their first epoch, so the "
+                f"study was stopped:\n{self._broken.rstrip()}\n"
+                "Correct the cause; then run the study again, with --retry-failed."
+            )
         return self._stop.signal
 
     # What workers ask for (workers.Desk).

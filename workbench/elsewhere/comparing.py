@@ -176,7 +176,7 @@ def judge(rows: Sequence[Result], names: Sequence[str], question: Question) -> V
         arms.append(Arm(name=name, runs=runs, baseline=name == question.baseline))
     doubts = [Doubt(rule=rule, word=None, text=text) for rule, text in _UNKNOWN]
     copied = [listed(seeds) for seeds in _alike(rows) if len(seeds) > 1]
-    if copied and len(names) > 2:
+    if copied:
         text = f"The seeds {'; '.join(copied)} have the same value in every strategy. Copied runs?"
         doubts.append(Doubt(rule=9, word=None, text=text))
     return decide(

@@ -57,7 +57,7 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
     for reason in outcome.reasons:
         console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
     if not smoke and any("diverged at" not in reason for reason in outcome.reasons):
-        told = "workbench run STUDY --retry-failed runs failed trials again, once corrected"
+        told = "once the cause is corrected, run the study again with --retry-failed"
         console.print(f"[dim]{told}[/dim]", **PLAIN)
     _damaged(console, outcome.damaged)
     _unsent(console, outcome.study, outcome.unsent)

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workbench import record
+from workbench import record, space
 from workbench.config.changes import Changed, differences
 from workbench.config.study_config import StudyConfig
 from workbench.protocol.places import place_of
@@ -117,14 +117,22 @@ def refuse_retries(config: StudyConfig, directory: Path) -> None:
 
 
 def refuse_more_trials(config: StudyConfig, directory: Path) -> None:
-    """Nothing, unless a confirmation has begun and a search would still add trials.
+    """Nothing, unless a confirmation has begun and a search would add trials to those it rests on.
+
+    Trials whose records are gone may be trained again: with the same settings they end the same.
 
     Raises:
         Changed: It would; the message says which.
     """
     if not begun(directory):
         return
-    missing = look(config, directory).missing
+    try:
+        content = json.loads(record.protocol_path(directory).read_bytes())
+        planned = dict(content["search"]["budget"]["targets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        planned = dict(look(config, directory).ended)  # ``hold`` says what is wrong with it.
+    targets = space.targets(config)
+    missing = {n: t - planned.get(n, 0) for n, t in targets.items() if t > planned.get(n, 0)}
     if not missing:
         return
     names = ", ".join(f"{name}: {count}" for name, count in missing.items())
