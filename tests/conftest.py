@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 # Before anything imports numpy or torch, and for every process that a test starts: as many
 # processes as cores run at once, and threads of each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Below nohup it is ignored, by every command that a test starts as well.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 TINY = """\
 # Which optimizer fits the wines?
