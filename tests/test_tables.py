@@ -347,5 +347,5 @@ def test_the_examples_on_the_page_are_what_a_study_file_may_say() -> None:
 def test_numbers_that_are_taken_for_classes_get_a_hint(tmp_path: Path) -> None:
     rows = "".join(f"{n},{n / 4}\n" for n in range(40))
     path = write(tmp_path, f"x,y\n{rows}", "t.csv")
-    with pytest.raises(ValueError, match=r"If the classes are numbers to predict, set task: regre"):
+    with pytest.raises(ValueError, match=r"40 distinct numbers: did you mean task: regression"):
         datasets.sizes({"name": "table", "path": str(path), "target": "y"}, study_seed=0, seed=0)
