@@ -13,8 +13,11 @@ import pytest
 # Before anything imports numpy or torch, and for every process that a test starts: as many
 # processes as cores run at once, and threads of each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Below nohup it is ignored, by every command that a test starts as well.
+# Below nohup and in the background a shell has these ignored, also in every command that a test
+# starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 TINY = """\
 # Which optimizer fits the wines?

@@ -46,8 +46,6 @@ def existing(home: Path) -> Path:
     Raises:
         BadParameter: There is no such directory.
     """
-    if home.exists() and not home.is_dir():
-        raise typer.BadParameter(f"{home} is a file, and not the directory that holds mlruns/")
     if not home.exists():
         raise typer.BadParameter(f"{home} does not exist; create it with: mkdir -p {home}")
     return home
