@@ -1,27 +1,21 @@
 """MLflow: mirror trial directories into it, and read runs back.
 
-The only module that imports mlflow, and only when a tracker is made (it takes seconds). Knows no
-torch, no Optuna, and nothing of how a trial is run: it makes runs say what records say.
+It makes runs say what records say. Parents are the runs of a search and of a confirmation; the runs
+of trials hang under them.
 """
 
 from __future__ import annotations
 
-import getpass
-import logging
-import os
-import threading
-import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import record
 from workbench.files import holder, is_temporary
 from workbench.record import Role, State, TrialDirectory
-from workbench.tracker import entry, reader, store
+from workbench.tracker import entry, reader
+from workbench.tracker.connection import Connection
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
-from workbench.tracker.ledger import Ledger
 from workbench.tracker.params import param_text, tag_text, valid_name
 from workbench.tracker.tables import Run
 
@@ -33,55 +27,8 @@ if TYPE_CHECKING:
 _PARENT_FILES = ("study.json", "protocol.json", "selection.json")
 
 
-class Tracker:
-    """MLflow's store in a home: the one writer of a study's runs, and any number of readers.
-
-    Methods may be called from several threads; they wait for one another.
-
-    Attributes:
-        uri: MLflow's tracking URI of the store.
-        read_only: The home cannot be written to: reading works, writing raises.
-    """
-
-    def __init__(self, home: Path, *, create: bool = True) -> None:
-        """Open a home's store, and make it where there is none unless told not to.
-
-        Raises:
-            store.StoreError: There is no store, or it cannot be used.
-        """
-        mlflow = _import_mlflow()
-        self._refusal = mlflow.MlflowException
-        self._tables = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
-        self._store = store.prepare(
-            home,
-            make_tables=self._make_tables,
-            revision=mlflow.store.db.utils._get_latest_schema_revision(),
-            create=create,
-        )
-        self.uri = self._store.uri
-        self.read_only = self._store.read_only
-        with self._reached():
-            client = mlflow.MlflowClient(self._store.opened)
-        self._ledger = Ledger(mlflow, client, self._store)
-        self._lock = threading.RLock()
-        self._experiments: dict[str, str] = {}
-        self._runs: dict[str, dict[str, Run]] = {}
-
-    def _make_tables(self, uri: str) -> None:
-        self._tables(uri, "mlruns/artifacts").engine.dispose()
-
-    def close(self) -> None:
-        """Let go of the store, so that its file is whole without others beside it."""
-        # MLflow keeps one engine for each address: this is the one that the client uses.
-        self._make_tables(self._store.opened)
-
-    def experiment(self, study: str) -> str:
-        """The id of a study's experiment: found, taken out of MLflow's bin, or made.
-
-        Raises:
-            StoreError: MLflow's store cannot be used, or that is no name of a study.
-        """
-        return self._ledger.open_experiment(study, self._store.artifacts(study).as_uri())
+class Tracker(Connection):
+    """What is written of a study's runs, and what is read of them; see ``Connection``."""
 
     def open_parent(
         self,
@@ -376,91 +323,6 @@ class Tracker:
         with self._reached():
             return reader.histories(self._ledger, self._store, name, metrics, run_ids)
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """A block that asks MLflow.
-
-        Raises:
-            StoreError: It refuses, for example because another process has locked its store.
-        """
-        try:
-            yield
-        except self._refusal as error:
-            # Below MLflow's message, which holds the statement in SQL, is sqlite's own.
-            cause = getattr(error.__cause__, "orig", None) or str(error).partition("\n")[0]
-            raise store.StoreError(
-                f"MLflow's store {self._store.home / 'mlruns' / 'mlflow.db'} cannot be used: "
-                f"{cause}. If another program has it open, end that program; then run the command "
-                "again."
-            ) from error
-
-    @contextmanager
-    def _writing(self, study: str) -> Iterator[dict[str, Run]]:
-        """A study's runs by key, read once and kept; forgotten when anything goes wrong."""
-        if self.read_only:
-            raise store.StoreError(f"{self._store.home} cannot be written to.")
-        with self._lock, self._reached():
-            try:
-                if study not in self._runs:
-                    store.relocate(self._store.database, self._store.home)
-                    self._experiments[study] = self.experiment(study)
-                    found = list(self._ledger.read(self._experiments[study]))[::-1]
-                    # The last one of a key stays: the oldest that is not in MLflow's bin.
-                    found.sort(key=lambda run: not run.deleted)
-                    self._runs[study] = {r.tags[KEY]: r for r in found if KEY in r.tags}
-                yield self._runs[study]
-            except BaseException:
-                self._runs.pop(study, None)
-                raise
-
-    @contextmanager
-    def _writing_run(self, run_id: str) -> Iterator[Run]:
-        """One run by its id."""
-        with self._lock:
-            known = (run for runs in self._runs.values() for run in runs.values())
-            run = next((run for run in known if run.run_id == run_id), None)
-            with self._reached():
-                study = (run or self._ledger.get(run_id)).tags.get("workbench.study", "")
-            with self._writing(study) as runs:
-                run = next((run for run in runs.values() if run.run_id == run_id), None)
-                if run is None:
-                    raise store.StoreError(f"The run {run_id} in {self.uri} is no run of a study.")
-                self._ledger.restore(run)
-                yield run
-
-    def _open(
-        self,
-        runs: dict[str, Run],
-        study: str,
-        key: str,
-        name: str,
-        started: int,
-        tags: Mapping[str, str],
-    ) -> Run:
-        """The run of a key; made with its tags in one step, so that a crash cannot part them."""
-        run = runs.get(key)
-        if run is None:
-            source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
-            tags = {**source, "mlflow.user": _user(), **tags}
-            run = self._ledger.create(self._experiments[study], name, started, tags)
-            runs[key] = run
-        self._ledger.restore(run)
-        return run
-
-
-def _import_mlflow() -> Any:
-    """MLflow, silent: no telemetry, and failures are told by whoever asked, not by its loggers."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    with warnings.catch_warnings():
-        # MLflow 3.17 on SQLAlchemy 2.1: said once, while its tables' classes are set up.
-        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
-        import mlflow
-        import mlflow.store.tracking.sqlalchemy_store
-    # It logs every failed transaction with its traceback, and raises the same failure besides.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    return mlflow
-
 
 def _artifacts(directory: TrialDirectory) -> dict[str, Path]:
     """The files that a trial has finished, by their path among its artifacts."""
@@ -477,10 +339,3 @@ def _modified(path: Path) -> int:
 def _held(lock: Path) -> bool:
     """Whether a worker holds a trial directory."""
     return holder(lock) is not None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return str(os.getuid())

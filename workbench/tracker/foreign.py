@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from workbench.tracker import _import_mlflow
+from workbench.tracker.connection import import_mlflow
 from workbench.tracker.ledger import known
 from workbench.tracker.tables import Run
 
@@ -74,7 +74,7 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
     # A server that does not answer would be asked for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    mlflow = _import_mlflow()
+    mlflow = import_mlflow()
     try:
         client = mlflow.MlflowClient(uri)
         found = client.get_experiment_by_name(experiment)

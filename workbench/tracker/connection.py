@@ -1,0 +1,165 @@
+"""The store of a home, open: MLflow's client, a study's runs by key, and errors in words.
+
+The base of ``Tracker``. MLflow is imported here alone, and only when it is needed: it takes
+seconds.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from workbench.tracker import store
+from workbench.tracker.entry import KEY
+from workbench.tracker.ledger import Ledger
+from workbench.tracker.tables import Run
+
+
+class Connection:
+    """MLflow's store in a home: the one writer of a study's runs, and any number of readers.
+
+    Methods may be called from several threads; they wait for one another.
+
+    Attributes:
+        uri: MLflow's tracking URI of the store.
+        read_only: The home cannot be written to: reading works, writing raises.
+    """
+
+    def __init__(self, home: Path, *, create: bool = True) -> None:
+        """Open a home's store, and make it where there is none unless told not to.
+
+        Raises:
+            store.StoreError: There is no store, or it cannot be used.
+        """
+        mlflow = import_mlflow()
+        self._refusal = mlflow.MlflowException
+        self._tables = mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore
+        self._store = store.prepare(
+            home,
+            make_tables=self._make_tables,
+            revision=mlflow.store.db.utils._get_latest_schema_revision(),
+            create=create,
+        )
+        self.uri = self._store.uri
+        self.read_only = self._store.read_only
+        with self._reached():
+            client = mlflow.MlflowClient(self._store.opened)
+        self._ledger = Ledger(mlflow, client, self._store)
+        self._lock = threading.RLock()
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[str, dict[str, Run]] = {}
+
+    def _make_tables(self, uri: str) -> None:
+        self._tables(uri, "mlruns/artifacts").engine.dispose()
+
+    def close(self) -> None:
+        """Let go of the store, so that its file is whole without others beside it."""
+        # MLflow keeps one engine for each address: this is the one that the client uses.
+        self._make_tables(self._store.opened)
+
+    def experiment(self, study: str) -> str:
+        """The id of a study's experiment: found, taken out of MLflow's bin, or made.
+
+        Raises:
+            StoreError: MLflow's store cannot be used, or that is no name of a study.
+        """
+        return self._ledger.open_experiment(study, self._store.artifacts(study).as_uri())
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """A block that asks MLflow.
+
+        Raises:
+            StoreError: It refuses, for example because another process has locked its store.
+        """
+        try:
+            yield
+        except self._refusal as error:
+            # Below MLflow's message, which holds the statement in SQL, is sqlite's own.
+            cause = getattr(error.__cause__, "orig", None) or str(error).partition("\n")[0]
+            raise store.StoreError(
+                f"MLflow's store {self._store.home / 'mlruns' / 'mlflow.db'} cannot be used: "
+                f"{cause}. If another program has it open, end that program; then run the command "
+                "again."
+            ) from error
+
+    @contextmanager
+    def _writing(self, study: str) -> Iterator[dict[str, Run]]:
+        """A study's runs by key, read once and kept; forgotten when anything goes wrong."""
+        if self.read_only:
+            raise store.StoreError(f"{self._store.home} cannot be written to.")
+        with self._lock, self._reached():
+            try:
+                if study not in self._runs:
+                    store.relocate(self._store.database, self._store.home)
+                    self._experiments[study] = self.experiment(study)
+                    found = list(self._ledger.read(self._experiments[study]))[::-1]
+                    # The last one of a key stays: the oldest that is not in MLflow's bin.
+                    found.sort(key=lambda run: not run.deleted)
+                    self._runs[study] = {r.tags[KEY]: r for r in found if KEY in r.tags}
+                yield self._runs[study]
+            except BaseException:
+                self._runs.pop(study, None)
+                raise
+
+    @contextmanager
+    def _writing_run(self, run_id: str) -> Iterator[Run]:
+        """One run by its id."""
+        with self._lock:
+            known = (run for runs in self._runs.values() for run in runs.values())
+            run = next((run for run in known if run.run_id == run_id), None)
+            with self._reached():
+                study = (run or self._ledger.get(run_id)).tags.get("workbench.study", "")
+            with self._writing(study) as runs:
+                run = next((run for run in runs.values() if run.run_id == run_id), None)
+                if run is None:
+                    raise store.StoreError(f"The run {run_id} in {self.uri} is no run of a study.")
+                self._ledger.restore(run)
+                yield run
+
+    def _open(
+        self,
+        runs: dict[str, Run],
+        study: str,
+        key: str,
+        name: str,
+        started: int,
+        tags: Mapping[str, str],
+    ) -> Run:
+        """The run of a key; made with its tags in one step, so that a crash cannot part them."""
+        run = runs.get(key)
+        if run is None:
+            source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
+            tags = {**source, "mlflow.user": _user(), **tags}
+            run = self._ledger.create(self._experiments[study], name, started, tags)
+            runs[key] = run
+        self._ledger.restore(run)
+        return run
+
+
+def import_mlflow() -> Any:
+    """MLflow, silent: no telemetry, and failures are told by whoever asked, not by its loggers."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    with warnings.catch_warnings():
+        # MLflow 3.17 on SQLAlchemy 2.1: said once, while its tables' classes are set up.
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
+        import mlflow
+        import mlflow.store.tracking.sqlalchemy_store
+    # It logs every failed transaction with its traceback, and raises the same failure besides.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    return mlflow
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
