@@ -928,12 +928,12 @@ def test_a_record_made_with_other_settings_is_refused(
 def test_runs_that_all_fail_in_the_same_way_stop_the_confirmation(
     file: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench import trial
+    from workbench.trial import trainers
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the data went away")
 
-    monkeypatch.setattr(trial, "Engine", broken)
+    monkeypatch.setattr(trainers, "Engine", broken)
     with pytest.raises(Broken, match="the data went away"):
         confirmed(file, fresh)
     assert len(records(fresh, Role.SELECTION)) == 3

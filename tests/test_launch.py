@@ -139,12 +139,12 @@ def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
 def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
     write_study: Write, stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workbench import trial
+    from workbench.trial import trainers
 
     def broken(*_: object, **__: object) -> Iterator[None]:
         raise RuntimeError("the data went away")
 
-    monkeypatch.setattr(trial, "Engine", broken)
+    monkeypatch.setattr(trainers, "Engine", broken)
     with pytest.raises(Broken, match="the data went away"):
         launch.run_file(write_study(), [], stored, InlineWorkers(), Unseen())
     runs = runs_of(stored, "tiny")

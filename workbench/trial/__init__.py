@@ -21,7 +21,7 @@ import torch
 
 from workbench import backbones, beside, environment, record, tasks
 from workbench.datasets import Data
-from workbench.engine import Diverged, Engine, Interrupted, choose_device, memory
+from workbench.engine import Diverged, Interrupted, choose_device, memory
 from workbench.engine.batches import is_dead_loader
 from workbench.files import DiskError, writing
 from workbench.record import (
@@ -37,6 +37,7 @@ from workbench.tasks import Task
 from workbench.trial import artifacts, choice, failures, testing
 from workbench.trial.choice import Chosen, Trainer
 from workbench.trial.testing import Tested
+from workbench.trial.trainers import trainer_of
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -272,36 +273,7 @@ class _Run:
         same_code(plan.code)
         self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
         self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
-        if plan.trial is not None:
-            from workbench.trial.usertrial import Trial, UserTrial
-
-            given = Trial(
-                plan=plan,
-                data=data,
-                task=task,
-                seed=self.spec.seed,
-                device=device,
-                _interrupted=self.interrupted,
-            )
-            return UserTrial(reference=plan.trial, trial=given)
-        with memory.told("building the backbone", device=torch.device("cpu")):
-            staged = backbones.build(
-                plan.backbone,
-                weights=plan.weights,
-                keep_head=plan.keep_head,
-                input_shape=data.input_shape,
-                outputs=task.outputs,
-                seed=self.spec.seed,
-            )
-        return Engine(
-            plan=plan,
-            staged=staged,
-            task=task,
-            data=data,
-            seed=self.spec.seed,
-            device=device,
-            interrupted=self.interrupted,
-        )
+        return trainer_of(self.spec, data, task, device, self.interrupted)
 
     def _ask(self, result: EpochResult) -> Decision:
         answer = self.report(result)
