@@ -15,10 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench import launch, record
+from workbench import commands, record
 from workbench.driver import Standing
+from workbench.driver.workers import LocalWorkers
 from workbench.record import Role
-from workbench.workers import LocalWorkers
 
 
 class Stopwatch:
@@ -53,10 +53,10 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
-        home = launch.open_home(Path(folder))
+        home = commands.open_home(Path(folder))
         crew = LocalWorkers(count, home / "mlruns" / "workers")
         try:
-            outcome = launch.run_file(file, [], home, crew, watch)
+            outcome = commands.run_file(file, [], home, crew, watch)
         finally:
             crew.close()
         found = record.scan(record.study_directory(home, outcome.study))

@@ -2,9 +2,9 @@
 
     python benchmarks/report.py [TRIALS] [VENUE]
 
-Makes the study up (``tests/confirmed.py``), so that no training is needed. First it prints, in
-processor time, what of a report takes how long in one process: judging the study, each figure, and
-the rest, without MLflow. Then it writes records of that study, mirrors them into a store (minutes:
+Makes the study up (``tests/support/confirmed.py``), so that no training is needed. First it prints,
+in processor time, what of a report takes how long in one process: judging the study, each figure,
+and the rest, without MLflow. Then it writes records of that study, mirrors them into a store (minutes:
 that is no part of a report) and times ``workbench report`` on it, from the command to its end:
 imports, reading from MLflow, and storing the report there. The time on the clock is what counts,
 and says something on a machine that does nothing else; the processor time beside it is of both of
@@ -28,15 +28,15 @@ from typing import Any
 
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 LIMIT = 10.0  # seconds
 
 
 def large(trials: int) -> Any:
     """A confirmed study with so many search trials or a few more, equally many per strategy."""
-    import confirmed
-    from test_figures import hash_of, realistic
+    from tests.report.test_figures import hash_of, realistic
+    from tests.support import confirmed
 
     found = confirmed.material()
     others = found.trials[found.trials["role"] != "search"].to_dict("records")
@@ -57,9 +57,8 @@ def large(trials: int) -> Any:
 
 def stored(made: Any, home: Path) -> None:
     """Records of the study in a home, and MLflow's runs of them."""
-    import mlflow_home
-    from test_publish import READ_ELSEWHERE, record_of
-
+    from tests.commands.test_report_and_sync import READ_ELSEWHERE, record_of
+    from tests.support import mlflow_home
     from workbench import record
     from workbench.record import Role
     from workbench.tracker import Tracker
@@ -74,7 +73,7 @@ def stored(made: Any, home: Path) -> None:
     confirmation = mlflow_home.parent_of(
         tracker,
         "confirmation",
-        tags={"workbench.protocol": digest},
+        tags={"workbench.study.confirm.planning": digest},
         files={"protocol.json": protocol, "selection.json": selection},
     )
     unknown = {"seed": "0", "data_digest": "sha256:0123456789abcdef", "protocol": ""}
@@ -105,8 +104,8 @@ def main(trials: int = 1000, venue: str = "neurips") -> None:
     """Write the report without MLflow and with it, and print what took how long."""
     made = large(trials)
     began = time.process_time()
-    from workbench.figures import rendering
     from workbench.report import summary, write
+    from workbench.report.figures import rendering
 
     spent: dict[str, float] = defaultdict(float)
 

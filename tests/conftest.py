@@ -73,7 +73,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     """A home with an empty MLflow store, which takes more than a second to make."""
-    from mlflow_home import home_in
+    from tests.support.mlflow_home import home_in
 
     return home_in(tmp_path / "home")
 

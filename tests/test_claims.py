@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_end_to_end import Unseen
 
-from workbench import launch, publish
-from workbench.workers import InlineWorkers
+from tests.test_end_to_end import Unseen
+from workbench import commands
+from workbench.commands import report
+from workbench.driver.workers import InlineWorkers
 
 Write = Callable[..., Path]
 
@@ -31,9 +32,9 @@ CONFIRM = "\nconfirm: {seeds: 10, smallest_effect: 0.02, select: {configs: 2, se
 def confirmed(file: Path, home: Path) -> dict[str, Any]:
     """The content of report.json after search, confirmation and report."""
     file.write_text(file.read_text() + CONFIRM)
-    launch.run_file(file, [], home, InlineWorkers(), Unseen())
-    launch.confirm_file(file, [], home, InlineWorkers(), Unseen(), agree=lambda offer: True)
-    page = publish.write(file.stem, home, None).page
+    commands.run_file(file, [], home, InlineWorkers(), Unseen())
+    commands.confirm_file(file, [], home, InlineWorkers(), Unseen(), agree=lambda offer: True)
+    page = report.write(file.stem, home, None).page
     content: dict[str, Any] = json.loads((page.parent / "report.json").read_text())
     return content
 

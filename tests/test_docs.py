@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from workbench.augmentations import AUGMENTATIONS
 from workbench.backbones import BACKBONES
-from workbench.config import BLOCKS, load, recipes, schema
-from workbench.config.document import parse_value
+from workbench.commands import look_ahead
 from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
-from workbench.launch import look_ahead
-from workbench.optimizers import OPTIMIZERS, SCHEDULES
+from workbench.datasets.augmentations import AUGMENTATIONS
+from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
+from workbench.study.config import BLOCKS, load, recipes, schema
+from workbench.study.config.document import parse_value
 from workbench.tasks import TASKS
 
 DOCS = Path(__file__).parent.parent / "docs"

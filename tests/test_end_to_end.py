@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow_home import home_in
-from test_cli import call
 
-from workbench import ending, launch, record
+from tests.cli.test_app import call
+from tests.support.mlflow_home import home_in
+from workbench import commands, record
+from workbench.commands import outcomes
+from workbench.driver.workers import InlineWorkers
 from workbench.record import Role, State
-from workbench.workers import InlineWorkers
 
 Write = Callable[..., Path]
 
@@ -62,8 +63,8 @@ def printed(*words: str | Path) -> str:
     return output
 
 
-def in_process(file: Path, home: Path) -> ending.Outcome:
-    return launch.run_file(file, [], home, InlineWorkers(), Unseen())
+def in_process(file: Path, home: Path) -> outcomes.Outcome:
+    return commands.run_file(file, [], home, InlineWorkers(), Unseen())
 
 
 def runs_of(home: Path, study: str) -> list[Run]:
@@ -96,7 +97,7 @@ def found(home: Path, study: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tiny study, searched by two workers and reported on: its file and its home."""
-    from conftest import TINY
+    from tests.conftest import TINY
 
     folder = tmp_path_factory.mktemp("searched")
     file, home = folder / "tiny.yaml", folder / "home"
@@ -120,7 +121,7 @@ def test_every_trial_is_a_child_run_with_an_honest_status(searched: tuple[Path, 
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.info.status == status[run.data.tags["workbench.state"]]
         assert run.info.run_name is not None
-        assert run.info.run_name.startswith(f"{run.data.tags['workbench.strategy']}/0")
+        assert run.info.run_name.startswith(f"{run.data.tags['workbench.record.strategy']}/0")
         assert " lr=" in run.info.run_name
         assert run.data.tags["workbench.role"] == "search"
 
@@ -162,7 +163,7 @@ def test_only_the_best_trial_of_each_strategy_has_weights_and_a_confusion_matrix
             for item in client.list_artifacts(run.info.run_id, "figures")
         )
         if run.data.tags.get("workbench.best") == "true":
-            marked.append(run.data.tags["workbench.strategy"])
+            marked.append(run.data.tags["workbench.record.strategy"])
             model = {item.path for item in client.list_artifacts(run.info.run_id, "model")}
             assert {
                 "model/best.safetensors",
@@ -262,7 +263,7 @@ def test_two_workers_with_random_search_resume_to_the_same_numbers(
     study = record.study_directory(stored, "tiny")
     _wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 3, driver)
     driver.send_signal(signal.SIGTERM)
-    assert driver.wait() == ending.RESUMABLE
+    assert driver.wait() == outcomes.RESUMABLE
     statuses = {run.info.status for run in runs_of(stored, "tiny")}
     assert "RUNNING" not in statuses
     printed("run", file, "--home", stored, "--workers", "2")

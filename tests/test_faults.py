@@ -14,12 +14,14 @@ from typing import Any
 
 import psutil
 import pytest
-from mlflow_home import home_in
-from test_trial import directory_for, go_on, never, numbers, spec_for
 
-from workbench import ending, record, trial
-from workbench.files import DiskError
+from tests.support.mlflow_home import home_in
+from tests.trial.test_trial import directory_for, go_on, never, numbers, spec_for
+from workbench import record
+from workbench.commands import outcomes
 from workbench.record import Decision, EpochResult, TrialDirectory
+from workbench.record.files import DiskError
+from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
 
@@ -231,7 +233,7 @@ def test_a_terminal_that_closes_parks_the_study_with_a_checkpoint(
         time.sleep(0.025)
     os.close(terminal)
     _, status = os.waitpid(process, 0)
-    assert os.waitstatus_to_exitcode(status) == ending.RESUMABLE
+    assert os.waitstatus_to_exitcode(status) == outcomes.RESUMABLE
     result = at.result()
     assert result is not None
     assert result.state is record.State.PARKED
@@ -265,7 +267,7 @@ def test_a_full_disk_parks_the_study_and_the_next_start_ends_like_an_undisturbed
     wait_for(lambda: len(at.history()) >= 10, driver)
     ballast = fill(disk)
     _, errors = driver.communicate()
-    assert driver.returncode == ending.ENVIRONMENT, errors
+    assert driver.returncode == outcomes.ENVIRONMENT, errors
     assert str(disk) in errors
     assert "bytes are free). The study is parked: nothing is lost" in errors
     assert len(at.history()) < 150
@@ -298,10 +300,10 @@ def test_a_trial_waits_for_room_on_a_full_disk_and_ends_as_if_there_had_been_som
     monkeypatch: pytest.MonkeyPatch,
     epoch: int,
 ) -> None:
-    monkeypatch.setattr(trial, "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(trial, "DISK_PAUSES", (0.2, 0.2, 0.2))
+    monkeypatch.setattr(trial_run, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(trial_run, "DISK_PAUSES", (0.2, 0.2, 0.2))
     reference = directory_for(spec_for(tiny, home), tmp_path / "reference")
-    expected = trial.run(reference, report=go_on, interrupted=never)
+    expected = trial_run.run(reference, report=go_on, interrupted=never)
 
     def report(line: EpochResult) -> Decision:
         if line.epoch == epoch:
@@ -311,7 +313,7 @@ def test_a_trial_waits_for_room_on_a_full_disk_and_ends_as_if_there_had_been_som
     # It gives up where nobody makes room.
     at = directory_for(spec_for(tiny, home), small_disk / "trial")
     with pytest.raises(DiskError, match=r"No space left on device \(.*bytes are free\)\."):
-        trial.run(at, report=report, interrupted=never)
+        trial_run.run(at, report=report, interrupted=never)
     assert at.result() is None
     (small_disk / "ballast").unlink()
 
@@ -325,7 +327,7 @@ def test_a_trial_waits_for_room_on_a_full_disk_and_ends_as_if_there_had_been_som
         return False
 
     for directory in (at, directory_for(spec_for(tiny, home), small_disk / "other")):
-        result = trial.run(directory, report=report, interrupted=interrupted)
+        result = trial_run.run(directory, report=report, interrupted=interrupted)
         assert (result.state, result.value) == (expected.state, expected.value)
         assert numbers(directory) == numbers(reference)
         assert directory.weights.read_bytes() == reference.weights.read_bytes()

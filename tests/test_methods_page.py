@@ -12,11 +12,12 @@ import torch
 import yaml
 
 from workbench import backbones, datasets, tasks
-from workbench.augmentations import AUGMENTATIONS
-from workbench.config import load
-from workbench.engine import Engine
-from workbench.foundation import Foundation
-from workbench.optimizers import OPTIMIZERS
+from workbench.datasets.augmentations import AUGMENTATIONS
+from workbench.engine.loop import Engine
+from workbench.engine.optimizers import OPTIMIZERS
+from workbench.study.checks import check
+from workbench.study.config import load
+from workbench.study.resources import Foundation
 
 PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
 TEXT = PAGE.read_text()
@@ -50,7 +51,7 @@ def test_every_snippet_trains(recipe: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     config = load(written(recipe, tmp_path))
     foundation = Foundation(config, tmp_path)
-    foundation.check()
+    check(foundation)
     plan = foundation.plan(config.strategies[0])
     data = datasets.load(plan.dataset, study_seed=0, seed=0)
     task = tasks.build(plan.task, data.classes, data.train.targets)

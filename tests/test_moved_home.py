@@ -7,15 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import TINY
-from mlflow_home import home_in
 from sklearn.datasets import load_wine
-from test_cli import call
-from test_end_to_end import Unseen, runs_of
-from test_tracker import contents
 
-from workbench import launch, record
-from workbench.workers import InlineWorkers
+from tests.cli.test_app import call
+from tests.conftest import TINY
+from tests.support.mlflow_home import home_in
+from tests.test_end_to_end import Unseen, runs_of
+from tests.tracker.test_tracker import contents
+from workbench import commands, record
+from workbench.driver.workers import InlineWorkers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -55,7 +55,7 @@ def test_a_project_is_moved_after_its_search_and_copied_after_its_confirmation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = home_in(tmp_path / "a first place")
-    launch.run_file(put_study(home / "mine"), [], home, InlineWorkers(), Unseen())
+    commands.run_file(put_study(home / "mine"), [], home, InlineWorkers(), Unseen())
     searched = json.loads((record.study_directory(home, "tiny") / "study.json").read_text())
     assert searched["file"] == "mine/tiny.yaml"
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from workbench.cli import app
+from workbench.cli.app import app
 
 PAGE = Path(__file__).parent.parent / "docs" / "studies.md"
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from workbench.cli import app
-from workbench.config import load
+from workbench.cli.app import app
+from workbench.study.config import load
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("*.md"))
@@ -63,16 +63,20 @@ def test_every_path_in_backticks_exists() -> None:
             assert (ROOT / path).exists(), path
 
 
-def test_the_annotated_tree_names_every_module_and_nothing_else() -> None:
+def test_the_tree_names_every_entry_of_the_package_and_nothing_else() -> None:
     text = (ROOT / "README.md").read_text()
-    tree = text[text.index("workbench/\n") :].partition("```")[0]
-    named = set(
-        re.findall(r"(?:^  |  +)(\w+(?:\.py|/))(?= |$)", tree.partition("\nstudies/")[0], re.M)
-    )
-    named.discard("reports/")
-    there = {path.name for path in (ROOT / "workbench").glob("*.py") if path.name[0] != "_"}
-    folders = {f"{path.parent.name}/" for path in (ROOT / "workbench").glob("*/__init__.py")}
+    tree = text[text.index("workbench/\n") :].partition("\nstudies/")[0]
+    named = set(re.findall(r"^  (\w+(?:\.py|/))(?= )", tree, re.M)) - {"__init__.py"}
+    package = ROOT / "workbench"
+    there = {path.name for path in package.glob("*.py") if path.name[0] != "_"}
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
     assert named == there | folders
+    inner = {path.parent.name for path in package.glob("*/*/__init__.py")}
+    assert set(re.findall(r"(\w+)/", tree)) - {name.rstrip("/") for name in named} <= inner | {
+        "reports",
+        "NAME",
+        "workbench",
+    }
 
 
 def test_the_study_file_in_the_readme_is_valid(tmp_path: Path) -> None:

@@ -13,19 +13,19 @@ from typing import Any
 
 import datasets
 import pytest
-import tiny_bert
 import torch
-import torchvision_files
 from safetensors.torch import load_file
 from torchvision.models import ResNet18_Weights, resnet18
 from typer.testing import CliRunner
 
+from tests.support import tiny_bert, torchvision_files
 from workbench import record
-from workbench.cli import app
-from workbench.config import load
-from workbench.foundation import Foundation
+from workbench.cli.app import app
 from workbench.record import State, TrialDirectory, TrialSpec
-from workbench.strategy import Plan
+from workbench.record.strategy import Plan
+from workbench.study.checks import check
+from workbench.study.config import load
+from workbench.study.resources import Foundation
 
 STUDIES = Path(__file__).parent.parent / "studies"
 
@@ -223,7 +223,7 @@ def test_without_data_or_a_network_one_sentence_says_what_to_do(
 ) -> None:
     config = load(STUDIES / f"{name}.yaml")
     foundation = Foundation(config, home, pending=True)
-    foundation.check()
+    check(foundation)
     assert foundation.absent
     for sentence in foundation.absent:
         assert "\n" not in sentence and len(sentence) < 400

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from workbench import preview
-from workbench.config import load
-from workbench.foundation import Foundation, studies_needed
+from workbench.study import description
+from workbench.study.checks import check
+from workbench.study.config import load
+from workbench.study.resources import Foundation, studies_needed
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted((ROOT / "studies").glob("*.y*ml"))
@@ -48,12 +49,12 @@ def test_a_study_is_sound_and_described_without_a_network(
     monkeypatch.setattr(socket.socket, "connect", no_network)
     config = load(path)
     foundation = Foundation(config, home, pending=True)
-    foundation.check()
-    found = preview.describe(config, foundation)
+    check(foundation)
+    found = description.describe(config, foundation)
     assert found["name"] == config.name
     assert json.loads(json.dumps(found)) == found
-    assert len(preview.ranges(config)) == sum(len(tuned.entries) for tuned in config.tune)
-    preview.notes(config, foundation)
+    assert len(description.ranges(config)) == sum(len(tuned.entries) for tuned in config.tune)
+    description.notes(config, foundation)
     assert list(home.iterdir()) == [], "looking ahead writes nothing"
 
 

@@ -1,5 +1,5 @@
 """``python -m workbench``."""
 
-from workbench.cli import app
+from workbench.cli.app import app
 
 app()

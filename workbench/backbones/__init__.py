@@ -16,12 +16,12 @@ from workbench import usercode
 from workbench.backbones import hub
 from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
-from workbench.randomness import derive
-from workbench.strategy import Weights
+from workbench.record.seeds import derive
+from workbench.record.strategy import Weights
 
 if TYPE_CHECKING:
+    from workbench.backbones.stages import Staged
     from workbench.datasets import Data, Part
-    from workbench.stages import Staged
 
 __all__ = ["BACKBONES", "Entry", "WeightsError", "build", "entry_of", "named", "prepare"]
 
@@ -226,7 +226,7 @@ def build(
 
     import torch
 
-    from workbench.stages import memory_limit
+    from workbench.backbones.stages import memory_limit
 
     # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
     with torch.random.fork_rng(devices=[]):

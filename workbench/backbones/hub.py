@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workbench import downloads
 from workbench.backbones.weights import WeightsError, files_of
-from workbench.files import sha256_of
+from workbench.record.files import sha256_of
 
 # The hub's client reads it when it is first imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

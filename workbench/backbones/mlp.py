@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from workbench.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, check_memory, discover
 
 # Layers. Each is a stage, and to find 400 stages takes 5 s in every process.
 _MOST = 100

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from workbench.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, check_memory, discover
 
 _STAGES = ("stem", "block1", "block2", "block3")
 

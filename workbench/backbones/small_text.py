@@ -13,8 +13,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from workbench.backbones.stages import Stage, Staged, check_memory
 from workbench.datasets.samples import Texts, Tokens
-from workbench.stages import Stage, Staged, check_memory
 
 _STAGES = ("embedding", "block1", "block2")
 _WORD = re.compile(r"\w+|[^\w\s]")

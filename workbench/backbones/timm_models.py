@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import hub
+from workbench.backbones.stages import Staged, check_memory, discover
 from workbench.backbones.weights import WeightsError, fingerprint
-from workbench.stages import Staged, check_memory, discover
-from workbench.strategy import Weights
+from workbench.record.strategy import Weights
 
 
 def build(

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from workbench.backbones import hub
-from workbench.backbones.configurations import configuration, first_line, padding, quiet
+from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
 from workbench.datasets.samples import Texts, Tokens
 
 # Tokens of a text unless told otherwise, where the model takes as many.

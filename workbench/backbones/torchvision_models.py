@@ -17,11 +17,11 @@ from torchvision import models
 from torchvision.models import MNASNet
 
 from workbench import downloads
+from workbench.backbones.stages import Staged, check_memory, discover
 from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
-from workbench.files import sha256_of
-from workbench.stages import Staged, check_memory, discover
-from workbench.strategy import Weights
+from workbench.record.files import sha256_of
+from workbench.record.strategy import Weights
 
 # In the name of a file of torchvision: how its SHA-256 begins.
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")

@@ -22,11 +22,10 @@ from transformers import (
     PreTrainedModel,
 )
 
-from workbench import stages
-from workbench.backbones import hub
-from workbench.backbones.configurations import configuration, first_line, padding, quiet
+from workbench.backbones import hub, stages
+from workbench.backbones.stages import Staged, check_memory
+from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
 from workbench.backbones.weights import Pretrained, WeightsError, some
-from workbench.stages import Staged, check_memory
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

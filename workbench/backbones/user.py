@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench import usercode
-from workbench.stages import Staged, discover
+from workbench.backbones.stages import Staged, discover
 
 # Where a head usually stands.
 _HEADS = ("head", "fc", "classifier")

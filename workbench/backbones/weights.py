@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.strategy import Weights
+from workbench.record.strategy import Weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workbench.stages import Staged
+    from workbench.backbones.stages import Staged
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 # Names that a message lists of one kind.

@@ -16,7 +16,7 @@ from workbench.datasets.catalogue import (
 )
 from workbench.datasets.loading import load, load_test, sizes, stored_shape
 from workbench.datasets.samples import TARGETS, Data, Part, Samples
-from workbench.datasets.sealed import Sealed, must_be_open
+from workbench.datasets.splits.seal import Sealed, must_be_open
 
 __all__ = [
     "COMMON_OPTIONS",

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from workbench.datasets.mapped import Mapped, sha256_of
-from workbench.datasets.of_arrays import of_arrays
+from workbench.datasets.from_arrays import of_arrays
+from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.datasets.reading import clear, must_fit
-from workbench.datasets.rows import PARTS
+from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
 
 _Array = NDArray[Any]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from workbench import usercode
-from workbench.datasets import known
+from workbench.datasets import torchvision_names
 from workbench.datasets.samples import TARGETS
 
 
@@ -111,32 +111,32 @@ _FEATURES: dict[str, Any] = {
 
 DATASETS: dict[str, Entry] = {
     "digits": Entry(
-        read="workbench.datasets.bundled:images",
+        read="workbench.datasets.scikit_learn:images",
         kind="image",
         shape=(1, 8, 8),
         outputs=10,
         summary="1,797 handwritten digits of 8 x 8 pixels, bundled with scikit-learn",
     ),
     "wine": Entry(
-        read="workbench.datasets.bundled:vectors",
+        read="workbench.datasets.scikit_learn:vectors",
         kind="vector",
         arguments={"name": "wine"},
         summary="178 wines of 3 growers, 13 chemical measurements each, bundled with scikit-learn",
     ),
     "iris": Entry(
-        read="workbench.datasets.bundled:vectors",
+        read="workbench.datasets.scikit_learn:vectors",
         kind="vector",
         arguments={"name": "iris"},
         summary="150 flowers of 3 species, 4 measurements each, bundled with scikit-learn",
     ),
     "breast_cancer": Entry(
-        read="workbench.datasets.bundled:vectors",
+        read="workbench.datasets.scikit_learn:vectors",
         kind="vector",
         arguments={"name": "breast_cancer"},
         summary="569 tumours of 2 kinds, 30 measurements each, bundled with scikit-learn",
     ),
     "diabetes": Entry(
-        read="workbench.datasets.bundled:diabetes",
+        read="workbench.datasets.scikit_learn:diabetes",
         kind="vector",
         targets=("numbers",),
         summary="442 patients, 10 measurements and a number each, bundled with scikit-learn",
@@ -144,7 +144,7 @@ DATASETS: dict[str, Entry] = {
     "image_folder": Entry(
         read="workbench.datasets.image_folder:read",
         kind="image",
-        options={"path": str, **known.FILES},
+        options={"path": str, **torchvision_names.FILES},
         paths=("path",),
         required=("path",),
         summary="your own images, a folder for each class",
@@ -188,7 +188,7 @@ DATASETS: dict[str, Entry] = {
             "image": str,
             **_ROWS,
             **_FEATURES,
-            **known.FILES,
+            **torchvision_names.FILES,
         },
         paths=("path",),
         required=("label",),
@@ -206,7 +206,7 @@ DATASETS: dict[str, Entry] = {
             outputs=found.outputs,
             summary=f"{found.summary}, by torchvision",
         )
-        for name, found in known.TORCHVISION.items()
+        for name, found in torchvision_names.TORCHVISION.items()
     },
 }
 _USER = Entry(read="workbench.datasets.user:read", kind="any", options=None, targets=TARGETS)

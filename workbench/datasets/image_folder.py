@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from workbench.datasets.decoded import decode
-from workbench.datasets.decoding import EXTENSIONS
-from workbench.datasets.rows import PARTS
+from workbench.datasets.images.decoding import EXTENSIONS
+from workbench.datasets.images.loading import decode
+from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
 
 

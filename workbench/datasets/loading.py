@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from workbench import downloads, usercode
 from workbench.datasets.catalogue import DATASETS, common_options, entry_of
 from workbench.datasets.samples import Data, Samples
-from workbench.datasets.sealed import must_be_open, must_hold
+from workbench.datasets.splits.seal import must_be_open, must_hold
 from workbench.record import plain
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from workbench.datasets.splits import Pool
+    from workbench.datasets.splits.splits import Pool
 
 # The shipped task that predicts each target.
 _TASKS = {"class": "classification", "labels": "multilabel", "numbers": "regression"}
@@ -96,7 +96,7 @@ def sizes(
     Raises:
         Absent, ValueError: As for ``load``.
     """
-    from workbench.datasets import duplicates, splits
+    from workbench.datasets.splits import duplicates, splits
 
     pool = _pool(_key(dataset), target)
     split = splits.draw(pool, study_seed=study_seed, seed=seed)
@@ -138,26 +138,29 @@ def _key(dataset: Mapping[str, Any]) -> str:
 # A worker stays warm between trials: it decodes a data set once and splits it once per seed.
 @lru_cache(maxsize=8)
 def _load(key: str, target: str, study_seed: int, seed: int) -> Data:
-    from workbench.datasets import ready, splits
+    from workbench.datasets import preprocessing
+    from workbench.datasets.splits import splits
 
     pool = _pool(key, target)
-    return ready.take(pool, splits.draw(pool, study_seed=study_seed, seed=seed))
+    return preprocessing.take(pool, splits.draw(pool, study_seed=study_seed, seed=seed))
 
 
 # Runs of several strategies share a seed, and follow one another on a warm worker.
 @lru_cache(maxsize=2)
 def _load_test(key: str, target: str, study_seed: int, seed: int) -> Data:
-    from workbench.datasets import ready, splits
+    from workbench.datasets import preprocessing
+    from workbench.datasets.splits import splits
 
     pool = _pool(key, target)
     split = splits.draw(pool, study_seed=study_seed, seed=seed)
-    return ready.with_test(_load(key, target, study_seed, seed), pool, split)
+    return preprocessing.with_test(_load(key, target, study_seed, seed), pool, split)
 
 
 @lru_cache(maxsize=4)
 def _pool(key: str, target: str) -> Pool:
     """What a data set is split from."""
-    from workbench.datasets import ready, splits
+    from workbench.datasets import preprocessing
+    from workbench.datasets.splits import splits
 
     stamp, options = json.loads(key)
     name = options.pop("name")
@@ -184,7 +187,7 @@ def _pool(key: str, target: str) -> Pool:
         )
     options = {**splits.DEFAULTS, **options}
     samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
-    ready.check(samples, options)
+    preprocessing.check(samples, options)
     # Where the files lie decides nothing; what they hold does.
     paths = entry.paths_in(options)
     said = {option: value for option, value in options.items() if option not in paths}
@@ -210,7 +213,7 @@ def _read(name: str, stamp: str, own: str, target: str) -> Samples:
     assert entry is not None
     module, _, function = entry.read.partition(":")
     read = getattr(importlib.import_module(module), function)
-    from workbench.datasets.checked import checked
+    from workbench.datasets.checks import checked
     from workbench.datasets.reading import clear
 
     options = json.loads(own)

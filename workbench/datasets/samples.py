@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from workbench.datasets.mapped import Mapped
+    from workbench.datasets.memmap import Mapped
 
     # What a model takes: images or vectors [B, ...], or a text's tensors by name, each [B, length].
     Batch = Tensor | dict[str, Tensor]

@@ -15,9 +15,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from workbench.datasets import columns, rows, tablefiles
-from workbench.datasets.columns import Asked
-from workbench.datasets.rows import Rows
+from workbench.datasets.rows import columns, files, rows
+from workbench.datasets.rows.columns import Asked
+from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
 # A column with more texts than this names its rows, or holds sentences; it is no category.
@@ -88,7 +88,7 @@ def encoded(
     Raises:
         ValueError: A file or a column is not there, or rows cannot be used: up to ten are named.
     """
-    found = tablefiles.read(
+    found = files.read(
         path, validation_path=validation_path, test_path=test_path, delimiter=delimiter
     )
     asked = Asked(
@@ -146,7 +146,7 @@ def read_unlabelled(
     Raises:
         ValueError: A file or a column is not there, or a row has a value that it cannot encode.
     """
-    found = tablefiles.read(path, delimiter=delimiter)
+    found = files.read(path, delimiter=delimiter)
     found = _flawed(found, encoding.levels)
     kept, _ = found.kept(None)
     return _vectors(kept, encoding), kept.names

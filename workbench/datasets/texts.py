@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from workbench.datasets import columns, formats, rows, tablefiles
-from workbench.datasets.columns import Asked
-from workbench.datasets.rows import Rows
+from workbench.datasets.rows import columns, files, formats, rows
+from workbench.datasets.rows.columns import Asked
+from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
 
@@ -49,7 +49,7 @@ def read(
     Raises:
         ValueError: A file or a column is not there, or rows cannot be used: up to ten are named.
     """
-    found = tablefiles.read(
+    found = files.read(
         path, validation_path=validation_path, test_path=test_path, delimiter=delimiter
     )
     asked = Asked(
@@ -90,7 +90,7 @@ def read_unlabelled(
     """
     if path.suffix.lower() == ".txt":
         return _lines(path)
-    found = tablefiles.read(path, delimiter=delimiter)
+    found = files.read(path, delimiter=delimiter)
     _flaw_texts(found, text)
     kept, _ = found.kept(None)
     return tuple(map(str, kept.frame[text].tolist())), kept.names

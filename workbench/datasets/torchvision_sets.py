@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench import downloads
-from workbench.datasets import decoded, known
-from workbench.datasets.known import Known
+from workbench.datasets import torchvision_names
+from workbench.datasets.images import loading
 from workbench.datasets.samples import TRAIN, Samples
+from workbench.datasets.torchvision_names import Known
 
 _Pairs = list[tuple[Path, int]]
 _ADVICE = re.compile("download|not found|No such file")
@@ -55,7 +56,7 @@ def read(
         Absent: It is not there, damaged, or could not be downloaded.
         ValueError: An option is out of bounds, images lack or cannot be used.
     """
-    source = known.TORCHVISION[name]
+    source = torchvision_names.TORCHVISION[name]
     if source.needs and importlib.util.find_spec(source.needs) is None:
         raise ValueError(
             f"{name} is read with the library {source.needs}, which is not installed: "
@@ -194,7 +195,7 @@ def _of_files(
             "say image_folder."
         )
     names = [file.relative_to(root).as_posix() for file in files]
-    images = decoded.decode(files, names, where=f"{name} in {root}", **said)
+    images = loading.decode(files, names, where=f"{name} in {root}", **said)
     kept = torch.tensor(images.positions)
     return Samples(
         kind="image",
@@ -230,7 +231,7 @@ def _of_pcam(loaded: Mapping[int, Any], classes: tuple[str, ...]) -> Samples:
     with hdf5.File(images[0]) as file:
         height, width, channels = file["x"].shape[1:]
     shape = (len(targets), channels, height, width)
-    kept = decoded.store(images, stream, shape=shape, where="pcam")
+    kept = loading.store(images, stream, shape=shape, where="pcam")
     return Samples(
         kind="image",
         inputs=kept.images,

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from workbench import datasets
-from workbench.datasets import arrays, ready, tablefiles, tables, texts
-from workbench.datasets.mapped import tensor_of
+from workbench.datasets import arrays, preprocessing, tables, texts
+from workbench.datasets.memmap import tensor_of
 from workbench.datasets.reading import clear
+from workbench.datasets.rows import files as tablefiles
 from workbench.datasets.samples import Data, Inputs, Tensors, Texts
 
 _ARRAYS = (".npy", ".npz")
@@ -101,9 +102,9 @@ def _vectors(
 def _images(
     dataset: Mapping[str, Any], path: Path, data: Data, target: str
 ) -> tuple[Inputs, tuple[str, ...]]:
-    from workbench.datasets.decoded import decode
-    from workbench.datasets.decoding import EXTENSIONS
     from workbench.datasets.image_folder import images_in
+    from workbench.datasets.images.decoding import EXTENSIONS
+    from workbench.datasets.images.loading import decode
 
     channels, height, width = datasets.stored_shape(dataset, target=target)
     if path.suffix.lower() in _ARRAYS:
@@ -133,7 +134,7 @@ def _images(
             f"An image in {path} has the shape {tuple(images.shape[1:])}, but the trial was "
             f"trained on images of {(channels, height, width)} (channels, height, width)."
         )
-    return ready.images_like(data, images, dataset), names
+    return preprocessing.images_like(data, images, dataset), names
 
 
 def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import usercode
-from workbench.datasets.of_arrays import of_arrays
+from workbench.datasets.from_arrays import of_arrays
 from workbench.datasets.samples import Samples
 
 

@@ -17,7 +17,7 @@ from workbench import record
 from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
 from workbench.driver.leases import Busy, holder_of, lease
 from workbench.driver.signals import SIGNALS, Stop
-from workbench.files import DiskError
+from workbench.driver.workers import Workers
 from workbench.record import (
     Decision,
     EpochResult,
@@ -27,7 +27,7 @@ from workbench.record import (
     TrialSpec,
     directory_of,
 )
-from workbench.workers import Workers
+from workbench.record.files import DiskError
 
 __all__ = [
     "MAX_FAILURES",

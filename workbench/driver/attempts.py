@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from workbench import record
 from workbench.driver.leases import Busy
-from workbench.files import Locked, lock
 from workbench.record import Result, State, TrialDirectory, TrialSpec
+from workbench.record.files import Locked, lock
 
 MAX_FAILURES = 3
 LOCK_SECONDS = 30.0

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench.files import Locked, holder, lock, sweep
+from workbench.record.files import Locked, holder, lock, sweep
 
 
 class Busy(Exception):

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from workbench import augmentations
-from workbench.augmentations import Augmentation
-from workbench.datasets import Data
-from workbench.randomness import derive
-from workbench.strategy import Plan
+from workbench.datasets import Data, augmentations
+from workbench.datasets.augmentations import Augmentation
+from workbench.record.seeds import derive
+from workbench.record.strategy import Plan
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

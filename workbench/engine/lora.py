@@ -14,10 +14,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from workbench.engine.averaging import lent
-from workbench.randomness import derive
-from workbench.stages import Staged, memory_limit
-from workbench.strategy import Lora
+from workbench.backbones.stages import Staged, memory_limit
+from workbench.engine.ema import lent
+from workbench.record.seeds import derive
+from workbench.record.strategy import Lora
 
 _ADAPTER = "default"
 # What stands in the names of a layer's own parameters once peft has wrapped it.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from workbench import stages
-from workbench.stages import OutOfMemory, Staged, free_memory, size_text
+from workbench.backbones import stages
+from workbench.backbones.stages import OutOfMemory, Staged, free_memory, size_text
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

@@ -15,7 +15,6 @@ lock            held by whoever writes
 ```
 """
 
-from workbench.files import Locked, lock, sha256_of, write_atomically
 from workbench.record import places
 from workbench.record.contents import (
     Decision,
@@ -43,6 +42,7 @@ from workbench.record.directory import (
     study_directory,
     study_of,
 )
+from workbench.record.files import Locked, lock, sha256_of, write_atomically
 
 __all__ = [
     "STUDY_NAME",

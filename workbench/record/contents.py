@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from workbench.strategy import Plan, Scalar
+from workbench.record.strategy import Plan, Scalar
 
 
 class Role(StrEnum):

@@ -17,7 +17,6 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from workbench.files import write_atomically, writing
 from workbench.record import places
 from workbench.record.contents import (
     EpochResult,
@@ -29,6 +28,7 @@ from workbench.record.contents import (
     spec_from_json,
     to_json,
 )
+from workbench.record.files import write_atomically, writing
 
 Read = TypeVar("Read")
 

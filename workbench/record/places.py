@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import usercode
-from workbench.strategy import Plan
+from workbench.record.strategy import Plan
 
 _HOME = "{home}"
 _BLOCKS = ("dataset", "backbone", "task", "augmentation", "trial", "trial_options", "code")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workbench import templates
+from workbench.report import templates
 from workbench.report.material import Material
 from workbench.report.summary import compose
 from workbench.report.writing import CONTENTS, write

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from workbench.record import State
-from workbench.report.confirmed import Arm, Confirmation, Run
-from workbench.report.procedure import COMPARED
-from workbench.statistics.values import differences, moments
+from workbench.report.runs import Arm, Confirmation, Run
+from workbench.report.wording import COMPARED
 from workbench.verdict import Evidence, Side, Verdict, Word, comparing, table
 from workbench.verdict.contrast import ALL, BASELINE
+from workbench.verdict.statistics.values import differences, moments
 
 
 def summarize(

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from workbench.figures.conditions import mixed
-from workbench.figures.trials import Trial, by_strategy
 from workbench.record import Role
-from workbench.report.confirmed import Arm, Confirmation, Run, unplanned
+from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
+from workbench.report.runs import Arm, Confirmation, Run, unplanned
+from workbench.report.trials import Trial, by_strategy
 from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
-from workbench.verdict.numbers import counted
-from workbench.verdict.refusals import Refused, because, one_configuration
+from workbench.verdict.guards import Refused, because, one_configuration
+from workbench.verdict.wording.numbers import counted
 
 
 def gather(

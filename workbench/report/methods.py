@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.verdict.numbers import listed
+from workbench.verdict.wording.numbers import listed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,23 +15,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.figures import FIGURES, LeftOut, ReportFigure, load, sources, table, validity
-from workbench.figures.arms import SOURCE
-from workbench.figures.findings import Findings
-from workbench.figures.trials import Trial, best, is_adaptive, read
 from workbench.record import Role, State
-from workbench.report import (
-    confirmation,
-    confirmed,
-    described,
-    evidence,
-    methods,
-    procedure,
-    soundness,
-)
+from workbench.report import confirmation, description, evidence, methods, runs, table, wording
+from workbench.report.checks import confirmation as soundness
+from workbench.report.checks import data, search
+from workbench.report.figures import FIGURES, LeftOut, ReportFigure, load
+from workbench.report.figures.arms import SOURCE
+from workbench.report.findings import Findings
 from workbench.report.material import Material
+from workbench.report.trials import Trial, best, is_adaptive, read
 from workbench.verdict import as_json, decide
-from workbench.verdict.refusals import Refused, of_groups
+from workbench.verdict.guards import Refused, of_groups
 
 _SCHEMA = 2
 
@@ -68,10 +62,10 @@ def compose(material: Material) -> Composed:
             f"The description of the study lacks {', '.join(lacking)}; without them no report can"
             " be written. It is logged when the study is run: run the study again."
         )
-    material = confirmed.sealed(material)
+    material = runs.sealed(material)
     searched_only = not (material.trials["role"] == Role.CONFIRMATION).any()
     rows = read(study, material.trials)
-    found = confirmed.read(material)
+    found = runs.read(material)
     gathered = evidence.gather(material, rows, found)
     verdict = decide(gathered)
     content = None
@@ -92,10 +86,10 @@ def compose(material: Material) -> Composed:
         verdict=as_json(verdict),
         histories=material.histories,
     )
-    told = procedure.told(as_json(verdict), content)
+    told = wording.told(as_json(verdict), content)
     trained = methods.training(study)
     figures, left_out, numbers = _figures(findings, told["caution"], trained["redrawn"])
-    checks = [*validity.summarize(study, rows), *sources.summarize(study)]
+    checks = [*search.summarize(study, rows), *data.summarize(study)]
     if found is not None and content is not None:
         checks += soundness.summarize(material, found, content)
     health = [check._asdict() for check in checks]
@@ -120,7 +114,7 @@ def compose(material: Material) -> Composed:
         "top": table.describe(top) if top else None,
         "baseline": study.get("baseline"),
         "strategies": strategies,
-        "unconfirmed": procedure.unconfirmed(strategies, content["arms"] if content else ()),
+        "unconfirmed": wording.unconfirmed(strategies, content["arms"] if content else ()),
         "medians": medians,
         "metrics": table.metric_names(study, strategies),
         "knobs": table.knob_names(study, strategies),
@@ -132,19 +126,19 @@ def compose(material: Material) -> Composed:
         "divergence": table.divergence(rows),
         "importances": _importances(numbers.get("importances")),
         "factors": study["factors"],
-        "search_space": described.search_space(study),
+        "search_space": description.search_space(study),
         "tuned": list(dict.fromkeys(entry["knob"] for entry in study["tune"])),
         "search": {name: value for name, value in study["search"].items() if value or value == 0},
-        "budget": described.budget(study),
-        "epochs": described.epochs(study, rows),
-        "plan": described.training(study),
+        "budget": description.budget(study),
+        "epochs": description.epochs(study, rows),
+        "plan": description.training(study),
         "methods": methods.used(study),
         "training": trained,
-        "data": described.data(study),
-        "backbone": described.backbone(study),
+        "data": description.data(study),
+        "backbone": description.backbone(study),
         "figures": figures,
         "left_out": left_out,
-        "provenance": described.provenance(study, rows, material.trials),
+        "provenance": description.provenance(study, rows, material.trials),
     }
     return Composed(content=plain(summary), numbers=numbers, material=material)
 
@@ -216,7 +210,7 @@ def _notes(study: Mapping[str, Any], rows: Sequence[Trial], *, searched_only: bo
             "One search proposed all strategies together, so their numbers of trials differ by"
             " design: counts and best values are listed, medians are not."
         )
-    targets = described.targets(study)
+    targets = description.targets(study)
     others = [trial for trial in rows if targets and trial.group not in targets]
     if others:
         names = ", ".join(sorted({trial.strategy for trial in others}))
@@ -236,7 +230,7 @@ def _progress(
     ended = sum(trial.ended for trial in rows)
     planned = (study.get("budget") or {}).get("total")
     done, finished = ended, ended == len(rows) and (planned is None or ended >= planned)
-    if targets := described.targets(study):
+    if targets := description.targets(study):
         counted = [trial for trial in rows if trial.group in targets]
         by_group = Counter(trial.group for trial in counted if trial.ended)
         planned = sum(targets.values())
@@ -263,7 +257,7 @@ def _figures(
     """Figures with number and caption, those left out with the reason, and what they show."""
     drawn: list[dict[str, Any]] = []
     left_out, numbers = [], {}
-    left = procedure.left_out(findings.verdict)
+    left = wording.left_out(findings.verdict)
     for name in FIGURES:
         figure = load(name)
         try:
@@ -274,7 +268,7 @@ def _figures(
             entry = {"name": name, "number": 0, "caption": figure.caption(numbers[name])}
             entry |= {"page_only": figure.page_only, "of": _part(figure, findings)}
             if entry["of"] == _CONFIRMED:
-                said = str(entry["caption"]).replace(SOURCE, procedure.source(redrawn))
+                said = str(entry["caption"]).replace(SOURCE, wording.source(redrawn))
                 entry["caption"] = " ".join([said, *left, *([caution] if caution else [])])
             drawn.append(entry)
     drawn.sort(key=lambda entry: entry["of"] != _CONFIRMED)

@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.figures import table
-from workbench.figures.trials import read
+from workbench.report import table
 from workbench.report.material import Material
-from workbench.templates import trials_csv
+from workbench.report.templates import trials_csv
+from workbench.report.trials import read
 
 # Columns that a table has even where it has no row.
 _COLUMNS = {

@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from workbench import templates
-from workbench.figures import drawing
-from workbench.files import is_abandoned
-from workbench.report import paper, tidy
+from workbench.record.files import is_abandoned
+from workbench.report import templates, tidy
+from workbench.report.figures import drawing
 from workbench.report.material import Material
+from workbench.report.paper import files as paper
 from workbench.report.summary import Composed, compose
 
 # What a report's folder holds; whatever else lies in it is the user's.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,10 +16,8 @@ from torch.nn import functional
 from workbench import usercode
 from workbench.tasks import examination
 from workbench.tasks.examination import Examination
+from workbench.tasks.task import Task
 from workbench.usercode import UserCodeError
-
-if TYPE_CHECKING:
-    from workbench.tasks import Task
 
 DIRECTIONS = ("maximize", "minimize")
 

@@ -12,7 +12,7 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any
 
 from workbench.record import TrialSpec, plain
-from workbench.strategy import Phase, Plan, Schedule
+from workbench.record.strategy import Phase, Plan, Schedule
 
 # MLflow's limits, in characters (mlflow/utils/validation.py).
 _LONGEST_NAME = 250

@@ -13,8 +13,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.files import sha256_of
 from workbench.record import STUDY_NAME, Role, State
+from workbench.record.files import sha256_of
+from workbench.tracker.client import Ledger
 from workbench.tracker.entry import (
     DATA,
     EPOCHS,
@@ -26,7 +27,6 @@ from workbench.tracker.entry import (
     SEED,
     STATE,
 )
-from workbench.tracker.ledger import Ledger
 from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store, StoreError
 from workbench.tracker.tables import Run
@@ -239,7 +239,7 @@ def _cells(run: Run) -> dict[str, Any]:
         "key": tags[KEY],
         "role": "retried" if RETRIED in tags else tags.get("workbench.role", ""),
         "group": tags.get("workbench.group", ""),
-        "strategy": tags.get("workbench.strategy", ""),
+        "strategy": tags.get("workbench.record.strategy", ""),
         "number": int(tags.get("workbench.number", 0)),
         "state": state,
         "reason": tags.get("workbench.reason"),

@@ -18,8 +18,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.files import lock
 from workbench.record import STUDY_NAME
+from workbench.record.files import lock
 from workbench.tracker.entry import VIEW
 
 # The artifacts of a study or of one of its runs, in whichever home.

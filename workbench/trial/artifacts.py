@@ -17,9 +17,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, record, tasks
-from workbench.figures import confusion_matrix, learning_curve, mistakes, style
-from workbench.files import is_disk_error, writing
+from workbench.plotting import confusion_matrix, learning_curve, mistakes, style
 from workbench.record import EpochResult, Objective, Role, TrialDirectory, TrialSpec
+from workbench.record.files import is_disk_error, writing
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Mapping
 
 from workbench.backbones import WeightsError
+from workbench.backbones.stages import OutOfMemory
 from workbench.datasets import Sealed
 from workbench.downloads import Absent
-from workbench.engine import OutOfMemory
-from workbench.trial.testing import Untestable
+from workbench.trial.evaluation import Untestable
 from workbench.usercode import UserCodeError
 
 # What says in a sentence all that a researcher needs: the kind of error would add nothing.

@@ -8,10 +8,11 @@ import torch
 
 from workbench import backbones
 from workbench.datasets import Data
-from workbench.engine import Engine, memory
+from workbench.engine import memory
+from workbench.engine.loop import Engine
 from workbench.record import TrialSpec
 from workbench.tasks import Task
-from workbench.trial.choice import Trainer
+from workbench.trial.best_epoch import Trainer
 
 
 def trainer_of(
@@ -32,7 +33,7 @@ def trainer_of(
     """
     plan = spec.plan
     if plan.trial is not None:
-        from workbench.trial.usertrial import Trial, UserTrial
+        from workbench.trial.user_training import Trial, UserTrial
 
         given = Trial(
             plan=plan,

@@ -7,6 +7,7 @@ statistics are those of ``statistics``. Knows no store, no study file and no rep
 from __future__ import annotations
 
 from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Run, Stage
+from workbench.verdict.guards import REFUSALS, Refusal, Refused
 from workbench.verdict.judgement import (
     Bounds,
     Comparison,
@@ -17,7 +18,6 @@ from workbench.verdict.judgement import (
     Word,
     as_json,
 )
-from workbench.verdict.refusals import REFUSALS, Refusal, Refused
 
 __all__ = [
     "REFUSALS",

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from workbench import statistics
-from workbench.statistics.bootstrap import percentiles, resampled_means
-from workbench.statistics.values import Array, Interval, differences, moments
+from workbench.verdict import statistics
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design
+from workbench.verdict.guards import cut
 from workbench.verdict.judgement import Bounds, Comparison, Side
-from workbench.verdict.refusals import cut
+from workbench.verdict.statistics.bootstrap import percentiles, resampled_means
+from workbench.verdict.statistics.values import Array, Interval, differences, moments
 from workbench.verdict.table import Row, comparable, worst_value
 
 # Arrangements of signs for each pair: the usual ones, and the most that are worth waiting for.

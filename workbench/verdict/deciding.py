@@ -11,12 +11,13 @@ from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
-from workbench import statistics
-from workbench.verdict import comparing, contrast, exploring, wording, words
+from workbench.verdict import comparing, contrast, statistics
+from workbench.verdict import exploratory as exploring
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design, Doubt, Evidence, Stage
 from workbench.verdict.judgement import Comparison, Level, SeedPlan, Side, Verdict, Word
 from workbench.verdict.table import Table, read
+from workbench.verdict.wording import wording, words
 
 _DECISIVE = (Word.NOT_COMPARABLE, Word.EXPLORATORY)
 # Words under which nothing is claimed.

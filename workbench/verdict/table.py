@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.verdict import flaws
+from workbench.verdict import comparability
 from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Run, Stage
-from workbench.verdict.forbidden import because
 from workbench.verdict.judgement import Word
+from workbench.verdict.refusals import because
 
 Scores = NDArray[np.float64]
 
@@ -85,12 +85,12 @@ def read(evidence: Evidence) -> Table:
     hidden = evidence.stage == Stage.CONFIRMATION and any(_to_come(arm, seeds) for arm in arms)
     worst, bounded = _worst(evidence), worst_value(design) is not None
     rows = []
-    doubts = list(flaws.additions(arms, design))
+    doubts = list(comparability.additions(arms, design))
     for arm in arms:
-        found = list(flaws.of_arm(arm, seeds, design))
+        found = list(comparability.of_arm(arm, seeds, design))
         if not hidden:
-            found += flaws.out_of_bounds(arm, design)
-            found += flaws.contradictions(arm, design)
+            found += comparability.out_of_bounds(arm, design)
+            found += comparability.contradictions(arm, design)
             if not found and not bounded and not _measured(arm, seeds):
                 text = (
                     f"{arm.name} has no completed run, and {design.metric} has no worst value that"
@@ -103,11 +103,11 @@ def read(evidence: Evidence) -> Table:
         doubts += found
         if not hidden and row.sound:
             doubts += _imputations(row, design, worst)
-    doubts += flaws.samples({row.name: row.splits for row in rows}, seeds)
-    doubts += flaws.budgets({row.name: row.budget for row in rows if row.searched})
+    doubts += comparability.samples({row.name: row.splits for row in rows}, seeds)
+    doubts += comparability.budgets({row.name: row.budget for row in rows if row.searched})
     if not hidden:
-        doubts += flaws.constants({arm.name: _measured(arm, seeds) for arm in arms})
-        doubts += flaws.copies({row.name: row.values for row in rows if row.sound})
+        doubts += comparability.constants({arm.name: _measured(arm, seeds) for arm in arms})
+        doubts += comparability.copies({row.name: row.values for row in rows if row.sound})
     if hidden:
         text = "The confirmation is not finished; until then no test value is shown or compared."
         doubts.append(Doubt(rule=10, word=Word.NOT_COMPARABLE, text=text))
@@ -191,7 +191,7 @@ def _scores(
     """Per-example scores of every run, or why they cannot be used."""
     if imputed:
         # The worst score for every example would say that the examples do not vary.
-        text = flaws.named(imputed)
+        text = comparability.named(imputed)
         return None, f"{name} diverged or failed on {text} and has no per-example scores there"
     whole = [run for run in runs if run is not None]
     if not whole or not all(len(run.scores) for run in whole):
@@ -210,7 +210,7 @@ def _imputations(row: Row, design: Design, worst: float | None) -> Iterator[Doub
     text = (
         f"No run of {row.name} completed: its mean is {kind} ({worst:g}), and no measurement."
         if whole
-        else f"{row.name} diverged or failed on {flaws.named(row.imputed)} and counts there with"
-        f" {worst:g}, {kind}."
+        else f"{row.name} diverged or failed on {comparability.named(row.imputed)} and counts "
+        f"there with {worst:g}, {kind}."
     )
     yield Doubt(rule=6, word=None, text=text)

@@ -1,0 +1,223 @@
+"""The command line: exit codes, messages, and a help that does not keep one waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from workbench import commands
+from workbench.cli.app import app
+from workbench.driver import lease
+from workbench.engine.optimizers import OPTIMIZERS
+from workbench.record import study_directory
+
+Write = Callable[..., Path]
+
+
+def call(*words: str | Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from typer.testing import CliRunner\n"
+        "from workbench.cli.app import app\n"
+        "print(CliRunner().invoke(app, ['--help']).stdout)\n"
+        "heavy = {'torch', 'mlflow', 'optuna', 'pandas', 'matplotlib', 'sklearn', 'numpy'}\n"
+        "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    for name in (
+        "check",
+        "run",
+        "confirm",
+        "verdict",
+        "try",
+        "report",
+        "list",
+        "show",
+        "sync",
+        "ui",
+        "predict",
+    ):
+        assert f" {name} " in done.stdout
+    assert "heavy: []" in done.stdout
+
+
+def test_check_prints_the_plan(tiny: Path, home: Path) -> None:
+    code, output, _ = call("check", tiny, "--home", home)
+    assert code == 0
+    for words in (
+        "maximize validation/accuracy",
+        "4: sgd-0, sgd-all, adamw-0, adamw-all",
+        "20 (5 for each strategy) of 3 epochs",
+        "wine: 98 train, 40 validation, 40 test samples, 3 classes",
+        "hidden1",
+        "never frozen",
+    ):
+        assert words in output
+    assert not list(home.iterdir())
+
+
+def test_check_in_json_can_be_read(tiny: Path, home: Path) -> None:
+    code, output, _ = call("check", tiny, "--home", home, "--json")
+    (plan,) = json.loads(output)
+    assert code == 0
+    assert plan["budget"]["total"] == 20
+
+
+def test_check_names_the_broken_file_and_still_shows_the_sound_one(
+    write_study: Write, home: Path
+) -> None:
+    sound = write_study(name="sound")
+    broken = write_study(("optimizer: [sgd, adamw]", "optimizer: [sgd, adamww]"), name="broken")
+    code, output, errors = call("check", broken, sound, "--home", home)
+    assert code == 2
+    assert "sound" in output
+    assert (
+        f"{broken}:9: compare.optimizer.1: found 'adamww', expected one of "
+        f"{', '.join(OPTIMIZERS)}; did you mean adamw?" in errors
+    )
+
+
+def test_a_broken_file_is_refused_before_anything_is_written(
+    write_study: Write, home: Path
+) -> None:
+    broken = write_study(("low: 1e-4, high: 1e-1", "low: 1, high: 1e-1"))
+    code, _, errors = call("run", broken, "--home", home, "--inline")
+    assert code == 2
+    assert "tune.learning_rate.low: found 1, expected less than high (0.1)" in errors
+    assert not list(home.glob("mlruns/studies/*"))
+
+
+def test_a_freeze_depth_deeper_than_the_backbone_is_refused_with_its_line(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(("freeze_depth: [0, all]", "freeze_depth: [0, 9]"))
+    code, _, errors = call("run", file, "--home", home, "--inline")
+    assert code == 2
+    assert f"{file}:10: compare.freeze_depth" in errors
+    assert "deeper than the backbone, which has 2 stages" in errors
+    assert not list(home.glob("mlruns/studies/*"))
+
+
+def test_two_levels_that_freeze_the_same_are_refused(write_study: Write, home: Path) -> None:
+    file = write_study(("freeze_depth: [0, all]", "freeze_depth: [2, all]"))
+    code, _, errors = call("check", file, "--home", home)
+    assert code == 2
+    assert "both freeze 2 stages" in errors
+
+
+def test_an_override_is_named_in_the_message(tiny: Path, home: Path) -> None:
+    code, _, errors = call("check", tiny, "--set", "recipe.epochs=many", "--home", home)
+    assert code == 2
+    assert (
+        "--set recipe.epochs=many: recipe.epochs: found 'many', expected a whole number" in errors
+    )
+
+
+def test_a_study_that_another_process_drives_is_refused_with_its_holder(
+    tiny: Path, home: Path
+) -> None:
+    with lease(study_directory(home, "tiny")):
+        code, _, errors = call("run", tiny, "--home", home, "--inline")
+    assert code == 4
+    assert "process " in errors and "since" in errors
+
+
+def test_ctrl_c_ends_any_command_with_a_line_and_130(
+    tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_ahead(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(commands, "look_ahead", look_ahead)
+    assert call("check", tiny, "--home", home) == (130, "", "Stopped by Ctrl-C.\n")
+
+
+def test_a_home_that_cannot_be_written_to_is_named(tiny: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    code, _, errors = call("run", tiny, "--home", blocked, "--inline")
+    assert code == 4
+    assert f"{blocked}/mlruns/studies cannot be written to" in errors
+    assert "WORKBENCH_HOME" in errors
+
+
+@pytest.mark.parametrize("words", [("list",), ("run", "tiny.yaml"), ("report", "tiny")])
+def test_a_home_that_does_not_exist_is_refused_and_not_made(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    mistyped = tmp_path / "hoem"
+    code, _, errors = call(*words, "--home", mistyped)
+    assert code == 2
+    assert "does not exist; create it with: mkdir -p" in " ".join(errors.replace("│", " ").split())
+    assert not mistyped.exists()
+
+
+def test_an_unknown_venue_is_refused_before_the_study_is_read(home: Path) -> None:
+    code, _, errors = call("report", "no_such_study", "--venue", "nips", "--home", home)
+    assert code == 2
+    assert "There is no venue 'nips'" in errors and "neurips" in errors
+
+
+def test_a_study_s_name_in_place_of_its_file_is_answered_with_the_file(
+    tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny.parent)
+    code, _, errors = call("run", "tiny", "--home", home)
+    assert (code, errors.strip()) == (2, "tiny: no such file; did you mean tiny.yaml?")
+
+
+def test_a_setting_to_try_that_is_none_is_refused(tiny: Path, home: Path) -> None:
+    code, _, errors = call("try", tiny, "optimizer=adamv", "--home", home)
+    assert code == 2
+    assert "optimizer=adamv: optimizer: found 'adamv', expected one of sgd, adamw" in errors
+    assert "did you mean adamw?" in errors
+
+
+@pytest.mark.parametrize("words", [("show", "nothing"), ("report", "nothing")])
+def test_an_unknown_study_is_named(home: Path, words: tuple[str, str]) -> None:
+    code, _, errors = call(*words, "--home", home)
+    assert code in (2, 4)
+    assert errors.strip()
+
+
+def test_an_empty_home_says_how_to_start(home: Path) -> None:
+    assert "No study yet" in call("list", "--home", home)[1]
+
+
+def test_what_stands_between_colons_is_printed_as_it_is(write_study: Write, home: Path) -> None:
+    study = write_study(("# Which optimizer fits the wines?", "# Is :one: or :x: better?"))
+    assert "Is :one: or :x: better?" in call("check", study, "--home", home)[1]
+    code, _, errors = call("check", study, "--home", home, "--set", "recipe.backbone=um.py:X")
+    assert code == 2 and "um.py:X" in errors
+
+
+@pytest.mark.parametrize("command", ["run", "confirm", "try"])
+def test_an_address_of_mlflow_in_the_environment_is_not_ignored_in_silence(
+    command: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = home.resolve() / "mlruns" / "mlflow.db"
+    missing = home / "missing.yaml"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:hunter2@mlflow.example.org")
+    code, output, errors = call(command, missing, "--home", home)
+    said = f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {store}."
+    assert (code, errors.splitlines()[0]) == (2, said)
+    assert "hunter2" not in output + errors
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
+    assert "MLFLOW_TRACKING_URI" not in call(command, missing, "--home", home)[2]

@@ -1,0 +1,111 @@
+"""What is shown while a study runs."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from workbench.cli.progress import LogWatcher, Pace, TerminalWatcher
+from workbench.driver import Standing
+
+STANDINGS = [
+    Standing(name="sgd-0", target=12, complete=3, pruned=1, running=1, best=0.75),
+    Standing(name="adamw-0", target=12, complete=2, failed=1),
+]
+
+
+def test_a_log_gets_plain_lines_with_counts_and_the_best_of_each_strategy() -> None:
+    output = io.StringIO()
+    watcher = LogWatcher(Console(file=output, width=300))
+    watcher.begin("digits", ["the confirmation comes later"])
+    watcher.update(STANDINGS)
+    watcher.end()
+    assert output.getvalue().splitlines() == [
+        "note: the confirmation comes later",
+        "digits: 7/24 trials (5 complete, 1 pruned, 1 failed); best so far: sgd-0 0.7500",
+    ]
+
+
+def test_a_log_says_once_that_a_study_is_looked_at() -> None:
+    output = io.StringIO()
+    watcher = LogWatcher(Console(file=output, width=300))
+    for title in ("digits", "digits", "pretrain", "digits"):
+        watcher.prepare(title)
+    said = [line.partition(":")[0] for line in output.getvalue().splitlines()]
+    assert said == ["digits", "pretrain", "digits"]
+
+
+def test_a_log_says_once_that_the_study_is_stopping() -> None:
+    output = io.StringIO()
+    watcher = LogWatcher(Console(file=output, width=300))
+    watcher.begin("digits", [])
+    for _ in range(3):
+        watcher.update(STANDINGS, stopping=True)
+    assert output.getvalue().count("stopping: running trials are parked") == 1
+
+
+def test_a_log_is_not_flooded() -> None:
+    output = io.StringIO()
+    watcher = LogWatcher(Console(file=output, width=300))
+    watcher.begin("digits", [])
+    for _ in range(100):
+        watcher.update(STANDINGS)
+    assert output.getvalue() == ""
+
+
+def test_a_terminal_shows_a_bar_and_a_row_for_each_strategy() -> None:
+    output = io.StringIO()
+    console = Console(file=output, width=100, force_terminal=True, color_system=None)
+    watcher = TerminalWatcher(console)
+    console.print(watcher._picture(STANDINGS))
+    text = output.getvalue()
+    assert "7/24 trials" in text
+    assert "sgd-0" in text and "0.7500" in text
+    assert "adamw-0" in text
+
+
+class Watched:
+    """A pace whose clock is set by hand."""
+
+    def __init__(self, workers: int, target: int, *, before: int = 0) -> None:
+        self.now = 0.0
+        self._workers, self._target = workers, target
+        self._pace = Pace(lambda: self.now)
+        self.ended(before, at=0.0)
+
+    def ended(self, count: int, *, at: float) -> str:
+        """What is said once so many trials have ended."""
+        self.now = at
+        running = min(self._workers, self._target - count)
+        standings = [Standing(name="a", target=self._target, complete=count, running=running)]
+        self._pace.see(standings)
+        return self._pace.left(standings)
+
+
+def test_the_time_left_leaves_out_the_round_in_which_the_workers_start() -> None:
+    watched = Watched(workers=2, target=101, before=1)
+    assert watched.ended(2, at=10.0) == "", "one worker has not begun in earnest"
+    assert watched.ended(3, at=10.1) == ""
+    assert watched.ended(4, at=11.0) == "", "no round since"
+    assert watched.ended(5, at=11.1) == "about 48 s left"
+    assert watched.ended(101, at=60.0) == "", "nothing is left"
+
+
+@pytest.mark.parametrize(
+    ("each", "said"),
+    [(1, "about 79 s left"), (60, "about 79 min left"), (600, "about 13.2 h left")],
+)
+def test_the_time_left_is_said_in_the_unit_that_fits(each: float, said: str) -> None:
+    watched = Watched(workers=1, target=81)
+    watched.ended(1, at=1000.0)
+    assert watched.ended(2, at=1000.0 + each) == said
+
+
+def test_a_trial_that_takes_longer_than_those_before_makes_the_time_left_longer() -> None:
+    watched = Watched(workers=1, target=12)
+    watched.ended(1, at=10.0)
+    assert watched.ended(2, at=11.0) == "about 10 s left"
+    assert watched.ended(2, at=12.0) == "about 10 s left"
+    assert watched.ended(2, at=15.0) == "about 40 s left"

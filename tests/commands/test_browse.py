@@ -1,0 +1,318 @@
+"""What ``list`` and ``show`` say of records on disk, with no store and beside a driver."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_app import call
+from workbench import record
+from workbench.commands import browse
+from workbench.driver import lease
+from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.record.files import write_atomically
+from workbench.record.seeds import derive
+from workbench.study import description, plans, space
+from workbench.study.config import load
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.resources import Foundation, training_seed
+
+Write = Callable[..., Path]
+
+
+class Studies:
+    """Writes studies and trials the way a driver and its workers do, without training."""
+
+    def __init__(self, home: Path, write: Write) -> None:
+        self.home = home
+        self._write = write
+        self._configs: dict[str, tuple[StudyConfig, Foundation]] = {}
+
+    def study(self, name: str, *replacements: tuple[str, str]) -> Path:
+        config = load(self._write(*replacements, name=name))
+        foundation = Foundation(config, self.home)
+        self._configs[name] = (config, foundation)
+        directory = record.study_directory(self.home, name)
+        described = json.dumps(description.describe(config, foundation))
+        write_atomically(directory / "study.json", described.encode())
+        return directory
+
+    def trial(
+        self,
+        study: str,
+        group: int,
+        number: int,
+        result: Result | None,
+        *,
+        epochs: int = 2,
+        role: Role = Role.SEARCH,
+    ) -> TrialDirectory:
+        config, foundation = self._configs[study]
+        proposal = space.default(config, config.groups[group])
+        spec = TrialSpec(
+            study=study,
+            role=role,
+            group=config.groups[group].name,
+            strategy=proposal.strategy.name,
+            number=number,
+            levels=proposal.strategy.levels,
+            hyperparameters=proposal.hyperparameters,
+            plan=plans.plan_of(config, proposal, foundation),
+            objective=config.objective,
+            seed=training_seed(config),
+            study_seed=config.search.seed,
+            data_digest="digest",
+        )
+        directory = record.directory_of(record.study_directory(self.home, study), spec)
+        directory.write_spec(spec)
+        for epoch in range(1, epochs + 1):
+            metrics = {"validation/accuracy": epoch / 10, "seconds": 0.5}
+            directory.append(
+                EpochResult(epoch=epoch, phase="main", metrics=metrics, timestamp=epoch)
+            )
+        if result is not None:
+            directory.write_result(result)
+        return directory
+
+
+def ended(state: State, value: float | None = None, reason: str | None = None) -> Result:
+    epoch = None if value is None else 2
+    return Result(state=state, attempt=1, value=value, epoch=epoch, reason=reason)
+
+
+@pytest.fixture
+def studies(home: Path, write_study: Write) -> Studies:
+    return Studies(home, write_study)
+
+
+@pytest.fixture
+def busy(studies: Studies) -> Studies:
+    """A study with a trial of every state."""
+    studies.study("tiny")
+    studies.trial("tiny", 0, 0, ended(State.COMPLETE, 0.7))
+    studies.trial("tiny", 0, 1, ended(State.PRUNED, 0.99, "pruned at epoch 1"), epochs=1)
+    studies.trial("tiny", 1, 0, ended(State.COMPLETE, 0.8))
+    studies.trial("tiny", 1, 1, ended(State.FAILED, None, "diverged at epoch 1"), epochs=0)
+    studies.trial("tiny", 2, 0, ended(State.PARKED, None, "interrupted"))
+    studies.trial("tiny", 3, 0, None)
+    studies.trial("tiny", 0, 0, ended(State.COMPLETE, 0.95), role=Role.TRY)
+    return studies
+
+
+def test_an_empty_home_has_no_study(home: Path) -> None:
+    assert browse.studies(home) == []
+    with pytest.raises(browse.Unknown, match="There is no study tiny; there is none yet"):
+        browse.study(home, "tiny")
+
+
+def test_a_study_shows_its_states_counts_and_best_trial(busy: Studies) -> None:
+    (row,) = browse.studies(busy.home)
+    assert {key: row[key] for key in ("name", "state", "holder", "trials", "metric")} == {
+        "name": "tiny",
+        "state": "unfinished",
+        "holder": None,
+        "trials": 20,
+        "metric": "validation/accuracy",
+    }
+    counts = {key: row[key] for key in ("complete", "pruned", "failed", "parked", "running")}
+    assert counts == {"complete": 2, "pruned": 1, "failed": 1, "parked": 2, "running": 0}
+    assert row["question"] == "Which optimizer fits the wines?"
+    assert row["file"].endswith("tiny.yaml")
+
+
+def test_the_best_trial_is_a_completed_one_of_the_search(busy: Studies) -> None:
+    (row,) = browse.studies(busy.home)
+    assert (row["best"], row["best_trial"]) == (0.8, "sgd-all/000")
+
+
+def test_the_best_trial_of_a_loss_has_the_lowest_one(studies: Studies) -> None:
+    studies.study("tiny", ("validation/accuracy", "validation/loss"))
+    studies.trial("tiny", 0, 0, ended(State.COMPLETE, 0.7))
+    studies.trial("tiny", 0, 1, ended(State.COMPLETE, 0.3))
+    (row,) = browse.studies(studies.home)
+    assert (row["best"], row["best_trial"]) == (0.3, "sgd-0/001")
+
+
+def test_a_trial_without_a_result_runs_only_while_somebody_drives_the_study(
+    busy: Studies,
+) -> None:
+    directory = record.study_directory(busy.home, "tiny")
+
+    def states() -> list[str]:
+        trials = browse.study(busy.home, "tiny")["rows"]
+        return [row["state"] for row in trials if row["role"] == "search"]
+
+    rest = ["complete", "pruned", "complete", "failed"]
+    assert states() == ["parked", "parked", *rest]
+    assert browse.trial(busy.home, "tiny", "adamw-all/000")["state"] == "parked"
+    with lease(directory):
+        (row,) = browse.studies(busy.home)
+        assert row["state"] == "running" and row["holder"].startswith("process ")
+        assert (row["parked"], row["running"]) == (1, 1)
+        assert browse.trial(busy.home, "tiny", "adamw-all/000")["state"] == "running"
+        assert states() == ["parked", "running", *rest]
+
+
+def test_a_study_with_all_its_trials_is_complete(studies: Studies) -> None:
+    studies.study("tiny", ("trials_per_strategy: 5", "trials_per_strategy: 1"))
+    for group in range(4):
+        assert browse.studies(studies.home)[0]["state"] == "unfinished"
+        studies.trial("tiny", group, 0, ended(State.PRUNED if group else State.COMPLETE))
+    assert browse.studies(studies.home)[0]["state"] == "complete"
+
+
+def test_a_study_of_which_every_trial_failed_is_not_called_just_complete(studies: Studies) -> None:
+    studies.study("tiny", ("trials_per_strategy: 5", "trials_per_strategy: 1"))
+    for group in range(4):
+        studies.trial("tiny", group, 0, ended(State.FAILED))
+    assert browse.studies(studies.home)[0]["state"] == "complete, none usable"
+
+
+def test_reports_within_an_epoch_count_as_the_part_of_it_that_is_done(studies: Studies) -> None:
+    studies.study("tiny")
+    directory = studies.trial("tiny", 0, 0, None, epochs=0)
+    metrics = {"validation/accuracy": 0.5, "epochs": 0.25}
+    directory.append(EpochResult(epoch=1, phase="main", metrics=metrics, timestamp=1))
+    assert browse.study(studies.home, "tiny")["rows"][0]["epochs"] == 0.25
+
+
+def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> None:
+    rows = browse.study(busy.home, "tiny")["rows"]
+    assert [(row["role"], row["trial"]) for row in rows] == [
+        ("search", "adamw-0/000"),
+        ("search", "adamw-all/000"),
+        ("search", "sgd-0/000"),
+        ("search", "sgd-0/001"),
+        ("search", "sgd-all/000"),
+        ("search", "sgd-all/001"),
+        ("try", "try/sgd-0/000"),
+    ]
+    best = rows[4]
+    assert best == {
+        "trial": "sgd-all/000",
+        "role": "search",
+        "strategy": "sgd-all",
+        "state": "complete",
+        "value": 0.8,
+        "test": {},
+        "epoch": 2,
+        "epochs": 2,
+        "seconds": 1.0,
+        "reason": None,
+        "seed": str(derive(1, "training", 0)),
+        "hyperparameters": {"learning_rate": 0.01, "momentum": 0.9},
+    }
+    assert (rows[5]["reason"], rows[5]["epochs"]) == ("diverged at epoch 1", 0)
+
+
+def test_show_gives_one_trial_with_its_record(busy: Studies) -> None:
+    found = browse.trial(busy.home, "tiny", "sgd-all/000")
+    assert found["spec"]["plan"]["dataset"]["name"] == "wine"
+    assert [line["epoch"] for line in found["history"]] == [1, 2]
+    assert found["result"]["value"] == 0.8
+    assert Path(found["directory"]).name == "000"
+    assert json.loads(json.dumps(found)) == found
+    assert browse.trial(busy.home, "tiny", "adamw-all/000")["result"] is None
+
+
+def test_a_trial_of_another_role_is_shown_by_its_role_and_name(busy: Studies) -> None:
+    assert browse.trial(busy.home, "tiny", "sgd-0/000")["value"] == 0.7
+    assert browse.trial(busy.home, "tiny", "search/sgd-0/000")["value"] == 0.7
+    assert browse.trial(busy.home, "tiny", "try/sgd-0/000")["value"] == 0.95
+
+
+def test_a_name_alone_is_the_searchs_although_the_confirmation_has_it_too(busy: Studies) -> None:
+    busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
+    busy.trial("tiny", 1, 7, ended(State.COMPLETE, 0.5), role=Role.CONFIRMATION)
+    assert browse.trial(busy.home, "tiny", "sgd-0/000")["value"] == 0.7
+    names = [row["trial"] for row in browse.study(busy.home, "tiny")["rows"]]
+    assert len(set(names)) == len(names)
+    values = {name: browse.trial(busy.home, "tiny", name)["value"] for name in names}
+    assert values["confirmation/sgd-0/000"] == 0.6
+    assert browse.trial(busy.home, "tiny", "sgd-all/007")["value"] == 0.5, "no other has the name"
+
+
+@pytest.mark.parametrize("part", ["confirmation", "confirmation/sgd-0"])
+def test_part_of_a_name_is_answered_with_those_that_go_on_from_there(
+    busy: Studies, part: str
+) -> None:
+    busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
+    with pytest.raises(browse.Unknown, match=f"no trial {part}; there is confirmation/sgd-0/000"):
+        browse.trial(busy.home, "tiny", part)
+
+
+def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
+    busy.study("other")
+    with pytest.raises(browse.Unknown) as caught:
+        browse.study(busy.home, "tinny")
+    assert str(caught.value) == (
+        "There is no study tinny; there is other, tiny. Did you mean tiny?"
+    )
+    with pytest.raises(browse.Unknown, match="There is no study tinny"):
+        browse.trial(busy.home, "tinny", "sgd-0/000")
+    with pytest.raises(browse.Unknown) as caught:
+        browse.trial(busy.home, "tiny", "sdg-all/000")
+    assert str(caught.value) == (
+        "There is no trial sdg-all/000; there is adamw-0/000, adamw-all/000, sgd-0/000, "
+        "sgd-0/001, sgd-all/000, sgd-all/001, try/sgd-0/000. Did you mean sgd-all/000?"
+    )
+
+
+@pytest.mark.parametrize("name", ["sgd-0/000", "confirmation/sgd-0/000"])
+def test_a_trial_is_shown_by_one_word_with_its_study(busy: Studies, name: str) -> None:
+    busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
+    apart = call("show", "tiny", name, "--home", busy.home, "--json")
+    assert apart[0] == 0
+    assert call("show", f"tiny/{name}", "--home", busy.home, "--json") == apart
+    assert browse.named("tiny") == browse.named("tiny/") == ("tiny", None)
+
+
+def test_a_path_is_no_study_and_those_that_there_are_are_named(busy: Studies) -> None:
+    with pytest.raises(browse.Unknown, match=r"no study nothing/sgd-0/000; there is tiny\."):
+        browse.study(busy.home, "nothing/sgd-0/000")
+
+
+def test_a_folder_that_is_no_study_is_passed_over(busy: Studies) -> None:
+    (record.study_directory(busy.home, "half") / "trials").mkdir(parents=True)
+    assert [row["name"] for row in browse.studies(busy.home)] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("file", "garbage", "message"),
+    [
+        ("study.json", b"{", "study.json is damaged"),
+        ("study.json", b"[1]", "study.json is damaged"),
+        ("study.json", b"", "study.json is gone. Run the study's file again"),
+        ("study.json", b'{"name": "tiny"}', "study.json is damaged ('budget')"),
+        ("trials/sgd-0/000/result.json", b"{}", "result.json is damaged"),
+        ("trials/sgd-0/000/result.json", None, "Is a directory"),
+    ],
+)
+def test_a_study_with_a_damaged_file_hides_no_other_and_is_named(
+    busy: Studies, file: str, garbage: bytes | None, message: str
+) -> None:
+    busy.study("other")
+    path = record.study_directory(busy.home, "tiny") / file
+    path.unlink()
+    if garbage is None:
+        path.mkdir()
+    elif garbage:
+        path.write_bytes(garbage)
+    other, tiny = browse.studies(busy.home)
+    assert (other["name"], other["state"], other["problem"]) == ("other", "unfinished", None)
+    assert (tiny["name"], tiny["state"]) == ("tiny", "damaged")
+    assert message in tiny["problem"]
+    code, output, _ = call("list", "--home", busy.home)
+    assert code == 0
+    assert f"tiny: {tiny['problem']}" in output
+    assert str(path) in output
+
+
+def test_a_renamed_folder_is_told_its_studys_name(busy: Studies) -> None:
+    folder = record.study_directory(busy.home, "tiny")
+    folder.rename(folder.with_name("renamed"))
+    (row,) = browse.studies(busy.home)
+    assert row["problem"].endswith("must have its name: rename the folder to tiny.")

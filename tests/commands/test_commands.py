@@ -1,0 +1,279 @@
+"""A command from beginning to end, in this process, with real stores."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.mlflow_home import STUDY, everything, result, write
+from tests.test_end_to_end import Unseen, runs_of
+from workbench import commands, record
+from workbench.commands import outcomes
+from workbench.commands import report as publish
+from workbench.commands.outcomes import Confirmed, Outcome
+from workbench.driver import Broken, Standing, lease
+from workbench.driver.workers import InlineWorkers
+from workbench.study.config import Changed, load
+from workbench.study.config.document import StudyFileError
+
+Write = Callable[..., Path]
+
+SMALL = (
+    ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]"),
+    ("trials_per_strategy: 5", "trials_per_strategy: 2"),
+)
+CONFIRMED = (
+    "objective: {metric: validation/accuracy}",
+    "objective: {metric: validation/accuracy}\n"
+    "confirm: {smallest_effect: 0.02, seeds: 7, select: {configs: 1, seeds: 2}}",
+)
+
+
+def without_mlflow(home: Path) -> Path:
+    """A home with the same records, whose MLflow store is lost."""
+    bare = home.with_name("bare")
+    shutil.copytree(home, bare, ignore=shutil.ignore_patterns("mlflow.db*", "artifacts"))
+    return bare
+
+
+def outcome_of(*standings: Standing, signal: int | None = None) -> Outcome:
+    return Outcome(study="s", standings=standings, fresh=0, signal=signal, seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (outcome_of(Standing(name="a", target=2, complete=1, failed=1)), outcomes.DONE),
+        (outcome_of(Standing(name="a", target=2, failed=2)), outcomes.UNUSABLE),
+        (outcome_of(Standing(name="a", target=2, complete=1), signal=2), outcomes.RESUMABLE),
+    ],
+)
+def test_the_exit_code_says_how_it_ended(outcome: Outcome, code: int) -> None:
+    assert outcome.exit_code == code
+
+
+def test_a_report_is_up_to_date_when_it_was_written_after_the_last_run_had_ended(
+    home: Path,
+) -> None:
+    page = home / "reports" / STUDY / "index.html"
+
+    def known() -> Path | None:
+        return outcomes.report_of(home, STUDY, record.scan(record.study_directory(home, STUDY)))
+
+    assert known() is None
+    page.parent.mkdir(parents=True)
+    page.touch()
+    directory = write(home, ended=replace(result(record.State.COMPLETE), ended=record.now()))
+    os.utime(page, (0, 0))
+    assert known() is None
+    page.touch()
+    assert known() == page
+    directory.write_result(replace(result(record.State.COMPLETE), ended=record.now() + 60_000))
+    assert known() is None
+
+
+def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
+    done, open_ = Standing(name="a", target=1, pruned=1), Standing(name="b", target=1)
+    assert outcome_of(done).finished
+    assert not outcome_of(done, open_).finished
+
+
+def test_looking_ahead_says_what_a_run_will_do_and_writes_nothing(tiny: Path, home: Path) -> None:
+    plan = commands.look_ahead(tiny, [], home)
+    assert plan["budget"]["total"] == 20
+    assert set(plan["budget"]["targets"].values()) == {5}
+    assert plan["data"]["test"] == 40
+    assert [stage["name"] for stage in plan["backbone"]["stages"]] == ["hidden1", "hidden2"]
+    assert plan["backbone"]["head"] == 8 * 3 + 3
+    assert not list(home.iterdir())
+
+
+def test_a_study_that_needs_itself_is_refused(write_study: Write, home: Path) -> None:
+    hidden = "hidden: [8, 8]}"
+    write_study((hidden, "hidden: [8, 8], weights: second.yaml}"), name="first")
+    second = write_study((hidden, "hidden: [8, 8], weights: first.yaml}"), name="second")
+    with pytest.raises(StudyFileError, match="second needs first needs second"):
+        commands.run_file(second, [], home, InlineWorkers(), Unseen())
+
+
+def test_a_signal_before_the_first_trial_ends_the_command_with_a_line(
+    tiny: Path, home: Path
+) -> None:
+    class Signalled(Unseen):
+        def prepare(self, title: str) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(
+        outcomes.Stopped, match="Stopped by SIGTERM while no trial was running"
+    ) as e:
+        commands.run_file(tiny, [], home, InlineWorkers(), Signalled())
+    assert outcomes.exit_code(e.value) == outcomes.RESUMABLE
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
+    write_study: Write, stored: Path
+) -> None:
+    file = write_study(
+        *SMALL,
+        (
+            "low: 1e-4, high: 1e-1, log: true, default: 1e-2",
+            "low: 1e25, high: 1e30, log: true, default: 1e28",
+        ),
+    )
+    outcome = commands.run_file(file, [], stored, InlineWorkers(), Unseen())
+    assert outcome.exit_code == outcomes.UNUSABLE
+    assert {run.info.status for run in runs_of(stored, "tiny")} == {"FAILED", "FINISHED"}
+    written = publish.write("tiny", stored, None)
+    assert not written.usable
+    report = json.loads((written.page.parent / "report.json").read_text())
+    assert len(report["failures"]) == 4
+    assert all("diverged at epoch" in failure["reason"] for failure in report["failures"])
+
+
+def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
+    write_study: Write, stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.trial import trainers
+
+    def broken(*_: object, **__: object) -> Iterator[None]:
+        raise RuntimeError("the data went away")
+
+    monkeypatch.setattr(trainers, "Engine", broken)
+    with pytest.raises(Broken, match="the data went away"):
+        commands.run_file(write_study(), [], stored, InlineWorkers(), Unseen())
+    runs = runs_of(stored, "tiny")
+    assert [run.info.status for run in runs] == ["FAILED"] * 4
+    assert len(record.scan(record.study_directory(stored, "tiny"))) == 3
+
+
+def test_a_report_beside_a_running_driver_is_written_and_says_so(
+    write_study: Write, stored: Path, tmp_path: Path
+) -> None:
+    file = write_study(*SMALL)
+    commands.run_file(file, [], stored, InlineWorkers(), Unseen())
+    with lease(record.study_directory(stored, "tiny")):
+        written = publish.write(str(file), stored, tmp_path / "out")
+    assert written.page == tmp_path / "out" / "index.html"
+    assert any("is being driven by process" in note for note in written.notes)
+    # Nobody drives it any more: now the report is kept in MLflow too.
+    assert publish.write("tiny", stored, None).notes == ()
+
+
+def test_records_that_mlflow_lacks_are_mirrored_by_the_next_run(
+    write_study: Write, stored: Path
+) -> None:
+    file = write_study(*SMALL)
+    commands.run_file(file, [], stored, InlineWorkers(), Unseen())
+    bare = without_mlflow(stored)
+    assert commands.run_file(file, [], bare, InlineWorkers(), Unseen()).fresh == 0
+    runs = runs_of(bare, "tiny")
+    assert len(runs) == 5
+    assert "RUNNING" not in {run.info.status for run in runs}
+
+
+def git(folder: Path, *words: str) -> str:
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", "-C", str(folder), *author, *words], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode().strip()
+
+
+class Prepared(Unseen):
+    """Remembers what is said to be looked at."""
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    def prepare(self, title: str) -> None:
+        self.titles.append(title)
+
+
+def stored_files(home: Path) -> dict[str, bytes]:
+    """Every file of a home but the databases, whose pages move when they are only opened."""
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in home.rglob("*")
+        if path.is_file() and ".db" not in path.name and path.name not in ("lock", ".store.lock")
+    }
+
+
+def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of_the_trials(
+    write_study: Write, stored: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "code"
+    folder.mkdir()
+    file = Path(shutil.copy(write_study(*SMALL, CONFIRMED), folder))
+    git(folder, "init", "-q")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "first")
+    commit = git(folder, "rev-parse", "HEAD")
+
+    watcher = Prepared()
+
+    def search() -> Outcome:
+        return commands.run_file(file, [], stored, InlineWorkers(), watcher)
+
+    def confirm() -> Confirmed:
+        return commands.confirm_file(
+            file, [], stored, InlineWorkers(), watcher, agree=lambda _: True
+        )
+
+    assert search().fresh == 4
+    assert watcher.titles == ["tiny"], "said once"
+    assert confirm().fresh == 2 * 2 + 2 * 7
+    rows, files = everything(stored), stored_files(stored)
+    git(folder, "commit", "-q", "--allow-empty", "-m", "second")
+
+    again = search()
+    assert (again.fresh, confirm().fresh) == (0, 0)
+    assert again.confirmed
+    assert everything(stored) == rows
+    assert stored_files(stored) == files
+    for run in runs_of(stored, "tiny"):
+        if "mlflow.parentRunId" in run.data.tags:
+            assert run.data.tags["workbench.commit"] == commit[:12]
+        else:
+            assert run.data.tags["mlflow.source.git.commit"] == commit
+
+
+def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, stored: Path) -> None:
+    commands.run_file(write_study(*SMALL), [], stored, InlineWorkers(), Unseen())
+    bare = without_mlflow(stored)
+    assert publish.sync("tiny", bare) == 4
+    assert publish.sync("tiny", bare) == 0
+    assert len(runs_of(bare, "tiny")) == 5
+
+
+def test_a_change_to_the_study_that_weights_come_from_is_refused(
+    write_study: Write, stored: Path
+) -> None:
+    write_study(*SMALL, name="first")
+    weights = ("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}")
+    second = write_study(*SMALL, weights, name="second")
+    commands.run_file(second, [], stored, InlineWorkers(), Unseen())
+    write_study(*SMALL, ("epochs: 3", "epochs: 2"), name="first")
+    with pytest.raises(Changed, match=r"plan\.phases\.0\.epochs: was 3, is 2"):
+        commands.run_file(second, [], stored, InlineWorkers(), Unseen())
+
+
+def test_the_resolved_study_lies_beside_its_trials(write_study: Write, stored: Path) -> None:
+    file = write_study(*SMALL)
+    commands.run_file(file, ["recipe.epochs=1"], stored, InlineWorkers(), Unseen())
+    described = json.loads((record.study_directory(stored, "tiny") / "study.json").read_text())
+    assert described["epochs"] == 1
+    assert described["overrides"] == ["recipe.epochs=1"]
+    assert described["strategies"] == [
+        {"name": "sgd", "levels": {"optimizer": "sgd"}},
+        {"name": "adamw", "levels": {"optimizer": "adamw"}},
+    ]
+    assert load(file).name == described["name"]

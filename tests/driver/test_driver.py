@@ -1,0 +1,408 @@
+"""The driver's promises: one driver, nothing lost, three attempts, a stop in good order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from signal import SIGHUP
+
+import pytest
+
+from workbench import driver, record
+from workbench.driver import SIGNALS, Broken, Busy, Driver, Stop, holder_of, lease
+from workbench.driver.workers import Desk
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Objective,
+    Result,
+    Role,
+    State,
+    TrialDirectory,
+    TrialSpec,
+)
+from workbench.record.files import DiskError
+from workbench.record.strategy import Plan
+
+PLAN = Plan(
+    dataset={"name": "wine"},
+    backbone={"name": "mlp"},
+    weights=None,
+    keep_head=False,
+    task={"name": "classification"},
+    batch_size=1,
+    augmentation=(),
+    device="cpu",
+    threads=1,
+    phases=(),
+)
+
+
+def a_spec(number: int) -> TrialSpec:
+    return TrialSpec(
+        study="s",
+        role=Role.SEARCH,
+        group="a",
+        strategy="a",
+        number=number,
+        levels={},
+        hyperparameters={},
+        plan=PLAN,
+        objective=Objective(metric="validation/accuracy", direction="maximize"),
+        seed=0,
+        study_seed=0,
+        data_digest="",
+    )
+
+
+class ListSource:
+    """Hands out so many trials and remembers what it is told."""
+
+    def __init__(self, count: int, adopted: list[TrialSpec] | None = None) -> None:
+        self.specs = [a_spec(number) for number in range(count)]
+        self.adopted = adopted or []
+        self.reports: list[tuple[int, int]] = []
+        self.finished: list[tuple[str, State, str | None]] = []
+
+    def adopt(self) -> list[TrialSpec]:
+        return self.adopted
+
+    def next(self) -> TrialSpec | None:
+        return self.specs.pop(0) if self.specs else None
+
+    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+        self.reports.append((spec.number, result.epoch))
+        return Decision.CONTINUE
+
+    def finish(self, spec: TrialSpec, result: Result) -> None:
+        self.finished.append((spec.name, result.state, result.reason))
+
+
+class Script:
+    """Workers that do what a function says: the real ones are tested in test_workers."""
+
+    def __init__(self, act: Callable[[Desk, TrialDirectory], None]) -> None:
+        self.act = act
+        self.attempts: list[tuple[str, int]] = []
+
+    def run(self, desk: Desk) -> None:
+        while (directory := desk.next()) is not None:
+            spec = directory.spec()
+            assert spec is not None
+            self.attempts.append((spec.name, spec.attempt))
+            self.act(desk, directory)
+
+    def kill(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.paths: list[Path] = []
+
+    def changed(self, directory: TrialDirectory) -> None:
+        self.paths.append(directory.path)
+
+
+def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | None, Notes]:
+    notes = Notes()
+    with Stop().listening() as stop, stop.deferred():
+        done = Driver(
+            study_directory=tmp_path,
+            source=source,
+            workers=workers,
+            mirror=notes,
+            progress=lambda: None,
+            stop=stop,
+        ).run()
+    return done, notes
+
+
+def complete(desk: Desk, directory: TrialDirectory) -> None:
+    epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+    directory.append(epoch)
+    assert desk.report(directory, epoch) is Decision.CONTINUE
+    desk.finish(directory, Result(state=State.COMPLETE, attempt=1, value=1.0))
+
+
+def test_every_trial_is_specified_on_disk_before_a_worker_sees_it(tmp_path: Path) -> None:
+    source, workers = ListSource(3), Script(complete)
+    assert drive(tmp_path, source, workers)[0] is None
+    assert workers.attempts == [("a/000", 1), ("a/001", 1), ("a/002", 1)]
+    assert [state for _, state, _ in source.finished] == [State.COMPLETE] * 3
+    assert len(record.scan(tmp_path)) == 3
+
+
+def test_adopted_trials_come_before_new_ones(tmp_path: Path) -> None:
+    source = ListSource(1, adopted=[replace(a_spec(7), attempt=2)])
+    workers = Script(complete)
+    drive(tmp_path, source, workers)
+    assert workers.attempts == [("a/007", 2), ("a/000", 1)]
+
+
+def test_a_trial_whose_worker_dies_is_tried_three_times_and_then_fails_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    source = ListSource(1)
+    workers = Script(lambda desk, directory: desk.lost(directory, "worker ended by signal SIGKILL"))
+    drive(tmp_path, source, workers)
+    assert workers.attempts == [("a/000", 1), ("a/000", 2), ("a/000", 3)]
+    spec = TrialDirectory(tmp_path / "trials" / "a" / "000").spec()
+    assert spec is not None and spec.failures == 3
+    ((name, state, reason),) = source.finished
+    assert (name, state) == ("a/000", State.FAILED)
+    assert reason == "worker ended by signal SIGKILL; given up after 3 attempts"
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.FAILED
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_a_result_written_by_a_worker_that_died_before_it_said_so_is_kept(
+    tmp_path: Path, attempt: int
+) -> None:
+    source = ListSource(0, adopted=[replace(a_spec(0), attempt=attempt)])
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        directory.write_result(Result(state=State.COMPLETE, attempt=attempt, value=1.0))
+        desk.lost(directory, "worker ended by signal SIGKILL")
+
+    workers = Script(act)
+    drive(tmp_path, source, workers)
+    assert workers.attempts == [("a/000", attempt)]
+    assert source.finished == [("a/000", State.COMPLETE, None)]
+
+
+def test_a_failed_attempt_is_remembered_by_the_next_driver(tmp_path: Path) -> None:
+    """Each driver dies as soon as it has seen the death of a worker."""
+
+    class Died(BaseException):
+        pass
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        desk.lost(directory, "worker ended by signal SIGKILL")
+        raise Died
+
+    at = TrialDirectory(tmp_path / "trials" / "a" / "000")
+    specs = [a_spec(0)]
+    for failures in (1, 2, 3):
+        source = ListSource(0, adopted=specs)
+        with pytest.raises(Died):
+            drive(tmp_path, source, Script(act))
+        stored = at.spec()
+        assert stored is not None and stored.failures == failures
+        if failures < 3:
+            assert at.result() is None
+            specs = [spec for spec in [driver.take_over(stored, at, lambda *_: None)] if spec]
+    result = at.result()
+    assert result is not None and result.state is State.FAILED
+
+
+def test_a_driver_that_fails_parks_what_had_not_ended(tmp_path: Path) -> None:
+    class Failing(ListSource):
+        def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+            raise OSError("database is locked")
+
+    with pytest.raises(OSError, match="database is locked"):
+        drive(tmp_path, Failing(1), Script(complete))
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.PARKED
+
+
+def test_trials_given_up_before_their_first_epoch_stop_the_study(tmp_path: Path) -> None:
+    source = ListSource(9)
+    workers = Script(lambda desk, directory: desk.lost(directory, "worker ended with status 1"))
+    with pytest.raises(Broken, match="given up after 3 attempts"):
+        drive(tmp_path, source, workers)
+    assert len(source.finished) == 3
+
+
+def test_the_first_signal_parks_running_trials_and_hands_out_no_more(tmp_path: Path) -> None:
+    source = ListSource(3)
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+        assert desk.report(directory, epoch) is Decision.PARK
+        desk.finish(directory, Result(state=State.PARKED, attempt=1))
+
+    before = signal.getsignal(signal.SIGTERM)
+    done, notes = drive(tmp_path, source, Script(act))
+    assert done == signal.SIGTERM
+    assert source.finished == []
+    assert len(source.specs) == 2
+    assert notes.paths
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_pruned_trial_stays_pruned_when_a_signal_comes(tmp_path: Path) -> None:
+    class Pruning(ListSource):
+        def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+            return Decision.PRUNE
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+        assert desk.report(directory, epoch) is Decision.PRUNE
+        desk.finish(directory, Result(state=State.PRUNED, attempt=1))
+
+    source = Pruning(1)
+    drive(tmp_path, source, Script(act))
+    assert [state for _, state, _ in source.finished] == [State.PRUNED]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path, number: signal.Signals) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from tests.driver import test_driver as t\n"
+        "def act(desk, directory):\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    assert desk.stopping\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        f"    os.kill(os.getpid(), {int(number)} if {number is not SIGHUP} else signal.SIGTERM)\n"
+        "t.drive(Path(sys.argv[1]), t.ListSource(1), t.Script(act))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert done.returncode == 128 + (signal.SIGTERM if number is SIGHUP else number)
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.PARKED
+
+
+def test_a_hangup_that_is_ignored_at_the_start_stays_ignored() -> None:
+    before = signal.signal(SIGHUP, signal.SIG_IGN)
+    try:
+        with Stop().listening():
+            assert signal.getsignal(SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_nothing_runs_interrupts(number: signal.Signals) -> None:
+    with pytest.raises(KeyboardInterrupt), Stop().listening() as stop:
+        os.kill(os.getpid(), number)
+    assert stop.signal == number
+
+
+def test_a_record_that_cannot_be_written_stops_the_study_and_fails_no_trial(tmp_path: Path) -> None:
+    source = ListSource(3)
+    with pytest.raises(DiskError, match=r"disk full \(0 bytes are free\)"):
+        drive(
+            tmp_path,
+            source,
+            Script(lambda desk, at: desk.halt(at, "disk full (0 bytes are free).")),
+        )
+    assert source.finished == []
+    assert len(source.specs) == 2
+    result = TrialDirectory(tmp_path / "trials" / "a" / "000").result()
+    assert result is not None and result.state is State.PARKED
+
+
+def test_the_same_failure_three_times_before_the_first_epoch_stops_the_study(
+    tmp_path: Path,
+) -> None:
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        result = Result(
+            state=State.FAILED, attempt=1, reason="RuntimeError: no data", traceback="Traceback: x"
+        )
+        desk.finish(directory, result)
+
+    source = ListSource(9)
+    told = r"3 trials in a row failed alike(?s:.*)Traceback: x\n.*--retry-failed"
+    with pytest.raises(Broken, match=told):
+        drive(tmp_path, source, Script(act))
+    assert len(source.finished) == 3
+
+
+def test_trials_that_diverge_do_not_stop_the_study(tmp_path: Path) -> None:
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        desk.finish(directory, Result(state=State.FAILED, attempt=1, reason="diverged at epoch 1"))
+
+    source = ListSource(5)
+    drive(tmp_path, source, Script(act))
+    assert len(source.finished) == 5
+
+
+def test_a_trial_that_the_driver_does_not_know_is_fenced(tmp_path: Path) -> None:
+    source = ListSource(1)
+
+    def act(desk: Desk, directory: TrialDirectory) -> None:
+        epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
+        stranger = TrialDirectory(tmp_path / "trials" / "a" / "099")
+        assert desk.report(stranger, epoch) is Decision.FENCED
+        complete(desk, directory)
+
+    drive(tmp_path, source, Script(act))
+    assert source.reports == [(0, 1)]
+
+
+def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from workbench.driver import lease\n"
+        "with lease(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(Busy, match=f"process {holder.pid} on "), lease(tmp_path):
+            pass
+        words = holder_of(tmp_path)
+        assert words is not None and words.startswith(f"process {holder.pid} on ")
+        holder.kill()
+        holder.wait()
+    with lease(tmp_path):
+        note = json.loads((tmp_path / "lock").read_text())
+        assert note["pid"] == os.getpid()
+    assert holder_of(tmp_path) is None
+
+
+def test_a_standing_counts_what_has_ended() -> None:
+    standing = driver.Standing(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+    assert standing.ended == 6
+
+
+@pytest.mark.parametrize(
+    ("attempt", "state", "again", "told"),
+    [
+        (1, None, 2, None),
+        (9, None, 10, None),
+        (3, State.PARKED, 4, None),
+        (1, State.COMPLETE, None, (State.COMPLETE, None)),
+    ],
+)
+def test_what_becomes_of_a_run_that_an_earlier_driver_left(
+    tmp_path: Path,
+    attempt: int,
+    state: State | None,
+    again: int | None,
+    told: tuple[State, str | None] | None,
+) -> None:
+    spec = replace(a_spec(0), attempt=attempt)
+    directory = TrialDirectory(tmp_path / "run")
+    directory.write_spec(spec)
+    if state is not None:
+        directory.write_result(Result(state=state, attempt=attempt))
+    finished: list[tuple[State, str | None]] = []
+    with driver.orphaned(directory, "run a/000"):
+        taken = driver.take_over(
+            spec, directory, lambda _, result: finished.append((result.state, result.reason))
+        )
+    assert (taken.attempt if taken else None, finished) == (again, [told] if told else [])

@@ -1,0 +1,290 @@
+"""Local worker processes: warm, replaceable, stoppable; and the same numbers as in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.trial.test_trial import directory_for, numbers, planned, spec_for
+from workbench.driver import workers
+from workbench.driver.workers import InlineWorkers, LocalWorkers
+from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
+from workbench.trial import run as trial_run
+
+Write = Callable[..., Path]
+
+
+class Tray:
+    """A desk with a fixed pile of trials."""
+
+    def __init__(self, pile: list[TrialDirectory]) -> None:
+        self.pile = pile
+        self.stopping = False
+        self.finished: list[tuple[TrialDirectory, Result]] = []
+        self.lost_ones: list[tuple[TrialDirectory, str]] = []
+        self.on_report: Callable[[TrialDirectory, EpochResult], None] | None = None
+        self.answer = Decision.CONTINUE
+
+    def next(self) -> TrialDirectory | None:
+        return self.pile.pop(0) if self.pile and not self.stopping else None
+
+    def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
+        if self.on_report is not None:
+            self.on_report(directory, result)
+        return self.answer
+
+    def finish(self, directory: TrialDirectory, result: Result) -> None:
+        self.finished.append((directory, result))
+
+    def lost(self, directory: TrialDirectory, reason: str) -> None:
+        self.lost_ones.append((directory, reason))
+
+    def halt(self, directory: TrialDirectory, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def idle(self) -> None:
+        return None
+
+
+def pile_of(count: int, file: Path, home: Path, folder: Path) -> list[TrialDirectory]:
+    spec = spec_for(file, home)
+    return [directory_for(spec, folder / str(number)) for number in range(count)]
+
+
+def children() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "workbench.driver.workers" in p.cmdline()]
+
+
+@pytest.mark.timeout(120)
+def test_local_workers_run_every_trial_once_and_give_the_numbers_of_this_process(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    tray = Tray(pile_of(4, tiny, home, tmp_path / "local"))
+    crew = LocalWorkers(2, tmp_path / "logs")
+    try:
+        crew.run(tray)
+        assert len(children()) == 2, "workers stay warm between two studies"
+    finally:
+        crew.close()
+    assert children() == []
+    assert [result.state for _, result in tray.finished] == [State.COMPLETE] * 4
+    here = Tray(pile_of(1, tiny, home, tmp_path / "inline"))
+    InlineWorkers().run(here)
+    expected = numbers(here.finished[0][0])
+    assert all(numbers(directory) == expected for directory, _ in tray.finished)
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_worker_is_noticed_with_its_signal_and_replaced(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    tray = Tray(pile_of(2, tiny, home, tmp_path))
+
+    def kill_once(directory: TrialDirectory, _: EpochResult) -> None:
+        if directory.path.name == "0":
+            for child in children():
+                os.kill(child.pid, signal.SIGKILL)
+
+    tray.on_report = kill_once
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    ((lost, reason),) = tray.lost_ones
+    assert (lost.path.name, reason) == ("0", "worker ended by signal SIGKILL")
+    ((finished, result),) = tray.finished
+    assert (finished.path.name, result.state) == ("1", State.COMPLETE)
+
+
+@pytest.mark.timeout(300)
+def test_a_worker_that_takes_the_place_of_a_dead_one_writes_a_log_of_its_own(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    tray = Tray(pile_of(3, tiny, home, tmp_path))
+
+    def kill_first(directory: TrialDirectory, _: EpochResult) -> None:
+        if directory.path.name == "0":
+            first = next(child for child in children() if log_of(child).name == "worker-0.log")
+            first.kill()
+
+    tray.on_report = kill_first
+    crew, other = LocalWorkers(2, tmp_path / "logs"), LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+        other.run(Tray(pile_of(1, tiny, home, tmp_path / "other")))
+        logs = {log_of(child) for child in children()}
+    finally:
+        crew.close()
+        other.close()
+    assert len(tray.lost_ones) == 1
+    assert {log.name for log in logs} == {"worker-0.log", "worker-1.log", "worker-2.log"}
+
+
+def log_of(worker: psutil.Process) -> Path:
+    (log,) = {file.path for file in worker.open_files() if file.path.endswith(".log")}
+    return Path(log)
+
+
+@pytest.mark.timeout(300)
+def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, home: Path, tiny: Path) -> None:
+    (tmp_path / "worker-0.log").write_text("MemoryError: of an earlier process\n")
+    missing = TrialDirectory(tmp_path / "missing")
+    tray = Tray([missing])
+    crew = LocalWorkers(1, tmp_path)
+    try:
+        crew.run(tray)
+        ((_, reason),) = tray.lost_ones
+        assert reason.startswith("worker ended with status 1: FileNotFoundError: There is no spec")
+        silent = spec_for(tiny, home)
+        silent = replace(silent, plan=replace(silent.plan, trial=f"{tmp_path / 'exits.py'}:train"))
+        (tmp_path / "exits.py").write_text("import os\ndef train(trial): os._exit(7)\n")
+        tray.pile = [directory_for(silent, tmp_path / "silent")]
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert tray.lost_ones[1][1] == "worker ended with status 7"
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("inline", [False, True])
+def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_epoch(
+    inline: bool, tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = planned(spec_for(tiny, home), loader_workers=1)
+    directory = directory_for(spec, tmp_path / "t")
+    tray = Tray([directory])
+    epochs: list[int] = []
+
+    def kill_the_loader_once(_: TrialDirectory, result: EpochResult) -> None:
+        epochs.append(result.epoch)
+        if epochs == [1]:
+            (worker,) = [psutil.Process()] if inline else children()
+            loaders = [p for p in worker.children() if "spawn_main" in " ".join(p.cmdline())]
+            assert loaders
+            for loader in loaders:
+                loader.kill()
+
+    def try_again(lost: TrialDirectory, reason: str) -> None:
+        tray.lost_ones.append((lost, reason))
+        lost.write_spec(replace(spec, attempt=2))
+        tray.pile.append(lost)
+
+    tray.on_report = kill_the_loader_once
+    tray.lost = try_again  # type: ignore[assignment, method-assign]
+    crew = InlineWorkers() if inline else LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert [result.reason for _, result in tray.finished] == [None]
+    ((_, reason),) = tray.lost_ones
+    assert reason.startswith("a loader process died: DataLoader worker")
+    ((_, result),) = tray.finished
+    assert (result.state, result.attempt) == (State.COMPLETE, 2)
+    # The answer to the first epoch may have been lost; it is neither trained nor written again.
+    assert epochs == [1, 1, 2, 3]
+    whole = directory_for(spec, tmp_path / "whole")
+    trial_run.run(whole, report=lambda _: Decision.CONTINUE, interrupted=lambda: False)
+    assert numbers(directory) == numbers(whole)
+
+
+@pytest.mark.timeout(120)
+def test_a_file_in_the_current_directory_is_never_imported_by_a_worker(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("raise RuntimeError('imported from the directory')")
+    tray = Tray(pile_of(1, tiny, home, tmp_path / "pile"))
+    monkeypatch.chdir(tmp_path)
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert tray.lost_ones == []
+    assert [result.state for _, result in tray.finished] == [State.COMPLETE]
+
+
+@pytest.mark.timeout(120)
+def test_a_stop_parks_the_trial_at_the_next_batch(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    file = write_study(("epochs: 3", "epochs: 100000"))
+    tray = Tray(pile_of(1, file, home, tmp_path))
+
+    def stop(_: TrialDirectory, line: EpochResult) -> None:
+        tray.stopping = line.epoch >= 3
+
+    tray.on_report = stop
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    ((_, result),) = tray.finished
+    assert result.state is State.PARKED
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_does_not_stop_in_time_is_killed_and_reported(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.5)
+    tray = Tray(pile_of(1, tiny, home, tmp_path))
+
+    def freeze(_: TrialDirectory, __: EpochResult) -> None:
+        tray.stopping = True
+        for child in children():
+            os.kill(child.pid, signal.SIGSTOP)
+
+    tray.on_report = freeze
+    crew = LocalWorkers(1, tmp_path / "logs")
+    try:
+        crew.run(tray)
+    finally:
+        crew.close()
+    ((_, reason),) = tray.lost_ones
+    assert reason == "did not stop within 0 s"
+
+
+@pytest.mark.timeout(120)
+def test_workers_die_with_their_driver(tiny: Path, home: Path, tmp_path: Path) -> None:
+    pile_of(1, tiny, home, tmp_path / "pile")
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from workbench.record import TrialDirectory\n"
+        "from workbench.driver.workers import LocalWorkers\n"
+        "crew = LocalWorkers(1, Path(sys.argv[1]))\n"
+        "class Desk:\n"
+        "    stopping = False\n"
+        "    pile = [TrialDirectory(Path(sys.argv[2]))]\n"
+        "    def next(self): return self.pile.pop() if self.pile else None\n"
+        "    def report(self, *_): print('warm', flush=True); time.sleep(60)\n"
+        "    def idle(self): pass\n"
+        "crew.run(Desk())\n"
+        "time.sleep(60)\n"
+    )
+    driver = psutil.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "logs"), str(tmp_path / "pile" / "0")],
+        stdout=-1,
+        text=True,
+    )
+    assert driver.stdout.readline() == "warm\n"
+    (worker,) = driver.children()
+    driver.kill()
+    driver.wait()
+    driver.stdout.close()
+    for _ in range(100):
+        if not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker outlived its driver")

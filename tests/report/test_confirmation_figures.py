@@ -1,0 +1,368 @@
+"""Figures of a confirmation: the verdict's numbers, turned the right way round, and captions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from tests.support.confirmed import THREE
+from tests.support.pictured import findings
+from workbench.plotting import style
+from workbench.report.figures import (
+    LeftOut,
+    arms,
+    confirmed,
+    cost_quality,
+    forest,
+    learning_curves,
+    pairwise,
+)
+from workbench.report.findings import Findings
+from workbench.report.trials import Trial
+from workbench.verdict.guards import Refused
+
+
+def three(**knobs: Any) -> Findings:
+    """Three strategies and the default: six pairs."""
+    return findings(**{"strategies": THREE, **knobs})
+
+
+def comparison(first: str, second: str, *values: float, **changes: Any) -> dict[str, Any]:
+    mean = sum(values) / len(values)
+    return {
+        "first": first,
+        "second": second,
+        "differences": list(values),
+        "difference": {"estimate": mean, "low": mean - 0.02, "high": mean + 0.03, "level": 0.95},
+        "p_holm": 0.5,
+        "equivalent": False,
+    } | changes
+
+
+def side(name: str, mean: float, **changes: Any) -> dict[str, Any]:
+    return {"name": name, "mean": {"estimate": mean}, "imputed": [], "baseline": False} | changes
+
+
+def verdict(
+    sides: list[dict[str, Any]], comparisons: list[dict[str, Any]], **changes: Any
+) -> Findings:
+    """A verdict made by hand, without the confirmation that it came from."""
+    return Findings(
+        study={},
+        trials=(),
+        verdict={
+            "word": "INCONCLUSIVE",
+            "metric": "test/accuracy",
+            "direction": "maximize",
+            "contrast": "all",
+            "alpha": 0.05,
+            "smallest_effect": 0.01,
+            "pairs": len(comparisons),
+            "leader": sides[0]["name"],
+            "seeds": ["11", "12"],
+            "sides": sides,
+            "comparisons": comparisons,
+        }
+        | changes,
+    )
+
+
+ABC = [side("a", 0.9), side("b", 0.8), side("c", 0.7)]
+PAIRS = [
+    comparison("a", "b", 0.05, 0.15),
+    comparison("a", "c", 0.1, 0.3, p_holm=0.01),
+    comparison("b", "c", 0.1, 0.1),
+]
+
+
+# The forest plot
+
+
+def test_a_forest_has_a_row_for_each_rival_of_the_leader_the_closest_first() -> None:
+    numbers = forest.summarize(verdict(ABC, PAIRS[::-1]))
+    assert numbers.reference == "a"
+    assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
+    assert [row.mean for row in numbers.rows] == pytest.approx([-0.1, -0.2]), "row minus leader"
+    assert numbers.rows[0].differences == (-0.05, -0.15)
+    assert (numbers.n, numbers.level, numbers.margin) == (2, 0.95, 0.01)
+
+
+def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None:
+    sides = [side("a", 0.9), side("base", 0.8, baseline=True), side("c", 0.7)]
+    pairs = [comparison("a", "base", 0.05, 0.15), comparison("base", "c", 0.1, 0.3)]
+    numbers = forest.summarize(verdict(sides, pairs, contrast="baseline"))
+    assert numbers.reference == "base"
+    assert [numbers.name(row) for row in numbers.rows] == ["a", "c"]
+    better, worse = numbers.rows
+    assert (worse.mean, worse.low, worse.high) == pytest.approx((-0.2, -0.23, -0.18))
+    assert worse.differences == (-0.1, -0.3)
+    assert better.mean == pytest.approx(0.1)
+    assert "the value of the row minus that of base" in forest.caption(numbers)
+
+
+def test_where_lower_is_better_a_row_is_still_its_value_minus_the_leaders() -> None:
+    numbers = forest.summarize(verdict(ABC, PAIRS, direction="minimize", metric="test/loss"))
+    assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
+    assert [row.mean for row in numbers.rows] == pytest.approx([0.1, 0.2]), "a loss higher than a's"
+    text = forest.caption(numbers)
+    assert "the value of the row minus that of a; lower values are better" in text
+    assert forest.draw(numbers).axes[0].get_xlabel() == "test loss: row minus a"
+
+
+def test_a_forest_says_what_its_bars_points_and_band_are() -> None:
+    text = forest.caption(forest.summarize(three()))
+    assert "n = 12 seeds" in text
+    assert "t interval (95 % CI over 12 training seeds)" in text
+    assert "redraws training and validation data" in text
+    assert "exact sign-flip permutation test, Holm-corrected over 6 pairs" in text
+    assert "Band: differences up to 0.01, the smallest effect that matters." in text
+    assert "Cross" not in text
+
+
+def test_beyond_fifteen_seeds_the_permutations_are_not_called_exact() -> None:
+    long = comparison("a", "b", *[0.1] * 16)
+    found = verdict(ABC[:2], [long], seeds=[f"{n}" for n in range(16)])
+    text = forest.caption(forest.summarize(found))
+    assert "(p: sign-flip permutation test, Holm-corrected over 1 pair)" in text
+
+
+def test_without_a_smallest_effect_there_is_no_band() -> None:
+    numbers = forest.summarize(verdict(ABC, PAIRS, smallest_effect=None))
+    assert "Band" not in forest.caption(numbers)
+    assert len(forest.draw(numbers).axes[0].patches) == 0
+    assert len(forest.draw(forest.summarize(verdict(ABC, PAIRS))).axes[0].patches) == 1
+
+
+def test_a_difference_that_rests_on_a_diverged_run_is_marked() -> None:
+    found = verdict([ABC[0], side("b", 0.8, imputed=["12"]), ABC[2]], PAIRS)
+    numbers = forest.summarize(found)
+    assert [row.imputed for row in numbers.rows] == [(False, True), (False, False)]
+    assert "Cross: a run behind the difference diverged" in forest.caption(numbers)
+    assert "(1 row)" in forest.caption(numbers)
+
+
+def test_a_square_is_filled_only_where_the_corrected_p_lies_below_alpha() -> None:
+    axes = forest.draw(forest.summarize(verdict(ABC, PAIRS))).axes[0]
+    width = 1.2  # of the outline that every square has, filled or not
+    squares = [item for item in axes.collections if np.isclose(item.get_linewidth(), width).all()]
+    assert [np.asarray(item.get_facecolor()).size > 0 for item in squares] == [False, True]
+
+
+def test_a_bar_of_one_seed_is_refused() -> None:
+    with pytest.raises(Refused, match="rule 11"):
+        forest.summarize(verdict(ABC[:2], [comparison("a", "b", 0.1)]))
+
+
+# All pairs
+
+
+def test_cells_hold_the_row_against_the_sides_after_it_in_the_order_of_their_means() -> None:
+    turned = [PAIRS[0], PAIRS[1], comparison("c", "b", -0.1, -0.1)]
+    numbers = pairwise.summarize(verdict(ABC[::-1], turned))
+    assert numbers.sides == ("a", "b", "c")
+    cells = [[cell.mean for cell in row if cell] for row in numbers.cells]
+    assert cells == [pytest.approx([0.1, 0.2]), pytest.approx([0.1]), []]
+    assert [cell.first for row in numbers.cells for cell in row if cell] == ["a", "a", "b"]
+
+
+def test_a_lower_mean_comes_first_where_the_study_minimises() -> None:
+    numbers = pairwise.summarize(verdict(ABC, PAIRS, direction="minimize"))
+    assert numbers.sides == ("c", "b", "a")
+    assert (
+        ", positive where the row is lower, and below it the corrected p; it is"
+        in pairwise.caption(numbers)
+    )
+
+
+def test_only_cells_whose_corrected_p_lies_below_alpha_are_coloured() -> None:
+    axes = pairwise.draw(pairwise.summarize(verdict(ABC, PAIRS))).axes[0]
+    blue = style.COLOURS[0]
+    shades = [mpl.colors.to_hex(tile.get_facecolor()) for tile in axes.patches]
+    assert shades == [style.RULE, blue, style.RULE]
+    weights = [text.get_fontweight() for text in axes.texts if text.get_text().startswith("+")]
+    assert weights == ["normal", "bold", "normal"]
+
+
+def test_many_sides_are_condensed_to_marks() -> None:
+    sides = [side(f"s{n:02d}", 1 - n / 100) for n in range(12)]
+    pairs = [
+        comparison(a["name"], b["name"], 0.1, 0.1, p_holm=0.01 if i else 0.9, equivalent=not i)
+        for i, a in enumerate(sides)
+        for b in sides[i + 1 :]
+    ]
+    numbers = pairwise.summarize(verdict(sides, pairs))
+    marks = [text.get_text() for text in pairwise.draw(numbers).axes[0].texts]
+    assert (marks.count("○"), marks.count("▲")) == (11, 55)
+    assert "ring: equivalent by TOST" in pairwise.caption(numbers)
+
+
+def test_a_matrix_is_left_out_where_the_forest_says_it_all() -> None:
+    with pytest.raises(LeftOut, match="one pair, and the forest plot shows it"):
+        pairwise.summarize(verdict(ABC[:2], PAIRS[:1]))
+    with pytest.raises(LeftOut, match="pairs with the baseline"):
+        pairwise.summarize(verdict(ABC, PAIRS[:2], contrast="baseline"))
+
+
+def test_a_matrix_too_large_for_a_page_is_left_out() -> None:
+    sides = [side(f"s{n}", 1.0) for n in range(31)]
+    with pytest.raises(LeftOut, match="31 sides do not fit a page"):
+        pairwise.summarize(verdict(sides, PAIRS))
+
+
+def test_levels_of_a_factor_are_the_sides_of_its_contrast() -> None:
+    found = findings(contrast="optimizer")
+    assert set(pairwise.summarize(found).sides) == {"sgd", "adam", "adamw"}
+    assert found.verdict is not None
+    assert forest.summarize(found).reference == found.verdict["leader"]
+
+
+# Values by arm
+
+
+def test_rows_stand_in_the_reports_order_with_every_seed() -> None:
+    found = three()
+    numbers = confirmed.summarize(found)
+    assert found.confirmation is not None
+    assert [row.arm.name for row in numbers.rows] == [x["name"] for x in found.confirmation["arms"]]
+    for row, item in zip(numbers.rows, found.confirmation["arms"], strict=True):
+        assert [run.value for run in row.arm.runs] == [run["counted"] for run in item["runs"]]
+        assert (row.arm.mean, row.arm.low) == (item["mean"], item["low"])
+    text = confirmed.caption(numbers)
+    assert "n = 12 for each arm" in text and "95 % CI over 12 training seeds" in text
+    assert "not the overlap of these bars" in text
+    assert "Bars end where the metric does" not in text
+
+
+def test_a_diverged_run_is_shown_at_the_worst_value_and_told() -> None:
+    numbers = confirmed.summarize(three(diverged=(("adam-0", 3),)))
+    (lost,) = [run for row in numbers.rows for run in row.arm.runs if run.imputed]
+    assert lost.value == 0.0
+    text = confirmed.caption(numbers)
+    assert "Cross: 1 run diverged or failed and counts with the worst value." in text
+
+
+def test_a_bar_ends_where_the_metric_does() -> None:
+    numbers = confirmed.summarize(three(diverged=(("adam-0", 3),)))
+    (row,) = [row for row in numbers.rows if row.arm.name == "adam-0"]
+    assert row.arm.high == 1.0
+    assert numbers.at_bounds
+    assert "Bars end where the metric does." in confirmed.caption(numbers)
+
+
+def test_arms_are_told_apart_without_colour() -> None:
+    found = findings()
+    shown = arms.confirmed(found).arms
+    look = arms.looks(found, shown)
+    assert len(look) == 10
+    assert len({marker for _, marker in look.values()}) == 10
+    assert look["default"] == (style.INK, "*")
+    assert look["sgd-0"][0] == look["sgd-all"][0] != look["adam-0"][0]
+
+
+def test_where_the_default_is_a_strategy_there_is_no_arm_beside_them() -> None:
+    numbers = confirmed.summarize(three(default_is="sgd-0"))
+    assert {row.arm.name for row in numbers.rows} == set(THREE)
+    assert [row.arm.name for row in numbers.rows if row.arm.baseline] == ["sgd-0"]
+
+
+# Cost
+
+
+@pytest.mark.parametrize(
+    ("direction", "front"),
+    [
+        ("maximize", [True, False, True, False, True]),
+        ("minimize", [True, True, False, False, False]),
+    ],
+)
+def test_the_front_has_no_point_that_another_beats_in_both(
+    direction: str, front: list[bool]
+) -> None:
+    costs = [1.0, 2.0, 2.0, 3.0, 4.0]
+    values = [0.5, 0.4, 0.7, 0.6, 0.8]
+    assert cost_quality.pareto(costs, values, direction) == front
+
+
+def test_equal_points_are_both_on_the_front() -> None:
+    assert cost_quality.pareto([1.0, 1.0], [0.5, 0.5], "maximize") == [True, True]
+
+
+def test_cost_is_shown_in_seconds_and_in_parameters_where_arms_differ_in_them() -> None:
+    found = three()
+    assert [panel.label for panel in cost_quality.summarize(found).panels] == [
+        "seconds a training run"
+    ]
+    assert found.confirmation is not None
+    items = [
+        {**item, "trainable": 10 ** (3 + place)}
+        for place, item in enumerate(found.confirmation["arms"])
+    ]
+    more = dataclasses.replace(found, confirmation={**found.confirmation, "arms": items})
+    numbers = cost_quality.summarize(more)
+    assert [panel.label for panel in numbers.panels][1:] == ["trainable parameters"]
+    assert cost_quality.draw(numbers).axes[1].get_xscale() == "log"
+    assert "may be noise" in cost_quality.caption(numbers)
+
+
+def test_arms_without_a_known_cost_leave_the_figure_out() -> None:
+    found = three()
+    assert found.confirmation is not None
+    items = [{**x, "seconds_mean": None, "trainable": None} for x in found.confirmation["arms"]]
+    with pytest.raises(LeftOut, match="Fewer than two arms have a cost"):
+        cost_quality.summarize(
+            dataclasses.replace(found, confirmation={**found.confirmation, "arms": items})
+        )
+
+
+# Learning curves
+
+
+def test_curves_of_a_confirmation_are_all_seeds_and_their_median() -> None:
+    numbers = learning_curves.summarize(three())
+    assert numbers.confirmed
+    assert {panel.name for panel in numbers.panels} == {*THREE, "default"}
+    panel = numbers.panels[0]
+    assert len(panel.curves) == 12
+    ends = sorted(curve.values[-1] for curve in panel.curves)
+    assert panel.middle.values[-1] == pytest.approx((ends[5] + ends[6]) / 2)
+    assert "n = 12 for each arm" in learning_curves.caption(numbers)
+
+
+def test_the_median_ends_where_fewer_than_half_of_the_runs_go_on() -> None:
+    found = three()
+    assert found.confirmation is not None
+    runs = [run["run_id"] for run in found.confirmation["arms"][0]["runs"]]
+    histories = {run: dict(found.histories[run]) for run in found.histories}
+    for run in runs[:7]:
+        metric = "validation/accuracy"
+        histories[run] = {metric: histories[run][metric][:4]}
+    numbers = learning_curves.summarize(dataclasses.replace(found, histories=histories))
+    assert numbers.panels[0].middle.epochs == (1.0, 2.0, 3.0, 4.0)
+
+
+def test_before_a_confirmation_is_finished_its_curves_are_not_shown() -> None:
+    with pytest.raises(LeftOut, match="No history of validation/accuracy"):
+        learning_curves.summarize(three(ended=5))
+
+
+def test_without_a_confirmation_the_best_trial_of_each_strategy_is_shown_and_said_to_flatter() -> (
+    None
+):
+    found = three()
+    best: dict[str, Trial] = {}
+    for trial in found.trials:
+        if trial.value is not None:
+            best[trial.strategy] = max(
+                best.get(trial.strategy, trial), trial, key=lambda t: (t.value or 0, -t.number)
+            )
+    metric = "validation/accuracy"
+    histories = {t.run_id: {metric: [(1.0, 0.5), (2.0, t.value or 0.0)]} for t in best.values()}
+    alone = dataclasses.replace(found, confirmation=None, verdict=None, histories=histories)
+    numbers = learning_curves.summarize(alone)
+    assert [panel.middle.values[-1] for panel in numbers.panels] == [best[n].value for n in THREE]
+    assert "n = 3 trials" in learning_curves.caption(numbers)
+    assert "flatter" in learning_curves.caption(numbers)

@@ -1,0 +1,318 @@
+"""Every figure of the report: its width at each venue, what it says, and files that last."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tests.report.test_figures import HOSTILE
+from tests.support.confirmed import THREE
+from tests.support.pictured import findings as pictured
+from workbench.plotting import saving, style, venues
+from workbench.report import templates
+from workbench.report.figures import (
+    FIGURES,
+    LeftOut,
+    critical_difference,
+    load,
+    performance_profile,
+    rendering,
+)
+from workbench.report.findings import Findings
+
+NAMES = ("sgd", "adam", "adamw", "lamb")
+OF_SEVERAL = {
+    "critical_difference": critical_difference,
+    "performance_profile": performance_profile,
+}
+RANDOM = ("edf", "expected_maximum")
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def findings(**knobs: Any) -> Findings:
+    """A confirmed study of three strategies: small, since every figure is drawn several times."""
+    return pictured(**{"strategies": THREE, **knobs})
+
+
+def table(rows: int = 8) -> np.ndarray[Any, Any]:
+    """Four strategies on some data sets, the last ahead of the first nearly everywhere."""
+    draw = np.random.default_rng(0)
+    return 0.7 + 0.04 * np.arange(4) + draw.normal(0, 0.03, (rows, 4))
+
+
+def of_random_search(found: Findings) -> Findings:
+    trials = [trial for trial in found.trials if trial.state != "pruned"]
+    study = {**found.study, "search": {"sampler": "random", "pruner": "none"}}
+    return dataclasses.replace(found, trials=trials, study=study)
+
+
+@cache
+def numbers_of(name: str) -> Any:
+    """Of any figure, from the study made by hand or a table of several data sets."""
+    if name in OF_SEVERAL:
+        return OF_SEVERAL[name].summarize_table(NAMES, table())
+    found = findings()
+    return load(name).summarize(of_random_search(found) if name in RANDOM else found)
+
+
+@cache
+def drawn(name: str, venue: str) -> Any:
+    """A figure at a venue's width, drawn once for all tests that only look at it."""
+    with style.at(venue):
+        return load(name).draw(numbers_of(name))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_fills_its_column_or_page_and_says_its_n(name: str) -> None:
+    figure, numbers = load(name), numbers_of(name)
+    assert re.search(r"n = \d+", figure.caption(numbers))
+    for venue in ("neurips", "icml"):
+        drawing = drawn(name, venue)
+        wanted = venues.of(venue)
+        assert drawing.get_size_inches()[0] == (wanted.text if figure.wide else wanted.column)
+        assert not drawing.get_suptitle()
+        assert all(not axes.get_title() for axes in drawing.axes)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_of_a_figure_lies_outside_it(name: str) -> None:
+    drawing = drawn(name, "icml")
+    with style.context():
+        drawing.draw_without_rendering()
+        box = drawing.get_tightbbox()
+    width, height = drawing.get_size_inches()
+    assert box.x0 > -0.02 and box.x1 < width + 0.02
+    assert box.y0 > -0.02 and box.y1 < height + 0.02
+
+
+def test_a_report_of_one_study_leaves_out_what_compares_data_sets() -> None:
+    for name in OF_SEVERAL:
+        with pytest.raises(LeftOut, match="data sets; a study has one"):
+            load(name).summarize(findings())
+
+
+@pytest.mark.parametrize("name", ["forest", "confirmed", "pairwise", "cost_quality"])
+def test_a_figure_of_a_confirmation_is_left_out_before_there_is_one(name: str) -> None:
+    alone = dataclasses.replace(findings(), confirmation=None)
+    with pytest.raises(LeftOut, match="Nothing was confirmed: there are no test values yet"):
+        load(name).summarize(dataclasses.replace(alone, verdict={"comparisons": []}))
+    with pytest.raises(LeftOut, match=r"unfinished \(5 of 48 runs\), so no test value is shown"):
+        load(name).summarize(findings(ended=5))
+
+
+def test_a_confirmation_that_was_edited_compares_nothing() -> None:
+    with pytest.raises(LeftOut, match="The verdict is EXPLORATORY: it compares no two sides"):
+        load("forest").summarize(findings(edited=True))
+
+
+def renamed(found: Findings, names: dict[str, str]) -> Findings:
+    """The same study with other names for its levels and strategies."""
+
+    def turn(item: Any) -> Any:
+        if isinstance(item, dict):
+            return {turn(key): turn(value) for key, value in item.items()}
+        if isinstance(item, list | tuple):
+            return type(item)(turn(value) for value in item)
+        if isinstance(item, str):
+            for old, new in names.items():
+                head, _, tail = item.partition("-")
+                if head == old:
+                    item = new + (f"-{tail}" if tail else "")
+        return item
+
+    def of_trial(trial: Any) -> Any:
+        fields = ("name", "group", "strategy", "optimizer", "levels")
+        return dataclasses.replace(
+            trial, **{field: turn(getattr(trial, field)) for field in fields}
+        )
+
+    return dataclasses.replace(
+        found,
+        study=turn(dict(found.study)),
+        trials=[of_trial(trial) for trial in found.trials],
+        confirmation=turn(found.confirmation),
+        verdict=turn(found.verdict),
+    )
+
+
+def test_on_a_phone_a_figure_is_pushed_sideways_rather_than_shrunk_beyond_reading() -> None:
+    svg = style.inline_svg(drawn("heat_map", "neurips"), "heat_map", "x")
+    shown, least = (int(found) for found in re.findall(r"width:(\d+)px", svg)[:2])
+    smallest = 6.5 * 96 / 72  # pixels of the smallest letters at the figure's own width
+    assert least <= shown and smallest * least / shown > 7
+    narrow = style.inline_svg(drawn("strategies", "icml"), "strategies", "x")
+    shown, least = (int(found) for found in re.findall(r"width:(\d+)px", narrow)[:2])
+    assert least == shown
+
+
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in OF_SEVERAL])
+def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
+    # The first is in no font that is shipped, and the second no formula that could be set.
+    hostile = renamed(findings(), {"sgd": "优化器", "adam": r"$\nope$", "adamw": HOSTILE})
+    figure = load(name)
+    numbers = figure.summarize(of_random_search(hostile) if name in RANDOM else hostile)
+    svg = style.inline_svg(figure.draw(numbers), name, figure.caption(numbers))
+    assert "<script" not in svg
+    ElementTree.fromstring(svg)
+
+
+def test_files_of_every_figure_are_the_same_bytes_twice() -> None:
+    for name in FIGURES:
+        again = load(name).draw(numbers_of(name))
+        texts = [style.inline_svg(figure, name, "") for figure in (drawn(name, "neurips"), again)]
+        assert texts[0] == texts[1], name
+
+
+def test_no_file_has_a_type_3_font(tmp_path: Path) -> None:
+    if (tool := shutil.which("pdffonts")) is None:
+        pytest.skip("pdffonts is not installed")
+    for name in FIGURES:
+        (path,) = style.save(drawn(name, "icml"), tmp_path / name, ("pdf",))
+        done = subprocess.run([tool, path], capture_output=True, text=True, check=True)
+        fonts = done.stdout.splitlines()[2:]
+        assert fonts, name
+        for line in fonts:
+            assert "TrueType" in line and "Type 3" not in line, line
+            assert " yes " in line, "the font is embedded"
+
+
+# The page and the paper
+
+
+def titles(svg: str) -> Iterator[str]:
+    for element in ElementTree.fromstring(svg).iter(f"{SVG}title"):
+        yield element.text or ""
+
+
+def test_a_pointer_finds_the_value_of_every_seed_and_mean() -> None:
+    numbers = numbers_of("forest")
+    svg = style.inline_svg(load("forest").draw(numbers), "forest", "x")
+    found = list(titles(svg))
+    assert len(found) == len(numbers.rows) * (numbers.n + 1)
+    row = numbers.rows[0]
+    (mean,) = (text for text in found if text.startswith(f"{row.first} − {row.second}: "))
+    assert f"{row.mean:+.4g} [{row.low:+.4g}, {row.high:+.4g}], p " in mean
+    for seed, value in zip(numbers.seeds, row.differences, strict=True):
+        assert f"seed {seed}: {value:+.4g}" in found
+
+
+def test_hover_texts_stand_inside_the_shapes_they_tell_of() -> None:
+    with style.context(wide=False):
+        drawing = style.figure(height=2.0)
+        axes = drawing.subplots()
+        points = axes.scatter([1.0, 2.0, 3.0], [3.0, 1.0, 2.0])
+        style.tell(points, "one", "two & <b>", "three")
+        style.tell(axes.text(2, 2, "here"), "a text")
+    page = ElementTree.fromstring(style.inline_svg(drawing, "x", "y"))
+    uses = [use for use in page.iter(f"{SVG}use") if use.find(f"{SVG}title") is not None]
+    assert [use.findtext(f"{SVG}title") for use in uses] == ["one", "two & <b>", "three"]
+    places = [float(use.attrib["x"]) for use in uses]
+    assert places == sorted(places)
+    groups = [group.findtext(f"{SVG}title") for group in page.iter(f"{SVG}g")]
+    assert "a text" in groups
+
+
+def test_thousands_of_points_are_drawn_without_hover_texts() -> None:
+    with style.context(wide=False):
+        drawing = style.figure(height=2.0)
+        points = drawing.subplots().scatter(range(500), range(500))
+        style.tell(points, *(f"{n}" for n in range(500)))
+    assert saving.MOST_TOLD < 500
+    assert "<title>" not in style.inline_svg(drawing, "x", "y")
+
+
+def test_the_page_keeps_its_layout_whatever_venue_the_files_are_for(tmp_path: Path) -> None:
+    numbers = numbers_of("forest")
+    pages = [
+        rendering.render("forest", numbers, "A caption", tmp_path / venue, venue)
+        for venue in ("neurips", "cvpr")
+    ]
+    assert pages[0] == pages[1]
+    assert 'aria-label="A caption"' in pages[0]
+    sizes = [(tmp_path / v / "forest.svg").read_text() for v in ("neurips", "cvpr")]
+    widths = [re.search(r'width="([\d.]+)pt"', text) for text in sizes]
+    assert [float(found[1]) for found in widths if found] == [5.5 * 72, 3.25 * 72]
+
+
+def test_what_stands_in_the_page_alone_has_no_file(tmp_path: Path) -> None:
+    numbers = numbers_of("parallel_coordinates")
+    svg = rendering.render("parallel_coordinates", numbers, "x", tmp_path)
+    assert svg.startswith("<svg")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_is_the_background_of_its_figures() -> None:
+    svg = style.inline_svg(load("confirmed").draw(numbers_of("confirmed")), "confirmed", "x")
+    assert "#ffffff" not in svg
+    assert style.PAPER not in svg and style.INK not in svg
+
+
+@pytest.mark.parametrize(
+    ("venue", "column", "text"),
+    [
+        ("neurips", 5.5, 5.5),
+        ("iclr", 5.5, 5.5),
+        ("icml", 3.25, 6.75),
+        ("cvpr", 3.25, 6.875),
+        ("acl", 3.03, 6.3),
+        ("jmlr", 6.0, 6.0),
+        ("tmlr", 6.5, 6.5),
+    ],
+)
+def test_a_venue_has_the_widths_of_its_style(venue: str, column: float, text: float) -> None:
+    assert venues.of(venue) == venues.Venue(column=column, text=text)
+
+
+def test_an_unknown_venue_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no venue 'nips'.*neurips, icml, iclr, cvpr, acl, jmlr"):
+        rendering.render("forest", numbers_of("forest"), "x", tmp_path, "nips")
+
+
+def test_letters_are_smaller_in_a_column_and_never_below_six_points() -> None:
+    for venue in venues.VENUES:
+        for wide in (True, False):
+            with style.at(venue), venues.laid_out(wide=wide):
+                label, tick, small = style.sizes()
+                assert label >= tick >= small >= 6.5
+                assert (label == 9) == (style.width() > 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.01234, 0.2, "+0.012"),
+        (-0.1041, 0.2, "−0.104"),
+        (-0.0001, 0.2, "+0.000"),
+        (0.00123, 0.004, "+0.0012"),
+        (123.4, 123.4, "+123.4"),
+        (-2.5e-7, 1e-6, "−2.5e−07"),
+    ],
+)
+def test_differences_show_the_digits_that_their_figure_needs(
+    value: float, unit: float, text: str
+) -> None:
+    assert style.signed(value, unit) == text
+
+
+def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
+    ends = (-0.0002, 0.0174, 0.2199)
+    assert [style.signed(end, 0.2199, ends) for end in ends] == ["−0.0002", "+0.0174", "+0.2199"]
+    assert style.signed(0.0174, 0.2199, (0.0, 0.0174)) == "+0.017", "an end that is 0"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.0004, "0.0004"), (0.0214, "0.021"), (1.0, "1.00"), (0.52, "0.52"), (0.00001, "<0.0001")],
+)
+def test_a_figure_writes_a_p_value_as_a_table_does(p: float, text: str) -> None:
+    assert style.p_value(p) == templates.p_value(p) == text

@@ -1,0 +1,147 @@
+"""First weights are found by a file, a folder, a name, a hub id, another study, or a run."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support import tiny_bert
+from tests.test_end_to_end import Unseen
+from workbench import commands, record
+from workbench.downloads import Absent
+from workbench.driver.workers import InlineWorkers
+from workbench.study.checks import check
+from workbench.study.config import load
+from workbench.study.config.document import StudyFileError
+from workbench.study.resources import Foundation
+from workbench.study.weights import Provenance
+from workbench.tracker import Tracker
+
+FIRST = """\
+# A first MLP.
+name: first
+recipe:
+  dataset: {name: wine, validation: 40, test: 40}
+  backbone: {name: mlp, hidden: [8]}
+  epochs: 1
+compare:
+  optimizer: [sgd, adam]
+search: {trials_per_strategy: 1}
+"""
+
+
+def provenance(folder: Path, home: Path, *, pending: bool = False) -> Provenance:
+    return Provenance(folder=folder, home=home, pending=pending)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder with a study file, and a home in which it has run."""
+    folder, home = tmp_path_factory.mktemp("studies"), tmp_path_factory.mktemp("home")
+    (folder / "first.yaml").write_text(FIRST)
+    commands.run_file(folder / "first.yaml", [], home, InlineWorkers(), Unseen())
+    return folder, home
+
+
+def best_of(home: Path) -> record.TrialDirectory:
+    trials = record.scan(record.study_directory(home, "first"))
+    kept = [(spec, trial) for trial, spec in trials if trial.weights.is_file()]
+    assert len(kept) == 2
+    results = [(trial.result(), trial) for _, trial in kept]
+    return max(results, key=lambda pair: pair[0].value if pair[0] else 0.0)[1]  # type: ignore[arg-type,return-value]
+
+
+def test_a_study_gives_the_weights_of_its_best_trial(ran: tuple[Path, Path]) -> None:
+    folder, home = ran
+    found = provenance(folder, home).find("first.yaml", "mlp")
+    best = best_of(home)
+    assert found.source == str(best.weights)
+    assert found.sha256 == record.sha256_of(best.weights)
+
+
+def test_a_study_that_has_not_run_stands_for_its_weights_only_when_looking_ahead(
+    ran: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder, _ = ran
+    assert provenance(folder, tmp_path, pending=True).find("first.yaml", "mlp").sha256 is None
+    with pytest.raises(ValueError, match="has no completed trial to take weights from"):
+        provenance(folder, tmp_path).find("first.yaml", "mlp")
+
+
+def test_a_run_gives_the_weights_of_its_trial(ran: tuple[Path, Path]) -> None:
+    folder, home = ran
+    with closing(Tracker(home)) as tracker:
+        trials = tracker.read_trials("first")
+    best = best_of(home)
+    spec = best.spec()
+    assert spec is not None
+    (run_id,) = trials.loc[trials["group"] == spec.group, "run_id"]
+    found = provenance(folder, home).find(f"run:{run_id}", "mlp")
+    assert found.source == str(best.weights)
+
+
+def test_a_run_that_is_unknown_or_no_trials_is_refused(ran: tuple[Path, Path]) -> None:
+    folder, home = ran
+    with pytest.raises(ValueError, match="run:abc: MLflow has no run abc in"):
+        provenance(folder, home).find("run:abc", "mlp")
+    with closing(Tracker(home)) as tracker:
+        parent = tracker.read_study("first")["parent_run_id"]
+    with pytest.raises(ValueError, match="is the trial first/search, which has no weights"):
+        provenance(folder, home).find(f"run:{parent}", "mlp")
+
+
+def test_a_home_without_mlflow_knows_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="run:abc: "):
+        provenance(tmp_path, tmp_path).find("run:abc", "mlp")
+
+
+def test_a_models_folder_is_hashed_by_its_weights(tmp_path: Path) -> None:
+    tiny_bert.save(tmp_path / "bert")
+    here = provenance(tmp_path, tmp_path)
+    named = here.find("hub", str(tmp_path / "bert"))
+    given = here.find("./bert", "bert-base-uncased")
+    assert named.sha256 == given.sha256 is not None
+    assert given.source == str(tmp_path / "bert")
+    config = json.loads((tmp_path / "bert" / "config.json").read_text())
+    assert config["model_type"] == "bert"
+
+
+def test_a_hub_id_is_weights_of_a_model_of_the_hub_only(tmp_path: Path) -> None:
+    here = provenance(tmp_path, tmp_path)
+    with pytest.raises(Absent, match="of org/model are not on this machine"):
+        here.find("org/model", "bert-base-uncased")
+    with pytest.raises(ValueError, match="is no file; weights are a file"):
+        here.find("org/model", "resnet18")
+
+
+def test_a_name_that_the_family_knows_needs_no_file(tmp_path: Path) -> None:
+    found = provenance(tmp_path, tmp_path).find("imagenet", "resnet18")
+    assert found.source == "IMAGENET1K_V1" and found.sha256 is None
+
+
+def test_weights_that_are_nowhere_are_refused_with_the_nearest_file(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "best.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"did you mean weights/best\.safetensors\?"):
+        provenance(tmp_path, tmp_path).find("weights/bets.safetensors", "mlp")
+
+
+def test_a_second_study_starts_from_a_run(ran: tuple[Path, Path], tmp_path: Path) -> None:
+    _, home = ran
+    with closing(Tracker(home)) as tracker:
+        run_id = tracker.read_trials("first")["run_id"].iloc[0]
+    text = FIRST.replace("name: first", "name: second")
+    text = text.replace("hidden: [8]}", f"hidden: [8], weights: 'run:{run_id}'}}")
+    (tmp_path / "second.yaml").write_text(text)
+    config = load(tmp_path / "second.yaml")
+    foundation = Foundation(config, home)
+    check(foundation)
+    weights = foundation.plan(config.strategies[0]).weights
+    assert weights is not None and weights.source.endswith("best.safetensors")
+    broken = text.replace(run_id, "nothing")
+    (tmp_path / "second.yaml").write_text(broken)
+    with pytest.raises(StudyFileError, match="MLflow has no run nothing"):
+        check(Foundation(load(tmp_path / "second.yaml"), home))

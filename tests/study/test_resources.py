@@ -1,0 +1,155 @@
+"""What a study rests on is looked at before anything is written, and named with file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from workbench import record
+from workbench.study import resources
+from workbench.study.checks import check
+from workbench.study.config import load
+from workbench.study.config.document import StudyFileError
+from workbench.study.resources import Foundation
+
+Write = Callable[..., Path]
+
+
+def problems(file: Path, home: Path, *, pending: bool = False) -> list[str]:
+    with pytest.raises(StudyFileError) as refusal:
+        check(Foundation(load(file), home, pending=pending))
+    return [str(problem) for problem in refusal.value.problems]
+
+
+def test_a_sound_study_passes(tiny: Path, home: Path) -> None:
+    check(Foundation(load(tiny), home))
+    assert not list(home.iterdir())
+
+
+def test_a_split_that_cannot_be_drawn_is_named(write_study: Write, home: Path) -> None:
+    file = write_study(("validation: 40, test: 40", "validation: 100, test: 100"))
+    (problem,) = problems(file, home)
+    assert problem.startswith(f"{file}:4: recipe.dataset: found 'wine': ")
+    assert "leave nothing to train on" in problem
+
+
+def test_a_backbone_that_cannot_take_the_samples_is_named(write_study: Write, home: Path) -> None:
+    file = write_study(("{name: mlp, hidden: [8, 8]}", "small_cnn"))
+    (problem,) = problems(file, home)
+    assert problem.startswith(f"{file}:5: recipe.backbone: found 'small_cnn'")
+    assert "takes images" in problem
+
+
+def test_a_freeze_depth_deeper_than_the_backbone_is_named_once_for_each_value(
+    write_study: Write, home: Path
+) -> None:
+    found = problems(write_study(("freeze_depth: [0, all]", "freeze_depth: [0, 9]")), home)
+    assert all("deeper than the backbone, which has 2 stages" in problem for problem in found)
+
+
+def test_two_levels_with_the_same_depth_are_refused(write_study: Write, home: Path) -> None:
+    found = problems(write_study(("freeze_depth: [0, all]", "freeze_depth: [hidden2, all]")), home)
+    assert any("a depth that differs from that of hidden2" in problem for problem in found)
+
+
+def test_an_augmentation_that_changes_the_images_is_named_before_any_trial(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(
+        ("{name: wine, validation: 40, test: 40}", "{name: digits}"),
+        ("{name: mlp, hidden: [8, 8]}", "small_cnn"),
+        ("  batch_size: 16", "  batch_size: 16\n  augmentation: [{random_crop: {size: 4}}]"),
+    )
+    (problem,) = problems(file, home)
+    assert "recipe.augmentation" in problem and "set its size to 8" in problem
+
+
+def test_weights_that_are_nowhere_name_the_nearest_file(write_study: Write, home: Path) -> None:
+    file = write_study(("hidden: [8, 8]}", "hidden: [8, 8], weights: tinny.yaml}"))
+    (file.parent / "tinny2.yaml").write_text("")
+    (problem,) = problems(file, home)
+    assert f"{file.parent / 'tinny.yaml'} is no file" in problem
+    assert "did you mean tinny2.yaml?" in problem
+
+
+def test_weights_of_another_shape_are_refused_before_the_study_exists(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(("hidden: [8, 8]}", "hidden: [8, 8], weights: w.pth}"))
+    torch.save({"hidden1.0.weight": torch.zeros(3, 3)}, file.parent / "w.pth")
+    (problem,) = problems(file, home)
+    assert "recipe.backbone" in problem and "w.pth" in problem
+
+
+def test_weights_of_a_study_that_has_not_run_are_no_problem_when_looking_ahead(
+    write_study: Write, home: Path
+) -> None:
+    write_study(name="first")
+    file = write_study(("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}"), name="second")
+    check(Foundation(load(file), home, pending=True))
+    assert "has no completed trial to take weights from" in problems(file, home)[0]
+
+
+def test_the_training_seed_belongs_to_the_replicate_alone(write_study: Write) -> None:
+    one = load(write_study(name="one"))
+    more = load(write_study(("epochs: 3", "epochs: 5"), name="more"))
+    other = load(write_study(("seed: 1}", "seed: 2}"), name="other"))
+    assert resources.training_seed(one) == resources.training_seed(more)
+    assert resources.training_seed(one) != resources.training_seed(other)
+    assert resources.training_seed(one, 1) != resources.training_seed(one, 0)
+
+
+def test_studies_that_weights_come_from_are_listed_with_their_files(write_study: Write) -> None:
+    file = write_study(("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}"))
+    assert resources.studies_needed(load(file)) == {"first.yaml": file.parent / "first.yaml"}
+
+
+def test_the_outline_has_the_stages_in_order_and_the_head_last(tiny: Path, home: Path) -> None:
+    config = load(tiny)
+    outline = Foundation(config, home).outline(config.recipe)
+    assert outline.names == ("hidden1", "hidden2")
+    assert outline.stages == (("hidden1", 13 * 8 + 8), ("hidden2", 8 * 8 + 8), ("head", 8 * 3 + 3))
+    assert record.study_directory(home, "tiny") == home / "mlruns" / "studies" / "tiny"
+
+
+TEXTS = "review,stars\n" + "".join(f"a film {n},{'ab'[n % 2]}\n" for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("knob", "message"),
+    [
+        ("mixup: 0.2", "recipe.mixup: found 0.2: mixup cannot mix texts"),
+        ("lora: {rank: 2}", "the stages embedding, block1, block2 have none; no other layer"),
+        ("report_every: 0.125", "recipe.report_every: found 0.125: report_every is 0.125"),
+    ],
+)
+def test_a_method_that_does_not_fit_is_refused_before_any_trial(
+    write_study: Write, home: Path, tmp_path: Path, knob: str, message: str
+) -> None:
+    (tmp_path / "reviews.csv").write_text(TEXTS)
+    file = write_study(
+        (
+            "{name: wine, validation: 40, test: 40}",
+            "{name: text_table, path: reviews.csv, text: review, label: stars}",
+        ),
+        ("{name: mlp, hidden: [8, 8]}", "small_text"),
+        ("  batch_size: 16", f"  batch_size: 4\n  {knob}"),
+        ("  freeze_depth: [0, all]\n", ""),
+    )
+    found = problems(file, home)
+    assert any(message in problem for problem in found), found
+    assert all(problem.startswith(f"{file}:8: recipe.") for problem in found)
+
+
+def test_a_model_that_no_memory_holds_is_refused_with_what_was_asked_for(
+    write_study: Write, home: Path
+) -> None:
+    file = write_study(("hidden: [8, 8]", "hidden: [4000000000000, 8]"))
+    (problem, *_) = problems(file, home)
+    assert (
+        "recipe.backbone: found 'mlp': the parameters of the backbone mlp need at least" in problem
+    )
+    assert " TB, but " in problem and "of memory are free" in problem

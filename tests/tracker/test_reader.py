@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from tests.support import mlflow_home as made
+from workbench.record import Result, Role, State, TrialSpec
+from workbench.tracker import Tracker
+from workbench.tracker.reader import COLUMNS, UnknownStudy
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return made.home_in(tmp_path / "home")
+
+
+def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
+    tracker = Tracker(home)
+    ended = made.result(State.COMPLETE)
+    run_id = tracker.mirror(made.write(home, ended=ended), made.parent_of(tracker))
+
+    frame = Tracker(home, create=False).read_trials(made.STUDY)
+    assert tuple(frame.columns) == COLUMNS
+    assert len(frame) == 1
+    row = frame.iloc[0]
+    assert row["run_id"] == run_id
+    assert row["run_name"] == "adamw-2/007 lr=3.1e-4"
+    assert row["key"] == "digits/search/adamw-2/007"
+    assert (row["role"], row["group"], row["strategy"]) == ("search", "adamw-2", "adamw-2")
+    assert (row["number"], row["state"]) == (7, "complete")
+    assert row["value"] == ended.value
+    assert (row["epoch"], row["seconds"]) == (3, 5.5)
+    assert (row["epochs"], row["epochs_done"]) == (5, 5)
+    assert (row["optimizer"], row["learning_rate"], row["freeze_depth"]) == ("adamw", 3.1e-4, 2)
+    assert row["levels"] == {"optimizer": "adamw", "freeze_depth": "2"}
+    assert row["hyperparameters"] == {"learning_rate": 3.1e-4, "weight_decay": 1e-4}
+    assert row["metrics"] == ended.metrics
+    assert row["started"] == made.BEGAN
+    assert row["parameters"] == {"total": 1000, "trainable": 200}
+    assert row["device"] == "cpu"
+    assert (row["seed"], row["data_digest"]) == ("11", "cd" * 32)
+    assert (row["test"], row["protocol"], row["provenance"]) == ({}, "", {})
+    assert math.isnan(row["peak_memory"])
+
+
+def test_reports_within_an_epoch_read_back_as_the_epochs_that_they_make(home: Path) -> None:
+    tracker = Tracker(home)
+    spec = made.spec(plan=replace(made.plan(), report_every=0.25))
+    directory = made.write(home, spec, epochs=0)
+    for number in range(1, 7):
+        line = made.epoch(number)
+        directory.append(replace(line, metrics={**line.metrics, "epochs": number / 4}))
+    metrics = {**made.epoch(3).metrics, "epochs": 0.75}
+    directory.write_result(made.result(State.COMPLETE, metrics=metrics))
+    tracker.mirror(directory, made.parent_of(tracker))
+    row = tracker.read_trials(made.STUDY).iloc[0]
+    assert (row["epoch"], row["epochs"], row["epochs_done"]) == (3, 5, 1.5)
+    assert row["metrics"]["epochs"] == 0.75
+
+
+def test_a_trial_that_never_ran_has_no_device_whatever_its_plan_says(home: Path) -> None:
+    tracker = Tracker(home)
+    spec = made.spec(plan=replace(made.plan(), device="auto"))
+    tracker.mirror(made.write(home, spec), made.parent_of(tracker))
+    assert tracker.read_trials(made.STUDY).iloc[0]["device"] == ""
+
+
+def test_trials_come_by_role_group_and_number_with_a_value_only_where_complete(
+    home: Path,
+) -> None:
+    tracker = Tracker(home)
+    search, confirmation = made.parent_of(tracker), made.parent_of(tracker, "confirmation")
+    pruned = made.result(State.PRUNED, reason="Below the median.")
+    for spec, ended in (
+        (made.spec(10), made.result(State.COMPLETE)),
+        (made.spec(2), pruned),
+        (made.spec(3), None),
+        (made.spec(0, group="adam-0"), made.result(State.FAILED, value=None, epoch=None)),
+    ):
+        tracker.mirror(made.write(home, spec, ended=ended), search)
+    seed = made.spec(0, role=Role.CONFIRMATION)
+    tracker.mirror(made.write(home, seed, ended=made.result(State.COMPLETE)), confirmation)
+
+    frame = tracker.read_trials(made.STUDY)
+    order = list(zip(frame["role"], frame["group"], frame["number"], strict=True))
+    assert order == [
+        ("confirmation", "adamw-2", 0),
+        ("search", "adam-0", 0),
+        ("search", "adamw-2", 2),
+        ("search", "adamw-2", 3),
+        ("search", "adamw-2", 10),
+    ]
+    assert list(frame["state"]) == ["complete", "failed", "pruned", "running", "complete"]
+    assert [math.isnan(value) for value in frame["value"]] == [False, True, True, True, False]
+    assert math.isnan(frame["epoch"][1])
+    assert frame["reason"][2] == "Below the median."
+
+
+def test_of_several_phases_the_last_one_is_told(home: Path) -> None:
+    tracker = Tracker(home)
+    plan = made.plan(
+        made.phase(name="probe", freeze_depth=4, learning_rate=1e-2, optimizer="sgd"),
+        made.phase(name="fine-tune", freeze_depth=0, learning_rate=1e-4),
+    )
+    tracker.mirror(made.write(home, made.spec(plan=plan)), made.parent_of(tracker))
+
+    row = tracker.read_trials(made.STUDY).iloc[0]
+    assert (row["optimizer"], row["learning_rate"], row["freeze_depth"]) == ("adamw", 1e-4, 0)
+
+
+def test_a_study_without_trials_has_the_same_columns_and_no_rows(home: Path) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker)
+    frame = tracker.read_trials(made.STUDY)
+
+    assert tuple(frame.columns) == COLUMNS
+    assert frame.empty
+
+
+def test_a_run_that_a_crash_left_with_its_key_alone_can_be_read(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    tracker._ledger._client.create_run(
+        tracker.experiment(made.STUDY),
+        tags={"workbench.key": "digits/search/a/000", "mlflow.parentRunId": parent},
+    )
+    row = tracker.read_trials(made.STUDY).iloc[0]
+    assert row["state"] == "running"
+    assert math.isnan(row["learning_rate"])
+
+
+def test_runs_that_others_logged_into_the_experiment_are_no_trials(home: Path) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker)
+    tracker._ledger._client.create_run(tracker.experiment(made.STUDY))
+    assert tracker.read_trials(made.STUDY).empty
+
+
+def test_what_lies_in_the_bin_is_neither_trial_nor_study(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    run_id = tracker.mirror(made.write(home), parent)
+    tracker._ledger._client.delete_run(run_id)
+    assert tracker.read_trials(made.STUDY).empty
+
+    tracker._ledger._client.delete_run(parent)
+    with pytest.raises(UnknownStudy):
+        tracker.read_study(made.STUDY)
+
+
+def test_a_study_reads_back_as_its_driver_described_it(home: Path) -> None:
+    tracker = Tracker(home)
+    files = {
+        "study.json": '{"name": "digits", "mode": "balanced"}',
+        "environment.json": '{"os": 1}',
+    }
+    confirmation = made.parent_of(tracker, "confirmation", files=files)
+    search = made.parent_of(tracker, files=files)
+
+    study = Tracker(home).read_study(made.STUDY)
+    assert (study["name"], study["mode"]) == ("digits", "balanced")
+    assert study["environment"] == {"os": 1}
+    assert study["parent_run_id"] == search
+    assert study["parents"] == {"search": search, "confirmation": confirmation}
+    assert study["tracking_uri"] == tracker.uri
+    assert study["experiment_id"] == tracker.experiment(made.STUDY)
+    assert "git" not in study
+
+
+def test_the_commit_of_the_last_start_is_read_from_the_parents_tags(home: Path) -> None:
+    tags = {"mlflow.source.git.commit": "ab" * 20, "workbench.git_dirty": "true"}
+    Tracker(home).open_parent(made.STUDY, "search", tags=tags, params={}, files={})
+    assert Tracker(home).read_study(made.STUDY)["git"] == {"commit": "ab" * 20, "dirty": True}
+
+
+def test_a_home_that_was_moved_can_still_be_read(home: Path) -> None:
+    made.parent_of(Tracker(home), files={"study.json": '{"name": "digits"}'})
+    moved = home.rename(home.with_name("moved"))
+
+    assert Tracker(moved).read_study(made.STUDY)["name"] == "digits"
+
+
+def test_an_unknown_study_names_those_that_there_are(home: Path) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker)
+    with pytest.raises(UnknownStudy, match=r"has no study 'digts'. It has: digits\.$"):
+        tracker.read_trials("digts")
+    with pytest.raises(UnknownStudy, match="has no study 'digts'"):
+        tracker.read_study("digts")
+
+
+def test_an_experiment_without_a_parent_run_is_no_study(home: Path) -> None:
+    tracker = Tracker(home)
+    tracker.experiment("empty")
+    with pytest.raises(UnknownStudy, match=r"has no study 'empty'. It has: none\.$"):
+        tracker.read_study("empty")
+
+
+# Confirmation
+
+
+def test_a_confirmation_run_reads_back_with_its_test_its_seed_and_its_provenance(
+    home: Path,
+) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker, "confirmation")
+    ended = made.tested(0.9375)
+    tracker.mirror(made.write(home, made.confirmation(3), ended=ended), parent)
+
+    row = Tracker(home, create=False).read_trials(made.STUDY).iloc[0]
+    assert (row["role"], row["group"], row["strategy"]) == ("confirmation", "adamw-2", "adamw-2")
+    assert row["number"] == 3
+    assert row["test"] == {"test/accuracy": 0.9375, "test/loss": 0.25}
+    # The objective's value stays that of validation.
+    assert row["value"] == ended.value and "test/accuracy" not in row["metrics"]
+    # No float can hold a seed of this size.
+    assert row["seed"] == str(2**62 + 3)
+    assert row["protocol"] == made.PROTOCOL_SHA256
+    assert row["provenance"] == made.PROVENANCE
+    assert row["peak_memory"] == 3_000_000
+
+
+def test_runs_of_a_selection_read_back_by_candidate_and_seed(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker, "confirmation")
+    for candidate, number in ((17, 1), (4, 0), (17, 0)):
+        directory = made.write(
+            home, made.selection(number, candidate), ended=made.result(State.COMPLETE)
+        )
+        assert directory.path.parts[-4:-1] == ("selection", "adamw-2", f"{candidate:03d}")
+        tracker.mirror(directory, parent)
+
+    frame = tracker.read_trials(made.STUDY)
+    assert list(frame["role"].unique()) == ["selection"]
+    names = list(zip(frame["group"], frame["number"], strict=True))
+    assert names == [("adamw-2/004", 0), ("adamw-2/017", 0), ("adamw-2/017", 1)]
+    assert list(frame["strategy"].unique()) == ["adamw-2"]
+    assert list(frame["test"]) == [{}, {}, {}]
+    assert frame["run_name"][2].startswith("adamw-2/017/001 lr=")
+
+
+def test_a_confirmed_study_reads_back_with_its_protocol_and_the_hash_of_its_bytes(
+    home: Path,
+) -> None:
+    tracker = Tracker(home)
+    made.parent_of(tracker, files={"study.json": '{"name": "digits"}'})
+    study = tracker.read_study(made.STUDY)
+    assert study["protocol"] is study["protocol_sha256"] is study["protocol_logged"] is None
+    assert study["selection"] is None
+
+    parent = made.parent_of(
+        tracker,
+        "confirmation",
+        tags={"workbench.study.confirm.planning": made.PROTOCOL_SHA256},
+        files={"protocol.json": made.PROTOCOL},
+    )
+    study = tracker.read_study(made.STUDY)
+    assert study["protocol"] == {"schema": 1, "study": "digits"}
+    assert study["protocol_sha256"] == study["protocol_logged"] == made.PROTOCOL_SHA256
+    assert study["selection"] is None
+
+    made.parent_of(tracker, "confirmation", files={"selection.json": '{"chosen": {}}'})
+    path = made.artifacts_of(home, parent) / "study" / "protocol.json"
+    path.write_text(made.PROTOCOL + " ")
+    study = tracker.read_study(made.STUDY)
+    assert study["selection"] == {"chosen": {}}
+    assert study["protocol_sha256"] != study["protocol_logged"] == made.PROTOCOL_SHA256
+
+
+def test_scores_are_those_of_completed_confirmation_runs_that_have_some(home: Path) -> None:
+    tracker = Tracker(home)
+    search, confirmation = made.parent_of(tracker), made.parent_of(tracker, "confirmation")
+
+    def mirrored(spec: TrialSpec, ended: Result | None, scores: list[float] | None) -> str:
+        directory = made.write(home, spec, ended=ended)
+        made.write_predictions(directory, scores)
+        parent = search if spec.role is Role.SEARCH else confirmation
+        return tracker.mirror(directory, parent)
+
+    first = mirrored(made.confirmation(0), made.tested(), [1.0, 0.0, 1.0])
+    second = mirrored(made.confirmation(1), made.tested(), [1.0, 1 / 3, 0.0])
+    mirrored(made.confirmation(2), made.tested(), None)
+    # Its test was killed before its result was written: nobody has looked at it.
+    mirrored(made.confirmation(3), None, [1.0, 1.0, 1.0])
+    mirrored(made.spec(0), made.result(State.COMPLETE), [0.5, 0.5, 0.5])
+    tracker.mirror(made.write(home, made.confirmation(4), ended=made.tested()), confirmation)
+
+    assert tracker.read_scores(made.STUDY) == {first: [1.0, 0.0, 1.0], second: [1.0, 1 / 3, 0.0]}
+    moved = home.rename(home.with_name("moved"))
+    assert set(Tracker(moved).read_scores(made.STUDY)) == {first, second}
+
+
+def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    first, second = (
+        tracker.mirror(made.write(home, made.spec(number), epochs=3), parent) for number in (1, 2)
+    )
+    metrics = ["train/loss", "validation/accuracy", "validation/f1"]
+    loss = [(1.0, 1.0), (2.0, 1 / 2), (3.0, 1 / 3)]
+    accuracy = [(float(n), made.epoch(n).metrics["validation/accuracy"]) for n in (1, 2, 3)]
+    curves = {"train/loss": loss, "validation/accuracy": accuracy}
+    assert tracker.read_histories(made.STUDY, metrics, [first]) == {first: curves}
+    assert tracker.read_histories(made.STUDY, metrics) == {first: curves, second: curves}
+    assert tracker.read_histories(made.STUDY, metrics, []) == {}
+    with pytest.raises(UnknownStudy):
+        tracker.read_histories("digts", metrics, [first])
+
+
+def test_histories_of_reports_within_an_epoch_are_told_in_epochs(home: Path) -> None:
+    tracker = Tracker(home)
+    directory = made.write(home, epochs=0)
+    for number in (1, 2, 3):
+        line = made.epoch(number)
+        directory.append(replace(line, metrics={"f1 (macro)": number / 8, "epochs": number / 2}))
+    run_id = tracker.mirror(directory, made.parent_of(tracker))
+    found = tracker.read_histories(made.STUDY, ["f1 (macro)"], [run_id])
+    assert found == {run_id: {"f1 (macro)": [(0.5, 0.125), (1.0, 0.25), (1.5, 0.375)]}}
+
+
+def test_histories_of_many_runs_are_asked_for_at_once(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    ids = [tracker.mirror(made.write(home, made.spec(n), epochs=2), parent) for n in range(8)]
+
+    def statements(run_ids: list[str]) -> int:
+        asked: list[str] = []
+        engine = tracker._ledger._client._tracking_client.store.engine
+
+        def listen(*given: Any) -> None:
+            asked.append(given[2])
+
+        event.listen(engine, "before_cursor_execute", listen)
+        try:
+            found = tracker.read_histories(made.STUDY, ["train/loss"], run_ids)
+        finally:
+            event.remove(engine, "before_cursor_execute", listen)
+        assert found.keys() == set(run_ids)
+        return len(asked)
+
+    assert 0 < statements(ids[:1]) == statements(ids)
+
+
+def test_runs_are_read_as_mlflows_own_client_gives_them(home: Path) -> None:
+    tracker = Tracker(home)
+    parent = made.parent_of(tracker)
+    ids = [tracker.mirror(made.write(home, made.spec(n), epochs=2), parent) for n in range(3)]
+    ledger, experiment = tracker._ledger, tracker.experiment(made.STUDY)
+    ledger._client.log_metric(ids[0], "train/loss", math.nan, step=3)
+    ledger._client.delete_run(ids[1])
+    other = ledger._client.create_run(tracker.experiment("other")).info.run_id
+
+    found = ledger.read(experiment)
+
+    assert {run.run_id for run in found} == {parent, *ids}
+    assert other not in {run.run_id for run in found}
+    assert [run.run_id for run in found if run.deleted] == [ids[1]]
+    assert [run.started for run in found] == sorted(run.started for run in found)
+    for run in found:
+        assert run.tags and (run.run_id == parent or (run.params and run.metrics and run.datasets))
+        known = ledger.get(run.run_id)
+        assert repr(sorted(run.metrics.items())) == repr(sorted(known.metrics.items()))  # NaN
+        run.metrics = known.metrics
+        assert run == known

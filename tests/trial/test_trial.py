@@ -1,0 +1,765 @@
+"""A trial from its specification to its result, with the real engine on scikit-learn's wines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.support.training import phase, plan
+from workbench import backbones, record
+from workbench.datasets.samples import Data, Part
+from workbench.downloads import Absent
+from workbench.engine import parameter_groups
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Objective,
+    Role,
+    State,
+    TrialDirectory,
+    TrialSpec,
+)
+from workbench.record.strategy import EarlyStopping, Plan
+from workbench.study import plans, space
+from workbench.study.config import load
+from workbench.study.resources import Foundation, training_seed
+from workbench.trial import artifacts, best_epoch
+from workbench.trial import run as trial_run
+
+Write = Callable[..., Path]
+
+
+def spec_for(file: Path, home: Path, **changes: object) -> TrialSpec:
+    config = load(file)
+    foundation = Foundation(config, home)
+    group = config.groups[0]
+    plan = plans.plan_of(config, space.default(config, group), foundation)
+    spec = TrialSpec(
+        study=config.name,
+        role=Role.SEARCH,
+        group=group.name,
+        strategy=group.name,
+        number=0,
+        levels=group.levels,
+        hyperparameters={},
+        plan=plan,
+        objective=config.objective,
+        seed=training_seed(config),
+        study_seed=config.search.seed,
+        data_digest=foundation.digest(plan),
+    )
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
+def directory_for(spec: TrialSpec, path: Path) -> TrialDirectory:
+    directory = TrialDirectory(path)
+    directory.write_spec(spec)
+    return directory
+
+
+def go_on(_: EpochResult) -> Decision:
+    return Decision.CONTINUE
+
+
+def never() -> bool:
+    return False
+
+
+def planned(spec: TrialSpec, **changes: Any) -> TrialSpec:
+    """The same specification with other things in its plan."""
+    return replace(spec, plan=replace(spec.plan, **changes))
+
+
+def with_rate(spec: TrialSpec, rate: float) -> TrialSpec:
+    (phase,) = spec.plan.phases
+    return replace(spec, plan=replace(spec.plan, phases=(replace(phase, learning_rate=rate),)))
+
+
+def numbers(directory: TrialDirectory) -> list[dict[str, float]]:
+    """The history without what a clock says."""
+    return [
+        {name: value for name, value in line.metrics.items() if name != "seconds"}
+        for line in directory.history()
+    ]
+
+
+def test_a_complete_trial_leaves_a_whole_record(tiny: Path, home: Path, tmp_path: Path) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.COMPLETE
+    assert directory.result() == result
+    history = directory.history()
+    assert [line.epoch for line in history] == [1, 2, 3]
+    values = [line.metrics["validation/accuracy"] for line in history]
+    assert result.value == max(values)
+    assert result.epoch == values.index(max(values)) + 1
+    assert result.metrics == history[result.epoch - 1].metrics
+    assert sum(map(sum, result.confusion or [])) == 40
+    assert result.parameters["trainable"] <= result.parameters["total"]
+    assert result.started < result.ended
+    assert (directory.artifacts / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"
+    description = json.loads(directory.weights_description.read_text())
+    assert description["sha256"] == record.sha256_of(directory.weights)
+    assert not list(directory.path.glob("checkpoint*"))
+
+
+def test_the_weights_kept_are_those_of_the_chosen_epoch(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    directory = directory_for(spec, tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.epoch is not None
+    shorter = replace(
+        spec,
+        plan=replace(spec.plan, phases=(replace(spec.plan.phases[0], epochs=result.epoch),)),
+        objective=replace(spec.objective, epoch="last"),
+    )
+    other = directory_for(shorter, tmp_path / "other")
+    trial_run.run(other, report=go_on, interrupted=never)
+    ours, theirs = load_file(directory.weights), load_file(other.weights)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_rule_last_keeps_the_last_epoch(tiny: Path, home: Path, tmp_path: Path) -> None:
+    objective = Objective(metric="validation/accuracy", direction="maximize", epoch="last")
+    directory = directory_for(spec_for(tiny, home, objective=objective), tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.epoch == 3
+    assert result.value == directory.history()[-1].metrics["validation/accuracy"]
+
+
+def test_a_trial_run_again_gives_the_same_numbers_bit_for_bit(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    first, second = (directory_for(spec, tmp_path / name) for name in ("a", "b"))
+    for directory in (first, second):
+        trial_run.run(directory, report=go_on, interrupted=never)
+    assert numbers(first) == numbers(second)
+    assert first.weights.read_bytes() == second.weights.read_bytes()
+
+
+def test_a_pruned_trial_has_a_reason_and_no_value(tiny: Path, home: Path, tmp_path: Path) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+
+    def prune_at_two(line: EpochResult) -> Decision:
+        return Decision.PRUNE if line.epoch == 2 else Decision.CONTINUE
+
+    result = trial_run.run(directory, report=prune_at_two, interrupted=never)
+    assert (result.state, result.reason) == (State.PRUNED, "pruned at epoch 2")
+    assert result.value is None and result.metrics == {}
+    assert len(directory.history()) == 2
+    assert not directory.weights.exists()
+
+
+def test_a_diverging_trial_fails_and_keeps_its_finite_epochs(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(with_rate(spec_for(tiny, home), 1e30), tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert result.reason is not None and result.reason.startswith("diverged at epoch ")
+    assert result.traceback is None
+    assert all(
+        value == value and abs(value) != float("inf")
+        for line in directory.history()
+        for value in line.metrics.values()
+    )
+
+
+def test_an_exception_ends_in_the_result_with_its_traceback(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(spec_for(tiny, home, data_digest="another"), tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert "The data set has changed since the study was planned" in str(result.reason)
+    assert "Traceback" in str(result.traceback)
+
+
+def test_an_interrupted_trial_is_parked_and_goes_on_to_the_same_numbers(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    whole = directory_for(spec, tmp_path / "whole")
+    trial_run.run(whole, report=go_on, interrupted=never)
+    parked = directory_for(spec, tmp_path / "parked")
+
+    def park_at_two(line: EpochResult) -> Decision:
+        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
+
+    result = trial_run.run(parked, report=park_at_two, interrupted=never)
+    assert result.state is State.PARKED
+    assert (parked.path / "checkpoint.pt").exists()
+    sent: list[int] = []
+
+    def listen(line: EpochResult) -> Decision:
+        sent.append(line.epoch)
+        return Decision.CONTINUE
+
+    result = trial_run.run(parked, report=listen, interrupted=never)
+    assert result.state is State.COMPLETE
+    # The answer to the second epoch may have been lost, so it is asked for again; the first is not.
+    assert sent == [2, 3]
+    assert numbers(parked) == numbers(whole)
+    assert parked.weights.read_bytes() == whole.weights.read_bytes()
+
+
+@pytest.mark.parametrize("batches", [1, 7, 20])
+def test_a_trial_stopped_between_batches_repeats_no_accepted_epoch(
+    tiny: Path, home: Path, tmp_path: Path, batches: int
+) -> None:
+    spec = spec_for(tiny, home)
+    whole = directory_for(spec, tmp_path / "whole")
+    trial_run.run(whole, report=go_on, interrupted=never)
+    stopped = directory_for(spec, tmp_path / "stopped")
+    polls = iter(range(1000))
+    result = trial_run.run(stopped, report=go_on, interrupted=lambda: next(polls) >= batches)
+    assert result.state is State.PARKED
+    lines = [line.timestamp for line in stopped.history()]
+    trial_run.run(stopped, report=go_on, interrupted=never)
+    assert [line.timestamp for line in stopped.history()][: len(lines)] == lines
+    assert numbers(stopped) == numbers(whole)
+    assert stopped.weights.read_bytes() == whole.weights.read_bytes()
+
+
+def test_a_prune_that_was_never_heard_is_obeyed_without_training(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    directory = directory_for(spec, tmp_path / "t")
+    polls = iter(range(1000))
+    trial_run.run(directory, report=go_on, interrupted=lambda: next(polls) >= 8)
+    known = len(directory.history())
+    assert known >= 1
+    result = trial_run.run(directory, report=lambda _: Decision.PRUNE, interrupted=never)
+    assert result.state is State.PRUNED
+    assert len(directory.history()) == known
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_the_trial_still_ends_the_same(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = spec_for(tiny, home)
+    whole = directory_for(spec, tmp_path / "whole")
+    trial_run.run(whole, report=go_on, interrupted=never)
+    damaged = directory_for(spec, tmp_path / "damaged")
+    trial_run.run(damaged, report=lambda _: Decision.PARK, interrupted=never)
+    checkpoint = damaged.path / "checkpoint.pt"
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    result = trial_run.run(damaged, report=go_on, interrupted=never)
+    assert numbers(damaged) == numbers(whole)
+    assert (damaged.path / "checkpoint.pt.corrupt").exists()
+    assert result.damaged_checkpoints == 1
+
+
+def test_a_fenced_trial_writes_no_result(tiny: Path, home: Path, tmp_path: Path) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    with pytest.raises(trial_run.Fenced):
+        trial_run.run(directory, report=lambda _: Decision.FENCED, interrupted=never)
+    assert directory.result() is None
+
+
+def test_a_trial_that_somebody_else_runs_is_refused(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_run, "LOCK_SECONDS", 0.0)
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    with record.lock(directory.lock_path), pytest.raises(record.Locked):
+        trial_run.run(directory, report=go_on, interrupted=never)
+
+
+def test_a_running_trial_names_its_process(tiny: Path, home: Path, tmp_path: Path) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    notes = set()
+
+    def report(_: EpochResult) -> Decision:
+        notes.add(directory.lock_path.read_text())
+        return Decision.CONTINUE
+
+    trial_run.run(directory, report=report, interrupted=never)
+    assert notes == {f"process {os.getpid()} on {socket.gethostname()}"}
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_trial(
+    tiny: Path, home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    directory.artifacts.write_text("a file where the folder of pictures should be")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.COMPLETE
+    assert directory.result() == result
+    assert "no learning curve" in caplog.text
+
+
+def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    trial_run.run(directory, report=go_on, interrupted=never)
+    trial_run.draw_confusion(directory)
+    assert (directory.artifacts / "confusion_matrix.png").stat().st_size > 1000
+
+
+# What is left of a completed trial
+
+
+def test_a_complete_trial_leaves_the_scores_of_each_class_and_its_mistakes(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = with_rate(spec_for(tiny, home), 1e-3)
+    directory = directory_for(spec, tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    with (directory.artifacts / "per_class.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["class", "precision", "recall", "f1", "support"]
+    assert result.confusion is not None and result.classes is not None
+    assert [row["class"] for row in rows] == result.classes
+    assert [int(row["support"]) for row in rows] == [sum(row) for row in result.confusion]
+    macro = sum(float(row["f1"]) for row in rows) / len(rows)
+    assert macro == pytest.approx(result.metrics["validation/f1"])
+    mistakes = json.loads((directory.artifacts / "mistakes.json").read_text())
+    wrong = sum(sum(row) for row in result.confusion)
+    wrong -= sum(result.confusion[label][label] for label in range(3))
+    assert len(mistakes) == min(wrong, 20) > 0
+    data = artifacts.data_of(spec)
+    place = data.validation.index.tolist().index(mistakes[0]["sample"])
+    assert data.classes[int(data.validation.targets[place])] == mistakes[0]["true"]
+    confidences = [row["confidence"] for row in mistakes]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_what_a_resumed_trial_leaves_is_that_of_an_uninterrupted_one(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    # The first epoch stays the best one, so a resumed trial never validates it again.
+    objective = Objective(metric="learning_rate", direction="minimize", epoch="best")
+    spec = spec_for(tiny, home, objective=objective)
+    whole, parked = (directory_for(spec, tmp_path / name) for name in ("whole", "parked"))
+    assert trial_run.run(whole, report=go_on, interrupted=never).epoch == 1
+
+    def park_at_two(line: EpochResult) -> Decision:
+        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
+
+    trial_run.run(parked, report=park_at_two, interrupted=never)
+    assert trial_run.run(parked, report=go_on, interrupted=never).epoch == 1
+    for name in ("per_class.csv", "mistakes.json"):
+        ours, theirs = (at.artifacts / name for at in (whole, parked))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_pruned_trial_leaves_no_scores(tiny: Path, home: Path, tmp_path: Path) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    trial_run.run(directory, report=lambda _: Decision.PRUNE, interrupted=never)
+    assert [path.name for path in directory.artifacts.iterdir()] == ["learning_curve.png"]
+
+
+def test_the_best_trials_mistakes_are_drawn_where_samples_are_images(
+    write_study: Write, home: Path, tmp_path: Path
+) -> None:
+    file = write_study(
+        ("{name: wine, validation: 40, test: 40}", "{name: digits, train_per_class: 5}"),
+        ("{name: mlp, hidden: [8, 8]}", "{name: small_cnn, width: 4}"),
+    )
+    spec = planned(spec_for(file, home), batch_size=50)
+    directory = directory_for(spec, tmp_path / "t")
+    trial_run.run(directory, report=go_on, interrupted=never)
+    trial_run.draw_confusion(directory)
+    assert (directory.artifacts / "mistakes.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_table_of_misread_texts_is_escaped(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.datasets.samples import Texts
+
+    texts = Texts(("plain", "<script>alert(1)</script> & more"))
+    part = Part(inputs=texts, targets=torch.zeros(2), index=torch.tensor([3, 7]))
+    data = Data(
+        kind="text", train=part, validation=part, classes=("a", "b"), input_shape=(), digest=""
+    )
+    monkeypatch.setattr(artifacts, "data_of", lambda spec: data)
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    row = {"sample": 7, "name": "x<y", "true": "a", "predicted": "b", "confidence": 0.9}
+    artifacts.write_mistakes(directory, [row])
+    trial_run.draw_confusion(directory)
+    page = (directory.artifacts / "mistakes.html").read_text()
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
+    assert "x&lt;y" in page and "<script>" not in page
+
+
+def test_a_picture_of_the_best_trial_that_cannot_be_drawn_is_logged(
+    tiny: Path, home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    trial_run.run(directory, report=go_on, interrupted=never)
+    (directory.artifacts / "mistakes.json").write_text("[")
+    trial_run.draw_confusion(directory)
+    assert "no picture of the mistakes" in caplog.text
+    assert (directory.artifacts / "confusion_matrix.png").exists()
+
+
+# Early stopping
+
+
+def values(*found: float) -> list[EpochResult]:
+    return [
+        EpochResult(epoch=n, phase="main", metrics={"validation/accuracy": value}, timestamp=0)
+        for n, value in enumerate(found, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "patience", "least", "direction", "stops_at"),
+    [
+        ((0.5, 0.6, 0.6, 0.6), 2, 0.0, "maximize", 4),
+        ((0.5, 0.6, 0.6, 0.7), 2, 0.0, "maximize", None),
+        ((0.5, 0.4, 0.3, 0.3), 2, 0.0, "minimize", None),
+        ((0.5, 0.4, 0.5, 0.4), 2, 0.0, "minimize", 4),
+        # Each step is too small to count, but all of them together are not.
+        ((0.50, 0.54, 0.58, 0.62), 2, 0.05, "maximize", None),
+        ((0.50, 0.52, 0.54, 0.56), 2, 0.05, "maximize", 3),
+        ((0.5,), 1, 0.0, "maximize", None),
+    ],
+)
+def test_a_trial_stops_after_so_many_reports_without_a_better_value(
+    found: tuple[float, ...], patience: int, least: float, direction: str, stops_at: int | None
+) -> None:
+    rule = EarlyStopping(patience=patience, least=least)
+    made = plan(phase(epochs=5), early_stopping=rule)
+    assert ends_at(found, made, direction) == stops_at
+
+
+def ends_at(found: tuple[float, ...], made: Plan, direction: str = "maximize") -> int | None:
+    """The first report that ends a trial of these values."""
+    objective = Objective(metric="validation/accuracy", direction=direction)
+    counts = range(1, len(found) + 1)
+    ends = [n for n in counts if best_epoch.stopped_early(values(*found[:n]), objective, made)]
+    return ends[0] if ends else None
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_patience_begins_with_the_last_phase_and_with_its_own_values(each: int) -> None:
+    probe, tuning = phase(name="probe", epochs=4, depth=3), phase(name="tuning", epochs=4)
+    rule = EarlyStopping(patience=2)
+    two = plan(probe, tuning, early_stopping=rule, report_every=1 / each)
+    # The probe stands still, and the first values of fine-tuning lie below those of the probe.
+    before = (0.8,) * (4 * each)
+    assert ends_at((*before, 0.5, 0.6, 0.7, 0.7), two) is None
+    assert ends_at((*before, 0.5, 0.6, 0.6, 0.6), two) == 4 * each + 4
+
+
+@pytest.mark.parametrize(
+    ("depth", "every", "starts"),
+    # As many thaws as there are frozen stages, or as the epochs leave time for.
+    [(2, 1, 2), (2, 2, 4), (2, 3, 6), (3, 3, 6), (0, 1, 0)],
+)
+def test_patience_begins_after_the_last_thaw(depth: int, every: int, starts: int) -> None:
+    gradual = phase(epochs=9, depth=depth, unfreeze_every=every)
+    made = plan(gradual, early_stopping=EarlyStopping(patience=2))
+    depths = [parameter_groups.depth(gradual, epoch) for epoch in range(1, 10)]
+    assert depths[starts] == depths[-1] and depths[:starts].count(depths[-1]) == 0
+    assert ends_at((0.5,) * 9, made) == starts + 3
+
+
+def test_a_probe_that_stands_still_does_not_keep_a_trial_from_fine_tuning(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = stopping(tiny, home)
+    (main,) = spec.plan.phases
+    phases = (replace(main, name="probe"), replace(main, name="tuning"))
+    directory = directory_for(planned(spec, phases=phases), tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.reason == "stopped early at epoch 5: no better value in 1 report"
+    assert [line.phase for line in directory.history()] == ["probe"] * 3 + ["tuning"] * 2
+
+
+def stopping(tiny: Path, home: Path, patience: int = 1) -> TrialSpec:
+    """A trial whose objective never gets better after its first report."""
+    spec = spec_for(tiny, home, objective=Objective(metric="learning_rate", direction="maximize"))
+    return planned(spec, early_stopping=EarlyStopping(patience=patience))
+
+
+def test_a_trial_that_stops_early_is_complete_and_says_why(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(stopping(tiny, home), tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.COMPLETE
+    assert result.reason == "stopped early at epoch 2: no better value in 1 report"
+    assert len(directory.history()) == 2
+    assert (result.epoch, directory.weights.exists()) == (1, True)
+
+
+def test_a_trial_that_its_last_epoch_ends_did_not_stop_early(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    directory = directory_for(stopping(tiny, home, patience=2), tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert (result.reason, len(directory.history())) == (None, 3)
+
+
+@pytest.mark.parametrize("keeps_checkpoint", [True, False])
+def test_a_trial_that_was_killed_when_it_stopped_early_stops_at_the_same_epoch(
+    tiny: Path, home: Path, tmp_path: Path, keeps_checkpoint: bool
+) -> None:
+    spec = stopping(tiny, home)
+    whole, killed = (directory_for(spec, tmp_path / name) for name in ("whole", "killed"))
+    trial_run.run(whole, report=go_on, interrupted=never)
+
+    def park_at_two(line: EpochResult) -> Decision:
+        return Decision.PARK if line.epoch == 2 else Decision.CONTINUE
+
+    trial_run.run(killed, report=park_at_two, interrupted=never)
+    if not keeps_checkpoint:
+        killed.drop_checkpoints()
+    result = trial_run.run(killed, report=go_on, interrupted=never)
+    assert result.reason == "stopped early at epoch 2: no better value in 1 report"
+    assert numbers(killed) == numbers(whole)
+    assert killed.weights.read_bytes() == whole.weights.read_bytes()
+
+
+# Several reports an epoch
+
+
+def test_a_trial_that_reports_twice_an_epoch_counts_reports_and_says_the_epoch(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = planned(spec_for(tiny, home), report_every=0.5)
+    directory = directory_for(spec, tmp_path / "t")
+
+    def prune_at_three(line: EpochResult) -> Decision:
+        return Decision.PRUNE if line.epoch == 3 else Decision.CONTINUE
+
+    result = trial_run.run(directory, report=prune_at_three, interrupted=never)
+    assert result.reason == "pruned at report 3 (epoch 1.5)"
+    assert [line.metrics["epochs"] for line in directory.history()] == [0.5, 1, 1.5]
+    other = directory_for(spec, tmp_path / "other")
+    assert trial_run.run(other, report=go_on, interrupted=never).state is State.COMPLETE
+    assert len(other.history()) == 6
+
+
+# Failures that speak for themselves
+
+
+def test_what_is_absent_is_told_in_its_own_sentence(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object, **__: object) -> None:
+        raise Absent("The weights of bert are not on this machine; run workbench fetch.")
+
+    directory = directory_for(spec_for(tiny, home), tmp_path / "t")
+    monkeypatch.setattr(backbones, "build", absent)
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert result.reason == "The weights of bert are not on this machine; run workbench fetch."
+    assert "Traceback" in str(result.traceback)
+
+
+def test_a_backbone_that_does_not_fit_into_memory_says_so(
+    tiny: Path, home: Path, tmp_path: Path
+) -> None:
+    spec = planned(spec_for(tiny, home), backbone={"name": "mlp", "hidden": [10**7, 10**7]})
+    directory = directory_for(spec, tmp_path / "t")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert str(result.reason).startswith(
+        "the parameters of the backbone mlp need at least 400.0 TB"
+    )
+
+
+# A training of the user's own
+
+OWN = """\
+import torch
+from workbench import stages
+
+def train(trial):
+    phase = trial.plan.phases[0]
+    stages.freeze(trial.staged, phase.freeze_depth)
+    module = trial.staged.module
+    optimizer = torch.optim.SGD(stages.trainable_parameters(trial.staged), lr=phase.learning_rate)
+    train, held_out = trial.data.train, trial.data.validation
+    for epoch in range(trial.plan.epochs):
+        module.train()
+        for positions in torch.randperm(len(train.targets)).split(trial.plan.batch_size):
+            if trial.interrupted():
+                return
+            loss = trial.task.loss(module(train.inputs[positions]), train.targets[positions])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        module.eval()
+        with torch.no_grad():
+            outputs = module(held_out.inputs[torch.arange(len(held_out.targets))])
+        yield {"train/loss": loss.item(), **trial.validate(outputs)}
+"""
+
+
+@pytest.fixture
+def own(tiny: Path, home: Path, tmp_path: Path) -> Callable[[str], TrialDirectory]:
+    """Makes a trial directory whose training is a text of Python."""
+    made: list[Path] = []
+
+    def make(text: str) -> TrialDirectory:
+        made.append(tmp_path / f"own{len(made)}")
+        file = tmp_path / "mine.py"
+        file.write_text(text)
+        spec = planned(spec_for(tiny, home), trial=f"{file}:train")
+        return directory_for(spec, made[-1])
+
+    return make
+
+
+def test_a_users_training_leaves_a_record_like_any_other(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own(OWN)
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert (result.state, result.reason) == (State.COMPLETE, None)
+    history = directory.history()
+    assert [(line.epoch, line.phase) for line in history] == [(1, "main"), (2, "main"), (3, "main")]
+    assert all(line.metrics["seconds"] > 0 for line in history)
+    assert result.value == max(line.metrics["validation/accuracy"] for line in history)
+    assert result.parameters["total"] > 0
+    assert result.confusion is not None and sum(map(sum, result.confusion)) == 40
+    assert (directory.artifacts / "per_class.csv").exists()
+    assert (directory.artifacts / "learning_curve.png").exists()
+    spec = directory.spec()
+    assert spec is not None
+    staged = backbones.build(
+        spec.plan.backbone,
+        weights=None,
+        keep_head=False,
+        input_shape=(13,),
+        outputs=3,
+        seed=0,
+    )
+    staged.module.load_state_dict(load_file(directory.weights))
+
+
+def test_a_users_training_is_the_same_twice(own: Callable[[str], TrialDirectory]) -> None:
+    first, second = own(OWN), own(OWN)
+    for directory in (first, second):
+        trial_run.run(directory, report=go_on, interrupted=never)
+    assert numbers(first) == numbers(second)
+    assert first.weights.read_bytes() == second.weights.read_bytes()
+
+
+@pytest.mark.parametrize("asked_at", [4, 9, 20])
+def test_an_interrupted_training_of_the_users_starts_again_and_reports_nothing_twice(
+    own: Callable[[str], TrialDirectory], asked_at: int
+) -> None:
+    whole, stopped = own(OWN), own(OWN)
+    trial_run.run(whole, report=go_on, interrupted=never)
+    polls = iter(range(1000))
+    result = trial_run.run(stopped, report=go_on, interrupted=lambda: next(polls) >= asked_at)
+    assert result.state is State.PARKED
+    known = [line.timestamp for line in stopped.history()]
+    assert len(known) == asked_at // 8
+    sent: list[int] = []
+
+    def listen(line: EpochResult) -> Decision:
+        sent.append(line.epoch)
+        return Decision.CONTINUE
+
+    assert trial_run.run(stopped, report=listen, interrupted=never).state is State.COMPLETE
+    # The last accepted one is asked for again, because its answer may have been lost.
+    assert sent == list(range(max(len(known), 1), 4))
+    assert [line.timestamp for line in stopped.history()][: len(known)] == known
+    assert numbers(stopped) == numbers(whole)
+
+
+def test_a_pruned_training_of_the_users_is_closed(own: Callable[[str], TrialDirectory]) -> None:
+    directory = own(
+        "import pathlib\n"
+        "def train(trial):\n"
+        "    try:\n"
+        "        while True:\n"
+        "            yield {'validation/accuracy': 0.5}\n"
+        "    finally:\n"
+        "        pathlib.Path(__file__).with_name('closed').touch()\n"
+    )
+    result = trial_run.run(directory, report=lambda _: Decision.PRUNE, interrupted=never)
+    assert (result.state, result.reason) == (State.PRUNED, "pruned at epoch 1")
+    assert (directory.path.parent / "closed").exists()
+
+
+def test_a_training_without_torch_has_no_weights_and_needs_none(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own("def train(trial):\n    yield {'validation/accuracy': 0.5}\n")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert (result.state, result.value, result.confusion) == (State.COMPLETE, 0.5, None)
+    assert not directory.weights.exists()
+    assert result.parameters == {}
+
+
+def test_weights_that_come_with_the_metrics_are_those_of_the_chosen_epoch(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own(
+        "import torch\n"
+        "def train(trial):\n"
+        "    weight = torch.zeros(2)\n"
+        "    for value in (0.5, 0.9, 0.7):\n"
+        "        weight += 1\n"
+        "        yield {'validation/accuracy': value}, {'weight': weight}\n"
+    )
+    assert trial_run.run(directory, report=go_on, interrupted=never).epoch == 2
+    assert load_file(directory.weights)["weight"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return 3", "returned a int; it must be a generator function"),
+        ("yield 3", "yielded a int as report 1; expected a dictionary of metrics"),
+        ("yield\n    yield {}", "yielded nothing as report 1; expected a dictionary of metrics"),
+        ("yield {'validation/accuracy': 'high'}", "is 'high' in report 1; it must be a number"),
+        ("yield {'validation/accuracy': 1}, 7", "a int as the weights of report 1; expected a sta"),
+        ("return\n    yield", "yielded no metrics at all"),
+        (
+            "yield {'validation/f1': 1}",
+            "Report 1 has no validation/accuracy, which the study optimises; it has validation/f1",
+        ),
+        ("yield trial.validate([[0.0]])", r"shape \(1, 1\); expected \(40, 3\)"),
+        ("yield {'validation/accuracy': float('nan')}", "^diverged at epoch 1: .* is nan"),
+        ("raise RuntimeError('no luck')\n    yield", "^RuntimeError: no luck"),
+    ],
+)
+def test_a_users_training_that_does_not_work_fails_with_a_sentence(
+    own: Callable[[str], TrialDirectory], body: str, message: str
+) -> None:
+    directory = own(f"def train(trial):\n    {body}\n")
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert result.state is State.FAILED
+    assert directory.history() == []
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(result.reason)
+
+
+def test_code_that_has_changed_since_the_plan_is_not_run(
+    own: Callable[[str], TrialDirectory],
+) -> None:
+    directory = own("def train(trial):\n    yield {'validation/accuracy': 1}\n")
+    spec = directory.spec()
+    assert spec is not None and spec.plan.trial is not None
+    file = spec.plan.trial.rpartition(":")[0]
+    directory.write_spec(planned(spec, code={file: "another"}))
+    result = trial_run.run(directory, report=go_on, interrupted=never)
+    assert f"{file} has changed since the study was planned" in str(result.reason)

@@ -1,0 +1,394 @@
+"""For each of the 17 refusals: someone tries to obtain the forbidden claim and is told why not.
+
+An attempt goes the way on which the claim would be made: through ``decide`` where evidence decides,
+through the module that would hand out what is forbidden, else through the guard that everyone asks.
+Beside each stands the nearest thing that is allowed, so that no guard refuses everything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.support.planted import SEEDS, arm, changed, evidence, planted
+from workbench.report import wording
+from workbench.verdict import (
+    REFUSALS,
+    Doubt,
+    Level,
+    Refused,
+    Stage,
+    Verdict,
+    Word,
+    as_json,
+    decide,
+    guards,
+    statistics,
+)
+
+SPREAD = {"adamw-2": 0.95, "sgd-0": 0.92, "adam-0": 0.90, "default": 0.89}
+CLAIMED = (Word.WINNER, Word.NEGLIGIBLE, Word.TIE)
+
+
+class Told(NamedTuple):
+    """What someone heard instead of the claim."""
+
+    rule: int | None
+    text: str
+
+
+def refused(claim: Callable[[], Any]) -> Told:
+    with pytest.raises(Refused) as caught:
+        claim()
+    assert REFUSALS[caught.value.rule].instead in str(caught.value), "and what may be done"
+    return Told(caught.value.rule, str(caught.value))
+
+
+def denied(verdict: Verdict, word: Word) -> Told:
+    """The first reason of a verdict that claims nothing."""
+    assert verdict.word == word and verdict.leader is None
+    assert verdict.claim.startswith("No claim")
+    return Told(verdict.reasons[0].rule, verdict.reasons[0].text)
+
+
+# One attempt for each number. The first of a pair is what was tried, the second what it heard.
+
+
+def a_first_place_from_search_values() -> tuple[Told, str]:
+    # The very values that make a winner of a confirmation, and the larger arm has more of them.
+    arms = (arm("large", [0.9, 0.91, 0.99]), arm("small", [0.9]))
+    verdict = decide(evidence(*arms, stage=Stage.SEARCH))
+    assert decide(evidence(*planted(SPREAD))).word == Word.WINNER
+    assert decide(evidence(*planted(SPREAD), stage=Stage.SEARCH)).word == Word.EXPLORATORY
+    return denied(verdict, Word.EXPLORATORY), "All values come from the search: 4 trials of 2"
+
+
+def values_on_the_test_split_of_several_configurations() -> tuple[Told, str]:
+    first, *others = (
+        replace(a, runs=tuple(replace(run, config=a.name) for run in a.runs))
+        for a in planted(SPREAD)
+    )
+    assert decide(evidence(first, *others)).word == Word.WINNER
+    verdict = decide(evidence(changed(first, "3", config="another"), *others))
+    assert {p.first for p in verdict.comparisons} == {"sgd-0", "adam-0"}, "others are shown"
+    told = denied(verdict, Word.NOT_COMPARABLE)
+    guards.one_configuration({"a": ["x", "x"], "b": ["y"]})
+    assert refused(lambda: guards.one_configuration({"a": ["x", "y"], "b": ["y"]})) == Told(
+        2,
+        "a has test values of 2 configurations (x, y), expected 1. Refused (rule 2: a selection on"
+        f" the test split). {REFUSALS[2].because} {REFUSALS[2].instead}",
+    )
+    return told, "adamw-2 was run in 2 configurations, expected one."
+
+
+def group_means_of_an_adaptive_search() -> tuple[Told, str]:
+    for sampler in ("random", "grid"):
+        guards.of_groups(sampler)
+    for sampler in ("cmaes", "gp"):
+        assert refused(lambda sampler=sampler: guards.of_groups(sampler)).rule == 3  # type: ignore[misc]
+    return refused(lambda: guards.of_groups("tpe")), "by 'tpe', which follows earlier results"
+
+
+def a_comparison_at_unequal_budgets() -> tuple[Told, str]:
+    first, second, third, default = (replace(a, budget=12) for a in planted(SPREAD))
+    default = replace(default, budget=None)
+    assert decide(evidence(first, second, third, default)).word == Word.WINNER
+    verdict = decide(evidence(replace(first, budget=60), second, third, default))
+    shown = {frozenset((p.first, p.second)) for p in verdict.comparisons}
+    assert shown == {
+        frozenset(two)
+        for two in (
+            ("sgd-0", "adam-0"),
+            ("sgd-0", "default"),
+            ("adam-0", "default"),
+            ("adamw-2", "default"),
+        )
+    }
+    assert decide(evidence(replace(first, budget=None), second, third, default)).word == (
+        Word.NOT_COMPARABLE
+    ), "an unknown budget is not an equal one"
+    # A baseline that a search has chosen had a budget like the others.
+    own = replace(first, budget=60, baseline=True)
+    searched = decide(evidence(own, second, third))
+    assert searched.word == Word.NOT_COMPARABLE and searched.reasons[0].rule == 4
+    assert {p.first for p in searched.comparisons} == {"sgd-0"}, "none with the baseline"
+    assert decide(evidence(replace(own, budget=12), second, third)).word == Word.WINNER
+    return denied(verdict, Word.NOT_COMPARABLE), "(adamw-2 60, sgd-0 12, adam-0 12)"
+
+
+def a_pruned_run_as_a_score() -> tuple[Told, str]:
+    first, *others = planted(SPREAD)
+    verdict = decide(evidence(changed(first, "3", state="pruned", value=0.99), *others))
+    side = next(side for side in verdict.sides if side.name == "adamw-2")
+    assert side.values[2] is None and side.mean is None, "its intermediate value is no score"
+    assert refused(lambda: guards.of_groups("random", pruned=2)).rule == 5
+    return denied(verdict, Word.NOT_COMPARABLE), "adamw-2 was pruned on seed 3."
+
+
+def a_failed_run_left_out() -> tuple[Told, str]:
+    first, *others = planted(SPREAD)
+    gone = replace(first, runs=tuple(run for run in first.runs if run.seed != "3"))
+    verdict = decide(evidence(gone, *others, seeds=SEEDS))
+    # Told as what it is, a failure, it counts with the worst value and costs the first place.
+    honest = decide(evidence(changed(first, "3", state="failed", value=None), *others))
+    assert honest.word not in CLAIMED and honest.leader != "adamw-2"
+    return denied(verdict, Word.NOT_COMPARABLE), "adamw-2 has no run for seed 3."
+
+
+def a_p_value_of_too_few_seeds_and_an_equality_of_a_large_one() -> tuple[Told, str]:
+    verdict = decide(evidence(*planted(SPREAD, n=5)))
+    assert verdict.word == Word.UNDERPOWERED and verdict.beaten == ()
+    assert verdict.claim.startswith("No claim")
+    # Corrected over all pairs: none of these p values decides as it comes.
+    enough = decide(evidence(*planted(SPREAD)))
+    holm = statistics.holm([found.p for found in enough.comparisons])
+    assert [found.p_holm for found in enough.comparisons] == pytest.approx(holm)
+    # A test that finds nothing makes no tie, and is not worded as one.
+    nothing = decide(evidence(*planted(dict.fromkeys(SPREAD, 0.9), sd=0.03)))
+    assert nothing.word == Word.INCONCLUSIVE and nothing.tied == ()
+    assert all(found.p_holm > 0.05 for found in nothing.comparisons)
+    said = [nothing.headline, nothing.claim, *(reason.text for reason in nothing.reasons)]
+    assert not re.search(r"\b(equal|same|ties?|identical|are equivalent)\b", " ".join(said))
+    reason = verdict.reasons[0]
+    return Told(reason.rule, reason.text), "the least p value possible is 0.38, above alpha = 0.05"
+
+
+def seeds_as_data_sets() -> tuple[Told, str]:
+    for names in (SEEDS, ("fold 1", "fold 2"), ("epoch-3", "epoch-4"), ("seed=1",), ("Seeds",)):
+        assert refused(lambda names=names: guards.data_sets(names)).rule == 8  # type: ignore[misc]
+    assert guards.data_sets(["pets", "cars", "pets", "cifar10", "split-brain"]) == 4
+    told = refused(lambda: guards.data_sets(["x", "pets"], seeds=["x"]))
+    return told, "x look like seeds, folds or epochs, expected names of data sets."
+
+
+def pairs_that_are_none() -> tuple[Told, str]:
+    arms = [
+        replace(a, runs=tuple(replace(run, split="one") for run in a.runs)) for a in planted(SPREAD)
+    ]
+    assert decide(evidence(*arms)).word == Word.WINNER
+    other = changed(arms[0], "3", split="two")
+    verdict = decide(evidence(other, *arms[1:]))
+    assert {p.first for p in verdict.comparisons} == {"sgd-0", "adam-0"}
+    # Other seeds are no pairs either, and nobody offers a test that does without.
+    shifted = replace(
+        arms[0], runs=tuple(replace(run, seed=f"other {run.seed}") for run in arms[0].runs)
+    )
+    elsewhere = decide(evidence(shifted, *arms[1:], stage=Stage.ELSEWHERE, seeds=()))
+    assert {reason.rule for reason in elsewhere.reasons} == {9} and not elsewhere.comparisons
+    unpaired = re.compile("ind|unpaired|mannwhitney|ranksum|welch|kruskal|anova", re.IGNORECASE)
+    assert [name for name in statistics.__all__ if unpaired.search(name)] == []
+    return denied(verdict, Word.NOT_COMPARABLE), (
+        "On seed 3 the arms were tested on other samples (adamw-2 against sgd-0, adam-0, default)."
+    )
+
+
+def seeds_added_until_it_works() -> tuple[Told, str]:
+    arms = planted(SPREAD)
+    verdict = decide(evidence(*arms, seeds=SEEDS[:10]))
+    assert verdict.comparisons == (), "no p value of them"
+    assert decide(evidence(*(replace(a, runs=a.runs[:10]) for a in arms))).word == Word.WINNER
+    return denied(verdict, Word.EXPLORATORY), (
+        "adamw-2 was also run on seeds 11, 12, beyond the 10 seeds of the protocol"
+    )
+
+
+BAR: dict[str, Any] = {
+    "low": 0.9, "high": 0.95, "kind": "CI", "level": 0.95, "n": 12, "source": "training seeds",
+    "bounds": (0.0, 1.0),
+}  # fmt: skip
+
+
+def an_error_bar_of_unknown_kind_or_beyond_the_bounds() -> tuple[Told, str]:
+    assert guards.Bar(**BAR).label == "95 % CI over 12 training seeds"
+    assert guards.Bar(**{**BAR, "kind": "SD", "level": None}).label == "SD over 12 training seeds"
+    for given, told in (
+        ({"kind": "error"}, "of kind 'error', expected SD, SEM, CI"),
+        ({"level": None}, "level is None, expected, for example, 0.95"),
+        ({"n": 1}, "of 1 value(s), expected 2 or more"),
+        ({"source": " "}, "does not say what varies"),
+        ({"low": float("nan")}, "reaches from nan to 0.95"),
+        ({"low": 0.96}, "reaches from 0.96 to 0.95"),
+        ({"low": -0.1}, "reaches from -0.1 to 0.95, beyond"),
+    ):
+        found = refused(lambda given=given: guards.Bar(**{**BAR, **given}))  # type: ignore[misc]
+        assert found.rule == 11 and told in found.text
+    low, high = guards.cut(0.9, 1.02, (0.0, 1.0))
+    assert guards.Bar(**{**BAR, "low": low, "high": high}).high == 1.0
+    assert guards.cut(-3.0, 4.0, (0.0, None)) == (0.0, 4.0)
+    return (
+        refused(lambda: guards.Bar(**{**BAR, "high": 1.02})),
+        "reaches from 0.9 to 1.02, beyond the metric's bounds (0 to 1)",
+    )
+
+
+def an_expected_maximum_of_an_adaptive_search() -> tuple[Told, str]:
+    guards.expected_maximum("random")
+    for sampler in ("grid", "cmaes"):
+        assert refused(lambda sampler=sampler: guards.expected_maximum(sampler)).rule == 12  # type: ignore[misc]
+    assert "2 trials were pruned" in refused(
+        lambda: guards.expected_maximum("random", pruned=2)
+    ).text  # fmt: skip
+    return refused(lambda: guards.expected_maximum("tpe")), "by 'tpe', expected 'random'"
+
+
+def a_bare_importance() -> tuple[Told, str]:
+    whole: dict[str, Any] = {"evaluator": "fANOVA", "n": 50, "low": 0.1, "high": 0.3}
+    guards.importance(**whole)
+    for field, value in (("evaluator", ""), ("n", 0), ("low", None), ("high", float("nan"))):
+        told = refused(lambda f=field, v=value: guards.importance(**{**whole, f: v}))  # type: ignore[misc]
+        assert told.rule == 13
+    return (
+        refused(lambda: guards.importance(evaluator=None, n=None, low=None, high=None)),
+        "lacks the evaluator and the number of trials and the interval",
+    )
+
+
+def an_optimum_on_a_bound_in_silence() -> tuple[Told, str]:
+    guards.optimum("Best trials.", ())
+    guards.optimum("Warning: learning rate lies at its upper bound.", ["learning_rate"])
+    caption = "Warning: learning rate lies at its upper bound."
+    assert "weight_decay" in refused(
+        lambda: guards.optimum(caption, ["learning_rate", "weight_decay"])
+    ).text  # fmt: skip
+    return (
+        refused(lambda: guards.optimum("The best learning rate is 0.1.", ["learning_rate"])),
+        "lies on a bound of learning_rate, and the caption does not say so",
+    )
+
+
+def mixed_conditions_without_a_flag() -> tuple[Told, str]:
+    runs = ["a1b2"] * 11 + ["c3d4"]
+    assert guards.provenance({"commit": ["a1b2"] * 12, "hardware": [None] * 12}) == ()
+    flags = guards.provenance({"commit": runs, "packages": [None, *["x"] * 11]})
+    assert [flag.rule for flag in flags] == [16, 16] and {flag.word for flag in flags} == {None}
+    assert "1 of 12 runs have no record of their packages" in flags[1].text
+    # Nobody gets the verdict without them.
+    verdict = decide(evidence(*planted(SPREAD), doubts=flags))
+    assert verdict.word == Word.WINNER and verdict.flags == flags
+    assert flags[0].text in json.dumps(as_json(verdict), ensure_ascii=False)
+    return Told(flags[0].rule, flags[0].text), "differ in commit: 2 values (a1b2 (11); c3d4 (1))"
+
+
+ATTEMPTS: dict[int, Callable[[], tuple[Told, str]]] = {
+    1: a_first_place_from_search_values,
+    2: values_on_the_test_split_of_several_configurations,
+    3: group_means_of_an_adaptive_search,
+    4: a_comparison_at_unequal_budgets,
+    5: a_pruned_run_as_a_score,
+    6: a_failed_run_left_out,
+    7: a_p_value_of_too_few_seeds_and_an_equality_of_a_large_one,
+    8: seeds_as_data_sets,
+    9: pairs_that_are_none,
+    10: seeds_added_until_it_works,
+    11: an_error_bar_of_unknown_kind_or_beyond_the_bounds,
+    12: an_expected_maximum_of_an_adaptive_search,
+    13: a_bare_importance,
+    15: an_optimum_on_a_bound_in_silence,
+    16: mixed_conditions_without_a_flag,
+}
+
+
+@pytest.mark.parametrize("number", ATTEMPTS)
+def test_whoever_tries_to_obtain_a_forbidden_claim_is_told_why_not(number: int) -> None:
+    told, found = ATTEMPTS[number]()
+    assert told.rule == number
+    assert found in told.text, "what was found"
+    assert REFUSALS[number].because in told.text, "and why it matters"
+
+
+def test_the_table_holds_all_seventeen_and_what_could_be_asked_for_has_an_attempt() -> None:
+    # 14 and 17 nobody can ask for: no level is about strategies, and emphasis comes with its rule.
+    assert list(ATTEMPTS) == [number for number in range(1, 18) if number not in (14, 17)]
+    assert list(REFUSALS) == list(range(1, 18))
+    assert all(number == refusal.number for number, refusal in REFUSALS.items())
+    assert [level for level in Level if "strategy" in level] == []
+    verdict = as_json(decide(evidence(*planted(SPREAD))))
+    assert wording.emphasis(verdict, best=True, tied=False) == "Bold: best mean."
+
+
+def test_the_table_may_stand_in_a_report_of_search_data() -> None:
+    loaded = ("wins", "winner", "better", "significant", "outperform", "beats")
+    said = " ".join(f"{r.forbidden} {r.because} {r.instead}" for r in REFUSALS.values()).lower()
+    assert [word for word in loaded if word in said] == []
+
+
+def test_a_refusal_is_a_value_error_that_carries_its_number() -> None:
+    error = Refused(3, "Asked for.")
+    assert isinstance(error, ValueError) and error.rule == 3
+    assert str(error).startswith(f"Asked for. Refused (rule 3: {REFUSALS[3].forbidden}). ")
+
+
+def test_a_reason_keeps_what_was_found_apart_from_why_it_matters() -> None:
+    assert guards.because(6, None, "a is lost.") == Doubt(
+        rule=6, word=None, text=f"a is lost. {REFUSALS[6].because}", found="a is lost."
+    )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("digits fold 1", "wine"), ("digits_fold1", "wine"), ("digitsFold1", "wine"),
+        ("digits cv-3", "wine"), ("folds 1-5", "wine"), ("digits, 1st run", "wine"),
+        ("digits (split 2)", "wine"), ("digits.seed=7.csv", "wine"), ("5-fold", "wine"),
+        ("part1", "part2", "part3"), ("Digits (1)", "digits (2)", "digits (10)"),
+    ],
+)  # fmt: skip
+def test_what_only_repeats_one_data_set_is_told_from_its_name(names: tuple[str, ...]) -> None:
+    told = refused(lambda: guards.data_sets(names))
+    assert told.rule == 8 and names[0] in told.text and "expected names of data sets" in told.text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("cifar10", "cifar100"), ("cifar10", "cifar100", "mnist", "glue-rte"), ("part1", "part2"),
+        ("manifold1", "unfold 2"), ("split-brain", "cifar10-split"), ("drum3", "recv2", "office31"),
+        ("wmt14", "wmt16", "squad2"),
+    ],
+)  # fmt: skip
+def test_names_of_data_sets_with_numbers_in_them_pass(names: tuple[str, ...]) -> None:
+    assert guards.data_sets(names) == len(names)
+
+
+# Through the modules that would hand out what is forbidden.
+
+
+def test_the_test_split_stays_sealed_without_a_protocol(tmp_path: Path) -> None:
+    from workbench import datasets
+
+    with pytest.raises(datasets.Sealed, match="there is no protocol at"):
+        datasets.load_test(
+            {"name": "wine"},
+            target="",
+            study_seed=0,
+            seed=1,
+            protocol=tmp_path / "protocol.json",
+            sha256="0" * 64,
+        )
+
+
+def test_the_estimator_itself_refuses_draws_that_are_not_independent() -> None:
+    assert len(statistics.expected_maximum([0.1, 0.5, 0.3], independent=True)) == 3
+    with pytest.raises(ValueError, match="independent"):
+        statistics.expected_maximum([0.1, 0.5, 0.3], independent=False)
+
+
+def test_the_guards_are_there_without_anything_heavy() -> None:
+    script = (
+        "import sys\n"
+        "import workbench.verdict.guards\n"
+        "heavy = {'numpy', 'scipy', 'pandas', 'torch', 'matplotlib', 'mlflow'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

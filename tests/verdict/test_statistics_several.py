@@ -1,0 +1,196 @@
+"""Several data sets: oracles, ties, how many data sets a claim needs, and which bars are drawn."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+import pytest
+import scikit_posthocs
+from scipy import stats
+
+from workbench.verdict import statistics
+from workbench.verdict.statistics.ranking import midranks
+
+
+def scores(seed: int, datasets: int, strategies: int, *, step: float = 0.4) -> np.ndarray:
+    """Data sets of different difficulty; each strategy is ``step`` SDs better than the last."""
+    rng = np.random.default_rng(seed)
+    hard = rng.normal(0, 3, (datasets, 1))
+    return hard + step * np.arange(strategies) + rng.normal(size=(datasets, strategies))
+
+
+def test_ranks_are_those_of_scipy_and_forgive_rounding_errors() -> None:
+    rng = np.random.default_rng(1)
+    for n in (1, 2, 7, 30):
+        values = rng.integers(0, 6, n).astype(float)
+        assert midranks(values).tolist() == stats.rankdata(values).tolist()
+    assert midranks([0.2 - 0.1, 0.3 - 0.2, 0.05]).tolist() == [2.5, 2.5, 1.0]
+    assert midranks([0.0, 0.0]).tolist() == [1.5, 1.5]
+
+
+def test_friedman_is_that_of_scipy_with_and_without_ties() -> None:
+    for seed in range(10):
+        for table in (scores(seed, 9, 4), np.round(scores(seed, 12, 3))):
+            expected = stats.friedmanchisquare(*table.T)
+            found = statistics.friedman(table)
+            assert found[:2] == pytest.approx((expected.statistic, expected.pvalue), rel=1e-9)
+            ranks = np.mean([stats.rankdata(-row) for row in table], axis=0)
+            assert found.ranks == pytest.approx(ranks)
+
+
+def test_the_f_statistic_is_the_analysis_of_variance_of_the_ranks() -> None:
+    table = scores(3, 8, 4)
+    ranks = np.array([stats.rankdata(row) for row in table])
+    between = 8 * ((ranks.mean(axis=0) - 2.5) ** 2).sum() / 3
+    rest = ((ranks - ranks.mean(axis=0)) ** 2).sum() / (3 * 7)
+    found = statistics.friedman(table)
+    assert found.f_statistic == pytest.approx(between / rest)
+    assert found.f_p == pytest.approx(stats.f.sf(between / rest, 3, 21))
+
+
+def test_friedman_at_its_ends() -> None:
+    alike = statistics.friedman(np.tile([[3.0, 1.0, 2.0]], (6, 1)))
+    assert alike.ranks.tolist() == [1, 3, 2]
+    assert alike.statistic == pytest.approx(12) and alike.f_statistic == math.inf
+    assert alike.f_p == pytest.approx(6.0**-5), "all arrangements, and those in which all agree"
+    swapped = np.tile([[3.0, 1.0, 2.0]], (6, 1))
+    swapped[0] = [3.0, 2.0, 1.0]
+    assert statistics.friedman(swapped).f_p >= alike.f_p, "agreement is never less sure"
+    equal = statistics.friedman(np.ones((6, 3)))
+    assert equal.ranks.tolist() == [2, 2, 2]
+    assert (equal.statistic, equal.p, equal.f_statistic, equal.f_p) == (0, 1, 0, 1)
+
+
+def test_wilcoxon_is_the_exact_one_of_scipy() -> None:
+    for seed in range(20):
+        for datasets in (6, 9, 30):
+            first, second = scores(seed, datasets, 2).T
+            expected = stats.wilcoxon(first, second, method="exact").pvalue
+            assert statistics.wilcoxon(first, second) == pytest.approx(expected, abs=1e-12)
+
+
+def test_wilcoxon_is_exact_with_ties_and_with_differences_of_zero() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        gaps = rng.integers(-3, 5, 10).astype(float)
+        # Pratt: ranks with the zeros among them, which then count for nothing.
+        ranks = stats.rankdata(np.abs(gaps)) * (gaps != 0)
+        observed = float((ranks * np.sign(gaps)).sum())
+        signs = np.array(list(product((1, -1), repeat=10)))
+        expected = np.mean(np.abs(signs @ ranks) >= abs(observed) - 1e-9)
+        assert statistics.wilcoxon(gaps, np.zeros(10)) == pytest.approx(expected, abs=1e-12)
+    assert statistics.wilcoxon(np.ones(7), np.ones(7)) == 1.0
+
+
+def test_wilcoxon_ties_forgive_rounding_errors() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        correct = rng.integers(470, 490, (2, 9))
+        expected = statistics.wilcoxon(correct[0], correct[1])
+        assert statistics.wilcoxon(correct[0] / 496, correct[1] / 496) == expected
+
+
+def test_all_pairs_are_those_of_scikit_posthocs() -> None:
+    for seed in range(5):
+        table = scores(seed, 12, 4)
+        long = pd.DataFrame(table).melt(var_name="strategy", value_name="score")
+        expected = scikit_posthocs.posthoc_wilcoxon(
+            long, val_col="score", group_col="strategy", p_adjust="holm", sort=True
+        )
+        found = statistics.wilcoxon_holm(table)
+        assert found == pytest.approx(expected.to_numpy(), abs=1e-12)
+        assert (np.diag(found) == 1).all() and np.array_equal(found, found.T)
+
+
+def test_equal_strategies_are_separated_no_more_often_than_alpha() -> None:
+    wrong = [
+        (statistics.wilcoxon_holm(scores(seed, 10, 3, step=0)) < 0.05).any() for seed in range(600)
+    ]
+    assert np.mean(wrong) < 0.065
+
+
+def test_groups_are_all_largest_runs_of_neighbours_that_no_test_separates() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        k = int(rng.integers(2, 7))
+        ranks = rng.permutation(k) + rng.random(k) / 2
+        p = np.triu(rng.random((k, k)) ** 3, 1)
+        p = p + p.T + np.eye(k)
+        order = np.argsort(ranks).tolist()
+        spans = [
+            range(start, stop)
+            for start, stop in combinations(range(k + 1), 2)
+            if stop - start > 1
+            and all(p[order[i], order[j]] >= 0.05 for i, j in combinations(range(start, stop), 2))
+        ]
+        largest = [
+            tuple(order[i] for i in span)
+            for span in spans
+            if not any({*span} < {*other} for other in spans)
+        ]
+        assert statistics.critical_groups(ranks, p, 0.05) == sorted(
+            largest, key=lambda group: order.index(group[0])
+        )
+
+
+def test_groups_of_known_diagrams() -> None:
+    apart, near = 0.01, 0.4
+    p = np.array([[1, near, apart], [near, 1, near], [apart, near, 1]])
+    assert statistics.critical_groups([1.2, 2.0, 2.8], p) == [(0, 1), (1, 2)]
+    assert statistics.critical_groups([2.8, 2.0, 1.2], p) == [(2, 1), (1, 0)]
+    assert statistics.critical_groups([1, 2, 3], np.full((3, 3), near)) == [(0, 1, 2)]
+    assert statistics.critical_groups([1, 2, 3], np.full((3, 3), apart)) == []
+    assert statistics.critical_groups([1, 2], np.full((2, 2), 0.05)) == [(0, 1)], "not below alpha"
+
+
+def test_a_diagram_separates_what_differs_and_joins_what_does_not() -> None:
+    table = scores(5, 20, 4, step=0)
+    table[:, 3] += 5
+    found = statistics.critical_difference(table)
+    assert found.ranks == pytest.approx(statistics.friedman(table).ranks)
+    assert found.p_values == pytest.approx(statistics.wilcoxon_holm(table))
+    assert [set(group) for group in found.groups] == [{0, 1, 2}]
+
+
+def test_few_data_sets_allow_no_claim_across_them() -> None:
+    five = np.ones((5, 3))
+    words = "needs at least 6, found 5; seeds, folds and epochs do not count"
+    for refuse in (
+        lambda: statistics.wilcoxon_holm(five),
+        lambda: statistics.friedman(five),
+        lambda: statistics.wilcoxon(five[:, 0], five[:, 1]),
+        lambda: statistics.critical_difference(five),
+        lambda: statistics.performance_profile(five, [0.5]),
+        lambda: statistics.performance_profile(five[:, 0], [0.5]),
+    ):
+        with pytest.raises(ValueError, match=words):
+            refuse()
+    assert statistics.wilcoxon_holm(np.ones((6, 3))).shape == (3, 3)
+    assert 2 ** (1 - 5) > 0.05 > 2 ** (1 - 6), "the least p of five data sets, and of six"
+
+
+def test_tables_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="scores: expected at least 2 strategies, found 1"):
+        statistics.wilcoxon_holm(np.ones((6, 1)))
+    with pytest.raises(ValueError, match="expected numbers, in rows of one length"):
+        statistics.friedman([[1, 2], [1]])
+    with pytest.raises(ValueError, match=r"scores\[0, 1\] is nan"):
+        statistics.friedman([[1, math.nan]] * 6)
+    with pytest.raises(ValueError, match=r"p_matrix has the shape \[2, 2\]: expected \[3, 3\]"):
+        statistics.critical_groups([1, 2, 3], np.ones((2, 2)))
+    with pytest.raises(ValueError, match="p_matrix is not symmetric"):
+        statistics.critical_groups([1, 2], [[1, 0.5], [0.4, 1]])
+    with pytest.raises(ValueError, match="alpha is 5"):
+        statistics.critical_groups([1, 2], np.ones((2, 2)), 5)
+
+
+def test_the_profile_is_the_share_of_runs_above_each_threshold() -> None:
+    table = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [0.7, 0.8], [0.9, 1.0], [0.5, 0.5]])
+    found = statistics.performance_profile(table, [-1, 0.1, 0.45, 1.0, 2])
+    assert found == pytest.approx([1, 11 / 12, 8 / 12, 0, 0]), "above, not at"
+    assert statistics.performance_profile(table[:, 0], [0.45]) == pytest.approx([4 / 6])
+    with pytest.raises(ValueError, match="thresholds: expected at least 1 values, found 0"):
+        statistics.performance_profile(table, [])

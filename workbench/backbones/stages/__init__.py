@@ -1,0 +1,55 @@
+"""A model as stages from input to output, and a head: what a freeze depth means.
+
+Knows no model family, no optimizer and no data.
+"""
+
+from __future__ import annotations
+
+from workbench.backbones.stages.cutting import cut
+from workbench.backbones.stages.discovery import discover
+from workbench.backbones.stages.footprint import (
+    Memory,
+    OutOfMemory,
+    check_memory,
+    free_memory,
+    memory,
+    memory_limit,
+    size_text,
+)
+from workbench.backbones.stages.replaying import Activations, Cut, prefix, replay
+from workbench.backbones.stages.staged import (
+    ALL,
+    Stage,
+    Staged,
+    describe,
+    freeze,
+    parameters,
+    resolve_depth,
+    train_mode,
+    trainable_parameters,
+)
+
+__all__ = [
+    "ALL",
+    "Activations",
+    "Cut",
+    "Memory",
+    "OutOfMemory",
+    "Stage",
+    "Staged",
+    "check_memory",
+    "cut",
+    "describe",
+    "discover",
+    "free_memory",
+    "freeze",
+    "memory",
+    "memory_limit",
+    "parameters",
+    "prefix",
+    "replay",
+    "resolve_depth",
+    "size_text",
+    "train_mode",
+    "trainable_parameters",
+]

@@ -1,0 +1,168 @@
+"""Where the stages of a model begin that nobody has described: read off a recorded pass.
+
+The part of the model that does most is opened until its blocks show. Blocks of one kind are a stage
+each; where a model has none, layers of one resolution are a stage. Knows neither freezing nor how a
+cut is verified.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from workbench.backbones.stages.recording import Call, Form
+
+# Of the operations that the largest block has; less is a transition between stages.
+_MAJOR = 0.5
+# The share of the blocks of one kind in all operations, from which on they are the stages.
+_MOST = 0.5
+# A stem may do this share of all operations.
+_STEM = 0.1
+
+
+def group(calls: Sequence[Call], weighty: Collection[str], head: Call) -> dict[str, Call]:
+    """The call that each stage begins with, by the path of the stage's main module.
+
+    What is before the first one is a stem.
+
+    Args:
+        calls: Of a recording.
+        weighty: Paths of the modules that hold parameters.
+        head: The call that the head begins with.
+    """
+    units = [unit for unit in _units(calls[0], weighty, head) if unit.path in weighty]
+    layers = {unit.path: unit for unit in reversed(units)}
+    return _blocks(units) or _resolutions(units) or dict(reversed(layers.items()))
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """The last part of every path, with as much before it as it takes to name a module.
+
+    ``layer1`` stays, ``bert.encoder.layer.4`` becomes ``layer.4``.
+    """
+    kept = [1] * len(paths)
+
+    def name(at: int) -> str:
+        return ".".join(paths[at].split(".")[-kept[at] :])
+
+    for at, path in enumerate(paths):
+        parts = path.split(".")
+        while kept[at] < len(parts) and parts[-kept[at]].isdigit():
+            kept[at] += 1
+    while True:
+        counts = Counter(map(name, range(len(paths))))
+        # Two paths differ, so that a longer end tells them apart in the end.
+        again = [
+            at
+            for at, path in enumerate(paths)
+            if counts[name(at)] > 1 and kept[at] < len(path.split("."))
+        ]
+        if not again:
+            return [name(at) for at in range(len(paths))]
+        for at in again:
+            kept[at] += 1
+
+
+def _units(root: Call, weighty: Collection[str], head: Call) -> list[Call]:
+    """The calls before the head, side by side, none of which does most of the work."""
+    total = max(1, root.operations)
+
+    def body(call: Call) -> list[Call]:
+        return [child for child in call.children if child.number < head.number]
+
+    units = body(root)
+    while True:
+        opened = next(
+            (
+                unit
+                for unit in units
+                if unit.children
+                and (
+                    unit.number < head.number < unit.end
+                    or (unit.operations > total / 2 and not _is_one_of_many(unit, units, weighty))
+                )
+            ),
+            None,
+        )
+        if opened is None:
+            return units
+        place = units.index(opened)
+        units[place : place + 1] = body(opened)
+
+
+def _is_one_of_many(unit: Call, units: Sequence[Call], weighty: Collection[str]) -> bool:
+    """Whether a call is a block or a stage among others, although it does most of the work."""
+    alike = sum(
+        other.kind == unit.kind and other.path in weighty and _outer(other) == _outer(unit)
+        for other in units
+    )
+    return alike > 2 or (unit.path.rpartition(".")[2].isdigit() and "." in unit.path)
+
+
+def _outer(call: Call) -> str:
+    return call.path.rpartition(".")[0]
+
+
+def _blocks(units: Sequence[Call]) -> dict[str, Call]:
+    """The first call of every block, where most of the work is done in blocks of one kind."""
+    composite = [unit for unit in units if unit.children]
+    work = Counter[str]()
+    for unit in composite:
+        work[unit.kind] += unit.operations
+    if not work:
+        return {}
+    main, _ = work.most_common(1)[0]
+    kinds = Counter(unit.kind for unit in composite)
+    largest = max((u for u in composite if u.kind == main), key=lambda unit: unit.operations)
+    nested = any(child.children for child in largest.children)
+
+    def is_major(unit: Call) -> bool:
+        if unit.kind == main:
+            return not nested or any(child.children for child in unit.children)
+        return kinds[unit.kind] > 1 and unit.operations >= _MAJOR * largest.operations
+
+    majors = [unit for unit in composite if is_major(unit)]
+    everything = sum(unit.operations for unit in units)
+    if sum(unit.operations for unit in majors) < _MOST * everything or len(majors) < 2:
+        return {}
+    # A transition that changes the resolution belongs to the stage that it leads to.
+    starts: dict[str, Call] = {}
+    before = majors[0]
+    waiting: Call | None = None
+    for unit in units[units.index(majors[0]) :]:
+        if unit in majors:
+            start = waiting or unit
+            if unit.path not in starts:
+                starts[unit.path] = start
+            before, waiting = unit, None
+        elif waiting is None and _resolution(unit) != _resolution(before):
+            waiting = unit
+    return starts
+
+
+def _resolutions(units: Sequence[Call]) -> dict[str, Call]:
+    """The first call of every run of layers with one resolution."""
+    runs: list[list[Call]] = []
+    for unit in units:
+        if runs and _resolution(runs[-1][-1]) == _resolution(unit):
+            runs[-1].append(unit)
+        else:
+            runs.append([unit])
+    everything = sum(unit.operations for unit in units)
+    done = 0
+    begins = 0
+    for number, run in enumerate(runs):
+        done += sum(unit.operations for unit in run)
+        if number and done > _STEM * everything:
+            break
+        begins = number + 1
+    starts = {run[0].path: run[0] for run in runs[begins:]}
+    return starts if len(starts) > 1 else {}
+
+
+def _resolution(call: Call) -> tuple[int, ...]:
+    """Height and width of what a call returns; nothing for vectors."""
+    for leaf in call.leaves:
+        if isinstance(leaf, Form):
+            return leaf.shape[2:]
+    return ()

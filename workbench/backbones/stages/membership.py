@@ -1,0 +1,138 @@
+"""Which modules, parameters and buffers belong to which stage, once it is known where they begin.
+
+Knows neither why a stage begins where it does nor what freezing is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from workbench.backbones.stages.recording import Call, Recording
+
+# Where a module can stand beside the numbers of stages.
+_HEAD = -1
+_LIVE = -2  # It holds nothing and is called with the head or after it: in no stage, never frozen.
+_AROUND = -3  # It holds parts of several stages, or of a stage and the head.
+
+
+@dataclass(kw_only=True)
+class Members:
+    """What a stage consists of, by paths and names."""
+
+    modules: list[str] = field(default_factory=list)
+    tensors: list[str] = field(default_factory=list)
+    enclosing: list[str] = field(default_factory=list)
+
+
+def members(
+    module: nn.Module,
+    recording: Recording,
+    *,
+    starts: Sequence[Call],
+    head_call: Call,
+    head: Sequence[str],
+) -> list[Members]:
+    """What belongs to each stage; everything but the head belongs to exactly one.
+
+    A module belongs to the stage that it is first called in, a parameter or buffer to the stage
+    that first uses it: from there on everything in the stages before it is fixed.
+
+    Args:
+        module: The model.
+        recording: Of the model.
+        starts: The calls that the stages after the first one begin with, in order.
+        head_call: The call that the head begins with.
+        head: Paths of the head's modules.
+    """
+    bounds = [start.number for start in starts]
+    limits = [*bounds, head_call.number]
+    last = len(bounds)
+    paths = {id(part): path for path, part in module.named_modules()}
+    weighty = {
+        path for path, part in module.named_modules() if next(_tensors(part), None) is not None
+    }
+    calls: dict[str, list[Call]] = {}
+    for call in recording.calls:
+        calls.setdefault(call.path, []).append(call)
+
+    def is_head(path: str) -> bool:
+        return any(path == part or path.startswith(f"{part}.") for part in head)
+
+    def place(path: str) -> int | None:
+        """A stage, or one of the other places; None for what is never called."""
+        if is_head(path):
+            return _HEAD
+        made = calls.get(path, [])
+        if any(call.number < limit < call.end for call in made for limit in limits):
+            return _AROUND
+        if not made:
+            return None
+        if made[0].number >= head_call.number:
+            return last if path in weighty else _LIVE
+        return bisect_right(bounds, made[0].number)
+
+    places = {path: place(path) for path in paths.values()}
+    operations = [start.start_operation for start in starts]
+
+    def place_of_tensor(name: str) -> int:
+        path = name.rpartition(".")[0]
+        if is_head(path):
+            return _HEAD
+        if name in recording.uses:
+            return bisect_right(operations, recording.uses[name])
+        # Not used in evaluation mode, as a batch normalisation's counter: with what is around it.
+        while (found := places.get(path)) is None or found < 0:
+            if not path:
+                return 0
+            path = path.rpartition(".")[0]
+        return found
+
+    found = [Members() for _ in range(last + 1)]
+    tensor_places = {id(tensor): place_of_tensor(name) for name, tensor in _named(module)}
+    names = {id(tensor): name for name, tensor in _named(module)}
+    seen: set[int] = set()
+
+    def collect(part: nn.Module) -> None:
+        if id(part) in seen:
+            return
+        seen.add(id(part))
+        path = paths[id(part)]
+        inside = {tensor_places[id(tensor)] for tensor in _tensors(part)}
+        standing = (places[paths[id(inner)]] for inner in part.modules())
+        inside |= {stage for stage in standing if stage is not None}
+        if len(inside) == 1 and (stage := next(iter(inside))) >= 0:
+            found[stage].modules.append(path)
+            seen.update(map(id, part.modules()))
+            return
+        own = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
+        for tensor in own:
+            stage = tensor_places[id(tensor)]
+            if stage >= 0 and id(tensor) not in seen:
+                seen.add(id(tensor))
+                found[stage].tensors.append(names[id(tensor)])
+        if places[path] == _AROUND:
+            end = max(call.end for call in calls[path])
+            ended = next((n for n, limit in enumerate(limits) if end <= limit), None)
+            if ended is not None:
+                found[ended].enclosing.append(path)
+        elif (own_place := places[path]) is not None and own_place >= 0:
+            found[own_place].enclosing.append(path)
+        for child in part.children():
+            collect(child)
+
+    collect(module)
+    return found
+
+
+def _named(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()

@@ -1,0 +1,89 @@
+"""Whether all that a freeze depth freezes is one fixed function.
+
+Used by ``discovery``, which begins a stage only where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from workbench.backbones.stages.recording import Call, record
+from workbench.backbones.stages.staged import Staged, train_mode
+
+if TYPE_CHECKING:
+    from workbench.datasets.samples import Batch
+
+# Calls of one pass, by the path of the module and how often it had been called before.
+_Calls = Mapping[tuple[str, int], Call]
+
+
+def unfixed(
+    staged: Staged,
+    batch: Batch,
+    *,
+    calls: Sequence[Call],
+    ends: Sequence[Call],
+    heads: Sequence[nn.Module],
+) -> set[int]:
+    """The freeze depths at which something frozen computes something else in training mode.
+
+    Args:
+        staged: The model, in evaluation mode before and afterwards.
+        batch: What it takes.
+        calls: Of a recording of this batch in evaluation mode, without those of the head.
+        ends: Of the same recording, the first live call at each depth from 1 on.
+        heads: The modules of the head that are called.
+    """
+    # All depths at once: what is live at one of them does not come before its end.
+    trained = _trained(staged, batch, heads)
+    found = set()
+    for depth, end in enumerate(ends, start=1):
+        if not _is_fixed(end, calls, trained) and not _is_fixed(
+            end, calls, _trained(staged, batch, heads, depth=depth)
+        ):
+            found.add(depth)
+    staged.module.eval()
+    return found
+
+
+def _trained(staged: Staged, batch: Batch, heads: Sequence[nn.Module], *, depth: int = 0) -> _Calls:
+    """The calls of a pass in training mode with all stages frozen.
+
+    The modules around stages are in evaluation mode where they would be at a freeze depth. So is
+    the head, whose statistics must stay. Its results are changed here, as training would change
+    them: a stage that takes what a head makes of an earlier one is not fixed.
+    """
+    train_mode(staged, len(staged.stages))
+    for stage in staged.stages[depth:]:
+        for module in stage.enclosing:
+            module.training = True
+    hooks = [head.eval().register_forward_hook(_changed) for head in heads]
+    try:
+        return {(call.path, call.count): call for call in record(staged.module, batch).calls}
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _changed(module: nn.Module, inputs: object, output: object) -> object:
+    return tree_map(lambda leaf: leaf + 1 if isinstance(leaf, Tensor) else leaf, output)
+
+
+def _is_fixed(end: Call, calls: Sequence[Call], trained: _Calls) -> bool:
+    """Whether a call takes the same as in evaluation mode, and all before it returned the same."""
+    seen = trained.get((end.path, end.count))
+    if seen is None or _tensors(seen.arguments) != _tensors(end.arguments):
+        return False
+    return all(
+        _tensors(call.results) == _tensors(trained[call.path, call.count].results)
+        for call in calls
+        if call.end <= end.number and (call.path, call.count) in trained
+    )
+
+
+def _tensors(glances: Sequence[object]) -> list[object]:
+    return [glance for glance in glances if isinstance(glance, tuple)]

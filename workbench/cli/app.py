@@ -1,0 +1,362 @@
+"""The commands. No logic: each imports what it needs, calls it, and prints what comes back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from workbench.cli import terminal
+
+
+class _Group(typer.core.TyperGroup):
+    """The commands; one that Ctrl-C ends says so and exits like any command that a signal ends."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Stopped by Ctrl-C.", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Which fine-tuning strategy wins? Search with Optuna, browse in MLflow, write the report.",
+)
+
+File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
+Home = Annotated[
+    Path,
+    typer.Option(
+        envvar="WORKBENCH_HOME",
+        callback=terminal.existing,
+        help="Directory that contains mlruns/ and reports/.",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set recipe.epochs=3."),
+]
+Workers_ = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Local processes; one for each core by default."),
+]
+Inline = Annotated[
+    bool, typer.Option("--inline", help="Run trials in this process, for debugging.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for another driver of this study to end.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+HERE = Path()
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Study files.")],
+    overrides: Set = None,
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Validate study files without running them, and print what each will do."""
+    from workbench import commands
+    from workbench.cli import printed
+
+    plans = []
+    for file in files:
+        with terminal.errors(go_on=len(files) > 1):
+            plans.append(commands.look_ahead(file, overrides or [], home.absolute()))
+    if as_json:
+        typer.echo(json.dumps(plans, indent=1))
+    else:
+        for plan in plans:
+            printed.plan(terminal.console(), plan)
+    if len(plans) < len(files) or any(plan["refused"] for plan in plans):
+        raise typer.Exit(2)
+
+
+@app.command()
+def run(
+    file: File,
+    overrides: Set = None,
+    home: Home = HERE,
+    workers: Workers_ = None,
+    inline: Inline = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
+    ] = False,
+    wait: Wait = False,
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Run failed trials again, after what failed them was corrected."
+        ),
+    ] = False,
+) -> None:
+    """Search: run what is missing of a study."""
+    from workbench import commands
+    from workbench.cli import printed
+
+    with (
+        terminal.errors(),
+        terminal.place(home, smoke) as place,
+        terminal.crew(place, workers, inline) as crew,
+    ):
+        if smoke:
+            outcome = commands.smoke(file, overrides or [], place, crew, terminal.watcher())
+        else:
+            outcome = commands.run_file(
+                file,
+                overrides or [],
+                place,
+                crew,
+                terminal.watcher(),
+                wait=wait,
+                retry_failed=retry_failed,
+            )
+        printed.outcome(terminal.console(), outcome, home, smoke=smoke)
+    terminal.leave(outcome)
+
+
+@app.command()
+def confirm(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")],
+    overrides: Set = None,
+    home: Home = HERE,
+    workers: Workers_ = None,
+    inline: Inline = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Test what is selected without asking.")
+    ] = False,
+    wait: Wait = False,
+) -> None:
+    """Confirm: select on fresh seeds, then test the selected configurations once."""
+    from workbench import commands
+    from workbench.cli import printed
+
+    place = home.absolute()
+    with terminal.errors(), terminal.crew(place, workers, inline) as crew:
+        outcome = commands.confirm_file(
+            study,
+            overrides or [],
+            place,
+            crew,
+            terminal.watcher(),
+            wait=wait,
+            agree=lambda offer: terminal.consent(offer, yes),
+            at_once=terminal.count(workers, inline),
+        )
+        printed.confirmed(terminal.console(), outcome)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+@app.command("try")
+def try_(
+    file: File,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KNOB=VALUE...", help="What to set.")
+    ] = None,
+    home: Home = HERE,
+    wait: Wait = False,
+) -> None:
+    """Run one trial with these settings: tracked, but not counted in the study."""
+    from workbench import commands
+    from workbench.cli import printed
+    from workbench.commands import outcomes
+
+    with terminal.errors(), terminal.crew(home.absolute(), 1, True) as crew:
+        trial = commands.try_one(
+            file, settings or [], home.absolute(), crew, terminal.watcher(), wait=wait
+        )
+        printed.trial(terminal.console(), trial)
+    if trial["state"] != "complete":
+        raise typer.Exit(outcomes.RESUMABLE if trial["stopped"] else outcomes.UNUSABLE)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name, or its file.")],
+    home: Home = HERE,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report; reports/NAME by default.")
+    ] = None,
+    venue: Annotated[
+        str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
+    ] = "neurips",
+) -> None:
+    """Write the report of a study: page, tables, figures and data."""
+    from workbench.cli import printed
+    from workbench.commands import outcomes
+    from workbench.commands import report as publish
+
+    with terminal.errors(also=(ValueError,)):
+        written = publish.write(name, home.absolute(), out, venue=venue)
+        printed.report(terminal.console(), written)
+    if not written.usable:
+        raise typer.Exit(outcomes.UNUSABLE)
+
+
+@app.command()
+def verdict(
+    results: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="CSV: strategy, seed, value; dataset if several."),
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option("--mlflow", help="Instead: the runs of an MLflow experiment.")
+    ] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option("--uri", help="MLflow's tracking URI; the home's store by default."),
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Name of the metric.")] = None,
+    minimize: Annotated[bool, typer.Option("--minimize", help="Lower values are better.")] = False,
+    smallest_effect: Annotated[
+        float | None, typer.Option(min=0, help="Smallest difference that matters.")
+    ] = None,
+    baseline: Annotated[str | None, typer.Option(help="Compare with this strategy only.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of page, tables and figures.")] = None,
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Judge anyone's results: the same statistics and words, capped by what the file can prove."""
+    from workbench.cli import printed
+    from workbench.commands import outcomes
+    from workbench.commands import verdict as elsewhere
+
+    with terminal.errors(also=(elsewhere.Unreadable,)):
+        judged = elsewhere.judge(
+            results,
+            experiment=experiment,
+            uri=uri,
+            home=home.absolute(),
+            metric=metric,
+            direction="minimize" if minimize else "maximize",
+            smallest_effect=smallest_effect,
+            baseline=baseline,
+            out=out,
+        )
+    if as_json:
+        typer.echo(json.dumps(judged.content, indent=1))
+    else:
+        printed.verdict(terminal.console(), judged)
+    if not judged.usable:
+        raise typer.Exit(outcomes.UNUSABLE)
+
+
+@app.command()
+def sync(
+    name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
+    home: Home = HERE,
+) -> None:
+    """Send MLflow what it lacks: after it was out of reach, or after a crash."""
+    from workbench.commands import report as publish
+    from workbench.verdict.wording.numbers import counted
+
+    with terminal.errors():
+        sent = publish.sync(name, home.absolute())
+    lacked = f"lacked {counted(sent, 'trial')}" if sent else "lacks nothing"
+    typer.echo(f"{name}: MLflow {lacked}.")
+
+
+@app.command("list")
+def list_(home: Home = HERE, as_json: Json = False) -> None:
+    """List the studies with their states, counts and best values."""
+    from workbench.cli import printed
+    from workbench.commands import browse
+
+    with terminal.errors():
+        found = browse.studies(home.absolute())
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    else:
+        printed.studies(terminal.console(), found)
+
+
+@app.command()
+def show(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY", help="A study's name, or STUDY/TRIAL in one word.")
+    ],
+    trial: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TRIAL]", help="A trial's name: adamw-2/007, confirmation/adamw-2/000."
+        ),
+    ] = None,
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Show a study with its trials, or one trial with its epochs."""
+    from workbench import commands
+    from workbench.cli import printed
+    from workbench.commands import browse
+
+    with terminal.errors():
+        name = commands.name_of(study)
+        if trial is None:
+            name, trial = browse.named(name)
+        if trial is None:
+            found = browse.study(home.absolute(), name)
+        else:
+            found = browse.trial(home.absolute(), name, trial)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    elif trial is None:
+        printed.study(terminal.console(), found)
+    else:
+        printed.trial(terminal.console(), found)
+
+
+@app.command()
+def predict(
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="STUDY/STRATEGY/NUMBER, or the id of an MLflow run."),
+    ],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="New data: a folder of images, a table, or arrays."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A CSV file; printed by default.")
+    ] = None,
+    home: Home = HERE,
+) -> None:
+    """Predict with the model that a trial kept: a line of CSV for each sample."""
+    from workbench.commands import predict
+
+    with terminal.errors(also=(predict.Unusable,)):
+        found = predict.predict(home.absolute(), run, data)
+        if out is None:
+            found.write(sys.stdout)
+        else:
+            with out.open("w", encoding="utf-8", newline="") as file:
+                found.write(file)
+            typer.echo(f"{len(found.rows)} predictions: {out}", err=True)
+
+
+@app.command()
+def ui(
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Whose table of trials to show.")
+    ] = None,
+    home: Home = HERE,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open MLflow's own server and pages on this store."""
+    from workbench import commands
+
+    with terminal.errors():
+        url = commands.page(home.absolute(), port, study)
+        typer.echo(f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {url}")
+        sys.stdout.flush()
+        commands.serve(home.absolute(), port)

@@ -1,0 +1,142 @@
+"""What is around a command: where it prints, whom it asks, where trials run, how errors end.
+
+Like the commands it imports what it needs when it is needed, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from workbench.commands import Watcher
+    from workbench.commands.outcomes import Outcome
+    from workbench.driver.workers import LocalWorkers, Workers
+    from workbench.study.confirm import Offer
+
+
+def console(*, error: bool = False) -> Console:
+    """Standard output or standard error."""
+    from rich.console import Console
+
+    found = Console(stderr=error, emoji=False)
+    # A file or a pipe has no width to fit.
+    return found if found.is_terminal else Console(stderr=error, emoji=False, width=200)
+
+
+def watcher() -> Watcher:
+    """Who shows how a study gets on: redrawn in a terminal, line by line in a log."""
+    from workbench.cli.progress import LogWatcher, TerminalWatcher
+
+    shown = console(error=True)
+    return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
+
+
+def existing(home: Path) -> Path:
+    """The home, which must exist: a mistyped one would begin every study anew.
+
+    Raises:
+        BadParameter: There is no such directory.
+    """
+    if not home.exists():
+        raise typer.BadParameter(f"{home} does not exist; create it with: mkdir -p {home}")
+    return home
+
+
+@contextmanager
+def place(home: Path, smoke: bool) -> Iterator[Path]:
+    """Where the state goes: the home, or a throwaway folder for a smoke run."""
+    import tempfile
+
+    if not smoke:
+        yield home.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="workbench-smoke-") as folder:
+        yield Path(folder)
+
+
+def consent(offer: Offer, yes: bool) -> bool:
+    """Show what is about to be tested; whether to go on."""
+    from workbench.cli import printed
+
+    asked = console()
+    printed.offer(asked, offer)
+    if yes:
+        return True
+    if not (asked.is_terminal and sys.stdin.isatty()):
+        asked.print("No terminal to ask on: with --yes the same command goes on.")
+        return False
+    try:
+        return typer.confirm("Go on?")
+    except typer.Abort:
+        return False
+
+
+def count(workers: int | None, inline: bool) -> int:
+    """How many trials run at a time."""
+    from workbench.driver.workers import default_count
+
+    return 1 if inline else workers or default_count()
+
+
+@contextmanager
+def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
+    """Where trials run, until the end of the block."""
+    from workbench.driver.workers import InlineWorkers, LocalWorkers
+
+    _name_the_store(home)
+    if inline:
+        yield InlineWorkers()
+        return
+    local: LocalWorkers = LocalWorkers(count(workers, inline), home / "mlruns" / "workers")
+    try:
+        yield local
+    finally:
+        local.close()
+
+
+def _name_the_store(home: Path) -> None:
+    """Say where runs are written, where the environment names another store of MLflow's."""
+    from workbench.tracker.store import uri_of
+
+    own = home.resolve() / "mlruns" / "mlflow.db"
+    if os.environ.get("MLFLOW_TRACKING_URI", "") not in ("", uri_of(own)):
+        # Not what it says: an address may hold a password.
+        console(error=True).print(
+            f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}.",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@contextmanager
+def errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what a user can mend into a message and an exit code, and ``also`` more of it."""
+    from workbench.commands import outcomes
+
+    mendable = (*outcomes.MENDABLE, *also)
+    try:
+        yield
+    except mendable as error:
+        console(error=True).print(
+            f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
+        )
+        if not go_on:
+            known = isinstance(error, outcomes.MENDABLE)
+            raise typer.Exit(outcomes.exit_code(error) if known else outcomes.BAD_STUDY) from None
+
+
+def leave(outcome: Outcome) -> None:
+    """End the command as the outcome says."""
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)

@@ -1,0 +1,228 @@
+"""What a trained model says of new data: a trial's kept weights, applied to a file or a folder.
+
+The data set that the trial was trained on must still be there: scales, categories and the names of
+the classes come from it. Knows no terminal.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import torch
+from torch import Tensor
+
+from workbench import backbones, record, tasks
+from workbench.commands import browse
+from workbench.datasets.samples import Part
+from workbench.datasets.unlabelled import read_unlabelled
+from workbench.engine import inference
+from workbench.engine.devices import choose_device
+from workbench.record import Role, State, TrialDirectory, TrialSpec
+from workbench.tasks import Task
+from workbench.trial import artifacts
+from workbench.trial import run as trial_run
+
+if TYPE_CHECKING:
+    from workbench.datasets import Data
+    from workbench.datasets.samples import Inputs
+
+_RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
+
+
+class Unusable(ValueError):
+    """The trial, its weights or the data cannot be used; the message says which, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """A table, a row for each sample.
+
+    Attributes:
+        columns: ``name``; for classes and labels ``predicted``, ``confidence`` and a probability
+            for each class; for numbers each column in its own units.
+        rows: In the order of the data.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def write(self, file: TextIO) -> None:
+        """Write CSV."""
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+
+
+def predict(home: Path, run: str, path: Path) -> Predictions:
+    """Predictions of a trial's kept model for new data.
+
+    Args:
+        home: Where ``mlruns`` is.
+        run: ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, or the id of an MLflow run.
+        path: See ``datasets.unlabelled.read_unlabelled``.
+
+    Raises:
+        Unknown: There is no such study, trial or run.
+        Unusable: The trial has no sound weights, its data or code have changed, or the data are
+            of another kind than the trial's.
+    """
+    name, directory, spec = find(home, run)
+    try:
+        weights = artifacts.read_weights(directory)
+        if weights is None:
+            raise _no_weights(name, directory, spec)
+        trial_run.same_code(spec.plan.code)
+        data = artifacts.data_of(spec)
+        task = tasks.build(spec.plan.task, data.classes, data.train.targets)
+        target = tasks.target_of(spec.plan.task)
+        taken, names = read_unlabelled(spec.plan.dataset, path, data, target=target)
+        inputs = _prepared(spec, data, taken)
+        found = _outputs(name, spec, data, task, weights, inputs)
+    except Unusable:
+        raise
+    except (ValueError, OSError) as error:
+        raise Unusable(str(error)) from error
+    return table(task, target, data.classes, found, names)
+
+
+def find(home: Path, run: str) -> tuple[str, TrialDirectory, TrialSpec]:
+    """The trial of a name or an MLflow run: its full name, its record, and its specification.
+
+    Raises:
+        Unknown: There is none.
+        Unusable: That is no name of a trial.
+    """
+    if match := _RUN_ID.fullmatch(run):
+        run = _key_of(home, match["id"])
+    study, _, name = run.partition("/")
+    if not name:
+        raise Unusable(
+            f"{run!r} names no trial; a trial is STUDY/STRATEGY (the strategy's best), "
+            f"STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007, or the id of an MLflow run. "
+            f"workbench show {run} lists the trials of a study."
+        )
+    if "/" not in name and (best := _best_of(home, study, name)) is not None:
+        name = best
+        run = f"{study}/{best}"
+    found = browse.trial(home, study, name)
+    directory = TrialDirectory(Path(found["directory"]))
+    spec = directory.spec()
+    assert spec is not None
+    return run, directory, spec
+
+
+def _best_of(home: Path, study: str, strategy: str) -> str | None:
+    """The trial of a strategy that keeps its weights, because it is the best one."""
+    trials = record.scan(record.study_directory(home, study))
+    kept = (
+        spec.name
+        for at, spec in trials
+        if spec.strategy == strategy and spec.role is Role.SEARCH and at.weights.exists()
+    )
+    return next(kept, None)
+
+
+def _key_of(home: Path, run_id: str) -> str:
+    from workbench.tracker import Tracker
+    from workbench.tracker.store import StoreError
+
+    try:
+        with closing(Tracker(home, create=False)) as tracker:
+            return tracker.key_of(run_id)
+    except (LookupError, StoreError) as error:
+        raise browse.Unknown(str(error)) from error
+
+
+def _no_weights(name: str, directory: TrialDirectory, spec: TrialSpec) -> Unusable:
+    """Why a trial has no weights, and which trials of its study have."""
+    result = directory.result()
+    state = State.RUNNING if result is None else result.state
+    if state is not State.COMPLETE:
+        return Unusable(f"{name} has no weights: its state is {state}, not complete.")
+    study = record.study_of(directory, spec)
+    kept = [
+        f"{spec.study}/" + ("" if other.role is Role.SEARCH else f"{other.role}/") + other.name
+        for at, other in record.scan(study)
+        if other.role in (Role.SEARCH, Role.CONFIRMATION) and at.weights.exists()
+    ]
+    return Unusable(
+        f"{name} has no weights: the best trial of each strategy keeps them, and the first run of "
+        f"each arm of a confirmation. Here these have: {', '.join(kept) or 'none'}."
+    )
+
+
+def _prepared(spec: TrialSpec, data: Data, taken: Inputs) -> Inputs:
+    """Texts as the tokens of the backbone; everything else as it is."""
+    count = len(taken)
+    part = Part(inputs=taken, targets=torch.zeros(count), index=torch.arange(count))
+    if count == 0:
+        raise Unusable("There is no sample to predict.")
+    return backbones.prepare(
+        spec.plan.backbone, replace(data, train=part, validation=part)
+    ).validation.inputs
+
+
+def _outputs(
+    name: str, spec: TrialSpec, data: Data, task: Task, weights: dict[str, Tensor], inputs: Inputs
+) -> Tensor:
+    """The model's outputs for every sample, ``float32 [N, O]``, on the CPU."""
+    plan = spec.plan
+    module = inference.rebuilt(
+        plan, weights, whose=name, input_shape=data.input_shape, outputs=task.outputs
+    )
+    # Trained on an accelerator, used wherever there is one or none.
+    device = choose_device("auto" if plan.device != "cpu" else "cpu")
+    module.to(device)
+    return inference.of_part(module, inputs, device=device, precision=plan.precision).cpu()
+
+
+def table(
+    task: Task, target: str, classes: Sequence[str], outputs: Tensor, names: Sequence[str]
+) -> Predictions:
+    """Outputs as a table for people.
+
+    Args:
+        task: That of the trial.
+        target: What it predicts; see ``datasets.samples.TARGETS``.
+        classes: Names of the classes, labels or columns.
+        outputs: ``[N, O]``.
+        names: Of the samples.
+
+    Raises:
+        Unusable: A user's own task predicts something else than one number for each class.
+    """
+    values = task.predictions(outputs)
+    if values.shape[1:] != (len(classes),):
+        raise Unusable(
+            f"The task's predictions have the shape {tuple(values.shape)}; expected one number "
+            f"for each of {', '.join(classes)}."
+        )
+    if target == "numbers":
+        rows = [(name, *row) for name, row in zip(names, values.tolist(), strict=True)]
+        return Predictions(columns=("name", *classes), rows=rows)
+    said = _classes(values, classes) if target == "class" else _labels(values, classes, task)
+    rows = [
+        (name, *decision, *row)
+        for name, decision, row in zip(names, said, values.tolist(), strict=True)
+    ]
+    return Predictions(columns=("name", "predicted", "confidence", *classes), rows=rows)
+
+
+def _classes(values: Tensor, classes: Sequence[str]) -> Iterator[tuple[str, float]]:
+    confidence, label = values.max(dim=1)
+    for number, share in zip(label.tolist(), confidence.tolist(), strict=True):
+        yield classes[number], share
+
+
+def _labels(values: Tensor, classes: Sequence[str], task: Task) -> Iterator[tuple[str, float]]:
+    """Every label predicted, with ``;`` between them; the confidence is that of the least sure."""
+    threshold = float(getattr(task, "threshold", 0.5))
+    sure = torch.where(values >= threshold, values, 1 - values).amin(dim=1)
+    for row, share in zip((values >= threshold).tolist(), sure.tolist(), strict=True):
+        yield ";".join(name for name, given in zip(classes, row, strict=True) if given), share

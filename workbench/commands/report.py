@@ -1,0 +1,221 @@
+"""From MLflow to a report on disk, and back onto the study's page in MLflow.
+
+Only reads, but for the report's own copy; knows nothing of what a report says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import record, report
+from workbench.commands import browse
+from workbench.driver import Busy, lease
+from workbench.plotting import venues
+from workbench.record import Role
+from workbench.report.writing import uncollected
+from workbench.study.config import load
+from workbench.tracker import Tracker
+from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.store import StoreError
+from workbench.verdict import Word
+from workbench.verdict.wording.numbers import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A report on disk.
+
+    Attributes:
+        verdict: Word and headline of a finished confirmation; empty without one.
+        usable: Whether any trial has completed and, of a finished confirmation, whether its runs
+            could answer the question: not NOT COMPARABLE and not UNDERPOWERED BY DESIGN.
+        notes: What a reader should know that the report itself cannot say.
+    """
+
+    page: Path
+    verdict: str
+    usable: bool
+    notes: tuple[str, ...]
+
+
+def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
+    """Write the report of a study from MLflow, and keep it with the study's parent runs.
+
+    While a driver runs, or where the home cannot be written to, the report is only written.
+
+    Args:
+        name: The study's name, or its file.
+        home: Where the store and the records are.
+        out: The report's folder; ``reports/<name>`` of the home by default.
+        venue: Whose widths and fonts the files for a paper have.
+
+    Raises:
+        UnknownStudy: MLflow has no such study.
+        FileExistsError: The folder holds something else than a report.
+        StoreError: There is no store, or it cannot be used.
+        ValueError: No such venue, or MLflow lacks what no report can do without.
+    """
+    venues.of(venue)
+    if name.endswith((".yaml", ".yml")):
+        name = load(Path(name)).name
+    with uncollected():
+        return _publish(name, home, out, venue)
+
+
+def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
+    if not record.STUDY_NAME.fullmatch(name):
+        raise UnknownStudy(f"{name!r} is no name of a study.")
+    tracker = Tracker(home, create=False)
+    directory = record.study_directory(home, name)
+    folder = out or home / "reports" / name
+    kept = directory.is_dir()
+    # Before the lease, which would make the study look driven.
+    statuses = _statuses(home, name) if kept else {}
+    try:
+        # Where MLflow's store alone is there, nobody can drive the study.
+        with lease(directory) if kept else nullcontext():
+            if kept:
+                tracker.reconcile(directory, parent_statuses=statuses)
+            written, summary, run_ids = _write(tracker, name, directory, folder, venue, ())
+            note = report.markdown_summary(summary)
+            for run_id in run_ids:
+                tracker.log_report(run_id, folder, only=report.CONTENTS)
+                tracker.describe(run_id, note)
+            return written
+    except Busy as busy:
+        notes = [f"{busy} This report shows it as it is now."]
+    except record.Damaged as damaged:
+        notes = [f"{damaged} The report shows the study as MLflow has it."]
+    except OSError as error:
+        if isinstance(error, FileExistsError) or not tracker.read_only:
+            raise
+        notes = ["the home cannot be written to: the report was not stored in MLflow"]
+    with suppress(record.Damaged):
+        behind = _behind(tracker, directory, name)
+        if behind:
+            notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
+    return _write(tracker, name, directory, folder, venue, tuple(notes))[0]
+
+
+def sync(name: str, home: Path) -> int:
+    """Send MLflow every record that it lacks; how many trials it did not show as they are.
+
+    The parent runs get the status that the records tell.
+
+    Raises:
+        Unknown: There is no such study in this home.
+        Damaged: A record cannot be read.
+        Busy: A driver runs, and sends them itself.
+        StoreError: The store cannot be used.
+    """
+    browse.study(home, name)
+    directory = record.study_directory(home, name)
+    statuses = _statuses(home, name)
+    with lease(directory):
+        return Tracker(home).reconcile(directory, parent_statuses=statuses)
+
+
+def _statuses(home: Path, name: str) -> dict[str, str]:
+    """How a study's parent runs stand by its records, when nobody drives it."""
+    done = {"search": False, "confirmation": False, "try": True}
+    # Of a report whose records are not here, or damaged, MLflow alone tells.
+    with suppress(browse.Unknown, OSError):
+        found = browse.study(home, name)
+        done["search"] = found["state"] in browse.SEARCHED
+        done["confirmation"] = (found["confirmation"] or {}).get("stage") == "complete"
+    return {role: "FINISHED" if ended else "SCHEDULED" for role, ended in done.items()}
+
+
+def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
+    """All that a report is made of, from MLflow; from the records only the protocol's hash.
+
+    Args:
+        tracker: Of the home.
+        name: The study's.
+        directory: Where the study's records are, if they are here.
+
+    Raises:
+        UnknownStudy: MLflow has no such study.
+    """
+    study = tracker.read_study(name)
+    trials = tracker.read_trials(name)
+    confirmed = bool(study.get("protocol"))
+    shown = _shown(trials, str(study["objective"]["direction"])) if "objective" in study else []
+    metrics = [study["objective"]["metric"], "train/loss"] if shown else []
+    protocol = record.protocol_path(directory)
+    return report.Material(
+        study=study,
+        trials=trials,
+        scores=tracker.read_scores(name) if confirmed else {},
+        histories=tracker.read_histories(name, metrics, shown) if shown else {},
+        protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest()
+        if confirmed and protocol.is_file()
+        else None,
+        tested_by_others=browse.tested_by_others(directory) if confirmed else (),
+    )
+
+
+def _shown(trials: pd.DataFrame, direction: str) -> list[str]:
+    """The runs whose curves a report shows: each strategy's best trial, and the confirmation's."""
+    found = trials[(trials["role"] == Role.SEARCH) & trials["value"].notna()]
+    found = found.sort_values("value", ascending=direction == "minimize", kind="stable")
+    best = found.drop_duplicates("strategy")["run_id"]
+    confirmed = trials.loc[trials["role"] == Role.CONFIRMATION, "run_id"]
+    return [*best, *confirmed]
+
+
+def parents(study: Mapping[str, Any]) -> list[str]:
+    """The run of the search and that of the confirmation, as far as they exist."""
+    found = [study["parent_run_id"], study["parents"].get("confirmation")]
+    return list(dict.fromkeys(run_id for run_id in found if run_id))
+
+
+def _write(
+    tracker: Tracker,
+    name: str,
+    directory: Path,
+    folder: Path,
+    venue: str,
+    notes: tuple[str, ...],
+) -> tuple[Written, dict[str, Any], list[str]]:
+    """What was written, what it says, and the runs that keep it."""
+    found = material(tracker, name, directory)
+    if "name" not in found.study:
+        raise StoreError(
+            f"MLflow has no description of the study {name}: study/study.json is gone from the "
+            f"artifacts of the run {found.study['parent_run_id']}. Run the study again with its "
+            "file: no trial is repeated, and the description is written again."
+        )
+    page = report.write(found, folder, venue)
+    summary = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))
+    judged, confirmation = summary["verdict"], summary["confirmation"]
+    finished = confirmation is not None and confirmation["finished"]
+    unanswered = finished and judged["word"] in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
+    written = Written(
+        page=page,
+        verdict=f"{judged['word']}  {judged['headline']}" if finished else "",
+        usable=bool(summary["usable"]) and not unanswered,
+        notes=notes,
+    )
+    return written, summary, parents(found.study)
+
+
+def _behind(tracker: Tracker, directory: Path, name: str) -> int:
+    """How many trials have ended on disk and not in MLflow."""
+    trials = tracker.read_trials(name)
+    shown = set(trials.loc[trials["state"].isin(["complete", "pruned", "failed"]), "key"])
+    ended = {
+        spec.key
+        for found, spec in record.scan(directory)
+        if spec.role is not Role.TRY and (result := found.result()) and result.state.ended
+    }
+    return len(ended - shown)

@@ -1,0 +1,309 @@
+"""Transforms of training images, torchvision's and a user's, each sample under its own generator.
+
+Knows neither the data set nor the order in which samples come: what happens to a sample depends on
+(seed, epoch, the sample's number) and on nothing else. Importing it loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from workbench import usercode
+from workbench.record.seeds import derive
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A transform that a study file may name.
+
+    Attributes:
+        target: The class, as ``module:name``.
+        options: Type of each option, named as in torchvision. Pixels lie in 0 to 1, so ``fill``
+            and ``value`` are brightnesses: 0 is black.
+        converted: What makes torchvision's value of an option's, as ``module:name``.
+    """
+
+    target: str
+    options: Mapping[str, Any]
+    converted: Mapping[str, str] = field(default_factory=dict)
+
+
+_V2 = "torchvision.transforms.v2"
+_INTERVAL = float | list[float]
+
+AUGMENTATIONS: dict[str, Entry] = {
+    "random_horizontal_flip": Entry(target=f"{_V2}:RandomHorizontalFlip", options={"p": float}),
+    "random_vertical_flip": Entry(target=f"{_V2}:RandomVerticalFlip", options={"p": float}),
+    "random_crop": Entry(
+        target=f"{_V2}:RandomCrop",
+        options={
+            "size": int | list[int],
+            "padding": int | list[int],
+            "fill": float,
+            "padding_mode": str,
+        },
+    ),
+    "random_rotation": Entry(
+        target=f"{_V2}:RandomRotation",
+        options={"degrees": _INTERVAL, "interpolation": str, "fill": float},
+    ),
+    "random_resized_crop": Entry(
+        target=f"{_V2}:RandomResizedCrop",
+        options={
+            "size": int | list[int],
+            "scale": list[float],
+            "ratio": list[float],
+            "interpolation": str,
+            "antialias": bool,
+        },
+    ),
+    "random_affine": Entry(
+        target=f"{_V2}:RandomAffine",
+        options={
+            "degrees": _INTERVAL,
+            "translate": list[float],
+            "scale": list[float],
+            "shear": _INTERVAL,
+            "interpolation": str,
+            "fill": float,
+        },
+    ),
+    "color_jitter": Entry(
+        target=f"{_V2}:ColorJitter",
+        options=dict.fromkeys(("brightness", "contrast", "saturation", "hue"), _INTERVAL),
+    ),
+    "random_erasing": Entry(
+        target=f"{_V2}:RandomErasing",
+        options={"p": float, "scale": list[float], "ratio": list[float], "value": float},
+    ),
+    "random_perspective": Entry(
+        target=f"{_V2}:RandomPerspective",
+        options={"distortion_scale": float, "p": float, "interpolation": str, "fill": float},
+    ),
+    "gaussian_blur": Entry(
+        target=f"{_V2}:GaussianBlur", options={"kernel_size": int | list[int], "sigma": _INTERVAL}
+    ),
+    "random_grayscale": Entry(target=f"{_V2}:RandomGrayscale", options={"p": float}),
+    "random_invert": Entry(target=f"{_V2}:RandomInvert", options={"p": float}),
+    "random_solarize": Entry(
+        target=f"{_V2}:RandomSolarize", options={"threshold": float, "p": float}
+    ),
+    "random_posterize": Entry(target=f"{_V2}:RandomPosterize", options={"bits": int, "p": float}),
+    "random_equalize": Entry(target=f"{_V2}:RandomEqualize", options={"p": float}),
+    "random_autocontrast": Entry(target=f"{_V2}:RandomAutocontrast", options={"p": float}),
+    "random_adjust_sharpness": Entry(
+        target=f"{_V2}:RandomAdjustSharpness", options={"sharpness_factor": float, "p": float}
+    ),
+    # Cubuk et al. 2019; 2020; Mueller and Hutter 2021; Hendrycks et al. 2020.
+    "auto_augment": Entry(
+        target=f"{_V2}:AutoAugment",
+        options={"policy": Literal["imagenet", "cifar10", "svhn"], "fill": float},
+        converted={"policy": f"{_V2}:AutoAugmentPolicy"},
+    ),
+    "rand_augment": Entry(
+        target=f"{_V2}:RandAugment",
+        options={
+            "num_ops": int,
+            "magnitude": int,
+            "num_magnitude_bins": int,
+            "fill": float,
+        },
+    ),
+    "trivial_augment_wide": Entry(
+        target=f"{_V2}:TrivialAugmentWide", options={"num_magnitude_bins": int, "fill": float}
+    ),
+    "aug_mix": Entry(
+        target=f"{_V2}:AugMix",
+        options={
+            "severity": int,
+            "mixture_width": int,
+            "chain_depth": int,
+            "alpha": float,
+            "all_ops": bool,
+            "fill": float,
+        },
+    ),
+    "resize": Entry(
+        target=f"{_V2}:Resize",
+        options={"size": int | list[int], "interpolation": str, "antialias": bool},
+    ),
+    "center_crop": Entry(target=f"{_V2}:CenterCrop", options={"size": int | list[int]}),
+}
+
+
+class Augmentation(Protocol):
+    """Transforms a batch of normalised training images, each sample alone."""
+
+    def __call__(self, inputs: Tensor, *, seed: int, epoch: int, index: Tensor) -> Tensor:
+        """The transformed batch, perhaps of another size; the inputs are left as they were.
+
+        Args:
+            inputs: ``[B, C, H, W]`` on the CPU, normalised.
+            seed: The trial's training seed.
+            epoch: Counted from 1 through all phases.
+            index: ``[B]``, the samples' numbers in the data set.
+
+        Raises:
+            ValueError: The inputs are no images, a transform changes their channels or makes them
+                of several sizes, or a user's own fails.
+        """
+        ...
+
+
+def build(
+    augmentation: Sequence[Mapping[str, Any]],
+    *,
+    mean: Sequence[float] = (0.0,),
+    std: Sequence[float] = (1.0,),
+) -> Augmentation | None:
+    """The transforms of a plan as one function, or None where there are none.
+
+    Args:
+        augmentation: In order, each ``{name: options}``; a name may be a user's own
+            ``FILE.py:NAME``, which is called with the options and returns what turns one image
+            ``float32 [C, H, W]`` of pixels from 0 to 1 into another.
+        mean: Of the data set's normalisation, one number or one per channel. The transforms work on
+            pixels from 0 to 1, where a jitter's limits and a fill's brightness mean what they say.
+        std: Of the data set's normalisation.
+
+    Raises:
+        ValueError: A name or an option is unknown, or torchvision or a user's code refuses a value.
+    """
+    if not augmentation:
+        return None
+    transforms = [
+        _transform(name, options) for step in augmentation for name, options in step.items()
+    ]
+
+    import torch
+
+    others = any(usercode.is_reference(name) for step in augmentation for name in step)
+    centre = torch.tensor(list(mean)).reshape(-1, 1, 1)
+    scale = torch.tensor(list(std)).reshape(-1, 1, 1)
+
+    def augment(inputs: Tensor, *, seed: int, epoch: int, index: Tensor) -> Tensor:
+        if inputs.ndim != 4:
+            raise ValueError(
+                f"An augmentation transforms images, but these samples have the shape "
+                f"{tuple(inputs.shape[1:])}; take augmentation out of the recipe."
+            )
+        outputs = []
+        # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
+        with torch.random.fork_rng(devices=[]), _others_kept() if others else nullcontext():
+            for pixels, number in zip(inputs * scale + centre, index.tolist(), strict=True):
+                key = derive(seed, "augmentation", epoch, number)
+                torch.default_generator.manual_seed(key)
+                if others:
+                    _seed_others(key)
+                for transform in transforms:
+                    pixels = transform(pixels)
+                outputs.append(pixels)
+        sizes = {tuple(output.shape) for output in outputs}
+        if len(sizes) > 1 or outputs[0].shape[0] != inputs.shape[1]:
+            found = ", ".join(str(size) for size in sorted(sizes)[:3])
+            raise ValueError(
+                f"The augmentation turns images {tuple(inputs.shape[1:])} into images {found}; "
+                f"they must stay of one size, with {inputs.shape[1]} channels."
+            )
+        return (torch.stack(outputs) - centre) / scale
+
+    return augment
+
+
+def _transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    if usercode.is_reference(name):
+        return _users(name, options)
+    if name not in AUGMENTATIONS:
+        raise ValueError(
+            f"There is no augmentation {name!r}; the augmentations are {', '.join(AUGMENTATIONS)}, "
+            f"or your own FILE.py:NAME."
+        )
+    entry = AUGMENTATIONS[name]
+    unknown = sorted(set(options) - set(entry.options))
+    if unknown:
+        raise ValueError(
+            f"The augmentation {name} has no option {', '.join(unknown)}; "
+            f"its options are {', '.join(entry.options)}."
+        )
+    try:
+        given = {
+            option: _resolve(entry.converted[option])(value) if option in entry.converted else value
+            for option, value in options.items()
+        }
+        transform: Callable[[Tensor], Tensor] = _resolve(entry.target)(**given)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The augmentation {name} cannot be made: {error}") from error
+    return transform
+
+
+def _users(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    """A user's own transform, which says what is wrong in the words of a study."""
+    from torch import Tensor
+
+    try:
+        transform = usercode.load(name)(**options)
+    except usercode.UserCodeError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"The augmentation {name} cannot be made: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(transform):
+        raise ValueError(
+            f"The augmentation {name} returned {type(transform).__name__}; called with its options "
+            f"it must return a function of one image."
+        )
+
+    def transformed(pixels: Tensor) -> Tensor:
+        try:
+            found = transform(pixels)
+        except Exception as error:
+            raise ValueError(
+                f"The augmentation {name} raised {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(found, Tensor) or found.dtype != pixels.dtype or found.ndim != 3:
+            what = (
+                f"a tensor {found.dtype} of the shape {tuple(found.shape)}".replace("torch.", "")
+                if isinstance(found, Tensor)
+                else f"a {type(found).__name__}"
+            )
+            raise ValueError(
+                f"The augmentation {name} returned {what}; it must return an image "
+                f"float32 [channels, height, width]."
+            )
+        return found
+
+    return transformed
+
+
+@contextmanager
+def _others_kept() -> Iterator[None]:
+    """Put the generators that a user's code may draw from, beside torch's, back afterwards."""
+    import numpy as np
+
+    before = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def _seed_others(key: int) -> None:
+    import numpy as np
+
+    random.seed(key)
+    np.random.seed(key % 2**32)
+
+
+def _resolve(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,1 @@
+"""Images: decoding, the cache of decoded images, pixels."""

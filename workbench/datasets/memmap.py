@@ -1,0 +1,69 @@
+"""Samples on disk that are mapped into memory: read when they are touched, shared by processes.
+
+Knows neither what the samples are nor who wrote them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from workbench.record import files
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapped:
+    """An array in a file.
+
+    Attributes:
+        shape: Of the array, samples first.
+        sha256: Of its content.
+        dtype: Name of NumPy's type.
+        offset: Bytes before it in the file.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    sha256: str
+    dtype: str = "uint8"
+    offset: int = 0
+
+    def open(self) -> Tensor:
+        """The array as a memory map, to be read only: writing to it ends the process."""
+        array = np.memmap(self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape)
+        return tensor_of(array)
+
+
+def tensor_of(array: NDArray[Any]) -> Tensor:
+    """A tensor in the memory of an array that cannot be written to.
+
+    A private map that could be would count as memory: it fails where the file is larger.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's content, read once per process (at 1 GB/s or more).
+
+    A note on disk would save that, and vouch for a file that was damaged since.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    state = path.stat()
+    return _sha256(path.resolve(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: Path, *_: int) -> str:
+    return files.sha256_of(path)

@@ -1,0 +1,181 @@
+"""Table files as rows: CSV, TSV, JSONL and Parquet.
+
+Knows one file at a time and nothing of what its columns are for.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from workbench.datasets.reading import clear, must_fit
+from workbench.datasets.rows.rows import Rows
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_CHUNK = 20_000
+# Bytes of a row's name in memory.
+_NAME = 100
+
+
+def read(path: Path, delimiter: str | None = None) -> Rows:
+    """All rows of a file.
+
+    Args:
+        path: Its ending says what it is.
+        delimiter: Between the columns of a CSV; a comma, and a tab in a TSV.
+
+    Raises:
+        ValueError: It is missing, empty, of no known kind, or not what its name says.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no file {path}.{_beside(path)}")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ValueError(
+            f"{path} is not a table; the file of a table ends in {', '.join(SUFFIXES)}."
+        )
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty.")
+    with clear(path, expected=f"the content of a {suffix} file"):
+        if suffix == ".parquet":
+            rows = _parquet(path)
+        elif suffix == ".jsonl":
+            rows = _json_lines(path)
+        else:
+            rows = _separated(path, delimiter or ("\t" if suffix == ".tsv" else ","))
+    if not rows.names and not rows.broken:
+        raise ValueError(f"{path} has no rows.")
+    return rows
+
+
+def _beside(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" There is no folder {path.parent} either."
+    near = difflib.get_close_matches(path.name, [f.name for f in path.parent.iterdir()], n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def text_of(path: Path) -> str:
+    """A file's text, without a byte order mark.
+
+    Raises:
+        ValueError: It is not in UTF-8; the message names the line.
+    """
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path}:{line} is not UTF-8 (byte 0x{content[error.start]:02x}); save the file in "
+            "UTF-8."
+        ) from None
+
+
+def _separated(path: Path, delimiter: str) -> Rows:
+    if len(delimiter) != 1:
+        raise ValueError(f"dataset.delimiter is {delimiter!r}; it must be one character.")
+    # pandas tells no line of a record, and fills a record that is too short without a word.
+    reader = csv.reader(io.StringIO(text_of(path), newline=""), delimiter=delimiter, strict=True)
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _refuse_twins(path, header)
+        blocks: list[pd.DataFrame] = []
+        names: list[str] = []
+        broken: list[str] = []
+        chunk: list[list[str]] = []
+        file = path.name
+        for line, record in _records(reader):
+            if len(record) == len(header):
+                chunk.append(record)
+                names.append(f"{file}:{line}")
+            else:
+                broken.append(
+                    f"{file}:{line}: {len(record)} fields, but the header has {len(header)}"
+                )
+            if len(chunk) == _CHUNK:
+                blocks.append(_block(chunk, header))
+                chunk = []
+        blocks.append(_block(chunk, header))
+    except csv.Error as error:
+        raise ValueError(f"{path}:{reader.line_num} is not CSV: {error}.") from None
+    finally:
+        csv.field_size_limit(limit)
+    frame = pd.concat(blocks, ignore_index=True)
+    return Rows(path=str(path), frame=frame, names=tuple(names), broken=tuple(broken))
+
+
+def _records(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Every record that is not blank, with the line that it begins in."""
+    line = reader.line_num + 1
+    for record in reader:
+        if record:
+            yield line, record
+        line = reader.line_num + 1
+
+
+def _block(chunk: list[list[str]], header: list[str]) -> pd.DataFrame:
+    columns: Iterable[Sequence[str]] = zip(*chunk, strict=True) if chunk else [()] * len(header)
+    return pd.DataFrame(
+        {
+            name: pd.Series(list(values), dtype="str")
+            for name, values in zip(header, columns, strict=True)
+        }
+    )
+
+
+def _refuse_twins(path: Path, header: Sequence[str]) -> None:
+    twins = sorted({name for name in header if header.count(name) > 1})
+    if twins:
+        raise ValueError(f"{path} has two columns {twins[0]!r}; name every column once.")
+
+
+def _json_lines(path: Path) -> Rows:
+    records: list[dict[str, Any]] = []
+    names: list[str] = []
+    broken: list[str] = []
+    for line, text in enumerate(text_of(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            record = json.loads(text)
+            if "\\ud" in text.lower():
+                # Half a character, which JSON can escape and no text can hold.
+                json.dumps(record, ensure_ascii=False).encode()
+        except json.JSONDecodeError as error:
+            broken.append(f"{path.name}:{line}: not JSON: {error.msg} at character {error.colno}")
+            continue
+        except (ValueError, RecursionError) as error:
+            broken.append(f"{path.name}:{line}: JSON that cannot be read: {error}")
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+            names.append(f"{path.name}:{line}")
+        else:
+            shown = text.strip()[:40]
+            broken.append(f"{path.name}:{line}: {shown} is not an object of names and values")
+    columns = dict.fromkeys(name for record in records for name in record)
+    frame = pd.DataFrame(
+        # Of their own accord, pandas would turn [1, null] into fractions and dates into times.
+        {name: pd.Series([r.get(name) for r in records], dtype=object) for name in columns}
+    )
+    return Rows(path=str(path), frame=frame, names=tuple(names), broken=tuple(broken))
+
+
+def _parquet(path: Path) -> Rows:
+    from pyarrow import parquet
+
+    size = parquet.read_metadata(path)
+    must_fit(path, size.num_rows * (_NAME + 8 * size.num_columns))
+    frame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
+    frame.columns = pd.Index([str(name) for name in frame.columns])
+    names = tuple(f"{path.name}:{number}" for number in range(1, len(frame) + 1))
+    return Rows(path=str(path), frame=frame, names=names)

@@ -1,0 +1,102 @@
+"""Samples that lie in two parts of a split: what a model has seen in training, it is tested on.
+
+Exact copies only: the same pixels, numbers or characters. Near ones (resized images, other
+spelling) are not found. Knows no data set by name and draws no split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+
+from workbench.datasets.samples import Samples
+from workbench.datasets.splits.splits import Pool, Split
+
+_EXAMPLES = 5
+# Of a large sample a piece from its middle is read first; only equal pieces are read whole.
+_PIECE = 256
+
+
+def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
+    """Samples whose inputs occur in an earlier part too, for every pair of parts that has some.
+
+    Returns:
+        ``parts``: their names, the earlier first; ``count``: samples of the second part with a
+        copy in the first; ``conflicting``: those whose copy has another target; ``examples``: up
+        to five, each ``NAME = NAME``.
+    """
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    positions = torch.cat(list(parts.values()))
+    groups = _copies(pool.samples, pool.index, positions.tolist())
+    owner = {
+        int(position): (number, name)
+        for number, (name, part) in enumerate(parts.items())
+        for position in part.tolist()
+    }
+    found: dict[tuple[str, str], dict[str, Any]] = {
+        pair: {"parts": list(pair), "count": 0, "conflicting": 0, "examples": []}
+        for pair in combinations(parts, 2)
+    }
+    for group in groups:
+        within: dict[str, list[int]] = defaultdict(list)
+        for position in sorted(group, key=lambda position: (owner[position][0], position)):
+            within[owner[position][1]].append(position)
+        # Sets of targets, not pairs of samples: a group may hold most of a data set.
+        targets = _targets(pool, group) if len(within) > 1 else {}
+        for first, second in combinations(within, 2):
+            row = found[first, second]
+            row["count"] += len(within[second])
+            known = {targets[twin] for twin in within[first]}
+            row["conflicting"] += sum(
+                len(known) > 1 or targets[position] not in known for position in within[second]
+            )
+            for position in within[second][: _EXAMPLES - len(row["examples"])]:
+                pair = (within[first][0], position)
+                row["examples"].append(" = ".join(_name(pool, number) for number in pair))
+    return [row for row in found.values() if row["count"]]
+
+
+def _copies(samples: Samples, index: torch.Tensor, positions: Iterable[int]) -> list[list[int]]:
+    """Positions with the same input, in groups of two or more."""
+    inputs, numbers = samples.inputs, index.tolist()
+    if isinstance(inputs, tuple):
+        return _alike(positions, lambda position: inputs[numbers[position]])
+    flat = inputs.flatten(1).numpy()
+    size = flat.shape[1] * flat.itemsize
+    piece = max(1, min(flat.shape[1], _PIECE // flat.itemsize))
+    start = (flat.shape[1] - piece) // 2
+
+    def middle(position: int) -> bytes:
+        content: bytes = flat[numbers[position], start : start + piece].tobytes()
+        return content
+
+    def whole(position: int) -> bytes:
+        return hashlib.blake2b(flat[numbers[position]].data, digest_size=16).digest()
+
+    groups = _alike(positions, middle)
+    if size <= _PIECE:
+        return groups
+    return [copies for group in groups for copies in _alike(group, whole)]
+
+
+def _alike(positions: Iterable[int], key: Callable[[int], Any]) -> list[list[int]]:
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for position in positions:
+        groups[key(position)].append(position)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _targets(pool: Pool, positions: Sequence[int]) -> dict[int, tuple[float, ...]]:
+    chosen = pool.targets[torch.tensor(positions)].reshape(len(positions), -1)
+    return dict(zip(positions, map(tuple, chosen.tolist()), strict=True))
+
+
+def _name(pool: Pool, position: int) -> str:
+    number = int(pool.index[position])
+    names = pool.samples.names
+    return f"sample {number}" if names is None else names[number]

@@ -1,0 +1,318 @@
+"""Which samples are kept, and which part of the split each lies in.
+
+A part that comes with the data set is used whole; the others are drawn. Every draw keeps the
+proportions of the classes (see ``strata`` for other targets); samples of one group stay together
+(see ``grouped``). Knows no data set by name and looks at no input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
+from workbench.datasets.splits import grouped, strata
+from workbench.record.seeds import derive
+
+DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool:
+    """What a split is drawn from: the samples of the classes kept.
+
+    Attributes:
+        samples: The whole data set.
+        index: The kept samples' numbers in the whole data set, ``int64 [N]``.
+        targets: Of the kept samples, relabelled; see ``Samples``.
+        classes: Names of the classes, labels or columns kept.
+        options: Of the data set, defaults filled in.
+        digest: SHA-256 of the whole data set's content and the options.
+        target: What the targets are; see ``samples.TARGETS``.
+    """
+
+    samples: Samples
+    index: Tensor
+    targets: Tensor
+    classes: tuple[str, ...]
+    options: Mapping[str, Any]
+    digest: str
+    target: str = "class"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """Positions in a pool, each part ascending and without the others' samples."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+
+
+def pool(
+    samples: Samples, options: Mapping[str, Any], *, digest: str, target: str = "class"
+) -> Pool:
+    """Keep the classes asked for; of labels and numbers, keep the columns asked for.
+
+    Raises:
+        ValueError: A class is not in the data, or fewer are kept than there must be.
+    """
+    names = samples.classes
+    chosen = [str(label) for label in options.get("classes", names)]
+    for label in chosen:
+        if label not in names:
+            raise ValueError(
+                f"dataset.classes has {label}, but the data set's classes are {', '.join(names)}."
+            )
+    least, words = (
+        (2, "at least two different classes") if target == "class" else (1, "some, once,")
+    )
+    if len(set(chosen)) < max(least, len(chosen)):
+        raise ValueError(
+            f"dataset.classes is {', '.join(chosen) or 'empty'}; it must name {words} "
+            f"of {', '.join(names)}."
+        )
+    kept = [names.index(label) for label in chosen]
+    if target == "class":
+        relabelled = torch.full((len(names),), -1)
+        relabelled[kept] = torch.arange(len(chosen))
+        targets = relabelled[samples.targets]
+        index = torch.nonzero(targets >= 0).squeeze(1)
+        targets = targets[index]
+    else:
+        targets = samples.targets[:, kept]
+        index = torch.arange(len(targets))
+    found = Pool(
+        samples=samples,
+        index=index,
+        targets=targets,
+        classes=tuple(chosen),
+        options=options,
+        digest=digest,
+        target=target,
+    )
+    return found if options.get("part") is None else _portion(found, str(options["part"]))
+
+
+def _portion(pool: Pool, written: str) -> Pool:
+    """One of several parts without a common sample, of the same size but for rounding.
+
+    Which part a sample lies in depends on the data alone: a study on ``2/2`` may start from the
+    weights of another on ``1/2``, whatever their seeds are. A test part that is given stays whole.
+    """
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", written)
+    if match is None or int(match[1]) > int(match[2]):
+        raise ValueError(
+            f"dataset.part is {written}; it must be K/N, the K-th of N parts: 1/2 or 2/2."
+        )
+    if pool.samples.groups is not None:
+        raise ValueError("dataset.part would tear groups apart; leave it or split.group out.")
+    which, parts = int(match[1]), int(match[2])
+    given = _given(pool)
+    keep = given == TEST
+    every = strata.of(pool.targets, pool.target, len(pool.classes))
+    for members in strata.shuffled(every, derive(0, "part")):
+        free = members[given[members] != TEST]
+        keep[free[which - 1 :: parts]] = True
+    return replace(pool, index=pool.index[keep], targets=pool.targets[keep])
+
+
+def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
+    """Take the parts that are given; draw the others, the test part first, then validation.
+
+    The test part is a function of the study's seed alone. For one seed the validation part is the
+    same whatever part of the training samples is kept, and a smaller training part lies within a
+    larger one. Sizes that are fractions are fractions of the samples that no other part is given.
+
+    Raises:
+        ValueError: There are too few samples, a size is asked of a part that is given, or a group
+            lies in two given parts.
+    """
+    options, classes = pool.options, pool.classes
+    given = _given(pool)
+    total = int((given == TRAIN).sum())
+    members = [
+        samples[given[samples] == TRAIN]
+        for samples in strata.of(pool.targets, pool.target, len(pool.classes))
+    ]
+    parts: dict[int, list[Tensor]] = {}
+    sizes: dict[int, int] = {}
+    for part, name, least in ((TEST, "test", 0), (VALIDATION, "validation", 1)):
+        whole = torch.nonzero(given == part).squeeze(1)
+        if len(whole):
+            parts[part] = [whole]
+            _refuse_size(name, options, len(whole))
+        else:
+            sizes[part] = _size(name, options, total, least=least)
+    if sum(sizes.values()) >= total:
+        raise ValueError(
+            f"{sizes.get(VALIDATION, 'No')} validation and {sizes.get(TEST, 'no')} test samples "
+            f"leave nothing to train on: the classes kept have {total} samples; lower "
+            "dataset.validation or dataset.test."
+        )
+    if TEST in sizes:
+        by = derive(study_seed, "test split")
+        parts[TEST], members = _drawn(pool, members, sizes[TEST], by, "test")
+    by = derive(seed, "split")
+    if VALIDATION in sizes:
+        parts[VALIDATION], members = _drawn(pool, members, sizes[VALIDATION], by, "validation")
+    else:
+        # Which of the training samples are kept is the seed's choice all the same.
+        members = strata.shuffled(members, by)
+    _all_there(pool, parts[VALIDATION] if VALIDATION in sizes else None, members, sizes)
+    train = _kept(pool, members, classes)
+    return Split(
+        train=strata.joined(train),
+        validation=strata.joined(parts[VALIDATION]),
+        test=strata.joined(parts[TEST]),
+    )
+
+
+def redrawn(pool: Pool, split: Split) -> dict[str, Any]:
+    """What a training seed draws anew: ``parts`` of the split, ``of`` how many samples."""
+    given = _given(pool)
+    left = int((given == TRAIN).sum())
+    if not bool((given == TEST).any()):
+        left -= len(split.test)
+    if not bool((given == VALIDATION).any()):
+        return {"parts": ["training", "validation"], "of": left}
+    return {"parts": ["training"] if len(split.train) < left else [], "of": left}
+
+
+def described(pool: Pool, positions: Tensor) -> dict[str, Any]:
+    """The targets at some positions: ``per_class`` counts, or ``numbers`` with mean and SD."""
+    targets = pool.targets[positions]
+    if pool.target == "numbers":
+        std, mean = torch.std_mean(targets.double(), dim=0, correction=0)
+        pairs = zip(pool.classes, mean.tolist(), std.tolist(), strict=True)
+        return {"numbers": {name: {"mean": centre, "sd": spread} for name, centre, spread in pairs}}
+    if pool.target == "labels":
+        counts = targets.sum(dim=0).long()
+    else:
+        counts = torch.bincount(targets, minlength=len(pool.classes))
+    return {"per_class": dict(zip(pool.classes, counts.tolist(), strict=True))}
+
+
+def _given(pool: Pool) -> Tensor:
+    """The part that each kept sample is given to, ``int64 [N]``; training is what is divided.
+
+    Raises:
+        ValueError: A group lies in two of them.
+    """
+    samples = pool.samples
+    if samples.given is None:
+        return torch.full((len(pool.index),), TRAIN)
+    given = samples.given[pool.index]
+    if samples.groups is not None:
+        grouped.refuse_torn(samples.groups[pool.index], given, names=_names(pool))
+    return given
+
+
+def _names(pool: Pool) -> tuple[str, ...] | None:
+    names = pool.samples.names
+    return None if names is None else tuple(names[number] for number in pool.index.tolist())
+
+
+def _refuse_size(name: str, options: Mapping[str, Any], count: int) -> None:
+    if options[name] != DEFAULTS[name]:
+        raise ValueError(
+            f"dataset.{name} is {options[name]}, but the data set comes with a {name} part of "
+            f"{count} samples, which is used whole; leave dataset.{name} out."
+        )
+
+
+def _size(name: str, options: Mapping[str, Any], total: int, *, least: int) -> int:
+    value = options[name]
+    if isinstance(value, float) and not 0.0 <= value < 1.0:
+        raise ValueError(f"dataset.{name} is {value}; a fraction must be at least 0 and below 1.")
+    size = round(value * total) if isinstance(value, float) else int(value)
+    if size < least:
+        raise ValueError(f"dataset.{name} is {value}, which makes {size} of {total} samples.")
+    return size
+
+
+def _drawn(
+    pool: Pool, members: Sequence[Tensor], size: int, seed: int, part: str
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Samples of every stratum for a part, ``size`` in all, and the rest."""
+    members = strata.shuffled(members, seed)
+    if pool.samples.groups is None:
+        return strata.divided(members, size)
+    groups = pool.samples.groups[pool.index]
+    chosen = grouped.choose([groups[samples] for samples in members], size, seed=seed, part=part)
+    within = [torch.isin(groups[samples], chosen) for samples in members]
+    first = [samples[mask] for samples, mask in zip(members, within, strict=True)]
+    return first, [samples[~mask] for samples, mask in zip(members, within, strict=True)]
+
+
+def _all_there(
+    pool: Pool,
+    validation: list[Tensor] | None,
+    train: list[Tensor],
+    sizes: Mapping[int, int],
+) -> None:
+    """Every class is trained on and, where validation is drawn, validated; every label trained."""
+    if pool.target == "labels":
+        counts = pool.targets[strata.joined(train)].sum(dim=0).tolist()
+        lost = [name for name, count in zip(pool.classes, counts, strict=True) if not count]
+        if lost:
+            raise ValueError(
+                f"No training sample has the label {lost[0]}"
+                + (f", nor any of {len(lost) - 1} others" if len(lost) > 1 else "")
+                + "; leave it out by naming the others in dataset.classes."
+            )
+    if pool.target != "class":
+        return
+    for part, content in (("validation", validation), ("training", train)):
+        for name, samples in zip(pool.classes, content or [], strict=content is not None):
+            if len(samples) == 0:
+                divided = [
+                    f"{sizes[number]} for {word}"
+                    for number, word in ((VALIDATION, "validation"), (TEST, "the test"))
+                    if number in sizes
+                ]
+                total = sum(sizes.values()) + sum(len(samples) for samples in train)
+                raise ValueError(
+                    f"Class {name} has no {part} sample left: {total} samples are divided into "
+                    f"{', '.join([*divided, 'the rest'])}.{_numbers(pool.classes)}"
+                )
+
+
+def _numbers(classes: Sequence[str]) -> str:
+    """A question where the classes look like the values of a target of regression."""
+    numbers = all(re.fullmatch(r"-?\d+(\.\d+)?(e[-+]?\d+)?", name) for name in classes)
+    if not numbers or len(classes) < 20:
+        return ""
+    return f" The target has {len(classes)} distinct numbers: did you mean task: regression?"
+
+
+def _kept(pool: Pool, rest: list[Tensor], classes: Sequence[str]) -> list[Tensor]:
+    """The part of the training samples that is asked for."""
+    per_class, fraction = pool.options.get("train_per_class"), pool.options.get("fraction")
+    if per_class is not None and fraction is not None:
+        raise ValueError("dataset has both train_per_class and fraction; say one of them.")
+    if per_class is not None:
+        if pool.target != "class":
+            raise ValueError(
+                f"dataset.train_per_class is {per_class}, but the data set has {pool.target} to "
+                "predict and no classes; dataset.fraction keeps a part of the training samples."
+            )
+        if per_class < 1:
+            raise ValueError(f"dataset.train_per_class is {per_class}; it must be at least 1.")
+        for name, samples in zip(classes, rest, strict=True):
+            if len(samples) < per_class:
+                raise ValueError(
+                    f"dataset.train_per_class is {per_class}, but class {name} has only "
+                    f"{len(samples)} samples left for training after validation and test."
+                )
+        return [samples[:per_class] for samples in rest]
+    if fraction is not None:
+        if not 0.0 < fraction <= 1.0:
+            raise ValueError(f"dataset.fraction is {fraction}; it must be above 0 and at most 1.")
+        return [samples[: max(1, round(fraction * len(samples)))] for samples in rest]
+    return rest

@@ -1,0 +1,360 @@
+"""Where trials run: in this process, or in local processes that stay warm.
+
+A worker gets the path of a trial directory, sends epoch results and a result back, and knows
+nothing else. Messages are JSON: nothing that arrives is ever executed.
+
+Each worker leads a process group of its own. A small process in that group, the guard, ends the
+group when the driver or the worker is gone: so a worker that holds the interpreter's lock in native
+code ends with its driver, and the processes that a trial has started end with its worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import queue
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from workbench import record
+from workbench.record import Decision, EpochResult, Result, TrialDirectory
+from workbench.record.files import DiskError
+
+GRACE_SECONDS = 30.0
+
+
+def default_count() -> int:
+    """One process for each core that this one may use; one alone where a GPU does the work."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Desk(Protocol):
+    """What workers ask of the driver; called from one thread only."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new trial is handed out and running ones are to be parked."""
+        ...
+
+    def next(self) -> TrialDirectory | None:
+        """The next trial to run, or None where there is none now."""
+        ...
+
+    def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
+        """Take note of an epoch and decide how the trial goes on."""
+        ...
+
+    def finish(self, directory: TrialDirectory, result: Result) -> None:
+        """Take note of a result."""
+        ...
+
+    def lost(self, directory: TrialDirectory, reason: str) -> None:
+        """Take note that the worker died, or a process that it needs."""
+        ...
+
+    def halt(self, directory: TrialDirectory, reason: str) -> None:
+        """Take note that a trial's record cannot be written, so that nothing can go on."""
+        ...
+
+    def idle(self) -> None:
+        """A moment without news: time to show progress."""
+        ...
+
+
+class Workers(Protocol):
+    """Where trials run."""
+
+    def run(self, desk: Desk) -> None:
+        """Run what the desk hands out until it has no more and the last trial is back."""
+        ...
+
+    def kill(self) -> None:
+        """End whatever runs, without waiting for it: safe in a signal handler."""
+        ...
+
+    def close(self) -> None:
+        """Stop at once, whatever runs."""
+        ...
+
+
+class InlineWorkers:
+    """Runs trials one after the other in this process: for debugging."""
+
+    def run(self, desk: Desk) -> None:
+        """Run what the desk hands out."""
+        from workbench.trial import run as trial_run
+
+        while (directory := desk.next()) is not None:
+
+            def report(result: EpochResult, at: TrialDirectory = directory) -> Decision:
+                desk.idle()
+                return desk.report(at, result)
+
+            try:
+                result = trial_run.run(directory, report=report, interrupted=lambda: desk.stopping)
+            except DiskError as error:
+                desk.halt(directory, str(error))
+                continue
+            except trial_run.Lost as lost:
+                desk.lost(directory, str(lost))
+                continue
+            desk.finish(directory, result)
+
+    def kill(self) -> None:
+        """Nothing runs but what was called."""
+
+    def close(self) -> None:
+        """Nothing runs but what was called."""
+
+
+class LocalWorkers:
+    """Runs trials in processes of this machine: started when needed, kept warm, killed at the end.
+
+    Args:
+        count: Number of processes.
+        logs: Folder of what the processes print.
+    """
+
+    def __init__(self, count: int, logs: Path) -> None:
+        self._count = count
+        self._logs = logs
+        self._pool: list[_Process] = []
+
+    def run(self, desk: Desk) -> None:
+        """Run what the desk hands out; the processes stay warm for the next study."""
+        deadline: float | None = None
+        while True:
+            self._hand_out(desk)
+            busy = [worker for worker in self._pool if worker.directory is not None]
+            if not busy:
+                return
+            if desk.stopping and deadline is None:
+                deadline = time.monotonic() + GRACE_SECONDS
+                for worker in busy:
+                    worker.send({"interrupt": True})
+            if deadline is not None and time.monotonic() > deadline:
+                for worker in busy:
+                    self._lose(desk, worker, f"did not stop within {GRACE_SECONDS:.0f} s")
+                continue
+            ready = wait([worker.connection for worker in busy], timeout=0.25)
+            for worker in busy:
+                if worker.connection in ready:
+                    self._receive(desk, worker)
+            desk.idle()
+
+    def kill(self) -> None:
+        """End the processes and all that they have started, without waiting."""
+        for worker in self._pool:
+            worker.signal_end()
+
+    def close(self) -> None:
+        """End the processes, whatever they do."""
+        for worker in self._pool:
+            worker.kill()
+        self._pool.clear()
+
+    def _hand_out(self, desk: Desk) -> None:
+        free = [worker for worker in self._pool if worker.directory is None]
+        while free or len(self._pool) < self._count:
+            directory = desk.next()
+            if directory is None:
+                return
+            if not free:
+                free = [_Process(_free_log(self._logs))]
+                self._pool += free
+            free.pop(0).start(directory)
+
+    def _receive(self, desk: Desk, worker: _Process) -> None:
+        directory = worker.directory
+        assert directory is not None
+        try:
+            message = json.loads(worker.connection.recv_bytes())
+        except (EOFError, OSError):
+            self._lose(desk, worker, worker.obituary())
+            return
+        if "epoch" in message:
+            result = record.epoch_from_json(json.dumps(message["epoch"]))
+            worker.send({"decision": desk.report(directory, result)})
+            return
+        worker.directory = None
+        if "halt" in message:
+            desk.halt(directory, message["halt"])
+        elif "result" in message:
+            desk.finish(directory, record.result_from_json(json.dumps(message["result"])))
+        elif "lost" in message:
+            desk.lost(directory, message["lost"])
+
+    def _lose(self, desk: Desk, worker: _Process, reason: str) -> None:
+        directory = worker.directory
+        assert directory is not None
+        worker.kill()
+        self._pool.remove(worker)
+        desk.lost(directory, reason)
+
+
+def _free_log(folder: Path) -> BinaryIO:
+    """The first log that no living worker writes to, of any driver: a worker's log is locked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        log = (folder / f"worker-{number}.log").open("ab")
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.close()
+            continue
+        except OSError:
+            pass  # A file system without locks.
+        return log
+    raise AssertionError("unreachable")
+
+
+class _Process:
+    """One worker process, seen from the driver."""
+
+    def __init__(self, log: BinaryIO) -> None:
+        ours, theirs = socket.socketpair()
+        self._log, self._begins = Path(log.name), log.tell()
+        with theirs, log:
+            # A session of its own: Ctrl-C and a closed terminal reach the driver alone, which then
+            # asks to stop. The lock of the log stays with the process.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "workbench.driver.workers", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.connection = Connection(ours.detach())
+        self.directory: TrialDirectory | None = None
+
+    def start(self, directory: TrialDirectory) -> None:
+        """Begin a trial."""
+        self.directory = directory
+        self.send({"run": str(directory.path)})
+
+    def send(self, message: dict[str, object]) -> None:
+        """Send a message; that the worker is gone is noticed where its messages are read."""
+        try:
+            self.connection.send_bytes(json.dumps(message).encode())
+        except OSError:
+            return
+
+    def signal_end(self) -> None:
+        """Kill the process and all that it has started."""
+        # PermissionError is what macOS says of a group whose processes have all ended.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End the process and all that it has started, whatever they do."""
+        self.signal_end()
+        self._process.wait()
+        self.connection.close()
+
+    def obituary(self) -> str:
+        """Why the process is gone, as far as can be told."""
+        code = self._process.wait()
+        with self._log.open("rb") as log:
+            log.seek(self._begins)
+            lines = log.read().decode(errors="replace").split("\n")
+        lines = [line.strip() for line in lines if line.strip()]
+        last = f": {lines[-1]}" if lines and code > 0 else ""
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
+        return f"worker ended {how}{last}"
+
+
+def _work(connection: Connection) -> None:
+    """Serve the driver at the other end until it is gone."""
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Decision] = queue.SimpleQueue()
+    interrupt = threading.Event()
+
+    def listen() -> None:
+        while True:
+            try:
+                message = json.loads(connection.recv_bytes())
+            except (EOFError, OSError):
+                os._exit(1)
+            if "run" in message:
+                interrupt.clear()
+                orders.put(message["run"])
+            elif "interrupt" in message:
+                interrupt.set()
+            else:
+                answers.put(Decision(message["decision"]))
+
+    threading.Thread(target=listen, daemon=True).start()
+    from workbench.trial import run as trial_run
+
+    def send(message: dict[str, object]) -> None:
+        connection.send_bytes(json.dumps(message).encode())
+
+    def report(result: EpochResult) -> Decision:
+        send({"epoch": json.loads(record.to_json(result))})
+        return answers.get()
+
+    while True:
+        directory = TrialDirectory(Path(orders.get()))
+        try:
+            result = trial_run.run(directory, report=report, interrupted=interrupt.is_set)
+        except trial_run.Fenced:
+            send({"fenced": True})
+            continue
+        except DiskError as error:
+            send({"halt": str(error)})
+            continue
+        except trial_run.Lost as lost:
+            send({"lost": str(lost)})
+            continue
+        send({"result": json.loads(record.to_json(result))})
+
+
+def _start_guard(connection: int) -> None:
+    """Start the process that kills this process group when the driver or this process is gone.
+
+    Args:
+        connection: The socket whose other end is the driver's alone.
+    """
+    alive, held = os.pipe()
+    if (between := os.fork()) != 0:
+        os.waitpid(between, 0)
+        os.close(alive)
+        # What a trial forks must not keep the guard waiting.
+        os.register_at_fork(after_in_child=lambda: os.close(held))
+        return
+    # A grandchild, because a trial may wait for all its children.
+    if os.fork() != 0:
+        os._exit(0)
+    os.close(held)
+    watched = select.poll()
+    for end in (alive, connection):
+        watched.register(end, 0)  # The other side's end is always reported.
+    watched.poll()
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    # A scheduler may signal every process of a job; the driver then asks the workers to stop. Not
+    # SIG_IGN, which the processes that a trial starts would inherit.
+    for _name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"):
+        signal.signal(getattr(signal, _name), lambda *_: None)
+    _start_guard(int(sys.argv[1]))
+    _work(Connection(int(sys.argv[1])))

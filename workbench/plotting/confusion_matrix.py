@@ -1,0 +1,154 @@
+"""Which classes one trial takes for which: counts, shaded by the share of the true class.
+
+Where classes are many the matrix shows the pattern and a list beside it the pairs that are taken
+for each other most often. A figure of a trial, not of the report. Knows nothing of how predictions
+were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import style
+from workbench.plotting.canvas import lettered
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_COUNTS = 20  # beyond that many classes numbers no longer fit their cells
+_MOST_NAMES = 30  # beyond that names are too small to read, so the commonest pairs are listed
+_PAIRS = 15
+
+
+class Pair(NamedTuple):
+    """Samples of one class that were taken for another; ``share`` is their share of it."""
+
+    true: str
+    predicted: str
+    samples: int
+    share: float
+
+
+class ConfusionMatrix(NamedTuple):
+    """Rows are true classes, columns predicted ones; ``shares`` are counts over their row's sum.
+
+    ``pairs`` are the commonest mistakes, the commonest first; empty where every name is shown.
+    """
+
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    shares: tuple[tuple[float, ...], ...]
+    pairs: tuple[Pair, ...] = ()
+
+
+def summarize(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> ConfusionMatrix:
+    """Counts and row shares; a class without samples has shares of 0.
+
+    Raises:
+        ValueError: The matrix is not square with a row for each class.
+    """
+    if len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
+        sizes = sorted({len(row) for row in matrix})
+        raise ValueError(
+            f"The confusion matrix has {len(matrix)} rows of {sizes} columns,"
+            f" but there are {len(classes)} classes; all three must agree."
+        )
+    names = tuple(str(name) for name in classes)
+    counts = tuple(tuple(int(count) for count in row) for row in matrix)
+    shares = tuple(tuple(count / (sum(row) or 1) for count in row) for row in counts)
+    pairs = _pairs(names, counts, shares) if len(names) > _MOST_NAMES else ()
+    return ConfusionMatrix(names, counts, shares, pairs)
+
+
+def _pairs(
+    names: Sequence[str], counts: Sequence[Sequence[int]], shares: Sequence[Sequence[float]]
+) -> tuple[Pair, ...]:
+    wrong = [
+        (-count, -shares[row][column], row, column)
+        for row, line in enumerate(counts)
+        for column, count in enumerate(line)
+        if count and row != column
+    ]
+    return tuple(
+        Pair(names[row], names[column], counts[row][column], shares[row][column])
+        for *_, row, column in sorted(wrong)[:_PAIRS]
+    )
+
+
+@lettered
+def draw(numbers: ConfusionMatrix) -> Figure:
+    """A square of cells, each with its count; beside a list of pairs, a square without either."""
+    with style.context():
+        return (_draw_many if len(numbers.classes) > _MOST_NAMES else _draw_few)(numbers)
+
+
+def _draw_few(numbers: ConfusionMatrix) -> Figure:
+    count = len(numbers.classes)
+    side = min(max(2.4, 0.36 * count + 1.0), style.WIDTH)
+    figure = style.figure(height=side, width=side)
+    axes = figure.subplots()
+    _shade(axes, numbers)
+    if count <= _MOST_COUNTS:
+        _write_counts(axes, numbers)
+    names = [style.cut(name, 18) for name in numbers.classes]
+    upright = max(map(len, names), default=0) > 3 or count > 12
+    size = 8 if count <= 20 else 6
+    axes.set_xticks(range(count), names, rotation=90 if upright else 0, fontsize=size)
+    axes.set_yticks(range(count), names, fontsize=size)
+    axes.tick_params(length=0)
+    return figure
+
+
+def _shade(axes: Axes, numbers: ConfusionMatrix) -> None:
+    axes.imshow(numbers.shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+
+
+def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
+    size = 8 if len(numbers.classes) <= 12 else 6
+    for row, (counts, shares) in enumerate(zip(numbers.counts, numbers.shares, strict=True)):
+        for column, (number, share) in enumerate(zip(counts, shares, strict=True)):
+            if number:
+                shade = "#ffffff" if share > 0.55 else "#000000"
+                look: dict[str, Any] = {"ha": "center", "va": "center", "color": shade}
+                axes.text(column, row, f"{number}", fontsize=size, **look)
+
+
+def _draw_many(numbers: ConfusionMatrix) -> Figure:
+    """The pattern, by the classes' numbers, and the commonest mistakes by their names."""
+    listed = max(len(numbers.pairs), 1)
+    figure = style.figure(height=max(3.0, 0.7 + 0.19 * listed), width=style.WIDTH * 1.45)
+    square, bars = figure.subplots(1, 2, width_ratios=[1.25, 1.0])
+    _shade(square, numbers)
+    square.set_xlabel("predicted class, by number")
+    square.set_ylabel("true class, by number")
+    for edge in square.spines.values():
+        edge.set(visible=True, color=style.RULE)
+    if not numbers.pairs:
+        bars.set_axis_off()
+        return figure
+    places = range(len(numbers.pairs))
+    bars.barh(places, [pair.samples for pair in numbers.pairs], height=0.62, color=style.colour(0))
+    for place, pair in zip(places, numbers.pairs, strict=True):
+        bars.annotate(
+            f"{pair.share:.0%}",
+            (pair.samples, place),
+            (3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color=style.QUIET,
+        )
+    names = [f"{style.cut(p.true, 20)} → {style.cut(p.predicted, 20)}" for p in numbers.pairs]
+    bars.set_yticks(places, names, fontsize=7)
+    bars.tick_params(axis="y", length=0)
+    bars.invert_yaxis()
+    bars.margins(x=0.16)
+    bars.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+    bars.spines["left"].set_visible(False)
+    bars.set_xlabel("samples of the true class (share of it)")
+    return figure

@@ -1,0 +1,174 @@
+"""One trial, report by report: its losses and the metric that its study optimises.
+
+A figure of a trial, not of the report. Knows nothing of other trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from workbench.plotting import scale, style
+from workbench.record import EpochResult, Objective
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+_MOST_MARKERS = 60  # of a line; beyond that they run into one another
+
+
+class Span(NamedTuple):
+    """A phase, and how many epochs were done at its first and at its last report."""
+
+    name: str
+    first: float
+    last: float
+
+
+class Line(NamedTuple):
+    """One metric, against the epochs done; reports without it are left out of both."""
+
+    metric: str
+    epochs: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+class LearningCurve(NamedTuple):
+    """What is drawn; ``objective`` is None where it is a loss that is drawn already.
+
+    Attributes:
+        step: Epochs between two reports: 1, or less where a trial reports within an epoch.
+        logarithm: The losses span so much that a linear axis would show their first values alone.
+    """
+
+    losses: tuple[Line, ...]
+    objective: Line | None
+    phases: tuple[Span, ...]
+    chosen_epoch: float | None
+    step: float
+    logarithm: bool
+    direction: str
+
+
+def summarize(
+    history: Sequence[EpochResult], chosen_epoch: int | None, objective: Objective
+) -> LearningCurve:
+    """Losses, objective and phases of a history.
+
+    Args:
+        history: Accepted epochs in order; may be empty for a trial that ended before its first.
+        chosen_epoch: The report that counts (``EpochResult.epoch``), None where none does.
+        objective: Of the study.
+    """
+    losses = [_line(history, name) for name in ("train/loss", "validation/loss")]
+    target = _line(history, objective.metric)
+    phases: list[Span] = []
+    for result in history:
+        done = _done(result)
+        if phases and phases[-1].name == result.phase:
+            phases[-1] = phases[-1]._replace(last=done)
+        else:
+            phases.append(Span(result.phase, done, done))
+    chosen = [_done(result) for result in history if result.epoch == chosen_epoch]
+    shown = [value for line in losses for value in line.values]
+    return LearningCurve(
+        losses=tuple(line for line in losses if line.epochs),
+        objective=None if target.metric in [line.metric for line in losses] else target,
+        phases=tuple(phases),
+        chosen_epoch=chosen[0] if chosen else None,
+        step=_done(history[0]) / history[0].epoch if history else 1.0,
+        direction=objective.direction,
+        logarithm=bool(shown) and scale.wants_logarithm(shown, "minimize"),
+    )
+
+
+def _done(result: EpochResult) -> float:
+    """How many epochs were done: the number of the report, unless an epoch has several."""
+    return result.metrics.get("epochs", result.epoch)
+
+
+def _line(history: Sequence[EpochResult], metric: str) -> Line:
+    found = [
+        (_done(result), result.metrics[metric]) for result in history if metric in result.metrics
+    ]
+    return Line(metric, tuple(epoch for epoch, _ in found), tuple(value for _, value in found))
+
+
+def draw(numbers: LearningCurve) -> Figure:
+    """Losses above, objective below, on the same epochs; phases shaded where there are several."""
+    with style.context():
+        rows = 2 if numbers.objective else 1
+        height = 0.5 + 1.65 * rows
+        figure = style.figure(height=height, fitted=False)  # drawn after every trial, so be quick
+        edges = {"bottom": 0.42 / height, "top": 1 - 0.2 / height}
+        figure.subplots_adjust(left=0.115, right=0.99, hspace=0.12, **edges)
+        panels = list(figure.subplots(rows, 1, sharex=True, squeeze=False).ravel())
+        for index, loss in enumerate(numbers.losses):
+            _plot(panels[0], loss, index)
+        panels[0].set_ylabel("loss")
+        if numbers.objective:
+            _plot(panels[1], numbers.objective, 2)
+            panels[1].set_ylabel(style.words(numbers.objective.metric))
+        for axes in panels:
+            _mark(axes, numbers)
+            style.grid(axes)
+        for span in numbers.phases if len(numbers.phases) > 1 else ():
+            panels[0].annotate(
+                span.name,
+                (span.first - numbers.step / 2, 1.0),
+                (3, 3),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                fontsize=8,
+                color=style.QUIET,
+            )
+        last = max((span.last for span in numbers.phases), default=1)
+        first = numbers.step if numbers.step < 1 else 1.0
+        panels[-1].set_xlim(first - numbers.step / 2, max(last, first) + numbers.step / 2)
+        if numbers.logarithm:
+            scale.logarithmic(panels[0], "y")
+        panels[-1].set_xlabel("epoch")
+        figure.align_ylabels(panels)
+        whole = max(1, int(last))
+        if last >= 1:
+            panels[-1].set_xticks(range(1, whole + 1, -(-whole // 12)))
+        if numbers.chosen_epoch is not None:
+            falls = numbers.direction == "minimize"
+            late = numbers.chosen_epoch > 0.8 * last
+            panels[-1].annotate(
+                f"chosen: {numbers.chosen_epoch:g}",
+                # A curve that falls leaves room at the top.
+                (numbers.chosen_epoch, 1.0 if falls else 0.0),
+                (-3 if late else 3, -3 if falls else 3),
+                va="top" if falls else "bottom",
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                ha="right" if late else "left",
+                fontsize=8,
+                color=style.QUIET,
+            )
+        if numbers.losses:
+            panels[0].legend(loc="best")
+        return figure
+
+
+def _plot(axes: Axes, line: Line, index: int) -> None:
+    axes.plot(
+        line.epochs,
+        line.values,
+        color=style.colour(index),
+        marker=style.marker(index) if len(line.epochs) <= _MOST_MARKERS else "",
+        markersize=3,
+        label=style.words(line.metric),
+    )
+
+
+def _mark(axes: Axes, numbers: LearningCurve) -> None:
+    if len(numbers.phases) > 1:
+        for span in numbers.phases[1::2]:
+            half = numbers.step / 2
+            axes.axvspan(span.first - half, span.last + half, color=style.RULE, alpha=0.35, lw=0)
+    if numbers.chosen_epoch is not None:
+        axes.axvline(numbers.chosen_epoch, color=style.INK, linewidth=0.8, linestyle=(0, (3, 2)))

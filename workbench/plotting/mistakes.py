@@ -1,0 +1,91 @@
+"""The images that one trial got most wrong, each with what it is and what it was taken for.
+
+A figure of a trial, not of the report. Knows nothing of how predictions were made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import style
+from workbench.plotting.canvas import lettered
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = 5
+
+
+class Mistake(NamedTuple):
+    """An image ``[H, W, C]`` in 0 to 1, and its lines; of other than 3 channels, the first."""
+
+    image: Any
+    true: str
+    predicted: str
+    size: str
+
+
+def summarize(found: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> tuple[Mistake, ...]:
+    """Mistakes with their captions, in their order.
+
+    Args:
+        found: Each with ``true``, ``predicted``, and ``confidence`` or ``error``.
+        images: One for each.
+    """
+    return tuple(
+        Mistake(image, words(row["true"]), words(row["predicted"]), _size(row))
+        for row, image in zip(found, images, strict=True)
+    )
+
+
+@lettered
+def draw(numbers: Sequence[Mistake]) -> Figure:
+    """A grid of images, the worst first, line by line."""
+    with style.context():
+        rows = -(-len(numbers) // _COLUMNS)
+        figure = style.figure(height=1.55 * max(rows, 1), fitted=False)
+        figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.3 / max(rows, 1))
+        grid = figure.subplots(max(rows, 1), _COLUMNS, squeeze=False).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, mistake in zip(grid, numbers, strict=False):
+            grey = mistake.image.shape[2] != 3
+            pixels = mistake.image[:, :, 0] if grey else mistake.image
+            axes.imshow(pixels, cmap="gray" if grey else None, vmin=0.0, vmax=1.0)
+            lines = (
+                f"true: {style.cut(mistake.true, 20)}",
+                f"taken for: {style.cut(mistake.predicted, 15)}",
+                mistake.size,
+            )
+            axes.text(
+                0.5,
+                -0.04,
+                "\n".join(lines),
+                transform=axes.transAxes,
+                ha="center",
+                va="top",
+                fontsize=6.5,
+            )
+        return figure
+
+
+def size_of(row: Mapping[str, Any]) -> str:
+    """What says how bad a mistake is: ``confidence``, or ``error`` of a number."""
+    return "confidence" if "confidence" in row else "error"
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    name = size_of(row)
+    return f"{name} {row[name]:.2f}" if name == "confidence" else f"{name} {row[name]:.3g}"
+
+
+def words(value: Any) -> str:
+    """A class, several labels, or numbers by column, as a person reads them."""
+    if isinstance(value, Mapping):
+        numbers = [f"{number:.4g}" for number in value.values()]
+        named = [f"{name} {number}" for name, number in zip(value, numbers, strict=True)]
+        return numbers[0] if len(numbers) == 1 else ", ".join(named)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

@@ -1,0 +1,293 @@
+"""The best value so far against what was spent, trials or seconds: a budget curve for each search.
+
+Every started trial counts as spent, whatever became of it. Not an expected-maximum curve: that one
+assumes independent draws, and a sampler's are not. A path has no band, for one search is one path.
+Knows nothing of what the factors mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import scale, style
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.trials import Trial, by_strategy, encoding, varied
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FEW = 4  # curves that share one panel without hiding each other
+_MOST_PANELS = 6
+_COLUMNS = 3
+
+
+class Curve(NamedTuple):
+    """One search: ``values[i]`` holds once ``at[i]`` is spent, up to ``spent``.
+
+    ``colour`` is the index of the first factor's level, ``panel`` that of all others together.
+    ``stroke`` is that of dash and marker: the colour's, but the others' where two curves of one
+    panel share a colour.
+    """
+
+    name: str
+    colour: int
+    panel: int
+    at: tuple[float, ...]
+    values: tuple[float, ...]
+    spent: float
+    trials: int
+    stroke: int = 0
+
+
+class Point(NamedTuple):
+    """One completed trial of a joint search, where it was spent."""
+
+    strategy: str
+    at: float
+    value: float
+    colour: int
+    marker: int
+
+
+class BestSoFar(NamedTuple):
+    """The curves; points only where all strategies share one search.
+
+    Attributes:
+        unit: Of what was spent: ``trials``, or ``seconds`` of training.
+        panels: What the strategies of each panel have in common, by line; empty where all
+            strategies share one panel.
+        colours: Levels of the first factor.
+        marked: Each curve ends in a marker of its own, since curves share colours.
+    """
+
+    metric: str
+    direction: str
+    unit: str
+    curves: tuple[Curve, ...]
+    points: tuple[Point, ...]
+    panels: tuple[tuple[str, ...], ...]
+    colours: tuple[str, ...]
+    marked: bool = False
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial], unit: str = "trials") -> BestSoFar:
+    """Improvements in the order of the trials' numbers; raises ``LeftOut`` where there are none."""
+    codes = encoding(study, trials)
+    joint = study["mode"] == "joint"
+    groups = {"all strategies": list(trials)} if joint else by_strategy(study, trials)
+    maximize = study["objective"]["direction"] == "maximize"
+    curves, points = [], []
+    for name, group in groups.items():
+        steps: list[tuple[float, float]] = []
+        spent = 0.0
+        for trial in sorted(group, key=lambda trial: trial.number):
+            spent += 1 if unit == "trials" else trial.seconds
+            value = trial.value
+            if value is None:
+                continue
+            points.append(Point(trial.strategy, spent, value, *codes[trial.strategy]))
+            if not steps or (value > steps[-1][1] if maximize else value < steps[-1][1]):
+                steps.append((spent, value))
+        if steps:
+            colour, panel = (0, 0) if joint else codes[name]
+            at, values = zip(*steps, strict=True)
+            curves.append(Curve(name, colour, panel, at, values, spent, len(group)))
+    if not curves:
+        raise LeftOut("No trial completed, so there is no value to follow.")
+    if max(curve.trials for curve in curves) < 2:
+        raise LeftOut("No search has more than one trial.")
+    if unit == "seconds" and not all(curve.at[0] > 0 for curve in curves):
+        raise LeftOut("The seconds of the trials are unknown.")
+    panels = () if joint else _panels(study, trials, curves)
+    marked = not panels and len({curve.colour for curve in curves}) < len(curves)
+    curves = [
+        curve._replace(
+            stroke=curve.panel if marked else curve.colour, panel=curve.panel if panels else 0
+        )
+        for curve in curves
+    ]
+    return BestSoFar(
+        metric=study["objective"]["metric"],
+        direction=study["objective"]["direction"],
+        unit=unit,
+        curves=tuple(curves),
+        points=tuple(points) if joint else (),
+        panels=panels,
+        colours=next(iter(varied(study, trials).values()), ()),
+        marked=marked,
+    )
+
+
+def _panels(
+    study: Mapping[str, Any], trials: Sequence[Trial], curves: Sequence[Curve]
+) -> tuple[tuple[str, ...], ...]:
+    _, *others = varied(study, trials) or [""]
+    found: dict[int, tuple[str, ...]] = {}
+    for curve in curves:
+        first = next(trial for trial in trials if trial.strategy == curve.name)
+        found[curve.panel] = tuple(f"{style.words(name)} {first.label(name)}" for name in others)
+    wanted = len(curves) > _FEW and 2 <= len(found) <= _MOST_PANELS
+    # Panels are numbered by their levels; one whose strategies have no value leaves a gap.
+    return tuple(found.get(index, ()) for index in range(max(found) + 1)) if wanted else ()
+
+
+def caption(numbers: BestSoFar) -> str:
+    """What a curve is, n, and what it may not be read as."""
+    extreme = "Highest" if numbers.direction == "maximize" else "Lowest"
+    spent = [curve.trials for curve in numbers.curves]
+    each = f"{min(spent)}" if min(spent) == max(spent) else f"{min(spent)} to {max(spent)}"
+    what = "the number of trials spent" if numbers.unit == "trials" else "seconds of training spent"
+    text = (
+        f"{extreme} {style.words(numbers.metric)} so far against {what}; pruned"
+        f" and failed trials count as spent (n = {sum(spent)} trials"
+    )
+    if numbers.points:
+        return (
+            f"{text}): the line. One search proposed all strategies; a point is one completed"
+            " trial. The sampler chose how many trials each strategy got."
+        )
+    many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
+    end = "the marker at its end" if numbers.marked else "its dot"
+    return (
+        f"{text} {many}). One curve is one search, {end} the last trial: another seed would draw"
+        " another curve. It is a path, without a band, because no search was repeated."
+    )
+
+
+def draw(numbers: BestSoFar) -> Figure:
+    """Step curves, in panels where they are many, else with their names beside their ends."""
+    with style.context(wide=True):
+        shown = [index for index, label in enumerate(numbers.panels) if label] or [0]
+        columns = min(len(shown), _COLUMNS)
+        rows = -(-len(shown) // columns)
+        single = max(2.5, 0.17 * len(numbers.curves) + 1.0)
+        height = 0.55 + 1.95 * rows if numbers.panels else single
+        figure = style.figure(height=height)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        longest = max(2.0 if numbers.unit == "trials" else 0.0, *_spent(numbers))
+        values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
+        values += [point.value for point in numbers.points]
+        for axes, panel in zip(grid, shown, strict=False):
+            for curve in numbers.curves:
+                if curve.panel == panel:
+                    end = "" if numbers.points else _end(numbers, curve)
+                    _draw_curve(axes, curve, end)
+            if numbers.panels:
+                style.panel_label(axes, numbers.panels[panel])
+            style.grid(axes)
+        for axes in grid[len(shown) :]:
+            axes.set_visible(False)
+        first, step = (0.7, 0.3) if numbers.unit == "trials" else (0.0, 0.02 * longest)
+        grid[0].set_xlim(first, longest + step if numbers.points else longest)
+        grid[0].xaxis.get_major_locator().set_params(integer=numbers.unit == "trials")
+        scale.spread(grid[0], "y", values, numbers.direction)
+        spent = "trials spent" if numbers.unit == "trials" else "seconds of training spent"
+        figure.supxlabel(spent)
+        metric = style.words(numbers.metric)
+        figure.supylabel(
+            metric if numbers.points else f"best {metric} so far", fontsize=style.sizes().label
+        )
+        if numbers.points:
+            _draw_points(grid[0], numbers.points)
+        elif numbers.panels:
+            entries = [
+                (label, style.colour(i), style.line(i)) for i, label in enumerate(numbers.colours)
+            ]
+            style.legend_of_lines(figure, entries)
+        else:
+            _name_ends(grid[0], numbers, longest, gap=0.155 / (single - 0.6))
+        return figure
+
+
+def _spent(numbers: BestSoFar) -> list[float]:
+    return [curve.spent for curve in numbers.curves]
+
+
+def _end(numbers: BestSoFar, curve: Curve) -> str:
+    """The marker of its last trial."""
+    return style.marker(curve.stroke) if numbers.marked else "o"
+
+
+def _draw_curve(axes: Axes, curve: Curve, end: str) -> None:
+    """In ink and without a marker where points stand beside it."""
+    (line,) = axes.step(
+        (*curve.at, curve.spent),
+        (*curve.values, curve.values[-1]),
+        where="post",
+        # Without a dot a step at the last trial, and a search of one trial, would not show.
+        marker=end,
+        markersize=3.5,
+        markevery=[len(curve.at)],
+        clip_on=False,
+        color=style.colour(curve.colour) if end else style.INK,
+        linestyle=style.line(curve.stroke) if end else "-",
+        linewidth=1.5 if end else 1.0,
+    )
+    style.tell(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
+
+
+def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
+    order = sorted({(point.colour, point.marker, point.strategy) for point in points})
+    names = style.told_apart([name for *_, name in order])
+    for shown, (*_, name) in zip(names, order, strict=True):
+        own = [point for point in points if point.strategy == name]
+        axes.scatter(
+            [point.at for point in own],
+            [point.value for point in own],
+            s=17,
+            color=style.colour(own[0].colour),
+            marker=style.marker(own[0].marker),
+            alpha=0.8,
+            linewidths=0,
+            label=shown,
+            zorder=3,
+        )
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handletextpad=0.3)
+
+
+def _name_ends(axes: Axes, numbers: BestSoFar, longest: float, gap: float) -> None:
+    curves = numbers.curves
+    axes.get_ylim()  # settles the limits that the transform below depends on
+    to_axes = axes.transData + axes.transAxes.inverted()
+    ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
+    names = style.told_apart([curve.name for curve in curves])
+    for curve, name, end, height in zip(curves, names, ends, _spread(ends, gap), strict=True):
+        place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
+        axes.plot([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5, **place)
+        look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.stroke)}
+        axes.plot([1.04, 1.10], [height] * 2, **look, **place)
+        if numbers.marked:
+            look = {"color": look["color"], "marker": style.marker(curve.stroke)}
+            axes.plot([1.07], [height], markersize=3.5, **look, **place)
+        axes.text(
+            1.115, height, name, transform=axes.transAxes, va="center", fontsize=style.sizes().tick
+        )
+
+
+def _spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Move heights apart until neighbours are a gap from each other, in their order."""
+    order = sorted(range(len(heights)), key=lambda index: heights[index])
+    placed = [heights[index] for index in order]
+    for _ in range(200):
+        for low in range(len(placed) - 1):
+            lack = max(gap - (placed[low + 1] - placed[low]), 0.0)
+            placed[low] -= lack / 2
+            placed[low + 1] += lack / 2
+    moved = dict(zip(order, placed, strict=True))
+    return [moved[index] for index in range(len(heights))]
+
+
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)
+BY_SECONDS = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials, "seconds"),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)

@@ -1,0 +1,93 @@
+"""How the values of a random search are distributed: what share of trials reaches which value.
+
+For independent draws only: the spread of an adaptive search's trials is the sampler's. Knows
+nothing of what the knobs were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import scale, style
+from workbench.report.figures import ReportFigure
+from workbench.report.figures.random_search import Sample, in_panels, samples
+from workbench.report.trials import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+class Distribution(NamedTuple):
+    """``shares[i]`` of the sample's trials are at least as good as ``sample.values[i]``."""
+
+    sample: Sample
+    shares: tuple[float, ...]
+
+
+class Distributions(NamedTuple):
+    """One for each strategy."""
+
+    metric: str
+    direction: str
+    curves: tuple[Distribution, ...]
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Distributions:
+    """Shares by value; raises ``LeftOut`` unless the trials are independent draws."""
+    curves = []
+    for sample in samples(study, trials):
+        shares = [
+            sum(other >= own if _up(study) else other <= own for other in sample.values) / sample.n
+            for own in sample.values
+        ]
+        curves.append(Distribution(sample, tuple(shares)))
+    return Distributions(
+        study["objective"]["metric"], study["objective"]["direction"], tuple(curves)
+    )
+
+
+def _up(study: Mapping[str, Any]) -> bool:
+    return bool(study["objective"]["direction"] == "maximize")
+
+
+def caption(numbers: Distributions) -> str:
+    """What a curve is, n, and how failed trials count."""
+    total = sum(curve.sample.n for curve in numbers.curves)
+    failed = sum(curve.sample.failed for curve in numbers.curves)
+    side = "high" if numbers.direction == "maximize" else "low"
+    text = (
+        f"Share of random trials whose {style.words(numbers.metric)} is at least as {side} as the"
+        f" value on the axis, by strategy (n = {total} trials, drawn independently; default and"
+        " enqueued trials are left out). One training seed for each trial."
+    )
+    return text + (f" {failed} failed trials count as reaching no value." if failed else "")
+
+
+def draw(numbers: Distributions) -> Figure:
+    """Step curves, in panels where strategies are many."""
+    with style.context(wide=True):
+
+        def curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
+            found = numbers.curves[number]
+            # From the best value on the curve falls to 0: nothing is as good.
+            values = (found.sample.values[0], *found.sample.values)
+            shares = (0.0, *found.shares)
+            axes.step(values, shares, where="pre", color=shade, linestyle=dashes, linewidth=1.3)
+
+        metric = style.words(numbers.metric)
+        figure = in_panels([c.sample for c in numbers.curves], curve, metric, "share of trials")
+        axes = figure.axes[0]
+        axes.set_ylim(0, 1.02)
+        shown = [value for found in numbers.curves for value in found.sample.values]
+        scale.spread(axes, "x", shown, numbers.direction)
+        return figure
+
+
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)

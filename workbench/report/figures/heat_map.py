@@ -1,0 +1,199 @@
+"""Best value in every cell of strategy by learning rate, with the number of trials behind it.
+
+A cell shows an extreme and its count, never a mean: the sampler filled the cells, not a design.
+Knows nothing of what the factors mean.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import scale, style
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.figures.bounds import Hit, hits, warned
+from workbench.report.trials import Trial, best, by_strategy, encoding
+from workbench.verdict.wording.numbers import counted
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+_STEPS = (0.25, 0.5, 1.0, 2.0, 4.0)  # decades a bin
+_MOST_BINS = 9
+_MOST_ROWS = 40
+
+
+class HeatMap(NamedTuple):
+    """Rows are strategies, columns bins of the learning rate (``edges`` has one more).
+
+    Attributes:
+        groups: Of each row, the index of its first factor's level.
+        values: Best value of the cell's completed trials; None where there is none.
+        counts: Number of completed trials in the cell.
+        hidden: Number of trials without a value.
+        at_bound: Best trials whose learning rate lies at a bound of its range.
+    """
+
+    metric: str
+    direction: str
+    rows: tuple[str, ...]
+    groups: tuple[int, ...]
+    edges: tuple[float, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    counts: tuple[tuple[int, ...], ...]
+    hidden: int
+    at_bound: tuple[Hit, ...] = ()
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> HeatMap:
+    """Cells of bins whose edges do not depend on the trials' exact rates; may be ``LeftOut``."""
+    valued = [(t, t.learning_rate) for t in trials if t.value is not None and t.learning_rate]
+    if not valued:
+        raise LeftOut("No trial completed, so there is no value to show.")
+    codes = encoding(study, trials)
+    groups = {name: group for name, group in by_strategy(study, trials).items() if group}
+    if len(groups) < 2:
+        raise LeftOut("There is only one strategy, so the map would have one row.")
+    if len(groups) > _MOST_ROWS:
+        raise LeftOut(f"More than {_MOST_ROWS} strategies do not fit a page.")
+    edges = bins([rate for _, rate in valued])
+    if len(edges) < 3:
+        raise LeftOut("All completed trials have about the same learning rate.")
+    values, counts = [], []
+    for name in groups:
+        cells: list[list[Trial]] = [[] for _ in edges[1:]]
+        for trial, rate in valued:
+            if trial.strategy == name:
+                cells[_bin_of(rate, edges)].append(trial)
+        chosen = [best(study, cell) for cell in cells]
+        values.append(tuple(trial.value if trial else None for trial in chosen))
+        counts.append(tuple(len(cell) for cell in cells))
+    return HeatMap(
+        metric=study["objective"]["metric"],
+        direction=study["objective"]["direction"],
+        rows=tuple(groups),
+        groups=tuple(codes[name][0] for name in groups),
+        edges=edges,
+        values=tuple(values),
+        counts=tuple(counts),
+        hidden=len(trials) - len(valued),
+        at_bound=tuple(hit for hit in hits(study, trials) if hit.knob.endswith("learning_rate")),
+    )
+
+
+def bins(rates: Sequence[float]) -> tuple[float, ...]:
+    """Round edges (1, 3, 10 or alike) at the finest step that needs at most nine bins."""
+    low, high = math.log10(min(rates)), math.log10(max(rates))
+    for step in _STEPS:
+        first = math.floor(low / step) - 1
+        last = math.ceil(high / step) + 1
+        edges = [_round(10 ** (index * step), step) for index in range(first, last + 1)]
+        inner = [edge for edge in edges if min(rates) < edge < max(rates)]
+        outer = [max(e for e in edges if e <= min(rates)), min(e for e in edges if e >= max(rates))]
+        if len(inner) + 1 <= _MOST_BINS:
+            break
+    return tuple(sorted({*inner, *outer}))
+
+
+def _round(edge: float, step: float) -> float:
+    return float(f"{edge:.0e}") if step >= 0.5 else float(f"{edge:.1e}")
+
+
+def _bin_of(rate: float, edges: Sequence[float]) -> int:
+    below = sum(1 for edge in edges if edge <= rate * (1 + 1e-12))
+    return min(max(below - 1, 0), len(edges) - 2)
+
+
+def caption(numbers: HeatMap) -> str:
+    """What a cell is, n, and what is not shown."""
+    extreme = "highest" if numbers.direction == "maximize" else "lowest"
+    total = sum(sum(row) for row in numbers.counts)
+    text = (
+        f"{extreme.capitalize()} {style.words(numbers.metric)} by strategy and learning rate. A"
+        f" cell holds the {extreme} value of its completed trials and, below it, their number"
+        f" (n = {total} in all); a cell with none is blank; darker"
+        " is closer to the objective. A cell with more trials had more"
+        " chances, so cells rank what was tried, not what can be reached."
+    )
+    if numbers.hidden:
+        hidden = counted(numbers.hidden, "trial")
+        text += f" Not shown: {hidden} without a value (pruned, failed, unfinished)."
+    return warned(text, numbers.at_bound)
+
+
+def draw(numbers: HeatMap) -> Figure:
+    """Tiles with value and count, rows grouped by the first factor."""
+    from matplotlib import colormaps
+    from matplotlib.patches import Rectangle
+
+    with style.context(wide=True):
+        gaps = [0.0]
+        for before, after in zip(numbers.groups, numbers.groups[1:], strict=False):
+            gaps.append(gaps[-1] + 1.0 + (0.22 if after != before else 0.0))
+        figure = style.figure(height=0.55 + 0.3 * (gaps[-1] + 1))
+        axes = figure.subplots()
+        present = [value for row in numbers.values for value in row if value is not None]
+        written = dict(zip(present, style.alike(present), strict=True))
+        norm = _norm(present, numbers.direction)
+        shades = colormaps["Blues"]
+        for top, values, counts in zip(gaps, numbers.values, numbers.counts, strict=True):
+            for column, (value, count) in enumerate(zip(values, counts, strict=True)):
+                if value is None:
+                    continue
+                # A single value has no range; the middle of the map is as good as any.
+                place = float(norm(value)) if max(present) > min(present) else 0.5
+                place = place if numbers.direction == "maximize" else 1 - place
+                red, green, blue, _ = shades(0.08 + 0.72 * place)
+                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+                axes.add_patch(
+                    Rectangle((column + 0.02, top + 0.04), 0.96, 0.92, color=(red, green, blue))
+                )
+                text: dict[str, Any] = {
+                    "ha": "center",
+                    "va": "center",
+                    "color": "#ffffff" if dark else "#000000",
+                }
+                axes.text(
+                    column + 0.5,
+                    top + 0.36,
+                    written[value],
+                    fontsize=style.sizes().tick,
+                    **text,
+                )
+                axes.text(
+                    column + 0.5,
+                    top + 0.74,
+                    f"n={count}",
+                    fontsize=style.sizes().small - 0.5,
+                    **text,
+                )
+        axes.set_xlim(0, len(numbers.edges) - 1)
+        axes.set_ylim(gaps[-1] + 1, 0)
+        axes.set_xticks(range(len(numbers.edges)), [style.decimal(edge) for edge in numbers.edges])
+        axes.set_yticks([top + 0.5 for top in gaps], style.told_apart(numbers.rows))
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["left"]].set_visible(False)
+        axes.set_xlabel("learning rate")
+        return figure
+
+
+def _norm(values: Sequence[float], direction: str) -> Normalize:
+    """The scale of the shades: the one that an axis of the values would have."""
+    from matplotlib.colors import LogNorm, Normalize, SymLogNorm
+
+    low, high = min(values), max(values)
+    if scale.wants_logarithm(values, direction):
+        return LogNorm(low, high)
+    if (inner := scale.linear_part(values, direction)) is not None:
+        return SymLogNorm(inner, vmin=low, vmax=high)
+    return Normalize(low, high)
+
+
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)

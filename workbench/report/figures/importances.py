@@ -1,0 +1,163 @@
+"""How much each knob mattered, by two evaluators side by side, with intervals.
+
+The two answer different questions and often disagree, which is why neither stands alone. Knows
+nothing of how they work: ``workbench.report.importances`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import style
+from workbench.report.checks.search import range_of
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.trials import Trial, is_adaptive
+from workbench.verdict.guards import importance
+from workbench.verdict.wording.numbers import counted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from workbench.report.importances import Importance, Importances
+
+_MOST_KNOBS = 15
+_ADVISED = 50  # completed trials that PED-ANOVA wants: five in its best tenth
+
+
+class Shown(NamedTuple):
+    """Importances with what a caption must say; ``knobs`` are sorted, the most important first."""
+
+    metric: str
+    found: Importances
+    knobs: tuple[str, ...]
+    evaluators: tuple[str, ...]
+    without_value: int
+    adaptive: bool
+    factors: tuple[str, ...]
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Shown:
+    """Importances over all completed trials, compared factors among the knobs.
+
+    Raises:
+        LeftOut: Too few trials completed, or nothing varies between them.
+    """
+    valued = [trial for trial in trials if trial.value is not None]
+    if not valued:
+        raise LeftOut("No trial completed, so there is no value to explain.")
+    # Optuna takes a while to import, and most of what reads figures needs none of it.
+    from workbench.report import importances
+
+    if len(valued) < importances.LEAST:
+        raise LeftOut(
+            f"{len(valued)} trials completed; importances need {importances.LEAST} or more."
+        )
+    sign = -1 if study["objective"]["direction"] == "maximize" else 1
+    observed = []
+    for trial in valued:
+        settings, ranges = _setting(study, trial)
+        observed.append(importances.observe(settings, ranges, sign * (trial.value or 0.0)))
+    try:
+        found = importances.evaluate(tuple(observed))
+    except ValueError as error:
+        raise LeftOut(str(error)) from error
+    for row in found.rows:
+        importance(evaluator=row.evaluator, n=found.n, low=row.low, high=row.high)
+    strength = {row.knob: 0.0 for row in found.rows}
+    for row in found.rows:
+        strength[row.knob] = max(strength[row.knob], row.estimate)
+    knobs = sorted(strength, key=lambda knob: -strength[knob])[:_MOST_KNOBS]
+    return Shown(
+        metric=study["objective"]["metric"],
+        found=found,
+        knobs=tuple(knobs),
+        evaluators=(importances.PED_ANOVA, importances.FANOVA),
+        without_value=len(trials) - len(valued),
+        adaptive=is_adaptive(study),
+        factors=tuple(name for name in study["factors"] if name in knobs),
+    )
+
+
+def _setting(
+    study: Mapping[str, Any], trial: Trial
+) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """What a trial was set to, and the ranges that applied to it; levels count as choices."""
+    ranges: dict[str, Mapping[str, Any]] = {}
+    settings: dict[str, Any] = dict(trial.hyperparameters)
+    for knob in settings:
+        if entry := range_of(study, trial, knob):
+            ranges[knob] = entry
+    for factor, labels in study["factors"].items():
+        if (label := trial.levels.get(factor)) in [str(item) for item in labels]:
+            settings[factor], ranges[factor] = label, {"choices": labels}
+    return settings, ranges
+
+
+def caption(numbers: Shown) -> str:
+    """What a point and a bar are for each evaluator, n, and how far they may be trusted."""
+    found = numbers.found
+    part = f" of {found.of}" if found.of < found.n else ""
+    text = (
+        f"Importance of each knob for {style.words(numbers.metric)}, by two evaluators that answer"
+        f" different questions (n = {found.n} completed trials). {numbers.evaluators[0]} (Watanabe"
+        " et al. 2023): which knobs set the best tenth of the trials apart; shares sum to 1."
+        f" {numbers.evaluators[1]} (Hutter et al. 2014): share of a random forest's variance that a"
+        " knob explains alone, on the scale of its range. Bar:"
+        f" {100 * found.level:g} % percentile bootstrap over trials ({found.draws} resamples{part},"
+        " so its ends are rough)."
+    )
+    if found.skipped:
+        names = ", ".join(map(style.words, found.skipped))
+        text += f" {numbers.evaluators[1]} cannot judge what only some trials have: {names}."
+    if numbers.without_value:
+        text += f" Left out: {counted(numbers.without_value, 'trial')} without a value."
+    if found.n < _ADVISED:
+        text += f" Fewer than {_ADVISED} completed trials: {numbers.evaluators[0]} is unsteady."
+    if numbers.adaptive:
+        text += " The search was adaptive, so importances are those where it looked."
+    return text
+
+
+def draw(numbers: Shown) -> Figure:
+    """A row for each knob: a point and a bar for each evaluator."""
+    with style.context(wide=False):
+        count = len(numbers.knobs)
+        figure = style.figure(height=0.85 + 0.3 * count)
+        axes = figure.subplots()
+        for place, evaluator in enumerate(numbers.evaluators):
+            rows = [row for row in numbers.found.rows if row.evaluator == evaluator]
+            for row in rows:
+                if row.knob in numbers.knobs:
+                    y = numbers.knobs.index(row.knob) + 0.26 * (place - 0.5)
+                    _draw_row(axes, row, y, place)
+        limit = 18 if style.is_narrow() else 28
+        names = style.told_apart([style.words(knob) for knob in numbers.knobs], limit)
+        axes.set_yticks(range(count), names)
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.set_xlim(0, 1)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("importance")
+        style.grid(axes, "x")
+        style.legend_of_markers(
+            figure,
+            [(name, style.colour(i), style.marker(i)) for i, name in enumerate(numbers.evaluators)],
+        )
+        return figure
+
+
+def _draw_row(axes: Axes, row: Importance, y: float, place: int) -> None:
+    look: dict[str, Any] = {"color": style.colour(place), "clip_on": False, "zorder": 3}
+    axes.plot([row.low, row.high], [y, y], linewidth=1.3, **look)
+    point = axes.scatter([row.estimate], [y], s=20, marker=style.marker(place), **look)
+    ends = f"[{row.low:.2f}, {row.high:.2f}]"
+    style.tell(point, f"{row.knob}, {row.evaluator}: {row.estimate:.3f} {ends}")
+
+
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+)

@@ -1,0 +1,174 @@
+"""Validation against epochs: of every confirmation seed, or of each strategy's best search trial.
+
+Knows nothing of phases or schedules; ``learning_curve`` shows a single trial in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import scale, style
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.findings import Findings
+from workbench.report.trials import best, by_strategy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_PANELS = 12
+
+
+class Curve(NamedTuple):
+    """One run: epochs done and the metric."""
+
+    epochs: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+class Panel(NamedTuple):
+    """The runs of one arm; ``middle`` is their median where at least half of them still ran."""
+
+    name: str
+    curves: tuple[Curve, ...]
+    middle: Curve
+
+
+class LearningCurves(NamedTuple):
+    """Panels in the study's order; ``confirmed`` says whether the runs are confirmation seeds."""
+
+    metric: str
+    direction: str
+    panels: tuple[Panel, ...]
+    confirmed: bool
+    more: int
+
+
+def summarize(findings: Findings) -> LearningCurves:
+    """Histories by arm; raises ``LeftOut`` where none is at hand."""
+    study = findings.study
+    metric = study["objective"]["metric"]
+    if findings.confirmation is None and all(trial.value is None for trial in findings.trials):
+        raise LeftOut("No trial completed, so there is no curve to show.")
+    panels, confirmed = _of_seeds(findings, metric), True
+    if not panels:
+        panels, confirmed = _of_best(findings, metric), False
+    if not panels:
+        raise LeftOut(f"No history of {metric} with more than one epoch is at hand.")
+    return LearningCurves(
+        metric=metric,
+        direction=study["objective"]["direction"],
+        panels=tuple(panels[:_MOST_PANELS]),
+        confirmed=confirmed,
+        more=max(0, len(panels) - _MOST_PANELS),
+    )
+
+
+def _of_seeds(findings: Findings, metric: str) -> list[Panel]:
+    found = findings.confirmation
+    # Curves show validation alone, and still wait until no test value can be guessed from them.
+    if found is None or not found["finished"]:
+        return []
+    return [
+        panel
+        for arm in found["arms"]
+        if (panel := _panel(findings, metric, arm["name"], [run["run_id"] for run in arm["runs"]]))
+    ]
+
+
+def _of_best(findings: Findings, metric: str) -> list[Panel]:
+    chosen = {
+        name: best(findings.study, group)
+        for name, group in by_strategy(findings.study, findings.trials).items()
+    }
+    return [
+        panel
+        for name, trial in chosen.items()
+        if trial and (panel := _panel(findings, metric, name, [trial.run_id]))
+    ]
+
+
+def _panel(findings: Findings, metric: str, name: str, runs: Sequence[str]) -> Panel | None:
+    curves = []
+    for run in runs:
+        points = findings.histories.get(run, {}).get(metric, ())
+        if points:
+            epochs, values = zip(*points, strict=True)
+            curves.append(Curve(tuple(map(float, epochs)), tuple(map(float, values))))
+    if not curves or max(len(curve.epochs) for curve in curves) < 2:
+        return None
+    return Panel(str(name), tuple(curves), _middle(curves))
+
+
+def _middle(curves: Sequence[Curve]) -> Curve:
+    at: dict[float, list[float]] = {}
+    for curve in curves:
+        for epoch, value in zip(curve.epochs, curve.values, strict=True):
+            at.setdefault(epoch, []).append(value)
+    kept = sorted(epoch for epoch, values in at.items() if 2 * len(values) >= len(curves))
+    return Curve(tuple(kept), tuple(median(at[epoch]) for epoch in kept))
+
+
+def caption(numbers: LearningCurves) -> str:
+    """What a line is and n."""
+    runs = [len(panel.curves) for panel in numbers.panels]
+    each = f"{runs[0]}" if len(set(runs)) == 1 else f"{min(runs)} to {max(runs)}"
+    metric = style.words(numbers.metric)
+    if numbers.confirmed:
+        text = (
+            f"{metric.capitalize()} against epochs in the confirmation. A faint line is one"
+            f" training seed (n = {each} for each arm); the strong one is their median, drawn"
+            " while at least half of the runs last."
+        )
+    else:
+        text = (
+            f"{metric.capitalize()} against epochs of each strategy's best search trial"
+            f" (n = {sum(runs)} trials, one of each strategy, one seed). A best trial is chosen"
+            " for its value, so these curves flatter."
+        )
+    return text + (f" {numbers.more} more are not shown." if numbers.more else "")
+
+
+def draw(numbers: LearningCurves) -> Figure:
+    """A panel for each arm on shared axes."""
+    with style.context(wide=True):
+        count = len(numbers.panels)
+        rows = 1 if count <= 4 else max(2, -(-count // 5))
+        columns = -(-count // rows)
+        figure = style.figure(height=0.45 + (1.45 if rows > 1 else 1.9) * rows)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, panel in zip(grid, numbers.panels, strict=False):
+            _draw_panel(axes, panel)
+            style.panel_label(axes, [style.cut(panel.name, 18)])
+            style.grid(axes)
+        for axes in grid[count:]:
+            axes.set_visible(False)
+        for axes in grid[max(0, count - columns) : count]:
+            axes.tick_params(labelbottom=True)
+        grid[0].xaxis.get_major_locator().set_params(integer=True)
+        values = [v for panel in numbers.panels for curve in panel.curves for v in curve.values]
+        scale.spread(grid[0], "y", values, numbers.direction)
+        figure.supxlabel("epoch")
+        figure.supylabel(style.words(numbers.metric))
+        return figure
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    from matplotlib.collections import LineCollection
+
+    if len(panel.curves) > 1:
+        lines = [list(zip(curve.epochs, curve.values, strict=True)) for curve in panel.curves]
+        look: dict[str, Any] = {"colors": style.colour(0), "linewidths": 0.6, "alpha": 0.35}
+        axes.add_collection(LineCollection(lines, **look))
+    middle = panel.middle
+    axes.plot(middle.epochs, middle.values, color=style.colour(0), linewidth=1.5)
+    # Invisible points, for the values that a pointer shows.
+    points = axes.scatter(middle.epochs, middle.values, s=14, color=style.colour(0), alpha=0.0)
+    kind = "median " if len(panel.curves) > 1 else ""
+    pairs = zip(middle.epochs, middle.values, strict=True)
+    style.tell(points, *(f"{panel.name}, epoch {epoch:g}: {kind}{v:.4g}" for epoch, v in pairs))
+
+
+FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, wide=True)

@@ -1,0 +1,232 @@
+"""Value against learning rate: how wide the valley is, where it lies, and what fell off its sides.
+
+A pruned or failed trial has no value here, only a learning rate: it is a mark at the bottom.
+Knows nothing of what the optimizers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import scale, style
+from workbench.record import State
+from workbench.report.checks.search import at_bound
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.trials import Trial, best, by_strategy, is_adaptive, varied
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_PANELS = 6
+_COLUMNS = 3
+
+
+class Series(NamedTuple):
+    """Trials of one colour in one panel; ``rates[i]`` belongs to ``values[i]``."""
+
+    panel: int
+    colour: int
+    rates: tuple[float, ...]
+    values: tuple[float, ...]
+    pruned: tuple[float, ...]
+    failed: tuple[float, ...]
+
+
+class Sensitivity(NamedTuple):
+    """Panels by the level of one factor, colours by another's; a factor of None is not shown.
+
+    Attributes:
+        at_bound: Strategies whose best trial lies at a bound of its range of learning rates.
+        several_phases: Whether a phase has a learning rate of its own, so that only the last shows.
+    """
+
+    metric: str
+    direction: str
+    panel_factor: str | None
+    panels: tuple[str, ...]
+    colour_factor: str | None
+    colours: tuple[str, ...]
+    series: tuple[Series, ...]
+    at_bound: tuple[str, ...]
+    several_phases: bool
+    adaptive: bool
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Sensitivity:
+    """Series by panel and colour; raises ``LeftOut`` where nothing can be read off.
+
+    The optimizer is the colour if optimizers differ, since a learning rate means another thing for
+    each; the freeze depth is the panel. Other factors step in where these do not differ.
+    """
+    if all(trial.value is None for trial in trials):
+        raise LeftOut("No trial completed, so there is no value to show.")
+    if len({trial.learning_rate for trial in trials if trial.learning_rate is not None}) < 2:
+        raise LeftOut("All trials have the same learning rate.")
+    factors = varied(study, trials)
+    colour = "optimizer" if "optimizer" in factors else next(iter(factors), None)
+    rest = [name for name in factors if name != colour and len(factors[name]) <= _MOST_PANELS]
+    panel = "freeze_depth" if "freeze_depth" in rest else next(iter(rest), None)
+    panels = factors[panel] if panel else ("",)
+    colours = factors[colour] if colour else ("",)
+    series = []
+    for row, panel_label in enumerate(panels):
+        for index, colour_label in enumerate(colours):
+            group = [
+                t
+                for t in trials
+                if (not panel or t.label(panel) == panel_label)
+                and (not colour or t.label(colour) == colour_label)
+            ]
+            points = [
+                (t.learning_rate, t.value)
+                for t in group
+                if t.value is not None and t.learning_rate is not None
+            ]
+            series.append(
+                Series(
+                    panel=row,
+                    colour=index,
+                    rates=tuple(rate for rate, _ in points),
+                    values=tuple(value for _, value in points),
+                    pruned=_rates(group, State.PRUNED),
+                    failed=_rates(group, State.FAILED),
+                )
+            )
+    chosen = {name: best(study, group) for name, group in by_strategy(study, trials).items()}
+    return Sensitivity(
+        metric=study["objective"]["metric"],
+        direction=study["objective"]["direction"],
+        panel_factor=panel,
+        panels=panels,
+        colour_factor=colour,
+        colours=colours,
+        series=tuple(series),
+        at_bound=tuple(
+            name
+            for name, trial in chosen.items()
+            if trial and any(hit.knob.endswith("learning_rate") for hit in at_bound(study, trial))
+        ),
+        several_phases=any(item["knob"].endswith(".learning_rate") for item in study["tune"]),
+        adaptive=is_adaptive(study),
+    )
+
+
+def _rates(group: Sequence[Trial], state: State) -> tuple[float, ...]:
+    return tuple(t.learning_rate for t in group if t.state == state and t.learning_rate is not None)
+
+
+def caption(numbers: Sensitivity) -> str:
+    """What a point is, n, and a warning where an optimum lies at the edge of what was searched."""
+    shown = sum(len(series.values) for series in numbers.series)
+    pruned = sum(len(series.pruned) for series in numbers.series)
+    failed = sum(len(series.failed) for series in numbers.series)
+    parts = [
+        f"{style.words(numbers.metric).capitalize()} against learning rate",
+        f", by {style.words(numbers.colour_factor)}" if numbers.colour_factor else "",
+        f" and {style.words(numbers.panel_factor)}" if numbers.panel_factor else "",
+        f". A point is one completed trial (n = {shown})",
+        "; its other hyperparameters differ too.",
+    ]
+    if pruned or failed:
+        parts.append(f" Marks in the grey strip have no value: {pruned} pruned, {failed} failed.")
+    if numbers.several_phases:
+        parts.append(" The learning rate is that of a trial's last phase.")
+    if numbers.adaptive:
+        parts.append(" The sampler chose where to look, so points crowd where values were good.")
+    if numbers.at_bound:
+        parts.append(
+            " Warning: the best trial lies at a bound of the searched range for "
+            f"{', '.join(numbers.at_bound)}; values beyond it are unknown."
+        )
+    return "".join(parts)
+
+
+def draw(numbers: Sensitivity) -> Figure:
+    """Small multiples on shared axes, with a band below where trials have no value."""
+    with style.context(wide=True):
+        columns = min(len(numbers.panels), _COLUMNS)
+        rows = -(-len(numbers.panels) // columns)
+        legend = -(-len(numbers.colours) // style.legend_columns(style.told_apart(numbers.colours)))
+        height = 0.55 + (1.95 if columns > 1 else 2.5) * rows + 0.17 * (legend - 1)
+        figure = style.figure(height=height)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        rates = [rate for s in numbers.series for rate in (*s.rates, *s.pruned, *s.failed)]
+        values = [value for s in numbers.series for value in s.values]
+        few = len(values) <= style.MOST_TOLD
+        without = any(series.pruned or series.failed for series in numbers.series)
+        for panel, axes in enumerate(grid):
+            if panel >= len(numbers.panels):
+                axes.set_visible(False)
+                continue
+            axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
+            scale.logarithmic(axes, "x")
+            if without:
+                scale.band(axes)
+            _draw_panel(axes, [s for s in numbers.series if s.panel == panel], told=few)
+            if numbers.panel_factor:
+                label = f"{style.words(numbers.panel_factor)} {numbers.panels[panel]}"
+                style.panel_label(axes, [label])
+        (scale.leave_band if without else scale.leave_room)(grid[0], values, numbers.direction)
+        for axes in grid:
+            style.grid(axes)
+        figure.supxlabel("learning rate")
+        figure.supylabel(style.words(numbers.metric))
+        _legend(figure, numbers)
+        return figure
+
+
+def _draw_panel(axes: Axes, series: Sequence[Series], *, told: bool) -> None:
+    for item in series:
+        shade = style.colour(item.colour)
+        look: dict[str, Any] = {"color": shade, "alpha": 0.8}
+        points = axes.scatter(
+            item.rates, item.values, s=19, marker=style.marker(item.colour), linewidths=0, **look
+        )
+        if told:
+            pairs = zip(item.rates, item.values, strict=True)
+            style.tell(points, *(f"{v:.4g} at {style.decimal(rate)}" for rate, v in pairs))
+        # In axes units, since these trials have a place on the one axis only.
+        bottom: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "zorder": 3}
+        axes.scatter(
+            item.pruned,
+            [0.09] * len(item.pruned),
+            s=24,
+            marker="|",
+            linewidths=1.1,
+            **look,
+            **bottom,
+        )
+        axes.scatter(
+            item.failed,
+            [0.03] * len(item.failed),
+            s=15,
+            marker="x",
+            linewidths=1.0,
+            **look,
+            **bottom,
+        )
+
+
+def _legend(figure: Figure, numbers: Sensitivity) -> None:
+    entries = []
+    if numbers.colour_factor:
+        entries += [
+            (label, style.colour(index), style.marker(index))
+            for index, label in enumerate(numbers.colours)
+        ]
+    if any(series.pruned for series in numbers.series):
+        entries.append(("pruned", style.QUIET, "|"))
+    if any(series.failed for series in numbers.series):
+        entries.append(("failed", style.QUIET, "x"))
+    if entries:
+        style.legend_of_markers(figure, entries)
+
+
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+)

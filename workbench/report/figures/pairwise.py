@@ -1,0 +1,157 @@
+"""Every pair of sides: the mean difference, and whether it survives the correction for all pairs.
+
+Colour says only the sign, and only where the corrected p lies below alpha: a shade by size would
+suggest differences that nothing supports. Knows nothing of how p was computed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import style
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.figures.arms import Comparison, compared, how_tested
+from workbench.report.findings import Findings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_NUMBERS = 10  # sides; beyond that a cell has no room for two numbers
+_MOST_SIDES = 30
+_LEAST_COLUMNS = 6  # the width of a cell is at most a sixth of the figure's
+_AHEAD, _BEHIND = style.COLOURS[0], style.COLOURS[1]
+
+
+class Pairwise(NamedTuple):
+    """Cells above the diagonal: ``cells[row][i]`` is the row against the i-th side after it.
+
+    ``sides`` have the best mean first; a cell is None where the study does not compare the two.
+    """
+
+    metric: str
+    direction: str
+    sides: tuple[str, ...]
+    cells: tuple[tuple[Comparison | None, ...], ...]
+    alpha: float
+    n: int
+    tested: str
+
+
+def summarize(findings: Findings) -> Pairwise:
+    """All comparisons of the verdict; raises ``LeftOut`` where the forest plot shows them all."""
+    found = compared(findings)
+    sides = found.sides
+    if len(found.comparisons) < 2 or len(sides) < 3:
+        raise LeftOut("There is only one pair, and the forest plot shows it.")
+    if found.contrast == "baseline":
+        raise LeftOut("Only pairs with the baseline are compared; the forest plot shows them all.")
+    if len(sides) > _MOST_SIDES:
+        raise LeftOut(f"{len(sides)} sides do not fit a page; tables/ has every pair.")
+    by_pair = {frozenset((item.first, item.second)): item for item in found.comparisons}
+    cells = []
+    for row, own in enumerate(sides):
+        line: list[Comparison | None] = []
+        for other in sides[row + 1 :]:
+            item = by_pair.get(frozenset((own, other)))
+            line.append(item.flipped() if item and item.first != own else item)
+        cells.append(tuple(line))
+    return Pairwise(
+        metric=found.metric,
+        direction=found.direction,
+        sides=sides,
+        cells=tuple(cells),
+        alpha=found.alpha,
+        n=min(len(item.differences) for item in found.comparisons),
+        tested=how_tested(found),
+    )
+
+
+def caption(numbers: Pairwise) -> str:
+    """What a cell is, n, and what its colour means."""
+    better = "higher" if numbers.direction == "maximize" else "lower"
+    turned = "" if numbers.direction == "maximize" else ", positive where the row is lower,"
+    condensed = len(numbers.sides) > _MOST_NUMBERS
+    cell = (
+        "A cell compares its row with its column"
+        if condensed
+        else f"A cell holds the mean difference of its row to its column{turned} and below it the"
+        " corrected p"
+    )
+    marks = (
+        f"triangles where p < {numbers.alpha:g}: up (blue) where the row has the {better} mean,"
+        " down (orange) where the column has it; ring: equivalent by TOST at the smallest effect"
+        if condensed
+        else f"it is coloured only where p < {numbers.alpha:g}: blue where the row has the"
+        f" {better} mean, orange where the column has it"
+    )
+    return (
+        f"Pairwise differences in {style.words(numbers.metric)}. {cell}; {marks}. Sides stand in"
+        f" the order of their means (n = {numbers.n} training seeds, paired). {numbers.tested}."
+    )
+
+
+def draw(numbers: Pairwise) -> Figure:
+    """The upper triangle, sides at its left and above it."""
+    with style.context(wide=True):
+        count = len(numbers.sides)
+        condensed = count > _MOST_NUMBERS
+        size = 0.2 if condensed else 0.32
+        figure = style.figure(height=0.9 + size * (count - 1) + 0.12)
+        axes = figure.subplots()
+        for row in range(count - 1):
+            for column, item in enumerate(numbers.cells[row], start=row):
+                if item is not None:
+                    _draw_cell(axes, numbers, item, row, column, condensed=condensed)
+        axes.set_xlim(0, max(count - 1, _LEAST_COLUMNS))
+        axes.set_ylim(count - 1, 0)
+        names = style.told_apart(numbers.sides, 16 if condensed else 20)
+        places = [index + 0.5 for index in range(count - 1)]
+        turned = (
+            condensed
+            or max(map(len, names[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * style.width()
+        )
+        axes.xaxis.tick_top()
+        axes.set_xticks(
+            places,
+            names[1:],
+            rotation=35 if turned else 0,
+            ha="left" if turned else "center",
+            rotation_mode="anchor",
+        )
+        axes.set_yticks(places, names[:-1])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        return figure
+
+
+def _draw_cell(
+    axes: Axes, numbers: Pairwise, item: Comparison, row: int, column: int, *, condensed: bool
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    decided = item.p_holm < numbers.alpha
+    ahead = item.mean > 0
+    shade = (_AHEAD if ahead else _BEHIND) if decided else style.RULE
+    tile = Rectangle(
+        (column + 0.03, row + 0.05), 0.94, 0.9, color=shade, alpha=0.3 if decided else 0.4, lw=0
+    )
+    axes.add_patch(tile)
+    told = f"{item.first} against {item.second}: {item.mean:+.4g}"
+    style.tell(tile, f"{told} [{item.low:+.4g}, {item.high:+.4g}], p {style.p_value(item.p_holm)}")
+    middle: dict[str, Any] = {"ha": "center", "va": "center"}
+    if condensed:
+        mark = ("▲" if ahead else "▼") if decided else "○" if item.equivalent else ""
+        axes.text(column + 0.5, row + 0.5, mark, fontsize=6, color=style.INK, **middle)
+        return
+    unit = max(abs(cell.mean) for line in numbers.cells for cell in line if cell)
+    small = style.sizes().small
+    weight = "bold" if decided else "normal"
+    text = style.signed(item.mean, unit)
+    axes.text(column + 0.5, row + 0.34, text, fontsize=small + 0.5, weight=weight, **middle)
+    p = style.p_value(item.p_holm)
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
+    axes.text(column + 0.5, row + 0.72, p, fontsize=small - 0.5, color=style.INK, **middle)
+
+
+FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, wide=True)

@@ -1,0 +1,201 @@
+"""Every completed trial as a line over the tuned knobs to its value; for the page alone.
+
+Good for looking around, too crowded to print: no file of it is written. Knows nothing of what
+knobs do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import style
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.figures.bounds import Hit, hits, warned
+from workbench.report.trials import Trial
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MOST_LINES = 200
+_MOST_AXES = 8
+
+
+class Axis(NamedTuple):
+    """One knob: from ``low`` to ``high`` or, where there are choices, their names."""
+
+    name: str
+    choices: tuple[str, ...]
+    low: float
+    high: float
+    log: bool
+
+
+class Line(NamedTuple):
+    """One trial; ``heights`` in [0, 1] on each axis, None where the knob does not apply."""
+
+    trial: str
+    heights: tuple[float | None, ...]
+    value: float
+    told: str
+
+
+class ParallelCoordinates(NamedTuple):
+    """The last axis is the value; ``n`` trials completed, of which the lines are a part."""
+
+    metric: str
+    direction: str
+    axes: tuple[Axis, ...]
+    lines: tuple[Line, ...]
+    n: int
+    at_bound: tuple[Hit, ...]
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ParallelCoordinates:
+    """Lines from the worst to the best trial; raises ``LeftOut`` where fewer than three complete.
+
+    Of more than 200 trials every so many-th by value is shown, the best always.
+    """
+    sign = 1 if study["objective"]["direction"] == "maximize" else -1
+    valued = [(sign * t.value, t) for t in trials if t.value is not None]
+    if not valued:
+        raise LeftOut("No trial completed, so there is no value to show.")
+    done = [trial for _, trial in sorted(valued, key=lambda pair: (pair[0], pair[1].name))]
+    settings = {trial.run_id: _settings(study, trial) for trial in done}
+    names = list(dict.fromkeys(name for found in settings.values() for name in found))
+    columns = {name: [settings[t.run_id].get(name) for t in done] for name in names}
+    varying = [name for name in names if len({v for v in columns[name] if v is not None}) > 1]
+    if len(done) < 3 or len(varying) < 2:
+        raise LeftOut("Fewer than three completed trials, or fewer than two knobs that vary.")
+    axes = [_axis(study, name, columns[name]) for name in varying[: _MOST_AXES - 1]]
+    values = [trial.value for trial in done if trial.value is not None]
+    axes.append(Axis(study["objective"]["metric"], (), min(values), max(values), log=False))
+    step = max(1, math.ceil(len(done) / _MOST_LINES))
+    lines = []
+    for trial in done[::-1][::step][::-1]:
+        own = {**settings[trial.run_id], axes[-1].name: trial.value}
+        text = ", ".join(f"{axis.name} {_told(own.get(axis.name))}" for axis in axes)
+        heights = tuple(_height(axis, own.get(axis.name)) for axis in axes)
+        lines.append(Line(trial.name, heights, float(trial.value or 0.0), f"{trial.name}: {text}"))
+    return ParallelCoordinates(
+        study["objective"]["metric"],
+        study["objective"]["direction"],
+        tuple(axes),
+        tuple(lines),
+        len(done),
+        hits(study, trials),
+    )
+
+
+def _settings(study: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
+    return {**{name: trial.levels.get(name) for name in study["factors"]}, **trial.hyperparameters}
+
+
+def _axis(study: Mapping[str, Any], name: str, column: Sequence[Any]) -> Axis:
+    given = [value for value in column if value is not None]
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
+    entries = [entry for entry in study["tune"] if entry["knob"] == name]
+    declared = [*study["factors"].get(name, ())]
+    declared += [label for entry in entries for label in entry.get("choices") or ()]
+    if declared or not numeric:
+        labels = [*map(str, declared), *sorted({str(value) for value in given})]
+        choices = tuple(dict.fromkeys(labels))
+        return Axis(name, choices, 0.0, len(choices) - 1.0, log=False)
+    log = any(entry.get("log") for entry in entries) and min(given) > 0
+    return Axis(name, (), float(min(given)), float(max(given)), log)
+
+
+def _height(axis: Axis, value: Any) -> float | None:
+    if value is None:
+        return None
+    if axis.choices:
+        return axis.choices.index(str(value)) / max(1, len(axis.choices) - 1)
+    if axis.log:
+        return math.log(value / axis.low) / math.log(axis.high / axis.low)
+    return float((value - axis.low) / ((axis.high - axis.low) or 1.0))
+
+
+def _told(value: Any) -> str:
+    return (
+        style.short(value) if isinstance(value, float) else "none" if value is None else f"{value}"
+    )
+
+
+def caption(numbers: ParallelCoordinates) -> str:
+    """What a line is and n."""
+    shown = len(numbers.lines)
+    part = f", of which every so many-th by value is drawn ({shown})" if shown < numbers.n else ""
+    text = (
+        f"Settings of the completed trials and their {style.words(numbers.metric)}, the last axis."
+        f" A line is one trial (n = {numbers.n}{part}); the stronger, the closer to the"
+        " objective. A gap: the knob does not apply. Lines show what was tried, not what a knob"
+        " does."
+    )
+    return warned(text, numbers.at_bound)
+
+
+def draw(numbers: ParallelCoordinates) -> Figure:
+    """Vertical axes side by side, a line for each trial, the best on top."""
+    with style.context(wide=True):
+        figure = style.figure(height=2.7)
+        axes = figure.subplots()
+        count = len(numbers.axes)
+        for place, axis in enumerate(numbers.axes):
+            _draw_axis(axes, axis, place)
+        for rank, line in enumerate(numbers.lines):
+            share = rank / max(1, len(numbers.lines) - 1)
+            heights = [float("nan") if height is None else height for height in line.heights]
+            (drawn,) = axes.plot(
+                range(count),
+                heights,
+                # By weight, not by shade: the page may be dark.
+                color=style.colour(0),
+                linewidth=0.4 + 1.1 * share,
+                alpha=0.15 + 0.8 * share**2,
+                zorder=2 + share,
+            )
+            style.tell(drawn, line.told)
+        names = ["\n".join(wrap(style.words(axis.name), 14)[:2]) for axis in numbers.axes]
+        axes.set_xticks(range(count), names)
+        axes.set_yticks([])
+        axes.set_xlim(-0.1, count - 0.75)
+        axes.set_ylim(-0.05, 1.05)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        return figure
+
+
+def _draw_axis(axes: Axes, axis: Axis, place: int) -> None:
+    axes.plot([place] * 2, [0, 1], color=style.QUIET, linewidth=0.8, zorder=1)
+    if axis.choices:
+        last = max(1, len(axis.choices) - 1)
+        marks = [
+            (index / last, name) for index, name in enumerate(style.told_apart(axis.choices, 10))
+        ]
+    else:
+        middle = math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2
+        marks = [(0.0, _told(axis.low)), (0.5, _told(middle)), (1.0, _told(axis.high))]
+    for height, text in marks:
+        axes.annotate(
+            text,
+            (place, height),
+            (3, 0),
+            textcoords="offset points",
+            fontsize=style.sizes().small,
+            va="center",
+            zorder=5,
+            # Lines run behind the labels.
+            bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        )
+
+
+FIGURE = ReportFigure(
+    summarize=lambda findings: summarize(findings.study, findings.trials),
+    caption=caption,
+    draw=draw,
+    wide=True,
+    page_only=True,
+)

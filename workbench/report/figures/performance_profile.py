@@ -1,0 +1,116 @@
+"""On what share of several data sets a strategy scores above each threshold.
+
+One study has one data set: the report leaves it out, ``workbench verdict`` draws it from a table.
+Knows nothing of seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workbench.plotting import style
+from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.findings import Findings
+from workbench.verdict import statistics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class PerformanceProfile(NamedTuple):
+    """``shares[i][j]`` of the data sets score above ``thresholds[j]`` with strategy i.
+
+    ``thresholds`` are all values of the table and rise, so that each share holds up to the next.
+    """
+
+    names: tuple[str, ...]
+    thresholds: tuple[float, ...]
+    shares: tuple[tuple[float, ...], ...]
+    n: int
+
+
+def summarize_table(names: Sequence[str], table: ArrayLike) -> PerformanceProfile:
+    """Profiles of a table of results.
+
+    Args:
+        names: Of the strategies, the columns.
+        table: Shape [data sets, strategies], at least 6 by 1; on one scale, higher is better.
+
+    Raises:
+        ValueError: Too few data sets, names that do not fit, or a value that is not finite.
+
+    Source:
+        Agarwal et al. (2021), NeurIPS; after Dolan and More (2002), Math. Program. 91.
+    """
+    data = np.asarray(table, dtype=float)
+    if data.ndim != 2 or data.shape[1] != len(names):
+        raise ValueError(
+            f"The table has the shape {list(data.shape)}, expected [data sets, {len(names)}], a"
+            " column for each name."
+        )
+    thresholds = np.unique(data)
+    shares = [statistics.performance_profile(column, thresholds) for column in data.T]
+    return PerformanceProfile(
+        names=tuple(names),
+        thresholds=tuple(float(value) for value in thresholds),
+        shares=tuple(tuple(float(share) for share in row) for row in shares),
+        n=len(data),
+    )
+
+
+def _of_a_study(_: Findings) -> NoReturn:
+    raise LeftOut("It compares strategies over several data sets; a study has one.")
+
+
+def caption(numbers: PerformanceProfile) -> str:
+    """What a curve is and n."""
+    return (
+        f"Performance profiles: share of the n = {numbers.n} data sets on which a strategy scores"
+        " above the threshold (Agarwal et al. 2021), from one value for each data set. A curve that"
+        " lies above another everywhere scores higher at every standard; curves that cross rank"
+        " differently at different ones. No intervals: data sets were not resampled."
+    )
+
+
+def draw(numbers: PerformanceProfile) -> Figure:
+    """Step curves, strategies named in the legend."""
+    with style.context(wide=False):
+        entries = [
+            (name, style.colour(index), style.line(index))
+            for index, name in enumerate(numbers.names)
+        ]
+        legend = style.legend_rows(list(numbers.names))
+        figure = style.figure(height=0.45 + 2.0 + 0.17 * legend)
+        axes = figure.subplots()
+        # Four line styles and seven colours repeat, markers are what tells eight lines apart.
+        shapes = [style.marker(index) for index in range(len(entries))]
+        every = max(1, len(numbers.thresholds) // 7)
+        for index, (row, (_, shade, dashes)) in enumerate(
+            zip(numbers.shares, entries, strict=True)
+        ):
+            axes.step(
+                (numbers.thresholds[0], *numbers.thresholds),
+                (1.0, *row),
+                where="post",
+                color=shade,
+                linestyle=dashes,
+                linewidth=1.2,
+                marker=shapes[index],
+                markersize=3.2,
+                markevery=(1 + index % every, every),
+            )
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("threshold (score)")
+        axes.set_ylabel("share of data sets")
+        style.grid(axes)
+        style.legend_of_lines(figure, entries, shapes)
+        return figure
+
+
+FIGURE: ReportFigure[PerformanceProfile] = ReportFigure(
+    summarize=_of_a_study, caption=caption, draw=draw
+)

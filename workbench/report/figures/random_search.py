@@ -1,0 +1,125 @@
+"""Trials of a random search as what they are: independent draws, strategy by strategy.
+
+What every figure that needs independent draws asks first, and the panels that they share. Knows
+nothing of what is drawn in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from workbench.plotting import style
+from workbench.record import State
+from workbench.report.figures import LeftOut
+from workbench.report.trials import Trial, by_strategy, varied
+from workbench.verdict.guards import Refused, expected_maximum
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEAST = 5  # draws of a strategy; fewer say nothing of a distribution
+
+
+class Sample(NamedTuple):
+    """The draws of one strategy, best first; ``failed`` of them have no value.
+
+    Attributes:
+        label: Of its line: the strategy, or its first factor's level where panels name the rest.
+        look: Index of its colour and line style.
+        panel: What it shares with the others of its panel; empty where there is one panel.
+    """
+
+    strategy: str
+    label: str
+    look: int
+    panel: str
+    values: tuple[float, ...]
+    failed: int
+
+    @property
+    def n(self) -> int:
+        """Draws in all."""
+        return len(self.values) + self.failed
+
+
+def samples(study: Mapping[str, Any], trials: Sequence[Trial]) -> tuple[Sample, ...]:
+    """Ended trials that the sampler drew, without the default and what the file enqueued.
+
+    Raises:
+        LeftOut: Draws are not independent, some were pruned, or there are too few.
+    """
+    if all(trial.value is None for trial in trials):
+        raise LeftOut("No trial completed, so there is no value to show.")
+    enqueued = int((study.get("plan") or {}).get("enqueued") or 0)
+    drawn = [trial for trial in trials if trial.ended and trial.number > enqueued]
+    pruned = sum(trial.state == State.PRUNED for trial in drawn)
+    try:
+        expected_maximum(str(study["search"].get("sampler", "")), pruned=pruned)
+    except Refused as refused:
+        raise LeftOut(str(refused)) from refused
+    sign = -1 if study["objective"]["direction"] == "maximize" else 1
+    found: list[Sample] = []
+    for name, group in by_strategy(study, drawn).items():
+        values = sorted((t.value for t in group if t.value is not None), key=lambda v: sign * v)
+        if values and len(group) >= LEAST:
+            lost = len(group) - len(values)
+            found.append(Sample(name, name, len(found), "", tuple(values), lost))
+    if not found:
+        raise LeftOut(f"No strategy has {LEAST} random trials, and a value among them.")
+    return _in_panels(study, trials, found)
+
+
+def _in_panels(
+    study: Mapping[str, Any], trials: Sequence[Trial], found: Sequence[Sample]
+) -> tuple[Sample, ...]:
+    """Apart by all factors but the first, where one panel would hold more lines than styles."""
+    factors = varied(study, trials)
+    if len(found) <= len(style.LINES) or len(factors) < 2:
+        return tuple(found)
+    (first, labels), *others = factors.items()
+    placed = []
+    for sample in found:
+        trial = next(trial for trial in trials if trial.strategy == sample.strategy)
+        panel = ", ".join(f"{style.words(name)} {trial.label(name)}" for name, _ in others)
+        label = str(trial.label(first))
+        look = labels.index(label) if label in labels else len(labels)
+        placed.append(sample._replace(label=label, look=look, panel=panel))
+    return tuple(placed)
+
+
+def in_panels(
+    samples: Sequence[Sample], draw: Callable[[Axes, int, str, Any], None], across: str, up: str
+) -> Figure:
+    """Small multiples on shared axes with a legend of lines; call it inside ``style.context``.
+
+    Args:
+        samples: In the order of ``draw``'s numbers.
+        draw: Draws the sample of that number on axes, with a colour and a line style.
+        across: Label of the horizontal axis.
+        up: Label of the vertical axis.
+    """
+    panels = list(dict.fromkeys(sample.panel for sample in samples))
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    entries = {
+        sample.label: (sample.label, style.colour(sample.look), style.line(sample.look))
+        for sample in samples
+    }
+    legend = style.legend_rows(list(entries))
+    figure = style.figure(height=0.45 + (1.85 if rows > 1 else 2.1) * rows + 0.17 * legend)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for number, sample in enumerate(samples):
+        _, shade, dashes = entries[sample.label]
+        draw(grid[panels.index(sample.panel)], number, shade, dashes)
+    for axes, panel in zip(grid, panels, strict=False):
+        style.grid(axes)
+        if panel:
+            style.panel_label(axes, [panel])
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel(across)
+    figure.supylabel(up)
+    style.legend_of_lines(figure, list(entries.values()))
+    return figure

@@ -1,0 +1,48 @@
+"""One figure of the report, drawn for the page and for the paper.
+
+Knows neither the page nor what a figure shows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from workbench.plotting import saving, venues
+from workbench.report.figures import load
+
+
+def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = venues.PAGE) -> str:
+    """Write a figure of the catalogue for a venue, and give it as SVG for the page.
+
+    The page always shows the layout of ``venues.PAGE``; where the venue's width is the same, the
+    figure is drawn once.
+
+    Args:
+        name: In the catalogue; the files' stem and the prefix of the element's identifiers.
+        numbers: What the figure's ``summarize`` returned.
+        caption: Read out to those who cannot see it.
+        folder: Gets PDF, SVG and PNG, unless the figure stands in the page alone.
+        venue: One of ``venues.VENUES``.
+
+    Returns:
+        An <svg> element.
+
+    Raises:
+        ValueError: There is no such venue.
+    """
+    figure = load(name)
+    with venues.at(venues.PAGE):
+        shown = figure.draw(numbers)
+    text = None
+    if not figure.page_only:
+        wanted, usual = venues.of(venue), venues.of(venues.PAGE)
+        if (wanted.text if figure.wide else wanted.column) == usual.text:
+            filed = shown
+        else:
+            with venues.at(venue):
+                filed = figure.draw(numbers)
+        paths = saving.save(filed, folder / name)
+        if filed is shown:
+            text = next(path for path in paths if path.suffix == ".svg").read_text("utf-8")
+    return saving.inline_svg(shown, name, caption, text)

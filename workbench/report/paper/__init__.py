@@ -1,0 +1,1 @@
+"""Files for a paper: LaTeX tables, macros, methods, bibliography."""

@@ -1,0 +1,149 @@
+"""The literature behind a report: which works its methods come from, and where they are cited.
+
+The entries themselves lie in ``templates/references.bib``. Knows no LaTeX beyond citing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from workbench.report import templates
+from workbench.report.paper import typeset
+
+_FILE = Path(templates.__file__).with_name("references.bib")
+
+# Sources as texts name them in brackets, by how their words begin.
+_SOURCES = {
+    "Clopper and Pearson 1934": "clopper1934limits",
+    "Student 1908": "student1908probable",
+    "Fisher 1935": "fisher1935design",
+    "Pitman 1937": "pitman1937significance",
+    "Holm 1979": "holm1979simple",
+    "Hedges 1981": "hedges1981distribution",
+    "Schuirmann 1987": "schuirmann1987comparison",
+    "Owen 2007": "owen2007pigeonhole",
+    "Agarwal et al. 2021": "agarwal2021statistical",
+    "Bouthillier et al. 2021": "bouthillier2021accounting",
+    "Tang et al. 2020": "tang2020showing",
+    "Wilcoxon 1945": "wilcoxon1945ranking",
+    "Demsar 2006": "demsar2006comparisons",
+    "Benavoli et al. 2016": "benavoli2016mean",
+    "Clark et al. 2020": "clark2020electra",
+    "Howard and Ruder 2018": "howard2018ulmfit",
+    "Ben Zaken et al. 2022": "benzaken2022bitfit",
+    "Frankle et al. 2021": "frankle2021batchnorm",
+    "Li et al. 2018": "li2018l2sp",
+    "Hu et al. 2022": "hu2022lora",
+    "Zhang et al. 2018": "zhang2018mixup",
+    "Yun et al. 2019": "yun2019cutmix",
+    "Szegedy et al. 2016": "szegedy2016rethinking",
+    "Polyak and Juditsky 1992": "polyak1992averaging",
+    "Pascanu et al. 2013": "pascanu2013difficulty",
+    "Micikevicius et al. 2018": "micikevicius2018mixed",
+    "Prechelt 1998": "prechelt1998stopping",
+}
+_OPTIMIZERS = {
+    "adam": ("Adam", "kingma2015adam"),
+    "adamax": ("AdaMax", "kingma2015adam"),
+    "adamw": ("AdamW", "loshchilov2019adamw"),
+    "nadam": ("NAdam", "dozat2016nadam"),
+    "radam": ("RAdam", "liu2020radam"),
+    "rmsprop": ("RMSprop", "tieleman2012rmsprop"),
+    "adagrad": ("Adagrad", "duchi2011adagrad"),
+    "adadelta": ("Adadelta", "zeiler2012adadelta"),
+    "adafactor": ("Adafactor", "shazeer2018adafactor"),
+}
+_SAMPLERS = {
+    "tpe": ("the tree-structured Parzen estimator", ("bergstra2011algorithms", "watanabe2023tpe")),
+    "random": ("random search", ("bergstra2012random",)),
+}
+_PRUNERS = {
+    "median": ("median pruning", ("golovin2017vizier",)),
+    "successive_halving": ("successive halving", ("jamieson2016halving",)),
+    "hyperband": ("Hyperband", ("li2018hyperband",)),
+}
+
+
+def works(summary: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What a report's software and methods are called, and the keys of where they come from."""
+    search = summary["search"]
+    yield "Optuna", ("akiba2019optuna",)
+    for known, name in ((_SAMPLERS, search.get("sampler")), (_PRUNERS, search.get("pruner"))):
+        if name in known:
+            yield known[name]
+    yield "PyTorch", ("paszke2019pytorch",)
+    yield "MLflow", ("zaharia2018mlflow",)
+    for optimizer in sorted(_optimizers(summary)):
+        label, key = _OPTIMIZERS[optimizer]
+        yield label, (key,)
+    phases = (summary.get("plan") or {}).get("phases") or ()
+    if any(phase.get("schedule") == "cosine" for phase in phases):
+        yield "the cosine schedule", ("loshchilov2017sgdr",)
+    drawn = [figure["name"] for figure in summary.get("figures") or ()]
+    if "importances" in drawn:
+        yield "importances", ("watanabe2023pedanova", "hutter2014fanova")
+    if "expected_maximum" in drawn:
+        yield "the unbiased expected maximum", ("tang2020showing",)
+
+
+def _optimizers(summary: Mapping[str, Any]) -> set[str]:
+    named = {str(label) for label in (summary.get("factors") or {}).get("optimizer") or ()}
+    phases = (summary.get("plan") or {}).get("phases") or ()
+    named |= {str(phase.get("optimizer")) for phase in phases}
+    named |= {
+        str(item["best"]["optimizer"]) for item in summary.get("strategies") or () if item["best"]
+    }
+    return named & _OPTIMIZERS.keys()
+
+
+def cited(text: str, summary: Mapping[str, Any]) -> str:
+    r"""A methods text as LaTeX: escaped, its sources as ``\citep``, and the works it does not name.
+
+    Args:
+        text: Plain, a paragraph between blank lines, with sources in brackets:
+            ``[Hu et al. 2022, arXiv:2106.09685]``, several divided by semicolons.
+        summary: The content of report.json.
+    """
+    written = "\n\n".join(
+        re.sub(r"\s?\[([^\[\]]*)\]", _cite, typeset.prose(paragraph))
+        for paragraph in text.split("\n\n")
+    )
+    done = keys(written)
+    sources = ", ".join(
+        rf"{typeset.text(what)}~\citep{{{','.join(named)}}}"
+        for what, named in works(summary)
+        if not done.issuperset(named)
+    )
+    return f"{written}\n\nMethods and software: {sources}." if sources else written
+
+
+def _cite(found: re.Match[str]) -> str:
+    named = []
+    for source in found[1].split(";"):
+        known = [key for start, key in _SOURCES.items() if source.strip().startswith(start)]
+        if not known:
+            return found[0]
+        named += known
+    return rf"~\citep{{{','.join(named)}}}"
+
+
+def keys(text: str) -> set[str]:
+    """The keys of the works that a LaTeX text cites."""
+    return {key for group in re.findall(r"\\citep\{([^}]*)\}", text) for key in group.split(",")}
+
+
+def references(text: str) -> str:
+    """references.bib: the entries of every work that a text cites, in the order of their keys."""
+    return "\n".join(_entries()[key] for key in sorted(keys(text)))
+
+
+@cache
+def _entries() -> Mapping[str, str]:
+    entries = re.split(r"\n(?=@)", _FILE.read_text(encoding="utf-8"))
+    return {
+        entry[entry.index("{") + 1 : entry.index(",")]: f"{entry.strip()}\n" for entry in entries
+    }

@@ -1,0 +1,284 @@
+"""Text, names and numbers as pdfLaTeX takes them, whatever they hold.
+
+Everything is written in ASCII, so that a table compiles in any class, with any font encoding and
+any input encoding. Knows neither tables nor reports.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from workbench.report import templates
+from workbench.verdict.wording import numbers
+
+NONE = "--"
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # A straight quote and a lone accent are glyphs of T1 and TS1 alone.
+    '"': "''",
+    "`": "{`}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}
+_SIGNS = {
+    "–": "--",
+    "—": "---",
+    "‘": "`",
+    "’": "'",
+    "“": "``",
+    "”": "''",
+    "„": ",,",
+    "…": r"\ldots{}",
+    "·": r"\ensuremath{\cdot}",
+    "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
+    "÷": r"\ensuremath{\div}",
+    "−": r"\ensuremath{-}",
+    "≤": r"\ensuremath{\le}",
+    "≥": r"\ensuremath{\ge}",
+    "≠": r"\ensuremath{\ne}",
+    "≈": r"\ensuremath{\approx}",
+    "→": r"\ensuremath{\to}",
+    "←": r"\ensuremath{\gets}",
+    "∞": r"\ensuremath{\infty}",
+    "°": r"\ensuremath{{}^\circ}",
+    "²": r"\ensuremath{{}^2}",
+    "³": r"\ensuremath{{}^3}",
+    "¡": "!`",
+    "¿": "?`",
+    "§": r"\S{}",
+    "©": r"\copyright{}",
+    "£": r"\pounds{}",
+    "ß": r"\ss{}",
+    "æ": r"\ae{}",
+    "Æ": r"\AE{}",
+    "œ": r"\oe{}",
+    "Œ": r"\OE{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "ł": r"\l{}",
+    "Ł": r"\L{}",
+    "ı": r"\i{}",
+    "đ": "d",
+    "Đ": "D",
+    "ð": "d",
+    "þ": "th",
+    "Þ": "Th",
+}
+# LaTeX has no command for a Greek capital that looks like a Latin one.
+_GREEK = {
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧ", "ABEZHIKMNOPTX", strict=True)),
+    "ο": r"\ensuremath{o}",
+    "ς": r"\ensuremath{\varsigma}",
+    "µ": r"\ensuremath{\mu}",
+}
+_SMALL = re.compile(
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau"
+    "|upsilon|phi|chi|psi|omega"
+)
+_CAPITAL = re.compile("gamma|delta|theta|lambda|xi|pi|sigma|upsilon|phi|psi|omega")
+_ACCENTS = {
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0304": "=",
+    "\u0306": "u",
+    "\u0307": ".",
+    "\u0308": '"',
+    "\u030a": "r",
+    "\u030b": "H",
+    "\u030c": "v",
+    "\u0323": "d",
+    "\u0327": "c",
+    "\u0328": "k",
+    "\u0331": "b",
+}
+
+
+_LATIN = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l"}
+_LATIN |= {"Ł": "L", "ı": "i", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "Þ": "Th"}
+
+
+def text(value: Any) -> str:
+    """Text that pdfLaTeX prints as it is, on one line.
+
+    Accented Latin letters become commands (the ogonek's needs T1), Greek ones mathematics. A
+    character of another script is written as its code point, ``(U+5168)``, so that two names never
+    look alike; characters that nobody sees are left out.
+    """
+    plain = " ".join(str(value).split())
+    clusters = _clusters(plain)
+    # Two hyphens would become a dash, two quotes one sign.
+    joined = [a == b and a in "-'" for a, b in zip(["", *clusters], clusters, strict=False)]
+    return "".join("{}" * j + _cluster(c) for j, c in zip(joined, clusters, strict=True))
+
+
+def _clusters(plain: str) -> list[str]:
+    """Letters with their accents."""
+    clusters: list[str] = []
+    for character in unicodedata.normalize("NFD", plain):
+        if clusters and unicodedata.category(character) == "Mn":
+            clusters[-1] += character
+        else:
+            clusters.append(character)
+    return clusters
+
+
+def _cluster(cluster: str) -> str:
+    base, accents = cluster[0], cluster[1:]
+    if accents and all(accent in _ACCENTS for accent in accents) and base.isascii():
+        written = _SPECIAL.get(base, base)
+        for accent in accents:
+            written = rf"\{_ACCENTS[accent]}{{{written}}}"
+        return written
+    return "".join(_character(c) for c in unicodedata.normalize("NFC", cluster))
+
+
+def _character(character: str) -> str:
+    if character in _SPECIAL or character in _SIGNS:
+        return _SPECIAL.get(character) or _SIGNS[character]
+    if character.isascii():
+        return character if character.isprintable() else ""
+    if character in _GREEK:
+        return _GREEK[character]
+    if unicodedata.category(character) in ("Cf", "Cc"):
+        return ""
+    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, ""))
+    if greek:
+        letter = {"LAMDA": "lambda"}.get(greek[2], greek[2].lower())
+        command = letter if greek[1] == "SMALL" else letter.capitalize()
+        if (_SMALL if greek[1] == "SMALL" else _CAPITAL).fullmatch(letter):
+            return rf"\ensuremath{{\{command}}}"
+    # What only looks different: a full-width letter, a ligature.
+    same = unicodedata.normalize("NFKC", character)
+    return "".join(map(_character, same)) if same.isascii() else f"(U+{ord(character):04X})"
+
+
+def points(written: str) -> list[str]:
+    """The code points that ``text`` put in place of characters."""
+    return re.findall(r"\(U\+[0-9A-F]{4,6}\)", written)
+
+
+def name(value: Any, limit: int = 16) -> str:
+    """A name as ``text`` writes it, with places to break a line where it is longer than that."""
+    plain = " ".join(str(value).split())
+    if len(plain) <= limit:
+        return _between_points(text(plain))
+    parts = re.findall(r"[^-_/.,:=\s]{1,12}[-_/.,:=\s]*|[-_/.,:=\s]+", plain)
+    written = []
+    for part in parts:
+        written.append(text(part) + (" " if part[-1:].isspace() else r"\allowbreak{}"))
+    return _between_points("".join(written).strip().removesuffix(r"\allowbreak{}"))
+
+
+def prose(value: Any) -> str:
+    """A sentence as ``text`` writes it, with places to break a line in its longest words."""
+    return " ".join(name(word, 24) for word in str(value).split())
+
+
+def _between_points(written: str) -> str:
+    return re.sub(r"(\(U\+[0-9A-F]{4,6}\))(?=\()", r"\1\\allowbreak{}", written)
+
+
+def number(
+    value: float | None, like: float | None = None, *ends: float | None, signed: bool = False
+) -> str:
+    """A measured value as the report's other pages write it, with LaTeX's own minus sign.
+
+    Args:
+        value: In units of a metric; None is a dash.
+        like: A value whose decimals this one gets: of a column, all have the same.
+        ends: Of its interval, see ``numbers.measured``; without any, the value itself is not
+            written as 0.
+        signed: Write a plus sign too.
+    """
+    if value is None:
+        return NONE
+    written = _in_math(numbers.measured(value, like, *(ends or (value,))))
+    # A plus before zeros only would claim a direction that the digits do not show.
+    plus = signed and value > 0 and re.search("[1-9]", written)
+    return rf"\ensuremath{{+}}{written}" if plus else written
+
+
+def _in_math(written: str) -> str:
+    """A number with a minus sign or a power of ten, as LaTeX has them."""
+    size = written.removeprefix(numbers.MINUS)
+    sign = r"\ensuremath{-}" if size != written else ""
+    mantissa, exponent, power = size.partition("e")
+    if exponent:
+        size = rf"\ensuremath{{{mantissa}\cdot 10^{{{int(power.replace(numbers.MINUS, '-'))}}}}}"
+    return sign + size
+
+
+def p_value(value: float | None) -> str:
+    """A p value, as the report's other pages write it."""
+    return NONE if value is None else templates.p_value(value).replace("<", r"\ensuremath{<}")
+
+
+def share(value: float | None) -> str:
+    """A probability or an effect size, as the report's other pages write it."""
+    return NONE if value is None else text(templates.share(value))
+
+
+def setting(value: Any) -> str:
+    """A hyperparameter, as the report's other pages write it."""
+    return text(templates.setting(value))
+
+
+def given(value: float | None) -> str:
+    """A number that an author gave, as it was written."""
+    return NONE if value is None else text(templates.given(value))
+
+
+def span(low: float | None, high: float | None, like: float | None = None) -> str:
+    """An interval in brackets."""
+    if low is None or high is None:
+        return NONE
+    return f"[{', '.join(map(_in_math, numbers.ends(low, high, like)))}]"
+
+
+_DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+
+def letters(value: Any) -> str:
+    """A name as letters alone, for the name of a command: ``adamw-2`` is ``AdamwTwo``.
+
+    Accents are dropped, digits spelled out one by one; a character of another script is spelled by
+    its code point, so that no name is empty and few are alike.
+    """
+    plain = unicodedata.normalize("NFKD", str(value))
+    spelled = "".join(c if c.isascii() else _spelled(c) for c in plain)
+    found = re.findall(r"[A-Za-z]+|\d", spelled)
+    parts = [_DIGITS[int(part)] if part.isdigit() else part[0].upper() + part[1:] for part in found]
+    return "".join(parts) or "Unnamed"
+
+
+def _spelled(character: str) -> str:
+    if character in _LATIN:
+        return _LATIN[character]
+    if not character.isalpha():
+        return "" if unicodedata.category(character) in ("Mn", "Cf") else " "
+    called = unicodedata.name(character, "").split()
+    return f" {called[-1]} ".title() if called[:1] == ["GREEK"] else f" {ord(character):X} "
+
+
+def label(*parts: Any) -> str:
+    r"""A label for ``\ref``, of letters, digits and hyphens."""
+    found = []
+    for part in parts:
+        plain = unicodedata.normalize("NFKD", str(part)).encode("ascii", "ignore").decode()
+        found.append(re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or letters(part))
+    return "-".join(found)
+
+
+def comment(value: Any) -> str:
+    """A line that LaTeX does not read, and so may hold any character."""
+    return f"% {' '.join(''.join(c if c.isprintable() else ' ' for c in str(value)).split())}\n"

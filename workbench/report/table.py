@@ -1,0 +1,132 @@
+"""The main table: what the trials of each strategy reached, with which settings, from which run.
+
+The page, LaTeX and CSV write it out. Describes and never ranks: rows stand in the study's order.
+Draws nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from workbench.record import State
+from workbench.report.trials import Trial, by_strategy
+
+
+def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """A row for each strategy, also for those without a trial."""
+    groups = by_strategy(study, trials)
+    return [_row(study, name, group) for name, group in groups.items()]
+
+
+def _row(study: Mapping[str, Any], name: str, group: Sequence[Trial]) -> dict[str, Any]:
+    """What one strategy's trials show; a median only where the search is its own."""
+    described = {item["name"]: item for item in study["strategies"]}
+    sign = -1 if study["objective"]["direction"] == "maximize" else 1
+    valued = [(sign * t.value, t.number, t) for t in group if t.value is not None]
+    ranked = [trial for _, _, trial in sorted(valued, key=lambda item: item[:2])]
+    top = ranked[: max(3, math.ceil(len(ranked) / 4))]
+    rates = [trial.learning_rate for trial in top if trial.learning_rate is not None]
+    counts = Counter(trial.state for trial in group)
+    centre = study["mode"] == "balanced" and bool(valued)
+    levels = described[name]["levels"] if name in described else {}
+    return {
+        "name": name,
+        "levels": levels or (group[0].levels if group else {}),
+        "in_study": name in described,
+        "started": len(group),
+        **{str(state): counts[state] for state in State},
+        "diverged": sum(trial.diverged for trial in group),
+        "best": describe(ranked[0]) if ranked else None,
+        "median": median(sign * value for value, *_ in valued) if centre else None,
+        "learning_rates": {"low": min(rates), "high": max(rates), "of": len(rates)}
+        if rates
+        else None,
+        "seconds": math.fsum(trial.seconds for trial in group),
+    }
+
+
+def describe(trial: Trial) -> dict[str, Any]:
+    """A trial with its settings and the run that it can be checked in."""
+    return {
+        "trial": trial.name,
+        "run_id": trial.run_id,
+        "strategy": trial.strategy,
+        "value": trial.value,
+        "epoch": trial.chosen_epoch,
+        "epochs": trial.epochs,
+        "epochs_done": trial.epochs_done,
+        "seconds": trial.seconds,
+        "optimizer": trial.optimizer,
+        "learning_rate": trial.learning_rate,
+        "freeze_depth": trial.freeze_depth,
+        "hyperparameters": trial.hyperparameters,
+        "metrics": trial.metrics,
+        "trainable": trial.trainable,
+        "diverged": trial.diverged,
+        "reason": trial.reason,
+    }
+
+
+def metric_names(study: Mapping[str, Any], strategies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Validation metrics to show beside the objective, at most six."""
+    found = {
+        metric
+        for strategy in strategies
+        if strategy["best"]
+        for metric in strategy["best"]["metrics"]
+        if metric.startswith("validation/") and metric != study["objective"]["metric"]
+    }
+    usual = [f"validation/{name}" for name in ("accuracy", "precision", "recall", "f1", "loss")]
+    return [*(name for name in usual if name in found), *sorted(found.difference(usual))][:6]
+
+
+def knob_names(study: Mapping[str, Any], strategies: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Tuned knobs beside those that have a place of their own: learning rate and factors."""
+    chosen = [strategy["best"] for strategy in strategies if strategy["best"]]
+    names = {name for trial in chosen for name in trial["hyperparameters"]}
+    # The last phase's rate is the trial's learning rate, which has a column.
+    shown = {
+        name
+        for name in names
+        if name.endswith(".learning_rate")
+        and all(t["hyperparameters"].get(name) == t["learning_rate"] for t in chosen)
+    }
+    return sorted(names - shown - {"learning_rate", *study["factors"]})
+
+
+def divergence(rows: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Of each optimizer: how many trials diverged, and at which learning rates."""
+    result = []
+    for optimizer in sorted({trial.optimizer for trial in rows if trial.optimizer}):
+        own = [trial for trial in rows if trial.optimizer == optimizer and trial.ended]
+        rates = sorted(t.learning_rate for t in own if t.diverged and t.learning_rate is not None)
+        fine = [t.learning_rate for t in own if not t.diverged and t.learning_rate is not None]
+        result.append(
+            {
+                "optimizer": optimizer,
+                "ended": len(own),
+                "diverged": sum(trial.diverged for trial in own),
+                "learning_rates": rates,
+                "highest_without": max(fine, default=None),
+            }
+        )
+    return result
+
+
+def flat(trial: Trial) -> dict[str, Any]:
+    """A trial as a row of data/trials.csv."""
+    row = {
+        **describe(trial),
+        "number": trial.number,
+        "state": trial.state,
+        "reason": trial.reason,
+    }
+    row |= {"device": trial.device, "started": trial.started}
+    groups = {"level": trial.levels, **{k: row.pop(k) for k in ("hyperparameters", "metrics")}}
+    for prefix, items in groups.items():
+        row |= {f"{prefix}.{key}": item for key, item in sorted(items.items())}
+    return row

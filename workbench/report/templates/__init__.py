@@ -1,0 +1,289 @@
+"""Renders the content of report.json as HTML, Markdown, plain text and CSV; computes no number.
+
+How a number is written is decided here. Every text that comes from a study or a store is escaped
+by default, because whoever can write to a shared store could otherwise write the page; the plain
+text of the methods is for whoever escapes it. Knows neither trials nor figures.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
+from markupsafe import Markup
+
+from workbench.verdict.wording import numbers
+from workbench.verdict.wording.numbers import counted
+
+_FOLDER = Path(__file__).parent
+_NOTE_LIMIT = 5900  # characters; the tracker's own limit is 6000
+_NONE = "–"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float | None, like: float | None = None, *ends: float | None) -> str:
+    """A measured value; see ``numbers.measured``."""
+    return _NONE if value is None else _raised(numbers.measured(value, like, *ends))
+
+
+def _raised(text: str) -> str:
+    """A power of ten as people write it: ``2.304e-04`` is 2.304·10⁻⁴."""
+    mantissa, exponent, power = text.partition("e")
+    if not exponent:
+        return text
+    return f"{mantissa}·10{str(int(power.replace(numbers.MINUS, '-'))).translate(_SUPERSCRIPTS)}"
+
+
+def scale(values: Iterable[float | None]) -> float | None:
+    """The size of some values, for the decimals of what is printed beside them."""
+    return max((abs(value) for value in values if value is not None), default=None)
+
+
+def setting(value: Any) -> str:
+    """A hyperparameter, with three significant digits; options as ``name value, ...``."""
+    if value is None:
+        return _NONE
+    if isinstance(value, Mapping):
+        return ", ".join(f"{words(str(name))} {setting(item)}" for name, item in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def whole(count: float | None) -> str:
+    """A count of parameters or samples, its thousands divided by commas."""
+    return _NONE if count is None else f"{count:,.0f}"
+
+
+def span(range_: Mapping[str, int], noun: str) -> str:
+    """``5 epochs``, or ``5 to 12 epochs`` where trials differ."""
+    low, high = range_["low"], range_["high"]
+    return counted(high, noun) if low == high else f"{low} to {counted(high, noun)}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return _NONE
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def p_value(value: float | None) -> str:
+    """A p value with two significant digits; a small one by its order."""
+    return _NONE if value is None else numbers.bare_p(value)
+
+
+def signed(value: float | None, like: float | None = None, *ends: float | None) -> str:
+    """A difference, with its sign."""
+    written = number(value, like, *ends)
+    # A plus before zeros only would claim a direction that the digits do not show.
+    return f"+{written}" if value and value > 0 and re.search("[1-9]", written) else written
+
+
+def interval(low: float | None, high: float | None, like: float | None = None) -> str:
+    """The ends of an interval, in brackets."""
+    if low is None or high is None:
+        return _NONE
+    return f"[{', '.join(map(_raised, numbers.ends(low, high, like)))}]"
+
+
+def reach(low: float | None, high: float | None, like: float | None = None) -> str:
+    """The ends of an interval, in words."""
+    found = interval(low, high, like)
+    return found.strip("[]").replace(", ", " to ")
+
+
+def share(value: float | None) -> str:
+    """A probability or an effect size, with two decimals."""
+    return _NONE if value is None else numbers.fixed(value, 2)
+
+
+def given(value: float | None) -> str:
+    """A number that an author gave, as it was written: 0.01, and not 0.0100."""
+    return _NONE if value is None else f"{value:.12g}".replace("-", numbers.MINUS)
+
+
+def aside(roles: Mapping[str, int]) -> str:
+    """Which runs a table of the search leaves out, as a sentence; empty where there are none."""
+    known = {
+        "confirmation": "of the confirmation",
+        "selection": "of its selection",
+        "retried": "of failed trials that were run again after a correction",
+    }
+    told = [f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()]
+    verb = "is" if sum(roles.values()) == 1 else "are"
+    return f"{numbers.listed(told)} {verb} not counted here." if told else ""
+
+
+def size(count: float | None) -> str:
+    """Bytes as people say them."""
+    if count is None:
+        return _NONE
+    return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
+
+
+def knobs(arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of all hyperparameters of some configurations, in order of appearance."""
+    return list(dict.fromkeys(name for arm in arms for name in arm["hyperparameters"]))
+
+
+def moment(milliseconds: int | None) -> str:
+    """Milliseconds since 1970 as date and time in UTC."""
+    if milliseconds is None:
+        return _NONE
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def words(name: str) -> str:
+    """A path as words: ``validation/top_5`` reads ``validation top 5``."""
+    return name.replace("/", " ").replace("_", " ").replace(".", " ")
+
+
+def within(trial: str, strategy: str) -> str:
+    """A trial's name in the row of its strategy: the number, where the strategy comes before it."""
+    return trial.removeprefix(f"{strategy}/")
+
+
+def escape_markdown(value: Any) -> Any:
+    """Text that Markdown and the HTML in it show as it is."""
+    if isinstance(value, Markup | Undefined):
+        return value
+    text = " ".join(str(value).split("\n"))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
+
+
+@cache
+def _environment(*, html: bool = False, plain: bool = False) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=html,
+        finalize=None if html or plain else escape_markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    written = (number, setting, whole, p_value, signed, interval, reach, given, share, size)
+    said = (counted, span, within, duration, moment, words, aside, scale, knobs)
+    environment.filters |= {function.__name__: function for function in (*written, *said)}
+    environment.filters["path"] = lambda text: quote(str(text), safe="")
+    return environment
+
+
+def html(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
+    """The page: one file that loads nothing.
+
+    Args:
+        summary: The content of report.json.
+        pictures: An SVG element for each figure's name, trusted as it is.
+    """
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        _environment(html=True)
+        .get_template("report.html")
+        .render(
+            report=summary,
+            style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_digest=digest,
+            pictures={name: Markup(text) for name, text in pictures.items()},
+        )
+    )
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The same in Markdown, with links to the figures' files."""
+    return _environment(html=False).get_template("report.md").render(report=summary)
+
+
+def methods(summary: Mapping[str, Any]) -> str:
+    """The methods as plain text for whoever typesets them: a paragraph each, a blank line between.
+
+    What no log knows is ``TODO``; a source stands in square brackets after what it is for.
+    """
+    environment = _environment(plain=True)
+    names = ["methods.txt", *(["confirmation.txt"] if summary["confirmation"] else [])]
+    found = (environment.get_template(name).render(report=summary) for name in names)
+    return "\n\n".join(" ".join(text.split()) for text in found) + "\n"
+
+
+def reproducibility(summary: Mapping[str, Any]) -> str:
+    """What somebody needs to run the study again, as one paragraph of plain text."""
+    text = _environment(plain=True).get_template("reproducibility.txt").render(report=summary)
+    return " ".join(text.split()) + "\n"
+
+
+def note(summary: Mapping[str, Any]) -> str:
+    """Verdict, state and tables, cut so that they fit a run's description."""
+    template = _environment(html=False).get_template("note.md")
+    arms = (summary["confirmation"] or {}).get("arms", ())
+    shown = max(len(summary["strategies"]), len(arms))
+    while True:
+        text = template.render(report=summary, shown=shown)
+        if len(text) <= _NOTE_LIMIT or shown == 0:
+            return text[:_NOTE_LIMIT]
+        shown = shown * 3 // 4
+
+
+def csv(summary: Mapping[str, Any]) -> str:
+    """The table of strategies as the search left them, numbers unrounded."""
+    objective = summary["objective"]["metric"]
+    rows = []
+    for item in summary["strategies"]:
+        best = item["best"] or {}
+        row = {
+            "strategy": item["name"],
+            "trials": item["started"],
+            "complete": item["complete"],
+            "pruned": item["pruned"],
+            "failed": item["failed"],
+            f"best {objective}": best.get("value"),
+        }
+        if summary["medians"]:
+            row["median"] = item["median"]
+        row |= {"learning rate": best.get("learning_rate"), "trial": best.get("trial")}
+        rows.append({**row, "run id": best.get("run_id")})
+    return trials_csv(rows)
+
+
+def arms_csv(confirmation: Mapping[str, Any]) -> str:
+    """The main table: a row for each confirmed configuration, numbers unrounded."""
+    fields = ("name", "baseline", "trial", "n", "failed", "mean", "sd", "low", "high")
+    costs = ("validation_mean", "validation_gap", "trainable", "seconds_mean", "peak_memory")
+    rows = []
+    for arm in confirmation["arms"]:
+        versus = arm["versus"] or {}
+        compared = {
+            "compared with": versus.get("name"),
+            "difference": versus.get("difference"),
+            "difference low": versus.get("low"),
+            "difference high": versus.get("high"),
+            "p holm": versus.get("p_holm"),
+            "improvement": (versus.get("improvement") or {}).get("estimate"),
+        }
+        row = {name: arm[name] for name in fields} | compared
+        row |= {name: arm[name] for name in costs}
+        rows.append({**row, "run ids": " ".join(run["run_id"] for run in arm["runs"])})
+    return trials_csv(rows)
+
+
+def trials_csv(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """Rows as CSV, numbers unrounded, with the columns of all rows in order of appearance."""
+    cells = [{key: _inert(item) for key, item in row.items()} for row in rows]
+    return pd.DataFrame(cells).to_csv(index=False, lineterminator="\n") if cells else "\n"
+
+
+def _inert(value: Any) -> Any:
+    # A spreadsheet would run a text that starts like a formula.
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value

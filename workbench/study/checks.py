@@ -1,0 +1,171 @@
+"""What of a study does not fit its data, its backbones, its weights or its device.
+
+Asks the foundation for each part of every strategy, and says with file and line what was refused.
+Knows no model and no data set itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from workbench import downloads, usercode
+from workbench.downloads import Absent
+from workbench.record.strategy import Strategy
+from workbench.study import plans, space
+from workbench.study.config import recipes
+from workbench.study.config.document import Location, Problem, StudyFileError
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.resources import Foundation
+from workbench.study.space import Proposal
+
+# Knobs that some data or some backbones refuse; a phase may hold some of them.
+_METHODS = ("mixup", "cutmix", "lora", "trainable", "l2_sp", "report_every")
+
+
+def _method_in(knobs: Mapping[str, Any]) -> str | None:
+    """The first knob of a recipe or of its phases that asks for such a method."""
+    phases = (knobs.get("phases") or {}).values()
+    blocks = [knobs, *(phase for phase in phases if isinstance(phase, dict))]
+    return next((name for name in _METHODS if any(block.get(name) for block in blocks)), None)
+
+
+def check(foundation: Foundation) -> None:
+    """Look at the data, the backbone and the weights of every strategy.
+
+    What is not on this machine is downloaded, unless this is only looking ahead.
+
+    Raises:
+        StudyFileError: Everything that does not fit.
+    """
+    with nullcontext() if foundation.pending else downloads.allowed():
+        problems = Misfits(foundation.config, foundation).find()
+    if problems:
+        raise StudyFileError(problems)
+
+
+class Misfits:
+    """Looks at a study with its foundation."""
+
+    def __init__(self, config: StudyConfig, foundation: Foundation) -> None:
+        """Nothing is looked at yet."""
+        self._config = config
+        self._foundation = foundation
+
+    def find(self) -> list[Problem]:
+        """Look at every strategy: at its default, and at the ends of what is tuned."""
+        config = self._config
+        problems: list[Problem] = []
+        depths: dict[tuple[str, ...], dict[int, str]] = {}
+        for strategy in config.strategies:
+            found = self._misfits(space.start(config, strategy))
+            if not found:
+                for knob, value, proposal in space.ends(config, strategy):
+                    found += self._misfits(proposal, knob, value)
+                found += self._same_depth(strategy, depths)
+            problems += found
+        return problems
+
+    def _misfits(
+        self, proposal: Proposal, tuned: str | None = None, value: object = None
+    ) -> list[Problem]:
+        """What the data, the backbone, the weights, the transforms or the device refuse."""
+        knobs = self._foundation.set_by(proposal)
+        steps = recipes.augmentation_steps(knobs.get("augmentation") or ())
+
+        def refused(knob: str, found: object, look: Callable[[], object]) -> list[Problem]:
+            try:
+                look()
+            except (ValueError, OSError, MemoryError) as error:
+                if self._foundation.pending and isinstance(error, Absent):
+                    self._foundation.lacks(error)
+                    return []
+                at: Location = ("tune", tuned) if tuned else self._location(knob)
+                shown = value if tuned else found
+                problem = self._config.document.problem(at, shown, "what fits")
+                return [replace(problem, reason=str(error).rstrip("."))]
+            return []
+
+        own = knobs.get("trial") or {}
+        depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
+        found = (
+            refused("dataset", knobs["dataset"]["name"], lambda: self._foundation.sizes(knobs))
+            or refused(
+                "backbone", knobs["backbone"]["name"], lambda: self._foundation.outline(knobs)
+            )
+            or (own and refused("trial.name", own["name"], lambda: self._own_training(own)))
+            or refused(
+                "freeze_depth",
+                depth,
+                lambda: plans.plan_of(self._config, proposal, self._foundation),
+            )
+        )
+        if not found:
+            found = refused(
+                "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
+            )
+        if not found and (method := _method_in(knobs)) is not None:
+            found = refused(method, knobs.get(method), lambda: self._rehearse(proposal, knobs))
+        device = knobs.get("device", "auto")
+        return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
+
+    def _rehearse(self, proposal: Proposal, knobs: Mapping[str, Any]) -> None:
+        plan = plans.plan_of(self._config, proposal, self._foundation)
+        if plan.trial is None:
+            self._foundation.rehearse(plan, knobs)
+
+    def _own_training(self, written: Mapping[str, Any]) -> None:
+        """The options of a training of the user's own must be those of its function."""
+        located = self._foundation.located("trial", written)
+        usercode.refuse_options(located.pop("name"), 1, located)
+
+    def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
+        """Transform two samples: whether images keep their size shows only then."""
+        if not steps:
+            return
+        import torch
+
+        from workbench.engine.batches import Reader
+
+        located = [self._foundation.located("augmentation", step) for step in steps]
+        reader = Reader(self._foundation.data(knobs), located, self._foundation.seed)
+        found = reader[1, torch.arange(2)]
+        if isinstance(found, ValueError):
+            raise found
+
+    def _same_depth(
+        self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]
+    ) -> list[Problem]:
+        """Two levels of freeze depth may be two words for the same depth."""
+        word = strategy.levels.get("freeze_depth")
+        if word is None:
+            return []
+        depth = self._foundation.plan(strategy).phases[-1].freeze_depth
+        rest = tuple(label for name, label in strategy.levels.items() if name != "freeze_depth")
+        same = depths.setdefault(rest, {}).setdefault(depth, word)
+        if same == word:
+            return []
+        expected = f"a depth that differs from that of {same} (both freeze {depth} stages)"
+        return [self._config.document.problem(self._location("freeze_depth"), word, expected)]
+
+    def _location(self, knob: str) -> Location:
+        """Where a knob stands in the file: the first block that sets it or a part of it."""
+        config = self._config
+        block = "compare" if config.balanced else "tune"
+        for factor in config.factors:
+            if f"{factor.name}.".startswith(f"{knob}."):
+                return (block, factor.name)
+            for level in factor.levels:
+                if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
+                    return (block, factor.name, level.label, knob)
+        if any(t.knob == knob for t in config.tune):
+            return ("tune", knob)
+        return ("recipe", *knob.split("."))
+
+
+def _device(name: str) -> object:
+    from workbench.engine.devices import choose_device
+
+    return choose_device(name)

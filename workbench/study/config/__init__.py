@@ -1,0 +1,257 @@
+"""Study file to ``StudyConfig``: what the blocks say, and what they mean for one another.
+
+Every problem of a file is collected and raised once, each with its place. What needs the model or
+the data is checked by ``foundation``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from workbench import tasks
+from workbench.record import STUDY_NAME, Objective
+from workbench.study import paths as beside
+from workbench.study.config import consistency, recipes, schema
+from workbench.study.config.blocks import FactorBlocks
+from workbench.study.config.changes import Changed
+from workbench.study.config.document import Document, Location
+from workbench.study.config.knobs import (
+    Factor,
+    Tuned,
+    leaves_of,
+    levels_of,
+    merged,
+    named_in_full,
+    parts_of,
+    path_of,
+    phases_below,
+)
+from workbench.study.config.problems import Flaw, flaws, listed, nearest, unknown_key
+from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, Search
+from workbench.study.config.study_config import StudyConfig
+
+__all__ = ["BLOCKS", "Changed", "load"]
+
+BLOCKS = ("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report")
+# Keys of a later version, at their places in the file.
+_NOT_YET: tuple[Location, ...] = (("across",), ("objective", "limits"), ("objective", "pareto"))
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    """Read a study file.
+
+    Args:
+        path: The file.
+        overrides: ``key.path=value`` each, from the root of the file, in YAML's notation.
+
+    Raises:
+        StudyFileError: Everything that is wrong with it.
+    """
+    return _Reader(Document(path, overrides)).read()
+
+
+class _Reader:
+    """Collects the problems of one file while its blocks are read one after the other."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._phases = phases_below(document.content)
+
+    def read(self) -> StudyConfig:
+        self._not_yet()
+        content = self._document.content
+        self._blocks(content)
+        recipe = self._recipe(self._mapping("recipe"))
+        reader = FactorBlocks(self._document, self._phases)
+        compare = reader.factors(self._mapping("compare"))
+        tune = reader.tune(self._mapping("tune"), recipe, compare)
+        self._one_block_each(recipe, compare, tune)
+        search = self._search(self._mapping("search"), "compare" in content)
+        objective = self._objective(self._mapping("objective"), recipe)
+        confirm = self._model(Confirm, "confirm", self._mapping("confirm"))
+        report = self._model(Report, "report", self._mapping("report"))
+        broken = {problem.key.partition(".")[0] for problem in self._document.problems}
+        config = StudyConfig(
+            document=self._document,
+            name=str(content.get("name")),
+            question=_question(self._document.text),
+            recipe=named_in_full(recipe),
+            compare=compare,
+            tune=tune,
+            search=search,
+            objective=objective,
+            confirm=confirm,
+            report=report,
+        )
+        # A key that is no block may be a misspelt one: what it would have said is not known.
+        if broken.issubset(BLOCKS):
+            consistency.check(config, without=broken)
+        self._document.finish()
+        return config
+
+    def _not_yet(self) -> None:
+        """Refuse what has no effect: a study that ignores it is not the one that was asked for."""
+        for *holder, key in _NOT_YET:
+            block: Any = self._document.content
+            for part in holder:
+                block = block.get(part)
+            if isinstance(block, dict) and key in block:
+                self._document.say((*holder, key), "not supported yet; remove it")
+                del block[key]
+
+    def _blocks(self, content: dict[str, Any]) -> None:
+        knobs = list(schema.Recipe.model_fields)
+        for key in content:
+            if key not in BLOCKS:
+                if key in knobs:
+                    self._document.add((key,), key, "a knob to stand in a block", f"recipe.{key}")
+                else:
+                    self._document.add_flaw((key,), unknown_key((key,), BLOCKS))
+        name = content.get("name")
+        if not isinstance(name, str) or not STUDY_NAME.fullmatch(name):
+            self._document.add(
+                ("name",),
+                name,
+                "a name of at most 200 letters, digits, dots, dashes and underscores",
+            )
+        if "recipe" not in content:
+            self._document.add(("recipe",), None, "the block recipe, with a dataset and a backbone")
+        if "compare" in content and content["compare"] in (None, {}):
+            self._document.add(
+                ("compare",), None, "a factor; leave compare out for one search over everything"
+            )
+
+    def _mapping(self, key: str) -> dict[str, Any]:
+        value = self._document.content.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._document.add((key,), value, "a mapping")
+            return {}
+        return value
+
+    def _model(self, model: Any, key: str, value: dict[str, Any]) -> Any:
+        found = flaws(model, value)
+        self._document.add_flaws((key,), found)
+        return _sound(model, value, found)
+
+    def _recipe(self, written: dict[str, Any]) -> dict[str, Any]:
+        """The recipe without dotted paths: each as the nested keys that it stands for."""
+        knobs = schema.Recipe.model_fields
+        paths = {
+            key: parts
+            for key in written
+            if len(parts := parts_of(key, self._phases)) > 1 and parts[0] in knobs
+        }
+        recipe = {key: value for key, value in written.items() if key not in paths}
+        for key, parts in paths.items():
+            place = ("recipe", *parts)
+            if place in self._document.lines:
+                first = self._document.place(place)
+                expected = f"each knob once; it stands in recipe already ({first})"
+                self._document.add(("recipe", key), key, expected)
+            self._document.alias(place, ("recipe", key))
+            recipe = merged(recipe, {key: written[key]})
+        self._document.add_flaws(("recipe",), recipes.recipe_flaws(recipe))
+        for phase, at in self._phases.items():
+            if phase in knobs or "." in phase:
+                self._document.add(at, phase, "a phase's name that is no knob and has no dot")
+        return recipe
+
+    def _search(self, search: dict[str, Any], balanced: bool) -> Search:
+        found = recipes.search_flaws(search)
+        self._document.add_flaws(("search",), found)
+        wanted, other = ("trials_per_strategy", "trials")[:: 1 if balanced else -1]
+        because = "because there is a compare block" if balanced else "without a compare block"
+        if other in search:
+            self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
+        elif search.get(wanted) is None and not any(flaw.loc == (wanted,) for flaw in found):
+            self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
+        sound: Search = _sound(Search, search, found)
+        return sound
+
+    def _objective(self, written: dict[str, Any], recipe: dict[str, Any]) -> Objective:
+        block: ObjectiveKnobs = self._model(ObjectiveKnobs, "objective", written)
+        usual, metrics = self._measured(recipe.get("task"))
+        valid = [f"{split}/{metric}" for split in ("validation", "train") for metric in metrics]
+        metric = written.get("metric", f"validation/{usual}")
+        if metrics and isinstance(metric, str) and metric not in valid:
+            alone = next((name for name in valid if name.endswith(f"/{metric}")), None)
+            choice = alone or nearest(metric, valid)
+            self._document.add(("objective", "metric"), metric, listed(valid), choice)
+        metric = str(metric)
+        direction = block.direction or metrics.get(metric.rpartition("/")[2], "maximize")
+        return Objective(metric=metric, direction=direction, epoch=block.epoch)
+
+    def _measured(self, written: object) -> tuple[str, dict[str, str]]:
+        """The metric that a task is usually optimised for, and the direction of each of its own."""
+        task = {"name": written} if isinstance(written, str) else written or {}
+        # What is wrong with the block itself is noted with the recipe.
+        if not isinstance(task, dict) or recipes.recipe_flaws({"task": task}):
+            return "accuracy", {}
+        named = {"name": "classification", **task}
+        try:
+            located = beside.located("task", named, self._document.path.parent)
+            entry = tasks.entry_of(located["name"])
+            return (entry.objective if entry else "accuracy"), tasks.metrics_of(located)
+        except ValueError as error:
+            problem = self._document.problem(("recipe", "task"), named["name"], "a task")
+            self._document.problems.append(replace(problem, reason=str(error).rstrip(".")))
+            return "accuracy", {}
+
+    def _one_block_each(
+        self,
+        recipe: dict[str, Any],
+        compare: tuple[Factor, ...],
+        tune: tuple[Tuned, ...],
+    ) -> None:
+        """A knob stands in exactly one block: its place is its role.
+
+        One exception loses nothing: a recipe's value may serve the strategies and trials that a
+        bundle or a conditional range leaves without one.
+        """
+        stands: dict[str, list[tuple[str, Location, bool]]] = {}
+        for parts in leaves_of(recipe):
+            stands.setdefault(path_of(parts), []).append(("recipe", ("recipe", *parts), True))
+        for factor in compare:
+            for path in dict.fromkeys(p for level in factor.levels for p in level.knobs):
+                whole = all(path in level.knobs for level in factor.levels)
+                place = ("compare", factor.name)
+                stands.setdefault(path, []).append(("compare", place, whole))
+        for tuned in tune:
+            whole = any(not entry.when for entry in tuned.entries)
+            levels = levels_of(tuned).values()
+            paths = dict.fromkeys(path for level in levels for path in level.knobs)
+            for path in paths or (path_of(parts_of(tuned.knob, self._phases)),):
+                covered = whole and all(path in level.knobs for level in levels)
+                stands.setdefault(path, []).append(("tune", ("tune", tuned.knob), covered))
+        for path, places in stands.items():
+            if len(places) < 2:
+                continue
+            first, last = places[0], places[-1]
+            if len(places) == 2 and first[0] == "recipe" and not last[2]:
+                continue
+            self._document.add(
+                last[1],
+                path,
+                f"a knob to stand in one block only; it stands in {first[0]} too "
+                f"({self._document.place(first[1])})",
+            )
+
+
+def _sound(model: Any, value: dict[str, Any], found: Sequence[Flaw]) -> Any:
+    """A block as far as it is sound, so that what it names can be checked all the same."""
+    flawed = {flaw.loc[0] for flaw in found if flaw.loc}
+    rest = {key: item for key, item in value.items() if key not in flawed}
+    return model() if flaws(model, rest) else model.model_validate(rest)
+
+
+def _question(text: str) -> str:
+    """The comment that heads the file, without its indented lines (the commands)."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    words = [line[1:].strip() for line in lines if not line.startswith("#  ")]
+    return " ".join(word for word in words if word)

@@ -1,0 +1,322 @@
+"""The blocks that hold factors and ranges: ``compare`` and ``tune``.
+
+Reads their polymorphic grammar (lists, labelled levels, bundles, conditional ranges) into plain
+data. Knows one block at a time; what the blocks mean for one another is for ``config``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from workbench.study.config import recipes, schema
+from workbench.study.config.document import Document, Location, Words
+from workbench.study.config.knobs import (
+    Categorical,
+    Factor,
+    Interval,
+    Level,
+    Tuned,
+    flatten,
+    is_multiple,
+    label,
+    leaves_of,
+    parts_of,
+    path_of,
+    phases_in,
+)
+from workbench.study.config.problems import Flaw, flaws, listed, nearest
+
+
+class FactorBlocks:
+    """Reads the blocks of one document.
+
+    Args:
+        document: Where they stand, and where their problems are noted.
+        phases: The names of all phases in the file: their knobs are paths too.
+    """
+
+    def __init__(self, document: Document, phases: Collection[str]) -> None:
+        self._document = document
+        self._phases = phases
+
+    def factors(self, factors: dict[str, Any]) -> tuple[Factor, ...]:
+        """The factors of ``compare``, without those that are flawed."""
+        read: list[Factor] = []
+        for name, written in factors.items():
+            levels = self._levels(("compare", name), name, written)
+            if levels:
+                read.append(Factor(name=name, levels=levels))
+        return tuple(read)
+
+    def _levels(self, at: Location, name: str, written: object) -> tuple[Level, ...]:
+        """The levels of a factor: a list of a knob's values, or labels with bundles or values."""
+        knob = self._is_knob(name)
+        if isinstance(written, dict):
+            pairs = [(word, value, (*at, word)) for word, value in written.items()]
+        elif isinstance(written, list) and knob:
+            pairs = [
+                ("" if isinstance(value, list) else label(value), value, (*at, index))
+                for index, value in enumerate(written)
+            ]
+        elif isinstance(written, list):
+            self._not_a_knob(at, name, "a knob, or levels with labels: {LABEL: {KNOB: VALUE}}")
+            return ()
+        else:
+            self._document.add(at, written, "a list of levels, or a mapping of labels to levels")
+            return ()
+        if not pairs:
+            self._document.add(at, Words("no level"), "one level or more")
+        levels: list[Level] = []
+        for word, value, place in pairs:
+            if not word:
+                self._document.add(place, value, "a label for this level: {LABEL: VALUE}")
+                continue
+            if any(level.label == word for level in levels):
+                self._same_label(place, word, value)
+                continue
+            bundle = {name: value} if knob else value
+            if not isinstance(bundle, dict):
+                self._not_a_knob(place, name, f"a mapping of knobs, because {name} is none", value)
+                continue
+            places = {path: place if knob else (*place, path) for path in bundle}
+            if not sum(self._flawed(places[path], path, bundle[path]) for path in bundle):
+                phases = frozenset(phases_in(bundle))
+                levels.append(Level(label=word, knobs=self._leaves(bundle), phases=phases))
+        return tuple(levels)
+
+    def _same_label(self, at: Location, word: str, value: object) -> None:
+        """Note that two levels have one label, which a number may have by its rounding."""
+        if isinstance(value, float) and float(word) != value:
+            value = Words(f"{value!r}, whose label {word} another level has")
+            self._document.add(at, value, "a label for each: {LABEL: VALUE}")
+        else:
+            self._document.add(at, word, "a label that no other level has")
+
+    def _is_knob(self, path: str) -> bool:
+        return parts_of(path, self._phases)[0] in schema.Recipe.model_fields
+
+    def _not_a_knob(self, at: Location, path: str, expected: str, found: object = None) -> None:
+        """Note that a path starts with neither a knob nor a phase."""
+        first, dot, rest = path.partition(".")
+        guess = nearest(first, (*schema.Recipe.model_fields, *self._phases))
+        choice = guess and f"{guess}{dot}{rest}"
+        if found is None:
+            flaw = Flaw(loc=(), found=path, expected=expected, nearest=choice, unknown=True)
+            self._document.add_flaw(at, flaw)
+        else:
+            self._document.add(at, found, expected, choice)
+
+    def _flawed(self, at: Location, path: str, value: object) -> bool:
+        """Note what is wrong with a knob's value; whether anything is."""
+        if not self._is_knob(path):
+            phases = f"; or PHASE.KNOB ({listed(self._phases)})" if self._phases else ""
+            self._not_a_knob(at, path, f"{listed(schema.Recipe.model_fields)}{phases}")
+            return True
+        parts = parts_of(path, self._phases)
+        found = recipes.recipe_flaws(_nested(parts, value))
+        for flaw in found:
+            self._document.add_flaw((*at, *flaw.loc[len(parts) :]), flaw)
+        return bool(found)
+
+    def _leaves(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
+        leaves: dict[str, Any] = {}
+        for path, value in bundle.items():
+            leaves.update(flatten(parts_of(path, self._phases), value))
+        return leaves
+
+    def tune(
+        self, tune: dict[str, Any], recipe: dict[str, Any], compare: tuple[Factor, ...]
+    ) -> tuple[Tuned, ...]:
+        """The tuned knobs in the order of the file, without the entries that are flawed."""
+        known: dict[str, tuple[str, ...] | None] = {
+            path_of(parts): None for parts in leaves_of(recipe)
+        }
+        for factor in compare:
+            known |= _conditions(factor.name, factor.levels)
+        read: list[Tuned] = []
+        for knob, written in tune.items():
+            at: Location = ("tune", knob)
+            entries: list[Interval | Categorical] = []
+            for place, entry in self._entries(at, written):
+                when = self._when(place, entry, known, list(tune), knob)
+                parsed = self._entry(place, knob, entry, when)
+                if parsed is not None:
+                    entries.append(parsed)
+            if entries:
+                read.append(Tuned(knob=knob, entries=tuple(entries)))
+            levels = self._same_levels(at, entries)
+            known |= _conditions(knob, levels) if levels else {}
+        return tuple(read)
+
+    def _same_levels(
+        self, at: Location, entries: Sequence[Interval | Categorical]
+    ) -> tuple[Level, ...]:
+        """All levels of a tuned choice; a label names a strategy and must name one only."""
+        levels: dict[str, Level] = {}
+        for entry in entries:
+            for level in entry.levels if isinstance(entry, Categorical) else ():
+                if levels.setdefault(level.label, level) != level:
+                    expected = "a label that means the same in every entry"
+                    self._document.add(at, level.label, expected)
+        return tuple(levels.values())
+
+    def _entries(self, at: Location, written: object) -> Iterator[tuple[Location, dict[str, Any]]]:
+        """The entries of a tuned knob: one, a list of them, or levels in the grammar of compare."""
+        fields = {*schema.Range.model_fields, *schema.Choices.model_fields}
+        if isinstance(written, list) and any(
+            isinstance(entry, dict) and fields & set(entry) for entry in written
+        ):
+            for index, entry in enumerate(written):
+                if isinstance(entry, dict):
+                    yield (*at, index), entry
+                else:
+                    expected = "a range: {low: ..., high: ..., default: ...}"
+                    self._document.add((*at, index), entry, expected)
+        elif isinstance(written, dict) and fields & set(written):
+            yield at, written
+        elif isinstance(written, dict) and (
+            _SWEEP & set(written) or set(written) == {"min", "max"}
+        ):
+            self._document.say(at, _sweep(written))
+        elif isinstance(written, list | dict):
+            yield at, {"choices": written}
+        else:
+            self._document.add(
+                at, written, "a range {low: ..., high: ..., default: ...}, or a list of values"
+            )
+
+    def _when(
+        self,
+        at: Location,
+        entry: Mapping[str, Any],
+        known: Mapping[str, tuple[str, ...] | None],
+        tuned: list[str],
+        knob: str,
+    ) -> dict[str, tuple[str, ...]]:
+        conditions = entry.get("when")
+        read: dict[str, tuple[str, ...]] = {}
+        # Anything but a mapping is a flaw of the entry, and noted there.
+        for name, written in conditions.items() if isinstance(conditions, dict) else ():
+            place = (*at, "when", name)
+            values = written if isinstance(written, list) else [written]
+            read[name] = tuple(label(value) for value in values)
+            if name not in known:
+                expected, choice = listed(known), nearest(name, known)
+                if name in tuned:
+                    before = tuned.index(name) < tuned.index(knob)
+                    expected = "a choice, not a range" if before else "a knob tuned before this one"
+                    choice = None
+                self._document.add(place, name, expected, choice)
+                continue
+            valid = known[name]
+            for value, word in zip(values, read[name], strict=True):
+                if valid is None:
+                    self._flawed(place, name, value)
+                elif word not in valid:
+                    self._document.add(place, word, listed(valid), nearest(word, valid))
+        return read
+
+    def _entry(
+        self, at: Location, knob: str, entry: dict[str, Any], when: dict[str, tuple[str, ...]]
+    ) -> Interval | Categorical | None:
+        if "choices" not in entry:
+            return self._interval(at, knob, entry, when)
+        self._document.add_flaws(at, flaws(schema.Choices, entry))
+        place = (*at, "choices") if (*at, "choices") in self._document.lines else at
+        levels = self._levels(place, knob, entry["choices"])
+        if not levels:
+            return None
+        chosen = label(entry["default"]) if "default" in entry else levels[0].label
+        labels = [level.label for level in levels]
+        if chosen not in labels:
+            self._document.add((*at, "default"), chosen, listed(labels), nearest(chosen, labels))
+        return Categorical(when=when, levels=levels, default=chosen)
+
+    def _interval(
+        self, at: Location, knob: str, entry: dict[str, Any], when: dict[str, tuple[str, ...]]
+    ) -> Interval | None:
+        found = flaws(schema.Range, entry)
+        self._document.add_flaws(at, found)
+        if not self._is_knob(knob):
+            self._flawed(at, knob, None)
+        if found or not self._is_knob(knob):
+            return None
+        written = schema.Range.model_validate(entry)
+        if sum(self._flawed((*at, end), knob, getattr(written, end)) for end in ("low", "high")):
+            return None
+        whole = isinstance(written.low, int) and isinstance(written.high, int)
+        # A training of the user's own says no types: whole ends are taken as they are written.
+        if whole and knob != "trial" and not knob.startswith("trial."):
+            between = _nested(parts_of(knob, self._phases), written.low + 0.5)
+            whole = bool(recipes.recipe_flaws(between))
+        number = int if whole else float
+        interval = Interval(
+            when=when,
+            low=number(written.low),
+            high=number(written.high),
+            log=written.log,
+            step=None if written.step is None else number(written.step),
+            whole=whole,
+            default=number(written.low if written.default is None else written.default),
+        )
+        if flaw := _flaw(interval, written):
+            key, value, expected = flaw
+            self._document.add((*at, key), value, expected)
+            return None
+        if written.default is None:
+            self._document.say(
+                at,
+                "missing key `default`: a value in the range, for the first trial and the baseline",
+            )
+            return None
+        return interval
+
+
+# Keys of a sweep of Weights & Biases.
+_SWEEP = {"distribution", "values"}
+
+
+def _sweep(written: Mapping[str, Any]) -> str:
+    """What stands in place of the notation of a sweep."""
+    log = "log: true, " if "log" in str(written.get("distribution")) else ""
+    low, high = written.get("min", "..."), written.get("max", "...")
+    instead = f"{{low: {label(low)}, high: {label(high)}, {log}default: ...}}"
+    if "values" in written:
+        instead = "a list: [VALUE, VALUE]"
+    return f"this is the notation of W&B sweeps; write {instead}"
+
+
+def _flaw(interval: Interval, written: schema.Range) -> tuple[str, object, str] | None:
+    """What does not fit together in a range: the key, what stands there, what may stand there."""
+    low, high, step = written.low, written.high, written.step
+    if low >= high:
+        return "low", low, f"less than high ({high:g})"
+    if interval.log and low <= 0:
+        return "low", low, "greater than 0, because log is true"
+    if interval.log and step is not None:
+        return "step", step, "no step, because log is true"
+    if step is not None and interval.whole and not isinstance(step, int):
+        return "step", step, "a whole number"
+    if step is not None and not is_multiple(high - low, step):
+        return "high", high, f"low ({low:g}) and a whole number of steps ({step:g})"
+    if written.default is not None and not interval.holds(written.default):
+        kind = "a whole number" if interval.whole else "a number"
+        steps = f", in steps of {step:g}" if step is not None else ""
+        return "default", written.default, f"{kind} from {low:g} to {high:g}{steps}"
+    return None
+
+
+def _nested(parts: Sequence[str], value: Any) -> Any:
+    """A recipe with one knob in it."""
+    for part in reversed(parts):
+        value = {part: value}
+    return value
+
+
+def _conditions(name: str, levels: Sequence[Level]) -> dict[str, tuple[str, ...] | None]:
+    """What a condition may name once a factor is known: its labels, and the knobs it sets."""
+    known: dict[str, tuple[str, ...] | None] = {
+        path: None for level in levels for path in level.knobs
+    }
+    return {**known, name: tuple(level.label for level in levels)}

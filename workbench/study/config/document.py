@@ -1,0 +1,366 @@
+"""The text of a study file: YAML with the line of every key, and the problems found in it.
+
+The only reader of YAML. Knows nothing of studies: what the keys mean is for ``config``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workbench.record.strategy import Scalar
+from workbench.study.config.knobs import label
+from workbench.study.config.problems import Flaw, nearest
+
+Location = tuple[str | int, ...]
+# Characters, and keys and items: a study file with more is a slip or a trap, and takes minutes.
+_LONGEST, _MOST = 500_000, 10_000
+_QUOTED = 200  # characters of a value in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a study file, as a person needs to hear it."""
+
+    place: str
+    key: str
+    found: str
+    expected: str
+    nearest: str | None = None
+    reason: str | None = None
+    unknown: bool = False
+
+    def __str__(self) -> str:
+        """``digits.yaml:12: tune.momentun: unknown key; did you mean momentum?``.
+
+        A reason takes the place of what was expected where only the model or the data know it, and
+        stands alone where nothing was found. All keys are listed only where none is near.
+        """
+        at = f"{self.place}: {self.key}" if self.key else self.place
+        if self.reason is not None:
+            return (
+                f"{at}: found {self.found}: {self.reason}" if self.found else f"{at}: {self.reason}"
+            )
+        hint = f"; did you mean {self.nearest}?" if self.nearest else ""
+        if self.unknown:
+            return f"{at}: unknown key{hint or f', expected {self.expected}'}"
+        return f"{at}: found {self.found}, expected {self.expected}{hint}"
+
+
+class Words(str):
+    """What is said about a file, where a plain text would be quoted from it."""
+
+
+class StudyFileError(Exception):
+    """All that is wrong with a study file; nothing has been written when it is raised."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(dict.fromkeys(problems), key=_by_line))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def _by_line(problem: Problem) -> tuple[str, int]:
+    file, _, line = problem.place.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (problem.place, 0)
+
+
+def show(value: object) -> str:
+    """A value as it should be quoted in a message."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, Words) or value is None:
+        return "nothing" if value is None else str(value)
+    shown = repr(value) if isinstance(value, str | float) else label(value)
+    return shown if len(shown) <= _QUOTED else f"{shown[:_QUOTED]}..."
+
+
+def parse_value(text: str) -> Any:
+    """One value in the notation of a study file; raises ``ValueError`` for broken YAML."""
+    tree = _Tree()
+    try:
+        value = tree.read(text)
+    except yaml.YAMLError as error:
+        raise ValueError(_broken(error)) from None
+    for _, found, expected in tree.problems:
+        raise ValueError(f"{show(found)} (expected: {expected})")
+    return value
+
+
+def _broken(error: yaml.YAMLError) -> Words:
+    reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+    return Words(f"broken YAML ({reason})" if reason else str(error).splitlines()[0])
+
+
+def _unreadable(path: Path, error: OSError | UnicodeDecodeError) -> str:
+    """Why a study file cannot be read, and which one may have been meant."""
+    if not isinstance(error, FileNotFoundError):
+        return str(getattr(error, "strerror", None) or "not a text in UTF-8")
+    folders = (path.parent, path.parent / "studies")
+    files = [file for folder in folders for file in sorted(folder.glob("*.y*ml"))]
+    same = next((str(file) for file in files if path.name in (file.name, file.stem)), None)
+    near = same or nearest(path, files)
+    return f"no such file; did you mean {near}?" if near else "no such file"
+
+
+class Document:
+    """A study file as plain data, and everything that was found wrong with it so far.
+
+    Attributes:
+        content: The mapping at the file's root, with every override in place.
+        lines: The line of every key and list item, or the override that set it.
+    """
+
+    def __init__(self, path: Path, overrides: Sequence[str] = ()) -> None:
+        self.path = path
+        self.overrides = tuple(overrides)
+        self.problems: list[Problem] = []
+        self.lines: dict[Location, str] = {}
+        self.text, self.content = self._read()
+        for override in self.overrides:
+            self._override(override)
+
+    def add(
+        self, location: Location, found: object, expected: str, choice: str | None = None
+    ) -> None:
+        """Note a problem."""
+        self.problems.append(self.problem(location, found, expected, choice))
+
+    def say(self, location: Location, sentence: str) -> None:
+        """Note a problem in words of its own."""
+        key = ".".join(map(str, location))
+        place = self.place(location)
+        self.problems.append(Problem(place=place, key=key, found="", expected="", reason=sentence))
+
+    def add_flaws(self, base: Location, flaws: Iterable[Flaw]) -> None:
+        """Note what is wrong with the value at a location."""
+        for flaw in flaws:
+            self.add_flaw((*base, *flaw.loc), flaw)
+
+    def add_flaw(self, location: Location, flaw: Flaw) -> None:
+        """Note a flaw of what stands at a location."""
+        problem = self.problem(location, flaw.found, flaw.expected, flaw.nearest)
+        self.problems.append(replace(problem, unknown=flaw.unknown))
+
+    def problem(
+        self, location: Location, found: object, expected: str, choice: str | None = None
+    ) -> Problem:
+        """A problem with what stands at a location, without noting it."""
+        return Problem(
+            place=self.place(location),
+            key=".".join(map(str, location)) or "the file",
+            found=show(found),
+            expected=expected,
+            nearest=choice,
+        )
+
+    def alias(self, location: Location, of: Location) -> None:
+        """Let what stands at one location be known by another one too."""
+        for known in [k for k in self.lines if k[: len(of)] == of]:
+            self.lines[(*location, *known[len(of) :])] = self.lines[known]
+
+    def place(self, location: Location) -> str:
+        """``file:line`` of a key, or of what holds it where it is not in the file."""
+        for length in range(len(location), -1, -1):
+            line = self.lines.get(location[:length])
+            if line is not None:
+                return line if line.startswith("--set") else f"{self.path}:{line}"
+        return str(self.path)
+
+    def finish(self) -> None:
+        """Raise what was found so far, if anything was."""
+        if self.problems:
+            raise StudyFileError(self.problems)
+
+    def _read(self) -> tuple[str, dict[str, Any]]:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.say((), _unreadable(self.path, error))
+            self.finish()
+        if len(text) > _LONGEST:
+            self.add((), Words(f"{len(text):,} characters"), f"at most {_LONGEST:,}")
+            self.finish()
+        tree = _Tree()
+        try:
+            content = tree.read(text)
+            content = {} if content is None else content
+        except yaml.YAMLError as error:
+            mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+            if mark is not None:
+                self.lines[()] = str(mark.line + 1)
+            broken = _broken(error)
+            self.say((), _TABS if r"'\t'" in broken else broken)
+            self.finish()
+        self.lines.update(tree.lines)
+        for location, found, expected in tree.problems:
+            self.add(location, found, expected)
+        if not isinstance(content, dict):
+            self.add((), content, "a mapping")
+            self.finish()
+        return text, content
+
+    def _override(self, override: str) -> None:
+        key, separator, written = override.partition("=")
+        place = f"--set {override}"
+        if not separator or not key:
+            self._refuse(place, key or "--set", written or "no value", "KEY=VALUE")
+            return
+        try:
+            value = parse_value(written)
+        except ValueError as error:
+            self._refuse(place, key, str(error), "a value in YAML's notation")
+            return
+        location = _override_location(self.content, key.split("."))
+        block: Any = self.content
+        for depth, part in enumerate(location, start=1):
+            if isinstance(block, list) and isinstance(part, str):
+                self._refuse(place, key, show(part), f"a position from 0 to {len(block) - 1}")
+                return
+            if depth == len(location):
+                block[part] = value
+                break
+            inner = block.get(part) if isinstance(block, dict) else block[part]
+            if not isinstance(inner, dict | list):
+                inner = {"name": inner} if isinstance(inner, str) else {}
+                block[part] = inner
+            self.lines.setdefault(location[:depth], place)
+            block = inner
+        for known in [k for k in self.lines if k[: len(location)] == location]:
+            del self.lines[known]
+        self.lines[location] = place
+
+    def _refuse(self, place: str, key: str, found: str, expected: str) -> None:
+        self.problems.append(Problem(place=place, key=key, found=found, expected=expected))
+
+
+def _override_location(content: Mapping[str, Any], words: list[str]) -> Location:
+    """The keys that a dotted path names; a key of the file may hold dots itself."""
+    location: list[str | int] = []
+    block: Any = content
+    while words:
+        # A new factor is a whole path: tune.probe.learning_rate has no key probe.
+        new = len(words) if location in (["tune"], ["compare"]) else 1
+        known = (n for n in range(len(words), 0, -1) if ".".join(words[:n]) in block)
+        length = next(known, new) if isinstance(block, dict) else 1
+        key: str | int = ".".join(words[:length])
+        if isinstance(block, list) and words[0] in map(str, range(len(block))):
+            key = int(words[0])
+        location.append(key)
+        if isinstance(block, dict):
+            block = block.get(str(key))
+        else:
+            block = block[key] if isinstance(key, int) else None
+        words = words[length:]
+    return tuple(location)
+
+
+# -- YAML 1.2's core schema: what PyYAML reads as text, booleans or octals by YAML 1.1 never is ----
+
+
+_TABS = "tabs are not allowed for indentation; use spaces"
+
+
+class _Loader(yaml.SafeLoader):
+    pass
+
+
+_Loader.yaml_implicit_resolvers = {}
+
+for _tag, _pattern, _first in (
+    ("null", r"(?:~|null|Null|NULL|)", ["~", "n", "N", ""]),
+    ("bool", r"(?:true|True|TRUE|false|False|FALSE)", list("tTfF")),
+    ("int", r"(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)", list("-+0123456789")),
+    (
+        "float",
+        r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
+        r"|\.(?:nan|NaN|NAN))",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^{_pattern}$"), _first)
+
+
+class _Tree:
+    """Turns YAML nodes into plain data and remembers the line of every key."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Location, str] = {}
+        self.problems: list[tuple[Location, object, str]] = []
+        self._open: list[yaml.Node] = []
+        self._count = 0
+
+    def read(self, text: str) -> Any:
+        """The data of a text; raises ``yaml.YAMLError`` for one that is no YAML, or too much."""
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+            return None if node is None else self.build(node, ())
+        except RecursionError:
+            raise yaml.YAMLError("nested too deeply") from None
+
+    def build(self, node: yaml.Node, location: Location) -> Any:
+        self._count += 1
+        if self._count > _MOST:
+            raise yaml.YAMLError(f"more than {_MOST:,} values, aliases included")
+        if location:
+            self.lines.setdefault(location, str(node.start_mark.line + 1))
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, location)
+        if node in self._open:
+            self.problems.append((location, Words("an alias"), "no alias of what it stands in"))
+            return None
+        self._open.append(node)
+        value: Any
+        if isinstance(node, yaml.MappingNode):
+            value = self._mapping(node, location)
+        else:
+            value = [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
+        self._open.pop()
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[Any, Any]:
+        content: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            plain = isinstance(key_node, yaml.ScalarNode)
+            key = self._scalar(key_node, location) if plain else None
+            line = str(key_node.start_mark.line + 1)
+            if not isinstance(key, str | int | float) or isinstance(key, bool):
+                written = key_node.value if plain else Words("a list or a mapping")
+                at: Location = (*location, written if plain else "?")
+                self.lines[at] = line
+                self.problems.append((at, written, "a key that is text or a number"))
+                continue
+            key = label(key)
+            at = (*location, key)
+            if key in content:
+                first = self.lines[at]
+                self.lines[at] = line
+                self.problems.append((at, key, f"each key once; it stands on line {first} too"))
+                continue
+            self.lines[at] = line
+            content[key] = self.build(value_node, at)
+        return content
+
+    def _scalar(self, node: yaml.ScalarNode, location: Location) -> Scalar:
+        kind, text = node.tag.rpartition(":")[2], node.value
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return bool(text.lower() == "true")
+        try:
+            if kind == "int":
+                return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+            if kind == "float":
+                return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            self.problems.append((location, text, "a number"))
+        if kind not in ("str", "int", "float"):
+            tag = Words(node.tag.replace("tag:yaml.org,2002:", "!!"))
+            self.problems.append((location, tag, "a plain value without a tag"))
+        return str(text)

@@ -1,0 +1,116 @@
+"""What is wrong with a recipe or a search, the options of their catalogue entries included.
+
+Options stand beside a name in a block (``{name: resnet18, dropout: 0.1}``), and only the catalogue
+knows them. Knows no YAML and no other block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from workbench import backbones, datasets, usercode
+from workbench.backbones import BACKBONES
+from workbench.datasets import DATASETS, common_options
+from workbench.datasets.augmentations import AUGMENTATIONS
+from workbench.study.config.problems import Flaw, flaws, in_words, listed, nearest, unknown_key
+from workbench.study.config.schema import OWN, PRUNERS, SAMPLERS, Named, Recipe, Search
+from workbench.tasks import TASKS
+
+
+def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
+    """What is wrong with some or all of a recipe, the options of its catalogue entries included."""
+    found = flaws(Recipe, knobs)
+    if found:
+        return found
+    recipe = Recipe.model_validate(knobs)
+    blocks: tuple[tuple[str, Named | None, Mapping[str, Any], Callable[[str], Any]], ...] = (
+        ("dataset", recipe.dataset, DATASETS, datasets.entry_of),
+        ("backbone", recipe.backbone, BACKBONES, backbones.entry_of),
+        ("task", recipe.task, TASKS, TASKS.get),
+    )
+    for block, named, catalogue, entry_of in blocks:
+        if named is None:
+            continue
+        name = getattr(named, "name", None)
+        entries = [entry_of(name)] if name else list(catalogue.values())
+        known: dict[str, Any] = {}
+        for entry in entries:
+            if entry is None or entry.options is None:
+                break  # The user's own code knows its options.
+            known |= {**(common_options(entry) if block == "dataset" else {}), **entry.options}
+        else:
+            owner = f"{block} {name}" if name else block
+            valid = [*type(named).model_fields, *known]
+            found += _option_flaws((block,), named.options, known, valid, owner)
+    for index, step in enumerate(recipe.augmentation):
+        found += _augmentation_flaws(index, step)
+    return found
+
+
+def search_flaws(search: Mapping[str, Any]) -> list[Flaw]:
+    """What is wrong with a ``search`` block, the options of sampler and pruner included."""
+    found = flaws(Search, search)
+    if found:
+        return found
+    block = Search.model_validate(search)
+    for key, named, catalogue in (
+        ("sampler", block.sampler, SAMPLERS),
+        ("pruner", block.pruner, PRUNERS),
+    ):
+        known = catalogue[named.name]
+        found += _option_flaws((key,), named.options, known, list(known), f"{key} {named.name}")
+    return found
+
+
+def augmentation_steps(steps: Iterable[Any]) -> tuple[dict[str, dict[str, Any]], ...]:
+    """Every step as ``{name: options}``, from a bare name or a mapping."""
+    return tuple({step: {}} if isinstance(step, str) else dict(step) for step in steps)
+
+
+def _augmentation_flaws(index: int, step: object) -> list[Flaw]:
+    loc = ("augmentation", index)
+    if isinstance(step, str):
+        step = {step: {}}
+    if not isinstance(step, dict) or len(step) != 1:
+        return [Flaw(loc=loc, found=step, expected="a transform's name, or {name: {options}}")]
+    ((name, options),) = step.items()
+    own = usercode.is_reference(name)
+    if name not in AUGMENTATIONS and not own:
+        choice, expected = nearest(name, AUGMENTATIONS), listed(AUGMENTATIONS) + OWN
+        return [Flaw(loc=loc, found=name, expected=expected, nearest=choice)]
+    if not isinstance(options, dict):
+        return [Flaw(loc=(*loc, name), found=options, expected="a mapping of options")]
+    if own:
+        return []
+    known = AUGMENTATIONS[name].options
+    return _option_flaws((*loc, name), options, known, list(known), name)
+
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+def _option_flaws(
+    loc: tuple[str | int, ...],
+    options: Mapping[str, Any],
+    known: Mapping[str, Any],
+    valid: list[str],
+    owner: str,
+) -> list[Flaw]:
+    flawed = []
+    for key, value in options.items():
+        if key not in known:
+            if valid:
+                flawed.append(unknown_key((*loc, key), valid, f" ({owner})"))
+            else:
+                expected = f"no option ({owner} has none)"
+                flawed.append(Flaw(loc=(*loc, key), found=key, expected=expected))
+            continue
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(known[key], config=_STRICT)
+            adapter.validate_python(value)
+        except ValidationError:
+            flawed.append(Flaw(loc=(*loc, key), found=value, expected=in_words(known[key])))
+    return flawed

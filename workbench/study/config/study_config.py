@@ -1,0 +1,108 @@
+"""A study file that is whole and consistent, as everything after ``config`` sees it.
+
+Plain data and what follows from it; knows neither how it was read nor what was wrong before.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.record import Objective
+from workbench.record.strategy import Strategy
+from workbench.study.config.document import Document
+from workbench.study.config.knobs import (
+    Factor,
+    Tuned,
+    combinations,
+    labels_of,
+    levels_of,
+    strategy_of,
+)
+from workbench.study.config.schema import Confirm, Report, Search
+
+_JOINT_FINALISTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """A study file that is whole and consistent.
+
+    Attributes:
+        document: The file itself: its path, text and content, and the place of every key.
+        recipe: The knobs held fixed, nested.
+    """
+
+    document: Document
+    name: str
+    question: str
+    recipe: Mapping[str, Any]
+    compare: tuple[Factor, ...]
+    tune: tuple[Tuned, ...]
+    search: Search
+    objective: Objective
+    confirm: Confirm
+    report: Report
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every strategy gets a search of its own, with the same number of trials."""
+        return bool(self.compare)
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """What the strategies differ in: what is compared, or in a joint study the choices."""
+        if self.compare:
+            return self.compare
+        return tuple(
+            Factor(name=tuned.knob, levels=tuple(levels.values()))
+            for tuned in self.tune
+            if (levels := levels_of(tuned))
+        )
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        """Every combination of the factors' levels; in a joint study those that may be chosen."""
+        if self.compare:
+            return tuple(
+                strategy_of(self.compare, levels)
+                for levels in itertools.product(*(factor.levels for factor in self.compare))
+            )
+        factors = {factor.name: factor for factor in self.factors}
+        return tuple(
+            strategy_of([factors[name] for name in chosen], list(chosen.values()))
+            for chosen in combinations(self.tune, labels_of(self.recipe))
+        )
+
+    @property
+    def groups(self) -> tuple[Strategy, ...]:
+        """What has an Optuna study of its own: every strategy, or ``joint`` alone."""
+        return self.strategies if self.balanced else (Strategy(name="joint"),)
+
+    @property
+    def contrast(self) -> str:
+        """What the confirmation compares: ``all`` pairs, each with the ``baseline``, or a factor.
+
+        A joint study has searched no strategy for itself: it compares with the baseline alone,
+        unless it says otherwise.
+        """
+        return self.confirm.contrast or ("all" if self.balanced else "baseline")
+
+    @property
+    def finalists(self) -> int | None:
+        """How many strategies go on to the test; None: every one that can be compared."""
+        return self.confirm.finalists or (None if self.balanced else _JOINT_FINALISTS)
+
+    @property
+    def trials_per_group(self) -> int:
+        """Number of trials of each group, all starts of the study together."""
+        trials = self.search.trials_per_strategy if self.balanced else self.search.trials
+        assert trials is not None
+        return trials
+
+    @property
+    def startup_trials(self) -> int:
+        """Trials before a sampler models and a pruner prunes, where the file names no number."""
+        return max(3, self.trials_per_group // 4)

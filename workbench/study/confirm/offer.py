@@ -1,0 +1,207 @@
+"""What an author agrees to before the test split is touched: what is tested, its cost and reach.
+
+Computed from the selection's runs, on validation data. Knows no test value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean, median, variance
+
+from scipy import special
+
+from workbench.study.config.changes import Unready
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.confirm import design
+from workbench.study.confirm.planning import ALPHA
+from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.selection import Arm, Selected
+from workbench.verdict import statistics
+from workbench.verdict.statistics.planning import SD_LEVEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A confirmation that can still be declined.
+
+    Attributes:
+        contrast: What is compared: ``all`` pairs, each with the ``baseline``, or a factor.
+        pairs: Comparisons that Holm corrects for.
+        seeds: Of each arm; with fewer than ``floor`` nothing can be significant.
+        sd: Standard deviation of the paired differences between seeds, in units of the metric, on
+            validation data: pooled over the pairs, from the few seeds of the selection, so a rough
+            figure. None where no two seeds of a pair completed.
+        reach: About which difference so many seeds find with 80 % power, in those units, by the
+            ends of the 90 % interval of that standard deviation, and no more than the metric can
+            differ at all: two equal ends say that no difference it can have is found. None where
+            there is no standard deviation, or too few seeds for any difference.
+        runs: Runs that are left to do.
+        seconds: About how long these take, one after the other; None where nobody knows.
+        workers: How many run at a time.
+        test_samples: On which each kept model is tested, once.
+        seen: Runs of an earlier test that MLflow holds though their records are gone.
+        tested: A sentence for each other study that has tested the same test samples.
+    """
+
+    study: str
+    metric: str
+    direction: str
+    arms: Sequence[Arm]
+    default_is: str | None
+    contrast: str
+    pairs: int
+    seeds: int
+    floor: int
+    smallest_effect: float
+    sd: float | None
+    reach: tuple[float, float] | None
+    runs: int
+    seconds: float | None
+    workers: int
+    test_samples: int
+    notes: Sequence[str] = ()
+    seen: int = 0
+    tested: Sequence[str] = ()
+
+
+def offer_of(
+    config: StudyConfig, protocol: Protocol, selected: Selected, *, runs: int, workers: int
+) -> Offer:
+    """What the confirmation of these arms would be.
+
+    Args:
+        config: The study.
+        protocol: Its protocol.
+        selected: What the selection has chosen.
+        runs: Confirmation runs that have not ended.
+        workers: How many run at a time.
+
+    Raises:
+        Unready: There is a single configuration, so there is nothing to compare.
+    """
+    content = protocol.content
+    seeds, pairs = len(content["seeds"]), design.pairs(config, len(selected.arms))
+    if not pairs:
+        raise Unready(
+            f"The chosen configuration of {selected.default_is} is the default one, and there is "
+            f"no other to compare it with. Search longer, or elsewhere, under a new name."
+        )
+    sides = _sides(config, selected.arms)
+    sd, each = spread(sides), _cost(selected)
+    size = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
+    least, most = content["bounds"]
+    widest = math.inf if least is None or most is None else most - least
+    reach = None
+    # Without any spread nothing is known of it: so few values may well be alike by chance.
+    if sd and math.isfinite(size):
+        low, high = interval(sd, freedom(sides))
+        reach = min(size * low, widest), min(size * high, widest)
+    return Offer(
+        study=config.name,
+        metric=content["metric"],
+        direction=content["direction"],
+        arms=selected.arms,
+        default_is=selected.default_is,
+        contrast=config.contrast,
+        pairs=pairs,
+        seeds=seeds,
+        floor=design.floor(pairs),
+        smallest_effect=content["smallest_effect"],
+        sd=sd,
+        reach=reach,
+        runs=runs,
+        seconds=None if each is None else each * runs,
+        workers=workers,
+        test_samples=content["data"]["test"],
+        notes=design.cautions(seeds, pairs),
+    )
+
+
+def _cost(selected: Selected) -> float | None:
+    """Seconds of a run by those of the selection: the training of its arm, and what all have.
+
+    What is no training (data, libraries, writing) is a median over all runs: in the first run of
+    each worker it is far longer than in any other.
+    """
+    beside = [one for found in selected.runs.values() for c in found for one in c.beside]
+    training = [one.seconds for one in selected.chosen.values() if one.seconds is not None]
+    return fmean(training) + median(beside) if training and beside else None
+
+
+def _sides(config: StudyConfig, arms: Sequence[Arm]) -> dict[str, list[float | None]]:
+    """What is compared, seed by seed: arms, or the levels of a factor by the mean of theirs."""
+    tried = [arm for arm in arms if arm.values]
+    if config.contrast in ("all", "baseline"):
+        return {arm.name: list(arm.values) for arm in tried}
+    levels: dict[str, list[Sequence[float | None]]] = {}
+    for arm in tried:
+        levels.setdefault(arm.spec.levels[config.contrast], []).append(arm.values)
+    return {
+        level: [_mean(values) for values in zip(*found, strict=True)]
+        for level, found in levels.items()
+    }
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def spread(sides: Mapping[str, Sequence[float | None]]) -> float | None:
+    """Standard deviation of the paired differences, pooled over all pairs of sides.
+
+    Args:
+        sides: Values by seed, each; None where there is none.
+
+    Returns:
+        None where no pair has two seeds.
+    """
+    squares, freedom = 0.0, 0
+    for first, second in combinations(sides.values(), 2):
+        differences = [
+            a - b for a, b in zip(first, second, strict=True) if a is not None and b is not None
+        ]
+        if len(differences) > 1:
+            squares += variance(differences) * (len(differences) - 1)
+            freedom += len(differences) - 1
+    return math.sqrt(squares / freedom) if freedom else None
+
+
+def freedom(sides: Mapping[str, Sequence[float | None]]) -> int:
+    """Degrees of freedom of ``spread``: (arms - 1) x (seeds - 1) where no value is missing.
+
+    Fewer than the pairs' degrees of freedom add up to, because pairs share arms: of k arms on n
+    seeds, k (k - 1) / 2 differences are made from k values of each seed. Pooled over all pairs, the
+    variance of the differences is twice the residual mean square of the two-way layout of arms and
+    seeds, which has the degrees of freedom given here. Each missing value takes one away.
+
+    Args:
+        sides: Values by seed, each; None where there is none.
+
+    Returns:
+        At least 1 where ``spread`` gives a number.
+
+    Source:
+        Fisher (1925), Statistical Methods for Research Workers, ch. 8 (randomised blocks).
+    """
+    used = [values for values in sides.values() if sum(v is not None for v in values) > 1]
+    blocks = [[v for v in block if v is not None] for block in zip(*used, strict=True)]
+    compared = [len(block) for block in blocks if len(block) > 1]
+    return max(1, sum(compared) - len(used) - len(compared) + 1)
+
+
+def interval(sd: float, degrees: int) -> tuple[float, float]:
+    """The 90 % chi-square interval of a standard deviation with so many degrees of freedom.
+
+    Of normal values with equal variances; a rough guide elsewhere. The level is that of
+    ``statistics.seeds_needed``.
+    """
+    tail = (1 - SD_LEVEL) / 2
+    low, high = (
+        sd * math.sqrt(degrees / float(special.chdtri(degrees, share)))
+        for share in (tail, 1 - tail)
+    )
+    return low, high

@@ -1,0 +1,195 @@
+"""How a study is confirmed, fixed in a file before anything is run for it: ``protocol.json``.
+
+The plan follows from the study file, the data and the finished search, and from nothing else: no
+time, no path, no machine. So it can be made again at any time and held against the file. Knows no
+worker and no MLflow, and no result of the runs that it plans.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from workbench import record
+from workbench.record import Role
+from workbench.record.seeds import derive
+from workbench.study import space
+from workbench.study.config.consistency import BASELINE
+from workbench.study.config.document import StudyFileError
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.confirm import design, requirements
+from workbench.study.confirm.candidates import Candidate, Searched, look
+from workbench.study.confirm.places import places
+from workbench.study.confirm.protocol import Protocol
+from workbench.study.fingerprint import define, describe_entry
+from workbench.study.resources import Foundation
+from workbench.study.space import Proposal
+
+SCHEMA = 1
+ALPHA = design.ALPHA
+GAMMA = 0.75
+SELECTION = "selection.json"
+
+
+def replicate_seeds(config: StudyConfig, role: Role, count: int) -> list[int]:
+    """The shared list of training seeds of a selection or a confirmation."""
+    return [derive(config.search.seed, "training", str(role), i) for i in range(count)]
+
+
+def baseline_of(config: StudyConfig) -> Proposal:
+    """The default configuration that everything is held against.
+
+    That of the strategy which ``confirm.baseline`` names; else the first level of every factor.
+    """
+    named = {strategy.name: strategy for strategy in config.strategies}
+    strategy = named.get(config.confirm.baseline or BASELINE)
+    return space.start(config, strategy or space.default(config, config.groups[0]).strategy)
+
+
+def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory: Path) -> Protocol:
+    """What the confirmation of a finished search will do.
+
+    Args:
+        config: The study.
+        foundation: Its data, backbones and weights.
+        directory: The study's directory with the records of its search.
+
+    Raises:
+        StudyFileError: What the study file says, or lacks, allows no confirmation.
+        Unready: The search does not, yet.
+    """
+    problems = requirements.find(config, foundation)
+    if problems:
+        raise StudyFileError(problems)
+    searched = look(config, directory)
+    searched.must_be_complete()
+    searched.must_meet_the_contrast()
+    searched.must_have_models()
+    confirm, baseline = config.confirm, baseline_of(config)
+    chosen = {name: found[: confirm.select.configs] for name, found in searched.candidates.items()}
+    arms = design.arms(config, len(chosen))
+    pairs = design.pairs(config, arms)
+    count = design.seeds(config, pairs)
+    metric = config.objective.metric
+    sizes = foundation.sizes(foundation.knobs(config.strategies[0]))
+    content = {
+        "schema": SCHEMA,
+        "study": config.name,
+        "metric": design.test_metric(config),
+        "validation_metric": metric,
+        "direction": config.objective.direction,
+        "bounds": list(design.bounds(config, foundation)),
+        "epoch": config.objective.epoch,
+        "alpha": ALPHA,
+        "gamma": GAMMA,
+        "smallest_effect": confirm.smallest_effect,
+        "looks": 1,
+        "contrast": config.contrast,
+        "pairs": pairs,
+        "seeds_floor": design.floor(pairs),
+        "seeds": _texts(replicate_seeds(config, Role.CONFIRMATION, count)),
+        "selection": {
+            "configs": confirm.select.configs,
+            "seeds": _texts(replicate_seeds(config, Role.SELECTION, confirm.select.seeds)),
+            "candidates": {
+                name: [_candidate(one) for one in found] for name, found in chosen.items()
+            },
+        },
+        "strategies": [
+            {
+                "name": strategy.name,
+                "levels": dict(strategy.levels),
+                "trials": searched.trials.get(strategy.name, 0),
+                "completed": searched.completed.get(strategy.name, 0),
+            }
+            for strategy in config.strategies
+            # Of a joint study those that the search has proposed.
+            if config.balanced or strategy.name in searched.trials
+        ],
+        "not_comparable": [
+            {"strategy": name, "reason": reason} for name, reason in searched.without().items()
+        ],
+        "finalists": config.finalists,
+        "baseline": {
+            "name": BASELINE,
+            "strategy": baseline.strategy.name,
+            "levels": dict(baseline.strategy.levels),
+            "hyperparameters": dict(baseline.hyperparameters),
+        },
+        "search": _search(config),
+        "data": {
+            "name": foundation.knobs(config.strategies[0])["dataset"]["name"],
+            "digest": sizes["digest"],
+            "test": sizes["test"],
+            "test_digest": sizes["test_digest"],
+        },
+        "definitions": {
+            group.name: _hash(define(config, group, foundation)) for group in config.groups
+        },
+        "pruning": "none",
+    }
+    return Protocol(
+        content=record.plain(content),
+        candidates={name: tuple(one.spec for one in found) for name, found in chosen.items()},
+        notes=(
+            *design.cautions(count, pairs),
+            *searched.notes(confirm.select.configs),
+            *_unfit(searched, baseline),
+        ),
+        places=places(config),
+    )
+
+
+def _unfit(searched: Searched, baseline: Proposal) -> Iterator[str]:
+    """A default configuration that has failed before may cost the whole comparison."""
+    name = baseline.strategy.name
+    if name in searched.unfit:
+        yield (
+            f"confirm.baseline: the default configuration of {name} failed in the search "
+            f"({searched.unfit[name]}); the arm {BASELINE} will hardly do better on other seeds, "
+            "and without any value of it the verdict may be NOT COMPARABLE"
+        )
+
+
+def _texts(seeds: list[int]) -> list[str]:
+    # A reader of JSON may keep 53 bits of a number; a seed has 63.
+    return [str(seed) for seed in seeds]
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "trial": candidate.spec.name,
+        "number": candidate.spec.number,
+        "value": candidate.value,
+        "hyperparameters": dict(candidate.spec.hyperparameters),
+    }
+
+
+def _search(config: StudyConfig) -> dict[str, Any]:
+    search, targets = config.search, space.targets(config)
+    return {
+        "mode": "balanced" if config.balanced else "joint",
+        "sampler": search.sampler.name,
+        "sampler_options": dict(search.sampler.options),
+        "pruner": search.pruner.name,
+        "pruner_options": dict(search.pruner.options),
+        "startup_trials": config.startup_trials,
+        "seed": search.seed,
+        "budget": {
+            "trials_per_strategy": search.trials_per_strategy,
+            "total": sum(targets.values()),
+            "targets": targets,
+        },
+        "tune": [
+            {"knob": tuned.knob, **describe_entry(entry)}
+            for tuned in config.tune
+            for entry in tuned.entries
+        ],
+    }
+
+
+def _hash(definition: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()

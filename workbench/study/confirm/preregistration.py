@@ -1,0 +1,143 @@
+"""A protocol is written once: what was fixed holds for everything that comes after it.
+
+Compares files and records. Knows neither MLflow nor how a plan is made.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from workbench import record
+from workbench.study import space
+from workbench.study.config.changes import Changed, differences
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.confirm.candidates import look
+from workbench.study.confirm.places import place_of
+from workbench.study.confirm.protocol import Protocol
+
+
+def begun(directory: Path) -> bool:
+    """Whether a study's confirmation has begun: its protocol is there, or runs by one are."""
+    return record.protocol_path(directory).exists() or _has_runs(directory)
+
+
+def _has_runs(directory: Path) -> bool:
+    return any(directory.glob("selection/*/*/*/spec.json")) or any(
+        directory.glob("confirmation/*/*/spec.json")
+    )
+
+
+def settle(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
+    """Write the protocol, once; or hold it against the one that was written before.
+
+    Args:
+        protocol: As the study stands now.
+        directory: The study's directory; the caller holds its lease.
+        file: The study file, for the message.
+        logged: SHA-256 of the protocol that MLflow knows; None where it knows none.
+
+    Raises:
+        Changed: As for ``hold``.
+    """
+    hold(protocol, directory, file, logged=logged)
+    path = record.protocol_path(directory)
+    if not path.exists():
+        record.write_atomically(path, protocol.text)
+
+
+def hold(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
+    """Nothing, if no protocol was written before, or this one was.
+
+    Args:
+        protocol: As the study stands now.
+        directory: The study's directory.
+        file: The study file, for the message.
+        logged: SHA-256 of the protocol that MLflow knows; None where it knows none, or nobody
+            asked.
+
+    Raises:
+        Changed: The confirmation has begun by another protocol; the message says what differs,
+            where in the study file it stands, and whether the study file or the protocol's own was
+            changed.
+    """
+    path, study = record.protocol_path(directory), protocol.content["study"]
+    if not path.exists():
+        if _has_runs(directory):
+            raise Changed(
+                f"{path} is gone, but runs that it planned are there. Put it back (MLflow has it "
+                f"below study/ of the run {study} confirmation), or give the study {study} a new "
+                "name."
+            )
+        return
+    stored = path.read_bytes()
+    if stored == protocol.text:
+        return
+    try:
+        lines = differences(json.loads(stored), protocol.content)
+    except ValueError as error:
+        lines = [f"the file is damaged ({error})"]
+    lines = lines or ["its text, though nothing that it says"]
+    if logged == protocol.sha256:
+        told = "\n".join(f"  {line}" for line in lines)
+        raise Changed(
+            f"{path} was edited after the confirmation of {study} began. It differs from what "
+            f"MLflow holds, and {file} does not:\n{told}\n"
+            "Put the file back (MLflow has it below study/ of the run "
+            f"{study} confirmation), or give the study a new name."
+        )
+    told = "\n".join(f"  {_placed(line, protocol)}" for line in lines)
+    raise Changed(
+        f"{file}: the confirmation of {study} has begun by another protocol ({path}):\n{told}\n"
+        "A protocol is fixed before the first run, so that no result can shape it. Restore these "
+        "settings, or give the study a new name and another search.seed."
+    )
+
+
+def _placed(line: str, protocol: Protocol) -> str:
+    """A difference with where in the study file it comes from."""
+    place = place_of(line.partition(":")[0], protocol.places)
+    return line if place is None else f"{line}  ({place})"
+
+
+def refuse_retries(config: StudyConfig, directory: Path) -> None:
+    """Nothing, unless a confirmation has begun: it rests on the trials as they are.
+
+    Raises:
+        Changed: It has.
+    """
+    if begun(directory):
+        raise Changed(
+            f"{config.document.path}: the confirmation of {config.name} has begun. Failed trials "
+            "that are run again would change the search that it rests on. Give the study a new "
+            "name to search again."
+        )
+
+
+def refuse_more_trials(config: StudyConfig, directory: Path) -> None:
+    """Nothing, unless a confirmation has begun and a search would add trials to those it rests on.
+
+    Trials whose records are gone may be trained again: with the same settings they end the same.
+
+    Raises:
+        Changed: It would; the message says which.
+    """
+    if not begun(directory):
+        return
+    try:
+        content = json.loads(record.protocol_path(directory).read_bytes())
+        planned = dict(content["search"]["budget"]["targets"])
+    except (OSError, ValueError, KeyError, TypeError):
+        planned = dict(look(config, directory).ended)  # ``hold`` says what is wrong with it.
+    targets = space.targets(config)
+    missing = {n: t - planned.get(n, 0) for n, t in targets.items() if t > planned.get(n, 0)}
+    if not missing:
+        return
+    names = ", ".join(f"{name}: {count}" for name, count in missing.items())
+    total = sum(missing.values())
+    raise Changed(
+        f"{config.document.path}: the confirmation of {config.name} has begun, and its protocol "
+        f"names the trials that it rests on. {total} more {'trial' if total == 1 else 'trials'} "
+        f"({names}) would change what was searched. Restore the search as it was; for a longer one "
+        "or another level give the study a new name."
+    )

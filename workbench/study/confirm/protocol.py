@@ -1,0 +1,38 @@
+"""The plan of a confirmation, as the file ``protocol.json`` holds it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.record import TrialSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A plan of a confirmation.
+
+    Attributes:
+        content: What the file says.
+        candidates: The search trials that the selection runs again, by strategy, the best first.
+        notes: What an author should know before anything runs.
+        places: Where in the study file stands what decides on a part of the content, by its path.
+    """
+
+    content: Mapping[str, Any]
+    candidates: Mapping[str, tuple[TrialSpec, ...]]
+    notes: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> bytes:
+        """The file's bytes."""
+        return (json.dumps(self.content, indent=1) + "\n").encode()
+
+    @property
+    def sha256(self) -> str:
+        """Of those bytes, in hexadecimal."""
+        return hashlib.sha256(self.text).hexdigest()

@@ -1,0 +1,204 @@
+"""A fixed list of runs as a source for the driver: nothing is asked, nothing is pruned.
+
+Every run is known beforehand, and whether it has ended stands in its record alone: so a second
+start goes on where the first one stopped. Knows nothing of what the values are for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from workbench.driver import Standing, orphaned, take_over
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Result,
+    Role,
+    State,
+    TrialSpec,
+    directory_of,
+    places,
+    plain,
+    spec_from_json,
+    to_json,
+)
+from workbench.study import plans
+from workbench.study.config.changes import Changed, differences
+from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.selection import Arm
+
+
+class Replicates:
+    """A source of planned runs (``driver.Source``), counted by their strategy.
+
+    Args:
+        planned: Every run, in the order in which they begin.
+        directory: The study's directory.
+        keeps_weights: Whether the weights of a completed run are kept.
+
+    Raises:
+        Changed: A record of one of these runs was made with other settings.
+    """
+
+    def __init__(
+        self,
+        planned: Sequence[TrialSpec],
+        directory: Path,
+        *,
+        keeps_weights: Callable[[TrialSpec], bool] = lambda spec: False,
+    ) -> None:
+        self._planned = tuple(planned)
+        self._directory = directory
+        self._keeps_weights = keeps_weights
+        self._ended: dict[str, State] = {}
+        self._begun: set[str] = set()
+        self._fresh: deque[TrialSpec] = deque()
+        self._left: list[TrialSpec] = []
+        for spec in self._planned:
+            self._look(spec)
+
+    def _look(self, spec: TrialSpec) -> None:
+        at = directory_of(self._directory, spec)
+        stored, result = at.spec(), at.result()
+        if stored is None:
+            self._fresh.append(spec)
+            return
+        # As it would read back: JSON has one kind of list.
+        wanted = spec_from_json(to_json(spec))
+        # Nor does it count where the files lie, of which the content is hashed.
+        same = replace(
+            stored,
+            attempt=wanted.attempt,
+            failures=wanted.failures,
+            plan=places.nameless(plans.completed(stored.plan)),
+        )
+        wanted = replace(wanted, plan=places.nameless(plans.completed(wanted.plan)))
+        lines = differences(plain(asdict(same)), plain(asdict(wanted)))
+        if lines:
+            told = "\n".join(f"  {line}" for line in lines)
+            raise Changed(
+                f"{at.path}: this run was made with other settings:\n{told}\n"
+                "Restore these settings, or give the study a new name."
+            )
+        self._begun.add(spec.key)
+        if result is not None and result.state.ended:
+            # A driver killed between a run's end and its own note of it has dropped no weights.
+            self.finish(spec, result)
+        else:
+            self._left.append(stored)
+
+    # -- what the driver asks for (driver.Source) ------------------------------------------
+
+    def adopt(self) -> list[TrialSpec]:
+        """Unfinished runs of an earlier driver; whoever holds the lease knows them orphaned."""
+        left, self._left = self._left, []
+        return [spec for stored in left if (spec := self._take_over(stored)) is not None]
+
+    def _take_over(self, spec: TrialSpec) -> TrialSpec | None:
+        at = directory_of(self._directory, spec)
+        with orphaned(at, f"run {spec.role}/{spec.name}"):
+            return take_over(spec, at, self.finish)
+
+    def next(self) -> TrialSpec | None:
+        """The next run that has not begun."""
+        if not self._fresh:
+            return None
+        spec = self._fresh.popleft()
+        self._begun.add(spec.key)
+        return spec
+
+    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+        """Nothing is pruned: a value that was cut short could not be compared."""
+        return Decision.CONTINUE
+
+    def finish(self, spec: TrialSpec, result: Result) -> None:
+        """Keep count, and few weights: they are large, and there are many runs."""
+        self._ended[spec.key] = result.state
+        if not self._keeps_weights(spec):
+            directory_of(self._directory, spec).drop_weights()
+
+    # -- what people ask for ---------------------------------------------------------------
+
+    @property
+    def missing(self) -> int:
+        """Runs that have not ended."""
+        return len(self._planned) - len(self._ended)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no run has begun."""
+        return not self._begun
+
+    def standings(self) -> list[Standing]:
+        """How far each strategy is, in the order of its first run; never a value.
+
+        A test value before the last run has ended would be a look at the result.
+        """
+        names = dict.fromkeys(spec.strategy for spec in self._planned)
+        return [self._standing(name) for name in names]
+
+    def _standing(self, name: str) -> Standing:
+        keys = [spec.key for spec in self._planned if spec.strategy == name]
+        states = [self._ended[key] for key in keys if key in self._ended]
+        return Standing(
+            name=name,
+            target=len(keys),
+            complete=states.count(State.COMPLETE),
+            pruned=states.count(State.PRUNED),
+            failed=states.count(State.FAILED),
+            running=sum(key in self._begun for key in keys) - len(states),
+        )
+
+
+def selection(protocol: Protocol, directory: Path) -> Replicates:
+    """The candidates of every strategy on fresh seeds, validated only.
+
+    Seed by seed, so that one that is stopped has treated all candidates alike. A strategy with one
+    candidate runs too: its values tell how far seeds scatter.
+    """
+    return Replicates(list(selection_specs(protocol)), directory)
+
+
+def selection_specs(protocol: Protocol) -> list[TrialSpec]:
+    """The runs of the selection, in order."""
+    return [
+        replace(
+            candidate,
+            role=Role.SELECTION,
+            group=f"{strategy}/{candidate.number:03d}",
+            number=number,
+            seed=int(seed),
+            attempt=1,
+            failures=0,
+        )
+        for number, seed in enumerate(protocol.content["selection"]["seeds"])
+        for strategy, candidates in protocol.candidates.items()
+        for candidate in candidates
+    ]
+
+
+def confirmation(protocol: Protocol, arms: Sequence[Arm], directory: Path) -> Replicates:
+    """Every arm on the same list of seeds, and then on the test split.
+
+    Seed by seed, so that one that is stopped is balanced. Of each arm the model of the first seed
+    is kept: not the best one, which only the test split could tell.
+    """
+    planned = [
+        replace(
+            arm.spec,
+            role=Role.CONFIRMATION,
+            group=arm.name,
+            strategy=arm.name,
+            number=number,
+            seed=int(seed),
+            attempt=1,
+            failures=0,
+            protocol=protocol.sha256,
+        )
+        for number, seed in enumerate(protocol.content["seeds"])
+        for arm in arms
+    ]
+    return Replicates(planned, directory, keeps_weights=lambda spec: spec.number == 0)

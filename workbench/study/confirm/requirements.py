@@ -1,0 +1,64 @@
+"""What in a study file stands in the way of a confirmation, with file and line.
+
+Looks at the file and its data alone; what the search must have done is for ``searched``.
+"""
+
+from __future__ import annotations
+
+from workbench.study import space
+from workbench.study.config.document import Location, Problem, Words
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.resources import Foundation
+
+_EFFECT: Location = ("confirm", "smallest_effect")
+
+
+def find(config: StudyConfig, foundation: Foundation) -> list[Problem]:
+    """Everything that must be mended before ``workbench confirm`` can begin."""
+    document, metric = config.document, config.objective.metric
+    found = []
+    if config.confirm.smallest_effect is None:
+        expected = (
+            f"the smallest difference in {metric.partition('/')[2]} that matters to you, in its "
+            "units: it decides what a tie and a negligible gap are, so it is fixed beforehand "
+            "(a line in the file, or --set confirm.smallest_effect=0.01)"
+        )
+        found.append(document.problem(_EFFECT, None, expected))
+    if not metric.startswith("validation/"):
+        expected = "a metric of the validation part: the training part says nothing of new data"
+        found.append(document.problem(("objective", "metric"), metric, expected))
+    return [*found, *_unequal(config), *_tested(config, foundation)]
+
+
+def _unequal(config: StudyConfig) -> list[Problem]:
+    """A grid has as many trials as cells, which strategies with more ranges have more of."""
+    targets = space.targets(config)
+    if len(set(targets.values())) == 1:
+        return []
+    told = ", ".join(f"{name}: {count}" for name, count in targets.items())
+    words = Words(f"unequal numbers of trials ({told})")
+    expected = f"the same number for each: at most {min(targets.values())}"
+    return [config.document.problem(("search", "trials_per_strategy"), words, expected)]
+
+
+def _tested(config: StudyConfig, foundation: Foundation) -> list[Problem]:
+    """All strategies must be tested on the same samples, and on some."""
+    digests: dict[tuple[str, ...], str] = {}
+    for strategy in config.strategies:
+        knobs = foundation.knobs(strategy)
+        sizes = foundation.known_sizes(knobs)
+        if not sizes:
+            continue  # Not here yet: only looking ahead.
+        if not sizes["test"]:
+            expected = "test samples: a confirmation ends on data that nothing has read before"
+            at: Location = ("recipe", "dataset", "test")
+            return [config.document.problem(at, Words("no test sample"), expected)]
+        # The digest is one of sample numbers, which mean something within one data set alone.
+        source = (str(knobs["dataset"].get(key, "")) for key in ("name", "id", "config", "path"))
+        digests.setdefault((*source, sizes["test_digest"]), strategy.name)
+    if len(digests) < 2:
+        return []
+    first, other = list(digests.values())[:2]
+    block = "compare" if config.balanced else "tune"
+    words = Words(f"strategies with different test samples ({first} and {other})")
+    return [config.document.problem((block,), words, "the same ones for all: only they are pairs")]

@@ -1,0 +1,274 @@
+"""From the selection's runs to the arms of the confirmation: ``selection.json``.
+
+Reads values on validation data alone, from the records. Knows no test value.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from workbench import record
+from workbench.record import (
+    Result,
+    Role,
+    State,
+    TrialSpec,
+    directory_of,
+    spec_from_json,
+    to_json,
+)
+from workbench.study import plans
+from workbench.study.config.changes import Changed, differences
+from workbench.study.config.consistency import BASELINE
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.confirm.candidates import plan_text, took
+from workbench.study.confirm.planning import SELECTION, baseline_of
+from workbench.study.confirm.protocol import Protocol
+from workbench.study.resources import Foundation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What the selection's runs of one candidate reached.
+
+    Attributes:
+        spec: Of the search trial.
+        values: On validation data, by seed; None where the run failed or diverged.
+        mean: With the worst value for each that failed; None where there is no worst value.
+        seconds: Mean time that a run which completed has trained.
+        beside: Of each such run the time from its start to its end that was no training.
+        trainable: Number of trainable parameters; None where no run completed.
+    """
+
+    spec: TrialSpec
+    values: tuple[float | None, ...]
+    mean: float | None
+    seconds: float | None
+    beside: tuple[float, ...]
+    trainable: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A configuration that goes on to the test.
+
+    Attributes:
+        spec: What its runs are made from, but for seed and number.
+        baseline: It is the default configuration.
+        values: What its selection runs reached; empty of a default that was no candidate.
+    """
+
+    name: str
+    spec: TrialSpec
+    baseline: bool
+    values: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selected:
+    """A finished selection.
+
+    Attributes:
+        runs: Of every strategy, its candidates in the order of the protocol.
+        chosen: The candidate of every strategy that is to stand for it.
+        finalists: Strategies that go on, in the order of the study file.
+        arms: What is tested.
+        default_is: The strategy whose chosen configuration is the default one, if any is.
+    """
+
+    runs: Mapping[str, tuple[Chosen, ...]]
+    chosen: Mapping[str, Chosen]
+    finalists: tuple[str, ...]
+    arms: tuple[Arm, ...]
+    default_is: str | None
+
+    @property
+    def usable(self) -> bool:
+        """Whether any run has completed."""
+        return any(v is not None for found in self.runs.values() for c in found for v in c.values)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the file says."""
+        content = {
+            "chosen": {
+                name: {
+                    "candidate": one.spec.number,
+                    "trial": one.spec.name,
+                    "hyperparameters": dict(one.spec.hyperparameters),
+                    "values": list(one.values),
+                    "mean": one.mean,
+                    "cost_seconds": one.seconds,
+                }
+                for name, one in self.chosen.items()
+            },
+            "runs": {
+                name: [
+                    {"candidate": one.spec.number, "values": list(one.values), "mean": one.mean}
+                    for one in found
+                ]
+                for name, found in self.runs.items()
+            },
+            "finalists": list(self.finalists),
+            "arms": [
+                {
+                    "name": arm.name,
+                    "strategy": arm.spec.strategy,
+                    "levels": dict(arm.spec.levels),
+                    "hyperparameters": dict(arm.spec.hyperparameters),
+                    "baseline": arm.baseline,
+                }
+                for arm in self.arms
+            ],
+            "default_is": self.default_is,
+        }
+        return dict(record.plain(content))
+
+
+def choose(
+    config: StudyConfig, foundation: Foundation, protocol: Protocol, directory: Path
+) -> Selected:
+    """What goes on to the test, from the records of a selection whose every run has ended.
+
+    The best mean goes on. Of equal means the one with fewer trainable parameters, then with fewer
+    epochs, then the earlier trial: measured seconds would make the choice another one next time.
+    """
+    values = _Values(protocol, directory)
+    runs = {
+        name: tuple(values.of(candidate) for candidate in candidates)
+        for name, candidates in protocol.candidates.items()
+    }
+    sign = -1 if config.objective.direction == "maximize" else 1
+
+    def order(one: Chosen) -> tuple[float, float, int, int]:
+        mean = math.inf if one.mean is None else sign * one.mean
+        size = math.inf if one.trainable is None else one.trainable
+        return (mean, size, one.spec.plan.epochs, one.spec.number)
+
+    chosen = {name: min(found, key=order) for name, found in runs.items()}
+    best = sorted(chosen, key=lambda name: order(chosen[name])[:3])
+    finalists = [name for name in chosen if name in best[: config.finalists or len(best)]]
+    baseline = _baseline(config, foundation, chosen[finalists[0]].spec)
+    same = [name for name in finalists if plan_text(chosen[name].spec) == plan_text(baseline)]
+    default_is = baseline.strategy if baseline.strategy in same else next(iter(same), None)
+    arms = [
+        Arm(
+            name=name,
+            spec=chosen[name].spec,
+            baseline=name == default_is,
+            values=chosen[name].values,
+        )
+        for name in finalists
+    ]
+    if default_is is None:
+        arms.append(Arm(name=BASELINE, spec=baseline, baseline=True))
+    return Selected(
+        runs=runs,
+        chosen=chosen,
+        finalists=tuple(finalists),
+        arms=tuple(arms),
+        default_is=default_is,
+    )
+
+
+def _baseline(config: StudyConfig, foundation: Foundation, like: TrialSpec) -> TrialSpec:
+    """The default configuration as a trial that nobody has run, as its record would read back."""
+    proposal = baseline_of(config)
+    plan = plans.plan_of(config, proposal, foundation)
+    spec = replace(
+        like,
+        group=proposal.strategy.name,
+        strategy=proposal.strategy.name,
+        number=0,
+        levels=proposal.strategy.levels,
+        hyperparameters=proposal.hyperparameters,
+        plan=plan,
+        data_digest=foundation.digest(plan),
+    )
+    return spec_from_json(to_json(spec))
+
+
+class _Values:
+    """The selection's values, read once; a failed run counts with the worst one.
+
+    That is the bound of the metric, where it has one, else the worst that any run has reached.
+    """
+
+    def __init__(self, protocol: Protocol, directory: Path) -> None:
+        self._results: dict[tuple[str, int], list[Result | None]] = {}
+        seeds = len(protocol.content["selection"]["seeds"])
+        for name, candidates in protocol.candidates.items():
+            for spec in candidates:
+                found = [_result(spec, name, number, directory) for number in range(seeds)]
+                self._results[name, spec.number] = found
+        upwards = protocol.content["direction"] == "maximize"
+        bound = protocol.content["bounds"][0 if upwards else 1]
+        seen = [
+            v for found in self._results.values() for r in found if (v := _value(r)) is not None
+        ]
+        self._worst = bound
+        if bound is None and seen:
+            self._worst = min(seen) if upwards else max(seen)
+
+    def of(self, spec: TrialSpec) -> Chosen:
+        results = self._results[spec.strategy, spec.number]
+        values = [_value(result) for result in results]
+        counted = [self._worst if value is None else value for value in values]
+        complete = [r for r in results if r is not None and r.state is State.COMPLETE]
+        return Chosen(
+            spec=spec,
+            values=tuple(values),
+            mean=None if None in counted else fmean(v for v in counted if v is not None),
+            seconds=fmean(r.seconds for r in complete) if complete else None,
+            beside=tuple(took(r) - r.seconds for r in complete),
+            trainable=complete[0].parameters.get("trainable") if complete else None,
+        )
+
+
+def _result(spec: TrialSpec, strategy: str, number: int, directory: Path) -> Result | None:
+    run = replace(spec, role=Role.SELECTION, group=f"{strategy}/{spec.number:03d}", number=number)
+    return directory_of(directory, run).result()
+
+
+def _value(result: Result | None) -> float | None:
+    return result.value if result is not None and result.state is State.COMPLETE else None
+
+
+def write_selection(selected: Selected, directory: Path, file: Path) -> str:
+    """Write what the selection has chosen, once; or hold it against what was written before.
+
+    Args:
+        selected: By the records as they are.
+        directory: The study's directory; the caller holds its lease.
+        file: The study file, for the message.
+
+    Returns:
+        The file's text.
+
+    Raises:
+        Changed: Another choice was written: it, or a record, has been edited since.
+    """
+    path = directory / SELECTION
+    text = json.dumps(selected.content, indent=1) + "\n"
+    if path.exists():
+        stored = path.read_bytes()
+        if stored == text.encode():
+            return text
+        try:
+            lines: Sequence[str] = differences(json.loads(stored), selected.content)
+        except ValueError as error:
+            lines = [f"the file is damaged ({error})"]
+        told = "\n".join(f"  {line}" for line in lines or ["its text, though nothing it says"])
+        raise Changed(
+            f"{file}: {path} does not say what the selection's records say:\n{told}\n"
+            "What was chosen is fixed before the test. Put the file and the records back as they "
+            "were, or give the study a new name."
+        )
+    record.write_atomically(path, text.encode())
+    return text

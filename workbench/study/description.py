@@ -1,0 +1,233 @@
+"""What a study will do, as plain data: for ``check``, for the record and for the report.
+
+Looks ahead only; runs nothing and writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from workbench import record
+from workbench.study import lint, space
+from workbench.study.config.knobs import Categorical, Interval
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.fingerprint import describe_entry
+from workbench.study.resources import Foundation, studies_needed
+
+
+def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
+    """The resolved study: what ``study.json`` holds and the report reads."""
+    first = config.strategies[0]
+    knobs = foundation.knobs(first)
+    outline, sizes = foundation.outline(knobs), foundation.known_sizes(knobs)
+    group = config.groups[0]
+    targets = space.targets(config)
+    plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
+    baseline = space.default(config, group).strategy.name
+    plan = plans[baseline]
+    return {
+        "name": config.name,
+        "question": config.question,
+        "file": str(config.document.path),
+        "overrides": list(config.document.overrides),
+        "mode": "balanced" if config.balanced else "joint",
+        "objective": {
+            "metric": config.objective.metric,
+            "direction": config.objective.direction,
+            "epoch": config.objective.epoch,
+        },
+        "factors": {f.name: [level.label for level in f.levels] for f in config.factors},
+        "strategies": [{"name": s.name, "levels": dict(s.levels)} for s in config.strategies],
+        "budget": {
+            "trials_per_strategy": config.search.trials_per_strategy,
+            "total": sum(targets.values()),
+            "targets": targets,
+        },
+        "search": {
+            "sampler": config.search.sampler.name,
+            "sampler_options": config.search.sampler.options,
+            "pruner": config.search.pruner.name,
+            "pruner_options": config.search.pruner.options,
+            "startup_trials": config.startup_trials,
+            "seed": config.search.seed,
+            "timeout": config.search.timeout,
+        },
+        "tune": [
+            {"knob": tuned.knob, **describe_entry(entry)}
+            for tuned in config.tune
+            for entry in tuned.entries
+        ],
+        "data": {
+            "name": knobs["dataset"]["name"],
+            "source": _source(knobs["dataset"]),
+            **sizes,
+            "others": _others(config, foundation),
+        },
+        "backbone": {
+            "name": outline.name,
+            "weights": knobs["backbone"].get("weights"),
+            "stages": [{"name": name, "parameters": count} for name, count in outline.stages[:-1]],
+            "head": outline.stages[-1][1] if outline.stages else None,
+            "notes": list(outline.notes),
+        },
+        "epochs": foundation.plan(first).epochs,
+        "plan": {
+            "batch_size": plan.batch_size,
+            "augmentation": [name for step in plan.augmentation for name in step],
+            "phases": [
+                {
+                    "name": phase.name,
+                    "epochs": phase.epochs,
+                    "optimizer": phase.optimizer,
+                    "schedule": phase.schedule.name,
+                    "warmup_epochs": phase.schedule.warmup_epochs,
+                }
+                for phase in plan.phases
+            ],
+            "enqueued": len(config.search.enqueue),
+        },
+        "plans": {name: record.plain(asdict(each)) for name, each in plans.items()},
+        "plans_differ": len({tuple(p.name for p in other.phases) for other in plans.values()}) > 1,
+        "baseline": baseline,
+        "content": record.plain(config.document.content),
+    }
+
+
+def _others(config: StudyConfig, foundation: Foundation) -> list[dict[str, Any]]:
+    """What is doubtful of the data sets that are not the first strategy's."""
+    others = _distinct(config, foundation, "dataset")[1:]
+    return [
+        {
+            "called": called,
+            "name": knobs["dataset"]["name"],
+            "source": _source(knobs["dataset"]),
+            **{
+                key: value
+                for key, value in foundation.known_sizes(knobs).items()
+                if key in ("digest", "duplicates", "skipped")
+            },
+        }
+        for called, knobs in others
+    ]
+
+
+def _source(dataset: Mapping[str, Any]) -> str:
+    """Which of many data sets of the same name: a hub id, or a path as it is written."""
+    return str(dataset.get("id") or dataset.get("path") or "")
+
+
+def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+    """What an author should know before a study runs: none of it stops the run."""
+    plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
+    return [
+        *(f"not here yet: {sentence}" for sentence in foundation.absent),
+        *_data_notes(config, foundation),
+        *lint.of_settings(config, plans),
+        *(f"{source}: this study runs first" for source in studies_needed(config)),
+    ]
+
+
+def _data_notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+    """What the data and the weights have that a claim may be doubted for: of each that is used."""
+    data = [
+        (called, _of_data(foundation.known_sizes(knobs)))
+        for called, knobs in _distinct(config, foundation, "dataset")
+    ]
+    weights = [
+        (called, list(foundation.outline(knobs).notes))
+        for called, knobs in _distinct(config, foundation, "backbone")
+    ]
+    return [*_told("dataset", data), *_told("backbone.weights", weights)]
+
+
+def _of_data(sizes: Mapping[str, Any]) -> list[str]:
+    found = []
+    for same in sizes.get("duplicates", ()):
+        first, second = same["parts"]
+        copies = f"{same['count']} samples of {second} are"
+        if same["count"] == 1:
+            copies = f"1 sample of {second} is"
+        found.append(
+            f"{copies} in {first} too (for example {', '.join(map(str, same['examples'][:3]))})"
+        )
+    if skipped := sizes.get("skipped"):
+        found.append(f"{len(skipped)} left out (for example {skipped[0]})")
+    return found
+
+
+def _told(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
+    """Each sentence once, with those that it holds for, where it does not hold for all."""
+    holders: dict[str, list[str]] = {}
+    for called, several in sentences:
+        for sentence in dict.fromkeys(several):
+            holders.setdefault(sentence, []).append(called)
+    return [
+        f"{knob}: {sentence}"
+        if len(named) == len(sentences)
+        else f"{knob} ({', '.join(named)}): {sentence}"
+        for sentence, named in holders.items()
+    ]
+
+
+def _distinct(
+    config: StudyConfig, foundation: Foundation, block: str
+) -> list[tuple[str, dict[str, Any]]]:
+    """A recipe for every data set or backbone that a trial may have, the first strategy's first.
+
+    Args:
+        config: The study.
+        foundation: Of the study.
+        block: ``dataset`` or ``backbone``.
+
+    Returns:
+        Each with what a person calls it: the labels of the levels that set it, else its name.
+    """
+    setting = _setters(config, block)
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for strategy in config.strategies:
+        tuned = (proposal for _, _, proposal in space.ends(config, strategy))
+        for proposal in (space.start(config, strategy), *tuned):
+            knobs = foundation.set_by(proposal)
+            chosen = {**proposal.strategy.levels, **proposal.hyperparameters}
+            labels = [str(label) for knob, label in chosen.items() if knob in setting]
+            called = ", ".join(labels) or str(knobs[block]["name"])
+            found.setdefault(json.dumps(record.plain(knobs[block])), (called, knobs))
+    return list(found.values())
+
+
+def _setters(config: StudyConfig, block: str) -> set[str]:
+    """What is compared or tuned and sets a block, or a part of it."""
+    paths: dict[str, set[str]] = {tuned.knob: {tuned.knob} for tuned in config.tune}
+    levels = [(factor.name, factor.levels) for factor in config.factors]
+    levels += [
+        (tuned.knob, entry.levels)
+        for tuned in config.tune
+        for entry in tuned.entries
+        if isinstance(entry, Categorical)
+    ]
+    for name, several in levels:
+        paths.setdefault(name, set()).update(path for level in several for path in level.knobs)
+    return {
+        name for name, every in paths.items() if any(f"{p}.".startswith(f"{block}.") for p in every)
+    }
+
+
+def ranges(config: StudyConfig) -> list[tuple[str, str]]:
+    """Every range as a person reads it: the knob with its condition, and what it may be."""
+    found = []
+    for tuned in config.tune:
+        for entry in tuned.entries:
+            when = " and ".join(f"{k} is {' or '.join(v)}" for k, v in entry.when.items())
+            found.append((f"{tuned.knob} ({when})" if when else tuned.knob, _in_words(entry)))
+    return found
+
+
+def _in_words(entry: Interval | Categorical) -> str:
+    if isinstance(entry, Categorical):
+        return f"{', '.join(level.label for level in entry.levels)}; default {entry.default}"
+    scale = ", log" if entry.log else ""
+    step = f", step {entry.step:g}" if entry.step else ""
+    return f"{entry.low:g} to {entry.high:g}{scale}{step}; default {entry.default:g}"

@@ -1,0 +1,222 @@
+"""What makes the results of a study comparable, as plain data.
+
+Two definitions that differ belong to different studies. Knows no storage: what is done about a
+difference is for ``study``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from workbench import usercode
+from workbench.engine.optimizers import OPTIMIZERS
+from workbench.record import Objective, plain
+from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy, Weights
+from workbench.study import plans, space
+from workbench.study.config.knobs import Categorical, Interval, Level
+from workbench.study.config.study_config import StudyConfig
+
+# What the first version wrote even where it stands at its default. These stay as they are; whatever
+# a later version adds is written only where it is not at its default. So an upgrade changes neither
+# the definition of a stored study nor the hash of it in a protocol.
+_FIRST_FIELDS: dict[type, set[str]] = {
+    Schedule: {"name", "warmup_epochs", "step_epochs", "gamma", "final"},
+    EarlyStopping: {"patience", "least"},
+    Lora: {"rank", "alpha", "dropout", "targets"},
+    Weights: {"source", "sha256"},
+    Objective: {"metric", "direction", "epoch"},
+    Plan: {"code"},
+}
+_ADAM = {"beta1", "beta2", "epsilon"}
+_FIRST_OPTIONS: dict[str, set[str]] = {
+    "sgd": {"momentum", "nesterov"},
+    "adam": _ADAM,
+    "adamw": _ADAM,
+    "nadam": {*_ADAM, "momentum_decay", "decoupled_weight_decay"},
+    "radam": {*_ADAM, "decoupled_weight_decay"},
+    "adamax": _ADAM,
+    "rmsprop": {"momentum", "alpha", "epsilon", "centered"},
+    "adagrad": {"epsilon", "rate_decay", "initial_accumulator"},
+    "adadelta": {"epsilon", "rho"},
+    "adafactor": {"beta2_decay", "update_clip"},
+}
+
+
+class Grounds(plans.Premises, Protocol):
+    """What a plan rests on, and what its data hold."""
+
+    def digest(self, plan: Plan) -> str:
+        """Hash of the data set that a plan is made for."""
+
+
+def define(config: StudyConfig, strategy: Strategy, grounds: Grounds) -> dict[str, Any]:
+    """What makes results of one group comparable: two that differ here do not belong together.
+
+    Neither the number of trials nor a time limit nor the workers are part of it. Each file, data
+    set and weight that a tuned choice may bring in is, by its content.
+    """
+    plan = plans.plan_of(config, space.default(config, strategy), grounds)
+    search = config.search
+    return {
+        "plan": _plan(plan, config.document.path.parent.resolve()),
+        "space": plain(_ranges(config, strategy, grounds, plan)),
+        "objective": _written(config.objective),
+        "sampler": search.sampler.model_dump(exclude_defaults=True),
+        "pruner": search.pruner.model_dump(exclude_defaults=True),
+        "seed": search.seed,
+        "data": grounds.digest(plan),
+    }
+
+
+def _plan(plan: Plan, folder: Path) -> dict[str, Any]:
+    """A plan without what stands at its default, and without where files lie.
+
+    So a knob that a later version knows, and a folder that was moved, make no other study. Neither
+    do the processes that read samples: no result depends on them.
+    """
+    content = _written(plan)
+    content.pop("loader_workers", None)
+    content["phases"] = [_phase(phase) for phase in plan.phases]
+    for block in ("dataset", "backbone", "task", "augmentation", "trial", "trial_options"):
+        if block in content:
+            content[block] = _anywhere(content[block], folder)
+    if plan.weights is not None and plan.weights.sha256 is not None:
+        content["weights"] = plan.weights.sha256
+    if plan.code:
+        content["code"] = _code(plan.code, folder)
+    return dict(plain(content))
+
+
+def _phase(phase: Phase) -> dict[str, Any]:
+    known, first = OPTIMIZERS[phase.optimizer].options, _FIRST_OPTIONS.get(phase.optimizer, ())
+    options = {
+        name: value
+        for name, value in phase.options.items()
+        if name in first or value != known.get(name)
+    }
+    return {**_written(phase), "options": options}
+
+
+def _written(block: Any) -> dict[str, Any]:
+    """A dataclass as a dictionary, without what a later version knows and stands at its default."""
+    first = _FIRST_FIELDS.get(type(block), ())
+    content = {}
+    for field in fields(block):
+        value = getattr(block, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if default is MISSING or field.name in first or value != default:
+            content[field.name] = _written(value) if is_dataclass(value) else value
+    return content
+
+
+def _code(code: Mapping[str, str], folder: Path) -> dict[str, Any]:
+    """Hashes by where the files lie in the study file's folder.
+
+    Those outside it are known by their last part, which two may share.
+    """
+    found: dict[str, list[str]] = {}
+    for path, digest in code.items():
+        found.setdefault(_place(path, folder), []).append(digest)
+    return {
+        place: digests[0] if len(digests) == 1 else sorted(digests)
+        for place, digests in sorted(found.items())
+    }
+
+
+def _place(path: str, folder: Path) -> str:
+    """An absolute path from the study file's folder on, or its last part; else as it is."""
+    if not path.startswith("/"):
+        return path
+    file = Path(path)
+    return str(file.relative_to(folder)) if file.is_relative_to(folder) else file.name
+
+
+def _anywhere(value: Any, folder: Path) -> Any:
+    """Whatever a block says, with absolute paths by their last part: what they hold is hashed.
+
+    Of two files of code it counts which is which, so they keep their place.
+    """
+    if isinstance(value, Mapping):
+        return {_anywhere(key, folder): _anywhere(held, folder) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_anywhere(held, folder) for held in value]
+    if usercode.is_reference(value):
+        return _place(value, folder)
+    if isinstance(value, str) and value.startswith("/"):
+        return Path(value).name
+    return value
+
+
+def _ranges(
+    config: StudyConfig, strategy: Strategy, grounds: Grounds, usual: Plan
+) -> list[dict[str, Any]]:
+    """The ranges that may apply to a group, and what the levels of its choices set."""
+    given, chosen = space.labels_given(config, strategy), space.chosen_in(config)
+    levels = space.choices(config, strategy)
+    ranges = []
+    for tuned in config.tune:
+        for entry in tuned.entries:
+            known = {name: labels for name, labels in entry.when.items() if name not in chosen}
+            if any(given.get(name) not in labels for name, labels in known.items()):
+                continue
+            ranges.append({"knob": tuned.knob, **describe_entry(entry)})
+            if isinstance(entry, Categorical):
+                name = space.parameter_name(config, tuned, entry)
+                ranges[-1]["sets"] = [
+                    _content(config, level, levels.get((name, level.label)), grounds, usual)
+                    for level in entry.levels
+                ]
+            if known == entry.when:
+                break
+    return ranges
+
+
+def _content(
+    config: StudyConfig,
+    level: Level,
+    proposal: space.Proposal | None,
+    grounds: Grounds,
+    usual: Plan,
+) -> dict[str, Any]:
+    """What a level sets, and the content of what it brings in beside the usual plan's.
+
+    Args:
+        config: The study.
+        level: One of a tuned choice.
+        proposal: A trial with this level; None where none can have it.
+        grounds: Of its plan.
+        usual: The plan of the group's default.
+    """
+    # The first version knew no options of a training, whose name stood alone.
+    content = {
+        "trial" if path == "trial.name" else path: value for path, value in level.knobs.items()
+    }
+    if proposal is None:
+        return content
+    plan = plans.plan_of(config, proposal, grounds)
+    if content.get("backbone.weights") is not None and plan.weights is not None:
+        content["backbone.weights"] = plan.weights.sha256 or plan.weights.source
+    code = {path: digest for path, digest in plan.code.items() if path not in usual.code}
+    if code:
+        content["code"] = _code(code, config.document.path.parent.resolve())
+    if (data := grounds.digest(plan)) != grounds.digest(usual):
+        content["data"] = data
+    return content
+
+
+def describe_entry(entry: Interval | Categorical) -> dict[str, Any]:
+    """One range as plain data, for the record and the report."""
+    when = {name: list(labels) for name, labels in entry.when.items()}
+    if isinstance(entry, Categorical):
+        return {"when": when, "choices": [x.label for x in entry.levels], "default": entry.default}
+    return {
+        "when": when,
+        "low": entry.low,
+        "high": entry.high,
+        "log": entry.log,
+        "step": entry.step,
+        "default": entry.default,
+    }

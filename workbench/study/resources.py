@@ -1,0 +1,289 @@
+"""What a study rests on: its data, its backbones and the weights that they start from.
+
+Looks at everything once before any store exists, and says with file and line what does not fit.
+Knows neither Optuna nor MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from workbench import backbones, datasets, record, tasks
+from workbench.downloads import Absent
+from workbench.record.seeds import derive
+from workbench.record.strategy import Plan, Strategy, Weights
+from workbench.study import paths, plans, space
+from workbench.study.config.knobs import merged
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.space import Proposal
+from workbench.study.weights import STUDY_SUFFIXES, Provenance
+from workbench.trial import code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """A backbone as ``check`` and the report show it: stages with parameter counts, head last.
+
+    Attributes:
+        stages: Empty where the backbone is not on this machine yet.
+        notes: What was left out of its weights, or is not there.
+    """
+
+    name: str
+    stages: tuple[tuple[str, int], ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stages' names from input to output, without the head."""
+        return tuple(name for name, _ in self.stages[:-1])
+
+
+def training_seed(config: StudyConfig, replicate: int = 0) -> int:
+    """The seed that all trials of a replicate train with: never the trial's or the attempt's."""
+    return derive(config.search.seed, "training", replicate)
+
+
+def studies_needed(config: StudyConfig) -> dict[str, Path]:
+    """The study files whose best trial gives this study its weights, by what is written."""
+    needed = {}
+    for strategy in config.strategies:
+        others = (proposal for _, _, proposal in space.ends(config, strategy))
+        for proposal in (space.start(config, strategy), *others):
+            source = _knobs(config, proposal)["backbone"].get("weights")
+            if isinstance(source, str) and source.endswith(STUDY_SUFFIXES):
+                needed[source] = config.document.path.parent / source
+    return needed
+
+
+def _knobs(config: StudyConfig, proposal: Proposal) -> dict[str, Any]:
+    """The recipe as one trial sees it."""
+    return merged(config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
+
+
+class Foundation:
+    """Data, backbones and weights of one study, each looked up once (``plans.Premises``).
+
+    Args:
+        config: The study.
+        home: Where other studies' weights are.
+        pending: Only looking ahead: weights of a study that has not run yet, and what has to be
+            downloaded first, are no problem, and nothing is downloaded.
+    """
+
+    def __init__(self, config: StudyConfig, home: Path, *, pending: bool = False) -> None:
+        self._config = config
+        self.pending = pending
+        folder = config.document.path.parent
+        self._provenance = Provenance(folder=folder, home=home, pending=pending)
+        self._sizes: dict[str, dict[str, Any]] = {}
+        self._outlines: dict[str, Outline] = {}
+        self._weights: dict[tuple[str, str], Weights] = {}
+        self._absent: dict[str, None] = {}
+
+    @property
+    def config(self) -> StudyConfig:
+        """The study."""
+        return self._config
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """What is not on this machine yet, one sentence each."""
+        return tuple(self._absent)
+
+    def sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """Sizes of the splits, names of the classes and the digest of a recipe's data set."""
+        return self._sizes_of(self.located("dataset", knobs["dataset"]), self._task(knobs))
+
+    def known_sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """The same; empty where the data are not on this machine yet."""
+        try:
+            return self.sizes(knobs)
+        except Absent as absent:
+            self.lacks(absent)
+            return {}
+
+    def digest(self, plan: Plan) -> str:
+        """Hash of the data set that a plan is made for."""
+        return str(self._sizes_of(plan.dataset, plan.task)["digest"])
+
+    def _sizes_of(self, dataset: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+        key = json.dumps(record.plain([dataset, task]))
+        if key not in self._sizes:
+            self._sizes[key] = datasets.sizes(
+                dataset,
+                target=tasks.target_of(task),
+                study_seed=self._config.search.seed,
+                seed=training_seed(self._config),
+            )
+        return self._sizes[key]
+
+    def _task(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
+
+    def data(self, knobs: Mapping[str, Any]) -> datasets.Data:
+        """Training and validation data of a recipe, as its backbone takes them."""
+        data = datasets.load(
+            self.located("dataset", knobs["dataset"]),
+            target=tasks.target_of(self._task(knobs)),
+            study_seed=self._config.search.seed,
+            seed=training_seed(self._config),
+        )
+        return backbones.prepare(self._backbone(knobs), data)
+
+    def _backbone(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+        """The backbone of a recipe without its weights."""
+        written = {k: v for k, v in knobs["backbone"].items() if k not in ("weights", "keep_head")}
+        return self.located("backbone", written)
+
+    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
+        """What a study file says of a block, with its paths and references made absolute."""
+        return paths.located(block, written, self._config.document.path.parent)
+
+    def code(self, plan: Plan) -> dict[str, str]:
+        """What a plan rests on beside its data and weights; see ``Plan.code``."""
+        return code.code(plan)
+
+    def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
+        """The number of frozen stages of the backbone that the knobs describe."""
+        from workbench.backbones.stages import resolve_depth
+
+        outline = self.outline(knobs)
+        if not outline.stages:
+            return value if isinstance(value, int) else 0
+        return resolve_depth(value, outline.names)
+
+    def outline(self, knobs: Mapping[str, Any]) -> Outline:
+        """The stages of the backbone that the knobs describe."""
+        key = json.dumps([knobs.get(name) for name in ("backbone", "dataset", "task")])
+        if key not in self._outlines:
+            self._outlines[key] = self._build(knobs)
+        return self._outlines[key]
+
+    def _build(self, knobs: Mapping[str, Any]) -> Outline:
+        from workbench.backbones.stages import describe
+
+        written = self._backbone(knobs)
+        try:
+            data = self.data(knobs)
+            task = tasks.build(self._task(knobs), data.classes, data.train.targets)
+            shape, outputs = data.input_shape, task.outputs
+        except Absent as absent:
+            self.lacks(absent)
+            shape, outputs = self._expected(knobs)
+        source = knobs["backbone"].get("weights")
+        try:
+            weights = self.weights(source, written) if source else None
+            if weights is not None and weights.source.endswith(STUDY_SUFFIXES):
+                weights = None
+            staged, notes = self._built(knobs, weights, shape, outputs)
+        except Absent as absent:
+            self.lacks(absent)
+            try:
+                staged, notes = self._built(knobs, None, shape, outputs)
+            except Absent as still:
+                self.lacks(still)
+                return Outline(name=written["name"], stages=())
+        return Outline(name=written["name"], stages=tuple(describe(staged)), notes=tuple(notes))
+
+    def _built(
+        self,
+        knobs: Mapping[str, Any],
+        weights: Weights | None,
+        shape: tuple[int, ...],
+        outputs: int,
+    ) -> tuple[Any, list[str]]:
+        import torch
+
+        from workbench.engine import memory
+
+        notes: list[str] = []
+        with memory.told("building the backbone", device=torch.device("cpu")):
+            staged = backbones.build(
+                self._backbone(knobs),
+                weights=weights,
+                keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
+                input_shape=shape,
+                outputs=outputs,
+                seed=training_seed(self._config),
+                notes=notes,
+            )
+        return staged, notes
+
+    def rehearse(self, plan: Plan, knobs: Mapping[str, Any]) -> None:
+        """Put a trial together and train nothing: what a method refuses shows only then.
+
+        Raises:
+            ValueError: A method does not fit the data or the backbone.
+        """
+        import torch
+
+        from workbench.engine.loop import Engine
+
+        data = self.data(knobs)
+        task = tasks.build(self._task(knobs), data.classes, data.train.targets)
+        staged, _ = self._built(knobs, None, data.input_shape, task.outputs)
+        Engine(
+            plan=replace(plan, loader_workers=0),
+            staged=staged,
+            task=task,
+            data=data,
+            seed=training_seed(self._config),
+            device=torch.device("cpu"),
+            interrupted=lambda: False,
+        )
+
+    def lacks(self, absent: Absent) -> None:
+        """Looking ahead goes on without what has to be downloaded; nothing else does."""
+        if not self.pending:
+            raise absent
+        self._absent[str(absent)] = None
+
+    def _expected(self, knobs: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
+        """Shape of a sample and number of outputs, as far as they are known without the data."""
+        written = knobs["dataset"]
+        entry = datasets.entry_of(written["name"])
+        assert entry is not None
+        if entry.kind == "text":
+            return (), entry.outputs or 2
+        shape = entry.shape or (3, 224, 224)
+        side = written.get("image_size", shape[-1])
+        shape = (written.get("channels", shape[0]), side, side)
+        return shape, len(written.get("classes", ())) or entry.outputs or 2
+
+    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
+        """The weights that a study file names: a family's own, a file's, or another study's best.
+
+        Raises:
+            Absent: They have to be downloaded first.
+            ValueError: There are none, in words for the author of the study file.
+        """
+        key = (source, str(backbone.get("name")))
+        if key not in self._weights:
+            try:
+                self._weights[key] = self._provenance.find(*key)
+            except Absent as absent:
+                self.lacks(absent)
+                return Weights(source=source)
+        return self._weights[key]
+
+    @property
+    def seed(self) -> int:
+        """The seed that the study's trials train with."""
+        return training_seed(self._config)
+
+    def set_by(self, proposal: Proposal) -> dict[str, Any]:
+        """The recipe as one trial sees it."""
+        return _knobs(self._config, proposal)
+
+    def knobs(self, strategy: Strategy) -> dict[str, Any]:
+        """A strategy's recipe with every tuned knob at its default."""
+        return _knobs(self._config, space.start(self._config, strategy))
+
+    def plan(self, strategy: Strategy) -> Plan:
+        """A strategy's plan with every tuned knob at its default."""
+        return plans.plan_of(self._config, space.start(self._config, strategy), self)

@@ -1,0 +1,353 @@
+"""The search: Optuna as the source of a study's trials.
+
+Asks, tells and keeps count. Knows neither where trials run nor what MLflow shows, and nothing of
+how the storage is made (``storage``) or which sampler and pruner a name means (``samplers``).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from workbench.driver import Standing, orphaned, take_over
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Result,
+    Role,
+    State,
+    TrialDirectory,
+    TrialSpec,
+    directory_of,
+)
+from workbench.record.files import write_atomically
+from workbench.study import plans, space
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.fingerprint import define
+from workbench.study.resources import Foundation, training_seed
+from workbench.study.search import retries
+from workbench.study.search.recovery import Records, reconcile, records_of, rewrite
+from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
+from workbench.study.search.storage import (
+    definition_path,
+    open_storage,
+    refuse_changes,
+    stored_definition,
+)
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_ENDED = {
+    TrialState.COMPLETE: State.COMPLETE,
+    TrialState.PRUNED: State.PRUNED,
+    TrialState.FAIL: State.FAILED,
+}
+
+
+def refuse_another_search(config: StudyConfig, foundation: Foundation, directory: Path) -> None:
+    """Nothing, if a study's trials were made with the settings of the study as it is now.
+
+    Raises:
+        Changed: They were not.
+        StorageError: Nothing tells.
+    """
+    storage = open_storage(directory / "optuna.db")
+    definitions = _definitions(config, foundation)
+    stored = {name: stored_definition(directory, name, storage) for name in definitions}
+    refuse_changes(stored, definitions, study=config.name, file=config.document.path)
+
+
+def _definitions(config: StudyConfig, foundation: Foundation) -> dict[str, dict[str, Any]]:
+    return {group.name: define(config, group, foundation) for group in config.groups}
+
+
+class Search:
+    """A source of trials that asks Optuna (``driver.Source``).
+
+    Every group has an Optuna study of its own, and the group with the fewest trials is asked next.
+    Sampler and pruner are built afresh for each trial, from (seed, group, trial) alone, so that
+    what is proposed does not depend on when a process was started.
+
+    Args:
+        config: The study.
+        foundation: Its data, backbones and weights.
+        directory: The study's directory; the storage lies in it.
+        retry_failed: Whether failed trials are run again, see ``retries``.
+
+    Raises:
+        Changed: Trials exist that were made with other settings.
+        StorageError: The storage is of another version, or nothing tells with which settings.
+        Damaged: A record cannot be read.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        foundation: Foundation,
+        directory: Path,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
+        self._config = config
+        self._foundation = foundation
+        self._directory = directory
+        self._began = time.monotonic()
+        self._groups = {group.name: group for group in config.groups}
+        storage = open_storage(directory / "optuna.db")
+        records = records_of(directory)
+        definitions = _definitions(config, foundation)
+        stored = {name: stored_definition(directory, name, storage) for name in definitions}
+        corrected = [
+            name
+            for name, held in stored.items()
+            if retry_failed and retries.accepts(held, definitions[name], records.get(name, {}))
+        ]
+        for name, held in stored.items():
+            if held is not None:
+                self._keep(name, held)  # Before a rewritten study loses it.
+        stored |= {name: definitions[name] for name in corrected}
+        refuse_changes(stored, definitions, study=config.name, file=config.document.path)
+        self._studies = {
+            name: self._open(storage, name, records.get(name, {})) for name in definitions
+        }
+        for name, study in self._studies.items():
+            if retry_failed:
+                retries.retry(study, self._directory_at, corrected=name in corrected)
+            retries.mark(study, self._directory_at)
+            self._keep(name, stored[name] or definitions[name])
+        self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
+        self._targets = space.targets(config)
+        self._live: dict[str, optuna.Trial] = {}
+        self._reported: dict[str, set[int]] = {}
+        self._pruned_at: dict[str, int] = {}
+        self._started = dict.fromkeys(self._groups, 0)
+        self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
+        self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
+        for name in self._groups:
+            self._count(name)
+
+    # -- Optuna's studies -------------------------------------------------------------------
+
+    def _keep(self, name: str, definition: Mapping[str, Any]) -> None:
+        path = definition_path(self._directory, name)
+        content = json.dumps(definition, indent=1).encode()
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content)
+
+    def _open(self, storage: RDBStorage, name: str, records: Records) -> optuna.Study:
+        study = self._create(storage, name)
+        trials = reconcile(self._config, self._groups[name], study, records)
+        if trials is None:
+            return study
+        rewrite(study, trials, storage)
+        return self._create(storage, name)
+
+    def _create(self, storage: RDBStorage, name: str) -> optuna.Study:
+        return optuna.create_study(
+            storage=storage,
+            study_name=name,
+            direction=optuna.study.StudyDirection[self._config.objective.direction.upper()],
+            load_if_exists=True,
+            pruner=pruner_of(self._config),
+        )
+
+    def _count(self, name: str) -> None:
+        replaced = retries.retried(self._studies[name])
+        for trial in self._studies[name].get_trials(deepcopy=False):
+            if trial.state is TrialState.WAITING or trial.number in replaced:
+                continue
+            self._started[name] += 1
+            if trial.state in _ENDED:
+                value = trial.value if trial.state is TrialState.COMPLETE else None
+                self._ended[name].append((_ENDED[trial.state], value))
+                self._remember_best(name, trial)
+
+    def _remember_best(self, name: str, trial: FrozenTrial) -> None:
+        if trial.state is not TrialState.COMPLETE or trial.value is None:
+            return
+        directory = self._directory_at(name, trial.number)
+        spec = directory.spec()
+        if spec is None:
+            return
+        held = self._best.get(spec.strategy)
+        found = (trial.value, trial.number)
+        if spec.objective.outdoes(found, held[1] if held else None):
+            self._best[spec.strategy] = (directory, found)
+
+    def _directory_at(self, group: str, number: int) -> TrialDirectory:
+        return TrialDirectory(self._directory / "trials" / group / f"{number:03d}")
+
+    # -- what the driver asks for (driver.Source) ------------------------------------------
+
+    def adopt(self) -> list[TrialSpec]:
+        """Unfinished trials of an earlier driver; whoever holds the lease knows them orphaned."""
+        unfinished = []
+        for name, study in self._studies.items():
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                spec = self._adopt(name, study, trial)
+                if spec is not None:
+                    unfinished.append(spec)
+        return unfinished
+
+    def _adopt(self, name: str, study: optuna.Study, trial: FrozenTrial) -> TrialSpec | None:
+        directory = self._directory_at(name, trial.number)
+        with orphaned(directory, f"trial {name}/{trial.number:03d}"):
+            return self._take_over(name, study, trial, directory)
+
+    def _take_over(
+        self, name: str, study: optuna.Study, trial: FrozenTrial, directory: TrialDirectory
+    ) -> TrialSpec | None:
+        study.sampler = sampler_of(self._config, name, trial.number)
+        live = optuna.Trial(study, trial._trial_id)
+        spec = directory.spec()
+        if spec is None:
+            spec = self._spec(name, live)
+            self._live[spec.key] = live
+            return spec
+        self._live[spec.key] = live
+        self._reported[spec.key] = set(trial.intermediate_values)
+        if "pruned_at" in trial.user_attrs:
+            self._pruned_at[spec.key] = trial.user_attrs["pruned_at"]
+        for line in directory.repair_history(keep=self._undamaged(spec, trial, directory)):
+            self._take(spec, line)
+        return take_over(spec, directory, self.finish)
+
+    def _undamaged(
+        self, spec: TrialSpec, trial: FrozenTrial, directory: TrialDirectory
+    ) -> int | None:
+        """How many epochs of a history come before one that was reported with another value."""
+        for line in directory.repair_history():
+            value = trial.intermediate_values.get(line.epoch)
+            if value is not None and value != line.metrics[spec.objective.metric]:
+                return line.epoch - 1
+        return None
+
+    def next(self) -> TrialSpec | None:
+        """Ask the group with the fewest trials; None when each has its number or time is up."""
+        open_groups = [name for name in self._groups if self._started[name] < self._targets[name]]
+        if not open_groups:
+            return None
+        name = min(open_groups, key=lambda group: self._started[group])
+        timeout = self._config.search.timeout
+        full_round = len({self._started[group] for group in open_groups}) == 1
+        if timeout and time.monotonic() - self._began >= timeout and full_round:
+            return None
+        study = self._studies[name]
+        trials = study.get_trials(deepcopy=False)
+        waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        study.sampler = sampler_of(self._config, name, min(waiting, default=len(trials)))
+        if not waiting:
+            tried = [trial.system_attrs.get("fixed_params") for trial in trials]
+            left = [point for point in self._fixed[name] if dict(point) not in tried]
+            if left:
+                study.enqueue_trial(dict(left[0]))
+        trial = study.ask()
+        self._started[name] += 1
+        spec = self._spec(name, trial)
+        self._live[spec.key] = trial
+        return spec
+
+    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
+        """Hand an epoch to Optuna, and ask the pruner."""
+        self._take(spec, result)
+        trial = self._live[spec.key]
+        if result.epoch >= spec.plan.reports:
+            return Decision.CONTINUE  # Nothing is left to save.
+        if self._pruned_at.get(spec.key) == result.epoch:
+            return Decision.PRUNE
+        if not self._prunes(spec, trial):
+            return Decision.CONTINUE
+        # Successive halving forgets what it said: asked again it would say go on.
+        trial.set_user_attr("pruned_at", result.epoch)
+        return Decision.PRUNE
+
+    def _prunes(self, spec: TrialSpec, trial: optuna.Trial) -> bool:
+        study = self._studies[spec.group]
+        if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
+            return trial.should_prune()
+        trials = study.get_trials(deepcopy=False)
+        frozen = next(t for t in trials if t.number == trial.number)
+        return study.pruner.prune(OneStrategy(study, spec.strategy), frozen)
+
+    def _take(self, spec: TrialSpec, result: EpochResult) -> None:
+        reported = self._reported.setdefault(spec.key, set())
+        if result.epoch not in reported:
+            value = result.metrics[spec.objective.metric]
+            self._live[spec.key].report(value, step=result.epoch)
+            reported.add(result.epoch)
+
+    def finish(self, spec: TrialSpec, result: Result) -> None:
+        """Tell Optuna; keep the weights of the best trial of each strategy only."""
+        study, trial = self._studies[spec.group], self._live.pop(spec.key)
+        self._reported.pop(spec.key, None)
+        if result.state is State.COMPLETE:
+            study.tell(trial, result.value)
+        elif result.state is State.PRUNED:
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, state=TrialState.FAIL)
+        self._ended[spec.group].append((result.state, result.value))
+        if result.value is not None:
+            self._keep_best(spec, result.value)
+
+    def _keep_best(self, spec: TrialSpec, value: float) -> None:
+        directory = directory_of(self._directory, spec)
+        held = self._best.get(spec.strategy)
+        found = (value, spec.number)
+        if spec.objective.outdoes(found, held[1] if held else None):
+            self._best[spec.strategy] = (directory, found)
+            if held is not None:
+                held[0].drop_weights()
+        else:
+            directory.drop_weights()
+
+    # -- what people ask for ---------------------------------------------------------------
+
+    def standings(self) -> list[Standing]:
+        """How far every group is."""
+        return [self._standing(name) for name in self._groups]
+
+    def _standing(self, name: str) -> Standing:
+        ended = self._ended[name]
+        values = [value for _, value in ended if value is not None]
+        best = max if self._config.objective.direction == "maximize" else min
+        return Standing(
+            name=name,
+            target=self._targets[name],
+            complete=sum(state is State.COMPLETE for state, _ in ended),
+            pruned=sum(state is State.PRUNED for state, _ in ended),
+            failed=sum(state is State.FAILED for state, _ in ended),
+            running=self._started[name] - len(ended),
+            best=best(values) if values else None,
+        )
+
+    def best(self) -> Mapping[str, TrialDirectory]:
+        """The best completed trial of every strategy that has one."""
+        return {strategy: directory for strategy, (directory, _) in self._best.items()}
+
+    def _spec(self, group: str, trial: optuna.Trial) -> TrialSpec:
+        proposal = space.suggest(self._config, self._groups[group], trial)
+        if not self._config.balanced:
+            trial.set_user_attr("strategy", proposal.strategy.name)
+        plan = plans.plan_of(self._config, proposal, self._foundation)
+        return TrialSpec(
+            study=self._config.name,
+            role=Role.SEARCH,
+            group=group,
+            strategy=proposal.strategy.name,
+            number=trial.number,
+            levels=proposal.strategy.levels,
+            hyperparameters=proposal.hyperparameters,
+            plan=plan,
+            objective=self._config.objective,
+            seed=training_seed(self._config),
+            study_seed=self._config.search.seed,
+            data_digest=self._foundation.digest(plan),
+        )

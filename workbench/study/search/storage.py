@@ -1,0 +1,129 @@
+"""Optuna's storage of a study, and whether the trials in it belong to the study as it is now.
+
+Knows no sampler and no trial's record; a definition is plain data, compared field by field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+
+from workbench.record import Damaged
+from workbench.study.config.changes import Changed, differences
+
+
+class StorageError(OSError):
+    """Optuna's storage is of another version, or lacks what no record can replace."""
+
+
+def open_storage(path: Path) -> RDBStorage:
+    """Optuna's storage in a sqlite file, set up for one writer that may be killed at any time.
+
+    Raises:
+        StorageError: It is of another version of Optuna.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{path}"
+    try:
+        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    except RuntimeError as error:
+        raise StorageError(
+            f"{path} was written by another version of Optuna. {error} (STORAGE_URL is {url}; make "
+            "a copy of the file first.)"
+        ) from error
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def connected(connection: Any, _: object) -> None:
+        # The driver of sqlite would begin transactions late, as readers; see `begun`.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @sqlalchemy.event.listens_for(storage.engine, "begin")
+    def begun(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    storage.engine.dispose()
+    return storage
+
+
+def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[str, Any] | None:
+    """With which settings the trials of a group were made, or None where there are none.
+
+    It lies beside the records, because Optuna's storage may be lost; earlier versions kept it in
+    that storage alone.
+
+    Raises:
+        StorageError: There are records, but nothing tells with which settings they were made.
+        Damaged: The file cannot be read.
+    """
+    path = definition_path(directory, group)
+    if path.exists():
+        try:
+            return dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError) as error:
+            raise Damaged(
+                f"{path} is damaged ({error}): it says with which settings the trials beside it "
+                "were made. Restore the file, or give the study a new name."
+            ) from error
+    for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
+        if summary.study_name == group and "definition" in summary.user_attrs:
+            return dict(json.loads(summary.user_attrs["definition"]))
+    if any(path.parent.glob("*/spec.json")):
+        raise StorageError(
+            f"{path} is missing, and {directory / 'optuna.db'} does not say with which settings "
+            f"the trials in {path.parent} were made. Put either file back, or give the study a "
+            "new name."
+        )
+    return None
+
+
+def definition_path(directory: Path, group: str) -> Path:
+    """The file that says with which settings the trials of a group were made."""
+    return directory / "trials" / group / "definition.json"
+
+
+def refuse_changes(
+    stored: Mapping[str, Mapping[str, Any] | None],
+    definitions: Mapping[str, Mapping[str, Any]],
+    *,
+    study: str,
+    file: Path,
+) -> None:
+    """Refuse a study whose stored trials were made with other settings.
+
+    Args:
+        stored: Of each group of trials, as its trials were made; None where there are none.
+        definitions: Of each group, as it is now.
+        study: The study's name.
+        file: The study's file.
+
+    Raises:
+        Changed: Lists what differs, with the groups that it concerns.
+    """
+    changes: dict[str, list[str]] = {}
+    for name, definition in definitions.items():
+        before = stored[name]
+        for change in [] if before is None else differences(before, definition):
+            changes.setdefault(change, []).append(name)
+    if changes:
+        lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
+        code = any("code." in change for change in changes)
+        raise Changed(
+            f"{file}: the study {study} has trials that were made with other settings:\n"
+            + "\n".join(lines)
+            + "\nGive the study a new name, or restore these settings; a new level of compare and "
+            "a larger number of trials are no change."
+            + (
+                " Corrected code is accepted with --retry-failed where no trial of these has a "
+                "result of the old code: results of both could not be compared."
+                if code
+                else ""
+            )
+        )

@@ -1,0 +1,291 @@
+"""What MLflow's runs are known to say, and the sending of nothing but differences.
+
+Speaks to MLflow's client, which the tracker hands in; knows neither records nor studies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench import record
+from workbench.record.files import sha256_of
+from workbench.tracker import tables
+from workbench.tracker.entry import VIEW, DatasetUse, Point, chunks
+from workbench.tracker.store import Store
+from workbench.tracker.tables import Run
+
+_PAGE = 1000
+# MLflow takes 1000 metrics, params and tags in one batch, of which 100 params and 100 tags.
+_METRICS_A_BATCH = 800
+_LONGEST_DATASET, _LONGEST_DIGEST, _LONGEST_SOURCE = 500, 36, 65_535
+_ENDED = ("FINISHED", "FAILED", "KILLED")
+
+_COLUMNS = (
+    *("attributes.`Duration`", "metrics.`objective`"),
+    *("params.`optimizer`", "params.`freeze_depth`", "params.`learning_rate`"),
+    *("tags.`workbench.state`", "tags.`workbench.reason`"),
+)
+_TAGS = {
+    # Without it the web interface asks what kind of experiment this is.
+    "mlflow.experimentKind": "custom_model_development",
+    # What its "Share view" writes: the table that ``?viewStateShareKey=workbench`` opens.
+    f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": _COLUMNS}),
+}
+
+
+class Ledger:
+    """Reads runs whole, and afterwards writes only what they do not say yet."""
+
+    def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
+        self._mlflow = mlflow
+        self._client = client
+        self._store = store
+
+    def experiments(self) -> dict[str, str]:
+        """Ids by name, without those in MLflow's bin and MLflow's own."""
+        token = None
+        found: dict[str, str] = {}
+        while True:
+            page = self._client.search_experiments(max_results=_PAGE, page_token=token)
+            found |= {item.name: str(item.experiment_id) for item in page}
+            token = page.token
+            if not token:
+                return {name: number for name, number in found.items() if number != "0"}
+
+    def open_experiment(self, name: str, artifacts: str) -> str:
+        """The id of an experiment: found, taken out of MLflow's bin, or made.
+
+        Raises:
+            LookupError: MLflow neither has nor makes it.
+        """
+        refusal = None
+        # Another process may make or restore it between the look and the act: so look again.
+        for _ in range(3):
+            found = self._client.get_experiment_by_name(name)
+            if found is not None and found.lifecycle_stage == "active":
+                return str(found.experiment_id)
+            try:
+                if found is not None:
+                    self._client.restore_experiment(found.experiment_id)
+                else:
+                    self._client.create_experiment(name, artifact_location=artifacts, tags=_TAGS)
+            except self._mlflow.MlflowException as error:
+                refusal = error
+        raise LookupError(f"MLflow does not keep an experiment {name!r}: {refusal}")
+
+    def read(self, experiment_id: str) -> list[Run]:
+        """Every run of an experiment, those in the bin too, the oldest first."""
+        models = self._mlflow.store.tracking.dbmodels.models
+        with self._client._tracking_client.store.ManagedSessionMaker() as session:
+            return tables.runs(session, models, experiment_id)
+
+    def get(self, run_id: str) -> Run:
+        """One run by its id."""
+        return known(self._client.get_run(run_id))
+
+    def create(self, experiment_id: str, name: str, started: int, tags: Mapping[str, str]) -> Run:
+        """A new run, which MLflow marks as running."""
+        made = self._client.create_run(
+            experiment_id, start_time=started, tags=dict(tags), run_name=name
+        )
+        return known(made)
+
+    def restore(self, run: Run) -> None:
+        """Take a run out of the bin: MLflow refuses to write to one that lies there."""
+        if run.deleted:
+            self._client.restore_run(run.run_id)
+            run.deleted = False
+
+    def say(
+        self,
+        run: Run,
+        *,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        points: Iterable[Point] = (),
+    ) -> bool:
+        """Write what a run does not say yet; whether there was anything.
+
+        MLflow refuses to change a param: one that has changed is kept as a tag
+        ``workbench.changed.NAME``.
+        """
+        given = params or {}
+        changed = {
+            f"workbench.changed.{name}": value
+            for name, value in given.items()
+            if run.params.get(name, value) != value
+        }
+        fresh = {name: value for name, value in given.items() if name not in run.params}
+        wanted = {**(tags or {}), **changed}
+        told = {name: value for name, value in wanted.items() if run.tags.get(name) != value}
+        *before, last = chunks(points, _METRICS_A_BATCH)
+        if not (fresh or told or last):
+            return False
+        entities = self._mlflow.entities
+        for batch in before:
+            self._client.log_batch(run.run_id, metrics=[self._metric(point) for point in batch])
+        # MLflow stores a batch's params, then its metrics, then its tags: so a tag that counts
+        # epochs never runs ahead of their metrics.
+        self._client.log_batch(
+            run.run_id,
+            metrics=[self._metric(point) for point in last],
+            params=[entities.Param(name, value) for name, value in fresh.items()],
+            tags=[entities.RunTag(name, value) for name, value in told.items()],
+        )
+        run.params |= fresh
+        run.tags |= told
+        return True
+
+    def _metric(self, point: Point) -> Any:
+        return self._mlflow.entities.Metric(
+            point.name, point.value, timestamp=point.timestamp, step=point.step
+        )
+
+    def unsay(self, run: Run, names: Iterable[str]) -> None:
+        """Remove tags, as far as a run has them."""
+        for name in names:
+            if name in run.tags:
+                self._client.delete_tag(run.run_id, name)
+                del run.tags[name]
+
+    def use(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
+        """Say which data sets a run reads."""
+        entities = self._mlflow.entities
+        fresh = {
+            (use.name[:_LONGEST_DATASET], use.digest[:_LONGEST_DIGEST]): use for use in datasets
+        }
+        fresh = {key: use for key, use in fresh.items() if key not in run.datasets}
+        if not fresh:
+            return
+        inputs = [
+            entities.DatasetInput(
+                entities.Dataset(name, digest, "workbench", _source(use)),
+                [entities.InputTag("mlflow.data.context", use.context)],
+            )
+            for (name, digest), use in fresh.items()
+        ]
+        self._client.log_inputs(run.run_id, inputs)
+        run.datasets |= fresh.keys()
+
+    def set_status(self, run: Run, status: str, ended: int | None) -> bool:
+        """Write a status that a run does not have yet; whether it had another one."""
+        if run.status == status:
+            return False
+        if status in _ENDED:
+            self._client.set_terminated(run.run_id, status, ended)
+        else:
+            self._client.update_run(run.run_id, status=status)
+        run.status = status
+        return True
+
+    def send_files(self, run: Run, files: Mapping[str, Path | str], tag: str) -> dict[str, str]:
+        """Store files, or text, by their path among the run's artifacts.
+
+        A file that was sent before and is gone from the artifacts is sent again.
+
+        Returns:
+            The tag to write next, by whose digest a later process sees that nothing changed; empty
+            where nothing has.
+        """
+        if not files:
+            return {}
+        digests = {name: _digest(content) for name, content in files.items()}
+        total = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
+        lost = {name for name in files if not self.file(run, name).exists()}
+        if run.tags.get(tag) == total and not lost:
+            return {}
+        sent = run.files.setdefault(tag, {})
+        for name, content in files.items():
+            if name in lost or sent.get(name) != digests[name]:
+                self._put(run, name, content)
+                sent[name] = digests[name]
+        return {tag: total}
+
+    def restore_files(self, run: Run, files: Mapping[str, Path]) -> None:
+        """Store files that a run's artifacts lack, as far as they exist; replaces none."""
+        for name, path in files.items():
+            if path.is_file() and not self.file(run, name).exists():
+                self._put(run, name, path)
+
+    def _put(self, run: Run, name: str, content: Path | str) -> None:
+        folder, _, base = name.rpartition("/")
+        if isinstance(content, Path) and content.name == base:
+            self._repository(run).log_artifact(str(content), folder or None)
+            return
+        text = content.read_bytes() if isinstance(content, Path) else _encoded(content)
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary, base)
+            path.write_bytes(text)
+            self._repository(run).log_artifact(str(path), folder or None)
+
+    def replace_folder(
+        self, run: Run, name: str, folder: Path | None, only: Collection[str] | None = None
+    ) -> None:
+        """Store a folder of artifacts in place of what was there under its name; None removes.
+
+        Of the folder's entries all are stored, or only some by their names.
+        """
+        repository = self._repository(run)
+        repository.delete_artifacts(name)
+        if folder is None:
+            return
+        for path in sorted(folder.iterdir()):
+            if only is not None and path.name not in only:
+                continue
+            if path.is_dir():
+                repository.log_artifacts(str(path), f"{name}/{path.name}")
+            else:
+                repository.log_artifact(str(path), name)
+
+    def file(self, run: Run, name: str) -> Path:
+        """Where an artifact lies, if there is one of this name."""
+        return self._store.folder_of(run.artifacts) / name
+
+    def histories(
+        self, run_ids: Collection[str], metrics: Collection[str]
+    ) -> dict[str, dict[str, dict[int, float]]]:
+        """Values by metric, run and step, without NaN; of several at a step, the latest."""
+        models = self._mlflow.store.tracking.dbmodels.models
+        with self._client._tracking_client.store.ManagedSessionMaker() as session:
+            return tables.histories(session, models, run_ids, metrics)
+
+    def _repository(self, run: Run) -> Any:
+        # Not by the client: it reads the whole run first, 14 ms a time.
+        registry = self._mlflow.store.artifact.artifact_repository_registry
+        return registry.get_artifact_repository(self._store.folder_of(run.artifacts).as_uri())
+
+
+def known(run: Any) -> Run:
+    """A run as MLflow's client gives it."""
+    return Run(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        artifacts=run.info.artifact_uri,
+        status=run.info.status,
+        deleted=run.info.lifecycle_stage == "deleted",
+        started=run.info.start_time,
+        params=dict(run.data.params),
+        tags=dict(run.data.tags),
+        metrics=dict(run.data.metrics),
+        datasets={(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs},
+    )
+
+
+def _source(use: DatasetUse) -> str:
+    text = json.dumps(record.plain(use.source))
+    return text if len(text) <= _LONGEST_SOURCE else json.dumps({"digest": use.digest})
+
+
+def _digest(content: Path | str) -> str:
+    if isinstance(content, Path):
+        return sha256_of(content)
+    return hashlib.sha256(_encoded(content)).hexdigest()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,62 @@
+"""The files that a plan depends on besides data and weights, and their hashes.
+
+A study records them; a worker compares them before it trains.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workbench import backbones, usercode
+from workbench.backbones import hub
+from workbench.backbones.weights import is_file
+from workbench.record.strategy import Plan
+
+
+def code(plan: Plan) -> dict[str, str]:
+    """What a plan rests on in files that it names, beside data and weights.
+
+    Returns:
+        By path, the hash of every file of a user's own code, of those beside it that it imports,
+        and of the configuration and tokenizer in every model's folder; by ``hub:ID``, the commit of
+        a model of the hub.
+
+    Raises:
+        UserCodeError: A user's file cannot be read or run.
+    """
+    named = [
+        plan.dataset["name"],
+        plan.backbone["name"],
+        plan.task["name"],
+        *plan.task.get("metrics", ()),
+        *(name for step in plan.augmentation for name in step),
+        plan.trial,
+        *plan.trial_options.values(),
+    ]
+    found: dict[str, str] = {}
+    for reference in sorted({name for name in named if usercode.is_reference(name)}):
+        found |= usercode.files(reference)
+    for model in models(plan):
+        found |= hub.identity(model)
+    return found
+
+
+def models(plan: Plan) -> list[str]:
+    """Hub ids and folders of the models whose configuration or tokenizer a plan uses."""
+    entry = backbones.entry_of(plan.backbone["name"])
+    if entry is None or not entry.hub:
+        return []
+    source = plan.weights.source if plan.weights is not None else "hub"
+    named = [plan.backbone["name"], plan.backbone.get("tokenizer"), source]
+    return [model for model in named if model and hub.is_model(model) and not is_file(model)]
+
+
+def is_as_planned(name: str, digest: str) -> bool:
+    """Whether a file, or a model of the hub, is still what ``code`` has said of it.
+
+    Raises:
+        UserCodeError: The file cannot be read.
+    """
+    if hub.is_hub(name):
+        return hub.commit_of(name) == digest
+    return usercode.sha256_of_file(Path(name)) == digest

@@ -1,0 +1,380 @@
+"""One trial in a worker, from its specification to its result.
+
+Drives the engine, or a training of the user's own, and writes the trial directory; a run of the
+confirmation is tested when its training is complete. Knows neither Optuna nor MLflow: it reports
+each epoch to a callable and does what the answer says.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from workbench import backbones, record, tasks
+from workbench.datasets import Data
+from workbench.engine import memory
+from workbench.engine.batches import is_dead_loader
+from workbench.engine.devices import choose_device
+from workbench.engine.loop import Diverged, Interrupted
+from workbench.record import (
+    Decision,
+    EpochResult,
+    Result,
+    Role,
+    State,
+    TrialDirectory,
+    TrialSpec,
+    environment,
+)
+from workbench.record.files import DiskError, writing
+from workbench.tasks import Task
+from workbench.trial import artifacts, best_epoch, code, evaluation, failures
+from workbench.trial.best_epoch import Chosen, Trainer
+from workbench.trial.evaluation import Tested
+from workbench.trial.trainers import trainer_of
+
+_LOGGER = logging.getLogger(__name__)
+
+Report = Callable[[EpochResult], Decision]
+
+CHECKPOINT_SECONDS = 10.0
+LOCK_SECONDS = 30.0
+# Before each further try to write to a disk that is full.
+DISK_PAUSES = (1.0, 5.0, 15.0)
+
+
+class Fenced(Exception):
+    """A later attempt of this trial exists: this one must write nothing more."""
+
+
+class Lost(Exception):
+    """A process that an attempt needs has died; another attempt may finish the trial."""
+
+
+def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], bool]) -> Result:
+    """Carry out what a trial directory specifies, or go on with it.
+
+    Whatever goes wrong inside the trial ends in its result. The epochs that its history holds are
+    neither written nor reported twice; the last one alone is sent again, because the answer to it
+    may have been lost.
+
+    Args:
+        directory: Holds the specification, and what an earlier attempt left.
+        report: Blocks until the driver has answered.
+        interrupted: Polled before every batch; true parks the trial.
+
+    Raises:
+        Fenced: The driver has given the trial to somebody else.
+        Locked: An earlier attempt still runs.
+        DiskError: The record cannot be written. The trial has not failed by it, and can be
+            continued from its last checkpoint.
+        Lost: A loader process died. The next attempt goes on from the last report.
+    """
+    note = f"process {os.getpid()} on {socket.gethostname()}"
+    with record.lock(directory.lock_path, note=note, wait_seconds=LOCK_SECONDS):
+        directory.reopen()
+        spec = directory.spec()
+        if spec is None:
+            raise FileNotFoundError(f"There is no specification in {directory.path}.")
+        run = _Run(spec, directory, report, interrupted)
+        result = run.to_the_end()
+        run.store(lambda: directory.write_result(result))
+        if result.state.ended:
+            directory.drop_checkpoints()
+        return result
+
+
+def draw_confusion(directory: TrialDirectory) -> None:
+    """Draw what only the best trial of a strategy shows; see ``artifacts.draw_best``."""
+    artifacts.draw_best(directory)
+
+
+def same_code(planned: Mapping[str, str]) -> None:
+    """Nothing, if a user's files and the models' are those that a trial was planned with.
+
+    Raises:
+        ValueError: One has changed, or is gone.
+    """
+    for path, digest in planned.items():
+        if not code.is_as_planned(path, digest):
+            raise ValueError(f"{path} has changed since the study was planned.")
+
+
+class _Run:
+    """State of one attempt."""
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        directory: TrialDirectory,
+        report: Report,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.spec = spec
+        self.directory = directory
+        self.report = report
+        self.interrupted = interrupted
+        self.history = directory.repair_history()
+        self.chosen: Chosen | None = None
+        self.begun = record.now()
+        self.trainer: Trainer | None = None
+        self.data: Data | None = None
+        self.task: Task | None = None
+        self.device: torch.device | None = None
+        self.provenance: Mapping[str, str] = {}
+        self.tells_peak = False
+        self.peak: int | None = None
+        self.tested: Tested | None = None
+
+    def to_the_end(self) -> Result:
+        error = None
+        try:
+            with writing(self.directory.path):
+                state, reason = self._carry_out()
+        except Interrupted:
+            state, reason = State.PARKED, "interrupted"
+            if self.trainer is not None and self.history:
+                self._checkpoint(self.trainer)
+        except Diverged as divergence:
+            state = State.FAILED
+            reason = f"diverged at epoch {divergence.epoch}: {divergence.what}"
+        except (Fenced, DiskError):
+            raise
+        except Exception as failure:
+            if is_dead_loader(failure):
+                if self.trainer is not None and self.history:
+                    self._checkpoint(self.trainer)
+                raise Lost(
+                    f"a loader process died: {failure} Perhaps the machine ran out of memory; with "
+                    "loader_workers: 0 the process that trains makes the batches."
+                ) from failure
+            state, error = State.FAILED, traceback.format_exc()
+            reason = failures.reason(failure, self.spec.plan.code)
+        if state is State.COMPLETE:
+            self.store(self._write_weights)
+        if state.ended:
+            self.store(lambda: self._leave_artifacts(state))
+        return self._result(state, reason, error)
+
+    def store(self, write: Callable[[], None]) -> None:
+        """Write a part of the record; where the disk is full or fails, wait and try again.
+
+        Raises:
+            DiskError: So it was each time, or the trial was asked to stop meanwhile.
+        """
+        for pause in DISK_PAUSES:
+            try:
+                with writing(self.directory.path):
+                    return write()
+            except DiskError as error:
+                _LOGGER.warning("%s: %s Trying again in %g s.", self.spec.name, error, pause)
+                until = time.monotonic() + pause
+                while time.monotonic() < until:
+                    if self.interrupted():
+                        raise
+                    time.sleep(0.1)
+        with writing(self.directory.path):
+            return write()
+
+    def _write_weights(self) -> None:
+        if self.chosen is not None and self.data is not None:
+            artifacts.write_weights(
+                self.directory,
+                self.spec,
+                self.chosen.weights,
+                epoch=self.chosen.epoch,
+                value=self.chosen.value,
+                classes=self.data.classes,
+            )
+
+    def _carry_out(self) -> tuple[State, str | None]:
+        """Train, and test what is to be tested; how it ended, and why."""
+        if self.spec.role is Role.CONFIRMATION:
+            evaluation.must_be_open(self.directory, self.spec)
+        try:
+            state, reason = self._train()
+        finally:
+            # Of the training alone, so that runs that are tested compare with those that are not.
+            if self.device is not None and self.tells_peak:
+                self.peak = memory.peak(self.device)
+        if state is State.COMPLETE and self.spec.role is Role.CONFIRMATION:
+            self._test()
+        return state, reason
+
+    def _test(self) -> None:
+        """Measure the kept model on the test split: once in a run's result, whatever the attempt.
+
+        A run killed before its result was written is trained on from its last checkpoint, and what
+        nobody has seen of an earlier test is overwritten by the same numbers.
+        """
+        chosen, data, task, device = self.chosen, self.data, self.task, self.device
+        assert chosen is not None and data is not None and task is not None and device is not None
+
+        def before() -> None:
+            if self.interrupted():
+                raise Interrupted("asked to stop during the test")
+
+        self.tested = evaluation.measure(
+            self.directory,
+            self.spec,
+            weights=chosen.weights,
+            validated=chosen.value,
+            data=data,
+            task=task,
+            device=device,
+            before=before,
+        )
+        tested = self.tested
+        self.store(lambda: tested.write(self.directory))
+
+    def _train(self) -> tuple[State, str | None]:
+        """Train to the end, or to where the driver or the plan ends it; and why."""
+        trainer = self.trainer = self._trainer()
+        plan, restored = self.spec.plan, self._restore(trainer)
+        accepted = len(self.history)
+        if self.history and (answer := self._ask(self.history[-1])) is not Decision.CONTINUE:
+            return self._obey(answer)
+        if self._ends_early(restored):
+            return State.COMPLETE, best_epoch.early(self.history, plan)
+        saved = time.monotonic()
+        for result in trainer.epochs():
+            answer = Decision.CONTINUE
+            if result.epoch > accepted:
+                best_epoch.must_count(result, self.spec.objective)
+                self.store(lambda line=result: self.directory.append(line))  # type: ignore[misc]
+                self.history.append(result)
+            # What was accepted is what counts, even if it could not be repeated bit for bit.
+            self._choose(trainer, self.history[result.epoch - 1])
+            if result.epoch > accepted:
+                answer = self._ask(result)
+            if answer is Decision.PARK or time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                self._checkpoint(trainer)
+                saved = time.monotonic()
+            if answer is not Decision.CONTINUE:
+                return self._obey(answer)
+            if self._ends_early(result.epoch):
+                return State.COMPLETE, best_epoch.early(self.history, plan)
+        return State.COMPLETE, None
+
+    def _trainer(self) -> Trainer:
+        """What trains by the plan, ready to begin."""
+        plan = self.spec.plan
+        torch.set_num_threads(plan.threads)
+        device = self.device = choose_device(plan.device)
+        # Now: the code may be edited while the trial runs.
+        self.provenance = environment.provenance(str(device), plan.threads, self._commit())
+        self.tells_peak = memory.start_peak(device)
+        same_code(plan.code)
+        self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
+        self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
+        return trainer_of(self.spec, data, task, device, self.interrupted)
+
+    def _ask(self, result: EpochResult) -> Decision:
+        answer = self.report(result)
+        if answer is Decision.FENCED:
+            raise Fenced(self.spec.name)
+        return answer
+
+    def _obey(self, answer: Decision) -> tuple[State, str]:
+        state = State.PRUNED if answer is Decision.PRUNE else State.PARKED
+        return state, f"{state} at {best_epoch.place(self.history, self.spec.plan)}"
+
+    def _ends_early(self, reports: int) -> bool:
+        plan, objective = self.spec.plan, self.spec.objective
+        early = best_epoch.stopped_early(self.history[:reports], objective, plan)
+        return early and reports < plan.reports
+
+    def _choose(self, trainer: Trainer, result: EpochResult) -> None:
+        assert self.task is not None and self.data is not None
+        if best_epoch.counts(result, self.chosen, self.spec.objective):
+            self.chosen = best_epoch.taken(
+                result, self.spec.objective, trainer, self.task, self.data
+            )
+
+    def _checkpoint(self, trainer: Trainer) -> None:
+        reached = trainer.state()
+        if reached is None:
+            return
+        state = {"engine": reached, "chosen": None if self.chosen is None else vars(self.chosen)}
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+
+        def save() -> None:
+            # After a power cut no state may be ahead of the history.
+            self.directory.sync_history()
+            self.directory.save_checkpoint(buffer.getvalue())
+
+        self.store(save)
+
+    def _restore(self, trainer: Trainer) -> int:
+        """Go on from the last checkpoint; the number of the report that it stands after."""
+        content, _ = self.directory.load_checkpoint()
+        if content is None:
+            return 0
+        state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+        reached = int(state["engine"]["epoch"])
+        if reached > len(self.history):
+            return 0
+        trainer.restore(state["engine"])
+        if state["chosen"] is not None:
+            self.chosen = Chosen(**state["chosen"])
+        return reached
+
+    def _leave_artifacts(self, state: State) -> None:
+        directory, chosen = self.directory, self.chosen if state is State.COMPLETE else None
+
+        def curve() -> None:
+            epoch, objective = None if chosen is None else chosen.epoch, self.spec.objective
+            artifacts.draw_learning_curve(directory, self.history, epoch, objective)
+
+        if self.history:
+            artifacts.guarded(self.spec.name, "learning curve", curve)
+        if chosen is not None and chosen.scores:
+
+            def examined() -> None:
+                artifacts.write_scores(directory, chosen.scores)
+                artifacts.write_mistakes(directory, chosen.mistakes)
+
+            artifacts.guarded(self.spec.name, "scores of the classes", examined)
+
+    def _commit(self) -> str:
+        """The state of the code that the study's driver noted; empty where none did."""
+        path = record.environment_path(record.study_of(self.directory, self.spec))
+        return str(json.loads(path.read_text())["commit"]) if path.exists() else ""
+
+    def _result(self, state: State, reason: str | None, error: str | None) -> Result:
+        seconds = [result.metrics.get("seconds", 0.0) for result in self.history]
+        started = self.begun
+        if self.history:
+            started = min(started, self.history[0].timestamp - round(1000 * seconds[0]))
+        counted = self.chosen if state is State.COMPLETE else None
+        device = "" if self.device is None else str(self.device)
+        return Result(
+            state=state,
+            attempt=self.spec.attempt,
+            reason=reason,
+            traceback=error,
+            value=None if counted is None else counted.value,
+            epoch=None if counted is None else counted.epoch,
+            metrics={} if counted is None else self.history[counted.epoch - 1].metrics,
+            confusion=None if counted is None else counted.confusion,
+            classes=None if self.data is None else list(self.data.classes),
+            parameters={} if self.trainer is None else self.trainer.parameters,
+            started=started,
+            ended=record.now(),
+            seconds=sum(seconds),
+            device=device,
+            test={} if counted is None or self.tested is None else self.tested.metrics,
+            provenance=self.provenance,
+            peak_memory=self.peak,
+            damaged_checkpoints=self.directory.damaged_checkpoints(),
+        )

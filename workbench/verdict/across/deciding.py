@@ -1,0 +1,72 @@
+"""Several data sets: what holds on each, and from six data sets on what holds across them.
+
+Here a data set is what a seed is elsewhere: one value for each strategy, the mean over seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from workbench.verdict import Level, Stage, Verdict, contrast, statistics
+from workbench.verdict.across import ranks, wording
+from workbench.verdict.deciding import conclude
+from workbench.verdict.question import Question
+from workbench.verdict.statistics.several import LEAST_DATASETS
+from workbench.verdict.statistics.values import Array
+from workbench.verdict.table import Row, Table
+
+
+def verdict(
+    names: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    question: Question,
+) -> Verdict:
+    """The verdict over all data sets: of fewer than six it never says which strategy is ahead.
+
+    The word follows the rules of a single data set, with data sets in place of seeds and Wilcoxon's
+    signed-rank test, Holm-corrected over all pairs, in place of the permutation test.
+    """
+    refused = ranks.refused(names, verdicts)
+    datasets = tuple(verdicts)
+    rows = tuple(_row(name, verdicts, baseline=name == question.baseline) for name in names)
+    compared = contrast.of(question.design, Table(seeds=datasets, rows=rows, doubts=()))
+    found = conclude(
+        compared,
+        question.design,
+        refused,
+        stage=Stage.ELSEWHERE,
+        level=Level.DATASETS,
+        seeds=datasets,
+        shown=len(datasets) >= LEAST_DATASETS and not refused,
+        test=_wilcoxon,
+        unit="data set",
+    )
+    # A mean with a failed run in it has not failed itself; ``sentences`` names the failed runs.
+    sides = tuple(replace(side, imputed=()) for side in found.sides)
+    found = replace(found, sides=sides)
+    return wording.worded(found, verdicts, ranks.outcomes(names, verdicts))
+
+
+def _row(name: str, verdicts: Mapping[str, Verdict], *, baseline: bool) -> Row:
+    """A strategy's mean on each data set; ``imputed`` are those where a run of it failed."""
+    sides = [
+        next((side for side in each.sides if side.name == name), None) for each in verdicts.values()
+    ]
+    return Row(
+        name=name,
+        values=tuple(side.mean.estimate if side and side.mean else None for side in sides),
+        imputed=tuple(
+            dataset
+            for dataset, side in zip(verdicts, sides, strict=True)
+            if side is not None and side.imputed
+        ),
+        baseline=baseline,
+        scores_missing="data sets in place of seeds have no per-example scores",
+    )
+
+
+def _wilcoxon(gaps: Array) -> float:
+    return statistics.wilcoxon(gaps, np.zeros_like(gaps))

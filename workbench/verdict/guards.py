@@ -1,0 +1,279 @@
+"""Guards for the forbidden things that one module would hand to another.
+
+Each passes in silence or raises ``Refused``; two return what they looked at. Knows neither where a
+number comes from nor how a figure is drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from workbench.verdict import seed_names
+from workbench.verdict.evidence import Doubt
+from workbench.verdict.refusals import REFUSALS, Refusal, Refused, because
+
+__all__ = [
+    "BARS",
+    "NOT_ADAPTIVE",
+    "REFUSALS",
+    "Bar",
+    "Refusal",
+    "Refused",
+    "because",
+    "cut",
+    "data_sets",
+    "expected_maximum",
+    "importance",
+    "of_groups",
+    "one_configuration",
+    "optimum",
+    "provenance",
+]
+
+# Samplers whose proposals do not depend on earlier results.
+NOT_ADAPTIVE = ("random", "grid")
+BARS = ("SD", "SEM", "CI")
+
+
+def one_configuration(configurations: Mapping[str, Collection[str]]) -> None:
+    """Test values belong to one configuration of each strategy (rule 2).
+
+    Args:
+        configurations: The configurations of each strategy that have test values.
+
+    Raises:
+        Refused: A strategy has several.
+    """
+    for strategy, names in configurations.items():
+        if len(several := sorted(set(names))) > 1:
+            raise Refused(
+                2,
+                f"{strategy} has test values of {len(several)} configurations"
+                f" ({_few(several)}), expected 1.",
+            )
+
+
+def of_groups(sampler: str, *, pruned: int = 0) -> None:
+    """Means, medians or tests over the search trials of a group (rules 3 and 5).
+
+    Args:
+        sampler: That proposed the trials.
+        pruned: How many of them were pruned and so have no value.
+
+    Raises:
+        Refused: The sampler is adaptive, or trials without a value would be left out.
+    """
+    if sampler not in NOT_ADAPTIVE:
+        raise Refused(
+            3,
+            f"The trials were proposed by {sampler!r}, which follows earlier results; expected one"
+            f" of {', '.join(NOT_ADAPTIVE)}.",
+        )
+    if pruned:
+        raise Refused(5, f"{_count(pruned, 'trial')} of the group pruned, expected none.")
+
+
+def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
+    """What stands for data sets is data sets (rule 8).
+
+    Args:
+        names: Of the data sets.
+        seeds: Names of the seeds of the same study.
+
+    Returns:
+        The number of different data sets.
+
+    Raises:
+        Refused: A name is a number or has a seed, fold, epoch, split, replicate or run in it, or
+            three names or more differ in a number alone. Two may: CIFAR-10 and CIFAR-100.
+    """
+    different = list(dict.fromkeys(names))
+    odd = [name for name in different if name in seeds or seed_names.names_one(name)]
+    if odd:
+        raise Refused(
+            8, f"{_few(odd)} look like seeds, folds or epochs, expected names of data sets."
+        )
+    if len(different) > 2 and seed_names.differ_in_a_number(different):
+        raise Refused(
+            8,
+            f"{_few(different)} differ in a number alone, like parts of one data set, expected"
+            " names of data sets.",
+        )
+    return len(different)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """An error bar that says what it shows (rule 11).
+
+    Attributes:
+        kind: ``SD``, ``SEM`` or ``CI``.
+        n: Number of values behind it.
+        source: What varies between them, for example ``training seeds``.
+        level: Of a confidence interval, for example 0.95.
+        bounds: Lowest and highest value that the metric can have; None where there is none.
+
+    Raises:
+        Refused: One of them is missing, or the bar reaches beyond the bounds.
+    """
+
+    low: float
+    high: float
+    kind: str
+    n: int
+    source: str
+    level: float | None = None
+    bounds: tuple[float | None, float | None] = (None, None)
+
+    def __post_init__(self) -> None:
+        if self.kind not in BARS:
+            raise Refused(
+                11, f"The error bar is of kind {self.kind!r}, expected {', '.join(BARS)}."
+            )
+        if self.kind == "CI" and (self.level is None or not 0 < self.level < 1):
+            raise Refused(11, f"The interval's level is {self.level}, expected, for example, 0.95.")
+        if self.n < 2:
+            raise Refused(11, f"The error bar is of {self.n} value(s), expected 2 or more.")
+        if not self.source.strip():
+            raise Refused(
+                11, "The error bar does not say what varies, for example 'training seeds'."
+            )
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low <= self.high):
+            raise Refused(11, f"The error bar reaches from {self.low:g} to {self.high:g}.")
+        if (self.low, self.high) != cut(self.low, self.high, self.bounds):
+            lowest, highest = self.bounds
+            raise Refused(
+                11,
+                f"The error bar reaches from {self.low:g} to {self.high:g}, beyond the metric's"
+                f" bounds ({_bound(lowest)} to {_bound(highest)}).",
+            )
+
+    @property
+    def label(self) -> str:
+        """For a caption, for example ``95 % CI over 12 training seeds``."""
+        kind = f"{100 * self.level:g} % CI" if self.level is not None else self.kind
+        return f"{kind} over {self.n} {self.source}"
+
+
+def cut(low: float, high: float, bounds: tuple[float | None, float | None]) -> tuple[float, float]:
+    """An interval without what lies beyond the metric's bounds, where the metric cannot be."""
+    lowest, highest = bounds
+    if lowest is not None:
+        low, high = max(low, lowest), max(high, lowest)
+    if highest is not None:
+        low, high = min(low, highest), min(high, highest)
+    return low, high
+
+
+def expected_maximum(sampler: str, *, pruned: int = 0) -> None:
+    """An expected-maximum curve (rule 12).
+
+    Args:
+        sampler: That proposed the trials.
+        pruned: How many of them were pruned and so have no value.
+
+    Raises:
+        Refused: The draws are not independent, or some have no value.
+    """
+    if sampler != "random":
+        raise Refused(12, f"The trials were proposed by {sampler!r}, expected 'random'.")
+    if pruned:
+        raise Refused(12, f"{_count(pruned, 'trial')} pruned and without a value, expected none.")
+
+
+def importance(
+    *, evaluator: str | None, n: int | None, low: float | None, high: float | None
+) -> None:
+    """An importance of a hyperparameter (rule 13).
+
+    Args:
+        evaluator: That estimated it, for example ``PED-ANOVA``.
+        n: Number of trials that it was estimated from.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+
+    Raises:
+        Refused: One of them is missing.
+    """
+    missing = [] if evaluator else ["the evaluator"]
+    if not n:
+        missing.append("the number of trials")
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        missing.append("the interval")
+    if missing:
+        raise Refused(13, f"The importance lacks {' and '.join(missing)}.")
+
+
+def optimum(caption: str, at_bounds: Collection[str]) -> None:
+    """The caption of a figure or table that shows an optimum (rule 15).
+
+    Args:
+        caption: As it will be printed.
+        at_bounds: Knobs whose best value lies on a bound of the space.
+
+    Raises:
+        Refused: The caption does not speak of the bound, or does not name each such knob.
+    """
+    text = caption.lower()
+    silent = [
+        knob
+        for knob in at_bounds
+        if "bound" not in text
+        or not any(name.lower() in text for name in (knob, knob.replace("_", " ")))
+    ]
+    if silent:
+        raise Refused(
+            15, f"The optimum lies on a bound of {_few(silent)}, and the caption does not say so."
+        )
+
+
+def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
+    """Flags for what differs between the runs of one comparison (rule 16).
+
+    Args:
+        kinds: For each kind (commit, data, packages, hardware, threads, ...) what every run was
+            made with; None or empty where it was not recorded.
+
+    Returns:
+        A flag for each kind with more than one value, and for each that some runs did not record.
+    """
+    flags = []
+    for kind, values in kinds.items():
+        known = [value for value in values if value]
+        counts = {value: known.count(value) for value in dict.fromkeys(known)}
+        if len(counts) > 1:
+            shown = zip(_different(list(counts)), counts.values(), strict=True)
+            parts = "; ".join(f"{text} ({count})" for text, count in shown)
+            flags.append(
+                because(16, None, f"The runs differ in {kind}: {len(counts)} values ({parts}).")
+            )
+        if known and len(known) < len(values):
+            text = (
+                f"{len(values) - len(known)} of {len(values)} runs have no record of their {kind},"
+                " so it cannot be told whether they differ in it."
+            )
+            flags.append(Doubt(rule=16, word=None, text=text))
+    return tuple(flags)
+
+
+def _different(values: Sequence[str]) -> list[str]:
+    """Of each value, a list with commas, what not all of them have; cut at 80 characters."""
+    lists = [value.split(", ") for value in values]
+    shared = set(lists[0]).intersection(*lists[1:])
+    kept = [", ".join(item for item in items if item not in shared) for items in lists]
+    return [(text or "none of these")[:80] for text in kept]
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun} was" if number == 1 else f"{number} {noun}s were"
+
+
+def _bound(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"

@@ -1,0 +1,188 @@
+"""Results on one data set to a verdict, and what results alone cannot prove.
+
+Knows nothing of files and of several data sets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide, seed_names
+from workbench.verdict.results import Result, Unreadable
+from workbench.verdict.wording.numbers import listed
+
+# What the name of a metric says of its values: that lower ones are better, or that it is a share.
+_ERROR = re.compile(
+    r"(?<![a-z])(?:error|err|loss|mae|mse|rmse|mape|nll|perplexity|ppl|wer|cer|eer)(?![a-z])", re.I
+)
+_SHARE = re.compile(
+    r"(?<![a-z])(?:accuracy|acc|f1|auc|auroc|auprc|precision|recall|sensitivity|specificity)"
+    r"(?![a-z])",
+    re.I,
+)
+_PERCENT = 2.0  # a share whose largest value is above 1 and not above this is no percentage
+
+# What a table of results never says, by the number of the refusal that it would matter for.
+_UNKNOWN = (
+    (
+        10,
+        "No protocol came with these results: that strategies, metric and number of seeds were"
+        " fixed before the first result was seen is the author's word.",
+    ),
+    (
+        2,
+        "Not known: whether the test data had any part in choosing these configurations, and"
+        " whether they were measured once.",
+    ),
+    (4, "Not known: whether every strategy was tuned with the same budget."),
+    (1, "Not known: whether the seeds are others than those that the tuning saw."),
+    (
+        9,
+        "Not known: what a seed draws anew, and whether runs of one seed were tested on the same"
+        " samples; equal seeds are taken as pairs.",
+    ),
+    (16, "Not known: whether code, libraries and hardware were the same for all runs."),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """How results are to be compared.
+
+    Attributes:
+        direction: ``maximize`` or ``minimize``.
+        smallest_effect: Smallest difference that matters, in units of the metric.
+        baseline: Strategy that the others are compared with; None compares all pairs.
+    """
+
+    metric: str
+    direction: str
+    smallest_effect: float | None
+    baseline: str | None
+
+    @property
+    def design(self) -> Design:
+        """The usual one: a table of results comes with none."""
+        return Design(
+            metric=self.metric,
+            direction=self.direction,
+            smallest_effect=self.smallest_effect,
+            contrast="all" if self.baseline is None else "baseline",
+        )
+
+
+def check(rows: Sequence[Result], question: Question) -> tuple[str, ...]:
+    """Names of the strategies in order of appearance.
+
+    Raises:
+        Unreadable: Fewer than two, a data set without the baseline, an effect that is none, or a
+            direction, values or seeds that cannot be what they are called.
+    """
+    names = tuple(dict.fromkeys(row.strategy for row in rows))
+    if len(names) < 2:
+        raise Unreadable(f"There is one strategy, {names[0]!r}; a comparison needs two.")
+    if question.baseline is not None and question.baseline not in names:
+        nearest = difflib.get_close_matches(question.baseline, names, n=1)
+        hint = f" {nearest[0]!r} is the nearest." if nearest else ""
+        raise Unreadable(
+            f"The baseline {question.baseline!r} is not a strategy here; the strategies are"
+            f" {', '.join(names)}.{hint}"
+        )
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        here = {row.strategy for row in rows if row.dataset == dataset}
+        if question.baseline is not None and question.baseline not in here:
+            raise Unreadable(
+                f"The data set {dataset} has no run of the baseline {question.baseline!r}, only of"
+                f" {', '.join(sorted(here))}. Add its runs, or leave the data set out."
+            )
+    effect = question.smallest_effect
+    if effect is not None and not (math.isfinite(effect) and effect > 0):
+        raise Unreadable(
+            f"The smallest effect is {effect:g}, expected a finite number above 0 in"
+            f" units of {question.metric}; leave it out where none is known."
+        )
+    if problems := [*_metric(rows, question), *_seeds(rows)]:
+        raise Unreadable("\n".join(problems))
+    return names
+
+
+def _metric(rows: Sequence[Result], question: Question) -> Iterator[str]:
+    """What a metric's name says that direction and values contradict."""
+    if (error := _ERROR.search(question.metric)) and question.direction == "maximize":
+        yield (
+            f"Lower values of {question.metric} are better, by its name: add --minimize. If higher"
+            " ones are better, give the metric another name."
+        )
+    values = [(row.value, row.where) for row in rows if row.value is not None]
+    if error or not _SHARE.search(question.metric) or not values:
+        return
+    least, most = min(values), max(values)
+    beyond = most[0] > 100 or 1 < most[0] <= _PERCENT
+    if least[0] < 0 or beyond:
+        value, where = most if beyond else least
+        yield (
+            f"{where}: {question.metric} is {value:g}, expected values from 0 to 1, or from 0 to"
+            " 100 in percent. Correct the values, or give the metric another name."
+        )
+
+
+def _seeds(rows: Sequence[Result]) -> Iterator[str]:
+    """Seeds that are no runs of their own: parts of one run, or copies of others."""
+    odd = [
+        seed for seed in dict.fromkeys(row.seed for row in rows) if seed_names.part_of_a_run(seed)
+    ]
+    if odd:
+        yield (
+            f"The seeds {listed(odd)} are named like folds, epochs or steps, expected training runs"
+            " with seeds of their own. Give one value for each run: the mean over its folds, or the"
+            " value at its end."
+        )
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        groups = _alike([row for row in rows if row.dataset == dataset])
+        # A coarse metric repeats a result now and then, but hardly that of every seed.
+        if len(groups) > 2 and all(len(seeds) > 1 for seeds in groups):
+            on = f" on {dataset}" if dataset else ""
+            yield (
+                f"The {sum(map(len, groups))} seeds{on} have {len(groups)} different results:"
+                f" {listed(groups[0])} have the same value in every strategy, and so on. Copied"
+                " runs add no evidence: give each run once."
+            )
+
+
+def _alike(rows: Sequence[Result]) -> list[list[str]]:
+    """Seeds that are measured in every strategy, those with the same values together."""
+    values: dict[str, dict[str, float | None]] = defaultdict(dict)
+    for row in rows:
+        values[row.seed][row.strategy] = row.value
+    groups: dict[tuple[tuple[str, float | None], ...], list[str]] = defaultdict(list)
+    for seed, found in values.items():
+        if None not in found.values():
+            groups[tuple(sorted(found.items()))].append(seed)
+    return list(groups.values())
+
+
+def judge(rows: Sequence[Result], names: Sequence[str], question: Question) -> Verdict:
+    """The verdict on one data set; its level is never above *this configuration*."""
+    arms = []
+    for name in names:
+        runs = tuple(
+            Run(seed=row.seed, value=row.value, state=row.state, run_id=row.run_id)
+            for row in rows
+            if row.strategy == name
+        )
+        arms.append(Arm(name=name, runs=runs, baseline=name == question.baseline))
+    doubts = [Doubt(rule=rule, word=None, text=text) for rule, text in _UNKNOWN]
+    copied = [listed(seeds) for seeds in _alike(rows) if len(seeds) > 1]
+    if copied:
+        text = f"The seeds {'; '.join(copied)} have the same value in every strategy. Copied runs?"
+        doubts.append(Doubt(rule=9, word=None, text=text))
+    return decide(
+        Evidence(
+            stage=Stage.ELSEWHERE, design=question.design, arms=tuple(arms), doubts=tuple(doubts)
+        )
+    )

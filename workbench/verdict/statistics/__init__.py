@@ -1,0 +1,81 @@
+"""Statistics of a comparison: pure functions on arrays, each with its source.
+
+| question | functions |
+|---|---|
+| Is there a difference? | ``sign_flip`` (primary), ``paired_t``, ``holm`` |
+| How large is it? | ``t_interval``, ``hedges_dz``, ``probability_of_improvement`` |
+| Is it too small to matter? | ``tost``, ``posterior`` |
+| How many seeds? | ``seeds_floor``, ``seeds_default``, ``detectable_effect``, ``seeds_needed`` |
+| How good is the best of k random trials? | ``expected_maximum`` |
+| Across data sets? | ``critical_difference``, ``wilcoxon_holm``, ``performance_profile`` |
+
+There is deliberately no unpaired test (seeds are shared), no power for the effect observed (it is
+the p value in other words) and no test over search trials (an adaptive search draws no sample).
+
+Higher is better, arrays are float64, a bootstrap or Monte Carlo draw comes from the ``seed`` given:
+the same arguments give the same numbers. A value that is no finite number is an error everywhere,
+never left out. Know neither strategies nor words: what a number allows one to say is for
+``verdict``. See docs/confirmation.md.
+"""
+
+from workbench.verdict.statistics.aggregate import performance_profile
+from workbench.verdict.statistics.correction import holm
+from workbench.verdict.statistics.equivalence import Posterior, posterior, tost
+from workbench.verdict.statistics.paired import (
+    hedges_dz,
+    paired_t,
+    probability_of_improvement,
+    sign_flip,
+    t_interval,
+)
+from workbench.verdict.statistics.planning import (
+    SeedsNeeded,
+    detectable_effect,
+    p_floor,
+    seeds_default,
+    seeds_floor,
+    seeds_needed,
+)
+from workbench.verdict.statistics.searches import Band, expected_maximum, expected_maximum_interval
+from workbench.verdict.statistics.several import (
+    CriticalDifference,
+    Friedman,
+    critical_difference,
+    critical_groups,
+    friedman,
+    wilcoxon,
+    wilcoxon_holm,
+)
+from workbench.verdict.statistics.values import Interval, differences, moments
+
+__all__ = [
+    "Band",
+    "CriticalDifference",
+    "Friedman",
+    "Interval",
+    "Posterior",
+    "SeedsNeeded",
+    "critical_difference",
+    "critical_groups",
+    "detectable_effect",
+    "differences",
+    "expected_maximum",
+    "expected_maximum_interval",
+    "friedman",
+    "hedges_dz",
+    "holm",
+    "moments",
+    "p_floor",
+    "paired_t",
+    "performance_profile",
+    "posterior",
+    "probability_of_improvement",
+    "seeds_default",
+    "seeds_floor",
+    "seeds_needed",
+    "sign_flip",
+    "t_interval",
+    "tost",
+    "wilcoxon",
+    "wilcoxon_holm",
+]

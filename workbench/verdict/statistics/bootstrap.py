@@ -1,0 +1,52 @@
+"""Resampling where no formula serves: percentile intervals, and two sources of variation at once.
+
+Knows neither what is resampled nor what is claimed from it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workbench.verdict.statistics.values import Array, Interval, count, table
+
+
+def percentiles(estimate: float, replicates: Array, level: float) -> Interval:
+    """The estimate with the percentile interval of its bootstrap replicates, shape [draws].
+
+    Source:
+        Efron and Tibshirani (1993), An Introduction to the Bootstrap.
+    """
+    low, high = np.quantile(replicates, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high), level)
+
+
+def resampled_means(scores: ArrayLike, *, draws: int = 2_000, seed: int = 0) -> Array:
+    """The mean of each resample of both seeds and examples, shape [draws].
+
+    Seeds and examples are drawn independently of each other, both with replacement. The resamples
+    depend on the shape, the number of draws and the seed of the generator alone: tables of one
+    shape get the same ones, so that their differences are paired resample by resample, and a table
+    that is compared with many others is resampled once.
+
+    Args:
+        scores: Score of each test example in each run, shape [seeds, examples], at least 2 by 2.
+        draws: Resamples.
+        seed: Of the generator.
+
+    Raises:
+        ValueError: Too small, a value that is not finite, or fewer than 1 draw.
+
+    Source:
+        Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1.
+    """
+    of = ("seeds", "examples")
+    values = table(scores, "scores", rows=2, columns=2, of=of)
+    seeds, examples = values.shape
+    generator = np.random.default_rng(seed)
+    weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=count(draws, "draws"))
+    means = np.empty(len(weights))
+    for draw, weight in enumerate(weights):
+        chosen = generator.integers(0, examples, size=examples, dtype=np.uint32)
+        means[draw] = (weight @ values).take(chosen).sum() / (seeds * examples)
+    return means
