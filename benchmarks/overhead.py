@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from workbench.commands.run import run_study
 from workbench import commands, record
 from workbench.driver import Standing
 from workbench.driver.workers import LocalWorkers
@@ -56,7 +57,7 @@ def main() -> None:
         home = commands.open_home(Path(folder))
         crew = LocalWorkers(count, home / "mlruns" / "workers")
         try:
-            outcome = commands.run_file(file, [], home, crew, watch)
+            outcome = run_study(file, [], home, crew, watch)
         finally:
             crew.close()
         found = record.scan(record.study_directory(home, outcome.study))

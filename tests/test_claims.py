@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.test_end_to_end import Unseen
-from workbench import commands
 from workbench.commands import report
+from workbench.commands.confirm import confirm_study
+from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 
 Write = Callable[..., Path]
@@ -32,8 +33,8 @@ CONFIRM = "\nconfirm: {seeds: 10, smallest_effect: 0.02, select: {configs: 2, se
 def confirmed(file: Path, home: Path) -> dict[str, Any]:
     """The content of report.json after search, confirmation and report."""
     file.write_text(file.read_text() + CONFIRM)
-    commands.run_file(file, [], home, InlineWorkers(), Unseen())
-    commands.confirm_file(file, [], home, InlineWorkers(), Unseen(), agree=lambda offer: True)
+    run_study(file, [], home, InlineWorkers(), Unseen())
+    confirm_study(file, [], home, InlineWorkers(), Unseen(), agree=lambda offer: True)
     page = report.write(file.stem, home, None).page
     content: dict[str, Any] = json.loads((page.parent / "report.json").read_text())
     return content

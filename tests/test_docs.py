@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from workbench.backbones import BACKBONES
-from workbench.commands import look_ahead
+from workbench.commands.check import check_study
 from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
@@ -123,7 +123,7 @@ def test_every_whole_study_on_a_page_is_valid(page: str, block: str, tmp_path: P
     assert load(file).question
     # Other pages' studies need files or weights, and are run by the tests of what they are about.
     if page == "studies" and " path: " not in block:
-        assert look_ahead(file, [], tmp_path)["notes"] == []
+        assert check_study(file, [], tmp_path)["notes"] == []
 
 
 @pytest.mark.parametrize("block", FRAGMENTS)

@@ -18,8 +18,9 @@ from mlflow.entities import Run
 
 from tests.cli.test_app import call
 from tests.support.mlflow_home import home_in
-from workbench import commands, record
+from workbench import record
 from workbench.commands import outcomes
+from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import Role, State
 
@@ -64,7 +65,7 @@ def printed(*words: str | Path) -> str:
 
 
 def in_process(file: Path, home: Path) -> outcomes.Outcome:
-    return commands.run_file(file, [], home, InlineWorkers(), Unseen())
+    return run_study(file, [], home, InlineWorkers(), Unseen())
 
 
 def runs_of(home: Path, study: str) -> list[Run]:

@@ -34,7 +34,7 @@ from pathlib import Path
 from workbench import record
 from workbench.config import load
 from workbench.driver import Driver, Stop
-from workbench.foundation import Foundation
+from workbench.study import Study
 from workbench.study import Search
 from workbench.workers import InlineWorkers, LocalWorkers
 
@@ -47,7 +47,7 @@ if __name__ == "__main__":
     config = load(file)
     directory = record.study_directory(home, config.name)
     workers = InlineWorkers() if sys.argv[3:] else LocalWorkers(1, home / "logs")
-    search = Search(config, Foundation(config, home), directory)
+    search = Search(Study(config, home))
     with Stop().listening() as stop, stop.deferred():
         signal = Driver(
             study_directory=directory, source=search, workers=workers, mirror=Silent(),

@@ -17,7 +17,7 @@ from workbench.engine.loop import Engine
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.study.checks import check
 from workbench.study.config import load
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 PAGE = Path(__file__).parent.parent / "docs" / "methods.md"
 TEXT = PAGE.read_text()
@@ -50,9 +50,9 @@ def written(recipe: str, folder: Path) -> Path:
 def test_every_snippet_trains(recipe: str, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     config = load(written(recipe, tmp_path))
-    foundation = Foundation(config, tmp_path)
-    check(foundation)
-    plan = foundation.plan(config.strategies[0])
+    study = Study(config, tmp_path)
+    check(study)
+    plan = study.strategies[0].plan
     data = datasets.load(plan.dataset, study_seed=0, seed=0)
     task = tasks.build(plan.task, data.classes, data.train.targets)
     staged = backbones.build(

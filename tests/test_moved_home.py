@@ -14,7 +14,8 @@ from tests.conftest import TINY
 from tests.support.mlflow_home import home_in
 from tests.test_end_to_end import Unseen, runs_of
 from tests.tracker.test_tracker import contents
-from workbench import commands, record
+from workbench import record
+from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -55,7 +56,7 @@ def test_a_project_is_moved_after_its_search_and_copied_after_its_confirmation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = home_in(tmp_path / "a first place")
-    commands.run_file(put_study(home / "mine"), [], home, InlineWorkers(), Unseen())
+    run_study(put_study(home / "mine"), [], home, InlineWorkers(), Unseen())
     searched = json.loads((record.study_directory(home, "tiny") / "study.json").read_text())
     assert searched["file"] == "mine/tiny.yaml"
 

@@ -25,7 +25,7 @@ from workbench.record import State, TrialDirectory, TrialSpec
 from workbench.record.strategy import Plan
 from workbench.study.checks import check
 from workbench.study.config import load
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 STUDIES = Path(__file__).parent.parent / "studies"
 
@@ -78,7 +78,7 @@ def run(home: Path, name: str, *overrides: str) -> list[tuple[TrialDirectory, Tr
 def reference(name: str, home: Path) -> Plan:
     """The plan of a shipped study's default as it stands, without any override."""
     config = load(STUDIES / f"{name}.yaml")
-    return Foundation(config, home, pending=True).plan(config.strategies[0])
+    return Study(config, home, pending=True).strategies[0].plan
 
 
 def only(plan: Plan) -> dict[str, Any]:
@@ -222,8 +222,8 @@ def test_without_data_or_a_network_one_sentence_says_what_to_do(
     places: Path, home: Path, name: str
 ) -> None:
     config = load(STUDIES / f"{name}.yaml")
-    foundation = Foundation(config, home, pending=True)
-    check(foundation)
-    assert foundation.absent
-    for sentence in foundation.absent:
+    study = Study(config, home, pending=True)
+    check(study)
+    assert study.absent
+    for sentence in study.absent:
         assert "\n" not in sentence and len(sentence) < 400

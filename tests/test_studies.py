@@ -11,7 +11,8 @@ import pytest
 from workbench.study import description
 from workbench.study.checks import check
 from workbench.study.config import load
-from workbench.study.resources import Foundation, studies_needed
+from workbench.study.resources import studies_needed
+from workbench.study.study import Study
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted((ROOT / "studies").glob("*.y*ml"))
@@ -48,13 +49,13 @@ def test_a_study_is_sound_and_described_without_a_network(
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setattr(socket.socket, "connect", no_network)
     config = load(path)
-    foundation = Foundation(config, home, pending=True)
-    check(foundation)
-    found = description.describe(config, foundation)
+    study = Study(config, home, pending=True)
+    check(study)
+    found = description.describe(study)
     assert found["name"] == config.name
     assert json.loads(json.dumps(found)) == found
     assert len(description.ranges(config)) == sum(len(tuned.entries) for tuned in config.tune)
-    description.notes(config, foundation)
+    description.notes(study)
     assert list(home.iterdir()) == [], "looking ahead writes nothing"
 
 
@@ -66,7 +67,7 @@ def test_a_study_that_weights_come_from_is_shipped_too(path: Path) -> None:
 
 def test_the_digits_study_splits_its_data_as_the_design_says(home: Path) -> None:
     config = load(ROOT / "studies" / "digits.yaml")
-    sizes = Foundation(config, home, pending=True).sizes(config.recipe)
+    sizes = Study(config, home, pending=True).sizes(config.recipe)
     assert (sizes["train"], sizes["validation"], sizes["test"]) == (100, 300, 496)
     assert [strategy.name for strategy in config.strategies][:4] == [
         "sgd-0",

@@ -10,13 +10,14 @@ import pytest
 
 from tests.support.mlflow_home import home_in
 from tests.test_end_to_end import Unseen
-from workbench import commands, record
+from workbench import record
+from workbench.commands.check import check_study
+from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State
 from workbench.study.config import Changed, load
 from workbench.study.config.document import StudyFileError
-from workbench.study.fingerprint import define
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 from workbench.tracker.params import params_of
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -48,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, name: str) -> Path:
     """Runs a study of the page; gives the study's directory."""
     home = folder / "home"
-    outcome = commands.run_file(folder / f"{name}.yaml", [], home, InlineWorkers(), Unseen())
+    outcome = run_study(folder / f"{name}.yaml", [], home, InlineWorkers(), Unseen())
     assert outcome.finished and not outcome.reasons
     return record.study_directory(home, name)
 
@@ -100,7 +101,7 @@ def test_a_trial_that_fails_in_ones_own_code_names_the_line(tmp_path: Path, stor
     text = STUDIES["own_trial"].replace("name: own_trial", "name: late")
     text = re.sub(r"  trial\.rho: .*\n", "", text)
     (tmp_path / "late.yaml").write_text(re.sub(r"trial: \S+", "trial: late.py:train", text))
-    commands.run_file(tmp_path / "late.yaml", [], stored, InlineWorkers(), Unseen())
+    run_study(tmp_path / "late.yaml", [], stored, InlineWorkers(), Unseen())
     (first, _), *_ = record.scan(record.study_directory(stored, "late"))
     result = first.result()
     assert result is not None and result.state is State.FAILED
@@ -146,7 +147,7 @@ def values(home: Path) -> dict[str, float | None]:
 
 
 def test_an_option_of_ones_own_training_is_compared(tmp_path: Path, stored: Path) -> None:
-    outcome = commands.run_file(options(tmp_path), [], stored, InlineWorkers(), Unseen())
+    outcome = run_study(options(tmp_path), [], stored, InlineWorkers(), Unseen())
     assert outcome.finished and not outcome.reasons
     assert values(stored) == {"trial.steps-1/000": 0.1, "trial.steps-2/000": 0.05}
 
@@ -158,7 +159,7 @@ def test_an_option_of_ones_own_training_is_tuned_and_recorded(tmp_path: Path, st
         ("compare:\n  trial.steps: [1, 2]", TUNED),
         ("trials_per_strategy: 1", "trials: 4"),
     )
-    commands.run_file(file, [], stored, InlineWorkers(), Unseen())
+    run_study(file, [], stored, InlineWorkers(), Unseen())
     assert len(values(stored)) == 4
     for directory, spec in record.scan(record.study_directory(stored, "options")):
         rho, steps = spec.plan.trial_options["rho"], spec.plan.trial_options["steps"]
@@ -177,9 +178,9 @@ tune:
 def test_another_option_of_ones_own_training_makes_another_study(
     tmp_path: Path, stored: Path
 ) -> None:
-    commands.run_file(options(tmp_path), [], stored, InlineWorkers(), Unseen())
+    run_study(options(tmp_path), [], stored, InlineWorkers(), Unseen())
     with pytest.raises(Changed, match=r"plan\.trial_options\.rho: was 0\.1, is 0\.2"):
-        commands.run_file(
+        run_study(
             options(tmp_path, ("rho: 0.1", "rho: 0.2")), [], stored, InlineWorkers(), Unseen()
         )
 
@@ -212,7 +213,7 @@ def test_check_names_an_option_that_ones_own_training_does_not_take(
     tmp_path: Path, old: str, new: str, expected: str
 ) -> None:
     with pytest.raises(StudyFileError) as caught:
-        found = commands.look_ahead(options(tmp_path, (old, new)), [], tmp_path / "home")
+        found = check_study(options(tmp_path, (old, new)), [], tmp_path / "home")
         raise StudyFileError(found["refused"])
     assert expected in str(caught.value).replace(f"{tmp_path}/", "")
 
@@ -222,7 +223,7 @@ def test_a_missing_file_of_ones_own_training_is_told_at_its_key(tmp_path: Path) 
     for code in tmp_path.glob("*.py"):
         code.unlink()
     with pytest.raises(StudyFileError) as caught:
-        found = commands.look_ahead(file, [], tmp_path / "home")
+        found = check_study(file, [], tmp_path / "home")
         raise StudyFileError(found["refused"])
     (problem,) = {line.partition(": found")[0] for line in str(caught.value).splitlines()}
     assert problem.endswith(": recipe.trial.name")
@@ -236,7 +237,7 @@ def test_a_study_stored_before_ones_own_training_had_options_is_the_same(tmp_pat
             ("compare:\n  trial.steps: [1, 2]", BEFORE),
         )
     )
-    found = define(config, config.groups[0], Foundation(config, tmp_path))
+    found = Study(config, tmp_path).groups[0].definition
     assert "trial_options" not in found["plan"]
     assert found["plan"]["trial"] == "train.py:train"
     assert found["space"][0]["sets"] == [{"trial": "train.py:train"}, {"trial": "train.py:other"}]

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from tests.commands.test_browse import Studies, ended
-from workbench import commands
 from workbench.cli import printed
 from workbench.commands import browse, verdict
+from workbench.commands.check import check_study
 from workbench.commands.outcomes import Confirmed, Outcome
 from workbench.driver import Standing
 from workbench.record import State
@@ -95,7 +95,7 @@ def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
 
 
 def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, home: Path) -> None:
-    printed.plan(paper.console, commands.look_ahead(tiny, [], home))
+    printed.plan(paper.console, check_study(tiny, [], home))
     for line in (
         "tiny Which optimizer fits the wines?",
         "objective maximize validation/accuracy of the best epoch",
@@ -126,7 +126,7 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         ("  freeze_depth: [0, all]\ntune:\n", "  freeze_depth: [0, all]\n"),
         ("trials_per_strategy: 5", "trials: 3"),
     )
-    printed.plan(paper.console, commands.look_ahead(file, [], home))
+    printed.plan(paper.console, check_study(file, [], home))
     assert "joint search optimizer: sgd, adamw; freeze_depth: 0, all" in paper.lines
     assert "trials 3 of 3 epochs" in paper.lines
     notes = [line for line in paper.lines if line.startswith("note")]
@@ -161,14 +161,14 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
 def test_a_plan_says_what_its_confirmation_takes(
     paper: Paper, tiny: Path, home: Path, overrides: tuple[str, ...], expected: list[str]
 ) -> None:
-    printed.plan(paper.console, commands.look_ahead(tiny, overrides, home))
+    printed.plan(paper.console, check_study(tiny, overrides, home))
     for line in expected:
         assert line in paper.lines
 
 
 def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: Path) -> None:
     found = statistics.detectable_effect(10, pairs=10)
-    printed.plan(paper.console, commands.look_ahead(tiny, [], home))
+    printed.plan(paper.console, check_study(tiny, [], home))
     assert (
         f"10 seeds find a difference of {found:.2g} SDs of the paired differences with 80 % power"
         in paper.lines
@@ -179,7 +179,7 @@ def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
     paper: Paper, write_study: Write, home: Path
 ) -> None:
     file = write_study(("# Which optimizer fits the wines?", "# Is [bold] better than [/bold]?"))
-    printed.plan(paper.console, commands.look_ahead(file, [], home))
+    printed.plan(paper.console, check_study(file, [], home))
     assert paper.lines[0] == "tiny Is [bold] better than [/bold]?"
 
 

@@ -18,7 +18,8 @@ from workbench.record.seeds import derive
 from workbench.study import description, plans, space
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation, training_seed
+from workbench.study.resources import training_seed
+from workbench.study.study import Study
 
 Write = Callable[..., Path]
 
@@ -29,14 +30,14 @@ class Studies:
     def __init__(self, home: Path, write: Write) -> None:
         self.home = home
         self._write = write
-        self._configs: dict[str, tuple[StudyConfig, Foundation]] = {}
+        self._configs: dict[str, tuple[StudyConfig, Study]] = {}
 
     def study(self, name: str, *replacements: tuple[str, str]) -> Path:
         config = load(self._write(*replacements, name=name))
-        foundation = Foundation(config, self.home)
-        self._configs[name] = (config, foundation)
+        study = Study(config, self.home)
+        self._configs[name] = (config, study)
         directory = record.study_directory(self.home, name)
-        described = json.dumps(description.describe(config, foundation))
+        described = json.dumps(description.describe(study))
         write_atomically(directory / "study.json", described.encode())
         return directory
 
@@ -50,7 +51,7 @@ class Studies:
         epochs: int = 2,
         role: Role = Role.SEARCH,
     ) -> TrialDirectory:
-        config, foundation = self._configs[study]
+        config, study = self._configs[study]
         proposal = space.default(config, config.groups[group])
         spec = TrialSpec(
             study=study,
@@ -60,7 +61,7 @@ class Studies:
             number=number,
             levels=proposal.strategy.levels,
             hyperparameters=proposal.hyperparameters,
-            plan=plans.plan_of(config, proposal, foundation),
+            plan=plans.plan_of(config, proposal, study),
             objective=config.objective,
             seed=training_seed(config),
             study_seed=config.search.seed,

@@ -15,10 +15,13 @@ import pytest
 
 from tests.support.mlflow_home import STUDY, everything, result, write
 from tests.test_end_to_end import Unseen, runs_of
-from workbench import commands, record
+from workbench import record
 from workbench.commands import outcomes
 from workbench.commands import report as publish
+from workbench.commands.check import check_study
+from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Confirmed, Outcome
+from workbench.commands.run import run_study
 from workbench.driver import Broken, Standing, lease
 from workbench.driver.workers import InlineWorkers
 from workbench.study.config import Changed, load
@@ -87,7 +90,7 @@ def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
 
 
 def test_looking_ahead_says_what_a_run_will_do_and_writes_nothing(tiny: Path, home: Path) -> None:
-    plan = commands.look_ahead(tiny, [], home)
+    plan = check_study(tiny, [], home)
     assert plan["budget"]["total"] == 20
     assert set(plan["budget"]["targets"].values()) == {5}
     assert plan["data"]["test"] == 40
@@ -101,7 +104,7 @@ def test_a_study_that_needs_itself_is_refused(write_study: Write, home: Path) ->
     write_study((hidden, "hidden: [8, 8], weights: second.yaml}"), name="first")
     second = write_study((hidden, "hidden: [8, 8], weights: first.yaml}"), name="second")
     with pytest.raises(StudyFileError, match="second needs first needs second"):
-        commands.run_file(second, [], home, InlineWorkers(), Unseen())
+        run_study(second, [], home, InlineWorkers(), Unseen())
 
 
 def test_a_signal_before_the_first_trial_ends_the_command_with_a_line(
@@ -115,7 +118,7 @@ def test_a_signal_before_the_first_trial_ends_the_command_with_a_line(
     with pytest.raises(
         outcomes.Stopped, match="Stopped by SIGTERM while no trial was running"
     ) as e:
-        commands.run_file(tiny, [], home, InlineWorkers(), Signalled())
+        run_study(tiny, [], home, InlineWorkers(), Signalled())
     assert outcomes.exit_code(e.value) == outcomes.RESUMABLE
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -130,7 +133,7 @@ def test_a_search_in_which_every_trial_diverges_ends_unusable_with_a_report(
             "low: 1e25, high: 1e30, log: true, default: 1e28",
         ),
     )
-    outcome = commands.run_file(file, [], stored, InlineWorkers(), Unseen())
+    outcome = run_study(file, [], stored, InlineWorkers(), Unseen())
     assert outcome.exit_code == outcomes.UNUSABLE
     assert {run.info.status for run in runs_of(stored, "tiny")} == {"FAILED", "FINISHED"}
     written = publish.write("tiny", stored, None)
@@ -150,7 +153,7 @@ def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
 
     monkeypatch.setattr(trainers, "Engine", broken)
     with pytest.raises(Broken, match="the data went away"):
-        commands.run_file(write_study(), [], stored, InlineWorkers(), Unseen())
+        run_study(write_study(), [], stored, InlineWorkers(), Unseen())
     runs = runs_of(stored, "tiny")
     assert [run.info.status for run in runs] == ["FAILED"] * 4
     assert len(record.scan(record.study_directory(stored, "tiny"))) == 3
@@ -160,7 +163,7 @@ def test_a_report_beside_a_running_driver_is_written_and_says_so(
     write_study: Write, stored: Path, tmp_path: Path
 ) -> None:
     file = write_study(*SMALL)
-    commands.run_file(file, [], stored, InlineWorkers(), Unseen())
+    run_study(file, [], stored, InlineWorkers(), Unseen())
     with lease(record.study_directory(stored, "tiny")):
         written = publish.write(str(file), stored, tmp_path / "out")
     assert written.page == tmp_path / "out" / "index.html"
@@ -173,9 +176,9 @@ def test_records_that_mlflow_lacks_are_mirrored_by_the_next_run(
     write_study: Write, stored: Path
 ) -> None:
     file = write_study(*SMALL)
-    commands.run_file(file, [], stored, InlineWorkers(), Unseen())
+    run_study(file, [], stored, InlineWorkers(), Unseen())
     bare = without_mlflow(stored)
-    assert commands.run_file(file, [], bare, InlineWorkers(), Unseen()).fresh == 0
+    assert run_study(file, [], bare, InlineWorkers(), Unseen()).fresh == 0
     runs = runs_of(bare, "tiny")
     assert len(runs) == 5
     assert "RUNNING" not in {run.info.status for run in runs}
@@ -221,12 +224,10 @@ def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of
     watcher = Prepared()
 
     def search() -> Outcome:
-        return commands.run_file(file, [], stored, InlineWorkers(), watcher)
+        return run_study(file, [], stored, InlineWorkers(), watcher)
 
     def confirm() -> Confirmed:
-        return commands.confirm_file(
-            file, [], stored, InlineWorkers(), watcher, agree=lambda _: True
-        )
+        return confirm_study(file, [], stored, InlineWorkers(), watcher, agree=lambda _: True)
 
     assert search().fresh == 4
     assert watcher.titles == ["tiny"], "said once"
@@ -247,7 +248,7 @@ def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of
 
 
 def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, stored: Path) -> None:
-    commands.run_file(write_study(*SMALL), [], stored, InlineWorkers(), Unseen())
+    run_study(write_study(*SMALL), [], stored, InlineWorkers(), Unseen())
     bare = without_mlflow(stored)
     assert publish.sync("tiny", bare) == 4
     assert publish.sync("tiny", bare) == 0
@@ -260,15 +261,15 @@ def test_a_change_to_the_study_that_weights_come_from_is_refused(
     write_study(*SMALL, name="first")
     weights = ("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}")
     second = write_study(*SMALL, weights, name="second")
-    commands.run_file(second, [], stored, InlineWorkers(), Unseen())
+    run_study(second, [], stored, InlineWorkers(), Unseen())
     write_study(*SMALL, ("epochs: 3", "epochs: 2"), name="first")
     with pytest.raises(Changed, match=r"plan\.phases\.0\.epochs: was 3, is 2"):
-        commands.run_file(second, [], stored, InlineWorkers(), Unseen())
+        run_study(second, [], stored, InlineWorkers(), Unseen())
 
 
 def test_the_resolved_study_lies_beside_its_trials(write_study: Write, stored: Path) -> None:
     file = write_study(*SMALL)
-    commands.run_file(file, ["recipe.epochs=1"], stored, InlineWorkers(), Unseen())
+    run_study(file, ["recipe.epochs=1"], stored, InlineWorkers(), Unseen())
     described = json.loads((record.study_directory(stored, "tiny") / "study.json").read_text())
     assert described["epochs"] == 1
     assert described["overrides"] == ["recipe.epochs=1"]

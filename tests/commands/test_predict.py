@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from tests.conftest import TINY
 from tests.test_end_to_end import Unseen, runs_of
-from workbench import commands, record, tasks
+from workbench import record, tasks
 from workbench.cli.app import app
 from workbench.commands.browse import Unknown
 from workbench.commands.predict import Predictions, Unusable, find, predict, table
+from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import TrialDirectory
 
@@ -34,7 +35,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = folder / "tiny.yaml"
     file.write_text(SMALL)
     home = folder / "home"
-    commands.run_file(file, [], home, InlineWorkers(), Unseen())
+    run_study(file, [], home, InlineWorkers(), Unseen())
     return home
 
 

@@ -12,7 +12,7 @@ from workbench.commands import tryout
 from workbench.record import Role
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 Write = Callable[..., Path]
 
@@ -20,8 +20,8 @@ Write = Callable[..., Path]
 def spec_of(file: Path, home: Path, *settings: str) -> record.TrialSpec:
     config = load(file)
     proposal = tryout.proposal_of(config, settings)
-    foundation = Foundation(config, home)
-    return tryout.spec_of(config, foundation, proposal, record.study_directory(home, config.name))
+    study = Study(config, home)
+    return tryout.spec_of(config, study, proposal, record.study_directory(home, config.name))
 
 
 def test_without_settings_it_is_the_default_of_the_first_strategy(tiny: Path, home: Path) -> None:

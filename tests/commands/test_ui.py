@@ -18,8 +18,8 @@ import pytest
 from tests.conftest import TINY
 from tests.support.mlflow_home import home_in
 from tests.test_end_to_end import Unseen
-from workbench import commands
 from workbench.commands import verdict as elsewhere
+from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -42,7 +42,7 @@ def served(folder: Path) -> Iterator[tuple[int, str]]:
     """The port of a server on the tiny study's store, and the address that it printed."""
     file, home, port = folder / "tiny.yaml", home_in(folder / "home"), free_port()
     file.write_text(TINY.replace("trials_per_strategy: 5", "trials_per_strategy: 1"))
-    commands.run_file(file, [], home, InlineWorkers(), Unseen())
+    run_study(file, [], home, InlineWorkers(), Unseen())
     home = home.rename(folder / "möved home")
     words = ["ui", "tiny", "--home", str(home), "--port", str(port)]
     with (folder / "output").open("w") as output:

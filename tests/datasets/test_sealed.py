@@ -25,8 +25,8 @@ from workbench.driver.workers import InlineWorkers
 from workbench.record import Role, State, TrialSpec
 from workbench.study.checks import check
 from workbench.study.config import load
-from workbench.study.resources import Foundation
 from workbench.study.search import Search
+from workbench.study.study import Study
 from workbench.trial.run import run
 
 WINE: dict[str, Any] = {"name": "wine", "test": 40}
@@ -259,7 +259,7 @@ def test_where_data_are_split_and_trained_on_nobody_else_asks_for_a_test_part() 
         "study",
         "driver",
         "workers",
-        "foundation",
+        "study",
     )
     readers = {
         (module, within.name)
@@ -327,9 +327,9 @@ def searched(folder: Path, salt: int) -> tuple[Path, list[tuple[Any, ...]]]:
     file.write_text(STUDY.format(salt=salt))
     config = load(file)
     directory = record.study_directory(home, config.name)
-    foundation = Foundation(config, home)
-    check(foundation)
-    search = Search(config, foundation, directory)
+    study = Study(config, home)
+    check(study)
+    search = Search(config, study, directory)
     driver = Driver(
         study_directory=directory,
         source=search,

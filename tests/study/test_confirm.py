@@ -22,9 +22,13 @@ from tests.conftest import TINY
 from tests.study.test_planning import CONFIRM, JOINT, TWO, Searched
 from tests.support.mlflow_home import home_in
 from tests.test_end_to_end import Unseen, _wait_for, command, runs_of
-from workbench import commands, record
+from workbench import record
 from workbench.commands import browse, outcomes, report
+from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Confirmed
+from workbench.commands.run import run_study
+from workbench.commands.smoke import smoke_study
+from workbench.commands.tryout import try_trial
 from workbench.driver import Broken
 from workbench.driver.workers import InlineWorkers
 from workbench.engine.optimizers import OPTIMIZERS
@@ -72,7 +76,7 @@ class Told(Unseen):
 
 
 def run(file: Path, home: Path, *overrides: str) -> outcomes.Outcome:
-    return commands.run_file(file, overrides, home, InlineWorkers(), Unseen())
+    return run_study(file, overrides, home, InlineWorkers(), Unseen())
 
 
 def confirmed(
@@ -82,9 +86,7 @@ def confirmed(
     agree: Callable[[Offer], bool] = lambda offer: True,
     watcher: Unseen | None = None,
 ) -> Confirmed:
-    return commands.confirm_file(
-        file, overrides, home, InlineWorkers(), watcher or Unseen(), agree=agree
-    )
+    return confirm_study(file, overrides, home, InlineWorkers(), watcher or Unseen(), agree=agree)
 
 
 def records(home: Path, role: Role, study: str = "tiny") -> dict[str, tuple[TrialSpec, Result]]:
@@ -316,9 +318,7 @@ def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story)
         run(story.file, story.home, "search.trials_per_strategy=4")
     assert run(story.file, story.home).fresh == 0
     assert len(records(story.home, Role.SEARCH)) == 4
-    tried = commands.try_one(
-        story.file, ["learning_rate=0.005"], story.home, InlineWorkers(), Unseen()
-    )
+    tried = try_trial(story.file, ["learning_rate=0.005"], story.home, InlineWorkers(), Unseen())
     assert tried["state"] == "complete"
 
 
@@ -612,9 +612,7 @@ def test_a_command_that_cannot_begin_says_why_and_ends_as_a_bad_study(
 
 def test_a_tiny_copy_goes_through_a_confirmation_too(write_study: Write, home: Path) -> None:
     told = Told()
-    outcome = commands.smoke(
-        write_study(TWO, SHORT, FEW, CONFIRMED), [], home, InlineWorkers(), told
-    )
+    outcome = smoke_study(write_study(TWO, SHORT, FEW, CONFIRMED), [], home, InlineWorkers(), told)
     assert outcome.exit_code == outcomes.DONE
     assert "tiny selection" in told.notes
     assert {spec.strategy for spec, _ in records(home, Role.SELECTION).values()} == {"sgd", "adamw"}

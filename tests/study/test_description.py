@@ -13,15 +13,15 @@ from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 Write = Callable[..., Path]
 QUIET = ("trials_per_strategy: 5", "trials_per_strategy: 12")
 
 
-def looked_at(path: Path, home: Path, *overrides: str) -> tuple[StudyConfig, Foundation]:
+def looked_at(path: Path, home: Path, *overrides: str) -> tuple[StudyConfig, Study]:
     config = load(path, overrides)
-    return config, Foundation(config, home, pending=True)
+    return config, Study(config, home, pending=True)
 
 
 def notes(path: Path, home: Path, *overrides: str) -> list[str]:
@@ -158,7 +158,7 @@ def test_a_tuned_depth_that_the_backbone_does_not_have_is_refused_before_anythin
 ) -> None:
     overrides = ["compare={optimizer: [sgd]}", "tune.freeze_depth={low: 0, high: 9, default: 0}"]
     with pytest.raises(StudyFileError) as caught:
-        check(Foundation(load(quiet, overrides), home))
+        check(Study(load(quiet, overrides), home))
     assert [str(problem) for problem in caught.value.problems] == [
         f"--set {overrides[1]}: tune.freeze_depth: found 9: "
         "Freeze depth 9 is deeper than the backbone, which has 2 stages; "
@@ -171,7 +171,7 @@ def test_a_tuned_backbone_that_does_not_fit_the_data_is_refused_before_anything_
 ) -> None:
     overrides = ["recipe={dataset: wine}", "tune={backbone: [mlp, small_cnn]}"]
     with pytest.raises(StudyFileError, match=r"tune\.backbone: found 'small_cnn'"):
-        check(Foundation(load(quiet, overrides), home))
+        check(Study(load(quiet, overrides), home))
 
 
 # -- the study as plain data -----------------------------------------------------------------------
@@ -290,15 +290,15 @@ def test_duplicates_and_skipped_rows_are_told_of_every_data_set_of_a_study(
         f"{block}.dataset={{{levels}}}",
     ]
     path = write_study(QUIET)
-    config, foundation = looked_at(path, home, *overrides)
-    check(foundation)
-    told = [note for note in description.notes(config, foundation) if note.startswith("dataset")]
+    config, study = looked_at(path, home, *overrides)
+    check(study)
+    told = [note for note in description.notes(study) if note.startswith("dataset")]
     assert [note for note in told if "left out" in note] == [
         "dataset (torn): 1 left out (for example torn.csv:42: a is missing)"
     ]
     assert all(note.startswith("dataset (dup): ") for note in told if "are in" in note)
     assert any("samples of test are in train too" in note for note in told)
-    data = description.describe(config, foundation)["data"]
+    data = description.describe(study)["data"]
     assert data["duplicates"] == [] and data["source"].endswith("clean.csv")
     assert [other["called"] for other in data["others"]] == ["dup", "torn"]
     assert data["others"][0]["duplicates"] and not data["others"][1]["duplicates"]

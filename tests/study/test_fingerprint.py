@@ -14,8 +14,8 @@ from workbench.study import fingerprint
 from workbench.study.config import load
 from workbench.study.config.knobs import Categorical
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.fingerprint import define, describe_entry
-from workbench.study.resources import Foundation
+from workbench.study.fingerprint import describe_entry
+from workbench.study.study import Study
 
 BALANCED = """\
 name: balanced
@@ -58,7 +58,7 @@ def read(folder: Path, text: str, *overrides: str) -> StudyConfig:
 
 def defined(folder: Path, *overrides: str, text: str = BALANCED) -> str:
     config = read(folder, text, *overrides)
-    found = define(config, config.groups[0], Foundation(config, folder))
+    found = Study(config, folder).groups[0].definition
     return json.dumps(found, sort_keys=True)
 
 
@@ -126,13 +126,13 @@ def test_weights_that_are_a_choice_count_by_their_content(tmp_path: Path) -> Non
     config = read(tmp_path, JOINT, "tune.backbone.weights=[null, a.pt]")
     (joint,) = config.groups
     digest = written(1.0)
-    before = define(config, joint, Foundation(config, tmp_path))
+    before = Study(config, tmp_path).groups[0].definition
     assert before["space"][-1]["sets"] == [
         {"backbone.weights": None},
         {"backbone.weights": digest},
     ]
     written(2.0)
-    assert define(config, joint, Foundation(config, tmp_path)) != before
+    assert Study(config, tmp_path).groups[0].definition != before
 
 
 def test_a_range_and_a_choice_are_described_as_plain_data(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from torchvision import models
 
 from tests.support import tiny_bert
 from tests.test_end_to_end import Unseen
-from workbench import commands, record
+from workbench import record
+from workbench.commands.run import run_study
 from workbench.datasets import loading
 from workbench.driver.workers import InlineWorkers
 from workbench.record import Decision, State
 from workbench.study.config import Changed, load
-from workbench.study.fingerprint import define
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 from workbench.trial import code
 from workbench.trial import run as trial_run
 
@@ -98,13 +98,13 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 def run(folder: Path, *overrides: str) -> None:
     file = folder / "study.yaml"
-    outcome = commands.run_file(file, overrides, folder / "home", InlineWorkers(), Unseen())
+    outcome = run_study(file, overrides, folder / "home", InlineWorkers(), Unseen())
     assert outcome.finished and not outcome.reasons
 
 
 def defined(folder: Path) -> str:
     config = load(folder / "study.yaml")
-    return json.dumps(define(config, config.groups[0], Foundation(config, folder / "home")))
+    return json.dumps(Study(config, folder / "home").groups[0].definition)
 
 
 def wide(width: int) -> str:
@@ -250,7 +250,7 @@ def test_a_hub_model_counts_by_its_commit(bert: Path, monkeypatch: pytest.Monkey
     (kept / "refs" / "main").write_text("a" * 40)
     write(bert, {"study.yaml": BERT.replace("./bert", "nobody/bert")})
     config = load(bert / "study.yaml")
-    plan = Foundation(config, bert / "home").plan(config.strategies[0])
+    plan = Study(config, bert / "home").strategies[0].plan
     assert plan.code == {"hub:nobody/bert": "a" * 40}
     assert code.is_as_planned("hub:nobody/bert", "a" * 40)
     before = defined(bert)
@@ -262,5 +262,5 @@ def test_a_hub_model_counts_by_its_commit(bert: Path, monkeypatch: pytest.Monkey
 def test_torchvisions_best_weights_count_by_their_name(tmp_path: Path) -> None:
     write(tmp_path, {"study.yaml": CHOSEN_BACKBONE})
     config = load(tmp_path / "study.yaml")
-    weights = Foundation(config, tmp_path, pending=True).weights("imagenet", {"name": "resnet50"})
+    weights = Study(config, tmp_path, pending=True).weights("imagenet", {"name": "resnet50"})
     assert weights.source == models.ResNet50_Weights.DEFAULT.name == "IMAGENET1K_V2"

@@ -10,13 +10,14 @@ import pytest
 
 from tests.support import tiny_bert
 from tests.test_end_to_end import Unseen
-from workbench import commands, record
+from workbench import record
+from workbench.commands.run import run_study
 from workbench.downloads import Absent
 from workbench.driver.workers import InlineWorkers
 from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 from workbench.study.weights import Provenance
 from workbench.tracker import Tracker
 
@@ -42,7 +43,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A folder with a study file, and a home in which it has run."""
     folder, home = tmp_path_factory.mktemp("studies"), tmp_path_factory.mktemp("home")
     (folder / "first.yaml").write_text(FIRST)
-    commands.run_file(folder / "first.yaml", [], home, InlineWorkers(), Unseen())
+    run_study(folder / "first.yaml", [], home, InlineWorkers(), Unseen())
     return folder, home
 
 
@@ -137,11 +138,11 @@ def test_a_second_study_starts_from_a_run(ran: tuple[Path, Path], tmp_path: Path
     text = text.replace("hidden: [8]}", f"hidden: [8], weights: 'run:{run_id}'}}")
     (tmp_path / "second.yaml").write_text(text)
     config = load(tmp_path / "second.yaml")
-    foundation = Foundation(config, home)
-    check(foundation)
-    weights = foundation.plan(config.strategies[0]).weights
+    study = Study(config, home)
+    check(study)
+    weights = study.strategies[0].plan.weights
     assert weights is not None and weights.source.endswith("best.safetensors")
     broken = text.replace(run_id, "nothing")
     (tmp_path / "second.yaml").write_text(broken)
     with pytest.raises(StudyFileError, match="MLflow has no run nothing"):
-        check(Foundation(load(tmp_path / "second.yaml"), home))
+        check(Study(load(tmp_path / "second.yaml"), home))

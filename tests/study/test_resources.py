@@ -13,19 +13,19 @@ from workbench.study import resources
 from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 Write = Callable[..., Path]
 
 
 def problems(file: Path, home: Path, *, pending: bool = False) -> list[str]:
     with pytest.raises(StudyFileError) as refusal:
-        check(Foundation(load(file), home, pending=pending))
+        check(Study(load(file), home, pending=pending))
     return [str(problem) for problem in refusal.value.problems]
 
 
 def test_a_sound_study_passes(tiny: Path, home: Path) -> None:
-    check(Foundation(load(tiny), home))
+    check(Study(load(tiny), home))
     assert not list(home.iterdir())
 
 
@@ -89,7 +89,7 @@ def test_weights_of_a_study_that_has_not_run_are_no_problem_when_looking_ahead(
 ) -> None:
     write_study(name="first")
     file = write_study(("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}"), name="second")
-    check(Foundation(load(file), home, pending=True))
+    check(Study(load(file), home, pending=True))
     assert "has no completed trial to take weights from" in problems(file, home)[0]
 
 
@@ -109,7 +109,7 @@ def test_studies_that_weights_come_from_are_listed_with_their_files(write_study:
 
 def test_the_outline_has_the_stages_in_order_and_the_head_last(tiny: Path, home: Path) -> None:
     config = load(tiny)
-    outline = Foundation(config, home).outline(config.recipe)
+    outline = Study(config, home).outline(config.recipe)
     assert outline.names == ("hidden1", "hidden2")
     assert outline.stages == (("hidden1", 13 * 8 + 8), ("hidden2", 8 * 8 + 8), ("head", 8 * 3 + 3))
     assert record.study_directory(home, "tiny") == home / "mlruns" / "studies" / "tiny"

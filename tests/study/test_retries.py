@@ -17,8 +17,8 @@ from workbench.driver.workers import Desk
 from workbench.record import Result, State, TrialDirectory
 from workbench.study.config import Changed, load
 from workbench.study.confirm import candidates, preregistration
-from workbench.study.resources import Foundation
 from workbench.study.search import Search
+from workbench.study.study import Study
 
 Write = Callable[..., Path]
 
@@ -71,7 +71,7 @@ def drive(file: Path, home: Path, reasons: dict[int, str], *, retry: bool = Fals
     workers = Scripted(reasons)
     Driver(
         study_directory=directory,
-        source=Search(config, Foundation(config, home), directory, retry_failed=retry),
+        source=Search(Study(config, home), retry_failed=retry),
         workers=workers,
         mirror=Silent(),
         progress=lambda: None,
@@ -105,7 +105,7 @@ def test_failed_trials_are_run_again_with_their_settings_and_count_once(
     }
     assert replaced == {1: 4, 2: None, 3: 5, 5: 6}
     config = load(file)
-    (standing,) = Search(config, Foundation(config, home), directory).standings()
+    (standing,) = Search(Study(config, home)).standings()
     assert (standing.ended, standing.complete, standing.failed) == (4, 3, 1)
     assert candidates.look(config, directory).ended == {"sgd": 4}
 
@@ -117,7 +117,7 @@ def test_a_retry_that_was_killed_half_way_is_neither_lost_nor_made_twice(
     drive(file, home, {0: "KeyError: 'x'"})
     config, directory = load(file), record.study_directory(home, "tiny")
     for _ in range(2):
-        Search(config, Foundation(config, home), directory, retry_failed=True)
+        Search(Study(config, home), retry_failed=True)
     at = TrialDirectory(directory / "trials/sgd/000")
     result = at.result()
     assert result is not None and result.retried == 4
@@ -136,7 +136,7 @@ def test_a_retry_outlives_the_loss_of_optunas_storage(
     drive(file, home, {1: "KeyError: 'x'", 2: "KeyError: 'x'"})
     config, directory = load(file), record.study_directory(home, "tiny")
     copies = {path: path.read_bytes() for path in directory.glob("optuna.db*")}
-    Search(config, Foundation(config, home), directory, retry_failed=True)
+    Search(Study(config, home), retry_failed=True)
     for path in directory.glob("optuna.db*"):
         path.unlink()
     for path, content in copies.items() if older else ():
@@ -206,7 +206,7 @@ def test_a_trial_that_the_old_code_had_begun_is_run_again_with_the_new(
 ) -> None:
     file = own("x = 1")
     config, directory = load(file), record.study_directory(home, "tiny")
-    spec = Search(config, Foundation(config, home), directory).next()
+    spec = Search(Study(config, home)).next()
     assert spec is not None
     at = record.directory_of(directory, spec)
     at.write_spec(spec)

@@ -22,9 +22,9 @@ from workbench.driver.workers import Desk
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
 from workbench.study.config import Changed, load
-from workbench.study.resources import Foundation
 from workbench.study.search import Search
 from workbench.study.search.storage import StorageError, open_storage
+from workbench.study.study import Study
 from workbench.tracker.store import StoreError
 
 Write = Callable[..., Path]
@@ -96,7 +96,7 @@ class MadeUpTraining:
 
 def search_of(file: Path, home: Path) -> Search:
     config = load(file)
-    return Search(config, Foundation(config, home), record.study_directory(home, config.name))
+    return Search(Study(config, home))
 
 
 def drive(file: Path, home: Path, workers: MadeUpTraining) -> Search:

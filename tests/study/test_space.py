@@ -18,7 +18,7 @@ from workbench.study import plans, space
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 
@@ -122,13 +122,13 @@ def assert_sound(config: StudyConfig, proposal: space.Proposal, premises: plans.
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_study_proposes_valid_plans(path: Path, home: Path) -> None:
     config = load(path)
-    foundation = Foundation(config, home, pending=True)
+    study = Study(config, home, pending=True)
     for strategy in config.groups:
-        assert_sound(config, space.default(config, strategy), foundation)
+        assert_sound(config, space.default(config, strategy), study)
         for trial in trials(25):
             proposal = space.suggest(config, strategy, trial)
             assert proposal.parameters == trial.params
-            assert_sound(config, proposal, foundation)
+            assert_sound(config, proposal, study)
 
 
 @pytest.mark.parametrize("text", [BALANCED, JOINT], ids=["balanced", "joint"])

@@ -23,8 +23,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional
 
-from workbench import commands, tasks
+from workbench import tasks
 from workbench.cli.app import app
+from workbench.commands.check import check_study
 from workbench.tasks import TASKS, Task
 from workbench.usercode import UserCodeError
 
@@ -527,7 +528,7 @@ def test_the_study_of_the_page_is_valid_and_compares_what_it_says(tmp_path: Path
     (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     file = tmp_path / "study.yaml"
     file.write_text(text)
-    plan = commands.look_ahead(file, [], tmp_path)
+    plan = check_study(file, [], tmp_path)
     assert [strategy["name"] for strategy in plan["strategies"]] == ["plain", "weighted"]
     assert plan["objective"]["metric"] == "validation/f1"
 

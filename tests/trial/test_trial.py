@@ -32,7 +32,8 @@ from workbench.record import (
 from workbench.record.strategy import EarlyStopping, Plan
 from workbench.study import plans, space
 from workbench.study.config import load
-from workbench.study.resources import Foundation, training_seed
+from workbench.study.resources import training_seed
+from workbench.study.study import Study
 from workbench.trial import artifacts, best_epoch
 from workbench.trial import run as trial_run
 
@@ -41,9 +42,9 @@ Write = Callable[..., Path]
 
 def spec_for(file: Path, home: Path, **changes: object) -> TrialSpec:
     config = load(file)
-    foundation = Foundation(config, home)
+    study = Study(config, home)
     group = config.groups[0]
-    plan = plans.plan_of(config, space.default(config, group), foundation)
+    plan = plans.plan_of(config, space.default(config, group), study)
     spec = TrialSpec(
         study=config.name,
         role=Role.SEARCH,
@@ -56,7 +57,7 @@ def spec_for(file: Path, home: Path, **changes: object) -> TrialSpec:
         objective=config.objective,
         seed=training_seed(config),
         study_seed=config.search.seed,
-        data_digest=foundation.digest(plan),
+        data_digest=study.digest(plan),
     )
     return replace(spec, **changes)  # type: ignore[arg-type]
 

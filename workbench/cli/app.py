@@ -66,13 +66,13 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Validate study files without running them, and print what each will do."""
-    from workbench import commands
     from workbench.cli import printed
+    from workbench.commands.check import check_study
 
     plans = []
     for file in files:
         with terminal.errors(go_on=len(files) > 1):
-            plans.append(commands.look_ahead(file, overrides or [], home.absolute()))
+            plans.append(check_study(file, overrides or [], home.absolute()))
     if as_json:
         typer.echo(json.dumps(plans, indent=1))
     else:
@@ -101,8 +101,9 @@ def run(
     ] = False,
 ) -> None:
     """Search: run what is missing of a study."""
-    from workbench import commands
     from workbench.cli import printed
+    from workbench.commands.run import run_study
+    from workbench.commands.smoke import smoke_study
 
     with (
         terminal.errors(),
@@ -110,9 +111,9 @@ def run(
         terminal.crew(place, workers, inline) as crew,
     ):
         if smoke:
-            outcome = commands.smoke(file, overrides or [], place, crew, terminal.watcher())
+            outcome = smoke_study(file, overrides or [], place, crew, terminal.watcher())
         else:
-            outcome = commands.run_file(
+            outcome = run_study(
                 file,
                 overrides or [],
                 place,
@@ -138,12 +139,12 @@ def confirm(
     wait: Wait = False,
 ) -> None:
     """Confirm: select on fresh seeds, then test the selected configurations once."""
-    from workbench import commands
     from workbench.cli import printed
+    from workbench.commands.confirm import confirm_study
 
     place = home.absolute()
     with terminal.errors(), terminal.crew(place, workers, inline) as crew:
-        outcome = commands.confirm_file(
+        outcome = confirm_study(
             study,
             overrides or [],
             place,
@@ -168,12 +169,12 @@ def try_(
     wait: Wait = False,
 ) -> None:
     """Run one trial with these settings: tracked, but not counted in the study."""
-    from workbench import commands
     from workbench.cli import printed
     from workbench.commands import outcomes
+    from workbench.commands.tryout import try_trial
 
     with terminal.errors(), terminal.crew(home.absolute(), 1, True) as crew:
-        trial = commands.try_one(
+        trial = try_trial(
             file, settings or [], home.absolute(), crew, terminal.watcher(), wait=wait
         )
         printed.trial(terminal.console(), trial)
@@ -296,14 +297,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a study with its trials, or one trial with its epochs."""
-    from workbench import commands
     from workbench.cli import printed
     from workbench.commands import browse
 
     with terminal.errors():
-        name = commands.name_of(study)
-        if trial is None:
-            name, trial = browse.named(name)
+        name, within = browse.named(study)
+        trial = trial or within
         if trial is None:
             found = browse.study(home.absolute(), name)
         else:
@@ -353,10 +352,10 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open MLflow's own server and pages on this store."""
-    from workbench import commands
+    from workbench.commands import ui
 
     with terminal.errors():
-        url = commands.page(home.absolute(), port, study)
+        url = ui.page(home.absolute(), port, study)
         typer.echo(f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {url}")
         sys.stdout.flush()
-        commands.serve(home.absolute(), port)
+        ui.serve(home.absolute(), port)

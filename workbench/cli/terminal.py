@@ -17,8 +17,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from workbench.commands import Watcher
     from workbench.commands.outcomes import Outcome
+    from workbench.commands.session import Watcher
     from workbench.driver.workers import LocalWorkers, Workers
     from workbench.study.confirm import Offer
 

@@ -14,7 +14,9 @@ from typing import Any
 from workbench import record
 from workbench.driver import holder_of
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.study.config import load
 from workbench.study.config.problems import nearest
+from workbench.study.weights import STUDY_SUFFIXES
 
 # States of a study whose search has all its trials and is not driven.
 SEARCHED = ("complete", "complete, none usable")
@@ -33,7 +35,9 @@ def studies(home: Path) -> list[dict[str, Any]]:
 
 
 def named(name: str) -> tuple[str, str | None]:
-    """A study and a trial of it, or None, from ``STUDY`` or ``STUDY/TRIAL``."""
+    """A study and a trial of it, or None, from ``STUDY``, ``STUDY/TRIAL`` or a study file."""
+    if name.endswith(STUDY_SUFFIXES):
+        return load(Path(name)).name, None
     study_name, _, trial_name = name.partition("/")
     return study_name, trial_name or None
 

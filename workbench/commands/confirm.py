@@ -1,31 +1,34 @@
-"""The confirmation from beginning to end: protocol, selection, consent, test.
-
-Wires the parts together. What is run is for ``confirm``, by whose plan for ``protocol``, and what
-it means for ``verdict``.
-"""
+"""``workbench confirm``: protocol, selection, consent, test."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from workbench import record
-from workbench.commands import browse, parent_run
+from workbench.commands import browse, session
 from workbench.commands.outcomes import Confirmed, damaged_checkpoints, reasons_of, report_of
-from workbench.commands.run import Launch, describe, readable
-from workbench.driver import lease
+from workbench.commands.parent_run import ParentRun, confirmation_note
+from workbench.commands.session import Session, Watcher, readable
+from workbench.driver import Standing, lease
+from workbench.driver.workers import Workers
 from workbench.record import Role
-from workbench.study import confirm
 from workbench.study.checks import check
+from workbench.study.config import load
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.confirm import Offer, Replicates, planning, preregistration
+from workbench.study.confirm import planning, preregistration, replicates
+from workbench.study.confirm.offer import Offer, offer_of
 from workbench.study.confirm.protocol import Protocol
-from workbench.study.resources import Foundation
+from workbench.study.confirm.replicates import Replicates
+from workbench.study.confirm.selection import choose, write_selection
+from workbench.study.study import Study
+from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.entry import PROTOCOL
 
@@ -33,71 +36,123 @@ Agree = Callable[[Offer], bool]
 
 
 def confirm_study(
-    launch: Launch, config: StudyConfig, *, wait: bool, agree: Agree, at_once: int
+    study: Path | str,
+    overrides: Sequence[str],
+    home: Path,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    wait: bool = False,
+    agree: Agree,
+    at_once: int = 1,
 ) -> Confirmed:
-    """Confirm a searched study; see ``launch.confirm_file``."""
-    launch.watcher.prepare(config.name)
-    foundation = Foundation(config, launch.home)
-    check(foundation)
-    directory = record.study_directory(launch.home, config.name)
-    if not directory.is_dir():
-        # A lease would make the folder, and a study that nobody has searched is none.
-        planning.plan_of_confirmation(config, foundation, directory)
-    with lease(directory, wait=wait):
-        # Before the search is called unfinished: what it is told to run then would be refused.
-        preregistration.refuse_more_trials(config, directory)
-        plan = planning.plan_of_confirmation(config, foundation, directory)
-        _refuse_another_search(config, foundation, directory)
-        logged = Tracker(launch.home).parent_tag(config.name, Role.CONFIRMATION, PROTOCOL)
-        if record.protocol_path(directory).exists():
-            preregistration.settle(plan, directory, config.document.path, logged=logged)
-        # Before a second one is written; and where one was put in the place of the first.
-        refuse_a_second(plan, logged)
-        preregistration.settle(plan, directory, config.document.path, logged=logged)
-        found = _Confirming(launch, config, foundation, directory, plan)
-        try:
-            return found.through(agree, at_once)
-        finally:
-            launch.watcher.end()
-
-
-def refusals(config: StudyConfig, foundation: Foundation, directory: Path) -> list[str]:
-    """What ``run`` or ``confirm`` would say to the study file as it is, in the words of each.
-
-    Of a study that nothing was run of there is nothing to say. MLflow is not asked, and nothing is
-    written: whether the study file or ``protocol.json`` was edited, ``confirm`` finds out.
+    """Test the best configuration of each strategy on fresh seeds and the test split, once.
 
     Args:
-        config: The study.
-        foundation: Its data, which may not be here.
-        directory: The study's directory, which may not exist.
+        study: A study file, or the name of a study that was searched in this home: then its file
+            is read, with the overrides that the search had.
+        overrides: ``key.path=value`` each.
+        home: Where the search was run.
+        workers: Where runs are made.
+        watcher: Shows progress.
+        wait: Wait for another driver of the study to end.
+        agree: Asked after the selection, before the test split is used. Declining keeps the
+            selection, and the same command asks again.
+        at_once: How many runs the workers make at a time, to estimate the remaining time.
+
+    Raises:
+        StudyFileError: The file is broken, or allows no confirmation.
+        Unready: The search is not finished, or has nothing to confirm.
+        Changed: The search was made with other settings, or the confirmation has begun by another
+            protocol.
+        Unknown: There is no study of this name.
+        Busy: Another driver holds the study.
+        Broken: Every run fails in the same way before its first epoch.
+        UnwritableError, StoreError: The home or a store cannot be used.
+    """
+    with session.opened(home, workers, watcher) as at:
+        file, before = _file_of(str(study), home)
+        config = load(file, [*before, *overrides])
+        return confirm(at, config, wait=wait, agree=agree, at_once=at_once)
+
+
+def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
+    """The file of a study and, where it is known by its name, the overrides of its search."""
+    if study.endswith(STUDY_SUFFIXES):
+        return Path(study), []
+    browse.study(home, study)
+    described = json.loads((record.study_directory(home, study) / "study.json").read_text())
+    named = Path(described["file"])
+    # Relative to the home, to this directory, or where it is since the home was moved.
+    candidates = (home / named, named, record.places.found(named, home))
+    file = next(filter(Path.is_file, candidates), None)
+    if file is None:
+        raise browse.Unknown(
+            f"The study {study} was run from {named}, which is not there. Name its file: "
+            "workbench confirm FILE"
+        )
+    return file, list(described["overrides"])
+
+
+def confirm(
+    session: Session, config: StudyConfig, *, wait: bool, agree: Agree, at_once: int
+) -> Confirmed:
+    """Confirm a searched study; see ``confirm_study``."""
+    session.watcher.prepare(config.name)
+    study = Study(config, session.home)
+    check(study)
+    if not study.directory.is_dir():
+        # The lease would make the folder, and then the study would be listed.
+        planning.plan_of_confirmation(study)
+    with lease(study.directory, wait=wait):
+        # First: without it ``confirm`` would ask for more search trials, which would be refused.
+        preregistration.refuse_more_trials(study)
+        plan = planning.plan_of_confirmation(study)
+        _refuse_another_search(study)
+        logged = Tracker(study.home).parent_tag(study.name, Role.CONFIRMATION, PROTOCOL)
+        if record.protocol_path(study.directory).exists():
+            preregistration.settle(plan, study.directory, study.file, logged=logged)
+        # Before a second one is written; and where one was put in the place of the first.
+        refuse_a_second(plan, logged)
+        preregistration.settle(plan, study.directory, study.file, logged=logged)
+        try:
+            return _Confirming(session, study, plan).through(agree, at_once)
+        finally:
+            session.watcher.end()
+
+
+def refusals(study: Study) -> list[str]:
+    """What ``run`` or ``confirm`` would refuse, in the words of each.
+
+    MLflow is not read and nothing is written: only ``confirm`` finds out whether the study file or
+    ``protocol.json`` was edited.
 
     Raises:
         StoreError: Optuna's storage of the search cannot be read.
     """
-    searched = (directory / "optuna.db").exists()
+    searched = (study.directory / "optuna.db").exists()
     # A storage that cannot be written to cannot be opened either.
-    if searched and not os.access(directory, os.W_OK):
+    if searched and not os.access(study.directory, os.W_OK):
         return []
     try:
-        if searched and not foundation.absent:
-            _refuse_another_search(config, foundation, directory)
-        if preregistration.begun(directory):
-            preregistration.refuse_more_trials(config, directory)
-            if not foundation.absent:
-                plan = planning.plan_of_confirmation(config, foundation, directory)
-                preregistration.hold(plan, directory, config.document.path)
+        if searched and not study.resources.absent:
+            _refuse_another_search(study)
+        if preregistration.begun(study.directory):
+            preregistration.refuse_more_trials(study)
+            if not study.resources.absent:
+                plan = planning.plan_of_confirmation(study)
+                preregistration.hold(plan, study.directory, study.file)
     except (Changed, Unready, StudyFileError) as error:
         return [str(error)]
     return []
 
 
-def _refuse_another_search(config: StudyConfig, foundation: Foundation, directory: Path) -> None:
-    """See ``study.refuse_another_search``; StoreError where the storage cannot be read."""
+def _refuse_another_search(study: Study) -> None:
+    """See ``search.refuse_another_search``; StoreError where the storage cannot be read."""
     from workbench.study.search import refuse_another_search
 
-    with readable(directory, config.name):
-        refuse_another_search(config, foundation, directory)
+    with readable(study):
+        refuse_another_search(study)
 
 
 def refuse_a_second(plan: Protocol, known: str | None) -> None:
@@ -125,42 +180,32 @@ def refuse_a_second(plan: Protocol, known: str | None) -> None:
 class _Confirming:
     """One confirmation, whose protocol is written and whose lease is held."""
 
-    def __init__(
-        self,
-        launch: Launch,
-        config: StudyConfig,
-        foundation: Foundation,
-        directory: Path,
-        plan: Protocol,
-    ) -> None:
-        self._launch = launch
-        self._config = config
-        self._foundation = foundation
-        self._directory = directory
+    def __init__(self, session: Session, study: Study, plan: Protocol) -> None:
+        self._session = session
+        self._study = study
         self._plan = plan
-        self._files = {record.protocol_path(directory).name: plan.text.decode()}
+        self._files = {record.protocol_path(study.directory).name: plan.text.decode()}
         self._began = time.monotonic()
         self._fresh = 0
         self._unsent = 0
 
     def through(self, agree: Agree, at_once: int) -> Confirmed:
         """Select, ask, test; or as far as it comes."""
-        directory, config, plan = self._directory, self._config, self._plan
-        selecting = confirm.selection(plan, directory)
+        study, plan = self._study, self._plan
+        selecting = replicates.selection(plan, study.directory)
         if selecting.missing:
             signal = self._run(selecting, Role.SELECTION)
             if signal is not None:
                 return self._ended(selecting, signal=signal)
-        selected = confirm.choose(config, self._foundation, plan, directory)
+        selected = choose(study, plan)
         if not selected.usable:
             return self._ended(selecting)
-        text = confirm.write_selection(selected, directory, config.document.path)
-        self._files[planning.SELECTION] = text
-        testing = confirm.confirmation(plan, selected.arms, directory)
-        offer = confirm.offer_of(config, plan, selected, runs=testing.missing, workers=at_once)
-        self._launch.watcher.end()
+        self._files[planning.SELECTION] = write_selection(selected, study.directory, study.file)
+        testing = replicates.confirmation(plan, selected.arms, study.directory)
+        offer = offer_of(study.config, plan, selected, runs=testing.missing, workers=at_once)
+        self._session.watcher.end()
         if testing.untouched:
-            tested = browse.tested_by_others(directory)
+            tested = browse.tested_by_others(study.directory)
             offer = replace(offer, seen=self._seen_before(), tested=tested)
         # What has begun was agreed to: a look at the test split cannot be taken back.
         if testing.untouched and not agree(offer):
@@ -169,61 +214,46 @@ class _Confirming:
         return self._ended(selecting, testing, offer=offer, signal=signal)
 
     def _seen_before(self) -> int:
-        """Runs with test values in MLflow whose records are gone: deleted files unsee nothing."""
-        trials = Tracker(self._launch.home).read_trials(self._config.name)
+        """Runs with test values in MLflow whose records were deleted; the values were seen."""
+        trials = Tracker(self._study.home).read_trials(self._study.name)
         return sum(map(bool, trials.loc[trials["role"] == Role.CONFIRMATION, "test"]))
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
-        launch, config, sha256 = self._launch, self._config, self._plan.sha256
-        before = source.missing
-        if not before and launch.is_settled(
-            config, self._foundation, Role.CONFIRMATION, self._files
-        ):
+        study, before = self._study, source.missing
+        if not before and self._session.is_settled(study, role, self._files):
             return None
-        # Said once: before the test, the offer says it again.
-        notes = self._plan.notes if role is Role.SELECTION else ()
-        launch.watcher.begin(f"{config.name} {role}", notes)
+
+        def note(standings: Sequence[Standing]) -> str:
+            return confirmation_note(study.config, role, standings, self._plan.sha256)
+
         try:
-            with (
-                launch.stop.deferred(),
-                parent_run.opened(
-                    config,
-                    self._foundation,
-                    launch.home,
-                    Role.CONFIRMATION,
-                    trains=before > 0,
-                    tags=self._tags(source),
-                    files=self._files,
-                ) as page,
-            ):
-
-                def progress(stopping: bool) -> None:
-                    standings = source.standings()
-                    launch.watcher.update(standings, stopping=stopping)
-                    page.mirror.describe(
-                        lambda: parent_run.confirmation_note(config, role, standings, sha256)
-                    )
-
-                signal = launch.drive(self._directory, source, page, progress)
-                if role is Role.SELECTION and signal is None:
-                    self._keep_choice(page)
-                    page.status = "SCHEDULED"
-            if role is Role.CONFIRMATION and signal is None:
-                describe(config.name, self._directory, page)
+            driven = self._session.drive(
+                study,
+                source,
+                role,
+                title=f"{study.name} {role}",
+                # Shown once: before the test, the offer shows them.
+                notes=self._plan.notes if role is Role.SELECTION else (),
+                trains=before > 0,
+                tags=self._tags(source),
+                files=self._files,
+                note=note,
+                finish=lambda page: self._keep_choice(source, role, page),
+            )
         finally:
-            launch.watcher.end()
             self._fresh += before - source.missing
-        self._unsent = page.unsent
-        return signal
+        self._unsent = driven.page.unsent
+        return driven.signal
 
-    def _keep_choice(self, page: parent_run.Session) -> None:
-        """Have what was selected in MLflow even where the author declines now."""
-        selected = confirm.choose(self._config, self._foundation, self._plan, self._directory)
-        if selected.usable:
-            file = self._config.document.path
-            text = confirm.write_selection(selected, self._directory, file)
-            page.keep({planning.SELECTION: text})
+    def _keep_choice(self, source: Replicates, role: Role, page: ParentRun) -> None:
+        """Send a finished selection's choice to MLflow, even if the test is declined later."""
+        if role is Role.SELECTION and not source.missing:
+            study = self._study
+            selected = choose(study, self._plan)
+            if selected.usable:
+                text = write_selection(selected, study.directory, study.file)
+                page.keep({planning.SELECTION: text})
 
     def _tags(self, source: Replicates) -> Mapping[str, str]:
         content = self._plan.content
@@ -243,9 +273,10 @@ class _Confirming:
         agreed: bool = True,
         signal: int | None = None,
     ) -> Confirmed:
-        records = record.scan(self._directory)
+        study = self._study
+        records = record.scan(study.directory)
         return Confirmed(
-            study=self._config.name,
+            study=study.name,
             selection=tuple(selecting.standings()),
             arms=() if testing is None else tuple(testing.standings()),
             offer=offer,
@@ -255,6 +286,6 @@ class _Confirming:
             seconds=time.monotonic() - self._began,
             unsent=self._unsent,
             reasons=reasons_of(records, Role.SELECTION, Role.CONFIRMATION),
-            damaged=damaged_checkpoints(self._directory),
-            report=report_of(self._launch.home, self._config.name, records),
+            damaged=damaged_checkpoints(study.directory),
+            report=report_of(study.home, study.name, records),
         )

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from workbench import record
@@ -20,7 +19,7 @@ from workbench.record.files import write_atomically
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 from workbench.tracker import Tracker
 from workbench.tracker.entry import DatasetUse
 from workbench.tracker.mirror import Mirror
@@ -30,7 +29,7 @@ LOG_DIFF = "WORKBENCH_LOG_DIFF"
 
 
 @dataclass(kw_only=True)
-class Session:
+class ParentRun:
     """A study's parent run in MLflow while its driver runs (``driver.Mirror``).
 
     Attributes:
@@ -59,37 +58,33 @@ class Session:
 
 @contextmanager
 def opened(
-    config: StudyConfig,
-    foundation: Foundation,
-    home: Path,
+    study: Study,
     role: Role,
     *,
     trains: bool = True,
     tags: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
-) -> Iterator[Session]:
+) -> Iterator[ParentRun]:
     """The parent run of a study and the thread that fills it, while the caller drives the study.
 
     Afterwards every record that MLflow lacks is sent, also what an earlier driver left.
 
     Args:
-        config: The study.
-        foundation: Its data, backbones and weights.
-        home: Where the store is.
-        role: Whose parent run it is.
+        study: The study.
+        role: Of its trials; selection and confirmation share a parent run.
         trains: Whether a trial is left to train. Else the code and the environment that the page
             names stay those that the trials were made with.
         tags: Beside those that every parent has.
         files: The same of texts by file name, stored below ``study/``.
     """
-    directory = record.study_directory(home, config.name)
-    described = _described(config, foundation, home)
-    path = directory / "study.json"
+    config, role = study.config, _parent_role(role)
+    described = _described(study)
+    path = study.directory / "study.json"
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
         write_atomically(path, json.dumps(described, indent=1).encode())
-    origin_tags, origin_files = _origin(config, directory) if trains else ({}, {})
-    tracker = Tracker(home)
+    origin_tags, origin_files = _origin(study) if trains else ({}, {})
+    tracker = Tracker(study.home)
     parent = tracker.open_parent(
         config.name,
         role,
@@ -98,54 +93,52 @@ def opened(
         files={**_files(config, described), **origin_files, **(files or {})},
         datasets=_datasets(described, role),
     )
-    session = Session(
-        study=config.name,
+    page = ParentRun(
+        study=study.name,
         role=role,
         tracker=tracker,
         parent=parent,
         mirror=Mirror(tracker, parent),
     )
     try:
-        with session.mirror:
+        with page.mirror:
             try:
-                yield session
+                yield page
             finally:
-                _drain(session.mirror)
+                _drain(page.mirror)
     finally:
-        session.unsent = session.mirror.pending
-        if not session.unsent:
+        page.unsent = page.mirror.pending
+        if not page.unsent:
             tracker.reconcile(
-                directory, parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED")
+                study.directory,
+                parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED"),
             )
-            tracker.close_parent(parent, session.status)
+            tracker.close_parent(parent, page.status)
 
 
 def is_settled(
-    config: StudyConfig,
-    foundation: Foundation,
-    home: Path,
-    tracker: Tracker,
-    role: Role,
-    files: Mapping[str, str] | None = None,
+    study: Study, tracker: Tracker, role: Role, files: Mapping[str, str] | None = None
 ) -> bool:
-    """Whether a study's page in MLflow is closed and says what ``opened`` would write.
+    """Whether a parent run is finished and holds what ``opened`` would write.
 
     Args:
-        config: The study.
-        foundation: Its data, backbones and weights.
-        home: Where the store is.
-        tracker: Of the home.
-        role: Whose page it is.
+        study: The study.
+        tracker: Of its home.
+        role: As for ``opened``.
         files: As for ``opened``.
     """
-    wanted = {**_files(config, _described(config, foundation, home)), **(files or {})}
-    return tracker.is_finished(config.name, role, files=wanted)
+    wanted = {**_files(study.config, _described(study)), **(files or {})}
+    return tracker.is_finished(study.name, _parent_role(role), files=wanted)
 
 
-def _described(config: StudyConfig, foundation: Foundation, home: Path) -> dict[str, Any]:
+def _parent_role(role: Role) -> Role:
+    return Role.CONFIRMATION if role is Role.SELECTION else role
+
+
+def _described(study: Study) -> dict[str, Any]:
     """The content of study.json."""
-    file = record.places.written(config.document.path, home)
-    return {**description.describe(config, foundation), "file": file}
+    file = record.places.written(study.file, study.home)
+    return {**description.describe(study), "file": file}
 
 
 def _drain(mirror: Mirror) -> None:
@@ -194,15 +187,15 @@ def _files(config: StudyConfig, described: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _origin(config: StudyConfig, directory: Path) -> tuple[dict[str, str], dict[str, str]]:
+def _origin(study: Study) -> tuple[dict[str, str], dict[str, str]]:
     """The code and the environment that trials start with: tags, and files by name.
 
     Also stored in the study's directory, where a trial finds the commit that it records.
     """
-    code = environment.git_state(config.document.path.parent)
+    code = environment.git_state(study.file.parent)
     machine = environment.describe()
     kept = json.dumps({**machine, "commit": code.get("state", "")}, indent=1)
-    write_atomically(record.environment_path(directory), kept.encode())
+    write_atomically(record.environment_path(study.directory), kept.encode())
     files = {
         "environment.json": json.dumps(machine, indent=1),
         "packages.txt": environment.installed(),

@@ -1,16 +1,21 @@
-"""A tiny copy of a study, which takes every step of the real one in a few seconds.
-
-Only makes the study; who runs it, and in which home, is for ``launch``.
-"""
+"""``workbench run --smoke``: a tiny copy of a study takes every step of the real one."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench.commands import session
+from workbench.commands.confirm import confirm
+from workbench.commands.outcomes import DONE, UNUSABLE, Outcome
+from workbench.commands.run import search
+from workbench.commands.session import Watcher
+from workbench.driver.workers import Workers
 from workbench.study.config import load
+from workbench.study.config.changes import Unready
 from workbench.study.config.study_config import StudyConfig
 
 _TINY_CONFIRMATION = {
@@ -20,6 +25,33 @@ _TINY_CONFIRMATION = {
     "finalists": 1,
     "contrast": "baseline",
 }
+
+
+def smoke_study(
+    file: Path, overrides: Sequence[str], home: Path, workers: Workers, watcher: Watcher
+) -> Outcome:
+    """Run a tiny copy of a study through every step, in a home that the caller throws away.
+
+    Through the confirmation too, where the study file says what one would be for, and the copy has
+    anything to compare.
+    """
+    with session.opened(home, workers, watcher, read=tiny) as at:
+        config = tiny(file, overrides)
+        outcome = search(at, config)
+        if outcome.exit_code != DONE or config.confirm.smallest_effect is None:
+            return outcome
+        try:
+            confirmed = confirm(at, config, wait=False, agree=lambda offer: True, at_once=1)
+        except Unready:
+            return outcome
+    failing = confirmed.exit_code == UNUSABLE
+    return replace(
+        outcome,
+        standings=(confirmed.arms or confirmed.selection) if failing else outcome.standings,
+        signal=confirmed.signal,
+        seconds=outcome.seconds + confirmed.seconds,
+        reasons=(*outcome.reasons, *confirmed.reasons),
+    )
 
 
 def tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:

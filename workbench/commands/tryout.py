@@ -1,7 +1,4 @@
-"""One trial on demand: what somebody wants to see once, tracked but not counted.
-
-Knows which settings are meant and what they mean; how the trial is run is for ``launch``.
-"""
+"""``workbench try``: one trial with chosen settings, tracked but not counted."""
 
 from __future__ import annotations
 
@@ -11,15 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
-from workbench.record import Decision, EpochResult, Result, Role, TrialSpec
+from workbench.commands import browse, session
+from workbench.commands.outcomes import Stopped
+from workbench.commands.parent_run import ParentRun
+from workbench.commands.run import run_needed
+from workbench.commands.session import Watcher
+from workbench.driver import Standing, failure, lease
+from workbench.driver.workers import Workers
+from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar
-from workbench.study import plans, space
-from workbench.study.config import recipes, schema
+from workbench.study import space
+from workbench.study.checks import check
+from workbench.study.config import load, recipes, schema
 from workbench.study.config.document import Problem, StudyFileError, parse_value, show
 from workbench.study.config.knobs import Categorical, Interval, label, merged, phases_below
 from workbench.study.config.problems import listed, nearest
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation, training_seed
+from workbench.study.study import Study
 
 
 class One:
@@ -27,22 +32,76 @@ class One:
 
     def __init__(self, spec: TrialSpec) -> None:
         self._specs = [spec]
+        self._standing = Standing(name=spec.strategy, target=1)
 
     def adopt(self) -> list[TrialSpec]:
-        """Nothing is left from before."""
+        """A try that was interrupted is not continued."""
         return []
 
     def next(self) -> TrialSpec | None:
         """The trial, once."""
-        return self._specs.pop() if self._specs else None
+        if not self._specs:
+            return None
+        self._standing = replace(self._standing, running=1)
+        return self._specs.pop()
 
     def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
-        """Nobody prunes it."""
+        """It is never pruned."""
         return Decision.CONTINUE
 
     def finish(self, spec: TrialSpec, result: Result) -> None:
-        """Nobody counts it."""
-        return
+        """Note whether it completed."""
+        complete = int(result.state is State.COMPLETE)
+        self._standing = replace(
+            self._standing, running=0, complete=complete, failed=1 - complete, best=result.value
+        )
+
+    def standings(self) -> list[Standing]:
+        """How far the trial is."""
+        return [self._standing]
+
+
+def try_trial(
+    file: Path,
+    settings: Sequence[str],
+    home: Path,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    wait: bool = False,
+) -> dict[str, Any]:
+    """Run one trial of a study with some knobs set (``KNOB=VALUE``): tracked, but not counted.
+
+    Returns:
+        What ``show`` says of it, with its MLflow run and whether it was ``stopped``.
+
+    Raises:
+        StudyFileError: As for ``run_study``, or a setting is not valid.
+    """
+    with session.opened(home, workers, watcher) as at:
+        config = load(file)
+        proposal = proposal_of(config, settings)
+        study = Study(config, at.home, pending=True)
+        stopped = run_needed(at, study)
+        if stopped is not None:
+            raise Stopped(f"Stopped while running {stopped.study}. Rerun the command to continue.")
+        study = Study(config, at.home)
+        check(study)
+        with lease(study.directory, wait=wait):
+            spec = spec_of(study, proposal)
+            directory = record.directory_of(study.directory, spec)
+
+            def finish(page: ParentRun) -> None:
+                result = directory.result()
+                if result is None or not result.state.ended:
+                    # No later command would continue it.
+                    directory.write_result(failure(spec, "interrupted"))
+                    page.changed(directory)
+
+            driven = at.drive(study, One(spec), Role.TRY, title=spec.name, finish=finish)
+            run_id = driven.page.tracker.mirror(directory, driven.page.parent)
+    found = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
+    return {**found, "run_id": run_id, "stopped": driven.signal is not None}
 
 
 def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
@@ -102,28 +161,13 @@ def _bad(place: str, key: str, found: object, expected: str, choice: str | None 
     return Problem(place=place, key=key, found=show(found), expected=expected, nearest=choice)
 
 
-def spec_of(
-    config: StudyConfig, foundation: Foundation, proposal: space.Proposal, directory: Path
-) -> TrialSpec:
+def spec_of(study: Study, proposal: space.Proposal) -> TrialSpec:
     """The specification of the next try of a strategy."""
-    strategy = proposal.strategy
+    group = proposal.strategy.name
     taken = [
         spec.number
-        for _, spec in record.scan(directory)
-        if spec.role is Role.TRY and spec.group == strategy.name
+        for _, spec in record.scan(study.directory)
+        if spec.role is Role.TRY and spec.group == group
     ]
-    plan = plans.plan_of(config, proposal, foundation)
-    return TrialSpec(
-        study=config.name,
-        role=Role.TRY,
-        group=strategy.name,
-        strategy=strategy.name,
-        number=max(taken, default=-1) + 1,
-        levels=strategy.levels,
-        hyperparameters=proposal.hyperparameters,
-        plan=plan,
-        objective=config.objective,
-        seed=training_seed(config),
-        study_seed=config.search.seed,
-        data_digest=foundation.digest(plan),
-    )
+    number = max(taken, default=-1) + 1
+    return study.spec(proposal, role=Role.TRY, group=group, number=number)

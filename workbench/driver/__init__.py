@@ -7,7 +7,7 @@ where they run.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,6 +95,10 @@ class Source(Protocol):
         """Take note of how a trial ended."""
         ...
 
+    def standings(self) -> Sequence[Standing]:
+        """How far each group of trials is."""
+        ...
+
 
 class Mirror(Protocol):
     """Who is told that a record has changed; never blocks."""
@@ -112,7 +116,7 @@ class Driver:
         source: Where trials come from.
         workers: Where they run.
         mirror: Who is told of every change.
-        progress: Called whenever there may be something new to show.
+        progress: Called whenever there may be something new to show, with whether the study stops.
         stop: What listens to signals; by default nothing does.
     """
 
@@ -123,7 +127,7 @@ class Driver:
         source: Source,
         workers: Workers,
         mirror: Mirror,
-        progress: Callable[[], None],
+        progress: Callable[[bool], None],
         stop: Stop | None = None,
     ) -> None:
         self._study_directory = study_directory
@@ -134,7 +138,6 @@ class Driver:
         self._specs: dict[TrialDirectory, TrialSpec] = {}
         self._again: deque[TrialSpec] = deque()
         self._stop = stop or Stop()
-        self._stop.last_act = self._end
         self._failures: list[str] = []
         self._broken: str | None = None
         self._halted: str | None = None
@@ -151,8 +154,9 @@ class Driver:
             DiskError: A record cannot be written; what had not ended is parked.
         """
         try:
-            self._again.extend(self._source.adopt())
-            self._workers.run(self)
+            with self._stop.before_exit(self._end):
+                self._again.extend(self._source.adopt())
+                self._workers.run(self)
         except BaseException:
             # Nobody works for a driver that has failed: what had not ended goes on next time.
             self._workers.close()
@@ -185,7 +189,7 @@ class Driver:
         directory = directory_of(self._study_directory, spec)
         directory.write_spec(spec)
         self._specs[directory] = spec
-        self._progress()
+        self._progress(self.stopping)
         return directory
 
     def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
@@ -195,7 +199,7 @@ class Driver:
             return Decision.FENCED
         decision = self._source.report(spec, result)
         self._mirror.changed(directory)
-        self._progress()
+        self._progress(self.stopping)
         if decision is Decision.CONTINUE and self.stopping:
             return Decision.PARK
         return decision
@@ -207,7 +211,7 @@ class Driver:
             self._source.finish(spec, result)
             self._watch(directory, spec, result)
         self._mirror.changed(directory)
-        self._progress()
+        self._progress(self.stopping)
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
         """Try again from the checkpoint, until the trial's worker has died ``MAX_FAILURES`` times.
@@ -241,7 +245,7 @@ class Driver:
 
     def idle(self) -> None:
         """Show progress."""
-        self._progress()
+        self._progress(self.stopping)
 
     def _park(self, directory: TrialDirectory, reason: str) -> None:
         spec = self._specs.pop(directory)

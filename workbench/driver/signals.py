@@ -21,12 +21,11 @@ class Stop:
 
     Attributes:
         signal: The first signal, or None.
-        last_act: Called before the process is ended at once.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.last_act: Callable[[], None] = lambda: None
+        self._last_act: Callable[[], None] = lambda: None
         self._deferred = False
         self._terminals: list[int] = []
 
@@ -56,6 +55,15 @@ class Stop:
         finally:
             self._deferred = False
 
+    @contextmanager
+    def before_exit(self, act: Callable[[], None]) -> Iterator[None]:
+        """A block in which a second signal calls ``act`` before it ends the process."""
+        self._last_act = act
+        try:
+            yield
+        finally:
+            self._last_act = lambda: None
+
     def _hear(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGHUP:
             self._leave_terminal()
@@ -63,7 +71,7 @@ class Stop:
                 return  # A terminal that closes sends several.
         if self.signal is not None:
             try:
-                self.last_act()
+                self._last_act()
             finally:
                 os._exit(128 + number)
         self.signal = number

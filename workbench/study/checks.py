@@ -1,8 +1,4 @@
-"""What of a study does not fit its data, its backbones, its weights or its device.
-
-Asks the foundation for each part of every strategy, and says with file and line what was refused.
-Knows no model and no data set itself.
-"""
+"""Whether a study fits its data, its backbones, its weights and its device, before it runs."""
 
 from __future__ import annotations
 
@@ -13,13 +9,10 @@ from typing import Any
 
 from workbench import downloads, usercode
 from workbench.downloads import Absent
-from workbench.record.strategy import Strategy
-from workbench.study import plans, space
 from workbench.study.config import recipes
 from workbench.study.config.document import Location, Problem, StudyFileError
-from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation
 from workbench.study.space import Proposal
+from workbench.study.study import Study, StudyStrategy
 
 # Knobs that some data or some backbones refuse; a phase may hold some of them.
 _METHODS = ("mixup", "cutmix", "lora", "trainable", "l2_sp", "report_every")
@@ -32,55 +25,54 @@ def _method_in(knobs: Mapping[str, Any]) -> str | None:
     return next((name for name in _METHODS if any(block.get(name) for block in blocks)), None)
 
 
-def check(foundation: Foundation) -> None:
-    """Look at the data, the backbone and the weights of every strategy.
+def check(study: Study) -> None:
+    """Load the data, the backbone and the weights of every strategy once.
 
-    What is not on this machine is downloaded, unless this is only looking ahead.
+    Missing files are downloaded, unless the study is ``pending``.
 
     Raises:
-        StudyFileError: Everything that does not fit.
+        StudyFileError: Everything that does not fit, each with file, line and key.
     """
-    with nullcontext() if foundation.pending else downloads.allowed():
-        problems = Misfits(foundation.config, foundation).find()
+    with nullcontext() if study.resources.pending else downloads.allowed():
+        problems = _Checks(study).find()
     if problems:
         raise StudyFileError(problems)
 
 
-class Misfits:
-    """Looks at a study with its foundation."""
+class _Checks:
+    """The checks of one study."""
 
-    def __init__(self, config: StudyConfig, foundation: Foundation) -> None:
-        """Nothing is looked at yet."""
-        self._config = config
-        self._foundation = foundation
+    def __init__(self, study: Study) -> None:
+        self._study = study
+        self._config = study.config
+        self._resources = study.resources
 
     def find(self) -> list[Problem]:
         """Look at every strategy: at its default, and at the ends of what is tuned."""
-        config = self._config
         problems: list[Problem] = []
         depths: dict[tuple[str, ...], dict[int, str]] = {}
-        for strategy in config.strategies:
-            found = self._misfits(space.start(config, strategy))
+        for strategy in self._study.strategies:
+            found = self._problems(strategy.default)
             if not found:
-                for knob, value, proposal in space.ends(config, strategy):
-                    found += self._misfits(proposal, knob, value)
+                for knob, value, proposal in strategy.ends:
+                    found += self._problems(proposal, knob, value)
                 found += self._same_depth(strategy, depths)
             problems += found
         return problems
 
-    def _misfits(
+    def _problems(
         self, proposal: Proposal, tuned: str | None = None, value: object = None
     ) -> list[Problem]:
         """What the data, the backbone, the weights, the transforms or the device refuse."""
-        knobs = self._foundation.set_by(proposal)
+        knobs = self._study.knobs(proposal)
         steps = recipes.augmentation_steps(knobs.get("augmentation") or ())
 
         def refused(knob: str, found: object, look: Callable[[], object]) -> list[Problem]:
             try:
                 look()
             except (ValueError, OSError, MemoryError) as error:
-                if self._foundation.pending and isinstance(error, Absent):
-                    self._foundation.lacks(error)
+                if self._resources.pending and isinstance(error, Absent):
+                    self._resources.lacks(error)
                     return []
                 at: Location = ("tune", tuned) if tuned else self._location(knob)
                 shown = value if tuned else found
@@ -91,15 +83,15 @@ class Misfits:
         own = knobs.get("trial") or {}
         depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
         found = (
-            refused("dataset", knobs["dataset"]["name"], lambda: self._foundation.sizes(knobs))
+            refused("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs))
             or refused(
-                "backbone", knobs["backbone"]["name"], lambda: self._foundation.outline(knobs)
+                "backbone", knobs["backbone"]["name"], lambda: self._resources.outline(knobs)
             )
             or (own and refused("trial.name", own["name"], lambda: self._own_training(own)))
             or refused(
                 "freeze_depth",
                 depth,
-                lambda: plans.plan_of(self._config, proposal, self._foundation),
+                lambda: self._study.plan(proposal),
             )
         )
         if not found:
@@ -112,13 +104,13 @@ class Misfits:
         return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
 
     def _rehearse(self, proposal: Proposal, knobs: Mapping[str, Any]) -> None:
-        plan = plans.plan_of(self._config, proposal, self._foundation)
+        plan = self._study.plan(proposal)
         if plan.trial is None:
-            self._foundation.rehearse(plan, knobs)
+            self._resources.rehearse(plan, knobs)
 
     def _own_training(self, written: Mapping[str, Any]) -> None:
         """The options of a training of the user's own must be those of its function."""
-        located = self._foundation.located("trial", written)
+        located = self._resources.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
 
     def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
@@ -129,20 +121,20 @@ class Misfits:
 
         from workbench.engine.batches import Reader
 
-        located = [self._foundation.located("augmentation", step) for step in steps]
-        reader = Reader(self._foundation.data(knobs), located, self._foundation.seed)
+        located = [self._resources.located("augmentation", step) for step in steps]
+        reader = Reader(self._resources.data(knobs), located, self._resources.seed)
         found = reader[1, torch.arange(2)]
         if isinstance(found, ValueError):
             raise found
 
     def _same_depth(
-        self, strategy: Strategy, depths: dict[tuple[str, ...], dict[int, str]]
+        self, strategy: StudyStrategy, depths: dict[tuple[str, ...], dict[int, str]]
     ) -> list[Problem]:
         """Two levels of freeze depth may be two words for the same depth."""
         word = strategy.levels.get("freeze_depth")
         if word is None:
             return []
-        depth = self._foundation.plan(strategy).phases[-1].freeze_depth
+        depth = strategy.plan.phases[-1].freeze_depth
         rest = tuple(label for name, label in strategy.levels.items() if name != "freeze_depth")
         same = depths.setdefault(rest, {}).setdefault(depth, word)
         if same == word:

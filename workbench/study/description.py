@@ -1,7 +1,4 @@
-"""What a study will do, as plain data: for ``check``, for the record and for the report.
-
-Looks ahead only; runs nothing and writes nothing.
-"""
+"""What a study will do, as plain data: ``check`` prints it, study.json holds it."""
 
 from __future__ import annotations
 
@@ -15,18 +12,17 @@ from workbench.study import lint, space
 from workbench.study.config.knobs import Categorical, Interval
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.fingerprint import describe_entry
-from workbench.study.resources import Foundation, studies_needed
+from workbench.study.study import Study
 
 
-def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
-    """The resolved study: what ``study.json`` holds and the report reads."""
-    first = config.strategies[0]
-    knobs = foundation.knobs(first)
-    outline, sizes = foundation.outline(knobs), foundation.known_sizes(knobs)
-    group = config.groups[0]
+def describe(study: Study) -> dict[str, Any]:
+    """The content of study.json, which the report reads."""
+    config, resources, first = study.config, study.resources, study.strategies[0]
+    knobs = first.knobs
+    outline, sizes = resources.outline(knobs), resources.known_sizes(knobs)
     targets = space.targets(config)
-    plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
-    baseline = space.default(config, group).strategy.name
+    plans = {strategy.name: strategy.plan for strategy in study.strategies}
+    baseline = study.groups[0].default.strategy.name
     plan = plans[baseline]
     return {
         "name": config.name,
@@ -64,7 +60,7 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             "name": knobs["dataset"]["name"],
             "source": _source(knobs["dataset"]),
             **sizes,
-            "others": _others(config, foundation),
+            "others": _others(study),
         },
         "backbone": {
             "name": outline.name,
@@ -73,7 +69,7 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
             "head": outline.stages[-1][1] if outline.stages else None,
             "notes": list(outline.notes),
         },
-        "epochs": foundation.plan(first).epochs,
+        "epochs": first.plan.epochs,
         "plan": {
             "batch_size": plan.batch_size,
             "augmentation": [name for step in plan.augmentation for name in step],
@@ -96,9 +92,9 @@ def describe(config: StudyConfig, foundation: Foundation) -> dict[str, Any]:
     }
 
 
-def _others(config: StudyConfig, foundation: Foundation) -> list[dict[str, Any]]:
+def _others(study: Study) -> list[dict[str, Any]]:
     """What is doubtful of the data sets that are not the first strategy's."""
-    others = _distinct(config, foundation, "dataset")[1:]
+    others = _distinct(study, "dataset")[1:]
     return [
         {
             "called": called,
@@ -106,7 +102,7 @@ def _others(config: StudyConfig, foundation: Foundation) -> list[dict[str, Any]]
             "source": _source(knobs["dataset"]),
             **{
                 key: value
-                for key, value in foundation.known_sizes(knobs).items()
+                for key, value in study.resources.known_sizes(knobs).items()
                 if key in ("digest", "duplicates", "skipped")
             },
         }
@@ -119,26 +115,26 @@ def _source(dataset: Mapping[str, Any]) -> str:
     return str(dataset.get("id") or dataset.get("path") or "")
 
 
-def notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+def notes(study: Study) -> list[str]:
     """What an author should know before a study runs: none of it stops the run."""
-    plans = {strategy.name: foundation.plan(strategy) for strategy in config.strategies}
+    plans = {strategy.name: strategy.plan for strategy in study.strategies}
     return [
-        *(f"not here yet: {sentence}" for sentence in foundation.absent),
-        *_data_notes(config, foundation),
-        *lint.of_settings(config, plans),
-        *(f"{source}: this study runs first" for source in studies_needed(config)),
+        *(f"not here yet: {sentence}" for sentence in study.resources.absent),
+        *_data_notes(study),
+        *lint.of_settings(study.config, plans),
+        *(f"{source}: this study runs first" for source in study.studies_needed),
     ]
 
 
-def _data_notes(config: StudyConfig, foundation: Foundation) -> list[str]:
+def _data_notes(study: Study) -> list[str]:
     """What the data and the weights have that a claim may be doubted for: of each that is used."""
     data = [
-        (called, _of_data(foundation.known_sizes(knobs)))
-        for called, knobs in _distinct(config, foundation, "dataset")
+        (called, _of_data(study.resources.known_sizes(knobs)))
+        for called, knobs in _distinct(study, "dataset")
     ]
     weights = [
-        (called, list(foundation.outline(knobs).notes))
-        for called, knobs in _distinct(config, foundation, "backbone")
+        (called, list(study.resources.outline(knobs).notes))
+        for called, knobs in _distinct(study, "backbone")
     ]
     return [*_told("dataset", data), *_told("backbone.weights", weights)]
 
@@ -172,25 +168,21 @@ def _told(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
     ]
 
 
-def _distinct(
-    config: StudyConfig, foundation: Foundation, block: str
-) -> list[tuple[str, dict[str, Any]]]:
+def _distinct(study: Study, block: str) -> list[tuple[str, dict[str, Any]]]:
     """A recipe for every data set or backbone that a trial may have, the first strategy's first.
 
     Args:
-        config: The study.
-        foundation: Of the study.
+        study: The study.
         block: ``dataset`` or ``backbone``.
 
     Returns:
         Each with what a person calls it: the labels of the levels that set it, else its name.
     """
-    setting = _setters(config, block)
+    setting = _setters(study.config, block)
     found: dict[str, tuple[str, dict[str, Any]]] = {}
-    for strategy in config.strategies:
-        tuned = (proposal for _, _, proposal in space.ends(config, strategy))
-        for proposal in (space.start(config, strategy), *tuned):
-            knobs = foundation.set_by(proposal)
+    for strategy in study.strategies:
+        for proposal in strategy.proposals:
+            knobs = study.knobs(proposal)
             chosen = {**proposal.strategy.levels, **proposal.hyperparameters}
             labels = [str(label) for knob, label in chosen.items() if knob in setting]
             called = ", ".join(labels) or str(knobs[block]["name"])

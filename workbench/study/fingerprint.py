@@ -1,7 +1,6 @@
 """What makes the results of a study comparable, as plain data.
 
-Two definitions that differ belong to different studies. Knows no storage: what is done about a
-difference is for ``study``.
+Results of two definitions that differ must not be mixed. The search and the protocol compare them.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from workbench import usercode
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import Objective, plain
 from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy, Weights
-from workbench.study import plans, space
+from workbench.study import space
 from workbench.study.config.knobs import Categorical, Interval, Level
 from workbench.study.config.study_config import StudyConfig
 
@@ -45,29 +44,39 @@ _FIRST_OPTIONS: dict[str, set[str]] = {
 }
 
 
-class Grounds(plans.Premises, Protocol):
-    """What a plan rests on, and what its data hold."""
+class Planned(NamedTuple):
+    """A plan, and the hash of the data set that it is made for."""
 
-    def digest(self, plan: Plan) -> str:
-        """Hash of the data set that a plan is made for."""
+    plan: Plan
+    data_digest: str
 
 
-def define(config: StudyConfig, strategy: Strategy, grounds: Grounds) -> dict[str, Any]:
-    """What makes results of one group comparable: two that differ here do not belong together.
+def define(
+    config: StudyConfig,
+    strategy: Strategy,
+    usual: Planned,
+    choices: Mapping[tuple[str, str], Planned],
+) -> dict[str, Any]:
+    """What the results of one group have in common.
 
-    Neither the number of trials nor a time limit nor the workers are part of it. Each file, data
-    set and weight that a tuned choice may bring in is, by its content.
+    The number of trials, a time limit and the workers are not part of it. Each file, data set and
+    weight that a tuned choice may bring in is part of it, by its content.
+
+    Args:
+        config: The study.
+        strategy: One of ``config.groups``.
+        usual: With every tuned knob at its default.
+        choices: By parameter and level, a trial with this level (``space.choices``).
     """
-    plan = plans.plan_of(config, space.default(config, strategy), grounds)
-    search = config.search
+    plan, search = usual.plan, config.search
     return {
         "plan": _plan(plan, config.document.path.parent.resolve()),
-        "space": plain(_ranges(config, strategy, grounds, plan)),
+        "space": plain(_ranges(config, strategy, usual, choices)),
         "objective": _written(config.objective),
         "sampler": search.sampler.model_dump(exclude_defaults=True),
         "pruner": search.pruner.model_dump(exclude_defaults=True),
         "seed": search.seed,
-        "data": grounds.digest(plan),
+        "data": usual.data_digest,
     }
 
 
@@ -151,11 +160,13 @@ def _anywhere(value: Any, folder: Path) -> Any:
 
 
 def _ranges(
-    config: StudyConfig, strategy: Strategy, grounds: Grounds, usual: Plan
+    config: StudyConfig,
+    strategy: Strategy,
+    usual: Planned,
+    choices: Mapping[tuple[str, str], Planned],
 ) -> list[dict[str, Any]]:
     """The ranges that may apply to a group, and what the levels of its choices set."""
     given, chosen = space.labels_given(config, strategy), space.chosen_in(config)
-    levels = space.choices(config, strategy)
     ranges = []
     for tuned in config.tune:
         for entry in tuned.entries:
@@ -166,7 +177,7 @@ def _ranges(
             if isinstance(entry, Categorical):
                 name = space.parameter_name(config, tuned, entry)
                 ranges[-1]["sets"] = [
-                    _content(config, level, levels.get((name, level.label)), grounds, usual)
+                    _content(config, level, choices.get((name, level.label)), usual)
                     for level in entry.levels
                 ]
             if known == entry.when:
@@ -177,33 +188,31 @@ def _ranges(
 def _content(
     config: StudyConfig,
     level: Level,
-    proposal: space.Proposal | None,
-    grounds: Grounds,
-    usual: Plan,
+    planned: Planned | None,
+    usual: Planned,
 ) -> dict[str, Any]:
     """What a level sets, and the content of what it brings in beside the usual plan's.
 
     Args:
         config: The study.
         level: One of a tuned choice.
-        proposal: A trial with this level; None where none can have it.
-        grounds: Of its plan.
-        usual: The plan of the group's default.
+        planned: Of a trial with this level; None where none can have it.
+        usual: Of the group's default.
     """
     # The first version knew no options of a training, whose name stood alone.
     content = {
         "trial" if path == "trial.name" else path: value for path, value in level.knobs.items()
     }
-    if proposal is None:
+    if planned is None:
         return content
-    plan = plans.plan_of(config, proposal, grounds)
+    plan = planned.plan
     if content.get("backbone.weights") is not None and plan.weights is not None:
         content["backbone.weights"] = plan.weights.sha256 or plan.weights.source
-    code = {path: digest for path, digest in plan.code.items() if path not in usual.code}
+    code = {path: digest for path, digest in plan.code.items() if path not in usual.plan.code}
     if code:
         content["code"] = _code(code, config.document.path.parent.resolve())
-    if (data := grounds.digest(plan)) != grounds.digest(usual):
-        content["data"] = data
+    if planned.data_digest != usual.data_digest:
+        content["data"] = planned.data_digest
     return content
 
 

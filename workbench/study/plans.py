@@ -1,74 +1,55 @@
-"""From a proposal to a trial's plan: recipe, levels and hyperparameters, and nothing left open.
-
-Knows neither Optuna nor what may be proposed; what only the model, the data or a file can tell
-comes from ``Premises``.
-"""
+"""From the knobs of a trial to its plan, in which nothing is left open; called by ``Study``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from workbench.engine.optimizers import OPTIMIZERS
-from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Weights
+from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
-from workbench.study.config.knobs import merged
-from workbench.study.config.study_config import StudyConfig
-from workbench.study.space import Proposal
+from workbench.study.resources import Resources
 
 
-class Premises(Protocol):
-    """What a plan rests on and only the model, the data or a file can tell."""
+def plan_of(knobs: Mapping[str, Any], resources: Resources) -> Plan:
+    """The plan of one trial.
 
-    def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
-        """The number of frozen stages of the backbone that the knobs describe."""
-
-    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
-        """The weights that a study file names for a backbone."""
-
-    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
-        """What a study file says of a block, with its paths and references made absolute."""
-
-    def code(self, plan: Plan) -> dict[str, str]:
-        """What a plan rests on beside its data and weights; see ``Plan.code``."""
-
-
-def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan:
-    """Recipe, overridden by the strategy's levels, then by the hyperparameters, then complete.
+    Args:
+        knobs: The recipe with the strategy's levels and the hyperparameters set.
+        resources: Where freeze depths, weights, paths and hashes of code come from.
 
     Raises:
         ValueError: A freeze depth that the backbone does not have, or weights that are not there.
     """
-    knobs = merged(config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
     recipe = schema.Recipe.model_validate(knobs)
     assert recipe.dataset is not None and recipe.backbone is not None
     phases = recipe.phases or {"main": schema.PhaseKnobs()}
     task = recipe.task or schema.TaskKnobs(name="classification")
     strict = {} if recipe.backbone.strict else {"strict": False}
-    backbone = premises.located(
+    backbone = resources.located(
         "backbone", {"name": recipe.backbone.name, **recipe.backbone.options, **strict}
     )
     source, stop, lora = recipe.backbone.weights, recipe.early_stopping, recipe.lora
     own = recipe.trial or schema.TrialKnobs()
-    trial = premises.located("trial", {"name": own.name, **own.options})
+    trial = resources.located("trial", {"name": own.name, **own.options})
     plan = Plan(
-        dataset=premises.located(
+        dataset=resources.located(
             "dataset", {"name": recipe.dataset.name, **recipe.dataset.options}
         ),
         backbone=backbone,
-        weights=None if source is None else premises.weights(source, backbone),
+        weights=None if source is None else resources.weights(source, backbone),
         keep_head=recipe.backbone.keep_head,
-        task=premises.located("task", {"name": task.name or "classification", **task.options}),
+        task=resources.located("task", {"name": task.name or "classification", **task.options}),
         batch_size=recipe.batch_size,
         augmentation=tuple(
-            premises.located("augmentation", step)
+            resources.located("augmentation", step)
             for step in recipes.augmentation_steps(recipe.augmentation)
         ),
         device=recipe.device,
         threads=recipe.threads,
         phases=tuple(
-            _complete(name, phase, recipe, knobs, premises) for name, phase in phases.items()
+            _complete(name, phase, recipe, knobs, resources) for name, phase in phases.items()
         ),
         micro_batch_size=recipe.micro_batch_size,
         precision=recipe.precision,
@@ -83,7 +64,7 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
         trial=trial.pop("name"),
         trial_options=trial,
     )
-    return replace(plan, code=premises.code(plan))
+    return replace(plan, code=resources.code(plan))
 
 
 def completed(plan: Plan) -> Plan:
@@ -108,7 +89,7 @@ def _complete(
     phase: schema.PhaseKnobs,
     trial: schema.Recipe,
     knobs: Mapping[str, Any],
-    premises: Premises,
+    resources: Resources,
 ) -> Phase:
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""
 
@@ -127,7 +108,7 @@ def _complete(
     return Phase(
         name=name,
         epochs=said("epochs", 10),
-        freeze_depth=premises.depth(depth, knobs),
+        freeze_depth=resources.depth(depth, knobs),
         optimizer=optimizer,
         learning_rate=said("learning_rate", entry.learning_rate),
         weight_decay=said("weight_decay", entry.weight_decay),

@@ -1,8 +1,4 @@
-"""What a study rests on: its data, its backbones and the weights that they start from.
-
-Looks at everything once before any store exists, and says with file and line what does not fit.
-Knows neither Optuna nor MLflow.
-"""
+"""The data, the backbones and the weights that a study file names, each looked up once."""
 
 from __future__ import annotations
 
@@ -15,11 +11,8 @@ from typing import Any
 from workbench import backbones, datasets, record, tasks
 from workbench.downloads import Absent
 from workbench.record.seeds import derive
-from workbench.record.strategy import Plan, Strategy, Weights
-from workbench.study import paths, plans, space
-from workbench.study.config.knobs import merged
-from workbench.study.config.study_config import StudyConfig
-from workbench.study.space import Proposal
+from workbench.record.strategy import Plan, Weights
+from workbench.study import paths
 from workbench.study.weights import STUDY_SUFFIXES, Provenance
 from workbench.trial import code
 
@@ -43,52 +36,35 @@ class Outline:
         return tuple(name for name, _ in self.stages[:-1])
 
 
-def training_seed(config: StudyConfig, replicate: int = 0) -> int:
-    """The seed that all trials of a replicate train with: never the trial's or the attempt's."""
-    return derive(config.search.seed, "training", replicate)
+class Resources:
+    """Data, backbones and weights of one study, each looked up once.
 
-
-def studies_needed(config: StudyConfig) -> dict[str, Path]:
-    """The study files whose best trial gives this study its weights, by what is written."""
-    needed = {}
-    for strategy in config.strategies:
-        others = (proposal for _, _, proposal in space.ends(config, strategy))
-        for proposal in (space.start(config, strategy), *others):
-            source = _knobs(config, proposal)["backbone"].get("weights")
-            if isinstance(source, str) and source.endswith(STUDY_SUFFIXES):
-                needed[source] = config.document.path.parent / source
-    return needed
-
-
-def _knobs(config: StudyConfig, proposal: Proposal) -> dict[str, Any]:
-    """The recipe as one trial sees it."""
-    return merged(config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
-
-
-class Foundation:
-    """Data, backbones and weights of one study, each looked up once (``plans.Premises``).
+    The methods take ``knobs``: the recipe as one trial sees it (``Study.knobs``).
 
     Args:
-        config: The study.
-        home: Where other studies' weights are.
-        pending: Only looking ahead: weights of a study that has not run yet, and what has to be
-            downloaded first, are no problem, and nothing is downloaded.
+        folder: The study file's: paths in the file are relative to it.
+        home: Where the trials of other studies are, whose weights may be named.
+        study_seed: Divides the data into training, validation and test samples.
+        pending: Weights of a study that has not run yet and files that must be downloaded are
+            listed in ``absent`` instead of raising an error, and nothing is downloaded.
     """
 
-    def __init__(self, config: StudyConfig, home: Path, *, pending: bool = False) -> None:
-        self._config = config
+    def __init__(self, folder: Path, home: Path, *, study_seed: int, pending: bool = False) -> None:
         self.pending = pending
-        folder = config.document.path.parent
+        # Every trial of the search trains with it, whatever its number and its attempt.
+        self.seed = derive(study_seed, "training", 0)
+        self._folder = folder
+        self._study_seed = study_seed
         self._provenance = Provenance(folder=folder, home=home, pending=pending)
         self._sizes: dict[str, dict[str, Any]] = {}
         self._outlines: dict[str, Outline] = {}
         self._weights: dict[tuple[str, str], Weights] = {}
         self._absent: dict[str, None] = {}
 
-    @property
-    def config(self) -> StudyConfig:
-        """The study."""
-        return self._config
+    def require(self) -> None:
+        """End ``pending``: from now on whatever is missing is an error."""
+        self.pending = False
+        self._provenance = replace(self._provenance, pending=False)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -100,7 +76,7 @@ class Foundation:
         return self._sizes_of(self.located("dataset", knobs["dataset"]), self._task(knobs))
 
     def known_sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
-        """The same; empty where the data are not on this machine yet."""
+        """As ``sizes``; empty while the data must still be downloaded."""
         try:
             return self.sizes(knobs)
         except Absent as absent:
@@ -117,8 +93,8 @@ class Foundation:
             self._sizes[key] = datasets.sizes(
                 dataset,
                 target=tasks.target_of(task),
-                study_seed=self._config.search.seed,
-                seed=training_seed(self._config),
+                study_seed=self._study_seed,
+                seed=self.seed,
             )
         return self._sizes[key]
 
@@ -130,8 +106,8 @@ class Foundation:
         data = datasets.load(
             self.located("dataset", knobs["dataset"]),
             target=tasks.target_of(self._task(knobs)),
-            study_seed=self._config.search.seed,
-            seed=training_seed(self._config),
+            study_seed=self._study_seed,
+            seed=self.seed,
         )
         return backbones.prepare(self._backbone(knobs), data)
 
@@ -142,7 +118,7 @@ class Foundation:
 
     def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
         """What a study file says of a block, with its paths and references made absolute."""
-        return paths.located(block, written, self._config.document.path.parent)
+        return paths.located(block, written, self._folder)
 
     def code(self, plan: Plan) -> dict[str, str]:
         """What a plan rests on beside its data and weights; see ``Plan.code``."""
@@ -209,7 +185,7 @@ class Foundation:
                 keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
                 input_shape=shape,
                 outputs=outputs,
-                seed=training_seed(self._config),
+                seed=self.seed,
                 notes=notes,
             )
         return staged, notes
@@ -232,13 +208,13 @@ class Foundation:
             staged=staged,
             task=task,
             data=data,
-            seed=training_seed(self._config),
+            seed=self.seed,
             device=torch.device("cpu"),
             interrupted=lambda: False,
         )
 
     def lacks(self, absent: Absent) -> None:
-        """Looking ahead goes on without what has to be downloaded; nothing else does."""
+        """Note what must be downloaded first; raises it unless ``pending``."""
         if not self.pending:
             raise absent
         self._absent[str(absent)] = None
@@ -270,20 +246,3 @@ class Foundation:
                 self.lacks(absent)
                 return Weights(source=source)
         return self._weights[key]
-
-    @property
-    def seed(self) -> int:
-        """The seed that the study's trials train with."""
-        return training_seed(self._config)
-
-    def set_by(self, proposal: Proposal) -> dict[str, Any]:
-        """The recipe as one trial sees it."""
-        return _knobs(self._config, proposal)
-
-    def knobs(self, strategy: Strategy) -> dict[str, Any]:
-        """A strategy's recipe with every tuned knob at its default."""
-        return _knobs(self._config, space.start(self._config, strategy))
-
-    def plan(self, strategy: Strategy) -> Plan:
-        """A strategy's plan with every tuned knob at its default."""
-        return plans.plan_of(self._config, space.start(self._config, strategy), self)

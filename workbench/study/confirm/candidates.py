@@ -17,6 +17,7 @@ from workbench.study import plans, space
 from workbench.study.config.changes import Unready
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
+from workbench.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,14 +179,15 @@ class Searched:
         return found
 
 
-def look(config: StudyConfig, directory: Path) -> Searched:
+def look(study: Study) -> Searched:
     """Read what the search of a study has left in the study's directory."""
+    config = study.config
     groups = {group.name for group in config.groups}
     ended = dict.fromkeys(groups, 0)
     trials: dict[str, int] = {}
     found: dict[str, list[Candidate]] = {}
     kept, unfit = set(), {}
-    for at, spec, result in _ended(directory):
+    for at, spec, result in _ended(study.directory):
         if spec.group not in groups:
             continue  # A level that the file no longer has.
         ended[spec.group] += 1

@@ -6,7 +6,7 @@ Counts alone; knows neither records nor files.
 from __future__ import annotations
 
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 from workbench.tasks import TASKS
 from workbench.verdict import statistics
 
@@ -63,12 +63,12 @@ def seeds(config: StudyConfig, pairs: int) -> int:
     return config.confirm.seeds or statistics.seeds_default(pairs, alpha=ALPHA)
 
 
-def bounds(config: StudyConfig, foundation: Foundation) -> Bounds:
+def bounds(study: Study) -> Bounds:
     """Lowest and highest value that the objective's metric can have; None where there is none."""
-    metric = config.objective.metric.partition("/")[2]
+    metric = study.config.objective.metric.partition("/")[2]
     found = set()
-    for strategy in config.strategies:
-        task = (foundation.knobs(strategy).get("task") or {}).get("name", "classification")
+    for strategy in study.strategies:
+        task = (strategy.knobs.get("task") or {}).get("name", "classification")
         shipped = task in TASKS and metric in TASKS[task].metrics
         found.add(_BOUNDS[metric] if shipped else (None, None))
     return found.pop() if len(found) == 1 else (None, None)

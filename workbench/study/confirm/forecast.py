@@ -6,23 +6,16 @@ Looks ahead only: before a search has ended, every strategy counts as one that c
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
-from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import look
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 from workbench.verdict import statistics
 
 
-def outlook(config: StudyConfig, foundation: Foundation, directory: Path) -> dict[str, Any]:
+def outlook(study: Study) -> dict[str, Any]:
     """What the confirmation of a study would be.
-
-    Args:
-        config: The study.
-        foundation: Its data.
-        directory: The study's directory, which may not exist.
 
     Returns:
         ``arms`` (one of them the default), ``contrast``, ``pairs``, ``seeds_floor``,
@@ -33,16 +26,17 @@ def outlook(config: StudyConfig, foundation: Foundation, directory: Path) -> dic
         training these are by the trials in this home (None where there are none); ``notes``: what
         is in its way.
     """
+    config = study.config
     select, strategies = config.confirm.select, len(config.strategies)
     arms = design.arms(config, strategies)
     pairs = design.pairs(config, arms)
     seeds = design.seeds(config, pairs)
     selection, confirmation = strategies * select.configs * select.seeds, arms * seeds
     reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=design.ALPHA)
-    trial = look(config, directory).seconds
+    trial = look(study).seconds
     stand = [
         f"workbench confirm will refuse this: {problem}"
-        for problem in requirements.find(config, foundation)
+        for problem in requirements.find(study)
         if "confirm" in config.document.content and problem.key != "confirm.smallest_effect"
     ]
     return {

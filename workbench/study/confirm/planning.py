@@ -1,8 +1,7 @@
-"""How a study is confirmed, fixed in a file before anything is run for it: ``protocol.json``.
+"""The plan of a confirmation, written to ``protocol.json`` before anything runs for it.
 
-The plan follows from the study file, the data and the finished search, and from nothing else: no
-time, no path, no machine. So it can be made again at any time and held against the file. Knows no
-worker and no MLflow, and no result of the runs that it plans.
+It follows from the study file, the data and the finished search alone, without times, paths or
+machines. So it can be made again at any time and compared with the file.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from workbench import record
@@ -24,9 +22,9 @@ from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import Candidate, Searched, look
 from workbench.study.confirm.places import places
 from workbench.study.confirm.protocol import Protocol
-from workbench.study.fingerprint import define, describe_entry
-from workbench.study.resources import Foundation
+from workbench.study.fingerprint import describe_entry
 from workbench.study.space import Proposal
+from workbench.study.study import Study
 
 SCHEMA = 1
 ALPHA = design.ALPHA
@@ -49,22 +47,18 @@ def baseline_of(config: StudyConfig) -> Proposal:
     return space.start(config, strategy or space.default(config, config.groups[0]).strategy)
 
 
-def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory: Path) -> Protocol:
+def plan_of_confirmation(study: Study) -> Protocol:
     """What the confirmation of a finished search will do.
-
-    Args:
-        config: The study.
-        foundation: Its data, backbones and weights.
-        directory: The study's directory with the records of its search.
 
     Raises:
         StudyFileError: What the study file says, or lacks, allows no confirmation.
         Unready: The search does not, yet.
     """
-    problems = requirements.find(config, foundation)
+    config = study.config
+    problems = requirements.find(study)
     if problems:
         raise StudyFileError(problems)
-    searched = look(config, directory)
+    searched = look(study)
     searched.must_be_complete()
     searched.must_meet_the_contrast()
     searched.must_have_models()
@@ -74,14 +68,15 @@ def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory:
     pairs = design.pairs(config, arms)
     count = design.seeds(config, pairs)
     metric = config.objective.metric
-    sizes = foundation.sizes(foundation.knobs(config.strategies[0]))
+    knobs = study.strategies[0].knobs
+    sizes = study.resources.sizes(knobs)
     content = {
         "schema": SCHEMA,
         "study": config.name,
         "metric": design.test_metric(config),
         "validation_metric": metric,
         "direction": config.objective.direction,
-        "bounds": list(design.bounds(config, foundation)),
+        "bounds": list(design.bounds(study)),
         "epoch": config.objective.epoch,
         "alpha": ALPHA,
         "gamma": GAMMA,
@@ -121,14 +116,12 @@ def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory:
         },
         "search": _search(config),
         "data": {
-            "name": foundation.knobs(config.strategies[0])["dataset"]["name"],
+            "name": knobs["dataset"]["name"],
             "digest": sizes["digest"],
             "test": sizes["test"],
             "test_digest": sizes["test_digest"],
         },
-        "definitions": {
-            group.name: _hash(define(config, group, foundation)) for group in config.groups
-        },
+        "definitions": {group.name: _hash(group.definition) for group in study.groups},
         "pruning": "none",
     }
     return Protocol(

@@ -11,10 +11,10 @@ from pathlib import Path
 from workbench import record
 from workbench.study import space
 from workbench.study.config.changes import Changed, differences
-from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm.candidates import look
 from workbench.study.confirm.places import place_of
 from workbench.study.confirm.protocol import Protocol
+from workbench.study.study import Study
 
 
 def begun(directory: Path) -> bool:
@@ -100,21 +100,21 @@ def _placed(line: str, protocol: Protocol) -> str:
     return line if place is None else f"{line}  ({place})"
 
 
-def refuse_retries(config: StudyConfig, directory: Path) -> None:
+def refuse_retries(study: Study) -> None:
     """Nothing, unless a confirmation has begun: it rests on the trials as they are.
 
     Raises:
         Changed: It has.
     """
-    if begun(directory):
+    if begun(study.directory):
         raise Changed(
-            f"{config.document.path}: the confirmation of {config.name} has begun. Failed trials "
+            f"{study.file}: the confirmation of {study.name} has begun. Failed trials "
             "that are run again would change the search that it rests on. Give the study a new "
             "name to search again."
         )
 
 
-def refuse_more_trials(config: StudyConfig, directory: Path) -> None:
+def refuse_more_trials(study: Study) -> None:
     """Nothing, unless a confirmation has begun and a search would add trials to those it rests on.
 
     Trials whose records are gone may be trained again: with the same settings they end the same.
@@ -122,21 +122,21 @@ def refuse_more_trials(config: StudyConfig, directory: Path) -> None:
     Raises:
         Changed: It would; the message says which.
     """
-    if not begun(directory):
+    if not begun(study.directory):
         return
     try:
-        content = json.loads(record.protocol_path(directory).read_bytes())
+        content = json.loads(record.protocol_path(study.directory).read_bytes())
         planned = dict(content["search"]["budget"]["targets"])
     except (OSError, ValueError, KeyError, TypeError):
-        planned = dict(look(config, directory).ended)  # ``hold`` says what is wrong with it.
-    targets = space.targets(config)
+        planned = dict(look(study).ended)  # ``hold`` says what is wrong with it.
+    targets = space.targets(study.config)
     missing = {n: t - planned.get(n, 0) for n, t in targets.items() if t > planned.get(n, 0)}
     if not missing:
         return
     names = ", ".join(f"{name}: {count}" for name, count in missing.items())
     total = sum(missing.values())
     raise Changed(
-        f"{config.document.path}: the confirmation of {config.name} has begun, and its protocol "
+        f"{study.file}: the confirmation of {study.name} has begun, and its protocol "
         f"names the trials that it rests on. {total} more {'trial' if total == 1 else 'trials'} "
         f"({names}) would change what was searched. Restore the search as it was; for a longer one "
         "or another level give the study a new name."

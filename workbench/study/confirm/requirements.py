@@ -1,20 +1,18 @@
-"""What in a study file stands in the way of a confirmation, with file and line.
-
-Looks at the file and its data alone; what the search must have done is for ``searched``.
-"""
+"""What a study file and its data must have for a confirmation; ``candidates`` checks the search."""
 
 from __future__ import annotations
 
 from workbench.study import space
 from workbench.study.config.document import Location, Problem, Words
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 _EFFECT: Location = ("confirm", "smallest_effect")
 
 
-def find(config: StudyConfig, foundation: Foundation) -> list[Problem]:
-    """Everything that must be mended before ``workbench confirm`` can begin."""
+def find(study: Study) -> list[Problem]:
+    """Everything that must be corrected before ``workbench confirm`` can begin."""
+    config = study.config
     document, metric = config.document, config.objective.metric
     found = []
     if config.confirm.smallest_effect is None:
@@ -27,7 +25,7 @@ def find(config: StudyConfig, foundation: Foundation) -> list[Problem]:
     if not metric.startswith("validation/"):
         expected = "a metric of the validation part: the training part says nothing of new data"
         found.append(document.problem(("objective", "metric"), metric, expected))
-    return [*found, *_unequal(config), *_tested(config, foundation)]
+    return [*found, *_unequal(config), *_tested(study)]
 
 
 def _unequal(config: StudyConfig) -> list[Problem]:
@@ -41,12 +39,13 @@ def _unequal(config: StudyConfig) -> list[Problem]:
     return [config.document.problem(("search", "trials_per_strategy"), words, expected)]
 
 
-def _tested(config: StudyConfig, foundation: Foundation) -> list[Problem]:
+def _tested(study: Study) -> list[Problem]:
     """All strategies must be tested on the same samples, and on some."""
+    config = study.config
     digests: dict[tuple[str, ...], str] = {}
-    for strategy in config.strategies:
-        knobs = foundation.knobs(strategy)
-        sizes = foundation.known_sizes(knobs)
+    for strategy in study.strategies:
+        knobs = strategy.knobs
+        sizes = study.resources.known_sizes(knobs)
         if not sizes:
             continue  # Not here yet: only looking ahead.
         if not sizes["test"]:

@@ -23,14 +23,12 @@ from workbench.record import (
     spec_from_json,
     to_json,
 )
-from workbench.study import plans
 from workbench.study.config.changes import Changed, differences
 from workbench.study.config.consistency import BASELINE
-from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm.candidates import plan_text, took
 from workbench.study.confirm.planning import SELECTION, baseline_of
 from workbench.study.confirm.protocol import Protocol
-from workbench.study.resources import Foundation
+from workbench.study.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,15 +129,13 @@ class Selected:
         return dict(record.plain(content))
 
 
-def choose(
-    config: StudyConfig, foundation: Foundation, protocol: Protocol, directory: Path
-) -> Selected:
+def choose(study: Study, protocol: Protocol) -> Selected:
     """What goes on to the test, from the records of a selection whose every run has ended.
 
     The best mean goes on. Of equal means the one with fewer trainable parameters, then with fewer
     epochs, then the earlier trial: measured seconds would make the choice another one next time.
     """
-    values = _Values(protocol, directory)
+    config, values = study.config, _Values(protocol, study.directory)
     runs = {
         name: tuple(values.of(candidate) for candidate in candidates)
         for name, candidates in protocol.candidates.items()
@@ -154,7 +150,7 @@ def choose(
     chosen = {name: min(found, key=order) for name, found in runs.items()}
     best = sorted(chosen, key=lambda name: order(chosen[name])[:3])
     finalists = [name for name in chosen if name in best[: config.finalists or len(best)]]
-    baseline = _baseline(config, foundation, chosen[finalists[0]].spec)
+    baseline = _baseline(study)
     same = [name for name in finalists if plan_text(chosen[name].spec) == plan_text(baseline)]
     default_is = baseline.strategy if baseline.strategy in same else next(iter(same), None)
     arms = [
@@ -177,20 +173,10 @@ def choose(
     )
 
 
-def _baseline(config: StudyConfig, foundation: Foundation, like: TrialSpec) -> TrialSpec:
-    """The default configuration as a trial that nobody has run, as its record would read back."""
-    proposal = baseline_of(config)
-    plan = plans.plan_of(config, proposal, foundation)
-    spec = replace(
-        like,
-        group=proposal.strategy.name,
-        strategy=proposal.strategy.name,
-        number=0,
-        levels=proposal.strategy.levels,
-        hyperparameters=proposal.hyperparameters,
-        plan=plan,
-        data_digest=foundation.digest(plan),
-    )
+def _baseline(study: Study) -> TrialSpec:
+    """The default configuration as a search trial, as its record would read back."""
+    proposal = baseline_of(study.config)
+    spec = study.spec(proposal, role=Role.SEARCH, group=proposal.strategy.name, number=0)
     return spec_from_json(to_json(spec))
 
 

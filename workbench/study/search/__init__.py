@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -28,10 +27,7 @@ from workbench.record import (
     directory_of,
 )
 from workbench.record.files import write_atomically
-from workbench.study import plans, space
-from workbench.study.config.study_config import StudyConfig
-from workbench.study.fingerprint import define
-from workbench.study.resources import Foundation, training_seed
+from workbench.study import space
 from workbench.study.search import retries
 from workbench.study.search.recovery import Records, reconcile, records_of, rewrite
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
@@ -41,6 +37,7 @@ from workbench.study.search.storage import (
     refuse_changes,
     stored_definition,
 )
+from workbench.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -51,21 +48,17 @@ _ENDED = {
 }
 
 
-def refuse_another_search(config: StudyConfig, foundation: Foundation, directory: Path) -> None:
-    """Nothing, if a study's trials were made with the settings of the study as it is now.
+def refuse_another_search(study: Study) -> None:
+    """Compare the study with the settings that its trials were made with.
 
     Raises:
-        Changed: They were not.
-        StorageError: Nothing tells.
+        Changed: They differ.
+        StorageError: The settings were lost.
     """
-    storage = open_storage(directory / "optuna.db")
-    definitions = _definitions(config, foundation)
-    stored = {name: stored_definition(directory, name, storage) for name in definitions}
-    refuse_changes(stored, definitions, study=config.name, file=config.document.path)
-
-
-def _definitions(config: StudyConfig, foundation: Foundation) -> dict[str, dict[str, Any]]:
-    return {group.name: define(config, group, foundation) for group in config.groups}
+    storage = open_storage(study.directory / "optuna.db")
+    definitions = {group.name: group.definition for group in study.groups}
+    stored = {name: stored_definition(study.directory, name, storage) for name in definitions}
+    refuse_changes(stored, definitions, study=study.name, file=study.file)
 
 
 class Search:
@@ -76,9 +69,7 @@ class Search:
     what is proposed does not depend on when a process was started.
 
     Args:
-        config: The study.
-        foundation: Its data, backbones and weights.
-        directory: The study's directory; the storage lies in it.
+        study: The study; the storage is in its directory.
         retry_failed: Whether failed trials are run again, see ``retries``.
 
     Raises:
@@ -87,22 +78,15 @@ class Search:
         Damaged: A record cannot be read.
     """
 
-    def __init__(
-        self,
-        config: StudyConfig,
-        foundation: Foundation,
-        directory: Path,
-        *,
-        retry_failed: bool = False,
-    ) -> None:
-        self._config = config
-        self._foundation = foundation
-        self._directory = directory
+    def __init__(self, study: Study, *, retry_failed: bool = False) -> None:
+        self._study = study
+        self._config = config = study.config
+        self._directory = directory = study.directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
         storage = open_storage(directory / "optuna.db")
         records = records_of(directory)
-        definitions = _definitions(config, foundation)
+        definitions = {group.name: group.definition for group in study.groups}
         stored = {name: stored_definition(directory, name, storage) for name in definitions}
         corrected = [
             name
@@ -113,14 +97,14 @@ class Search:
             if held is not None:
                 self._keep(name, held)  # Before a rewritten study loses it.
         stored |= {name: definitions[name] for name in corrected}
-        refuse_changes(stored, definitions, study=config.name, file=config.document.path)
+        refuse_changes(stored, definitions, study=study.name, file=study.file)
         self._studies = {
             name: self._open(storage, name, records.get(name, {})) for name in definitions
         }
-        for name, study in self._studies.items():
+        for name, asked in self._studies.items():
             if retry_failed:
-                retries.retry(study, self._directory_at, corrected=name in corrected)
-            retries.mark(study, self._directory_at)
+                retries.retry(asked, self._directory_at, corrected=name in corrected)
+            retries.mark(asked, self._directory_at)
             self._keep(name, stored[name] or definitions[name])
         self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
         self._targets = space.targets(config)
@@ -336,18 +320,4 @@ class Search:
         proposal = space.suggest(self._config, self._groups[group], trial)
         if not self._config.balanced:
             trial.set_user_attr("strategy", proposal.strategy.name)
-        plan = plans.plan_of(self._config, proposal, self._foundation)
-        return TrialSpec(
-            study=self._config.name,
-            role=Role.SEARCH,
-            group=group,
-            strategy=proposal.strategy.name,
-            number=trial.number,
-            levels=proposal.strategy.levels,
-            hyperparameters=proposal.hyperparameters,
-            plan=plan,
-            objective=self._config.objective,
-            seed=training_seed(self._config),
-            study_seed=self._config.search.seed,
-            data_digest=self._foundation.digest(plan),
-        )
+        return self._study.spec(proposal, role=Role.SEARCH, group=group, number=trial.number)

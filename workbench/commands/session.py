@@ -1,0 +1,264 @@
+"""What the commands that run trials share: home, workers, progress, signals and the driver.
+
+``run``, ``confirm`` and ``try`` differ in where their trials come from; all of them go through
+``Session.drive``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from workbench import report
+from workbench.commands import parent_run
+from workbench.commands import report as publish
+from workbench.commands.outcomes import Stopped, UnwritableError
+from workbench.commands.parent_run import ParentRun
+from workbench.driver import Driver, Source, Standing, Stop
+from workbench.driver.workers import Workers
+from workbench.record import Role
+from workbench.record.files import DiskError
+from workbench.study.config import load
+from workbench.study.config.study_config import StudyConfig
+from workbench.study.study import Study
+from workbench.tracker import Tracker
+from workbench.tracker.store import StoreError
+
+
+class Watcher(Protocol):
+    """Shows the progress of a study."""
+
+    def prepare(self, title: str) -> None:
+        """A study is being checked; this takes some seconds."""
+        ...
+
+    def begin(self, title: str, notes: Sequence[str]) -> None:
+        """Trials begin."""
+        ...
+
+    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
+        """There may be something new; called often."""
+        ...
+
+    def end(self) -> None:
+        """The trials have ended, or were stopped."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driven:
+    """How the trials of a source ended.
+
+    Attributes:
+        signal: What stopped them; None where all of them ended.
+        standings: Of the source, at the end.
+        page: The parent run, which is closed.
+    """
+
+    signal: int | None
+    standings: tuple[Standing, ...]
+    page: ParentRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One command in one home.
+
+    Attributes:
+        home: Can be written to.
+        workers: Where trials run.
+        watcher: Shows progress.
+        stop: Listens to signals.
+        read: Loads a study file; also those of studies whose weights are needed.
+    """
+
+    home: Path
+    workers: Workers
+    watcher: Watcher
+    stop: Stop
+    read: Callable[[Path], StudyConfig]
+
+    def is_settled(self, study: Study, role: Role, files: Mapping[str, str] | None = None) -> bool:
+        """Whether MLflow's parent run is finished and holds what ``drive`` would write.
+
+        Then MLflow is sent what an earlier driver left unsent, and nothing else changes.
+        """
+        tracker = Tracker(self.home)
+        settled = parent_run.is_settled(study, tracker, role, files)
+        if settled:
+            tracker.reconcile(study.directory)
+        return settled
+
+    def drive(
+        self,
+        study: Study,
+        source: Source,
+        role: Role,
+        *,
+        title: str,
+        notes: Sequence[str] = (),
+        trains: bool = True,
+        tags: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+        note: Callable[[Sequence[Standing]], str] | None = None,
+        finish: Callable[[ParentRun], None] = lambda page: None,
+    ) -> Driven:
+        """Run the trials of a source below the parent run of their role; the caller has the lease.
+
+        Args:
+            study: The study.
+            source: Where its trials come from.
+            role: Of the trials.
+            title: Shown with the progress.
+            notes: Shown before the first trial.
+            trains: Whether a trial is left to train, see ``parent_run.opened``.
+            tags: More tags of the parent run.
+            files: More texts of the parent run, by file name.
+            note: The parent run's description while trials run.
+            finish: Called after the last trial, while the parent run is open.
+
+        Raises:
+            Broken: Every trial fails in the same way before its first epoch.
+            DiskError, StoreError: A record or a store cannot be written.
+        """
+        self.watcher.begin(title, notes)
+        try:
+            with (
+                self.stop.deferred(),
+                parent_run.opened(study, role, trains=trains, tags=tags, files=files) as page,
+            ):
+
+                def progress(stopping: bool) -> None:
+                    standings = source.standings()
+                    self.watcher.update(standings, stopping=stopping)
+                    if note is not None:
+                        page.mirror.describe(lambda: note(standings))
+
+                signal = self._run(study, source, page, progress)
+                standings = tuple(source.standings())
+                finish(page)
+                # The test follows a selection, and a search whose time is up can be continued.
+                if role is Role.SELECTION or any(s.ended < s.target for s in standings):
+                    page.status = "SCHEDULED"
+            if role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None):
+                _describe(study, page)
+        finally:
+            self.watcher.end()
+        return Driven(signal=signal, standings=standings, page=page)
+
+    def _run(
+        self, study: Study, source: Source, page: ParentRun, progress: Callable[[bool], None]
+    ) -> int | None:
+        driver = Driver(
+            study_directory=study.directory,
+            source=source,
+            workers=self.workers,
+            mirror=page,
+            progress=progress,
+            stop=self.stop,
+        )
+        try:
+            with readable(study):
+                signal = driver.run()
+        except DiskError as error:
+            page.status = "SCHEDULED"
+            raise DiskError(
+                f"{error} The study is parked: nothing is lost, and no trial failed by this. Free "
+                "some space, or repair the disk, and rerun the command."
+            ) from error
+        page.status = "FINISHED" if signal is None else "SCHEDULED"
+        return signal
+
+
+@contextmanager
+def opened(
+    home: Path, workers: Workers, watcher: Watcher, *, read: Callable[[Path], StudyConfig] = load
+) -> Iterator[Session]:
+    """A session that listens to signals, from before the home is looked at to the end.
+
+    Raises:
+        Stopped: A signal came while no trial ran.
+        UnwritableError: The home cannot be written to.
+    """
+    with Stop().listening() as stop:
+        try:
+            yield Session(
+                home=_writable(home), workers=workers, watcher=watcher, stop=stop, read=read
+            )
+        except KeyboardInterrupt:
+            watcher.end()
+            if stop.signal is None:
+                raise
+            name = signal.Signals(stop.signal).name
+            raise Stopped(
+                f"Stopped by {name} while no trial was running. Rerun the command to continue."
+            ) from None
+
+
+def _writable(home: Path) -> Path:
+    for folder in (home / "mlruns" / "studies", home / "reports"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise UnwritableError(
+                f"{folder} cannot be written to: {error.strerror}. "
+                "Choose another home with --home DIR or WORKBENCH_HOME."
+            ) from error
+    return home
+
+
+@contextmanager
+def readable(study: Study) -> Iterator[None]:
+    """A block that opens Optuna's storage of a study's search.
+
+    Raises:
+        StoreError: The storage cannot be read, or is locked.
+        DiskError: The disk is full, or fails.
+    """
+    path = study.directory / "optuna.db"
+    try:
+        yield
+    except Exception as error:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        # Optuna passes some on as they are, and wraps others.
+        cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
+        if not isinstance(cause, SQLAlchemyError):
+            raise
+        # SQLAlchemy's own message adds the whole SQL statement.
+        reason = getattr(cause, "orig", None) or cause
+        code = getattr(reason, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreError(
+                f"{path}, Optuna's storage of the search of {study.name}, is locked by another "
+                "program. End that program and rerun the command; nothing is lost."
+            ) from error
+        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+            free = shutil.disk_usage(study.directory).free
+            raise DiskError(f"{path}: {reason} ({free:,} bytes are free).") from error
+        raise StoreError(
+            f"{path}, Optuna's storage of the search of {study.name}, cannot be "
+            f"read: {reason}. Restore an undamaged copy, or move the file away: the next "
+            "`workbench run` rebuilds it from the records of the trials."
+        ) from error
+
+
+def _describe(study: Study, page: ParentRun) -> None:
+    """Write the report's summary into the parent runs, once MLflow has every trial."""
+    if page.unsent:
+        return
+    material = publish.material(page.tracker, study.name, study.directory)
+    if "name" not in material.study:
+        return  # The store was lost, and the search's page is new: the next run describes it.
+    summary = report.summarize(material)
+    note = report.markdown_summary(summary)
+    for run_id in publish.parents(material.study):
+        page.tracker.describe(run_id, note)
