@@ -15,8 +15,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from workbench import record
 from workbench.commands.run import run_study
-from workbench import commands, record
 from workbench.driver import Standing
 from workbench.driver.workers import LocalWorkers
 from workbench.record import Role
@@ -54,7 +54,7 @@ def main() -> None:
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
-        home = commands.open_home(Path(folder))
+        home = Path(folder)
         crew = LocalWorkers(count, home / "mlruns" / "workers")
         try:
             outcome = run_study(file, [], home, crew, watch)

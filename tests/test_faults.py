@@ -51,7 +51,7 @@ if __name__ == "__main__":
     with Stop().listening() as stop, stop.deferred():
         signal = Driver(
             study_directory=directory, source=search, workers=workers, mirror=Silent(),
-            progress=lambda: None, stop=stop,
+            progress=lambda stopping: None, stop=stop,
         ).run()
     workers.close()
     sys.exit(0 if signal is None else 75)

@@ -11,7 +11,6 @@ import pytest
 from workbench.study import description
 from workbench.study.checks import check
 from workbench.study.config import load
-from workbench.study.resources import studies_needed
 from workbench.study.study import Study
 
 ROOT = Path(__file__).parent.parent
@@ -60,14 +59,14 @@ def test_a_study_is_sound_and_described_without_a_network(
 
 
 @every_study
-def test_a_study_that_weights_come_from_is_shipped_too(path: Path) -> None:
-    for needed in studies_needed(load(path)).values():
+def test_a_study_that_weights_come_from_is_shipped_too(path: Path, home: Path) -> None:
+    for needed in Study(load(path), home).studies_needed.values():
         assert needed in STUDIES
 
 
 def test_the_digits_study_splits_its_data_as_the_design_says(home: Path) -> None:
     config = load(ROOT / "studies" / "digits.yaml")
-    sizes = Study(config, home, pending=True).sizes(config.recipe)
+    sizes = Study(config, home, pending=True).resources.sizes(config.recipe)
     assert (sizes["train"], sizes["validation"], sizes["test"]) == (100, 300, 496)
     assert [strategy.name for strategy in config.strategies][:4] == [
         "sgd-0",

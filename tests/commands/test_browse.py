@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,11 @@ from tests.cli.test_app import call
 from workbench import record
 from workbench.commands import browse
 from workbench.driver import lease
-from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.record import EpochResult, Result, Role, State, TrialDirectory
 from workbench.record.files import write_atomically
 from workbench.record.seeds import derive
-from workbench.study import description, plans, space
+from workbench.study import description
 from workbench.study.config import load
-from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import training_seed
 from workbench.study.study import Study
 
 Write = Callable[..., Path]
@@ -30,13 +29,12 @@ class Studies:
     def __init__(self, home: Path, write: Write) -> None:
         self.home = home
         self._write = write
-        self._configs: dict[str, tuple[StudyConfig, Study]] = {}
+        self._studies: dict[str, Study] = {}
 
     def study(self, name: str, *replacements: tuple[str, str]) -> Path:
-        config = load(self._write(*replacements, name=name))
-        study = Study(config, self.home)
-        self._configs[name] = (config, study)
-        directory = record.study_directory(self.home, name)
+        study = Study(load(self._write(*replacements, name=name)), self.home)
+        self._studies[name] = study
+        directory = study.directory
         described = json.dumps(description.describe(study))
         write_atomically(directory / "study.json", described.encode())
         return directory
@@ -51,22 +49,10 @@ class Studies:
         epochs: int = 2,
         role: Role = Role.SEARCH,
     ) -> TrialDirectory:
-        config, study = self._configs[study]
-        proposal = space.default(config, config.groups[group])
-        spec = TrialSpec(
-            study=study,
-            role=role,
-            group=config.groups[group].name,
-            strategy=proposal.strategy.name,
-            number=number,
-            levels=proposal.strategy.levels,
-            hyperparameters=proposal.hyperparameters,
-            plan=plans.plan_of(config, proposal, study),
-            objective=config.objective,
-            seed=training_seed(config),
-            study_seed=config.search.seed,
-            data_digest="digest",
-        )
+        resolved = self._studies[study]
+        of = resolved.groups[group]
+        spec = resolved.spec(of.default, role=role, group=of.name, number=number)
+        spec = replace(spec, data_digest="digest")
         directory = record.directory_of(record.study_directory(self.home, study), spec)
         directory.write_spec(spec)
         for epoch in range(1, epochs + 1):

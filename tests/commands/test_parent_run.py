@@ -29,7 +29,7 @@ def hold(
 ) -> None:
     """Open a study's page and close it again, without any trial."""
     config = load(file)
-    with parent_run.opened(config, Study(config, home), home, role) as page:
+    with parent_run.opened(Study(config, home), role) as page:
         if status is not None:
             page.status = status
 
@@ -116,7 +116,7 @@ def test_a_page_is_closed_as_its_driver_says(tiny: Path, home: Path, status: str
 
 def test_a_page_is_open_while_its_study_is_driven(tiny: Path, home: Path) -> None:
     config = load(tiny)
-    with parent_run.opened(config, Study(config, home), home, Role.SEARCH) as page:
+    with parent_run.opened(Study(config, home), Role.SEARCH) as page:
         assert parent_of(home).info.status == "RUNNING"
         assert parent_of(home).info.run_id == page.parent
     assert page.unsent == 0
@@ -126,7 +126,7 @@ def test_a_page_is_left_as_failed_when_the_driver_breaks(tiny: Path, home: Path)
     config = load(tiny)
     with (
         pytest.raises(RuntimeError, match="broken"),
-        parent_run.opened(config, Study(config, home), home, Role.SEARCH),
+        parent_run.opened(Study(config, home), Role.SEARCH),
     ):
         raise RuntimeError("broken")
     assert parent_of(home).info.status == "FAILED"
@@ -230,7 +230,7 @@ def test_a_start_without_a_trial_to_train_keeps_the_code_and_changes_the_descrip
     (folder / "code.py").write_text("answer = 43\n")
     file.write_text(file.read_text().replace("fits the wines", "fits these wines"))
     config = load(file)
-    with parent_run.opened(config, Study(config, home), home, Role.SEARCH, trains=False) as page:
+    with parent_run.opened(Study(config, home), Role.SEARCH, trains=False) as page:
         page.status = "FINISHED"
     after = parent_of(home)
     for name in ("mlflow.source.git.commit", "workbench.git_dirty"):
@@ -281,9 +281,7 @@ def test_the_page_of_a_confirmation_reads_the_test_split_and_keeps_its_files(
 ) -> None:
     config = load(tiny)
     with parent_run.opened(
-        config,
         Study(config, home),
-        home,
         Role.CONFIRMATION,
         tags={"workbench.protocol": "abc"},
         files={"protocol.json": "{}"},

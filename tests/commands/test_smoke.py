@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.smoke_study import tiny
+from workbench.commands.smoke import tiny
 
 Write = Callable[..., Path]
 

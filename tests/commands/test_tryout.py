@@ -20,8 +20,7 @@ Write = Callable[..., Path]
 def spec_of(file: Path, home: Path, *settings: str) -> record.TrialSpec:
     config = load(file)
     proposal = tryout.proposal_of(config, settings)
-    study = Study(config, home)
-    return tryout.spec_of(config, study, proposal, record.study_directory(home, config.name))
+    return tryout.spec_of(Study(config, home), proposal)
 
 
 def test_without_settings_it_is_the_default_of_the_first_strategy(tiny: Path, home: Path) -> None:

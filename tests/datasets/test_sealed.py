@@ -258,8 +258,6 @@ def test_where_data_are_split_and_trained_on_nobody_else_asks_for_a_test_part() 
         "trial",
         "study",
         "driver",
-        "workers",
-        "study",
     )
     readers = {
         (module, within.name)
@@ -326,16 +324,16 @@ def searched(folder: Path, salt: int) -> tuple[Path, list[tuple[Any, ...]]]:
     file, home = folder / "rings.yaml", folder / "home"
     file.write_text(STUDY.format(salt=salt))
     config = load(file)
-    directory = record.study_directory(home, config.name)
     study = Study(config, home)
+    directory = study.directory
     check(study)
-    search = Search(config, study, directory)
+    search = Search(study)
     driver = Driver(
         study_directory=directory,
         source=search,
         workers=InlineWorkers(),
         mirror=Silent(),
-        progress=lambda: None,
+        progress=lambda stopping: None,
     )
     assert driver.run() is None
     found = []

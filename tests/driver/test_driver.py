@@ -15,7 +15,7 @@ from signal import SIGHUP
 import pytest
 
 from workbench import driver, record
-from workbench.driver import SIGNALS, Broken, Busy, Driver, Stop, holder_of, lease
+from workbench.driver import SIGNALS, Broken, Busy, Driver, Standing, Stop, holder_of, lease
 from workbench.driver.workers import Desk
 from workbench.record import (
     Decision,
@@ -83,6 +83,9 @@ class ListSource:
     def finish(self, spec: TrialSpec, result: Result) -> None:
         self.finished.append((spec.name, result.state, result.reason))
 
+    def standings(self) -> list[Standing]:
+        return []
+
 
 class Script:
     """Workers that do what a function says: the real ones are tested in test_workers."""
@@ -121,7 +124,7 @@ def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | No
             source=source,
             workers=workers,
             mirror=notes,
-            progress=lambda: None,
+            progress=lambda stopping: None,
             stop=stop,
         ).run()
     return done, notes

@@ -431,7 +431,7 @@ def test_a_selection_that_was_edited_is_refused(story: Story, tmp_path: Path) ->
     path.write_text(json.dumps(edited, indent=1) + "\n")
     with pytest.raises(Changed) as caught:
         confirmed(story.file, home)
-    assert f"{path} does not say what the selection's records say" in str(caught.value)
+    assert f"{path} differs from the records of the selection" in str(caught.value)
     assert "chosen.sgd.mean: was 1.0, is " in str(caught.value)
     path.write_bytes(b"\xff")
     with pytest.raises(Changed, match="the file is damaged"):
@@ -757,7 +757,7 @@ class Candidates:
 
     def chosen(self) -> confirm.Selected:
         searched = self.searched
-        return confirm.choose(searched.config, searched.foundation, self.plan, self.directory)
+        return confirm.choose(searched.study, self.plan)
 
 
 @pytest.fixture

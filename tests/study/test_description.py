@@ -12,20 +12,18 @@ from workbench.study import description
 from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
-from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 
 Write = Callable[..., Path]
 QUIET = ("trials_per_strategy: 5", "trials_per_strategy: 12")
 
 
-def looked_at(path: Path, home: Path, *overrides: str) -> tuple[StudyConfig, Study]:
-    config = load(path, overrides)
-    return config, Study(config, home, pending=True)
+def looked_at(path: Path, home: Path, *overrides: str) -> Study:
+    return Study(load(path, overrides), home, pending=True)
 
 
 def notes(path: Path, home: Path, *overrides: str) -> list[str]:
-    return description.notes(*looked_at(path, home, *overrides))
+    return description.notes(looked_at(path, home, *overrides))
 
 
 @pytest.fixture
@@ -180,7 +178,7 @@ def test_a_tuned_backbone_that_does_not_fit_the_data_is_refused_before_anything_
 def test_a_study_is_described_as_plain_data_with_every_default_resolved(
     quiet: Path, home: Path
 ) -> None:
-    found = description.describe(*looked_at(quiet, home, "search.timeout=1h"))
+    found = description.describe(looked_at(quiet, home, "search.timeout=1h"))
     assert json.loads(json.dumps(found)) == found
     assert (found["name"], found["mode"]) == ("tiny", "balanced")
     assert found["objective"] == {
@@ -232,7 +230,7 @@ def test_a_joint_study_is_described_by_its_choices_and_default(
         ),
         ("trials_per_strategy: 5", "trials: 20"),
     )
-    found = description.describe(*looked_at(path, home))
+    found = description.describe(looked_at(path, home))
     assert (found["mode"], found["baseline"]) == ("joint", "adamw")
     assert found["budget"] == {"trials_per_strategy": None, "total": 20, "targets": {"joint": 20}}
     assert found["factors"] == {"optimizer": ["sgd", "adamw"]}
@@ -240,7 +238,7 @@ def test_a_joint_study_is_described_by_its_choices_and_default(
 
 def test_a_tuned_data_set_is_described_by_its_default(quiet: Path, home: Path) -> None:
     overrides = ("recipe={backbone: mlp}", "tune={dataset: {choices: [wine, digits]}}")
-    assert description.describe(*looked_at(quiet, home, *overrides))["data"]["name"] == "wine"
+    assert description.describe(looked_at(quiet, home, *overrides))["data"]["name"] == "wine"
 
 
 def test_a_range_reads_as_a_sentence(quiet: Path, home: Path) -> None:
@@ -290,7 +288,7 @@ def test_duplicates_and_skipped_rows_are_told_of_every_data_set_of_a_study(
         f"{block}.dataset={{{levels}}}",
     ]
     path = write_study(QUIET)
-    config, study = looked_at(path, home, *overrides)
+    study = looked_at(path, home, *overrides)
     check(study)
     told = [note for note in description.notes(study) if note.startswith("dataset")]
     assert [note for note in told if "left out" in note] == [

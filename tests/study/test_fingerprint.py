@@ -124,7 +124,6 @@ def test_weights_that_are_a_choice_count_by_their_content(tmp_path: Path) -> Non
         return hashlib.sha256((tmp_path / "a.pt").read_bytes()).hexdigest()
 
     config = read(tmp_path, JOINT, "tune.backbone.weights=[null, a.pt]")
-    (joint,) = config.groups
     digest = written(1.0)
     before = Study(config, tmp_path).groups[0].definition
     assert before["space"][-1]["sets"] == [

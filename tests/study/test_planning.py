@@ -15,11 +15,12 @@ import typer
 
 from workbench import record
 from workbench.cli import app
-from workbench.commands import check_study, outcomes
+from workbench.commands import outcomes
+from workbench.commands.check import check_study
 from workbench.record import Result, Role, State, TrialSpec
 from workbench.record.seeds import derive
 from workbench.record.strategy import Strategy
-from workbench.study import plans, space
+from workbench.study import space
 from workbench.study.config import load
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError
@@ -27,7 +28,6 @@ from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, planning, preregistration
 from workbench.study.confirm.forecast import outlook
 from workbench.study.confirm.protocol import Protocol
-from workbench.study.resources import training_seed
 from workbench.study.study import Study
 from workbench.verdict import statistics
 
@@ -66,21 +66,8 @@ class Searched:
         """One trial of a strategy; by default every number has a learning rate of its own."""
         chosen = next(s for s in self.config.strategies if s.name == strategy)
         proposal = self._proposal(chosen, 1e-3 * (number + 1) if rate is None else rate)
-        plan = plans.plan_of(self.config, proposal, self.study)
-        spec = TrialSpec(
-            study=self.config.name,
-            role=Role.SEARCH,
-            group=strategy if self.config.balanced else "joint",
-            strategy=strategy,
-            number=number,
-            levels=proposal.strategy.levels,
-            hyperparameters=proposal.hyperparameters,
-            plan=plan,
-            objective=self.config.objective,
-            seed=training_seed(self.config),
-            study_seed=self.config.search.seed,
-            data_digest=self.study.digest(plan),
-        )
+        group = strategy if self.config.balanced else "joint"
+        spec = self.study.spec(proposal, role=Role.SEARCH, group=group, number=number)
         at = record.directory_of(self.directory, spec)
         at.write_spec(spec)
         at.write_result(
@@ -105,7 +92,7 @@ class Searched:
         return space.propose(self.config, group, pick)
 
     def plan(self) -> Protocol:
-        return planning.plan_of_confirmation(self.config, self.study, self.directory)
+        return planning.plan_of_confirmation(self.study)
 
     def refused(self) -> str:
         """Why there is no plan."""
@@ -140,7 +127,7 @@ def two(make: Make) -> Searched:
 
 def test_a_protocol_says_all_that_is_fixed_before_the_first_run(two: Searched) -> None:
     content = two.plan().content
-    sizes = two.study.sizes(two.study.knobs(two.config.strategies[0]))
+    sizes = two.study.resources.sizes(two.study.strategies[0].knobs)
     definitions = content["definitions"]
     assert all(len(digest) == 64 for digest in definitions.values())
     sgd = {"learning_rate": 0.01, "momentum": 0.9}
@@ -273,7 +260,7 @@ def test_a_metric_has_the_bounds_that_it_has_by_definition(
         f"objective: {{metric: validation/{metric}}}\n"
     )
     config = load(file)
-    assert design.bounds(config, Study(config, tmp_path)) == expected
+    assert design.bounds(Study(config, tmp_path)) == expected
 
 
 def test_nothing_is_known_of_the_bounds_of_a_users_own_metric(tmp_path: Path) -> None:
@@ -285,7 +272,7 @@ def test_nothing_is_known_of_the_bounds_of_a_users_own_metric(tmp_path: Path) ->
         "objective: {metric: validation/accurate}\n"
     )
     config = load(file)
-    assert design.bounds(config, Study(config, tmp_path)) == (None, None)
+    assert design.bounds(Study(config, tmp_path)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +289,7 @@ def test_more_pairs_demand_more_seeds(
     make: Make, overrides: tuple[str, ...], pairs: int, floor: int
 ) -> None:
     searched = make(NINE, overrides=overrides)
-    found = outlook(searched.config, searched.study, searched.directory)
+    found = outlook(searched.study)
     assert (found["pairs"], found["seeds_floor"]) == (pairs, floor)
     assert found["seeds"] == found["seeds_default"] == max(10, floor)
     assert found["notes"] == []
@@ -310,7 +297,7 @@ def test_more_pairs_demand_more_seeds(
 
 def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> None:
     searched = make(NINE, overrides=("confirm.seeds=12",))
-    found = outlook(searched.config, searched.study, searched.directory)
+    found = outlook(searched.study)
     assert found == {
         "arms": 10,
         "contrast": "all",
@@ -331,14 +318,14 @@ def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> N
 
 def test_once_searched_check_says_what_a_confirmation_costs(two: Searched) -> None:
     two.trial("sgd", 0, 0.5, seconds=3.0)
-    found = outlook(two.config, two.study, two.directory)
+    found = outlook(two.study)
     # The median of 3, 2, 2, 2 and 2 seconds, for 18 runs to select and 30 to test.
     assert found["seconds"] == 2.0 * 48
 
 
 def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> None:
     searched = make(NINE, overrides=("confirm.seeds=9",))
-    found = outlook(searched.config, searched.study, searched.directory)
+    found = outlook(searched.study)
     assert found["detectable"] is None
     assert found["notes"] == [
         "confirm.seeds: with 9 seeds no result can be significant: 45 pairs need at least 11; the "
@@ -400,7 +387,7 @@ def test_every_flaw_of_the_file_is_told_at_once_and_check_tells_them_too(
     file = write_study(TWO, THREE, ("{metric: validation/accuracy}", "{metric: train/accuracy}"))
     assert len(Searched(file, home).refused().splitlines()) == 2
     searched = Searched(file, home, "confirm.seeds=10")
-    (note,) = outlook(searched.config, searched.study, searched.directory)["notes"]
+    (note,) = outlook(searched.study)["notes"]
     assert note.startswith("workbench confirm will refuse this: ")
     assert "objective.metric: found 'train/accuracy'" in note
 
@@ -557,7 +544,7 @@ def test_a_protocol_is_written_once_and_then_only_held_against(two: Searched) ->
 def settled(searched: Searched, *overrides: str) -> str:
     """What is said to a study that changed after its protocol was written."""
     config = load(searched.file, overrides)
-    plan = planning.plan_of_confirmation(config, searched.study, searched.directory)
+    plan = planning.plan_of_confirmation(Study(config, searched.study.home))
     with pytest.raises(Changed) as caught:
         preregistration.settle(plan, searched.directory, searched.file)
     text = str(caught.value).replace(str(searched.file), "FILE")
@@ -584,7 +571,7 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
             lambda text: text.replace("0.02", "0.2"),
             "  smallest_effect: was 0.2, is 0.02  (FILE:",
         ),
-        (lambda text: text + "\n", "  its text, though nothing that it says\n"),
+        (lambda text: text + "\n", "  the text of the file, but none of its values\n"),
         (lambda text: text[:50], "  the file is damaged ("),
     ],
 )
@@ -608,7 +595,7 @@ def test_a_protocol_that_was_deleted_is_missed(two: Searched) -> None:
 
 def more_trials(searched: Searched, *overrides: str) -> StudyConfig:
     config = load(searched.file, overrides)
-    preregistration.refuse_more_trials(config, searched.directory)
+    preregistration.refuse_more_trials(Study(config, searched.study.home))
     return config
 
 

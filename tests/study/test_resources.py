@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from workbench import record
-from workbench.study import resources
 from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
@@ -93,23 +92,25 @@ def test_weights_of_a_study_that_has_not_run_are_no_problem_when_looking_ahead(
     assert "has no completed trial to take weights from" in problems(file, home)[0]
 
 
-def test_the_training_seed_belongs_to_the_replicate_alone(write_study: Write) -> None:
-    one = load(write_study(name="one"))
-    more = load(write_study(("epochs: 3", "epochs: 5"), name="more"))
-    other = load(write_study(("seed: 1}", "seed: 2}"), name="other"))
-    assert resources.training_seed(one) == resources.training_seed(more)
-    assert resources.training_seed(one) != resources.training_seed(other)
-    assert resources.training_seed(one, 1) != resources.training_seed(one, 0)
+def test_the_training_seed_follows_from_the_seed_of_the_search_alone(
+    write_study: Write, home: Path
+) -> None:
+    one = Study(load(write_study(name="one")), home)
+    more = Study(load(write_study(("epochs: 3", "epochs: 5"), name="more")), home)
+    other = Study(load(write_study(("seed: 1}", "seed: 2}"), name="other")), home)
+    assert one.resources.seed == more.resources.seed != other.resources.seed
 
 
-def test_studies_that_weights_come_from_are_listed_with_their_files(write_study: Write) -> None:
+def test_studies_that_weights_come_from_are_listed_with_their_files(
+    write_study: Write, home: Path
+) -> None:
     file = write_study(("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}"))
-    assert resources.studies_needed(load(file)) == {"first.yaml": file.parent / "first.yaml"}
+    assert Study(load(file), home).studies_needed == {"first.yaml": file.parent / "first.yaml"}
 
 
 def test_the_outline_has_the_stages_in_order_and_the_head_last(tiny: Path, home: Path) -> None:
     config = load(tiny)
-    outline = Study(config, home).outline(config.recipe)
+    outline = Study(config, home).resources.outline(config.recipe)
     assert outline.names == ("hidden1", "hidden2")
     assert outline.stages == (("hidden1", 13 * 8 + 8), ("hidden2", 8 * 8 + 8), ("head", 8 * 3 + 3))
     assert record.study_directory(home, "tiny") == home / "mlruns" / "studies" / "tiny"

@@ -74,7 +74,7 @@ def drive(file: Path, home: Path, reasons: dict[int, str], *, retry: bool = Fals
         source=Search(Study(config, home), retry_failed=retry),
         workers=workers,
         mirror=Silent(),
-        progress=lambda: None,
+        progress=lambda stopping: None,
     ).run()
     return workers.begun
 
@@ -107,7 +107,7 @@ def test_failed_trials_are_run_again_with_their_settings_and_count_once(
     config = load(file)
     (standing,) = Search(Study(config, home)).standings()
     assert (standing.ended, standing.complete, standing.failed) == (4, 3, 1)
-    assert candidates.look(config, directory).ended == {"sgd": 4}
+    assert candidates.look(Study(config, home)).ended == {"sgd": 4}
 
 
 def test_a_retry_that_was_killed_half_way_is_neither_lost_nor_made_twice(
@@ -144,7 +144,7 @@ def test_a_retry_outlives_the_loss_of_optunas_storage(
     assert drive(file, home, {}) == [4, 5]
     held = settings(home)
     assert [held[4], held[5]] == [held[1], held[2]]
-    assert candidates.look(config, directory).missing == {}
+    assert candidates.look(Study(config, home)).missing == {}
     assert drive(file, home, {}) == []
 
 
@@ -154,10 +154,10 @@ def test_trials_that_a_confirmation_rests_on_are_not_run_again(
     file = write_study(*SMALL)
     drive(file, home, {1: "KeyError: 'x'"})
     directory = record.study_directory(home, "tiny")
-    preregistration.refuse_retries(load(file), directory)
+    preregistration.refuse_retries(Study(load(file), home))
     record.protocol_path(directory).write_text("{}")
     with pytest.raises(Changed, match="would change the search that it rests on"):
-        preregistration.refuse_retries(load(file), directory)
+        preregistration.refuse_retries(Study(load(file), home))
 
 
 NET = """\

@@ -16,7 +16,7 @@ import sqlalchemy
 from optuna.storages import RDBStorage
 
 from workbench import record
-from workbench.commands.run import readable
+from workbench.commands.session import readable
 from workbench.driver import Busy, Driver, attempts
 from workbench.driver.workers import Desk
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
@@ -107,7 +107,7 @@ def drive(file: Path, home: Path, workers: MadeUpTraining) -> Search:
         source=search,
         workers=workers,
         mirror=Silent(),
-        progress=lambda: None,
+        progress=lambda stopping: None,
     )
     if workers.left is None:
         driver.run()
@@ -661,15 +661,17 @@ def test_a_storage_of_another_version_of_optuna_is_named_with_what_to_do(
 
 
 def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damaged(
-    tmp_path: Path,
+    tiny: Path, home: Path
 ) -> None:
-    path = tmp_path / "optuna.db"
+    study = Study(load(tiny), home)
+    study.directory.mkdir(parents=True)
+    path = study.directory / "optuna.db"
     engine = sqlalchemy.create_engine(f"sqlite:///{path}", connect_args={"timeout": 0})
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with (
         pytest.raises(StoreError, match=r"is locked by another program\. End that program"),
-        readable(tmp_path, "tiny"),
+        readable(study),
         engine.begin() as connection,
     ):
         connection.exec_driver_sql("CREATE TABLE made (number)")

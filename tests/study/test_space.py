@@ -18,6 +18,7 @@ from workbench.study import plans, space
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
+from workbench.study.resources import Resources
 from workbench.study.study import Study
 
 SHIPPED = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
@@ -68,8 +69,11 @@ search: {trials: 8}
 """
 
 
-class Given:
-    """Stages that are given, and weights that are never opened (``plans.Premises``)."""
+class Given(Resources):
+    """Stages that are given, and weights that are never opened."""
+
+    def __init__(self) -> None:
+        pass
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         return resolve_depth(value, ("one", "two"))
@@ -99,7 +103,11 @@ def trials(number: int) -> list[optuna.Trial]:
     return [study.ask() for _ in range(number)]
 
 
-def assert_sound(config: StudyConfig, proposal: space.Proposal, premises: plans.Premises) -> None:
+def plan_of(config: StudyConfig, proposal: space.Proposal, resources: Resources) -> Plan:
+    return plans.plan_of(Study(config, Path()).knobs(proposal), resources)
+
+
+def assert_sound(config: StudyConfig, proposal: space.Proposal, resources: Resources) -> None:
     for name, value in proposal.parameters.items():
         entries = [
             entry
@@ -109,7 +117,7 @@ def assert_sound(config: StudyConfig, proposal: space.Proposal, premises: plans.
         ]
         assert any(entry.holds(value) for entry in entries), f"{name}={value}"
     assert proposal.strategy in config.strategies
-    plan = plans.plan_of(config, proposal, premises)
+    plan = plan_of(config, proposal, resources)
     assert plan.epochs == sum(phase.epochs for phase in plan.phases) > 0
     for phase in plan.phases:
         assert phase.options.keys() == OPTIMIZERS[phase.optimizer].options.keys()
@@ -124,11 +132,11 @@ def test_every_shipped_study_proposes_valid_plans(path: Path, home: Path) -> Non
     config = load(path)
     study = Study(config, home, pending=True)
     for strategy in config.groups:
-        assert_sound(config, space.default(config, strategy), study)
+        assert_sound(config, space.default(config, strategy), study.resources)
         for trial in trials(25):
             proposal = space.suggest(config, strategy, trial)
             assert proposal.parameters == trial.params
-            assert_sound(config, proposal, study)
+            assert_sound(config, proposal, study.resources)
 
 
 @pytest.mark.parametrize("text", [BALANCED, JOINT], ids=["balanced", "joint"])
@@ -308,7 +316,7 @@ def test_a_plan_is_the_recipe_overridden_by_the_level_and_then_by_the_hyperparam
 ) -> None:
     config = read(tmp_path, BALANCED)
     proposal = space.default(config, group(config, "sgd-lpft"))
-    probe, finetune = plans.plan_of(config, proposal, Given()).phases
+    probe, finetune = plan_of(config, proposal, Given()).phases
     assert (probe.epochs, finetune.epochs) == (1, 4), "the recipe, where the level says nothing"
     assert probe.weight_decay == finetune.weight_decay == 0.5
     assert (probe.optimizer, finetune.optimizer) == ("adamw", "sgd"), "a phase before its trial"
@@ -322,7 +330,7 @@ def test_a_plan_is_the_recipe_overridden_by_the_level_and_then_by_the_hyperparam
 def test_a_plain_trial_has_one_phase_and_the_catalogues_defaults(tmp_path: Path) -> None:
     text = "name: x\nrecipe: {dataset: wine, backbone: mlp}\nsearch: {trials: 1}\n"
     config = read(tmp_path, text)
-    plan = plans.plan_of(config, space.default(config, config.groups[0]), Given())
+    plan = plan_of(config, space.default(config, config.groups[0]), Given())
     (phase,) = plan.phases
     entry = OPTIMIZERS["adamw"]
     assert (phase.name, phase.epochs, phase.freeze_depth) == ("main", 10, 0)
@@ -347,7 +355,7 @@ def test_weights_options_and_transforms_reach_the_plan(tmp_path: Path) -> None:
         "search: {trials: 1}\n"
     )
     config = read(tmp_path, text)
-    plan = plans.plan_of(config, space.default(config, config.groups[0]), Given())
+    plan = plan_of(config, space.default(config, config.groups[0]), Given())
     assert plan.dataset == {"name": "wine", "fraction": 0.5}
     assert plan.backbone == {"name": "mlp", "hidden": [4]}
     assert plan.weights == Weights(source="w.safetensors", sha256="hash of w.safetensors")
@@ -369,7 +377,7 @@ def test_in_a_joint_study_the_strategy_is_read_back_from_the_choices(tmp_path: P
         "method": "lpft",
         "probe.freeze_depth": "all",
     }
-    assert plans.plan_of(config, proposal, Given()).phases[0].freeze_depth == 2
+    assert plan_of(config, proposal, Given()).phases[0].freeze_depth == 2
 
 
 def test_each_strategy_of_a_joint_study_has_a_default_of_its_own(tmp_path: Path) -> None:

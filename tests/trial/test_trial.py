@@ -30,9 +30,7 @@ from workbench.record import (
     TrialSpec,
 )
 from workbench.record.strategy import EarlyStopping, Plan
-from workbench.study import plans, space
 from workbench.study.config import load
-from workbench.study.resources import training_seed
 from workbench.study.study import Study
 from workbench.trial import artifacts, best_epoch
 from workbench.trial import run as trial_run
@@ -44,21 +42,8 @@ def spec_for(file: Path, home: Path, **changes: object) -> TrialSpec:
     config = load(file)
     study = Study(config, home)
     group = config.groups[0]
-    plan = plans.plan_of(config, space.default(config, group), study)
-    spec = TrialSpec(
-        study=config.name,
-        role=Role.SEARCH,
-        group=group.name,
-        strategy=group.name,
-        number=0,
-        levels=group.levels,
-        hyperparameters={},
-        plan=plan,
-        objective=config.objective,
-        seed=training_seed(config),
-        study_seed=config.search.seed,
-        data_digest=study.digest(plan),
-    )
+    spec = study.spec(study.groups[0].default, role=Role.SEARCH, group=group.name, number=0)
+    spec = replace(spec, hyperparameters={})
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 

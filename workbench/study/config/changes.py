@@ -1,22 +1,39 @@
-"""Why a study cannot go on as it is: it has changed, and in what, or a step before is missing.
-
-Knows neither studies nor storage: paths, values, and how to show them in a line.
-"""
+"""What has changed in a study since its trials, its protocol or its selection were fixed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 _LONGEST = 160
 
 
 class Changed(Exception):
-    """The study file no longer says what the study's trials were made with."""
+    """The study differs from what was fixed before: settings of trials, a protocol, a selection."""
+
+    @classmethod
+    def in_lines(cls, what: str, lines: Iterable[str], advice: str) -> Changed:
+        """What was fixed, what differs from it, a line each, and what to do."""
+        listed = "\n".join(f"  {line}" for line in lines)
+        return cls(f"{what}:\n{listed}\n{advice}")
 
 
 class Unready(Exception):
-    """A study is not what the next step can begin with; the message says what to do first."""
+    """A step before this one is missing; the message says what to do first."""
+
+
+def file_differences(path: Path, text: bytes) -> list[str]:
+    """What differs between a JSON file that was fixed and its text now; empty if nothing does."""
+    stored = path.read_bytes()
+    if stored == text:
+        return []
+    try:
+        lines = differences(json.loads(stored), json.loads(text))
+    except ValueError as error:
+        return [f"the file is damaged ({error})"]
+    return lines or ["the text of the file, but none of its values"]
 
 
 def differences(stored: Any, now: Any, path: str = "") -> list[str]:

@@ -1,7 +1,4 @@
-"""A protocol is written once: what was fixed holds for everything that comes after it.
-
-Compares files and records. Knows neither MLflow nor how a plan is made.
-"""
+"""Writes a protocol once, and refuses whatever would change it later."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from pathlib import Path
 
 from workbench import record
 from workbench.study import space
-from workbench.study.config.changes import Changed, differences
+from workbench.study.config.changes import Changed, file_differences
 from workbench.study.confirm.candidates import look
 from workbench.study.confirm.places import place_of
 from workbench.study.confirm.protocol import Protocol
@@ -70,27 +67,22 @@ def hold(protocol: Protocol, directory: Path, file: Path, *, logged: str | None 
                 "name."
             )
         return
-    stored = path.read_bytes()
-    if stored == protocol.text:
+    lines = file_differences(path, protocol.text)
+    if not lines:
         return
-    try:
-        lines = differences(json.loads(stored), protocol.content)
-    except ValueError as error:
-        lines = [f"the file is damaged ({error})"]
-    lines = lines or ["its text, though nothing that it says"]
     if logged == protocol.sha256:
-        told = "\n".join(f"  {line}" for line in lines)
-        raise Changed(
+        raise Changed.in_lines(
             f"{path} was edited after the confirmation of {study} began. It differs from what "
-            f"MLflow holds, and {file} does not:\n{told}\n"
-            "Put the file back (MLflow has it below study/ of the run "
-            f"{study} confirmation), or give the study a new name."
+            f"MLflow holds, and {file} does not",
+            lines,
+            f"Restore the file (MLflow has it below study/ of the run {study} confirmation), or "
+            "give the study a new name.",
         )
-    told = "\n".join(f"  {_placed(line, protocol)}" for line in lines)
-    raise Changed(
-        f"{file}: the confirmation of {study} has begun by another protocol ({path}):\n{told}\n"
+    raise Changed.in_lines(
+        f"{file}: the confirmation of {study} has begun by another protocol ({path})",
+        (_placed(line, protocol) for line in lines),
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
-        "settings, or give the study a new name and another search.seed."
+        "settings, or give the study a new name and another search.seed.",
     )
 
 

@@ -78,10 +78,10 @@ class Replicates:
         wanted = replace(wanted, plan=places.nameless(plans.completed(wanted.plan)))
         lines = differences(plain(asdict(same)), plain(asdict(wanted)))
         if lines:
-            told = "\n".join(f"  {line}" for line in lines)
-            raise Changed(
-                f"{at.path}: this run was made with other settings:\n{told}\n"
-                "Restore these settings, or give the study a new name."
+            raise Changed.in_lines(
+                f"{at.path}: this run was made with other settings",
+                lines,
+                "Restore these settings, or give the study a new name.",
             )
         self._begun.add(spec.key)
         if result is not None and result.state.ended:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -23,7 +23,7 @@ from workbench.record import (
     spec_from_json,
     to_json,
 )
-from workbench.study.config.changes import Changed, differences
+from workbench.study.config.changes import Changed, file_differences
 from workbench.study.config.consistency import BASELINE
 from workbench.study.confirm.candidates import plan_text, took
 from workbench.study.confirm.planning import SELECTION, baseline_of
@@ -243,18 +243,14 @@ def write_selection(selected: Selected, directory: Path, file: Path) -> str:
     path = directory / SELECTION
     text = json.dumps(selected.content, indent=1) + "\n"
     if path.exists():
-        stored = path.read_bytes()
-        if stored == text.encode():
-            return text
-        try:
-            lines: Sequence[str] = differences(json.loads(stored), selected.content)
-        except ValueError as error:
-            lines = [f"the file is damaged ({error})"]
-        told = "\n".join(f"  {line}" for line in lines or ["its text, though nothing it says"])
-        raise Changed(
-            f"{file}: {path} does not say what the selection's records say:\n{told}\n"
-            "What was chosen is fixed before the test. Put the file and the records back as they "
-            "were, or give the study a new name."
-        )
+        lines = file_differences(path, text.encode())
+        if lines:
+            raise Changed.in_lines(
+                f"{file}: {path} differs from the records of the selection",
+                lines,
+                "What was chosen is fixed before the test. Restore the file and the records, or "
+                "give the study a new name.",
+            )
+        return text
     record.write_atomically(path, text.encode())
     return text

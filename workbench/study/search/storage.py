@@ -113,17 +113,17 @@ def refuse_changes(
         for change in [] if before is None else differences(before, definition):
             changes.setdefault(change, []).append(name)
     if changes:
-        lines = [f"  {change}  ({', '.join(names)})" for change, names in changes.items()]
-        code = any("code." in change for change in changes)
-        raise Changed(
-            f"{file}: the study {study} has trials that were made with other settings:\n"
-            + "\n".join(lines)
-            + "\nGive the study a new name, or restore these settings; a new level of compare and "
-            "a larger number of trials are no change."
-            + (
+        advice = (
+            "Give the study a new name, or restore these settings. A new level of compare and a "
+            "larger number of trials are allowed."
+        )
+        if any("code." in change for change in changes):
+            advice += (
                 " Corrected code is accepted with --retry-failed where no trial of these has a "
                 "result of the old code: results of both could not be compared."
-                if code
-                else ""
             )
+        raise Changed.in_lines(
+            f"{file}: the study {study} has trials that were made with other settings",
+            (f"{change}  ({', '.join(names)})" for change, names in changes.items()),
+            advice,
         )
