@@ -215,11 +215,8 @@ def test_the_same_study_gives_the_same_bytes_wherever_it_lies(
     assert str(tmp_path).encode() not in text
     assert two.plan().sha256 == hashlib.sha256(text).hexdigest()
     other = tmp_path / "elsewhere"
-    other.mkdir()
-    two.directory.parent.rename(other / "studies")
-    moved = Searched(two.file.rename(other / "tiny.yaml"), two.directory.parents[3])
-    moved.directory = other / "studies" / "tiny"
-    assert moved.plan().text == text
+    two.study.home.rename(other)
+    assert Searched(two.file.rename(other / "tiny.yaml"), other).plan().text == text
 
 
 def test_candidates_of_one_plan_count_once(two: Searched) -> None:
