@@ -52,6 +52,16 @@ def test_the_command_prints_the_version_that_the_records_name() -> None:
     assert done.output == f"workbench {environment.workbench_version()}\n"
 
 
+def test_a_shell_can_complete_the_names_of_commands() -> None:
+    asked = {
+        "_WORKBENCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": "workbench r",
+        "COMP_CWORD": "1",
+    }
+    done = CliRunner().invoke(app, env=asked, prog_name="workbench")
+    assert done.output.split() == ["run", "report"]
+
+
 def test_licence_and_authors_are_the_same_everywhere() -> None:
     text = (ROOT / "LICENSE").read_text()
     (author,) = PROJECT["authors"]
