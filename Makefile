@@ -1,5 +1,7 @@
-# The two commands of the README, and what CI calls. Each does nothing that is done already.
+# The commands of the README, and what CI calls. Nothing that is done already is done again.
 PYTHON ?= python3
+# Empty: the newest releases that pyproject.toml allows.
+CONSTRAINTS ?= --constraint constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -10,7 +12,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) --editable '.[test]'
 	touch $(STAMP)
 
 demo: setup
@@ -28,4 +30,4 @@ check: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -114,7 +114,7 @@ def test_every_installed_distribution_is_listed_with_its_version() -> None:
     assert names == sorted(set(names))
     for name in ("pillow", "scipy", "pytest"):
         assert f"{name}=={version(name)}" in lines
-    assert f"workbench=={environment.workbench_version()}" in lines
+    assert f"{environment.DISTRIBUTION}=={environment.workbench_version()}" in lines
 
 
 def versions_in(folder: Path, *path: Path) -> str:
@@ -167,9 +167,11 @@ def test_a_package_installed_from_a_git_address_names_the_commit_that_pip_noted(
     tmp_path: Path,
 ) -> None:
     package_in(tmp_path)
-    noted = tmp_path / f"workbench-{workbench.__version__}.dist-info"
+    noted = tmp_path / f"finetuning_workbench-{workbench.__version__}.dist-info"
     noted.mkdir()
-    (noted / "METADATA").write_text(f"Name: workbench\nVersion: {workbench.__version__}\n")
+    (noted / "METADATA").write_text(
+        f"Name: {environment.DISTRIBUTION}\nVersion: {workbench.__version__}\n"
+    )
     address = {
         "url": "https://example.org/w.git",
         "vcs_info": {"vcs": "git", "commit_id": "ab" * 20},

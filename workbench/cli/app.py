@@ -28,7 +28,6 @@ class _Group(typer.core.TyperGroup):
 app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Which fine-tuning strategy wins? Search with Optuna, browse in MLflow, write the report.",
 )
@@ -56,6 +55,29 @@ Inline = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for another driver of this study to end.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HERE = Path()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from workbench.record.environment import workbench_version
+
+        typer.echo(f"workbench {workbench_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,  # before "Missing command"
+            help="Print the version with its commit, and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Options of `workbench` itself."""
 
 
 @app.command()

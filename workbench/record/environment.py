@@ -1,6 +1,6 @@
 """What a study ran on and with: packages, hardware, and the state of the code.
 
-Only looks; knows nothing of studies.
+Used by the trials' records, by the description of a study and by ``workbench --version``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 
 import workbench
 
+# The package index knows Workbench by this name: ``workbench`` there is another project.
+DISTRIBUTION = "finetuning-workbench"
 # The packages that a trial's numbers can depend on, beside Workbench itself.
 COMPUTING = (
     "torch",
@@ -59,11 +61,11 @@ def describe() -> dict[str, Any]:
 
 
 def installed() -> str:
-    """Every installed distribution as ``name==version``, one a line; Workbench as it is used."""
+    """Every installed distribution as ``name==version``, one a line; Workbench with its commit."""
     # Of two of one name Python imports the first.
     listed = [item for item in distributions() if item.name][::-1]
     found = {item.name.lower(): item.version for item in listed}
-    found["workbench"] = workbench_version()
+    found[DISTRIBUTION] = workbench_version()
     return "".join(f"{name}=={number}\n" for name, number in sorted(found.items()))
 
 
@@ -117,7 +119,7 @@ def workbench_version() -> str:
 def _installed_commit() -> str:
     """The commit that pip noted (``direct_url.json``), or an empty text."""
     try:
-        noted = json.loads(distribution("workbench").read_text("direct_url.json") or "{}")
+        noted = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
         return ""
     return str(noted.get("vcs_info", {}).get("commit_id", ""))
