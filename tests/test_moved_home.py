@@ -65,7 +65,7 @@ def test_a_project_is_moved_after_its_search_and_copied_after_its_confirmation(
     file = Path("mine", "tiny.yaml")
     assert "nothing to do" in works("run", file, "--inline", "--home", ".")
     works("confirm", "tiny", "--yes", "--inline", "--home", ".")
-    assert "tiny: MLflow lacks nothing." in works("sync", "tiny")
+    assert "tiny: MLflow is up to date." in works("sync", "tiny")
     works("report", "tiny")
     told = works("predict", "tiny/sgd", "mine/new.csv")
     assert len(told.splitlines()) == 4

@@ -91,7 +91,7 @@ def busy(studies: Studies) -> Studies:
 
 def test_an_empty_home_has_no_study(home: Path) -> None:
     assert browse.studies(home) == []
-    with pytest.raises(browse.Unknown, match="There is no study tiny; there is none yet"):
+    with pytest.raises(browse.Unknown, match="No study is called tiny; there is none yet"):
         browse.study(home, "tiny")
 
 
@@ -236,14 +236,14 @@ def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
     with pytest.raises(browse.Unknown) as caught:
         browse.study(busy.home, "tinny")
     assert str(caught.value) == (
-        "There is no study tinny; there is other, tiny. Did you mean tiny?"
+        "No study is called tinny; there is other, tiny. Did you mean tiny?"
     )
-    with pytest.raises(browse.Unknown, match="There is no study tinny"):
+    with pytest.raises(browse.Unknown, match="No study is called tinny"):
         browse.trial(busy.home, "tinny", "sgd-0/000")
     with pytest.raises(browse.Unknown) as caught:
         browse.trial(busy.home, "tiny", "sdg-all/000")
     assert str(caught.value) == (
-        "There is no trial sdg-all/000; there is adamw-0/000, adamw-all/000, sgd-0/000, "
+        "No trial is called sdg-all/000; there is adamw-0/000, adamw-all/000, sgd-0/000, "
         "sgd-0/001, sgd-all/000, sgd-all/001, try/sgd-0/000. Did you mean sgd-all/000?"
     )
 

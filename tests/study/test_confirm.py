@@ -396,7 +396,7 @@ def test_a_confirmation_whose_files_are_gone_is_begun_by_no_other_protocol(
         shutil.rmtree(directory / name)
     for name in ("protocol.json", "selection.json"):
         (directory / name).unlink()
-    with pytest.raises(Changed, match="MLflow knows a confirmation of tiny by another protocol"):
+    with pytest.raises(Changed, match="MLflow has a confirmation of tiny by another protocol"):
         confirmed(story.file, home, "confirm.smallest_effect=0.2")
     assert not record.protocol_path(directory).exists()
 
@@ -471,7 +471,7 @@ def test_without_a_terminal_the_command_stops_before_the_test_and_says_how_to_go
     code, output, _ = call("confirm", story.file, "--home", home, "--inline")
     assert code == outcomes.RESUMABLE
     assert "tiny  selected; the test split is untouched" in output
-    assert "No terminal to ask on: with --yes the same command goes on." in output
+    assert "Rerun with --yes." in output
     assert "tiny: not tested. The selection is kept" in output
     assert not (record.study_directory(home, "tiny") / "confirmation").exists()
 
@@ -568,7 +568,7 @@ def test_on_a_terminal_the_command_asks_and_no_is_the_answer_to_silence(
 ) -> None:
     home = copied(story.untested, tmp_path / "home")
     answered = ask("confirm", story.file, "--home", home, "--inline", answer="\n")
-    assert "Go on? [y/N]" in answered[1]
+    assert "Continue? [y/N]" in answered[1]
     assert answered[0] == outcomes.RESUMABLE
     assert not (record.study_directory(home, "tiny") / "confirmation").exists()
 

@@ -114,7 +114,7 @@ def test_a_hub_id_is_weights_of_a_model_of_the_hub_only(tmp_path: Path) -> None:
     here = provenance(tmp_path, tmp_path)
     with pytest.raises(Absent, match="of org/model are not on this machine"):
         here.find("org/model", "bert-base-uncased")
-    with pytest.raises(ValueError, match="is no file; weights are a file"):
+    with pytest.raises(ValueError, match="is not a file; weights are a file"):
         here.find("org/model", "resnet18")
 
 

@@ -349,7 +349,7 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
         (
             ("objective.metric=train/accuracy",),
             "--set objective.metric=train/accuracy: objective.metric: found 'train/accuracy', "
-            "expected a metric of the validation part: the training part says nothing of new data",
+            "expected a metric of the validation part; the training part does not measure generalization",
         ),
         (
             ("recipe.dataset.test=0",),
@@ -404,11 +404,9 @@ def test_an_unfinished_search_is_refused_with_what_is_missing(two: Searched) -> 
 
 def test_unequal_budgets_are_refused(two: Searched, home: Path) -> None:
     two.trial("sgd", 3, 0.5)
-    assert two.refused() == (
-        "The strategies of tiny have unequal numbers of trials (sgd: 4, adamw: 3): the one that "
-        "was searched longest would look best. Give all the same number: workbench run FILE --set "
-        "search.trials_per_strategy=4"
-    )
+    message = two.refused()
+    assert "(sgd: 4, adamw: 3)" in message
+    assert message.endswith("workbench run FILE --set search.trials_per_strategy=4")
 
 
 def test_a_search_without_a_completed_trial_has_nothing_to_confirm(make: Make) -> None:
@@ -585,7 +583,7 @@ def test_a_protocol_that_was_deleted_is_missed(two: Searched) -> None:
     spec = replace(two.trial("sgd", 0, 0.5), role=Role.SELECTION, group="sgd/000")
     record.directory_of(two.directory, spec).write_spec(spec)
     assert settled(two) == (
-        "DIR/protocol.json is gone, but runs that it planned are there. Put it back (MLflow has it "
+        "DIR/protocol.json is missing, but runs that it planned exist. Restore it (MLflow has it "
         "below study/ of the run tiny confirmation), or give the study tiny a new name."
     )
 
@@ -659,7 +657,7 @@ def test_check_misses_a_protocol_that_was_deleted(two: Searched, home: Path) -> 
     found = ahead(two, home)
     assert found["begun"]["stage"] == "damaged"
     ((line,),) = found["refused"]
-    assert "protocol.json is gone, but runs that it planned are there" in line
+    assert "protocol.json is missing" in line
 
 
 def test_check_ends_like_the_command_that_would_refuse(

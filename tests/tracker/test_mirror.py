@@ -173,7 +173,7 @@ def test_what_a_broken_store_refuses_is_kept_and_sent_when_it_is_whole_again(
     assert made.rows(home, "SELECT COUNT(*) FROM runs WHERE status = 'FINISHED'") == [(3,)]
     # One a minute, and none of MLflow's own tracebacks.
     assert [line.name for line in caplog.records] == ["workbench.tracker.mirror"]
-    assert re.search(r"\(no such table: \S*runs\)\. Training goes on; what waits", caplog.text)
+    assert re.search(r"\(no such table: \S*runs\)\. Training continues", caplog.text)
 
 
 def test_a_mirror_of_a_broken_store_is_closed_in_time_and_says_what_is_left(home: Path) -> None:

@@ -259,7 +259,7 @@ def test_only_artifacts_that_changed_are_sent_again(
 def test_a_directory_without_a_specification_is_an_error(
     home: Path, tracker: Tracker, parent: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"is no trial directory: it has no spec\.json"):
+    with pytest.raises(ValueError, match=r"is not a trial directory"):
         tracker.mirror(TrialDirectory(home / "empty"), parent)
 
 
@@ -645,9 +645,9 @@ def test_artifacts_that_a_store_keeps_outside_the_home_are_refused(
 
 @pytest.mark.parametrize("name", ["../../../pwn", "..", "", "a/b", "/tmp/pwn"])
 def test_a_study_whose_name_is_a_path_is_refused(home: Path, tracker: Tracker, name: str) -> None:
-    with pytest.raises(StoreError, match="is no name of a study"):
+    with pytest.raises(StoreError, match="is not a valid name of a study"):
         tracker.open_parent(name, "search", tags={}, params={}, files={"study.json": "{}"})
-    with pytest.raises(reader.UnknownStudy, match="is no name of a study"):
+    with pytest.raises(reader.UnknownStudy, match="is not a valid name of a study"):
         tracker.read_study(name)
     assert made.rows(home, "SELECT name FROM experiments") == [("Default",)]
 

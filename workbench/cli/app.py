@@ -14,7 +14,7 @@ from workbench.cli import terminal
 
 
 class _Group(typer.core.TyperGroup):
-    """The commands; one that Ctrl-C ends says so and exits like any command that a signal ends."""
+    """The commands; Ctrl-C ends any of them with a message and exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -52,7 +52,9 @@ Workers_ = Annotated[
 Inline = Annotated[
     bool, typer.Option("--inline", help="Run trials in this process, for debugging.")
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for another driver of this study to end.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="If another process is running this study, wait for it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HERE = Path()
 
@@ -118,11 +120,11 @@ def run(
     retry_failed: Annotated[
         bool,
         typer.Option(
-            "--retry-failed", help="Run failed trials again, after what failed them was corrected."
+            "--retry-failed", help="Run failed trials again, after the cause was corrected."
         ),
     ] = False,
 ) -> None:
-    """Search: run what is missing of a study."""
+    """Run (or resume) the search of a study."""
     from workbench.cli import printed
     from workbench.commands.run import run_study
     from workbench.commands.smoke import smoke_study
@@ -156,7 +158,7 @@ def confirm(
     workers: Workers_ = None,
     inline: Inline = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Test what is selected without asking.")
+        bool, typer.Option("--yes", help="Use the test split without asking for confirmation.")
     ] = False,
     wait: Wait = False,
 ) -> None:
@@ -250,7 +252,7 @@ def verdict(
     home: Home = HERE,
     as_json: Json = False,
 ) -> None:
-    """Judge anyone's results: the same statistics and words, capped by what the file can prove."""
+    """Apply the same statistics to any results table; claims are limited to what it supports."""
     from workbench.cli import printed
     from workbench.commands import outcomes
     from workbench.commands import verdict as elsewhere
@@ -280,14 +282,14 @@ def sync(
     name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
     home: Home = HERE,
 ) -> None:
-    """Send MLflow what it lacks: after it was out of reach, or after a crash."""
+    """Send MLflow what it is missing, after an outage or a crash."""
     from workbench.commands import report as publish
     from workbench.verdict.wording.numbers import counted
 
     with terminal.errors():
         sent = publish.sync(name, home.absolute())
-    lacked = f"lacked {counted(sent, 'trial')}" if sent else "lacks nothing"
-    typer.echo(f"{name}: MLflow {lacked}.")
+    done = f"sent {counted(sent, 'trial')} to MLflow" if sent else "MLflow is up to date"
+    typer.echo(f"{name}: {done}.")
 
 
 @app.command("list")
@@ -352,7 +354,7 @@ def predict(
     ] = None,
     home: Home = HERE,
 ) -> None:
-    """Predict with the model that a trial kept: a line of CSV for each sample."""
+    """Predict with the model that a trial kept: one line of CSV per sample."""
     from workbench.commands import predict
 
     with terminal.errors(also=(predict.Unusable,)):
@@ -368,16 +370,16 @@ def predict(
 @app.command()
 def ui(
     study: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="Whose table of trials to show.")
+        str | None, typer.Argument(metavar="[STUDY]", help="Open the table of this study's trials.")
     ] = None,
     home: Home = HERE,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
-    """Open MLflow's own server and pages on this store."""
+    """Start the MLflow server on the store of this home."""
     from workbench.commands import ui
 
     with terminal.errors():
         url = ui.page(home.absolute(), port, study)
-        typer.echo(f"MLflow's pages open in about 20 seconds; Ctrl-C ends them: {url}")
+        typer.echo(f"The MLflow UI opens in about 20 seconds at {url} (Ctrl-C stops it).")
         sys.stdout.flush()
         ui.serve(home.absolute(), port)

@@ -1,7 +1,4 @@
-"""How a running study looks in a terminal, and in a log where there is none.
-
-Shows standings; knows nothing of where they come from.
-"""
+"""How a running study looks in a terminal, and in a log where there is none."""
 
 from __future__ import annotations
 
@@ -101,7 +98,7 @@ class LogWatcher:
         self._prepared = ""
 
     def prepare(self, title: str) -> None:
-        """A study is looked at: said once, though it is looked at twice before it begins."""
+        """A study is being checked; printed once, even if it is checked twice."""
         if title == self._prepared:
             return
         self._prepared = title
@@ -186,7 +183,7 @@ class Pace:
             self._last = (ended, now)
 
     def left(self, standings: Sequence[Standing]) -> str:
-        """About how long the rest will take; nothing where nobody can know."""
+        """Estimate of the remaining time; empty before there is one."""
         ended, target = total(standings)
         if self._warm is None or self._last is None or target <= ended:
             return ""

@@ -1,7 +1,4 @@
-"""What is around a command: where it prints, whom it asks, where trials run, how errors end.
-
-Like the commands it imports what it needs when it is needed, and decides nothing.
-"""
+"""Terminal I/O, workers and error handling of the commands."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ def console(*, error: bool = False) -> Console:
 
 
 def watcher() -> Watcher:
-    """Who shows how a study gets on: redrawn in a terminal, line by line in a log."""
+    """Shows progress: redrawn in a terminal, line by line in a log."""
     from workbench.cli.progress import LogWatcher, TerminalWatcher
 
     shown = console(error=True)
@@ -41,7 +38,7 @@ def watcher() -> Watcher:
 
 
 def existing(home: Path) -> Path:
-    """The home, which must exist: a mistyped one would begin every study anew.
+    """The home, which must exist: a mistyped one would start every study again.
 
     Raises:
         BadParameter: There is no such directory.
@@ -64,7 +61,7 @@ def place(home: Path, smoke: bool) -> Iterator[Path]:
 
 
 def consent(offer: Offer, yes: bool) -> bool:
-    """Show what is about to be tested; whether to go on."""
+    """Show what is about to be tested, and ask whether to continue."""
     from workbench.cli import printed
 
     asked = console()
@@ -72,10 +69,10 @@ def consent(offer: Offer, yes: bool) -> bool:
     if yes:
         return True
     if not (asked.is_terminal and sys.stdin.isatty()):
-        asked.print("No terminal to ask on: with --yes the same command goes on.")
+        asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
     try:
-        return typer.confirm("Go on?")
+        return typer.confirm("Continue?")
     except typer.Abort:
         return False
 
@@ -104,12 +101,12 @@ def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
 
 
 def _name_the_store(home: Path) -> None:
-    """Say where runs are written, where the environment names another store of MLflow's."""
+    """Warn that the store which the environment names is not used."""
     from workbench.tracker.store import uri_of
 
     own = home.resolve() / "mlruns" / "mlflow.db"
     if os.environ.get("MLFLOW_TRACKING_URI", "") not in ("", uri_of(own)):
-        # Not what it says: an address may hold a password.
+        # Without the value: an address may contain a password.
         console(error=True).print(
             f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}.",
             style="yellow",
@@ -121,22 +118,22 @@ def _name_the_store(home: Path) -> None:
 
 @contextmanager
 def errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what a user can mend into a message and an exit code, and ``also`` more of it."""
+    """Turn errors that a user can fix (``also`` adds more) into a message and an exit code."""
     from workbench.commands import outcomes
 
-    mendable = (*outcomes.MENDABLE, *also)
+    fixable = (*outcomes.FIXABLE, *also)
     try:
         yield
-    except mendable as error:
+    except fixable as error:
         console(error=True).print(
             f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
         )
         if not go_on:
-            known = isinstance(error, outcomes.MENDABLE)
+            known = isinstance(error, outcomes.FIXABLE)
             raise typer.Exit(outcomes.exit_code(error) if known else outcomes.BAD_STUDY) from None
 
 
 def leave(outcome: Outcome) -> None:
-    """End the command as the outcome says."""
+    """Exit with the code of the outcome."""
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)

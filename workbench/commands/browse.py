@@ -1,6 +1,6 @@
 """Studies and trials on disk, for ``list`` and ``show``.
 
-Reads records only, so that it works beside a running driver and without any store.
+Reads records only, so that it works while a driver runs and without any store.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Records = list[tuple[TrialDirectory, TrialSpec]]
 
 
 class Unknown(LookupError):
-    """There is no such study or trial; the message names the nearest one."""
+    """No study or trial has this name; the message suggests the nearest one."""
 
 
 def studies(home: Path) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ class _Shelf:
         return self.confirmation is not None and self.confirmation["stage"] == "complete"
 
     def state(self, result: Result | None) -> State:
-        """Where a trial stands: nothing runs in a study that nobody drives."""
+        """The state of a trial; without a driver no trial is running."""
         if result is not None:
             return result.state
         return State.RUNNING if self.holder else State.PARKED
@@ -357,4 +357,4 @@ def _unknown(kind: str, name: str, names: list[str]) -> str:
     names = within or names
     known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     hint = f" Did you mean {guess}?" if guess else ""
-    return f"There is no {kind} {name}; there is {known or 'none yet'}.{hint}"
+    return f"No {kind} is called {name}; there is {known or 'none yet'}.{hint}"

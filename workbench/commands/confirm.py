@@ -156,21 +156,21 @@ def _refuse_another_search(study: Study) -> None:
 
 
 def refuse_a_second(plan: Protocol, known: str | None) -> None:
-    """Nothing, unless MLflow knows that the study was confirmed by another protocol.
+    """Refuse a study that MLflow knows as confirmed by another protocol.
 
-    Files on disk can be deleted once their results have been seen; what was logged stays.
+    Files on disk can be deleted after their results were seen; MLflow keeps the hash.
 
     Args:
-        plan: As the study stands now.
-        known: SHA-256 of the protocol that MLflow knows; None where it knows none.
+        plan: Of the study as it is now.
+        known: SHA-256 of the protocol in MLflow; None if there is none.
 
     Raises:
-        Changed: It was; the message says what to do.
+        Changed: The hashes differ.
     """
     study = plan.content["study"]
     if known is not None and known != plan.sha256:
         raise Changed(
-            f"MLflow knows a confirmation of {study} by another protocol (SHA-256 {known[:12]}…; "
+            f"MLflow has a confirmation of {study} by another protocol (SHA-256 {known[:12]}…; "
             f"this one's is {plan.sha256[:12]}…). A protocol is fixed before the first run, and "
             "deleting its runs does not make their results unseen. Restore it and its settings, "
             "or give the study a new name and another search.seed."
@@ -190,7 +190,7 @@ class _Confirming:
         self._unsent = 0
 
     def through(self, agree: Agree, at_once: int) -> Confirmed:
-        """Select, ask, test; or as far as it comes."""
+        """Select, ask, test, until a signal or a declined offer stops it."""
         study, plan = self._study, self._plan
         selecting = replicates.selection(plan, study.directory)
         if selecting.missing:

@@ -1,6 +1,6 @@
 """How a command ends: its exit code, its outcome, and why trials failed.
 
-Knows no terminal; the exit codes are those of the documentation. Runs nothing.
+Runs nothing.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class UnwritableError(OSError):
 
 
 class Stopped(Exception):
-    """A signal came before the command had begun what it is for."""
+    """A signal stopped the command before any trial ran."""
 
 
-# What a user can mend, each with its exit code.
+# Errors that a user can fix, each with its exit code.
 _EXIT_CODES: dict[type[Exception], int] = {
     StudyFileError: BAD_STUDY,
     Changed: BAD_STUDY,
@@ -46,11 +46,11 @@ _EXIT_CODES: dict[type[Exception], int] = {
     Stopped: RESUMABLE,
     OSError: ENVIRONMENT,
 }
-MENDABLE = tuple(_EXIT_CODES)
+FIXABLE = tuple(_EXIT_CODES)
 
 
 def exit_code(error: Exception) -> int:
-    """The exit code of an error that a user can mend."""
+    """The exit code of an error that a user can fix."""
     return next(code for kind, code in _EXIT_CODES.items() if isinstance(error, kind))
 
 

@@ -1,7 +1,4 @@
-"""A study's parent run in MLflow for as long as a driver runs, and all that it says of the study.
-
-Knows what a person wants to find on that page; how MLflow is told is for the tracker.
-"""
+"""A study's parent run in MLflow: opened while a driver runs, and what it shows of the study."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from workbench.tracker import Tracker
 from workbench.tracker.entry import DatasetUse
 from workbench.tracker.mirror import Mirror
 
-# Uncommitted changes may hold what nobody else should read: they are stored on request alone.
+# Uncommitted changes may contain secrets: they are stored only on request.
 LOG_DIFF = "WORKBENCH_LOG_DIFF"
 
 
@@ -46,7 +43,7 @@ class ParentRun:
     unsent: int = 0
 
     def changed(self, directory: TrialDirectory) -> None:
-        """A record says something new."""
+        """A record has changed."""
         self.mirror.changed(directory)
 
     def keep(self, files: Mapping[str, str]) -> None:

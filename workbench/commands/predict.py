@@ -1,7 +1,7 @@
-"""What a trained model says of new data: a trial's kept weights, applied to a file or a folder.
+"""``workbench predict``: apply the weights that a trial kept to a file or a folder of new data.
 
 The data set that the trial was trained on must still be there: scales, categories and the names of
-the classes come from it. Knows no terminal.
+the classes come from it.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def find(home: Path, run: str) -> tuple[str, TrialDirectory, TrialSpec]:
 
     Raises:
         Unknown: There is none.
-        Unusable: That is no name of a trial.
+        Unusable: The name is not that of a trial.
     """
     if match := _RUN_ID.fullmatch(run):
         run = _key_of(home, match["id"])
@@ -162,7 +162,7 @@ def _prepared(spec: TrialSpec, data: Data, taken: Inputs) -> Inputs:
     count = len(taken)
     part = Part(inputs=taken, targets=torch.zeros(count), index=torch.arange(count))
     if count == 0:
-        raise Unusable("There is no sample to predict.")
+        raise Unusable("No sample to predict.")
     return backbones.prepare(
         spec.plan.backbone, replace(data, train=part, validation=part)
     ).validation.inputs
@@ -206,10 +206,10 @@ def table(
     if target == "numbers":
         rows = [(name, *row) for name, row in zip(names, values.tolist(), strict=True)]
         return Predictions(columns=("name", *classes), rows=rows)
-    said = _classes(values, classes) if target == "class" else _labels(values, classes, task)
+    decisions = _classes(values, classes) if target == "class" else _labels(values, classes, task)
     rows = [
         (name, *decision, *row)
-        for name, decision, row in zip(names, said, values.tolist(), strict=True)
+        for name, decision, row in zip(names, decisions, values.tolist(), strict=True)
     ]
     return Predictions(columns=("name", "predicted", "confidence", *classes), rows=rows)
 

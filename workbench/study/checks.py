@@ -143,7 +143,7 @@ class _Checks:
         return [self._config.document.problem(self._location("freeze_depth"), word, expected)]
 
     def _location(self, knob: str) -> Location:
-        """Where a knob stands in the file: the first block that sets it or a part of it."""
+        """The place of a knob in the file: the first block that sets it or a part of it."""
         config = self._config
         block = "compare" if config.balanced else "tune"
         for factor in config.factors:

@@ -18,9 +18,9 @@ from workbench.study import space
 from workbench.study.config.knobs import Categorical, Interval, Level
 from workbench.study.config.study_config import StudyConfig
 
-# What the first version wrote even where it stands at its default. These stay as they are; whatever
-# a later version adds is written only where it is not at its default. So an upgrade changes neither
-# the definition of a stored study nor the hash of it in a protocol.
+# What the first version wrote even at its default. Fields that a later version adds are written
+# only where they differ from their default. So an upgrade changes neither the definition of a
+# stored study nor the hash of it in a protocol.
 _FIRST_FIELDS: dict[type, set[str]] = {
     Schedule: {"name", "warmup_epochs", "step_epochs", "gamma", "final"},
     EarlyStopping: {"patience", "least"},
@@ -81,7 +81,7 @@ def define(
 
 
 def _plan(plan: Plan, folder: Path) -> dict[str, Any]:
-    """A plan without what stands at its default, and without where files lie.
+    """A plan without what is at its default, and without the places of files.
 
     So a knob that a later version knows, and a folder that was moved, make no other study. Neither
     do the processes that read samples: no result depends on them.
@@ -110,7 +110,7 @@ def _phase(phase: Phase) -> dict[str, Any]:
 
 
 def _written(block: Any) -> dict[str, Any]:
-    """A dataclass as a dictionary, without what a later version knows and stands at its default."""
+    """A dataclass as a dictionary, without fields of later versions that are at their default."""
     first = _FIRST_FIELDS.get(type(block), ())
     content = {}
     for field in fields(block):
@@ -144,7 +144,7 @@ def _place(path: str, folder: Path) -> str:
 
 
 def _anywhere(value: Any, folder: Path) -> Any:
-    """Whatever a block says, with absolute paths by their last part: what they hold is hashed.
+    """A block with only the last part of absolute paths: the content of the files is hashed.
 
     Of two files of code it counts which is which, so they keep their place.
     """
@@ -191,7 +191,7 @@ def _content(
     planned: Planned | None,
     usual: Planned,
 ) -> dict[str, Any]:
-    """What a level sets, and the content of what it brings in beside the usual plan's.
+    """What a level sets, and the content of the files, data and weights that it adds.
 
     Args:
         config: The study.

@@ -1,7 +1,6 @@
 """Every cell of a grid, in order.
 
-Optuna's own grid sampler loses cells when it is built afresh for each trial. Knows no study: what
-a cell is, is for whoever picks its values.
+Optuna's own grid sampler loses cells when it is built afresh for each trial.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class TooMany(ValueError):
 
 
 def cells(propose: Callable[[Pick], Cell], points: int, *, most: int = MOST) -> Iterator[Cell]:
-    """What is proposed for every combination of values, the last one picked fastest.
+    """The proposal for every combination of values; the last value changes fastest.
 
     Args:
         propose: Picks its values one by one; which it needs may depend on those before.

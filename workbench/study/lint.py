@@ -1,7 +1,4 @@
-"""Settings of a study that will not do what they are named for: said before it runs.
-
-Looks at the study file and its plans alone; knows neither data nor models.
-"""
+"""Warnings about settings without the effect that one would expect, shown before a study runs."""
 
 from __future__ import annotations
 

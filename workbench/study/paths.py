@@ -11,7 +11,7 @@ from workbench.backbones import hub
 
 
 def located(block: str, written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What a study file says of a block, with its paths and references made absolute.
+    """A block of the study file with its paths and references made absolute.
 
     Args:
         block: ``dataset``, ``backbone``, ``task``, ``trial``, or ``augmentation`` for one step.

@@ -93,30 +93,30 @@ def _complete(
 ) -> Phase:
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""
 
-    def said(knob: str, default: Any) -> Any:
+    def setting(knob: str, default: Any) -> Any:
         for block in (phase, trial):
             value = getattr(block, knob)
             if value is not None:
                 return value
         return default
 
-    optimizer = said("optimizer", "adamw")
+    optimizer = setting("optimizer", "adamw")
     entry = OPTIMIZERS[optimizer]
-    schedule, unfreeze = said("schedule", None), said("unfreeze", None)
-    # Gradual unfreezing begins with the head alone, unless a freeze depth says where.
-    depth = said("freeze_depth", 0 if unfreeze is None else "all")
+    schedule, unfreeze = setting("schedule", None), setting("unfreeze", None)
+    # Gradual unfreezing begins with the head alone, unless a freeze depth is set.
+    depth = setting("freeze_depth", 0 if unfreeze is None else "all")
     return Phase(
         name=name,
-        epochs=said("epochs", 10),
+        epochs=setting("epochs", 10),
         freeze_depth=resources.depth(depth, knobs),
         optimizer=optimizer,
-        learning_rate=said("learning_rate", entry.learning_rate),
-        weight_decay=said("weight_decay", entry.weight_decay),
-        options={knob: said(knob, value) for knob, value in entry.options.items()},
+        learning_rate=setting("learning_rate", entry.learning_rate),
+        weight_decay=setting("weight_decay", entry.weight_decay),
+        options={knob: setting(knob, value) for knob, value in entry.options.items()},
         schedule=Schedule(**schedule.model_dump()) if schedule else Schedule(),
         unfreeze_every=0 if unfreeze is None else unfreeze.every,
-        trainable=said("trainable", "all"),
-        layer_decay=said("layer_decay", 1.0),
-        head_learning_rate=said("head_learning_rate", None),
-        l2_sp=said("l2_sp", 0.0),
+        trainable=setting("trainable", "all"),
+        layer_decay=setting("layer_decay", 1.0),
+        head_learning_rate=setting("head_learning_rate", None),
+        l2_sp=setting("l2_sp", 0.0),
     )

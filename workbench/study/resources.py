@@ -117,11 +117,11 @@ class Resources:
         return self.located("backbone", written)
 
     def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
-        """What a study file says of a block, with its paths and references made absolute."""
+        """A block of the study file with its paths and references made absolute."""
         return paths.located(block, written, self._folder)
 
     def code(self, plan: Plan) -> dict[str, str]:
-        """What a plan rests on beside its data and weights; see ``Plan.code``."""
+        """Hashes of the code that a plan uses; see ``Plan.code``."""
         return code.code(plan)
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:

@@ -1,7 +1,4 @@
-"""compare + tune to Optuna suggestions, and from what was suggested to a trial's plan.
-
-Knows no storage and no sampler: it says what may be proposed and what a proposal means.
-"""
+"""What Optuna may propose for the blocks compare and tune, and what a proposal sets."""
 
 from __future__ import annotations
 
@@ -78,7 +75,7 @@ def propose(config: StudyConfig, strategy: Strategy, pick: Pick) -> Proposal:
 
 
 def labels_given(config: StudyConfig, strategy: Strategy) -> dict[str, str]:
-    """What conditions are held against before anything is picked."""
+    """The labels that conditions are compared with before anything is picked."""
     return {**labels_of(config.recipe), **labels_of_knobs(strategy.knobs), **strategy.levels}
 
 
@@ -108,7 +105,7 @@ def chosen_in(config: StudyConfig) -> set[str]:
 
 
 def knobs_by_parameter(config: StudyConfig) -> dict[str, str]:
-    """The knob that each of Optuna's names stands for."""
+    """The knob of each of Optuna's parameter names."""
     return {
         parameter_name(config, tuned, entry): tuned.knob
         for tuned in config.tune

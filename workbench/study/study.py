@@ -25,7 +25,7 @@ class Study:
     """One study of one home.
 
     Args:
-        config: What the study file says.
+        config: The content of the study file.
         home: Directory that contains ``mlruns/``.
         pending: See ``Resources``.
 

@@ -28,7 +28,7 @@ class Provenance:
     Attributes:
         folder: Of the study file: paths are relative to it.
         home: Where other studies' trials are.
-        pending: A study that has not run yet stands for its weights: only looking ahead.
+        pending: A study that has not run yet is accepted in place of its weights.
     """
 
     folder: Path
@@ -74,7 +74,7 @@ class Provenance:
         hint = f"; did you mean {guess}?" if guess else ""
         named = f", or one of {', '.join(own)}" if own else ""
         raise ValueError(
-            f"{path} is no file; weights are a file (a path relative to the study file: "
+            f"{path} is not a file; weights are a file (a path relative to the study file: "
             f"{', '.join(wanted)}), run:ID of an MLflow run{named}{hint}"
         )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# What lies in a study's directory and, below ``study/``, among its parent's artifacts.
+# Files of a study's directory that are also artifacts of its parent, below ``study/``.
 _PARENT_FILES = ("study.json", "protocol.json", "selection.json")
 
 
@@ -66,7 +66,7 @@ class Tracker(Connection):
             return run.run_id
 
     def parent_tag(self, study: str, role: str, tag: str) -> str | None:
-        """What a study's parent run says in a tag, also from MLflow's bin; None without either."""
+        """A tag of a study's parent run, also of a deleted one; None without it."""
         with self._writing(study) as runs:
             run = runs.get(f"{study}/{role}")
             return None if run is None else run.tags.get(tag)
@@ -84,7 +84,7 @@ class Tracker(Connection):
             )
 
     def close_parent(self, run_id: str, status: str) -> None:
-        """Say how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it will go on."""
+        """Set how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it can continue."""
         if status not in entry.STATUS.values() or status == "RUNNING":
             raise ValueError(
                 f"A run cannot be closed as {status!r}: "
@@ -109,10 +109,10 @@ class Tracker(Connection):
     def mirror(
         self, directory: TrialDirectory, parent_run_id: str, *, orphaned: bool = False
     ) -> str:
-        """Make a trial's run say what its record says; the run's id.
+        """Update a trial's run from its record; returns the run's id.
 
         Doing it again changes nothing, and doing it after a crash completes what is missing. An
-        orphaned trial without a result, one that nobody works on, is shown as parked.
+        orphaned trial without a result is shown as parked.
 
         Raises:
             ValueError: The directory holds no specification.
@@ -126,7 +126,7 @@ class Tracker(Connection):
         # As it is stored: a home that was moved changes no param.
         spec = directory.stored_spec()
         if spec is None:
-            raise ValueError(f"{directory.path} is no trial directory: it has no spec.json.")
+            raise ValueError(f"{directory.path} is not a trial directory: it has no spec.json.")
         # The result first: a trial that has one has written all of its history.
         result = directory.result()
         wanted = entry.entry_of(
@@ -158,8 +158,8 @@ class Tracker(Connection):
                     raise
 
     def _say(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
-        told = int(run.tags.get(entry.EPOCHS, 0))
-        points = [point for epoch, row in wanted.history if epoch > told for point in row]
+        sent = int(run.tags.get(entry.EPOCHS, 0))
+        points = [point for epoch, row in wanted.history if epoch > sent for point in row]
         if any(run.tags.get(name) != value for name, value in wanted.tags.items()):
             points += wanted.summary
         self._ledger.unsay(run, (name for name in entry.PASSING if name not in wanted.tags))
@@ -212,7 +212,7 @@ class Tracker(Connection):
     ) -> int:
         """Mirror every record of a study that MLflow lacks, and leave nothing running that is not.
 
-        Only for whoever holds the study's lease. Parents that MLflow shows as running or scheduled
+        Only for the holder of the study's lease. Parents that MLflow shows as running or scheduled
         get the status of their role, if one is given. Returns how many trials MLflow did not show
         as they are.
 
@@ -254,8 +254,7 @@ class Tracker(Connection):
     def _parent(self, study_directory: Path, role: str) -> str:
         """A parent that exists, in whatever state, or one that waits for its driver.
 
-        Of its files those that are gone are had again from the study's directory; the others stay
-        as its driver logged them.
+        Missing files are restored from the study's directory; the others stay as they were logged.
         """
         study = study_directory.name
         with self._writing(study) as runs:
@@ -282,11 +281,11 @@ class Tracker(Connection):
         except self._refusal as error:
             raise LookupError(f"MLflow has no run {run_id} in {self._store.home}.") from error
         if KEY not in run.tags:
-            raise LookupError(f"The run {run_id} is no trial's.")
+            raise LookupError(f"Run {run_id} does not belong to a trial.")
         return run.tags[KEY]
 
     def read_study(self, name: str) -> dict[str, Any]:
-        """What a study was, as its driver described it, and where it lies in MLflow.
+        """A study as its driver described it, and where it is in MLflow.
 
         Raises:
             UnknownStudy: MLflow has no such study.

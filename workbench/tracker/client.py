@@ -1,7 +1,4 @@
-"""What MLflow's runs are known to say, and the sending of nothing but differences.
-
-Speaks to MLflow's client, which the tracker hands in; knows neither records nor studies.
-"""
+"""A cache of MLflow's runs, so that only differences are sent."""
 
 from __future__ import annotations
 
@@ -96,7 +93,7 @@ class Ledger:
         return known(made)
 
     def restore(self, run: Run) -> None:
-        """Take a run out of the bin: MLflow refuses to write to one that lies there."""
+        """Restore a deleted run: MLflow refuses to write to it."""
         if run.deleted:
             self._client.restore_run(run.run_id)
             run.deleted = False
@@ -122,9 +119,9 @@ class Ledger:
         }
         fresh = {name: value for name, value in given.items() if name not in run.params}
         wanted = {**(tags or {}), **changed}
-        told = {name: value for name, value in wanted.items() if run.tags.get(name) != value}
+        changed = {name: value for name, value in wanted.items() if run.tags.get(name) != value}
         *before, last = chunks(points, _METRICS_A_BATCH)
-        if not (fresh or told or last):
+        if not (fresh or changed or last):
             return False
         entities = self._mlflow.entities
         for batch in before:
@@ -135,10 +132,10 @@ class Ledger:
             run.run_id,
             metrics=[self._metric(point) for point in last],
             params=[entities.Param(name, value) for name, value in fresh.items()],
-            tags=[entities.RunTag(name, value) for name, value in told.items()],
+            tags=[entities.RunTag(name, value) for name, value in changed.items()],
         )
         run.params |= fresh
-        run.tags |= told
+        run.tags |= changed
         return True
 
     def _metric(self, point: Point) -> Any:

@@ -33,7 +33,7 @@ class Connection:
     """
 
     def __init__(self, home: Path, *, create: bool = True) -> None:
-        """Open a home's store, and make it where there is none unless told not to.
+        """Open a home's store; create it if there is none, unless ``create`` is false.
 
         Raises:
             store.StoreError: There is no store, or it cannot be used.
@@ -60,7 +60,7 @@ class Connection:
         self._tables(uri, "mlruns/artifacts").engine.dispose()
 
     def close(self) -> None:
-        """Let go of the store, so that its file is whole without others beside it."""
+        """Close the store, so that its file is complete without sqlite's journal files."""
         # MLflow keeps one engine for each address: this is the one that the client uses.
         self._make_tables(self._store.opened)
 
@@ -68,7 +68,7 @@ class Connection:
         """The id of a study's experiment: found, taken out of MLflow's bin, or made.
 
         Raises:
-            StoreError: MLflow's store cannot be used, or that is no name of a study.
+            StoreError: MLflow's store cannot be used, or the name is not valid.
         """
         return self._ledger.open_experiment(study, self._store.artifacts(study).as_uri())
 
@@ -120,7 +120,9 @@ class Connection:
             with self._writing(study) as runs:
                 run = next((run for run in runs.values() if run.run_id == run_id), None)
                 if run is None:
-                    raise store.StoreError(f"The run {run_id} in {self.uri} is no run of a study.")
+                    raise store.StoreError(
+                        f"The run {run_id} in {self.uri} does not belong to a study."
+                    )
                 self._ledger.restore(run)
                 yield run
 
@@ -145,11 +147,11 @@ class Connection:
 
 
 def import_mlflow() -> Any:
-    """MLflow, silent: no telemetry, and failures are told by whoever asked, not by its loggers."""
+    """MLflow without telemetry and logging; failures are raised to the caller."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     with warnings.catch_warnings():
-        # MLflow 3.17 on SQLAlchemy 2.1: said once, while its tables' classes are set up.
+        # MLflow 3.17 on SQLAlchemy 2.1 warns once, while its tables' classes are set up.
         warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
         import mlflow
         import mlflow.store.tracking.sqlalchemy_store

@@ -1,7 +1,4 @@
-"""A trial's entry in MLflow: the tags, params and metrics by which a run says what a record says.
-
-Pure: knows neither how MLflow is reached nor what it says already.
-"""
+"""A trial's entry in MLflow: its record as tags, params and metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ NOTE = "mlflow.note.content"
 SEED = "workbench.seed"
 PROTOCOL = "workbench.protocol"
 DATA = "workbench.data_digest"
-# Below ``workbench.``: what the numbers depend on beside the plan (``Result.provenance``).
+# Below ``workbench.``: what the numbers depend on besides the plan (``Result.provenance``).
 PROVENANCE = ("commit", "packages", "hardware", "threads")
 
 STATUS = {
@@ -80,7 +77,7 @@ class Entry:
 
     Attributes:
         started: Milliseconds since 1970 (UTC); None where the record does not tell yet.
-        ended: The same; None while the trial may go on.
+        ended: The same; None while the trial can continue.
         identity: Tags that never change, present from the moment the run exists.
         tags: Tags that change with the record.
         history: Metrics by epoch.
@@ -109,13 +106,15 @@ def entry_of(
 ) -> Entry:
     """What a run must say to agree with a record.
 
-    An orphaned trial without a result, one that nobody works on, is shown as parked.
+    An orphaned trial without a result is shown as parked.
     """
     state = State.RUNNING if result is None else result.state
     reason = None if result is None else result.reason
     if result is None and orphaned:
         state = State.PARKED
-        reason = "Its worker is gone; the next run of the study goes on from its last checkpoint."
+        reason = (
+            "Its worker has ended; the next run of the study continues from its last checkpoint."
+        )
     ended = result.ended if result is not None and result.state.ended else None
     return Entry(
         name=_run_name(spec),

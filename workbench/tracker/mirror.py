@@ -1,8 +1,4 @@
-"""The thread that keeps MLflow up to date beside a running driver.
-
-Never delays whoever reports a change, and never fails them. Knows neither MLflow nor what a record
-says: the tracker does the sending.
-"""
+"""The thread that updates MLflow while a driver runs; it never delays or fails the driver."""
 
 from __future__ import annotations
 
@@ -70,7 +66,7 @@ class Mirror(threading.Thread):
         self._warned_at = float("-inf")
 
     def changed(self, directory: TrialDirectory) -> None:
-        """A record says something new. Returns at once."""
+        """A record has changed. Returns at once."""
         ended = (directory.path / "result.json").exists()
 
         def send() -> None:
@@ -208,8 +204,8 @@ class Mirror(threading.Thread):
         if now - self._warned_at >= _WARNING_SECONDS:
             self._warned_at = now
             _LOGGER.warning(
-                "MLflow cannot be updated just now (%s). Training goes on; what waits (%d) is sent "
-                "as soon as MLflow takes it, at the latest by the next run or `workbench sync`.",
+                "MLflow cannot be updated now (%s). Training continues; %d records are sent as "
+                "soon as MLflow takes it, at the latest by the next run or `workbench sync`.",
                 _reason(problem),
                 len(self._jobs),
             )

@@ -1,7 +1,4 @@
-"""A plan as MLflow's params, and any text as MLflow takes it: names, lengths, characters.
-
-Pure: knows neither runs nor how MLflow is reached.
-"""
+"""A plan as MLflow's params, and any text as MLflow takes it: names, lengths, characters."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ _PHASE_SHOWN = ("name", "epochs", "options", "schedule")
 def params_of(spec: TrialSpec) -> dict[str, str]:
     """Plan and objective as flat text: a single phase unprefixed, several by ``PHASE.knob``.
 
-    What a plan says as everybody does (no EMA, one report an epoch) is no param: a table of runs
+    Settings at their usual value (no EMA, one report per epoch) are not params: a table of runs
     shows what was chosen.
     """
     plan = spec.plan

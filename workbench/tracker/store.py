@@ -1,7 +1,7 @@
 """The file that MLflow's store lives in: made whole or not at all, checked, opened, served.
 
-Knows sqlite and where things lie in a home. Whoever makes the tables is handed in, so that it knows
-neither MLflow's Python side nor what the tables hold.
+Whoever makes the tables is handed in, so that it knows neither MLflow's Python side nor what the
+tables hold.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOCATION = re.compile(
 
 
 class StoreError(Exception):
-    """The store cannot be used; the message says why and what to do."""
+    """The store cannot be used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,17 +60,17 @@ class Store:
         """Folder of a study's artifacts.
 
         Raises:
-            StoreError: That is no name of a study.
+            StoreError: The name is not valid.
         """
         if not STUDY_NAME.fullmatch(study):
-            raise StoreError(f"{study!r} is no name of a study, in {self.uri}.")
+            raise StoreError(f"{study!r} is not a valid name of a study ({self.uri}).")
         return self.home / "mlruns" / "artifacts" / study
 
     def folder_of(self, uri: str) -> Path:
         """Folder of a run's artifacts in this home, by the URI that MLflow keeps of it.
 
         MLflow's URIs are absolute. A home may have been moved or copied since, and then they name
-        another home, which nobody may write to.
+        another home, which must not be written to.
 
         Raises:
             StoreError: The URI names no artifacts of a study's run.
@@ -117,7 +117,7 @@ def prepare(
         return Store(home=home, database=copy, read_only=True)
     if not create and not _revision(database):
         raise StoreError(
-            f"There is no MLflow store at {database}. Run a study first; or, if its trials are in "
+            f"No MLflow store at {database}. Run a study first; or, if its trials are in "
             "this home, `workbench sync STUDY` makes the store again from their records."
         )
     # MLflow's own creation breaks for good when several processes start it at once, or when it is
@@ -154,7 +154,7 @@ def _revision(database: Path) -> str | None:
     """The tables' revision; None where there is no file, or one without tables.
 
     Raises:
-        StoreError: It is no store of MLflow's.
+        StoreError: It is not a store of MLflow.
     """
     if not database.exists() or database.stat().st_size == 0:
         return None

@@ -1,7 +1,6 @@
 """The confirmation as two fixed lists of runs: the selection on validation data, then the test.
 
-Reads and writes records alone. Knows neither MLflow nor where runs are carried out, and judges
-nothing: what the test values mean is for ``verdict``.
+Reads and writes records alone.
 """
 
 from workbench.study.confirm.offer import Offer, offer_of

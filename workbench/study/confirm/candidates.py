@@ -1,7 +1,4 @@
-"""What the records on disk tell of a study's search: how many trials, and which were the best.
-
-Reads records alone. Knows no Optuna, and nothing of how a confirmation goes on from here.
-"""
+"""Reads the records of a search: how many trials ended, and which were the best."""
 
 from __future__ import annotations
 
@@ -95,23 +92,25 @@ class Searched:
                 text += f", or confirm what is there with --set {key}={counts[0]}"
             raise Unready(text)
         if len(set(counts)) > 1:
-            told = ", ".join(f"{g.name}: {n}" for g, n in zip(config.groups, counts, strict=True))
+            counts_text = ", ".join(
+                f"{g.name}: {n}" for g, n in zip(config.groups, counts, strict=True)
+            )
             raise Unready(
-                f"The strategies of {config.name} have unequal numbers of trials ({told}): the one "
-                f"that was searched longest would look best. Give all the same number: {command} "
+                f"The strategies of {config.name} have unequal numbers of trials ({counts_text}), "
+                f"which favours the longest search. Give all the same number: {command} "
                 f"--set {key}={max(counts)}"
             )
         if not self.candidates:
             raise Unready(
                 f"No trial of {config.name} completed: there is nothing to confirm. "
-                f"workbench show {config.name} says why each of them failed."
+                f"workbench show {config.name} lists why each of them failed."
             )
 
     def must_have_models(self) -> None:
         """Nothing, unless a training of the user's own keeps no model that could be tested.
 
         Raises:
-            Unready: It does not; told before hours are spent on runs that must fail.
+            Unready: A strategy has none; reported before hours are spent on runs that must fail.
         """
         lacking = {
             name: found[0].spec.plan.trial

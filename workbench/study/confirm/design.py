@@ -1,7 +1,4 @@
-"""How many arms, pairs, seeds and runs a confirmation has, and what so many seeds can show.
-
-Counts alone; knows neither records nor files.
-"""
+"""The size of a confirmation: arms, pairs, seeds, runs, and what the seeds can detect."""
 
 from __future__ import annotations
 
@@ -39,12 +36,12 @@ def test_metric(config: StudyConfig) -> str:
 
 
 def arms(config: StudyConfig, strategies: int) -> int:
-    """Arms of so many comparable strategies: those that go on to the test, and the default."""
+    """Number of arms: the comparable strategies that are tested, and the default."""
     return min(strategies, config.finalists or strategies) + 1
 
 
 def pairs(config: StudyConfig, arms: int) -> int:
-    """Comparisons among so many arms, one of them the baseline: what Holm corrects for."""
+    """Number of comparisons, which Holm corrects for; one of the arms is the baseline."""
     if config.contrast == "all":
         return arms * (arms - 1) // 2
     if config.contrast == "baseline":
@@ -54,12 +51,12 @@ def pairs(config: StudyConfig, arms: int) -> int:
 
 
 def floor(pairs: int) -> int:
-    """Fewest seeds with which any of so many pairs can be significant."""
+    """The smallest number of seeds with which any pair can be significant."""
     return statistics.seeds_floor(pairs, alpha=ALPHA)
 
 
 def seeds(config: StudyConfig, pairs: int) -> int:
-    """Seeds of the confirmation: what the study file says, else the default for so many pairs."""
+    """Number of seeds: that of the study file, or the default for this number of pairs."""
     return config.confirm.seeds or statistics.seeds_default(pairs, alpha=ALPHA)
 
 
@@ -75,7 +72,7 @@ def bounds(study: Study) -> Bounds:
 
 
 def cautions(seeds: int, pairs: int) -> list[str]:
-    """What so many seeds cannot do, said before anything runs."""
+    """Warnings about too few seeds, shown before anything runs."""
     least = floor(pairs)
     if seeds >= least:
         return []

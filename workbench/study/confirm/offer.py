@@ -1,6 +1,6 @@
-"""What an author agrees to before the test split is touched: what is tested, its cost and reach.
+"""What the author is asked to agree to before the test split is used: arms, cost, power.
 
-Computed from the selection's runs, on validation data. Knows no test value.
+Computed from the selection's runs, on validation data.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Offer:
             differ at all: two equal ends say that no difference it can have is found. None where
             there is no standard deviation, or too few seeds for any difference.
         runs: Runs that are left to do.
-        seconds: About how long these take, one after the other; None where nobody knows.
+        seconds: Estimate of how long these take, one after the other; None without an estimate.
         workers: How many run at a time.
         test_samples: On which each kept model is tested, once.
         seen: Runs of an earlier test that MLflow holds though their records are gone.
@@ -126,9 +126,9 @@ def _cost(selected: Selected) -> float | None:
     What is no training (data, libraries, writing) is a median over all runs: in the first run of
     each worker it is far longer than in any other.
     """
-    beside = [one for found in selected.runs.values() for c in found for one in c.beside]
+    overhead = [one for runs in selected.runs.values() for c in runs for one in c.overhead]
     training = [one.seconds for one in selected.chosen.values() if one.seconds is not None]
-    return fmean(training) + median(beside) if training and beside else None
+    return fmean(training) + median(overhead) if training and overhead else None
 
 
 def _sides(config: StudyConfig, arms: Sequence[Arm]) -> dict[str, list[float | None]]:

@@ -1,7 +1,4 @@
-"""Where in the study file stands what a part of the protocol follows from.
-
-Knows the names of the keys on both sides, and none of their values.
-"""
+"""The line of the study file that each part of the protocol comes from."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Mapping
 from workbench.study.config.document import Location
 from workbench.study.config.study_config import StudyConfig
 
-# By the path in the protocol; a part without an entry is told by the entry of what holds it.
+# By the path in the protocol; a part without an entry uses the entry of its parent.
 _KEYS: dict[str, Location] = {
     "metric": ("objective", "metric"),
     "validation_metric": ("objective", "metric"),
@@ -36,7 +33,7 @@ _KEYS: dict[str, Location] = {
 
 
 def places(config: StudyConfig) -> dict[str, str]:
-    """``file:line`` by the path of a part of the protocol, for what stands in the study file."""
+    """``file:line`` by the path of a part of the protocol, for parts set in the study file."""
     known = config.document.lines
     return {
         path: config.document.place(location)

@@ -38,7 +38,7 @@ def replicate_seeds(config: StudyConfig, role: Role, count: int) -> list[int]:
 
 
 def baseline_of(config: StudyConfig) -> Proposal:
-    """The default configuration that everything is held against.
+    """The default configuration, which is the baseline of all comparisons.
 
     That of the strategy which ``confirm.baseline`` names; else the first level of every factor.
     """
@@ -51,7 +51,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
     """What the confirmation of a finished search will do.
 
     Raises:
-        StudyFileError: What the study file says, or lacks, allows no confirmation.
+        StudyFileError: The study file does not allow a confirmation.
         Unready: The search does not, yet.
     """
     config = study.config

@@ -26,13 +26,13 @@ def _has_runs(directory: Path) -> bool:
 
 
 def settle(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
-    """Write the protocol, once; or hold it against the one that was written before.
+    """Write the protocol once, or compare it with the one that was written before.
 
     Args:
-        protocol: As the study stands now.
+        protocol: Of the study as it is now.
         directory: The study's directory; the caller holds its lease.
         file: The study file, for the message.
-        logged: SHA-256 of the protocol that MLflow knows; None where it knows none.
+        logged: SHA-256 of the protocol in MLflow; None if there is none.
 
     Raises:
         Changed: As for ``hold``.
@@ -44,25 +44,24 @@ def settle(protocol: Protocol, directory: Path, file: Path, *, logged: str | Non
 
 
 def hold(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
-    """Nothing, if no protocol was written before, or this one was.
+    """Compare a protocol with the one that was written before, if any.
 
     Args:
-        protocol: As the study stands now.
+        protocol: Of the study as it is now.
         directory: The study's directory.
         file: The study file, for the message.
-        logged: SHA-256 of the protocol that MLflow knows; None where it knows none, or nobody
-            asked.
+        logged: SHA-256 of the protocol in MLflow; None if there is none, or it was not read.
 
     Raises:
         Changed: The confirmation has begun by another protocol; the message says what differs,
-            where in the study file it stands, and whether the study file or the protocol's own was
+            at which line of the study file, and whether the study file or the protocol was
             changed.
     """
     path, study = record.protocol_path(directory), protocol.content["study"]
     if not path.exists():
         if _has_runs(directory):
             raise Changed(
-                f"{path} is gone, but runs that it planned are there. Put it back (MLflow has it "
+                f"{path} is missing, but runs that it planned exist. Restore it (MLflow has it "
                 f"below study/ of the run {study} confirmation), or give the study {study} a new "
                 "name."
             )
@@ -93,10 +92,10 @@ def _placed(line: str, protocol: Protocol) -> str:
 
 
 def refuse_retries(study: Study) -> None:
-    """Nothing, unless a confirmation has begun: it rests on the trials as they are.
+    """Refuse ``--retry-failed`` once a confirmation has begun, because it uses the trials.
 
     Raises:
-        Changed: It has.
+        Changed: It has begun.
     """
     if begun(study.directory):
         raise Changed(
@@ -107,12 +106,12 @@ def refuse_retries(study: Study) -> None:
 
 
 def refuse_more_trials(study: Study) -> None:
-    """Nothing, unless a confirmation has begun and a search would add trials to those it rests on.
+    """Refuse a search that would add trials to those that a confirmation uses.
 
     Trials whose records are gone may be trained again: with the same settings they end the same.
 
     Raises:
-        Changed: It would; the message says which.
+        Changed: It would; the message counts them.
     """
     if not begun(study.directory):
         return

@@ -1,7 +1,6 @@
-"""A fixed list of runs as a source for the driver: nothing is asked, nothing is pruned.
+"""A fixed list of runs as a source for the driver; nothing is pruned.
 
-Every run is known beforehand, and whether it has ended stands in its record alone: so a second
-start goes on where the first one stopped. Knows nothing of what the values are for.
+Whether a run has ended is read from its record, so a restart continues where it stopped.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ class Replicates:
     # -- what the driver asks for (driver.Source) ------------------------------------------
 
     def adopt(self) -> list[TrialSpec]:
-        """Unfinished runs of an earlier driver; whoever holds the lease knows them orphaned."""
+        """Unfinished runs of an earlier driver, which has ended: the caller holds the lease."""
         left, self._left = self._left, []
         return [spec for stored in left if (spec := self._take_over(stored)) is not None]
 

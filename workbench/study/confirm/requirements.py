@@ -23,7 +23,9 @@ def find(study: Study) -> list[Problem]:
         )
         found.append(document.problem(_EFFECT, None, expected))
     if not metric.startswith("validation/"):
-        expected = "a metric of the validation part: the training part says nothing of new data"
+        expected = (
+            "a metric of the validation part; the training part does not measure generalization"
+        )
         found.append(document.problem(("objective", "metric"), metric, expected))
     return [*found, *_unequal(config), *_tested(study)]
 
@@ -33,8 +35,8 @@ def _unequal(config: StudyConfig) -> list[Problem]:
     targets = space.targets(config)
     if len(set(targets.values())) == 1:
         return []
-    told = ", ".join(f"{name}: {count}" for name, count in targets.items())
-    words = Words(f"unequal numbers of trials ({told})")
+    counts = ", ".join(f"{name}: {count}" for name, count in targets.items())
+    words = Words(f"unequal numbers of trials ({counts})")
     expected = f"the same number for each: at most {min(targets.values())}"
     return [config.document.problem(("search", "trials_per_strategy"), words, expected)]
 

@@ -1,6 +1,6 @@
-"""From the selection's runs to the arms of the confirmation: ``selection.json``.
+"""From the runs of the selection to the arms of the confirmation, written to ``selection.json``.
 
-Reads values on validation data alone, from the records. Knows no test value.
+Reads values on validation data alone, from the records.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Chosen:
         values: On validation data, by seed; None where the run failed or diverged.
         mean: With the worst value for each that failed; None where there is no worst value.
         seconds: Mean time that a run which completed has trained.
-        beside: Of each such run the time from its start to its end that was no training.
+        overhead: Of each such run the seconds from its start to its end that were not training.
         trainable: Number of trainable parameters; None where no run completed.
     """
 
@@ -48,13 +48,13 @@ class Chosen:
     values: tuple[float | None, ...]
     mean: float | None
     seconds: float | None
-    beside: tuple[float, ...]
+    overhead: tuple[float, ...]
     trainable: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """A configuration that goes on to the test.
+    """A configuration that is tested.
 
     Attributes:
         spec: What its runs are made from, but for seed and number.
@@ -75,7 +75,7 @@ class Selected:
     Attributes:
         runs: Of every strategy, its candidates in the order of the protocol.
         chosen: The candidate of every strategy that is to stand for it.
-        finalists: Strategies that go on, in the order of the study file.
+        finalists: Strategies that are tested, in the order of the study file.
         arms: What is tested.
         default_is: The strategy whose chosen configuration is the default one, if any is.
     """
@@ -130,10 +130,10 @@ class Selected:
 
 
 def choose(study: Study, protocol: Protocol) -> Selected:
-    """What goes on to the test, from the records of a selection whose every run has ended.
+    """What is tested, by the records of a selection whose runs have all ended.
 
-    The best mean goes on. Of equal means the one with fewer trainable parameters, then with fewer
-    epochs, then the earlier trial: measured seconds would make the choice another one next time.
+    The candidate with the best mean is chosen. Ties go to fewer trainable parameters, then to
+    fewer epochs, then to the earlier trial; measured seconds would not be reproducible.
     """
     config, values = study.config, _Values(protocol, study.directory)
     runs = {
@@ -212,7 +212,7 @@ class _Values:
             values=tuple(values),
             mean=None if None in counted else fmean(v for v in counted if v is not None),
             seconds=fmean(r.seconds for r in complete) if complete else None,
-            beside=tuple(took(r) - r.seconds for r in complete),
+            overhead=tuple(took(r) - r.seconds for r in complete),
             trainable=complete[0].parameters.get("trainable") if complete else None,
         )
 
@@ -227,7 +227,7 @@ def _value(result: Result | None) -> float | None:
 
 
 def write_selection(selected: Selected, directory: Path, file: Path) -> str:
-    """Write what the selection has chosen, once; or hold it against what was written before.
+    """Write what the selection has chosen once, or compare it with what was written before.
 
     Args:
         selected: By the records as they are.

@@ -1,8 +1,4 @@
-"""The search: Optuna as the source of a study's trials.
-
-Asks, tells and keeps count. Knows neither where trials run nor what MLflow shows, and nothing of
-how the storage is made (``storage``) or which sampler and pruner a name means (``samplers``).
-"""
+"""The search: Optuna as the source of a study's trials."""
 
 from __future__ import annotations
 
@@ -171,7 +167,7 @@ class Search:
     # -- what the driver asks for (driver.Source) ------------------------------------------
 
     def adopt(self) -> list[TrialSpec]:
-        """Unfinished trials of an earlier driver; whoever holds the lease knows them orphaned."""
+        """Unfinished trials of an earlier driver, which has ended: the caller holds the lease."""
         unfinished = []
         for name, study in self._studies.items():
             for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -248,7 +244,7 @@ class Search:
             return Decision.PRUNE
         if not self._prunes(spec, trial):
             return Decision.CONTINUE
-        # Successive halving forgets what it said: asked again it would say go on.
+        # Successive halving keeps no state: asked again for this epoch it would answer "continue".
         trial.set_user_attr("pruned_at", result.epoch)
         return Decision.PRUNE
 

@@ -1,7 +1,7 @@
 """Who proposes a trial's settings and who ends it early: Optuna's samplers and pruners.
 
 Built afresh for each trial, from (seed, group, trial) alone, so that what is proposed does not
-depend on when a process was started. Knows no storage and no trial's record.
+depend on when a process was started.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Optuna's storage of a study, and whether the trials in it belong to the study as it is now.
-
-Knows no sampler and no trial's record; a definition is plain data, compared field by field.
-"""
+"""Optuna's storage of a study, and whether the trials in it belong to the study as it is now."""
 
 from __future__ import annotations
 
@@ -54,13 +51,13 @@ def open_storage(path: Path) -> RDBStorage:
 
 
 def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[str, Any] | None:
-    """With which settings the trials of a group were made, or None where there are none.
+    """The settings that the trials of a group were made with; None without trials.
 
-    It lies beside the records, because Optuna's storage may be lost; earlier versions kept it in
-    that storage alone.
+    They are stored with the records, because Optuna's storage may be lost; earlier versions stored
+    them only there.
 
     Raises:
-        StorageError: There are records, but nothing tells with which settings they were made.
+        StorageError: There are records, but their settings were lost.
         Damaged: The file cannot be read.
     """
     path = definition_path(directory, group)
@@ -69,8 +66,8 @@ def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[
             return dict(json.loads(path.read_bytes()))
         except (ValueError, TypeError) as error:
             raise Damaged(
-                f"{path} is damaged ({error}): it says with which settings the trials beside it "
-                "were made. Restore the file, or give the study a new name."
+                f"{path} is damaged ({error}): it holds the settings of the trials in this "
+                "directory. Restore the file, or give the study a new name."
             ) from error
     for summary in optuna.get_all_study_summaries(storage, include_best_trial=False):
         if summary.study_name == group and "definition" in summary.user_attrs:
@@ -85,7 +82,7 @@ def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[
 
 
 def definition_path(directory: Path, group: str) -> Path:
-    """The file that says with which settings the trials of a group were made."""
+    """The file with the settings that the trials of a group were made with."""
     return directory / "trials" / group / "definition.json"
 
 
