@@ -4,11 +4,11 @@
 
 Makes the study up (``tests/support/confirmed.py``), so that no training is needed. First it prints,
 in processor time, what of a report takes how long in one process: judging the study, each figure,
-and the rest, without MLflow. Then it writes records of that study, mirrors them into a store (minutes:
-that is no part of a report) and times ``workbench report`` on it, from the command to its end:
-imports, reading from MLflow, and storing the report there. The time on the clock is what counts,
-and says something on a machine that does nothing else; the processor time beside it is of both of
-its processes.
+and the rest, without MLflow. Then it writes records of that study, mirrors them into a store
+(minutes: that is no part of a report) and times ``workbench report`` on it, from the command to its
+end: imports, reading from MLflow, and storing the report there. The time on the clock is what
+counts, and says something on a machine that does nothing else; the processor time beside it is of
+both of its processes.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def stored(made: Any, home: Path) -> None:
     confirmation = mlflow_home.parent_of(
         tracker,
         "confirmation",
-        tags={"workbench.protocol": digest},
+        tags={"workbench.study.confirm.planning": digest},
         files={"protocol.json": protocol, "selection.json": selection},
     )
     unknown = {"seed": "0", "data_digest": "sha256:0123456789abcdef", "protocol": ""}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mlflow_home import home_in
-from tests.test_end_to_end import Unseen
+from tests.support.tiny import Unseen
 from workbench import commands, record
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State

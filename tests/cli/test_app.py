@@ -11,22 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.commands import call
 from workbench import commands
-from workbench.cli.app import app
 from workbench.driver import lease
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import study_directory
 
 Write = Callable[..., Path]
-
-
-def call(*words: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:

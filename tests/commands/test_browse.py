@@ -8,79 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_app import call
+from tests.support.commands import call
+from tests.support.studies import Studies, ended
 from workbench import record
 from workbench.commands import browse
 from workbench.driver import lease
-from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
-from workbench.record.files import write_atomically
+from workbench.record import EpochResult, Role, State
 from workbench.record.seeds import derive
-from workbench.study import description, plans, space
-from workbench.study.config import load
-from workbench.study.config.study_config import StudyConfig
-from workbench.study.resources import Foundation, training_seed
 
 Write = Callable[..., Path]
-
-
-class Studies:
-    """Writes studies and trials the way a driver and its workers do, without training."""
-
-    def __init__(self, home: Path, write: Write) -> None:
-        self.home = home
-        self._write = write
-        self._configs: dict[str, tuple[StudyConfig, Foundation]] = {}
-
-    def study(self, name: str, *replacements: tuple[str, str]) -> Path:
-        config = load(self._write(*replacements, name=name))
-        foundation = Foundation(config, self.home)
-        self._configs[name] = (config, foundation)
-        directory = record.study_directory(self.home, name)
-        described = json.dumps(description.describe(config, foundation))
-        write_atomically(directory / "study.json", described.encode())
-        return directory
-
-    def trial(
-        self,
-        study: str,
-        group: int,
-        number: int,
-        result: Result | None,
-        *,
-        epochs: int = 2,
-        role: Role = Role.SEARCH,
-    ) -> TrialDirectory:
-        config, foundation = self._configs[study]
-        proposal = space.default(config, config.groups[group])
-        spec = TrialSpec(
-            study=study,
-            role=role,
-            group=config.groups[group].name,
-            strategy=proposal.strategy.name,
-            number=number,
-            levels=proposal.strategy.levels,
-            hyperparameters=proposal.hyperparameters,
-            plan=plans.plan_of(config, proposal, foundation),
-            objective=config.objective,
-            seed=training_seed(config),
-            study_seed=config.search.seed,
-            data_digest="digest",
-        )
-        directory = record.directory_of(record.study_directory(self.home, study), spec)
-        directory.write_spec(spec)
-        for epoch in range(1, epochs + 1):
-            metrics = {"validation/accuracy": epoch / 10, "seconds": 0.5}
-            directory.append(
-                EpochResult(epoch=epoch, phase="main", metrics=metrics, timestamp=epoch)
-            )
-        if result is not None:
-            directory.write_result(result)
-        return directory
-
-
-def ended(state: State, value: float | None = None, reason: str | None = None) -> Result:
-    epoch = None if value is None else 2
-    return Result(state=state, attempt=1, value=value, epoch=epoch, reason=reason)
 
 
 @pytest.fixture
