@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tiny import TINY
+
 # Before anything imports numpy or torch, and for every process that a test starts: as many
 # processes as cores run at once, and threads of each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,24 +20,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-
-TINY = """\
-# Which optimizer fits the wines?
-name: tiny
-recipe:
-  dataset: {name: wine, validation: 40, test: 40}
-  backbone: {name: mlp, hidden: [8, 8]}
-  epochs: 3
-  batch_size: 16
-compare:
-  optimizer: [sgd, adamw]
-  freeze_depth: [0, all]
-tune:
-  learning_rate: {low: 1e-4, high: 1e-1, log: true, default: 1e-2}
-  momentum: {when: {optimizer: sgd}, low: 0.5, high: 0.99, default: 0.9}
-search: {sampler: tpe, pruner: median, trials_per_strategy: 5, seed: 1}
-objective: {metric: validation/accuracy}
-"""
 
 
 @pytest.fixture
@@ -78,8 +62,12 @@ def stored(tmp_path: Path) -> Path:
     return home_in(tmp_path / "home")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Modules with many slow tests go first, so that none of them is left over at the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out nightly tests, and begin with the modules that have many slow ones."""
+    if not os.environ.get("WORKBENCH_NIGHTLY"):
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 

@@ -6,13 +6,20 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "workbench"
+from tests.support.imports import (
+    IMPORTS,
+    MODULES,
+    OUTSIDE,
+    PACKAGE,
+    Import,
+    imports_of,
+    unit,
+)
 
 # From the top down. A package imports only from the rows below its own, in annotations and inside
 # functions as well.
@@ -29,9 +36,6 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("usercode", "downloads"),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
-# Outside the layers: Python runs ``__init__`` before any module, and it loads the public names
-# only when they are asked for; ``__main__`` is what ``python -m workbench`` runs.
-OUTSIDE = {"__init__", "__main__"}
 
 OWNERS: dict[str, set[str]] = {
     "yaml": {"study"},
@@ -42,53 +46,6 @@ OWNERS: dict[str, set[str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Import:
-    """One import in the source.
-
-    Attributes:
-        importer: Dotted name of the module that it stands in.
-        imported: What is imported, as far as it is a module.
-    """
-
-    importer: str
-    imported: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.importer}:{self.line} imports {self.imported}"
-
-
-def dotted(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 2 else parts)
-
-
-MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-
-
-def unit(module: str) -> str:
-    """The package, or the single module, of the top level that a module belongs to."""
-    return module.split(".")[1] if "." in module else "__init__"
-
-
-def imports_of(module: str, path: Path) -> Iterator[Import]:
-    tree = ast.parse(path.read_text(), filename=str(path))
-    # All of them: those for annotations and those inside functions bind modules together as well.
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{module}: a relative import"
-            within = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [name if name in MODULES else node.module for name in within]
-        else:
-            continue
-        for name in dict.fromkeys(names):
-            yield Import(importer=module, imported=name, line=node.lineno)
-
-
-IMPORTS = [found for module, path in MODULES.items() for found in imports_of(module, path)]
 INNER = [
     found
     for found in IMPORTS
@@ -156,6 +113,55 @@ def test_what_is_expected_of_the_reader_of_imports_holds() -> None:
     known = {(found.importer, found.imported) for found in INNER}
     assert ("workbench.study.config", "workbench.study.config.knobs") in known
     assert ("workbench.study.config.knobs", "workbench.study.config.schema") in known
+
+
+# Private names of libraries, by the modules that use them: there the reason stands. What a release
+# may rename is so looked for in these places alone.
+PRIVATE = {
+    "workbench.backbones.stages.torch_internals": {"torch.utils._pytree"},
+    "workbench.datasets.hub.images": {"_fingerprint"},
+    "workbench.study.search": {"_trial_id"},
+    "workbench.study.search.samplers": {"_storage"},
+    "workbench.tracker.client": {"_tracking_client"},
+    "workbench.tracker.connection": {"_get_latest_schema_revision"},
+}
+# Private by their names alone: documented.
+DOCUMENTED = {"_asdict", "_exit", "_replace"}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_names(tree: ast.Module) -> Iterator[str]:
+    """Private names that a module takes from others."""
+    nodes = list(ast.walk(tree))
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {
+        node.target.id
+        for node in nodes
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            if any(map(is_private, node.module.split("."))):
+                yield node.module
+            yield from (alias.name for alias in node.names if is_private(alias.name))
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("self", "cls"):
+            own.add(node.attr)
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own:
+            yield node.attr
+
+
+def test_private_names_of_libraries_are_used_in_one_module_each() -> None:
+    used = {
+        module: set(private_names(ast.parse(path.read_text()))) for module, path in MODULES.items()
+    }
+    unlisted = {
+        module: names - PRIVATE.get(module, set()) - DOCUMENTED for module, names in used.items()
+    }
+    assert {module: names for module, names in unlisted.items() if names} == {}
 
 
 def imported_by(script: str) -> str:

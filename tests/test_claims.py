@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.test_end_to_end import Unseen
+from tests.support.tiny import Unseen
 from workbench.commands import report
 from workbench.commands.confirm import confirm_study
 from workbench.commands.run import run_study
@@ -27,7 +27,7 @@ def home(stored: Path) -> Path:
 
 OPTIMIZERS = "optimizer: [sgd, adamw]\n  freeze_depth: [0, all]"
 BUDGET = ("trials_per_strategy: 5", "trials_per_strategy: 2")
-CONFIRM = "\nconfirm: {seeds: 10, smallest_effect: 0.02, select: {configs: 2, seeds: 2}}\n"
+CONFIRM = "\nconfirm: {seeds: 7, smallest_effect: 0.02, select: {configs: 2, seeds: 2}}\n"
 
 
 def confirmed(file: Path, home: Path) -> dict[str, Any]:
@@ -74,4 +74,4 @@ def test_a_planted_gap_is_a_winner(write_study: Write, home: Path) -> None:
     sides = {side["name"]: side for side in verdict["sides"]}
     pair = next(pair for pair in verdict["comparisons"] if pair["second"] == "poor")
     assert pair["difference"]["estimate"] > 3 * pair["sd"]
-    assert sides["good"]["n"] == 10 and len(sides["good"]["run_ids"]) == 10
+    assert sides["good"]["n"] == 7 and len(sides["good"]["run_ids"]) == 7

@@ -6,18 +6,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
-from tests.cli.test_app import call
-from tests.support.mlflow_home import home_in
+from tests.support import processes
+from tests.support.commands import command, wait_for, works
+from tests.support.mlflow_home import home_in, runs_of
+from tests.support.processes import Forked
+from tests.support.tiny import TINY, TWO, Unseen
 from workbench import record
 from workbench.commands import outcomes
 from workbench.commands.run import run_study
@@ -26,29 +26,8 @@ from workbench.record import Role, State
 
 Write = Callable[..., Path]
 
-TWO = ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-class Unseen:
-    """Nobody watches."""
-
-    def prepare(self, title: str) -> None:
-        return None
-
-    def begin(self, title: str, notes: object) -> None:
-        return None
-
-    def update(self, standings: object, *, stopping: bool = False) -> None:
-        return None
-
-    def end(self) -> None:
-        return None
-
-
-def command(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "workbench", *map(str, words)]
 
 
 def workbench(*words: str | Path) -> None:
@@ -57,22 +36,8 @@ def workbench(*words: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def printed(*words: str | Path) -> str:
-    """What a command prints, run in this process: a new one would import for seconds."""
-    code, output, errors = call(*words)
-    assert code == 0, output + errors
-    return output
-
-
 def in_process(file: Path, home: Path) -> outcomes.Outcome:
     return run_study(file, [], home, InlineWorkers(), Unseen())
-
-
-def runs_of(home: Path, study: str) -> list[Run]:
-    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name(study)
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id], max_results=1000))
 
 
 def found(home: Path, study: str) -> dict[str, Any]:
@@ -98,7 +63,6 @@ def found(home: Path, study: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The tiny study, searched by two workers and reported on: its file and its home."""
-    from tests.conftest import TINY
 
     folder = tmp_path_factory.mktemp("searched")
     file, home = folder / "tiny.yaml", folder / "home"
@@ -210,7 +174,7 @@ def test_the_report_is_whole_and_claims_nothing(searched: tuple[Path, Path]) -> 
 def test_a_second_run_does_nothing_and_says_so(searched: tuple[Path, Path]) -> None:
     file, home = searched
     before = {run.info.run_id: run.info.end_time for run in runs_of(home, "tiny")}
-    output = printed("run", file, "--home", home)
+    output = works("run", file, "--home", home)
     assert "all 20 trials have been run before; nothing to do" in output
     after = {run.info.run_id: run.info.end_time for run in runs_of(home, "tiny")}
     assert before.keys() == after.keys()
@@ -218,9 +182,9 @@ def test_a_second_run_does_nothing_and_says_so(searched: tuple[Path, Path]) -> N
 
 def test_list_and_show_tell_the_same_as_the_records(searched: tuple[Path, Path]) -> None:
     home = searched[1]
-    (row,) = json.loads(printed("list", "--home", home, "--json"))
+    (row,) = json.loads(works("list", "--home", home, "--json"))
     assert (row["name"], row["state"], row["trials"]) == ("tiny", "complete", 20)
-    shown = json.loads(printed("show", "tiny", row["best_trial"], "--home", home, "--json"))
+    shown = json.loads(works("show", "tiny", row["best_trial"], "--home", home, "--json"))
     assert shown["value"] == row["best"]
     assert len(shown["history"]) == 3
 
@@ -231,11 +195,9 @@ def test_a_killed_driver_loses_nothing_and_the_result_equals_an_uninterrupted_ru
     file = write_study(TWO, ("epochs: 3", "epochs: 8"))
     whole = home_in(tmp_path / "whole")
     in_process(file, whole)
-    driver = subprocess.Popen(
-        command("run", file, "--home", stored, "--workers", "1"), stderr=subprocess.DEVNULL
-    )
+    driver = Forked(processes.command, "run", file, "--home", stored, "--workers", "1")
     study = record.study_directory(stored, "tiny")
-    _wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 4, driver)
+    wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 4, driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     assert len(list(study.glob("trials/*/*/result.json"))) < 10, "it was over before the kill"
@@ -258,16 +220,14 @@ def test_two_workers_with_random_search_resume_to_the_same_numbers(
     )
     whole = home_in(tmp_path / "whole")
     in_process(file, whole)
-    driver = subprocess.Popen(
-        command("run", file, "--home", stored, "--workers", "2"), stderr=subprocess.DEVNULL
-    )
+    driver = Forked(processes.command, "run", file, "--home", stored, "--workers", "2")
     study = record.study_directory(stored, "tiny")
-    _wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 3, driver)
+    wait_for(lambda: len(list(study.glob("trials/*/*/result.json"))) >= 3, driver)
     driver.send_signal(signal.SIGTERM)
     assert driver.wait() == outcomes.RESUMABLE
     statuses = {run.info.status for run in runs_of(stored, "tiny")}
     assert "RUNNING" not in statuses
-    printed("run", file, "--home", stored, "--workers", "2")
+    works("run", file, "--home", stored, "--workers", "2")
     assert found(stored, "tiny") == found(whole, "tiny")
     assert {run.info.status for run in runs_of(stored, "tiny")} == {"FINISHED"}
 
@@ -296,24 +256,15 @@ def test_a_study_takes_the_weights_of_another_that_runs_first(
 
 def test_a_try_is_tracked_but_not_counted(searched: tuple[Path, Path]) -> None:
     file, home = searched
-    output = printed("try", file, "optimizer=adamw", "learning_rate=5e-3", "--home", home)
+    output = works("try", file, "optimizer=adamw", "learning_rate=5e-3", "--home", home)
     assert "adamw-0/000  complete" in output
     tries = [r for r in runs_of(home, "tiny") if r.data.tags.get("workbench.role") == Role.TRY]
     assert any(run.data.params.get("learning_rate") == "0.005" for run in tries)
-    (row,) = json.loads(printed("list", "--home", home, "--json"))
+    (row,) = json.loads(works("list", "--home", home, "--json"))
     assert row["complete"] + row["pruned"] + row["failed"] == 20
 
 
 def test_a_smoke_run_leaves_nothing_behind(tiny: Path, home: Path) -> None:
-    output = printed("run", tiny, "--home", home, "--smoke", "--workers", "1")
+    output = works("run", tiny, "--home", home, "--smoke", "--workers", "1")
     assert "the tiny copy ran through" in output
     assert not list(home.iterdir())
-
-
-def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
-    for _ in range(1200):
-        if condition():
-            return
-        assert process.poll() is None, "the driver ended too early"
-        time.sleep(0.05)
-    pytest.fail("nothing happened within a minute")

@@ -15,8 +15,11 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support import processes
+from tests.support.commands import wait_for
 from tests.support.mlflow_home import home_in
-from tests.trial.test_trial import directory_for, go_on, never, numbers, spec_for
+from tests.support.processes import Forked
+from tests.support.trials import directory_for, go_on, never, numbers, spec_for
 from workbench import record
 from workbench.commands import outcomes
 from workbench.record import Decision, EpochResult, TrialDirectory
@@ -27,35 +30,6 @@ Write = Callable[..., Path]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-# A search of two trials by the parts that a command wires together, without MLflow.
-SEARCH = """
-import sys
-from pathlib import Path
-from workbench import record
-from workbench.config import load
-from workbench.driver import Driver, Stop
-from workbench.study import Study
-from workbench.study import Search
-from workbench.workers import InlineWorkers, LocalWorkers
-
-class Silent:
-    def changed(self, directory):
-        pass
-
-if __name__ == "__main__":
-    file, home = map(Path, sys.argv[1:3])
-    config = load(file)
-    directory = record.study_directory(home, config.name)
-    workers = InlineWorkers() if sys.argv[3:] else LocalWorkers(1, home / "logs")
-    search = Search(Study(config, home))
-    with Stop().listening() as stop, stop.deferred():
-        signal = Driver(
-            study_directory=directory, source=search, workers=workers, mirror=Silent(),
-            progress=lambda stopping: None, stop=stop,
-        ).run()
-    workers.close()
-    sys.exit(0 if signal is None else 75)
-"""
 # Two trials of one strategy.
 SMALL = (
     ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd]"),
@@ -64,17 +38,15 @@ SMALL = (
 )
 
 
-def search(file: Path, home: Path, *more: str) -> subprocess.Popen[Any]:
+Process = Forked | subprocess.Popen[Any]
+_STARTED: list[Process] = []
+
+
+def search(file: Path, home: Path, *, inline: bool = False) -> Forked:
     """A driver in a process of its own; with ``inline`` it is its own worker."""
-    return started([sys.executable, "-c", SEARCH, str(file), str(home), *more])
-
-
-_STARTED: list[subprocess.Popen[Any]] = []
-
-
-def started(words: list[str], **options: Any) -> subprocess.Popen[Any]:
-    _STARTED.append(subprocess.Popen(words, **options))
-    return _STARTED[-1]
+    process = Forked(processes.search, file, home, inline=inline)
+    _STARTED.append(process)
+    return process
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +57,7 @@ def nothing_is_left() -> Iterator[None]:
         process = _STARTED.pop()
         if process.poll() is None:
             process.kill()
-            process.communicate()
+            process.wait()
 
 
 def outcome(home: Path) -> dict[str, Any]:
@@ -103,23 +75,14 @@ def outcome(home: Path) -> dict[str, Any]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[Any]) -> None:
-    for _ in range(9600):
-        if condition():
-            return
-        assert process.poll() is None, "the process ended too early"
-        time.sleep(0.025)
-    pytest.fail("nothing happened within four minutes")
-
-
 def test_five_deaths_of_the_driver_in_one_trial_change_nothing(
     write_study: Write, home: Path, tmp_path: Path
 ) -> None:
     file, whole = write_study(*SMALL, ("epochs: 3", "epochs: 60")), tmp_path / "whole"
-    assert search(file, whole, "inline").wait() == 0
+    assert search(file, whole, inline=True).wait() == 0
     at = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd/000")
     for lines in (5, 10, 15, 20, 25):
-        driver = search(file, home, "inline")
+        driver = search(file, home, inline=True)
 
         def reached(lines: int = lines) -> bool:
             return len(at.history()) >= lines
@@ -128,7 +91,7 @@ def test_five_deaths_of_the_driver_in_one_trial_change_nothing(
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
         assert at.result() is None, "it was over before the kill"
-    assert search(file, home, "inline").wait() == 0
+    assert search(file, home, inline=True).wait() == 0
     assert outcome(home) == outcome(whole)
     spec = at.spec()
     assert spec is not None and (spec.attempt, spec.failures) == (6, 0)
@@ -151,7 +114,7 @@ IN_NATIVE_CODE = "ctypes.PyDLL(None).sleep(1000)"
 IN_PYTHON = "time.sleep(1000)"
 
 
-def waiting(write_study: Write, home: Path, wait: str) -> tuple[subprocess.Popen[Any], list[int]]:
+def waiting(write_study: Write, home: Path, wait: str) -> tuple[Forked, list[int]]:
     """A driver whose trial waits for ever, and the processes of worker and trial."""
     file = write_study(*SMALL, ("recipe:\n", "recipe:\n  trial: waiting.py:train\n"))
     file.with_name("waiting.py").write_text(WAITING.format(wait=wait))
@@ -207,8 +170,7 @@ def test_a_second_signal_ends_a_worker_in_native_code_and_what_it_has_started(
 ) -> None:
     driver, processes = waiting(write_study, home, IN_NATIVE_CODE)
     driver.send_signal(signal.SIGINT)
-    time.sleep(1)
-    assert driver.poll() is None
+    wait_for((home / "stopping").exists, driver)
     driver.send_signal(signal.SIGINT)
     assert driver.wait() == 130
     assert ended(processes)
@@ -262,7 +224,8 @@ def test_a_full_disk_parks_the_study_and_the_next_start_ends_like_an_undisturbed
     file, disk = write_study(*SMALL, ("epochs: 3", "epochs: 150")), home_in(small_disk)
     words = [sys.executable, "-m", "workbench", "run", str(file), "--home", str(disk)]
     words += ["--workers", "1"]
-    driver = started(words, stderr=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    _STARTED.append(driver)
     at = TrialDirectory(record.study_directory(disk, "tiny") / "trials/sgd/000")
     wait_for(lambda: len(at.history()) >= 10, driver)
     ballast = fill(disk)

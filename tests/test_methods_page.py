@@ -83,20 +83,23 @@ def test_every_whole_study_is_valid(tmp_path: Path) -> None:
         assert load(file).question
 
 
-@pytest.mark.parametrize(
-    "name", [*AUGMENTATIONS, *OPTIMIZERS, *(o for e in OPTIMIZERS.values() for o in e.options)]
-)
-def test_the_page_names_every_transform_and_every_optimizer_with_its_knobs(name: str) -> None:
-    assert f"`{name}`" in TEXT
+def test_the_page_names_every_transform_and_every_optimizer_with_its_knobs() -> None:
+    options = [option for entry in OPTIMIZERS.values() for option in entry.options]
+    names = [*AUGMENTATIONS, *OPTIMIZERS, *options]
+    assert [name for name in names if f"`{name}`" not in TEXT] == []
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_defaults_on_the_page_are_the_catalogues(name: str) -> None:
-    (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", TEXT, re.M)
-    entry = OPTIMIZERS[name]
-    assert row.startswith(f"{entry.learning_rate:g}, {entry.weight_decay:g} ")
-    if "as `adam`" not in row:
+def test_the_defaults_on_the_page_are_the_catalogues() -> None:
+    wrong = []
+    for name, entry in OPTIMIZERS.items():
+        (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", TEXT, re.M)
+        if not row.startswith(f"{entry.learning_rate:g}, {entry.weight_decay:g} "):
+            wrong.append(f"{name}: {row}")
+        if "as `adam`" in row:
+            continue
         for knob, value in entry.options.items():
             shown = str(value).lower() if isinstance(value, bool) else f"{value:g}"
             (found,) = re.findall(rf"`{knob}` ([^,;| ]+)", row)
-            assert found == shown or float(found) == value
+            if found != shown and float(found) != value:
+                wrong.append(f"{name}: {knob} {found}")
+    assert wrong == []

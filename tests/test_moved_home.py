@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_wine
 
-from tests.cli.test_app import call
-from tests.conftest import TINY
-from tests.support.mlflow_home import home_in
-from tests.test_end_to_end import Unseen, runs_of
-from tests.tracker.test_tracker import contents
+from tests.support.commands import works
+from tests.support.mlflow_home import contents, home_in, runs_of
+from tests.support.tiny import TINY, Unseen
 from workbench import record
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
@@ -44,12 +42,6 @@ def put_study(folder: Path) -> Path:
     (folder / "own.py").write_text(METRIC)
     (folder / "tiny.yaml").write_text(STUDY)
     return folder / "tiny.yaml"
-
-
-def works(*words: str | Path) -> str:
-    code, output, errors = call(*words)
-    assert code == 0, output + errors
-    return output + errors
 
 
 def test_a_project_is_moved_after_its_search_and_copied_after_its_confirmation(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.mlflow_home import home_in
-from tests.test_end_to_end import Unseen
+from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands.check import check_study
 from workbench.commands.run import run_study

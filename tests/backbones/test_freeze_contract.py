@@ -35,13 +35,14 @@ SMALLEST: dict[str, tuple[str, int]] = {
     "vgg": ("vgg11_bn", 32),
     "vit": ("vit_b_32", 64),
 }
-# Families of 20 million parameters or more (MaxViT: of large images), with the seconds that their
-# three depths take on one core. They are given half as many samples.
-SLOW = {"alexnet": 6, "convnext": 5, "inception": 7, "maxvit": 25, "swin": 6, "vgg": 19, "vit": 11}
+# Families of 20 million parameters or more (MaxViT: of large images), which are given half as many
+# samples. One of them stands for the others, which take a minute together, outside of the night.
+LARGE = ("alexnet", "convnext", "inception", "maxvit", "swin", "vgg", "vit")
+NIGHTLY = [pytest.mark.slow, pytest.mark.nightly]
 
 
 def family(name: str) -> Any:
-    return pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
+    return pytest.param(name, marks=NIGHTLY if name in LARGE and name != "vit" else [])
 
 
 def test_every_family_of_torchvision_is_held_to_it() -> None:
@@ -53,7 +54,7 @@ def test_every_family_of_torchvision_is_held_to_it() -> None:
 @pytest.mark.parametrize("name", [family(name) for name in SMALLEST])
 def test_a_model_of_torchvision_holds_still_where_it_is_frozen(name: str, depth: str | int) -> None:
     model, side = SMALLEST[name]
-    hold({"name": model}, images(side, samples=6 if name in SLOW else 10), depth)
+    hold({"name": model}, images(side, samples=6 if name in LARGE else 10), depth)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -75,7 +76,8 @@ def test_a_model_of_timm_holds_still_where_it_is_frozen(model: str, depth: str |
     hold({"name": f"timm:{model}"}, images(32), depth)
 
 
-@pytest.mark.slow  # about 20 s together: two models of 7 and 11 million parameters
+@pytest.mark.slow  # 7 and 11 million parameters
+@pytest.mark.nightly
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize(("model", "side"), [("crossvit_tiny_240", 120), ("hrnet_w18_small", 32)])
 def test_a_model_of_several_scales_holds_still_where_it_is_frozen(

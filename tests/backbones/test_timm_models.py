@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 from torch import nn
 
@@ -111,7 +112,7 @@ def test_a_dropout_that_the_model_draws_itself_before_the_head_is_not_stored() -
 def test_weights_in_the_hubs_cache_fill_the_body(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(downloads.Absent, match=r"timm/test_resnet\.r160_in1k"):
         make("test_resnet", weights=Weights(source="timm"))
     kept = tmp_path / "models--timm--test_resnet.r160_in1k"

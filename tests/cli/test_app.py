@@ -11,22 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from workbench import commands
-from workbench.cli.app import app
+from tests.support.commands import call
 from workbench.driver import lease
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import study_directory
 
 Write = Callable[..., Path]
-
-
-def call(*words: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
@@ -142,10 +133,10 @@ def test_a_study_that_another_process_drives_is_refused_with_its_holder(
 def test_ctrl_c_ends_any_command_with_a_line_and_130(
     tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look_ahead(*_: object) -> None:
+    def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(commands, "look_ahead", look_ahead)
+    monkeypatch.setattr("workbench.commands.check.check_study", interrupted)
     assert call("check", tiny, "--home", home) == (130, "", "Stopped by Ctrl-C.\n")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.commands.test_browse import Studies, ended
+from tests.support.studies import Studies, ended
 from workbench.cli import printed
 from workbench.commands import browse, verdict
 from workbench.commands.check import check_study

@@ -4,70 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_app import call
+from tests.support.commands import call
+from tests.support.studies import Studies, ended
 from workbench import record
 from workbench.commands import browse
 from workbench.driver import lease
-from workbench.record import EpochResult, Result, Role, State, TrialDirectory
-from workbench.record.files import write_atomically
+from workbench.record import EpochResult, Role, State
 from workbench.record.seeds import derive
-from workbench.study import description
-from workbench.study.config import load
-from workbench.study.study import Study
 
 Write = Callable[..., Path]
-
-
-class Studies:
-    """Writes studies and trials the way a driver and its workers do, without training."""
-
-    def __init__(self, home: Path, write: Write) -> None:
-        self.home = home
-        self._write = write
-        self._studies: dict[str, Study] = {}
-
-    def study(self, name: str, *replacements: tuple[str, str]) -> Path:
-        study = Study(load(self._write(*replacements, name=name)), self.home)
-        self._studies[name] = study
-        directory = study.directory
-        described = json.dumps(description.describe(study))
-        write_atomically(directory / "study.json", described.encode())
-        return directory
-
-    def trial(
-        self,
-        study: str,
-        group: int,
-        number: int,
-        result: Result | None,
-        *,
-        epochs: int = 2,
-        role: Role = Role.SEARCH,
-    ) -> TrialDirectory:
-        resolved = self._studies[study]
-        of = resolved.groups[group]
-        spec = resolved.spec(of.default, role=role, group=of.name, number=number)
-        spec = replace(spec, data_digest="digest")
-        directory = record.directory_of(record.study_directory(self.home, study), spec)
-        directory.write_spec(spec)
-        for epoch in range(1, epochs + 1):
-            metrics = {"validation/accuracy": epoch / 10, "seconds": 0.5}
-            directory.append(
-                EpochResult(epoch=epoch, phase="main", metrics=metrics, timestamp=epoch)
-            )
-        if result is not None:
-            directory.write_result(result)
-        return directory
-
-
-def ended(state: State, value: float | None = None, reason: str | None = None) -> Result:
-    epoch = None if value is None else 2
-    return Result(state=state, attempt=1, value=value, epoch=epoch, reason=reason)
 
 
 @pytest.fixture

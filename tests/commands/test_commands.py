@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mlflow_home import STUDY, everything, result, write
-from tests.test_end_to_end import Unseen, runs_of
+from tests.support.mlflow_home import STUDY, everything, result, runs_of, write
+from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands import outcomes
 from workbench.commands import report as publish

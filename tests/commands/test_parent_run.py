@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tests.support.studies import hold
 from workbench import record
 from workbench.commands import parent_run
 from workbench.driver import Standing
@@ -22,16 +23,6 @@ from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 
 Write = Callable[..., Path]
-
-
-def hold(
-    file: Path, home: Path, *, role: Role = Role.SEARCH, status: str | None = "FINISHED"
-) -> None:
-    """Open a study's page and close it again, without any trial."""
-    config = load(file)
-    with parent_run.opened(Study(config, home), role) as page:
-        if status is not None:
-            page.status = status
 
 
 def client_of(home: Path) -> MlflowClient:

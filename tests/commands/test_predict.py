@@ -13,8 +13,8 @@ import torch
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from tests.conftest import TINY
-from tests.test_end_to_end import Unseen, runs_of
+from tests.support.mlflow_home import runs_of
+from tests.support.tiny import TINY, Unseen
 from workbench import record, tasks
 from workbench.cli.app import app
 from workbench.commands.browse import Unknown

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.commands.test_parent_run import hold
 from tests.support import confirmed
 from tests.support import mlflow_home as made
+from tests.support.studies import hold
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands import report as publish

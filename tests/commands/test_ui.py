@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY
 from tests.support.mlflow_home import home_in
-from tests.test_end_to_end import Unseen
+from tests.support.tiny import TINY, Unseen
 from workbench.commands import verdict as elsewhere
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers

@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.study.test_search import Silent
-from tests.test_architecture import IMPORTS, MODULES
+from tests.support.imports import IMPORTS, MODULES
+from tests.support.tiny import Silent
 from workbench import backbones, datasets, record
 from workbench.datasets import Data, Sealed, loading
 from workbench.datasets.splits.splits import Split
@@ -223,11 +223,11 @@ def test_the_confirmations_test_step_alone_opens_the_test_split() -> None:
     assert sorted(uses("load_test")) == [
         ("datasets", ""),
         ("datasets", ""),
-        ("trial.testing", "_with_test"),
+        ("trial.evaluation", "_with_test"),
     ]
     assert sorted(uses("_load_test")) == [("datasets.loading", "load_test")]
     assert sorted(uses("with_test")) == [("datasets.loading", "_load_test")]
-    assert sorted(uses("_with_test")) == [("trial.testing", "measure")]
+    assert sorted(uses("_with_test")) == [("trial.evaluation", "measure")]
 
 
 def test_the_test_step_is_taken_by_completed_confirmation_runs_alone() -> None:
@@ -236,11 +236,11 @@ def test_the_test_step_is_taken_by_completed_confirmation_runs_alone() -> None:
     # One takes the step, the other knows the words of its refusal.
     assert importers == {"workbench.trial.run", "workbench.trial.failures"}
     assert {place for place in uses("measure") if place[0].startswith("trial")} == {
-        ("trial", "_test")
+        ("trial.run", "_test")
     }
-    places = {function for name, function in uses("testing") if name == "trial"}
+    places = {function for name, function in uses("evaluation") if name == "trial.run"}
     assert places == {"", "_carry_out", "_test"}
-    assert list(uses("_test")) == [("trial", "_carry_out")]
+    assert list(uses("_test")) == [("trial.run", "_carry_out")]
     tree = ast.parse(MODULES["workbench.trial.run"].read_text())
     guards = [
         ast.unparse(node.test)

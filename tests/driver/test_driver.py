@@ -7,127 +7,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGHUP
 
 import pytest
 
+from tests.support.scripted import ListSource, Script, a_spec, drive
 from workbench import driver, record
-from workbench.driver import SIGNALS, Broken, Busy, Driver, Standing, Stop, holder_of, lease
+from workbench.driver import SIGNALS, Broken, Busy, Stop, holder_of, lease
 from workbench.driver.workers import Desk
 from workbench.record import (
     Decision,
     EpochResult,
-    Objective,
     Result,
-    Role,
     State,
     TrialDirectory,
     TrialSpec,
 )
 from workbench.record.files import DiskError
-from workbench.record.strategy import Plan
-
-PLAN = Plan(
-    dataset={"name": "wine"},
-    backbone={"name": "mlp"},
-    weights=None,
-    keep_head=False,
-    task={"name": "classification"},
-    batch_size=1,
-    augmentation=(),
-    device="cpu",
-    threads=1,
-    phases=(),
-)
-
-
-def a_spec(number: int) -> TrialSpec:
-    return TrialSpec(
-        study="s",
-        role=Role.SEARCH,
-        group="a",
-        strategy="a",
-        number=number,
-        levels={},
-        hyperparameters={},
-        plan=PLAN,
-        objective=Objective(metric="validation/accuracy", direction="maximize"),
-        seed=0,
-        study_seed=0,
-        data_digest="",
-    )
-
-
-class ListSource:
-    """Hands out so many trials and remembers what it is told."""
-
-    def __init__(self, count: int, adopted: list[TrialSpec] | None = None) -> None:
-        self.specs = [a_spec(number) for number in range(count)]
-        self.adopted = adopted or []
-        self.reports: list[tuple[int, int]] = []
-        self.finished: list[tuple[str, State, str | None]] = []
-
-    def adopt(self) -> list[TrialSpec]:
-        return self.adopted
-
-    def next(self) -> TrialSpec | None:
-        return self.specs.pop(0) if self.specs else None
-
-    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
-        self.reports.append((spec.number, result.epoch))
-        return Decision.CONTINUE
-
-    def finish(self, spec: TrialSpec, result: Result) -> None:
-        self.finished.append((spec.name, result.state, result.reason))
-
-    def standings(self) -> list[Standing]:
-        return []
-
-
-class Script:
-    """Workers that do what a function says: the real ones are tested in test_workers."""
-
-    def __init__(self, act: Callable[[Desk, TrialDirectory], None]) -> None:
-        self.act = act
-        self.attempts: list[tuple[str, int]] = []
-
-    def run(self, desk: Desk) -> None:
-        while (directory := desk.next()) is not None:
-            spec = directory.spec()
-            assert spec is not None
-            self.attempts.append((spec.name, spec.attempt))
-            self.act(desk, directory)
-
-    def kill(self) -> None:
-        return None
-
-    def close(self) -> None:
-        return None
-
-
-class Notes:
-    def __init__(self) -> None:
-        self.paths: list[Path] = []
-
-    def changed(self, directory: TrialDirectory) -> None:
-        self.paths.append(directory.path)
-
-
-def drive(tmp_path: Path, source: ListSource, workers: Script) -> tuple[int | None, Notes]:
-    notes = Notes()
-    with Stop().listening() as stop, stop.deferred():
-        done = Driver(
-            study_directory=tmp_path,
-            source=source,
-            workers=workers,
-            mirror=notes,
-            progress=lambda stopping: None,
-            stop=stop,
-        ).run()
-    return done, notes
 
 
 def complete(desk: Desk, directory: TrialDirectory) -> None:
@@ -268,7 +166,7 @@ def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path, number: signal.
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-        "from tests.driver import test_driver as t\n"
+        "from tests.support import scripted as t\n"
         "def act(desk, directory):\n"
         f"    os.kill(os.getpid(), {int(number)})\n"
         "    assert desk.stopping\n"

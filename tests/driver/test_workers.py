@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.trial.test_trial import directory_for, numbers, planned, spec_for
+from tests.support.trials import directory_for, numbers, planned, spec_for
 from workbench.driver import workers
 from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
@@ -192,7 +192,8 @@ def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_ep
     assert (result.state, result.attempt) == (State.COMPLETE, 2)
     # The answer to the first epoch may have been lost; it is neither trained nor written again.
     assert epochs == [1, 1, 2, 3]
-    whole = directory_for(spec, tmp_path / "whole")
+    # Loader processes change no number, and take seconds to begin.
+    whole = directory_for(planned(spec, loader_workers=0), tmp_path / "whole")
     trial_run.run(whole, report=lambda _: Decision.CONTINUE, interrupted=lambda: False)
     assert numbers(directory) == numbers(whole)
 
@@ -237,7 +238,7 @@ def test_a_stop_parks_the_trial_at_the_next_batch(
 def test_a_worker_that_does_not_stop_in_time_is_killed_and_reported(
     tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(workers, "GRACE_SECONDS", 0.0)
     tray = Tray(pile_of(1, tiny, home, tmp_path))
 
     def freeze(_: TrialDirectory, __: EpochResult) -> None:
@@ -283,7 +284,7 @@ def test_workers_die_with_their_driver(tiny: Path, home: Path, tmp_path: Path) -
     driver.kill()
     driver.wait()
     driver.stdout.close()
-    for _ in range(100):
+    for _ in range(1000):
         if not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
             return
         time.sleep(0.1)

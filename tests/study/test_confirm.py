@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_app import call
-from tests.conftest import TINY
-from tests.study.test_planning import CONFIRM, JOINT, TWO, Searched
-from tests.support.mlflow_home import home_in
-from tests.test_end_to_end import Unseen, _wait_for, command, runs_of
+from tests.support import processes
+from tests.support.commands import call, command, wait_for
+from tests.support.mlflow_home import home_in, runs_of
+from tests.support.processes import Forked
+from tests.support.studies import Searched
+from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
 from workbench import record
 from workbench.commands import browse, outcomes, report
 from workbench.commands.confirm import confirm_study
@@ -627,14 +628,14 @@ def test_a_driver_killed_in_the_selection_and_in_the_test_loses_nothing(
     file: Path, fresh: Path, story: Story
 ) -> None:
     directory = record.study_directory(fresh, "tiny")
-    words = command("confirm", file, "--home", fresh, "--workers", "1", "--yes")
+    words = ("confirm", file, "--home", fresh, "--inline", "--yes")
     for pattern, count in (("selection/*/*/*", 3), ("confirmation/*/*", 5)):
 
         def reached(pattern: str = pattern, count: int = count) -> bool:
             return len(list(directory.glob(f"{pattern}/result.json"))) >= count
 
-        driver = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _wait_for(reached, driver)
+        driver = Forked(processes.command, *words)
+        wait_for(reached, driver)
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     assert len(records(fresh, Role.CONFIRMATION)) < 7 * len(story.selection["arms"])

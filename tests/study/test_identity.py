@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import constants
 from torchvision import models
 
 from tests.support import tiny_bert
-from tests.test_end_to_end import Unseen
+from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands.run import run_study
 from workbench.datasets import loading
@@ -241,7 +242,7 @@ def test_a_worker_refuses_a_model_whose_tokenizer_has_changed_since_the_plan(ber
 
 def test_a_hub_model_counts_by_its_commit(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = bert / "cache"
-    monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     kept = cache / "models--nobody--bert"
     (kept / "refs").mkdir(parents=True)
     (kept / "snapshots").mkdir()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny_bert
-from tests.test_end_to_end import Unseen
+from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands.run import run_study
 from workbench.downloads import Absent

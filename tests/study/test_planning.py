@@ -13,92 +13,23 @@ from typing import Any
 import pytest
 import typer
 
+from tests.support.studies import Searched
+from tests.support.tiny import CONFIRM, JOINT, NINE, THREE, TWO
 from workbench import record
 from workbench.cli import app
 from workbench.commands import outcomes
 from workbench.commands.check import check_study
-from workbench.record import Result, Role, State, TrialSpec
+from workbench.record import Role, State
 from workbench.record.seeds import derive
-from workbench.record.strategy import Strategy
-from workbench.study import space
 from workbench.study.config import load
-from workbench.study.config.changes import Changed, Unready
-from workbench.study.config.document import StudyFileError
+from workbench.study.config.changes import Changed
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, planning, preregistration
 from workbench.study.confirm.forecast import outlook
-from workbench.study.confirm.protocol import Protocol
 from workbench.study.study import Study
 from workbench.verdict import statistics
 
 Write = Callable[..., Path]
-
-CONFIRM = "objective: {metric: validation/accuracy}\nconfirm: {smallest_effect: 0.02}"
-TWO = ("optimizer: [sgd, adamw]\n  freeze_depth: [0, all]", "optimizer: [sgd, adamw]")
-THREE = ("trials_per_strategy: 5", "trials_per_strategy: 3")
-NINE = ("[sgd, adamw]\n  freeze_depth: [0, all]", "[sgd, adam, adamw]\n  freeze_depth: [0, 1, all]")
-JOINT = (
-    ("compare:\n", "tune:\n"),
-    ("  freeze_depth: [0, all]\ntune:\n", "  freeze_depth: [0, all]\n"),
-    ("trials_per_strategy: 5", "trials: 5"),
-)
-
-
-class Searched:
-    """A study with records of a search as the driver leaves them, without training."""
-
-    def __init__(self, file: Path, home: Path, *overrides: str) -> None:
-        self.file = file
-        self.config = load(file, overrides)
-        self.study = Study(self.config, home)
-        self.directory = record.study_directory(home, self.config.name)
-
-    def trial(
-        self,
-        strategy: str,
-        number: int,
-        value: float | None,
-        *,
-        rate: float | None = None,
-        state: State = State.COMPLETE,
-        seconds: float = 2.0,
-    ) -> TrialSpec:
-        """One trial of a strategy; by default every number has a learning rate of its own."""
-        chosen = next(s for s in self.config.strategies if s.name == strategy)
-        proposal = self._proposal(chosen, 1e-3 * (number + 1) if rate is None else rate)
-        group = strategy if self.config.balanced else "joint"
-        spec = self.study.spec(proposal, role=Role.SEARCH, group=group, number=number)
-        at = record.directory_of(self.directory, spec)
-        at.write_spec(spec)
-        at.write_result(
-            Result(
-                state=state,
-                attempt=1,
-                value=value,
-                started=1_000_000,
-                ended=1_000_000 + round(1000 * seconds),
-            )
-        )
-        return spec
-
-    def _proposal(self, strategy: Strategy, rate: float) -> space.Proposal:
-        group = strategy if self.config.balanced else self.config.groups[0]
-        knob_of = space.knobs_by_parameter(self.config)
-
-        def pick(name: str, entry: Any) -> Any:
-            wanted = {**strategy.levels, "learning_rate": rate}
-            return wanted.get(knob_of[name], entry.default)
-
-        return space.propose(self.config, group, pick)
-
-    def plan(self) -> Protocol:
-        return planning.plan_of_confirmation(self.study)
-
-    def refused(self) -> str:
-        """Why there is no plan."""
-        with pytest.raises((StudyFileError, Unready, Changed)) as caught:
-            self.plan()
-        return str(caught.value).replace(str(self.file), "FILE")
 
 
 @pytest.fixture
@@ -349,7 +280,8 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
         (
             ("objective.metric=train/accuracy",),
             "--set objective.metric=train/accuracy: objective.metric: found 'train/accuracy', "
-            "expected a metric of the validation part; the training part does not measure generalization",
+            "expected a metric of the validation part; the training part does not measure "
+            "generalization",
         ),
         (
             ("recipe.dataset.test=0",),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_app import call
-from tests.test_end_to_end import runs_of
+from tests.support.commands import call
+from tests.support.mlflow_home import runs_of
 from workbench import record
 from workbench.commands import browse
 from workbench.driver import Driver

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +17,8 @@ import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
 
+from tests.support.processes import Forked
+from tests.support.tiny import Silent
 from workbench import record
 from workbench.commands.session import readable
 from workbench.driver import Busy, Driver, attempts
@@ -30,11 +34,6 @@ from workbench.tracker.store import StoreError
 Write = Callable[..., Path]
 
 
-class Silent:
-    def changed(self, directory: TrialDirectory) -> None:
-        return None
-
-
 def score(spec: TrialSpec, epoch: int) -> float:
     """A made-up learning curve: good near a learning rate of 0.01, rising with the epochs."""
     rate = spec.plan.phases[0].learning_rate
@@ -45,7 +44,7 @@ class MadeUpTraining:
     """Stands where workers stand, so that the search alone is tested: no network is trained.
 
     Args:
-        stop_after: Vanish in the middle of the trial after so many have ended, like a killed one.
+        stop_after: Kill this process in the middle of the trial after so many have ended.
     """
 
     def __init__(self, stop_after: int | None = None) -> None:
@@ -58,8 +57,9 @@ class MadeUpTraining:
             assert spec is not None
             self.begun.append(spec.name)
             last = self.left == 0
-            if self._train(desk, directory, spec, epochs=1 if last else 3) or last:
-                return
+            self._train(desk, directory, spec, epochs=1 if last else 3)
+            if last:
+                os.kill(os.getpid(), signal.SIGKILL)
             if self.left is not None:
                 self.left -= 1
 
@@ -69,7 +69,7 @@ class MadeUpTraining:
     def close(self) -> None:
         return None
 
-    def _train(self, desk: Desk, directory: TrialDirectory, spec: TrialSpec, epochs: int) -> bool:
+    def _train(self, desk: Desk, directory: TrialDirectory, spec: TrialSpec, epochs: int) -> None:
         known = len(directory.history())
         for epoch in range(1, epochs + 1):
             line = EpochResult(
@@ -84,14 +84,13 @@ class MadeUpTraining:
                 result = Result(state=State.PRUNED, attempt=spec.attempt)
                 directory.write_result(result)
                 desk.finish(directory, result)
-                return False
+                return
         if epochs == 3:
             value = score(spec, 3)
             result = Result(state=State.COMPLETE, attempt=spec.attempt, value=value, epoch=3)
             write_atomically(directory.weights, b"weights")
             directory.write_result(result)
             desk.finish(directory, result)
-        return epochs < 3
 
 
 def search_of(file: Path, home: Path) -> Search:
@@ -109,13 +108,17 @@ def drive(file: Path, home: Path, workers: MadeUpTraining) -> Search:
         mirror=Silent(),
         progress=lambda stopping: None,
     )
-    if workers.left is None:
-        driver.run()
-    else:
-        # A killed driver parks nothing.
-        driver._again.extend(search.adopt())
-        workers.run(driver)
+    driver.run()
     return search
+
+
+def kill(file: Path, home: Path, *, after: int) -> None:
+    """Run a driver that is killed in the middle of the trial after so many have ended."""
+    assert Forked(_drive_until_killed, file, home, after).wait() == -signal.SIGKILL
+
+
+def _drive_until_killed(file: Path, home: Path, after: int) -> None:
+    drive(file, home, MadeUpTraining(stop_after=after))
 
 
 def outcomes(home: Path, study: str = "tiny") -> dict[str, object]:
@@ -178,20 +181,20 @@ def test_a_search_killed_and_resumed_equals_one_that_was_not(
 ) -> None:
     whole = tmp_path / "whole"
     drive(tiny, whole, MadeUpTraining())
-    drive(tiny, home, MadeUpTraining(stop_after=ended))
+    kill(tiny, home, after=ended)
     search = drive(tiny, home, MadeUpTraining())
     assert outcomes(home) == outcomes(whole)
     assert all(standing.running == 0 for standing in search.standings())
 
 
 def test_an_orphan_keeps_its_number_and_gets_the_next_attempt(tiny: Path, home: Path) -> None:
-    drive(tiny, home, MadeUpTraining(stop_after=1))
+    kill(tiny, home, after=1)
     (spec,) = search_of(tiny, home).adopt()
     assert (spec.name, spec.attempt) == ("sgd-all/000", 2)
 
 
 def test_a_trial_is_never_given_up_for_the_deaths_of_its_drivers(tiny: Path, home: Path) -> None:
-    drive(tiny, home, MadeUpTraining(stop_after=0))
+    kill(tiny, home, after=0)
     for attempt in range(2, 9):
         (spec,) = search_of(tiny, home).adopt()
         assert (spec.attempt, spec.failures) == (attempt, 0)
@@ -199,7 +202,7 @@ def test_a_trial_is_never_given_up_for_the_deaths_of_its_drivers(tiny: Path, hom
 
 
 def test_a_specification_of_an_earlier_version_is_continued(tiny: Path, home: Path) -> None:
-    drive(tiny, home, MadeUpTraining(stop_after=0))
+    kill(tiny, home, after=0)
     path = record.study_directory(home, "tiny") / "trials/sgd-0/000/spec.json"
     stored = json.loads(path.read_text())
     del stored["failures"]
@@ -209,7 +212,7 @@ def test_a_specification_of_an_earlier_version_is_continued(tiny: Path, home: Pa
 
 
 def test_a_parked_trial_is_continued_without_a_failure(tiny: Path, home: Path) -> None:
-    drive(tiny, home, MadeUpTraining(stop_after=0))
+    kill(tiny, home, after=0)
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
     directory.write_result(Result(state=State.PARKED, attempt=1))
     (spec,) = search_of(tiny, home).adopt()
@@ -217,7 +220,7 @@ def test_a_parked_trial_is_continued_without_a_failure(tiny: Path, home: Path) -
 
 
 def test_a_result_that_optuna_was_never_told_is_told_on_adoption(tiny: Path, home: Path) -> None:
-    drive(tiny, home, MadeUpTraining(stop_after=0))
+    kill(tiny, home, after=0)
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
     directory.write_result(Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
     search = search_of(tiny, home)
@@ -279,7 +282,7 @@ def test_of_equal_trials_the_earlier_one_is_the_best_whichever_ended_first(
 def test_a_changed_study_is_refused_with_what_changed(
     write_study: Write, home: Path, old: str, new: str, change: str
 ) -> None:
-    drive(write_study(), home, MadeUpTraining(stop_after=2))
+    kill(write_study(), home, after=2)
     with pytest.raises(Changed) as refusal:
         search_of(write_study((old, new)), home)
     assert change in str(refusal.value)
@@ -479,7 +482,7 @@ def test_a_trial_that_an_earlier_worker_still_runs_is_not_adopted(
     tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "LOCK_SECONDS", 0.0)
-    drive(tiny, home, MadeUpTraining(stop_after=0))
+    kill(tiny, home, after=0)
     directory = TrialDirectory(record.study_directory(home, "tiny") / "trials/sgd-0/000")
     note = lock(directory.lock_path, note="process 1234 on here")
     with note, pytest.raises(Busy, match=r"sgd-0/000 .* still runs \(process 1234 on here\)"):
@@ -537,7 +540,7 @@ def test_trials_that_the_storage_lacks_are_restored_from_their_records(
     reference = home.with_name("reference")
     drive(write_study(*asked), reference, MadeUpTraining())
 
-    drive(write_study(*few), home, MadeUpTraining(stop_after=3))
+    kill(write_study(*few), home, after=3)
     copies = {path: path.read_bytes() for path in storage_files(home)}
     drive(write_study(*few), home, MadeUpTraining())
     before = outcomes(home), optuna_trials(home)
@@ -682,7 +685,7 @@ def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damag
 def test_an_epoch_that_was_reported_with_another_value_is_trained_again(
     tiny: Path, home: Path
 ) -> None:
-    drive(tiny, home, MadeUpTraining(stop_after=5))
+    kill(tiny, home, after=5)
     directory = TrialDirectory(home / "mlruns/studies/tiny/trials/sgd-all/001")
     (line,) = directory.history()
     path = directory.path / "history.jsonl"

@@ -15,6 +15,8 @@ from typing import Any
 
 import pyarrow
 import pyarrow.parquet
+from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from workbench import record
 from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
@@ -242,3 +244,19 @@ def history_of(home: Path, run_id: str, metric: str) -> list[tuple[int, float, i
 
 def artifacts_of(home: Path, run_id: str) -> Path:
     return home / "mlruns" / "artifacts" / STUDY / run_id / "artifacts"
+
+
+def runs_of(home: Path, study: str) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], max_results=1000))
+
+
+def contents(home: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file but what sqlite keeps beside its own: when it was written, and what it holds."""
+    return {
+        str(path.relative_to(home)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(home.rglob("*"))
+        if path.is_file() and not path.name.endswith(("-wal", "-shm"))
+    }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import mlflow_home as made
+from tests.support.mlflow_home import contents
 from workbench import record
 from workbench.record import Result, State, TrialDirectory
 from workbench.record.files import lock
@@ -588,15 +589,6 @@ def test_a_copy_never_touches_the_home_that_it_was_copied_from(filled: Path) -> 
     assert contents(copy) == after
     assert list(Tracker(copy).read_trials(made.STUDY)["number"]) == [7, 8]
     assert list(Tracker(filled).read_trials(made.STUDY)["number"]) == [7, 9]
-
-
-def contents(home: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file but what sqlite keeps beside its own: when it was written, and what it holds."""
-    return {
-        str(path.relative_to(home)): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in sorted(home.rglob("*"))
-        if path.is_file() and not path.name.endswith(("-wal", "-shm"))
-    }
 
 
 def test_a_home_that_is_seen_at_two_places_is_written_from_both(

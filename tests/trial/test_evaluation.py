@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trial.test_trial import OWN, Write, go_on, never, planned, spec_for, with_rate
+from tests.support.trials import OWN, go_on, never, planned, spec_for, with_rate
 from workbench import backbones, datasets, record, tasks
 from workbench.datasets import Data
 from workbench.engine import inference
@@ -22,6 +22,9 @@ from workbench.record import Decision, EpochResult, Result, Role, State, TrialDi
 from workbench.record.strategy import Lora
 from workbench.trial import artifacts, evaluation
 from workbench.trial import run as trial_run
+
+Write = Callable[..., Path]
+
 
 PROTOCOL = b'{"looks": 1}'
 

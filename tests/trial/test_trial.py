@@ -9,13 +9,22 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.support.training import phase, plan
+from tests.support.trials import (
+    OWN,
+    directory_for,
+    go_on,
+    never,
+    numbers,
+    planned,
+    spec_for,
+    with_rate,
+)
 from workbench import backbones, record
 from workbench.datasets.samples import Data, Part
 from workbench.downloads import Absent
@@ -24,59 +33,15 @@ from workbench.record import (
     Decision,
     EpochResult,
     Objective,
-    Role,
     State,
     TrialDirectory,
     TrialSpec,
 )
 from workbench.record.strategy import EarlyStopping, Plan
-from workbench.study.config import load
-from workbench.study.study import Study
 from workbench.trial import artifacts, best_epoch
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
-
-
-def spec_for(file: Path, home: Path, **changes: object) -> TrialSpec:
-    config = load(file)
-    study = Study(config, home)
-    group = config.groups[0]
-    spec = study.spec(study.groups[0].default, role=Role.SEARCH, group=group.name, number=0)
-    spec = replace(spec, hyperparameters={})
-    return replace(spec, **changes)  # type: ignore[arg-type]
-
-
-def directory_for(spec: TrialSpec, path: Path) -> TrialDirectory:
-    directory = TrialDirectory(path)
-    directory.write_spec(spec)
-    return directory
-
-
-def go_on(_: EpochResult) -> Decision:
-    return Decision.CONTINUE
-
-
-def never() -> bool:
-    return False
-
-
-def planned(spec: TrialSpec, **changes: Any) -> TrialSpec:
-    """The same specification with other things in its plan."""
-    return replace(spec, plan=replace(spec.plan, **changes))
-
-
-def with_rate(spec: TrialSpec, rate: float) -> TrialSpec:
-    (phase,) = spec.plan.phases
-    return replace(spec, plan=replace(spec.plan, phases=(replace(phase, learning_rate=rate),)))
-
-
-def numbers(directory: TrialDirectory) -> list[dict[str, float]]:
-    """The history without what a clock says."""
-    return [
-        {name: value for name, value in line.metrics.items() if name != "seconds"}
-        for line in directory.history()
-    ]
 
 
 def test_a_complete_trial_leaves_a_whole_record(tiny: Path, home: Path, tmp_path: Path) -> None:
@@ -569,31 +534,6 @@ def test_a_backbone_that_does_not_fit_into_memory_says_so(
 
 
 # A training of the user's own
-
-OWN = """\
-import torch
-from workbench import stages
-
-def train(trial):
-    phase = trial.plan.phases[0]
-    stages.freeze(trial.staged, phase.freeze_depth)
-    module = trial.staged.module
-    optimizer = torch.optim.SGD(stages.trainable_parameters(trial.staged), lr=phase.learning_rate)
-    train, held_out = trial.data.train, trial.data.validation
-    for epoch in range(trial.plan.epochs):
-        module.train()
-        for positions in torch.randperm(len(train.targets)).split(trial.plan.batch_size):
-            if trial.interrupted():
-                return
-            loss = trial.task.loss(module(train.inputs[positions]), train.targets[positions])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        module.eval()
-        with torch.no_grad():
-            outputs = module(held_out.inputs[torch.arange(len(held_out.targets))])
-        yield {"train/loss": loss.item(), **trial.validate(outputs)}
-"""
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.cli.test_app import call
+from tests.support.commands import call
 from tests.support.mlflow_home import home_in
 from workbench.commands import verdict as elsewhere
 from workbench.commands.verdict import Judged, Unreadable

@@ -7,9 +7,9 @@ it loads no torch.
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from workbench import usercode
@@ -146,7 +146,7 @@ def named(backbone: str, source: str) -> Weights:
     entry = entry_of(backbone)
     if entry is None or not entry.named:
         return Weights(source=source)
-    found: Weights = _resolve(entry.named)(source=source, **entry.arguments)
+    found: Weights = resolve_name(entry.named)(source=source, **entry.arguments)
     return found
 
 
@@ -173,7 +173,7 @@ def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
     def ready(part: Part) -> Part:
         # A part that stands for another one as well is made ready once.
         if id(part) not in made:
-            tokens = _resolve(entry.tokenize)(part.inputs, **entry.arguments, **options)
+            tokens = resolve_name(entry.tokenize)(part.inputs, **entry.arguments, **options)
             made[id(part)] = replace(part, inputs=tokens)
         return made[id(part)]
 
@@ -232,7 +232,7 @@ def build(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "backbone"))
         with memory_limit(f"the backbone {name}"):
-            staged: Staged = _resolve(entry.build)(
+            staged: Staged = resolve_name(entry.build)(
                 input_shape=input_shape, outputs=outputs, **entry.arguments, **options
             )
         torch.default_generator.manual_seed(derive(seed, "head"))
@@ -247,7 +247,7 @@ def build(
         elif own and weights.sha256 is not None and named(name, source) != weights:
             raise WeightsError(f"The weights {source} of {name} are not those that were planned.")
         if own or (entry.hub and not is_file(source)):
-            found = _resolve(entry.pretrained)(source=weights.source, **entry.arguments)
+            found = resolve_name(entry.pretrained)(source=weights.source, **entry.arguments)
         else:
             found = read(weights)
         strict = bool(backbone.get("strict", True))
@@ -271,8 +271,3 @@ def _entry_and_options(backbone: Mapping[str, Any]) -> tuple[Entry, dict[str, An
         known = f"its options are {', '.join(entry.options)}" if entry.options else "it has none"
         raise ValueError(f"The backbone {name} has no option {', '.join(unknown)}; {known}.")
     return entry, options
-
-
-def _resolve(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -199,14 +199,10 @@ def _id_of(name: str) -> str:
 
 
 def _cache() -> Path:
-    """Where the hub's client keeps what it has fetched; the same variables set it."""
-    environment = os.environ
-    if chosen := environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(chosen).expanduser()
-    if home := environment.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
-    cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "huggingface" / "hub"
+    """Where the hub's client keeps what it has downloaded."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
 
 
 def _cached(name: str) -> Path | None:

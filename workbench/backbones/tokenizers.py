@@ -29,22 +29,6 @@ LENGTH = 128
 _BATCH = 1024
 # A tokenizer without a limit says a number beyond all.
 _NO_LIMIT = 10**9
-# Their table of positions begins with the padding's, which no text may take.
-_POSITIONS_AFTER_PADDING = frozenset(
-    {
-        "camembert",
-        "data2vec-text",
-        "esm",
-        "ibert",
-        "longformer",
-        "mpnet",
-        "roberta",
-        "roberta-prelayernorm",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "xmod",
-    }
-)
 
 
 def tokenize(
@@ -155,13 +139,29 @@ def _load(name: str) -> PreTrainedTokenizerBase:
 
 def _taken(config: PreTrainedConfig) -> Any:
     """Names of what the model of a configuration takes."""
+    return inspect.signature(_class_of(config).forward).parameters
+
+
+def _reserved(config: PreTrainedConfig, positions: int) -> int:
+    """How many rows of a model's table of positions no token can use.
+
+    RoBERTa and its relatives count positions from the one after the padding's, so that the rows up
+    to that are not for tokens.
+    """
+    with quiet(), torch.device("meta"):
+        model = _class_of(config)(config)
+    tables = (part for name, part in model.named_modules() if name.endswith("position_embeddings"))
+    rows = (getattr(part, "padding_idx", None) for part in tables if len(part.weight) == positions)
+    return max((row + 1 for row in rows if row is not None), default=0)
+
+
+def _class_of(config: PreTrainedConfig) -> Any:
     of_model: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if of_model is None:
         raise ValueError(
             f"transformers cannot classify texts with a model of the type {config.model_type}."
         )
-    first = of_model[0] if isinstance(of_model, list | tuple) else of_model
-    return inspect.signature(first.forward).parameters
+    return of_model[0] if isinstance(of_model, list | tuple) else of_model
 
 
 def _length(
@@ -172,8 +172,7 @@ def _length(
     most = tokenizer.model_max_length
     # XLNet says -1: it has no table of positions.
     if isinstance(positions, int) and positions > 0:
-        taken = padding(config) + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
-        most = min(most, positions - taken)
+        most = min(most, positions - _reserved(config, positions))
     if asked is None:
         return min(LENGTH, most)
     least = tokenizer.num_special_tokens_to_add() + 1

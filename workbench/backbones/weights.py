@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.record.files import sha256_of
 from workbench.record.strategy import Weights
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def fingerprint(folder: Path) -> str:
         WeightsError: The folder holds none, or a part of them is not there.
     """
     files = files_of(folder)
-    hashes = {file.name: _sha256(file) for file in files}
+    hashes = {file.name: sha256_of(file) for file in files}
     if len(files) == 1:
         return next(iter(hashes.values()))
     lines = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
@@ -157,11 +158,6 @@ def files_of(folder: Path) -> list[Path]:
     raise WeightsError(
         f"The folder {folder} holds no weights: neither model.safetensors nor pytorch_model.bin."
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _as_planned(weights: Weights, digest: str) -> None:

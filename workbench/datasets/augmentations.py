@@ -6,11 +6,11 @@ Knows neither the data set nor the order in which samples come: what happens to 
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from workbench import usercode
@@ -235,10 +235,12 @@ def _transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tens
         )
     try:
         given = {
-            option: _resolve(entry.converted[option])(value) if option in entry.converted else value
+            option: resolve_name(entry.converted[option])(value)
+            if option in entry.converted
+            else value
             for option, value in options.items()
         }
-        transform: Callable[[Tensor], Tensor] = _resolve(entry.target)(**given)
+        transform: Callable[[Tensor], Tensor] = resolve_name(entry.target)(**given)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The augmentation {name} cannot be made: {error}") from error
     return transform
@@ -302,8 +304,3 @@ def _seed_others(key: int) -> None:
 
     random.seed(key)
     np.random.seed(key % 2**32)
-
-
-def _resolve(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -9,11 +9,11 @@ memory, itself. Importing it loads no torch.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from workbench import downloads, usercode
@@ -211,8 +211,7 @@ def _pool(key: str, target: str) -> Pool:
 def _read(name: str, stamp: str, own: str, target: str) -> Samples:
     entry = entry_of(name)
     assert entry is not None
-    module, _, function = entry.read.partition(":")
-    read = getattr(importlib.import_module(module), function)
+    read = resolve_name(entry.read)
     from workbench.datasets.checks import checked
     from workbench.datasets.reading import clear
 

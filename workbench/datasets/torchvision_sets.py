@@ -6,6 +6,7 @@ Parts that are given stay as they are. Knows nothing of how image files are deco
 
 from __future__ import annotations
 
+import csv
 import importlib
 import importlib.util
 import inspect
@@ -67,12 +68,16 @@ def read(
     loaded = {
         part: _load(name, source, root, {**said, **keywords}) for part, said in source.parts.items()
     }
-    classes = _classes(name, source, loaded[TRAIN])
+    classes = _classes(name, source, loaded[TRAIN], options)
     if "store_size" in source.options:
         said = {"store_size": store_size, "image_size": image_size, "on_bad_input": on_bad_input}
-        return _of_files(name, source, root, loaded, classes, said)
+        pairs = {
+            part: _PAIRS.get(name, _pairs)(found, {**source.parts[part], **options})
+            for part, found in loaded.items()
+        }
+        return _of_files(name, source, root, pairs, classes, said)
     if name == "pcam":
-        return _of_pcam(loaded, classes)
+        return _of_pcam(source, root, loaded, classes)
     inputs, targets, given = [], [], []
     for part, found in loaded.items():
         images, labels = _array(found)
@@ -140,10 +145,10 @@ def _load(name: str, source: Known, root: Path, keywords: Mapping[str, Any]) -> 
         ) from error
 
 
-def _classes(name: str, source: Known, found: Any) -> tuple[str, ...]:
+def _classes(name: str, source: Known, found: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
     if source.classes:
         return source.classes
-    if name == "oxford_iiit_pet" and found._target_types == ["binary-category"]:
+    if name == "oxford_iiit_pet" and options.get("label") == "species":
         return tuple(found.bin_classes)
     names = list(found.classes if hasattr(found, "classes") else found.categories)
     if name == "emnist" and names[0] == "N/A":
@@ -178,13 +183,13 @@ def _of_files(
     name: str,
     source: Known,
     root: Path,
-    loaded: Mapping[int, Any],
+    loaded: Mapping[int, _Pairs],
     classes: tuple[str, ...],
     said: Mapping[str, Any],
 ) -> Samples:
     files, labels, given = [], [], []
-    for part, found in loaded.items():
-        pairs = sorted(_PAIRS.get(name, _pairs)(found))
+    for part, pairs in loaded.items():
+        pairs = sorted(pairs)
         files += [file for file, _ in pairs]
         labels += [label for _, label in pairs]
         given += [part] * len(pairs)
@@ -209,14 +214,18 @@ def _of_files(
     )
 
 
-def _of_pcam(loaded: Mapping[int, Any], classes: tuple[str, ...]) -> Samples:
+def _of_pcam(
+    source: Known, root: Path, loaded: Mapping[int, Any], classes: tuple[str, ...]
+) -> Samples:
     """Gigabytes in HDF5, of which the loader would open two files for every image."""
     hdf5 = importlib.import_module("h5py")
     images, labels, given = [], [], []
-    for part, found in loaded.items():
-        files = found._FILES[found._split]
-        images.append(found._base_folder / files["images"][0])
-        with hdf5.File(found._base_folder / files["targets"][0]) as file:
+    for part in loaded:
+        # Archives are named by the first five letters of a split: ``val`` is ``valid`` there.
+        split = {"val": "valid"}.get(source.parts[part]["split"], source.parts[part]["split"])
+        x, y = (root / name for name in source.archives if f"_{split}_" in name)
+        images.append(x)
+        with hdf5.File(y) as file:
             labels.append(torch.from_numpy(file["y"][:].reshape(-1)).long())
         given.append(torch.full_like(labels[-1], part))
 
@@ -242,18 +251,33 @@ def _of_pcam(loaded: Mapping[int, Any], classes: tuple[str, ...]) -> Samples:
     )
 
 
-def _pairs(found: Any) -> _Pairs:
+def _pairs(found: Any, _: Mapping[str, Any]) -> _Pairs:
     return [found[number] for number in range(len(found))]
 
 
-def _pairs_of_pets(found: Any) -> _Pairs:
-    species = found._target_types == ["binary-category"]
-    labels = found._bin_labels if species else found._labels
-    return list(zip(found._images, labels, strict=True))
+def _pairs_of_pets(found: Any, said: Mapping[str, Any]) -> _Pairs:
+    """By the lists in the archive, ``NAME BREED SPECIES ...``, numbered from 1."""
+    folder = Path(found.root, "oxford-iiit-pet")
+    column = 2 if said.get("label") == "species" else 1
+    lines = (folder / "annotations" / f"{said['split']}.txt").read_text().splitlines()
+    rows = [line.split() for line in lines]
+    return [(folder / "images" / f"{row[0]}.jpg", int(row[column]) - 1) for row in rows]
 
 
-def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any], _Pairs]:
-    def pairs(found: Any) -> _Pairs:
+def _pairs_of_signs(found: Any, said: Mapping[str, Any]) -> _Pairs:
+    """By the folders of classes, or by the list in the archive of the test images."""
+    folder = Path(found.root, "gtsrb")
+    if said["split"] == "train":
+        place = folder / "GTSRB" / "Training"
+        return [(path, int(path.parent.name)) for path in sorted(place.glob("*/*.ppm"))]
+    with (folder / "GT-final_test.csv").open() as file:
+        rows = list(csv.DictReader(file, delimiter=";", skipinitialspace=True))
+    place = folder / "GTSRB" / "Final_Test" / "Images"
+    return [(place / row["Filename"], int(row["ClassId"])) for row in rows]
+
+
+def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any, Mapping[str, Any]], _Pairs]:
+    def pairs(found: Any, _: Mapping[str, Any]) -> _Pairs:
         place = Path(found.root, folder)
         return [
             (place / found.categories[label] / form.format(label=label + 1, number=number), label)
@@ -264,9 +288,9 @@ def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any], _Pairs]:
 
 
 # Of loaders that do not let one ask for paths instead of images.
-_PAIRS: dict[str, Callable[[Any], _Pairs]] = {
+_PAIRS: dict[str, Callable[[Any, Mapping[str, Any]], _Pairs]] = {
     "oxford_iiit_pet": _pairs_of_pets,
-    "gtsrb": lambda found: [(Path(path), label) for path, label in found._samples],
+    "gtsrb": _pairs_of_signs,
     "caltech101": _pairs_of_caltech("101_ObjectCategories", "image_{number:04d}.jpg"),
     "caltech256": _pairs_of_caltech("256_ObjectCategories", "{label:03d}_{number:04d}.jpg"),
 }

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from workbench import record
-from workbench.record import Decision, EpochResult, Result, TrialDirectory
+from workbench.record import Decision, EpochResult, Result, TrialDirectory, environment
 from workbench.record.files import DiskError
 
 GRACE_SECONDS = 30.0
@@ -38,11 +38,7 @@ def default_count() -> int:
     """One process for each core that this one may use; one alone where a GPU does the work."""
     import torch
 
-    if torch.cuda.is_available():
-        return 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return 1 if torch.cuda.is_available() else environment.cores()
 
 
 class Desk(Protocol):

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from workbench.backbones.stages import Staged
+from workbench.backbones.stages.torch_internals import DROPOUTS
 from workbench.record.seeds import derive
 
 
@@ -36,7 +37,7 @@ class Noise:
                 self._key(module, "stage", stage.name, number)
         self._key(staged.head, "head")
         for name, layer in staged.module.named_modules():
-            if isinstance(layer, nn.modules.dropout._DropoutNd):
+            if isinstance(layer, DROPOUTS):
                 self._key(layer, name)
 
     def begin(self, epoch: int, step: int, pass_: int = 0) -> None:

@@ -6,10 +6,10 @@ that names and defaults can be checked without it.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from workbench.record.strategy import Phase, Scalar, Schedule
@@ -156,8 +156,7 @@ def build(
     if "beta1" in arguments:
         arguments["betas"] = (arguments.pop("beta1"), arguments.pop("beta2"))
     arguments = {_TORCHS.get(name, name): value for name, value in arguments.items()}
-    module, _, name = entry.target.partition(":")
-    optimizer: torch.optim.Optimizer = getattr(importlib.import_module(module), name)(
+    optimizer: torch.optim.Optimizer = resolve_name(entry.target)(
         parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay, **arguments
     )
     return optimizer

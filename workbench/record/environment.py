@@ -60,6 +60,13 @@ def describe() -> dict[str, Any]:
     }
 
 
+def cores() -> int:
+    """How many cores this process may use: its affinity and the limits of its container count."""
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
 def installed() -> str:
     """Every installed distribution as ``name==version``, one a line; Workbench with its commit."""
     # Of two of one name Python imports the first.

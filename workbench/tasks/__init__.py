@@ -12,9 +12,9 @@ batch, since the outputs of a whole part would not fit into memory.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench import usercode
@@ -183,9 +183,7 @@ def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | Non
     own = options.pop("metrics", ())
     if usercode.is_reference(name):
         options["reference"] = name
-    module, _, function = entry.build.partition(":")
-    called = getattr(importlib.import_module(module), function)
-    built: Task = called(classes=classes, targets=targets, **options)
+    built: Task = resolve_name(entry.build)(classes=classes, targets=targets, **options)
     if not own:
         return built
     from workbench.tasks.user import measured

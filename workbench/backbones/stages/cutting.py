@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import TreeSpec
 
 from workbench.backbones.stages.recording import Call, Form, evaluating
 from workbench.backbones.stages.replaying import Cut, Stub, prefix, replay
 from workbench.backbones.stages.staged import Staged
+from workbench.backbones.stages.torch_internals import TreeSpec
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

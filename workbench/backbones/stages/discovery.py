@@ -22,6 +22,7 @@ from workbench.backbones.stages.membership import Members, members
 from workbench.backbones.stages.recording import Call, evaluating, record
 from workbench.backbones.stages.replaying import Cut
 from workbench.backbones.stages.staged import Stage, Staged
+from workbench.backbones.stages.torch_internals import DROPOUTS
 from workbench.backbones.stages.verification import unfixed
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class _Search:
         return start
 
     def _is_dropout(self, call: Call) -> bool:
-        return isinstance(self.module.get_submodule(call.path), nn.modules.dropout._DropoutNd)
+        return isinstance(self.module.get_submodule(call.path), DROPOUTS)
 
     def layout(self, cuts: Mapping[str, str] | Sequence[str] | None) -> _Layout:
         """Find where stages begin, verify each, and give up what fails."""

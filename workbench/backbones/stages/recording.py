@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import TreeSpec, tree_flatten
+
+from workbench.backbones.stages.torch_internals import TreeSpec, tree_flatten
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

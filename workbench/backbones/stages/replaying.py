@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from workbench.backbones.stages.recording import Form, form_of
+from workbench.backbones.stages.torch_internals import TreeSpec, tree_flatten, tree_unflatten
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
 
 from workbench.backbones.stages.recording import Call, record
 from workbench.backbones.stages.staged import Staged, train_mode
+from workbench.backbones.stages.torch_internals import tree_map
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

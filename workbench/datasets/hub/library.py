@@ -104,14 +104,9 @@ def fetched(id: str, config: str | None) -> Found:
 
 def _held(id: str, config: str | None) -> Any:
     """What the library has fetched before; None where it has nothing."""
-    from datasets.packaged_modules.cache.cache import Cache
-
-    name = id.split("/")[-1]
-    with _quiet():
+    with _offline() as library:
         try:
-            return Cache(
-                repo_id=id, dataset_name=name, config_name=config, version="auto", hash="auto"
-            ).as_dataset()
+            return library.load_dataset(id, config)
         except (ValueError, OSError) as error:
             if "multiple" not in str(error):
                 return None
@@ -122,15 +117,17 @@ def _held(id: str, config: str | None) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's warning that it reads what it has fetched before."""
-    logger = logging.getLogger("datasets")
-    before = logger.level
+def _offline() -> Iterator[Any]:
+    """The library, reading only what it has downloaded before, without a warning about it."""
+    library, logger = _library(), logging.getLogger("datasets")
+    before = library.config.HF_HUB_OFFLINE, logger.level
+    library.config.HF_HUB_OFFLINE = True
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        yield library
     finally:
-        logger.setLevel(before)
+        library.config.HF_HUB_OFFLINE = before[0]
+        logger.setLevel(before[1])
 
 
 def _parts(name: str, found: Any) -> Found:

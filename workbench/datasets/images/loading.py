@@ -7,7 +7,6 @@ classes nor splits.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from workbench.datasets.images import decoding
 from workbench.datasets.images.cache import Decoded, Place, keep, opened, place_of, place_of_content
 from workbench.datasets.images.decoding import Form
+from workbench.record import environment
 
 # Short side, in pixels, of images that come in several sizes or are larger than this.
 USUAL_SIDE = 256
@@ -158,7 +158,7 @@ def store(
 
 def _threads() -> int:
     """Pillow decodes outside the interpreter's lock."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    return min(8, environment.cores())
 
 
 def _form(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from workbench.plotting.canvas import lettered
@@ -73,7 +73,6 @@ class ReportFigure(Generic[Numbers]):
 
 def load(name: str) -> ReportFigure[Any]:
     """The catalogue's entry of that name; raises ``KeyError`` for any other."""
-    module, attribute = FIGURES[name].split(":")
-    figure = getattr(import_module(module), attribute)
+    figure = resolve_name(FIGURES[name])
     assert isinstance(figure, ReportFigure)
     return figure

@@ -1,0 +1,12 @@
+"""What processes of tests import: a server does so once, and forks each process from itself."""
+
+import optuna  # noqa: F401
+import torch  # noqa: F401
+
+import workbench.cli.app
+import workbench.commands.confirm
+import workbench.commands.run
+import workbench.plotting.learning_curve
+import workbench.study.search
+import workbench.tracker.client
+import workbench.trial.run  # noqa: F401
