@@ -181,7 +181,7 @@ def pairs_that_are_none() -> tuple[Told, str]:
     shifted = replace(
         arms[0], runs=tuple(replace(run, seed=f"other {run.seed}") for run in arms[0].runs)
     )
-    elsewhere = decide(evidence(shifted, *arms[1:], stage=Stage.ELSEWHERE, seeds=()))
+    elsewhere = decide(evidence(shifted, *arms[1:], stage=Stage.EXTERNAL, seeds=()))
     assert {reason.rule for reason in elsewhere.reasons} == {9} and not elsewhere.comparisons
     unpaired = re.compile("ind|unpaired|mannwhitney|ranksum|welch|kruskal|anova", re.IGNORECASE)
     assert [name for name in statistics.__all__ if unpaired.search(name)] == []

@@ -436,7 +436,7 @@ def test_a_diverged_or_failed_run_counts_with_the_worst_value() -> None:
     first, second = planted({"a": 0.95, "b": 0.90})
     first = changed(first, "2", state="failed", value=None)
     first = changed(first, "3", value=math.inf)
-    first = changed(first, "4", value=1.797e308)
+    first = changed(first, "4", value=math.nan)
     verdict = decide(evidence(first, second))
     side = next(side for side in verdict.sides if side.name == "a")
     assert side.imputed == ("2", "3", "4")
@@ -514,7 +514,7 @@ def test_no_value_of_an_unfinished_confirmation_is_shown() -> None:
 def test_a_missing_run_elsewhere_leaves_the_other_pairs() -> None:
     first, *others = planted(SPREAD)
     short = replace(first, runs=first.runs[:-1])
-    verdict = decide(evidence(*others, short, stage=Stage.ELSEWHERE, seeds=()))
+    verdict = decide(evidence(*others, short, stage=Stage.EXTERNAL, seeds=()))
     assert verdict.word == Word.NOT_COMPARABLE
     assert verdict.headline == "Not comparable: adamw-2 has no run for seed 12."
     assert len(verdict.comparisons) == 3
@@ -532,7 +532,7 @@ def test_a_missing_run_elsewhere_leaves_the_other_pairs() -> None:
 )
 def test_runs_that_do_not_fit_are_named(fields: dict[str, Any], told: str) -> None:
     first, *others = planted(SPREAD)
-    verdict = decide(evidence(changed(first, "3", **fields), *others, stage=Stage.ELSEWHERE))
+    verdict = decide(evidence(changed(first, "3", **fields), *others, stage=Stage.EXTERNAL))
     assert verdict.word == Word.NOT_COMPARABLE
     assert any(told in reason.text for reason in verdict.reasons)
 

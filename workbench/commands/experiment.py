@@ -6,6 +6,7 @@ Knows which runs count. Knows neither MLflow's client nor what the rows are comp
 from __future__ import annotations
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -62,6 +63,8 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
             notes.append(f"Left aside: run {run.run_id} is FINISHED and has no {metric}.")
             continue
         state = _STATES.get(run.status, "running")
+        if run.value is not None and not math.isfinite(run.value):
+            state = "failed"
         if state in ("pruned", "running"):
             notes.append(f"Run {run.run_id} is {run.status}, so it has no result: {state}.")
         rows.append(

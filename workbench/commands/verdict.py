@@ -17,7 +17,6 @@ from workbench.verdict import Level, Refused, Verdict, as_json, results
 from workbench.verdict import question as comparing
 from workbench.verdict.across import deciding, ranks
 from workbench.verdict.guards import data_sets
-from workbench.verdict.plain import plain
 from workbench.verdict.question import Question
 from workbench.verdict.results import Results, Unreadable
 
@@ -135,4 +134,4 @@ def _content(
             "across": ranks.across(names, verdicts, question),
         }
     content = {"schema": 1, "source": found.source, **own, "notes": list(found.notes)}
-    return dict(plain(content))
+    return as_json(content)

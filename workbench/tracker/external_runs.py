@@ -6,6 +6,7 @@ Only reads. Knows nothing of studies, but for the tags that tell Workbench's own
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -123,9 +124,14 @@ def _read(run: Run, metric: str) -> ForeignRun:
         run_id=run.run_id,
         name=run.name,
         status=run.status,
-        value=run.metrics.get(metric),
+        value=_unbounded(run.metrics.get(metric)),
         **said,
     )
+
+
+def _unbounded(value: float | None) -> float | None:
+    # MLflow stores infinity as the largest double.
+    return value if value is None or abs(value) < 1e308 else math.copysign(math.inf, value)
 
 
 def _said(run: Run, name: str) -> str:

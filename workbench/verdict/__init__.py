@@ -6,7 +6,7 @@ statistics are those of ``statistics``. Knows no store, no study file and no rep
 
 from __future__ import annotations
 
-from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Run, Stage
+from workbench.verdict.evidence import ALPHA, GAMMA, Arm, Design, Doubt, Evidence, Run, Stage
 from workbench.verdict.guards import REFUSALS, Refusal, Refused
 from workbench.verdict.judgement import (
     Bounds,
@@ -20,6 +20,8 @@ from workbench.verdict.judgement import (
 )
 
 __all__ = [
+    "ALPHA",
+    "GAMMA",
     "REFUSALS",
     "Arm",
     "Bounds",

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# MLflow stores infinity as the largest double.
-_INFINITE = 1e308
+ALPHA = 0.05  # level of every test, after correction
+GAMMA = 0.75  # least probability of improvement of a strategy that beats another
 
 
 class Stage(StrEnum):
@@ -19,7 +19,8 @@ class Stage(StrEnum):
 
     SEARCH = "search"
     CONFIRMATION = "confirmation"
-    ELSEWHERE = "elsewhere"
+    # The value is stored in results.json.
+    EXTERNAL = "elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +49,12 @@ class Run:
     @property
     def measured(self) -> bool:
         """Whether it completed with a finite value."""
-        return self.state == "complete" and self.value is not None and _finite(self.value)
+        return self.state == "complete" and self.value is not None and math.isfinite(self.value)
 
     @property
     def lost(self) -> bool:
         """Whether it diverged or failed, so that it counts with the worst value."""
-        diverged = self.value is not None and not _finite(self.value)
+        diverged = self.value is not None and not math.isfinite(self.value)
         return self.state == "failed" or (self.state == "complete" and diverged)
 
     @property
@@ -99,8 +100,8 @@ class Design:
     seeds: tuple[str, ...] = ()
     contrast: str = "all"
     bounds: tuple[float | None, float | None] = (None, None)
-    alpha: float = 0.05
-    gamma: float = 0.75
+    alpha: float = ALPHA
+    gamma: float = GAMMA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,3 @@ class Evidence:
     absent: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     seconds: float | None = None
-
-
-def _finite(value: float) -> bool:
-    return math.isfinite(value) and abs(value) < _INFINITE

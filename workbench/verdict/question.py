@@ -183,6 +183,6 @@ def judge(rows: Sequence[Result], names: Sequence[str], question: Question) -> V
         doubts.append(Doubt(rule=9, word=None, text=text))
     return decide(
         Evidence(
-            stage=Stage.ELSEWHERE, design=question.design, arms=tuple(arms), doubts=tuple(doubts)
+            stage=Stage.EXTERNAL, design=question.design, arms=tuple(arms), doubts=tuple(doubts)
         )
     )

@@ -13,7 +13,7 @@ from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import look
 from workbench.study.resources import Foundation
-from workbench.verdict import statistics
+from workbench.verdict import ALPHA, statistics
 
 
 def outlook(config: StudyConfig, foundation: Foundation, directory: Path) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def outlook(config: StudyConfig, foundation: Foundation, directory: Path) -> dic
     pairs = design.pairs(config, arms)
     seeds = design.seeds(config, pairs)
     selection, confirmation = strategies * select.configs * select.seeds, arms * seeds
-    reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=design.ALPHA)
+    reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
     trial = look(config, directory).seconds
     stand = [
         f"workbench confirm will refuse this: {problem}"
@@ -50,10 +50,10 @@ def outlook(config: StudyConfig, foundation: Foundation, directory: Path) -> dic
         "contrast": config.contrast,
         "pairs": pairs,
         "seeds_floor": design.floor(pairs),
-        "seeds_default": statistics.seeds_default(pairs, alpha=design.ALPHA),
+        "seeds_default": statistics.seeds_default(pairs, alpha=ALPHA),
         "seeds": seeds,
         "chosen": config.confirm.seeds is not None,
-        "metric": design.test_metric(config),
+        "metric": config.objective.tested,
         "smallest_effect": config.confirm.smallest_effect,
         "detectable": reach if math.isfinite(reach) else None,
         "selection_runs": selection,

@@ -27,10 +27,9 @@ from workbench.study.confirm.protocol import Protocol
 from workbench.study.fingerprint import define, describe_entry
 from workbench.study.resources import Foundation
 from workbench.study.space import Proposal
+from workbench.verdict import ALPHA, GAMMA
 
 SCHEMA = 1
-ALPHA = design.ALPHA
-GAMMA = 0.75
 SELECTION = "selection.json"
 
 
@@ -78,7 +77,7 @@ def plan_of_confirmation(config: StudyConfig, foundation: Foundation, directory:
     content = {
         "schema": SCHEMA,
         "study": config.name,
-        "metric": design.test_metric(config),
+        "metric": config.objective.tested,
         "validation_metric": metric,
         "direction": config.objective.direction,
         "bounds": list(design.bounds(config, foundation)),

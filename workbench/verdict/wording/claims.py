@@ -16,7 +16,7 @@ _GIVEN = "For these configurations, by the results given"
 
 def claim(verdict: Verdict) -> str:
     """The claim that the verdict allows, about these configurations."""
-    scope = _GIVEN if verdict.stage == Stage.ELSEWHERE else _TESTED
+    scope = _GIVEN if verdict.stage == Stage.EXTERNAL else _TESTED
     if verdict.averaged:
         scope += f", averaged over {listed(verdict.averaged)}"
     if verdict.word == Word.NOT_COMPARABLE:

@@ -60,7 +60,7 @@ def caveats(verdict: Verdict) -> str:
 
 def metric(verdict: Verdict) -> str:
     """For example ``test accuracy``; of results from elsewhere the name that they give it."""
-    if verdict.stage == Stage.ELSEWHERE:
+    if verdict.stage == Stage.EXTERNAL:
         return verdict.metric
     return verdict.metric.replace("/", " ").replace("_", " ")
 
