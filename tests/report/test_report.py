@@ -849,7 +849,7 @@ def test_a_failure_while_writing_leaves_the_old_report_whole(tmp_path: Path) -> 
 
 def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match=r"holds no report\.json"):
+    with pytest.raises(FileExistsError, match=r"contains no report\.json"):
         report.write(material(failed(0)), tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
