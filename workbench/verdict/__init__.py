@@ -1,7 +1,6 @@
 """From evidence to fixed words: what may be claimed, how far the claim reaches, and why not more.
 
-Pure: arrays and plain data in, a judgement out. The rules are those of docs/confirmation.md; the
-statistics are those of ``statistics``. Knows no store, no study file and no report.
+Pure functions of plain data. docs/confirmation.md has the rules, ``statistics`` the numbers.
 """
 
 from __future__ import annotations

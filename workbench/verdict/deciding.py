@@ -17,6 +17,7 @@ from workbench.verdict.exploratory import of_search
 from workbench.verdict.judgement import Level, SeedPlan, Verdict, Word
 from workbench.verdict.table import Table, read
 from workbench.verdict.wording import wording, words
+from workbench.verdict.wording.numbers import measured
 
 
 def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
@@ -81,7 +82,7 @@ def _absent(evidence: Evidence) -> Iterator[Doubt]:
 
 
 def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterator[Doubt]:
-    """A baseline that a contrast over a factor leaves out, where it has the best mean of all."""
+    """A flag for a baseline outside the contrast over a factor that has the best mean of all."""
     default = next((row for row in table.rows if row.baseline and row.sound), None)
     if table.hidden or design.contrast in (contrast.ALL, contrast.BASELINE) or default is None:
         return
@@ -90,8 +91,8 @@ def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterat
     others = [fmean(row.counted) for row in compared.rows if row.sound]
     if others and all(sign * mean > sign * other for other in others):
         text = (
-            f"{default.name}, the baseline, has a mean of {mean:.4g}, which no level of"
-            f" {design.contrast} reaches; a contrast over {design.contrast} does not compare it."
+            f"The baseline, {default.name}, has a mean of {measured(mean)}, which no level of"
+            f" {design.contrast} reaches; the contrast over {design.contrast} does not include it."
         )
         yield Doubt(rule=None, word=None, text=text)
 

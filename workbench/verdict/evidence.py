@@ -1,6 +1,6 @@
-"""What a verdict is founded on: the test values of each arm by seed, and how they came about.
+"""What a verdict rests on: the test values of each arm by seed, and how they were obtained.
 
-Plain data. Knows neither where the runs come from (MLflow, a CSV file) nor what follows from them.
+``report.evidence`` builds it from MLflow's runs, ``question`` from a table of results.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Run:
         seed: Whatever names the seed; equal names are pairs.
         value: Of the metric on the test split; None where the run diverged, failed or has not run.
         state: ``complete``, ``failed``, ``pruned``, ``running``, ``parked`` (``record.State``).
-        run_id: Of MLflow; empty elsewhere.
+        run_id: Of MLflow; empty for other results.
         config: Identifies the configuration; runs of one arm must agree.
         split: Identifies the test samples; runs that differ in it are no pairs.
         scores: Of each test example, in one order for all runs, such that their mean is the
@@ -106,14 +106,14 @@ class Design:
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """Something that happened and that a verdict must answer for.
+    """Something that a verdict must take into account.
 
     Attributes:
         rule: Number of the refusal that it falls under; see ``verdict.refusals``.
         word: ``NOT COMPARABLE`` or ``EXPLORATORY`` where it decides the verdict; None is a flag,
             shown beside it. Among a verdict's reasons: the word that it supports.
-        text: A sentence for the author, or a few.
-        found: What was found, where ``text`` goes on to say why it matters.
+        text: One or more sentences for the author.
+        found: What was found, where ``text`` also says why it matters.
         rival: Among a verdict's reasons: whom it compares the leader with.
     """
 

@@ -1,7 +1,4 @@
-"""What a verdict says: plain data, complete enough that no template computes a number.
-
-Knows neither how it was reached nor how it is written out.
-"""
+"""What a verdict says, as plain data: complete enough that no template computes a number."""
 
 from __future__ import annotations
 
@@ -157,8 +154,8 @@ class Verdict:
         absent: What could not be compared at all, with why; see ``Evidence.absent``.
         reasons: Why the word is this one, a sentence each, those that decide it first; each refusal
             with its number.
-        needed: How many seeds would do, as a sentence; None without a plan.
-        flags: What a reader must know beside the verdict.
+        needed: How many seeds would be enough, as a sentence; None without a plan.
+        flags: What a reader must also know.
     """
 
     word: Word

@@ -1,6 +1,6 @@
-"""Several data sets: what holds on each, and from six data sets on what holds across them.
+"""The verdict over several data sets, each with one value for a strategy: its mean over seeds.
 
-Here a data set is what a seed is elsewhere: one value for each strategy, the mean over seeds.
+The decision rule is that over seeds, with data sets in place of seeds.
 """
 
 from __future__ import annotations
