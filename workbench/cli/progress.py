@@ -185,7 +185,7 @@ class Pace:
             self._last = (ended, now)
 
     def left(self, standings: Sequence[Standing]) -> str:
-        """About how long the rest will take; nothing where nobody can know."""
+        """About how long the rest will take; empty where it cannot be estimated yet."""
         ended, target = total(standings)
         if self._warm is None or self._last is None or target <= ended:
             return ""

@@ -23,7 +23,7 @@ _STATES = {
 }
 
 
-def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) -> Results:
+def read_experiment(experiment: str, *, uri: str | None, home: Path, metric: str | None) -> Results:
     """The runs of an experiment that have strategy and seed as params or tags.
 
     FINISHED runs count with the metric's last value, FAILED ones as failed. KILLED runs are pruned

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.commands import experiment as experiments
-from workbench.verdict import external, results
+from workbench.commands.experiment import read_experiment
+from workbench.verdict import external
 from workbench.verdict.external import ExternalVerdict
 from workbench.verdict.question import Question
-from workbench.verdict.results import Results, Unreadable
+from workbench.verdict.results import Results, Unreadable, read_csv
 
 __all__ = ["Judged", "Unreadable", "judge"]
 
@@ -96,5 +96,5 @@ def _read(
     if (path is None) == (experiment is None):
         raise Unreadable("Name either a CSV file or, with --mlflow, an experiment.")
     if path is not None:
-        return results.read_csv(path, metric)
-    return experiments.read(str(experiment), uri=uri, home=home, metric=metric)
+        return read_csv(path, metric)
+    return read_experiment(str(experiment), uri=uri, home=home, metric=metric)

@@ -111,7 +111,7 @@ class Doubt:
     Attributes:
         rule: Number of the refusal that it falls under; see ``verdict.refusals``.
         word: ``NOT COMPARABLE`` or ``EXPLORATORY`` where it decides the verdict; None is a flag,
-            shown beside it. Among a verdict's reasons: the word that it supports.
+            shown with it. Among a verdict's reasons: the word that it supports.
         text: One or more sentences for the author.
         found: What was found, where ``text`` also says why it matters.
         rival: Among a verdict's reasons: whom it compares the leader with.

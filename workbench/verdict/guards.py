@@ -253,7 +253,7 @@ def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
         if known and len(known) < len(values):
             text = (
                 f"{len(values) - len(known)} of {len(values)} runs have no record of their {kind},"
-                " so it cannot be told whether they differ in it."
+                " so it is not known whether they differ in it."
             )
             flags.append(Doubt(rule=16, word=None, text=text))
     return tuple(flags)

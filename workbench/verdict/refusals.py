@@ -176,7 +176,7 @@ def because(rule: int, word: str | None, found: str) -> Doubt:
 
     Args:
         rule: Number of the refusal.
-        word: The verdict that it decides; None for a flag beside it.
+        word: The verdict that it decides; None for a flag.
         found: A sentence with the names and numbers.
     """
     return Doubt(rule=rule, word=word, text=f"{found} {REFUSALS[rule].because}", found=found)

@@ -36,7 +36,7 @@ class ResultRow:
     Attributes:
         value: Of the metric; None where the run diverged or failed.
         state: As ``verdict.Run`` has it.
-        dataset: Empty where there is only one and nobody named it.
+        dataset: Empty where there is only one without a name.
         where: File and line, or the run.
     """
 

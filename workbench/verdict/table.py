@@ -138,7 +138,7 @@ def _measured(arm: Arm, seeds: Sequence[str]) -> list[float]:
 
 
 def worst_value(design: Design) -> float | None:
-    """The worst value that the metric can have; None where there is none, or nobody knows."""
+    """The worst value that the metric can have; None where there is none or it is not known."""
     return design.bounds[0 if design.direction == "maximize" else 1]
 
 

@@ -93,8 +93,8 @@ def _next(console: Console, study: str, report: Path | None, *, confirm: bool) -
         console.print(f"report: {escape(str(report))}", **PLAIN)
     steps = [*(["confirm"] if confirm else []), *(["report"] if report is None else [])]
     if steps:
-        told = ", or ".join(f"workbench {step} {study}" for step in steps)
-        console.print(f"[dim]next: {escape(told)}[/dim]", **PLAIN)
+        commands = ", or ".join(f"workbench {step} {study}" for step in steps)
+        console.print(f"[dim]next: {escape(commands)}[/dim]", **PLAIN)
 
 
 def _sentence(found: Confirmed) -> str:

@@ -46,7 +46,7 @@ def _raised(text: str) -> str:
 
 
 def scale(values: Iterable[float | None]) -> float | None:
-    """The size of some values, for the decimals of what is printed beside them."""
+    """The size of some values, for the decimals of what is printed with them."""
     return max((abs(value) for value in values if value is not None), default=None)
 
 
@@ -122,9 +122,11 @@ def aside(roles: Mapping[str, int]) -> str:
         "selection": "of its selection",
         "retried": "of failed trials that were run again after a correction",
     }
-    told = [f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()]
+    counts = [
+        f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()
+    ]
     verb = "is" if sum(roles.values()) == 1 else "are"
-    return f"{numbers.listed(told)} {verb} not counted here." if told else ""
+    return f"{numbers.listed(counts)} {verb} not counted here." if counts else ""
 
 
 def size(count: float | None) -> str:
@@ -212,9 +214,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def methods(summary: Mapping[str, Any]) -> str:
-    """The methods as plain text for whoever typesets them: a paragraph each, a blank line between.
+    """The methods as plain text to be typeset: paragraphs divided by a blank line.
 
-    What no log knows is ``TODO``; a source stands in square brackets after what it is for.
+    What no log contains is ``TODO``; a source is in square brackets after what it is for.
     """
     environment = _environment(plain=True)
     names = ["methods.txt", *(["confirmation.txt"] if summary["confirmation"] else [])]

@@ -139,9 +139,9 @@ def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt
     found = []
     for dataset, each in verdicts.items():
         if each.word == Word.NOT_COMPARABLE:
-            told = each.reasons[0]
-            text = f"On {dataset}: {told.text}"
-            found.append(Doubt(rule=told.rule, word=Word.NOT_COMPARABLE, text=text))
+            reason = each.reasons[0]
+            text = f"On {dataset}: {reason.text}"
+            found.append(Doubt(rule=reason.rule, word=Word.NOT_COMPARABLE, text=text))
             continue
         missing = [name for name in names if name not in {side.name for side in each.sides}]
         if missing:

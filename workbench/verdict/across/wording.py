@@ -131,13 +131,13 @@ def _alone(one: Verdict) -> str:
 
 def _counts(outcomes: Sequence[PairCounts]) -> str:
     """Wins, ties, losses and undecided data sets of each pair."""
-    told = [
+    pairs = [
         f"{row.first} against {row.second} {row.wins}, {row.ties}, {row.losses} and {row.open}"
         for row in outcomes[:_MOST_PAIRS]
     ]
     if len(outcomes) > _MOST_PAIRS:
-        told.append(f"{counted(len(outcomes) - _MOST_PAIRS, 'more pair')} in the table")
-    return f"Wins, ties, losses and inconclusive: {'; '.join(told)}." if told else ""
+        pairs.append(f"{counted(len(outcomes) - _MOST_PAIRS, 'more pair')} in the table")
+    return f"Wins, ties, losses and inconclusive: {'; '.join(pairs)}." if pairs else ""
 
 
 def _claim(verdict: Verdict, failed: str) -> str:

@@ -86,11 +86,11 @@ def places_of(size: float) -> int | None:
 
 
 def measured(value: float, like: float | None = None, *ends: float | None) -> str:
-    """A measured value with the decimals of its size, or of the size of what it stands beside.
+    """A measured value with the decimals of its size, or of the size of ``like``.
 
     Args:
         value: In units of a metric.
-        like: A value whose size decides, say the mean beside a standard deviation.
+        like: A value whose size decides, for example the mean for a standard deviation.
         ends: Of its interval; it gets as many decimals as they take not to be written as 0.
     """
     size = abs(value if like is None else like)
