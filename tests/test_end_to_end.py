@@ -175,7 +175,7 @@ def test_a_second_run_does_nothing_and_says_so(searched: tuple[Path, Path]) -> N
     file, home = searched
     before = {run.info.run_id: run.info.end_time for run in runs_of(home, "tiny")}
     output = works("run", file, "--home", home)
-    assert "all 20 trials have been run before; nothing to do" in output
+    assert "all 20 trials are done; nothing to do" in output
     after = {run.info.run_id: run.info.end_time for run in runs_of(home, "tiny")}
     assert before.keys() == after.keys()
 
@@ -266,5 +266,5 @@ def test_a_try_is_tracked_but_not_counted(searched: tuple[Path, Path]) -> None:
 
 def test_a_smoke_run_leaves_nothing_behind(tiny: Path, home: Path) -> None:
     output = works("run", tiny, "--home", home, "--smoke", "--workers", "1")
-    assert "the tiny copy ran through" in output
+    assert "the tiny copy finished" in output
     assert not list(home.iterdir())

@@ -55,7 +55,7 @@ def test_check_prints_the_plan(tiny: Path, home: Path) -> None:
     for words in (
         "maximize validation/accuracy",
         "4: sgd-0, sgd-all, adamw-0, adamw-all",
-        "20 (5 for each strategy) of 3 epochs",
+        "20 (5 per strategy) of 3 epochs",
         "wine: 98 train, 40 validation, 40 test samples, 3 classes",
         "hidden1",
         "never frozen",

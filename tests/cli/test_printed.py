@@ -21,6 +21,7 @@ from workbench.driver import Standing
 from workbench.record import State
 from workbench.study.confirm import Arm, Offer
 from workbench.verdict import statistics
+from workbench.verdict.wording import numbers
 
 Write = Callable[..., Path]
 
@@ -90,7 +91,7 @@ NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
     printed.outcome(paper.console, outcome(DONE, damaged=1), "home")
-    told = "1 damaged checkpoint set aside (*.corrupt); the trials continued from an earlier state"
+    told = "1 damaged checkpoint set aside (*.corrupt); those trials resumed from an earlier one"
     assert told in paper.lines
 
 
@@ -101,17 +102,18 @@ def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, hom
         "objective maximize validation/accuracy of the best epoch",
         "strategies 4: sgd-0, sgd-all, adamw-0, adamw-all",
         "baseline sgd-0",
-        "trials 20 (5 for each strategy) of 3 epochs",
+        "trials 20 (5 per strategy) of 3 epochs",
         "sampler tpe, pruner median, seed 1",
         "tune learning_rate: 0.0001 to 0.1, log; default 0.01",
         "tune momentum (optimizer is sgd): 0.5 to 0.99; default 0.9",
         "data wine: 98 train, 40 validation, 40 test samples, 3 classes",
-        "confirm 5 arms with the default, all pairs: 10 pairs, so at least 9 seeds; 10 by default",
-        "confirm.smallest_effect is not given; workbench confirm asks for it",
-        "at most 36 runs to select, 50 to test",
+        "confirm 5 configurations including the default, all pairs: 10 pairs; 10 seeds (the "
+        "default), at least 9 needed",
+        "confirm.smallest_effect is missing; workbench confirm requires it",
+        "at most 36 selection and 50 confirmation runs",
         "backbone mlp, weights: none (from scratch)",
-        "hidden1 112 parameters frozen from depth 1 on",
-        "hidden2 72 parameters frozen from depth 2 on",
+        "hidden1 112 parameters frozen from depth 1",
+        "hidden2 72 parameters frozen from depth 2",
         "head 27 parameters never frozen",
     ):
         assert line in paper.lines
@@ -139,19 +141,19 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         (
             ("confirm={seeds: 9, smallest_effect: 0.02, contrast: optimizer}",),
             [
-                "confirm 5 arms with the default, the levels of optimizer: 1 pair, so at least 6 "
-                "seeds; 9 chosen",
-                "a difference of 0.02 in test/accuracy matters",
-                "at most 36 runs to select, 45 to test",
+                "confirm 5 configurations including the default, levels of optimizer: 1 pair; "
+                "9 seeds, at least 6 needed",
+                "smallest effect that matters: 0.02 in test/accuracy",
+                "at most 36 selection and 45 confirmation runs",
             ],
         ),
         (
             ("confirm={seeds: 5, contrast: baseline, select: {configs: 1, seeds: 2}}",),
             [
-                "confirm 5 arms with the default, each with the default: 4 pairs, so at least 8 "
-                "seeds; 5 chosen",
-                "5 seeds can find no difference of any size",
-                "at most 8 runs to select, 25 to test",
+                "confirm 5 configurations including the default, each with the default: 4 pairs; "
+                "5 seeds, at least 8 needed",
+                "5 seeds cannot show a difference of any size",
+                "at most 8 selection and 25 confirmation runs",
                 "note confirm.seeds: with 5 seeds no result can be significant: 4 pairs need at "
                 "least 8; the verdict will be UNDERPOWERED BY DESIGN",
             ],
@@ -169,10 +171,8 @@ def test_a_plan_says_what_its_confirmation_takes(
 def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: Path) -> None:
     found = statistics.detectable_effect(10, pairs=10)
     printed.plan(paper.console, check_study(tiny, [], home))
-    assert (
-        f"10 seeds find a difference of {found:.2g} SDs of the paired differences with 80 % power"
-        in paper.lines
-    )
+    size = numbers.setting(found)
+    assert f"10 seeds show a difference of {size} SDs of the paired" in paper.text
 
 
 def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
@@ -186,7 +186,7 @@ def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
 def test_an_outcome_counts_every_strategy_and_says_what_is_new(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(DONE, fresh=2), home)
     assert paper.lines[:2] == ["strategy done pruned failed best", "sgd-0 2 1 0 0.9124"]
-    assert "tiny: 2 trials in 61 s; 3 in all." in paper.lines
+    assert "tiny: 2 trials in 61 s; 3 in total." in paper.lines
     assert paper.lines[-1] == NEXT
 
 
@@ -194,7 +194,7 @@ def test_an_outcome_of_a_study_that_was_complete_says_that_nothing_is_to_do(
     paper: Paper, home: Path
 ) -> None:
     printed.outcome(paper.console, outcome(DONE), home)
-    assert "tiny: all 3 trials have been run before; nothing to do." in paper.lines
+    assert "tiny: all 3 trials are done; nothing to do." in paper.lines
     assert paper.lines[-1] == NEXT
 
 
@@ -220,26 +220,26 @@ def test_a_report_that_is_up_to_date_is_named_instead_of_its_command(
 
 def test_an_outcome_that_was_stopped_names_no_report(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(DONE, OPEN, fresh=4, signal=2), home)
-    assert paper.lines[-1] == "tiny: stopped after 4 trials; the same command goes on."
+    assert paper.lines[-1] == "tiny: stopped after 4 trials; rerun the same command to resume."
 
 
 def test_an_outcome_without_a_value_leaves_its_place_empty(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(OPEN, fresh=1), home)
     assert "sgd-all 0 0 1" in paper.lines
-    assert "tiny: time is up after 1 trial; the same command goes on." in paper.lines
+    assert "tiny: timeout reached after 1 trial; rerun the same command to continue." in paper.lines
 
 
 def test_an_outcome_of_a_smoke_test_names_nothing_that_was_thrown_away(
     paper: Paper, home: Path
 ) -> None:
     printed.outcome(paper.console, outcome(DONE, fresh=3), home, smoke=True)
-    assert paper.lines[-1] == "tiny: the tiny copy ran through in 61 s; nothing was kept."
+    assert paper.lines[-1] == "tiny: the tiny copy finished in 61 s; nothing was kept."
     assert "workbench report" not in paper.text
 
 
 def test_an_outcome_with_unsent_records_says_how_to_send_them(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(DONE, fresh=3, unsent=2), home)
-    assert "MLflow did not take 2 records; when it is back: workbench sync tiny" in paper.lines
+    assert "2 records not sent to MLflow; once" in paper.text
     printed.outcome((sent := Paper()).console, outcome(DONE, fresh=3), home)
     assert "sync" not in sent.text
 
@@ -298,7 +298,7 @@ def test_a_trial_that_reports_within_an_epoch_is_printed_by_epochs_and_its_own_m
             "validation/rmse": 2000.0 * line["epoch"],
         }
     printed.trial(paper.console, found)
-    assert paper.lines[0] == "sgd-all/000 complete, validation/rmse 21770.4 at epoch 0.5"
+    assert paper.lines[0] == "sgd-all/000 complete, validation/rmse 21770 at epoch 0.5"
     assert paper.lines[-3:] == [
         "epoch train rmse validation rmse",
         "0.25 1000 2000",
@@ -368,36 +368,39 @@ def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
     printed.offer(paper.console, offer)
     assert paper.lines == [
         "tiny selected; the test split is untouched",
-        "arm chosen from on validation data hyperparameters",
+        "strategy chosen from validation values hyperparameters",
         "sgd-0 sgd-0/003 0.5000, failed learning_rate=0.01 momentum=0.9",
         "[b] sgd-0/003 0.5000, 0.6250 learning_rate=0.01 momentum=0.9",
         "default its default learning_rate=0.01 momentum=0.9",
         "compared 3 pairs (all) on 10 seeds; at least 7 are needed",
-        "finds a difference of about 0.0085 to 0.0263 with 80 % power; whether one that just "
-        "matters (0.02) is found, so few seeds cannot tell (from the SD of paired differences, "
-        "0.0101 on the few validation seeds, and its 90 % interval)",
+        "power 80 % for a difference of about 0.0085 to 0.0263; whether a difference of exactly "
+        "the smallest effect (0.02) is found cannot be estimated from so few seeds (estimated from "
+        "the few validation seeds: SD of paired differences 0.0101, with its 90 % interval)",
         "matters a difference of 0.02 in test/accuracy",
-        "runs 30, each tested once on 40 samples; about 3 min, 2 at a time",
+        "runs 30, each tested once on 40 samples; about 3.3 min, 2 at a time",
     ]
 
 
 def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
     printed.offer(paper.console, replace(offer, smallest_effect=0.005))
-    assert "with 80 % power; one that just matters may be missed (from" in paper.text
+    assert "smallest effect (0.005) may be missed (estimated" in paper.text
     printed.offer(paper.console, replace(offer, smallest_effect=0.03))
-    assert "with 80 % power; one that just matters is found (from" in paper.text
+    assert "smallest effect (0.03) is found (estimated" in paper.text
     printed.offer(paper.console, replace(offer, sd=0.7, reach=(1.0, 1.0)))
-    assert "finds no difference that the metric can have with 80 % power (from" in paper.text
+    assert "power 80 % for no difference that the metric can have (estimated" in paper.text
     printed.offer(paper.console, replace(offer, sd=None, reach=None, seconds=None, pairs=1))
-    assert "finds unknown: no two arms completed on two seeds of the selection" in paper.lines
+    assert (
+        "power unknown: no two strategies completed on the same two seeds of the selection"
+        in paper.lines
+    )
     assert "compared 1 pair (all) on 10 seeds; at least 7 are needed" in paper.lines
     printed.offer(paper.console, replace(offer, sd=0.0, reach=None))
-    assert "finds unknown: no seed of the selection changed a difference" in paper.text
+    assert "power unknown: no difference between two strategies varied" in paper.text
     printed.offer(paper.console, replace(offer, seconds=None))
     assert paper.lines[-1] == "runs 30, each tested once on 40 samples"
     low = replace(offer, seeds=5, reach=None, notes=["confirm.seeds: too few"])
     printed.offer(paper.console, low)
-    assert "finds no difference of any size" in paper.lines
+    assert "power so few seeds cannot show a difference of any size" in paper.lines
     assert paper.lines[-1] == "note confirm.seeds: too few"
 
 
@@ -435,34 +438,34 @@ NEXT_REPORT = "next: workbench report tiny"
         (
             confirmed(ARM),
             "default 7 6 1",
-            "tiny: 4 selection runs and 7 confirmation runs, 7 of them now, in 61 s; arms tested: "
-            "1, on 7 seeds each.",
+            "tiny: 4 selection runs and 7 confirmation runs, 7 of them now, in 61 s; "
+            "1 configuration tested on 7 seeds each.",
             NEXT_REPORT,
         ),
         (
             confirmed(ARM, fresh=11),
             "default 7 6 1",
-            "tiny: 4 selection runs and 7 confirmation runs in 61 s; arms tested: 1, on 7 seeds "
-            "each.",
+            "tiny: 4 selection runs and 7 confirmation runs in 61 s; 1 configuration tested on 7 "
+            "seeds each.",
             NEXT_REPORT,
         ),
         (
             confirmed(ARM, fresh=0),
             "default 7 6 1",
-            "tiny: 4 selection runs and 7 confirmation runs have been made before; nothing to do.",
+            "tiny: 4 selection runs and 7 confirmation runs are done; nothing to do.",
             NEXT_REPORT,
         ),
         (
             confirmed(replace(ARM, complete=2), signal=2),
             "default 7 2 1",
-            "tiny: stopped after 3 of 7 confirmation runs; the same command goes on.",
+            "tiny: stopped after 3 of 7 confirmation runs; rerun the same command to resume.",
             "failed: 1 x diverged [1e9]",
         ),
         (
             confirmed(Standing(name="default", target=7), agreed=False),
             "sgd-0 4 4 0",
-            "tiny: not tested. The selection is kept, the test split untouched; the same command "
-            "asks again.",
+            "tiny: not tested. The selection is kept, the test split is untouched; rerun the "
+            "same command to be asked again.",
             "failed: 1 x diverged [1e9]",
         ),
         (
@@ -483,7 +486,7 @@ def test_a_confirmation_says_where_it_stands_and_no_value(
 
 def test_a_confirmation_that_mlflow_missed_is_told_how_to_be_sent(paper: Paper) -> None:
     printed.confirmed(paper.console, replace(confirmed(ARM), unsent=3))
-    assert "MLflow did not take 3 records; when it is back: workbench sync tiny" in paper.lines
+    assert "3 records not sent to MLflow; once" in paper.text
 
 
 @pytest.mark.parametrize(
@@ -536,7 +539,7 @@ def test_a_pair_says_who_is_ahead_whatever_is_better(paper: Paper, tmp_path: Pat
     path = results(tmp_path, "pets")
     printed.verdict(paper.console, verdict.judge(path, home=tmp_path, direction="minimize"))
     (head, row) = paper.lines[4:6]
-    assert head.split()[:3] == ["ahead", "behind", "by"]
+    assert head.split()[:3] == ["first", "second", "difference"]
     assert row.split()[:2] == ["sgd", "[b]adam"] and float(row.split()[2]) > 0
 
 
@@ -546,14 +549,14 @@ def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(
     names = ("pets", "cars", "birds", "flowers", "food", "textures")
     judged = verdict.judge(results(tmp_path, *names), home=tmp_path, smallest_effect=0.01)
     printed.verdict(paper.console, judged)
-    start = paper.lines.index("data set best mean closest gap verdict")
+    start = paper.lines.index("data set best mean closest difference verdict")
     for line, name in zip(paper.lines[start + 1 :], names, strict=False):
         assert re.fullmatch(rf"{name} \[b\]adam sgd 0\.\d{{4}} WINNER", line)
     assert paper.lines[start + 7 : start + 9] == [
-        "first second wins ties losses open",
+        "first second wins ties losses inconclusive",
         "[b]adam sgd 6 0 0 0",
     ]
-    start = paper.lines.index("strategy mean rank")
+    start = paper.lines.index("strategy average rank")
     assert paper.lines[start + 1 : start + 3] == ["[b]adam 1.00", "sgd 2.00"]
     assert not [line for line in paper.lines if line.startswith("page:")]
 
@@ -562,4 +565,4 @@ def test_a_verdict_on_few_data_sets_counts_and_has_no_ranks(paper: Paper, tmp_pa
     path = results(tmp_path, "pets", "cars")
     printed.verdict(paper.console, verdict.judge(path, home=tmp_path, smallest_effect=0.01))
     assert "[b]adam sgd 2 0 0 0" in paper.lines
-    assert "mean rank" not in paper.text
+    assert "average rank" not in paper.text

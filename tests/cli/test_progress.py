@@ -43,7 +43,7 @@ def test_a_log_says_once_that_the_study_is_stopping() -> None:
     watcher.begin("digits", [])
     for _ in range(3):
         watcher.update(STANDINGS, stopping=True)
-    assert output.getvalue().count("stopping: running trials are parked") == 1
+    assert output.getvalue().count("pausing running trials") == 1
 
 
 def test_a_log_is_not_flooded() -> None:
@@ -95,7 +95,7 @@ def test_the_time_left_leaves_out_the_round_in_which_the_workers_start() -> None
 
 @pytest.mark.parametrize(
     ("each", "said"),
-    [(1, "about 79 s left"), (60, "about 79 min left"), (600, "about 13.2 h left")],
+    [(1, "about 79 s left"), (60, "about 79 min left"), (600, "about 13 h left")],
 )
 def test_the_time_left_is_said_in_the_unit_that_fits(each: float, said: str) -> None:
     watched = Watched(workers=1, target=81)

@@ -146,9 +146,9 @@ def test_claim_reasons_and_what_would_be_needed_are_on_every_page() -> None:
     for said in (verdict["claim"], verdict["headline"], *reasons):
         assert said in text
         assert said in marked
-    assert f"What would be needed. {verdict['needed']}" in text
+    assert f"Needed for a conclusion. {verdict['needed']}" in text
     for found in (marked, templates.note(summary).replace("\\", "")):
-        assert f"What would be needed: {verdict['needed']}" in found
+        assert f"Needed for a conclusion: {verdict['needed']}" in found
         assert found.count(verdict["needed"]) == 1
     assert "this configuration" in text
 
@@ -193,8 +193,8 @@ def test_an_unfinished_confirmation_shows_no_test_value_in_any_file(tmp_path: Pa
 def test_the_note_says_how_far_a_selection_is() -> None:
     found = with_study(three(ended=0), selection=None)
     summary = report.summarize(found)
-    assert "its selection has not ended" in templates.note(summary)
-    assert "no test value exists yet" in page_of(summary)
+    assert "the selection has not ended" in templates.note(summary)
+    assert "there is no test value yet" in page_of(summary)
 
 
 # Numbers
@@ -425,7 +425,7 @@ def test_a_number_of_strategies_is_written_with_its_plural() -> None:
         *("2 classes", "2 days", "2 runs")
     ]
     text = templates.methods(report.summarize(without_search(three(joint=True))))
-    assert "At most 3 strategies went on as finalists." in text
+    assert "At most 3 strategies advanced as finalists." in text
 
 
 def test_an_interval_ends_at_the_metrics_bounds() -> None:
@@ -556,7 +556,7 @@ def test_cited_values_are_shown_as_cited_and_no_verdict_is_about_them(
     assert summary["cited"] == CITED
     for text in (page, templates.markdown(summary)):
         assert "LeNet-5" in text and "LeCun et al. 1998" in text
-        assert "no verdict is about them" in text
+        assert "the verdict does not include them" in text
     assert "LeNet" not in json.dumps(summary["verdict"]) + json.dumps(summary["confirmation"])
 
 
@@ -578,10 +578,10 @@ def test_methods_name_selection_seeds_tests_and_their_sources(summary: dict[str,
         " 3 fresh seeds",
         "Each of these 4 configurations was trained with the same 10 seeds.",
         "the 496 test samples are the same for all",
-        "were kept and tested once on the test split.",
+        "were kept and evaluated once on the test split.",
         "by the exact sign-flip permutation test of the paired differences [Fisher 1935; Pitman"
         " 1937], corrected over 6 comparisons [Holm 1979] at alpha = 0.05",
-        "fixed beforehand as 0.01",
+        "fixed in advance as 0.01",
         "two one-sided tests, Holm-corrected [Schuirmann 1987]",
         "A bootstrap over seeds and test examples together [Owen 2007] gives the difference between"
         f" {nearest['first']} and {nearest['second']} a 95 % interval from"
@@ -688,7 +688,7 @@ def test_methods_checklist_and_captions_name_what_could_not_be_confirmed() -> No
     captions = [f["caption"] for f in summary["figures"] if f["of"] == "confirmation"]
     assert captions and all(said in caption for caption in captions)
     lost = {**summary, "progress": summary["progress"] | {"started": 36, "failed": 12}}
-    answer = paper.checklist(lost).partition("Were runs left out?")[2].partition("##")[0]
+    answer = paper.checklist(lost).partition("Were runs excluded?")[2].partition("##")[0]
     assert "0 of 36 trials were pruned and 12 failed" in answer
     assert f"lion-0 was left out of the confirmation, because {reason}" in answer
 
@@ -730,7 +730,7 @@ def test_methods_of_a_joint_study_say_what_was_proposed_and_selected() -> None:
     rest = [{**item, "started": 0, "complete": 0} for item in strategies[1:]]
     text = templates.methods({**summary, "strategies": [strategies[0], *rest]})
     name, count = strategies[0]["name"], len(strategies)
-    assert f"It proposed 1 of the {count} strategies ({name}); of the others nothing is" in text
+    assert f"It proposed 1 of the {count} strategies ({name}); nothing is known" in text
     one = [{"strategy": "a"}, {"strategy": "a"}, {"strategy": "b"}]
     few = {**summary["confirmation"], "selection": one, "selection_configs": 2}
     text = templates.methods({**summary, "confirmation": few})

@@ -219,7 +219,7 @@ def test_a_second_configuration_of_an_arm_that_was_tested_beyond_the_plan_is_ref
     found = with_rows(three(), {**extra, "hyperparameters": {"learning_rate": 0.3}})
     (doubt,) = [doubt for doubt in gather(found).doubts if doubt.word == "NOT COMPARABLE"]
     assert doubt.rule == 2
-    text = "adam-0 has test values of 2 configurations (adam-0/011, adam-0/012), expected 1."
+    text = "adam-0 has test values of 2 configurations (adam-0/011 and adam-0/012), expected 1."
     assert doubt.text.startswith(text)
 
 

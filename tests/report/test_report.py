@@ -403,22 +403,22 @@ def test_methods_tell_batch_size_schedule_and_augmentation_of_the_baseline() -> 
     text = methods(plan={**plan, "phases": [phase(warmup_epochs=0.5)]})
     assert "The baseline strategy (sgd-0) trains" in text
     assert "batches of 32 samples augmented by shift, noise" in text
-    assert "schedule cosine, linear warm-up over the first 0.5 epochs" in text
+    assert "cosine schedule, linear warm-up over the first 0.5 epochs" in text
     for word in ("phases", "enqueued", "TODO"):
         assert word not in text
     odd = summarize(failed(0), plan={**plan, "phases": [phase(schedule="one_cycle<b>")]})
-    assert r"schedule one\_cycle&lt;b&gt;, no" in templates.markdown(odd)
-    assert "schedule one_cycle&lt;b&gt;, no" in templates.html(odd, {})
+    assert r"one\_cycle&lt;b&gt; schedule, no" in templates.markdown(odd)
+    assert "one_cycle&lt;b&gt; schedule, no" in templates.html(odd, {})
     bare = methods(plan={**plan, "augmentation": [], "phases": [phase()]})
-    assert "without augmentation (learning rate: schedule cosine, no warm-up)." in bare
+    assert "without augmentation (learning rate: cosine schedule, no warm-up)." in bare
 
 
 def test_methods_tell_phases_and_enqueued_settings_where_there_are_any() -> None:
     plan: dict[str, Any] = {"batch_size": 32, "augmentation": [], "enqueued": 2}
     plan["phases"] = [phase("probe", 1, optimizer="adam", warmup_epochs=1.0), phase("tune", 11)]
     text = methods(plan=plan, plans_differ=True)
-    assert "in 2 phases: probe (1 epoch, adam, schedule cosine, linear warm-up over the" in text
-    assert "the first 1 epoch); tune (11 epochs, sgd, schedule cosine, no warm-up)." in text
+    assert "in 2 phases: probe (1 epoch, adam, cosine schedule, linear warm-up over the" in text
+    assert "the first 1 epoch); tune (11 epochs, sgd, cosine schedule, no warm-up)." in text
     assert "Strategies differ in their phases." in text
     assert "2 settings of the study file were enqueued" in text
     assert "1 setting of the study file was" in methods(plan={**plan, "enqueued": 1})
@@ -849,7 +849,7 @@ def test_a_failure_while_writing_leaves_the_old_report_whole(tmp_path: Path) -> 
 
 def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match=r"holds no report\.json"):
+    with pytest.raises(FileExistsError, match=r"contains no report\.json"):
         report.write(material(failed(0)), tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
@@ -930,7 +930,7 @@ def test_runs_of_other_roles_are_told_in_words(roles: dict[str, int], said: str)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(5.04, "5.0 s"), (600, "10.0 min"), (9000, "2.5 h"), (None, "–")]
+    ("seconds", "text"), [(5.04, "5.0 s"), (600, "10 min"), (9000, "2.5 h"), (None, "–")]
 )
-def test_durations_are_written_as_people_say_them(seconds: float | None, text: str) -> None:
+def test_durations_have_the_unit_that_fits(seconds: float | None, text: str) -> None:
     assert templates.duration(seconds) == text

@@ -485,8 +485,11 @@ def test_deleted_records_of_a_test_do_not_make_its_split_untouched(
     _, output, _ = call("confirm", story.file, "--home", home, "--inline")
     assert "tiny  selected; the test split was read before" in output
     tested = 7 * len(story.selection["arms"])
-    assert f"MLflow holds {tested} confirmation runs whose records are gone" in output
-    assert "tiny: not tested. The selection is kept; the same command asks again." in output
+    assert f"MLflow has {tested} confirmation runs whose records are missing" in output
+    assert (
+        "tiny: not tested. The selection is kept; rerun the same command to be asked again."
+        in output
+    )
 
 
 def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
@@ -543,7 +546,7 @@ def test_a_run_that_never_came_to_its_test_has_not_read_the_test_split(
             )
     _, output, _ = call("confirm", story.file, "--home", home, "--inline")
     tested = 7 * len(story.selection["arms"]) - 1
-    assert f"MLflow holds {tested} confirmation runs whose records are gone" in output
+    assert f"MLflow has {tested} confirmation runs whose records are missing" in output
 
 
 @pytest.mark.parametrize("intact", [0, 4096])

@@ -83,8 +83,8 @@ def values_on_the_test_split_of_several_configurations() -> tuple[Told, str]:
     guards.one_configuration({"a": ["x", "x"], "b": ["y"]})
     assert refused(lambda: guards.one_configuration({"a": ["x", "y"], "b": ["y"]})) == Told(
         2,
-        "a has test values of 2 configurations (x, y), expected 1. Refused (rule 2: a selection on"
-        f" the test split). {REFUSALS[2].because} {REFUSALS[2].instead}",
+        "a has test values of 2 configurations (x and y), expected 1. Refused (rule 2: a selection"
+        f" on the test split). {REFUSALS[2].because} {REFUSALS[2].instead}",
     )
     return told, "adamw-2 was run in 2 configurations, expected one."
 
@@ -158,7 +158,7 @@ def a_p_value_of_too_few_seeds_and_an_equality_of_a_large_one() -> tuple[Told, s
     said = [nothing.headline, nothing.claim, *(reason.text for reason in nothing.reasons)]
     assert not re.search(r"\b(equal|same|ties?|identical|are equivalent)\b", " ".join(said))
     reason = verdict.reasons[0]
-    return Told(reason.rule, reason.text), "the least p value possible is 0.38, above alpha = 0.05"
+    return Told(reason.rule, reason.text), "corrected p value is 0.38, above alpha = 0.05"
 
 
 def seeds_as_data_sets() -> tuple[Told, str]:
@@ -181,12 +181,12 @@ def pairs_that_are_none() -> tuple[Told, str]:
     shifted = replace(
         arms[0], runs=tuple(replace(run, seed=f"other {run.seed}") for run in arms[0].runs)
     )
-    elsewhere = decide(evidence(shifted, *arms[1:], stage=Stage.ELSEWHERE, seeds=()))
+    elsewhere = decide(evidence(shifted, *arms[1:], stage=Stage.EXTERNAL, seeds=()))
     assert {reason.rule for reason in elsewhere.reasons} == {9} and not elsewhere.comparisons
     unpaired = re.compile("ind|unpaired|mannwhitney|ranksum|welch|kruskal|anova", re.IGNORECASE)
     assert [name for name in statistics.__all__ if unpaired.search(name)] == []
     return denied(verdict, Word.NOT_COMPARABLE), (
-        "On seed 3 the arms were tested on other samples (adamw-2 against sgd-0, adam-0, default)."
+        "On seed 3 the configurations were tested on different samples (adamw-2 against sgd-0,"
     )
 
 
@@ -196,7 +196,7 @@ def seeds_added_until_it_works() -> tuple[Told, str]:
     assert verdict.comparisons == (), "no p value of them"
     assert decide(evidence(*(replace(a, runs=a.runs[:10]) for a in arms))).word == Word.WINNER
     return denied(verdict, Word.EXPLORATORY), (
-        "adamw-2 was also run on seeds 11, 12, beyond the 10 seeds of the protocol"
+        "adamw-2 was also run on seeds 11 and 12, which are not among the 10 seeds of the protocol"
     )
 
 
@@ -233,7 +233,7 @@ def an_expected_maximum_of_an_adaptive_search() -> tuple[Told, str]:
     guards.expected_maximum("random")
     for sampler in ("grid", "cmaes"):
         assert refused(lambda sampler=sampler: guards.expected_maximum(sampler)).rule == 12  # type: ignore[misc]
-    assert "2 trials were pruned" in refused(
+    assert "2 pruned trials" in refused(
         lambda: guards.expected_maximum("random", pruned=2)
     ).text  # fmt: skip
     return refused(lambda: guards.expected_maximum("tpe")), "by 'tpe', expected 'random'"
@@ -260,7 +260,7 @@ def an_optimum_on_a_bound_in_silence() -> tuple[Told, str]:
     ).text  # fmt: skip
     return (
         refused(lambda: guards.optimum("The best learning rate is 0.1.", ["learning_rate"])),
-        "lies on a bound of learning_rate, and the caption does not say so",
+        "is on a bound of learning_rate; the caption does not say so",
     )
 
 

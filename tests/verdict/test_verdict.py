@@ -94,9 +94,7 @@ def test_values_that_stand_for_failed_runs_are_told_with_the_finding() -> None:
     failed = changed(second, "3", state="failed", value=None)
     verdict = decide(evidence(best, failed, *others, bounds=(None, None)))
     for sentence in (verdict.headline, verdict.claim):
-        assert sentence.endswith(
-            "A run failed and counts with the worst value: of sgd-0 on 1 of 12 seeds."
-        )
+        assert sentence.endswith("Failed runs count with the worst value: sgd-0 on 1 of 12 seeds.")
 
 
 def test_failed_runs_without_a_worst_value_show_neither_a_lead_nor_a_tie() -> None:
@@ -139,7 +137,7 @@ def test_a_default_that_no_level_reaches_is_told_beside_a_contrast_over_a_factor
     default = replace(default, levels={"optimizer": "sgd", "freeze_depth": "0"})
     found = decide(evidence(*grid(), default, contrast="optimizer"))
     (flag,) = found.flags
-    assert flag.text.startswith("default, the baseline, has a mean of 0.96, which no level of")
+    assert flag.text.startswith("The baseline, default, has a mean of 0.9600, which no level of")
     assert not decide(evidence(*grid(), contrast="optimizer")).flags
 
 
@@ -166,7 +164,7 @@ def test_differences_that_do_not_vary_decide_nothing() -> None:
     only = verdict.comparisons[0]
     assert (only.p, only.p_t, only.dz, only.sd) == (1, None, None, 0)
     assert (only.p_equivalence, only.posterior, only.improvement.estimate) == (None, None, 0.5)
-    assert "b stays open: their difference is the same on every seed" in verdict.reasons[0].text
+    assert "No conclusion for b: their difference is the same" in verdict.reasons[0].text
     assert "(difference 0.000, the same on each of 12 seeds)" in verdict.headline
     ahead = decide(evidence(arm("a", values), arm("b", [value - 0.1 for value in values])))
     assert ahead.word == Word.INCONCLUSIVE, "one column may be made from the other"
@@ -192,21 +190,18 @@ def test_neither_a_difference_nor_a_tie_is_inconclusive_and_says_what_seeds_woul
     assert verdict.plan.sd == spread
     assert verdict.plan.seconds_low == 30.0 * 4 * needed.low
     assert len(verdict.reasons) == 3
-    assert all("stays open" in reason.text for reason in verdict.reasons)
+    assert all("No conclusion for" in reason.text for reason in verdict.reasons)
     assert verdict.reasons[0].rival == verdict.closest, "what decides stands first"
     assert verdict.needed is not None
     assert verdict.needed.startswith(
-        "For a p below 0.05 with 80 % power at a true difference of 0.01 it takes about"
-        f" {needed.low} to {needed.high} seeds (Holm over 6 pairs; SD"
+        f"About {needed.low} to {needed.high} seeds give 80 % power to detect a true difference of"
+        " 0.01 at alpha = 0.05 (Holm over 6 pairs; SD"
     ), "never for the difference observed"
-    assert f"differences to {verdict.plan.rival}: 0.0" in verdict.needed
-    assert "); they cost about 60 minutes to 3.9 hours. That is" in verdict.needed
-    assert verdict.needed.endswith(
-        "That is the power of the test alone: a WINNER must also reach a probability of improvement"
-        " of 0.75 and a gap above 0.01."
-    )
+    assert f"differences from {verdict.plan.rival}: 0.0" in verdict.needed
+    assert "); they cost about 60 min to 3.9 h. This is" in verdict.needed
+    assert "power of the test alone: a WINNER also needs" in verdict.needed
     longer = decide(evidence(*arms, seconds=90.0)).needed
-    assert longer is not None and "; they cost about 3 to 12 hours." in longer
+    assert longer is not None and "; they cost about 3.0 h to 12 h." in longer
     assert verdict.headline.endswith("n = 12 seeds)."), "the finding and no plan"
 
 
@@ -222,8 +217,8 @@ def test_too_few_seeds_for_the_pairs_are_underpowered_by_design() -> None:
     assert verdict.word == Word.UNDERPOWERED
     assert verdict.p_floor == pytest.approx(6 / 64)
     assert verdict.headline == (
-        "Underpowered by design: with 7 seeds and 6 pairs the least p value possible is 0.094,"
-        " above alpha = 0.05; at least 8 seeds are needed."
+        "Underpowered by design: with 7 seeds and 6 pairs the smallest possible"
+        " corrected p value is 0.094, above alpha = 0.05; at least 8 seeds are needed."
     )
     assert decide(evidence(*planted(SPREAD, n=8))).word == Word.WINNER
 
@@ -253,9 +248,7 @@ def test_a_search_ranks_its_trials_and_says_no_more() -> None:
     assert verdict.sides[1].values == (0.6, None, 0.7), "a pruned trial has no value"
     assert all(side.mean is None and side.sd is None for side in verdict.sides)
     assert (verdict.comparisons, verdict.leader, verdict.p_floor) == ((), None, None)
-    assert "the highest validation accuracy that the search saw is 0.9, with adamw-2" in (
-        verdict.headline
-    )
+    assert "the highest validation accuracy in the search is 0.9000 (adamw-2)" in (verdict.headline)
     assert [reason.rule for reason in verdict.reasons] == [1]
     assert [flag.rule for flag in verdict.flags] == [4], "unequal numbers of trials"
     said = json.dumps(as_json(verdict)).lower()
@@ -266,7 +259,7 @@ def test_a_search_that_is_minimized_ranks_from_below_and_one_without_values_says
     arms = (arm("a", [0.5, 0.4]), arm("b", [0.3, 0.9]))
     verdict = decide(evidence(*arms, stage=Stage.SEARCH, direction="minimize"))
     assert [side.name for side in verdict.sides] == ["b", "a"]
-    assert "the lowest test accuracy that the search saw is 0.3" in verdict.headline
+    assert "the lowest test accuracy in the search is 0.3000 (b)" in verdict.headline
     empty = decide(evidence(arm("a", [None]), arm("b", []), stage=Stage.SEARCH))
     assert empty.headline == "Exploratory: no trial of the search has a value."
 
@@ -358,7 +351,7 @@ def test_a_rival_that_is_ahead_too_rarely_is_not_beaten() -> None:
     only = found.comparisons[0]
     assert only.p_holm < 0.05 and only.improvement.estimate == pytest.approx(2 / 3)
     assert found.word == Word.INCONCLUSIVE
-    assert "the probability of improvement is below 0.75" in found.reasons[0].text
+    assert "probability of improvement 0.67, below 0.75" in found.reasons[0].text
     assert decide(evidence(*arms, gamma=0.6)).word == Word.WINNER
 
 
@@ -436,13 +429,13 @@ def test_a_diverged_or_failed_run_counts_with_the_worst_value() -> None:
     first, second = planted({"a": 0.95, "b": 0.90})
     first = changed(first, "2", state="failed", value=None)
     first = changed(first, "3", value=math.inf)
-    first = changed(first, "4", value=1.797e308)
+    first = changed(first, "4", value=math.nan)
     verdict = decide(evidence(first, second))
     side = next(side for side in verdict.sides if side.name == "a")
     assert side.imputed == ("2", "3", "4")
     assert side.values[1:4] == (0.0, 0.0, 0.0) and side.n == 12
     assert verdict.flags[0].rule == 6 and verdict.flags[0].text == (
-        "a diverged or failed on seeds 2, 3, 4 and counts there with 0, the worst value of"
+        "a diverged or failed on seeds 2, 3 and 4 and counts there with 0, the worst value of"
         " test/accuracy."
     )
     assert verdict.leader == "b" and verdict.word != Word.WINNER
@@ -471,7 +464,7 @@ def test_where_all_runs_failed_and_no_bound_is_known_nothing_is_put_in_their_pla
     verdict = decide(evidence(*arms, bounds=(None, None)))
     assert verdict.word == Word.NOT_COMPARABLE
     assert verdict.sides[0].values == (None,) * 12
-    assert "a has no completed run, and test/accuracy has no worst value" in verdict.headline
+    assert "a has no completed run, and the worst possible value of" in verdict.headline
     bounded = decide(evidence(*arms))
     assert bounded.word == Word.INCONCLUSIVE, "all failed alike"
 
@@ -484,7 +477,7 @@ def test_an_arm_of_which_no_run_completed_borrows_no_value_of_its_rival() -> Non
     assert verdict.sides[1].mean is None
     bounded = decide(evidence(measured, lost))
     assert bounded.word == Word.WINNER
-    assert any("and no measurement" in flag.text for flag in bounded.flags)
+    assert any("not a measurement" in flag.text for flag in bounded.flags)
 
 
 def test_an_arm_without_a_run_is_not_comparable_and_the_others_are_shown() -> None:
@@ -514,7 +507,7 @@ def test_no_value_of_an_unfinished_confirmation_is_shown() -> None:
 def test_a_missing_run_elsewhere_leaves_the_other_pairs() -> None:
     first, *others = planted(SPREAD)
     short = replace(first, runs=first.runs[:-1])
-    verdict = decide(evidence(*others, short, stage=Stage.ELSEWHERE, seeds=()))
+    verdict = decide(evidence(*others, short, stage=Stage.EXTERNAL, seeds=()))
     assert verdict.word == Word.NOT_COMPARABLE
     assert verdict.headline == "Not comparable: adamw-2 has no run for seed 12."
     assert len(verdict.comparisons) == 3
@@ -527,12 +520,15 @@ def test_a_missing_run_elsewhere_leaves_the_other_pairs() -> None:
     [
         ({"value": None}, "adamw-2 completed on seed 3 without a value."),
         ({"seed": "2"}, "adamw-2 has several runs for seed 2, expected one."),
-        ({"value": 95.0}, "adamw-2 has the value 95 on seed 3, beyond the bounds of test/accuracy"),
+        (
+            {"value": 95.0},
+            "adamw-2 has the value 95 on seed 3, outside the bounds of test/",
+        ),
     ],
 )
 def test_runs_that_do_not_fit_are_named(fields: dict[str, Any], told: str) -> None:
     first, *others = planted(SPREAD)
-    verdict = decide(evidence(changed(first, "3", **fields), *others, stage=Stage.ELSEWHERE))
+    verdict = decide(evidence(changed(first, "3", **fields), *others, stage=Stage.EXTERNAL))
     assert verdict.word == Word.NOT_COMPARABLE
     assert any(told in reason.text for reason in verdict.reasons)
 
@@ -547,8 +543,11 @@ def test_a_contrast_with_the_baseline_compares_each_arm_with_it_alone() -> None:
     assert {p.second for p in verdict.comparisons} == {"default"}
     assert verdict.beaten == ("default",)
     for sentence in (verdict.headline, verdict.claim):
-        assert sentence.endswith("Arms are compared with the baseline, not with one another.")
-    assert "adamw-2 wins against the baseline default, which 3 of 3 arms beat: " in verdict.headline
+        assert sentence.endswith("compared with the baseline, not with each other.")
+    assert (
+        "adamw-2 wins against the baseline default, which 3 of 3 configurations beat: "
+        in verdict.headline
+    )
     assert "than the baseline default" in verdict.claim
 
 
@@ -558,9 +557,9 @@ def test_a_baseline_that_leads_has_been_compared_with_all_and_can_win() -> None:
     assert (verdict.word, verdict.leader, verdict.closest) == (Word.WINNER, "default", "adamw-2")
     assert verdict.gap == pytest.approx(0.02)
     assert verdict.headline.startswith("default wins: test accuracy 0.970 against 0.950 of the")
-    assert "default has a higher test accuracy than every other arm compared" in verdict.claim
+    assert "default has a higher test accuracy than every other" in verdict.claim
     for sentence in (verdict.headline, verdict.claim):
-        assert sentence.endswith("Arms are compared with the baseline, not with one another.")
+        assert sentence.endswith("compared with the baseline, not with each other.")
     close = decide(
         evidence(*planted({"a": 0.9499, "default": 0.95}, sd=0.004), contrast="baseline")
     )
@@ -575,9 +574,7 @@ def test_a_strategy_without_an_arm_is_named_wherever_a_winner_is() -> None:
     verdict = decide(replace(evidence(*planted(SPREAD)), absent=lost))
     assert (verdict.word, verdict.absent) == (Word.WINNER, lost)
     for sentence in (verdict.headline, verdict.claim):
-        assert sentence.endswith(
-            "Not comparable, and not part of this: sgd-all (none of its 12 trials completed)."
-        )
+        assert sentence.endswith("Not compared: sgd-all (none of its 12 trials completed).")
     assert any(flag.text.startswith("sgd-all is NOT COMPARABLE") for flag in verdict.flags)
     assert verdict.pairs == 6, "nothing was planned for it"
 
@@ -629,7 +626,7 @@ def test_a_strategy_that_is_the_default_itself_stays_in_its_level() -> None:
 def test_levels_that_meet_other_levels_of_the_other_factors_are_not_comparable() -> None:
     verdict = decide(evidence(*grid()[:-1], contrast="optimizer"))
     assert verdict.word == Word.NOT_COMPARABLE
-    assert "(arms: sgd 3, adamw 2)" in verdict.headline
+    assert "(configurations: sgd 3, adamw 2)" in verdict.headline
 
 
 def test_a_factor_that_no_arm_has_is_refused_with_the_ones_there_are() -> None:
@@ -709,8 +706,7 @@ def test_a_value_that_its_own_predictions_contradict_is_not_comparable() -> None
     verdict = decide(evidence(changed(first, "3", value=given + 0.01), second))
     assert verdict.word == Word.NOT_COMPARABLE and verdict.comparisons == ()
     assert verdict.reasons[0].text.startswith(
-        f"The test/accuracy of a on seed 3 is {given + 0.01:g}, its predictions give {given:g}: one"
-        " of the two was changed"
+        f"The test/accuracy of a on seed 3 is {given + 0.01:g}, but its predictions give {given:g}."
     )
     single = changed(first, "3", value=float(np.float32(given)))
     assert decide(evidence(single, second)).word == Word.WINNER, "rounding contradicts nothing"
@@ -800,18 +796,18 @@ def test_numbers_have_the_digits_that_their_uncertainty_deserves(width: float, p
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(40, "40 seconds"), (119, "119 seconds"), (600, "10 minutes"), (7560, "2.1 hours"),
-     (1.0e6, "12 days"), (2.0e7, "231 days")],
+    [(4.23, "4.2 s"), (9.97, "10 s"), (119, "119 s"), (600, "10 min"), (7560, "2.1 h"),
+     (1.0e6, "12 days"), (2.0e8, "2,315 days")],
 )  # fmt: skip
-def test_a_stretch_of_time_is_told_in_the_unit_that_fits(seconds: float, text: str) -> None:
-    assert numbers.span(seconds) == text
+def test_a_duration_has_the_unit_that_fits(seconds: float, text: str) -> None:
+    assert numbers.duration(seconds) == text
 
 
 def test_no_minus_stands_before_a_zero_and_long_lists_are_counted() -> None:
     assert [numbers.fixed(value, 2) for value in (-0.001, -0.01, 1.0)] == ["0.00", "−0.01", "1.00"]
     assert numbers.listed(["a"]) == "a" and numbers.listed(["a", "b", "c"]) == "a, b and c"
     assert numbers.listed(list("abcdef")) == "a, b, c and 3 more"
-    assert numbers.p_value(0.0004) == "p < 0.001" and numbers.p_value(0.0213) == "p = 0.021"
+    assert numbers.p_value(0.00004) == "p < 0.0001" and numbers.p_value(0.0213) == "p = 0.021"
 
 
 # Simulations: how often the whole rule is right.

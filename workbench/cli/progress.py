@@ -1,4 +1,4 @@
-"""How a running study looks in a terminal, and in a log where there is none."""
+"""The progress of a running study: redrawn in a terminal, line by line in a log."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from workbench.cli.printed.layout import number
 from workbench.driver import Standing
+from workbench.verdict.wording.numbers import duration
 
 _LOG_SECONDS = 10.0
-_STOPPING = "stopping: running trials are parked at their next batch; once more stops at once"
+_STOPPING = "pausing running trials after the current batch; Ctrl-C again quits at once"
 
 
 class TerminalWatcher:
@@ -80,7 +82,7 @@ class TerminalWatcher:
                 str(standing.pruned),
                 str(standing.failed) if not standing.failed else f"[red]{standing.failed}[/red]",
                 str(standing.running),
-                "" if standing.best is None else f"{standing.best:.4f}",
+                number(standing.best),
             )
         return Group(bar, table, *([Text(_STOPPING, style="yellow")] if stopping else []))
 
@@ -136,7 +138,7 @@ class LogWatcher:
             for name in ("complete", "pruned", "failed")
         }
         words = ", ".join(f"{count} {name}" for name, count in counts.items())
-        best = "; ".join(f"{s.name} {s.best:.4f}" for s in self._last if s.best is not None)
+        best = "; ".join(f"{s.name} {number(s.best)}" for s in self._last if s.best is not None)
         self._line(
             f"{self._title}: {ended}/{target} trials ({words})"
             + (f", {left}" if left else "")
@@ -183,7 +185,7 @@ class Pace:
             self._last = (ended, now)
 
     def left(self, standings: Sequence[Standing]) -> str:
-        """Estimate of the remaining time; empty before there is one."""
+        """About how long the rest will take; empty where it cannot be estimated yet."""
         ended, target = total(standings)
         if self._warm is None or self._last is None or target <= ended:
             return ""
@@ -193,8 +195,4 @@ class Pace:
         # Trials that run are no delay until they have taken longer than those before.
         overdue = self._clock() - self._last[1] - until / count * self._workers
         seconds = (until + max(overdue, 0.0)) / count * (target - ended)
-        if seconds < 90:
-            return f"about {seconds:.0f} s left"
-        if seconds < 5400:
-            return f"about {seconds / 60:.0f} min left"
-        return f"about {seconds / 3600:.1f} h left"
+        return f"about {duration(seconds)} left"

@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench import record
 from workbench.driver import holder_of
-from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.study.config import load
 from workbench.study.config.problems import nearest
 from workbench.study.weights import STUDY_SUFFIXES
@@ -165,6 +165,7 @@ def _row(directory: Path) -> dict[str, Any]:
 
 def _study(shelf: _Shelf) -> dict[str, Any]:
     described = _described(shelf.directory)
+    objective = Objective(**described["objective"])
     targets = described["budget"]["targets"]
     counts = dict.fromkeys(("complete", "pruned", "failed", "parked", "running"), 0)
     ended = dict.fromkeys(targets, 0)
@@ -189,8 +190,8 @@ def _study(shelf: _Shelf) -> dict[str, Any]:
         "holder": shelf.holder,
         "trials": sum(targets.values()),
         **counts,
-        "metric": (metric := described["objective"]["metric"]),
-        "test_metric": f"test/{metric.partition('/')[2]}",
+        "metric": objective.metric,
+        "test_metric": objective.tested,
         "best": best[0] if best else None,
         "best_trial": best_trial,
         "confirmation": shelf.confirmation,

@@ -1,18 +1,17 @@
-"""Results from an MLflow experiment, as the same rows that a CSV file gives.
-
-Knows which runs count. Knows neither MLflow's client nor what the rows are compared for.
-"""
+"""Results from an MLflow experiment, as the rows that a CSV file gives."""
 
 from __future__ import annotations
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from workbench.tracker import external_runs, store
-from workbench.tracker.external_runs import Foreign, ForeignRun
-from workbench.verdict.results import Result, Results, Unreadable, repeated, seed_name
+from workbench.tracker.external_runs import ExternalRun, ExternalRuns
+from workbench.verdict.results import ResultRow, Results, Unreadable, repeated, seed_name
+from workbench.verdict.wording.numbers import counted
 
 # MLflow's statuses as ``verdict.Run`` has them.
 _STATES = {
@@ -24,12 +23,12 @@ _STATES = {
 }
 
 
-def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) -> Results:
-    """The runs of an experiment that say strategy and seed, by params or tags of these names.
+def read_experiment(experiment: str, *, uri: str | None, home: Path, metric: str | None) -> Results:
+    """The runs of an experiment that have strategy and seed as params or tags.
 
-    FINISHED runs count with the metric's last value, FAILED ones as failed. KILLED ones are pruned
-    and the others unfinished: they have no value, and their strategy compares with none. Runs that
-    others hang under are left aside.
+    FINISHED runs count with the metric's last value, FAILED ones as failed. KILLED runs are pruned
+    and the others unfinished: they have no value, and their strategy is not compared. Parents of
+    nested runs are ignored.
 
     Args:
         experiment: Name or id.
@@ -47,7 +46,7 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
     except external_runs.UnknownExperiment as error:
         raise Unreadable(str(error)) from None
     if found.study:
-        # Its confirmation may be unfinished, and its protocol would be passed over.
+        # Its confirmation may be unfinished, and its protocol would be ignored.
         raise Unreadable(
             f"{found.study} is a study of Workbench: workbench report {found.study} says what may"
             " be claimed."
@@ -59,13 +58,15 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
     rows = []
     for run in runs:
         if run.status == "FINISHED" and run.value is None:
-            notes.append(f"Left aside: run {run.run_id} is FINISHED and has no {metric}.")
+            notes.append(f"Ignored: run {run.run_id} is FINISHED and has no {metric}.")
             continue
         state = _STATES.get(run.status, "running")
+        if run.value is not None and not math.isfinite(run.value):
+            state = "failed"
         if state in ("pruned", "running"):
             notes.append(f"Run {run.run_id} is {run.status}, so it has no result: {state}.")
         rows.append(
-            Result(
+            ResultRow(
                 strategy=run.strategy,
                 seed=seed_name(run.seed),
                 value=run.value if state == "complete" else None,
@@ -88,7 +89,7 @@ def read(experiment: str, *, uri: str | None, home: Path, metric: str | None) ->
     )
 
 
-def _of_interest(runs: Sequence[ForeignRun], notes: list[str]) -> list[ForeignRun]:
+def _of_interest(runs: Sequence[ExternalRun], notes: list[str]) -> list[ExternalRun]:
     found = []
     nameless: Counter[str] = Counter()
     for run in runs:
@@ -98,32 +99,28 @@ def _of_interest(runs: Sequence[ForeignRun], notes: list[str]) -> list[ForeignRu
         else:
             found.append(run)
     for names, count in sorted(nameless.items()):
-        notes.append(f"Left aside: {_runs(count)} without a param or tag {names}.")
+        notes.append(f"Ignored: {counted(count, 'run')} without a param or tag {names}.")
     return found
 
 
-def _flaws(rows: Sequence[Result]) -> Iterator[str]:
+def _flaws(rows: Sequence[ResultRow]) -> Iterator[str]:
     yield from repeated(rows)
     named = [row for row in rows if row.dataset]
     if named and len(named) < len(rows):
         nameless = next(row for row in rows if not row.dataset)
         yield (
             f"{nameless.where} has no param or tag dataset, but {named[0].where} has; either every"
-            " run names its data set, or none."
+            " run must name its data set, or none."
         )
 
 
-def _no_metric(experiment: str, metric: str | None, found: Foreign) -> str:
+def _no_metric(experiment: str, metric: str | None, found: ExternalRuns) -> str:
     known = f"it has {', '.join(found.metrics[:20])}" if found.metrics else "it has none"
     if metric is None:
         return f"Name the metric with --metric: of the experiment {experiment!r}; {known}."
     nearest = difflib.get_close_matches(metric, found.metrics, n=1)
     hint = f"; {nearest[0]!r} is the nearest" if nearest else ""
     return f"The experiment {experiment!r} has no metric {metric!r}: {known}{hint}."
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _told(notes: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from workbench.record import Role, TrialDirectory, environment
 from workbench.record.files import write_atomically
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.confirm import design
 from workbench.study.study import Study
 from workbench.tracker import Tracker
 from workbench.tracker.entry import DatasetUse
@@ -156,7 +155,7 @@ def _params(config: StudyConfig, described: Mapping[str, Any], role: Role) -> di
         "epochs": described["epochs"],
     }
     if role is Role.CONFIRMATION:
-        metric = design.test_metric(config)
+        metric = config.objective.tested
         return {"metric": metric, "selection_metric": objective["metric"], **common}
     return {
         "mode": described["mode"],

@@ -1,92 +1,78 @@
-"""A verdict on results from elsewhere as files: page, tables and numbers for a paper, data.
+"""A verdict on external results as files: page, tables and numbers for a paper, data.
 
-Writes out and computes nothing. Matplotlib is imported only while figures are drawn.
+``workbench verdict --out`` writes it. Matplotlib is imported only while figures are drawn.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from workbench.report import templates, tidy, wording
+from workbench.report import templates, tidy, wording, writing
 from workbench.report.figures import LeftOut, critical_difference, load, performance_profile
 from workbench.report.figures.arms import SEEDS, SOURCE
 from workbench.report.findings import Findings
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.report.paper.booktabs import Column
-from workbench.verdict.results import Results, Unreadable
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict import Side, Verdict, as_json
+from workbench.verdict.external import ExternalVerdict
 
-# What the folder of a verdict holds; whatever else lies in it is the user's.
+# What the folder of a verdict holds; everything else in it is the user's.
 CONTENTS = (
     *("index.html", "results.json", "tables", "figures", "data"),
     *("macros.tex", "captions.tex", "example.tex"),
 )
 _VENUE = "neurips"
-_FOLDER = Path(templates.__file__).parent
 
 
-def write(found: Results, content: Mapping[str, Any], folder: Path) -> Path:
-    """Write everything; the same results give the same bytes.
+def write(found: ExternalVerdict, folder: Path) -> Path:
+    """Write everything, or leave the folder as it was; the same results give the same bytes.
 
     Returns:
         The path of index.html.
 
     Raises:
-        Unreadable: The folder holds something else than a verdict.
+        FileExistsError: The folder holds something else than a verdict.
     """
-    folder = folder.resolve()
-    _clear(folder)
-    study = Path(found.source).stem
-    summaries = _summaries(study, content)
-    drawn, pictures = _figures(summaries[0], content, folder / "figures")
-    figures = files.named(drawn)
-    texts = _texts(summaries, content, figures)
-    texts["results.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    texts["index.html"] = _page(study, content, drawn, pictures)
-    for name, text in texts.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
-    tidy.write(_data(found, content), folder / "data")
-    return folder / "index.html"
-
-
-def _clear(folder: Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "results.json").is_file():
-        raise Unreadable(
-            f"{folder} exists and holds no verdict (there is no results.json in it), so nothing in"
-            " it is replaced; name an empty or a new folder."
+    study, content = Path(found.results.source).stem, found.as_json()
+    summaries = _summaries(study, found)
+    with writing.replacing(folder, CONTENTS, "results.json") as new:
+        drawn, pictures = _figures(found, new / "figures")
+        page = templates.page(
+            "verdict.html",
+            pictures,
+            study=study,
+            content=content,
+            figures=drawn,
+            test=_tested_by,
+            why=wording.why,
         )
-    if folder.exists() and not folder.is_dir():
-        raise Unreadable(f"{folder} is a file; name a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in CONTENTS:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        texts = {
+            **_texts(summaries, found, files.named(drawn)),
+            "results.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
+            "index.html": page,
+        }
+        writing.write_files(texts, new)
+        tidy.write(_data(found), new / "data")
+    return folder.resolve() / "index.html"
 
 
-def _summaries(study: str, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _summaries(study: str, found: ExternalVerdict) -> list[dict[str, Any]]:
     """What tables and numbers are written from: all of it, then each of several data sets."""
-    if len(content["datasets"]) == 1:
-        return [_summary(study, content["verdict"], "seed")]
-    found = [_summary(study, content["verdict"], "data set")]
-    for item in content["datasets"]:
-        found.append(_summary(f"{study} {item['name']}", item["verdict"], "seed"))
-    return found
+    several = len(found.datasets) > 1
+    summaries = [_summary(study, found.verdict, "data set" if several else "seed")]
+    if several:
+        for name, verdict in found.datasets.items():
+            summaries.append(_summary(f"{study} {name}", verdict, "seed"))
+    return summaries
 
 
-def _summary(study: str, verdict: Mapping[str, Any], unit: str) -> dict[str, Any]:
+def _summary(study: str, judged: Verdict, unit: str) -> dict[str, Any]:
+    verdict = as_json(judged)
     rows = list(wording.rows(verdict))
     compared = verdict["word"] in wording.COMPARED
     return {
@@ -112,12 +98,12 @@ def _tested_by(verdict: Mapping[str, Any], unit: str) -> str | None:
 
 def _texts(
     summaries: Sequence[Mapping[str, Any]],
-    content: Mapping[str, Any],
+    found: ExternalVerdict,
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, str]:
     tables: dict[str, str] = {}
-    if len(content["datasets"]) > 1:
-        tables["tables/datasets.tex"] = _datasets(summaries[0]["study"], content)
+    if len(found.datasets) > 1:
+        tables["tables/datasets.tex"] = _datasets(summaries[0]["study"], found)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
@@ -142,29 +128,24 @@ def _texts(
     }
 
 
-def _datasets(study: str, content: Mapping[str, Any]) -> str:
-    """Mean and SD of each strategy on each data set; nothing emphasised."""
-    names = list(
-        dict.fromkeys(
-            side["name"] for item in content["datasets"] for side in item["verdict"]["sides"]
-        )
-    )
+def _datasets(study: str, found: ExternalVerdict) -> str:
+    """Mean and SD of each strategy on each data set; nothing is emphasised."""
+    verdicts = found.datasets
+    names = list(dict.fromkeys(side.name for one in verdicts.values() for side in one.sides))
     rows: list[list[str] | None] = []
-    for item in content["datasets"]:
-        sides = {side["name"]: side for side in item["verdict"]["sides"]}
+    for dataset, verdict in verdicts.items():
+        sides = {side.name: side for side in verdict.sides}
         cells = [_cell(sides.get(name)) for name in names]
-        rows.append([typeset.name(item["name"]), *cells, typeset.text(item["verdict"]["word"])])
-    across = content["across"]
-    if across:
-        ranks = dict(zip(across["strategies"], across["ranks"], strict=True))
+        rows.append([typeset.name(dataset), *cells, typeset.text(verdict.word)])
+    if found.across is not None:
+        ranks = dict(zip(found.across.strategies, found.across.ranks, strict=True))
         rows += [None, ["average rank", *(typeset.share(ranks[name]) for name in names), ""]]
     columns = [Column(head="data set", align="p")]
     columns += [Column(head=typeset.name(name, 30)) for name in names]
     columns.append(Column(head="verdict", align="p"))
-    metric = typeset.text(content["verdict"]["metric"])
     caption = (
-        rf"{typeset.text(study)}: {metric} on each data set, mean $\pm$ standard deviation over"
-        " seeds, and the verdict of each data set for itself."
+        rf"{typeset.text(study)}: {typeset.text(found.verdict.metric)} on each data set, mean $\pm$"
+        " standard deviation over seeds, and the verdict on that data set alone."
     )
     return booktabs.table(
         label=f"tab:{typeset.label(study, 'datasets')}",
@@ -176,25 +157,23 @@ def _datasets(study: str, content: Mapping[str, Any]) -> str:
     )
 
 
-def _cell(side: Mapping[str, Any] | None) -> str:
-    if side is None or not side["mean"]:
+def _cell(side: Side | None) -> str:
+    if side is None or side.mean is None:
         return typeset.NONE
-    mean = side["mean"]["estimate"]
-    spread = "" if side["sd"] is None else rf" $\pm$ {typeset.number(side['sd'], mean)}"
+    mean = side.mean.estimate
+    spread = "" if side.sd is None else rf" $\pm$ {typeset.number(side.sd, mean)}"
     return typeset.number(mean) + spread
 
 
-def _figures(
-    summary: Mapping[str, Any], content: Mapping[str, Any], folder: Path
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Draws what there is to draw; names with captions, and pictures for the page."""
+def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Draw the figures; names with captions, and pictures for the page."""
     from workbench.plotting import style
 
     drawn: list[dict[str, Any]] = []
     pictures = {}
-    for name, numbers in _numbers(content):
+    for name, numbers in _numbers(found):
         figure = load(name)
-        caption = figure.caption(numbers).replace(SOURCE, "What a seed draws anew is not recorded.")
+        caption = figure.caption(numbers).replace(SOURCE, "What a seed changes is not recorded.")
         caption = caption.replace(SEEDS, "seeds")
         picture = figure.draw(numbers)
         style.save(picture, folder / name)
@@ -203,68 +182,35 @@ def _figures(
     return drawn, pictures
 
 
-def _numbers(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    if len(content["datasets"]) == 1:
+def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
+    """The figures that can be drawn, each with its numbers."""
+    if len(found.datasets) == 1:
         # Without a confirmation there is nothing else that a figure could look at.
-        findings = Findings(study={}, trials=(), verdict=content["verdict"])
+        findings = Findings(study={}, trials=(), verdict=as_json(found.verdict))
         try:
-            found.append(("forest", load("forest").summarize(findings)))
+            return [("forest", load("forest").summarize(findings))]
         except LeftOut:
             return []
-        return found
-    across = content["across"]
-    if not across:
+    if found.across is None:
         return []
-    table, names = np.array(across["means"]), across["strategies"]
-    if content["verdict"]["direction"] == "maximize":
-        found.append(("performance_profile", performance_profile.summarize_table(names, table)))
-    turned = table if content["verdict"]["direction"] == "maximize" else -table
-    found.append(("critical_difference", critical_difference.summarize_table(names, turned)))
-    return found
+    table, names = np.array(found.across.means), found.across.strategies
+    maximize = found.verdict.direction == "maximize"
+    figures: list[tuple[str, Any]] = []
+    if maximize:
+        figures.append(("performance_profile", performance_profile.summarize_table(names, table)))
+    ranked = critical_difference.summarize_table(names, table if maximize else -table)
+    return [*figures, ("critical_difference", ranked)]
 
 
-def _page(
-    study: str,
-    content: Mapping[str, Any],
-    drawn: Sequence[Mapping[str, Any]],
-    pictures: Mapping[str, str],
-) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": templates.number,
-        "reach": templates.reach,
-        "scale": templates.scale,
-        "given": templates.given,
-        "counted": counted,
-        "p_value": templates.p_value,
-        "share": templates.share,
-        "test": _tested_by,
-        "why": wording.why,
-    }
-    return environment.get_template("verdict.html").render(
-        study=study,
-        content=content,
-        figures=drawn,
-        pictures={name: Markup(text) for name, text in pictures.items()},
-        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
-    )
-
-
-def _data(found: Results, content: Mapping[str, Any]) -> dict[str, Any]:
+def _data(found: ExternalVerdict) -> dict[str, Any]:
+    rows = found.results.rows
     fields = ("dataset", "strategy", "seed", "value", "state", "run_id")
-    runs = [{name: getattr(row, name) or None for name in fields} for row in found.rows]
-    for run, row in zip(runs, found.rows, strict=True):
+    runs = [{name: getattr(row, name) or None for name in fields} for row in rows]
+    for run, row in zip(runs, rows, strict=True):
         run["value"] = row.value  # 0 is a value
     pairs = [
-        {"dataset": item["name"] or None, **row}
-        for item in content["datasets"]
-        for row in tidy.pairs(item["verdict"])
+        {"dataset": name or None, **row}
+        for name, verdict in found.datasets.items()
+        for row in tidy.pairs(as_json(verdict))
     ]
     return {"results": tidy.frame(runs), "pairs": tidy.frame(pairs)}

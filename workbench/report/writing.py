@@ -1,7 +1,6 @@
 """A report on disk: every file of it, written whole or not at all.
 
-Knows neither what a number means nor where it comes from. Matplotlib is imported only while
-figures are drawn.
+``replacing`` also serves the page of an external verdict (``standalone``).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def write(material: Material, folder: Path, venue: str = "neurips", *, alone: bo
     """Write the whole report, or leave the folder as it was.
 
     The same input gives the same bytes. An earlier report in the folder is replaced whole; other
-    files beside it (those not in ``CONTENTS``) stay.
+    files in it (those not in ``CONTENTS``) stay.
 
     Args:
         material: What was read of the study.
@@ -51,22 +50,14 @@ def write(material: Material, folder: Path, venue: str = "neurips", *, alone: bo
         FileExistsError: The folder holds something else than a report.
         ValueError: No such venue, or the description lacks what no report can do without.
     """
-    folder = folder.resolve()
-    _refuse_anything_but_a_report(folder)
     # The second process imports matplotlib while this one judges.
     wanted = not alone and len(material.trials) >= _MANY
-    with uncollected(), drawing.second(wanted=wanted) as second:
-        return _write(compose(material), folder, venue, second)
-
-
-def _write(composed: Composed, folder: Path, venue: str, second: drawing.Second | None) -> Path:
-    summary = composed.content
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder)
-    prefix = f"{_hidden(folder)}{os.getpid()}."
-    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
-    new, old = temporary / "new", temporary / "old"
-    try:
+    with (
+        replacing(folder, CONTENTS, "report.json") as new,
+        uncollected(),
+        drawing.second(wanted=wanted) as second,
+    ):
+        composed = compose(material)
         jobs = [
             drawing.Job(
                 entry["name"],
@@ -75,18 +66,48 @@ def _write(composed: Composed, folder: Path, venue: str, second: drawing.Second 
                 new / "figures",
                 venue,
             )
-            for entry in summary["figures"]
+            for entry in composed.content["figures"]
         ]
         # Texts first: the second process draws meanwhile, and both end at about the same time.
         pictures = drawing.draw(jobs, second, lambda: _write_texts(composed, new, venue))
-        _write_files({"index.html": templates.html(summary, pictures)}, new)
+        write_files({"index.html": templates.html(composed.content, pictures)}, new)
+    return folder.resolve() / "index.html"
+
+
+@contextmanager
+def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[Path]:
+    """A new folder to write to; at the end it replaces ``folder``, on an error it is removed.
+
+    Args:
+        folder: May exist.
+        contents: Names of what is written there; everything else in ``folder`` is the user's and
+            stays.
+        marker: The file that tells such a folder from others.
+
+    Raises:
+        FileExistsError: The folder is not empty and lacks the marker.
+    """
+    folder = folder.resolve()
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not empty and not (folder / marker).is_file():
+        # A user may have named a folder with work of theirs.
+        raise FileExistsError(
+            f"{folder} exists and contains no {marker}, so it is not replaced. Name an empty or a"
+            " new folder."
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder, contents)
+    prefix = f"{_hidden(folder)}{os.getpid()}."
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    new, old = temporary / "new", temporary / "old"
+    try:
+        yield new
         if folder.exists():
             folder.rename(old)
-            _move_others(old, new)
+            _move_others(old, new, contents)
         new.rename(folder)
     finally:
-        _put_back(temporary, folder)
-    return folder / "index.html"
+        _put_back(temporary, folder, contents)
 
 
 def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
@@ -101,11 +122,12 @@ def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
     }
     if summary["confirmation"] is not None:
         files["tables/confirmation.csv"] = templates.arms_csv(summary["confirmation"])
-    _write_files(files, folder)
+    write_files(files, folder)
     tidy.write(tidy.frames(composed.material, summary), folder / "data")
 
 
-def _write_files(files: Mapping[str, str], folder: Path) -> None:
+def write_files(files: Mapping[str, str], folder: Path) -> None:
+    """Write texts to the paths below a folder that they are named by."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,39 +154,28 @@ def _hidden(folder: Path) -> str:
     return f".{folder.name[:200]}."
 
 
-def _sweep(folder: Path) -> None:
+def _sweep(folder: Path, contents: Collection[str]) -> None:
     """Clean up after killed processes, which may have moved the report away."""
     hidden = _hidden(folder)
     for left in folder.parent.glob(f"{glob.escape(hidden)}*"):
         # The report of another study, whose name has a dot, begins alike: ``.a.`` and ``.a.b.``.
         own = left.name.removeprefix(hidden).count(".") == 1
         if own and is_abandoned(left):
-            _put_back(left, folder)
+            _put_back(left, folder, contents)
 
 
-def _put_back(temporary: Path, folder: Path) -> None:
+def _put_back(temporary: Path, folder: Path, contents: Collection[str]) -> None:
     """Undo what was done of a replacement that did not reach its end, and remove its folder."""
     new, old = temporary / "new", temporary / "old"
     if old.exists() and not folder.exists():
         if new.exists():
-            _move_others(new, old)
+            _move_others(new, old, contents)
         old.rename(folder)
     shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _move_others(source: Path, target: Path) -> None:
-    """Move what is the user's own from one report's folder to another."""
+def _move_others(source: Path, target: Path, contents: Collection[str]) -> None:
+    """Move what is the user's own from one folder to another."""
     for path in sorted(source.iterdir()):
-        if path.name not in CONTENTS:
+        if path.name not in contents:
             path.rename(target / path.name)
-
-
-def _refuse_anything_but_a_report(folder: Path) -> None:
-    # The folder is replaced whole, and a user may have named one that holds work of theirs.
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / "report.json").is_file():
-        raise FileExistsError(
-            f"{folder} exists and is no report (it holds no report.json), so it is not replaced;"
-            " name an empty or a new folder."
-        )

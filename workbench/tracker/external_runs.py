@@ -1,11 +1,12 @@
-"""Runs of an MLflow experiment that somebody else wrote: what each says of strategy, seed, value.
+"""Reads the runs of an MLflow experiment that Workbench did not write: strategy, seed, value.
 
-Only reads. Knows nothing of studies, but for the tags that tell Workbench's own runs.
+``workbench verdict --mlflow`` uses it. It recognises Workbench's own runs by their tags.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ class UnknownExperiment(LookupError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForeignRun:
-    """One run, as far as it says.
+class ExternalRun:
+    """One run; a text that it does not give is empty.
 
     Attributes:
         status: MLflow's: FINISHED, FAILED, KILLED, RUNNING or SCHEDULED.
@@ -45,22 +46,22 @@ class ForeignRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Foreign:
+class ExternalRuns:
     """The runs of an experiment, and the names of all metrics that any of them has.
 
     Attributes:
-        study: Of Workbench, if it wrote any of the experiment's runs; else empty.
+        study: Name of the study if Workbench wrote any of the runs; else empty.
     """
 
-    runs: tuple[ForeignRun, ...]
+    runs: tuple[ExternalRun, ...]
     metrics: tuple[str, ...]
     study: str
 
 
-def read(uri: str, experiment: str, metric: str) -> Foreign:
-    """The runs of an experiment, the oldest first, without those that others hang under.
+def read(uri: str, experiment: str, metric: str) -> ExternalRuns:
+    """The runs of an experiment, the oldest first, without parents of nested runs.
 
-    A run says its strategy, seed and data set by params or tags of these names.
+    Strategy, seed and data set are params or tags of these names.
 
     Args:
         uri: MLflow's tracking URI.
@@ -71,7 +72,7 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
         UnknownExperiment: There is no such experiment, or no such store.
     """
     _demand_file(uri)
-    # A server that does not answer would be asked for minutes.
+    # MLflow would retry for minutes if a server does not answer.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     mlflow = import_mlflow()
@@ -85,20 +86,24 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
         runs = list(_runs(client, str(number)))
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
-        told = str(error).replace(urlsplit(uri).netloc or uri, urlsplit(_shown(uri)).netloc or uri)
-        if "timed out" in told:
+        problem = str(error).replace(
+            urlsplit(uri).netloc or uri, urlsplit(_shown(uri)).netloc or uri
+        )
+        if "timed out" in problem:
             seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
-            told = (
+            problem = (
                 f"it did not answer within {seconds} s. Check that the server works; the variable "
                 "MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds to wait."
             )
-        raise UnknownExperiment(f"MLflow at {_shown(uri)} cannot be read: {told}") from None
+        raise UnknownExperiment(f"MLflow at {_shown(uri)} cannot be read: {problem}") from None
     parents = {run.tags[_PARENT] for run in runs if _PARENT in run.tags}
     own = [run for run in runs if run.run_id not in parents]
     names = sorted({name for run in own for name in run.metrics})
     written = next((run for run in runs if any(tag in run.tags for tag in _OWN)), None)
     study = "" if written is None else written.tags.get("workbench.study", "") or experiment
-    return Foreign(runs=tuple(_read(run, metric) for run in own), metrics=tuple(names), study=study)
+    return ExternalRuns(
+        runs=tuple(_read(run, metric) for run in own), metrics=tuple(names), study=study
+    )
 
 
 def _runs(client: Any, experiment_id: str) -> Iterator[Run]:
@@ -117,15 +122,20 @@ def _runs(client: Any, experiment_id: str) -> Iterator[Run]:
             return
 
 
-def _read(run: Run, metric: str) -> ForeignRun:
+def _read(run: Run, metric: str) -> ExternalRun:
     said = {name: _said(run, name) for name in _NAMES}
-    return ForeignRun(
+    return ExternalRun(
         run_id=run.run_id,
         name=run.name,
         status=run.status,
-        value=run.metrics.get(metric),
+        value=_unbounded(run.metrics.get(metric)),
         **said,
     )
+
+
+def _unbounded(value: float | None) -> float | None:
+    # MLflow stores infinity as the largest double.
+    return value if value is None or abs(value) < 1e308 else math.copysign(math.inf, value)
 
 
 def _said(run: Run, name: str) -> str:

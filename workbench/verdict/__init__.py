@@ -1,12 +1,11 @@
 """From evidence to fixed words: what may be claimed, how far the claim reaches, and why not more.
 
-Pure: arrays and plain data in, a judgement out. The rules are those of docs/confirmation.md; the
-statistics are those of ``statistics``. Knows no store, no study file and no report.
+Pure functions of plain data. docs/confirmation.md has the rules, ``statistics`` the numbers.
 """
 
 from __future__ import annotations
 
-from workbench.verdict.evidence import Arm, Design, Doubt, Evidence, Run, Stage
+from workbench.verdict.evidence import ALPHA, GAMMA, Arm, Design, Doubt, Evidence, Run, Stage
 from workbench.verdict.guards import REFUSALS, Refusal, Refused
 from workbench.verdict.judgement import (
     Bounds,
@@ -20,6 +19,8 @@ from workbench.verdict.judgement import (
 )
 
 __all__ = [
+    "ALPHA",
+    "GAMMA",
     "REFUSALS",
     "Arm",
     "Bounds",

@@ -1,6 +1,6 @@
 """What forbids a comparison: in an arm, between arms, in the list of seeds.
 
-Each is a doubt with the number of the refusal and the names of arm and seeds. Knows no statistics.
+``table`` collects these doubts; each has the number of a refusal and names arms and seeds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from workbench.verdict.evidence import Arm, Design, Doubt, Run
 from workbench.verdict.judgement import Word
 from workbench.verdict.refusals import because
+from workbench.verdict.wording.numbers import listed
 
 
 def of_arm(arm: Arm, seeds: Sequence[str], design: Design) -> Iterator[Doubt]:
@@ -27,14 +28,14 @@ def of_arm(arm: Arm, seeds: Sequence[str], design: Design) -> Iterator[Doubt]:
         yield _refused(rule, f"{arm.name} has no run for {named(missing)}.")
     if double := [seed for seed, runs in by_seed.items() if len(runs) > 1]:
         yield _refused(9, f"{arm.name} has several runs for {named(double)}, expected one.")
-    listed = [run for run in arm.runs if run.seed in set(seeds)]
-    if pruned := [run.seed for run in listed if run.state == "pruned"]:
+    planned = [run for run in arm.runs if run.seed in set(seeds)]
+    if pruned := [run.seed for run in planned if run.state == "pruned"]:
         yield _refused(5, f"{arm.name} was pruned on {named(pruned)}.")
-    if running := [run for run in listed if not run.ended]:
+    if running := [run for run in planned if not run.ended]:
         states = " and ".join(dict.fromkeys(run.state for run in running))
         text = named([run.seed for run in running])
         yield _refused(6, f"{arm.name} is not finished on {text} ({states}).")
-    if empty := [run.seed for run in listed if run.state == "complete" and run.value is None]:
+    if empty := [run.seed for run in planned if run.state == "complete" and run.value is None]:
         yield _refused(6, f"{arm.name} completed on {named(empty)} without a value.")
     configs = dict.fromkeys(run.config for run in arm.runs if run.config)
     if len(configs) > 1:
@@ -50,7 +51,7 @@ def out_of_bounds(arm: Arm, design: Design) -> Iterator[Doubt]:
         if run.measured and run.value is not None and not least <= run.value <= most:
             ends = " to ".join("none" if end is None else f"{end:g}" for end in design.bounds)
             text = (
-                f"{arm.name} has the value {run.value:g} on seed {run.seed}, beyond the bounds of"
+                f"{arm.name} has the value {run.value:g} on seed {run.seed}, outside the bounds of"
                 f" {design.metric} ({ends})."
             )
             yield Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text)
@@ -67,9 +68,9 @@ def contradictions(arm: Arm, design: Design) -> Iterator[Doubt]:
         # The value may have been computed in single precision.
         if not abs(mean - run.value) <= 1e-4 * size:
             text = (
-                f"The {design.metric} of {arm.name} on seed {run.seed} is {run.value:g}, its"
-                f" predictions give {mean:g}: one of the two was changed, or the metric is no mean"
-                " of the scores that were kept."
+                f"The {design.metric} of {arm.name} on seed {run.seed} is {run.value:g}, but its"
+                f" predictions give {mean:g}. Either one of the two was changed, or the metric is"
+                " not the mean of the stored scores."
             )
             yield Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text)
             return
@@ -87,8 +88,8 @@ def constants(values: Mapping[str, Sequence[float]]) -> Iterator[Doubt]:
         if len(each) >= 3 and len(set(each)) == 1:
             text = (
                 f"{name} has the value {each[0]:g} on all of its {len(each)} seeds. Was one"
-                " evaluation copied? If not, the seeds change nothing there, and its runs say no"
-                " more than one of them."
+                " evaluation copied? If not, its result does not depend on the seed, and all of"
+                " its runs say no more than one."
             )
             yield Doubt(rule=9, word=None, text=text)
 
@@ -108,20 +109,20 @@ def copies(values: Mapping[str, Sequence[float | None]]) -> Iterator[Doubt]:
             text = (
                 f"{', '.join(names)} have the same value on each of {len(each)} seeds. Are they one"
                 " configuration under several names, or is the metric too coarse to tell them"
-                " apart? What the tests say of their differences rests on no variation at all."
+                " apart? Their differences do not vary, so no test of them means anything."
             )
             yield Doubt(rule=9, word=None, text=text)
 
 
 def additions(arms: Sequence[Arm], design: Design) -> Iterator[Doubt]:
     """Seeds that the design does not list."""
-    listed = set(design.seeds)
-    for arm in arms if listed else ():
-        extra = list(dict.fromkeys(run.seed for run in arm.runs if run.seed not in listed))
+    planned = set(design.seeds)
+    for arm in arms if planned else ():
+        extra = list(dict.fromkeys(run.seed for run in arm.runs if run.seed not in planned))
         if extra:
             text = (
-                f"{arm.name} was also run on {named(extra)}, beyond the {len(listed)} seeds of the"
-                " protocol; they are left aside."
+                f"{arm.name} was also run on {named(extra)}, which are not among the"
+                f" {len(planned)} seeds of the protocol and are ignored."
             )
             yield because(10, Word.EXPLORATORY, text)
 
@@ -140,7 +141,8 @@ def samples(splits: Mapping[str, Sequence[str]], seeds: Sequence[str]) -> Iterat
                 by_split.setdefault(found[place], []).append(name)
         if len(by_split) > 1:
             groups = " against ".join(", ".join(names) for names in by_split.values())
-            yield _refused(9, f"On seed {seed} the arms were tested on other samples ({groups}).")
+            text = f"On seed {seed} the configurations were tested on different samples ({groups})."
+            yield _refused(9, text)
             return
 
 
@@ -154,16 +156,13 @@ def budgets(trials: Mapping[str, int | None]) -> Iterator[Doubt]:
         found = ", ".join(
             f"{name} {'unknown' if number is None else number}" for name, number in trials.items()
         )
-        text = f"The arms were chosen from different numbers of search trials ({found})."
+        text = f"The configurations were chosen from different numbers of search trials ({found})."
         yield _refused(4, text)
 
 
-def named(seeds: Sequence[str], most: int = 5) -> str:
-    """For example ``seed 3`` or ``seeds 3, 4 and 5``; beyond ``most`` the others are counted."""
-    shown = ", ".join(seeds[:most])
-    if len(seeds) > most:
-        shown += f" and {len(seeds) - most} more"
-    return f"seed {shown}" if len(seeds) == 1 else f"seeds {shown}"
+def named(seeds: Sequence[str]) -> str:
+    """For example ``seed 3`` or ``seeds 3, 4 and 5``."""
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed(seeds, 6)}"
 
 
 def _refused(rule: int, text: str) -> Doubt:

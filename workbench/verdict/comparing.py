@@ -141,8 +141,7 @@ def _comparison(
     undecidable = (
         _undecidable(first, second, design, difference.estimate)
         if sd > 0
-        else f"their difference is the same on every {unit}, and without spread nothing can be"
-        " tested"
+        else f"their difference is the same on every {unit}, so it cannot be tested"
     )
     return Comparison(
         first=first.name,
@@ -185,8 +184,8 @@ def _undecidable(first: Row, second: Row, design: Design, gap: float) -> str:
     failed = [row.name for row in (first, second) if row.imputed]
     if first.imputed or (failed and small):
         return (
-            f"failed runs of {' and '.join(failed)} count with the worst value seen, which is no"
-            " limit to how bad they were"
+            f"failed runs of {' and '.join(failed)} count with the worst value seen, but may have"
+            " been worse"
         )
     return ""
 

@@ -1,6 +1,6 @@
-"""Who is compared with whom: all arms, each with the baseline, or the levels of a factor.
+"""What is compared: all arms in pairs, each arm with the baseline, or the levels of a factor.
 
-Knows no statistics: a level's value on a seed is the mean of its arms there.
+The value of a level on a seed is the mean of its arms there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from workbench.verdict.evidence import Design, Doubt
 from workbench.verdict.judgement import Word
 from workbench.verdict.table import Row, Table
+from workbench.verdict.wording.numbers import listed
 
 ALL = "all"
 BASELINE = "baseline"
@@ -61,13 +62,13 @@ def _against_baseline(rows: tuple[Row, ...]) -> Contrast:
 
 
 def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:
-    arms = [row for row in rows if not _stands_for_nothing(row, rows)]
+    arms = [row for row in rows if not _is_default(row, rows)]
     without = [row.name for row in arms if factor not in row.levels]
     if without:
         known = list(dict.fromkeys(name for row in rows for name in row.levels))
         raise ValueError(
-            f"contrast: {factor} is no factor of {', '.join(without[:3])}, expected all, baseline"
-            f"{''.join(f', {name}' for name in known)}."
+            f"contrast: {factor} is not a factor of {listed(without)}, expected"
+            f" {', '.join(('all', 'baseline', *known))}."
         )
     by_level: dict[str, list[Row]] = {}
     for row in arms:
@@ -82,10 +83,10 @@ def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:
     return _with_enough(sides, pairs, _imbalance(factor, by_level), averaged)
 
 
-def _stands_for_nothing(row: Row, rows: Sequence[Row]) -> bool:
-    """Whether it is the default arm beside the strategy whose levels it shares.
+def _is_default(row: Row, rows: Sequence[Row]) -> bool:
+    """Whether it is the default arm, and another arm has the same levels.
 
-    A strategy whose own configuration is the default one is the baseline and a level's arm alike.
+    A strategy whose chosen configuration is the default is both the baseline and a level's arm.
     """
     return row.baseline and any(
         other is not row and dict(other.levels) == dict(row.levels) for other in rows
@@ -104,8 +105,8 @@ def _imbalance(factor: str, by_level: Mapping[str, Sequence[Row]]) -> tuple[Doub
         return ()
     counts = ", ".join(f"{level} {len(group)}" for level, group in by_level.items())
     text = (
-        f"The levels of {factor} do not meet the same levels of the other factors (arms: {counts}),"
-        " so their means differ in more than the factor."
+        f"The levels of {factor} are not combined with the same levels of the other factors"
+        f" (configurations: {counts}), so their means differ in more than {factor}."
     )
     return (Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text),)
 

@@ -1,6 +1,6 @@
-"""What a verdict is founded on: the test values of each arm by seed, and how they came about.
+"""What a verdict rests on: the test values of each arm by seed, and how they were obtained.
 
-Plain data. Knows neither where the runs come from (MLflow, a CSV file) nor what follows from them.
+``report.evidence`` builds it from MLflow's runs, ``question`` from a table of results.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-# MLflow stores infinity as the largest double.
-_INFINITE = 1e308
+ALPHA = 0.05  # level of every test, after correction
+GAMMA = 0.75  # least probability of improvement of a strategy that beats another
 
 
 class Stage(StrEnum):
@@ -19,7 +19,8 @@ class Stage(StrEnum):
 
     SEARCH = "search"
     CONFIRMATION = "confirmation"
-    ELSEWHERE = "elsewhere"
+    # The value is stored in results.json.
+    EXTERNAL = "elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Run:
         seed: Whatever names the seed; equal names are pairs.
         value: Of the metric on the test split; None where the run diverged, failed or has not run.
         state: ``complete``, ``failed``, ``pruned``, ``running``, ``parked`` (``record.State``).
-        run_id: Of MLflow; empty elsewhere.
+        run_id: Of MLflow; empty for other results.
         config: Identifies the configuration; runs of one arm must agree.
         split: Identifies the test samples; runs that differ in it are no pairs.
         scores: Of each test example, in one order for all runs, such that their mean is the
@@ -48,12 +49,12 @@ class Run:
     @property
     def measured(self) -> bool:
         """Whether it completed with a finite value."""
-        return self.state == "complete" and self.value is not None and _finite(self.value)
+        return self.state == "complete" and self.value is not None and math.isfinite(self.value)
 
     @property
     def lost(self) -> bool:
         """Whether it diverged or failed, so that it counts with the worst value."""
-        diverged = self.value is not None and not _finite(self.value)
+        diverged = self.value is not None and not math.isfinite(self.value)
         return self.state == "failed" or (self.state == "complete" and diverged)
 
     @property
@@ -99,20 +100,20 @@ class Design:
     seeds: tuple[str, ...] = ()
     contrast: str = "all"
     bounds: tuple[float | None, float | None] = (None, None)
-    alpha: float = 0.05
-    gamma: float = 0.75
+    alpha: float = ALPHA
+    gamma: float = GAMMA
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """Something that happened and that a verdict must answer for.
+    """Something that a verdict must take into account.
 
     Attributes:
         rule: Number of the refusal that it falls under; see ``verdict.refusals``.
         word: ``NOT COMPARABLE`` or ``EXPLORATORY`` where it decides the verdict; None is a flag,
-            shown beside it. Among a verdict's reasons: the word that it supports.
-        text: A sentence for the author, or a few.
-        found: What was found, where ``text`` goes on to say why it matters.
+            shown with it. Among a verdict's reasons: the word that it supports.
+        text: One or more sentences for the author.
+        found: What was found, where ``text`` also says why it matters.
         rival: Among a verdict's reasons: whom it compares the leader with.
     """
 
@@ -141,7 +142,3 @@ class Evidence:
     absent: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     seconds: float | None = None
-
-
-def _finite(value: float) -> bool:
-    return math.isfinite(value) and abs(value) < _INFINITE

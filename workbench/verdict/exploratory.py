@@ -1,81 +1,42 @@
-"""The verdict on a search: what was seen, in order, and that it supports no claim.
+"""The verdict on a search: the values in order, and that they support no claim.
 
-No mean, no interval and no p value: trials are proposed one after the other, differ in their
-hyperparameters, and each strategy shows the highest of its own. Texts avoid the words of a verdict.
+No mean, no interval and no p value: trials are proposed one after another, differ in their
+hyperparameters, and each strategy shows the best of its own.
 """
 
 from __future__ import annotations
 
 import math
 
+from workbench.verdict.conclusion import build
 from workbench.verdict.evidence import Arm, Evidence
-from workbench.verdict.judgement import Level, Side, Verdict, Word
+from workbench.verdict.judgement import Side, Verdict, Word
 from workbench.verdict.refusals import because
-from workbench.verdict.wording import wording
 
 
 def of_search(evidence: Evidence) -> Verdict:
     """EXPLORATORY, whatever the values are, unless a doubt makes it NOT COMPARABLE.
 
-    Sides come in the order of their best trial. A pruned, failed or unfinished trial has no value.
+    Sides are in the order of their best trial. A pruned, failed or unfinished trial has no value.
     """
-    design = evidence.design
     trials = sum(len(arm.runs) for arm in evidence.arms)
     found = f"All values come from the search: {trials} trials of {len(evidence.arms)} strategies."
     if not any(run.measured for arm in evidence.arms for run in arm.runs):
-        found = f"There is a search alone, and none of its {trials} trials has a value."
+        found = f"There was only a search, and none of its {trials} trials has a value."
     doubts = [*evidence.doubts, because(1, Word.EXPLORATORY, found)]
     counts = {arm.name: len(arm.runs) for arm in evidence.arms}
     if len(set(counts.values())) > 1:
         numbers = ", ".join(f"{name} {count}" for name, count in counts.items())
-        doubts.append(because(4, None, f"The strategies differ in their trials ({numbers})."))
-    reasons = [
-        doubt
-        for word in (Word.NOT_COMPARABLE, Word.EXPLORATORY)
-        for doubt in doubts
-        if doubt.word == word
-    ]
-    sign = -1.0 if design.direction == "maximize" else 1.0
-    sides = [_side(arm) for arm in evidence.arms]
-    return wording.worded(
-        Verdict(
-            word=Word(str(reasons[0].word)),
-            stage=evidence.stage,
-            level=Level.NONE,
-            headline="",
-            claim="",
-            metric=design.metric,
-            direction=design.direction,
-            contrast=design.contrast,
-            averaged=(),
-            alpha=design.alpha,
-            gamma=design.gamma,
-            smallest_effect=design.smallest_effect,
-            seeds=(),
-            pairs=0,
-            p_floor=None,
-            leader=None,
-            gap=None,
-            closest=None,
-            beaten=(),
-            tied=(),
-            open=(),
-            absent=evidence.absent,
-            sides=tuple(
-                sorted(
-                    sides,
-                    key=lambda side: min(
-                        (sign * value for value in side.values if value is not None),
-                        default=math.inf,
-                    ),
-                )
-            ),
-            comparisons=(),
-            reasons=tuple(reasons),
-            flags=tuple(doubt for doubt in doubts if doubt.word is None),
-            plan=None,
+        doubts.append(
+            because(4, None, f"The strategies have different numbers of trials ({numbers}).")
         )
-    )
+    sign = -1.0 if evidence.design.direction == "maximize" else 1.0
+
+    def best(side: Side) -> float:
+        return min((sign * value for value in side.values if value is not None), default=math.inf)
+
+    sides = sorted(map(_side, evidence.arms), key=best)
+    return build(evidence.design, doubts, stage=evidence.stage, sides=sides)
 
 
 def _side(arm: Arm) -> Side:

@@ -1,7 +1,6 @@
-"""Guards for the forbidden things that one module would hand to another.
+"""Guards that refuse what must not be claimed; figures, tables and commands call them.
 
-Each passes in silence or raises ``Refused``; two return what they looked at. Knows neither where a
-number comes from nor how a figure is drawn.
+Each raises ``Refused`` or returns.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from workbench.verdict import seed_names
 from workbench.verdict.evidence import Doubt
 from workbench.verdict.refusals import REFUSALS, Refusal, Refused, because
+from workbench.verdict.wording.numbers import counted, listed
 
 __all__ = [
     "BARS",
@@ -51,7 +51,7 @@ def one_configuration(configurations: Mapping[str, Collection[str]]) -> None:
             raise Refused(
                 2,
                 f"{strategy} has test values of {len(several)} configurations"
-                f" ({_few(several)}), expected 1.",
+                f" ({listed(several, 6)}), expected 1.",
             )
 
 
@@ -72,7 +72,7 @@ def of_groups(sampler: str, *, pruned: int = 0) -> None:
             f" of {', '.join(NOT_ADAPTIVE)}.",
         )
     if pruned:
-        raise Refused(5, f"{_count(pruned, 'trial')} of the group pruned, expected none.")
+        raise Refused(5, f"The group has {counted(pruned, 'pruned trial')}, expected none.")
 
 
 def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
@@ -93,12 +93,12 @@ def data_sets(names: Sequence[str], *, seeds: Collection[str] = ()) -> int:
     odd = [name for name in different if name in seeds or seed_names.names_one(name)]
     if odd:
         raise Refused(
-            8, f"{_few(odd)} look like seeds, folds or epochs, expected names of data sets."
+            8, f"{listed(odd, 6)} look like seeds, folds or epochs, expected names of data sets."
         )
     if len(different) > 2 and seed_names.differ_in_a_number(different):
         raise Refused(
             8,
-            f"{_few(different)} differ in a number alone, like parts of one data set, expected"
+            f"{listed(different, 6)} differ only in a number, like parts of one data set, expected"
             " names of data sets.",
         )
     return len(different)
@@ -180,7 +180,7 @@ def expected_maximum(sampler: str, *, pruned: int = 0) -> None:
     if sampler != "random":
         raise Refused(12, f"The trials were proposed by {sampler!r}, expected 'random'.")
     if pruned:
-        raise Refused(12, f"{_count(pruned, 'trial')} pruned and without a value, expected none.")
+        raise Refused(12, f"{counted(pruned, 'pruned trial')} without a value, expected none.")
 
 
 def importance(
@@ -225,7 +225,8 @@ def optimum(caption: str, at_bounds: Collection[str]) -> None:
     ]
     if silent:
         raise Refused(
-            15, f"The optimum lies on a bound of {_few(silent)}, and the caption does not say so."
+            15,
+            f"The optimum is on a bound of {listed(silent, 6)}; the caption does not say so.",
         )
 
 
@@ -252,7 +253,7 @@ def provenance(kinds: Mapping[str, Sequence[str | None]]) -> tuple[Doubt, ...]:
         if known and len(known) < len(values):
             text = (
                 f"{len(values) - len(known)} of {len(values)} runs have no record of their {kind},"
-                " so it cannot be told whether they differ in it."
+                " so it is not known whether they differ in it."
             )
             flags.append(Doubt(rule=16, word=None, text=text))
     return tuple(flags)
@@ -264,15 +265,6 @@ def _different(values: Sequence[str]) -> list[str]:
     shared = set(lists[0]).intersection(*lists[1:])
     kept = [", ".join(item for item in items if item not in shared) for items in lists]
     return [(text or "none of these")[:80] for text in kept]
-
-
-def _few(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun} was" if number == 1 else f"{number} {noun}s were"
 
 
 def _bound(value: float | None) -> str:

@@ -1,14 +1,13 @@
-"""What a verdict says: plain data, complete enough that no template computes a number.
-
-Knows neither how it was reached nor how it is written out.
-"""
+"""What a verdict says, as plain data: complete enough that no template computes a number."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from workbench.verdict.evidence import Doubt, Stage
 
@@ -155,15 +154,15 @@ class Verdict:
         absent: What could not be compared at all, with why; see ``Evidence.absent``.
         reasons: Why the word is this one, a sentence each, those that decide it first; each refusal
             with its number.
-        needed: How many seeds would do, as a sentence; None without a plan.
-        flags: What a reader must know beside the verdict.
+        needed: How many seeds would be enough, as a sentence; None without a plan.
+        flags: What a reader must also know.
     """
 
     word: Word
     stage: Stage
     level: Level
-    headline: str
-    claim: str
+    headline: str = ""
+    claim: str = ""
     metric: str
     direction: str
     contrast: str
@@ -180,17 +179,16 @@ class Verdict:
     beaten: Sequence[str]
     tied: Sequence[str]
     open: Sequence[str]
-    absent: Mapping[str, str]
+    absent: Mapping[str, str] = field(default_factory=dict)
     sides: Sequence[Side]
     comparisons: Sequence[Comparison]
     reasons: Sequence[Doubt]
     flags: Sequence[Doubt]
-    plan: SeedPlan | None
+    plan: SeedPlan | None = None
     needed: str | None = None
 
 
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """The same as dictionaries and lists; a number that is not finite becomes None."""
-    from workbench.verdict.plain import plain
-
-    return dict(plain(asdict(verdict)))
+def as_json(verdict: Any) -> dict[str, Any]:
+    """A verdict, or anything that holds verdicts, as JSON; a number that is not finite is None."""
+    plain = to_jsonable_python(verdict, inf_nan_mode="null", fallback=lambda value: value.item())
+    return dict(plain)

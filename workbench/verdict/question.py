@@ -1,11 +1,7 @@
-"""Results on one data set to a verdict, and what results alone cannot prove.
-
-Knows nothing of files and of several data sets.
-"""
+"""From external results on one data set to a verdict, with what results alone cannot prove."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections import defaultdict
@@ -13,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide, seed_names
-from workbench.verdict.results import Result, Unreadable
+from workbench.verdict.results import ResultRow, Unreadable, did_you_mean
 from workbench.verdict.wording.numbers import listed
 
 # What the name of a metric says of its values: that lower ones are better, or that it is a share.
@@ -31,20 +27,20 @@ _PERCENT = 2.0  # a share whose largest value is above 1 and not above this is n
 _UNKNOWN = (
     (
         10,
-        "No protocol came with these results: that strategies, metric and number of seeds were"
-        " fixed before the first result was seen is the author's word.",
+        "These results have no protocol: nothing shows that strategies, metric and number of seeds"
+        " were fixed before the first result was seen.",
     ),
     (
         2,
-        "Not known: whether the test data had any part in choosing these configurations, and"
-        " whether they were measured once.",
+        "Not known: whether the test data were used to choose these configurations, and whether"
+        " they were tested only once.",
     ),
     (4, "Not known: whether every strategy was tuned with the same budget."),
-    (1, "Not known: whether the seeds are others than those that the tuning saw."),
+    (1, "Not known: whether the seeds differ from those used in tuning."),
     (
         9,
-        "Not known: what a seed draws anew, and whether runs of one seed were tested on the same"
-        " samples; equal seeds are taken as pairs.",
+        "Not known: what a seed changes, and whether runs of one seed were tested on the same"
+        " samples; runs with equal seeds are compared as pairs.",
     ),
     (16, "Not known: whether code, libraries and hardware were the same for all runs."),
 )
@@ -76,7 +72,7 @@ class Question:
         )
 
 
-def check(rows: Sequence[Result], question: Question) -> tuple[str, ...]:
+def check(rows: Sequence[ResultRow], question: Question) -> tuple[str, ...]:
     """Names of the strategies in order of appearance.
 
     Raises:
@@ -87,32 +83,28 @@ def check(rows: Sequence[Result], question: Question) -> tuple[str, ...]:
     if len(names) < 2:
         raise Unreadable(f"There is one strategy, {names[0]!r}; a comparison needs two.")
     if question.baseline is not None and question.baseline not in names:
-        nearest = difflib.get_close_matches(question.baseline, names, n=1)
-        hint = f" {nearest[0]!r} is the nearest." if nearest else ""
-        raise Unreadable(
-            f"The baseline {question.baseline!r} is not a strategy here; the strategies are"
-            f" {', '.join(names)}.{hint}"
-        )
+        hint = did_you_mean(question.baseline, names) or f"; there are {listed(names, 20)}."
+        raise Unreadable(f"The baseline {question.baseline!r} is not a strategy here{hint}")
     for dataset in dict.fromkeys(row.dataset for row in rows):
         here = {row.strategy for row in rows if row.dataset == dataset}
         if question.baseline is not None and question.baseline not in here:
             raise Unreadable(
                 f"The data set {dataset} has no run of the baseline {question.baseline!r}, only of"
-                f" {', '.join(sorted(here))}. Add its runs, or leave the data set out."
+                f" {', '.join(sorted(here))}. Add its runs, or remove the data set."
             )
     effect = question.smallest_effect
     if effect is not None and not (math.isfinite(effect) and effect > 0):
         raise Unreadable(
             f"The smallest effect is {effect:g}, expected a finite number above 0 in"
-            f" units of {question.metric}; leave it out where none is known."
+            f" units of {question.metric}; leave it out if it is not known."
         )
     if problems := [*_metric(rows, question), *_seeds(rows)]:
         raise Unreadable("\n".join(problems))
     return names
 
 
-def _metric(rows: Sequence[Result], question: Question) -> Iterator[str]:
-    """What a metric's name says that direction and values contradict."""
+def _metric(rows: Sequence[ResultRow], question: Question) -> Iterator[str]:
+    """Contradictions between the name of the metric and its direction or values."""
     if (error := _ERROR.search(question.metric)) and question.direction == "maximize":
         yield (
             f"Lower values of {question.metric} are better, by its name: add --minimize. If higher"
@@ -131,8 +123,8 @@ def _metric(rows: Sequence[Result], question: Question) -> Iterator[str]:
         )
 
 
-def _seeds(rows: Sequence[Result]) -> Iterator[str]:
-    """Seeds that are no runs of their own: parts of one run, or copies of others."""
+def _seeds(rows: Sequence[ResultRow]) -> Iterator[str]:
+    """Seeds that are not separate runs: parts of one run, or copies of others."""
     odd = [
         seed for seed in dict.fromkeys(row.seed for row in rows) if seed_names.part_of_a_run(seed)
     ]
@@ -149,12 +141,12 @@ def _seeds(rows: Sequence[Result]) -> Iterator[str]:
             on = f" on {dataset}" if dataset else ""
             yield (
                 f"The {sum(map(len, groups))} seeds{on} have {len(groups)} different results:"
-                f" {listed(groups[0])} have the same value in every strategy, and so on. Copied"
+                f" {listed(groups[0])} have the same value in every strategy, for example. Copied"
                 " runs add no evidence: give each run once."
             )
 
 
-def _alike(rows: Sequence[Result]) -> list[list[str]]:
+def _alike(rows: Sequence[ResultRow]) -> list[list[str]]:
     """Seeds that are measured in every strategy, those with the same values together."""
     values: dict[str, dict[str, float | None]] = defaultdict(dict)
     for row in rows:
@@ -166,7 +158,7 @@ def _alike(rows: Sequence[Result]) -> list[list[str]]:
     return list(groups.values())
 
 
-def judge(rows: Sequence[Result], names: Sequence[str], question: Question) -> Verdict:
+def judge(rows: Sequence[ResultRow], names: Sequence[str], question: Question) -> Verdict:
     """The verdict on one data set; its level is never above *this configuration*."""
     arms = []
     for name in names:
@@ -183,6 +175,6 @@ def judge(rows: Sequence[Result], names: Sequence[str], question: Question) -> V
         doubts.append(Doubt(rule=9, word=None, text=text))
     return decide(
         Evidence(
-            stage=Stage.ELSEWHERE, design=question.design, arms=tuple(arms), doubts=tuple(doubts)
+            stage=Stage.EXTERNAL, design=question.design, arms=tuple(arms), doubts=tuple(doubts)
         )
     )

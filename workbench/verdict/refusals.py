@@ -1,8 +1,7 @@
 """What is not claimed, why, and what may be done instead: 17 refusals by number.
 
 Figures called simulated were simulated for this project; docs/confirmation.md tells how. Texts
-avoid the words of a verdict, so that they may stand in a report of search data. Knows neither
-evidence nor who asks.
+avoid the words of a verdict, so that they may be shown in a report of search data.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Refusal:
 
 
 class Refused(ValueError):
-    """Someone asked for what must not be claimed.
+    """Something was asked for that must not be claimed.
 
     Attributes:
         rule: Number of the refusal.
@@ -76,7 +75,7 @@ REFUSALS: dict[int, Refusal] = {
         ),
         Refusal(
             number=5,
-            forbidden="pruned trials dropped in silence, or scored by their intermediate value",
+            forbidden="pruned trials dropped silently, or scored by their intermediate value",
             because="A pruner that compares early epochs stops slow starters: 90 % of one"
             " strategy's trials against 49 % of the other's in a simulation, which put the wrong"
             " one first.",
@@ -109,9 +108,9 @@ REFUSALS: dict[int, Refusal] = {
             number=9,
             forbidden="unpaired tests on shared seeds, or pairs of runs whose seeds or test samples"
             " differ",
-            because="Runs of one seed share their data and their order, and differences of others"
-            " mix what is compared with what they happen to be measured on.",
-            instead="Run every arm on the same seeds and the same test samples.",
+            because="Runs of one seed share their data and its order; other differences also"
+            " contain the differences between seeds and samples.",
+            instead="Run every configuration on the same seeds and the same test samples.",
         ),
         Refusal(
             number=10,
@@ -159,7 +158,7 @@ REFUSALS: dict[int, Refusal] = {
             number=16,
             forbidden="commits, data, packages or hardware mixed without a flag",
             because="A difference may then come from them.",
-            instead="Show the flag beside the verdict, or run again in one environment.",
+            instead="Show the flag with the verdict, or run again in one environment.",
         ),
         Refusal(
             number=17,
@@ -177,7 +176,7 @@ def because(rule: int, word: str | None, found: str) -> Doubt:
 
     Args:
         rule: Number of the refusal.
-        word: The verdict that it decides; None for a flag beside it.
+        word: The verdict that it decides; None for a flag.
         found: A sentence with the names and numbers.
     """
     return Doubt(rule=rule, word=word, text=f"{found} {REFUSALS[rule].because}", found=found)

@@ -1,7 +1,6 @@
-"""Results from elsewhere as plain rows: a run of a strategy with a seed on a data set.
+"""External results as plain rows: a run of a strategy with a seed on a data set.
 
-Reads a CSV file, and says of every line that it cannot read what is wrong with it. Knows nothing of
-what the rows will be compared for.
+Reads a CSV file, and says what is wrong with each line that it cannot read.
 """
 
 from __future__ import annotations
@@ -11,16 +10,18 @@ import difflib
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from workbench.verdict.wording.numbers import listed
 
 COLUMNS = ("strategy", "seed", "value")
 DATASET = "dataset"
 _DELIMITERS = (",", ";", "\t", "|")
 # What people write where a run diverged, failed, or left nothing.
 _FAILED = ("nan", "inf", "+inf", "-inf", "infinity", "-infinity", "failed", "diverged")
-_MOST = 10  # problems told at once
+_MOST = 10  # problems reported at once
 _ALMOST = 0.85  # how alike a misspelt name is: one letter of eight, and no "_std" at its end
 
 
@@ -29,13 +30,13 @@ class Unreadable(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class ResultRow:
     """One run.
 
     Attributes:
         value: Of the metric; None where the run diverged or failed.
         state: As ``verdict.Run`` has it.
-        dataset: Empty where there is only one and nobody named it.
+        dataset: Empty where there is only one without a name.
         where: File and line, or the run.
     """
 
@@ -55,10 +56,10 @@ class Results:
     Attributes:
         metric: What the values are.
         source: Where they come from, for people.
-        notes: What was left aside.
+        notes: What was left out.
     """
 
-    rows: tuple[Result, ...]
+    rows: tuple[ResultRow, ...]
     metric: str
     source: str
     notes: tuple[str, ...] = ()
@@ -95,22 +96,22 @@ def read_csv(path: Path, metric: str | None) -> Results:
         columns = "column" if len(ignored) == 1 else "columns"
         notes.append(f"Ignored in {path.name}: the {columns} {', '.join(ignored)}.")
     value = named[at["value"]]
-    told = metric or ("value" if value.lower() == "value" else value)
+    called = metric or ("value" if value.lower() == "value" else value)
     if metric is not None and value.lower() != metric.lower():
         notes.append(f"No column is called {metric}: the values are those of the column {value}.")
-    return Results(rows=tuple(rows), metric=told, source=path.name, notes=tuple(notes))
+    return Results(rows=tuple(rows), metric=called, source=path.name, notes=tuple(notes))
 
 
-def repeated(rows: Sequence[Result]) -> Iterator[str]:
-    """What is wrong with rows that say the same run twice."""
-    seen: dict[tuple[str, str, str], Result] = {}
+def repeated(rows: Sequence[ResultRow]) -> Iterator[str]:
+    """An error for each row that repeats a run."""
+    seen: dict[tuple[str, str, str], ResultRow] = {}
     for row in rows:
         first = seen.setdefault((row.dataset, row.strategy, row.seed), row)
         if first is not row:
             on = f" on {row.dataset}" if row.dataset else ""
             yield (
-                f"{row.where}: {row.strategy} with seed {row.seed}{on} is there already"
-                f" ({first.where}), expected one run for each; a strategy is one configuration."
+                f"{row.where}: {row.strategy} with seed {row.seed}{on} occurs twice (first"
+                f" in {first.where}), expected one run for each; a strategy is one configuration."
             )
 
 
@@ -133,7 +134,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     if "\0" in text:
         raise Unreadable(f"{path.name}: not a text file; expected CSV.")
     if not text.strip():
-        raise Unreadable(f"{path.name} is empty; expected a header with {_listed(COLUMNS)}.")
+        raise Unreadable(f"{path.name} is empty; expected a header with {listed(COLUMNS)}.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
     lines = []
     try:
@@ -167,19 +168,14 @@ def _columns(path: Path, line: int, named: Sequence[str], metric: str | None) ->
                 problems.append(f"{path.name}:{line}: there are two columns {found}.")
             at[name] = plain.index(found)
         elif name != DATASET:
-            nearest = difflib.get_close_matches(name, plain, n=1, cutoff=0.5)
-            hint = f"; {named[plain.index(nearest[0])]!r} is the nearest" if nearest else ""
-            either = " or ".join(choices)
-            problems.append(
-                f"{path.name}:{line}: there is no column {either}; found"
-                f" {', '.join(repr(column) for column in named)}{hint}."
-            )
+            hint = did_you_mean(name, named, cutoff=0.5) or f"; found {listed(named, 20)}."
+            problems.append(f"{path.name}:{line}: there is no column {' or '.join(choices)}{hint}")
     _refuse(problems)
     return at
 
 
 def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[str]:
-    """A metric that no column has, where one is called almost like it: its values were meant."""
+    """An error for a metric without a column, where a column has almost its name."""
     plain = {name.lower(): name for name in named}
     if metric is None or metric.lower() in plain or "value" not in plain:
         return
@@ -187,15 +183,15 @@ def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[
     nearest = difflib.get_close_matches(metric.lower(), others, n=1, cutoff=_ALMOST)
     if nearest:
         yield (
-            f"{where}: there is no column {metric}, and {plain[nearest[0]]!r} is the nearest. Give"
-            f" --metric {plain[nearest[0]]} to compare its values; to call those of the column"
-            f" {plain['value']!r} {metric}, take the other column out of the file."
+            f"{where}: there is no column {metric}; did you mean {plain[nearest[0]]}? Use --metric"
+            f" {plain[nearest[0]]} to compare its values; to use the column {plain['value']!r} as"
+            f" {metric}, remove the other column from the file."
         )
 
 
 def _row(
     where: str, cells: Sequence[str], at: Mapping[str, int], width: int, problems: list[str]
-) -> Result | None:
+) -> ResultRow | None:
     if len(cells) != width:
         problems.append(f"{where}: {len(cells)} cells, expected {width} as in the header.")
         return None
@@ -204,7 +200,7 @@ def _row(
     if empty:
         text = f"{where}: {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
         if "value" in empty:
-            text += "; write failed where a run diverged or failed: it counts with the worst value"
+            text += "; write failed for a run that diverged or failed: it gets the worst value"
         problems.append(f"{text}.")
         return None
     value, state = given["value"], "complete"
@@ -221,7 +217,7 @@ def _row(
             return None
         if not math.isfinite(number):
             number, state = None, "failed"
-    return Result(
+    return ResultRow(
         strategy=given["strategy"],
         seed=seed_name(given["seed"]),
         value=number,
@@ -239,9 +235,12 @@ def seed_name(text: str) -> str:
 def _refuse(problems: Sequence[str]) -> None:
     if problems:
         more = len(problems) - _MOST
-        told = [*problems[:_MOST], *([f"... and {more} more."] if more > 0 else [])]
-        raise Unreadable("\n".join(told))
+        lines = [*problems[:_MOST], *([f"... and {more} more."] if more > 0 else [])]
+        raise Unreadable("\n".join(lines))
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}"
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """For example ``; did you mean adam?``, to end a message; empty where no name is close."""
+    names = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=cutoff)
+    return f"; did you mean {names[close[0]]}?" if close else ""

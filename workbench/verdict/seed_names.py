@@ -11,9 +11,9 @@ _GAP = r"[\s_\-.:=#/()\[\]]*"
 
 
 def names_one(name: str) -> bool:
-    """Whether it is a number, one of the words, or has a word beside a number.
+    """Whether it is a number, one of the words, or contains a word next to a number.
 
-    What stands around does not matter: ``3``, ``Seeds``, ``fold 1``, ``digits_cv-3``, ``1st run``.
+    For example ``3``, ``Seeds``, ``fold 1``, ``digits_cv-3``, ``1st run``.
     """
     return name.strip().isdigit() or _has(_NOT_A_DATA_SET, name)
 
@@ -35,5 +35,5 @@ def _has(word: str, name: str) -> bool:
 
 
 def differ_in_a_number(names: Collection[str]) -> bool:
-    """Whether all have one stem, as ``part1``, ``part2`` and ``part3`` have."""
+    """Whether all are equal but for numbers, as ``part1``, ``part2`` and ``part3`` are."""
     return len({re.sub(r"\d+", "#", name.lower()) for name in names}) == 1

@@ -1,7 +1,7 @@
 """Evidence as a table of arms by seeds.
 
-Diverged and failed runs get the worst value here; a pruned, a missing or an unfinished one gets
-none, and its arm is compared with nothing. Knows no statistics.
+Diverged and failed runs get the worst value. Pruned, missing and unfinished runs get none, and
+their arm is not compared.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def read(evidence: Evidence) -> Table:
             found += comparability.contradictions(arm, design)
             if not found and not bounded and not _measured(arm, seeds):
                 text = (
-                    f"{arm.name} has no completed run, and {design.metric} has no worst value that"
-                    " is known: what another arm reached cannot stand in its place."
+                    f"{arm.name} has no completed run, and the worst possible value of"
+                    f" {design.metric} is not known, so no value can be used instead."
                 )
                 found.append(because(6, Word.NOT_COMPARABLE, text))
         stand_in = worst if bounded or _measured(arm, seeds) else None
@@ -109,7 +109,7 @@ def read(evidence: Evidence) -> Table:
         doubts += comparability.constants({arm.name: _measured(arm, seeds) for arm in arms})
         doubts += comparability.copies({row.name: row.values for row in rows if row.sound})
     if hidden:
-        text = "The confirmation is not finished; until then no test value is shown or compared."
+        text = "The confirmation is not finished. Test values are shown and compared once it is."
         doubts.append(Doubt(rule=10, word=Word.NOT_COMPARABLE, text=text))
     return Table(seeds=seeds, rows=tuple(rows), doubts=tuple(doubts), hidden=hidden)
 
@@ -138,7 +138,7 @@ def _measured(arm: Arm, seeds: Sequence[str]) -> list[float]:
 
 
 def worst_value(design: Design) -> float | None:
-    """The worst value that the metric can have; None where there is none, or nobody knows."""
+    """The worst value that the metric can have; None where there is none or it is not known."""
     return design.bounds[0 if design.direction == "maximize" else 1]
 
 
@@ -208,7 +208,7 @@ def _imputations(row: Row, design: Design, worst: float | None) -> Iterator[Doub
     kind = f"the worst value of {design.metric}" if known else "the worst value seen"
     whole = len(row.imputed) == len(row.values)
     text = (
-        f"No run of {row.name} completed: its mean is {kind} ({worst:g}), and no measurement."
+        f"No run of {row.name} completed: its mean is {kind} ({worst:g}), not a measurement."
         if whole
         else f"{row.name} diverged or failed on {comparability.named(row.imputed)} and counts "
         f"there with {worst:g}, {kind}."

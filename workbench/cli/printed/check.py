@@ -1,4 +1,4 @@
-"""What a study will do, before it does anything: ``check``."""
+"""What a study will do: ``workbench check``."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, duration, say
+from workbench.cli.printed.layout import PLAIN, say
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import counted, duration, setting
 
-# What the stages of ``browse`` mean where no runs are counted.
+# Stages of a confirmation that have no counts of runs.
 _BEGUN = {
-    "selected": "selected; nothing is tested until workbench confirm is agreed to",
-    "damaged": "begun, but protocol.json or selection.json is damaged or gone",
+    "selected": "selected; workbench confirm asks before it uses the test split",
+    "damaged": "begun, but protocol.json or selection.json is missing or damaged",
 }
 
 
 def plan(console: Console, plan: Mapping[str, Any]) -> None:
-    """What ``check`` says of a study that is sound."""
+    """The plan of a study without errors."""
     objective, search, data = plan["objective"], plan["search"], plan["data"]
     budget, backbone = plan["budget"], plan["backbone"]
     console.print(
@@ -32,10 +32,10 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     if plan["mode"] == "balanced":
         names = ", ".join(strategy["name"] for strategy in plan["strategies"])
         say(console, "strategies", f"{len(plan['strategies'])}: {names}")
-        each = f" ({budget['trials_per_strategy']} for each strategy)"
+        each = f" ({budget['trials_per_strategy']} per strategy)"
     else:
         factors = "; ".join(f"{k}: {', '.join(v)}" for k, v in plan["factors"].items())
-        say(console, "joint search", factors or "of the ranges alone")
+        say(console, "joint search", factors or "ranges only")
         each = ""
     say(console, "baseline", plan["baseline"])
     say(console, "trials", f"{budget['total']}{each} of {counted(plan['epochs'], 'epoch')}")
@@ -53,60 +53,59 @@ def plan(console: Console, plan: Mapping[str, Any]) -> None:
     say(console, "backbone", f"{backbone['name']}, weights: {weights}")
     for depth, stage in enumerate(backbone["stages"], start=1):
         count = f"{stage['name']:<10} {stage['parameters']:>11,} parameters"
-        say(console, "", f"{count}  frozen from depth {depth} on")
+        say(console, "", f"{count}  frozen from depth {depth}")
     if backbone["head"] is None:
-        say(console, "", "its stages can be shown once it is here")
+        say(console, "", "its stages are shown once it is downloaded")
     else:
         say(console, "", f"{'head':<10} {backbone['head']:>11,} parameters  never frozen")
     for note in plan["notes"]:
         console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
-
     for text in plan["refused"]:
         lines = text.replace("\n", "\n" + 17 * " ")
         console.print(f"  refused        {lines}", style="red", markup=False, **PLAIN)
 
 
 def _confirmation(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a confirmation would take, and what it could show."""
-    metric, seeds = found["metric"], found["seeds"]
-    compared = {"all": "all pairs", "baseline": "each with the default"}.get(
-        found["contrast"], f"the levels of {found['contrast']}"
-    )
-    pairs = counted(found["pairs"], "pair")
-    arms = f"{found['arms']} arms with the default, {compared}: {pairs}"
-    which = "chosen" if found["chosen"] else "by default"
+    """What a confirmation would cost, and what it could show."""
+    contrasts = {"all": "all pairs", "baseline": "each with the default"}
+    compared = contrasts.get(found["contrast"], f"levels of {found['contrast']}")
+    default = "" if found["chosen"] else " (the default)"
     lines = [
-        ("confirm", f"{arms}, so at least {found['seeds_floor']} seeds; {seeds} {which}"),
-        ("", _reach(found)),
+        (
+            "confirm",
+            f"{found['arms']} configurations including the default, {compared}:"
+            f" {counted(found['pairs'], 'pair')}; {found['seeds']} seeds{default}, at least"
+            f" {found['seeds_floor']} needed",
+        ),
+        ("", _power(found)),
     ]
-    least = found["smallest_effect"]
-    if least is None:
-        lines.append(("", "confirm.smallest_effect is not given; workbench confirm asks for it"))
+    effect = found["smallest_effect"]
+    if effect is None:
+        lines.append(("", "confirm.smallest_effect is missing; workbench confirm requires it"))
     else:
-        lines.append(("", f"a difference of {least:g} in {metric} matters"))
-    seconds = found["seconds"]
-    cost = "" if seconds is None else f"; by this home's trials {duration(seconds)} of training"
-    runs = (
-        f"{counted(found['selection_runs'], 'run')} to select, {found['confirmation_runs']} to test"
-    )
+        lines.append(("", f"smallest effect that matters: {effect:g} in {found['metric']}"))
+    cost = ""
+    if found["seconds"] is not None:
+        cost = f"; about {duration(found['seconds'])} of training, judging by past trials"
+    runs = f"{found['selection_runs']} selection and {found['confirmation_runs']} confirmation runs"
     return [*lines, ("", f"at most {runs}{cost}")]
 
 
-def _reach(found: Mapping[str, Any]) -> str:
-    """The difference that so many seeds find, in the only unit known before anything ran."""
+def _power(found: Mapping[str, Any]) -> str:
+    """The difference that the seeds can show, in the only unit known before anything ran."""
     size = found["detectable"]
     if found["seeds"] < found["seeds_floor"] or size is None:
-        return f"{found['seeds']} seeds can find no difference of any size"
+        return f"{found['seeds']} seeds cannot show a difference of any size"
     return (
-        f"{found['seeds']} seeds find a difference of {size:.2g} SDs of the paired differences "
-        "with 80 % power"
+        f"{found['seeds']} seeds show a difference of {setting(size)} SDs of the paired differences"
+        " with 80 % power"
     )
 
 
 def _samples(plan: Mapping[str, Any]) -> str:
     data = plan["data"]
     if "train" not in data:
-        return "not here yet"
+        return "not downloaded yet"
     parts = ", ".join(f"{data[part]} {part}" for part in ("train", "validation", "test"))
     kind = methods.kind_of_outputs(plan)
     return f"{parts} samples, {counted(len(data['classes']), kind)}"

@@ -1,13 +1,15 @@
-"""How numbers, lines and tables look in a terminal. Knows nothing of what they are about."""
+"""How lines, tables and values look in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from workbench.verdict.wording import numbers
 
 # A sentence: whole on its line, and nothing in it lit up.
 PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
@@ -24,30 +26,8 @@ def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
 
 
 def number(value: float | None) -> str:
-    """A value of the objective, or an empty place."""
-    if value is None:
-        return ""
-    # Four decimals suit an accuracy; an error may have any size.
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.6g}"
-
-
-def short(value: object) -> str:
-    """A setting: of a number three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def between(bounds: Mapping[str, Any]) -> str:
-    """An interval."""
-    return f"{number(bounds['low'])} to {number(bounds['high'])}"
-
-
-def duration(seconds: float) -> str:
-    """About how long, in the unit that a person would choose."""
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h"
+    """A measured value, or an empty cell."""
+    return "" if value is None else numbers.measured(value)
 
 
 def say(console: Console, name: str, text: object) -> None:

@@ -1,4 +1,4 @@
-"""What is about to be tested, shown before the test split is touched."""
+"""What is about to be tested: shown before the test split is used."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, duration, number, say, short, table_of
-from workbench.verdict.wording.numbers import counted
+from workbench.cli.printed.layout import PLAIN, number, say, table_of
+from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
     from workbench.study.confirm import Offer
 
 
 def offer(console: Console, offer: Offer) -> None:
-    """What is about to be tested: shown before the test split is touched."""
+    """Which strategies will be tested, on how many seeds, and what that can show."""
     split = "was read before" if offer.seen or offer.tested else "is untouched"
     console.print(
         f"[bold]{escape(offer.study)}[/bold]  selected; the test split {split}", highlight=False
     )
-    table = table_of("arm", "chosen from", "on validation data", "hyperparameters")
+    table = table_of("strategy", "chosen from", "validation values", "hyperparameters")
     for arm in offer.arms:
         default = arm.baseline and not arm.values
         values = ", ".join("failed" if v is None else number(v) for v in arm.values)
@@ -29,50 +29,53 @@ def offer(console: Console, offer: Offer) -> None:
             escape(name),
             escape("its default" if default else arm.spec.name),
             values,
-            escape(" ".join(f"{k}={short(v)}" for k, v in arm.spec.hyperparameters.items())),
+            escape(" ".join(f"{k}={setting(v)}" for k, v in arm.spec.hyperparameters.items())),
         )
     console.print(table)
-    pairs = f"{offer.pairs} {'pair' if offer.pairs == 1 else 'pairs'} ({offer.contrast})"
+    pairs = f"{counted(offer.pairs, 'pair')} ({offer.contrast})"
     say(console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed")
-    say(console, "finds", _found_by(offer))
+    say(console, "power", _power(offer))
     say(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"
     say(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
     notes = [*offer.notes, *offer.tested]
     if offer.seen:
         notes.append(
-            f"MLflow holds {counted(offer.seen, 'confirmation run')} whose records are gone from "
-            "the study's folder confirmation/; put it back, or the same runs are made again"
+            f"MLflow has {counted(offer.seen, 'confirmation run')} whose records are missing from"
+            " the study's folder confirmation/. Restore it; otherwise the runs are repeated"
         )
     for note in notes:
         console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
 
 
-def _found_by(offer: Offer) -> str:
+def _power(offer: Offer) -> str:
+    """The difference that the seeds can show, estimated from the selection."""
     if offer.seeds < offer.floor:
-        return "no difference of any size"
+        return "so few seeds cannot show a difference of any size"
     if offer.sd == 0:
-        return "unknown: no seed of the selection changed a difference between two arms"
+        return "unknown: no difference between two strategies varied over the selection seeds"
     if offer.sd is None or offer.reach is None:
-        return "unknown: no two arms completed on two seeds of the selection"
-    (low, high), least = offer.reach, offer.smallest_effect
+        return "unknown: no two strategies completed on the same two seeds of the selection"
+    (low, high), effect = offer.reach, offer.smallest_effect
     source = (
-        f"(from the SD of paired differences, {short(offer.sd)} on the few validation seeds, and "
-        "its 90 % interval)"
+        f"(estimated from the few validation seeds: SD of paired differences {setting(offer.sd)},"
+        " with its 90 % interval)"
     )
     if low == high:
-        return f"no difference that the metric can have with 80 % power {source}"
-    if low > least:
-        then = "one that just matters may be missed"
-    elif high < least:
-        then = "one that just matters is found"
+        return f"80 % for no difference that the metric can have {source}"
+    exact = f"a difference of exactly the smallest effect ({effect:g})"
+    if low > effect:
+        then = f"{exact} may be missed"
+    elif high < effect:
+        then = f"{exact} is found"
     else:
-        then = f"whether one that just matters ({least:g}) is found, so few seeds cannot tell"
-    return f"a difference of about {short(low)} to {short(high)} with 80 % power; {then} {source}"
+        then = f"whether {exact} is found cannot be estimated from so few seeds"
+    reach = f"{setting(low)} to {setting(high)}"
+    return f"80 % for a difference of about {reach}; {then} {source}"
 
 
 def _cost(offer: Offer) -> str:
     if offer.seconds is None:
         return ""
     at_once = f", {offer.workers} at a time" if offer.workers > 1 else ""
-    return f"; {duration(offer.seconds / offer.workers)}{at_once}"
+    return f"; about {duration(offer.seconds / offer.workers)}{at_once}"

@@ -1,4 +1,4 @@
-"""How a command ended, and what to do next. Of a confirmation no value: that is for the report."""
+"""How a command ended, and what to do next. Only the report shows values of a confirmation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from workbench.cli.printed.layout import PLAIN, number, table_of
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import counted, duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,24 +41,22 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
     name, ended = outcome.study, sum(standing.ended for standing in outcome.standings)
     trials = counted(ended, "trial")
     if outcome.signal is not None:
-        text = f"{name}: stopped after {trials}; the same command goes on."
+        text = f"{name}: stopped after {trials}; rerun the same command to resume."
     elif smoke:
-        text = f"{name}: the tiny copy ran through in {outcome.seconds:.0f} s; nothing was kept."
+        text = f"{name}: the tiny copy finished in {duration(outcome.seconds)}; nothing was kept."
     elif outcome.fresh == 0 and outcome.finished:
-        before = "its trial has" if ended == 1 else f"all {ended} trials have"
-        text = f"{name}: {before} been run before; nothing to do."
+        done = "its trial is" if ended == 1 else f"all {ended} trials are"
+        text = f"{name}: {done} done; nothing to do."
     elif not outcome.finished:
-        text = f"{name}: time is up after {trials}; the same command goes on."
+        text = f"{name}: timeout reached after {trials}; rerun the same command to continue."
     else:
-        text = (
-            f"{name}: {counted(outcome.fresh, 'trial')} in {outcome.seconds:.0f} s; {ended} in all."
-        )
+        fresh = counted(outcome.fresh, "trial")
+        text = f"{name}: {fresh} in {duration(outcome.seconds)}; {ended} in total."
     console.print(escape(text), **PLAIN)
     for reason in outcome.reasons:
         console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
     if not smoke and any("diverged at" not in reason for reason in outcome.reasons):
-        told = "once the cause is corrected, run the study again with --retry-failed"
-        console.print(f"[dim]{told}[/dim]", **PLAIN)
+        console.print("[dim]fix the cause, then rerun with --retry-failed[/dim]", **PLAIN)
     _damaged(console, outcome.damaged)
     _unsent(console, outcome.study, outcome.unsent)
     if outcome.signal is None and not smoke:
@@ -67,10 +65,10 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
 
 
 def confirmed(console: Console, found: Confirmed) -> None:
-    """How a confirmation ended, and what to do next. No value: that is for the report."""
+    """How a confirmation ended, and what to do next."""
     last = found.arms if found.agreed and found.arms else found.selection
     table = table_of(
-        "arm" if last is found.arms else "strategy",
+        "strategy",
         "runs",
         "done",
         "failed",
@@ -80,7 +78,7 @@ def confirmed(console: Console, found: Confirmed) -> None:
         counts = (standing.target, standing.complete, standing.failed)
         table.add_row(escape(standing.name), *map(str, counts))
     console.print(table)
-    console.print(escape(_told(found)), **PLAIN)
+    console.print(escape(_sentence(found)), **PLAIN)
     for reason in found.reasons:
         console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
     _damaged(console, found.damaged)
@@ -90,16 +88,16 @@ def confirmed(console: Console, found: Confirmed) -> None:
 
 
 def _next(console: Console, study: str, report: Path | None, *, confirm: bool) -> None:
-    """Which command comes next, and where the report is that needs none."""
+    """The report's path, or which command comes next."""
     if report is not None:
         console.print(f"report: {escape(str(report))}", **PLAIN)
     steps = [*(["confirm"] if confirm else []), *(["report"] if report is None else [])]
     if steps:
-        told = ", or ".join(f"workbench {step} {study}" for step in steps)
-        console.print(f"[dim]next: {escape(told)}[/dim]", **PLAIN)
+        commands = ", or ".join(f"workbench {step} {study}" for step in steps)
+        console.print(f"[dim]next: {escape(commands)}[/dim]", **PLAIN)
 
 
-def _told(found: Confirmed) -> str:
+def _sentence(found: Confirmed) -> str:
     """One sentence on where a confirmation stands."""
     name, arms = found.study, found.arms
     stage = "confirmation" if arms else "selection"
@@ -107,23 +105,23 @@ def _told(found: Confirmed) -> str:
     if found.signal is not None:
         target = sum(standing.target for standing in arms or found.selection)
         return (
-            f"{name}: stopped after {tested if arms else selected} of {target} {stage} runs; the "
-            "same command goes on."
+            f"{name}: stopped after {tested if arms else selected} of {target} {stage} runs; rerun"
+            " the same command to resume."
         )
     if not found.agreed:
         seen = found.offer is not None and (found.offer.seen or found.offer.tested)
-        kept = "The selection is kept" + ("" if seen else ", the test split untouched")
-        return f"{name}: not tested. {kept}; the same command asks again."
+        kept = "The selection is kept" + ("" if seen else ", the test split is untouched")
+        return f"{name}: not tested. {kept}; rerun the same command to be asked again."
     if not arms:
         return f"{name}: no run of the selection completed, so nothing can be tested."
     runs = f"{counted(selected, 'selection run')} and {counted(tested, 'confirmation run')}"
     if found.fresh == 0:
-        return f"{name}: {runs} have been made before; nothing to do."
+        return f"{name}: {runs} are done; nothing to do."
     now = "" if found.fresh == selected + tested else f", {found.fresh} of them now,"
     seeds = max(standing.target for standing in arms)
     return (
-        f"{name}: {runs}{now} in {found.seconds:.0f} s; arms tested: {len(arms)}, on {seeds} seeds "
-        "each."
+        f"{name}: {runs}{now} in {duration(found.seconds)};"
+        f" {counted(len(arms), 'configuration')} tested on {seeds} seeds each."
     )
 
 
@@ -132,26 +130,26 @@ def _ended(standings: Sequence[Standing]) -> int:
 
 
 def _damaged(console: Console, count: int) -> None:
-    """That trials continued from an older checkpoint than their last one."""
+    """Say that trials resumed from an older checkpoint than their last one."""
     if count:
         found = f"{counted(count, 'damaged checkpoint')} set aside (*.corrupt)"
         console.print(
-            f"[yellow]{found}; the trials continued from an earlier state[/yellow]", **PLAIN
+            f"[yellow]{found}; those trials resumed from an earlier one[/yellow]", **PLAIN
         )
 
 
 def _unsent(console: Console, study: str, count: int) -> None:
-    """What MLflow has not taken, and the way to send it."""
+    """Say what was not sent to MLflow, and how to send it."""
     if count:
         console.print(
-            f"[yellow]MLflow did not take {counted(count, 'record')}; when it is back: "
-            f"workbench sync {escape(study)}[/yellow]",
+            f"[yellow]{counted(count, 'record')} not sent to MLflow; once it can be reached:"
+            f" workbench sync {escape(study)}[/yellow]",
             **PLAIN,
         )
 
 
 def report(console: Console, written: Written) -> None:
-    """What a finished confirmation showed, and where the report is."""
+    """The verdict of a finished confirmation, and the report's path."""
     if written.verdict:
         console.print(escape(written.verdict), **PLAIN)
     for note in written.notes:

@@ -1,4 +1,4 @@
-"""Studies and trials as their records tell of them: ``list`` and ``show``."""
+"""Studies and trials from their records: ``workbench list`` and ``workbench show``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, say, short, table_of
+from workbench.cli.printed.layout import PLAIN, number, say, table_of
+from workbench.verdict.wording.numbers import setting
 
 
 def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
@@ -39,7 +40,7 @@ def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def stage_of(confirmation: Mapping[str, Any] | None) -> str:
-    """How far a confirmation is; nothing before it has begun."""
+    """The stage of a confirmation; empty before it has begun."""
     if confirmation is None:
         return ""
     words = {"complete": "yes", "selection": "selecting", "confirmation": "testing"}
@@ -52,14 +53,14 @@ def study(console: Console, found: Mapping[str, Any]) -> None:
     """One study with its trials."""
     studies(console, [found])
     if found["holder"]:
-        console.print(f"[dim]driven by {escape(found['holder'])}[/dim]", highlight=False)
-    # Nobody tests before the confirmation, and none of its test values is told before its end.
+        console.print(f"[dim]running: {escape(found['holder'])}[/dim]", highlight=False)
+    # Only a finished confirmation has test values to show.
     tested = any(row["test"] for row in found["rows"])
     values = [found["metric"] or "value", *([found["test_metric"]] if tested else [])]
     numbers = (*values, "epochs", "seconds")
     table = table_of("trial", "role", "state", *numbers, "hyperparameters", right=numbers)
     for row in found["rows"]:
-        settings = " ".join(f"{k}={short(v)}" for k, v in row["hyperparameters"].items())
+        settings = " ".join(f"{k}={setting(v)}" for k, v in row["hyperparameters"].items())
         reason = f"  ({row['reason']})" if row["state"] == "failed" else ""
         measured = [row["value"], *([row["test"].get(found["test_metric"])] if tested else [])]
         table.add_row(
@@ -88,11 +89,11 @@ def trial(console: Console, found: Mapping[str, Any]) -> None:
     if found["reason"]:
         say(console, "reason", found["reason"])
     if found["withheld"]:
-        say(console, "test", "not shown before every run of the confirmation has ended")
+        say(console, "test", "shown once every run of the confirmation has ended")
     for name, measured in found["test"].items():
         say(console, name, number(measured))
-    for knob, setting in found["hyperparameters"].items():
-        say(console, knob, short(setting))
+    for knob, value in found["hyperparameters"].items():
+        say(console, knob, setting(value))
     say(console, "record", found["directory"])
     if found.get("run_id"):
         say(console, "MLflow run", found["run_id"])

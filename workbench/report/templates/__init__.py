@@ -1,8 +1,7 @@
 """Renders the content of report.json as HTML, Markdown, plain text and CSV; computes no number.
 
-How a number is written is decided here. Every text that comes from a study or a store is escaped
-by default, because whoever can write to a shared store could otherwise write the page; the plain
-text of the methods is for whoever escapes it. Knows neither trials nor figures.
+Text from a study or a store is escaped by default: anyone who can write to a shared store could
+otherwise write to the page. The plain text of the methods is escaped by its callers.
 """
 
 from __future__ import annotations
@@ -21,10 +20,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
+from workbench.plotting import naming
 from workbench.verdict.wording import numbers
 from workbench.verdict.wording.numbers import counted
 
 _FOLDER = Path(__file__).parent
+words = naming.words
+
 _NOTE_LIMIT = 5900  # characters; the tracker's own limit is 6000
 _NONE = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -44,7 +46,7 @@ def _raised(text: str) -> str:
 
 
 def scale(values: Iterable[float | None]) -> float | None:
-    """The size of some values, for the decimals of what is printed beside them."""
+    """The size of some values, for the decimals of what is printed with them."""
     return max((abs(value) for value in values if value is not None), default=None)
 
 
@@ -54,7 +56,7 @@ def setting(value: Any) -> str:
         return _NONE
     if isinstance(value, Mapping):
         return ", ".join(f"{words(str(name))} {setting(item)}" for name, item in value.items())
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return numbers.setting(value)
 
 
 def whole(count: float | None) -> str:
@@ -69,17 +71,18 @@ def span(range_: Mapping[str, int], noun: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them."""
-    if seconds is None:
-        return _NONE
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    """See ``numbers.duration``."""
+    return _NONE if seconds is None else numbers.duration(seconds)
 
 
 def p_value(value: float | None) -> str:
-    """A p value with two significant digits; a small one by its order."""
+    """See ``numbers.bare_p``."""
     return _NONE if value is None else numbers.bare_p(value)
+
+
+def p_equals(value: float | None) -> str:
+    """See ``numbers.p_value``."""
+    return _NONE if value is None else numbers.p_value(value)
 
 
 def signed(value: float | None, like: float | None = None, *ends: float | None) -> str:
@@ -104,12 +107,12 @@ def reach(low: float | None, high: float | None, like: float | None = None) -> s
 
 def share(value: float | None) -> str:
     """A probability or an effect size, with two decimals."""
-    return _NONE if value is None else numbers.fixed(value, 2)
+    return _NONE if value is None else numbers.share(value)
 
 
 def given(value: float | None) -> str:
     """A number that an author gave, as it was written: 0.01, and not 0.0100."""
-    return _NONE if value is None else f"{value:.12g}".replace("-", numbers.MINUS)
+    return _NONE if value is None else numbers.given(value)
 
 
 def aside(roles: Mapping[str, int]) -> str:
@@ -119,9 +122,11 @@ def aside(roles: Mapping[str, int]) -> str:
         "selection": "of its selection",
         "retried": "of failed trials that were run again after a correction",
     }
-    told = [f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()]
+    counts = [
+        f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()
+    ]
     verb = "is" if sum(roles.values()) == 1 else "are"
-    return f"{numbers.listed(told)} {verb} not counted here." if told else ""
+    return f"{numbers.listed(counts)} {verb} not counted here." if counts else ""
 
 
 def size(count: float | None) -> str:
@@ -141,11 +146,6 @@ def moment(milliseconds: int | None) -> str:
     if milliseconds is None:
         return _NONE
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def words(name: str) -> str:
-    """A path as words: ``validation/top_5`` reads ``validation top 5``."""
-    return name.replace("/", " ").replace("_", " ").replace(".", " ")
 
 
 def within(trial: str, strategy: str) -> str:
@@ -173,9 +173,10 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    written = (number, setting, whole, p_value, signed, interval, reach, given, share, size)
-    said = (counted, span, within, duration, moment, words, aside, scale, knobs)
-    environment.filters |= {function.__name__: function for function in (*written, *said)}
+    measured = (number, signed, interval, reach, share, p_value, p_equals)
+    written = (setting, whole, given, size, counted, span, within, duration, moment, words)
+    for function in (*measured, *written, aside, scale, knobs):
+        environment.filters[function.__name__] = function
     environment.filters["path"] = lambda text: quote(str(text), safe="")
     return environment
 
@@ -189,15 +190,20 @@ def html(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     """
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return page(
+        "report.html", pictures, report=summary, script=Markup(script), script_digest=digest
+    )
+
+
+def page(template: str, pictures: Mapping[str, str], **content: Any) -> str:
+    """A page in the style of the report, from one of the templates in this folder."""
     return (
         _environment(html=True)
-        .get_template("report.html")
+        .get_template(template)
         .render(
-            report=summary,
             style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
-            script=Markup(script),
-            script_digest=digest,
             pictures={name: Markup(text) for name, text in pictures.items()},
+            **content,
         )
     )
 
@@ -208,9 +214,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def methods(summary: Mapping[str, Any]) -> str:
-    """The methods as plain text for whoever typesets them: a paragraph each, a blank line between.
+    """The methods as plain text to be typeset: paragraphs divided by a blank line.
 
-    What no log knows is ``TODO``; a source stands in square brackets after what it is for.
+    What no log contains is ``TODO``; a source is in square brackets after what it is for.
     """
     environment = _environment(plain=True)
     names = ["methods.txt", *(["confirmation.txt"] if summary["confirmation"] else [])]

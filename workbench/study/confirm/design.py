@@ -5,9 +5,7 @@ from __future__ import annotations
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tasks import TASKS
-from workbench.verdict import statistics
-
-ALPHA = 0.05
+from workbench.verdict import ALPHA, statistics
 
 Bounds = tuple[float | None, float | None]
 
@@ -28,11 +26,6 @@ _BOUNDS: dict[str, Bounds] = {
     "rmse": _ERROR,
     "r2": (None, 1.0),
 }
-
-
-def test_metric(config: StudyConfig) -> str:
-    """The objective's metric on the test split: ``test/accuracy``."""
-    return f"test/{config.objective.metric.partition('/')[2]}"
 
 
 def arms(config: StudyConfig, strategies: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import look
 from workbench.study.study import Study
-from workbench.verdict import statistics
+from workbench.verdict import ALPHA, statistics
 
 
 def outlook(study: Study) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def outlook(study: Study) -> dict[str, Any]:
     pairs = design.pairs(config, arms)
     seeds = design.seeds(config, pairs)
     selection, confirmation = strategies * select.configs * select.seeds, arms * seeds
-    reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=design.ALPHA)
+    reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
     trial = look(study).seconds
     stand = [
         f"workbench confirm will refuse this: {problem}"
@@ -44,10 +44,10 @@ def outlook(study: Study) -> dict[str, Any]:
         "contrast": config.contrast,
         "pairs": pairs,
         "seeds_floor": design.floor(pairs),
-        "seeds_default": statistics.seeds_default(pairs, alpha=design.ALPHA),
+        "seeds_default": statistics.seeds_default(pairs, alpha=ALPHA),
         "seeds": seeds,
         "chosen": config.confirm.seeds is not None,
-        "metric": design.test_metric(config),
+        "metric": config.objective.tested,
         "smallest_effect": config.confirm.smallest_effect,
         "detectable": reach if math.isfinite(reach) else None,
         "selection_runs": selection,

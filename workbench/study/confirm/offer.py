@@ -16,10 +16,9 @@ from scipy import special
 from workbench.study.config.changes import Unready
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design
-from workbench.study.confirm.planning import ALPHA
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.selection import Arm, Selected
-from workbench.verdict import statistics
+from workbench.verdict import ALPHA, statistics
 from workbench.verdict.statistics.planning import SD_LEVEL
 
 

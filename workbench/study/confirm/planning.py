@@ -25,10 +25,9 @@ from workbench.study.confirm.protocol import Protocol
 from workbench.study.fingerprint import describe_entry
 from workbench.study.space import Proposal
 from workbench.study.study import Study
+from workbench.verdict import ALPHA, GAMMA
 
 SCHEMA = 1
-ALPHA = design.ALPHA
-GAMMA = 0.75
 SELECTION = "selection.json"
 
 
@@ -73,7 +72,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
     content = {
         "schema": SCHEMA,
         "study": config.name,
-        "metric": design.test_metric(config),
+        "metric": config.objective.tested,
         "validation_metric": metric,
         "direction": config.objective.direction,
         "bounds": list(design.bounds(study)),

@@ -1,6 +1,6 @@
-"""Several data sets: what holds on each, and from six data sets on what holds across them.
+"""The verdict over several data sets, each with one value for a strategy: its mean over seeds.
 
-Here a data set is what a seed is elsewhere: one value for each strategy, the mean over seeds.
+The decision rule is that over seeds, with data sets in place of seeds.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from workbench.verdict import Level, Stage, Verdict, contrast, statistics
 from workbench.verdict.across import ranks, wording
-from workbench.verdict.deciding import conclude
+from workbench.verdict.conclusion import conclude
 from workbench.verdict.question import Question
 from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.statistics.values import Array
@@ -37,7 +37,7 @@ def verdict(
         compared,
         question.design,
         refused,
-        stage=Stage.ELSEWHERE,
+        stage=Stage.EXTERNAL,
         level=Level.DATASETS,
         seeds=datasets,
         shown=len(datasets) >= LEAST_DATASETS and not refused,

@@ -1,13 +1,10 @@
-"""What several data sets show together: wins and losses, ranks.
-
-Describes; the verdict is for ``several``. Knows neither files nor pages.
-"""
+"""What several data sets show together: wins and losses, ranks. They decide no verdict."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +12,54 @@ from numpy.typing import NDArray
 from workbench.verdict import Doubt, Refused, Verdict, Word, statistics
 from workbench.verdict.question import Question
 from workbench.verdict.refusals import because
-from workbench.verdict.results import Result
+from workbench.verdict.results import ResultRow
 from workbench.verdict.statistics.several import LEAST_DATASETS
 
 Table = NDArray[np.float64]
 
 
-def different(rows: Sequence[Result]) -> None:
+@dataclass(frozen=True, kw_only=True)
+class PairCounts:
+    """On how many data sets ``first`` won, tied and lost against ``second``.
+
+    A tie is one shown by an equivalence test; ``open`` counts where nothing was shown.
+    """
+
+    first: str
+    second: str
+    wins: int
+    ties: int
+    losses: int
+    open: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Friedman:
+    """Friedman's test of the ranks, in the form of Iman and Davenport."""
+
+    statistic: float
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranks:
+    """What six data sets or more show together.
+
+    Attributes:
+        means: Over seeds, [data sets][strategies].
+        ranks: Average rank of each strategy; 1 is the best.
+        groups: Strategies that no test separates.
+    """
+
+    datasets: tuple[str, ...]
+    strategies: tuple[str, ...]
+    means: list[list[float]]
+    ranks: list[float]
+    friedman: Friedman
+    groups: tuple[tuple[str, ...], ...]
+
+
+def different(rows: Sequence[ResultRow]) -> None:
     """Data sets with other names are other data sets (rule 8).
 
     Raises:
@@ -39,27 +77,30 @@ def different(rows: Sequence[Result]) -> None:
             )
 
 
-def outcomes(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[dict[str, Any]]:
-    """Of each pair: on how many data sets the first won, tied, lost, or neither was shown.
-
-    A tie is one shown by an equivalence test; where nothing was shown it is ``open``.
-    """
-    found = []
+def outcomes(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[PairCounts]:
+    """Wins, ties and losses of each pair that was compared on any data set."""
+    counts = []
     for first, second in combinations(names, 2):
-        counts = dict.fromkeys(("wins", "ties", "losses", "open"), 0)
-        for verdict in verdicts.values():
-            pair = next(
-                (p for p in verdict.comparisons if {p.first, p.second} == {first, second}), None
+        pairs = [
+            pair
+            for verdict in verdicts.values()
+            for pair in verdict.comparisons
+            if {pair.first, pair.second} == {first, second}
+        ]
+        beaten = [pair.first for pair in pairs if pair.beaten]
+        ties = sum(pair.equivalent and not pair.beaten for pair in pairs)
+        if pairs:
+            counts.append(
+                PairCounts(
+                    first=first,
+                    second=second,
+                    wins=beaten.count(first),
+                    ties=ties,
+                    losses=beaten.count(second),
+                    open=len(pairs) - len(beaten) - ties,
+                )
             )
-            if pair is None:
-                continue
-            if pair.beaten:
-                counts["wins" if pair.first == first else "losses"] += 1
-            else:
-                counts["ties" if pair.equivalent else "open"] += 1
-        if any(counts.values()):
-            found.append({"first": first, "second": second, **counts})
-    return found
+    return counts
 
 
 def means(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> Table:
@@ -75,27 +116,22 @@ def across(
     names: Sequence[str],
     verdicts: Mapping[str, Verdict],
     question: Question,
-) -> dict[str, Any] | None:
-    """What is shown across six data sets or more; None of fewer, or where they do not compare.
-
-    Returns:
-        ``means`` [data sets][strategies]; ``ranks`` and Friedman's test; ``groups`` that no test
-        separates.
-    """
+) -> Ranks | None:
+    """Ranks over six data sets or more; None for fewer, or where they do not compare."""
     if len(verdicts) < LEAST_DATASETS or refused(names, verdicts):
         return None
     table = means(names, verdicts)
     turned = table if question.direction == "maximize" else -table
     friedman = statistics.friedman(turned)
     diagram = statistics.critical_difference(turned, alpha=question.design.alpha)
-    return {
-        "datasets": list(verdicts),
-        "strategies": list(names),
-        "means": table.tolist(),
-        "ranks": friedman.ranks.tolist(),
-        "friedman": {"statistic": friedman.f_statistic, "p": friedman.f_p},
-        "groups": [[names[at] for at in group] for group in diagram.groups],
-    }
+    return Ranks(
+        datasets=tuple(verdicts),
+        strategies=tuple(names),
+        means=table.tolist(),
+        ranks=friedman.ranks.tolist(),
+        friedman=Friedman(statistic=friedman.f_statistic, p=friedman.f_p),
+        groups=tuple(tuple(names[at] for at in group) for group in diagram.groups),
+    )
 
 
 def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt]:
@@ -103,9 +139,9 @@ def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt
     found = []
     for dataset, each in verdicts.items():
         if each.word == Word.NOT_COMPARABLE:
-            told = each.reasons[0]
-            text = f"On {dataset}: {told.text}"
-            found.append(Doubt(rule=told.rule, word=Word.NOT_COMPARABLE, text=text))
+            reason = each.reasons[0]
+            text = f"On {dataset}: {reason.text}"
+            found.append(Doubt(rule=reason.rule, word=Word.NOT_COMPARABLE, text=text))
             continue
         missing = [name for name in names if name not in {side.name for side in each.sides}]
         if missing:

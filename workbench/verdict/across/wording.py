@@ -1,25 +1,24 @@
-"""What is said of several data sets: headline, claim, reasons and flags.
+"""The sentences of a verdict over several data sets: headline, claim, reasons and flags.
 
-The words of a claim across data sets stand here alone, and are reached from six data sets on.
-Decides nothing.
+Only here is something claimed across data sets, and only from six data sets on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from workbench.verdict import Doubt, Verdict, Word, statistics
+from workbench.verdict.across.ranks import PairCounts
 from workbench.verdict.statistics.several import LEAST_DATASETS
-from workbench.verdict.wording import wording, words
-from workbench.verdict.wording.numbers import counted, fixed, listed, p_value
+from workbench.verdict.wording import claims, headlines, wording, words
+from workbench.verdict.wording.numbers import bare_p, counted, listed
 
 _MOST_PAIRS = 6  # that a headline counts
 
 
 def worded(
-    verdict: Verdict, verdicts: Mapping[str, Verdict], outcomes: Sequence[Mapping[str, Any]]
+    verdict: Verdict, verdicts: Mapping[str, Verdict], outcomes: Sequence[PairCounts]
 ) -> Verdict:
     """The verdict over all data sets with its sentences.
 
@@ -28,11 +27,11 @@ def worded(
         verdicts: Of each data set.
         outcomes: How often each pair was decided.
     """
-    rests = _failed(verdicts)
+    failed = _failed(verdicts)
     return replace(
         verdict,
-        headline=_headline(verdict, verdicts, outcomes, rests),
-        claim=_claim(verdict, rests),
+        headline=_headline(verdict, verdicts, outcomes, failed),
+        claim=_claim(verdict, failed),
         reasons=_reasons(verdict),
         flags=_flags(verdicts),
     )
@@ -42,19 +41,19 @@ def _reasons(verdict: Verdict) -> Sequence[Doubt]:
     if verdict.reasons:
         return verdict.reasons
     if verdict.word != Word.UNDERPOWERED:
-        # Of each rival, and of the gap, the same is said whatever the test was taken over.
+        # The reasons are worded alike, whether the test was over seeds or over data sets.
         return wording.worded(verdict).reasons
     k, floor = len(verdict.seeds), verdict.p_floor or 0.0
     enough = statistics.seeds_floor(verdict.pairs, alpha=verdict.alpha)
     if k < LEAST_DATASETS:
         text = (
-            f"{k} data sets carry no claim across data sets, which needs {enough}; the"
-            " verdict of each stands for itself."
+            f"{k} data sets support no claim across data sets, which needs {enough}; the verdict"
+            " on each data set holds on its own."
         )
         return (Doubt(rule=8, word=verdict.word, text=text),)
     text = (
-        f"With {k} data sets and {words.pairs(verdict)} the least corrected p that Wilcoxon's"
-        f" signed-rank test can reach is {floor:.3g}; {enough} data sets would be enough."
+        f"With {k} data sets and {words.pairs(verdict)} the smallest possible corrected p of"
+        f" Wilcoxon's signed-rank test is {bare_p(floor)}; {enough} data sets would be enough."
     )
     return (Doubt(rule=7, word=verdict.word, text=text),)
 
@@ -73,7 +72,7 @@ def _flags(verdicts: Mapping[str, Verdict]) -> tuple[Doubt, ...]:
 
 
 def _failed(verdicts: Mapping[str, Verdict]) -> str:
-    """Which runs count with a worst value, a sentence for each data set; means rest on them."""
+    """Which runs count with a worst value, a sentence for each data set."""
     text = ""
     for dataset, one in verdicts.items():
         lost = [
@@ -91,12 +90,12 @@ def _failed(verdicts: Mapping[str, Verdict]) -> str:
 def _headline(
     verdict: Verdict,
     verdicts: Mapping[str, Verdict],
-    outcomes: Sequence[Mapping[str, Any]],
-    rests: str,
+    outcomes: Sequence[PairCounts],
+    failed: str,
 ) -> str:
-    """What a reader remembers: what holds across, and the verdict of each data set.
+    """What holds across, and the verdict on each data set.
 
-    Of fewer data sets than carry a claim: the verdict of each, and how often each pair was decided.
+    With fewer data sets than a claim needs: the verdict on each, and how each pair was decided.
     """
     each = "; ".join(f"{dataset}: {_alone(one)}" for dataset, one in verdicts.items())
     if verdict.word == Word.NOT_COMPARABLE:
@@ -104,61 +103,23 @@ def _headline(
     k = len(verdicts)
     if k < LEAST_DATASETS:
         return (
-            f"One verdict for each of {k} data sets, and none over all of them.{rests} {each}."
+            f"One verdict for each of {k} data sets, and none over all of them.{failed} {each}."
             f" {_counts(outcomes)}"
         ).rstrip()
     if verdict.word == Word.UNDERPOWERED:
         return (
             f"Underpowered by design across {k} data sets: no corrected p can be below"
-            f" {verdict.p_floor:.3g}.{rests} {each}."
+            f" {bare_p(verdict.p_floor or 0.0)}.{failed} {each}."
         )
-    undefined = (
-        " No smallest effect was given, so neither a winner nor a tie can be named."
-        if verdict.smallest_effect is None
-        else ""
-    )
+    difference = words.difference(verdict, words.deciding(verdict), unit_of=words.metric(verdict))
     return (
-        f"Across {k} data sets {_said(verdict)}: {_difference(verdict)}.{undefined}"
-        f"{words.caveats(verdict)}{rests} {each}."
-    )
-
-
-def _said(verdict: Verdict) -> str:
-    leader, left = verdict.leader, verdict.open
-    if verdict.word == Word.WINNER:
-        return f"{leader} wins{words.over(verdict)}"
-    if verdict.word == Word.NEGLIGIBLE:
-        return f"{leader} is detectably but negligibly {words.higher(verdict)}{words.over(verdict)}"
-    if verdict.word == Word.TIE:
-        return f"{leader} ties with {listed(verdict.tied)} within {words.effect(verdict)}"
-    if verdict.smallest_effect is None or not left:
-        return f"{leader} has the best mean"
-    return (
-        f"{leader} has the best mean, but {listed(left)} {'stays' if len(left) == 1 else 'stay'}"
-        " open"
-    )
-
-
-def _difference(verdict: Verdict) -> str:
-    """The difference that decides, to whom, with its interval and its test."""
-    pair = words.deciding(verdict)
-    places = words.places(verdict, pair)
-    rival = words.rival(pair, verdict)
-    if rival == verdict.closest and len(words.against_leader(verdict)) > 1:
-        rival = f"the closest, {rival},"
-    gap, low, high = (
-        fixed(value, places)
-        for value in (pair.difference.estimate, pair.difference.low, pair.difference.high)
-    )
-    return (
-        f"a mean difference to {rival} of {gap} in {words.metric(verdict)}"
-        f" ({100 * pair.difference.level:g} % interval {low} to {high}; Wilcoxon signed-rank test"
-        f" over {pair.n} data sets, Holm over {words.pairs(verdict)}, {p_value(pair.p_holm)})"
+        f"Across {k} data sets {headlines.outcome(verdict)}: {difference}."
+        f"{headlines.remarks(verdict)}{failed} {each}."
     )
 
 
 def _alone(one: Verdict) -> str:
-    """The verdict of a data set, with names that say no more than its word."""
+    """The verdict on a data set in a few words."""
     if one.leader is None:
         return str(one.word)
     if one.word in (Word.WINNER, Word.NEGLIGIBLE):
@@ -168,50 +129,24 @@ def _alone(one: Verdict) -> str:
     return f"{one.word} (best mean: {one.leader})"
 
 
-def _counts(outcomes: Sequence[Mapping[str, Any]]) -> str:
+def _counts(outcomes: Sequence[PairCounts]) -> str:
     """Wins, ties, losses and undecided data sets of each pair."""
-    told = [
-        f"{row['first']} against {row['second']} {row['wins']}, {row['ties']}, {row['losses']} and"
-        f" {row['open']}"
+    pairs = [
+        f"{row.first} against {row.second} {row.wins}, {row.ties}, {row.losses} and {row.open}"
         for row in outcomes[:_MOST_PAIRS]
     ]
     if len(outcomes) > _MOST_PAIRS:
-        told.append(f"{counted(len(outcomes) - _MOST_PAIRS, 'more pair')} in the table")
-    return f"Wins, ties, losses and open: {'; '.join(told)}." if told else ""
+        pairs.append(f"{counted(len(outcomes) - _MOST_PAIRS, 'more pair')} in the table")
+    return f"Wins, ties, losses and inconclusive: {'; '.join(pairs)}." if pairs else ""
 
 
-def _claim(verdict: Verdict, rests: str) -> str:
+def _claim(verdict: Verdict, failed: str) -> str:
     """What a paper may print."""
     if verdict.word == Word.NOT_COMPARABLE:
         return "No claim across data sets: they cannot be compared."
-    k = len(verdict.seeds)
     if verdict.word == Word.UNDERPOWERED:
-        return f"No claim across data sets: {counted(k, 'data set')} cannot carry one."
-    if verdict.word in (Word.WINNER, Word.NEGLIGIBLE):
-        said = _ahead(verdict)
-    elif verdict.word == Word.TIE:
-        said = _equivalent(verdict, k)
-    else:
-        said = words.undecided(verdict, f"{k} data sets")
-    return f"Across the data sets compared, {said}.{words.caveats(verdict)}{rests}"
-
-
-def _ahead(verdict: Verdict) -> str:
-    text = (
-        f"{verdict.leader} has a {words.higher(verdict)} {words.metric(verdict)} than"
-        f" {words.others(verdict)}: {_difference(verdict)}"
+        k = counted(len(verdict.seeds), "data set")
+        return f"No claim across data sets: {k} cannot support one."
+    return (
+        f"Across the data sets compared, {claims.finding(verdict)}.{words.caveats(verdict)}{failed}"
     )
-    if verdict.word == Word.NEGLIGIBLE:
-        text += f"; this is not above {words.effect(verdict)}, the smallest effect that matters"
-    return text
-
-
-def _equivalent(verdict: Verdict, k: int) -> str:
-    text = (
-        f"{verdict.leader} is equivalent to {listed(verdict.tied, 50)} in {words.metric(verdict)}"
-        f" within {words.effect(verdict)} (paired TOST over {k} data sets, Holm over"
-        f" {words.pairs(verdict)})"
-    )
-    if verdict.beaten:
-        text += f", and {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
-    return text

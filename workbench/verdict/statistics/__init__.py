@@ -14,8 +14,7 @@ the p value in other words) and no test over search trials (an adaptive search d
 
 Higher is better, arrays are float64, a bootstrap or Monte Carlo draw comes from the ``seed`` given:
 the same arguments give the same numbers. A value that is no finite number is an error everywhere,
-never left out. Know neither strategies nor words: what a number allows one to say is for
-``verdict``. See docs/confirmation.md.
+never left out. What may be said of a number is decided in ``verdict``. See docs/confirmation.md.
 """
 
 from workbench.verdict.statistics.aggregate import performance_profile

@@ -1,7 +1,4 @@
-"""Resampling where no formula serves: percentile intervals, and two sources of variation at once.
-
-Knows neither what is resampled nor what is claimed from it.
-"""
+"""Resampling: percentile intervals, and two sources of variation at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Many comparisons at once: corrected p values.
-
-Knows neither what was compared nor which test the p values come from.
-"""
+"""Many comparisons at once: corrected p values."""
 
 from __future__ import annotations
 

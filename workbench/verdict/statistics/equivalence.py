@@ -1,7 +1,7 @@
 """Is the difference too small to matter? "Not significant" does not answer that; these do.
 
-Each takes a margin: the smallest difference that matters, which the author fixes in advance. Knows
-neither strategies nor words, and corrects for no number of comparisons.
+Each takes a margin: the smallest difference that matters, which the author fixes in advance. None
+corrects for the number of comparisons.
 """
 
 from __future__ import annotations

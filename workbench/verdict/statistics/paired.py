@@ -1,10 +1,8 @@
 """Two sides measured on the same seeds: is there a difference, how large, and how sure.
 
-Every function takes paired values or their differences. There is deliberately no unpaired test: the
-seeds are shared, and a test that forgets it answers another question with less power (or, where
-seeds raise and lower both sides together, with a wrong error rate).
-
-Knows neither strategies nor words, and corrects for no number of comparisons; see ``correction``.
+Every function takes paired values or their differences, and none corrects for the number of
+comparisons; see ``correction``. There is deliberately no unpaired test: the seeds are shared, and
+an unpaired test has less power (or a wrong error rate, where a seed moves both sides together).
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 Answers are given before a run, from a design, or after it, for the smallest effect that matters.
 There is deliberately no power for the effect observed: it is the p value in other words (Hoenig and
 Heisey 2001, The abuse of power, The American Statistician 55).
-
-Knows neither strategies nor words, nor what a run costs.
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ def p_floor(n: int) -> float:
 
     Returns:
         p in (0, 1], before any correction (beyond 1,075 seeds it is 0 in floating point). Above
-        n = 15 ``sign_flip`` draws arrangements, and 1 / (draws + 1) is a floor besides: it matters
+        n = 15 ``sign_flip`` draws arrangements, and 1 / (draws + 1) is a floor too: it matters
         to more than 1,000 pairs.
 
     Raises:

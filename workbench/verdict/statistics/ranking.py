@@ -1,4 +1,4 @@
-"""Ranks, with equal values sharing theirs. Knows nothing of what is ranked."""
+"""Ranks; equal values share the mean of theirs."""
 
 from __future__ import annotations
 

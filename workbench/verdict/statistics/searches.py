@@ -1,6 +1,6 @@
 """How good the best of so many trials is expected to be: for random searches only.
 
-Knows neither what was searched nor how; the caller must say that the trials are independent.
+The caller must make sure that the trials are independent.
 """
 
 from __future__ import annotations

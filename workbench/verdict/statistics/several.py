@@ -1,11 +1,9 @@
-"""Several data sets: who is ahead across them, and whose difference holds up.
+"""Several data sets: ranks, tests across data sets, and what no test separates.
 
-Rows are data sets; never seeds, folds or epochs, which are no sample of data sets. Six are the
+Rows are data sets; never seeds, folds or epochs, which are not a sample of data sets. Six are the
 least for any claim across data sets: with five, the exact test cannot go below 0.0625. Pairs are
 tested by Wilcoxon's test with Holm and not by Nemenyi's, whose answer on two strategies depends on
 which others are in the pool (Benavoli et al. 2016).
-
-Knows neither the names of data sets nor those of strategies.
 """
 
 from __future__ import annotations

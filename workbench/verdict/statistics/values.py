@@ -1,7 +1,4 @@
-"""What comes in, checked, and what goes out: finite numbers, and estimates with intervals.
-
-Knows no statistic: only what every one of them demands of its numbers.
-"""
+"""What all statistics share: checks of their input, and estimates with intervals."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.verdict.judgement import Verdict, Word
 from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import fixed, listed
+from workbench.verdict.wording.numbers import fixed, listed, measured
 
 
 def headline(verdict: Verdict) -> str:
@@ -16,51 +16,50 @@ def headline(verdict: Verdict) -> str:
         return _seen(verdict) if not verdict.seeds else f"Exploratory: {found}"
     if verdict.word == Word.UNDERPOWERED:
         return f"Underpowered by design: {found[:1].lower()}{found[1:]}"
-    return _said(verdict) + words.caveats(verdict)
+    return _compared(verdict)
 
 
-def _said(verdict: Verdict) -> str:
-    numbers = _against(verdict)
+def outcome(verdict: Verdict) -> str:
+    """What holds of the leader: ``a wins``, ``a ties with b within 0.01``."""
+    leader, left = verdict.leader, verdict.open
     if verdict.word == Word.WINNER:
-        return f"{verdict.leader} wins{words.over(verdict)}: {numbers}."
+        return f"{leader} wins{words.over(verdict)}"
     if verdict.word == Word.NEGLIGIBLE:
-        return (
-            f"{verdict.leader} is detectably but negligibly"
-            f" {words.higher(verdict)}{words.over(verdict)}: {numbers}, and the smallest effect"
-            f" that matters is {words.effect(verdict)}."
-        )
+        return f"{leader} is detectably but negligibly {words.higher(verdict)}{words.over(verdict)}"
     if verdict.word == Word.TIE:
-        tied = f"{verdict.leader} ties with {listed(verdict.tied)}"
-        return f"{tied} within {words.effect(verdict)}: {numbers}."
-    return _inconclusive(verdict, numbers)
+        return f"{leader} ties with {listed(verdict.tied)} within {words.effect(verdict)}"
+    if verdict.smallest_effect is None or not left:
+        return f"{leader} has the best mean"
+    return f"{leader} has the best mean, but the comparison with {listed(left)} is inconclusive"
+
+
+def remarks(verdict: Verdict) -> str:
+    """Sentences after a headline: a smallest effect that was not given, and the caveats."""
+    undefined = ""
+    if verdict.smallest_effect is None:
+        undefined = " No smallest effect was given, so neither a winner nor a tie can be named."
+    return undefined + words.caveats(verdict)
+
+
+def _compared(verdict: Verdict) -> str:
+    effect = ""
+    if verdict.word == Word.NEGLIGIBLE:
+        effect = f", and the smallest effect that matters is {words.effect(verdict)}"
+    return f"{outcome(verdict)}: {_against(verdict)}{effect}.{remarks(verdict)}"
 
 
 def _seen(verdict: Verdict) -> str:
-    """The highest value of a search, which is no comparison."""
+    """The best value of a search, which is no comparison."""
     if not verdict.sides or not verdict.sides[0].n:
         return "Exploratory: no trial of the search has a value."
-    first = verdict.sides[0]
-    values = [value for value in first.values if value is not None]
+    values = [value for value in verdict.sides[0].values if value is not None]
     best = max(values) if verdict.direction == "maximize" else min(values)
     names = [side.name for side in verdict.sides if best in side.values]
     empty = [side.name for side in verdict.sides if not side.n]
     return (
-        f"Exploratory: the {words.highest(verdict)} {words.metric(verdict)} that the search saw is"
-        f" {best:.4g}, with {listed(names)}; which strategy is ahead is not known before a"
-        " confirmation on fresh seeds."
-        + (f" No trial of {listed(empty)} has a value." if empty else "")
-    )
-
-
-def _inconclusive(verdict: Verdict, numbers: str) -> str:
-    if verdict.smallest_effect is None:
-        return (
-            f"{verdict.leader} has the best mean: {numbers}. No smallest effect was given, so"
-            " neither a winner nor a tie can be named."
-        )
-    return (
-        f"{verdict.leader} has the best mean, but {listed(verdict.open)}"
-        f" {'stays' if len(verdict.open) == 1 else 'stay'} open: {numbers}."
+        f"Exploratory: the {words.highest(verdict)} {words.metric(verdict)} in the search is"
+        f" {measured(best)} ({listed(names)}); only a confirmation on fresh seeds can show which"
+        " strategy is ahead." + (f" No trial of {listed(empty)} has a value." if empty else "")
     )
 
 

@@ -1,9 +1,14 @@
-"""Numbers and lists as a sentence has them. Knows nothing of what they mean."""
+"""How numbers and lists of names are written: one way for terminal, page, LaTeX and figures.
+
+Text is plain Unicode. ``report.templates`` adapts it for HTML and Markdown,
+``report.paper.typeset`` for LaTeX, ``cli.printed.layout`` for the terminal, ``plotting.style`` for
+figures.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 MINUS = "\N{MINUS SIGN}"  # the one sign of every number in a sentence, a table or a figure
 _MOST_PLACES = 8
@@ -81,11 +86,11 @@ def places_of(size: float) -> int | None:
 
 
 def measured(value: float, like: float | None = None, *ends: float | None) -> str:
-    """A measured value with the decimals of its size, or of the size of what it stands beside.
+    """A measured value with the decimals of its size, or of the size of ``like``.
 
     Args:
         value: In units of a metric.
-        like: A value whose size decides, say the mean beside a standard deviation.
+        like: A value whose size decides, for example the mean for a standard deviation.
         ends: Of its interval; it gets as many decimals as they take not to be written as 0.
     """
     size = abs(value if like is None else like)
@@ -107,32 +112,45 @@ def ends(low: float, high: float, like: float | None = None) -> tuple[str, str]:
 
 
 def bare_p(p: float) -> str:
-    """For a table or a figure: two significant digits, for example ``0.52`` or ``<0.0001``."""
+    """A p value with two significant digits, for example ``0.52`` or ``<0.0001``."""
     if p < 0.0001:
         return "<0.0001"
     return f"{p:.2f}" if p >= 0.0995 else f"{p:.2g}"
 
 
 def p_value(p: float) -> str:
-    """For example ``p = 0.021`` or ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+    """The same within a sentence: ``p = 0.021`` or ``p < 0.0001``."""
+    text = bare_p(p)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
-def span(seconds: float) -> str:
-    """A stretch of time, for example ``40 seconds`` or ``2.1 hours``."""
-    for size, unit in ((86_400.0, "days"), (3_600.0, "hours"), (60.0, "minutes")):
-        if seconds >= 2 * size:
-            return (
-                f"{seconds / size:.2g} {unit}"
-                if seconds < 100 * size
-                else (f"{seconds / size:,.0f} {unit}")
-            )
-    return f"{seconds:.0f} seconds"
+def share(value: float) -> str:
+    """A probability or an effect size, with two decimals."""
+    return fixed(value, 2)
 
 
-def listed(names: Sequence[str], most: int = 4) -> str:
+def setting(value: object) -> str:
+    """A hyperparameter; a float has three significant digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def given(value: float) -> str:
+    """A number as its author wrote it: 0.01, not 0.0100."""
+    return f"{value:.12g}".replace("-", MINUS)
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit of which there are two, for example ``79 min`` or ``2.5 h``."""
+    units = ((86_400, "days"), (3_600, "h"), (60, "min"), (1, "s"))
+    size, unit = next((pair for pair in units if seconds >= 2 * pair[0]), units[-1])
+    number = seconds / size
+    # One decimal below ten, so that no number is rounded by more than 5 %.
+    return f"{number:.1f} {unit}" if number < 9.95 else f"{number:,.0f} {unit}"
+
+
+def listed(names: Iterable[str], most: int = 4) -> str:
     """For example ``a, b and c``; beyond ``most`` the others are counted."""
     shown = list(names)
     if len(shown) > most:
-        shown = [*shown[: most - 1], f"{len(names) - most + 1} more"]
+        shown = [*shown[: most - 1], f"{len(shown) - most + 1} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,7 +1,7 @@
 """The sentences of a verdict: headline, claim and reasons, with names and numbers.
 
-Says what the verdict holds and decides nothing. A test that finds nothing is never worded as
-equality, and no sentence of an exploratory verdict puts one strategy before another one.
+A test without a finding is never worded as equality, and no sentence of an exploratory verdict
+puts one strategy before another.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from workbench.verdict.refusals import because
 from workbench.verdict.wording import words
 from workbench.verdict.wording.claims import claim
 from workbench.verdict.wording.headlines import headline
-from workbench.verdict.wording.numbers import fixed, listed, p_value, span
+from workbench.verdict.wording.numbers import bare_p, duration, fixed, p_value, share
 
 
 def worded(verdict: Verdict) -> Verdict:
@@ -32,13 +32,14 @@ def worded(verdict: Verdict) -> Verdict:
 def _reasons(verdict: Verdict) -> list[Doubt]:
     if verdict.word == Word.UNDERPOWERED:
         needed = statistics.seeds_floor(max(1, verdict.pairs), alpha=verdict.alpha)
-        least = "none" if verdict.p_floor is None else f"{verdict.p_floor:.2g}"
+        least = "none" if verdict.p_floor is None else bare_p(verdict.p_floor)
         text = (
-            f"With {words.seeds(verdict)} and {words.pairs(verdict)} the least p value possible is"
-            f" {least}, above alpha = {verdict.alpha:g}; at least {needed} seeds are needed."
+            f"With {words.units(verdict)} and {words.pairs(verdict)} the smallest possible"
+            f" corrected p value is {least}, above alpha = {verdict.alpha:g}; at least {needed}"
+            " seeds are needed."
         )
         return [because(7, verdict.word, text)]
-    found = [
+    reasons = [
         Doubt(
             rule=None,
             word=verdict.word,
@@ -47,65 +48,55 @@ def _reasons(verdict: Verdict) -> list[Doubt]:
         )
         for pair in _deciding_first(verdict)
     ]
-    if (gap := _gap(verdict)) is not None:
-        # What is ahead of all is decided by the closest rival and the size of the gap to it.
-        found.insert(1, Doubt(rule=None, word=verdict.word, text=gap))
-    return found
+    if (size := _size(verdict)) is not None:
+        # The word depends on the closest rival, which is first, and on the difference from it.
+        reasons.insert(1, Doubt(rule=None, word=verdict.word, text=size))
+    return reasons
 
 
 def _deciding_first(verdict: Verdict) -> list[Comparison]:
-    """The leader's comparisons: what stays open, then what is equivalent, then what is beaten.
+    """The leader's comparisons: undecided ones, then equivalent, then beaten rivals.
 
-    The closest rival first among its like.
+    Within each kind the closest rival comes first.
     """
     kinds = (verdict.open, verdict.tied, verdict.beaten)
 
     def place(pair: Comparison) -> tuple[int, bool]:
         rival = words.rival(pair, verdict)
-        return next(
-            at for at, names in enumerate(kinds) if rival in names
-        ), rival != verdict.closest
+        kind = [rival in names for names in kinds].index(True)
+        return kind, rival != verdict.closest
 
     return sorted(words.against_leader(verdict), key=place)
 
 
-def _gap(verdict: Verdict) -> str | None:
-    """What the size of the gap has to do with the word."""
-    effect = verdict.smallest_effect
-    if effect is None:
-        return (
-            "No smallest effect was given: without one a difference cannot be called large enough"
-            " to matter, nor small enough not to."
-        )
-    if verdict.word == Word.WINNER:
-        return _above(verdict, effect)
+def _size(verdict: Verdict) -> str | None:
+    """How the difference compares with the smallest effect, where that decides the word."""
+    if verdict.smallest_effect is None:
+        return "No smallest effect was given, so no difference can be called large or negligible."
+    if verdict.word not in (Word.WINNER, Word.NEGLIGIBLE):
+        return None
+    pair, effect = words.closest(verdict), words.effect(verdict)
+    other = "the baseline" if words.against_baseline(verdict) else "the closest rival"
     if verdict.word == Word.NEGLIGIBLE:
-        return f"The gap to the closest rival is not above {effect:g}, the smallest effect."
-    return None
+        return f"The difference from {other} is not above the smallest effect, {effect}."
+    text = f"The mean difference from {other} is above the smallest effect, {effect}"
+    if pair.difference.low < verdict.smallest_effect:
+        low = fixed(pair.difference.low, words.places(verdict, pair))
+        text += f"; its interval reaches down to {low}, so the true difference may be smaller"
+    return f"{text}."
 
 
 def _needed(verdict: Verdict) -> str | None:
-    if verdict.plan is None:
+    plan = verdict.plan
+    if plan is None:
         return None
     return (
-        f"For a p below {verdict.alpha:g} with 80 % power at a true difference of"
-        f" {words.effect(verdict)} it takes about {_range_of(verdict.plan)} (Holm over"
-        f" {words.pairs(verdict)}; SD of the paired differences to {verdict.plan.rival}:"
-        f" {verdict.plan.sd:.2g}){_cost(verdict.plan)}. That is the power of the test alone: a"
-        f" {Word.WINNER} must also reach a probability of improvement of {verdict.gamma:g} and a"
-        f" gap above {words.effect(verdict)}."
+        f"About {_range_of(plan)} give 80 % power to detect a true difference of"
+        f" {words.effect(verdict)} at alpha = {verdict.alpha:g} (Holm over {words.pairs(verdict)};"
+        f" SD of the paired differences from {plan.rival}: {plan.sd:.2g}){_cost(plan)}. This is the"
+        f" power of the test alone: a {Word.WINNER} also needs a probability of improvement of"
+        f" {verdict.gamma:g} and a difference above {words.effect(verdict)}."
     )
-
-
-def _above(verdict: Verdict, effect: float) -> str:
-    pair = words.closest(verdict)
-    places = words.places(verdict, pair)
-    rival = "the baseline" if words.against_baseline(verdict) else "the closest rival"
-    text = f"The mean gap to {rival} is above {effect:g}, the smallest effect"
-    if pair.difference.low < effect:
-        low = fixed(pair.difference.low, places)
-        text += f"; its interval reaches down to {low}, so the true gap may be smaller than that"
-    return f"{text}."
 
 
 def _range_of(plan: SeedPlan) -> str:
@@ -117,37 +108,35 @@ def _range_of(plan: SeedPlan) -> str:
 def _cost(plan: SeedPlan) -> str:
     if plan.seconds_low is None:
         return ""
-    low = span(plan.seconds_low)
+    low = duration(plan.seconds_low)
     if plan.seconds_high is None:
         return f"; they cost {low} or far more"
-    high = span(plan.seconds_high)
-    if low == high:
-        return f"; they cost about {low}"
-    number, unit = low.split()
-    return f"; they cost about {number if high.endswith(unit) else low} to {high}"
+    high = duration(plan.seconds_high)
+    return f"; they cost about {low if low == high else f'{low} to {high}'}"
 
 
 def _reason(verdict: Verdict, pair: Comparison) -> str:
-    rival = words.rival(pair, verdict)
-    numbers = (
-        f"Holm {p_value(pair.p_holm)}, probability of improvement {pair.improvement.estimate:.2f}"
+    other, effect = words.rival(pair, verdict), words.effect(verdict)
+    difference = (
+        f"Holm {p_value(pair.p_holm)}, probability of improvement"
+        f" {share(pair.improvement.estimate)}"
     )
-    if rival in verdict.beaten:
-        return f"{verdict.leader} beats {rival} ({numbers})."
-    equivalence = ""
-    if pair.p_equivalence is not None:
-        equivalence = (
-            f"; equivalence within {words.effect(verdict)}: Holm {p_value(pair.p_equivalence)}"
+    equivalence = "" if pair.p_equivalence is None else f"Holm {p_value(pair.p_equivalence)}"
+    if other in verdict.beaten:
+        return f"{verdict.leader} beats {other} ({difference})."
+    if other in verdict.tied:
+        return (
+            f"{verdict.leader} and {other} are equivalent within {effect} ({equivalence};"
+            f" difference: {difference})."
         )
-    if rival in verdict.tied:
-        return f"{verdict.leader} and {rival} are equivalent ({numbers}{equivalence})."
     if pair.undecidable:
-        return f"{rival} stays open: {pair.undecidable} ({numbers}{equivalence})."
-    lacking = []
-    if pair.p_holm >= verdict.alpha:
-        lacking.append(f"p is not below {verdict.alpha:g}")
-    if pair.improvement.estimate < verdict.gamma:
-        lacking.append(f"the probability of improvement is below {verdict.gamma:g}")
-    if pair.p_equivalence is not None:
-        lacking.append("equivalence is not shown")
-    return f"{rival} stays open: {listed(lacking)} ({numbers}{equivalence})."
+        return f"No conclusion for {other}: {pair.undecidable} ({difference})."
+    if pair.p_holm < verdict.alpha and pair.improvement.estimate < verdict.gamma:
+        # The means differ, but not on enough seeds.
+        difference += f", below {verdict.gamma:g}"
+    if not equivalence:
+        return f"No conclusion for {other}: a difference was not shown ({difference})."
+    return (
+        f"No conclusion for {other}: neither a difference ({difference}) nor equivalence within"
+        f" {effect} ({equivalence}) was shown."
+    )
