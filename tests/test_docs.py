@@ -14,8 +14,10 @@ from workbench.commands import look_ahead
 from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
+from workbench.record.strategy import Schedule
 from workbench.study.config import BLOCKS, load, recipes, schema
 from workbench.study.config.document import parse_value
+from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.tasks import TASKS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -86,14 +88,14 @@ NAMES: dict[str, Iterable[str]] = {
     "metric": [metric for entry in TASKS.values() for metric in entry.metrics],
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
-    "option of a schedule": [k for k in schema.ScheduleKnobs.model_fields if k != "name"],
+    "option of a schedule": [k for k in Schedule.__dataclass_fields__ if k != "name"],
     "augmentation": AUGMENTATIONS,
     "option of an augmentation": [
         option for entry in AUGMENTATIONS.values() for option in entry.options or {}
     ],
     "key of search": schema.Search.model_fields,
-    "sampler": [*schema.SAMPLERS, *(o for options in schema.SAMPLERS.values() for o in options)],
-    "pruner": [*schema.PRUNERS, *(o for options in schema.PRUNERS.values() for o in options)],
+    "sampler": [*SAMPLERS, *(o for options in SAMPLERS.values() for o in options)],
+    "pruner": [*PRUNERS, *(o for options in PRUNERS.values() for o in options)],
     "key of objective": schema.ObjectiveKnobs.model_fields,
     "key of confirm": schema.Confirm.model_fields,
     "key of a range": [*schema.Range.model_fields, *schema.Choices.model_fields],

@@ -128,7 +128,7 @@ def test_weights_that_do_not_fit_the_plan_are_refused(own_home: Path, wines: Pat
     ("run", "message"),
     [
         ("tiny/sgd/009", "There is no trial sgd/009"),
-        ("tony/sgd/000", "There is no study tony; there is tiny. Did you mean tiny?"),
+        ("tony/sgd/000", "There is no study tony; did you mean tiny?"),
         ("0" * 32, "MLflow has no run 0{32}"),
     ],
 )

@@ -13,11 +13,12 @@ from typing import Any
 from workbench import record
 from workbench.record import Decision, EpochResult, Result, Role, TrialSpec
 from workbench.record.strategy import Scalar
+from workbench.record.text import nearest
 from workbench.study import plans, space
 from workbench.study.config import recipes, schema
 from workbench.study.config.document import Problem, StudyFileError, parse_value, show
 from workbench.study.config.knobs import Categorical, Interval, label, merged, phases_below
-from workbench.study.config.problems import listed, nearest
+from workbench.study.config.problems import choice
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.resources import Foundation, training_seed
 
@@ -67,8 +68,7 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
             raise StudyFileError([_bad(f"try {name}={value}", name, name, "a knob", guess)])
         labels = [level.label for level in factors[name].levels] if name in factors else []
         if name in factors and label(value) not in labels:
-            guess = nearest(value, labels)
-            raise StudyFileError([_bad(f"try {name}={value}", name, value, listed(labels), guess)])
+            raise StudyFileError([_bad(f"try {name}={value}", name, value, *choice(value, labels))])
     group = next(
         strategy
         for strategy in config.groups
@@ -98,8 +98,8 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
     )
 
 
-def _bad(place: str, key: str, found: object, expected: str, choice: str | None = None) -> Problem:
-    return Problem(place=place, key=key, found=show(found), expected=expected, nearest=choice)
+def _bad(place: str, key: str, found: object, expected: str, near: str | None = None) -> Problem:
+    return Problem(place=place, key=key, found=show(found), expected=expected, nearest=near)
 
 
 def spec_of(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from workbench.engine.optimizers import OPTIMIZERS
-from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Weights
+from workbench.record.strategy import Phase, Plan, Schedule, Weights
 from workbench.study.config import recipes, schema
 from workbench.study.config.knobs import merged
 from workbench.study.config.study_config import StudyConfig
@@ -49,7 +49,7 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
     backbone = premises.located(
         "backbone", {"name": recipe.backbone.name, **recipe.backbone.options, **strict}
     )
-    source, stop, lora = recipe.backbone.weights, recipe.early_stopping, recipe.lora
+    source = recipe.backbone.weights
     own = recipe.trial or schema.TrialKnobs()
     trial = premises.located("trial", {"name": own.name, **own.options})
     plan = Plan(
@@ -77,8 +77,8 @@ def plan_of(config: StudyConfig, proposal: Proposal, premises: Premises) -> Plan
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
         report_every=recipe.report_every,
-        early_stopping=None if stop is None else EarlyStopping(**stop.model_dump()),
-        lora=None if lora is None else _lora(lora),
+        early_stopping=recipe.early_stopping,
+        lora=recipe.lora,
         loader_workers=recipe.loader_workers,
         trial=trial.pop("name"),
         trial_options=trial,
@@ -98,11 +98,6 @@ def completed(plan: Plan) -> Plan:
     return replace(plan, phases=phases)
 
 
-def _lora(written: schema.LoraKnobs) -> Lora:
-    targets = None if written.targets is None else tuple(written.targets)
-    return Lora(rank=written.rank, alpha=written.alpha, dropout=written.dropout, targets=targets)
-
-
 def _complete(
     name: str,
     phase: schema.PhaseKnobs,
@@ -112,30 +107,29 @@ def _complete(
 ) -> Phase:
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""
 
-    def said(knob: str, default: Any) -> Any:
+    def said(knob: str, default: Any = None) -> Any:
         for block in (phase, trial):
-            value = getattr(block, knob)
-            if value is not None:
-                return value
-        return default
+            if knob in block.model_fields_set and getattr(block, knob) is not None:
+                return getattr(block, knob)
+        return schema.PhaseKnobs.model_fields[knob].default if default is None else default
 
-    optimizer = said("optimizer", "adamw")
+    optimizer = said("optimizer")
     entry = OPTIMIZERS[optimizer]
-    schedule, unfreeze = said("schedule", None), said("unfreeze", None)
+    unfreeze = said("unfreeze")
     # Gradual unfreezing begins with the head alone, unless a freeze depth says where.
-    depth = said("freeze_depth", 0 if unfreeze is None else "all")
+    depth = said("freeze_depth", None if unfreeze is None else "all")
     return Phase(
         name=name,
-        epochs=said("epochs", 10),
+        epochs=said("epochs"),
         freeze_depth=premises.depth(depth, knobs),
         optimizer=optimizer,
         learning_rate=said("learning_rate", entry.learning_rate),
         weight_decay=said("weight_decay", entry.weight_decay),
         options={knob: said(knob, value) for knob, value in entry.options.items()},
-        schedule=Schedule(**schedule.model_dump()) if schedule else Schedule(),
+        schedule=said("schedule", Schedule()),
         unfreeze_every=0 if unfreeze is None else unfreeze.every,
-        trainable=said("trainable", "all"),
-        layer_decay=said("layer_decay", 1.0),
-        head_learning_rate=said("head_learning_rate", None),
-        l2_sp=said("l2_sp", 0.0),
+        trainable=said("trainable"),
+        layer_decay=said("layer_decay"),
+        head_learning_rate=said("head_learning_rate"),
+        l2_sp=said("l2_sp"),
     )

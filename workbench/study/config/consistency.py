@@ -27,7 +27,7 @@ from workbench.study.config.knobs import (
     phases_below,
     phases_in,
 )
-from workbench.study.config.problems import listed, nearest, unknown_key
+from workbench.study.config.problems import choice, unknown_key
 from workbench.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def _enqueued(config: StudyConfig) -> None:
             if name in factors:
                 labels = [level.label for level in factors[name].levels]
                 if label(value) not in labels:
-                    config.document.add(at, value, listed(labels), nearest(value, labels))
+                    config.document.add(at, value, *choice(value, labels))
             elif name not in tuned:
                 names = [*factors, *tuned]
                 config.document.add_flaw(at, unknown_key((name,), names))
@@ -265,7 +265,7 @@ def _contrasted(config: StudyConfig) -> None:
 
 def _named(config: StudyConfig, key: str, value: str | None, valid: Sequence[str]) -> None:
     if value is not None and value not in valid:
-        config.document.add(("confirm", key), value, listed(valid), nearest(value, valid))
+        config.document.add(("confirm", key), value, *choice(value, valid))
 
 
 def _confirmed(config: StudyConfig) -> None:
