@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support import knob_tables
 from workbench.backbones import BACKBONES
 from workbench.commands import look_ahead
 from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
@@ -159,18 +160,8 @@ def test_the_page_names_every_exit_code() -> None:
     assert re.findall(r"\*\*(\d+)\*\*", paragraph) == ["0", "2", "3", "4", "75", "130", "143"]
 
 
-@pytest.mark.parametrize(
-    ("knob", "value"),
-    [
-        ("threads", "1"),
-        ("device", "`auto`"),
-        ("augmentation", "`[]`"),
-    ],
-)
-def test_a_default_on_the_page_is_the_default(knob: str, value: str) -> None:
-    (row,) = re.findall(rf"^\| `{knob}` \|.*\| (.*?) \|$", TEXT, re.M)
-    assert row == value
-    assert str(schema.Recipe.model_fields[knob].default) == value.strip("`")
+def test_the_tables_are_those_of_the_declared_knobs() -> None:
+    assert knob_tables.page() == TEXT, "refresh them: python -m tests.support.knob_tables"
 
 
 def test_nobody_is_sent_to_install_the_package_by_a_name_that_another_project_has() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable
 
@@ -16,7 +17,7 @@ from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
 from workbench.study.config.problems import Flaw, read
-from workbench.study.config.samplers import PRUNERS
+from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.study.config.schema import Recipe, Search
 from workbench.tasks import TASKS
 
@@ -148,6 +149,20 @@ def test_optuna_accepts_the_smallest_value_of_every_option_of_a_pruner() -> None
             least = int(flaw.expected.rpartition(" ")[2])
             assert recipes.search_flaws({"pruner": {"name": name, option: least}}) == []
             made[name](**{option: least})
+
+
+def test_the_declared_defaults_of_samplers_and_pruners_are_optunas() -> None:
+    made: dict[str, object] = {
+        "tpe": optuna.samplers.TPESampler,
+        "median": optuna.pruners.MedianPruner,
+        "successive_halving": optuna.pruners.SuccessiveHalvingPruner,
+        "hyperband": optuna.pruners.HyperbandPruner,
+    }
+    for name, build in made.items():
+        parameters = inspect.signature(build).parameters  # type: ignore[arg-type]
+        for option, knob in {**SAMPLERS, **PRUNERS}[name].items():
+            if knob.default is not None:
+                assert parameters[option].default == knob.default, f"{name}.{option}"
 
 
 def test_a_sampler_without_options_says_so() -> None:

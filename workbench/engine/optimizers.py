@@ -54,8 +54,10 @@ class Optimizer:
 _FromZero = Annotated[float, Field(ge=0)]
 _BelowOne = Annotated[float, Field(ge=0, lt=1)]
 
-_MOMENTUM = Knob(_BelowOne, 0.9, "Momentum of the step.")
-_EPSILON = Knob(Annotated[float, Field(gt=0)], 1e-8, "Keeps the divisor from zero.", "eps")
+_MOMENTUM = Knob(_BelowOne, 0.9, "Part of the last step that is added to the next.")
+_EPSILON = Knob(
+    Annotated[float, Field(gt=0)], 1e-8, "Added to the divisor, for numerical stability.", "eps"
+)
 _DECOUPLED = Knob(bool, True, "Whether `weight_decay` is decoupled from the gradient.")
 _ADAM = {
     "beta1": Knob(_BelowOne, 0.9, "Decay of the mean of the gradients.", "betas"),

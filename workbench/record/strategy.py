@@ -32,9 +32,9 @@ class Strategy:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How the learning rate moves within a phase; ``name`` is an entry of ``SCHEDULES``."""
+    """How the learning rate moves within a phase."""
 
-    name: str = "constant"
+    name: Annotated[str, Field(description="Shape of the schedule.")] = "constant"
     warmup_epochs: Annotated[
         float, Field(ge=0, description="Epochs of a linear warm-up from zero, before the schedule.")
     ] = 0.0

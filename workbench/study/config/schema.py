@@ -135,16 +135,15 @@ class PhaseKnobs(Block):
 class Recipe(PhaseKnobs):
     """Every knob that there is. The same names stand in ``compare`` and ``tune``."""
 
-    dataset: Annotated[DatasetKnobs | None, or_name(DatasetKnobs | str | None)] = knob(
-        None, "Data set, see [datasets.md](datasets.md). Required."
+    dataset: Annotated[DatasetKnobs | None, or_name(str | DatasetKnobs | None)] = knob(
+        None, "Data set, see docs/datasets.md. Required."
     )
-    backbone: Annotated[BackboneKnobs | None, or_name(BackboneKnobs | str | None)] = knob(
+    backbone: Annotated[BackboneKnobs | None, or_name(str | BackboneKnobs | None)] = knob(
         None,
-        "Model, see [backbones.md](backbones.md); its `weights`, see [weights.md](weights.md). "
-        "Required.",
+        "Model, see docs/backbones.md; its `weights`, see docs/weights.md. Required.",
     )
-    task: Annotated[TaskKnobs | None, or_name(TaskKnobs | str | None)] = knob(
-        None, "Task, see [tasks.md](tasks.md); by default `classification`."
+    task: Annotated[TaskKnobs | None, or_name(str | TaskKnobs | None)] = knob(
+        None, "Task, see docs/tasks.md; by default `classification`."
     )
     batch_size: int = knob(32, "Samples of a step of the optimizer.", ge=1, le=2**31)
     augmentation: list[Any] = knob([], "Transforms of training images, in order.")
@@ -181,10 +180,9 @@ class Recipe(PhaseKnobs):
     loader_workers: int = knob(
         0, "Processes that load and augment samples for a worker.", ge=0, le=4_096
     )
-    trial: Annotated[TrialKnobs | None, or_name(TrialKnobs | Written | None)] = knob(
+    trial: Annotated[TrialKnobs | None, or_name(Written | TrialKnobs | None)] = knob(
         None,
-        "Your own training instead of the engine, `FILE.py:NAME`, see "
-        "[user_code.md](user_code.md).",
+        "Your own training instead of the engine, `FILE.py:NAME`, see docs/user_code.md.",
     )
 
 
@@ -207,11 +205,11 @@ class Search(Block):
         None, "Trials of each strategy. Required with `compare`.", ge=1
     )
     trials: int | None = knob(None, "Trials in all. Required without `compare`.", ge=1)
-    sampler: Annotated[SamplerKnobs, or_name(SamplerKnobs | names_of(SAMPLERS))] = knob(
-        SamplerKnobs(name="tpe"), "Who proposes values, with its options."
+    sampler: Annotated[SamplerKnobs, or_name(names_of(SAMPLERS) | SamplerKnobs)] = knob(
+        SamplerKnobs(name="tpe"), "Proposes the values of each trial."
     )
-    pruner: Annotated[PrunerKnobs, or_name(PrunerKnobs | names_of(PRUNERS))] = knob(
-        PrunerKnobs(name="median"), "Who ends weak trials, with its options."
+    pruner: Annotated[PrunerKnobs, or_name(names_of(PRUNERS) | PrunerKnobs)] = knob(
+        PrunerKnobs(name="median"), "Ends weak trials early."
     )
     seed: int = knob(
         0,
