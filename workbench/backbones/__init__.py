@@ -17,7 +17,7 @@ from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.record.seeds import derive
 from workbench.record.strategy import Weights
-from workbench.record.text import did_you_mean, listed
+from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     from workbench.backbones.stages import Staged
@@ -259,12 +259,8 @@ def _entry_and_options(backbone: Mapping[str, Any]) -> tuple[Entry, dict[str, An
     name = options.pop("name")
     entry = entry_of(name)
     if entry is None:
-        hint = did_you_mean(name, BACKBONES) or f"; there are {listed(BACKBONES)}."
-        raise ValueError(f"There is no backbone {name}{hint}")
-    unknown = sorted(set(options) - set(entry.options)) if entry.options is not None else []
-    if unknown:
-        known = f"its options are {', '.join(entry.options)}" if entry.options else "it has none"
-        raise ValueError(f"The backbone {name} has no option {', '.join(unknown)}; {known}.")
+        raise ValueError(unknown("backbone", name, BACKBONES))
+    refuse_unknown_options(f"backbone {name}", options, entry.options)
     return entry, options
 
 

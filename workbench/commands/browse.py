@@ -14,7 +14,7 @@ from typing import Any
 from workbench import record
 from workbench.driver import holder_of
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
-from workbench.record.text import did_you_mean, listed
+from workbench.record.text import listed, unknown
 
 # States of a study whose search has all its trials and is not driven.
 SEARCHED = ("complete", "complete, none usable")
@@ -349,6 +349,6 @@ def _done(history: list[EpochResult]) -> float:
 def _unknown(kind: str, name: str, names: list[str]) -> str:
     # Part of a name, such as a strategy or a role, is answered with what goes on from there.
     within = [known for known in names if known.startswith(name)]
-    hint = "" if within else did_you_mean(name, names)
-    there = listed(within or names) if names else "none yet"
-    return f"There is no {kind} {name}{hint or f'; there is {there}.'}"
+    if within:
+        return f"There is no {kind} {name}; there is {listed(within)}."
+    return unknown(kind, name, names or ["none yet"])

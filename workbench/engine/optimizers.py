@@ -16,7 +16,7 @@ from pydantic import Field
 
 from workbench.record.knob import Knob
 from workbench.record.strategy import Phase, Scalar, Schedule
-from workbench.record.text import listed
+from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ class Optimizer:
         target: The class, as ``module:name``.
         learning_rate: Default learning rate.
         weight_decay: Default weight decay: decoupled (Loshchilov and Hutter 2019) for ``adamw`` and
-            ``adafactor``, and for ``nadam`` and ``radam`` unless they are told otherwise; an L2
+            ``adafactor``, and for ``nadam`` and ``radam`` unless their knob says otherwise; an L2
             penalty for all others.
         knobs: The knobs of its own. Optimizers that share a name share its type and help too,
             because the name is one knob of the study file.
@@ -188,15 +188,9 @@ def build(
         ValueError: The name or an option is unknown, or torch refuses a value.
     """
     if phase.optimizer not in OPTIMIZERS:
-        known = listed(OPTIMIZERS, 20)
-        raise ValueError(f"There is no optimizer {phase.optimizer!r}; the optimizers are {known}.")
+        raise ValueError(unknown("optimizer", phase.optimizer, OPTIMIZERS))
     entry = OPTIMIZERS[phase.optimizer]
-    unknown = sorted(set(phase.options) - set(entry.knobs))
-    if unknown:
-        raise ValueError(
-            f"The optimizer {phase.optimizer} has no option {listed(unknown)}; "
-            f"its options are {listed(entry.knobs)}."
-        )
+    refuse_unknown_options(f"optimizer {phase.optimizer}", phase.options, entry.knobs)
     arguments = dict(entry.fixed)
     for name, knob in entry.knobs.items():
         argument, value = knob.argument or name, phase.options.get(name, knob.default)
@@ -251,8 +245,7 @@ def factor(schedule: Schedule, *, step: int, steps: int, steps_per_epoch: int) -
         ValueError: The schedule's name is unknown.
     """
     if schedule.name not in SCHEDULES:
-        known = ", ".join(SCHEDULES)
-        raise ValueError(f"There is no schedule {schedule.name!r}; the schedules are {known}.")
+        raise ValueError(unknown("schedule", schedule.name, SCHEDULES))
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return (step + 1) / warmup

@@ -46,3 +46,19 @@ def listed(names: Iterable[object], most: int = 10) -> str:
     words = [str(name) for name in names]
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more or "none"
+
+
+def unknown(kind: str, name: str, names: Iterable[object], more: str = "") -> str:
+    """Why a name is refused: ``There is no optimizer adm; did you mean adam?``, or all names."""
+    known = list(names)
+    hint = did_you_mean(name, known) or f"; there is {listed(known, 20)}{more}."
+    return f"There is no {kind} {name}{hint}"
+
+
+def refuse_unknown_options(owner: str, options: Iterable[str], known: Iterable[str] | None) -> None:
+    """Raise ``ValueError`` for an option that an entry does not have; None takes any option."""
+    names = None if known is None else list(known)
+    strange = [] if names is None else sorted(set(options) - set(names))
+    if strange:
+        has = f"its options are {listed(names or (), 50)}" if names else "it has none"
+        raise ValueError(f"The {owner} has no option {listed(strange)}; {has}.")

@@ -1,7 +1,7 @@
-"""Study file to ``StudyConfig``: what the blocks say, and what they mean for one another.
+"""Reads a study file into a ``StudyConfig``.
 
-Every problem of a file is collected and raised once, each with its place. What needs the model or
-the data is checked by ``foundation``.
+All problems of a file are raised at once, each with its line. ``study.checks`` checks what needs
+the model or the data.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from workbench.study.config.study_config import StudyConfig
 __all__ = ["BLOCKS", "Changed", "load"]
 
 BLOCKS = ("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report")
+# What an editor reads to find the JSON Schema.
 _MODELINE = "# yaml-language-server:"
 # Keys of a later version, at their places in the file.
 _NOT_YET: tuple[Location, ...] = (("across",), ("objective", "limits"), ("objective", "pareto"))
@@ -56,7 +57,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
 
 
 class _Reader:
-    """Collects the problems of one file while its blocks are read one after the other."""
+    """Reads the blocks of one file in turn, and collects their problems."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -88,14 +89,14 @@ class _Reader:
             confirm=confirm,
             report=report,
         )
-        # A key that is no block may be a misspelt one: what it would have said is not known.
+        # An unknown key may be a misspelt block, without which the others seem to contradict.
         if broken.issubset(BLOCKS):
             consistency.check(config, without=broken)
         self._document.finish()
         return config
 
     def _not_yet(self) -> None:
-        """Refuse what has no effect: a study that ignores it is not the one that was asked for."""
+        """Refuse keys that have no effect yet: the study would not be the one asked for."""
         for *holder, key in _NOT_YET:
             block: Any = self._document.content
             for part in holder:

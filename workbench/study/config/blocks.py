@@ -1,7 +1,7 @@
-"""The blocks that hold factors and ranges: ``compare`` and ``tune``.
+"""Reads ``compare`` and ``tune``: lists, labelled levels, bundles and conditional ranges.
 
-Reads their polymorphic grammar (lists, labelled levels, bundles, conditional ranges) into plain
-data. Knows one block at a time; what the blocks mean for one another is for ``config``.
+The result is plain data (``Factor``, ``Tuned``). Each block is read alone; ``consistency`` checks
+them together.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ class FactorBlocks:
     ) -> dict[str, tuple[str, ...]]:
         conditions = entry.get("when")
         read: dict[str, tuple[str, ...]] = {}
-        # Anything but a mapping is a flaw of the entry, and noted there.
+        # Anything but a mapping is noted as a flaw of the entry.
         for name, written in conditions.items() if isinstance(conditions, dict) else ():
             place = (*at, "when", name)
             values = written if isinstance(written, list) else [written]
@@ -247,8 +247,10 @@ class FactorBlocks:
         if sum(self._flawed((*at, end), knob, getattr(written, end)) for end in ("low", "high")):
             return None
         whole = isinstance(written.low, int) and isinstance(written.high, int)
-        # A training of the user's own says no types: whole ends are taken as they are written.
+        # Options of a user's own training have no declared types: whole ends are taken as written.
         if whole and knob != "trial" and not knob.startswith("trial."):
+            # Whole ends are natural for a knob of fractions too ({low: 0, high: 1}). The knob's own
+            # type tells them apart, wherever it is declared: it refuses a fraction or takes it.
             between = _nested(parts_of(knob, self._phases), written.low + 0.5)
             whole = bool(recipes.recipe_flaws(between))
         number = int if whole else float

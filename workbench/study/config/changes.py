@@ -1,6 +1,6 @@
-"""Why a study cannot go on as it is: it has changed, and in what, or a step before is missing.
+"""Why a study cannot continue: it has changed, or an earlier step is missing.
 
-Knows neither studies nor storage: paths, values, and how to show them in a line.
+``differences`` says what has changed; the guards of search and confirmation use it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Whether the blocks of a study file fit together once each of them is sound.
+"""Checks that the blocks of a study file fit together: whole strategies, enqueue, confirmation.
 
-Looks at strategies as wholes, at enqueued settings and at what the confirmation names. Knows
-neither the model nor the data.
+``load`` calls it when each block is read. ``study.checks`` checks what needs the model or the data.
 """
 
 from __future__ import annotations
@@ -188,7 +187,7 @@ def _phases(config: StudyConfig) -> None:
 
 
 def _losses(config: StudyConfig) -> None:
-    """A loss is no objective where what it means is compared or tuned.
+    """Refuse a loss as the objective where its meaning is compared or tuned.
 
     Losses of different tasks, weights or smoothing are different quantities: the smallest would
     tell which of them is small by itself. Of a task of the user's own only the name is known.

@@ -1,6 +1,6 @@
 """The text of a study file: YAML with the line of every key, and the problems found in it.
 
-The only reader of YAML. Knows nothing of studies: what the keys mean is for ``config``.
+The only reader of YAML. ``config`` reads its content, and notes every problem in it.
 """
 
 from __future__ import annotations
@@ -295,7 +295,7 @@ class _Tree:
         self._count = 0
 
     def read(self, text: str) -> Any:
-        """The data of a text; raises ``yaml.YAMLError`` for one that is no YAML, or too much."""
+        """The data of a text; raises ``yaml.YAMLError`` for broken YAML, and for too much of it."""
         try:
             node = yaml.compose(text, Loader=_Loader)
             return None if node is None else self.build(node, ())

@@ -82,6 +82,7 @@ def entry_of(
             raise mismatch("" if near else _families(catalogue) + (OWN if own else ""), near)
         return value
 
+    # An editor offers the names; those of a hub or of a user's own code cannot be listed.
     offered = names_of(names)
     return BeforeValidator(check, json_schema_input_type=offered | str if own else offered)
 
@@ -139,6 +140,7 @@ def _duration(value: object) -> object:
         seconds = float(value[:-1]) * units[value[-1]]
     if value is None:
         return None
+    # bool is an int in Python: true is not one second.
     if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < inf:
         return float(seconds)
     raise mismatch("seconds, or a number followed by s, m or h, greater than 0")

@@ -1,7 +1,7 @@
 """The JSON Schema (Draft 2020-12) of a study file, for editors; ``workbench schema`` prints it.
 
-Made from the blocks and the catalogues. It knows one block at a time: what the blocks mean for one
-another, and the options of a user's own code, only the reader checks.
+Made from the blocks and the catalogues. It checks each block alone; only ``load`` checks the blocks
+together.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ def json_schema() -> Schema:
         ("TaskKnobs", [entry.options or {} for entry in TASKS.values()]),
     ):
         definitions[name] = _entry(definitions[name], options)
+    # ``record`` cannot import the catalogue of schedules, which is the engine's.
     definitions["Schedule"]["properties"]["name"] |= {"enum": [*SCHEDULES]}
     definitions |= {"SamplerKnobs": _one_of(SAMPLERS), "PrunerKnobs": _one_of(PRUNERS)}
     for name in ("Recipe", "PhaseKnobs"):
@@ -115,6 +116,7 @@ def _entry(block: Schema, options: Iterable[Mapping[str, Any]]) -> Schema:
             types[name] = types[name] | kind if name in types else kind
     properties = {name: TypeAdapter(kind).json_schema() for name, kind in types.items()}
     shipped = {**block, "properties": {**block["properties"], **properties}}
+    # The options of a user's own code are declared nowhere, and may have the name of another's.
     own = {"type": "object", "required": ["name"], "properties": {"name": {"pattern": _OWN}}}
     return {"anyOf": [{**shipped, "additionalProperties": False}, own]}
 
@@ -163,6 +165,7 @@ def _transform() -> Schema:
 def _tuned() -> Schema:
     """A tuned knob: an entry, a list of entries, or levels in the grammar of ``compare``."""
     keys = {**schema.Range.model_fields, **schema.Choices.model_fields}
+    # One of these keys makes a mapping an entry, else its keys are labels of levels.
     entry = {
         "if": {"type": "object", "anyOf": [{"required": [key]} for key in keys]},
         "then": {"anyOf": [_ref("Range"), _ref("Choices")]},

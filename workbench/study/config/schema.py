@@ -85,7 +85,11 @@ B = TypeVar("B", bound=type[Block])
 
 
 def _with_optimizers(block: B) -> B:
-    """The block with the knobs of every optimizer in the catalogue."""
+    """The block with the knobs of every optimizer in the catalogue.
+
+    So an optimizer with a knob of its own is added in ``engine.optimizers`` alone.
+    """
+    # A name is one knob, whichever optimizers have it: it may be compared or tuned across them.
     options = {
         name: option for entry in OPTIMIZERS.values() for name, option in entry.knobs.items()
     }
