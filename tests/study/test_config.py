@@ -66,6 +66,13 @@ def problems(folder: Path, text: str, *overrides: str) -> list[Problem]:
 
 # Of each problem the line, the key and the suggestion.
 BROKEN: dict[str, tuple[str, list[tuple[int | None, str, str | None]]]] = {
+    "an unknown schedule, and an unknown key of it": (
+        changed(JOINT, ("mlp", "mlp\n  schedule: {name: cosin, warmup_epoch: 1}")),
+        [
+            (5, "recipe.schedule.name", "cosine"),
+            (5, "recipe.schedule.warmup_epoch", "warmup_epochs"),
+        ],
+    ),
     "an unknown block": (changed(JOINT, ("tune:", "tuen:")), [(5, "tuen", "tune")]),
     "a knob outside of every block": (
         changed(JOINT, ("name: x", "name: x\nepochs: 3")),

@@ -59,7 +59,7 @@ def tables() -> dict[str, str]:
         "cited": _keys(blocks["Cited"]["properties"], blocks, blocks["Cited"]["required"]),
     }
     for name, block in (
-        ("schedule", "Schedule"),
+        ("schedule", "ScheduleKnobs"),
         ("early_stopping", "EarlyStopping"),
         ("lora", "Lora"),
         ("search", "Search"),

@@ -34,7 +34,7 @@ class Strategy:
 class Schedule:
     """How the learning rate moves within a phase."""
 
-    name: Annotated[str, Field(description="Shape of the schedule.")] = "constant"
+    name: str = "constant"
     warmup_epochs: Annotated[
         float, Field(ge=0, description="Epochs of a linear warm-up from zero, before the schedule.")
     ] = 0.0

@@ -101,7 +101,7 @@ def _families(catalogue: Iterable[str]) -> str:
     return one_of(shown)
 
 
-def name_alone(value: object) -> object:
+def _name_alone(value: object) -> object:
     """A bare name as the mapping that it stands for."""
     if value is not None and not isinstance(value, str | dict | BaseModel):
         raise mismatch("a name, or a mapping with a name")
@@ -110,7 +110,7 @@ def name_alone(value: object) -> object:
 
 def or_name(accepted: Any) -> BeforeValidator:
     """A block that a bare name may stand for; ``accepted`` is the type of both."""
-    return BeforeValidator(name_alone, json_schema_input_type=accepted)
+    return BeforeValidator(_name_alone, json_schema_input_type=accepted)
 
 
 def _freeze_depth(value: object) -> object:

@@ -15,7 +15,6 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
-from workbench.engine.optimizers import SCHEDULES
 from workbench.record.knob import Knob
 from workbench.study.config import schema
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
@@ -57,8 +56,6 @@ def json_schema() -> Schema:
         ("TaskKnobs", [entry.options or {} for entry in TASKS.values()]),
     ):
         definitions[name] = _entry(definitions[name], options)
-    # ``record`` cannot import the catalogue of schedules, which is the engine's.
-    definitions["Schedule"]["properties"]["name"] |= {"enum": [*SCHEDULES]}
     definitions |= {"SamplerKnobs": _one_of(SAMPLERS), "PrunerKnobs": _one_of(PRUNERS)}
     for name in ("Recipe", "PhaseKnobs"):
         # A dotted path stands for nested keys.

@@ -7,9 +7,10 @@ augmentations are declared in their catalogues.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, create_model
+from pydantic import AfterValidator, Field, create_model
 
 from workbench import backbones, datasets, usercode
 from workbench.backbones import BACKBONES
@@ -28,7 +29,6 @@ from workbench.study.config.fields import (
     Written,
     entry_of,
     knob,
-    name_alone,
     names_of,
     or_name,
 )
@@ -63,16 +63,17 @@ class TrialKnobs(Named):
     name: Reference | None = None
 
 
-class _ScheduleName(BaseModel):
-    name: Annotated[str, entry_of(SCHEDULES)] = "constant"
+@dataclass(frozen=True, kw_only=True)
+class ScheduleKnobs(Schedule):
+    """``schedule``: that of a plan, with the names of the engine's catalogue."""
+
+    name: Annotated[str, entry_of(SCHEDULES), Field(description="Shape of the schedule.")] = (
+        "constant"
+    )
 
 
-def _schedule(value: object) -> object:
-    """A schedule as a mapping; its name is checked here, because ``record`` has no catalogue."""
-    value = name_alone(value)
-    if isinstance(value, dict):
-        _ScheduleName.model_validate(value)
-    return value
+def _planned(block: ScheduleKnobs) -> Schedule:
+    return Schedule(**asdict(block))
 
 
 class UnfreezeKnobs(Block):
@@ -116,8 +117,8 @@ class PhaseKnobs(Block):
     learning_rate: float | None = knob(None, "Learning rate; by default the optimizer's.", gt=0)
     weight_decay: float | None = knob(None, "Weight decay; by default the optimizer's.", ge=0)
     schedule: Annotated[
-        Annotated[Schedule, FromMapping()] | None,
-        BeforeValidator(_schedule, json_schema_input_type=names_of(SCHEDULES) | Schedule | None),
+        Annotated[ScheduleKnobs, FromMapping(), AfterValidator(_planned)] | None,
+        or_name(names_of(SCHEDULES) | ScheduleKnobs | None),
     ] = knob(None, "Learning rate schedule; by default `constant`.")
     unfreeze: UnfreezeKnobs | None = knob(
         None, "Gradual unfreezing, `{every: N}`: one more stage every N epochs."
