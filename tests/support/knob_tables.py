@@ -55,6 +55,7 @@ def tables() -> dict[str, str]:
                 "choices": blocks["Choices"]["properties"]["choices"],
             },
             blocks,
+            [*blocks["Range"]["required"], *blocks["Choices"]["required"]],
         ),
         "cited": _keys(blocks["Cited"]["properties"], blocks, blocks["Cited"]["required"]),
     }

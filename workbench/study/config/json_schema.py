@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
+from workbench.record import STUDY_NAME
 from workbench.record.knob import Knob
 from workbench.study.config import schema
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
@@ -72,11 +73,14 @@ def json_schema() -> Schema:
         "properties": {
             "name": {
                 "type": "string",
-                "pattern": r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$",
+                "pattern": f"^{STUDY_NAME.pattern}$",
                 "description": "Name of the study: letters, digits, dots, dashes, underscores.",
             },
             **blocks,
-            "compare": _by_knob("The factors whose levels are the strategies.", "Factor"),
+            "compare": {
+                **_by_knob("The factors whose levels are the strategies.", "Factor"),
+                "minProperties": 1,
+            },
             "tune": _by_knob("What is searched afresh for every strategy.", "Tuned"),
         },
         "if": {"required": ["compare"]},
@@ -99,7 +103,6 @@ def _by_knob(description: str, entry: str) -> Schema:
     return {
         "description": description,
         "type": "object",
-        "minProperties": 1,
         "properties": knobs,
         "additionalProperties": _ref(entry),
     }
