@@ -14,7 +14,6 @@ import pytest
 
 from tests.support.commands import call
 from workbench.driver import lease
-from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import study_directory
 
 Write = Callable[..., Path]
@@ -79,10 +78,7 @@ def test_check_names_the_broken_file_and_still_shows_the_sound_one(
     code, output, errors = call("check", broken, sound, "--home", home)
     assert code == 2
     assert "sound" in output
-    assert (
-        f"{broken}:9: compare.optimizer.1: found 'adamww', expected one of "
-        f"{', '.join(OPTIMIZERS)}; did you mean adamw?" in errors
-    )
+    assert f"{broken}:9: compare.optimizer.1: found 'adamww'; did you mean adamw?" in errors
 
 
 def test_a_broken_file_is_refused_before_anything_is_written(
@@ -177,8 +173,7 @@ def test_a_study_s_name_in_place_of_its_file_is_answered_with_the_file(
 def test_a_setting_to_try_that_is_none_is_refused(tiny: Path, home: Path) -> None:
     code, _, errors = call("try", tiny, "optimizer=adamv", "--home", home)
     assert code == 2
-    assert "optimizer=adamv: optimizer: found 'adamv', expected one of sgd, adamw" in errors
-    assert "did you mean adamw?" in errors
+    assert "optimizer=adamv: optimizer: found 'adamv'; did you mean adamw?" in errors
 
 
 @pytest.mark.parametrize("words", [("show", "nothing"), ("report", "nothing")])

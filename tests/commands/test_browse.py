@@ -184,17 +184,14 @@ def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
     busy.study("other")
     with pytest.raises(browse.Unknown) as caught:
         browse.study(busy.home, "tinny")
-    assert str(caught.value) == (
-        "No study is called tinny; there is other, tiny. Did you mean tiny?"
-    )
-    with pytest.raises(browse.Unknown, match="No study is called tinny"):
+    assert str(caught.value) == "There is no study tinny; did you mean tiny?"
+    with pytest.raises(browse.Unknown, match=r"There is no study zzz; there is other, tiny\."):
+        browse.study(busy.home, "zzz")
+    with pytest.raises(browse.Unknown, match="There is no study tinny"):
         browse.trial(busy.home, "tinny", "sgd-0/000")
     with pytest.raises(browse.Unknown) as caught:
         browse.trial(busy.home, "tiny", "sdg-all/000")
-    assert str(caught.value) == (
-        "No trial is called sdg-all/000; there is adamw-0/000, adamw-all/000, sgd-0/000, "
-        "sgd-0/001, sgd-all/000, sgd-all/001, try/sgd-0/000. Did you mean sgd-all/000?"
-    )
+    assert str(caught.value) == "There is no trial sdg-all/000; did you mean sgd-all/000?"
 
 
 @pytest.mark.parametrize("name", ["sgd-0/000", "confirmation/sgd-0/000"])

@@ -128,8 +128,8 @@ def test_weights_that_do_not_fit_the_plan_are_refused(own_home: Path, wines: Pat
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        ("tiny/sgd/009", "No trial is called sgd/009"),
-        ("tony/sgd/000", "No study is called tony; there is tiny. Did you mean tiny?"),
+        ("tiny/sgd/009", "There is no trial sgd/009"),
+        ("tony/sgd/000", "There is no study tony; did you mean tiny?"),
         ("0" * 32, "MLflow has no run 0{32}"),
     ],
 )

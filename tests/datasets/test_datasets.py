@@ -223,7 +223,7 @@ def test_a_second_trial_gets_the_very_tensors_of_the_first() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "digitz"}, "no data set 'digitz'; the data sets are digits, wine"),
+        ({"name": "digitz"}, r"no data set digitz; did you mean digits\?"),
         ({"name": "wine", "channels": 3}, "wine has no option channels; its options are classes"),
         ({"classes": [5, 12]}, "has 12, but the data set's classes are 0, 1, 2"),
         ({"classes": [5]}, "at least two different classes"),

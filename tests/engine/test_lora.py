@@ -211,7 +211,7 @@ def test_stages_that_are_never_trained_get_none_and_the_contract_holds() -> None
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (("projekt",), "targets names projekt, but .* block.project; did you mean project?"),
+        (("projekt",), "targets names projekt, but .*; did you mean project?"),
         (("head",), "targets names head, but no linear or convolutional layer in the stages"),
         (("out_proj",), "targets names out_proj, but no linear"),
     ],

@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from pydantic import create_model
 
 from tests.support import processes
 from tests.support.commands import call, command, wait_for
@@ -34,10 +35,11 @@ from workbench.driver import Broken
 from workbench.driver.workers import InlineWorkers
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import EpochResult, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.record.knob import Knob
 from workbench.record.seeds import derive
 from workbench.record.strategy import Phase, Schedule
 from workbench.study import confirm, fingerprint, plans
-from workbench.study.config import schema
+from workbench.study.config import recipes, schema
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.confirm import Offer, Replicates, preregistration
 from workbench.study.confirm.offer import spread
@@ -342,12 +344,13 @@ class LaterPhase(Phase):
 @pytest.fixture
 def upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version: an option of each optimizer, a schedule's field and a knob more."""
-    for name, option in (("sgd", {"dampening": 0.0}), ("adamw", {"amsgrad": False})):
+    for name, option, knob in (
+        ("sgd", "dampening", Knob(float, 0.0, "Dampening of the momentum.")),
+        ("adamw", "amsgrad", Knob(bool, False, "Whether to keep the largest second moment.")),
+    ):
         entry = OPTIMIZERS[name]
-        options = {**entry.options, **option}
-        monkeypatch.setitem(OPTIMIZERS, name, replace(entry, options=options))
-        for knob in option:
-            monkeypatch.setattr(schema.PhaseKnobs, knob, None, raising=False)
+        knobs = {**entry.knobs, option: knob}
+        monkeypatch.setitem(OPTIMIZERS, name, replace(entry, knobs=knobs))
     monkeypatch.setattr(plans, "Schedule", LaterSchedule)
     monkeypatch.setattr(plans, "Phase", LaterPhase)
     first = fingerprint._FIRST_FIELDS
@@ -375,9 +378,11 @@ def test_a_later_version_continues_a_stored_confirmation(story: Story, tmp_path:
 def test_an_option_of_a_later_version_makes_another_study_unless_it_is_at_its_default(
     file: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema.PhaseKnobs, "amsgrad", True)
+    later = create_model("Recipe", __base__=schema.Recipe, amsgrad=(bool | None, None))
+    monkeypatch.setattr(schema, "Recipe", later)
+    monkeypatch.setattr(recipes, "Recipe", later)
     with pytest.raises(Changed, match=r"plan\.phases\.0\.options\.amsgrad: was null, is true"):
-        run(file, fresh, "search.trials_per_strategy=3")
+        run(file, fresh, "search.trials_per_strategy=3", "recipe.amsgrad=true")
 
 
 def test_a_study_file_that_says_something_else_than_its_search_is_refused(

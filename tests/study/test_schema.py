@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable
 
@@ -13,9 +14,10 @@ from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS
 from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
-from workbench.record.strategy import Schedule
+from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
-from workbench.study.config.problems import Flaw, flaws
+from workbench.study.config.problems import Flaw, read
+from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.study.config.schema import Recipe, Search
 from workbench.tasks import TASKS
 
@@ -55,7 +57,11 @@ def test_a_users_own_code_may_stand_for_an_entry_and_knows_its_options(block: st
 
 
 def test_every_option_of_every_optimizer_is_a_knob_of_a_trial_and_of_a_phase() -> None:
+    shared: dict[str, tuple[object, str]] = {}
     for entry in OPTIMIZERS.values():
+        for name, knob in entry.knobs.items():
+            declared = (knob.type, knob.help)
+            assert shared.setdefault(name, declared) == declared, f"{name} is one knob of the file"
         assert set(entry.options) <= set(schema.PhaseKnobs.model_fields)
         assert recipes.recipe_flaws({**entry.options, "phases": {"one": entry.options}}) == []
 
@@ -68,8 +74,20 @@ def test_every_transform_may_be_named_alone_or_with_each_of_its_options() -> Non
             assert flaw.loc == ("augmentation", 0, name, option)
 
 
-def test_a_schedule_in_a_file_has_the_fields_and_defaults_of_a_plan() -> None:
-    assert schema.ScheduleKnobs.model_validate({}).model_dump() == dataclasses.asdict(Schedule())
+def test_the_blocks_that_a_plan_holds_are_read_as_its_own_types() -> None:
+    recipe = Recipe.model_validate(
+        {"schedule": "cosine", "lora": {"targets": ["query"]}, "early_stopping": {"patience": 2}}
+    )
+    assert recipe.schedule == Schedule(name="cosine")
+    assert recipe.lora == Lora(targets=("query",))
+    assert recipe.early_stopping == EarlyStopping(patience=2)
+
+
+def test_a_default_of_a_knob_is_what_a_record_without_it_means() -> None:
+    for block, plain in ((schema.PhaseKnobs, Phase), (Recipe, Plan)):
+        for field in dataclasses.fields(plain):
+            if field.name in block.model_fields and field.default is not dataclasses.MISSING:
+                assert field.default == block.model_fields[field.name].default, field.name
 
 
 def test_an_option_is_held_against_the_named_entry_or_against_all_where_none_is_named() -> None:
@@ -77,7 +95,7 @@ def test_an_option_is_held_against_the_named_entry_or_against_all_where_none_is_
     assert flaw.expected.startswith("one of name, weights, keep_head")
     assert flaw.expected.endswith("(backbone resnet18)") and "width" not in flaw.expected
     assert recipes.recipe_flaws({"backbone": {"width": 3}}) == []
-    (flaw,) = recipes.recipe_flaws({"backbone": {"length": 3}})
+    (flaw,) = recipes.recipe_flaws({"backbone": {"zzz": 3}})
     assert flaw.expected.endswith("(backbone)")
 
 
@@ -109,7 +127,7 @@ def test_anything_else_is_no_time_limit(written: object) -> None:
 
 @pytest.mark.parametrize("number", [True, "1e-3", float("nan"), 10**400])
 def test_a_bound_of_a_range_is_a_finite_number(number: object) -> None:
-    found = flaws(schema.Range, {"low": number, "high": 1})
+    _, found = read(schema.Range, {"low": number, "high": 1})
     assert [flaw.loc for flaw in found] == [("low",)]
 
 
@@ -125,12 +143,26 @@ def test_optuna_accepts_the_smallest_value_of_every_option_of_a_pruner() -> None
         "successive_halving": optuna.pruners.SuccessiveHalvingPruner,
         "hyperband": optuna.pruners.HyperbandPruner,
     }
-    for name, options in schema.PRUNERS.items():
+    for name, options in PRUNERS.items():
         for option in options:
             (flaw,) = recipes.search_flaws({"pruner": {"name": name, option: -1}})
             least = int(flaw.expected.rpartition(" ")[2])
             assert recipes.search_flaws({"pruner": {"name": name, option: least}}) == []
             made[name](**{option: least})
+
+
+def test_the_declared_defaults_of_samplers_and_pruners_are_optunas() -> None:
+    made: dict[str, object] = {
+        "tpe": optuna.samplers.TPESampler,
+        "median": optuna.pruners.MedianPruner,
+        "successive_halving": optuna.pruners.SuccessiveHalvingPruner,
+        "hyperband": optuna.pruners.HyperbandPruner,
+    }
+    for name, build in made.items():
+        parameters = inspect.signature(build).parameters  # type: ignore[arg-type]
+        for option, knob in {**SAMPLERS, **PRUNERS}[name].items():
+            if knob.default is not None:
+                assert parameters[option].default == knob.default, f"{name}.{option}"
 
 
 def test_a_sampler_without_options_says_so() -> None:

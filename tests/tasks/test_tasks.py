@@ -456,7 +456,7 @@ def test_a_users_task_needs_a_loss_and_gets_the_rest(write_code: WriteFile) -> N
     ("text", "message"),
     [
         ("class Own:\n  def __init__(self, classes, targets): pass", "has no method loss"),
-        ("class Own:\n  pass", "could not be called with classes, targets and the options nothing"),
+        ("class Own:\n  pass", "could not be called with classes, targets and the options none"),
         (
             OWN_TASK.replace("Focal", "Own").replace('"hit":', '"hits":', 1),
             "metrics returned hit, but the class announces hits",

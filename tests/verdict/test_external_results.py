@@ -712,7 +712,7 @@ def test_a_study_of_workbench_is_left_to_its_report(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"experiment": "paper", "metric": "acc"}, "no experiment 'paper'. It has: .*papers"),
+        ({"experiment": "paper", "metric": "acc"}, "no experiment 'paper'; did you mean papers?"),
         ({"experiment": "papers", "metric": "accu"}, "no metric 'accu': it has acc; 'acc' is the"),
         ({"experiment": "papers"}, "Name the metric with --metric.*it has acc"),
         (

@@ -6,7 +6,6 @@ it loads no torch.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
@@ -18,15 +17,13 @@ from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.record.seeds import derive
 from workbench.record.strategy import Weights
+from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     from workbench.backbones.stages import Staged
     from workbench.datasets import Data, Part
 
 __all__ = ["BACKBONES", "Entry", "WeightsError", "build", "entry_of", "named", "prepare"]
-
-# Names that a message lists of the catalogue.
-_SHOWN = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,12 +259,6 @@ def _entry_and_options(backbone: Mapping[str, Any]) -> tuple[Entry, dict[str, An
     name = options.pop("name")
     entry = entry_of(name)
     if entry is None:
-        near = difflib.get_close_matches(name, BACKBONES, n=1)
-        some = f"there are {', '.join(list(BACKBONES)[:_SHOWN])} and {len(BACKBONES) - _SHOWN} more"
-        hint = f"did you mean {near[0]}?" if near else f"{some}."
-        raise ValueError(f"There is no backbone {name}; {hint}")
-    unknown = sorted(set(options) - set(entry.options)) if entry.options is not None else []
-    if unknown:
-        known = f"its options are {', '.join(entry.options)}" if entry.options else "it has none"
-        raise ValueError(f"The backbone {name} has no option {', '.join(unknown)}; {known}.")
+        raise ValueError(unknown("backbone", name, BACKBONES))
+    refuse_unknown_options(f"backbone {name}", options, entry.options)
     return entry, options

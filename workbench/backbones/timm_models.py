@@ -5,7 +5,6 @@ Knows no data set. timm is an extra: without it every name is refused with the w
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from workbench.backbones import hub
 from workbench.backbones.stages import Staged, check_memory, discover
 from workbench.backbones.weights import WeightsError, fingerprint
 from workbench.record.strategy import Weights
+from workbench.record.text import did_you_mean
 
 
 def build(
@@ -127,8 +127,7 @@ def _timm(model: str) -> ModuleType:
             f"timm:{model} needs the library timm, which is not installed: pip install timm"
         ) from error
     if not timm.is_model(model):
-        near = difflib.get_close_matches(model, timm.list_models(), n=1)
-        hint = f"; did you mean timm:{near[0]}?" if near else "."
+        hint = did_you_mean(model, timm.list_models(), "timm:") or "."
         raise ValueError(f"timm has no model {model}{hint}")
     found: ModuleType = timm
     return found

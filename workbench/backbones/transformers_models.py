@@ -25,7 +25,8 @@ from transformers import (
 from workbench.backbones import hub, stages
 from workbench.backbones.stages import Staged, check_memory
 from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
-from workbench.backbones.weights import Pretrained, WeightsError, some
+from workbench.backbones.weights import Pretrained, WeightsError
+from workbench.record.text import listed
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -170,7 +171,7 @@ def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrai
     if shapes:
         raise WeightsError(
             f"The weights {place} do not fit their own config.json. Of another shape: "
-            f"{some(shapes)}."
+            f"{listed(shapes)}."
         )
     missing = set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
     unknown = sorted(info["unexpected_keys"])
@@ -182,7 +183,7 @@ def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrai
     return Pretrained(
         tensors={f"model.{name}": value for name, value in tensors.items()},
         lacking=tuple(f"model.{name}" for name in missing if in_body(name) and "pooler." in name),
-        notes=(f"Of the weights {place}, {some(left)} belong to another head.",) if left else (),
+        notes=(f"Of the weights {place}, {listed(left)} belong to another head.",) if left else (),
     )
 
 

@@ -10,13 +10,14 @@ import io
 import json
 import pickle
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.record.files import sha256_of
 from workbench.record.strategy import Weights
+from workbench.record.text import listed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 # Names that a message lists of one kind.
-_LISTED = 10
 # Parts of a prefix: ``module.model.bert.`` has three.
 _DEEPEST = 3
 
@@ -152,7 +152,7 @@ def files_of(folder: Path) -> list[Path]:
             lacking = [file.name for file in files if not file.is_file()]
             if lacking:
                 raise WeightsError(
-                    f"The weights in {folder} are not complete; lacking: {some(lacking)}."
+                    f"The weights in {folder} are not complete; lacking: {listed(lacking)}."
                 )
             return files
     raise WeightsError(
@@ -218,12 +218,14 @@ def load(
     fit = [name for name in expected if name in given]
     forgiven = not strict and bool(fit) and not problems["of another shape"]
     if any(problems.values()) and not forgiven:
-        listed = "; ".join(f"{what}: {some(every)}" for what, every in problems.items() if every)
-        raise WeightsError(f"The weights {source} do not fit the backbone. {listed}.")
+        told = "; ".join(f"{what}: {listed(every)}" for what, every in problems.items() if every)
+        raise WeightsError(f"The weights {source} do not fit the backbone. {told}.")
     if absent:
-        notes.append(f"The weights {source} lack {some(absent)}: new numbers are drawn for these.")
+        notes.append(
+            f"The weights {source} lack {listed(absent)}: new numbers are drawn for these."
+        )
     if problems["unexpected"]:
-        notes.append(f"Of the weights {source}, {some(problems['unexpected'])} are left out.")
+        notes.append(f"Of the weights {source}, {listed(problems['unexpected'])} are left out.")
     staged.module.load_state_dict({name: given[name] for name in fit}, strict=False)
     return notes
 
@@ -268,9 +270,3 @@ def _prefixes(names: Iterable[str]) -> list[str]:
 
 def _body(tensors: Mapping[str, Tensor], places: set[str]) -> dict[str, Tensor]:
     return {name: value for name, value in tensors.items() if not name.startswith(tuple(places))}
-
-
-def some(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

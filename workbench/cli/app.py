@@ -278,6 +278,14 @@ def verdict(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of a study file, for completion and checks in an editor."""
+    from workbench.study.config.json_schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+@app.command()
 def sync(
     name: Annotated[str, typer.Argument(metavar="STUDY", help="A study's name.")],
     home: Home = HERE,

@@ -14,8 +14,8 @@ from typing import Any
 from workbench import record
 from workbench.driver import holder_of
 from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.record.text import listed, unknown
 from workbench.study.config import load
-from workbench.study.config.problems import nearest
 from workbench.study.weights import STUDY_SUFFIXES
 
 # States of a study whose search has all its trials and is not driven.
@@ -354,8 +354,6 @@ def _done(history: list[EpochResult]) -> float:
 def _unknown(kind: str, name: str, names: list[str]) -> str:
     # Part of a name, such as a strategy or a role, is answered with what goes on from there.
     within = [known for known in names if known.startswith(name)]
-    guess = None if within else nearest(name, names)
-    names = within or names
-    known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    hint = f" Did you mean {guess}?" if guess else ""
-    return f"No {kind} is called {name}; there is {known or 'none yet'}.{hint}"
+    if within:
+        return f"There is no {kind} {name}; there is {listed(within)}."
+    return unknown(kind, name, names or ["none yet"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from workbench.record.text import did_you_mean, listed
 from workbench.tracker import external_runs, store
 from workbench.tracker.external_runs import ExternalRun, ExternalRuns
 from workbench.verdict.results import ResultRow, Results, Unreadable, repeated, seed_name
@@ -115,12 +115,11 @@ def _flaws(rows: Sequence[ResultRow]) -> Iterator[str]:
 
 
 def _no_metric(experiment: str, metric: str | None, found: ExternalRuns) -> str:
-    known = f"it has {', '.join(found.metrics[:20])}" if found.metrics else "it has none"
+    known = f"; it has {listed(found.metrics, 20)}."
     if metric is None:
-        return f"Name the metric with --metric: of the experiment {experiment!r}; {known}."
-    nearest = difflib.get_close_matches(metric, found.metrics, n=1)
-    hint = f"; {nearest[0]!r} is the nearest" if nearest else ""
-    return f"The experiment {experiment!r} has no metric {metric!r}: {known}{hint}."
+        return f"Name the metric with --metric: of the experiment {experiment!r}{known}"
+    hint = did_you_mean(metric, found.metrics) or known
+    return f"The experiment {experiment!r} has no metric {metric!r}{hint}"
 
 
 def _told(notes: Sequence[str]) -> str:

@@ -17,12 +17,13 @@ from workbench.driver import Standing, failure, lease
 from workbench.driver.workers import Workers
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar
+from workbench.record.text import nearest
 from workbench.study import space
 from workbench.study.checks import check
 from workbench.study.config import load, recipes, schema
 from workbench.study.config.document import Problem, StudyFileError, parse_value, show
 from workbench.study.config.knobs import Categorical, Interval, label, merged, phases_below
-from workbench.study.config.problems import listed, nearest
+from workbench.study.config.problems import choice
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 
@@ -126,8 +127,7 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
             raise StudyFileError([_bad(f"try {name}={value}", name, name, "a knob", guess)])
         labels = [level.label for level in factors[name].levels] if name in factors else []
         if name in factors and label(value) not in labels:
-            guess = nearest(value, labels)
-            raise StudyFileError([_bad(f"try {name}={value}", name, value, listed(labels), guess)])
+            raise StudyFileError([_bad(f"try {name}={value}", name, value, *choice(value, labels))])
     group = next(
         strategy
         for strategy in config.groups
@@ -157,8 +157,8 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
     )
 
 
-def _bad(place: str, key: str, found: object, expected: str, choice: str | None = None) -> Problem:
-    return Problem(place=place, key=key, found=show(found), expected=expected, nearest=choice)
+def _bad(place: str, key: str, found: object, expected: str, near: str | None = None) -> Problem:
+    return Problem(place=place, key=key, found=show(found), expected=expected, nearest=near)
 
 
 def spec_of(study: Study, proposal: space.Proposal) -> TrialSpec:

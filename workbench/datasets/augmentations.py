@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from workbench import usercode
 from workbench.record.seeds import derive
+from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -222,17 +223,9 @@ def _transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tens
     if usercode.is_reference(name):
         return _users(name, options)
     if name not in AUGMENTATIONS:
-        raise ValueError(
-            f"There is no augmentation {name!r}; the augmentations are {', '.join(AUGMENTATIONS)}, "
-            f"or your own FILE.py:NAME."
-        )
+        raise ValueError(unknown("augmentation", name, AUGMENTATIONS, ", or your own FILE.py:NAME"))
     entry = AUGMENTATIONS[name]
-    unknown = sorted(set(options) - set(entry.options))
-    if unknown:
-        raise ValueError(
-            f"The augmentation {name} has no option {', '.join(unknown)}; "
-            f"its options are {', '.join(entry.options)}."
-        )
+    refuse_unknown_options(f"augmentation {name}", options, entry.options)
     try:
         given = {
             option: resolve_name(entry.converted[option])(value)

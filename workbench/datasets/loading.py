@@ -21,6 +21,7 @@ from workbench.datasets.catalogue import DATASETS, common_options, entry_of
 from workbench.datasets.samples import Data, Samples
 from workbench.datasets.splits.seal import must_be_open, must_hold
 from workbench.record import plain
+from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -166,17 +167,13 @@ def _pool(key: str, target: str) -> Pool:
     name = options.pop("name")
     entry = entry_of(name)
     if entry is None:
-        raise ValueError(f"There is no data set {name!r}; the data sets are {', '.join(DATASETS)}.")
+        raise ValueError(unknown("data set", name, DATASETS))
     common = common_options(entry)
     # An option of both kinds goes to both: ``image_size`` says how large files are decoded.
     only_common = set(common) - set(entry.options or ())
     own = {option: value for option, value in options.items() if option not in only_common}
-    unknown = sorted(set(own) - set(entry.options)) if entry.options is not None else []
-    if unknown:
-        raise ValueError(
-            f"The data set {name} has no option {', '.join(unknown)}; "
-            f"its options are {', '.join({**(entry.options or {}), **common})}."
-        )
+    every = None if entry.options is None else {**entry.options, **common}
+    refuse_unknown_options(f"data set {name}", own, every)
     lacking = [option for option in entry.required if option not in own]
     if lacking:
         raise ValueError(f"The data set {name} needs {', '.join(lacking)}.")

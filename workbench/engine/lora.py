@@ -5,7 +5,6 @@ The adapters are peft's. Knows neither which of them are trained when nor how.
 
 from __future__ import annotations
 
-import difflib
 import re
 import warnings
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from workbench.backbones.stages import Staged, memory_limit
 from workbench.engine.ema import lent
 from workbench.record.seeds import derive
 from workbench.record.strategy import Lora
+from workbench.record.text import did_you_mean, listed
 
 _ADAPTER = "default"
 # What stands in the names of a layer's own parameters once peft has wrapped it.
@@ -142,7 +142,7 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
     every = {name: module for name, module in fit.items() if not isinstance(module, nn.Conv2d)}
     if lora.targets is None and not every:
         other = (
-            f"name some of its other layers in lora.targets ({_listed(list(fit))})"
+            f"name some of its other layers in lora.targets ({listed(fit)})"
             if fit
             else "no other layer of this backbone can have one either: take lora out of the recipe"
         )
@@ -157,16 +157,10 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
         found = {n: m for n, m in fit.items() if n == target or n.endswith(f".{target}")}
         if not found:
             ends = [name.rpartition(".")[2] for name in fit] + list(fit)
-            near = difflib.get_close_matches(target, ends, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
+            hint = did_you_mean(target, ends) or f"; they have {listed(fit)}."
             raise ValueError(
                 f"lora.targets names {target}, but no linear or convolutional layer in the stages "
-                f"that are not frozen has a name that ends so; they have {_listed(list(fit))}{hint}"
+                f"that are not frozen has a name that ends so{hint}"
             )
         chosen |= found
     return {name: chosen[name] for name in fit if name in chosen}
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

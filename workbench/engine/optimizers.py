@@ -1,18 +1,22 @@
 """Optimizers and learning rate schedules, by name.
 
-Knows neither which parameters are frozen nor how long a trial is. Importing it loads no torch, so
-that names and defaults can be checked without it.
+The study file's reader takes the names, the knobs and their defaults from here; the engine builds
+what they name. Importing it loads no torch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field
+
+from workbench.record.knob import Knob
 from workbench.record.strategy import Phase, Scalar, Schedule
+from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -26,9 +30,10 @@ class Optimizer:
         target: The class, as ``module:name``.
         learning_rate: Default learning rate.
         weight_decay: Default weight decay: decoupled (Loshchilov and Hutter 2019) for ``adamw`` and
-            ``adafactor``, and for ``nadam`` and ``radam`` unless they are told otherwise; an L2
+            ``adafactor``, and for ``nadam`` and ``radam`` unless their knob says otherwise; an L2
             penalty for all others.
-        options: The other knobs and their defaults.
+        knobs: The knobs of its own. Optimizers that share a name share its type and help too,
+            because the name is one knob of the study file.
         fixed: Arguments that no study sets.
         slots: Numbers that it remembers for each parameter, at most: what its memory costs.
     """
@@ -36,18 +41,28 @@ class Optimizer:
     target: str
     learning_rate: float
     weight_decay: float
-    options: Mapping[str, Scalar] = field(default_factory=dict)
+    knobs: Mapping[str, Knob]
     fixed: Mapping[str, Any] = field(default_factory=dict)
     slots: int = 2
 
+    @property
+    def options(self) -> dict[str, Scalar]:
+        """The defaults of its own knobs, by name."""
+        return {name: knob.default for name, knob in self.knobs.items()}
 
-_ADAM_OPTIONS: dict[str, Scalar] = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
-# A knob has one name in every study; torch has several for the same thing, or one for several.
-_TORCHS = {
-    "epsilon": "eps",
-    "rate_decay": "lr_decay",
-    "initial_accumulator": "initial_accumulator_value",
-    "update_clip": "d",
+
+_FromZero = Annotated[float, Field(ge=0)]
+_BelowOne = Annotated[float, Field(ge=0, lt=1)]
+
+_MOMENTUM = Knob(_BelowOne, 0.9, "Part of the last step that is added to the next.")
+_EPSILON = Knob(
+    Annotated[float, Field(gt=0)], 1e-8, "Added to the divisor, for numerical stability.", "eps"
+)
+_DECOUPLED = Knob(bool, True, "Whether `weight_decay` is decoupled from the gradient.")
+_ADAM = {
+    "beta1": Knob(_BelowOne, 0.9, "Decay of the mean of the gradients.", "betas"),
+    "beta2": Knob(_BelowOne, 0.999, "Decay of the mean of their squares.", "betas"),
+    "epsilon": _EPSILON,
 }
 
 OPTIMIZERS: dict[str, Optimizer] = {
@@ -57,7 +72,10 @@ OPTIMIZERS: dict[str, Optimizer] = {
         target="torch.optim:SGD",
         learning_rate=1e-2,
         weight_decay=0.0,
-        options={"momentum": 0.9, "nesterov": False},
+        knobs={
+            "momentum": _MOMENTUM,
+            "nesterov": Knob(bool, False, "Whether momentum looks one step ahead."),
+        },
         fixed={"fused": True},
         slots=1,
     ),
@@ -65,14 +83,14 @@ OPTIMIZERS: dict[str, Optimizer] = {
         target="torch.optim:Adam",
         learning_rate=1e-3,
         weight_decay=0.0,
-        options=_ADAM_OPTIONS,
+        knobs=_ADAM,
         fixed={"fused": True},
     ),
     "adamw": Optimizer(
         target="torch.optim:AdamW",
         learning_rate=1e-3,
         weight_decay=1e-2,
-        options=_ADAM_OPTIONS,
+        knobs=_ADAM,
         fixed={"fused": True},
     ),
     # Dozat 2016.
@@ -80,28 +98,37 @@ OPTIMIZERS: dict[str, Optimizer] = {
         target="torch.optim:NAdam",
         learning_rate=1e-3,
         weight_decay=0.0,
-        options={**_ADAM_OPTIONS, "momentum_decay": 4e-3, "decoupled_weight_decay": True},
+        knobs={
+            **_ADAM,
+            "momentum_decay": Knob(_FromZero, 4e-3, "Decay of the momentum itself."),
+            "decoupled_weight_decay": _DECOUPLED,
+        },
     ),
     # Liu et al. 2020.
     "radam": Optimizer(
         target="torch.optim:RAdam",
         learning_rate=1e-3,
         weight_decay=0.0,
-        options={**_ADAM_OPTIONS, "decoupled_weight_decay": True},
+        knobs={**_ADAM, "decoupled_weight_decay": _DECOUPLED},
     ),
     # Kingma and Ba 2015, section 7.1.
     "adamax": Optimizer(
         target="torch.optim:Adamax",
         learning_rate=1e-3,
         weight_decay=0.0,
-        options=_ADAM_OPTIONS,
+        knobs=_ADAM,
     ),
     # Tieleman and Hinton 2012. The square root of the mean is taken before epsilon is added.
     "rmsprop": Optimizer(
         target="torch.optim:RMSprop",
         learning_rate=1e-3,
         weight_decay=0.0,
-        options={"momentum": 0.0, "alpha": 0.99, "epsilon": 1e-8, "centered": False},
+        knobs={
+            "momentum": replace(_MOMENTUM, default=0.0),
+            "alpha": Knob(_BelowOne, 0.99, "Decay of the mean of the squared gradients."),
+            "epsilon": _EPSILON,
+            "centered": Knob(bool, False, "Whether to divide by the gradients' deviation."),
+        },
         slots=3,
     ),
     # Duchi et al. 2011. Not fused: torch has no such kernel for Apple's GPUs.
@@ -109,7 +136,13 @@ OPTIMIZERS: dict[str, Optimizer] = {
         target="torch.optim:Adagrad",
         learning_rate=1e-2,
         weight_decay=0.0,
-        options={"epsilon": 1e-10, "rate_decay": 0.0, "initial_accumulator": 0.0},
+        knobs={
+            "epsilon": replace(_EPSILON, default=1e-10),
+            "rate_decay": Knob(_FromZero, 0.0, "Decay of the learning rate.", "lr_decay"),
+            "initial_accumulator": Knob(
+                _FromZero, 0.0, "First sum of squared gradients.", "initial_accumulator_value"
+            ),
+        },
         slots=1,
     ),
     # Zeiler 2012.
@@ -117,14 +150,26 @@ OPTIMIZERS: dict[str, Optimizer] = {
         target="torch.optim:Adadelta",
         learning_rate=1.0,
         weight_decay=0.0,
-        options={"epsilon": 1e-6, "rho": 0.9},
+        knobs={
+            "epsilon": replace(_EPSILON, default=1e-6),
+            "rho": Knob(
+                Annotated[float, Field(ge=0, le=1)], 0.9, "Decay of the mean of squared gradients."
+            ),
+        },
     ),
     # Shazeer and Stern 2018. torch's learning rate is the largest relative step, 0.01 in the paper.
     "adafactor": Optimizer(
         target="torch.optim:Adafactor",
         learning_rate=1e-2,
         weight_decay=0.0,
-        options={"beta2_decay": -0.8, "update_clip": 1.0},
+        knobs={
+            "beta2_decay": Knob(
+                Annotated[float, Field(le=0)], -0.8, "Exponent of the decay of the mean of squares."
+            ),
+            "update_clip": Knob(
+                Annotated[float, Field(ge=1)], 1.0, "Largest root mean square of a step.", "d"
+            ),
+        },
         slots=0,
     ),
 }
@@ -143,19 +188,14 @@ def build(
         ValueError: The name or an option is unknown, or torch refuses a value.
     """
     if phase.optimizer not in OPTIMIZERS:
-        known = ", ".join(OPTIMIZERS)
-        raise ValueError(f"There is no optimizer {phase.optimizer!r}; the optimizers are {known}.")
+        raise ValueError(unknown("optimizer", phase.optimizer, OPTIMIZERS))
     entry = OPTIMIZERS[phase.optimizer]
-    unknown = sorted(set(phase.options) - set(entry.options))
-    if unknown:
-        raise ValueError(
-            f"The optimizer {phase.optimizer} has no option {', '.join(unknown)}; "
-            f"its options are {', '.join(entry.options)}."
-        )
-    arguments = {**entry.options, **phase.options, **entry.fixed}
-    if "beta1" in arguments:
-        arguments["betas"] = (arguments.pop("beta1"), arguments.pop("beta2"))
-    arguments = {_TORCHS.get(name, name): value for name, value in arguments.items()}
+    refuse_unknown_options(f"optimizer {phase.optimizer}", phase.options, entry.knobs)
+    arguments = dict(entry.fixed)
+    for name, knob in entry.knobs.items():
+        argument, value = knob.argument or name, phase.options.get(name, knob.default)
+        # torch takes beta1 and beta2 as one tuple.
+        arguments[argument] = (arguments[argument], value) if argument in arguments else value
     optimizer: torch.optim.Optimizer = resolve_name(entry.target)(
         parameters, lr=phase.learning_rate, weight_decay=phase.weight_decay, **arguments
     )
@@ -205,8 +245,7 @@ def factor(schedule: Schedule, *, step: int, steps: int, steps_per_epoch: int) -
         ValueError: The schedule's name is unknown.
     """
     if schedule.name not in SCHEDULES:
-        known = ", ".join(SCHEDULES)
-        raise ValueError(f"There is no schedule {schedule.name!r}; the schedules are {known}.")
+        raise ValueError(unknown("schedule", schedule.name, SCHEDULES))
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return (step + 1) / warmup

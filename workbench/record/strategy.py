@@ -1,13 +1,16 @@
 """What a trial is: a strategy, its hyperparameters, and the phases they resolve to.
 
-Pure data. Knows neither how a study file is written nor how a plan is carried out.
+Pure data: the study's reader makes it, the engine reads it. ``Schedule``, ``EarlyStopping`` and
+``Lora`` are blocks of a study file as well, so their fields have bounds and a line of help.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 Scalar = bool | int | float | str | None
 
@@ -29,21 +32,20 @@ class Strategy:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How the learning rate moves within a phase.
-
-    Attributes:
-        name: An entry of ``optimizers.SCHEDULES``.
-        warmup_epochs: Length of the linear warm-up from zero, in epochs (may be a fraction).
-        step_epochs: ``step`` only: epochs between two decays.
-        gamma: ``step`` only: the factor of a decay.
-        final: ``linear`` and ``cosine``: the last factor of the learning rate.
-    """
+    """How the learning rate moves within a phase."""
 
     name: str = "constant"
-    warmup_epochs: float = 0.0
-    step_epochs: float = 1.0
-    gamma: float = 0.1
-    final: float = 0.0
+    warmup_epochs: Annotated[
+        float, Field(ge=0, description="Epochs of a linear warm-up from zero, before the schedule.")
+    ] = 0.0
+    step_epochs: Annotated[float, Field(gt=0, description="`step`: epochs between two decays.")] = (
+        1.0
+    )
+    gamma: Annotated[float, Field(gt=0, le=1, description="`step`: the factor of a decay.")] = 0.1
+    final: Annotated[
+        float,
+        Field(ge=0, le=1, description="`linear`, `cosine`: last factor of the learning rate."),
+    ] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,33 +84,39 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """When a trial ends before its last epoch.
+    """When a trial ends before its last epoch."""
 
-    Attributes:
-        patience: Reports of the last phase, after its last thaw, without a better value of the
-            objective before it ends.
-        least: By how much a value must be better to count.
-    """
-
-    patience: int
-    least: float = 0.0
+    patience: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Reports without a better value before a trial ends. Those of the last "
+            "phase count, with `unfreeze` those after its last thaw.",
+        ),
+    ]
+    least: Annotated[
+        float, Field(ge=0, description="By how much a value must be better to count.")
+    ] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:
-    """Low-rank adapters in the stages that are not frozen (Hu et al. 2022).
+    """Low-rank adapters in the stages that are not frozen (Hu et al. 2022)."""
 
-    Attributes:
-        rank: Of the update of each weight matrix.
-        alpha: The update is scaled by ``alpha / rank``.
-        dropout: Probability before the adapter.
-        targets: Ends of the names of the modules that get one; None: every linear layer.
-    """
-
-    rank: int = 8
-    alpha: float = 16.0
-    dropout: float = 0.0
-    targets: tuple[str, ...] | None = None
+    rank: Annotated[
+        int, Field(ge=1, le=65_536, description="Rank of the update of each weight matrix.")
+    ] = 8
+    alpha: Annotated[float, Field(gt=0, description="The update is scaled by `alpha / rank`.")] = (
+        16.0
+    )
+    dropout: Annotated[
+        float, Field(ge=0, lt=1, description="Probability of dropout before the adapter.")
+    ] = 0.0
+    targets: Annotated[
+        tuple[str, ...] | None,
+        # A study file has lists, which strict validation would not take for a tuple.
+        Field(strict=False, description="Ends of the names of the adapted modules."),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

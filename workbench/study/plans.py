@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.engine.optimizers import OPTIMIZERS
-from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule
+from workbench.record.strategy import Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
 from workbench.study.resources import Resources
 
@@ -30,7 +30,7 @@ def plan_of(knobs: Mapping[str, Any], resources: Resources) -> Plan:
     backbone = resources.located(
         "backbone", {"name": recipe.backbone.name, **recipe.backbone.options, **strict}
     )
-    source, stop, lora = recipe.backbone.weights, recipe.early_stopping, recipe.lora
+    source = recipe.backbone.weights
     own = recipe.trial or schema.TrialKnobs()
     trial = resources.located("trial", {"name": own.name, **own.options})
     plan = Plan(
@@ -58,8 +58,8 @@ def plan_of(knobs: Mapping[str, Any], resources: Resources) -> Plan:
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
         report_every=recipe.report_every,
-        early_stopping=None if stop is None else EarlyStopping(**stop.model_dump()),
-        lora=None if lora is None else _lora(lora),
+        early_stopping=recipe.early_stopping,
+        lora=recipe.lora,
         loader_workers=recipe.loader_workers,
         trial=trial.pop("name"),
         trial_options=trial,
@@ -79,11 +79,6 @@ def completed(plan: Plan) -> Plan:
     return replace(plan, phases=phases)
 
 
-def _lora(written: schema.LoraKnobs) -> Lora:
-    targets = None if written.targets is None else tuple(written.targets)
-    return Lora(rank=written.rank, alpha=written.alpha, dropout=written.dropout, targets=targets)
-
-
 def _complete(
     name: str,
     phase: schema.PhaseKnobs,
@@ -93,30 +88,29 @@ def _complete(
 ) -> Phase:
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""
 
-    def setting(knob: str, default: Any) -> Any:
+    def setting(knob: str, default: Any = None) -> Any:
         for block in (phase, trial):
-            value = getattr(block, knob)
-            if value is not None:
-                return value
-        return default
+            if knob in block.model_fields_set and getattr(block, knob) is not None:
+                return getattr(block, knob)
+        return schema.PhaseKnobs.model_fields[knob].default if default is None else default
 
-    optimizer = setting("optimizer", "adamw")
+    optimizer = setting("optimizer")
     entry = OPTIMIZERS[optimizer]
-    schedule, unfreeze = setting("schedule", None), setting("unfreeze", None)
+    unfreeze = setting("unfreeze")
     # Gradual unfreezing begins with the head alone, unless a freeze depth is set.
-    depth = setting("freeze_depth", 0 if unfreeze is None else "all")
+    depth = setting("freeze_depth", None if unfreeze is None else "all")
     return Phase(
         name=name,
-        epochs=setting("epochs", 10),
+        epochs=setting("epochs"),
         freeze_depth=resources.depth(depth, knobs),
         optimizer=optimizer,
         learning_rate=setting("learning_rate", entry.learning_rate),
         weight_decay=setting("weight_decay", entry.weight_decay),
         options={knob: setting(knob, value) for knob, value in entry.options.items()},
-        schedule=Schedule(**schedule.model_dump()) if schedule else Schedule(),
+        schedule=setting("schedule", Schedule()),
         unfreeze_every=0 if unfreeze is None else unfreeze.every,
-        trainable=setting("trainable", "all"),
-        layer_decay=setting("layer_decay", 1.0),
-        head_learning_rate=setting("head_learning_rate", None),
-        l2_sp=setting("l2_sp", 0.0),
+        trainable=setting("trainable"),
+        layer_decay=setting("layer_decay"),
+        head_learning_rate=setting("head_learning_rate"),
+        l2_sp=setting("l2_sp"),
     )

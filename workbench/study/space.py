@@ -21,6 +21,7 @@ from workbench.study.config.knobs import (
     levels_of,
     strategy_of,
 )
+from workbench.study.config.samplers import GRID_POINTS
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.grid import Pick
 
@@ -218,7 +219,7 @@ def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]
         if all(strategy.levels[name] == label(value) for name, value in wanted.items()):
             points.append(propose(config, strategy, _setting(config, settings)))
     if config.search.sampler.name == "grid":
-        count = int(config.search.sampler.options.get("points", 5))
+        count = int(config.search.sampler.options.get("points", GRID_POINTS))
         most = grid.MOST // len(config.groups)
         try:
             points += grid.cells(lambda pick: propose(config, strategy, pick), count, most=most)

@@ -14,8 +14,8 @@ from workbench import backbones, record
 from workbench.backbones.hub import is_folder
 from workbench.backbones.weights import SUFFIXES
 from workbench.record.strategy import Weights
+from workbench.record.text import did_you_mean
 from workbench.study.config import load
-from workbench.study.config.problems import nearest
 from workbench.study.config.study_config import StudyConfig
 
 STUDY_SUFFIXES = (".yaml", ".yml")
@@ -70,8 +70,7 @@ class Provenance:
             for found in self.folder.rglob("*")
             if found.suffix in wanted
         ]
-        guess = nearest(source, [*own, *files])
-        hint = f"; did you mean {guess}?" if guess else ""
+        hint = did_you_mean(source, [*own, *files])
         named = f", or one of {', '.join(own)}" if own else ""
         raise ValueError(
             f"{path} is not a file; weights are a file (a path relative to the study file: "

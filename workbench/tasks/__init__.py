@@ -18,6 +18,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench import usercode
+from workbench.record.text import refuse_unknown_options, unknown
 from workbench.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -174,12 +175,7 @@ def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | Non
     options = dict(task)
     name = options.pop("name")
     entry = _entry(name)
-    unknown = sorted(set(options) - set(entry.options)) if entry.options is not None else []
-    if unknown:
-        raise ValueError(
-            f"The task {name} has no option {', '.join(unknown)}; "
-            f"its options are {', '.join(entry.options or {})}."
-        )
+    refuse_unknown_options(f"task {name}", options, entry.options)
     own = options.pop("metrics", ())
     if usercode.is_reference(name):
         options["reference"] = name
@@ -194,5 +190,5 @@ def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | Non
 def _entry(name: str) -> Entry:
     entry = entry_of(name)
     if entry is None:
-        raise ValueError(f"There is no task {name!r}; the tasks are {', '.join(TASKS)}.")
+        raise ValueError(unknown("task", name, TASKS))
     return entry

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from workbench import usercode
+from workbench.record.text import listed
 from workbench.tasks import examination
 from workbench.tasks.examination import Examination
 from workbench.tasks.task import Task
@@ -91,8 +92,9 @@ class UserTask:
         announced = set(self.measures) - {"loss"}
         if set(found) != announced:
             raise UserCodeError(
-                f"{self.reference}: metrics returned {_listed(found)}, but the class announces "
-                f"{_listed(announced)} in measures; both must name the same metrics."
+                f"{self.reference}: metrics returned {listed(sorted(found))}, but the class "
+                f"announces {listed(sorted(announced))} in measures; both must name the same "
+                "metrics."
             )
         return found
 
@@ -155,7 +157,7 @@ def build(
     except TypeError as error:
         raise UserCodeError(
             f"{reference} could not be called with classes, targets and the options "
-            f"{_listed(options)}: {error}"
+            f"{listed(sorted(options))}: {error}"
         ) from error
     if not callable(getattr(own, "loss", None)):
         raise UserCodeError(f"{reference} has no method loss(outputs, targets), which a task needs")
@@ -288,7 +290,7 @@ def directions(references: Sequence[str], taken: Mapping[str, str]) -> dict[str,
         if name in taken or name in found:
             raise ValueError(
                 f"metrics has {reference}, but there is a metric {name} already; "
-                f"the task's own are {_listed(taken)}."
+                f"the task's own are {listed(sorted(taken))}."
             )
         function = usercode.load(reference)
         if not callable(function):
@@ -307,7 +309,3 @@ def _name(reference: str) -> str:
 def _check_direction(what: str, direction: object) -> None:
     if direction not in DIRECTIONS:
         raise UserCodeError(f"{what} is {direction!r}; it is {' or '.join(DIRECTIONS)}")
-
-
-def _listed(names: object) -> str:
-    return ", ".join(sorted(map(str, names))) or "nothing"  # type: ignore[call-overload]

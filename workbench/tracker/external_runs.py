@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from workbench.record.text import did_you_mean, listed
 from workbench.tracker.client import known
 from workbench.tracker.connection import import_mlflow
 from workbench.tracker.tables import Run
@@ -158,12 +158,8 @@ def _experiments(client: Any) -> dict[str, str]:
 
 
 def _unknown(uri: str, experiment: str, ids: Mapping[str, str]) -> UnknownExperiment:
-    nearest = difflib.get_close_matches(experiment, ids, n=1)
-    hint = f" {nearest[0]!r} is the nearest." if nearest else ""
-    known = ", ".join(sorted(ids)[:20]) or "none"
-    return UnknownExperiment(
-        f"MLflow at {_shown(uri)} has no experiment {experiment!r}. It has: {known}.{hint}"
-    )
+    hint = did_you_mean(experiment, ids) or f"; it has {listed(sorted(ids), 20)}."
+    return UnknownExperiment(f"MLflow at {_shown(uri)} has no experiment {experiment!r}{hint}")
 
 
 def _demand_file(uri: str) -> None:

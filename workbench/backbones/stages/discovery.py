@@ -8,7 +8,6 @@ before. Whether the model can also be cut between two stages is not tried here: 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from workbench.backbones.stages.replaying import Cut
 from workbench.backbones.stages.staged import Stage, Staged
 from workbench.backbones.stages.torch_internals import DROPOUTS
 from workbench.backbones.stages.verification import unfixed
+from workbench.record.text import did_you_mean
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -240,8 +240,7 @@ class _Search:
             known = [
                 c.path for c in self.calls[1 : self.head_call.number] if c.path in self.weighty
             ]
-            near = difflib.get_close_matches(path, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
+            hint = did_you_mean(path, known) or "."
             raise ValueError(f"The model calls no module {path}{hint}")
         if paths[0] not in self.weighty:
             raise ValueError(f"No stage can begin at {path}, which has no parameters.")

@@ -6,7 +6,6 @@ Knows one file at a time and nothing of what its columns are for.
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ import pandas as pd
 
 from workbench.datasets.reading import clear, must_fit
 from workbench.datasets.rows.rows import Rows
+from workbench.record.text import did_you_mean
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _CHUNK = 20_000
@@ -35,7 +35,7 @@ def read(path: Path, delimiter: str | None = None) -> Rows:
         ValueError: It is missing, empty, of no known kind, or not what its name says.
     """
     if not path.is_file():
-        raise ValueError(f"There is no file {path}.{_beside(path)}")
+        raise ValueError(f"There is no file {path}{_beside(path)}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ValueError(
@@ -57,9 +57,8 @@ def read(path: Path, delimiter: str | None = None) -> Rows:
 
 def _beside(path: Path) -> str:
     if not path.parent.is_dir():
-        return f" There is no folder {path.parent} either."
-    near = difflib.get_close_matches(path.name, [f.name for f in path.parent.iterdir()], n=1)
-    return f" Did you mean {near[0]}?" if near else ""
+        return f", and no folder {path.parent} either."
+    return did_you_mean(path.name, [file.name for file in path.parent.iterdir()]) or "."
 
 
 def text_of(path: Path) -> str:

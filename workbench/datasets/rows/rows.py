@@ -6,7 +6,6 @@ What stands in a CSV is text until a column is asked for numbers, so that a clas
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,7 @@ import pandas as pd
 from torch import Tensor
 
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
+from workbench.record.text import did_you_mean, listed
 
 # What people call the parts, in file names and in a column.
 PARTS = {
@@ -60,13 +60,11 @@ class Rows:
         columns = list(map(str, self.frame.columns))
         if name in columns:
             return self.frame[name]
-        near = difflib.get_close_matches(str(name), columns, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
+        hint = did_you_mean(name, columns) or f"; its columns are {listed(columns, 50)}."
         if len(columns) == 1 and ";" in columns[0]:
             hint = '; its header has semicolons: say dataset.delimiter: ";"'
         raise ValueError(
-            f"dataset.{option} names the column {name}, which {self.path} does not have{hint}; "
-            f"its columns are {', '.join(columns)}."
+            f"dataset.{option} names the column {name}, which {self.path} does not have{hint}"
         )
 
     def flaw(self, positions: Iterable[int], reason: str) -> None:

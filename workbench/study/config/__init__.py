@@ -1,7 +1,7 @@
-"""Study file to ``StudyConfig``: what the blocks say, and what they mean for one another.
+"""Reads a study file into a ``StudyConfig``.
 
-Every problem of a file is collected and raised once, each with its place. What needs the model or
-the data is checked by ``foundation``.
+All problems of a file are raised at once, each with its line. ``study.checks`` checks what needs
+the model or the data.
 """
 
 from __future__ import annotations
@@ -30,13 +30,15 @@ from workbench.study.config.knobs import (
     path_of,
     phases_below,
 )
-from workbench.study.config.problems import Flaw, flaws, listed, nearest, unknown_key
+from workbench.study.config.problems import Flaw, M, choice, read, unknown_key
 from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, Search
 from workbench.study.config.study_config import StudyConfig
 
 __all__ = ["BLOCKS", "Changed", "load"]
 
 BLOCKS = ("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report")
+# What an editor reads to find the JSON Schema.
+_MODELINE = "# yaml-language-server:"
 # Keys of a later version, at their places in the file.
 _NOT_YET: tuple[Location, ...] = (("across",), ("objective", "limits"), ("objective", "pareto"))
 
@@ -55,7 +57,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
 
 
 class _Reader:
-    """Collects the problems of one file while its blocks are read one after the other."""
+    """Reads the blocks of one file in turn, and collects their problems."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -87,14 +89,14 @@ class _Reader:
             confirm=confirm,
             report=report,
         )
-        # A key that is no block may be a misspelt one: what it would have said is not known.
+        # An unknown key may be a misspelt block, without which the others seem to contradict.
         if broken.issubset(BLOCKS):
             consistency.check(config, without=broken)
         self._document.finish()
         return config
 
     def _not_yet(self) -> None:
-        """Refuse what has no effect: a study that ignores it is not the one that was asked for."""
+        """Refuse keys that have no effect yet: the study would not be the one asked for."""
         for *holder, key in _NOT_YET:
             block: Any = self._document.content
             for part in holder:
@@ -134,8 +136,8 @@ class _Reader:
             return {}
         return value
 
-    def _model(self, model: Any, key: str, value: dict[str, Any]) -> Any:
-        found = flaws(model, value)
+    def _model(self, model: type[M], key: str, value: dict[str, Any]) -> M:
+        found = read(model, value)[1]
         self._document.add_flaws((key,), found)
         return _sound(model, value, found)
 
@@ -165,24 +167,24 @@ class _Reader:
     def _search(self, search: dict[str, Any], balanced: bool) -> Search:
         found = recipes.search_flaws(search)
         self._document.add_flaws(("search",), found)
-        wanted, other = ("trials_per_strategy", "trials")[:: 1 if balanced else -1]
-        because = "because there is a compare block" if balanced else "without a compare block"
+        wanted, other, because = "trials", "trials_per_strategy", "without a compare block"
+        if balanced:
+            wanted, other, because = other, wanted, "because there is a compare block"
         if other in search:
             self._document.add(("search", other), other, f"{wanted}, {because}", wanted)
         elif search.get(wanted) is None and not any(flaw.loc == (wanted,) for flaw in found):
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
-        sound: Search = _sound(Search, search, found)
-        return sound
+        return _sound(Search, search, found)
 
     def _objective(self, written: dict[str, Any], recipe: dict[str, Any]) -> Objective:
-        block: ObjectiveKnobs = self._model(ObjectiveKnobs, "objective", written)
+        block = self._model(ObjectiveKnobs, "objective", written)
         usual, metrics = self._measured(recipe.get("task"))
         valid = [f"{split}/{metric}" for split in ("validation", "train") for metric in metrics]
         metric = written.get("metric", f"validation/{usual}")
         if metrics and isinstance(metric, str) and metric not in valid:
             alone = next((name for name in valid if name.endswith(f"/{metric}")), None)
-            choice = alone or nearest(metric, valid)
-            self._document.add(("objective", "metric"), metric, listed(valid), choice)
+            expected, near = ("", alone) if alone else choice(metric, valid)
+            self._document.add(("objective", "metric"), metric, expected, near)
         metric = str(metric)
         direction = block.direction or metrics.get(metric.rpartition("/")[2], "maximize")
         return Objective(metric=metric, direction=direction, epoch=block.epoch)
@@ -243,15 +245,18 @@ class _Reader:
             )
 
 
-def _sound(model: Any, value: dict[str, Any], found: Sequence[Flaw]) -> Any:
-    """A block as far as it is sound, so that what it names can be checked all the same."""
+def _sound(model: type[M], value: dict[str, Any], found: Sequence[Flaw]) -> M:
+    """A block without its flawed keys, so that the others are checked all the same."""
     flawed = {flaw.loc[0] for flaw in found if flaw.loc}
-    rest = {key: item for key, item in value.items() if key not in flawed}
-    return model() if flaws(model, rest) else model.model_validate(rest)
+    block, _ = read(model, {key: item for key, item in value.items() if key not in flawed})
+    return model() if block is None else block
 
 
 def _question(text: str) -> str:
-    """The comment that heads the file, without its indented lines (the commands)."""
+    """The comment that heads the file.
+
+    Its indented lines are commands, and ``yaml-language-server`` in the first is for editors.
+    """
     lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
-    words = [line[1:].strip() for line in lines if not line.startswith("#  ")]
+    words = [line[1:].strip() for line in lines if not line.startswith(("#  ", _MODELINE))]
     return " ".join(word for word in words if word)

@@ -1,7 +1,7 @@
-"""The blocks that hold factors and ranges: ``compare`` and ``tune``.
+"""Reads ``compare`` and ``tune``: lists, labelled levels, bundles and conditional ranges.
 
-Reads their polymorphic grammar (lists, labelled levels, bundles, conditional ranges) into plain
-data. Knows one block at a time; what the blocks mean for one another is for ``config``.
+The result is plain data (``Factor``, ``Tuned``). Each block is read alone; ``consistency`` checks
+them together.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.record.text import nearest
 from workbench.study.config import recipes, schema
 from workbench.study.config.document import Document, Location, Words
 from workbench.study.config.knobs import (
@@ -25,7 +26,7 @@ from workbench.study.config.knobs import (
     path_of,
     phases_in,
 )
-from workbench.study.config.problems import Flaw, flaws, listed, nearest
+from workbench.study.config.problems import Flaw, choice, one_of, read
 
 
 class FactorBlocks:
@@ -100,18 +101,19 @@ class FactorBlocks:
         """Note that a path starts with neither a knob nor a phase."""
         first, dot, rest = path.partition(".")
         guess = nearest(first, (*schema.Recipe.model_fields, *self._phases))
-        choice = guess and f"{guess}{dot}{rest}"
+        near = guess and f"{guess}{dot}{rest}"
         if found is None:
-            flaw = Flaw(loc=(), found=path, expected=expected, nearest=choice, unknown=True)
+            expected = "" if near else expected
+            flaw = Flaw(loc=(), found=path, expected=expected, nearest=near, unknown=True)
             self._document.add_flaw(at, flaw)
         else:
-            self._document.add(at, found, expected, choice)
+            self._document.add(at, found, expected, near)
 
     def _flawed(self, at: Location, path: str, value: object) -> bool:
         """Note what is wrong with a knob's value; whether anything is."""
         if not self._is_knob(path):
-            phases = f"; or PHASE.KNOB ({listed(self._phases)})" if self._phases else ""
-            self._not_a_knob(at, path, f"{listed(schema.Recipe.model_fields)}{phases}")
+            phases = f"; or PHASE.KNOB ({one_of(self._phases)})" if self._phases else ""
+            self._not_a_knob(at, path, f"{one_of(schema.Recipe.model_fields)}{phases}")
             return True
         parts = parts_of(path, self._phases)
         found = recipes.recipe_flaws(_nested(parts, value))
@@ -196,25 +198,25 @@ class FactorBlocks:
     ) -> dict[str, tuple[str, ...]]:
         conditions = entry.get("when")
         read: dict[str, tuple[str, ...]] = {}
-        # Anything but a mapping is a flaw of the entry, and noted there.
+        # Anything but a mapping is noted as a flaw of the entry.
         for name, written in conditions.items() if isinstance(conditions, dict) else ():
             place = (*at, "when", name)
             values = written if isinstance(written, list) else [written]
             read[name] = tuple(label(value) for value in values)
             if name not in known:
-                expected, choice = listed(known), nearest(name, known)
+                expected, near = choice(name, known)
                 if name in tuned:
                     before = tuned.index(name) < tuned.index(knob)
                     expected = "a choice, not a range" if before else "a knob tuned before this one"
-                    choice = None
-                self._document.add(place, name, expected, choice)
+                    near = None
+                self._document.add(place, name, expected, near)
                 continue
             valid = known[name]
             for value, word in zip(values, read[name], strict=True):
                 if valid is None:
                     self._flawed(place, name, value)
                 elif word not in valid:
-                    self._document.add(place, word, listed(valid), nearest(word, valid))
+                    self._document.add(place, word, *choice(word, valid))
         return read
 
     def _entry(
@@ -222,7 +224,7 @@ class FactorBlocks:
     ) -> Interval | Categorical | None:
         if "choices" not in entry:
             return self._interval(at, knob, entry, when)
-        self._document.add_flaws(at, flaws(schema.Choices, entry))
+        self._document.add_flaws(at, read(schema.Choices, entry)[1])
         place = (*at, "choices") if (*at, "choices") in self._document.lines else at
         levels = self._levels(place, knob, entry["choices"])
         if not levels:
@@ -230,24 +232,25 @@ class FactorBlocks:
         chosen = label(entry["default"]) if "default" in entry else levels[0].label
         labels = [level.label for level in levels]
         if chosen not in labels:
-            self._document.add((*at, "default"), chosen, listed(labels), nearest(chosen, labels))
+            self._document.add((*at, "default"), chosen, *choice(chosen, labels))
         return Categorical(when=when, levels=levels, default=chosen)
 
     def _interval(
         self, at: Location, knob: str, entry: dict[str, Any], when: dict[str, tuple[str, ...]]
     ) -> Interval | None:
-        found = flaws(schema.Range, entry)
+        written, found = read(schema.Range, entry)
         self._document.add_flaws(at, found)
         if not self._is_knob(knob):
             self._flawed(at, knob, None)
-        if found or not self._is_knob(knob):
+        if written is None or not self._is_knob(knob):
             return None
-        written = schema.Range.model_validate(entry)
         if sum(self._flawed((*at, end), knob, getattr(written, end)) for end in ("low", "high")):
             return None
         whole = isinstance(written.low, int) and isinstance(written.high, int)
-        # A training of the user's own says no types: whole ends are taken as they are written.
+        # Options of a user's own training have no declared types: whole ends are taken as written.
         if whole and knob != "trial" and not knob.startswith("trial."):
+            # Whole ends are natural for a knob of fractions too ({low: 0, high: 1}). The knob's own
+            # type tells them apart, wherever it is declared: it refuses a fraction or takes it.
             between = _nested(parts_of(knob, self._phases), written.low + 0.5)
             whole = bool(recipes.recipe_flaws(between))
         number = int if whole else float

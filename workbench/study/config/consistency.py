@@ -1,7 +1,6 @@
-"""Whether the blocks of a study file fit together once each of them is sound.
+"""Checks that the blocks of a study file fit together: whole strategies, enqueue, confirmation.
 
-Looks at strategies as wholes, at enqueued settings and at what the confirmation names. Knows
-neither the model nor the data.
+``load`` calls it when each block is read. ``study.checks`` checks what needs the model or the data.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from workbench.study.config.knobs import (
     phases_below,
     phases_in,
 )
-from workbench.study.config.problems import listed, nearest, unknown_key
+from workbench.study.config.problems import choice, unknown_key
 from workbench.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -188,7 +187,7 @@ def _phases(config: StudyConfig) -> None:
 
 
 def _losses(config: StudyConfig) -> None:
-    """A loss is no objective where what it means is compared or tuned.
+    """Refuse a loss as the objective where its meaning is compared or tuned.
 
     Losses of different tasks, weights or smoothing are different quantities: the smallest would
     tell which of them is small by itself. Of a task of the user's own only the name is known.
@@ -245,7 +244,7 @@ def _enqueued(config: StudyConfig) -> None:
             if name in factors:
                 labels = [level.label for level in factors[name].levels]
                 if label(value) not in labels:
-                    config.document.add(at, value, listed(labels), nearest(value, labels))
+                    config.document.add(at, value, *choice(value, labels))
             elif name not in tuned:
                 names = [*factors, *tuned]
                 config.document.add_flaw(at, unknown_key((name,), names))
@@ -265,7 +264,7 @@ def _contrasted(config: StudyConfig) -> None:
 
 def _named(config: StudyConfig, key: str, value: str | None, valid: Sequence[str]) -> None:
     if value is not None and value not in valid:
-        config.document.add(("confirm", key), value, listed(valid), nearest(value, valid))
+        config.document.add(("confirm", key), value, *choice(value, valid))
 
 
 def _confirmed(config: StudyConfig) -> None:

@@ -1,6 +1,6 @@
 """The text of a study file: YAML with the line of every key, and the problems found in it.
 
-The only reader of YAML. Knows nothing of studies: what the keys mean is for ``config``.
+The only reader of YAML. ``config`` reads its content, and notes every problem in it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from workbench.record.strategy import Scalar
+from workbench.record.text import nearest
 from workbench.study.config.knobs import label
-from workbench.study.config.problems import Flaw, nearest
+from workbench.study.config.problems import Flaw
 
 Location = tuple[str | int, ...]
 # Characters, and keys and items: a study file with more is a slip or a trap, and takes minutes.
@@ -25,7 +26,7 @@ _QUOTED = 200  # characters of a value in a message
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong with a study file, as a person needs to hear it."""
+    """One thing that is wrong with a study file: where, what was found, what is valid."""
 
     place: str
     key: str
@@ -36,20 +37,17 @@ class Problem:
     unknown: bool = False
 
     def __str__(self) -> str:
-        """``digits.yaml:12: tune.momentun: unknown key; did you mean momentum?``.
+        """``digits.yaml:12: tune.momentun: unknown key 'momentun'; did you mean momentum?``.
 
-        A reason takes the place of what was expected where only the model or the data know it, and
-        stands alone where nothing was found. All keys are listed only where none is near.
+        A reason takes the place of what was expected where only the model or the data know it.
         """
-        at = f"{self.place}: {self.key}" if self.key else self.place
+        said = f"{'unknown key' if self.unknown else 'found'} {self.found}" if self.found else ""
         if self.reason is not None:
-            return (
-                f"{at}: found {self.found}: {self.reason}" if self.found else f"{at}: {self.reason}"
-            )
+            parts = [self.place, self.key, said, self.reason]
+            return ": ".join(part for part in parts if part)
+        expected = f", expected {self.expected}" if self.expected else ""
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
-        if self.unknown:
-            return f"{at}: unknown key{hint or f', expected {self.expected}'}"
-        return f"{at}: found {self.found}, expected {self.expected}{hint}"
+        return f"{self.place}: {self.key}: {said}{expected}{hint}"
 
 
 class Words(str):
@@ -127,10 +125,10 @@ class Document:
             self._override(override)
 
     def add(
-        self, location: Location, found: object, expected: str, choice: str | None = None
+        self, location: Location, found: object, expected: str, near: str | None = None
     ) -> None:
         """Note a problem."""
-        self.problems.append(self.problem(location, found, expected, choice))
+        self.problems.append(self.problem(location, found, expected, near))
 
     def say(self, location: Location, sentence: str) -> None:
         """Note a problem in words of its own."""
@@ -149,7 +147,7 @@ class Document:
         self.problems.append(replace(problem, unknown=flaw.unknown))
 
     def problem(
-        self, location: Location, found: object, expected: str, choice: str | None = None
+        self, location: Location, found: object, expected: str, near: str | None = None
     ) -> Problem:
         """A problem with what stands at a location, without noting it."""
         return Problem(
@@ -157,7 +155,7 @@ class Document:
             key=".".join(map(str, location)) or "the file",
             found=show(found),
             expected=expected,
-            nearest=choice,
+            nearest=near,
         )
 
     def alias(self, location: Location, of: Location) -> None:
@@ -297,7 +295,7 @@ class _Tree:
         self._count = 0
 
     def read(self, text: str) -> Any:
-        """The data of a text; raises ``yaml.YAMLError`` for one that is no YAML, or too much."""
+        """The data of a text; raises ``yaml.YAMLError`` for broken YAML, and for too much of it."""
         try:
             node = yaml.compose(text, Loader=_Loader)
             return None if node is None else self.build(node, ())

@@ -1,6 +1,6 @@
 """Knobs and their paths, the levels of a factor, and the entries of a tuned knob.
 
-Plain data between the study file and the search; knows neither YAML nor Optuna. A knob is a path
+Plain data between the study file and the search. A knob is a path
 from ``recipe``; ``probe.learning_rate`` stands for ``phases.probe.learning_rate``.
 """
 
@@ -111,15 +111,15 @@ def label(value: object) -> str:
 def strategy_of(factors: Sequence[Factor], levels: Sequence[Level]) -> Strategy:
     """The strategy that one level of each factor makes; ``joint`` where there is no factor.
 
-    Its name says which knobs are meant where its labels are plain numbers: nobody knows what
-    "0 wins" means. It depends on its own labels alone, so that a level added later renames nobody.
+    Where its labels are plain numbers its name has the factors' names too: "0 wins" says nothing.
+    It depends on its own labels alone, so that a level added later renames no strategy.
     """
     bare = all(_is_bare(level.label) for level in levels)
-    told = [
+    words = [
         f"{factor.name}-{level.label}" if bare else level.label
         for factor, level in zip(factors, levels, strict=True)
     ]
-    name = re.sub(r"[^\w.-]+|^[.]+", "_", "-".join(told))
+    name = re.sub(r"[^\w.-]+|^[.]+", "_", "-".join(words))
     knobs = {path: value for level in levels for path, value in level.knobs.items()}
     labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
     return Strategy(name=name or "joint", levels=labels, knobs=knobs)
@@ -136,7 +136,7 @@ def merged(recipe: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any
     result = deepcopy(dict(recipe))
     for path, value in knobs.items():
         first = path.partition(".")[0]
-        # What is no knob is a phase: no phase has the name of a knob.
+        # Anything else is a phase: a phase cannot have the name of a knob.
         parts = parts_of(path, set() if first in schema.Recipe.model_fields else {first})
         block = result
         for part in parts[:-1]:

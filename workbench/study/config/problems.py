@@ -1,20 +1,23 @@
-"""What is wrong with a value, in words that a person can act on.
+"""Flaws: what is wrong with a value, translated from pydantic's errors.
 
-Turns what pydantic finds into flaws: what was found, what was expected, and the nearest valid
-choice. Knows no block of a study file.
+A flaw says what was found, what was expected, and the nearest valid choice. The readers of all
+blocks use it.
 """
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
+
+from workbench.record.text import nearest
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +26,10 @@ class Flaw:
 
     Attributes:
         loc: The path of keys and list indices below the value that was checked.
-        found: What stands there, as it should be shown.
-        expected: What may stand there.
-        nearest: The valid choice closest to it, if any is close.
-        unknown: Whether the value is a key that nobody knows.
+        found: The value there.
+        expected: What is valid there; empty where ``nearest`` says it.
+        nearest: The valid choice closest to it, if one is close.
+        unknown: Whether the value is an unknown key.
     """
 
     loc: tuple[str | int, ...]
@@ -36,33 +39,7 @@ class Flaw:
     unknown: bool = False
 
 
-# What other tools call a knob or a metric.
-_ALIASES = {
-    "lr": "learning_rate",
-    "wd": "weight_decay",
-    "bs": "batch_size",
-    "model": "backbone",
-    "lr_scheduler": "schedule",
-    "scheduler": "schedule",
-    "num_epochs": "epochs",
-    "n_epochs": "epochs",
-    "val_loss": "validation/loss",
-    "val_acc": "validation/accuracy",
-    "acc": "validation/accuracy",
-}
-
-
-def nearest(found: object, valid: Iterable[object]) -> str | None:
-    """The valid word closest to what was written, if any is close."""
-    words = {str(word).lower(): str(word) for word in valid}
-    alias = _ALIASES.get(str(found).lower())
-    if alias in words:
-        return words[alias]
-    matches = difflib.get_close_matches(str(found).lower(), list(words), n=1, cutoff=0.6)
-    return words[matches[0]] if matches else None
-
-
-def listed(names: Iterable[object]) -> str:
+def one_of(names: Iterable[object]) -> str:
     """``one of a, b, c``; the name itself where there is only one."""
     words = [str(name) for name in names]
     if len(words) < 2:
@@ -70,31 +47,35 @@ def listed(names: Iterable[object]) -> str:
     return "one of " + ", ".join(words)
 
 
+def choice(written: object, valid: Iterable[object], more: str = "") -> tuple[str, str | None]:
+    """What may stand in place of a value, and the nearest of it.
+
+    The names are listed only where none is near: a list of fifty hides the suggestion.
+    """
+    names = list(valid)
+    near = nearest(written, names)
+    return ("" if near else one_of(names) + more), near
+
+
 def unknown_key(loc: tuple[str | int, ...], valid: Iterable[object], owner: str = "") -> Flaw:
-    """A key, the last of a path, that is none of those that there are."""
-    names, key = list(valid), loc[-1]
-    return Flaw(
-        loc=loc,
-        found=key,
-        expected=listed(names) + owner,
-        nearest=nearest(key, names),
-        unknown=True,
-    )
+    """The flaw of an unknown key, the last of a path."""
+    expected, near = choice(loc[-1], valid, owner)
+    return Flaw(loc=loc, found=loc[-1], expected=expected, nearest=near, unknown=True)
 
 
-def mismatch(expected: str, choice: str | None = None) -> PydanticCustomError:
+def mismatch(expected: str, near: str | None = None) -> PydanticCustomError:
     """What a validator raises to say what it expected, and what may have been meant."""
-    return PydanticCustomError("mismatch", "{expected}", {"expected": expected, "nearest": choice})
+    return PydanticCustomError("mismatch", "{expected}", {"expected": expected, "nearest": near})
 
 
-def flaws(model: type[BaseModel], value: object) -> list[Flaw]:
-    """What is wrong with a value that should be a model; no flaw means that it validates."""
+def read(model: type[M], value: object) -> tuple[M | None, list[Flaw]]:
+    """A value as a block of the study file, or None and what is wrong with it."""
     try:
-        model.model_validate(value)
+        return model.model_validate(value), []
     except ValidationError as error:
         found = [_translate(model, details) for details in error.errors(include_url=False)]
-        return list({flaw.loc: flaw for flaw in found}.values())
-    return []
+        # One flaw for each place: a union reports one for each of its types.
+        return None, list({flaw.loc: flaw for flaw in found}.values())
 
 
 _WORDS = {
@@ -126,7 +107,7 @@ def in_words(annotation: Any) -> str:
         inner = [in_words(argument) for argument in arguments if argument is not ...]
         return f"a list ({inner[0]} each)" if inner else "a list"
     if origin is Literal:
-        return listed(arguments)
+        return one_of(arguments)
     return _WORDS.get(origin or annotation, str(annotation))
 
 
@@ -137,18 +118,16 @@ def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:
         part for part in details["loc"] if not str(part).startswith(("function-", "constrained-"))
     )
     found: object = details["input"]
-    choice = None
-    if kind == "extra_forbidden":
+    near = None
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return unknown_key(loc, _keys_at(model, loc[:-1]))
     if kind == "missing":
         found, expected = None, f"the key {loc[-1]}"
     elif kind == "mismatch":
-        expected, choice = str(context["expected"]), context.get("nearest")
+        expected, near = str(context["expected"]), context.get("nearest")
     elif kind == "literal_error":
-        expected = listed(
-            str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        )
-        choice = nearest(found, expected.removeprefix("one of ").split(", "))
+        words = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        expected, near = choice(found, words)
     elif kind in _BOUNDS:
         key = _BOUNDS[kind]
         limit = context[key]
@@ -156,7 +135,7 @@ def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:
         expected = f"a number {_LIMITS[key]} {limit}"
     else:
         expected = _PYDANTIC_WORDS.get(kind, details["msg"])
-    return Flaw(loc=loc, found=found, expected=expected, nearest=choice)
+    return Flaw(loc=loc, found=found, expected=expected, nearest=near)
 
 
 _LIMITS = {"ge": "of at least", "gt": "greater than", "le": "of at most", "lt": "less than"}
@@ -175,12 +154,14 @@ _PYDANTIC_WORDS = {
     "string_type": "text",
     "dict_type": "a mapping",
     "model_type": "a mapping",
+    "dataclass_type": "a mapping",
     "list_type": "a list",
+    "tuple_type": "a list",
 }
 
 
 def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model knows at a path."""
+    """The keys that the model has at a path."""
     annotation: Any = model
     for part in loc:
         annotation = _model_in(annotation)
@@ -189,6 +170,8 @@ def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
         else:
             annotation = typing.get_args(annotation)[-1]
     annotation = _model_in(annotation)
+    if is_dataclass(annotation):
+        return [field.name for field in fields(annotation)]
     return list(annotation.model_fields)
 
 

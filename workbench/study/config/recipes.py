@@ -1,7 +1,7 @@
-"""What is wrong with a recipe or a search, the options of their catalogue entries included.
+"""Flaws of a recipe or a search, the options of their catalogue entries included.
 
-Options stand beside a name in a block (``{name: resnet18, dropout: 0.1}``), and only the catalogue
-knows them. Knows no YAML and no other block.
+An option is written with the name of an entry (``{name: resnet18, dropout: 0.1}``); its catalogue
+declares it. The readers of all blocks that hold knobs use it.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from workbench import backbones, datasets, usercode
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
-from workbench.study.config.problems import Flaw, flaws, in_words, listed, nearest, unknown_key
-from workbench.study.config.schema import OWN, PRUNERS, SAMPLERS, Named, Recipe, Search
+from workbench.study.config.fields import OWN, Named
+from workbench.study.config.problems import Flaw, choice, in_words, read, unknown_key
+from workbench.study.config.samplers import PRUNERS, SAMPLERS
+from workbench.study.config.schema import Recipe, Search
 from workbench.tasks import TASKS
 
 
 def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
-    """What is wrong with some or all of a recipe, the options of its catalogue entries included."""
-    found = flaws(Recipe, knobs)
-    if found:
+    """Flaws of some or all of a recipe, the options of its catalogue entries included."""
+    recipe, found = read(Recipe, knobs)
+    if recipe is None:
         return found
-    recipe = Recipe.model_validate(knobs)
     blocks: tuple[tuple[str, Named | None, Mapping[str, Any], Callable[[str], Any]], ...] = (
         ("dataset", recipe.dataset, DATASETS, datasets.entry_of),
         ("backbone", recipe.backbone, BACKBONES, backbones.entry_of),
@@ -51,16 +52,15 @@ def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
 
 
 def search_flaws(search: Mapping[str, Any]) -> list[Flaw]:
-    """What is wrong with a ``search`` block, the options of sampler and pruner included."""
-    found = flaws(Search, search)
-    if found:
+    """Flaws of a ``search`` block, the options of sampler and pruner included."""
+    block, found = read(Search, search)
+    if block is None:
         return found
-    block = Search.model_validate(search)
     for key, named, catalogue in (
         ("sampler", block.sampler, SAMPLERS),
         ("pruner", block.pruner, PRUNERS),
     ):
-        known = catalogue[named.name]
+        known = {name: knob.type for name, knob in catalogue[named.name].items()}
         found += _option_flaws((key,), named.options, known, list(known), f"{key} {named.name}")
     return found
 
@@ -79,8 +79,8 @@ def _augmentation_flaws(index: int, step: object) -> list[Flaw]:
     ((name, options),) = step.items()
     own = usercode.is_reference(name)
     if name not in AUGMENTATIONS and not own:
-        choice, expected = nearest(name, AUGMENTATIONS), listed(AUGMENTATIONS) + OWN
-        return [Flaw(loc=loc, found=name, expected=expected, nearest=choice)]
+        expected, near = choice(name, AUGMENTATIONS, OWN)
+        return [Flaw(loc=loc, found=name, expected=expected, nearest=near)]
     if not isinstance(options, dict):
         return [Flaw(loc=(*loc, name), found=options, expected="a mapping of options")]
     if own:

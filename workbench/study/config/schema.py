@@ -1,355 +1,320 @@
-"""What a study file may say: the models of its blocks and the type of every knob.
+"""The blocks of a study file: name, type, bounds, default and help of every knob.
 
-Knows the catalogues' names, but neither YAML nor how the blocks fit together (see ``config``).
+The reader validates with these models; error messages, the JSON Schema and the tables of
+``docs/studies.md`` are made from them. The options of data sets, backbones, tasks, optimizers and
+augmentations are declared in their catalogues.
 """
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from math import inf
-from typing import Annotated, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field, create_model
 
 from workbench import backbones, datasets, usercode
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS
 from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
-from workbench.study.config.problems import listed, mismatch, nearest
+from workbench.record.strategy import EarlyStopping, Lora, Schedule
+from workbench.study.config.fields import (
+    Block,
+    Duration,
+    FreezeDepth,
+    FromMapping,
+    Named,
+    Number,
+    Reference,
+    ReportEvery,
+    Written,
+    entry_of,
+    knob,
+    names_of,
+    or_name,
+)
+from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.tasks import TASKS
-
-_FromZero = Annotated[int, Field(ge=0)]
-_FromOne = Annotated[int, Field(ge=1)]
-_FromTwo = Annotated[int, Field(ge=2)]
-
-# Options of Optuna's samplers and pruners, with the bounds that they would fail on later.
-SAMPLERS: dict[str, dict[str, Any]] = {
-    "tpe": {"n_startup_trials": _FromZero, "n_ei_candidates": _FromOne, "constant_liar": bool},
-    "random": {},
-    "grid": {"points": _FromTwo},
-}
-PRUNERS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "median": {
-        "n_startup_trials": _FromZero,
-        "n_warmup_steps": _FromZero,
-        "interval_steps": _FromOne,
-        "n_min_trials": _FromOne,
-    },
-    "successive_halving": {
-        "min_resource": _FromOne,
-        "reduction_factor": _FromTwo,
-        "min_early_stopping_rate": _FromZero,
-    },
-    "hyperband": {
-        "min_resource": _FromOne,
-        "max_resource": _FromOne,
-        "reduction_factor": _FromTwo,
-    },
-}
-
-
-def _entry_of(
-    catalogue: Iterable[str],
-    known: Callable[[str], object] = lambda name: None,
-    *,
-    more: str = "",
-) -> BeforeValidator:
-    names = list(catalogue)
-    expected = _families(catalogue) + more
-
-    def check(value: object) -> object:
-        if value not in names and not (isinstance(value, str) and known(value)):
-            raise mismatch(expected, nearest(value, names))
-        return value
-
-    return BeforeValidator(check)
-
-
-def _families(catalogue: Iterable[str]) -> str:
-    """The names of a catalogue; of many names that one file makes, the first ones and how many."""
-    makers: dict[object, list[str]] = {}
-    for name in catalogue:
-        entry = catalogue[name] if isinstance(catalogue, Mapping) else None
-        maker = getattr(entry, "build", None) or getattr(entry, "read", None)
-        makers.setdefault(maker or name, []).append(name)
-    shown: list[str] = []
-    for names in makers.values():
-        few = len(names) <= _MANY
-        shown += names if few else [*names[:_MANY], f"... ({len(names)} like these)"]
-    return listed(shown)
-
-
-# As many names of one family as a message lists.
-_MANY = 6
-
-
-def _name_alone(value: object) -> object:
-    if value is not None and not isinstance(value, str | dict | BaseModel):
-        raise mismatch("a name, or a mapping with a name")
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _freeze_depth(value: object) -> object:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if not whole and not (isinstance(value, str) and value):
-        raise mismatch("a number of stages (0 or more), the name of a stage, or all")
-    return value
-
-
-def _report_every(value: object) -> object:
-    number = not isinstance(value, bool) and isinstance(value, int | float)
-    if not number or not 0 < value <= 1 or abs(1 / value - round(1 / value)) > 1e-6:  # type: ignore[operator]
-        raise mismatch("1 epoch, or a fraction that divides it evenly, such as 0.5 or 0.25")
-    return value
-
-
-def _reference(value: object) -> object:
-    if not usercode.is_reference(value):
-        raise mismatch("your own code, FILE.py:NAME")
-    return value
-
-
-def _duration(value: object) -> object:
-    units = {"s": 1, "m": 60, "h": 3600}
-    seconds: object = value
-    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?[smh]", value):
-        seconds = float(value[:-1]) * units[value[-1]]
-    if value is None:
-        return None
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < inf:
-        return float(seconds)
-    raise mismatch("seconds, or a number followed by s, m or h, greater than 0")
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise mismatch("a number")
-    if not abs(value) <= sys.float_info.max:
-        raise mismatch("a finite number")
-    return value
-
-
-# Stays the whole number that it was written as, which a field of type float would not.
-_Number = Annotated[float | int, BeforeValidator(_number)]
-
-
-class Block(BaseModel):
-    """A mapping in a study file: frozen, and no key that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Named(BaseModel):
-    """A catalogue's entry with its options beside the name; a bare name is enough."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Everything but the fields that every entry of the catalogue has."""
-        return dict(self.model_extra or {})
-
-
-# Beside a catalogue's names a user's own code may stand.
-OWN = ", or your own FILE.py:NAME"
 
 
 class DatasetKnobs(Named):
     """``dataset``."""
 
-    name: Annotated[str, _entry_of(DATASETS, datasets.entry_of, more=OWN)] | None = None
+    name: Annotated[str, entry_of(DATASETS, datasets.entry_of, own=True)] | None = None
 
 
 class BackboneKnobs(Named):
     """``backbone``."""
 
-    name: Annotated[str, _entry_of(BACKBONES, backbones.entry_of, more=OWN)] | None = None
-    weights: str | None = None
-    keep_head: bool = False
-    strict: bool = True
+    name: Annotated[str, entry_of(BACKBONES, backbones.entry_of, own=True)] | None = None
+    weights: str | None = knob(None, "First weights; null trains from scratch.")
+    keep_head: bool = knob(False, "Take the head from the weights too.")
+    strict: bool = knob(True, "Refuse weights that do not fit in every tensor.")
 
 
 class TaskKnobs(Named):
     """``task``."""
 
-    name: Annotated[str, _entry_of(TASKS, usercode.is_reference, more=OWN)] | None = None
+    name: Annotated[str, entry_of(TASKS, usercode.is_reference, own=True)] | None = None
 
 
 class TrialKnobs(Named):
     """``trial``."""
 
-    name: Annotated[str, BeforeValidator(_reference)] | None = None
+    name: Reference | None = None
 
 
-class ScheduleKnobs(Block):
-    """``schedule``: how the learning rate moves within a phase."""
+@dataclass(frozen=True, kw_only=True)
+class ScheduleKnobs(Schedule):
+    """``schedule``: that of a plan, with the names of the engine's catalogue."""
 
-    name: Annotated[str, _entry_of(SCHEDULES)] = "constant"
-    warmup_epochs: float = Field(0.0, ge=0)
-    step_epochs: float = Field(1.0, gt=0)
-    gamma: float = Field(0.1, gt=0, le=1)
-    final: float = Field(0.0, ge=0, le=1)
+    name: Annotated[str, entry_of(SCHEDULES), Field(description="Shape of the schedule.")] = (
+        "constant"
+    )
+
+
+def _planned(block: ScheduleKnobs) -> Schedule:
+    return Schedule(**asdict(block))
 
 
 class UnfreezeKnobs(Block):
     """``unfreeze``: gradual unfreezing, from the head downwards."""
 
-    every: Annotated[int, Field(ge=1)]
+    every: int = knob(..., "Epochs after which one more stage is unfrozen.", ge=1)
 
 
-class EarlyStoppingKnobs(Block):
-    """``early_stopping``."""
-
-    patience: Annotated[int, Field(ge=1)]
-    least: float = Field(0.0, ge=0)
+B = TypeVar("B", bound=type[Block])
 
 
-class LoraKnobs(Block):
-    """``lora``."""
+def _with_optimizers(block: B) -> B:
+    """The block with the knobs of every optimizer in the catalogue.
 
-    rank: Annotated[int, Field(ge=1, le=65_536)] = 8
-    alpha: Annotated[float, Field(gt=0)] = 16.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    targets: list[str] | None = None
+    So an optimizer with a knob of its own is added in ``engine.optimizers`` alone.
+    """
+    # A name is one knob, whichever optimizers have it: it may be compared or tuned across them.
+    options = {
+        name: option for entry in OPTIMIZERS.values() for name, option in entry.knobs.items()
+    }
+    fields: dict[str, Any] = {
+        name: (option.type | None, knob(None, option.help)) for name, option in options.items()
+    }
+    extended: Any = create_model(block.__name__, __base__=block, __doc__=block.__doc__, **fields)
+    return extended  # type: ignore[no-any-return]
 
 
+@_with_optimizers
 class PhaseKnobs(Block):
-    """What a phase may say for itself; what it does not say comes from the trial."""
+    """What may be set for one phase alone; what a phase leaves open comes from the recipe."""
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    freeze_depth: Annotated[Any, BeforeValidator(_freeze_depth)] = None
-    optimizer: Annotated[str, _entry_of(OPTIMIZERS)] | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
-    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
-    nesterov: bool | None = None
-    beta1: Annotated[float, Field(ge=0, lt=1)] | None = None
-    beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
-    epsilon: Annotated[float, Field(gt=0)] | None = None
-    alpha: Annotated[float, Field(ge=0, lt=1)] | None = None
-    centered: bool | None = None
-    momentum_decay: Annotated[float, Field(ge=0)] | None = None
-    decoupled_weight_decay: bool | None = None
-    rate_decay: Annotated[float, Field(ge=0)] | None = None
-    initial_accumulator: Annotated[float, Field(ge=0)] | None = None
-    rho: Annotated[float, Field(ge=0, le=1)] | None = None
-    beta2_decay: Annotated[float, Field(le=0)] | None = None
-    update_clip: Annotated[float, Field(ge=1)] | None = None
-    schedule: Annotated[ScheduleKnobs | None, BeforeValidator(_name_alone)] = None
-    unfreeze: UnfreezeKnobs | None = None
-    trainable: Literal["all", "bias", "norm"] | None = None
-    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
-    head_learning_rate: Annotated[float, Field(gt=0)] | None = None
-    l2_sp: Annotated[float, Field(ge=0)] | None = None
+    epochs: int | None = knob(10, "Epochs of training.", ge=1, le=1_000_000)
+    freeze_depth: FreezeDepth = knob(
+        0,
+        "Stages that are frozen, counted from the input: a number, the name of the last frozen "
+        "stage, or `all`. With `unfreeze` the default is `all`.",
+    )
+    optimizer: Annotated[str, entry_of(OPTIMIZERS)] | None = knob(
+        "adamw", "Optimizer; its own knobs are in the table of optimizers."
+    )
+    learning_rate: float | None = knob(None, "Learning rate; by default the optimizer's.", gt=0)
+    weight_decay: float | None = knob(None, "Weight decay; by default the optimizer's.", ge=0)
+    schedule: Annotated[
+        Annotated[ScheduleKnobs, FromMapping(), AfterValidator(_planned)] | None,
+        or_name(names_of(SCHEDULES) | ScheduleKnobs | None),
+    ] = knob(None, "Learning rate schedule; by default `constant`.")
+    unfreeze: UnfreezeKnobs | None = knob(
+        None, "Gradual unfreezing, `{every: N}`: one more stage every N epochs."
+    )
+    trainable: Literal["all", "bias", "norm"] | None = knob(
+        "all", "What is trained in the stages that are not frozen; `bias` is BitFit."
+    )
+    layer_decay: float | None = knob(
+        1.0, "Factor of the learning rate from a stage to the one before.", gt=0, le=1
+    )
+    head_learning_rate: float | None = knob(
+        None, "Learning rate of the head; by default `learning_rate`.", gt=0
+    )
+    l2_sp: float | None = knob(
+        0.0, "Strength of the penalty on the distance from the first weights.", ge=0
+    )
 
 
 class Recipe(PhaseKnobs):
     """Every knob that there is. The same names stand in ``compare`` and ``tune``."""
 
-    dataset: Annotated[DatasetKnobs | None, BeforeValidator(_name_alone)] = None
-    backbone: Annotated[BackboneKnobs | None, BeforeValidator(_name_alone)] = None
-    task: Annotated[TaskKnobs | None, BeforeValidator(_name_alone)] = None
-    batch_size: Annotated[int, Field(ge=1, le=2**31)] = 32
-    augmentation: list[Any] = []
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Annotated[int, Field(ge=1, le=4_096)] = 1
-    phases: dict[str, PhaseKnobs] | None = None
-    micro_batch_size: Annotated[int, Field(ge=1)] | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    clip_norm: Annotated[float, Field(gt=0)] | None = None
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    mixup: Annotated[float, Field(ge=0)] = 0.0
-    cutmix: Annotated[float, Field(ge=0)] = 0.0
-    report_every: Annotated[float | int, BeforeValidator(_report_every)] = 1
-    early_stopping: EarlyStoppingKnobs | None = None
-    lora: LoraKnobs | None = None
-    loader_workers: Annotated[int, Field(ge=0, le=4_096)] = 0
-    trial: Annotated[TrialKnobs | None, BeforeValidator(_name_alone)] = None
+    dataset: Annotated[DatasetKnobs | None, or_name(str | DatasetKnobs | None)] = knob(
+        None, "Data set, see docs/datasets.md. Required."
+    )
+    backbone: Annotated[BackboneKnobs | None, or_name(str | BackboneKnobs | None)] = knob(
+        None,
+        "Model, see docs/backbones.md; its `weights`, see docs/weights.md. Required.",
+    )
+    task: Annotated[TaskKnobs | None, or_name(str | TaskKnobs | None)] = knob(
+        None, "Task, see docs/tasks.md; by default `classification`."
+    )
+    batch_size: int = knob(32, "Samples of a step of the optimizer.", ge=1, le=2**31)
+    augmentation: list[Any] = knob([], "Transforms of training images, in order.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = knob(
+        "auto", "`auto` is `cuda`, else `mps`, else `cpu`."
+    )
+    threads: int = knob(1, "Threads of one worker.", ge=1, le=4_096)
+    phases: dict[str, PhaseKnobs] | None = knob(
+        None, "Phases by name, each with its knobs; by default one, `main`."
+    )
+    micro_batch_size: int | None = knob(
+        None, "Samples of one forward pass; by default `batch_size`.", ge=1
+    )
+    precision: Literal["float32", "bfloat16"] = knob(
+        "float32", "`bfloat16` is automatic mixed precision."
+    )
+    clip_norm: float | None = knob(
+        None, "Largest norm of a gradient; by default it is not clipped.", gt=0
+    )
+    ema: float | None = knob(
+        None, "Decay of an average of the weights, which is then validated and kept.", gt=0, lt=1
+    )
+    mixup: float = knob(0.0, "Alpha of mixup; 0 does not mix.", ge=0)
+    cutmix: float = knob(0.0, "Alpha of CutMix; 0 does not mix.", ge=0)
+    report_every: ReportEvery = knob(
+        1, "Epochs between two reports, to the pruner too: 1 or a fraction like 0.25."
+    )
+    early_stopping: Annotated[EarlyStopping, FromMapping()] | None = knob(
+        None, "When a trial ends before its last epoch; by default never."
+    )
+    lora: Annotated[Lora, FromMapping()] | None = knob(
+        None, "Low-rank adapters instead of the weights (`pip install peft`)."
+    )
+    loader_workers: int = knob(
+        0, "Processes that load and augment samples for a worker.", ge=0, le=4_096
+    )
+    trial: Annotated[TrialKnobs | None, or_name(Written | TrialKnobs | None)] = knob(
+        None,
+        "Your own training instead of the engine, `FILE.py:NAME`, see docs/user_code.md.",
+    )
 
 
 class SamplerKnobs(Named):
     """``search.sampler``."""
 
-    name: Annotated[str, _entry_of(SAMPLERS)]
+    name: Annotated[str, entry_of(SAMPLERS)]
 
 
 class PrunerKnobs(Named):
     """``search.pruner``."""
 
-    name: Annotated[str, _entry_of(PRUNERS)]
+    name: Annotated[str, entry_of(PRUNERS)]
 
 
 class Search(Block):
     """``search``: how values are proposed, and how many."""
 
-    sampler: Annotated[SamplerKnobs, BeforeValidator(_name_alone)] = SamplerKnobs(name="tpe")
-    pruner: Annotated[PrunerKnobs, BeforeValidator(_name_alone)] = PrunerKnobs(name="median")
-    trials_per_strategy: Annotated[int, Field(ge=1)] | None = None
-    trials: Annotated[int, Field(ge=1)] | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
-    timeout: Annotated[float | None, BeforeValidator(_duration)] = None
-    enqueue: list[dict[str, Any]] = []
+    trials_per_strategy: int | None = knob(
+        None, "Trials of each strategy. Required with `compare`.", ge=1
+    )
+    trials: int | None = knob(None, "Trials in all. Required without `compare`.", ge=1)
+    sampler: Annotated[SamplerKnobs, or_name(names_of(SAMPLERS) | SamplerKnobs)] = knob(
+        SamplerKnobs(name="tpe"), "Proposes the values of each trial."
+    )
+    pruner: Annotated[PrunerKnobs, or_name(names_of(PRUNERS) | PrunerKnobs)] = knob(
+        PrunerKnobs(name="median"), "Ends weak trials early."
+    )
+    seed: int = knob(
+        0,
+        "Seed of the samplers (each strategy's search draws its own points), the splits and the "
+        "training.",
+        ge=0,
+    )
+    timeout: Duration = knob(
+        None,
+        "Seconds, or `90s`, `30m`, `2h`, of each start: no new trial begins after that, once "
+        "all strategies have the same number.",
+    )
+    enqueue: list[dict[str, Any]] = knob(
+        [], "Settings that run after the default: `{FACTOR or tuned KNOB: VALUE}` each."
+    )
 
 
 class ObjectiveKnobs(Block):
     """``objective``: what is optimised, and at which epoch it counts."""
 
-    metric: str | None = None
-    direction: Literal["maximize", "minimize"] | None = None
-    epoch: Literal["best", "last"] = "best"
+    metric: str | None = knob(
+        None,
+        "Metric of the task or your own, of `validation/` or `train/`; by default "
+        "`validation/accuracy`, `validation/f1` or `validation/rmse`, by the task. A loss is "
+        "refused where its meaning is compared or tuned.",
+    )
+    direction: Literal["maximize", "minimize"] | None = knob(
+        None, "By default the direction in which the metric is better."
+    )
+    epoch: Literal["best", "last"] = knob("best", "Epoch whose value counts.")
 
 
 class Select(Block):
-    """``confirm.select``: configurations re-run on validation before one goes on."""
+    """``confirm.select``: configurations that are run again on validation before one is tested."""
 
-    configs: Annotated[int, Field(ge=1)] = 3
-    seeds: Annotated[int, Field(ge=1)] = 3
+    configs: int = knob(3, "Configurations of each finalist.", ge=1)
+    seeds: int = knob(3, "Seeds of each configuration.", ge=1)
 
 
 class Confirm(Block):
-    """``confirm``: how far the confirmation goes."""
+    """``confirm``: how the finalists are tested."""
 
-    seeds: Annotated[int, Field(ge=2)] | None = None
-    smallest_effect: Annotated[float, Field(gt=0)] | None = None
-    select: Select = Select()
-    finalists: Annotated[int, Field(ge=1)] | None = None
-    contrast: str | None = None
-    baseline: str | None = None
+    seeds: int | None = knob(
+        None, "Fresh seeds; by default 10, or more where the number of pairs demands it.", ge=2
+    )
+    smallest_effect: float | None = knob(
+        None, "Smallest difference that matters. Required when `workbench confirm` starts.", gt=0
+    )
+    select: Select = knob(
+        Select(), "Configurations that are run again on validation, and their seeds."
+    )
+    finalists: int | None = knob(
+        None, "Strategies that are tested; by default all, in a joint study 3.", ge=1
+    )
+    contrast: str | None = knob(
+        None,
+        "What is compared: `all` pairs, each with the `baseline`, or a factor's levels; by "
+        "default `all`, in a joint study `baseline`.",
+    )
+    baseline: str | None = knob(None, "A strategy, or by default `default`.")
 
 
 class Cited(Block):
     """An entry of ``report.cited``: a value from the literature, shown without a verdict."""
 
-    name: str
-    value: _Number
-    sd: Annotated[float | None, Field(ge=0)] = None
-    n: Annotated[int | None, Field(ge=1)] = None
-    source: str
+    name: str = knob(..., "Name in the report.")
+    value: Number = knob(..., "Value of the objective.")
+    sd: float | None = knob(None, "Standard deviation, if known.", ge=0)
+    n: int | None = knob(None, "Number of runs, if known.", ge=1)
+    source: str = knob(..., "Where it was published.")
 
 
 class Report(Block):
     """``report``: what the report shows beside the study's own runs."""
 
-    cited: list[Cited] = []
+    cited: list[Cited] = knob([], "Values from the literature.")
 
 
 class Range(Block):
     """An entry of ``tune``: numbers between two bounds."""
 
-    when: dict[str, Any] = {}
-    low: _Number
-    high: _Number
-    log: bool = False
-    step: Annotated[_Number, Field(gt=0)] | None = None
-    default: _Number | None = None
+    low: Number = knob(..., "Lower end, included. A knob of whole numbers has whole ends.")
+    high: Number = knob(..., "Upper end, included.")
+    default: Number | None = knob(
+        None, "A value of the range: the first trial, and the baseline. Required."
+    )
+    log: bool = knob(False, "Whether to search the logarithm.")
+    step: Annotated[Number, Field(gt=0)] | None = knob(
+        None, "Distance of the values, not with `log`; `high` is `low` and whole steps."
+    )
+    when: dict[str, Any] = knob(
+        {}, "Conditions: the value, or a list of values, of a knob or factor."
+    )
 
 
 class Choices(Block):
     """An entry of ``tune``: one of several levels, in the grammar of ``compare``."""
 
-    when: dict[str, Any] = {}
-    choices: Any
-    default: Any = None
+    choices: Any = knob(
+        ..., "Levels, in the grammar of `compare`; alone they need no key: `batch_size: [16, 32]`."
+    )
+    default: Any = knob(None, "A level: the first trial; by default the first.")
+    when: dict[str, Any] = knob({}, "Conditions, as in a range.")

@@ -1,7 +1,4 @@
-"""A study file that is whole and consistent, as everything after ``config`` sees it.
-
-Plain data and what follows from it; knows neither how it was read nor what was wrong before.
-"""
+"""A study file that is complete and consistent: what ``load`` returns, and what follows from it."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ _JOINT_FINALISTS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """A study file that is whole and consistent.
+    """A study file that is complete and consistent.
 
     Attributes:
         document: The file itself: its path, text and content, and the place of every key.

@@ -1,0 +1,64 @@
+"""Words for messages: the valid name that was probably meant, and lists of names.
+
+Used wherever a name is refused. ``usercode`` and ``verdict`` cannot import it: they are not above
+``record``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+# What other tools call a knob or a metric.
+_ALIASES = {
+    "lr": "learning_rate",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "model": "backbone",
+    "lr_scheduler": "schedule",
+    "scheduler": "schedule",
+    "num_epochs": "epochs",
+    "n_epochs": "epochs",
+    "val_loss": "validation/loss",
+    "val_acc": "validation/accuracy",
+    "acc": "validation/accuracy",
+}
+
+
+def nearest(written: object, valid: Iterable[object]) -> str | None:
+    """The valid name closest to what was written; None where none is close."""
+    names = {str(name).lower(): str(name) for name in valid}
+    word = str(written).lower()
+    if _ALIASES.get(word) in names:
+        return names[_ALIASES[word]]
+    matches = difflib.get_close_matches(word, list(names), n=1)
+    return names[matches[0]] if matches else None
+
+
+def did_you_mean(written: object, valid: Iterable[object], prefix: str = "") -> str:
+    """For example ``; did you mean resnet18?``, to end a message; empty where no name is close."""
+    near = nearest(written, valid)
+    return f"; did you mean {prefix}{near}?" if near else ""
+
+
+def listed(names: Iterable[object], most: int = 10) -> str:
+    """For example ``a, b, c and 12 more``; ``none`` for no name."""
+    words = [str(name) for name in names]
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more or "none"
+
+
+def unknown(kind: str, name: str, names: Iterable[object], more: str = "") -> str:
+    """Why a name is refused: ``There is no optimizer adm; did you mean adam?``, or all names."""
+    known = list(names)
+    hint = did_you_mean(name, known) or f"; there is {listed(known, 20)}{more}."
+    return f"There is no {kind} {name}{hint}"
+
+
+def refuse_unknown_options(owner: str, options: Iterable[str], known: Iterable[str] | None) -> None:
+    """Raise ``ValueError`` for an option that an entry does not have; None takes any option."""
+    names = None if known is None else list(known)
+    strange = [] if names is None else sorted(set(options) - set(names))
+    if strange:
+        has = f"its options are {listed(names or (), 50)}" if names else "it has none"
+        raise ValueError(f"The {owner} has no option {listed(strange)}; {has}.")
