@@ -73,7 +73,7 @@ def stored(made: Any, home: Path) -> None:
     confirmation = mlflow_home.parent_of(
         tracker,
         "confirmation",
-        tags={"workbench.study.confirm.planning": digest},
+        tags={"workbench.protocol": digest},
         files={"protocol.json": protocol, "selection.json": selection},
     )
     unknown = {"seed": "0", "data_digest": "sha256:0123456789abcdef", "protocol": ""}

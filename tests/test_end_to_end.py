@@ -121,7 +121,7 @@ def test_every_trial_is_a_child_run_with_an_honest_status(searched: tuple[Path, 
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert run.info.status == status[run.data.tags["workbench.state"]]
         assert run.info.run_name is not None
-        assert run.info.run_name.startswith(f"{run.data.tags['workbench.record.strategy']}/0")
+        assert run.info.run_name.startswith(f"{run.data.tags['workbench.strategy']}/0")
         assert " lr=" in run.info.run_name
         assert run.data.tags["workbench.role"] == "search"
 
@@ -163,7 +163,7 @@ def test_only_the_best_trial_of_each_strategy_has_weights_and_a_confusion_matrix
             for item in client.list_artifacts(run.info.run_id, "figures")
         )
         if run.data.tags.get("workbench.best") == "true":
-            marked.append(run.data.tags["workbench.record.strategy"])
+            marked.append(run.data.tags["workbench.strategy"])
             model = {item.path for item in client.list_artifacts(run.info.run_id, "model")}
             assert {
                 "model/best.safetensors",

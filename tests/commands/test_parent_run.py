@@ -287,14 +287,14 @@ def test_the_page_of_a_confirmation_reads_the_test_split_and_keeps_its_files(
         Foundation(config, home),
         home,
         Role.CONFIRMATION,
-        tags={"workbench.study.confirm.planning": "abc"},
+        tags={"workbench.protocol": "abc"},
         files={"protocol.json": "{}"},
     ) as page:
         page.keep({"selection.json": "[]"})
         page.status = "SCHEDULED"
     parent = parent_of(home, "tiny confirmation")
     assert parent.info.status == "SCHEDULED"
-    assert parent.data.tags["workbench.study.confirm.planning"] == "abc"
+    assert parent.data.tags["workbench.protocol"] == "abc"
     assert "workbench.trials" not in parent.data.tags, "those of the search"
     assert parent.data.params == {
         "metric": "test/accuracy",

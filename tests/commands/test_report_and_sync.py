@@ -142,7 +142,7 @@ def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Role.CONFIRMATION: made.parent_of(
             tracker,
             "confirmation",
-            tags={"workbench.study.confirm.planning": confirmed.sha256(CASE)},
+            tags={"workbench.protocol": confirmed.sha256(CASE)},
             files={
                 "protocol.json": confirmed.protocol_text(CASE),
                 "selection.json": json.dumps(confirmed.selection(CASE)),

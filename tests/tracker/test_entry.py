@@ -231,10 +231,10 @@ def test_a_confirmation_run_reads_the_test_split_and_says_so() -> None:
 def test_a_confirmation_run_is_tagged_with_its_seed_and_the_protocol_that_planned_it() -> None:
     identity = entry.entry_of(made.confirmation(3), [], None, parent_run_id="p").identity
     assert identity["workbench.seed"] == str(2**62 + 3)
-    assert identity["workbench.study.confirm.planning"] == made.PROTOCOL_SHA256
+    assert identity["workbench.protocol"] == made.PROTOCOL_SHA256
     assert identity["workbench.key"] == "digits/confirmation/adamw-2/003"
     search = entry.entry_of(made.spec(), [], None, parent_run_id="p").identity
-    assert "workbench.study.confirm.planning" not in search
+    assert "workbench.protocol" not in search
     assert search["workbench.data_digest"] == "cd" * 32
 
 

@@ -256,7 +256,7 @@ def test_a_confirmed_study_reads_back_with_its_protocol_and_the_hash_of_its_byte
     parent = made.parent_of(
         tracker,
         "confirmation",
-        tags={"workbench.study.confirm.planning": made.PROTOCOL_SHA256},
+        tags={"workbench.protocol": made.PROTOCOL_SHA256},
         files={"protocol.json": made.PROTOCOL},
     )
     study = tracker.read_study(made.STUDY)

@@ -645,7 +645,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         log("KILLED" if last else "FINISHED", value, said, number=stopped)
         log("RUNNING" if last else "FINISHED", value, said, number=open_)
         if not last:
-            tags = {"workbench.study.search": "digits", "workbench.role": "confirmation"}
+            tags = {"workbench.study": "digits", "workbench.role": "confirmation"}
             log("FINISHED", value, said, tags, number=own)
             log("FINISHED", value, said, {"workbench.role": "search"}, number=older)
     return home

@@ -51,7 +51,7 @@ class Tracker(Connection):
             datasets: What the study reads.
         """
         key = f"{study}/{role}"
-        constant = {KEY: key, "workbench.study.search": study, "workbench.role": str(role)}
+        constant = {KEY: key, "workbench.study": study, "workbench.role": str(role)}
         with self._writing(study) as runs:
             run = self._open(runs, study, key, f"{study} {role}", record.now(), constant)
             texts: dict[str, Path | str] = {f"study/{name}": text for name, text in files.items()}
@@ -191,7 +191,7 @@ class Tracker(Connection):
             files = [directory.weights, directory.weights_description, picture]
         models: dict[str, Path | str] = {f"model/{p.name}": p for p in files if p.exists()}
         run, _ = self._mirror(directory, parent_run_id)
-        with self._writing(run.tags["workbench.study.search"]) as runs:
+        with self._writing(run.tags["workbench.study"]) as runs:
             listed = self._ledger.send_files(run, models, MODEL)
             self._ledger.say(run, tags={BEST: "true", **listed})
             for other in runs.values():
@@ -199,7 +199,7 @@ class Tracker(Connection):
                     other is not run
                     and (BEST in other.tags or MODEL in other.tags)
                     and other.tags.get(PARENT) == parent_run_id
-                    and other.tags.get("workbench.record.strategy") == strategy
+                    and other.tags.get("workbench.strategy") == strategy
                 ):
                     self._ledger.restore(other)
                     self._ledger.replace_folder(other, "model", None)

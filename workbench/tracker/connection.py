@@ -116,7 +116,7 @@ class Connection:
             known = (run for runs in self._runs.values() for run in runs.values())
             run = next((run for run in known if run.run_id == run_id), None)
             with self._reached():
-                study = (run or self._ledger.get(run_id)).tags.get("workbench.study.search", "")
+                study = (run or self._ledger.get(run_id)).tags.get("workbench.study", "")
             with self._writing(study) as runs:
                 run = next((run for run in runs.values() if run.run_id == run_id), None)
                 if run is None:

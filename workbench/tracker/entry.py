@@ -16,7 +16,7 @@ from workbench.tracker.params import LONGEST_TAG, params_of, tag_text, valid_nam
 KEY = "workbench.key"
 BEST = "workbench.best"
 MODEL = "workbench.model"
-FILES = "workbench.record.files"
+FILES = "workbench.files"
 EPOCHS = "workbench.epochs"
 STATE = "workbench.state"
 VIEW = "workbench"
@@ -24,7 +24,7 @@ RETRIED = "workbench.retried"
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SEED = "workbench.seed"
-PROTOCOL = "workbench.study.confirm.planning"
+PROTOCOL = "workbench.protocol"
 DATA = "workbench.data_digest"
 # Below ``workbench.``: what the numbers depend on beside the plan (``Result.provenance``).
 PROVENANCE = ("commit", "packages", "hardware", "threads")
@@ -154,10 +154,10 @@ def _identity(spec: TrialSpec, parent_run_id: str) -> dict[str, str]:
     return {
         PARENT: parent_run_id,
         KEY: spec.key,
-        "workbench.study.search": spec.study,
+        "workbench.study": spec.study,
         "workbench.role": str(spec.role),
         "workbench.group": tag_text(spec.group),
-        "workbench.record.strategy": tag_text(spec.strategy),
+        "workbench.strategy": tag_text(spec.strategy),
         "workbench.number": str(spec.number),
         SEED: str(spec.seed),
         DATA: tag_text(spec.data_digest),

@@ -19,7 +19,7 @@ from workbench.tracker.tables import Run
 
 _PARENT = "mlflow.parentRunId"
 _NAMES = ("strategy", "seed", "dataset")
-_OWN = ("workbench.study.search", "workbench.role")
+_OWN = ("workbench.study", "workbench.role")
 
 
 class UnknownExperiment(LookupError):
@@ -97,7 +97,7 @@ def read(uri: str, experiment: str, metric: str) -> Foreign:
     own = [run for run in runs if run.run_id not in parents]
     names = sorted({name for run in own for name in run.metrics})
     written = next((run for run in runs if any(tag in run.tags for tag in _OWN)), None)
-    study = "" if written is None else written.tags.get("workbench.study.search", "") or experiment
+    study = "" if written is None else written.tags.get("workbench.study", "") or experiment
     return Foreign(runs=tuple(_read(run, metric) for run in own), metrics=tuple(names), study=study)
 
 

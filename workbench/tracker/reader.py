@@ -239,7 +239,7 @@ def _cells(run: Run) -> dict[str, Any]:
         "key": tags[KEY],
         "role": "retried" if RETRIED in tags else tags.get("workbench.role", ""),
         "group": tags.get("workbench.group", ""),
-        "strategy": tags.get("workbench.record.strategy", ""),
+        "strategy": tags.get("workbench.strategy", ""),
         "number": int(tags.get("workbench.number", 0)),
         "state": state,
         "reason": tags.get("workbench.reason"),
