@@ -4,8 +4,8 @@
 
 Makes the study up (``tests/support/confirmed.py``), so that no training is needed. First it prints,
 in processor time, what of a report takes how long in one process: judging the study, each figure,
-and the rest, without MLflow. Then it writes records of that study, mirrors them into a store (minutes:
-that is no part of a report) and times ``workbench report`` on it, from the command to its end:
+and the rest, without MLflow. Then it writes records of that study, mirrors them into a store
+(minutes: that is no part of a report) and times ``workbench report`` on it, from the command to its end:
 imports, reading from MLflow, and storing the report there. The time on the clock is what counts,
 and says something on a machine that does nothing else; the processor time beside it is of both of
 its processes.
@@ -35,8 +35,8 @@ LIMIT = 10.0  # seconds
 
 def large(trials: int) -> Any:
     """A confirmed study with so many search trials or a few more, equally many per strategy."""
-    from tests.report.test_figures import hash_of, realistic
     from tests.support import confirmed
+    from tests.support.searched import hash_of, realistic
 
     found = confirmed.material()
     others = found.trials[found.trials["role"] != "search"].to_dict("records")

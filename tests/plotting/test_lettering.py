@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from tests.report.test_report_figures import numbers_of
+from tests.support.pictured import numbers_of
 from workbench.plotting import confusion_matrix, lettering, mistakes, style
 from workbench.report.figures import FIGURES, rendering
 

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.report.test_figures import HOSTILE
-from tests.report.test_report import FORBIDDEN, Page, files
 from tests.support import confirmed
 from tests.support.confirmed import THREE, changed
+from tests.support.pages import FORBIDDEN, Page, files
+from tests.support.searched import HOSTILE
 from workbench import report
 from workbench.report import Material, methods, templates, wording
 from workbench.report.figures import FIGURES, forest

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.test_report import files
-from tests.report.test_report_figures import numbers_of
+from tests.support.pages import files
+from tests.support.pictured import numbers_of
 from workbench.report.figures import drawing, rendering
 from workbench.report.figures.drawing import Job, Second
 

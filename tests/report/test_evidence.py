@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.report.test_figures import describe, frame, realistic, row
 from tests.support import confirmed
 from tests.support.confirmed import THREE, changed
+from tests.support.searched import describe, frame, realistic, row
 from workbench.report import Material, evidence
 from workbench.report.checks.conditions import CONDITIONS
 from workbench.report.runs import Confirmation, read, sealed

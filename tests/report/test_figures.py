@@ -12,9 +12,17 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 
+from tests.support.searched import (
+    HOSTILE,
+    describe,
+    frame,
+    joint,
+    realistic,
+    row,
+    trials,
+)
 from workbench.plotting import confusion_matrix, learning_curve, mistakes, scale, style
 from workbench.record import EpochResult, Objective
 from workbench.report.checks import data as sources
@@ -28,220 +36,7 @@ from workbench.report.figures import (
     strategies,
 )
 from workbench.report.findings import Findings
-from workbench.report.trials import Trial, best, encoding, read, varied
-
-OPTIMIZERS = ("sgd", "adam", "adamw")
-DEPTHS = {"0": 0, "2": 2, "all": 4}
-COLUMNS = [
-    "provenance",
-    "damaged_checkpoints",
-    "run_id",
-    "run_name",
-    "key",
-    "role",
-    "group",
-    "strategy",
-    "number",
-    "state",
-    "reason",
-    "value",
-    "epoch",
-    "epochs",
-    "epochs_done",
-    "seconds",
-    "optimizer",
-    "learning_rate",
-    "freeze_depth",
-    "levels",
-    "hyperparameters",
-    "metrics",
-    "started",
-    "parameters",
-    "device",
-]
-
-
-def describe(**changes: Any) -> dict[str, Any]:
-    """A study of three optimizers by three freeze depths, twelve trials each."""
-    levels = [{"optimizer": o, "freeze_depth": d} for o in OPTIMIZERS for d in DEPTHS]
-    study = {
-        "name": "digits",
-        "question": "Which optimizer and freeze depth adapt a pretrained digit CNN best?",
-        "mode": "balanced",
-        "objective": {
-            "metric": "validation/accuracy",
-            "direction": "maximize",
-            "epoch": "best",
-        },
-        "factors": {"optimizer": [*OPTIMIZERS], "freeze_depth": [*DEPTHS]},
-        "strategies": [
-            {"name": f"{x['optimizer']}-{x['freeze_depth']}", "levels": x} for x in levels
-        ],
-        "budget": {"trials_per_strategy": 12, "total": 108},
-        "search": {"sampler": "tpe", "pruner": "median", "seed": 0, "startup_trials": 3},
-        "tune": [
-            {
-                "knob": "learning_rate",
-                "when": {"optimizer": ["sgd"]},
-                "low": 1e-3,
-                "high": 0.3,
-                "log": True,
-                "default": 1e-2,
-            },
-            {
-                "knob": "learning_rate",
-                "when": None,
-                "low": 1e-4,
-                "high": 0.1,
-                "log": True,
-                "default": 1e-3,
-            },
-            {
-                "knob": "weight_decay",
-                "when": None,
-                "low": 1e-6,
-                "high": 1e-2,
-                "log": True,
-                "default": 1e-4,
-            },
-            {
-                "knob": "momentum",
-                "when": {"optimizer": "sgd"},
-                "low": 0.8,
-                "high": 0.99,
-                "log": False,
-                "default": 0.9,
-            },
-            {"knob": "batch_size", "when": None, "choices": [16, 32], "default": 32},
-        ],
-        "data": {
-            "name": "digits",
-            "train": 100,
-            "validation": 300,
-            "test": 496,
-            "classes": ["5", "6", "7", "8", "9"],
-            "digest": "sha256:0123456789abcdef",
-        },
-        "backbone": {
-            "name": "small_cnn",
-            "weights": "studies/digits_pretrain.yaml",
-            "stages": [
-                {"name": "stem", "parameters": 320},
-                {"name": "block1", "parameters": 9312},
-                {"name": "block2", "parameters": 18624},
-                {"name": "block3", "parameters": 37056},
-            ],
-        },
-        "epochs": 12,
-        "baseline": "sgd-0",
-        "environment": {
-            "packages": {"torch": "2.15.0", "optuna": "5.0.0", "mlflow": "3.17.2"},
-            "python": "3.11.9",
-            "platform": "Linux",
-            "cpu": "2 cores",
-            "gpu": None,
-            "threads": 1,
-        },
-        "git": {"commit": "148fd37c0ffee", "dirty": False},
-        "parent_run_id": "f" * 32,
-        "experiment_id": "1",
-        "tracking_uri": "sqlite:///mlruns/mlflow.db",
-    }
-    return {**study, **changes}
-
-
-def row(strategy: str, number: int, value: float | None = None, **changes: Any) -> dict[str, Any]:
-    """One trial run as the tracker reads it: complete if it has a value, else pruned."""
-    optimizer, _, depth = strategy.partition("-")
-    state = changes.get("state", "pruned" if value is None else "complete")
-    rate = changes.get("learning_rate", 0.01)
-    return {
-        "run_id": f"{abs(hash_of(strategy, number)):032x}",
-        "run_name": f"{strategy}/{number:03d}",
-        "key": f"digits/search/{strategy}/{number:03d}",
-        "role": "search",
-        "group": strategy,
-        "strategy": strategy,
-        "number": number,
-        "state": state,
-        "reason": "",
-        "value": math.nan if value is None else value,
-        "epoch": math.nan if value is None else 5.0,
-        "seconds": 0.25,
-        "optimizer": optimizer,
-        "learning_rate": rate,
-        "freeze_depth": DEPTHS.get(depth, 0),
-        "levels": {"optimizer": optimizer, "freeze_depth": depth},
-        "hyperparameters": {"learning_rate": rate, "weight_decay": 1e-4},
-        "metrics": {} if value is None else {"best/validation/accuracy": value},
-        "started": 1_760_000_000_000 + 1000 * number,
-        "parameters": {"total": 66_000, "trainable": 66_000},
-        "device": "cpu",
-        "damaged_checkpoints": 0,
-    } | changes
-
-
-def hash_of(*parts: object) -> int:
-    return random.Random(repr(parts)).getrandbits(127)
-
-
-def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame([dict(item) for item in rows], columns=COLUMNS)
-
-
-def realistic(seed: int = 0) -> list[dict[str, Any]]:
-    """Twelve trials of each of nine strategies: a valley in the learning rate for each."""
-    draw = random.Random(seed)
-    rows = []
-    for optimizer in OPTIMIZERS:
-        low, high, at = (1e-3, 0.3, -1.3) if optimizer == "sgd" else (1e-4, 0.1, -2.4)
-        for depth in DEPTHS:
-            ceiling = {"0": 0.955, "2": 0.945, "all": 0.79}[depth]
-            for number in range(12):
-                where = draw.uniform(math.log10(low), math.log10(high))
-                if number > 4:
-                    where += 0.45 * (at - where)
-                where = math.log10({"sgd": 0.01}.get(optimizer, 1e-3)) if number == 0 else where
-                off = where - at
-                value = ceiling - 0.09 * off**2 - (0.2 * off if off > 0.7 else 0)
-                value = max(0.2, round(300 * (value + draw.gauss(0, 0.01))) / 300)
-                changes: dict[str, Any] = {
-                    "learning_rate": 10**where,
-                    "hyperparameters": {
-                        "learning_rate": 10**where,
-                        "weight_decay": 10 ** draw.uniform(-6, -2),
-                        "batch_size": draw.choice([16, 32]),
-                        **({"momentum": draw.uniform(0.8, 0.99)} if optimizer == "sgd" else {}),
-                    },
-                    "seconds": draw.uniform(0.2, 0.4),
-                    "epoch": float(draw.randint(5, 12)),
-                }
-                if off > 0.75 and draw.random() < 0.7:
-                    changes |= {"state": "failed", "reason": "diverged at epoch 2"}
-                    rows.append(row(f"{optimizer}-{depth}", number, None, **changes))
-                elif number > 3 and value < ceiling - 0.02 and draw.random() < 0.8:
-                    reason = "pruned at epoch 4"
-                    rows.append(row(f"{optimizer}-{depth}", number, None, reason=reason, **changes))
-                else:
-                    metrics = {
-                        f"best/validation/{name}": max(0.0, value - shift)
-                        for name, shift in (("precision", 0.002), ("recall", 0.004), ("f1", 0.003))
-                    }
-                    metrics |= {
-                        "best/validation/accuracy": value,
-                        "best/validation/loss": 1 - value,
-                    }
-                    item = row(f"{optimizer}-{depth}", number, value, metrics=metrics, **changes)
-                    rows.append(item)
-    return rows
-
-
-def trials(rows: Sequence[Mapping[str, Any]], **changes: Any) -> tuple[Trial, ...]:
-    return read(describe(**changes), frame(rows))
-
-
-HOSTILE = "<script>alert(1)</script> $x_{y}$ & 'q' \\alpha #50% ~^ | `c` " + "long " * 40
-
+from workbench.report.trials import best, encoding, read, varied
 
 # Reading
 
@@ -560,13 +355,6 @@ def test_the_best_so_far_only_falls_where_the_study_minimises() -> None:
     rows = [row("sgd-0", n, value) for n, value in enumerate((3.0, 4.0, 2.0, 2.0, 1.0))]
     (curve,) = best_so_far.summarize(study, read(study, frame(rows))).curves
     assert (curve.at, curve.values) == ((1, 3, 5), (3.0, 2.0, 1.0))
-
-
-def joint(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {**item, "group": "joint", "number": n, "run_name": f"joint/{n:03d}"}
-        for n, item in enumerate(rows)
-    ]
 
 
 def test_a_joint_study_has_one_curve_over_all_strategies_and_their_points() -> None:

@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-from tests.report.test_figures import describe, frame, joint, realistic, row, trials
+from tests.support.searched import describe, frame, joint, realistic, row, trials
 from workbench.report import importances
 from workbench.report.figures import LeftOut
 from workbench.report.figures import importances as figure

@@ -10,7 +10,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.test_figures import HOSTILE, describe, frame, joint, realistic, row
+from tests.support.pages import FORBIDDEN, Page, files
+from tests.support.searched import HOSTILE, describe, frame, joint, realistic, row
 from workbench import report
 from workbench.report import Material, templates
 from workbench.report.figures import FIGURES
-
-FORBIDDEN = ("wins", "winner", "better", "best strategy is", "significant", "outperform")
-VOID = {"meta", "br", "use", "path", "rect"}
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def material(rows: Sequence[Mapping[str, Any]], **changes: Any) -> Material:
@@ -102,34 +91,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "hostile"
     report.write(Material(study=study, trials=frame(rows)), folder)
     return folder
-
-
-class Page(HTMLParser):
-    """A page's elements; fails on a tag that is closed wrongly or left open."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
 
 
 # What it says

@@ -12,57 +12,28 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
-from tests.report.test_figures import HOSTILE
 from tests.support.confirmed import THREE
+from tests.support.pictured import OF_SEVERAL, RANDOM, numbers_of, of_random_search
 from tests.support.pictured import findings as pictured
+from tests.support.searched import HOSTILE
 from workbench.plotting import saving, style, venues
 from workbench.report import templates
 from workbench.report.figures import (
     FIGURES,
     LeftOut,
-    critical_difference,
     load,
-    performance_profile,
     rendering,
 )
 from workbench.report.findings import Findings
 
-NAMES = ("sgd", "adam", "adamw", "lamb")
-OF_SEVERAL = {
-    "critical_difference": critical_difference,
-    "performance_profile": performance_profile,
-}
-RANDOM = ("edf", "expected_maximum")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def findings(**knobs: Any) -> Findings:
     """A confirmed study of three strategies: small, since every figure is drawn several times."""
     return pictured(**{"strategies": THREE, **knobs})
-
-
-def table(rows: int = 8) -> np.ndarray[Any, Any]:
-    """Four strategies on some data sets, the last ahead of the first nearly everywhere."""
-    draw = np.random.default_rng(0)
-    return 0.7 + 0.04 * np.arange(4) + draw.normal(0, 0.03, (rows, 4))
-
-
-def of_random_search(found: Findings) -> Findings:
-    trials = [trial for trial in found.trials if trial.state != "pruned"]
-    study = {**found.study, "search": {"sampler": "random", "pruner": "none"}}
-    return dataclasses.replace(found, trials=trials, study=study)
-
-
-@cache
-def numbers_of(name: str) -> Any:
-    """Of any figure, from the study made by hand or a table of several data sets."""
-    if name in OF_SEVERAL:
-        return OF_SEVERAL[name].summarize_table(NAMES, table())
-    found = findings()
-    return load(name).summarize(of_random_search(found) if name in RANDOM else found)
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.report.test_figures import describe, frame, realistic, row, trials
+from tests.support.searched import describe, frame, realistic, row, trials
 from workbench.plotting import style
 from workbench.report.figures import (
     LeftOut,

@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from tests.report.test_figures import DEPTHS, OPTIMIZERS, describe, hash_of, realistic, row
-from tests.report.test_figures import joint as as_joint
+from tests.support.searched import DEPTHS, OPTIMIZERS, describe, hash_of, realistic, row
+from tests.support.searched import joint as as_joint
 from workbench.record.seeds import derive
 from workbench.report.material import Material
 
