@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,17 +16,18 @@ import pytest
 from tests.support.searched import (
     HOSTILE,
     describe,
-    frame,
     joint,
     realistic,
     row,
+    runs,
     trials,
 )
 from workbench.plotting import confusion_matrix, learning_curve, mistakes, scale, style
 from workbench.record import EpochResult, Objective
+from workbench.report.checks import Check, search
 from workbench.report.checks import data as sources
-from workbench.report.checks import search
 from workbench.report.figures import (
+    Findings,
     LeftOut,
     best_so_far,
     heat_map,
@@ -35,8 +35,7 @@ from workbench.report.figures import (
     load,
     strategies,
 )
-from workbench.report.findings import Findings
-from workbench.report.trials import best, encoding, read, varied
+from workbench.report.trials import best, encoding, of_search, varied
 
 # Reading
 
@@ -44,40 +43,6 @@ from workbench.report.trials import best, encoding, read, varied
 def test_only_search_trials_are_read_in_the_order_of_study_and_number() -> None:
     rows = [row("adam-0", 1), row("sgd-2", 4), row("sgd-2", 0), row("sgd-0", 9, role="try")]
     assert [trial.name for trial in trials(rows)] == ["sgd-2/000", "sgd-2/004", "adam-0/001"]
-
-
-def test_a_pruned_trials_last_value_is_never_taken_for_a_score() -> None:
-    (trial,) = trials([row("sgd-0", 0, 0.99, state="pruned")])
-    assert trial.value is None
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, 1.797e308, None])
-def test_a_value_that_is_not_finite_is_no_value(value: float | None) -> None:
-    (trial,) = trials([row("sgd-0", 0, state="complete", value=value)])
-    assert trial.value is None
-
-
-def test_a_trial_keeps_its_number_whatever_its_metrics_are() -> None:
-    (trial,) = trials([row("sgd-0", 7, 0.5, metrics={"best/validation/f1": 0.25})])
-    assert trial.number == 7
-    assert trial.metrics == {"validation/f1": 0.25}
-
-
-def test_a_row_of_a_trial_that_failed_at_once_is_read() -> None:
-    blank = dict.fromkeys(("optimizer", "learning_rate", "freeze_depth", "levels", "metrics"))
-    table = frame([row("sgd-0", 0, state="failed", hyperparameters=math.nan, **blank)])
-    (trial,) = read(describe(), table.astype({"freeze_depth": "Int64", "device": "string"}))
-    assert (trial.optimizer, trial.learning_rate, trial.freeze_depth) == (None, None, None)
-    assert trial.levels == trial.hyperparameters == trial.metrics == {}
-
-
-def test_an_unknown_state_is_refused() -> None:
-    with pytest.raises(ValueError, match="finished"):
-        trials([row("sgd-0", 0, state="finished")])
-
-
-def test_an_empty_frame_has_no_trials() -> None:
-    assert trials([]) == ()
 
 
 def test_the_earliest_of_equal_trials_is_the_best_in_either_direction() -> None:
@@ -95,13 +60,13 @@ def test_a_level_that_bundles_knobs_is_one_factor() -> None:
     ]
     named = [{"name": name, "levels": {"method": name}} for name in factors["method"]]
     study = describe(factors=factors, strategies=named)
-    assert varied(study, read(study, frame(rows))) == {"method": ("full", "probe")}
+    assert varied(study, of_search(study, runs(rows))) == {"method": ("full", "probe")}
 
 
 def test_a_tuned_freeze_depth_counts_as_a_factor_though_none_is_compared() -> None:
     rows = [row("one", n, 0.5, levels={}, freeze_depth=n % 2, optimizer="sgd") for n in range(4)]
     study = describe(factors={}, strategies=[{"name": "one", "levels": {}}])
-    assert varied(study, read(study, frame(rows))) == {"freeze_depth": ("0", "1")}
+    assert varied(study, of_search(study, runs(rows))) == {"freeze_depth": ("0", "1")}
 
 
 def test_every_strategy_has_a_pair_of_colour_and_second_index_of_its_own() -> None:
@@ -269,7 +234,7 @@ def test_losses_over_many_decades_are_drawn_on_a_logarithm() -> None:
     rows = [row("sgd-0", n, 10.0 ** (3 * n), learning_rate=10.0**-n) for n in range(4)]
     for module in (learning_rate_sensitivity, strategies):
         study = describe(objective=loss)
-        axes = module.draw(module.summarize(study, read(study, frame(rows)))).axes[0]
+        axes = module.draw(module.summarize(study, of_search(study, runs(rows)))).axes[0]
         assert "log" in (axes.get_xscale() if module is strategies else axes.get_yscale())
 
 
@@ -297,7 +262,7 @@ def test_a_cells_best_value_is_the_lowest_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, n + 1.0, learning_rate=0.01 * (1 + n % 2 / 100)) for n in range(3)]
     rows += [row("adam-0", 0, 5.0, learning_rate=0.1)]
-    numbers = heat_map.summarize(study, read(study, frame(rows)))
+    numbers = heat_map.summarize(study, of_search(study, runs(rows)))
     assert numbers.values[0][0] == 1.0
 
 
@@ -353,7 +318,7 @@ def test_a_curve_ends_at_its_last_trial() -> None:
 def test_the_best_so_far_only_falls_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, value) for n, value in enumerate((3.0, 4.0, 2.0, 2.0, 1.0))]
-    (curve,) = best_so_far.summarize(study, read(study, frame(rows))).curves
+    (curve,) = best_so_far.summarize(study, of_search(study, runs(rows))).curves
     assert (curve.at, curve.values) == ((1, 3, 5), (3.0, 2.0, 1.0))
 
 
@@ -395,7 +360,7 @@ def test_a_strip_shows_completed_values_with_median_and_best() -> None:
     assert (first.values, first.median, first.best) == ((0.5, 0.9, 0.6), 0.6, 0.9)
     assert first.names == ("sgd-0/000", "sgd-0/001", "sgd-0/002")
     assert first.without_value == 1
-    assert [r.strategy for r in numbers.rows] == [s["name"] for s in describe()["strategies"]]
+    assert [r.strategy for r in numbers.rows] == [s.name for s in describe().strategies]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -573,9 +538,9 @@ def test_every_mistake_is_drawn_with_its_image(channels: int, count: int, tmp_pa
 # The validity panel
 
 
-def check(name: str, rows: Sequence[Mapping[str, Any]], **changes: Any) -> search.Check:
+def check(name: str, rows: Sequence[Mapping[str, Any]], **changes: Any) -> Check:
     study = describe(**changes)
-    return {c.name: c for c in search.summarize(study, read(study, frame(rows)))}[name]
+    return {c.name: c for c in search.summarize(study, of_search(study, runs(rows)))}[name]
 
 
 def few(*counts: tuple[str, int], **changes: Any) -> list[dict[str, Any]]:
@@ -685,7 +650,7 @@ def test_optimizers_at_different_depths_are_no_pair() -> None:
 
 
 def test_a_late_epoch_is_late_among_the_trials_own_epochs_and_reports() -> None:
-    half = {"best/epochs": 6.5}
+    half = {"epochs": 6.5}
     rows = [row("sgd-0", 0, 0.9, epoch=26, epochs=12, epochs_done=7.0, metrics=half)]
     assert check("still improving", rows).status == "ok", "report 26 is epoch 6.5 of 12"
     (late,) = (check("still improving", [{**rows[0], "epochs": 8}]),)
@@ -700,7 +665,7 @@ def test_equal_pruned_shares_are_told_in_one_number() -> None:
 # Facts of the data and the weights
 
 
-def fact(name: str, **changes: Any) -> search.Check:
+def fact(name: str, **changes: Any) -> Check:
     return {c.name: c for c in sources.summarize(describe(**changes))}[name]
 
 
@@ -782,7 +747,7 @@ ORIGIN = {
 }
 
 
-def of_two(first: dict[str, str], second: dict[str, str]) -> search.Check:
+def of_two(first: dict[str, str], second: dict[str, str]) -> Check:
     """What is said of the origin of three trials, of which the last one has another."""
     origins = [first, first, second]
     rows = [row("sgd-0", n, 0.9, provenance=origin) for n, origin in enumerate(origins)]

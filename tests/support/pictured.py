@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 
 from tests.support import confirmed
-from workbench.report.figures import critical_difference, load, performance_profile
-from workbench.report.findings import Findings
+from workbench.report.figures import Findings, critical_difference, load, performance_profile
 from workbench.report.summary import compose
-from workbench.report.trials import read
+from workbench.report.trials import of_search
 
 
 @cache
 def findings(**knobs: Any) -> Findings:
     """All of it; the knobs are the fields of ``confirmed.Case``."""
     composed = compose(confirmed.material(**knobs))
+    study, summary = composed.material.study, composed.summary
     return Findings(
-        study=composed.material.study,
-        trials=read(composed.material.study, composed.material.trials),
-        confirmation=composed.content["confirmation"],
-        verdict=composed.content["verdict"],
+        study=study,
+        trials=of_search(study, composed.material.trials),
+        confirmation=summary.confirmation,
+        verdict=summary.verdict,
         histories=composed.material.histories,
+        source=summary.training.source,
     )
 
 
@@ -48,7 +49,7 @@ def table(rows: int = 8) -> np.ndarray[Any, Any]:
 
 def of_random_search(found: Findings) -> Findings:
     trials = [trial for trial in found.trials if trial.state != "pruned"]
-    study = {**found.study, "search": {"sampler": "random", "pruner": "none"}}
+    study = dataclasses.replace(found.study, search={"sampler": "random", "pruner": "none"})
     return dataclasses.replace(found, trials=trials, study=study)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
 from typing import Any
 
-import pandas as pd
-
-from workbench.report.trials import Trial, read
+from workbench.record import State
+from workbench.report.trials import of_search
+from workbench.tracker.stored_study import StoredStudy, read
+from workbench.tracker.trial_run import TrialRun
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 
@@ -17,39 +20,17 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 DEPTHS = {"0": 0, "2": 2, "all": 4}
 
 
-COLUMNS = [
-    "provenance",
-    "damaged_checkpoints",
-    "run_id",
-    "run_name",
-    "key",
-    "role",
-    "group",
-    "strategy",
-    "number",
-    "state",
-    "reason",
-    "value",
-    "epoch",
-    "epochs",
-    "epochs_done",
-    "seconds",
-    "optimizer",
-    "learning_rate",
-    "freeze_depth",
-    "levels",
-    "hyperparameters",
-    "metrics",
-    "started",
-    "parameters",
-    "device",
-]
+# What stands elsewhere in MLflow than in study.json.
+ELSEWHERE = {
+    *("environment", "packages", "commit", "dirty", "parents", "parent_run_id", "experiment_id"),
+    *("tracking_uri", "protocol", "selection", "protocol_sha256", "protocol_logged"),
+}
 
 
-def describe(**changes: Any) -> dict[str, Any]:
-    """A study of three optimizers by three freeze depths, twelve trials each."""
+def described() -> dict[str, Any]:
+    """study.json of three optimizers by three freeze depths, twelve trials each."""
     levels = [{"optimizer": o, "freeze_depth": d} for o in OPTIMIZERS for d in DEPTHS]
-    study = {
+    return {
         "name": "digits",
         "question": "Which optimizer and freeze depth adapt a pretrained digit CNN best?",
         "mode": "balanced",
@@ -119,30 +100,38 @@ def describe(**changes: Any) -> dict[str, Any]:
         },
         "epochs": 12,
         "baseline": "sgd-0",
+    }
+
+
+def describe(**changes: Any) -> StoredStudy:
+    """The study as the tracker reads it; changes of study.json, or of ``ELSEWHERE``."""
+    stored: dict[str, Any] = {
+        "packages": {"torch": "2.15.0", "optuna": "5.0.0", "mlflow": "3.17.2"},
         "environment": {
-            "packages": {"torch": "2.15.0", "optuna": "5.0.0", "mlflow": "3.17.2"},
             "python": "3.11.9",
             "platform": "Linux",
             "cpu": "2 cores",
             "gpu": None,
             "threads": 1,
         },
-        "git": {"commit": "148fd37c0ffee", "dirty": False},
+        "commit": "148fd37c0ffee",
         "parent_run_id": "f" * 32,
         "experiment_id": "1",
         "tracking_uri": "sqlite:///mlruns/mlflow.db",
     }
-    return {**study, **changes}
+    content = described()
+    for name, value in changes.items():
+        (stored if name in ELSEWHERE else content)[name] = value
+    return read(content, **stored)
 
 
 def row(strategy: str, number: int, value: float | None = None, **changes: Any) -> dict[str, Any]:
-    """One trial run as the tracker reads it: complete if it has a value, else pruned."""
+    """Fields of a ``TrialRun``: of a search trial, complete if it has a value, else pruned."""
     optimizer, _, depth = strategy.partition("-")
     state = changes.get("state", "pruned" if value is None else "complete")
     rate = changes.get("learning_rate", 0.01)
     return {
         "run_id": f"{abs(hash_of(strategy, number)):032x}",
-        "run_name": f"{strategy}/{number:03d}",
         "key": f"digits/search/{strategy}/{number:03d}",
         "role": "search",
         "group": strategy,
@@ -150,19 +139,18 @@ def row(strategy: str, number: int, value: float | None = None, **changes: Any) 
         "number": number,
         "state": state,
         "reason": "",
-        "value": math.nan if value is None else value,
-        "epoch": math.nan if value is None else 5.0,
+        "value": value,
+        "epoch": None if value is None else 5,
         "seconds": 0.25,
         "optimizer": optimizer,
         "learning_rate": rate,
         "freeze_depth": DEPTHS.get(depth, 0),
         "levels": {"optimizer": optimizer, "freeze_depth": depth},
         "hyperparameters": {"learning_rate": rate, "weight_decay": 1e-4},
-        "metrics": {} if value is None else {"best/validation/accuracy": value},
+        "metrics": {} if value is None else {"validation/accuracy": value},
         "started": 1_760_000_000_000 + 1000 * number,
-        "parameters": {"total": 66_000, "trainable": 66_000},
+        "trainable": 66_000,
         "device": "cpu",
-        "damaged_checkpoints": 0,
     } | changes
 
 
@@ -170,8 +158,14 @@ def hash_of(*parts: object) -> int:
     return random.Random(repr(parts)).getrandbits(127)
 
 
-def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame([dict(item) for item in rows], columns=COLUMNS)
+def runs(rows: Iterable[Mapping[str, Any]]) -> tuple[TrialRun, ...]:
+    """As the tracker returns them; a value counts for a complete trial alone."""
+    found = []
+    for item in rows:
+        state = State(item["state"])
+        value = item["value"] if state is State.COMPLETE else None
+        found.append(TrialRun(**{**item, "state": state, "value": value}))
+    return tuple(found)
 
 
 def realistic(seed: int = 0) -> list[dict[str, Any]]:
@@ -199,7 +193,7 @@ def realistic(seed: int = 0) -> list[dict[str, Any]]:
                         **({"momentum": draw.uniform(0.8, 0.99)} if optimizer == "sgd" else {}),
                     },
                     "seconds": draw.uniform(0.2, 0.4),
-                    "epoch": float(draw.randint(5, 12)),
+                    "epoch": draw.randint(5, 12),
                 }
                 if off > 0.75 and draw.random() < 0.7:
                     changes |= {"state": "failed", "reason": "diverged at epoch 2"}
@@ -209,27 +203,40 @@ def realistic(seed: int = 0) -> list[dict[str, Any]]:
                     rows.append(row(f"{optimizer}-{depth}", number, None, reason=reason, **changes))
                 else:
                     metrics = {
-                        f"best/validation/{name}": max(0.0, value - shift)
+                        f"validation/{name}": max(0.0, value - shift)
                         for name, shift in (("precision", 0.002), ("recall", 0.004), ("f1", 0.003))
                     }
                     metrics |= {
-                        "best/validation/accuracy": value,
-                        "best/validation/loss": 1 - value,
+                        "validation/accuracy": value,
+                        "validation/loss": 1 - value,
                     }
                     item = row(f"{optimizer}-{depth}", number, value, metrics=metrics, **changes)
                     rows.append(item)
     return rows
 
 
-def trials(rows: Sequence[Mapping[str, Any]], **changes: Any) -> tuple[Trial, ...]:
-    return read(describe(**changes), frame(rows))
+def trials(rows: Sequence[Mapping[str, Any]], **changes: Any) -> tuple[TrialRun, ...]:
+    return of_search(describe(**changes), runs(rows))
 
 
 HOSTILE = "<script>alert(1)</script> $x_{y}$ & 'q' \\alpha #50% ~^ | `c` " + "long " * 40
 
 
 def joint(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {**item, "group": "joint", "number": n, "run_name": f"joint/{n:03d}"}
-        for n, item in enumerate(rows)
-    ]
+    return [{**item, "group": "joint", "number": n} for n, item in enumerate(rows)]
+
+
+def respelled(value: Any, spell: Callable[[str], str]) -> Any:
+    """The same data with other texts, however deep they lie; keys that are texts as well."""
+    if isinstance(value, str):
+        return value if isinstance(value, Enum) else spell(value)
+    if isinstance(value, Mapping):
+        return {respelled(key, spell): respelled(item, spell) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(respelled(item, spell) for item in value))
+    if isinstance(value, list | tuple):
+        return type(value)(respelled(item, spell) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        texts = {f.name: respelled(getattr(value, f.name), spell) for f in fields(value)}
+        return replace(value, **texts)
+    return value

@@ -319,7 +319,7 @@ def describe(study: str, directory: Path, page: Session) -> None:
     if page.unsent:
         return
     material = publish.material(page.tracker, study, directory)
-    if "name" not in material.study:
+    if not material.study.described:
         return  # The store was lost, and the search's page is new: the next run describes it.
     summary = report.summarize(material)
     note = report.markdown_summary(summary)

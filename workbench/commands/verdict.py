@@ -92,12 +92,17 @@ def judge(
         except Refused as error:
             raise Unreadable(str(error)) from None
     verdicts = _verdicts(found, names, question)
-    content = _content(found, names, verdicts, question)
+    overall = (
+        next(iter(verdicts.values()))
+        if len(verdicts) == 1
+        else deciding.verdict(names, verdicts, question)
+    )
+    content = _content(found, names, verdicts, overall, question)
     page = None
     if out is not None:
         from workbench.report import standalone
 
-        page = standalone.write(found, content, out)
+        page = standalone.write(found, content, verdicts, overall, out)
     return Judged(content=content, notes=found.notes, page=page)
 
 
@@ -122,17 +127,21 @@ def _verdicts(found: Results, names: tuple[str, ...], question: Question) -> dic
 
 
 def _content(
-    found: Results, names: tuple[str, ...], verdicts: Mapping[str, Verdict], question: Question
+    found: Results,
+    names: tuple[str, ...],
+    verdicts: Mapping[str, Verdict],
+    overall: Verdict,
+    question: Question,
 ) -> dict[str, Any]:
     each = [{"name": name, "verdict": as_json(verdict)} for name, verdict in verdicts.items()]
-    if len(verdicts) == 1:
-        own = {"verdict": each[0]["verdict"], "datasets": each, "outcomes": [], "across": None}
-    else:
-        own = {
-            "verdict": as_json(deciding.verdict(names, verdicts, question)),
-            "datasets": each,
-            "outcomes": ranks.outcomes(names, verdicts),
-            "across": ranks.across(names, verdicts, question),
-        }
-    content = {"schema": 1, "source": found.source, **own, "notes": list(found.notes)}
+    several = len(verdicts) > 1
+    content = {
+        "schema": 1,
+        "source": found.source,
+        "verdict": as_json(overall),
+        "datasets": each,
+        "outcomes": ranks.outcomes(names, verdicts) if several else [],
+        "across": ranks.across(names, verdicts, question) if several else None,
+        "notes": list(found.notes),
+    }
     return dict(plain(content))

@@ -16,11 +16,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from workbench.report import templates, tidy, wording
-from workbench.report.figures import LeftOut, critical_difference, load, performance_profile
-from workbench.report.figures.arms import SEEDS, SOURCE
-from workbench.report.findings import Findings
+from workbench.report.figures import (
+    Findings,
+    LeftOut,
+    critical_difference,
+    load,
+    performance_profile,
+)
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.report.paper.booktabs import Column
+from workbench.report.summary import Judged
+from workbench.tracker.stored_study import StoredStudy
+from workbench.verdict import Verdict
 from workbench.verdict.results import Results, Unreadable
 from workbench.verdict.wording.numbers import counted
 
@@ -33,8 +40,21 @@ _VENUE = "neurips"
 _FOLDER = Path(templates.__file__).parent
 
 
-def write(found: Results, content: Mapping[str, Any], folder: Path) -> Path:
+def write(
+    found: Results,
+    content: Mapping[str, Any],
+    verdicts: Mapping[str, Verdict],
+    overall: Verdict,
+    folder: Path,
+) -> Path:
     """Write everything; the same results give the same bytes.
+
+    Args:
+        found: The results.
+        content: Of results.json.
+        verdicts: Of each data set.
+        overall: Over all of them; of a single data set its own.
+        folder: Where to write.
 
     Returns:
         The path of index.html.
@@ -45,12 +65,12 @@ def write(found: Results, content: Mapping[str, Any], folder: Path) -> Path:
     folder = folder.resolve()
     _clear(folder)
     study = Path(found.source).stem
-    summaries = _summaries(study, content)
-    drawn, pictures = _figures(summaries[0], content, folder / "figures")
-    figures = files.named(drawn)
+    summaries = _summaries(study, verdicts, overall)
+    drawn, pictures = _figures(overall, content, folder / "figures")
+    figures = files.named((figure["name"], figure["caption"]) for figure in drawn)
     texts = _texts(summaries, content, figures)
     texts["results.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    texts["index.html"] = _page(study, content, drawn, pictures)
+    texts["index.html"] = _page(study, content, verdicts, overall, drawn, pictures)
     for name, text in texts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,48 +96,45 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _summaries(study: str, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _summaries(study: str, verdicts: Mapping[str, Verdict], overall: Verdict) -> list[Judged]:
     """What tables and numbers are written from: all of it, then each of several data sets."""
-    if len(content["datasets"]) == 1:
-        return [_summary(study, content["verdict"], "seed")]
-    found = [_summary(study, content["verdict"], "data set")]
-    for item in content["datasets"]:
-        found.append(_summary(f"{study} {item['name']}", item["verdict"], "seed"))
-    return found
+    if len(verdicts) == 1:
+        return [_summary(study, overall, "seed")]
+    each = [_summary(f"{study} {name}", verdict, "seed") for name, verdict in verdicts.items()]
+    return [_summary(study, overall, "data set"), *each]
 
 
-def _summary(study: str, verdict: Mapping[str, Any], unit: str) -> dict[str, Any]:
+def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
     rows = list(wording.rows(verdict))
-    compared = verdict["word"] in wording.COMPARED
-    return {
-        "study": study,
-        "verdict": verdict,
-        "confirmation": None,
-        "cited": [],
-        "test": _tested_by(verdict, unit),
-        "emphasis": wording.emphasis(
+    compared = verdict.word in wording.COMPARED
+    return Judged(
+        study=study,
+        verdict=verdict,
+        test=_tested_by(verdict, unit),
+        emphasis=wording.emphasis(
             verdict,
-            best=compared and any(row["best"] for row in rows),
-            tied=any(row["tied"] for row in rows),
+            best=compared and any(row.best for row in rows),
+            tied=any(row.tied for row in rows),
             what="strategy",
         ),
-        "caution": wording.caution(verdict),
-        "elsewhere": {"unit": unit},
-    }
+        caution=wording.caution(verdict),
+        unit=unit,
+        external=True,
+    )
 
 
-def _tested_by(verdict: Mapping[str, Any], unit: str) -> str | None:
+def _tested_by(verdict: Verdict, unit: str) -> str | None:
     return wording.sign_flip(verdict) if unit == "seed" else "Wilcoxon's signed-rank test"
 
 
 def _texts(
-    summaries: Sequence[Mapping[str, Any]],
+    summaries: Sequence[Judged],
     content: Mapping[str, Any],
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, str]:
     tables: dict[str, str] = {}
     if len(content["datasets"]) > 1:
-        tables["tables/datasets.tex"] = _datasets(summaries[0]["study"], content)
+        tables["tables/datasets.tex"] = _datasets(summaries[0].study, content)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
@@ -131,7 +148,6 @@ def _texts(
         venue=_VENUE,
         tables=list(tables),
         figures=figures,
-        confirmed=verdict_tables.confirmed(main),
         cites=False,
     )
     return {
@@ -185,17 +201,16 @@ def _cell(side: Mapping[str, Any] | None) -> str:
 
 
 def _figures(
-    summary: Mapping[str, Any], content: Mapping[str, Any], folder: Path
+    overall: Verdict, content: Mapping[str, Any], folder: Path
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Draws what there is to draw; names with captions, and pictures for the page."""
     from workbench.plotting import style
 
     drawn: list[dict[str, Any]] = []
     pictures = {}
-    for name, numbers in _numbers(content):
+    for name, numbers in _numbers(overall, content):
         figure = load(name)
-        caption = figure.caption(numbers).replace(SOURCE, "What a seed draws anew is not recorded.")
-        caption = caption.replace(SEEDS, "seeds")
+        caption = figure.caption(numbers)
         picture = figure.draw(numbers)
         style.save(picture, folder / name)
         pictures[name] = style.inline_svg(picture, name, caption)
@@ -203,11 +218,17 @@ def _figures(
     return drawn, pictures
 
 
-def _numbers(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _numbers(overall: Verdict, content: Mapping[str, Any]) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     if len(content["datasets"]) == 1:
         # Without a confirmation there is nothing else that a figure could look at.
-        findings = Findings(study={}, trials=(), verdict=content["verdict"])
+        findings = Findings(
+            study=StoredStudy(),
+            trials=(),
+            verdict=overall,
+            seeds="seeds",
+            source="What a seed draws anew is not recorded.",
+        )
         try:
             found.append(("forest", load("forest").summarize(findings)))
         except LeftOut:
@@ -217,9 +238,10 @@ def _numbers(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
     if not across:
         return []
     table, names = np.array(across["means"]), across["strategies"]
-    if content["verdict"]["direction"] == "maximize":
+    maximizes = overall.direction == "maximize"
+    if maximizes:
         found.append(("performance_profile", performance_profile.summarize_table(names, table)))
-    turned = table if content["verdict"]["direction"] == "maximize" else -table
+    turned = table if maximizes else -table
     found.append(("critical_difference", critical_difference.summarize_table(names, turned)))
     return found
 
@@ -227,6 +249,8 @@ def _numbers(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
 def _page(
     study: str,
     content: Mapping[str, Any],
+    verdicts: Mapping[str, Verdict],
+    overall: Verdict,
     drawn: Sequence[Mapping[str, Any]],
     pictures: Mapping[str, str],
 ) -> str:
@@ -245,12 +269,14 @@ def _page(
         "counted": counted,
         "p_value": templates.p_value,
         "share": templates.share,
-        "test": _tested_by,
-        "why": wording.why,
     }
+    tested = {name: _tested_by(verdict, "seed") for name, verdict in verdicts.items()}
+    tested[""] = _tested_by(overall, "data set" if len(verdicts) > 1 else "seed")
     return environment.get_template("verdict.html").render(
         study=study,
         content=content,
+        tested=tested,
+        why=wording.why(overall),
         figures=drawn,
         pictures={name: Markup(text) for name, text in pictures.items()},
         style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),

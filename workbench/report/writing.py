@@ -6,22 +6,19 @@ figures are drawn.
 
 from __future__ import annotations
 
-import gc
 import glob
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from workbench.record.files import is_abandoned
 from workbench.report import templates, tidy
-from workbench.report.figures import drawing
-from workbench.report.material import Material
+from workbench.report.figures import rendering
 from workbench.report.paper import files as paper
-from workbench.report.summary import Composed, compose
+from workbench.report.summary import Composed
 
 # What a report's folder holds; whatever else lies in it is the user's.
 CONTENTS = (
@@ -29,57 +26,46 @@ CONTENTS = (
     *("macros.tex", "methods.tex", "captions.tex", "checklist.md", "references.bib", "example.tex"),
 )
 
-_MANY = 200  # runs from which a second process, which costs 1.5 s of a core's time, is worth it
 
-
-def write(material: Material, folder: Path, venue: str = "neurips", *, alone: bool = False) -> Path:
+def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
     """Write the whole report, or leave the folder as it was.
 
     The same input gives the same bytes. An earlier report in the folder is replaced whole; other
     files beside it (those not in ``CONTENTS``) stay.
 
     Args:
-        material: What was read of the study.
+        composed: What the report says.
         folder: Of the report.
         venue: Whose widths and fonts the files for a paper have.
-        alone: Draw every figure in this process, however many runs there are.
 
     Returns:
         The path of index.html.
 
     Raises:
         FileExistsError: The folder holds something else than a report.
-        ValueError: No such venue, or the description lacks what no report can do without.
+        ValueError: No such venue.
     """
     folder = folder.resolve()
     _refuse_anything_but_a_report(folder)
-    # The second process imports matplotlib while this one judges.
-    wanted = not alone and len(material.trials) >= _MANY
-    with uncollected(), drawing.second(wanted=wanted) as second:
-        return _write(compose(material), folder, venue, second)
-
-
-def _write(composed: Composed, folder: Path, venue: str, second: drawing.Second | None) -> Path:
-    summary = composed.content
+    summary = composed.summary
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
     prefix = f"{_hidden(folder)}{os.getpid()}."
     temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     new, old = temporary / "new", temporary / "old"
     try:
-        jobs = [
-            drawing.Job(
-                entry["name"],
-                composed.numbers[entry["name"]],
-                entry["caption"],
+        _write_texts(composed, new, venue)
+        pictures = {
+            entry.name: rendering.render(
+                entry.name,
+                composed.numbers[entry.name],
+                entry.caption,
                 new / "figures",
                 venue,
             )
-            for entry in summary["figures"]
-        ]
-        # Texts first: the second process draws meanwhile, and both end at about the same time.
-        pictures = drawing.draw(jobs, second, lambda: _write_texts(composed, new, venue))
-        _write_files({"index.html": templates.html(summary, pictures)}, new)
+            for entry in summary.figures
+        }
+        _write_files({"index.html": templates.html(summary.content, pictures)}, new)
         if folder.exists():
             folder.rename(old)
             _move_others(old, new)
@@ -91,18 +77,18 @@ def _write(composed: Composed, folder: Path, venue: str, second: drawing.Second 
 
 def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
     """All that needs no picture."""
-    summary = composed.content
-    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
+    summary, content = composed.summary, composed.summary.content
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     files = {
         **paper.files(summary, venue=venue),
         "report.json": text + "\n",
-        "report.md": templates.markdown(summary),
-        "tables/strategies.csv": templates.csv(summary),
+        "report.md": templates.markdown(content),
+        "tables/strategies.csv": templates.csv(content),
     }
-    if summary["confirmation"] is not None:
-        files["tables/confirmation.csv"] = templates.arms_csv(summary["confirmation"])
+    if summary.confirmation is not None:
+        files["tables/confirmation.csv"] = templates.arms_csv(content["confirmation"])
     _write_files(files, folder)
-    tidy.write(tidy.frames(composed.material, summary), folder / "data")
+    tidy.write(tidy.frames(composed.material, content), folder / "data")
 
 
 def _write_files(files: Mapping[str, str], folder: Path) -> None:
@@ -110,21 +96,6 @@ def _write_files(files: Mapping[str, str], folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8", newline="\n")
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No search for garbage: among the many objects of figures it takes an eighth of their time.
-
-    Of the time that imports take it is a quarter.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _hidden(folder: Path) -> str:

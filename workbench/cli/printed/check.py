@@ -11,6 +11,7 @@ from rich.markup import escape
 from workbench.cli.printed.layout import PLAIN, duration, say
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
+from workbench.tracker import stored_study
 from workbench.verdict.wording.numbers import counted
 
 # What the stages of ``browse`` mean where no runs are counted.
@@ -108,5 +109,5 @@ def _samples(plan: Mapping[str, Any]) -> str:
     if "train" not in data:
         return "not here yet"
     parts = ", ".join(f"{data[part]} {part}" for part in ("train", "validation", "test"))
-    kind = methods.kind_of_outputs(plan)
+    kind = methods.kind_of_outputs(stored_study.read(plan).task)
     return f"{parts} samples, {counted(len(data['classes']), kind)}"
