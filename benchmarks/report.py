@@ -3,12 +3,11 @@
     python benchmarks/report.py [TRIALS] [VENUE]
 
 Makes the study up (``tests/support/confirmed.py``), so that no training is needed. First it prints,
-in processor time, what of a report takes how long in one process: judging the study, each figure,
-and the rest, without MLflow. Then it writes records of that study, mirrors them into a store
+in processor time, what of a report takes how long: judging the study, each figure, and the rest,
+without MLflow. Then it writes records of that study, mirrors them into a store
 (minutes: that is no part of a report) and times ``workbench report`` on it, from the command to its
-end: imports, reading from MLflow, and storing the report there. The time on the clock is what
-counts, and says something on a machine that does nothing else; the processor time beside it is of
-both of its processes.
+end: imports, reading from MLflow, and storing the report there. The time on the clock says
+something on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 LIMIT = 10.0  # seconds
@@ -35,56 +32,52 @@ LIMIT = 10.0  # seconds
 
 def large(trials: int) -> Any:
     """A confirmed study with so many search trials or a few more, equally many per strategy."""
-    from tests.report.test_figures import hash_of, realistic
     from tests.support import confirmed
+    from tests.support.searched import hash_of, realistic, runs
 
     found = confirmed.material()
-    others = found.trials[found.trials["role"] != "search"].to_dict("records")
-    rows: list[dict[Any, Any]] = []
+    others = [run for run in found.trials if run.role != "search"]
+    rows: list[dict[str, Any]] = []
     each = len(found.trials) - len(others)
     for batch in range(-(-trials // each)):
         for item in realistic(batch):
             number = item["number"] + 12 * batch
-            ids = {"run_id": f"{hash_of('large', item['strategy'], number):032x}"}
-            rows.append({**item, **ids, "number": number, "test": {}})
+            run_id = f"{hash_of('large', item['strategy'], number):032x}"
+            rows.append({**item, "run_id": run_id, "number": number})
     counts = Counter(item["strategy"] for item in rows)
-    protocol = found.study["protocol"]
+    protocol = found.study.protocol or {}
     # As many as the protocol says, or the verdict would be that they are too many or too few.
     planned = [{**item, "trials": counts[item["name"]]} for item in protocol["strategies"]]
-    study = {**found.study, "protocol": {**protocol, "strategies": planned}}
-    return replace(found, study=study, trials=pd.DataFrame([*rows, *others]))
+    study = replace(found.study, protocol={**protocol, "strategies": planned})
+    return replace(found, study=study, trials=(*runs(rows), *others))
 
 
 def stored(made: Any, home: Path) -> None:
     """Records of the study in a home, and MLflow's runs of them."""
-    from tests.commands.test_report_and_sync import READ_ELSEWHERE, record_of
-    from tests.support import mlflow_home
+    from tests.support import confirmed, mlflow_home
+    from tests.support.mlflow_home import record_of
     from workbench import record
     from workbench.record import Role
     from workbench.tracker import Tracker
 
     mlflow_home.home_in(home)
     tracker = Tracker(home)
-    protocol = json.dumps(made.study["protocol"])
+    protocol = json.dumps(made.study.protocol)
     digest = hashlib.sha256(protocol.encode()).hexdigest()
-    described = {key: value for key, value in made.study.items() if key not in READ_ELSEWHERE}
-    selection = json.dumps(made.study["selection"])
-    search = mlflow_home.parent_of(tracker, files={"study.json": json.dumps(described)})
+    described = json.dumps(confirmed.described(confirmed.Case()))
+    search = mlflow_home.parent_of(tracker, files={"study.json": described})
     confirmation = mlflow_home.parent_of(
         tracker,
         "confirmation",
-        tags={"workbench.study.confirm.planning": digest},
-        files={"protocol.json": protocol, "selection.json": selection},
+        tags={"workbench.protocol": digest},
+        files={"protocol.json": protocol, "selection.json": json.dumps(made.study.selection)},
     )
-    unknown = {"seed": "0", "data_digest": "sha256:0123456789abcdef", "protocol": ""}
-    for row in made.trials.to_dict("records"):
-        item = {**row, **{name: value for name, value in unknown.items() if row[name] != row[name]}}
-        searched = item["role"] == Role.SEARCH
-        item["protocol"] = item["protocol"] and digest
-        item["provenance"] = {} if item["provenance"] != item["provenance"] else item["provenance"]
-        directory = record_of(home, item, made.scores.get(item["run_id"]))
+    for run in made.trials:
+        searched = run.role == Role.SEARCH
+        item = replace(run, seed=run.seed or "0", protocol=run.protocol and digest)
+        directory = record_of(home, item, made.scores.get(run.run_id))
         tracker.mirror(directory, search if searched else confirmation)
-    path = record.protocol_path(record.study_directory(home, made.study["name"]))
+    path = record.protocol_path(record.study_directory(home, made.study.name))
     path.write_text(protocol, encoding="utf-8")
 
 
@@ -122,8 +115,7 @@ def main(trials: int = 1000, venue: str = "neurips") -> None:
     vars(summary)["decide"] = timed("verdict", summary.decide)
     vars(rendering)["render"] = timed("", rendering.render)
     with tempfile.TemporaryDirectory() as folder:
-        # What a second process does would not be timed.
-        page = write(made, Path(folder) / "digits", venue, alone=True)
+        page = write(made, Path(folder) / "digits", venue)
         size = page.stat().st_size / 1e6
     whole = time.process_time() - began
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):

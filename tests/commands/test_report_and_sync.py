@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.support.studies import hold
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands import report as publish
-from workbench.record import Role, State, TrialDirectory
+from workbench.record import Role
 from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker
 from workbench.tracker.store import StoreError
@@ -100,45 +101,16 @@ def test_a_name_that_is_a_path_is_no_study_and_leads_nowhere(
 CASE = confirmed.Case(strategies=("sgd-0", "adam-0"), seeds=7, gap=3)
 
 
-def record_of(home: Path, item: Mapping[str, Any], scores: list[float] | None) -> TrialDirectory:
-    """The record that the tracker would read that row from."""
-    spec = made.spec(
-        int(item["number"]),
-        role=Role(item["role"]),
-        group=item["group"],
-        strategy=item["strategy"],
-        levels=item["levels"],
-        hyperparameters=item["hyperparameters"],
-        seed=int(item["seed"]),
-        data_digest=item["data_digest"],
-        protocol=item["protocol"] or None,
-    )
-    state = State(item["state"])
-    ended = made.result(
-        state,
-        reason=item["reason"] or None,
-        value=item["value"] if state is State.COMPLETE else None,
-        metrics={k.removeprefix("best/"): v for k, v in item["metrics"].items()},
-        epoch=3 if state is State.COMPLETE else None,
-        seconds=item["seconds"],
-        test=item["test"],
-        provenance=item["provenance"],
-    )
-    directory = made.write(home, spec, epochs=3, ended=ended)
-    if scores is not None:
-        made.write_predictions(directory, scores)
-    return directory
-
-
 @pytest.fixture(scope="module")
 def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which a small study was searched and confirmed."""
     home = made.home_in(tmp_path_factory.mktemp("homes") / "confirmed")
     found = confirmed.material(strategies=CASE.strategies, seeds=CASE.seeds, gap=CASE.gap)
     tracker = Tracker(home)
-    described = {key: value for key, value in found.study.items() if key not in READ_ELSEWHERE}
     parents = {
-        Role.SEARCH: made.parent_of(tracker, files={"study.json": json.dumps(described)}),
+        Role.SEARCH: made.parent_of(
+            tracker, files={"study.json": json.dumps(confirmed.described(CASE))}
+        ),
         Role.CONFIRMATION: made.parent_of(
             tracker,
             "confirmation",
@@ -150,20 +122,12 @@ def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     }
     parents[Role.SELECTION] = parents[Role.CONFIRMATION]
-    for row in found.trials.to_dict("records"):
-        item = {str(key): cell for key, cell in row.items()}
-        scores = found.scores.get(item["run_id"])
-        directory = record_of(home, item, list(scores) if scores else None)
-        tracker.mirror(directory, parents[Role(item["role"])])
+    for run in found.trials:
+        directory = made.record_of(home, run, found.scores.get(run.run_id))
+        tracker.mirror(directory, parents[Role(run.role)])
     folder = record.study_directory(home, made.STUDY)
     record.protocol_path(folder).write_text(confirmed.protocol_text(CASE))
     return home
-
-
-READ_ELSEWHERE = {
-    *("protocol", "protocol_sha256", "protocol_logged", "selection", "environment"),
-    *("parents", "parent_run_id", "experiment_id", "tracking_uri"),
-}
 
 
 def test_a_confirmed_study_is_judged_from_what_mlflow_holds(confirmed_home: Path) -> None:
@@ -186,7 +150,7 @@ def test_a_confirmed_study_is_judged_from_what_mlflow_holds(confirmed_home: Path
 
     # Both parents keep it, and say it on their pages.
     tracker = Tracker(confirmed_home, create=False)
-    parents = tracker.read_study(made.STUDY)["parents"]
+    parents = tracker.read_study(made.STUDY).parents
     page = written.page.read_bytes()
     for run_id in (parents["search"], parents["confirmation"]):
         kept = made.artifacts_of(confirmed_home, run_id) / "report"
@@ -200,11 +164,14 @@ def test_runs_of_every_role_but_tries_that_mlflow_lacks_are_counted(confirmed_ho
     folder = record.study_directory(confirmed_home, made.STUDY)
     tracker = Tracker(confirmed_home, create=False)
     assert publish._behind(tracker, folder, made.STUDY) == 0
-    rows = confirmed.frame(strategies=CASE.strategies, seeds=CASE.seeds, gap=CASE.gap)
-    first = rows[rows["role"] == "confirmation"].to_dict("records")[0]
-    item = {str(key): cell for key, cell in first.items()}
-    late = [{**item, "number": 90, "role": role} for role in ("confirmation", "selection", "try")]
-    paths = [record_of(confirmed_home, row, None).path for row in late]
+    first = next(
+        run
+        for run in confirmed.material(strategies=CASE.strategies, seeds=CASE.seeds).trials
+        if run.role == "confirmation"
+    )
+    roles = ("confirmation", "selection", "try")
+    late = [replace(first, number=90, role=role) for role in roles]
+    paths = [made.record_of(confirmed_home, run, None).path for run in late]
     try:
         assert publish._behind(tracker, folder, made.STUDY) == 2
     finally:
@@ -250,13 +217,13 @@ def test_the_curves_of_each_strategys_best_trial_and_of_the_confirmation_are_rea
 ) -> None:
     directory = record.study_directory(confirmed_home, made.STUDY)
     found = publish.material(Tracker(confirmed_home, create=False), made.STUDY, directory)
-    rows = found.trials.set_index("run_id")
-    read = rows.loc[list(found.histories)]
-    assert read["role"].value_counts().to_dict() == {"confirmation": 21, "search": 2}
-    for _, best in read[read["role"] == "search"].iterrows():
-        own = rows[(rows["role"] == "search") & (rows["strategy"] == best["strategy"])]
-        assert best["value"] == own["value"].max()
-    assert found.protocol_on_disk == found.study["protocol_logged"] == confirmed.sha256(CASE)
+    read = [trial for trial in found.trials if trial.run_id in found.histories]
+    assert Counter(trial.role for trial in read) == {"confirmation": 21, "search": 2}
+    searched = [trial for trial in found.trials if trial.role == "search"]
+    for best in (trial for trial in read if trial.role == "search"):
+        own = [trial.value or 0.0 for trial in searched if trial.strategy == best.strategy]
+        assert best.value == max(own)
+    assert found.protocol_on_disk == found.study.protocol_logged == confirmed.sha256(CASE)
     assert len(found.scores) == 21
 
 

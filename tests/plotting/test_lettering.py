@@ -10,21 +10,17 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from tests.report.test_report_figures import numbers_of
+from tests.support.pictured import numbers_of
+from tests.support.searched import respelled
 from workbench.plotting import confusion_matrix, lettering, mistakes, style
-from workbench.report.figures import FIGURES, rendering
+from workbench.report.figures import ACROSS, FIGURES, rendering
 
 UNKNOWN = "\U000f1234"  # for private use: no font of a system has it
 
 
 def renamed(shown: Any, old: str, new: str) -> Any:
     """The same numbers, with another text in place of each that begins like a strategy's name."""
-    if isinstance(shown, str):
-        return shown.replace(old, new)
-    if isinstance(shown, tuple):
-        parts = [renamed(value, old, new) for value in shown]
-        return type(shown)(*parts) if hasattr(shown, "_fields") else tuple(parts)
-    return shown
+    return respelled(shown, lambda text: text.replace(old, new))
 
 
 def test_a_script_that_the_house_fonts_have_is_printed_as_it_is() -> None:
@@ -47,7 +43,7 @@ def test_a_character_that_no_font_has_becomes_its_code_and_the_figure_says_so(
     assert style.cut(UNKNOWN) == UNKNOWN
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [*FIGURES, *ACROSS])
 def test_no_figure_draws_a_box(name: str, tmp_path: Path) -> None:
     """A missing glyph is a warning of matplotlib's, and so an error here."""
     numbers = numbers_of(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -12,17 +13,20 @@ import pytest
 from tests.support.confirmed import THREE
 from tests.support.pictured import findings
 from workbench.plotting import style
+from workbench.report.confirmation import ArmResult
 from workbench.report.figures import (
+    Findings,
     LeftOut,
-    arms,
     confirmed,
     cost_quality,
     forest,
     learning_curves,
     pairwise,
 )
-from workbench.report.findings import Findings
-from workbench.report.trials import Trial
+from workbench.report.figures import sides as sides_of
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
+from workbench.verdict import Bounds, Comparison, Side, Word
 from workbench.verdict.guards import Refused
 
 
@@ -31,44 +35,56 @@ def three(**knobs: Any) -> Findings:
     return findings(**{"strategies": THREE, **knobs})
 
 
-def comparison(first: str, second: str, *values: float, **changes: Any) -> dict[str, Any]:
+def with_arms(found: Findings, arms: Sequence[ArmResult]) -> Findings:
+    assert found.confirmation is not None
+    confirmation = dataclasses.replace(found.confirmation, arms=tuple(arms))
+    return dataclasses.replace(found, confirmation=confirmation)
+
+
+def comparison(first: str, second: str, *values: float, **changes: Any) -> Comparison:
     mean = sum(values) / len(values)
-    return {
-        "first": first,
-        "second": second,
-        "differences": list(values),
-        "difference": {"estimate": mean, "low": mean - 0.02, "high": mean + 0.03, "level": 0.95},
-        "p_holm": 0.5,
-        "equivalent": False,
-    } | changes
-
-
-def side(name: str, mean: float, **changes: Any) -> dict[str, Any]:
-    return {"name": name, "mean": {"estimate": mean}, "imputed": [], "baseline": False} | changes
-
-
-def verdict(
-    sides: list[dict[str, Any]], comparisons: list[dict[str, Any]], **changes: Any
-) -> Findings:
-    """A verdict made by hand, without the confirmation that it came from."""
-    return Findings(
-        study={},
-        trials=(),
-        verdict={
-            "word": "INCONCLUSIVE",
-            "metric": "test/accuracy",
-            "direction": "maximize",
-            "contrast": "all",
-            "alpha": 0.05,
-            "smallest_effect": 0.01,
-            "pairs": len(comparisons),
-            "leader": sides[0]["name"],
-            "seeds": ["11", "12"],
-            "sides": sides,
-            "comparisons": comparisons,
-        }
-        | changes,
+    made = Comparison(
+        first=first,
+        second=second,
+        n=len(values),
+        differences=values,
+        difference=Bounds(estimate=mean, low=mean - 0.02, high=mean + 0.03),
+        sd=0.1,
+        p=0.5,
+        p_holm=0.5,
+        p_t=None,
+        dz=None,
+        improvement=Bounds(estimate=0.5, low=0.2, high=0.8),
+        p_equivalence=None,
+        posterior=None,
+        beyond=None,
+        beyond_missing=None,
+        beaten=False,
+        equivalent=False,
     )
+    return dataclasses.replace(made, **changes)
+
+
+def side(name: str, mean: float, **changes: Any) -> Side:
+    bounds = Bounds(estimate=mean, low=mean, high=mean)
+    made = Side(name=name, values=(), run_ids=(), imputed=(), n=2, mean=bounds, sd=None)
+    return dataclasses.replace(made, **changes)
+
+
+def verdict(sides: list[Side], comparisons: list[Comparison], **changes: Any) -> Findings:
+    """A verdict made by hand, without the confirmation that it came from."""
+    made = three().verdict
+    assert made is not None
+    made = dataclasses.replace(
+        made,
+        word=Word.INCONCLUSIVE,
+        pairs=len(comparisons),
+        leader=sides[0].name,
+        seeds=("11", "12"),
+        sides=sides,
+        comparisons=comparisons,
+    )
+    return Findings(study=StoredStudy(), trials=(), verdict=dataclasses.replace(made, **changes))
 
 
 ABC = [side("a", 0.9), side("b", 0.8), side("c", 0.7)]
@@ -86,7 +102,9 @@ def test_a_forest_has_a_row_for_each_rival_of_the_leader_the_closest_first() -> 
     numbers = forest.summarize(verdict(ABC, PAIRS[::-1]))
     assert numbers.reference == "a"
     assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
-    assert [row.mean for row in numbers.rows] == pytest.approx([-0.1, -0.2]), "row minus leader"
+    assert [row.difference.estimate for row in numbers.rows] == pytest.approx([-0.1, -0.2]), (
+        "row minus leader"
+    )
     assert numbers.rows[0].differences == (-0.05, -0.15)
     assert (numbers.n, numbers.level, numbers.margin) == (2, 0.95, 0.01)
 
@@ -98,16 +116,19 @@ def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None
     assert numbers.reference == "base"
     assert [numbers.name(row) for row in numbers.rows] == ["a", "c"]
     better, worse = numbers.rows
-    assert (worse.mean, worse.low, worse.high) == pytest.approx((-0.2, -0.23, -0.18))
+    assert worse.difference.estimate == pytest.approx(-0.2)
+    assert (worse.difference.low, worse.difference.high) == pytest.approx((-0.23, -0.18))
     assert worse.differences == (-0.1, -0.3)
-    assert better.mean == pytest.approx(0.1)
+    assert better.difference.estimate == pytest.approx(0.1)
     assert "the value of the row minus that of base" in forest.caption(numbers)
 
 
 def test_where_lower_is_better_a_row_is_still_its_value_minus_the_leaders() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS, direction="minimize", metric="test/loss"))
     assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
-    assert [row.mean for row in numbers.rows] == pytest.approx([0.1, 0.2]), "a loss higher than a's"
+    assert [row.difference.estimate for row in numbers.rows] == pytest.approx([0.1, 0.2]), (
+        "a loss higher than a's"
+    )
     text = forest.caption(numbers)
     assert "the value of the row minus that of a; lower values are better" in text
     assert forest.draw(numbers).axes[0].get_xlabel() == "test loss: row minus a"
@@ -140,7 +161,7 @@ def test_without_a_smallest_effect_there_is_no_band() -> None:
 def test_a_difference_that_rests_on_a_diverged_run_is_marked() -> None:
     found = verdict([ABC[0], side("b", 0.8, imputed=["12"]), ABC[2]], PAIRS)
     numbers = forest.summarize(found)
-    assert [row.imputed for row in numbers.rows] == [(False, True), (False, False)]
+    assert list(numbers.imputed) == [(False, True), (False, False)]
     assert "Cross: a run behind the difference diverged" in forest.caption(numbers)
     assert "(1 row)" in forest.caption(numbers)
 
@@ -164,7 +185,7 @@ def test_cells_hold_the_row_against_the_sides_after_it_in_the_order_of_their_mea
     turned = [PAIRS[0], PAIRS[1], comparison("c", "b", -0.1, -0.1)]
     numbers = pairwise.summarize(verdict(ABC[::-1], turned))
     assert numbers.sides == ("a", "b", "c")
-    cells = [[cell.mean for cell in row if cell] for row in numbers.cells]
+    cells = [[cell.difference.estimate for cell in row if cell] for row in numbers.cells]
     assert cells == [pytest.approx([0.1, 0.2]), pytest.approx([0.1]), []]
     assert [cell.first for row in numbers.cells for cell in row if cell] == ["a", "a", "b"]
 
@@ -190,7 +211,7 @@ def test_only_cells_whose_corrected_p_lies_below_alpha_are_coloured() -> None:
 def test_many_sides_are_condensed_to_marks() -> None:
     sides = [side(f"s{n:02d}", 1 - n / 100) for n in range(12)]
     pairs = [
-        comparison(a["name"], b["name"], 0.1, 0.1, p_holm=0.01 if i else 0.9, equivalent=not i)
+        comparison(a.name, b.name, 0.1, 0.1, p_holm=0.01 if i else 0.9, equivalent=not i)
         for i, a in enumerate(sides)
         for b in sides[i + 1 :]
     ]
@@ -217,7 +238,7 @@ def test_levels_of_a_factor_are_the_sides_of_its_contrast() -> None:
     found = findings(contrast="optimizer")
     assert set(pairwise.summarize(found).sides) == {"sgd", "adam", "adamw"}
     assert found.verdict is not None
-    assert forest.summarize(found).reference == found.verdict["leader"]
+    assert forest.summarize(found).reference == found.verdict.leader
 
 
 # Values by arm
@@ -227,10 +248,10 @@ def test_rows_stand_in_the_reports_order_with_every_seed() -> None:
     found = three()
     numbers = confirmed.summarize(found)
     assert found.confirmation is not None
-    assert [row.arm.name for row in numbers.rows] == [x["name"] for x in found.confirmation["arms"]]
-    for row, item in zip(numbers.rows, found.confirmation["arms"], strict=True):
-        assert [run.value for run in row.arm.runs] == [run["counted"] for run in item["runs"]]
-        assert (row.arm.mean, row.arm.low) == (item["mean"], item["low"])
+    assert [row.name for row in numbers.rows] == [x.name for x in found.confirmation.arms]
+    for row, item in zip(numbers.rows, found.confirmation.arms, strict=True):
+        assert [run.value for run in row.runs] == [run.counted for run in item.runs]
+        assert (row.mean, row.low) == (item.mean, item.low)
     text = confirmed.caption(numbers)
     assert "n = 12 for each arm" in text and "95 % CI over 12 training seeds" in text
     assert "not the overlap of these bars" in text
@@ -239,7 +260,7 @@ def test_rows_stand_in_the_reports_order_with_every_seed() -> None:
 
 def test_a_diverged_run_is_shown_at_the_worst_value_and_told() -> None:
     numbers = confirmed.summarize(three(diverged=(("adam-0", 3),)))
-    (lost,) = [run for row in numbers.rows for run in row.arm.runs if run.imputed]
+    (lost,) = [run for row in numbers.rows for run in row.runs if run.imputed]
     assert lost.value == 0.0
     text = confirmed.caption(numbers)
     assert "Cross: 1 run diverged or failed and counts with the worst value." in text
@@ -247,16 +268,16 @@ def test_a_diverged_run_is_shown_at_the_worst_value_and_told() -> None:
 
 def test_a_bar_ends_where_the_metric_does() -> None:
     numbers = confirmed.summarize(three(diverged=(("adam-0", 3),)))
-    (row,) = [row for row in numbers.rows if row.arm.name == "adam-0"]
-    assert row.arm.high == 1.0
+    (row,) = [row for row in numbers.rows if row.name == "adam-0"]
+    assert row.high == 1.0
     assert numbers.at_bounds
     assert "Bars end where the metric does." in confirmed.caption(numbers)
 
 
 def test_arms_are_told_apart_without_colour() -> None:
     found = findings()
-    shown = arms.confirmed(found).arms
-    look = arms.looks(found, shown)
+    assert found.confirmation is not None
+    look = sides_of.looks(found, found.confirmation.arms)
     assert len(look) == 10
     assert len({marker for _, marker in look.values()}) == 10
     assert look["default"] == (style.INK, "*")
@@ -265,8 +286,7 @@ def test_arms_are_told_apart_without_colour() -> None:
 
 def test_where_the_default_is_a_strategy_there_is_no_arm_beside_them() -> None:
     numbers = confirmed.summarize(three(default_is="sgd-0"))
-    assert {row.arm.name for row in numbers.rows} == set(THREE)
-    assert [row.arm.name for row in numbers.rows if row.arm.baseline] == ["sgd-0"]
+    assert {row.name for row in numbers.rows} == set(THREE)
 
 
 # Cost
@@ -297,11 +317,11 @@ def test_cost_is_shown_in_seconds_and_in_parameters_where_arms_differ_in_them() 
         "seconds a training run"
     ]
     assert found.confirmation is not None
-    items = [
-        {**item, "trainable": 10 ** (3 + place)}
-        for place, item in enumerate(found.confirmation["arms"])
+    arms = [
+        dataclasses.replace(arm, trainable=10 ** (3 + place))
+        for place, arm in enumerate(found.confirmation.arms)
     ]
-    more = dataclasses.replace(found, confirmation={**found.confirmation, "arms": items})
+    more = with_arms(found, arms)
     numbers = cost_quality.summarize(more)
     assert [panel.label for panel in numbers.panels][1:] == ["trainable parameters"]
     assert cost_quality.draw(numbers).axes[1].get_xscale() == "log"
@@ -311,11 +331,12 @@ def test_cost_is_shown_in_seconds_and_in_parameters_where_arms_differ_in_them() 
 def test_arms_without_a_known_cost_leave_the_figure_out() -> None:
     found = three()
     assert found.confirmation is not None
-    items = [{**x, "seconds_mean": None, "trainable": None} for x in found.confirmation["arms"]]
+    arms = [
+        dataclasses.replace(arm, seconds_mean=None, trainable=None)
+        for arm in found.confirmation.arms
+    ]
     with pytest.raises(LeftOut, match="Fewer than two arms have a cost"):
-        cost_quality.summarize(
-            dataclasses.replace(found, confirmation={**found.confirmation, "arms": items})
-        )
+        cost_quality.summarize(with_arms(found, arms))
 
 
 # Learning curves
@@ -335,7 +356,7 @@ def test_curves_of_a_confirmation_are_all_seeds_and_their_median() -> None:
 def test_the_median_ends_where_fewer_than_half_of_the_runs_go_on() -> None:
     found = three()
     assert found.confirmation is not None
-    runs = [run["run_id"] for run in found.confirmation["arms"][0]["runs"]]
+    runs = [run.run_id for run in found.confirmation.arms[0].runs]
     histories = {run: dict(found.histories[run]) for run in found.histories}
     for run in runs[:7]:
         metric = "validation/accuracy"
@@ -353,7 +374,7 @@ def test_without_a_confirmation_the_best_trial_of_each_strategy_is_shown_and_sai
     None
 ):
     found = three()
-    best: dict[str, Trial] = {}
+    best: dict[str, TrialRun] = {}
     for trial in found.trials:
         if trial.value is not None:
             best[trial.strategy] = max(

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.report.test_figures import HOSTILE
-from tests.report.test_report import FORBIDDEN, Page, files
 from tests.support import confirmed
 from tests.support.confirmed import THREE, changed
+from tests.support.pages import FORBIDDEN, Page, files
+from tests.support.searched import HOSTILE, respelled
 from workbench import report
+from workbench.record import State
 from workbench.report import Material, methods, templates, wording
-from workbench.report.figures import FIGURES, forest
-from workbench.report.findings import Findings
+from workbench.report.figures import FIGURES, Findings, forest
 from workbench.report.paper import files as paper
-from workbench.verdict import Word
+from workbench.tracker.stored_study import Cited, Range, StoredStudy, read
+from workbench.verdict import Doubt, Verdict, Word
 from workbench.verdict.wording import numbers
 
 TEXTS = (".html", ".md", ".tex", ".json", ".csv", ".bib")
-CITED = [{"name": "LeNet-5", "value": 0.9905, "sd": 0.001, "n": 5, "source": "LeCun et al. 1998"}]
+CITED = Cited(name="LeNet-5", value=0.9905, sd=0.001, n=5, source="LeCun et al. 1998")
 SENTINEL = 0.31415926535
 
 
@@ -34,12 +38,22 @@ def three(**knobs: Any) -> Material:
     return confirmed.material(**{"strategies": THREE, "seeds": 10, "scored": False, **knobs})
 
 
+@cache
+def _verdict() -> Verdict:
+    return report.compose(without_search(three())).summary.verdict
+
+
+def verdict(**changes: Any) -> Verdict:
+    """That of three strategies and the default, with some fields changed."""
+    return replace(_verdict(), **changes)
+
+
 def with_study(found: Material, **changes: Any) -> Material:
-    return replace(found, study={**found.study, **changes})
+    return replace(found, study=replace(found.study, **changes))
 
 
 def with_protocol(found: Material, **changes: Any) -> Material:
-    return with_study(found, protocol={**found.study["protocol"], **changes})
+    return with_study(found, protocol={**(found.study.protocol or {}), **changes})
 
 
 def page_of(summary: Mapping[str, Any]) -> str:
@@ -63,14 +77,15 @@ def numbers_in(value: Any) -> Iterator[float]:
 
 def planted() -> Material:
     """A planted gap, per-example scores and a cited value."""
-    return with_study(three(gap=3, scored=True), content={"report": {"cited": CITED}})
+    return with_study(three(gap=3, scored=True), cited=(CITED,))
 
 
 def without_search(found: Material) -> Material:
     """The same as if nothing was searched: figures of the search take their time."""
-    planned = [{**item, "trials": 0} for item in found.study["protocol"]["strategies"]]
+    planned = [{**item, "trials": 0} for item in (found.study.protocol or {})["strategies"]]
     found = with_protocol(found, strategies=planned)
-    return replace(found, trials=found.trials[found.trials["role"] != "search"])
+    trials = tuple(run for run in found.trials if run.role != "search")
+    return replace(found, trials=trials)
 
 
 @pytest.fixture(scope="module")
@@ -168,12 +183,9 @@ def test_an_exploratory_report_of_a_confirmed_study_has_none_of_a_winners_words(
 
 def test_an_unfinished_confirmation_shows_no_test_value_in_any_file(tmp_path: Path) -> None:
     found = three(ended=17, scored=True)
-    rows = found.trials.to_dict("records")
-    for item in rows:
-        if item["role"] == "confirmation":
-            item["test"] = {"test/accuracy": SENTINEL, "test/f1": SENTINEL}
-    scores = {run_id: [SENTINEL] * 496 for run_id in found.scores}
-    found = replace(found, trials=pd.DataFrame(rows), scores=scores)
+    told = {"test/accuracy": SENTINEL, "test/f1": SENTINEL}
+    found = changed(found, {"role": "confirmation"}, test=told)
+    found = replace(found, scores={run_id: [SENTINEL] * 496 for run_id in found.scores})
     report.write(without_search(found), tmp_path / "digits")
     summary = json.loads((tmp_path / "digits/report.json").read_text())
     assert (summary["confirmation"]["done"], summary["confirmation"]["planned"]) == (17, 40)
@@ -254,19 +266,19 @@ def test_means_and_intervals_are_those_of_the_runs(summary: dict[str, Any]) -> N
 def test_a_difference_is_this_mean_minus_the_best_one_whatever_the_direction(
     direction: str,
 ) -> None:
-    summary = report.summarize(with_protocol(three(), direction=direction))
-    arms = summary["confirmation"]["arms"]
+    made = report.compose(with_protocol(three(), direction=direction)).summary
+    arms = made.content["confirmation"]["arms"]
     means = [arm["mean"] for arm in arms]
     assert means == sorted(means, reverse=direction == "maximize")
     shown = forest.summarize(
         Findings(
-            study={},
+            study=StoredStudy(),
             trials=(),
-            confirmation=summary["confirmation"],
-            verdict=summary["verdict"],
+            confirmation=made.confirmation,
+            verdict=made.verdict,
         )
     )
-    assert {shown.name(row): row.mean for row in shown.rows} == pytest.approx(
+    assert {shown.name(row): row.difference.estimate for row in shown.rows} == pytest.approx(
         {arm["name"]: arm["versus"]["difference"] for arm in arms[1:]}
     ), "figure and table have one sign"
     assert arms[0]["best"] and arms[0]["versus"] is None
@@ -353,9 +365,9 @@ def test_a_diverged_run_counts_with_the_worst_value_and_is_marked() -> None:
 @pytest.mark.parametrize(
     ("contrast", "cells", "said"),
     [
-        ("all", {"state": "pruned", "test": {}}, "1 run was pruned against the protocol"),
-        ("optimizer", {"state": "pruned", "test": {}}, "1 run was pruned against the protocol"),
-        ("all", {"test": {"test/accuracy": math.nan}}, "No run of the confirmation was pruned."),
+        ("all", {"state": State.PRUNED, "test": {}}, "1 run was pruned against the protocol"),
+        ("optimizer", {"state": State.PRUNED, "test": {}}, "1 run was pruned against the protocol"),
+        ("all", {"test": {}}, "No run of the confirmation was pruned."),
     ],
 )
 def test_a_run_that_the_verdict_gives_no_value_gets_none_in_any_table(
@@ -472,51 +484,51 @@ def test_every_mean_leads_to_its_runs(page: str) -> None:
 
 
 def test_a_caution_says_what_was_found_whole() -> None:
-    reason = {"found": None, "text": "protocol.json: seeds: 7, not 0.5 more. It was edited later."}
-    verdict = {"word": Word.NOT_COMPARABLE, "reasons": [reason]}
-    told = wording.caution(verdict)
+    text = "protocol.json: seeds: 7, not 0.5 more. It was edited later."
+    reason = Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text)
+    told = wording.caution(verdict(word=Word.NOT_COMPARABLE, reasons=[reason]))
     assert told is not None and "protocol.json: seeds: 7, not 0.5 more. The numbers" in told
-    reason["found"] = "the file of adam-0: 3 runs"
-    told = wording.caution(verdict)
+    reason = replace(reason, found="the file of adam-0: 3 runs")
+    told = wording.caution(verdict(word=Word.NOT_COMPARABLE, reasons=[reason]))
     assert told is not None and ": the file of adam-0: 3 runs. The numbers" in told
 
 
 def test_levels_that_were_compared_are_told_from_single_rows_in_the_plural() -> None:
-    verdict = {"contrast": "optimizer"}
-    told = wording.emphasis(verdict, best=True, tied=False, what="strategy")
+    told = wording.emphasis(verdict(contrast="optimizer"), best=True, tied=False, what="strategy")
     assert told is not None and told.endswith("and no single strategies.")
 
 
 def test_what_a_run_costs_is_the_mean_of_those_that_completed() -> None:
     made = confirmed.material(strategies=THREE, seeds=10, gap=3)
     arm = {"role": "confirmation", "strategy": "adam-0"}
-    failed = {"state": "failed", "seconds": 0.0, "value": math.nan, "test": {}}
+    failed = {"state": State.FAILED, "seconds": 0.0, "value": None, "test": {}}
 
     def seconds_of(found: Material) -> Any:
         arms = report.summarize(found)["confirmation"]["arms"]
         return next(item["seconds_mean"] for item in arms if item["name"] == "adam-0")
 
-    trials = made.trials
-    tested = (trials["strategy"] == "adam-0") & (trials["role"] == "confirmation")
-    others = trials.loc[tested & (trials["number"] > 0), "seconds"]
+    tested = [run for run in made.trials if (run.role, run.group) == ("confirmation", "adam-0")]
+    others = [run.seconds or 0.0 for run in tested if run.number > 0]
     assert len(others) == 9
     one = changed(made, {**arm, "number": 0}, **failed)
-    assert seconds_of(one) == pytest.approx(others.mean())
+    assert seconds_of(one) == pytest.approx(fmean(others))
     assert seconds_of(changed(made, arm, **failed)) is None
 
 
 def test_costs_are_those_of_the_runs(summary: dict[str, Any]) -> None:
     case = confirmed.Case(strategies=THREE, seeds=10, gap=3)
     content = summary["confirmation"]
-    rows = confirmed.frame(strategies=THREE, seeds=10, gap=3)
+    rows = confirmed.rows(case)
+
+    def seconds(role: str, *strategies: str) -> list[float]:
+        named = strategies or ("default", *THREE)
+        return [row["seconds"] for row in rows if row["role"] == role and row["strategy"] in named]
+
     for role in ("search", "selection", "confirmation"):
-        total = rows.loc[rows["role"] == role, "seconds"].sum()
-        assert content["cost"][f"{role}_seconds"] == pytest.approx(total)
+        assert content["cost"][f"{role}_seconds"] == pytest.approx(sum(seconds(role)))
     arm = next(arm for arm in content["arms"] if arm["name"] == "adam-0")
-    own = rows[rows["strategy"] == "adam-0"]
-    assert arm["search_seconds"] == pytest.approx(own.loc[own["role"] == "search", "seconds"].sum())
-    tested = own[own["role"] == "confirmation"]
-    assert arm["seconds_mean"] == pytest.approx(tested["seconds"].mean())
+    assert arm["search_seconds"] == pytest.approx(sum(seconds("search", "adam-0")))
+    assert arm["seconds_mean"] == pytest.approx(fmean(seconds("confirmation", "adam-0")))
     assert (arm["trainable"], arm["peak_memory"]) == (66_000, 3e8 + 9e6)
     assert arm["trial"] == case.chosen["adam-0"]["trial"]
     default = next(arm for arm in content["arms"] if arm["name"] == "default")
@@ -544,7 +556,7 @@ def test_the_validity_panel_answers_for_the_confirmation() -> None:
 
 def test_a_confirmed_configuration_at_a_bound_is_a_warning() -> None:
     found = three()
-    tune = [{"knob": "learning_rate", "low": 1e-4, "high": 1e-2, "log": True, "default": 1e-3}]
+    tune = (Range(knob="learning_rate", low=1e-4, high=1e-2, log=True, default=1e-3),)
     checks = {c["name"]: c for c in report.summarize(with_study(found, tune=tune))["health"]}
     assert checks["confirmed bounds"]["status"] == "warning"
     assert "default: learning_rate = 0.01, upper 0.01" in checks["confirmed bounds"]["finding"]
@@ -553,7 +565,7 @@ def test_a_confirmed_configuration_at_a_bound_is_a_warning() -> None:
 def test_cited_values_are_shown_as_cited_and_no_verdict_is_about_them(
     page: str, summary: dict[str, Any]
 ) -> None:
-    assert summary["cited"] == CITED
+    assert summary["cited"] == [asdict(CITED)]
     for text in (page, templates.markdown(summary)):
         assert "LeNet-5" in text and "LeCun et al. 1998" in text
         assert "the verdict does not include them" in text
@@ -601,8 +613,8 @@ def test_methods_name_selection_seeds_tests_and_their_sources(summary: dict[str,
     ],
 )
 def test_every_text_says_how_the_test_was_made(seeds: int, said: str) -> None:
-    summary = report.summarize(without_search(three(seeds=seeds)))
-    tables = paper.files(summary, venue="neurips")
+    made = report.compose(without_search(three(seeds=seeds))).summary
+    summary, tables = made.content, paper.files(made, venue="neurips")
     texts = [page_of(summary), templates.markdown(summary), templates.methods(summary)]
     texts += [tables["tables/confirmation.tex"], tables["tables/pairwise.tex"]]
     for text in texts:
@@ -611,15 +623,15 @@ def test_every_text_says_how_the_test_was_made(seeds: int, said: str) -> None:
 
 
 def test_more_draws_are_told_where_more_pairs_were_compared() -> None:
-    pairs = [{"n": 16}] * 501
-    found = wording.sign_flip({"comparisons": pairs, "pairs": 501, "alpha": 0.05})
+    pairs = [replace(pair, n=16) for pair in verdict().comparisons]
+    found = wording.sign_flip(verdict(comparisons=pairs, pairs=501))
     assert found == "sign-flip permutation test with 20,040 random draws"
 
 
 def test_every_part_of_a_report_on_a_changed_protocol_says_that_it_is_descriptive() -> None:
-    summary = report.summarize(three(gap=3, edited=True))
+    made = report.compose(three(gap=3, edited=True)).summary
     said = "because the protocol was changed or not kept"
-    files = paper.files(summary, venue="neurips")
+    summary, files = made.content, paper.files(made, venue="neurips")
     assert said in summary["caution"] and summary["caution"].endswith("are descriptive only.")
     for text in (page_of(summary), templates.markdown(summary), templates.note(summary)):
         assert summary["caution"] in text.replace("\\", "")
@@ -634,18 +646,18 @@ def test_every_part_of_a_report_on_a_changed_protocol_says_that_it_is_descriptiv
 
 
 def test_what_decides_a_verdict_stands_first_and_beaten_rivals_last() -> None:
-    def reasons(*pairs: tuple[str, str | None]) -> list[dict[str, Any]]:
-        return [{"text": text, "rival": rival} for text, rival in pairs]
+    def reasons(*pairs: tuple[str, str]) -> list[Doubt]:
+        return [Doubt(rule=None, word=None, text=text, rival=rival) for text, rival in pairs]
 
     open_ = reasons(("b stays open.", "b"), ("a beats c.", "c"), ("d stays open.", "d"))
-    verdict = {"word": "INCONCLUSIVE", "closest": "b", "beaten": ["c"], "reasons": open_}
-    found = wording.why(verdict)
-    assert [d["text"][0] for d in found["first"]] == ["b", "d"]
-    assert [d["text"] for d in found["beaten"]] == ["a beats c."]
-    won = reasons(("a beats b.", "b"), ("The gap.", None), ("a beats c.", "c"))
-    found = wording.why(verdict | {"word": "WINNER", "beaten": ["b", "c"], "reasons": won})
-    assert [d["text"] for d in found["first"]] == ["a beats b.", "The gap."]
-    assert [d["text"] for d in found["beaten"]] == ["a beats c."]
+    made = verdict(word=Word.INCONCLUSIVE, closest="b", beaten=("c",), reasons=open_)
+    found = wording.why(made)
+    assert [doubt.text[0] for doubt in found.first] == ["b", "d"]
+    assert [doubt.text for doubt in found.beaten] == ["a beats c."]
+    won = reasons(("a beats b.", "b"), ("The gap.", ""), ("a beats c.", "c"))
+    found = wording.why(replace(made, word=Word.WINNER, beaten=("b", "c"), reasons=won))
+    assert [doubt.text for doubt in found.first] == ["a beats b.", "The gap."]
+    assert [doubt.text for doubt in found.beaten] == ["a beats c."]
 
 
 def test_many_beaten_rivals_are_folded_on_the_page(summary: dict[str, Any]) -> None:
@@ -664,8 +676,9 @@ def test_a_strategy_that_could_not_be_confirmed_has_a_row_without_numbers() -> N
     found = three(gap=3)
     reason = "none of its 12 trials completed"
     found = with_protocol(found, not_comparable=[{"strategy": "lion-0", "reason": f"{reason}."}])
-    summary = report.summarize(without_search(found))
-    table = paper.files(summary, venue="neurips")["tables/confirmation.tex"]
+    made = report.compose(without_search(found)).summary
+    summary = made.content
+    table = paper.files(made, venue="neurips")["tables/confirmation.tex"]
     rows = (
         (page_of(summary), '<th scope="row">lion-0</th><td class="n" data-value="">0</td>'),
         (templates.markdown(summary), "| lion-0 | 0 | not comparable |"),
@@ -678,8 +691,8 @@ def test_a_strategy_that_could_not_be_confirmed_has_a_row_without_numbers() -> N
 def test_methods_checklist_and_captions_name_what_could_not_be_confirmed() -> None:
     reason = "none of its 12 trials completed"
     found = with_protocol(three(gap=3), not_comparable=[{"strategy": "lion-0", "reason": reason}])
-    summary = report.summarize(without_search(found))
-    written = paper.files(summary, venue="neurips")
+    made = report.compose(without_search(found)).summary
+    summary, written = made.content, paper.files(made, venue="neurips")
     said = f"lion-0 is not comparable and was not confirmed: {reason}."
     assert said in templates.methods(summary)
     assert "of every strategy with a completed trial by" in templates.methods(summary)
@@ -687,22 +700,21 @@ def test_methods_checklist_and_captions_name_what_could_not_be_confirmed() -> No
         assert said in written[f"tables/{name}.tex"].replace(r"\allowbreak{}", "")
     captions = [f["caption"] for f in summary["figures"] if f["of"] == "confirmation"]
     assert captions and all(said in caption for caption in captions)
-    lost = {**summary, "progress": summary["progress"] | {"started": 36, "failed": 12}}
-    answer = paper.checklist(lost).partition("Were runs excluded?")[2].partition("##")[0]
+    lost = replace(made, progress=replace(made.progress, started=36, failed=12))
+    answer = paper.checklist(lost).partition("Were runs left out?")[2].partition("##")[0]
     assert "0 of 36 trials were pruned and 12 failed" in answer
     assert f"lion-0 was left out of the confirmation, because {reason}" in answer
 
 
 def test_methods_name_the_interval_of_seeds_that_all_agree_where_some_do() -> None:
-    summary = report.summarize(without_search(three(gap=0)))
-    verdict = summary["verdict"]
+    made = report.compose(without_search(three(gap=0))).summary
     for estimate in (0.7, 1.0):
         pairs = [
-            pair | {"improvement": pair["improvement"] | {"estimate": estimate}}
-            for pair in verdict["comparisons"]
+            replace(pair, improvement=replace(pair.improvement, estimate=estimate))
+            for pair in made.verdict.comparisons
         ]
-        told = {**summary, "verdict": verdict | {"comparisons": pairs}}
-        named = "[Clopper and Pearson 1934]" in templates.methods(told)
+        told = replace(made, verdict=replace(made.verdict, comparisons=pairs))
+        named = "[Clopper and Pearson 1934]" in templates.methods(told.content)
         assert named == (estimate == 1.0)
         assert ("clopper1934limits" in paper.files(told, venue="icml")["references.bib"]) == named
 
@@ -759,11 +771,11 @@ def test_of_two_the_one_with_the_better_mean_stands_first_whatever_is_better(
 
 
 def test_sums_of_time_say_that_they_hold_what_was_not_confirmed(summary: dict[str, Any]) -> None:
-    arms = summary["confirmation"]["arms"]
-    other = {**summary["strategies"][0], "name": "lion-0"}
-    said = wording.unconfirmed([*summary["strategies"], other], arms)
+    strategies = report.compose(planted()).summary.strategies
+    other = replace(strategies[0], name="lion-0")
+    said = wording.unconfirmed([*strategies, other], THREE)
     assert said and said.endswith("what was not confirmed: lion-0.")
-    assert wording.unconfirmed(summary["strategies"], arms) is None
+    assert wording.unconfirmed(strategies, THREE) is None
     assert f"The row “all” also counts {said.partition('count ')[2]}" in page_of(
         {**summary, "unconfirmed": said}
     )
@@ -782,10 +794,10 @@ def test_sums_of_time_say_that_they_hold_what_was_not_confirmed(summary: dict[st
 def test_what_a_seed_redraws_depends_on_what_a_training_starts_from(
     plan: dict[str, Any], said: str
 ) -> None:
-    found = methods.training({"plans": {"a": plan}})
-    assert said in found["redrawn"]
-    assert ("the order of the training data" in found["redrawn"]) == ("trial" not in plan)
-    assert found["own"] == ("own.py:sam" if "trial" in plan else None)
+    found = methods.training(read({"plans": {"a": plan}}))
+    assert said in found.redrawn
+    assert ("the order of the training data" in found.redrawn) == ("trial" not in plan)
+    assert found.own == ("own.py:sam" if "trial" in plan else None)
 
 
 @pytest.mark.parametrize(
@@ -805,10 +817,10 @@ def test_what_a_seed_redraws_of_the_data_is_read_from_the_split(
 ) -> None:
     data: dict[str, Any] = {"train": 100, "validation": 300, "redrawn": redrawn, "others": []}
     plan = {"weights": None, "augmentation": [["flip"]]}
-    found = methods.training({"plans": {"a": plan}, "data": data})["redrawn"]
+    found = methods.training(read({"plans": {"a": plan}, "data": data})).redrawn
     assert found.startswith(said) and found.endswith(" and the augmentation")
-    still = methods.training({"plans": {"a": {**plan, "augmentation": []}}, "data": data})
-    assert "augmentation" not in still["redrawn"]
+    still = methods.training(read({"plans": {"a": {**plan, "augmentation": []}}, "data": data}))
+    assert "augmentation" not in still.redrawn
 
 
 def test_a_gap_that_is_a_rounding_error_is_none() -> None:
@@ -880,19 +892,9 @@ def test_the_note_of_many_configurations_stays_short() -> None:
 def test_a_hostile_arm_is_shown_as_text() -> None:
     label = HOSTILE.strip()
 
-    def spoil(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {spoil(key): spoil(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [spoil(item) for item in value]
-        return value.replace("adamw-0", label) if isinstance(value, str) else value
-
-    found = three(gap=3)
-    rows = [spoil(item) for item in found.trials.to_dict("records")]
-    cited = [{"name": label, "value": 0.5, "sd": None, "n": None, "source": label}]
-    study = spoil(found.study) | {"content": {"report": {"cited": cited}}}
-    protocol = study["protocol"] | {"not_comparable": [{"strategy": label, "reason": label}]}
-    spoilt = replace(found, study=study | {"protocol": protocol}, trials=pd.DataFrame(rows))
+    spoilt = respelled(three(gap=3), lambda text: text.replace("adamw-0", label))
+    spoilt = with_study(spoilt, cited=(Cited(name=label, value=0.5, source=label),))
+    spoilt = with_protocol(spoilt, not_comparable=[{"strategy": label, "reason": label}])
     summary = report.summarize(spoilt)
     assert summary["verdict"]["leader"] == label
     page = Page(page_of(summary))
@@ -908,7 +910,9 @@ def test_a_hostile_arm_is_shown_as_text() -> None:
 def test_a_confirmed_report_is_whole_and_the_same_bytes_again(tmp_path: Path) -> None:
     found = without_search(planted())
     written = report.write(found, tmp_path / "once").parent
-    shuffled = replace(found, trials=found.trials.sample(frac=1, random_state=1))
+    shuffled = replace(
+        found, trials=tuple(random.Random(1).sample(found.trials, len(found.trials)))
+    )
     report.write(shuffled, tmp_path / "again")
     assert files(tmp_path / "again") == files(written)
     assert {path.name for path in written.iterdir()} == {*report.CONTENTS}

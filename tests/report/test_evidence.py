@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pandas as pd
 import pytest
 
-from tests.report.test_figures import describe, frame, realistic, row
 from tests.support import confirmed
 from tests.support.confirmed import THREE, changed
+from tests.support.searched import describe, realistic, row, runs
 from workbench.report import Material, evidence
 from workbench.report.checks.conditions import CONDITIONS
 from workbench.report.runs import Confirmation, read, sealed
-from workbench.report.trials import read as search_trials
+from workbench.report.trials import of_search
+from workbench.tracker.stored_study import Strategy
 from workbench.verdict import Evidence, Stage, Word, decide
 
 ONE = {"role": "confirmation", "strategy": "adam-0", "number": 3}
@@ -23,7 +24,7 @@ ALL = {"role": "confirmation"}
 
 
 def gather(found: Material) -> Evidence:
-    trials = search_trials(found.study, found.trials)
+    trials = of_search(found.study, found.trials)
     return evidence.gather(found, trials, read(found))
 
 
@@ -42,21 +43,22 @@ def doubts(found: Material, word: str | None = None) -> list[str]:
 
 
 def with_study(found: Material, **changes: Any) -> Material:
-    return replace(found, study={**found.study, **changes})
+    return replace(found, study=replace(found.study, **changes))
 
 
 def with_rows(found: Material, *rows: Mapping[str, Any]) -> Material:
     """The same with copies of one confirmation run, changed."""
-    old = found.trials.to_dict("records")
-    source = next(item for item in old if all(item[key] == ONE[key] for key in ONE))
-    return replace(found, trials=pd.DataFrame([*old, *({**source, **item} for item in rows)]))
+    source = next(
+        run for run in found.trials if all(getattr(run, name) == x for name, x in ONE.items())
+    )
+    return replace(found, trials=(*found.trials, *(replace(source, **item) for item in rows)))
 
 
 # Arms
 
 
 def test_a_search_gives_its_trials_and_no_test_value() -> None:
-    found = gather(Material(study=describe(), trials=frame(realistic())))
+    found = gather(Material(study=describe(), trials=runs(realistic())))
     assert found.stage is Stage.SEARCH
     assert [len(arm.runs) for arm in found.arms] == [12] * 9
     assert found.design.metric == "validation/accuracy"
@@ -65,7 +67,8 @@ def test_a_search_gives_its_trials_and_no_test_value() -> None:
 
 def test_a_finished_confirmation_gives_each_arm_in_the_order_of_the_protocols_seeds() -> None:
     found = three(scored=True)
-    shuffled = replace(found, trials=found.trials.sample(frac=1, random_state=3))
+    order = random.Random(3).sample(found.trials, len(found.trials))
+    shuffled = replace(found, trials=tuple(order))
     assert gather(shuffled) == gather(found)
     made = gather(found)
     case = confirmed.Case(strategies=THREE)
@@ -123,7 +126,8 @@ def test_before_the_selection_has_ended_there_is_no_test_value_to_wait_for() -> 
     found = with_study(three(ended=0), selection=None)
     (text,) = doubts(found, "EXPLORATORY")
     assert "its selection has not ended" in text
-    found = replace(found, trials=found.trials[found.trials["role"] != "confirmation"])
+    left = tuple(run for run in found.trials if run.role != "confirmation")
+    found = replace(found, trials=left)
     made = read(found)
     assert made is not None
     assert (made.done, made.planned, made.finished) == (0, 48, False)
@@ -132,14 +136,16 @@ def test_before_the_selection_has_ended_there_is_no_test_value_to_wait_for() -> 
 def test_no_test_value_survives_in_what_an_unfinished_report_is_written_from() -> None:
     found = sealed(three(ended=5, scored=True))
     assert found.scores == {}
-    assert not any(found.trials["test"])
+    assert not any(run.test for run in found.trials)
     done = three(scored=True)
     assert sealed(done) is done
 
 
 def test_a_protocol_without_what_a_verdict_needs_is_refused_by_name() -> None:
     found = three()
-    protocol = {k: v for k, v in found.study["protocol"].items() if k not in ("seeds", "metric")}
+    protocol = {
+        k: v for k, v in (found.study.protocol or {}).items() if k not in ("seeds", "metric")
+    }
     with pytest.raises(ValueError, match=r"lacks metric, seeds; .*'workbench confirm'"):
         gather(with_study(found, protocol=protocol))
 
@@ -158,7 +164,8 @@ def test_a_protocol_that_was_edited_in_the_store_makes_it_exploratory() -> None:
 
 def test_a_protocol_that_was_edited_on_disk_makes_it_exploratory() -> None:
     found = three()
-    logged = found.study["protocol_logged"]
+    logged = found.study.protocol_logged
+    assert logged
     assert doubts(replace(found, protocol_on_disk=logged), "EXPLORATORY") == []
     (text,) = doubts(replace(found, protocol_on_disk="ab" * 32), "EXPLORATORY")
     assert "protocol.json on disk was edited" in text and logged[:12] in text
@@ -191,7 +198,7 @@ def test_confirmation_runs_whose_protocol_is_gone_are_no_plain_search() -> None:
     (text,) = doubts(found, "EXPLORATORY")
     assert text.startswith("There are 48 confirmation runs without a protocol")
     shut = sealed(found)
-    assert shut.scores == {} and not any(shut.trials["test"])
+    assert shut.scores == {} and not any(run.test for run in shut.trials)
 
 
 # Doubts about the runs
@@ -232,8 +239,7 @@ def test_a_run_of_another_configuration_than_the_chosen_one_is_not_comparable() 
 
 def test_a_search_that_went_on_after_the_protocol_makes_it_exploratory() -> None:
     found = three()
-    more = {**row("adam-0", 12, 0.9), "test": {}}
-    later = replace(found, trials=pd.DataFrame([*found.trials.to_dict("records"), more]))
+    later = replace(found, trials=(*found.trials, *runs([row("adam-0", 12, 0.9)])))
     (doubt,) = gather(later).doubts
     assert (doubt.rule, doubt.word) == (4, "EXPLORATORY")
     assert "adam-0 has 13, not 12" in doubt.text
@@ -241,19 +247,18 @@ def test_a_search_that_went_on_after_the_protocol_makes_it_exploratory() -> None
 
 def test_search_trials_that_are_gone_from_the_store_make_it_exploratory() -> None:
     found = three()
-    rows = found.trials
-    lost = (rows["role"] == "search") & (rows["strategy"] == "adam-0") & (rows["number"] < 3)
-    (doubt,) = gather(replace(found, trials=rows[~lost])).doubts
+    lost = [f"adam-0/{number:03d}" for number in range(3)]
+    left = tuple(run for run in found.trials if run.role != "search" or run.name not in lost)
+    (doubt,) = gather(replace(found, trials=left)).doubts
     assert (doubt.rule, doubt.word) == (6, "EXPLORATORY")
     assert "no longer in MLflow: adam-0 has 9, not 12" in doubt.text
 
 
 def test_a_strategy_that_was_added_after_the_protocol_makes_it_exploratory() -> None:
     found = three()
-    rows = [*found.trials.to_dict("records"), {**row("lion-0", 0, 0.9), "test": {}}]
-    later = replace(found, trials=pd.DataFrame(rows))
+    later = replace(found, trials=(*found.trials, *runs([row("lion-0", 0, 0.9)])))
     assert doubts(later, "EXPLORATORY") == [], "a strategy that left the study long ago"
-    named = [*found.study["strategies"], {"name": "lion-0", "levels": {}}]
+    named = (*found.study.strategies, Strategy(name="lion-0", levels={}))
     (text,) = doubts(with_study(later, strategies=named), "EXPLORATORY")
     assert "lion-0 was searched after the protocol was written" in text
 
@@ -278,7 +283,7 @@ def test_other_data_than_the_protocols_are_not_comparable() -> None:
 def test_a_strategy_that_could_not_be_confirmed_is_named_beside_the_verdict() -> None:
     found = three()
     lost = [{"strategy": "lion-0", "reason": "none of its 12 trials completed"}]
-    protocol = {**found.study["protocol"], "not_comparable": lost}
+    protocol = {**(found.study.protocol or {}), "not_comparable": lost}
     evidence = gather(with_study(found, protocol=protocol))
     assert evidence.absent == {"lion-0": "none of its 12 trials completed"}
     verdict = decide(evidence)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +11,23 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 
+from tests.support.searched import (
+    HOSTILE,
+    describe,
+    joint,
+    realistic,
+    row,
+    runs,
+    trials,
+)
 from workbench.plotting import confusion_matrix, learning_curve, mistakes, scale, style
 from workbench.record import EpochResult, Objective
+from workbench.report.checks import Check, search
 from workbench.report.checks import data as sources
-from workbench.report.checks import search
 from workbench.report.figures import (
+    Findings,
     LeftOut,
     best_so_far,
     heat_map,
@@ -27,221 +35,7 @@ from workbench.report.figures import (
     load,
     strategies,
 )
-from workbench.report.findings import Findings
-from workbench.report.trials import Trial, best, encoding, read, varied
-
-OPTIMIZERS = ("sgd", "adam", "adamw")
-DEPTHS = {"0": 0, "2": 2, "all": 4}
-COLUMNS = [
-    "provenance",
-    "damaged_checkpoints",
-    "run_id",
-    "run_name",
-    "key",
-    "role",
-    "group",
-    "strategy",
-    "number",
-    "state",
-    "reason",
-    "value",
-    "epoch",
-    "epochs",
-    "epochs_done",
-    "seconds",
-    "optimizer",
-    "learning_rate",
-    "freeze_depth",
-    "levels",
-    "hyperparameters",
-    "metrics",
-    "started",
-    "parameters",
-    "device",
-]
-
-
-def describe(**changes: Any) -> dict[str, Any]:
-    """A study of three optimizers by three freeze depths, twelve trials each."""
-    levels = [{"optimizer": o, "freeze_depth": d} for o in OPTIMIZERS for d in DEPTHS]
-    study = {
-        "name": "digits",
-        "question": "Which optimizer and freeze depth adapt a pretrained digit CNN best?",
-        "mode": "balanced",
-        "objective": {
-            "metric": "validation/accuracy",
-            "direction": "maximize",
-            "epoch": "best",
-        },
-        "factors": {"optimizer": [*OPTIMIZERS], "freeze_depth": [*DEPTHS]},
-        "strategies": [
-            {"name": f"{x['optimizer']}-{x['freeze_depth']}", "levels": x} for x in levels
-        ],
-        "budget": {"trials_per_strategy": 12, "total": 108},
-        "search": {"sampler": "tpe", "pruner": "median", "seed": 0, "startup_trials": 3},
-        "tune": [
-            {
-                "knob": "learning_rate",
-                "when": {"optimizer": ["sgd"]},
-                "low": 1e-3,
-                "high": 0.3,
-                "log": True,
-                "default": 1e-2,
-            },
-            {
-                "knob": "learning_rate",
-                "when": None,
-                "low": 1e-4,
-                "high": 0.1,
-                "log": True,
-                "default": 1e-3,
-            },
-            {
-                "knob": "weight_decay",
-                "when": None,
-                "low": 1e-6,
-                "high": 1e-2,
-                "log": True,
-                "default": 1e-4,
-            },
-            {
-                "knob": "momentum",
-                "when": {"optimizer": "sgd"},
-                "low": 0.8,
-                "high": 0.99,
-                "log": False,
-                "default": 0.9,
-            },
-            {"knob": "batch_size", "when": None, "choices": [16, 32], "default": 32},
-        ],
-        "data": {
-            "name": "digits",
-            "train": 100,
-            "validation": 300,
-            "test": 496,
-            "classes": ["5", "6", "7", "8", "9"],
-            "digest": "sha256:0123456789abcdef",
-        },
-        "backbone": {
-            "name": "small_cnn",
-            "weights": "studies/digits_pretrain.yaml",
-            "stages": [
-                {"name": "stem", "parameters": 320},
-                {"name": "block1", "parameters": 9312},
-                {"name": "block2", "parameters": 18624},
-                {"name": "block3", "parameters": 37056},
-            ],
-        },
-        "epochs": 12,
-        "baseline": "sgd-0",
-        "environment": {
-            "packages": {"torch": "2.15.0", "optuna": "5.0.0", "mlflow": "3.17.2"},
-            "python": "3.11.9",
-            "platform": "Linux",
-            "cpu": "2 cores",
-            "gpu": None,
-            "threads": 1,
-        },
-        "git": {"commit": "148fd37c0ffee", "dirty": False},
-        "parent_run_id": "f" * 32,
-        "experiment_id": "1",
-        "tracking_uri": "sqlite:///mlruns/mlflow.db",
-    }
-    return {**study, **changes}
-
-
-def row(strategy: str, number: int, value: float | None = None, **changes: Any) -> dict[str, Any]:
-    """One trial run as the tracker reads it: complete if it has a value, else pruned."""
-    optimizer, _, depth = strategy.partition("-")
-    state = changes.get("state", "pruned" if value is None else "complete")
-    rate = changes.get("learning_rate", 0.01)
-    return {
-        "run_id": f"{abs(hash_of(strategy, number)):032x}",
-        "run_name": f"{strategy}/{number:03d}",
-        "key": f"digits/search/{strategy}/{number:03d}",
-        "role": "search",
-        "group": strategy,
-        "strategy": strategy,
-        "number": number,
-        "state": state,
-        "reason": "",
-        "value": math.nan if value is None else value,
-        "epoch": math.nan if value is None else 5.0,
-        "seconds": 0.25,
-        "optimizer": optimizer,
-        "learning_rate": rate,
-        "freeze_depth": DEPTHS.get(depth, 0),
-        "levels": {"optimizer": optimizer, "freeze_depth": depth},
-        "hyperparameters": {"learning_rate": rate, "weight_decay": 1e-4},
-        "metrics": {} if value is None else {"best/validation/accuracy": value},
-        "started": 1_760_000_000_000 + 1000 * number,
-        "parameters": {"total": 66_000, "trainable": 66_000},
-        "device": "cpu",
-        "damaged_checkpoints": 0,
-    } | changes
-
-
-def hash_of(*parts: object) -> int:
-    return random.Random(repr(parts)).getrandbits(127)
-
-
-def frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return pd.DataFrame([dict(item) for item in rows], columns=COLUMNS)
-
-
-def realistic(seed: int = 0) -> list[dict[str, Any]]:
-    """Twelve trials of each of nine strategies: a valley in the learning rate for each."""
-    draw = random.Random(seed)
-    rows = []
-    for optimizer in OPTIMIZERS:
-        low, high, at = (1e-3, 0.3, -1.3) if optimizer == "sgd" else (1e-4, 0.1, -2.4)
-        for depth in DEPTHS:
-            ceiling = {"0": 0.955, "2": 0.945, "all": 0.79}[depth]
-            for number in range(12):
-                where = draw.uniform(math.log10(low), math.log10(high))
-                if number > 4:
-                    where += 0.45 * (at - where)
-                where = math.log10({"sgd": 0.01}.get(optimizer, 1e-3)) if number == 0 else where
-                off = where - at
-                value = ceiling - 0.09 * off**2 - (0.2 * off if off > 0.7 else 0)
-                value = max(0.2, round(300 * (value + draw.gauss(0, 0.01))) / 300)
-                changes: dict[str, Any] = {
-                    "learning_rate": 10**where,
-                    "hyperparameters": {
-                        "learning_rate": 10**where,
-                        "weight_decay": 10 ** draw.uniform(-6, -2),
-                        "batch_size": draw.choice([16, 32]),
-                        **({"momentum": draw.uniform(0.8, 0.99)} if optimizer == "sgd" else {}),
-                    },
-                    "seconds": draw.uniform(0.2, 0.4),
-                    "epoch": float(draw.randint(5, 12)),
-                }
-                if off > 0.75 and draw.random() < 0.7:
-                    changes |= {"state": "failed", "reason": "diverged at epoch 2"}
-                    rows.append(row(f"{optimizer}-{depth}", number, None, **changes))
-                elif number > 3 and value < ceiling - 0.02 and draw.random() < 0.8:
-                    reason = "pruned at epoch 4"
-                    rows.append(row(f"{optimizer}-{depth}", number, None, reason=reason, **changes))
-                else:
-                    metrics = {
-                        f"best/validation/{name}": max(0.0, value - shift)
-                        for name, shift in (("precision", 0.002), ("recall", 0.004), ("f1", 0.003))
-                    }
-                    metrics |= {
-                        "best/validation/accuracy": value,
-                        "best/validation/loss": 1 - value,
-                    }
-                    item = row(f"{optimizer}-{depth}", number, value, metrics=metrics, **changes)
-                    rows.append(item)
-    return rows
-
-
-def trials(rows: Sequence[Mapping[str, Any]], **changes: Any) -> tuple[Trial, ...]:
-    return read(describe(**changes), frame(rows))
-
-
-HOSTILE = "<script>alert(1)</script> $x_{y}$ & 'q' \\alpha #50% ~^ | `c` " + "long " * 40
-
+from workbench.report.trials import best, encoding, of_search, varied
 
 # Reading
 
@@ -249,40 +43,6 @@ HOSTILE = "<script>alert(1)</script> $x_{y}$ & 'q' \\alpha #50% ~^ | `c` " + "lo
 def test_only_search_trials_are_read_in_the_order_of_study_and_number() -> None:
     rows = [row("adam-0", 1), row("sgd-2", 4), row("sgd-2", 0), row("sgd-0", 9, role="try")]
     assert [trial.name for trial in trials(rows)] == ["sgd-2/000", "sgd-2/004", "adam-0/001"]
-
-
-def test_a_pruned_trials_last_value_is_never_taken_for_a_score() -> None:
-    (trial,) = trials([row("sgd-0", 0, 0.99, state="pruned")])
-    assert trial.value is None
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, 1.797e308, None])
-def test_a_value_that_is_not_finite_is_no_value(value: float | None) -> None:
-    (trial,) = trials([row("sgd-0", 0, state="complete", value=value)])
-    assert trial.value is None
-
-
-def test_a_trial_keeps_its_number_whatever_its_metrics_are() -> None:
-    (trial,) = trials([row("sgd-0", 7, 0.5, metrics={"best/validation/f1": 0.25})])
-    assert trial.number == 7
-    assert trial.metrics == {"validation/f1": 0.25}
-
-
-def test_a_row_of_a_trial_that_failed_at_once_is_read() -> None:
-    blank = dict.fromkeys(("optimizer", "learning_rate", "freeze_depth", "levels", "metrics"))
-    table = frame([row("sgd-0", 0, state="failed", hyperparameters=math.nan, **blank)])
-    (trial,) = read(describe(), table.astype({"freeze_depth": "Int64", "device": "string"}))
-    assert (trial.optimizer, trial.learning_rate, trial.freeze_depth) == (None, None, None)
-    assert trial.levels == trial.hyperparameters == trial.metrics == {}
-
-
-def test_an_unknown_state_is_refused() -> None:
-    with pytest.raises(ValueError, match="finished"):
-        trials([row("sgd-0", 0, state="finished")])
-
-
-def test_an_empty_frame_has_no_trials() -> None:
-    assert trials([]) == ()
 
 
 def test_the_earliest_of_equal_trials_is_the_best_in_either_direction() -> None:
@@ -300,13 +60,13 @@ def test_a_level_that_bundles_knobs_is_one_factor() -> None:
     ]
     named = [{"name": name, "levels": {"method": name}} for name in factors["method"]]
     study = describe(factors=factors, strategies=named)
-    assert varied(study, read(study, frame(rows))) == {"method": ("full", "probe")}
+    assert varied(study, of_search(study, runs(rows))) == {"method": ("full", "probe")}
 
 
 def test_a_tuned_freeze_depth_counts_as_a_factor_though_none_is_compared() -> None:
     rows = [row("one", n, 0.5, levels={}, freeze_depth=n % 2, optimizer="sgd") for n in range(4)]
     study = describe(factors={}, strategies=[{"name": "one", "levels": {}}])
-    assert varied(study, read(study, frame(rows))) == {"freeze_depth": ("0", "1")}
+    assert varied(study, of_search(study, runs(rows))) == {"freeze_depth": ("0", "1")}
 
 
 def test_every_strategy_has_a_pair_of_colour_and_second_index_of_its_own() -> None:
@@ -474,7 +234,7 @@ def test_losses_over_many_decades_are_drawn_on_a_logarithm() -> None:
     rows = [row("sgd-0", n, 10.0 ** (3 * n), learning_rate=10.0**-n) for n in range(4)]
     for module in (learning_rate_sensitivity, strategies):
         study = describe(objective=loss)
-        axes = module.draw(module.summarize(study, read(study, frame(rows)))).axes[0]
+        axes = module.draw(module.summarize(study, of_search(study, runs(rows)))).axes[0]
         assert "log" in (axes.get_xscale() if module is strategies else axes.get_yscale())
 
 
@@ -502,7 +262,7 @@ def test_a_cells_best_value_is_the_lowest_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, n + 1.0, learning_rate=0.01 * (1 + n % 2 / 100)) for n in range(3)]
     rows += [row("adam-0", 0, 5.0, learning_rate=0.1)]
-    numbers = heat_map.summarize(study, read(study, frame(rows)))
+    numbers = heat_map.summarize(study, of_search(study, runs(rows)))
     assert numbers.values[0][0] == 1.0
 
 
@@ -558,15 +318,8 @@ def test_a_curve_ends_at_its_last_trial() -> None:
 def test_the_best_so_far_only_falls_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, value) for n, value in enumerate((3.0, 4.0, 2.0, 2.0, 1.0))]
-    (curve,) = best_so_far.summarize(study, read(study, frame(rows))).curves
+    (curve,) = best_so_far.summarize(study, of_search(study, runs(rows))).curves
     assert (curve.at, curve.values) == ((1, 3, 5), (3.0, 2.0, 1.0))
-
-
-def joint(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {**item, "group": "joint", "number": n, "run_name": f"joint/{n:03d}"}
-        for n, item in enumerate(rows)
-    ]
 
 
 def test_a_joint_study_has_one_curve_over_all_strategies_and_their_points() -> None:
@@ -607,7 +360,7 @@ def test_a_strip_shows_completed_values_with_median_and_best() -> None:
     assert (first.values, first.median, first.best) == ((0.5, 0.9, 0.6), 0.6, 0.9)
     assert first.names == ("sgd-0/000", "sgd-0/001", "sgd-0/002")
     assert first.without_value == 1
-    assert [r.strategy for r in numbers.rows] == [s["name"] for s in describe()["strategies"]]
+    assert [r.strategy for r in numbers.rows] == [s.name for s in describe().strategies]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -785,9 +538,9 @@ def test_every_mistake_is_drawn_with_its_image(channels: int, count: int, tmp_pa
 # The validity panel
 
 
-def check(name: str, rows: Sequence[Mapping[str, Any]], **changes: Any) -> search.Check:
+def check(name: str, rows: Sequence[Mapping[str, Any]], **changes: Any) -> Check:
     study = describe(**changes)
-    return {c.name: c for c in search.summarize(study, read(study, frame(rows)))}[name]
+    return {c.name: c for c in search.summarize(study, of_search(study, runs(rows)))}[name]
 
 
 def few(*counts: tuple[str, int], **changes: Any) -> list[dict[str, Any]]:
@@ -897,7 +650,7 @@ def test_optimizers_at_different_depths_are_no_pair() -> None:
 
 
 def test_a_late_epoch_is_late_among_the_trials_own_epochs_and_reports() -> None:
-    half = {"best/epochs": 6.5}
+    half = {"epochs": 6.5}
     rows = [row("sgd-0", 0, 0.9, epoch=26, epochs=12, epochs_done=7.0, metrics=half)]
     assert check("still improving", rows).status == "ok", "report 26 is epoch 6.5 of 12"
     (late,) = (check("still improving", [{**rows[0], "epochs": 8}]),)
@@ -912,7 +665,7 @@ def test_equal_pruned_shares_are_told_in_one_number() -> None:
 # Facts of the data and the weights
 
 
-def fact(name: str, **changes: Any) -> search.Check:
+def fact(name: str, **changes: Any) -> Check:
     return {c.name: c for c in sources.summarize(describe(**changes))}[name]
 
 
@@ -994,7 +747,7 @@ ORIGIN = {
 }
 
 
-def of_two(first: dict[str, str], second: dict[str, str]) -> search.Check:
+def of_two(first: dict[str, str], second: dict[str, str]) -> Check:
     """What is said of the origin of three trials, of which the last one has another."""
     origins = [first, first, second]
     rows = [row("sgd-0", n, 0.9, provenance=origin) for n, origin in enumerate(origins)]

@@ -14,15 +14,16 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-from tests.report.test_figures import describe, frame, joint, realistic, row, trials
+from tests.support.searched import describe, described, joint, realistic, row, runs, trials
 from workbench.report import importances
 from workbench.report.figures import LeftOut
 from workbench.report.figures import importances as figure
 from workbench.report.importances import FANOVA, PED_ANOVA, Importance, Observation, observe
-from workbench.report.trials import read
+from workbench.report.trials import of_search
+from workbench.tracker.stored_study import Range
 
-RATE = {"low": 1e-4, "high": 1e-1, "log": True}
-DECAY = {"low": 0.0, "high": 1.0, "log": False}
+RATE = Range(knob="learning_rate", low=1e-4, high=1e-1, log=True)
+DECAY = Range(knob="decay", low=0.0, high=1.0, log=False)
 
 
 def observed(n: int, seed: int = 0) -> tuple[Observation, ...]:
@@ -39,7 +40,7 @@ def observed(n: int, seed: int = 0) -> tuple[Observation, ...]:
         ranges: dict[str, Any] = {
             "rate": RATE,
             "decay": DECAY,
-            "optimizer": {"choices": ["sgd", "adam"]},
+            "optimizer": Range(knob="", choices=("sgd", "adam")),
         }
         if optimizer == "sgd":
             settings["momentum"], ranges["momentum"] = float(draw.uniform()), DECAY
@@ -105,7 +106,11 @@ def test_the_knob_that_decides_has_the_largest_share(evaluator: str) -> None:
 def test_a_choice_weighs_its_levels_alike() -> None:
     # Half of the levels lie at 1: a variance of 1/4, all of it theirs.
     observations = tuple(
-        observe({"c": c, "x": x}, {"c": {"choices": [*"abcd"]}, "x": DECAY}, float(c in "ad"))
+        observe(
+            {"c": c, "x": x},
+            {"c": Range(knob="", choices=tuple("abcd")), "x": DECAY},
+            float(c in "ad"),
+        )
         for c, x in itertools.product("abcd", [0.1, 0.3, 0.6, 0.9])
     )
     rows = of(importances.evaluate(observations).rows, FANOVA)
@@ -130,8 +135,8 @@ def test_a_rate_searched_in_another_range_for_each_optimizer_is_one_knob() -> No
             observe(
                 {"rate": rate, "optimizer": "ab"[number % 2]},
                 {
-                    "rate": {"low": low, "high": high, "log": True},
-                    "optimizer": {"choices": [*"ab"]},
+                    "rate": Range(knob="rate", low=low, high=high, log=True),
+                    "optimizer": Range(knob="", choices=tuple("ab")),
                 },
                 place,
             )
@@ -214,11 +219,11 @@ def test_choices_of_a_joint_study_are_knobs_like_any_other() -> None:
     for item in rows:
         item["hyperparameters"] = {**item["hyperparameters"], **item["levels"]}
     tune = [
-        {"knob": name, "when": {}, "choices": labels, "default": labels[0]}
-        for name, labels in describe()["factors"].items()
+        {"knob": name, "when": {}, "choices": [*labels], "default": labels[0]}
+        for name, labels in describe().factors.items()
     ]
-    study = describe(mode="joint", tune=[*tune, *describe()["tune"]])
-    numbers = figure.summarize(study, read(study, frame(rows)))
+    study = describe(mode="joint", tune=[*tune, *described()["tune"]])
+    numbers = figure.summarize(study, of_search(study, runs(rows)))
     assert {"optimizer", "freeze_depth", "learning_rate"} <= set(numbers.knobs)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,14 @@ import pandas as pd
 import pytest
 
 from tests.support import confirmed
+from tests.support.searched import respelled
 from workbench import report
 from workbench.report import templates, tidy
 from workbench.report.paper import bibliography, booktabs, macros, tables, typeset, verdict_tables
 from workbench.report.paper import files as paper
 from workbench.report.paper.booktabs import Column
+from workbench.report.summary import Summary
+from workbench.tracker.stored_study import Cited
 
 THREE = confirmed.THREE
 HOSTILE = {
@@ -35,55 +37,58 @@ needs_tex = pytest.mark.skipif(
 )
 
 
-def summary(**knobs: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(report.summarize(confirmed.material(**knobs))))
-    return found
+def summary(**knobs: Any) -> Summary:
+    return report.compose(confirmed.material(**knobs)).summary
 
 
 @pytest.fixture(scope="module")
-def three() -> dict[str, Any]:
+def three() -> Summary:
     """Three strategies and the default, confirmed."""
     return summary(strategies=THREE, scored=False)
 
 
 @pytest.fixture(scope="module")
-def searched() -> dict[str, Any]:
+def searched() -> Summary:
     """A search alone."""
     material = confirmed.material(strategies=THREE, scored=False)
-    study = {**material.study, "protocol": None, "selection": None}
-    study |= {"protocol_sha256": None, "protocol_logged": None}
-    trials = material.trials[material.trials["role"] == "search"]
-    alone = report.Material(study=study, trials=trials)
-    found: dict[str, Any] = json.loads(json.dumps(report.summarize(alone)))
+    study = replace(material.study, protocol=None, selection=None)
+    study = replace(study, protocol_sha256=None, protocol_logged=None)
+    trials = tuple(run for run in material.trials if run.role == "search")
+    return report.compose(report.Material(study=study, trials=trials)).summary
+
+
+def renamed(content: Summary, names: Mapping[str, str]) -> Summary:
+    """The same with other names of strategies."""
+    found = respelled(content, lambda text: names.get(text, text))
+    assert isinstance(found, Summary)
     return found
-
-
-def renamed(content: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(content, dict):
-        keys = {key: key if key == "default" else names.get(key, key) for key in content}
-        return {keys[key]: renamed(item, names) for key, item in content.items()}
-    if isinstance(content, list):
-        return [renamed(item, names) for item in content]
-    return names.get(content, content) if isinstance(content, str) else content
 
 
 @pytest.fixture(scope="module")
-def hostile(three: dict[str, Any]) -> dict[str, Any]:
+def hostile(three: Summary) -> Summary:
     """The same study with names that are an attack on LaTeX."""
-    found: dict[str, Any] = renamed(copy.deepcopy(three), HOSTILE)
     label = HOSTILE["sgd-0"]
-    found |= {"study": f"été_{label} 全", "question": label, "factors": {label: [label]}}
-    found["objective"]["metric"] = f"validation/{label}"
-    found["search_space"][0] |= {"knob": label * 3, "when": {label: [label]}}
-    found["search_space"][-1] |= {"choices": [label, label]}
-    found["health"][0] |= {"name": label, "finding": (label + " ") * 9 + "0123456789" * 9}
-    found["cited"] = [
-        {"name": "Müller & Søn", "value": 0.951, "sd": 0.003, "n": 5, "source": "50% #1_x"},
-        {"name": label, "value": 0.9, "sd": None, "n": None, "source": label},
-    ]
-    for figure in found["figures"]:
-        figure["caption"] += label
-    return found
+    found = renamed(three, HOSTILE)
+    first, *middle, last = three.search_space
+    attack = (label + " ") * 9 + "0123456789" * 9
+    return replace(
+        found,
+        study=f"été_{label} 全",
+        question=label,
+        factors={label: (label,)},
+        objective=replace(found.objective, metric=f"validation/{label}"),
+        search_space=[
+            first | {"knob": label * 3, "when": {label: [label]}},
+            *middle,
+            last | {"choices": [label, label]},
+        ],
+        health=(replace(found.health[0], name=label, finding=attack), *found.health[1:]),
+        cited=(
+            Cited(name="Müller & Søn", value=0.951, sd=0.003, n=5, source="50% #1_x"),
+            Cited(name=label, value=0.9, source=label),
+        ),
+        figures=tuple(replace(figure, caption=figure.caption + label) for figure in found.figures),
+    )
 
 
 def cells(text: str) -> list[list[str]]:
@@ -124,9 +129,9 @@ def wide_boxes(log: str) -> list[float]:
 # What the tables say
 
 
-def test_the_main_table_has_the_numbers_of_the_report(three: dict[str, Any]) -> None:
+def test_the_main_table_has_the_numbers_of_the_report(three: Summary) -> None:
     rows = cells(paper.files(three, venue="neurips")["tables/confirmation.tex"])
-    arms = three["confirmation"]["arms"]
+    arms = three.content["confirmation"]["arms"]
     assert len(rows) == len(arms) == 4
     for row, arm in zip(rows, arms, strict=True):
         assert row[0] == arm["name"] + ("b" if arm["baseline"] else "")
@@ -145,10 +150,9 @@ def test_the_main_table_has_the_numbers_of_the_report(three: dict[str, Any]) -> 
 
 
 def test_a_difference_has_the_sign_of_the_metric_where_lower_is_better(
-    three: dict[str, Any],
+    three: Summary,
 ) -> None:
-    lower = copy.deepcopy(three)
-    lower["verdict"]["direction"] = lower["confirmation"]["direction"] = "minimize"
+    lower = replace(three, verdict=replace(three.verdict, direction="minimize"))
     higher = cells(verdict_tables.main(three, "neurips"))
     turned = cells(verdict_tables.main(lower, "neurips"))
     for one, other in zip(higher[1:], turned[1:], strict=True):
@@ -157,22 +161,22 @@ def test_a_difference_has_the_sign_of_the_metric_where_lower_is_better(
 
 
 def test_bold_and_underlined_means_are_those_of_the_report_and_the_rule_is_stated(
-    three: dict[str, Any],
+    three: Summary,
 ) -> None:
     text = verdict_tables.main(three, "neurips")
-    arms = three["confirmation"]["arms"]
+    arms = three.content["confirmation"]["arms"]
     bold = [f"{arm['mean']:.4f}" for arm in arms if arm["best"]]
     underlined = [f"{arm['mean']:.4f}" for arm in arms if arm["tied_with_best"]]
     assert re.findall(r"\\textbf\{([^}]*)\}", text) == bold
     assert re.findall(r"\\underline\{([^}]*)\}", text) == underlined
-    assert typeset.text(three["emphasis"]) in text
-    without = {**three, "emphasis": None}
+    assert typeset.text(three.content["emphasis"]) in text
+    without = replace(three, emphasis=None)
     assert not re.search(r"\\(textbf|underline)", verdict_tables.main(without, "neurips"))
 
 
-def test_cited_values_stand_below_a_rule_and_are_never_compared(three: dict[str, Any]) -> None:
-    item = {"name": "Smith", "value": 0.97, "sd": 0.002, "n": 3, "source": "Smith et al. 2020"}
-    text = verdict_tables.main({**three, "cited": [item]}, "neurips")
+def test_cited_values_stand_below_a_rule_and_are_never_compared(three: Summary) -> None:
+    item = Cited(name="Smith", value=0.97, sd=0.002, n=3, source="Smith et al. 2020")
+    text = verdict_tables.main(replace(three, cited=(item,)), "neurips")
     last = cells(text)[-1]
     assert last == ["Smithc", "3", r"0.9700 $\pm$ 0.0020", "--", "--", "--", "--"]
     assert text.index(r"\midrule", text.index("default")) < text.index("Smith\\text")
@@ -183,14 +187,14 @@ def test_levels_of_a_factor_stand_below_the_strategies() -> None:
     content = summary(strategies=confirmed.STRATEGIES, contrast="optimizer", scored=False)
     text = verdict_tables.main(content, "neurips")
     rows = cells(text)
-    assert [row[0] for row in rows[-3:]] == [side["name"] for side in content["verdict"]["sides"]]
+    assert [row[0] for row in rows[-3:]] == [side.name for side in content.verdict.sides]
     compared = [row for row in rows if row[4] != "--"]
     assert len(compared) == 2 and "each level of optimizer" in text
 
 
-def test_every_comparison_has_a_row(three: dict[str, Any]) -> None:
+def test_every_comparison_has_a_row(three: Summary) -> None:
     rows = cells(verdict_tables.pairwise(three, "neurips"))
-    pairs = three["verdict"]["comparisons"]
+    pairs = three.content["verdict"]["comparisons"]
     assert len(rows) == len(pairs) == 6
     for row, pair in zip(rows, pairs, strict=True):
         assert row[:2] == [pair["first"], pair["second"]]
@@ -200,12 +204,12 @@ def test_every_comparison_has_a_row(three: dict[str, Any]) -> None:
 
 
 def test_of_very_many_comparisons_a_paper_prints_those_of_the_leader(
-    three: dict[str, Any],
+    three: Summary,
 ) -> None:
-    many = copy.deepcopy(three)
-    many["verdict"]["comparisons"] *= 30
+    pairs = [*three.verdict.comparisons] * 30
+    many = replace(three, verdict=replace(three.verdict, comparisons=pairs))
     text = verdict_tables.pairwise(many, "neurips")
-    leader = many["verdict"]["leader"]
+    leader = many.verdict.leader
     assert all(leader in row[:2] for row in cells(text))
     assert "data/pairs.csv holds all" in text
 
@@ -219,7 +223,7 @@ def test_an_unfinished_confirmation_writes_no_test_value_anywhere() -> None:
     assert "no confirmation" in files["checklist.md"] or "unfinished" in files["checklist.md"]
 
 
-def test_a_search_alone_has_no_word_of_a_claim(searched: dict[str, Any]) -> None:
+def test_a_search_alone_has_no_word_of_a_claim(searched: Summary) -> None:
     files = paper.files(searched, venue="neurips")
     assert set(files) >= {"tables/strategies.tex", "tables/search_space.tex", "tables/checks.tex"}
     for name, text in files.items():
@@ -232,9 +236,9 @@ def test_a_search_alone_has_no_word_of_a_claim(searched: dict[str, Any]) -> None
 # Macros
 
 
-def test_the_table_of_checks_says_what_was_asked(three: dict[str, Any]) -> None:
+def test_the_table_of_checks_says_what_was_asked(three: Summary) -> None:
     written = tables.checks(three, "neurips")
-    for check in three["health"]:
+    for check in three.content["health"]:
         asked = typeset.prose(f"{check['question']} {check['finding']}")
         assert check["question"].endswith("?") and asked in written
 
@@ -245,10 +249,10 @@ def commands(text: str) -> dict[str, str]:
     return dict(found)
 
 
-def test_every_number_has_a_command_of_its_own(three: dict[str, Any]) -> None:
+def test_every_number_has_a_command_of_its_own(three: Summary) -> None:
     found = commands(macros.macros(three))
     assert all(re.fullmatch("[A-Za-z]+", name) for name in found)
-    for arm in three["confirmation"]["arms"]:
+    for arm in three.content["confirmation"]["arms"]:
         start = "digits" + typeset.letters(arm["name"])
         assert found[f"{start}Mean"] == f"{arm['mean']:.4f}"
         assert found[f"{start}SD"] == f"{arm['sd']:.4f}"
@@ -257,7 +261,7 @@ def test_every_number_has_a_command_of_its_own(three: dict[str, Any]) -> None:
             f"{arm['high']:.4f}",
         )
         assert found[f"{start}N"] == str(arm["n"])
-    pair = three["verdict"]["comparisons"][0]
+    pair = three.content["verdict"]["comparisons"][0]
     first, second = (typeset.letters(pair[key]) for key in ("first", "second"))
     there, back = (
         found[f"digits{a}Vs{b}Difference"] for a, b in ((first, second), (second, first))
@@ -265,7 +269,7 @@ def test_every_number_has_a_command_of_its_own(three: dict[str, Any]) -> None:
     assert there == f"{pair['difference']['estimate']:.4f}"
     assert back == rf"\ensuremath{{-}}{there}"
     assert found[f"digits{first}Vs{second}P"] == found[f"digits{second}Vs{first}P"]
-    assert found["digitsVerdict"] == three["verdict"]["word"]
+    assert found["digitsVerdict"] == three.content["verdict"]["word"]
 
 
 def test_names_that_become_the_same_letters_get_letters_appended() -> None:
@@ -277,12 +281,15 @@ def test_names_that_become_the_same_letters_get_letters_appended() -> None:
     assert typeset.letters("-") == "Unnamed"
 
 
-def test_a_command_keeps_its_name_when_the_results_change(three: dict[str, Any]) -> None:
+def test_a_command_keeps_its_name_when_the_results_change(three: Summary) -> None:
     names = {"sgd-0": "a-b", "adam-0": "a_b", "adamw-0": "a.b"}
     content = renamed(three, names)
-    turned = copy.deepcopy(content)
-    turned["confirmation"]["arms"].reverse()
-    turned["verdict"]["sides"].reverse()
+    assert content.confirmation is not None
+    turned = replace(
+        content,
+        confirmation=replace(content.confirmation, arms=content.confirmation.arms[::-1]),
+        verdict=replace(content.verdict, sides=content.verdict.sides[::-1]),
+    )
     assert commands(macros.macros(content)) == commands(macros.macros(turned))
 
 
@@ -335,7 +342,7 @@ def test_a_small_number_is_written_as_the_page_writes_it() -> None:
 # Methods, references, captions, checklist
 
 
-def test_every_work_that_is_cited_has_an_entry(three: dict[str, Any]) -> None:
+def test_every_work_that_is_cited_has_an_entry(three: Summary) -> None:
     files = paper.files(three, venue="neurips")
     entries = set(re.findall(r"^@\w+\{([^,]+),", files["references.bib"], re.M))
     assert bibliography.keys(files["methods.tex"]) == entries
@@ -343,7 +350,7 @@ def test_every_work_that_is_cited_has_an_entry(three: dict[str, Any]) -> None:
     assert not re.search(r"\[\w[^\]]* \d{4}", files["methods.tex"])  # no source is left as text
 
 
-def test_a_search_alone_cites_no_test(searched: dict[str, Any]) -> None:
+def test_a_search_alone_cites_no_test(searched: Summary) -> None:
     keys = bibliography.keys(paper.files(searched, venue="neurips")["methods.tex"])
     assert "akiba2019optuna" in keys
     assert not {"holm1979simple", "schuirmann1987comparison"} & keys
@@ -371,9 +378,9 @@ def test_sources_of_all_methods_are_known() -> None:
             assert written.startswith(r"~\citep{"), method.source
 
 
-def test_every_figure_has_a_caption_command(three: dict[str, Any]) -> None:
+def test_every_figure_has_a_caption_command(three: Summary) -> None:
     files = paper.files(three, venue="neurips")
-    drawn = [figure for figure in three["figures"] if not figure["page_only"]]
+    drawn = [figure for figure in three.content["figures"] if not figure["page_only"]]
     for figure in drawn:
         command = "caption" + typeset.letters(figure["name"])
         assert (
@@ -384,18 +391,17 @@ def test_every_figure_has_a_caption_command(three: dict[str, Any]) -> None:
 
 
 def test_the_checklist_answers_from_the_logs_and_says_todo_for_the_rest(
-    three: dict[str, Any],
+    three: Summary,
 ) -> None:
     text = paper.checklist(three)
     for known in ("12 seeds", "496 test samples", "148fd37c0ffee", "torch 2.15.0", "6 pairs"):
         assert known in text, known
     assert "TODO: addresses of code and data" in text
-    bare = copy.deepcopy(three)
-    bare["provenance"]["code"] = None
+    bare = replace(three, provenance={**three.provenance, "code": None})
     assert "TODO, no commit was recorded" in paper.checklist(bare)
 
 
-def test_an_unknown_venue_is_refused_with_those_there_are(three: dict[str, Any]) -> None:
+def test_an_unknown_venue_is_refused_with_those_there_are(three: Summary) -> None:
     with pytest.raises(ValueError, match=r"'nips'.*neurips, icml"):
         paper.files(three, venue="nips")
 
@@ -438,7 +444,7 @@ def test_a_table_longer_than_a_page_goes_on_under_the_same_number() -> None:
 @needs_tex
 @pytest.mark.parametrize("venue", ["neurips", "acl"])
 def test_hostile_names_compile_and_fit_the_column(
-    hostile: dict[str, Any], venue: str, tmp_path: Path
+    hostile: Summary, venue: str, tmp_path: Path
 ) -> None:
     files = paper.files(hostile, venue=venue)
     for name, text in files.items():
@@ -458,7 +464,7 @@ def test_hostile_names_compile_and_fit_the_column(
 
 @needs_tex
 def test_macros_may_be_read_twice_and_used_in_text_and_mathematics(
-    three: dict[str, Any], tmp_path: Path
+    three: Summary, tmp_path: Path
 ) -> None:
     found = macros.macros(three)
     used = "\n".join(
@@ -476,9 +482,6 @@ def test_a_whole_report_compiles_with_fonts_that_venues_take(tmp_path: Path) -> 
     material = confirmed.material(strategies=THREE)
     folder = tmp_path / "digits"
     report.write(material, folder)
-    if not (folder / "example.tex").exists():
-        content = report.summarize(material)
-        write(folder, paper.files(content, venue="neurips"))
     log = compiled(folder)
     assert "undefined" not in log
     assert wide_boxes(log) == []
@@ -494,24 +497,24 @@ def test_a_whole_report_compiles_with_fonts_that_venues_take(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def frames(three: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    return tidy.frames(confirmed.material(strategies=THREE, scored=False), three)
+def frames(three: Summary) -> dict[str, pd.DataFrame]:
+    return tidy.frames(confirmed.material(strategies=THREE, scored=False), three.content)
 
 
-def test_data_hold_a_row_for_every_run(
-    frames: dict[str, pd.DataFrame], three: dict[str, Any]
-) -> None:
-    arms = three["confirmation"]["arms"]
+def test_data_hold_a_row_for_every_run(frames: dict[str, pd.DataFrame], three: Summary) -> None:
+    arms = three.content["confirmation"]["arms"]
     runs = frames["confirmation"]
     assert len(runs) == sum(len(arm["runs"]) for arm in arms) == 48
     for arm in arms:
         own = runs[runs["arm"] == arm["name"]]
         assert own["counted"].mean() == pytest.approx(arm["mean"])
         assert own["run_id"].is_unique
-    assert len(frames["trials"]) == three["progress"]["started"]
-    selected = three["confirmation"]["selection"]
+    assert len(frames["trials"]) == three.content["progress"]["started"]
+    selected = three.content["confirmation"]["selection"]
     assert len(frames["selection"]) == sum(len(item["values"]) for item in selected)
-    assert list(frames["pairs"]["p_holm"]) == [p["p_holm"] for p in three["verdict"]["comparisons"]]
+    assert list(frames["pairs"]["p_holm"]) == [
+        p["p_holm"] for p in three.content["verdict"]["comparisons"]
+    ]
 
 
 def test_data_of_the_same_rows_have_the_same_bytes_and_read_back_alike(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 import re
 import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.test_figures import HOSTILE, describe, frame, joint, realistic, row
+from tests.support.pages import FORBIDDEN, Page, files
+from tests.support.searched import HOSTILE, describe, described, joint, realistic, row, runs
 from workbench import report
 from workbench.report import Material, templates
 from workbench.report.figures import FIGURES
-
-FORBIDDEN = ("wins", "winner", "better", "best strategy is", "significant", "outperform")
-VOID = {"meta", "br", "use", "path", "rect"}
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+from workbench.tracker.stored_study import read
 
 
 def material(rows: Sequence[Mapping[str, Any]], **changes: Any) -> Material:
-    return Material(study=describe(**changes), trials=frame(rows))
+    return Material(study=describe(**changes), trials=runs(rows))
 
 
 def summarize(rows: Sequence[Mapping[str, Any]], **changes: Any) -> dict[str, Any]:
@@ -72,13 +63,15 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data={"name": label, "digest": label},
         backbone={"name": label, "weights": {"source": label}},
         search={"sampler": label, label: label},
-        environment={"packages": {label: label}, label: label},
+        packages={label: label},
+        environment={label: label},
         plan={
             "batch_size": label,
             "augmentation": [label],
             "phases": [{"name": label, "schedule": label, "optimizer": label}] * 2,
         },
-        git={"commit": label, "dirty": True},
+        commit=label,
+        dirty=True,
         tracking_uri="javascript:alert(1)",
         parent_run_id=label,
         experiment_id=label,
@@ -91,45 +84,16 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
             changes = {
                 **text,
                 "levels": item["levels"],
-                "run_name": f"{label}/{n}",
                 "hyperparameters": {label: label},
-                "metrics": {f"best/validation/{label}": 0.5},
+                "metrics": {f"validation/{label}": 0.5},
                 "learning_rate": 10.0**-n,
                 "state": "complete" if n < 3 else "failed",
                 "optimizer": "sgd" if n < 3 else label,
             }
             rows.append(row(str(item["name"]), n, 0.5 + n / 10, **changes))
     folder = tmp_path_factory.mktemp("reports") / "hostile"
-    report.write(Material(study=study, trials=frame(rows)), folder)
+    report.write(Material(study=study, trials=runs(rows)), folder)
     return folder
-
-
-class Page(HTMLParser):
-    """A page's elements; fails on a tag that is closed wrongly or left open."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
 
 
 # What it says
@@ -169,23 +133,24 @@ def test_no_word_of_a_claim_is_rendered_anywhere(written: Path, hostile: Path) -
 
 def test_numbers_of_a_strategy_are_those_of_its_completed_trials() -> None:
     rows = realistic()
-    table = frame(rows)
+    table = runs(rows)
     summary = summarize(rows)
     assert [item["name"] for item in summary["strategies"]] == [
-        item["name"] for item in describe()["strategies"]
+        strategy.name for strategy in describe().strategies
     ]
     for item in summary["strategies"]:
-        own = table[table["strategy"] == item["name"]]
-        values = own[own["state"] == "complete"].sort_values("value", ascending=False)
+        own = [trial for trial in table if trial.strategy == item["name"]]
+        done = [(trial.value, trial.run_id) for trial in own if trial.value is not None]
         assert item["started"] == 12 == item["complete"] + item["pruned"] + item["failed"]
-        assert item["complete"] == len(values)
-        assert item["best"]["value"] == values["value"].iloc[0]
-        assert item["best"]["run_id"] in set(values["run_id"])
+        assert item["complete"] == len(done)
+        assert item["best"]["value"] == max(value for value, _ in done)
+        assert item["best"]["run_id"] in {run_id for _, run_id in done}
         assert item["median"] is None, "the sampler chose where to look"
-        assert item["seconds"] == pytest.approx(own["seconds"].sum())
-        top = values["learning_rate"].iloc[:3]
-        assert item["learning_rates"] == {"low": top.min(), "high": top.max(), "of": 3}
-    assert summary["top"]["value"] == table["value"].max()
+        assert item["seconds"] == pytest.approx(sum(trial.seconds or 0.0 for trial in own))
+        best = sorted(done, reverse=True)[:3]
+        top = [t.learning_rate or 0.0 for t in own if (t.value, t.run_id) in best]
+        assert item["learning_rates"] == {"low": min(top), "high": max(top), "of": 3}
+    assert summary["top"]["value"] == max(trial.value or 0.0 for trial in table)
 
 
 @pytest.mark.parametrize(
@@ -355,7 +320,7 @@ def test_a_study_that_knows_little_of_itself_has_a_report() -> None:
     bare: dict[str, Any] = {"name": "bare", "mode": "balanced", "factors": {}, "tune": []}
     bare |= {"objective": {"metric": "score", "direction": "maximize", "epoch": "best"}}
     bare |= {"strategies": [{"name": "sgd-0", "levels": {}}], "search": {}}
-    summary = report.summarize(Material(study=bare, trials=frame([row("sgd-0", 0, 0.5)])))
+    summary = report.summarize(Material(study=read(bare), trials=runs([row("sgd-0", 0, 0.5)])))
     assert summary["usable"] is True
     for text in (templates.html(summary, dict.fromkeys(FIGURES, "")), templates.markdown(summary)):
         assert "TODO" in text
@@ -363,9 +328,10 @@ def test_a_study_that_knows_little_of_itself_has_a_report() -> None:
 
 
 def test_a_study_whose_description_was_lost_is_refused_in_words(tmp_path: Path) -> None:
-    study = {name: value for name, value in describe().items() if name not in ("tune", "mode")}
+    content = {name: x for name, x in described().items() if name not in ("tune", "mode")}
+    study = read(content)
     with pytest.raises(ValueError, match="lacks mode, tune"):
-        report.write(Material(study=study, trials=frame(failed(0))), tmp_path / "digits")
+        report.write(Material(study=study, trials=runs(failed(0))), tmp_path / "digits")
     assert not (tmp_path / "digits").exists()
 
 
@@ -487,9 +453,9 @@ def test_a_regression_study_has_a_report_without_a_word_of_accuracy(tmp_path: Pa
         for n in range(5):
             error = 21_000.0 + 3_000 * n
             reports = 4 * n + 8
-            metrics = {"best/validation/rmse": error, "best/validation/r2": 1 - error / 90_000}
+            metrics = {"validation/rmse": error, "validation/r2": 1 - error / 90_000}
             changes = {"epoch": reports, "epochs": 12, "epochs_done": reports / 4 + 0.5}
-            metrics["best/epochs"] = reports / 4
+            metrics["epochs"] = reports / 4
             rows.append(
                 row(name, n, error, learning_rate=10.0 ** -(n + 1), metrics=metrics, **changes)
             )
@@ -499,7 +465,7 @@ def test_a_regression_study_has_a_report_without_a_word_of_accuracy(tmp_path: Pa
         question="",
         data={"name": "houses", "train": 9, "validation": 9, "test": 9, "classes": ["price"]},
     )
-    index = report.write(Material(study=study, trials=frame(rows)), tmp_path / "houses")
+    index = report.write(Material(study=study, trials=runs(rows)), tmp_path / "houses")
     summary = json.loads(index.with_name("report.json").read_text())
     assert summary["top"]["value"] == 21_000.0
     assert summary["top"]["epoch"] == 2
@@ -635,7 +601,7 @@ def test_the_report_names_the_commits_that_the_trials_recorded(
         row("sgd-0", n, 0.5, provenance={"commit": commit} if commit else {})
         for n, commit in enumerate(commits)
     ]
-    summary = summarize(rows, git={"commit": "148fd37c0ffee", "dirty": False})
+    summary = summarize(rows, commit="148fd37c0ffee")
     assert summary["provenance"]["code"] == told
     assert f"The code is at {told};" in templates.reproducibility(summary)
 
@@ -694,11 +660,11 @@ def test_csv_tables_keep_every_digit(written: Path) -> None:
         item["best"]["value"] for item in summary["strategies"]
     ]
     trials = pd.read_csv(written / "data/trials.csv")
-    source = frame(realistic()).set_index("run_id")
+    source = {trial.run_id: trial for trial in runs(realistic())}
     assert len(trials) == 108
     for _, item in trials.iterrows():
-        assert item["learning_rate"] == source.loc[item["run_id"], "learning_rate"]
-    assert trials["value"].notna().sum() == (source["state"] == "complete").sum()
+        assert item["learning_rate"] == source[item["run_id"]].learning_rate
+    assert trials["value"].notna().sum() == sum(t.value is not None for t in source.values())
     assert {"level.optimizer", "hyperparameters.weight_decay", "reason"} <= {*trials.columns}
 
 
@@ -747,8 +713,8 @@ def test_the_note_of_a_hostile_study_is_short_and_inert() -> None:
 
 
 def test_the_same_trials_in_any_order_give_the_same_bytes(written: Path, tmp_path: Path) -> None:
-    table = frame(realistic()).sample(frac=1, random_state=1)
-    report.write(Material(study=describe(), trials=table), tmp_path / "again")
+    rows = realistic()
+    report.write(material(random.Random(1).sample(rows, len(rows))), tmp_path / "again")
     assert files(tmp_path / "again") == files(written)
 
 
@@ -863,17 +829,20 @@ def test_missing_parent_folders_are_made(tmp_path: Path) -> None:
 def test_summaries_need_no_heavy_library() -> None:
     code = """
 import json, sys
-import pandas
-study, rows = json.load(sys.stdin)
 from workbench import report
-material = report.Material(study=study, trials=pandas.DataFrame(rows))
+from workbench.record import State
+from workbench.tracker import stored_study
+from workbench.tracker.trial_run import TrialRun
+content, rows = json.load(sys.stdin)
+trials = tuple(TrialRun(**{**row, "state": State(row["state"])}) for row in rows)
+material = report.Material(study=stored_study.read(content), trials=trials)
 text = report.markdown_summary(report.summarize(material))
 assert "adamw-2" in text
 print([n for n in ("torch", "mlflow", "matplotlib", "yaml") if n in sys.modules])
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=json.dumps([describe(), realistic()]),
+        input=json.dumps([described(), realistic()]),
         capture_output=True,
         text=True,
         check=True,

@@ -12,57 +12,29 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
-from tests.report.test_figures import HOSTILE
 from tests.support.confirmed import THREE
+from tests.support.pictured import RANDOM, numbers_of, of_random_search
 from tests.support.pictured import findings as pictured
+from tests.support.searched import HOSTILE, respelled
 from workbench.plotting import saving, style, venues
 from workbench.report import templates
 from workbench.report.figures import (
+    ACROSS,
     FIGURES,
+    Findings,
     LeftOut,
-    critical_difference,
     load,
-    performance_profile,
     rendering,
 )
-from workbench.report.findings import Findings
 
-NAMES = ("sgd", "adam", "adamw", "lamb")
-OF_SEVERAL = {
-    "critical_difference": critical_difference,
-    "performance_profile": performance_profile,
-}
-RANDOM = ("edf", "expected_maximum")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def findings(**knobs: Any) -> Findings:
     """A confirmed study of three strategies: small, since every figure is drawn several times."""
     return pictured(**{"strategies": THREE, **knobs})
-
-
-def table(rows: int = 8) -> np.ndarray[Any, Any]:
-    """Four strategies on some data sets, the last ahead of the first nearly everywhere."""
-    draw = np.random.default_rng(0)
-    return 0.7 + 0.04 * np.arange(4) + draw.normal(0, 0.03, (rows, 4))
-
-
-def of_random_search(found: Findings) -> Findings:
-    trials = [trial for trial in found.trials if trial.state != "pruned"]
-    study = {**found.study, "search": {"sampler": "random", "pruner": "none"}}
-    return dataclasses.replace(found, trials=trials, study=study)
-
-
-@cache
-def numbers_of(name: str) -> Any:
-    """Of any figure, from the study made by hand or a table of several data sets."""
-    if name in OF_SEVERAL:
-        return OF_SEVERAL[name].summarize_table(NAMES, table())
-    found = findings()
-    return load(name).summarize(of_random_search(found) if name in RANDOM else found)
 
 
 @cache
@@ -72,7 +44,7 @@ def drawn(name: str, venue: str) -> Any:
         return load(name).draw(numbers_of(name))
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [*FIGURES, *ACROSS])
 def test_every_figure_fills_its_column_or_page_and_says_its_n(name: str) -> None:
     figure, numbers = load(name), numbers_of(name)
     assert re.search(r"n = \d+", figure.caption(numbers))
@@ -84,7 +56,7 @@ def test_every_figure_fills_its_column_or_page_and_says_its_n(name: str) -> None
         assert all(not axes.get_title() for axes in drawing.axes)
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", [*FIGURES, *ACROSS])
 def test_nothing_of_a_figure_lies_outside_it(name: str) -> None:
     drawing = drawn(name, "icml")
     with style.context():
@@ -95,17 +67,14 @@ def test_nothing_of_a_figure_lies_outside_it(name: str) -> None:
     assert box.y0 > -0.02 and box.y1 < height + 0.02
 
 
-def test_a_report_of_one_study_leaves_out_what_compares_data_sets() -> None:
-    for name in OF_SEVERAL:
-        with pytest.raises(LeftOut, match="data sets; a study has one"):
-            load(name).summarize(findings())
-
-
 @pytest.mark.parametrize("name", ["forest", "confirmed", "pairwise", "cost_quality"])
 def test_a_figure_of_a_confirmation_is_left_out_before_there_is_one(name: str) -> None:
-    alone = dataclasses.replace(findings(), confirmation=None)
+    verdict = findings().verdict
+    assert verdict is not None
+    nothing = dataclasses.replace(verdict, comparisons=())
+    alone = dataclasses.replace(findings(), confirmation=None, verdict=nothing)
     with pytest.raises(LeftOut, match="Nothing was confirmed: there are no test values yet"):
-        load(name).summarize(dataclasses.replace(alone, verdict={"comparisons": []}))
+        load(name).summarize(alone)
     with pytest.raises(LeftOut, match=r"unfinished \(5 of 48 runs\), so no test value is shown"):
         load(name).summarize(findings(ended=5))
 
@@ -118,31 +87,13 @@ def test_a_confirmation_that_was_edited_compares_nothing() -> None:
 def renamed(found: Findings, names: dict[str, str]) -> Findings:
     """The same study with other names for its levels and strategies."""
 
-    def turn(item: Any) -> Any:
-        if isinstance(item, dict):
-            return {turn(key): turn(value) for key, value in item.items()}
-        if isinstance(item, list | tuple):
-            return type(item)(turn(value) for value in item)
-        if isinstance(item, str):
-            for old, new in names.items():
-                head, _, tail = item.partition("-")
-                if head == old:
-                    item = new + (f"-{tail}" if tail else "")
-        return item
+    def spell(text: str) -> str:
+        head, _, tail = text.partition("-")
+        return text if head not in names else names[head] + (f"-{tail}" if tail else "")
 
-    def of_trial(trial: Any) -> Any:
-        fields = ("name", "group", "strategy", "optimizer", "levels")
-        return dataclasses.replace(
-            trial, **{field: turn(getattr(trial, field)) for field in fields}
-        )
-
-    return dataclasses.replace(
-        found,
-        study=turn(dict(found.study)),
-        trials=[of_trial(trial) for trial in found.trials],
-        confirmation=turn(found.confirmation),
-        verdict=turn(found.verdict),
-    )
+    turned = respelled(found, spell)
+    assert isinstance(turned, Findings)
+    return turned
 
 
 def test_on_a_phone_a_figure_is_pushed_sideways_rather_than_shrunk_beyond_reading() -> None:
@@ -155,7 +106,7 @@ def test_on_a_phone_a_figure_is_pushed_sideways_rather_than_shrunk_beyond_readin
     assert least == shown
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name not in OF_SEVERAL])
+@pytest.mark.parametrize("name", FIGURES)
 def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
     # The first is in no font that is shipped, and the second no formula that could be set.
     hostile = renamed(findings(), {"sgd": "优化器", "adam": r"$\nope$", "adamw": HOSTILE})
@@ -167,7 +118,7 @@ def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
 
 
 def test_files_of_every_figure_are_the_same_bytes_twice() -> None:
-    for name in FIGURES:
+    for name in (*FIGURES, *ACROSS):
         again = load(name).draw(numbers_of(name))
         texts = [style.inline_svg(figure, name, "") for figure in (drawn(name, "neurips"), again)]
         assert texts[0] == texts[1], name
@@ -176,7 +127,7 @@ def test_files_of_every_figure_are_the_same_bytes_twice() -> None:
 def test_no_file_has_a_type_3_font(tmp_path: Path) -> None:
     if (tool := shutil.which("pdffonts")) is None:
         pytest.skip("pdffonts is not installed")
-    for name in FIGURES:
+    for name in (*FIGURES, *ACROSS):
         (path,) = style.save(drawn(name, "icml"), tmp_path / name, ("pdf",))
         done = subprocess.run([tool, path], capture_output=True, text=True, check=True)
         fonts = done.stdout.splitlines()[2:]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.report.test_figures import describe, frame, realistic, row, trials
+from tests.support.searched import describe, realistic, row, runs, trials
 from workbench.plotting import style
 from workbench.report.figures import (
     LeftOut,
@@ -20,7 +20,7 @@ from workbench.report.figures import (
     performance_profile,
     slices,
 )
-from workbench.report.trials import read
+from workbench.report.trials import of_search
 from workbench.verdict import statistics
 
 RANDOM = {"search": {"sampler": "random", "pruner": "none"}}
@@ -219,7 +219,7 @@ def test_enqueued_trials_are_no_random_draws(module: Any) -> None:
 def test_nine_random_searches_are_told_apart_by_panel_colour_and_line() -> None:
     study = describe(**RANDOM)
     rows = [item for item in realistic() if item["state"] != "pruned"]
-    found = edf.summarize(study, read(study, frame(rows))).curves
+    found = edf.summarize(study, of_search(study, runs(rows))).curves
     looks = {(curve.sample.panel, style.colour(curve.sample.look)) for curve in found}
     assert len(looks) == len(found) == 9
     assert {curve.sample.panel for curve in found} == {

@@ -79,7 +79,7 @@ def test_a_run_gives_the_weights_of_its_trial(ran: tuple[Path, Path]) -> None:
     best = best_of(home)
     spec = best.spec()
     assert spec is not None
-    (run_id,) = trials.loc[trials["group"] == spec.group, "run_id"]
+    (run_id,) = [trial.run_id for trial in trials if trial.group == spec.group]
     found = provenance(folder, home).find(f"run:{run_id}", "mlp")
     assert found.source == str(best.weights)
 
@@ -89,7 +89,7 @@ def test_a_run_that_is_unknown_or_no_trials_is_refused(ran: tuple[Path, Path]) -
     with pytest.raises(ValueError, match="run:abc: MLflow has no run abc in"):
         provenance(folder, home).find("run:abc", "mlp")
     with closing(Tracker(home)) as tracker:
-        parent = tracker.read_study("first")["parent_run_id"]
+        parent = tracker.read_study("first").parent_run_id
     with pytest.raises(ValueError, match="is the trial first/search, which has no weights"):
         provenance(folder, home).find(f"run:{parent}", "mlp")
 
@@ -133,7 +133,7 @@ def test_weights_that_are_nowhere_are_refused_with_the_nearest_file(tmp_path: Pa
 def test_a_second_study_starts_from_a_run(ran: tuple[Path, Path], tmp_path: Path) -> None:
     _, home = ran
     with closing(Tracker(home)) as tracker:
-        run_id = tracker.read_trials("first")["run_id"].iloc[0]
+        run_id = tracker.read_trials("first")[0].run_id
     text = FIRST.replace("name: first", "name: second")
     text = text.replace("hidden: [8]}", f"hidden: [8], weights: 'run:{run_id}'}}")
     (tmp_path / "second.yaml").write_text(text)

@@ -1,7 +1,7 @@
 """A confirmed study made by hand, exactly as the tracker reads one; for tests of what reads it.
 
-``material(**knobs)`` is the whole of it, ``study``, ``frame``, ``scores`` and ``histories`` are its
-parts; the knobs are the fields of ``Case``. Every value is the mean of its scores.
+``material(**knobs)`` is the whole of it, ``study``, ``scores`` and ``histories`` are its parts; the
+knobs are the fields of ``Case``. Every value is the mean of its scores.
 """
 
 from __future__ import annotations
@@ -11,16 +11,24 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import pandas as pd
-
-from tests.report.test_figures import DEPTHS, OPTIMIZERS, describe, hash_of, realistic, row
-from tests.report.test_figures import joint as as_joint
+from tests.support import searched
+from tests.support.searched import (
+    DEPTHS,
+    OPTIMIZERS,
+    describe,
+    hash_of,
+    realistic,
+    row,
+    runs,
+)
+from tests.support.searched import joint as as_joint
 from workbench.record.seeds import derive
 from workbench.report.material import Material
+from workbench.tracker.stored_study import StoredStudy
 
 STRATEGIES = tuple(f"{optimizer}-{depth}" for optimizer in OPTIMIZERS for depth in DEPTHS)
 THREE = ("sgd-0", "adam-0", "adamw-0")
@@ -154,8 +162,8 @@ class Case:
     def chosen(self) -> dict[str, dict[str, Any]]:
         """The candidate of each strategy that goes on."""
         found = {}
-        for name, runs in self.selected.items():
-            best = max(runs, key=lambda run: run["mean"])
+        for name, tried in self.selected.items():
+            best = max(tried, key=lambda run: run["mean"])
             (source,) = [c for c in self.candidates[name] if c["number"] == best["candidate"]]
             found[name] = {
                 **best,
@@ -216,11 +224,11 @@ class Case:
                 "pruner": "median",
                 "seed": 0,
                 "budget": _budget(self),
-                "tune": describe()["tune"],
+                "tune": searched.described()["tune"],
             },
             "data": {
                 "name": "digits",
-                "digest": describe()["data"]["digest"],
+                "digest": searched.described()["data"]["digest"],
                 "test": TEST,
                 "test_digest": "e1" * 32,
             },
@@ -293,14 +301,16 @@ def run_id(arm: str, number: int) -> str:
     return f"{hash_of('confirmation', arm, number):032x}"
 
 
-def study(**knobs: Any) -> dict[str, Any]:
+def study(**knobs: Any) -> StoredStudy:
     """The description, with protocol and selection."""
     return _study(Case(**knobs))
 
 
-def frame(**knobs: Any) -> pd.DataFrame:
-    """Rows of search, selection and confirmation."""
-    return _frame(Case(**knobs))
+def rows(case: Case) -> list[dict[str, Any]]:
+    """Fields of every run: search, selection and confirmation."""
+    tried = [{**item, "seed": "4096", "data_digest": _digest(case)} for item in case.search]
+    found = [*tried, *_selection_rows(case), *_confirmation_rows(case)]
+    return [{"provenance": PROVENANCE, **item} for item in found]
 
 
 def scores(**knobs: Any) -> dict[str, list[float]]:
@@ -318,31 +328,38 @@ def material(**knobs: Any) -> Material:
     case = Case(**knobs)
     return Material(
         study=_study(case),
-        trials=_frame(case),
+        trials=runs(rows(case)),
         scores=_scores(case),
         histories=_histories(case),
     )
 
 
-def _study(case: Case) -> dict[str, Any]:
+def described(case: Case) -> dict[str, Any]:
+    """As study.json has it."""
     levels = [levels_of(name) for name in case.strategies]
+    return searched.described() | {
+        "mode": "joint" if case.joint else "balanced",
+        "factors": {
+            factor: list(dict.fromkeys(item[factor] for item in levels))
+            for factor in ("optimizer", "freeze_depth")
+        },
+        "strategies": [
+            {"name": name, "levels": item}
+            for name, item in zip(case.strategies, levels, strict=True)
+        ],
+        "budget": _budget(case),
+        "baseline": BASELINE,
+    }
+
+
+def _study(case: Case) -> StoredStudy:
     protocol, logged = case.protocol, sha256(case)
     digest = logged
     if case.edited:
         protocol = {**protocol, "smallest_effect": 0.001}
         digest = hashlib.sha256(json.dumps(protocol, indent=1).encode()).hexdigest()
     return describe(
-        mode="joint" if case.joint else "balanced",
-        factors={
-            factor: list(dict.fromkeys(item[factor] for item in levels))
-            for factor in ("optimizer", "freeze_depth")
-        },
-        strategies=[
-            {"name": name, "levels": item}
-            for name, item in zip(case.strategies, levels, strict=True)
-        ],
-        budget=_budget(case),
-        baseline=BASELINE,
+        **described(case),
         parents={"search": "f" * 32, "confirmation": "c" * 32},
         protocol=protocol,
         protocol_sha256=digest,
@@ -354,13 +371,6 @@ def _study(case: Case) -> dict[str, Any]:
 def _budget(case: Case) -> dict[str, Any]:
     total = 12 * len(case.strategies)
     return {"trials_per_strategy": None if case.joint else 12, "total": total}
-
-
-def _frame(case: Case) -> pd.DataFrame:
-    searched = [{**item, "seed": "4096", "data_digest": _digest(case)} for item in case.search]
-    rows: list[dict[str, Any]] = [*searched, *_selection_rows(case), *_confirmation_rows(case)]
-    blank = {"test": {}, "protocol": "", "provenance": PROVENANCE, "peak_memory": math.nan}
-    return pd.DataFrame([{**blank, **item} for item in rows])
 
 
 def _selection_rows(case: Case) -> list[dict[str, Any]]:
@@ -396,7 +406,7 @@ def _confirmation_rows(case: Case) -> list[dict[str, Any]]:
                 "learning_rate": arm["hyperparameters"]["learning_rate"],
                 "test": {"test/accuracy": reached, "test/loss": 1 - reached} if done else {},
                 "seconds": round(draw.uniform(0.2, 0.4), 3),
-                "peak_memory": 3e8 + 1e6 * number if done else math.nan,
+                "peak_memory": 3e8 + 1e6 * number if done else None,
                 "started": STARTED + 1000 * number,
             }
             if state == "failed":
@@ -410,13 +420,12 @@ def _common(
 ) -> dict[str, Any]:
     return {
         "run_id": f"{hash_of(role, group, number):032x}",
-        "run_name": f"{role}/{group}/{number:03d}",
         "key": f"digits/{role}/{group}/{number:03d}",
         "role": role,
         "group": group,
         "strategy": strategy,
         "state": "complete",
-        "metrics": {} if value is None else {"best/validation/accuracy": value},
+        "metrics": {} if value is None else {"validation/accuracy": value},
         "protocol": sha256(case),
         "data_digest": _digest(case),
     }
@@ -453,17 +462,11 @@ def _digest(case: Case) -> str:
     return str(case.protocol["data"]["digest"])
 
 
-def changed(found: Material, where: Mapping[str, Any], **cells: Any) -> Material:
-    """The same material with some cells changed in the rows that match: role, strategy, number."""
-    rows = found.trials.to_dict("records")
-    hits = [item for item in rows if all(item[name] == value for name, value in where.items())]
-    assert hits, f"no row has {dict(where)}"
-    for item in hits:
-        item.update(cells)
-    return Material(
-        study=found.study,
-        trials=pd.DataFrame(rows),
-        scores=found.scores,
-        histories=found.histories,
-        protocol_on_disk=found.protocol_on_disk,
-    )
+def changed(found: Material, where: Mapping[str, Any], **values: Any) -> Material:
+    """The same with some fields changed in the runs that match: role, strategy, number."""
+    hits = [
+        run for run in found.trials if all(getattr(run, name) == x for name, x in where.items())
+    ]
+    assert hits, f"no run has {dict(where)}"
+    trials = tuple(replace(run, **values) if run in hits else run for run in found.trials)
+    return replace(found, trials=trials)

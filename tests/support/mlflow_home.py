@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from workbench import record
 from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.record.strategy import Phase, Plan, Schedule, Weights
 from workbench.tracker import Tracker
+from workbench.tracker.trial_run import TrialRun
 
 STUDY = "digits"
 BEGAN = 1_760_000_000_000
@@ -260,3 +262,32 @@ def contents(home: Path) -> dict[str, tuple[int, bytes]]:
         for path in sorted(home.rglob("*"))
         if path.is_file() and not path.name.endswith(("-wal", "-shm"))
     }
+
+
+def record_of(home: Path, run: TrialRun, scores: Sequence[float] | None) -> TrialDirectory:
+    """The record that the tracker would read that run from."""
+    what = spec(
+        run.number,
+        role=Role(run.role),
+        group=run.group,
+        strategy=run.strategy,
+        levels=run.levels,
+        hyperparameters=run.hyperparameters,
+        seed=int(run.seed),
+        data_digest=run.data_digest,
+        protocol=run.protocol or None,
+    )
+    ended = result(
+        run.state,
+        reason=run.reason or None,
+        value=run.value,
+        metrics=run.metrics,
+        epoch=3 if run.state is State.COMPLETE else None,
+        seconds=run.seconds,
+        test=run.test,
+        provenance=run.provenance,
+    )
+    directory = write(home, what, epochs=3, ended=ended)
+    if scores is not None:
+        write_predictions(directory, list(scores))
+    return directory

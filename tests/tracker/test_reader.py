@@ -11,7 +11,7 @@ from sqlalchemy import event
 from tests.support import mlflow_home as made
 from workbench.record import Result, Role, State, TrialSpec
 from workbench.tracker import Tracker
-from workbench.tracker.reader import COLUMNS, UnknownStudy
+from workbench.tracker.reader import UnknownStudy
 
 
 @pytest.fixture
@@ -24,28 +24,25 @@ def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
     ended = made.result(State.COMPLETE)
     run_id = tracker.mirror(made.write(home, ended=ended), made.parent_of(tracker))
 
-    frame = Tracker(home, create=False).read_trials(made.STUDY)
-    assert tuple(frame.columns) == COLUMNS
-    assert len(frame) == 1
-    row = frame.iloc[0]
-    assert row["run_id"] == run_id
-    assert row["run_name"] == "adamw-2/007 lr=3.1e-4"
-    assert row["key"] == "digits/search/adamw-2/007"
-    assert (row["role"], row["group"], row["strategy"]) == ("search", "adamw-2", "adamw-2")
-    assert (row["number"], row["state"]) == (7, "complete")
-    assert row["value"] == ended.value
-    assert (row["epoch"], row["seconds"]) == (3, 5.5)
-    assert (row["epochs"], row["epochs_done"]) == (5, 5)
-    assert (row["optimizer"], row["learning_rate"], row["freeze_depth"]) == ("adamw", 3.1e-4, 2)
-    assert row["levels"] == {"optimizer": "adamw", "freeze_depth": "2"}
-    assert row["hyperparameters"] == {"learning_rate": 3.1e-4, "weight_decay": 1e-4}
-    assert row["metrics"] == ended.metrics
-    assert row["started"] == made.BEGAN
-    assert row["parameters"] == {"total": 1000, "trainable": 200}
-    assert row["device"] == "cpu"
-    assert (row["seed"], row["data_digest"]) == ("11", "cd" * 32)
-    assert (row["test"], row["protocol"], row["provenance"]) == ({}, "", {})
-    assert math.isnan(row["peak_memory"])
+    (row,) = Tracker(home, create=False).read_trials(made.STUDY)
+    assert row.run_id == run_id
+    assert row.name == "adamw-2/007"
+    assert row.key == "digits/search/adamw-2/007"
+    assert (row.role, row.group, row.strategy) == ("search", "adamw-2", "adamw-2")
+    assert (row.number, row.state) == (7, "complete")
+    assert row.value == ended.value
+    assert (row.epoch, row.seconds) == (3, 5.5)
+    assert (row.epochs, row.epochs_done) == (5, 5)
+    assert (row.optimizer, row.learning_rate, row.freeze_depth) == ("adamw", 3.1e-4, 2)
+    assert row.levels == {"optimizer": "adamw", "freeze_depth": "2"}
+    assert row.hyperparameters == {"learning_rate": 3.1e-4, "weight_decay": 1e-4}
+    assert row.metrics == ended.metrics
+    assert row.started == made.BEGAN
+    assert row.trainable == 200
+    assert row.device == "cpu"
+    assert (row.seed, row.data_digest) == ("11", "cd" * 32)
+    assert (row.test, row.protocol, row.provenance) == ({}, "", {})
+    assert row.peak_memory is None
 
 
 def test_reports_within_an_epoch_read_back_as_the_epochs_that_they_make(home: Path) -> None:
@@ -58,16 +55,16 @@ def test_reports_within_an_epoch_read_back_as_the_epochs_that_they_make(home: Pa
     metrics = {**made.epoch(3).metrics, "epochs": 0.75}
     directory.write_result(made.result(State.COMPLETE, metrics=metrics))
     tracker.mirror(directory, made.parent_of(tracker))
-    row = tracker.read_trials(made.STUDY).iloc[0]
-    assert (row["epoch"], row["epochs"], row["epochs_done"]) == (3, 5, 1.5)
-    assert row["metrics"]["epochs"] == 0.75
+    (row,) = tracker.read_trials(made.STUDY)
+    assert (row.epoch, row.epochs, row.epochs_done) == (3, 5, 1.5)
+    assert row.metrics["epochs"] == 0.75
 
 
 def test_a_trial_that_never_ran_has_no_device_whatever_its_plan_says(home: Path) -> None:
     tracker = Tracker(home)
     spec = made.spec(plan=replace(made.plan(), device="auto"))
     tracker.mirror(made.write(home, spec), made.parent_of(tracker))
-    assert tracker.read_trials(made.STUDY).iloc[0]["device"] == ""
+    assert tracker.read_trials(made.STUDY)[0].device == ""
 
 
 def test_trials_come_by_role_group_and_number_with_a_value_only_where_complete(
@@ -86,19 +83,19 @@ def test_trials_come_by_role_group_and_number_with_a_value_only_where_complete(
     seed = made.spec(0, role=Role.CONFIRMATION)
     tracker.mirror(made.write(home, seed, ended=made.result(State.COMPLETE)), confirmation)
 
-    frame = tracker.read_trials(made.STUDY)
-    order = list(zip(frame["role"], frame["group"], frame["number"], strict=True))
-    assert order == [
+    trials = tracker.read_trials(made.STUDY)
+    assert [(trial.role, trial.group, trial.number) for trial in trials] == [
         ("confirmation", "adamw-2", 0),
         ("search", "adam-0", 0),
         ("search", "adamw-2", 2),
         ("search", "adamw-2", 3),
         ("search", "adamw-2", 10),
     ]
-    assert list(frame["state"]) == ["complete", "failed", "pruned", "running", "complete"]
-    assert [math.isnan(value) for value in frame["value"]] == [False, True, True, True, False]
-    assert math.isnan(frame["epoch"][1])
-    assert frame["reason"][2] == "Below the median."
+    states = ["complete", "failed", "pruned", "running", "complete"]
+    assert [trial.state for trial in trials] == states
+    assert [trial.value is None for trial in trials] == [False, True, True, True, False]
+    assert trials[1].epoch is None
+    assert trials[2].reason == "Below the median."
 
 
 def test_of_several_phases_the_last_one_is_told(home: Path) -> None:
@@ -109,17 +106,14 @@ def test_of_several_phases_the_last_one_is_told(home: Path) -> None:
     )
     tracker.mirror(made.write(home, made.spec(plan=plan)), made.parent_of(tracker))
 
-    row = tracker.read_trials(made.STUDY).iloc[0]
-    assert (row["optimizer"], row["learning_rate"], row["freeze_depth"]) == ("adamw", 1e-4, 0)
+    (row,) = tracker.read_trials(made.STUDY)
+    assert (row.optimizer, row.learning_rate, row.freeze_depth) == ("adamw", 1e-4, 0)
 
 
-def test_a_study_without_trials_has_the_same_columns_and_no_rows(home: Path) -> None:
+def test_a_study_without_trials_has_none(home: Path) -> None:
     tracker = Tracker(home)
     made.parent_of(tracker)
-    frame = tracker.read_trials(made.STUDY)
-
-    assert tuple(frame.columns) == COLUMNS
-    assert frame.empty
+    assert tracker.read_trials(made.STUDY) == ()
 
 
 def test_a_run_that_a_crash_left_with_its_key_alone_can_be_read(home: Path) -> None:
@@ -129,16 +123,16 @@ def test_a_run_that_a_crash_left_with_its_key_alone_can_be_read(home: Path) -> N
         tracker.experiment(made.STUDY),
         tags={"workbench.key": "digits/search/a/000", "mlflow.parentRunId": parent},
     )
-    row = tracker.read_trials(made.STUDY).iloc[0]
-    assert row["state"] == "running"
-    assert math.isnan(row["learning_rate"])
+    (row,) = tracker.read_trials(made.STUDY)
+    assert row.state == "running"
+    assert row.learning_rate is None
 
 
 def test_runs_that_others_logged_into_the_experiment_are_no_trials(home: Path) -> None:
     tracker = Tracker(home)
     made.parent_of(tracker)
     tracker._ledger._client.create_run(tracker.experiment(made.STUDY))
-    assert tracker.read_trials(made.STUDY).empty
+    assert tracker.read_trials(made.STUDY) == ()
 
 
 def test_what_lies_in_the_bin_is_neither_trial_nor_study(home: Path) -> None:
@@ -146,7 +140,7 @@ def test_what_lies_in_the_bin_is_neither_trial_nor_study(home: Path) -> None:
     parent = made.parent_of(tracker)
     run_id = tracker.mirror(made.write(home), parent)
     tracker._ledger._client.delete_run(run_id)
-    assert tracker.read_trials(made.STUDY).empty
+    assert tracker.read_trials(made.STUDY) == ()
 
     tracker._ledger._client.delete_run(parent)
     with pytest.raises(UnknownStudy):
@@ -163,26 +157,27 @@ def test_a_study_reads_back_as_its_driver_described_it(home: Path) -> None:
     search = made.parent_of(tracker, files=files)
 
     study = Tracker(home).read_study(made.STUDY)
-    assert (study["name"], study["mode"]) == ("digits", "balanced")
-    assert study["environment"] == {"os": 1}
-    assert study["parent_run_id"] == search
-    assert study["parents"] == {"search": search, "confirmation": confirmation}
-    assert study["tracking_uri"] == tracker.uri
-    assert study["experiment_id"] == tracker.experiment(made.STUDY)
-    assert "git" not in study
+    assert (study.name, study.mode) == ("digits", "balanced")
+    assert study.environment == {"os": 1}
+    assert study.parent_run_id == search
+    assert study.parents == {"search": search, "confirmation": confirmation}
+    assert study.tracking_uri == tracker.uri
+    assert study.experiment_id == tracker.experiment(made.STUDY)
+    assert (study.commit, study.dirty) == ("", False)
 
 
 def test_the_commit_of_the_last_start_is_read_from_the_parents_tags(home: Path) -> None:
     tags = {"mlflow.source.git.commit": "ab" * 20, "workbench.git_dirty": "true"}
     Tracker(home).open_parent(made.STUDY, "search", tags=tags, params={}, files={})
-    assert Tracker(home).read_study(made.STUDY)["git"] == {"commit": "ab" * 20, "dirty": True}
+    study = Tracker(home).read_study(made.STUDY)
+    assert (study.commit, study.dirty) == ("ab" * 20, True)
 
 
 def test_a_home_that_was_moved_can_still_be_read(home: Path) -> None:
     made.parent_of(Tracker(home), files={"study.json": '{"name": "digits"}'})
     moved = home.rename(home.with_name("moved"))
 
-    assert Tracker(moved).read_study(made.STUDY)["name"] == "digits"
+    assert Tracker(moved).read_study(made.STUDY).name == "digits"
 
 
 def test_an_unknown_study_names_those_that_there_are(home: Path) -> None:
@@ -212,17 +207,17 @@ def test_a_confirmation_run_reads_back_with_its_test_its_seed_and_its_provenance
     ended = made.tested(0.9375)
     tracker.mirror(made.write(home, made.confirmation(3), ended=ended), parent)
 
-    row = Tracker(home, create=False).read_trials(made.STUDY).iloc[0]
-    assert (row["role"], row["group"], row["strategy"]) == ("confirmation", "adamw-2", "adamw-2")
-    assert row["number"] == 3
-    assert row["test"] == {"test/accuracy": 0.9375, "test/loss": 0.25}
+    (row,) = Tracker(home, create=False).read_trials(made.STUDY)
+    assert (row.role, row.group, row.strategy) == ("confirmation", "adamw-2", "adamw-2")
+    assert row.number == 3
+    assert row.test == {"test/accuracy": 0.9375, "test/loss": 0.25}
     # The objective's value stays that of validation.
-    assert row["value"] == ended.value and "test/accuracy" not in row["metrics"]
+    assert row.value == ended.value and "test/accuracy" not in row.metrics
     # No float can hold a seed of this size.
-    assert row["seed"] == str(2**62 + 3)
-    assert row["protocol"] == made.PROTOCOL_SHA256
-    assert row["provenance"] == made.PROVENANCE
-    assert row["peak_memory"] == 3_000_000
+    assert row.seed == str(2**62 + 3)
+    assert row.protocol == made.PROTOCOL_SHA256
+    assert row.provenance == made.PROVENANCE
+    assert row.peak_memory == 3_000_000
 
 
 def test_runs_of_a_selection_read_back_by_candidate_and_seed(home: Path) -> None:
@@ -235,13 +230,11 @@ def test_runs_of_a_selection_read_back_by_candidate_and_seed(home: Path) -> None
         assert directory.path.parts[-4:-1] == ("selection", "adamw-2", f"{candidate:03d}")
         tracker.mirror(directory, parent)
 
-    frame = tracker.read_trials(made.STUDY)
-    assert list(frame["role"].unique()) == ["selection"]
-    names = list(zip(frame["group"], frame["number"], strict=True))
-    assert names == [("adamw-2/004", 0), ("adamw-2/017", 0), ("adamw-2/017", 1)]
-    assert list(frame["strategy"].unique()) == ["adamw-2"]
-    assert list(frame["test"]) == [{}, {}, {}]
-    assert frame["run_name"][2].startswith("adamw-2/017/001 lr=")
+    trials = tracker.read_trials(made.STUDY)
+    names = ["adamw-2/004/000", "adamw-2/017/000", "adamw-2/017/001"]
+    assert [trial.name for trial in trials] == names
+    assert {(trial.role, trial.strategy) for trial in trials} == {("selection", "adamw-2")}
+    assert [trial.test for trial in trials] == [{}, {}, {}]
 
 
 def test_a_confirmed_study_reads_back_with_its_protocol_and_the_hash_of_its_bytes(
@@ -250,8 +243,8 @@ def test_a_confirmed_study_reads_back_with_its_protocol_and_the_hash_of_its_byte
     tracker = Tracker(home)
     made.parent_of(tracker, files={"study.json": '{"name": "digits"}'})
     study = tracker.read_study(made.STUDY)
-    assert study["protocol"] is study["protocol_sha256"] is study["protocol_logged"] is None
-    assert study["selection"] is None
+    assert (study.protocol, study.selection) == (None, None)
+    assert (study.protocol_sha256, study.protocol_logged) == (None, None)
 
     parent = made.parent_of(
         tracker,
@@ -260,16 +253,16 @@ def test_a_confirmed_study_reads_back_with_its_protocol_and_the_hash_of_its_byte
         files={"protocol.json": made.PROTOCOL},
     )
     study = tracker.read_study(made.STUDY)
-    assert study["protocol"] == {"schema": 1, "study": "digits"}
-    assert study["protocol_sha256"] == study["protocol_logged"] == made.PROTOCOL_SHA256
-    assert study["selection"] is None
+    assert study.protocol == {"schema": 1, "study": "digits"}
+    assert study.protocol_sha256 == study.protocol_logged == made.PROTOCOL_SHA256
+    assert study.selection is None
 
     made.parent_of(tracker, "confirmation", files={"selection.json": '{"chosen": {}}'})
     path = made.artifacts_of(home, parent) / "study" / "protocol.json"
     path.write_text(made.PROTOCOL + " ")
     study = tracker.read_study(made.STUDY)
-    assert study["selection"] == {"chosen": {}}
-    assert study["protocol_sha256"] != study["protocol_logged"] == made.PROTOCOL_SHA256
+    assert study.selection == {"chosen": {}}
+    assert study.protocol_sha256 != study.protocol_logged == made.PROTOCOL_SHA256
 
 
 def test_scores_are_those_of_completed_confirmation_runs_that_have_some(home: Path) -> None:

@@ -157,8 +157,8 @@ def test_a_home_that_cannot_be_written_to_can_be_read_and_refuses_to_be_written(
                 reading = Tracker(home)
                 assert reading.read_only
                 assert reading.uri == f"sqlite:///{home}/mlruns/mlflow.db"
-                assert list(reading.read_trials(made.STUDY)["state"]) == ["complete"]
-                assert reading.read_study(made.STUDY)["name"] == "digits"
+                assert [trial.state for trial in reading.read_trials(made.STUDY)] == ["complete"]
+                assert reading.read_study(made.STUDY).name == "digits"
                 with pytest.raises(StoreError, match="cannot be written to"):
                     reading.mirror(directory, parent)
                 command, _ = store.serve(home, 5000)

@@ -193,7 +193,7 @@ def test_odd_names_and_long_values_are_mirrored(home: Path, tracker: Tracker, pa
     assert made.history_of(home, run_id, "f1 _macro_ _5")[0][:2] == (6, 0.5)
     assert len(made.params_of(home, run_id)["dataset"]) == 6000
     assert len(made.tags_of(home, run_id)["workbench.reason"]) == 8000
-    assert list(tracker.read_trials(made.STUDY)["group"]) == [spec.group]
+    assert [trial.group for trial in tracker.read_trials(made.STUDY)] == [spec.group]
 
 
 def test_more_metrics_params_and_tags_than_one_batch_takes_all_arrive(
@@ -409,7 +409,7 @@ def test_no_seed_of_a_selection_or_a_confirmation_is_marked_as_best(
         directory = made.write(home, spec, ended=made.tested())
         with pytest.raises(ValueError, match=f"{spec.key} is a run of a {spec.role}; only a sea"):
             tracker.mark_best(parent, "adamw-2", directory)
-    assert tracker.read_trials(made.STUDY).empty
+    assert tracker.read_trials(made.STUDY) == ()
 
 
 def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_set(
@@ -419,7 +419,7 @@ def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_s
     made.write_predictions(directory, [1.0, 0.0])
     made.write(home, made.selection(), ended=made.result(State.COMPLETE))
     assert tracker.reconcile(record.study_directory(home, made.STUDY)) == 2
-    parents = tracker.read_study(made.STUDY)["parents"]
+    parents = tracker.read_study(made.STUDY).parents
     for spec in (made.selection(), made.confirmation()):
         run_id, status, _ = made.run_of(home, spec.key)
         assert made.tags_of(home, run_id)["mlflow.parentRunId"] == parents["confirmation"]
@@ -506,7 +506,7 @@ def test_a_study_beyond_the_first_page_of_experiments_is_found(
     monkeypatch.setattr(ledger, "_PAGE", 2)
 
     # MLflow lists the newest first.
-    assert list(Tracker(home).read_trials(made.STUDY)["number"]) == [0]
+    assert [trial.number for trial in Tracker(home).read_trials(made.STUDY)] == [0]
 
 
 def test_a_trial_that_failed_before_its_first_epoch_is_mirrored(
@@ -549,7 +549,7 @@ def test_mlflow_is_imported_late_and_torch_never(home: Path) -> None:
 def used(home: Path, number: int) -> None:
     """Read a home's store, and write to it, as every command does."""
     tracker = Tracker(home)
-    assert tracker.read_study(made.STUDY)["name"] == made.STUDY
+    assert tracker.read_study(made.STUDY).name == made.STUDY
     parent = made.parent_of(tracker, files={"study.json": f'{{"name": "{made.STUDY}"}}'})
     run_id = tracker.mirror(complete(home, number), parent)
     assert (made.artifacts_of(home, run_id) / "learning_curve.png").exists()
@@ -587,8 +587,8 @@ def test_a_copy_never_touches_the_home_that_it_was_copied_from(filled: Path) -> 
     after = contents(copy)
     used(filled, 9)
     assert contents(copy) == after
-    assert list(Tracker(copy).read_trials(made.STUDY)["number"]) == [7, 8]
-    assert list(Tracker(filled).read_trials(made.STUDY)["number"]) == [7, 9]
+    assert [trial.number for trial in Tracker(copy).read_trials(made.STUDY)] == [7, 8]
+    assert [trial.number for trial in Tracker(filled).read_trials(made.STUDY)] == [7, 9]
 
 
 def test_a_home_that_is_seen_at_two_places_is_written_from_both(
@@ -669,7 +669,7 @@ def test_artifacts_that_were_deleted_are_sent_again(home: Path, tracker: Tracker
     assert Tracker(home).reconcile(study) == 2
     assert (made.artifacts_of(home, run_id) / "learning_curve.png").read_bytes() == b"picture"
     found = Tracker(home).read_study(made.STUDY)
-    assert (found["name"], found["protocol"]) == (made.STUDY, {"name": made.STUDY})
+    assert (found.name, found.protocol) == (made.STUDY, {"name": made.STUDY})
     assert Tracker(home).reconcile(study) == 0
 
 
@@ -679,7 +679,7 @@ def test_a_parent_in_mlflows_bin_is_told_of_and_restored(filled: Path) -> None:
     with pytest.raises(reader.UnknownStudy, match=r"bin of MLflow .*`workbench sync digits`"):
         Tracker(filled).read_study(made.STUDY)
     Tracker(filled).reconcile(record.study_directory(filled, made.STUDY))
-    assert Tracker(filled).read_study(made.STUDY)["name"] == made.STUDY
+    assert Tracker(filled).read_study(made.STUDY).name == made.STUDY
 
 
 @pytest.mark.slow

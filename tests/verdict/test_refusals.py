@@ -310,7 +310,7 @@ def test_the_table_holds_all_seventeen_and_what_could_be_asked_for_has_an_attemp
     assert list(REFUSALS) == list(range(1, 18))
     assert all(number == refusal.number for number, refusal in REFUSALS.items())
     assert [level for level in Level if "strategy" in level] == []
-    verdict = as_json(decide(evidence(*planted(SPREAD))))
+    verdict = decide(evidence(*planted(SPREAD)))
     assert wording.emphasis(verdict, best=True, tied=False) == "Bold: best mean."
 
 

@@ -216,7 +216,7 @@ class _Confirming:
     def _seen_before(self) -> int:
         """Runs with test values in MLflow whose records were deleted; the values were seen."""
         trials = Tracker(self._study.home).read_trials(self._study.name)
-        return sum(map(bool, trials.loc[trials["role"] == Role.CONFIRMATION, "test"]))
+        return sum(trial.role == Role.CONFIRMATION and bool(trial.test) for trial in trials)
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""

@@ -1,33 +1,28 @@
-"""From MLflow to a report on disk, and back onto the study's page in MLflow.
-
-Only reads, but for the report's own copy; knows nothing of what a report says.
-"""
+"""From MLflow to a report on disk, and a copy of it to the study's page in MLflow."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from workbench import record, report
 from workbench.commands import browse
 from workbench.driver import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
-from workbench.report.writing import uncollected
+from workbench.report import writing
+from workbench.report.trials import best, by_strategy, of_search
 from workbench.study.config import load
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Word
 from workbench.verdict.wording.numbers import counted
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +62,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
     venues.of(venue)
     if name.endswith((".yaml", ".yml")):
         name = load(Path(name)).name
-    with uncollected():
-        return _publish(name, home, out, venue)
+    return _publish(name, home, out, venue)
 
 
 def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
@@ -85,8 +79,7 @@ def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
         with lease(directory) if kept else nullcontext():
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
-            written, summary, run_ids = _write(tracker, name, directory, folder, venue, ())
-            note = report.markdown_summary(summary)
+            written, note, run_ids = _write(tracker, name, directory, folder, venue, ())
             for run_id in run_ids:
                 tracker.log_report(run_id, folder, only=report.CONTENTS)
                 tracker.describe(run_id, note)
@@ -148,9 +141,9 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
     """
     study = tracker.read_study(name)
     trials = tracker.read_trials(name)
-    confirmed = bool(study.get("protocol"))
-    shown = _shown(trials, str(study["objective"]["direction"])) if "objective" in study else []
-    metrics = [study["objective"]["metric"], "train/loss"] if shown else []
+    confirmed = bool(study.protocol)
+    shown = [] if study.missing else _shown(study, trials)
+    metrics = [study.objective.metric, "train/loss"]
     protocol = record.protocol_path(directory)
     return report.Material(
         study=study,
@@ -164,18 +157,17 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
     )
 
 
-def _shown(trials: pd.DataFrame, direction: str) -> list[str]:
+def _shown(study: StoredStudy, trials: Sequence[TrialRun]) -> list[str]:
     """The runs whose curves a report shows: each strategy's best trial, and the confirmation's."""
-    found = trials[(trials["role"] == Role.SEARCH) & trials["value"].notna()]
-    found = found.sort_values("value", ascending=direction == "minimize", kind="stable")
-    best = found.drop_duplicates("strategy")["run_id"]
-    confirmed = trials.loc[trials["role"] == Role.CONFIRMATION, "run_id"]
-    return [*best, *confirmed]
+    groups = by_strategy(study, of_search(study, trials)).values()
+    found = [best(study, group) for group in groups]
+    confirmed = [trial.run_id for trial in trials if trial.role == Role.CONFIRMATION]
+    return [*(trial.run_id for trial in found if trial), *confirmed]
 
 
-def parents(study: Mapping[str, Any]) -> list[str]:
+def parents(study: StoredStudy) -> list[str]:
     """The run of the search and that of the confirmation, as far as they exist."""
-    found = [study["parent_run_id"], study["parents"].get("confirmation")]
+    found = [study.parent_run_id, study.parents.get("confirmation")]
     return list(dict.fromkeys(run_id for run_id in found if run_id))
 
 
@@ -186,33 +178,33 @@ def _write(
     folder: Path,
     venue: str,
     notes: tuple[str, ...],
-) -> tuple[Written, dict[str, Any], list[str]]:
-    """What was written, what it says, and the runs that keep it."""
+) -> tuple[Written, str, list[str]]:
+    """What was written, a note for the study's page in MLflow, and the runs that keep it."""
     found = material(tracker, name, directory)
-    if "name" not in found.study:
+    if not found.study.described:
         raise StoreError(
             f"MLflow has no description of the study {name}: study/study.json is gone from the "
-            f"artifacts of the run {found.study['parent_run_id']}. Run the study again with its "
+            f"artifacts of the run {found.study.parent_run_id}. Run the study again with its "
             "file: no trial is repeated, and the description is written again."
         )
-    page = report.write(found, folder, venue)
-    summary = json.loads(page.with_name("report.json").read_text(encoding="utf-8"))
-    judged, confirmation = summary["verdict"], summary["confirmation"]
-    finished = confirmation is not None and confirmation["finished"]
-    unanswered = finished and judged["word"] in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
+    composed = report.compose(found)
+    summary = composed.summary
+    judged, confirmation = summary.verdict, summary.confirmation
+    finished = confirmation is not None and confirmation.finished
+    unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
     written = Written(
-        page=page,
-        verdict=f"{judged['word']}  {judged['headline']}" if finished else "",
-        usable=bool(summary["usable"]) and not unanswered,
+        page=writing.write(composed, folder, venue),
+        verdict=f"{judged.word}  {judged.headline}" if finished else "",
+        usable=summary.usable and not unanswered,
         notes=notes,
     )
-    return written, summary, parents(found.study)
+    return written, report.markdown_summary(summary.content), parents(found.study)
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:
     """How many trials have ended on disk and not in MLflow."""
     trials = tracker.read_trials(name)
-    shown = set(trials.loc[trials["state"].isin(["complete", "pruned", "failed"]), "key"])
+    shown = {trial.key for trial in trials if trial.ended}
     ended = {
         spec.key
         for found, spec in record.scan(directory)

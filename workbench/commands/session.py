@@ -256,7 +256,7 @@ def _describe(study: Study, page: ParentRun) -> None:
     if page.unsent:
         return
     material = publish.material(page.tracker, study.name, study.directory)
-    if "name" not in material.study:
+    if not material.study.described:
         return  # The store was lost, and the search's page is new: the next run describes it.
     summary = report.summarize(material)
     note = report.markdown_summary(summary)

@@ -17,7 +17,7 @@ def page(home: Path, port: int, study: str | None) -> str:
         StoreError: There is no store, or it cannot be used.
     """
     tracker = Tracker(home, create=False)
-    return store.page(port, None if study is None else tracker.read_study(study)["experiment_id"])
+    return store.page(port, None if study is None else tracker.read_study(study).experiment_id)
 
 
 def serve(home: Path, port: int) -> NoReturn:

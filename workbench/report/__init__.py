@@ -9,14 +9,15 @@ drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from workbench.report import templates
+from workbench.report import templates, writing
 from workbench.report.material import Material
-from workbench.report.summary import compose
-from workbench.report.writing import CONTENTS, write
+from workbench.report.summary import Composed, compose
+from workbench.report.writing import CONTENTS
 
-__all__ = ["CONTENTS", "Material", "markdown_summary", "summarize", "write"]
+__all__ = ["CONTENTS", "Composed", "Material", "compose", "markdown_summary", "summarize", "write"]
 
 
 def summarize(material: Material) -> dict[str, Any]:
@@ -27,9 +28,19 @@ def summarize(material: Material) -> dict[str, Any]:
     Raises:
         ValueError: The description or the protocol lacks what no report can do without.
     """
-    return compose(material).content
+    return compose(material).summary.content
 
 
 def markdown_summary(summary: Mapping[str, Any]) -> str:
     """A note of fewer than 6000 characters for the study's MLflow run, while it runs and after."""
     return templates.note(summary)
+
+
+def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
+    """Compose a report and write it; see ``writing.write``.
+
+    Raises:
+        FileExistsError: The folder holds something else than a report.
+        ValueError: No such venue, or the material lacks what no report can do without.
+    """
+    return writing.write(compose(material), folder, venue)

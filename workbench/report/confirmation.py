@@ -1,21 +1,179 @@
 """The report's ``confirmation``: each arm with its runs, what the selection did, what it all cost.
 
 Describes; which arm stands out is taken over from the verdict. While runs are open it holds no
-test value. Knows neither where the runs were read nor how they are shown.
+test value.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from workbench.record import State
-from workbench.report.runs import Arm, Confirmation, Run
-from workbench.report.wording import COMPARED
-from workbench.verdict import Evidence, Side, Verdict, Word, comparing, table
+from workbench.report.protocol import Absent
+from workbench.report.runs import Arm, Confirmation
+from workbench.report.wording import COMPARED, Row, known
+from workbench.tracker.trial_run import TrialRun
+from workbench.verdict import Comparison, Evidence, Side, Verdict, Word, comparing, table
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.statistics.values import differences, moments
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedResult:
+    """One run of an arm.
+
+    Attributes:
+        value: On the test split; ``counted`` is the value that the verdict counts: the worst one
+            where ``imputed``, because the run diverged or failed.
+        validation: On validation data.
+        metrics: On the test split by their full names.
+    """
+
+    seed: str
+    run_id: str
+    number: int
+    state: str
+    reason: str
+    value: float | None = None
+    counted: float | None = None
+    imputed: bool = False
+    validation: float | None = None
+    seconds: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versus:
+    """An arm against the best one, or against the baseline of a contrast with it.
+
+    Attributes:
+        name: Of the other arm.
+        difference: This arm minus the other, in units of the metric; ``low`` and ``high`` bound it.
+        improvement: Probability that this arm is nearer to the objective on a seed: ``estimate``,
+            ``low`` and ``high``.
+    """
+
+    name: str
+    difference: float
+    low: float
+    high: float
+    p_holm: float
+    p_equivalence: float | None
+    improvement: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmResult:
+    """One arm; None where a number is not known or not to be shown.
+
+    Attributes:
+        trial: The search trial whose configuration it has; None for the default.
+        n: Values that count.
+        mean: Over seeds; ``low`` and ``high`` are the ends of its t interval, cut at the metric's
+            bounds.
+        validation_gap: Mean of validation minus test over the runs that have both.
+        seconds_mean: Of a complete run; the other sums of seconds are over all runs.
+        peak_memory: Highest of its runs, in bytes.
+        tied_with_best: Compared with the best arm, and not separated from it.
+    """
+
+    name: str
+    strategy: str
+    levels: Mapping[str, str]
+    baseline: bool
+    trial: str | None
+    hyperparameters: Mapping[str, Any]
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    validation_mean: float | None = None
+    validation_gap: float | None = None
+    n: int = 0
+    failed: int = 0
+    pruned: int = 0
+    trainable: int | None = None
+    seconds_mean: float | None = None
+    search_seconds: float | None = None
+    selection_seconds: float | None = None
+    confirmation_seconds: float
+    peak_memory: float | None = None
+    best: bool = False
+    tied_with_best: bool = False
+    versus: Versus | None = None
+    runs: tuple[SeedResult, ...] = ()
+
+    @property
+    def row(self) -> Row:
+        """As a row of a main table."""
+        return Row(
+            name=self.name,
+            n=self.n,
+            mean=self.mean,
+            sd=self.sd,
+            low=self.low,
+            high=self.high,
+            failed=self.failed,
+            baseline=self.baseline,
+            best=self.best,
+            tied=self.tied_with_best,
+            untuned="" if self.trial else self.strategy,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateResult:
+    """A configuration that the selection trained on fresh seeds; all values are on validation."""
+
+    strategy: str
+    candidate: int
+    trial: str | None
+    searched: float | None
+    values: tuple[float | None, ...]
+    mean: float | None
+    chosen: bool
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmationResult:
+    """What report.json says under ``confirmation``; see ``Protocol`` for what was planned."""
+
+    finished: bool
+    selected: bool
+    done: int
+    planned: int
+    metric: str
+    validation_metric: str | None
+    direction: str
+    smallest_effect: float | None
+    alpha: float
+    gamma: float
+    bounds: tuple[float | None, float | None] | None
+    n: int
+    seeds: tuple[str, ...]
+    seeds_floor: int | None
+    protocol_sha256: str | None
+    contrast: str
+    pairs: int | None
+    epoch: str | None
+    default_is: str | None
+    finalists: int | None
+    not_comparable: tuple[Absent, ...]
+    arms: tuple[ArmResult, ...]
+    imputed: int
+    failed: int
+    pruned: int
+    selection: tuple[CandidateResult, ...]
+    selection_configs: int | None
+    selection_seeds: int
+    beyond: int
+    cost: Mapping[str, float]
+    test_samples: int | None
+    test_digest: str | None
 
 
 def summarize(
@@ -25,8 +183,8 @@ def summarize(
     *,
     search_seconds: Mapping[str, float],
     sha256: str | None,
-) -> dict[str, Any]:
-    """What report.json says under ``confirmation``.
+) -> ConfirmationResult:
+    """The confirmation as a report shows it.
 
     Args:
         confirmation: As it was read.
@@ -35,139 +193,151 @@ def summarize(
         search_seconds: Of all search trials of each strategy.
         sha256: Of the protocol that the confirmation began with.
     """
+    protocol, chosen = confirmation.protocol, confirmation.chosen
+    arms = _arms(confirmation, evidence, verdict, search_seconds)
+    selection = (run for runs in confirmation.selection.values() for run in runs)
+    return ConfirmationResult(
+        finished=confirmation.finished,
+        selected=chosen is not None,
+        done=confirmation.done,
+        planned=confirmation.planned,
+        metric=protocol.metric,
+        validation_metric=protocol.validation_metric,
+        direction=protocol.direction,
+        smallest_effect=protocol.smallest_effect,
+        alpha=protocol.alpha,
+        gamma=protocol.gamma,
+        bounds=protocol.bounds,
+        n=len(protocol.seeds),
+        seeds=protocol.seeds,
+        seeds_floor=protocol.seeds_floor,
+        protocol_sha256=sha256,
+        contrast=protocol.contrast,
+        pairs=protocol.pairs,
+        epoch=protocol.epoch,
+        default_is=chosen.default_is if chosen else None,
+        finalists=protocol.finalists,
+        not_comparable=protocol.not_comparable,
+        arms=tuple(arms),
+        imputed=sum(run.imputed for arm in arms for run in arm.runs),
+        failed=sum(arm.failed for arm in arms),
+        pruned=sum(arm.pruned for arm in arms),
+        selection=tuple(_candidates(confirmation)),
+        selection_configs=protocol.selection_configs,
+        selection_seeds=protocol.selection_seeds,
+        beyond=len(confirmation.beyond),
+        cost={
+            "search_seconds": math.fsum(search_seconds.values()),
+            "selection_seconds": _seconds(selection),
+            "confirmation_seconds": _seconds((*confirmation.runs, *confirmation.beyond)),
+        },
+        test_samples=protocol.test_samples,
+        test_digest=protocol.test_digest,
+    )
+
+
+def _arms(
+    confirmation: Confirmation,
+    evidence: Evidence,
+    verdict: Verdict,
+    search_seconds: Mapping[str, float],
+) -> list[ArmResult]:
     protocol = confirmation.protocol
-    joint = (protocol.get("search") or {}).get("mode") == "joint"
     sides = _sides(evidence, verdict) if confirmation.finished else {}
     arms = []
     for arm in confirmation.arms:
-        own_search = not joint and arm.name == arm.strategy
-        seconds = search_seconds.get(arm.strategy) if own_search else None
+        own_search = not protocol.joint and arm.name == arm.plan.strategy
+        seconds = search_seconds.get(arm.plan.strategy) if own_search else None
         arms.append(_arm(confirmation, arm, sides.get(arm.name), seconds))
-    _emphasise(arms, confirmation, verdict)
-    if confirmation.finished and verdict.word is not Word.NOT_COMPARABLE:
-        sign = -1 if protocol["direction"] == "maximize" else 1
-        # The best first: the order is a fact, and what it means is the verdict's to say.
-        arms.sort(key=lambda item: math.inf if item["mean"] is None else sign * item["mean"])
-    return {
-        "finished": confirmation.finished,
-        "selected": bool(confirmation.chosen),
-        "done": confirmation.done,
-        "planned": confirmation.planned,
-        "metric": protocol["metric"],
-        "validation_metric": protocol.get("validation_metric"),
-        "direction": protocol["direction"],
-        "smallest_effect": protocol.get("smallest_effect"),
-        "alpha": protocol.get("alpha"),
-        "gamma": protocol.get("gamma"),
-        "bounds": protocol.get("bounds"),
-        "n": len(confirmation.seeds),
-        "seeds": confirmation.seeds,
-        "seeds_floor": protocol.get("seeds_floor"),
-        "protocol_sha256": sha256,
-        "contrast": protocol["contrast"],
-        "pairs": protocol.get("pairs"),
-        "epoch": protocol.get("epoch"),
-        "default_is": confirmation.chosen.get("default_is"),
-        "finalists": protocol.get("finalists"),
-        "not_comparable": protocol.get("not_comparable") or [],
-        "arms": arms,
-        "imputed": sum(run["imputed"] for item in arms for run in item["runs"]),
-        "failed": sum(item["failed"] for item in arms),
-        "pruned": sum(item["pruned"] for item in arms),
-        "selection": _selection(confirmation),
-        "selection_configs": (protocol.get("selection") or {}).get("configs"),
-        "selection_seeds": len((protocol.get("selection") or {}).get("seeds") or ()),
-        "beyond": len(confirmation.beyond),
-        "cost": {
-            "search_seconds": math.fsum(search_seconds.values()),
-            "selection_seconds": _seconds(
-                run for runs in confirmation.selection.values() for run in runs
-            ),
-            "confirmation_seconds": _seconds((*confirmation.runs, *confirmation.beyond)),
-        },
-        "test_samples": (protocol.get("data") or {}).get("test"),
-        "test_digest": (protocol.get("data") or {}).get("test_digest"),
-    }
+    if not confirmation.finished:
+        return arms
+    arms = _compared(arms, protocol.maximizes, verdict)
+    if verdict.word is Word.NOT_COMPARABLE:
+        return arms
+    sign = -1 if protocol.maximizes else 1
+    # The best first: the order is a fact, and what it means is the verdict's to say.
+    return sorted(arms, key=lambda arm: math.inf if arm.mean is None else sign * arm.mean)
 
 
 def _arm(
     confirmation: Confirmation, arm: Arm, side: Side | None, search_seconds: float | None
-) -> dict[str, Any]:
-    metric = str(confirmation.protocol["metric"])
-    runs = [arm.runs[seed] for seed in confirmation.seeds if seed in arm.runs]
-    chosen = (confirmation.chosen.get("chosen") or {}).get(arm.name) or {}
+) -> ArmResult:
+    seeds = confirmation.protocol.seeds
+    runs = [arm.runs[seed] for seed in seeds if seed in arm.runs]
+    chosen = confirmation.chosen.chosen.get(arm.name) if confirmation.chosen else None
     selected = [
         run
         for group, found in confirmation.selection.items()
         if group.rpartition("/")[0] == arm.name
         for run in found
     ]
-    item: dict[str, Any] = {
-        "name": arm.name,
-        "strategy": arm.strategy,
-        "levels": arm.levels,
-        "baseline": arm.baseline,
-        "trial": chosen.get("trial"),
-        "hyperparameters": arm.hyperparameters,
-        **dict.fromkeys(("mean", "sd", "low", "high", "validation_mean", "validation_gap")),
-        "n": 0,
-        "failed": sum(run.state == State.FAILED for run in runs),
-        "pruned": sum(run.state == State.PRUNED for run in runs),
-        "trainable": max((run.trainable for run in runs if run.trainable), default=None),
+    result = ArmResult(
+        name=arm.name,
+        strategy=arm.plan.strategy,
+        levels=arm.plan.levels,
+        baseline=arm.plan.baseline,
+        trial=chosen.trial if chosen else None,
+        hyperparameters=arm.plan.hyperparameters,
+        failed=sum(run.state == State.FAILED for run in runs),
+        pruned=sum(run.state == State.PRUNED for run in runs),
+        trainable=max((run.trainable for run in runs if run.trainable), default=None),
         # A run that failed took as long as it took to fail, which is no cost of the arm.
-        "seconds_mean": _mean(run.seconds for run in runs if run.state == State.COMPLETE),
-        "search_seconds": search_seconds,
-        "selection_seconds": _seconds(selected) if selected else None,
-        "confirmation_seconds": _seconds(runs),
-        "peak_memory": max((run.peak_memory for run in runs if run.peak_memory), default=None),
-        "best": False,
-        "tied_with_best": False,
-        "versus": None,
-        "runs": [_run(run, metric) for run in runs],
-    }
-    if side is None:
-        for run in item["runs"]:
-            run |= {"value": None, "validation": None, "metrics": {}}
-        return item
-    return item | _values(item["runs"], side, confirmation.seeds)
+        seconds_mean=_mean(run.seconds for run in runs if run.state == State.COMPLETE),
+        search_seconds=search_seconds,
+        selection_seconds=_seconds(selected) if selected else None,
+        confirmation_seconds=_seconds(runs),
+        peak_memory=max((run.peak_memory for run in runs if run.peak_memory), default=None),
+        runs=tuple(map(_open, runs)),
+    )
+    return result if side is None else _measured(confirmation, result, runs, side)
 
 
-def _run(run: Run, metric: str) -> dict[str, Any]:
-    return {
-        "seed": run.seed,
-        "run_id": run.run_id,
-        "number": run.number,
-        "state": run.state,
-        "reason": run.reason,
-        "value": run.test.get(metric),
-        "counted": None,
-        "imputed": False,
-        "validation": run.validation,
-        "seconds": run.seconds,
-        "metrics": dict(sorted(run.test.items())),
-    }
+def _open(run: TrialRun) -> SeedResult:
+    """A run without its values, which are shown when all runs have ended."""
+    return SeedResult(
+        seed=run.seed,
+        run_id=run.run_id,
+        number=run.number,
+        state=run.state,
+        reason=run.reason,
+        seconds=run.seconds,
+    )
 
 
-def _values(runs: list[dict[str, Any]], side: Side, seeds: Sequence[str]) -> dict[str, Any]:
-    """What counts as the verdict counts it, and the gap to validation."""
-    for run, seed, value in zip(runs, seeds, side.values, strict=True):
-        run |= {"counted": value, "imputed": seed in side.imputed}
+def _measured(
+    confirmation: Confirmation, arm: ArmResult, runs: Sequence[TrialRun], side: Side
+) -> ArmResult:
+    """The arm with its values as the verdict counts them, and the gap to validation."""
+    protocol = confirmation.protocol
+    results = tuple(
+        replace(
+            result,
+            value=run.test.get(protocol.metric),
+            validation=run.value,
+            metrics=dict(sorted(run.test.items())),
+            counted=counted,
+            imputed=seed in side.imputed,
+        )
+        for result, run, seed, counted in zip(
+            arm.runs, runs, protocol.seeds, side.values, strict=True
+        )
+    )
     both = [
-        (run["validation"], run["value"])
-        for run in runs
-        if run["validation"] is not None and run["value"] is not None
+        (result.validation, result.value)
+        for result in results
+        if result.validation is not None and result.value is not None
     ]
-    gap = moments(differences(*zip(*both, strict=True)))[0] if both else None
-    mean = side.mean
-    return {
-        "n": side.n,
-        "mean": mean.estimate if mean else None,
-        "low": mean.low if mean else None,
-        "high": mean.high if mean else None,
-        "sd": side.sd,
-        "validation_mean": _mean(validation for validation, _ in both),
-        "validation_gap": gap,
-    }
+    return replace(
+        arm,
+        n=side.n,
+        mean=side.mean.estimate if side.mean else None,
+        low=known(side.mean.low) if side.mean else None,
+        high=known(side.mean.high) if side.mean else None,
+        sd=side.sd,
+        validation_mean=_mean(validation for validation, _ in both),
+        validation_gap=moments(differences(*zip(*both, strict=True)))[0] if both else None,
+        runs=results,
+    )
 
 
 def _sides(evidence: Evidence, verdict: Verdict) -> dict[str, Side]:
@@ -178,80 +348,74 @@ def _sides(evidence: Evidence, verdict: Verdict) -> dict[str, Side]:
     return {row.name: comparing.side(row, evidence.design, shown=True) for row in rows}
 
 
-def _emphasise(
-    arms: Sequence[dict[str, Any]], confirmation: Confirmation, verdict: Verdict
-) -> None:
-    """Mark the best mean and what is not separated from it, and compare each arm with one."""
+def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[ArmResult]:
+    """Arms with the best mean marked, what is not separated from it, and each against one arm."""
     pairs = {frozenset((pair.first, pair.second)): pair for pair in verdict.comparisons}
-    valued = [item for item in arms if item["mean"] is not None]
-    if not confirmation.finished or not valued:
-        return
-    sign = 1 if confirmation.protocol["direction"] == "maximize" else -1
-    top = max(valued, key=lambda item: sign * item["mean"])
-    if verdict.word in COMPARED:
-        top["best"] = True
-    base = next((item for item in arms if item["baseline"]), None)
+    sign = 1 if maximizes else -1
+    means = [(sign * arm.mean, arm) for arm in arms if arm.mean is not None]
+    if not means:
+        return arms
+    _, top = max(means, key=lambda item: item[0])
+    marked = verdict.word in COMPARED
+    base = next((arm for arm in arms if arm.baseline), None)
     reference = base if verdict.contrast == BASELINE else top
-    all_pairs = verdict.contrast == ALL
-    for item in arms:
-        to_top = pairs.get(frozenset((item["name"], top["name"])))
-        if to_top is not None and item is not top:
-            item["tied_with_best"] = top["best"] and all_pairs and not to_top.beaten
-        if reference is None or item is reference:
-            continue
-        pair = pairs.get(frozenset((item["name"], reference["name"])))
-        if pair is None:
-            continue
-        # A comparison says how far its first is ahead; here it is this arm minus the other, in
-        # units of the metric, whatever is good.
-        turn = sign if pair.first == item["name"] else -sign
-        ends = sorted((turn * pair.difference.low, turn * pair.difference.high))
-        ahead = pair.improvement
-        if pair.first != item["name"]:
-            improvement = (1 - ahead.estimate, 1 - ahead.high, 1 - ahead.low)
-        else:
-            improvement = (ahead.estimate, ahead.low, ahead.high)
-        item["versus"] = {
-            "name": reference["name"],
-            "difference": turn * pair.difference.estimate,
-            "low": ends[0],
-            "high": ends[1],
-            "p_holm": pair.p_holm,
-            "p_equivalence": pair.p_equivalence,
-            "improvement": dict(zip(("estimate", "low", "high"), improvement, strict=True)),
-        }
-
-
-def _selection(confirmation: Confirmation) -> list[dict[str, Any]]:
-    """A row for each candidate of each strategy, with its values on validation by seed."""
-    rows = []
-    chosen = confirmation.chosen.get("chosen") or {}
-    means = {
-        (strategy, run["candidate"]): run.get("mean")
-        for strategy, runs in (confirmation.chosen.get("runs") or {}).items()
-        for run in runs
-    }
-    candidates = (confirmation.protocol.get("selection") or {}).get("candidates") or {}
-    for strategy, items in candidates.items():
-        for item in items:
-            number = int(item["number"])
-            runs = confirmation.selection.get(f"{strategy}/{number:03d}", ())
-            rows.append(
-                {
-                    "strategy": strategy,
-                    "candidate": number,
-                    "trial": item.get("trial"),
-                    "searched": item.get("value"),
-                    "values": [run.validation for run in runs],
-                    "mean": means.get((strategy, number)),
-                    "chosen": (chosen.get(strategy) or {}).get("candidate") == number,
-                    "run_ids": [run.run_id for run in runs],
-                }
+    found = []
+    for arm in arms:
+        to_top = pairs.get(frozenset((arm.name, top.name)))
+        tied = arm is not top and to_top is not None and not to_top.beaten
+        pair = None
+        if reference is not None and arm is not reference:
+            pair = pairs.get(frozenset((arm.name, reference.name)))
+        found.append(
+            replace(
+                arm,
+                best=marked and arm is top,
+                tied_with_best=marked and verdict.contrast == ALL and tied,
+                versus=None if pair is None else _versus(arm.name, pair, maximizes),
             )
-    return rows
+        )
+    return found
 
 
-def _seconds(runs: Iterable[Run]) -> float:
+def _versus(name: str, pair: Comparison, maximizes: bool) -> Versus:
+    """A comparison from one arm's side, as its value minus the other's."""
+    seen = pair if pair.first == name else pair.flipped()
+    # A comparison says how far its first is ahead, whatever the metric's direction.
+    sign = 1 if maximizes else -1
+    low, high = sorted((sign * seen.difference.low, sign * seen.difference.high))
+    ahead = seen.improvement
+    return Versus(
+        name=seen.second,
+        difference=sign * seen.difference.estimate,
+        low=low,
+        high=high,
+        p_holm=seen.p_holm,
+        p_equivalence=seen.p_equivalence,
+        improvement={"estimate": ahead.estimate, "low": ahead.low, "high": ahead.high},
+    )
+
+
+def _candidates(confirmation: Confirmation) -> Iterable[CandidateResult]:
+    """Each candidate of each strategy, with its values on validation by seed."""
+    chosen = confirmation.chosen
+    for strategy, candidates in confirmation.protocol.candidates.items():
+        own = chosen.chosen.get(strategy) if chosen else None
+        for candidate in candidates:
+            number = candidate.number
+            runs = confirmation.selection.get(f"{strategy}/{number:03d}", ())
+            yield CandidateResult(
+                strategy=strategy,
+                candidate=number,
+                trial=candidate.trial,
+                searched=candidate.value,
+                values=tuple(run.value for run in runs),
+                mean=chosen.means.get((strategy, number)) if chosen else None,
+                chosen=own is not None and own.candidate == number,
+                run_ids=tuple(run.run_id for run in runs),
+            )
+
+
+def _seconds(runs: Iterable[TrialRun]) -> float:
     return math.fsum(run.seconds for run in runs if run.seconds is not None)
 
 

@@ -1,152 +1,126 @@
 """What a report says of the study itself: its plan, data, backbone, ranges and origin.
 
-Reads the study's description, in which anything may be missing: an older store knew less. Knows
-neither how the report is written nor what the trials reached.
+Anything may be missing: an older store knew less.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import pandas as pd
-
 from workbench.record import Role
-from workbench.report import cells, methods
-from workbench.report.trials import Trial
+from workbench.report import methods
+from workbench.tracker.stored_study import Backbone, StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted
 
 
-def targets(study: Mapping[str, Any]) -> dict[str, int]:
-    """Number of trials planned for each group; empty in a store that does not tell."""
-    targets = (study.get("budget") or {}).get("targets") or {}
-    return {str(group): int(target) for group, target in targets.items()}
-
-
-def budget(study: Mapping[str, Any]) -> dict[str, Any]:
+def budget(study: StoredStudy) -> dict[str, Any]:
     """``trials`` of one search: of a strategy, or of the whole joint study."""
-    budget = study.get("budget") or {}
-    total, each = budget.get("total"), budget.get("trials_per_strategy")
-    return {"total": total, "trials": total if study["mode"] == "joint" else each}
+    trials = study.trials_per_strategy if study.balanced else study.total
+    return {"total": study.total, "trials": trials}
 
 
-def search_space(study: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Entries of ``tune`` with all fields; ``when`` lists the labels of each knob it names."""
-    fields = ("knob", "low", "high", "log", "choices", "default")
+def search_space(study: StoredStudy) -> list[dict[str, Any]]:
+    """Entries of ``tune`` with their scale; ``when`` lists the labels of each knob it names."""
     space = []
-    for entry in study["tune"]:
-        scale = "logarithmic" if entry.get("log") else "linear"
-        row = {name: entry.get(name) for name in fields}
-        row["scale"] = "choice" if entry.get("choices") else scale
-        when = (entry.get("when") or {}).items()
-        row["when"] = {name: x if isinstance(x, list | tuple) else [x] for name, x in when}
-        space.append(row)
+    for entry in study.tune:
+        scale = "logarithmic" if entry.log else "linear"
+        row = {**asdict(entry), "scale": "choice" if entry.choices else scale}
+        space.append(row | {"choices": entry.choices or None})
     return space
 
 
-def epochs(study: Mapping[str, Any], rows: Sequence[Trial]) -> dict[str, int] | None:
+def epochs(study: StoredStudy, rows: Sequence[TrialRun]) -> dict[str, int] | None:
     """Fewest and most epochs that trials were planned for; None where nobody tells."""
     known = [trial.epochs for trial in rows if trial.epochs]
-    if not known and study.get("epochs"):
-        known = [int(study["epochs"])]
+    if not known and study.epochs:
+        known = [int(study.epochs)]
     return {"low": min(known), "high": max(known)} if known else None
 
 
-def training(study: Mapping[str, Any]) -> dict[str, Any] | None:
+def training(study: StoredStudy) -> dict[str, Any] | None:
     """How the baseline strategy trains by default; None in a store that does not tell."""
-    plan = study.get("plan")
-    if not plan:
+    if study.training is None:
         return None
-    fields = ("name", "epochs", "optimizer", "schedule", "warmup_epochs")
-    phases = [{name: phase.get(name) for name in fields} for phase in plan.get("phases") or []]
+    return {**asdict(study.training), "plans_differ": study.plans_differ}
+
+
+def data(study: StoredStudy) -> dict[str, Any]:
+    """Sizes of the data set's parts, and how many classes, labels or columns it has."""
+    data = study.data
     return {
-        "batch_size": plan.get("batch_size"),
-        "augmentation": list(plan.get("augmentation") or []),
-        "phases": phases,
-        "enqueued": plan.get("enqueued") or 0,
-        "plans_differ": bool(study.get("plans_differ")),
+        **{name: getattr(data, name) for name in ("name", "train", "validation", "test", "digest")},
+        "classes": data.classes if isinstance(data.classes, int | None) else len(data.classes),
+        "kind": methods.kind_of_outputs(study.task),
     }
 
 
-def data(study: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes of the data set's parts, and how many classes, labels or columns it has."""
-    data = study.get("data") or {}
-    fields = ("name", "train", "validation", "test", "digest")
-    classes = data.get("classes")
-    number = len(classes) if isinstance(classes, list | tuple) else classes
-    kind = methods.kind_of_outputs(study)
-    return {**{name: data.get(name) for name in fields}, "classes": number, "kind": kind}
-
-
-def backbone(study: Mapping[str, Any]) -> dict[str, Any]:
+def backbone(study: StoredStudy) -> dict[str, Any]:
     """The backbone, its stages without the head, and where its first weights come from."""
-    backbone = study.get("backbone") or {}
-    weights, stages = backbone.get("weights"), backbone.get("stages") or []
+    backbone = study.backbone or Backbone()
+    stages = backbone.stages
     return {
-        "name": backbone.get("name"),
-        "weights": weights.get("source") if isinstance(weights, Mapping) else weights,
+        "name": backbone.name,
+        "weights": backbone.weights,
         "stages": stages,
         "parameters": sum(stage["parameters"] for stage in stages) if stages else None,
     }
 
 
 def provenance(
-    study: Mapping[str, Any], rows: Sequence[Trial], trials: pd.DataFrame
+    study: StoredStudy, rows: Sequence[TrialRun], trials: Sequence[TrialRun]
 ) -> dict[str, Any]:
     """Code, environment, devices and stores; an address without the password that it may hold.
 
     Args:
         study: Its description.
         rows: The trials of the search.
-        trials: Those of the confirmation as well, as the tracker reads them.
+        trials: Those of every role.
     """
-    environment = dict(study.get("environment") or {})
-    packages = environment.pop("packages", None) or {}
-    uri = str(study.get("tracking_uri") or "")
+    uri = study.tracking_uri
     parts = urlsplit(uri)
     # A report is published, a store's address may carry a password.
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
-    experiment = study.get("experiment_id")
+    experiment = study.experiment_id
     times = [trial.started for trial in rows if trial.started]
     runs = f"{shown.geturl().rstrip('/')}/#/experiments/{quote(str(experiment), safe='')}/runs/"
     return {
         "code": code(study, trials),
-        "damaged_checkpoints": int(trials["damaged_checkpoints"].sum())
-        if "damaged_checkpoints" in trials
-        else 0,
-        "environment": [{"name": k, "value": x} for k, x in environment.items() if x is not None],
-        "packages": [{"name": name, "value": packages[name]} for name in sorted(packages)],
+        "damaged_checkpoints": sum(trial.damaged_checkpoints for trial in trials),
+        "environment": [
+            {"name": k, "value": x} for k, x in study.environment.items() if x is not None
+        ],
+        "packages": [{"name": k, "value": x} for k, x in sorted(study.packages.items())],
         "devices": sorted({trial.device for trial in rows if trial.device}),
         "tracking_uri": shown.geturl() if parts.netloc else uri.partition("?")[0],
         "experiment_id": experiment,
-        "parent_run_id": study.get("parent_run_id"),
+        "parent_run_id": study.parent_run_id,
         "run_address": runs if parts.scheme in ("http", "https") else None,
         "first_started": min(times, default=None),
         "last_started": max(times, default=None),
-        "seconds": math.fsum(trial.seconds for trial in rows),
+        "seconds": math.fsum(trial.seconds or 0.0 for trial in rows),
     }
 
 
-def code(study: Mapping[str, Any], trials: pd.DataFrame) -> str | None:
+def code(study: StoredStudy, trials: Iterable[TrialRun]) -> str | None:
     """The commits that the runs of search and confirmation recorded, each with its number of runs.
 
     In a store whose runs recorded none, the commit of the study's last start; None without either.
     """
-    git, counts = study.get("git") or {}, Counter[str]()
-    if "provenance" in trials:
-        recorded = trials[trials["role"] != Role.TRY]["provenance"]
-        counts.update(cells.mapping(found).get("commit") or "" for found in recorded)
+    recorded = (trial.provenance for trial in trials if trial.role != Role.TRY)
+    counts = Counter(found.get("commit", "") for found in recorded)
     unknown = counts.pop("", 0)
-    last = str(git.get("commit") or "")
     if not counts:
-        dirty = "+dirty" if git.get("dirty") else ""
-        return f"commit {_commit(last + dirty)} at the last start" if last else None
+        dirty = "+dirty" if study.dirty else ""
+        return f"commit {_commit(study.commit + dirty)} at the last start" if study.commit else None
     if len(counts) == 1 and not unknown:
         # A trial records 12 digits; the study's last start knows the others of the same commit.
-        return f"commit {_commit(next(iter(counts)), last)}"
+        return f"commit {_commit(next(iter(counts)), study.commit)}"
     told = [f"commit {_commit(s)} ({counted(n, 'run')})" for s, n in counts.most_common()]
     told += [f"an unknown commit ({counted(unknown, 'run')})"] if unknown else []
     return ", ".join(told)

@@ -7,14 +7,17 @@ them is for ``verdict``. Rules are those of docs/confirmation.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from workbench.record import Role
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
-from workbench.report.runs import Arm, Confirmation, Run, unplanned
-from workbench.report.trials import Trial, by_strategy
+from workbench.report.protocol import Protocol
+from workbench.report.runs import Arm, Confirmation, unplanned
+from workbench.report.trials import by_strategy
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
@@ -23,7 +26,7 @@ from workbench.verdict.wording.numbers import counted
 
 
 def gather(
-    material: Material, trials: Sequence[Trial], confirmation: Confirmation | None
+    material: Material, trials: Sequence[TrialRun], confirmation: Confirmation | None
 ) -> Evidence:
     """The evidence of a search, or of a confirmation once all of its runs have ended.
 
@@ -43,8 +46,7 @@ def gather(
         design=_design(confirmation.protocol),
         arms=tuple(_side(material, confirmation, arm) for arm in confirmation.arms),
         absent={
-            str(item["strategy"]): str(item["reason"]).rstrip(".")
-            for item in confirmation.protocol.get("not_comparable") or ()
+            item.strategy: item.reason.rstrip(".") for item in confirmation.protocol.not_comparable
         },
         doubts=doubts,
         seconds=sum(seconds) / len(seconds) if seconds else None,
@@ -75,14 +77,13 @@ def _without_protocol(material: Material) -> Iterator[Doubt]:
 
 
 def _of_search(
-    study: Mapping[str, Any], trials: Sequence[Trial], doubts: tuple[Doubt, ...]
+    study: StoredStudy, trials: Sequence[TrialRun], doubts: tuple[Doubt, ...]
 ) -> Evidence:
-    objective = study["objective"]
     return Evidence(
         stage=Stage.SEARCH,
         design=Design(
-            metric=str(objective["metric"]),
-            direction=str(objective["direction"]),
+            metric=study.objective.metric,
+            direction=study.objective.direction,
             smallest_effect=None,
         ),
         arms=tuple(
@@ -101,37 +102,36 @@ def _of_search(
     )
 
 
-def _design(protocol: Mapping[str, Any]) -> Design:
-    low, high = protocol.get("bounds") or (None, None)
+def _design(protocol: Protocol) -> Design:
     return Design(
-        metric=str(protocol["metric"]),
-        direction=str(protocol["direction"]),
-        smallest_effect=protocol.get("smallest_effect"),
-        seeds=tuple(str(seed) for seed in protocol["seeds"]),
-        contrast=str(protocol["contrast"]),
-        bounds=(low, high),
-        alpha=float(protocol.get("alpha", 0.05)),
-        gamma=float(protocol.get("gamma", 0.75)),
+        metric=protocol.metric,
+        direction=protocol.direction,
+        smallest_effect=protocol.smallest_effect,
+        seeds=protocol.seeds,
+        contrast=protocol.contrast,
+        bounds=protocol.bounds,
+        alpha=protocol.alpha,
+        gamma=protocol.gamma,
     )
 
 
 def _side(material: Material, confirmation: Confirmation, arm: Arm) -> Side:
     protocol = confirmation.protocol
-    runs = [(seed, arm.runs[seed]) for seed in confirmation.seeds if seed in arm.runs]
-    test_digest = (protocol.get("data") or {}).get("test_digest") or ""
+    runs = [(seed, arm.runs[seed]) for seed in protocol.seeds if seed in arm.runs]
+    is_default = arm.plan.baseline and arm.name != arm.plan.strategy
     return Side(
         name=arm.name,
-        levels=arm.levels,
-        baseline=arm.baseline,
-        budget=None if arm.baseline and arm.name != arm.strategy else _budget(protocol, arm),
+        levels=arm.plan.levels,
+        baseline=arm.plan.baseline,
+        budget=None if is_default else _budget(protocol, arm),
         runs=tuple(
             Measured(
                 seed=seed,
-                value=run.test.get(str(protocol["metric"])),
+                value=run.test.get(protocol.metric),
                 state=run.state,
                 run_id=run.run_id,
                 config=run.config,
-                split=f"{test_digest} of {run.data_digest}",
+                split=f"{protocol.test_digest or ''} of {run.data_digest}",
                 scores=material.scores.get(run.run_id, ()),
             )
             for seed, run in runs
@@ -139,13 +139,12 @@ def _side(material: Material, confirmation: Confirmation, arm: Arm) -> Side:
     )
 
 
-def _budget(protocol: Mapping[str, Any], arm: Arm) -> int | None:
+def _budget(protocol: Protocol, arm: Arm) -> int | None:
     """Search trials behind an arm; in a joint study all of them are behind each."""
-    trials = {item["name"]: item.get("trials") for item in protocol["strategies"]}
-    if (protocol.get("search") or {}).get("mode") == "joint":
-        known = [count for count in trials.values() if count is not None]
+    if protocol.joint:
+        known = [count for count in protocol.trials.values() if count is not None]
         return sum(known) if known else None
-    return trials.get(arm.strategy)
+    return protocol.trials.get(arm.plan.strategy)
 
 
 def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
@@ -161,7 +160,7 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
 
 def edited(material: Material) -> list[str]:
     """What speaks against the protocol being the one that the confirmation began with."""
-    logged, found = (material.study.get(f"protocol_{key}") for key in ("logged", "sha256"))
+    logged, found = material.study.protocol_logged, material.study.protocol_sha256
     texts = []
     if not logged:
         texts.append("No SHA-256 of protocol.json was logged: nothing proves that it came first.")
@@ -178,7 +177,7 @@ def edited(material: Material) -> list[str]:
     return texts
 
 
-def unproven(runs: Sequence[Run]) -> list[Run]:
+def unproven(runs: Sequence[TrialRun]) -> list[TrialRun]:
     """Runs that have ended and do not say which protocol they were started under."""
     return [run for run in runs if run.ended and not run.protocol]
 
@@ -187,7 +186,7 @@ def _edited(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     word = str(Word.EXPLORATORY)
     for text in edited(material):
         yield Doubt(rule=None, word=word, text=text)
-    logged = material.study.get("protocol_logged") or material.study.get("protocol_sha256")
+    logged = material.study.protocol_logged or material.study.protocol_sha256
     strange = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
     if logged and strange:
         text = (
@@ -208,8 +207,8 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
     known = [run for run in confirmation.beyond if run.group in arms]
     if known:
         text = (
-            f"{_there(len(known))} beyond the {len(confirmation.seeds)} seeds of the protocol"
-            f" ({_named(known)}), left aside here."
+            f"{_there(len(known))} beyond the {len(confirmation.protocol.seeds)} seeds of the"
+            f" protocol ({_named(known)}), left aside here."
         )
         yield because(10, str(Word.EXPLORATORY), text)
     unknown = [run for run in confirmation.beyond if run.group not in arms]
@@ -222,14 +221,11 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
 
 
 def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
-    planned = {i["name"]: i.get("trials") for i in confirmation.protocol["strategies"]}
-    current = {item["name"] for item in material.study["strategies"]}
-    started: dict[str, int] = {}
-    for role, strategy in zip(material.trials["role"], material.trials["strategy"], strict=True):
-        if role == Role.SEARCH:
-            started[str(strategy)] = started.get(str(strategy), 0) + 1
+    planned = confirmation.protocol.trials
+    current = {strategy.name for strategy in material.study.strategies}
+    started = Counter(run.strategy for run in material.trials if run.role == Role.SEARCH)
     word = str(Word.EXPLORATORY)
-    more = {n: count for n, count in started.items() if planned.get(n) and count > planned[n]}
+    more = {n: count for n, count in started.items() if count > (planned.get(n) or count)}
     if more:
         text = ", ".join(f"{name} has {count}, not {planned[name]}" for name, count in more.items())
         text = f"The search went on after the protocol was written: of search trials {text}."
@@ -248,7 +244,7 @@ def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[
 
 def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
     for arm in confirmation.arms:
-        runs = [run for run in arm.runs.values() if run.config != arm.config]
+        runs = [run for run in arm.runs.values() if run.config != arm.plan.config]
         if runs and confirmation.chosen:
             text = (
                 f"{counted(len(runs), 'run')} of {arm.name} did not train the configuration that"
@@ -266,14 +262,14 @@ def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
 
 
 def _data(confirmation: Confirmation) -> Iterator[Doubt]:
-    planned = (confirmation.protocol.get("data") or {}).get("digest")
+    planned = confirmation.protocol.data_digest
     found = sorted({run.data_digest for run in confirmation.runs if run.data_digest})
     if len(found) > 1 or (planned and found and found != [planned]):
         text = (
             f"The runs read {len(found)} versions of the data set ({', '.join(map(_short, found))})"
             if len(found) > 1
             else f"The runs read other data ({_short(found[0])}) than the protocol names"
-            f" ({_short(str(planned))})"
+            f" ({_short(planned or '')})"
         )
         yield because(16, str(Word.NOT_COMPARABLE), f"{text}.")
 
@@ -282,8 +278,8 @@ def _short(digest: str) -> str:
     return digest.rpartition(":")[2][:12]
 
 
-def _named(runs: Sequence[Run]) -> str:
-    names = [f"{run.group}/{run.number:03d}" for run in runs]
+def _named(runs: Sequence[TrialRun]) -> str:
+    names = [run.name for run in runs]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

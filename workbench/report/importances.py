@@ -28,6 +28,8 @@ from optuna.distributions import (
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
+from workbench.tracker.stored_study import Range
+
 LEAST = 10  # completed trials
 PED_ANOVA, FANOVA = "PED-ANOVA", "fANOVA"
 LEVEL = 0.95
@@ -313,13 +315,13 @@ def _alone(low: Array, high: Array, widths: Array, volumes: Array, values: Array
 
 
 def observe(
-    settings: Mapping[str, float | str], ranges: Mapping[str, Mapping[str, Any]], loss: float
+    settings: Mapping[str, float | str], ranges: Mapping[str, Range], loss: float
 ) -> Observation:
     """One trial with the ranges that applied to it.
 
     Args:
         settings: By knob; those without a range are left out.
-        ranges: By knob: ``choices``, or ``low``, ``high`` and ``log``, as study.json has them.
+        ranges: By knob.
         loss: Its value, negated where the study maximises.
     """
     found = []
@@ -327,9 +329,12 @@ def observe(
         entry = ranges.get(knob)
         if entry is None:
             continue
-        if choices := entry.get("choices"):
-            found.append(Setting(knob, str(value), choices=tuple(map(str, choices))))
-        elif isinstance(value, int | float) and entry["low"] <= value <= entry["high"]:
-            log = bool(entry.get("log"))
-            found.append(Setting(knob, value, float(entry["low"]), float(entry["high"]), log))
+        if entry.choices:
+            found.append(Setting(knob, str(value), choices=tuple(map(str, entry.choices))))
+            continue
+        low, high = entry.low, entry.high
+        if low is None or high is None or not isinstance(value, int | float):
+            continue
+        if low <= value <= high:
+            found.append(Setting(knob, value, float(low), float(high), bool(entry.log)))
     return Observation(tuple(found), float(loss))

@@ -1,8 +1,6 @@
 """Which methods a study's trials train with, beyond what every trial does: words and sources.
 
-Reads the plans in a study's description (``plans``: the fields of a ``strategy.Plan`` by the name
-of each strategy) and what was tuned. Knows neither how a method is carried out nor how the words
-are laid out.
+Read from the plans in a study's description and from what was tuned.
 """
 
 from __future__ import annotations
@@ -11,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.tracker.stored_study import Data, StoredStudy
 from workbench.verdict.wording.numbers import listed
 
 
@@ -31,6 +30,26 @@ class Method:
     source: str = ""
     unused: Any = None
     only: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """How all trials train, as texts say it.
+
+    Attributes:
+        own: Where the study's own training code is; None for Workbench's loop.
+        scratch: Whether no strategy has weights to start from.
+        redrawn: What a seed of the confirmation redraws, the object of a sentence.
+    """
+
+    own: str | None
+    scratch: bool
+    redrawn: str
+
+    @property
+    def source(self) -> str:
+        """What varies between the runs of an arm, as captions say it."""
+        return f"A seed redraws {self.redrawn}; the test split is the same for all."
 
 
 METHODS = (
@@ -115,15 +134,15 @@ METHODS = (
 )
 
 
-def used(study: Mapping[str, Any]) -> list[dict[str, Any]]:
+def used(study: StoredStudy) -> list[dict[str, Any]]:
     """The methods that any strategy uses or that are tuned, in the order of ``METHODS``.
 
     Returns:
         Of each ``words``, ``source`` and ``strategies``: the names of those that use it, empty
         where all do.
     """
-    plans = study.get("plans") or {}
-    tuned = {str(entry["knob"]) for entry in study.get("tune") or ()}
+    plans = study.plans
+    tuned = {entry.knob for entry in study.tune}
     found = []
     for method in METHODS:
         values = {name: list(_values(plan, method)) for name, plan in plans.items()}
@@ -169,25 +188,21 @@ def _order(text: str) -> tuple[float, str]:
         return float("inf"), text
 
 
-def training(study: Mapping[str, Any]) -> dict[str, Any]:
+def training(study: StoredStudy) -> Trained:
     """What a training starts from, and what a seed of it draws anew, as texts say it.
 
     Of code of the study's own nothing is asserted but what it is given.
-
-    Returns:
-        ``own``: where a study's own training is, else None. ``scratch``: whether no strategy has
-        weights. ``redrawn``: what a seed of the confirmation redraws, the object of a sentence.
     """
-    plans = list((study.get("plans") or {}).values())
+    plans = list(study.plans.values())
     own = next((plan["trial"] for plan in plans if plan.get("trial")), None)
     weights = [plan.get("weights") for plan in plans]
     if not plans:
-        weights = [(study.get("backbone") or {}).get("weights")]
-    scratch = any(study.get(key) for key in ("plans", "backbone")) and not any(weights)
-    parts = _data_redrawn(study.get("data") or {})
+        weights = [study.backbone.weights if study.backbone else None]
+    scratch = bool(plans or study.backbone) and not any(weights)
+    parts = _data_redrawn(study.data)
     if own:
         drawn = f"{parts or 'no data'}, and is handed to the study's own training code"
-        return {"own": _shown(own), "scratch": scratch, "redrawn": drawn}
+        return Trained(own=_shown(own), scratch=scratch, redrawn=drawn)
     if any(plan.get("keep_head") for plan in plans) or (any(weights) and not all(weights)):
         first = "the initialisation of what no weights were given for"
     elif any(str((plan.get("backbone") or {}).get("name")).count(".py:") for plan in plans):
@@ -197,21 +212,21 @@ def training(study: Mapping[str, Any]) -> dict[str, Any]:
     redrawn = [*([parts] if parts else []), "the order of the training data", first]
     if not plans or any(plan.get("augmentation", True) for plan in plans):
         redrawn.append("the augmentation")
-    return {"own": None, "scratch": scratch, "redrawn": listed(redrawn)}
+    return Trained(own=None, scratch=scratch, redrawn=listed(redrawn))
 
 
-def _data_redrawn(data: Mapping[str, Any]) -> str:
+def _data_redrawn(data: Data) -> str:
     """Which data a seed draws anew, from how many samples; empty where all parts are given."""
-    found = data.get("redrawn")
-    if found is None or data.get("others"):
+    redrawn = data.redrawn
+    if redrawn is None or data.others:
         return "training and validation data that the data set does not give as parts"
-    if not found["parts"]:
+    if not redrawn.parts:
         return ""
-    if "validation" not in found["parts"]:
-        return f"which {data['train']} of the same {found['of']} samples are trained on"
+    if "validation" not in redrawn.parts:
+        return f"which {data.train} of the same {redrawn.of} samples are trained on"
     return (
-        f"the division of the same {found['of']} samples ({data['train']} for training,"
-        f" {data['validation']} for validation)"
+        f"the division of the same {redrawn.of} samples ({data.train} for training,"
+        f" {data.validation} for validation)"
     )
 
 
@@ -223,16 +238,6 @@ def _shown(path: str) -> str:
 _OUTPUTS = {"multilabel": "label", "regression": "target column"}
 
 
-def kind_of_outputs(study: Mapping[str, Any]) -> str:
+def kind_of_outputs(task: str) -> str:
     """What one of the names under ``data.classes`` is: a class, a label, or a target column."""
-    return _OUTPUTS.get(task_of(study), "class")
-
-
-def task_of(study: Mapping[str, Any]) -> str:
-    """The name of the task, classification where the description does not say."""
-    for plan in (study.get("plans") or {}).values():
-        return str((plan.get("task") or {}).get("name") or "classification")
-    recipe = (study.get("content") or {}).get("recipe") or {}
-    task = recipe.get("task") or {}
-    name = task.get("name") if isinstance(task, Mapping) else task
-    return str(name or "classification")
+    return _OUTPUTS.get(task, "class")

@@ -13,11 +13,17 @@ from typing import Any
 import numpy as np
 
 from workbench.report import templates, tidy, wording, writing
-from workbench.report.figures import LeftOut, critical_difference, load, performance_profile
-from workbench.report.figures.arms import SEEDS, SOURCE
-from workbench.report.findings import Findings
+from workbench.report.figures import (
+    Findings,
+    LeftOut,
+    critical_difference,
+    load,
+    performance_profile,
+)
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.report.paper.booktabs import Column
+from workbench.report.summary import Judged
+from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import Side, Verdict, as_json
 from workbench.verdict.external import ExternalVerdict
 
@@ -40,6 +46,8 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
     """
     study, content = Path(found.results.source).stem, found.as_json()
     summaries = _summaries(study, found)
+    tested = {name: _tested_by(verdict, "seed") for name, verdict in found.datasets.items()}
+    tested[""] = summaries[0].test
     with writing.replacing(folder, CONTENTS, "results.json") as new:
         drawn, pictures = _figures(found, new / "figures")
         page = templates.page(
@@ -48,11 +56,15 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
             study=study,
             content=content,
             figures=drawn,
-            test=_tested_by,
-            why=wording.why,
+            tested=tested,
+            why=wording.why(found.verdict),
         )
         texts = {
-            **_texts(summaries, found, files.named(drawn)),
+            **_texts(
+                summaries,
+                found,
+                files.named((figure["name"], figure["caption"]) for figure in drawn),
+            ),
             "results.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
             "index.html": page,
         }
@@ -61,7 +73,7 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
     return folder.resolve() / "index.html"
 
 
-def _summaries(study: str, found: ExternalVerdict) -> list[dict[str, Any]]:
+def _summaries(study: str, found: ExternalVerdict) -> list[Judged]:
     """What tables and numbers are written from: all of it, then each of several data sets."""
     several = len(found.datasets) > 1
     summaries = [_summary(study, found.verdict, "data set" if several else "seed")]
@@ -71,39 +83,37 @@ def _summaries(study: str, found: ExternalVerdict) -> list[dict[str, Any]]:
     return summaries
 
 
-def _summary(study: str, judged: Verdict, unit: str) -> dict[str, Any]:
-    verdict = as_json(judged)
+def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
     rows = list(wording.rows(verdict))
-    compared = verdict["word"] in wording.COMPARED
-    return {
-        "study": study,
-        "verdict": verdict,
-        "confirmation": None,
-        "cited": [],
-        "test": _tested_by(verdict, unit),
-        "emphasis": wording.emphasis(
+    compared = verdict.word in wording.COMPARED
+    return Judged(
+        study=study,
+        verdict=verdict,
+        test=_tested_by(verdict, unit),
+        emphasis=wording.emphasis(
             verdict,
-            best=compared and any(row["best"] for row in rows),
-            tied=any(row["tied"] for row in rows),
+            best=compared and any(row.best for row in rows),
+            tied=any(row.tied for row in rows),
             what="strategy",
         ),
-        "caution": wording.caution(verdict),
-        "elsewhere": {"unit": unit},
-    }
+        caution=wording.caution(verdict),
+        unit=unit,
+        external=True,
+    )
 
 
-def _tested_by(verdict: Mapping[str, Any], unit: str) -> str | None:
+def _tested_by(verdict: Verdict, unit: str) -> str | None:
     return wording.sign_flip(verdict) if unit == "seed" else "Wilcoxon's signed-rank test"
 
 
 def _texts(
-    summaries: Sequence[Mapping[str, Any]],
+    summaries: Sequence[Judged],
     found: ExternalVerdict,
     figures: Sequence[Mapping[str, Any]],
 ) -> dict[str, str]:
     tables: dict[str, str] = {}
     if len(found.datasets) > 1:
-        tables["tables/datasets.tex"] = _datasets(summaries[0]["study"], found)
+        tables["tables/datasets.tex"] = _datasets(summaries[0].study, found)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
@@ -117,7 +127,6 @@ def _texts(
         venue=_VENUE,
         tables=list(tables),
         figures=figures,
-        confirmed=verdict_tables.confirmed(main),
         cites=False,
     )
     return {
@@ -173,8 +182,7 @@ def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[dict[str, Any]]
     pictures = {}
     for name, numbers in _numbers(found):
         figure = load(name)
-        caption = figure.caption(numbers).replace(SOURCE, "What a seed changes is not recorded.")
-        caption = caption.replace(SEEDS, "seeds")
+        caption = figure.caption(numbers)
         picture = figure.draw(numbers)
         style.save(picture, folder / name)
         pictures[name] = style.inline_svg(picture, name, caption)
@@ -186,7 +194,13 @@ def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
     """The figures that can be drawn, each with its numbers."""
     if len(found.datasets) == 1:
         # Without a confirmation there is nothing else that a figure could look at.
-        findings = Findings(study={}, trials=(), verdict=as_json(found.verdict))
+        findings = Findings(
+            study=StoredStudy(),
+            trials=(),
+            verdict=found.verdict,
+            seeds="seeds",
+            source="What a seed changes is not recorded.",
+        )
         try:
             return [("forest", load("forest").summarize(findings))]
         except LeftOut:

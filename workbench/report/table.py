@@ -1,7 +1,6 @@
 """The main table: what the trials of each strategy reached, with which settings, from which run.
 
 The page, LaTeX and CSV write it out. Describes and never ranks: rows stand in the study's order.
-Draws nothing.
 """
 
 from __future__ import annotations
@@ -9,96 +8,158 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
 from workbench.record import State
-from workbench.report.trials import Trial, by_strategy
+from workbench.report.trials import by_strategy
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """A trial with its settings and the run that it can be checked in; see ``TrialRun``."""
+
+    trial: str
+    run_id: str
+    strategy: str
+    value: float | None
+    epoch: float | None
+    epochs: int | None
+    epochs_done: float | None
+    seconds: float
+    optimizer: str | None
+    learning_rate: float | None
+    freeze_depth: int | None
+    hyperparameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    trainable: int | None
+    diverged: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRates:
+    """Lowest and highest learning rate among the top trials, and how many those are."""
+
+    low: float
+    high: float
+    of: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyResult:
+    """What one strategy's trials show.
+
+    Attributes:
+        in_study: Whether the study still names it.
+        started: Number of trials; by state in the fields named after the states.
+        median: None where the centre of its trials says nothing about it.
+        learning_rates: Of the trials in the top quarter by value, three at least.
+    """
+
+    name: str
+    levels: Mapping[str, str]
+    in_study: bool
+    started: int
+    running: int
+    parked: int
+    complete: int
+    pruned: int
+    failed: int
+    diverged: int
+    best: TrialResult | None
+    median: float | None
+    learning_rates: LearningRates | None
+    seconds: float
+
+
+def summarize(
+    study: StoredStudy, trials: Sequence[TrialRun], *, medians: bool
+) -> tuple[StrategyResult, ...]:
     """A row for each strategy, also for those without a trial."""
     groups = by_strategy(study, trials)
-    return [_row(study, name, group) for name, group in groups.items()]
+    return tuple(_row(study, name, group, medians=medians) for name, group in groups.items())
 
 
-def _row(study: Mapping[str, Any], name: str, group: Sequence[Trial]) -> dict[str, Any]:
-    """What one strategy's trials show; a median only where the search is its own."""
-    described = {item["name"]: item for item in study["strategies"]}
-    sign = -1 if study["objective"]["direction"] == "maximize" else 1
+def _row(
+    study: StoredStudy, name: str, group: Sequence[TrialRun], *, medians: bool
+) -> StrategyResult:
+    described = {strategy.name: strategy.levels for strategy in study.strategies}
+    sign = -1 if study.maximizes else 1
     valued = [(sign * t.value, t.number, t) for t in group if t.value is not None]
     ranked = [trial for _, _, trial in sorted(valued, key=lambda item: item[:2])]
     top = ranked[: max(3, math.ceil(len(ranked) / 4))]
     rates = [trial.learning_rate for trial in top if trial.learning_rate is not None]
     counts = Counter(trial.state for trial in group)
-    centre = study["mode"] == "balanced" and bool(valued)
-    levels = described[name]["levels"] if name in described else {}
-    return {
-        "name": name,
-        "levels": levels or (group[0].levels if group else {}),
-        "in_study": name in described,
-        "started": len(group),
+    return StrategyResult(
+        name=name,
+        levels=described.get(name) or (group[0].levels if group else {}),
+        in_study=name in described,
+        started=len(group),
         **{str(state): counts[state] for state in State},
-        "diverged": sum(trial.diverged for trial in group),
-        "best": describe(ranked[0]) if ranked else None,
-        "median": median(sign * value for value, *_ in valued) if centre else None,
-        "learning_rates": {"low": min(rates), "high": max(rates), "of": len(rates)}
+        diverged=sum(trial.diverged for trial in group),
+        best=describe(ranked[0]) if ranked else None,
+        median=median(sign * value for value, *_ in valued) if medians and valued else None,
+        learning_rates=LearningRates(low=min(rates), high=max(rates), of=len(rates))
         if rates
         else None,
-        "seconds": math.fsum(trial.seconds for trial in group),
-    }
+        seconds=math.fsum(trial.seconds or 0.0 for trial in group),
+    )
 
 
-def describe(trial: Trial) -> dict[str, Any]:
-    """A trial with its settings and the run that it can be checked in."""
-    return {
-        "trial": trial.name,
-        "run_id": trial.run_id,
-        "strategy": trial.strategy,
-        "value": trial.value,
-        "epoch": trial.chosen_epoch,
-        "epochs": trial.epochs,
-        "epochs_done": trial.epochs_done,
-        "seconds": trial.seconds,
-        "optimizer": trial.optimizer,
-        "learning_rate": trial.learning_rate,
-        "freeze_depth": trial.freeze_depth,
-        "hyperparameters": trial.hyperparameters,
-        "metrics": trial.metrics,
-        "trainable": trial.trainable,
-        "diverged": trial.diverged,
-        "reason": trial.reason,
-    }
+def describe(trial: TrialRun) -> TrialResult:
+    """A trial as the report shows it."""
+    return TrialResult(
+        trial=trial.name,
+        run_id=trial.run_id,
+        strategy=trial.strategy,
+        value=trial.value,
+        epoch=trial.chosen_epoch,
+        epochs=trial.epochs,
+        epochs_done=trial.epochs_done,
+        seconds=trial.seconds or 0.0,
+        optimizer=trial.optimizer,
+        learning_rate=trial.learning_rate,
+        freeze_depth=trial.freeze_depth,
+        hyperparameters=trial.hyperparameters,
+        metrics=trial.metrics,
+        trainable=trial.trainable,
+        diverged=trial.diverged,
+        reason=trial.reason,
+    )
 
 
-def metric_names(study: Mapping[str, Any], strategies: Sequence[Mapping[str, Any]]) -> list[str]:
+def metric_names(study: StoredStudy, strategies: Sequence[StrategyResult]) -> list[str]:
     """Validation metrics to show beside the objective, at most six."""
     found = {
         metric
         for strategy in strategies
-        if strategy["best"]
-        for metric in strategy["best"]["metrics"]
-        if metric.startswith("validation/") and metric != study["objective"]["metric"]
+        if strategy.best
+        for metric in strategy.best.metrics
+        if metric.startswith("validation/") and metric != study.objective.metric
     }
     usual = [f"validation/{name}" for name in ("accuracy", "precision", "recall", "f1", "loss")]
     return [*(name for name in usual if name in found), *sorted(found.difference(usual))][:6]
 
 
-def knob_names(study: Mapping[str, Any], strategies: Sequence[Mapping[str, Any]]) -> list[str]:
+def knob_names(study: StoredStudy, strategies: Sequence[StrategyResult]) -> list[str]:
     """Tuned knobs beside those that have a place of their own: learning rate and factors."""
-    chosen = [strategy["best"] for strategy in strategies if strategy["best"]]
-    names = {name for trial in chosen for name in trial["hyperparameters"]}
+    chosen = [strategy.best for strategy in strategies if strategy.best]
+    names = {name for trial in chosen for name in trial.hyperparameters}
     # The last phase's rate is the trial's learning rate, which has a column.
     shown = {
         name
         for name in names
         if name.endswith(".learning_rate")
-        and all(t["hyperparameters"].get(name) == t["learning_rate"] for t in chosen)
+        and all(t.hyperparameters.get(name) == t.learning_rate for t in chosen)
     }
-    return sorted(names - shown - {"learning_rate", *study["factors"]})
+    return sorted(names - shown - {"learning_rate", *study.factors})
 
 
-def divergence(rows: Sequence[Trial]) -> list[dict[str, Any]]:
+def divergence(rows: Sequence[TrialRun]) -> list[dict[str, Any]]:
     """Of each optimizer: how many trials diverged, and at which learning rates."""
     result = []
     for optimizer in sorted({trial.optimizer for trial in rows if trial.optimizer}):
@@ -117,10 +178,10 @@ def divergence(rows: Sequence[Trial]) -> list[dict[str, Any]]:
     return result
 
 
-def flat(trial: Trial) -> dict[str, Any]:
+def flat(trial: TrialRun) -> dict[str, Any]:
     """A trial as a row of data/trials.csv."""
     row = {
-        **describe(trial),
+        **asdict(describe(trial)),
         "number": trial.number,
         "state": trial.state,
         "reason": trial.reason,

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from workbench.report import table
 from workbench.report.material import Material
 from workbench.report.templates import trials_csv
-from workbench.report.trials import read
+from workbench.report.trials import of_search
 
 # Columns that a table has even where it has no row.
 _COLUMNS = {
@@ -35,7 +35,7 @@ def frames(material: Material, summary: Mapping[str, Any]) -> dict[str, pd.DataF
     for each candidate and its fresh seeds. ``pairs``: for each comparison. The last three are there
     where the study was confirmed; an unfinished confirmation has no value of the test split.
     """
-    rows = [table.flat(trial) for trial in read(material.study, material.trials)]
+    rows = [table.flat(trial) for trial in of_search(material.study, material.trials)]
     found = {"trials": frame(rows, _COLUMNS["trials"])}
     confirmation = summary["confirmation"]
     if confirmation is not None:

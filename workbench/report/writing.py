@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import gc
 import glob
 import json
 import os
@@ -17,10 +16,9 @@ from pathlib import Path
 
 from workbench.record.files import is_abandoned
 from workbench.report import templates, tidy
-from workbench.report.figures import drawing
-from workbench.report.material import Material
+from workbench.report.figures import rendering
 from workbench.report.paper import files as paper
-from workbench.report.summary import Composed, compose
+from workbench.report.summary import Composed
 
 # What a report's folder holds; whatever else lies in it is the user's.
 CONTENTS = (
@@ -28,49 +26,35 @@ CONTENTS = (
     *("macros.tex", "methods.tex", "captions.tex", "checklist.md", "references.bib", "example.tex"),
 )
 
-_MANY = 200  # runs from which a second process, which costs 1.5 s of a core's time, is worth it
 
-
-def write(material: Material, folder: Path, venue: str = "neurips", *, alone: bool = False) -> Path:
+def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
     """Write the whole report, or leave the folder as it was.
 
     The same input gives the same bytes. An earlier report in the folder is replaced whole; other
     files in it (those not in ``CONTENTS``) stay.
 
     Args:
-        material: What was read of the study.
+        composed: The content of the report.
         folder: Of the report.
         venue: Whose widths and fonts the files for a paper have.
-        alone: Draw every figure in this process, however many runs there are.
 
     Returns:
         The path of index.html.
 
     Raises:
         FileExistsError: The folder holds something else than a report.
-        ValueError: No such venue, or the description lacks what no report can do without.
+        ValueError: No such venue.
     """
-    # The second process imports matplotlib while this one judges.
-    wanted = not alone and len(material.trials) >= _MANY
-    with (
-        replacing(folder, CONTENTS, "report.json") as new,
-        uncollected(),
-        drawing.second(wanted=wanted) as second,
-    ):
-        composed = compose(material)
-        jobs = [
-            drawing.Job(
-                entry["name"],
-                composed.numbers[entry["name"]],
-                entry["caption"],
-                new / "figures",
-                venue,
+    summary = composed.summary
+    with replacing(folder, CONTENTS, "report.json") as new:
+        _write_texts(composed, new, venue)
+        pictures = {
+            entry.name: rendering.render(
+                entry.name, composed.numbers[entry.name], entry.caption, new / "figures", venue
             )
-            for entry in composed.content["figures"]
-        ]
-        # Texts first: the second process draws meanwhile, and both end at about the same time.
-        pictures = drawing.draw(jobs, second, lambda: _write_texts(composed, new, venue))
-        write_files({"index.html": templates.html(composed.content, pictures)}, new)
+            for entry in summary.figures
+        }
+        write_files({"index.html": templates.html(summary.content, pictures)}, new)
     return folder.resolve() / "index.html"
 
 
@@ -112,18 +96,18 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
 
 def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
     """All that needs no picture."""
-    summary = composed.content
-    text = json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False)
+    summary, content = composed.summary, composed.summary.content
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     files = {
         **paper.files(summary, venue=venue),
         "report.json": text + "\n",
-        "report.md": templates.markdown(summary),
-        "tables/strategies.csv": templates.csv(summary),
+        "report.md": templates.markdown(content),
+        "tables/strategies.csv": templates.csv(content),
     }
-    if summary["confirmation"] is not None:
-        files["tables/confirmation.csv"] = templates.arms_csv(summary["confirmation"])
+    if summary.confirmation is not None:
+        files["tables/confirmation.csv"] = templates.arms_csv(content["confirmation"])
     write_files(files, folder)
-    tidy.write(tidy.frames(composed.material, summary), folder / "data")
+    tidy.write(tidy.frames(composed.material, content), folder / "data")
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> None:
@@ -132,21 +116,6 @@ def write_files(files: Mapping[str, str], folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8", newline="\n")
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No search for garbage: among the many objects of figures it takes an eighth of their time.
-
-    Of the time that imports take it is a quarter.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _hidden(folder: Path) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from workbench import record
 from workbench.record import Role, State, TrialDirectory
@@ -17,11 +17,9 @@ from workbench.tracker import entry, reader
 from workbench.tracker.connection import Connection
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
 from workbench.tracker.params import param_text, tag_text, valid_name
+from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.tables import Run
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from workbench.tracker.trial_run import TrialRun
 
 # Files of a study's directory that are also artifacts of its parent, below ``study/``.
 _PARENT_FILES = ("study.json", "protocol.json", "selection.json")
@@ -284,8 +282,8 @@ class Tracker(Connection):
             raise LookupError(f"Run {run_id} does not belong to a trial.")
         return run.tags[KEY]
 
-    def read_study(self, name: str) -> dict[str, Any]:
-        """A study as its driver described it, and where it is in MLflow.
+    def read_study(self, name: str) -> StoredStudy:
+        """What a study was, as its driver described it, and where it is in MLflow.
 
         Raises:
             UnknownStudy: MLflow has no such study.
@@ -293,8 +291,8 @@ class Tracker(Connection):
         with self._reached():
             return reader.study(self._ledger, self._store, name)
 
-    def read_trials(self, name: str) -> pd.DataFrame:
-        """Every trial of a study with the columns ``reader.COLUMNS``, by role, group and number.
+    def read_trials(self, name: str) -> tuple[TrialRun, ...]:
+        """Every trial of a study, by role, group and number.
 
         Raises:
             UnknownStudy: MLflow has no such study.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +40,14 @@ class Bounds:
     low: float
     high: float
     level: float = 0.95
+
+    def negated(self) -> Bounds:
+        """Of the same quantity with the other sign."""
+        return replace(self, estimate=-self.estimate, low=-self.high, high=-self.low)
+
+    def complement(self) -> Bounds:
+        """Of a probability: that of the opposite."""
+        return replace(self, estimate=1 - self.estimate, low=1 - self.high, high=1 - self.low)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +117,23 @@ class Comparison:
     beaten: bool
     equivalent: bool
     undecidable: str = ""
+
+    def flipped(self) -> Comparison:
+        """The same seen from the other side, whose mean is not the better one."""
+        swapped = {"better": "worse", "worse": "better"}
+        chances = self.posterior and {swapped.get(k, k): x for k, x in self.posterior.items()}
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            differences=tuple(-difference for difference in self.differences),
+            difference=self.difference.negated(),
+            dz=None if self.dz is None else -self.dz,
+            improvement=self.improvement.complement(),
+            posterior=chances,
+            beyond=self.beyond and self.beyond.negated(),
+            beaten=False,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from workbench.cli.printed.layout import PLAIN, say
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
+from workbench.tracker import stored_study
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 # Stages of a confirmation that have no counts of runs.
@@ -107,5 +108,5 @@ def _samples(plan: Mapping[str, Any]) -> str:
     if "train" not in data:
         return "not downloaded yet"
     parts = ", ".join(f"{data[part]} {part}" for part in ("train", "validation", "test"))
-    kind = methods.kind_of_outputs(plan)
+    kind = methods.kind_of_outputs(stored_study.read(plan).task)
     return f"{parts} samples, {counted(len(data['classes']), kind)}"

@@ -1,13 +1,14 @@
-"""What the numbers of runs depend on beside their plans: the same for all runs, or not.
+"""What the numbers of runs depend on besides their plans: the same for all runs, or not.
 
 Used for the trials of a search and for the runs of a confirmation alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
+from workbench.report.checks import Answer
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Doubt
 from workbench.verdict.guards import provenance
 from workbench.verdict.wording.numbers import listed
@@ -15,28 +16,14 @@ from workbench.verdict.wording.numbers import listed
 CONDITIONS = ("commit", "packages", "hardware", "threads")
 
 
-class Recorded(Protocol):
-    """A run, and what it recorded (``record.Result.provenance``)."""
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        """Texts by the names of ``CONDITIONS``; a part that was not recorded is missing."""
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        ...
-
-
-def mixed(runs: Sequence[Recorded]) -> tuple[Doubt, ...]:
+def mixed(runs: Sequence[TrialRun]) -> tuple[Doubt, ...]:
     """Flags for the conditions that differ between runs that have ended."""
     ended = [run for run in runs if run.ended]
     return provenance({name: [run.provenance.get(name) for run in ended] for name in CONDITIONS})
 
 
-def compare(runs: Sequence[Recorded], noun: str) -> tuple[str, str]:
-    """Status and finding of a check whether all runs had the same ``CONDITIONS``.
+def compare(runs: Sequence[TrialRun], noun: str) -> Answer:
+    """Whether all runs had the same ``CONDITIONS``.
 
     Args:
         runs: Those whose numbers are compared.
@@ -44,7 +31,7 @@ def compare(runs: Sequence[Recorded], noun: str) -> tuple[str, str]:
     """
     known = [run for run in runs if run.provenance]
     if not known:
-        return "not checked", f"No {noun} has recorded where it comes from yet."
+        return Answer("not checked", f"No {noun} has recorded where it comes from yet.")
     counts = {name: sum(bool(run.provenance.get(name)) for run in known) for name in CONDITIONS}
     blank = [name for name, count in counts.items() if not count]
     unknown = f" Not recorded by any {noun}, so not checked: {listed(blank)}." if blank else ""
@@ -52,14 +39,14 @@ def compare(runs: Sequence[Recorded], noun: str) -> tuple[str, str]:
     if dirty := sum(_is_dirty(run) for run in known):
         found.append(f"{dirty} of {len(runs)} {noun}s used code with uncommitted changes.")
     if found:
-        return "warning", " ".join(found) + unknown
+        return Answer("warning", " ".join(found) + unknown)
     said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     same = f" The same in all that recorded it, of {len(runs)} {noun}s: {said}."
     if blank:
-        return "not checked", f"{unknown}{same}".strip()
-    return "ok", f"Yes.{same}"
+        return Answer("not checked", f"{unknown}{same}".strip())
+    return Answer("ok", f"Yes.{same}")
 
 
-def _is_dirty(run: Recorded) -> bool:
+def _is_dirty(run: TrialRun) -> bool:
     """Whether the study's code or Workbench's own differed from its commit."""
     return any("dirty." in run.provenance.get(name, "") for name in ("commit", "packages"))

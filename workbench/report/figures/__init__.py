@@ -1,24 +1,25 @@
 """The catalogue of report figures: a name to what computes, captions and draws it.
 
-Knows neither stores nor reports, and imports matplotlib only when something is drawn, so that the
-numbers and captions of a figure cost nothing. To add a figure to the report: one file with a
-``FIGURE`` in it, and one line in ``FIGURES``. Figures of a single trial (``learning_curve``,
-``confusion_matrix``, ``mistakes``) are called by name and are not listed.
+To add a figure to the report: one file with a ``FIGURE`` in it, and one line in ``FIGURES``.
+Matplotlib is imported only when something is drawn, so that the numbers and captions of a figure
+cost nothing. Figures of a single trial are in ``plotting``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from workbench.plotting.canvas import lettered
+from workbench.report.confirmation import ConfirmationResult
+from workbench.report.material import Histories
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
+from workbench.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from workbench.report.findings import Findings
 
 Numbers = TypeVar("Numbers")
 
@@ -39,9 +40,33 @@ FIGURES: dict[str, str] = {
     "edf": "workbench.report.figures.edf:FIGURE",
     "expected_maximum": "workbench.report.figures.expected_maximum:FIGURE",
     "parallel_coordinates": "workbench.report.figures.parallel_coordinates:FIGURE",
+}
+# Of results over several data sets, which ``workbench verdict`` draws; a study has one.
+ACROSS: dict[str, str] = {
     "critical_difference": "workbench.report.figures.critical_difference:FIGURE",
     "performance_profile": "workbench.report.figures.performance_profile:FIGURE",
 }
+SEARCH, CONFIRMATION = "search", "confirmation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that figures are made from.
+
+    Attributes:
+        trials: Those of the search.
+        confirmation: None where there is none; without values of the arms while it is unfinished.
+        seeds: What a seed is called.
+        source: A sentence on what varies between the runs of an arm, for captions.
+    """
+
+    study: StoredStudy
+    trials: Sequence[TrialRun]
+    confirmation: ConfirmationResult | None = None
+    verdict: Verdict | None = None
+    histories: Histories = field(default_factory=dict)
+    seeds: str = "training seeds"
+    source: str = ""
 
 
 class LeftOut(Exception):
@@ -53,26 +78,25 @@ class ReportFigure(Generic[Numbers]):
     """How a figure of the report is made: numbers first, then its caption and its drawing.
 
     Attributes:
-        summarize: Findings to the numbers; raises ``LeftOut`` with a reason.
+        summarize: The findings to the numbers; raises ``LeftOut`` with a reason. A figure over
+            several data sets has its own, which takes a table.
         caption: What a point and a bar are, how many there are, and what is not shown.
         draw: The numbers to a matplotlib figure; computes nothing a reader could quote.
+        of: The part of a report that it belongs to: the search or the confirmation.
         wide: It wants the whole width of a page of two columns, not one of them.
         page_only: It stands in the page alone; ``figures/`` holds no file of it.
     """
 
-    summarize: Callable[[Findings], Numbers]
+    summarize: Callable[..., Numbers]
     caption: Callable[[Numbers], str]
     draw: Callable[[Numbers], Figure]
+    of: str = SEARCH
     wide: bool = False
     page_only: bool = False
 
-    def __post_init__(self) -> None:
-        # Whoever draws it: a name may be in any script.
-        object.__setattr__(self, "draw", lettered(self.draw))
-
 
 def load(name: str) -> ReportFigure[Any]:
-    """The catalogue's entry of that name; raises ``KeyError`` for any other."""
-    figure = resolve_name(FIGURES[name])
+    """The figure of that name; raises ``KeyError`` for any other."""
+    figure = resolve_name({**FIGURES, **ACROSS}[name])
     assert isinstance(figure, ReportFigure)
     return figure

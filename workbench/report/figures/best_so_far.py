@@ -7,12 +7,15 @@ Knows nothing of what the factors mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
+from workbench.plotting.canvas import lettered
 from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.trials import Trial, by_strategy, encoding, varied
+from workbench.report.trials import by_strategy, encoding, varied
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,18 +75,18 @@ class BestSoFar(NamedTuple):
     marked: bool = False
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial], unit: str = "trials") -> BestSoFar:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun], unit: str = "trials") -> BestSoFar:
     """Improvements in the order of the trials' numbers; raises ``LeftOut`` where there are none."""
     codes = encoding(study, trials)
-    joint = study["mode"] == "joint"
+    joint = not study.balanced
     groups = {"all strategies": list(trials)} if joint else by_strategy(study, trials)
-    maximize = study["objective"]["direction"] == "maximize"
+    maximize = study.maximizes
     curves, points = [], []
     for name, group in groups.items():
         steps: list[tuple[float, float]] = []
         spent = 0.0
         for trial in sorted(group, key=lambda trial: trial.number):
-            spent += 1 if unit == "trials" else trial.seconds
+            spent += 1 if unit == "trials" else trial.seconds or 0.0
             value = trial.value
             if value is None:
                 continue
@@ -109,8 +112,8 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial], unit: str = "tr
         for curve in curves
     ]
     return BestSoFar(
-        metric=study["objective"]["metric"],
-        direction=study["objective"]["direction"],
+        metric=study.objective.metric,
+        direction=study.objective.direction,
         unit=unit,
         curves=tuple(curves),
         points=tuple(points) if joint else (),
@@ -121,7 +124,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial], unit: str = "tr
 
 
 def _panels(
-    study: Mapping[str, Any], trials: Sequence[Trial], curves: Sequence[Curve]
+    study: StoredStudy, trials: Sequence[TrialRun], curves: Sequence[Curve]
 ) -> tuple[tuple[str, ...], ...]:
     _, *others = varied(study, trials) or [""]
     found: dict[int, tuple[str, ...]] = {}
@@ -156,6 +159,7 @@ def caption(numbers: BestSoFar) -> str:
     )
 
 
+@lettered
 def draw(numbers: BestSoFar) -> Figure:
     """Step curves, in panels where they are many, else with their names beside their ends."""
     with style.context(wide=True):

@@ -5,12 +5,14 @@ An optimum at a bound may lie beyond it; no figure shows one and keeps silent. D
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from workbench.plotting import naming
-from workbench.report.checks.search import at_bound
-from workbench.report.trials import Trial, best, by_strategy
+from workbench.report.checks.bounds import at_bound, settings_of
+from workbench.report.trials import best, by_strategy
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.guards import optimum
 
 
@@ -21,13 +23,13 @@ class Hit(NamedTuple):
     knob: str
 
 
-def hits(study: Mapping[str, Any], trials: Sequence[Trial]) -> tuple[Hit, ...]:
+def hits(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Hit, ...]:
     """Those of every strategy, in the study's order."""
     return tuple(
         Hit(name, bound.knob)
         for name, group in by_strategy(study, trials).items()
         if (trial := best(study, group))
-        for bound in at_bound(study, trial)
+        for bound in at_bound(study, trial.hyperparameters, settings_of(trial))
     )
 
 

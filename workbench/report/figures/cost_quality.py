@@ -1,7 +1,7 @@
 """Test value against cost: which arms no other arm beats in both.
 
 The front is that of the means: whether a difference along it can be told from noise is the
-verdict's business. Knows nothing of what a second costs.
+verdict's business.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.figures.arms import confirmed, looks
-from workbench.report.findings import Findings
+from workbench.plotting.canvas import lettered
+from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
+from workbench.report.figures.sides import ends, finished, looks, mean, valued, values
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,25 +50,28 @@ class CostQuality(NamedTuple):
 
 def summarize(findings: Findings) -> CostQuality:
     """Arms by cost; raises ``LeftOut`` where fewer than two have one."""
-    found = confirmed(findings)
-    look = looks(findings, found.arms)
+    confirmation = finished(findings)
+    arms = valued(confirmation)
+    look = looks(findings, arms)
     panels = []
     for label, costs in (
-        ("seconds a training run", [arm.seconds for arm in found.arms]),
-        ("trainable parameters", [arm.trainable for arm in found.arms]),
+        ("seconds a training run", [arm.seconds_mean for arm in arms]),
+        ("trainable parameters", [arm.trainable for arm in arms]),
     ):
-        pairs = [(arm, float(cost)) for arm, cost in zip(found.arms, costs, strict=True) if cost]
+        pairs = [(arm, float(cost)) for arm, cost in zip(arms, costs, strict=True) if cost]
         if len({cost for _, cost in pairs}) < 2:
             continue
-        front = pareto([cost for _, cost in pairs], [arm.mean for arm, _ in pairs], found.direction)
+        means = [mean(arm) for arm, _ in pairs]
+        front = pareto([cost for _, cost in pairs], means, confirmation.direction)
         points = [
-            Point(arm.name, cost, arm.mean, arm.low, arm.high, on, *look[arm.name])
+            Point(arm.name, cost, mean(arm), *ends(arm), on, *look[arm.name])
             for (arm, cost), on in zip(pairs, front, strict=True)
         ]
         panels.append(Panel(label, tuple(points)))
     if not panels:
         raise LeftOut("Fewer than two arms have a cost that differs.")
-    return CostQuality(found.metric, found.direction, tuple(panels), found.n)
+    n = max(len(values(arm)) for arm in arms)
+    return CostQuality(confirmation.metric, confirmation.direction, tuple(panels), n)
 
 
 def pareto(costs: Sequence[float], values: Sequence[float], direction: str) -> list[bool]:
@@ -102,6 +105,7 @@ def caption(numbers: CostQuality) -> str:
     )
 
 
+@lettered
 def draw(numbers: CostQuality) -> Figure:
     """A panel for each cost, arms named in the legend."""
     with style.context(wide=False):
@@ -160,4 +164,4 @@ def _draw_panel(axes: Axes, panel: Panel, direction: str) -> None:
             axes.scatter([point.cost], [point.mean], s=75, zorder=4, **ring)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION)

@@ -1,19 +1,19 @@
 """Average ranks over several data sets, and which strategies no test separates.
 
-A critical-difference diagram with pairwise Wilcoxon tests for its bars. One study has one data set:
-the report leaves it out, ``workbench verdict`` draws it from a table. Knows nothing of seeds.
+A critical-difference diagram with pairwise Wilcoxon tests for its bars. Drawn by
+``workbench verdict``: a study has one data set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import ArrayLike
 
 from workbench.plotting import style
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.findings import Findings
+from workbench.plotting.canvas import lettered
+from workbench.report.figures import ReportFigure
 from workbench.verdict import statistics
 
 if TYPE_CHECKING:
@@ -78,10 +78,6 @@ def _rows(table: ArrayLike) -> int:
     return int(np.asarray(table).shape[0])
 
 
-def _of_a_study(_: Findings) -> NoReturn:
-    raise LeftOut("It compares strategies over six or more data sets; a study has one.")
-
-
 def caption(numbers: CriticalDifference) -> str:
     """What a rank and a bar are, and n."""
     p = f"p {style.p_value(numbers.p)}" if numbers.p < 0.0001 else f"p = {style.p_value(numbers.p)}"
@@ -93,6 +89,7 @@ def caption(numbers: CriticalDifference) -> str:
     )
 
 
+@lettered
 def draw(numbers: CriticalDifference) -> Figure:
     """A scale of ranks with names below it, the better half at the left."""
     with style.context(wide=True):
@@ -159,6 +156,4 @@ def _draw_scale(axes: Axes, count: int, across: Any, down: Any) -> None:
         )
 
 
-FIGURE: ReportFigure[CriticalDifference] = ReportFigure(
-    summarize=_of_a_study, caption=caption, draw=draw, wide=True
-)
+FIGURE = ReportFigure(summarize=summarize_table, caption=caption, draw=draw, wide=True)

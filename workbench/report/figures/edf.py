@@ -6,13 +6,15 @@ nothing of what the knobs were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
+from workbench.plotting.canvas import lettered
 from workbench.report.figures import ReportFigure
 from workbench.report.figures.random_search import Sample, in_panels, samples
-from workbench.report.trials import Trial
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +36,7 @@ class Distributions(NamedTuple):
     curves: tuple[Distribution, ...]
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Distributions:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Distributions:
     """Shares by value; raises ``LeftOut`` unless the trials are independent draws."""
     curves = []
     for sample in samples(study, trials):
@@ -43,13 +45,11 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Distribution
             for own in sample.values
         ]
         curves.append(Distribution(sample, tuple(shares)))
-    return Distributions(
-        study["objective"]["metric"], study["objective"]["direction"], tuple(curves)
-    )
+    return Distributions(study.objective.metric, study.objective.direction, tuple(curves))
 
 
-def _up(study: Mapping[str, Any]) -> bool:
-    return bool(study["objective"]["direction"] == "maximize")
+def _up(study: StoredStudy) -> bool:
+    return bool(study.maximizes)
 
 
 def caption(numbers: Distributions) -> str:
@@ -65,6 +65,7 @@ def caption(numbers: Distributions) -> str:
     return text + (f" {failed} failed trials count as reaching no value." if failed else "")
 
 
+@lettered
 def draw(numbers: Distributions) -> Figure:
     """Step curves, in panels where strategies are many."""
     with style.context(wide=True):

@@ -6,13 +6,15 @@ the knobs were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
+from workbench.plotting.canvas import lettered
 from workbench.report.figures import ReportFigure
 from workbench.report.figures.random_search import Sample, in_panels, samples
-from workbench.report.trials import Trial
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import statistics
 
 if TYPE_CHECKING:
@@ -45,14 +47,14 @@ class ExpectedMaximum(NamedTuple):
     level: float
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ExpectedMaximum:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ExpectedMaximum:
     """Unbiased estimates (Tang et al. 2020) with a bootstrap band over trials.
 
     Raises:
         LeftOut: The trials are not independent draws, or too few.
     """
     found = samples(study, trials)
-    sign = 1 if study["objective"]["direction"] == "maximize" else -1
+    sign = 1 if study.maximizes else -1
     worst = sign * min(sign * value for sample in found for value in sample.values)
     curves = []
     for sample in found:
@@ -70,8 +72,8 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ExpectedMaxi
             )
         )
     return ExpectedMaximum(
-        study["objective"]["metric"],
-        study["objective"]["direction"],
+        study.objective.metric,
+        study.objective.direction,
         tuple(curves),
         worst,
         band.level,
@@ -96,6 +98,7 @@ def caption(numbers: ExpectedMaximum) -> str:
     return text
 
 
+@lettered
 def draw(numbers: ExpectedMaximum) -> Figure:
     """Curves with bands, in panels where strategies are many."""
     from matplotlib.ticker import MaxNLocator

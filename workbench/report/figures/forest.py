@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import style
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.figures.arms import SEEDS, SOURCE, Comparison, compared, how_tested
-from workbench.report.findings import Findings
+from workbench.plotting.canvas import lettered
+from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
+from workbench.report.figures.sides import compared, how_tested, imputed, leader
+from workbench.verdict import Comparison
+from workbench.verdict.contrast import BASELINE
 from workbench.verdict.guards import Bar
 
 if TYPE_CHECKING:
@@ -28,14 +30,17 @@ class Forest(NamedTuple):
         reference: The leader, or the baseline of a contrast with it.
         rows: ``first`` and ``second`` are turned so that each difference is the row's value minus
             the reference's.
+        imputed: Of each row, for each difference, whether a run behind it diverged or failed.
         more: Rows that did not fit.
         tested: How p was computed.
+        source: What varies between the runs of an arm, a sentence.
     """
 
     metric: str
     direction: str
     reference: str
     rows: tuple[Comparison, ...]
+    imputed: tuple[tuple[bool, ...], ...]
     more: int
     n: int
     seeds: tuple[str, ...]
@@ -44,6 +49,7 @@ class Forest(NamedTuple):
     margin: float | None
     tested: str
     bar: str
+    source: str
 
     def name(self, row: Comparison) -> str:
         """The side of a row that is not the reference."""
@@ -52,38 +58,50 @@ class Forest(NamedTuple):
 
 def summarize(findings: Findings) -> Forest:
     """Differences to the leader (or from the baseline); raises ``LeftOut`` where none was made."""
-    found = compared(findings)
-    against_baseline = found.contrast == "baseline" and found.baseline is not None
-    reference = str(found.baseline) if against_baseline else found.leader
+    verdict = compared(findings)
+    baselines = [side.name for side in verdict.sides if side.baseline and side.mean]
+    against_baseline = verdict.contrast == BASELINE and baselines
+    reference = baselines[0] if against_baseline else leader(verdict)
+    maximizes = verdict.direction == "maximize"
     rows = []
-    for item in found.comparisons:
+    for item in verdict.comparisons:
         if reference in (item.first, item.second):
             # A comparison is positive where its first is nearer to the objective.
-            wanted = (item.second == reference) == (found.direction == "maximize")
+            wanted = (item.second == reference) == maximizes
             rows.append(item if wanted else item.flipped())
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
-    rows.sort(key=lambda item: item.mean, reverse=found.direction == "maximize")
+    rows.sort(key=lambda item: item.difference.estimate, reverse=maximizes)
     shown = rows[:_MOST_ROWS]
     n = min(len(item.differences) for item in shown)
     # No bar is drawn that does not say what it is (refusal 11).
+    level = verdict.comparisons[0].difference.level
     bars = [
-        Bar(low=item.low, high=item.high, kind="CI", n=n, source=SEEDS, level=found.level)
+        Bar(
+            low=item.difference.low,
+            high=item.difference.high,
+            kind="CI",
+            n=n,
+            source=findings.seeds,
+            level=level,
+        )
         for item in shown
     ]
     return Forest(
-        metric=found.metric,
-        direction=found.direction,
+        metric=verdict.metric,
+        direction=verdict.direction,
         reference=reference,
         rows=tuple(shown),
+        imputed=tuple(imputed(verdict, item) for item in shown),
         more=len(rows) - len(shown),
         n=n,
-        seeds=found.seeds,
-        level=found.level,
-        alpha=found.alpha,
-        margin=found.margin,
-        tested=how_tested(found),
+        seeds=tuple(verdict.seeds),
+        level=level,
+        alpha=verdict.alpha,
+        margin=verdict.smallest_effect,
+        tested=how_tested(verdict),
         bar=bars[0].label,
+        source=findings.source,
     )
 
 
@@ -94,14 +112,14 @@ def caption(numbers: Forest) -> str:
         f"Paired differences in {style.words(numbers.metric)}, seed by seed: the value of the row"
         f" minus that of {numbers.reference}; {better} values are better"
         f" (n = {numbers.n} seeds, the same for every row). A dot is one seed, the square their"
-        f" mean, the bar its t interval ({numbers.bar}). {SOURCE}"
+        f" mean, the bar its t interval ({numbers.bar}). {numbers.source}"
         f" Filled square: Holm-corrected p < {numbers.alpha:g} ({numbers.tested}).",
     ]
     if numbers.margin is not None:
         parts.append(
             f" Band: differences up to {numbers.margin:g}, the smallest effect that matters."
         )
-    if lost := sum(any(row.imputed) for row in numbers.rows):
+    if lost := sum(map(any, numbers.imputed)):
         parts.append(
             f" Cross: a run behind the difference diverged or failed and counts with the worst"
             f" value ({lost} {'row' if lost == 1 else 'rows'})."
@@ -111,6 +129,7 @@ def caption(numbers: Forest) -> str:
     return "".join(parts)
 
 
+@lettered
 def draw(numbers: Forest) -> Figure:
     """A row for each comparison: mean and interval, seeds below them, numbers at the right."""
     with style.context(wide=False):
@@ -147,10 +166,16 @@ def _axis(numbers: Forest) -> str:
 
 def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
     shade = style.colour(0)
-    axes.plot([row.low, row.high], [y - 0.13] * 2, color=shade, linewidth=1.5, zorder=3)
+    axes.plot(
+        [row.difference.low, row.difference.high],
+        [y - 0.13] * 2,
+        color=shade,
+        linewidth=1.5,
+        zorder=3,
+    )
     decided = row.p_holm < numbers.alpha
     mean = axes.scatter(
-        [row.mean],
+        [row.difference.estimate],
         [y - 0.13],
         s=26,
         marker="s",
@@ -164,12 +189,12 @@ def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
     # Equal differences must not hide each other.
     heights = [y + 0.2 + 0.2 * ((index * 0.618034) % 1 - 0.5) for index in range(count)]
     named = numbers.seeds if len(numbers.seeds) == count else [f"{n}" for n in range(count)]
-    seeds = list(zip(named, row.differences, heights, row.imputed, strict=True))
+    points = list(zip(named, row.differences, heights, numbers.imputed[y], strict=True))
     for lost, shape, size in ((False, "o", 8), (True, "x", 14)):
-        some = [(seed, value, at) for seed, value, at, imputed in seeds if imputed == lost]
+        some = [(seed, value, at) for seed, value, at, is_imputed in points if is_imputed == lost]
         if not some:
             continue
-        points = axes.scatter(
+        marks = axes.scatter(
             [value for _, value, _ in some],
             [at for _, _, at in some],
             s=size,
@@ -179,15 +204,17 @@ def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
             linewidths=1.0 if lost else 0.0,
             zorder=3,
         )
-        style.tell(points, *(f"seed {seed}: {value:+.4g}" for seed, value, _ in some))
+        style.tell(marks, *(f"seed {seed}: {value:+.4g}" for seed, value, _ in some))
 
 
 def _numbers(row: Comparison) -> str:
-    return f"{row.mean:+.4g} [{row.low:+.4g}, {row.high:+.4g}], p {style.p_value(row.p_holm)}"
+    mean = row.difference
+    interval = f"[{mean.low:+.4g}, {mean.high:+.4g}]"
+    return f"{mean.estimate:+.4g} {interval}, p {style.p_value(row.p_holm)}"
 
 
 def _write_numbers(axes: Axes, numbers: Forest) -> None:
-    ends = [end for row in numbers.rows for end in (row.low, row.high)]
+    ends = [end for row in numbers.rows for end in (row.difference.low, row.difference.high)]
     unit = max(map(abs, ends))
     look: dict[str, Any] = {
         "xycoords": ("axes fraction", "data"),
@@ -206,11 +233,12 @@ def _write_numbers(axes: Axes, numbers: Forest) -> None:
         for y, row in enumerate(numbers.rows):
             text = style.p_value(row.p_holm)
             if title.startswith("mean"):
+                found = row.difference
                 mean, low, high = (
-                    style.signed(x, unit, ends) for x in (row.mean, row.low, row.high)
+                    style.signed(x, unit, ends) for x in (found.estimate, found.low, found.high)
                 )
                 text = f"{mean} [{low}, {high}]".replace("[+", "[").replace(", +", ", ")
             axes.annotate(text, (1.0, y), (offset, 0), color=style.INK, **look)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION)

@@ -7,13 +7,16 @@ Knows nothing of what the factors mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
+from workbench.plotting.canvas import lettered
 from workbench.report.figures import LeftOut, ReportFigure
 from workbench.report.figures.bounds import Hit, hits, warned
-from workbench.report.trials import Trial, best, by_strategy, encoding
+from workbench.report.trials import best, by_strategy, encoding
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ class HeatMap(NamedTuple):
     at_bound: tuple[Hit, ...] = ()
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> HeatMap:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> HeatMap:
     """Cells of bins whose edges do not depend on the trials' exact rates; may be ``LeftOut``."""
     valued = [(t, t.learning_rate) for t in trials if t.value is not None and t.learning_rate]
     if not valued:
@@ -63,7 +66,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> HeatMap:
         raise LeftOut("All completed trials have about the same learning rate.")
     values, counts = [], []
     for name in groups:
-        cells: list[list[Trial]] = [[] for _ in edges[1:]]
+        cells: list[list[TrialRun]] = [[] for _ in edges[1:]]
         for trial, rate in valued:
             if trial.strategy == name:
                 cells[_bin_of(rate, edges)].append(trial)
@@ -71,8 +74,8 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> HeatMap:
         values.append(tuple(trial.value if trial else None for trial in chosen))
         counts.append(tuple(len(cell) for cell in cells))
     return HeatMap(
-        metric=study["objective"]["metric"],
-        direction=study["objective"]["direction"],
+        metric=study.objective.metric,
+        direction=study.objective.direction,
         rows=tuple(groups),
         groups=tuple(codes[name][0] for name in groups),
         edges=edges,
@@ -123,6 +126,7 @@ def caption(numbers: HeatMap) -> str:
     return warned(text, numbers.at_bound)
 
 
+@lettered
 def draw(numbers: HeatMap) -> Figure:
     """Tiles with value and count, rows grouped by the first factor."""
     from matplotlib import colormaps

@@ -6,13 +6,16 @@ nothing of how they work: ``workbench.report.importances`` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import style
-from workbench.report.checks.search import range_of
+from workbench.plotting.canvas import lettered
+from workbench.report.checks.bounds import range_of, settings_of
 from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.trials import Trial, is_adaptive
+from workbench.report.trials import is_adaptive
+from workbench.tracker.stored_study import Range, StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.guards import importance
 from workbench.verdict.wording.numbers import counted
 
@@ -38,7 +41,7 @@ class Shown(NamedTuple):
     factors: tuple[str, ...]
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Shown:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Shown:
     """Importances over all completed trials, compared factors among the knobs.
 
     Raises:
@@ -54,7 +57,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Shown:
         raise LeftOut(
             f"{len(valued)} trials completed; importances need {importances.LEAST} or more."
         )
-    sign = -1 if study["objective"]["direction"] == "maximize" else 1
+    sign = -1 if study.maximizes else 1
     observed = []
     for trial in valued:
         settings, ranges = _setting(study, trial)
@@ -70,28 +73,26 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Shown:
         strength[row.knob] = max(strength[row.knob], row.estimate)
     knobs = sorted(strength, key=lambda knob: -strength[knob])[:_MOST_KNOBS]
     return Shown(
-        metric=study["objective"]["metric"],
+        metric=study.objective.metric,
         found=found,
         knobs=tuple(knobs),
         evaluators=(importances.PED_ANOVA, importances.FANOVA),
         without_value=len(trials) - len(valued),
         adaptive=is_adaptive(study),
-        factors=tuple(name for name in study["factors"] if name in knobs),
+        factors=tuple(name for name in study.factors if name in knobs),
     )
 
 
-def _setting(
-    study: Mapping[str, Any], trial: Trial
-) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+def _setting(study: StoredStudy, trial: TrialRun) -> tuple[dict[str, Any], dict[str, Range]]:
     """What a trial was set to, and the ranges that applied to it; levels count as choices."""
-    ranges: dict[str, Mapping[str, Any]] = {}
+    ranges: dict[str, Range] = {}
     settings: dict[str, Any] = dict(trial.hyperparameters)
     for knob in settings:
-        if entry := range_of(study, trial, knob):
+        if entry := range_of(study, knob, settings_of(trial)):
             ranges[knob] = entry
-    for factor, labels in study["factors"].items():
-        if (label := trial.levels.get(factor)) in [str(item) for item in labels]:
-            settings[factor], ranges[factor] = label, {"choices": labels}
+    for factor, labels in study.factors.items():
+        if (label := trial.levels.get(factor)) in labels:
+            settings[factor], ranges[factor] = label, Range(knob=factor, choices=labels)
     return settings, ranges
 
 
@@ -120,6 +121,7 @@ def caption(numbers: Shown) -> str:
     return text
 
 
+@lettered
 def draw(numbers: Shown) -> Figure:
     """A row for each knob: a point and a bar for each evaluator."""
     with style.context(wide=False):

@@ -10,8 +10,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.findings import Findings
+from workbench.plotting.canvas import lettered
+from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import best, by_strategy
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class LearningCurves(NamedTuple):
 def summarize(findings: Findings) -> LearningCurves:
     """Histories by arm; raises ``LeftOut`` where none is at hand."""
     study = findings.study
-    metric = study["objective"]["metric"]
+    metric = study.objective.metric
     if findings.confirmation is None and all(trial.value is None for trial in findings.trials):
         raise LeftOut("No trial completed, so there is no curve to show.")
     panels, confirmed = _of_seeds(findings, metric), True
@@ -59,7 +59,7 @@ def summarize(findings: Findings) -> LearningCurves:
         raise LeftOut(f"No history of {metric} with more than one epoch is at hand.")
     return LearningCurves(
         metric=metric,
-        direction=study["objective"]["direction"],
+        direction=study.objective.direction,
         panels=tuple(panels[:_MOST_PANELS]),
         confirmed=confirmed,
         more=max(0, len(panels) - _MOST_PANELS),
@@ -69,12 +69,12 @@ def summarize(findings: Findings) -> LearningCurves:
 def _of_seeds(findings: Findings, metric: str) -> list[Panel]:
     found = findings.confirmation
     # Curves show validation alone, and still wait until no test value can be guessed from them.
-    if found is None or not found["finished"]:
+    if found is None or not found.finished:
         return []
     return [
         panel
-        for arm in found["arms"]
-        if (panel := _panel(findings, metric, arm["name"], [run["run_id"] for run in arm["runs"]]))
+        for arm in found.arms
+        if (panel := _panel(findings, metric, arm.name, [run.run_id for run in arm.runs]))
     ]
 
 
@@ -131,6 +131,7 @@ def caption(numbers: LearningCurves) -> str:
     return text + (f" {numbers.more} more are not shown." if numbers.more else "")
 
 
+@lettered
 def draw(numbers: LearningCurves) -> Figure:
     """A panel for each arm on shared axes."""
     with style.context(wide=True):

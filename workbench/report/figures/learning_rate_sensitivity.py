@@ -6,14 +6,17 @@ Knows nothing of what the optimizers do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
+from workbench.plotting.canvas import lettered
 from workbench.record import State
-from workbench.report.checks.search import at_bound
 from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.trials import Trial, best, by_strategy, is_adaptive, varied
+from workbench.report.figures.bounds import hits
+from workbench.report.trials import is_adaptive, varied
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +57,7 @@ class Sensitivity(NamedTuple):
     adaptive: bool
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Sensitivity:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Sensitivity:
     """Series by panel and colour; raises ``LeftOut`` where nothing can be read off.
 
     The optimizer is the colour if optimizers differ, since a learning rate means another thing for
@@ -94,26 +97,25 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Sensitivity:
                     failed=_rates(group, State.FAILED),
                 )
             )
-    chosen = {name: best(study, group) for name, group in by_strategy(study, trials).items()}
     return Sensitivity(
-        metric=study["objective"]["metric"],
-        direction=study["objective"]["direction"],
+        metric=study.objective.metric,
+        direction=study.objective.direction,
         panel_factor=panel,
         panels=panels,
         colour_factor=colour,
         colours=colours,
         series=tuple(series),
         at_bound=tuple(
-            name
-            for name, trial in chosen.items()
-            if trial and any(hit.knob.endswith("learning_rate") for hit in at_bound(study, trial))
+            dict.fromkeys(
+                hit.strategy for hit in hits(study, trials) if hit.knob.endswith("learning_rate")
+            )
         ),
-        several_phases=any(item["knob"].endswith(".learning_rate") for item in study["tune"]),
+        several_phases=any(item.knob.endswith(".learning_rate") for item in study.tune),
         adaptive=is_adaptive(study),
     )
 
 
-def _rates(group: Sequence[Trial], state: State) -> tuple[float, ...]:
+def _rates(group: Sequence[TrialRun], state: State) -> tuple[float, ...]:
     return tuple(t.learning_rate for t in group if t.state == state and t.learning_rate is not None)
 
 
@@ -143,6 +145,7 @@ def caption(numbers: Sensitivity) -> str:
     return "".join(parts)
 
 
+@lettered
 def draw(numbers: Sensitivity) -> Figure:
     """Small multiples on shared axes, with a band below where trials have no value."""
     with style.context(wide=True):

@@ -1,7 +1,7 @@
 """Every pair of sides: the mean difference, and whether it survives the correction for all pairs.
 
 Colour says only the sign, and only where the corrected p lies below alpha: a shade by size would
-suggest differences that nothing supports. Knows nothing of how p was computed.
+suggest differences that nothing supports.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import style
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.figures.arms import Comparison, compared, how_tested
-from workbench.report.findings import Findings
+from workbench.plotting.canvas import lettered
+from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
+from workbench.report.figures.sides import compared, how_tested, names
+from workbench.verdict import Comparison
+from workbench.verdict.contrast import BASELINE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,10 +43,10 @@ class Pairwise(NamedTuple):
 def summarize(findings: Findings) -> Pairwise:
     """All comparisons of the verdict; raises ``LeftOut`` where the forest plot shows them all."""
     found = compared(findings)
-    sides = found.sides
+    sides = names(found)
     if len(found.comparisons) < 2 or len(sides) < 3:
         raise LeftOut("There is only one pair, and the forest plot shows it.")
-    if found.contrast == "baseline":
+    if found.contrast == BASELINE:
         raise LeftOut("Only pairs with the baseline are compared; the forest plot shows them all.")
     if len(sides) > _MOST_SIDES:
         raise LeftOut(f"{len(sides)} sides do not fit a page; tables/ has every pair.")
@@ -91,6 +93,7 @@ def caption(numbers: Pairwise) -> str:
     )
 
 
+@lettered
 def draw(numbers: Pairwise) -> Figure:
     """The upper triangle, sides at its left and above it."""
     with style.context(wide=True):
@@ -105,21 +108,21 @@ def draw(numbers: Pairwise) -> Figure:
                     _draw_cell(axes, numbers, item, row, column, condensed=condensed)
         axes.set_xlim(0, max(count - 1, _LEAST_COLUMNS))
         axes.set_ylim(count - 1, 0)
-        names = style.told_apart(numbers.sides, 16 if condensed else 20)
+        labels = style.told_apart(numbers.sides, 16 if condensed else 20)
         places = [index + 0.5 for index in range(count - 1)]
         turned = (
             condensed
-            or max(map(len, names[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * style.width()
+            or max(map(len, labels[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * style.width()
         )
         axes.xaxis.tick_top()
         axes.set_xticks(
             places,
-            names[1:],
+            labels[1:],
             rotation=35 if turned else 0,
             ha="left" if turned else "center",
             rotation_mode="anchor",
         )
-        axes.set_yticks(places, names[:-1])
+        axes.set_yticks(places, labels[:-1])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         return figure
@@ -131,27 +134,28 @@ def _draw_cell(
     from matplotlib.patches import Rectangle
 
     decided = item.p_holm < numbers.alpha
-    ahead = item.mean > 0
+    mean = item.difference
+    ahead = mean.estimate > 0
     shade = (_AHEAD if ahead else _BEHIND) if decided else style.RULE
     tile = Rectangle(
         (column + 0.03, row + 0.05), 0.94, 0.9, color=shade, alpha=0.3 if decided else 0.4, lw=0
     )
     axes.add_patch(tile)
-    told = f"{item.first} against {item.second}: {item.mean:+.4g}"
-    style.tell(tile, f"{told} [{item.low:+.4g}, {item.high:+.4g}], p {style.p_value(item.p_holm)}")
+    told = f"{item.first} against {item.second}: {mean.estimate:+.4g}"
+    style.tell(tile, f"{told} [{mean.low:+.4g}, {mean.high:+.4g}], p {style.p_value(item.p_holm)}")
     middle: dict[str, Any] = {"ha": "center", "va": "center"}
     if condensed:
         mark = ("▲" if ahead else "▼") if decided else "○" if item.equivalent else ""
         axes.text(column + 0.5, row + 0.5, mark, fontsize=6, color=style.INK, **middle)
         return
-    unit = max(abs(cell.mean) for line in numbers.cells for cell in line if cell)
+    unit = max(abs(cell.difference.estimate) for line in numbers.cells for cell in line if cell)
     small = style.sizes().small
     weight = "bold" if decided else "normal"
-    text = style.signed(item.mean, unit)
+    text = style.signed(mean.estimate, unit)
     axes.text(column + 0.5, row + 0.34, text, fontsize=small + 0.5, weight=weight, **middle)
     p = style.p_value(item.p_holm)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
     axes.text(column + 0.5, row + 0.72, p, fontsize=small - 0.5, color=style.INK, **middle)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, wide=True)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION, wide=True)

@@ -7,14 +7,16 @@ knobs do.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import style
+from workbench.plotting.canvas import lettered
 from workbench.report.figures import LeftOut, ReportFigure
 from workbench.report.figures.bounds import Hit, hits, warned
-from workbench.report.trials import Trial
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,12 +56,12 @@ class ParallelCoordinates(NamedTuple):
     at_bound: tuple[Hit, ...]
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ParallelCoordinates:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ParallelCoordinates:
     """Lines from the worst to the best trial; raises ``LeftOut`` where fewer than three complete.
 
     Of more than 200 trials every so many-th by value is shown, the best always.
     """
-    sign = 1 if study["objective"]["direction"] == "maximize" else -1
+    sign = 1 if study.maximizes else -1
     valued = [(sign * t.value, t) for t in trials if t.value is not None]
     if not valued:
         raise LeftOut("No trial completed, so there is no value to show.")
@@ -72,7 +74,7 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ParallelCoor
         raise LeftOut("Fewer than three completed trials, or fewer than two knobs that vary.")
     axes = [_axis(study, name, columns[name]) for name in varying[: _MOST_AXES - 1]]
     values = [trial.value for trial in done if trial.value is not None]
-    axes.append(Axis(study["objective"]["metric"], (), min(values), max(values), log=False))
+    axes.append(Axis(study.objective.metric, (), min(values), max(values), log=False))
     step = max(1, math.ceil(len(done) / _MOST_LINES))
     lines = []
     for trial in done[::-1][::step][::-1]:
@@ -81,8 +83,8 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ParallelCoor
         heights = tuple(_height(axis, own.get(axis.name)) for axis in axes)
         lines.append(Line(trial.name, heights, float(trial.value or 0.0), f"{trial.name}: {text}"))
     return ParallelCoordinates(
-        study["objective"]["metric"],
-        study["objective"]["direction"],
+        study.objective.metric,
+        study.objective.direction,
         tuple(axes),
         tuple(lines),
         len(done),
@@ -90,21 +92,21 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> ParallelCoor
     )
 
 
-def _settings(study: Mapping[str, Any], trial: Trial) -> dict[str, Any]:
-    return {**{name: trial.levels.get(name) for name in study["factors"]}, **trial.hyperparameters}
+def _settings(study: StoredStudy, trial: TrialRun) -> dict[str, Any]:
+    return {**{name: trial.levels.get(name) for name in study.factors}, **trial.hyperparameters}
 
 
-def _axis(study: Mapping[str, Any], name: str, column: Sequence[Any]) -> Axis:
+def _axis(study: StoredStudy, name: str, column: Sequence[Any]) -> Axis:
     given = [value for value in column if value is not None]
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
-    entries = [entry for entry in study["tune"] if entry["knob"] == name]
-    declared = [*study["factors"].get(name, ())]
-    declared += [label for entry in entries for label in entry.get("choices") or ()]
+    entries = [entry for entry in study.tune if entry.knob == name]
+    declared = [*study.factors.get(name, ())]
+    declared += [label for entry in entries for label in entry.choices]
     if declared or not numeric:
         labels = [*map(str, declared), *sorted({str(value) for value in given})]
         choices = tuple(dict.fromkeys(labels))
         return Axis(name, choices, 0.0, len(choices) - 1.0, log=False)
-    log = any(entry.get("log") for entry in entries) and min(given) > 0
+    log = any(entry.log for entry in entries) and min(given) > 0
     return Axis(name, (), float(min(given)), float(max(given)), log)
 
 
@@ -137,6 +139,7 @@ def caption(numbers: ParallelCoordinates) -> str:
     return warned(text, numbers.at_bound)
 
 
+@lettered
 def draw(numbers: ParallelCoordinates) -> Figure:
     """Vertical axes side by side, a line for each trial, the best on top."""
     with style.context(wide=True):

@@ -1,20 +1,19 @@
 """On what share of several data sets a strategy scores above each threshold.
 
-One study has one data set: the report leaves it out, ``workbench verdict`` draws it from a table.
-Knows nothing of seeds.
+Drawn by ``workbench verdict``: a study has one data set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.plotting import style
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.findings import Findings
+from workbench.plotting.canvas import lettered
+from workbench.report.figures import ReportFigure
 from workbench.verdict import statistics
 
 if TYPE_CHECKING:
@@ -62,10 +61,6 @@ def summarize_table(names: Sequence[str], table: ArrayLike) -> PerformanceProfil
     )
 
 
-def _of_a_study(_: Findings) -> NoReturn:
-    raise LeftOut("It compares strategies over several data sets; a study has one.")
-
-
 def caption(numbers: PerformanceProfile) -> str:
     """What a curve is and n."""
     return (
@@ -76,6 +71,7 @@ def caption(numbers: PerformanceProfile) -> str:
     )
 
 
+@lettered
 def draw(numbers: PerformanceProfile) -> Figure:
     """Step curves, strategies named in the legend."""
     with style.context(wide=False):
@@ -111,6 +107,4 @@ def draw(numbers: PerformanceProfile) -> Figure:
         return figure
 
 
-FIGURE: ReportFigure[PerformanceProfile] = ReportFigure(
-    summarize=_of_a_study, caption=caption, draw=draw
-)
+FIGURE = ReportFigure(summarize=summarize_table, caption=caption, draw=draw)

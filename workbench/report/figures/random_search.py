@@ -6,13 +6,15 @@ nothing of what is drawn in them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import style
 from workbench.record import State
 from workbench.report.figures import LeftOut
-from workbench.report.trials import Trial, by_strategy, varied
+from workbench.report.trials import by_strategy, varied
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.guards import Refused, expected_maximum
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Sample(NamedTuple):
         return len(self.values) + self.failed
 
 
-def samples(study: Mapping[str, Any], trials: Sequence[Trial]) -> tuple[Sample, ...]:
+def samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ...]:
     """Ended trials that the sampler drew, without the default and what the file enqueued.
 
     Raises:
@@ -52,14 +54,14 @@ def samples(study: Mapping[str, Any], trials: Sequence[Trial]) -> tuple[Sample, 
     """
     if all(trial.value is None for trial in trials):
         raise LeftOut("No trial completed, so there is no value to show.")
-    enqueued = int((study.get("plan") or {}).get("enqueued") or 0)
+    enqueued = study.training.enqueued if study.training else 0
     drawn = [trial for trial in trials if trial.ended and trial.number > enqueued]
     pruned = sum(trial.state == State.PRUNED for trial in drawn)
     try:
-        expected_maximum(str(study["search"].get("sampler", "")), pruned=pruned)
+        expected_maximum(study.sampler, pruned=pruned)
     except Refused as refused:
         raise LeftOut(str(refused)) from refused
-    sign = -1 if study["objective"]["direction"] == "maximize" else 1
+    sign = -1 if study.maximizes else 1
     found: list[Sample] = []
     for name, group in by_strategy(study, drawn).items():
         values = sorted((t.value for t in group if t.value is not None), key=lambda v: sign * v)
@@ -72,7 +74,7 @@ def samples(study: Mapping[str, Any], trials: Sequence[Trial]) -> tuple[Sample, 
 
 
 def _in_panels(
-    study: Mapping[str, Any], trials: Sequence[Trial], found: Sequence[Sample]
+    study: StoredStudy, trials: Sequence[TrialRun], found: Sequence[Sample]
 ) -> tuple[Sample, ...]:
     """Apart by all factors but the first, where one panel would hold more lines than styles."""
     factors = varied(study, trials)

@@ -6,14 +6,17 @@ vary within a panel too, so a panel shows no effect of its knob. Knows nothing o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
+from workbench.plotting.canvas import lettered
 from workbench.record import State
 from workbench.report.figures import LeftOut, ReportFigure
 from workbench.report.figures.bounds import Hit, hits, warned
-from workbench.report.trials import Trial, is_adaptive, varied
+from workbench.report.trials import is_adaptive, varied
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,14 +64,14 @@ class Slices(NamedTuple):
     adaptive: bool
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Slices:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Slices:
     """A slice for each tuned knob that varies; raises ``LeftOut`` where there is none to add."""
     if all(trial.value is None for trial in trials):
         raise LeftOut("No trial completed, so there is no value to show.")
     factors = varied(study, trials)
     factor = "optimizer" if "optimizer" in factors else next(iter(factors), None)
     labels = factors[factor] if factor else ("",)
-    knobs = list(dict.fromkeys(entry["knob"] for entry in study["tune"]))
+    knobs = list(dict.fromkeys(entry.knob for entry in study.tune))
     found = [_slice(study, trials, knob, factor, labels) for knob in knobs if knob != factor]
     found = [item for item in found if len({point.at for point in item.points}) > 1]
     if not found:
@@ -76,8 +79,8 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Slices:
     if [item.knob for item in found] == ["learning_rate"]:
         raise LeftOut("Only the learning rate is tuned, which has a figure of its own.")
     return Slices(
-        metric=study["objective"]["metric"],
-        direction=study["objective"]["direction"],
+        metric=study.objective.metric,
+        direction=study.objective.direction,
         factor=factor,
         colours=labels,
         slices=tuple(found[:_MOST_PANELS]),
@@ -88,14 +91,14 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Slices:
 
 
 def _slice(
-    study: Mapping[str, Any],
-    trials: Sequence[Trial],
+    study: StoredStudy,
+    trials: Sequence[TrialRun],
     knob: str,
     factor: str | None,
     labels: Sequence[str],
 ) -> Slice:
-    entries = [entry for entry in study["tune"] if entry["knob"] == knob]
-    declared = [str(label) for entry in entries for label in entry.get("choices") or ()]
+    entries = [entry for entry in study.tune if entry.knob == knob]
+    declared = [str(label) for entry in entries for label in entry.choices]
     choices = list(dict.fromkeys(declared))
     points = []
     for trial in trials:
@@ -114,7 +117,7 @@ def _slice(
         if trial.value is not None or trial.state in (State.PRUNED, State.FAILED):
             shade = labels.index(label) if label is not None else 0
             points.append(Point(at, trial.value, trial.state, shade, trial.name))
-    log = any(entry.get("log") for entry in entries) and all(point.at > 0 for point in points)
+    log = any(entry.log for entry in entries) and all(point.at > 0 for point in points)
     return Slice(knob, tuple(choices), log, tuple(points))
 
 
@@ -139,6 +142,7 @@ def caption(numbers: Slices) -> str:
     return warned("".join(parts), numbers.at_bound)
 
 
+@lettered
 def draw(numbers: Slices) -> Figure:
     """Small multiples on one axis of values, with a band below where trials have no value."""
     with style.context(wide=True):

@@ -5,14 +5,17 @@ Knows neither what strategies mean nor whether their rows may be compared: the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
+from workbench.plotting.canvas import lettered
 from workbench.record import State
 from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.trials import Trial, best, by_strategy, encoding, is_adaptive
+from workbench.report.trials import best, by_strategy, encoding, is_adaptive
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.guards import Refused, of_groups
 from workbench.verdict.wording.numbers import counted
 
@@ -42,14 +45,14 @@ class Strategies(NamedTuple):
     adaptive: bool
 
 
-def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Strategies:
+def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Strategies:
     """Values by strategy; raises ``LeftOut`` where no trial completed.
 
     There are medians only of trials that are a sample: not of an adaptive search, whose trials
     follow earlier values, not where pruned trials lack theirs, and not of a joint study, where the
     numbers of trials differ.
     """
-    medians = study["mode"] == "balanced" and _is_sample(study, trials)
+    medians = study.balanced and _is_sample(study, trials)
     codes = encoding(study, trials)
     rows = []
     for strategy, group in by_strategy(study, trials).items():
@@ -70,18 +73,18 @@ def summarize(study: Mapping[str, Any], trials: Sequence[Trial]) -> Strategies:
     if not any(row.values for row in rows):
         raise LeftOut("No trial completed, so there is no value to show.")
     return Strategies(
-        metric=study["objective"]["metric"],
-        direction=study["objective"]["direction"],
+        metric=study.objective.metric,
+        direction=study.objective.direction,
         rows=tuple(rows),
         medians=medians,
         adaptive=is_adaptive(study),
     )
 
 
-def _is_sample(study: Mapping[str, Any], trials: Sequence[Trial]) -> bool:
+def _is_sample(study: StoredStudy, trials: Sequence[TrialRun]) -> bool:
     pruned = sum(trial.state == State.PRUNED for trial in trials)
     try:
-        of_groups(str(study["search"].get("sampler", "")).lower(), pruned=pruned)
+        of_groups(study.sampler, pruned=pruned)
     except Refused:
         return False
     return True
@@ -110,6 +113,7 @@ def caption(numbers: Strategies) -> str:
     return text
 
 
+@lettered
 def draw(numbers: Strategies) -> Figure:
     """A horizontal strip of points for each strategy, the first at the top."""
     with style.context(wide=False):

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from workbench.report import templates
 from workbench.report.paper import typeset
+from workbench.report.summary import Summary
 
 _FILE = Path(templates.__file__).with_name("references.bib")
 
@@ -68,11 +68,11 @@ _PRUNERS = {
 }
 
 
-def works(summary: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def works(summary: Summary) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a report's software and methods are called, and the keys of where they come from."""
-    search = summary["search"]
+    sampler, pruner = (str(summary.search.get(name)) for name in ("sampler", "pruner"))
     yield "Optuna", ("akiba2019optuna",)
-    for known, name in ((_SAMPLERS, search.get("sampler")), (_PRUNERS, search.get("pruner"))):
+    for known, name in ((_SAMPLERS, sampler), (_PRUNERS, pruner)):
         if name in known:
             yield known[name]
     yield "PyTorch", ("paszke2019pytorch",)
@@ -80,33 +80,31 @@ def works(summary: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for optimizer in sorted(_optimizers(summary)):
         label, key = _OPTIMIZERS[optimizer]
         yield label, (key,)
-    phases = (summary.get("plan") or {}).get("phases") or ()
+    phases = (summary.plan or {}).get("phases") or ()
     if any(phase.get("schedule") == "cosine" for phase in phases):
         yield "the cosine schedule", ("loshchilov2017sgdr",)
-    drawn = [figure["name"] for figure in summary.get("figures") or ()]
+    drawn = [figure.name for figure in summary.figures]
     if "importances" in drawn:
         yield "importances", ("watanabe2023pedanova", "hutter2014fanova")
     if "expected_maximum" in drawn:
         yield "the unbiased expected maximum", ("tang2020showing",)
 
 
-def _optimizers(summary: Mapping[str, Any]) -> set[str]:
-    named = {str(label) for label in (summary.get("factors") or {}).get("optimizer") or ()}
-    phases = (summary.get("plan") or {}).get("phases") or ()
+def _optimizers(summary: Summary) -> set[str]:
+    named = {str(label) for label in summary.factors.get("optimizer", ())}
+    phases = (summary.plan or {}).get("phases") or ()
     named |= {str(phase.get("optimizer")) for phase in phases}
-    named |= {
-        str(item["best"]["optimizer"]) for item in summary.get("strategies") or () if item["best"]
-    }
+    named |= {str(item.best.optimizer) for item in summary.strategies if item.best}
     return named & _OPTIMIZERS.keys()
 
 
-def cited(text: str, summary: Mapping[str, Any]) -> str:
+def cited(text: str, summary: Summary) -> str:
     r"""A methods text as LaTeX: escaped, its sources as ``\citep``, and the works it does not name.
 
     Args:
         text: Plain, a paragraph between blank lines, with sources in brackets:
             ``[Hu et al. 2022, arXiv:2106.09685]``, several divided by semicolons.
-        summary: The content of report.json.
+        summary: Of a study.
     """
     written = "\n\n".join(
         re.sub(r"\s?\[([^\[\]]*)\]", _cite, typeset.prose(paragraph))

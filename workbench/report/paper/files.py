@@ -1,12 +1,11 @@
 """The files of a report that a paper takes: tables, numbers, methods, captions, references.
 
-Everything is written from the content of report.json alone, so that it says what the page says.
-Knows neither runs nor figures, but for their names and captions.
+Everything is written from the same summary as the page, so that it says what the page says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,21 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workbench.plotting import venues
-from workbench.report import templates, wording
+from workbench.report import templates
 from workbench.report.figures import load
-from workbench.report.paper import bibliography, macros, typeset, verdict_tables
+from workbench.report.paper import bibliography, macros, typeset
 from workbench.report.paper import tables as papertables
+from workbench.report.summary import Judged, Summary
 from workbench.verdict.wording.numbers import counted
 
 _FOLDER = Path(templates.__file__).parent
 
 
-def files(summary: Mapping[str, Any], *, venue: str) -> dict[str, str]:
+def files(summary: Summary, *, venue: str) -> dict[str, str]:
     """Every text for a paper by its path in the report's folder.
 
     Args:
-        summary: The content of report.json.
+        summary: Of a study.
         venue: Whose columns the tables have to fit.
 
     Raises:
@@ -35,9 +35,8 @@ def files(summary: Mapping[str, Any], *, venue: str) -> dict[str, str]:
     """
     venues.of(venue)
     tables = papertables.tables(summary, venue)
-    methods = bibliography.cited(templates.methods(summary), summary)
-    drawn = [entry for entry in summary["figures"] if not entry.get("page_only")]
-    figures = named(drawn)
+    methods = bibliography.cited(templates.methods(summary.content), summary)
+    figures = named((each.name, each.caption) for each in summary.figures if not each.page_only)
     return {
         **tables,
         "macros.tex": macros.macros(summary),
@@ -50,14 +49,13 @@ def files(summary: Mapping[str, Any], *, venue: str) -> dict[str, str]:
             venue=venue,
             tables=list(tables),
             figures=figures,
-            confirmed=verdict_tables.confirmed(summary),
         ),
     }
 
 
-def captions(summary: Mapping[str, Any], figures: Sequence[Mapping[str, Any]]) -> str:
+def captions(summary: Judged, figures: Sequence[Mapping[str, Any]]) -> str:
     r"""captions.tex: a command for each figure's caption, such as ``\captionForest``."""
-    about = typeset.comment(f"Captions of the figures of {wording.of_study(summary)}.")
+    about = typeset.comment(f"Captions of the figures of {summary.title}.")
     return about + "".join(
         rf"\providecommand{{\{entry['command']}}}{{}}\renewcommand{{\{entry['command']}}}"
         + f"{{{typeset.prose(entry['caption'])}}}\n"
@@ -65,20 +63,19 @@ def captions(summary: Mapping[str, Any], figures: Sequence[Mapping[str, Any]]) -
     )
 
 
-def checklist(summary: Mapping[str, Any]) -> str:
+def checklist(summary: Summary) -> str:
     """checklist.md: what a conference asks about experiments, answered as far as logs can tell."""
-    confirmed = verdict_tables.confirmed(summary)
-    text = _markdown().get_template("checklist.md").render(report=summary, confirmed=confirmed)
+    template = _markdown().get_template("checklist.md")
+    text = template.render(report=summary.content, confirmed=summary.shows_tests)
     return text.strip() + "\n"
 
 
 def example(
-    summary: Mapping[str, Any],
+    summary: Judged,
     *,
     venue: str,
     tables: Sequence[str],
     figures: Sequence[Mapping[str, Any]],
-    confirmed: bool,
     cites: bool = True,
 ) -> str:
     """example.tex: a small article that reads all other files."""
@@ -92,32 +89,40 @@ def example(
             text=widths.text,
             twocolumn=widths.column < widths.text,
             gap=round(widths.text - 2 * widths.column, 3),
-            title=typeset.name(summary["study"]),
+            title=typeset.name(summary.study),
             prefix=macros.prefix(summary),
             tables=tables,
             figures=figures,
-            confirmed=confirmed,
-            claimed=summary["verdict"]["level"] != "none",
-            searched="elsewhere" not in summary,
+            confirmed=summary.shows_tests,
+            claimed=summary.verdict.level != "none",
+            searched=not summary.external,
             cites=cites,
         )
     )
 
 
-def _methods(summary: Mapping[str, Any], methods: str) -> str:
-    about = typeset.comment(f"How the study {summary['study']} was done; for a methods section.")
+def _methods(summary: Summary, methods: str) -> str:
+    about = typeset.comment(f"How the study {summary.study} was done; for a methods section.")
     # A class without natbib knows \cite alone.
     return f"{about}\\providecommand{{\\citep}}[1]{{\\cite{{#1}}}}%\n{methods}\n"
 
 
-def named(figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Figures with the names of their captions' commands, and whether they span the page."""
+def named(figures: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Figures with the names of their captions' commands, and whether they span the page.
+
+    Args:
+        figures: Name and caption of each.
+    """
     taken: set[str] = set()
-    found = []
-    for entry in figures:
-        command = macros.unique("caption" + typeset.letters(entry["name"]), taken)
-        found.append({**entry, "command": command, "wide": load(entry["name"]).wide})
-    return found
+    return [
+        {
+            "name": name,
+            "caption": caption,
+            "command": macros.unique("caption" + typeset.letters(name), taken),
+            "wide": load(name).wide,
+        }
+        for name, caption in figures
+    ]
 
 
 @cache

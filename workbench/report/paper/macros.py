@@ -8,11 +8,13 @@ comparison seen from its other side.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from workbench.report import wording
+from workbench.report.confirmation import ArmResult
 from workbench.report.paper import typeset, verdict_tables
 from workbench.report.paper.typeset import number, p_value, share
+from workbench.report.summary import Judged
+from workbench.verdict import Comparison, Verdict
 
 # What a command is called after, in letters; its value, LaTeX; what it says.
 _Line = tuple[tuple[str, ...], str, str]
@@ -21,19 +23,19 @@ _Line = tuple[tuple[str, ...], str, str]
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def macros(summary: Mapping[str, Any], taken: set[str] | None = None) -> str:
+def macros(summary: Judged, taken: set[str] | None = None) -> str:
     """macros.tex: may be read twice, and may be replaced while the paper is written.
 
     Where two names become the same letters, the later one in the alphabet gets A, B, ... appended.
 
     Args:
-        summary: The content of report.json.
+        summary: Of a study, or of external results.
         taken: Names that are in use already; those given out are added.
     """
     start = prefix(summary)
     taken = set() if taken is None else taken
     lines = [
-        typeset.comment(f"Numbers of {wording.of_study(summary)}; \\input this in the preamble."),
+        typeset.comment(f"Numbers of {summary.title}; \\input this in the preamble."),
         "% Every command may be used in text and in mathematics.\n",
     ]
     for parts, value, said in _lines(summary):
@@ -46,9 +48,9 @@ def macros(summary: Mapping[str, Any], taken: set[str] | None = None) -> str:
     return "".join(lines)
 
 
-def prefix(summary: Mapping[str, Any]) -> str:
+def prefix(summary: Judged) -> str:
     """What the name of every command of a study begins with."""
-    found = typeset.letters(summary["study"])
+    found = typeset.letters(summary.study)
     return found[0].lower() + found[1:]
 
 
@@ -71,146 +73,133 @@ def _suffix(number: int) -> str:
     return letters
 
 
-def _called(summary: Mapping[str, Any]) -> dict[str, str]:
+def _called(summary: Judged) -> dict[str, str]:
     """Letters of each name, all different; by the names alone, so that no result changes them."""
-    names = {item["name"] for item in summary.get("strategies") or ()}
-    names |= {arm["name"] for arm in (summary.get("confirmation") or {"arms": ()})["arms"]}
-    names |= {side["name"] for side in summary["verdict"]["sides"]}
+    names = {item.name for item in summary.strategies}
+    names |= {arm.name for arm in (summary.confirmation.arms if summary.confirmation else ())}
+    names |= {side.name for side in summary.verdict.sides}
     taken: set[str] = set()
     return {name: unique(typeset.letters(name), taken) for name in sorted(names)}
 
 
-def _lines(summary: Mapping[str, Any]) -> Iterator[_Line]:
-    verdict, confirmation = summary["verdict"], summary.get("confirmation")
-    yield ("Verdict",), typeset.text(verdict["word"]), "the verdict"
-    yield ("Level",), typeset.text(verdict["level"]), "how far the verdict reaches"
+def _lines(summary: Judged) -> Iterator[_Line]:
+    verdict, confirmation = summary.verdict, summary.confirmation
+    yield ("Verdict",), typeset.text(verdict.word), "the verdict"
+    yield ("Level",), typeset.text(verdict.level), "how far the verdict reaches"
     called = _called(summary)
     yield from _search(summary, called)
-    if not verdict_tables.confirmed(summary):
+    if not summary.shows_tests:
         return
-    yield ("Claim",), typeset.prose(verdict["claim"]), "what may be claimed"
-    yield ("Metric",), typeset.text(wording.metric(summary)), "what was measured"
+    yield ("Claim",), typeset.prose(verdict.claim), "what may be claimed"
+    yield ("Metric",), typeset.text(summary.metric), "what was measured"
     yield from _headline(verdict)
-    arms = confirmation["arms"] if confirmation else []
-    sides = verdict["sides"]
+    arms = confirmation.arms if confirmation else ()
     like = verdict_tables.scale(summary)
-    for side in sides:
-        mean = side["mean"] or {}
-        own = {"mean": mean.get("estimate"), "low": mean.get("low"), "high": mean.get("high")}
-        if side["name"] not in {arm["name"] for arm in arms}:
-            row = {**side, **own, "failed": len(side["imputed"])}
-            yield from _arm(called[side["name"]], row, like)
+    for side in verdict.sides:
+        if side.name not in {arm.name for arm in arms}:
+            yield from _row(called[side.name], wording.row(side), like)
     for arm in arms:
-        yield from _arm(called[arm["name"]], arm, like)
-    for pair in verdict["comparisons"]:
-        yield from _pair(pair, called, like, 1 if verdict["direction"] == "maximize" else -1)
+        yield from _row(called[arm.name], arm.row, like)
+        yield from _cost(called[arm.name], arm, like)
+    for pair in verdict.comparisons:
+        # From both sides: whoever is ahead may change, and the prose must still compile.
+        for seen in (pair, pair.flipped()):
+            yield from _pair(seen, called, like, maximizes=verdict.direction == "maximize")
     if confirmation:
-        cost = confirmation.get("cost") or {}
         for key in ("search", "selection", "confirmation"):
-            seconds = cost.get(f"{key}_seconds")
-            if seconds is not None:
-                told = f"seconds of the {key}, all runs together"
-                yield (f"{key.capitalize()}Seconds",), f"{seconds:.0f}", told
-        if confirmation.get("test_samples"):
-            yield ("TestSamples",), str(confirmation["test_samples"]), "samples of the test split"
+            seconds = confirmation.cost[f"{key}_seconds"]
+            told = f"seconds of the {key}, all runs together"
+            yield (f"{key.capitalize()}Seconds",), f"{seconds:.0f}", told
+        if confirmation.test_samples:
+            yield ("TestSamples",), str(confirmation.test_samples), "samples of the test split"
 
 
-def _headline(verdict: Mapping[str, Any]) -> Iterator[_Line]:
-    margin = verdict["smallest_effect"]
+def _headline(verdict: Verdict) -> Iterator[_Line]:
+    margin = verdict.smallest_effect
     like = verdict_tables.scale_of(verdict)
-    yield ("Seeds",), str(len(verdict["seeds"])), "seeds of each strategy"
-    yield ("Pairs",), str(verdict["pairs"]), "comparisons that Holm corrects for"
-    yield ("Alpha",), typeset.given(verdict["alpha"]), "level of the tests"
-    yield ("Gamma",), typeset.given(verdict["gamma"]), "least probability of improvement of a claim"
-    if verdict["p_floor"] is not None:
-        yield ("PFloor",), p_value(verdict["p_floor"]), "least corrected p that can be reached"
+    yield ("Seeds",), str(len(verdict.seeds)), "seeds of each strategy"
+    yield ("Pairs",), str(verdict.pairs), "comparisons that Holm corrects for"
+    yield ("Alpha",), typeset.given(verdict.alpha), "level of the tests"
+    yield ("Gamma",), typeset.given(verdict.gamma), "least probability of improvement of a claim"
+    if verdict.p_floor is not None:
+        yield ("PFloor",), p_value(verdict.p_floor), "least corrected p that can be reached"
     if margin is not None:
         yield ("SmallestEffect",), typeset.given(margin), "smallest difference that matters"
-    if verdict["leader"] is not None:
-        yield ("Leader",), typeset.text(verdict["leader"]), "who has the best mean"
-    if verdict["closest"] is not None:
-        yield ("Closest",), typeset.text(verdict["closest"]), "who comes closest to it"
-    if verdict["gap"] is not None:
-        yield ("Gap",), number(verdict["gap"], like), "mean difference of these two"
-    plan = verdict["plan"]
+    if verdict.leader is not None:
+        yield ("Leader",), typeset.text(verdict.leader), "who has the best mean"
+    if verdict.closest is not None:
+        yield ("Closest",), typeset.text(verdict.closest), "who comes closest to it"
+    if verdict.gap is not None:
+        yield ("Gap",), number(verdict.gap, like), "mean difference of these two"
+    plan = verdict.plan
     if plan:
-        yield ("SeedsNeededLow",), str(plan["low"]), "seeds for 80 % power of the test, low end"
-        if plan["high"] is not None:
+        yield ("SeedsNeededLow",), str(plan.low), "seeds for 80 % power of the test, low end"
+        if plan.high is not None:
             yield (
                 ("SeedsNeededHigh",),
-                str(plan["high"]),
+                str(plan.high),
                 "high end of that",
             )
 
 
-def _search(summary: Mapping[str, Any], called: Mapping[str, str]) -> Iterator[_Line]:
-    progress = summary.get("progress")
+def _search(summary: Judged, called: Mapping[str, str]) -> Iterator[_Line]:
+    progress = summary.progress
     if not progress:
         return
-    yield ("Trials",), str(progress["started"]), "search trials started"
-    yield ("TrialsComplete",), str(progress["complete"]), "search trials completed"
-    for item in summary["strategies"]:
-        start, who = called[item["name"]], item["name"]
-        yield (start, "Trials"), str(item["started"]), f"{who}: search trials"
-        if item["best"] and item["best"]["value"] is not None:
+    yield ("Trials",), str(progress.started), "search trials started"
+    yield ("TrialsComplete",), str(progress.complete), "search trials completed"
+    for item in summary.strategies:
+        start, who = called[item.name], item.name
+        yield (start, "Trials"), str(item.started), f"{who}: search trials"
+        if item.best and item.best.value is not None:
             told = f"{who}: best search value of one trial, exploratory"
-            yield (start, "SearchBest"), number(item["best"]["value"]), told
+            yield (start, "SearchBest"), number(item.best.value), told
 
 
-def _arm(start: str, arm: Mapping[str, Any], like: float | None) -> Iterator[_Line]:
-    who = arm["name"]
-    for key, what in (
-        ("mean", "mean over seeds"),
-        ("sd", "standard deviation over seeds"),
-        ("low", "low end of the 95 % t interval of the mean"),
-        ("high", "high end of the 95 % t interval of the mean"),
+def _row(start: str, row: wording.Row, like: float | None) -> Iterator[_Line]:
+    who = row.name
+    for name, value, what in (
+        ("Mean", row.mean, "mean over seeds"),
+        ("SD", row.sd, "standard deviation over seeds"),
+        ("Low", row.low, "low end of the 95 % t interval of the mean"),
+        ("High", row.high, "high end of the 95 % t interval of the mean"),
     ):
-        name = "SD" if key == "sd" else key.capitalize()
-        if arm.get(key) is not None:
-            yield (start, name), number(arm[key], like), f"{who}: {what}"
-    yield (start, "N"), str(arm["n"]), f"{who}: seeds"
-    yield (start, "Failed"), str(arm["failed"]), f"{who}: runs counted with the worst value"
-    if arm.get("validation_mean") is not None:
+        if value is not None:
+            yield (start, name), number(value, like), f"{who}: {what}"
+    yield (start, "N"), str(row.n), f"{who}: seeds"
+    yield (start, "Failed"), str(row.failed), f"{who}: runs counted with the worst value"
+
+
+def _cost(start: str, arm: ArmResult, like: float | None) -> Iterator[_Line]:
+    who = arm.name
+    if arm.validation_mean is not None:
         told = f"{who}: mean on validation data"
-        yield (start, "ValidationMean"), number(arm["validation_mean"], like), told
-    if arm.get("seconds_mean") is not None:
-        yield (start, "Seconds"), f"{arm['seconds_mean']:.1f}", f"{who}: mean seconds of a run"
-    if arm.get("trainable") is not None:
-        yield (start, "Trainable"), f"{arm['trainable']:.0f}", f"{who}: trainable parameters"
+        yield (start, "ValidationMean"), number(arm.validation_mean, like), told
+    if arm.seconds_mean is not None:
+        yield (start, "Seconds"), f"{arm.seconds_mean:.1f}", f"{who}: mean seconds of a run"
+    if arm.trainable is not None:
+        yield (start, "Trainable"), f"{arm.trainable:.0f}", f"{who}: trainable parameters"
 
 
 def _pair(
-    pair: Mapping[str, Any], called: Mapping[str, str], like: float | None, turn: int
+    pair: Comparison, called: Mapping[str, str], like: float | None, *, maximizes: bool
 ) -> Iterator[_Line]:
-    # From both sides: whoever is ahead may change, and the prose must still compile.
-    for ahead in (True, False):
-        first, second = pair["first"], pair["second"]
-        difference, improvement = pair["difference"], pair["improvement"]
-        # A comparison says how far its first is ahead, whatever the metric's direction.
-        sign = turn if ahead else -turn
-        if not ahead:
-            first, second = second, first
-        ends = [sign * x for x in (difference["low"], difference["high"]) if x is not None]
-        chance = (improvement["low"], improvement["estimate"], improvement["high"])
-        chance = chance if ahead else (1 - chance[2], 1 - chance[1], 1 - chance[0])
-        start = (called[first], "Vs", called[second])
-        who = f"{first} against {second}"
-        told = f"{who}: the first minus the second, mean over paired seeds"
-        yield (*start, "Difference"), number(sign * difference["estimate"], like), told
-        if ends:
-            told = f"{who}: low end of its 95 % interval"
-            yield (*start, "DifferenceLow"), number(min(ends), like), told
-            yield (*start, "DifferenceHigh"), number(max(ends), like), f"{who}: high end of it"
-        yield (*start, "P"), p_value(pair["p_holm"]), f"{who}: sign-flip p, Holm-corrected"
-        yield (*start, "Poi"), share(chance[1]), f"{who}: probability of improvement"
-        yield (*start, "PoiLow"), share(chance[0]), f"{who}: low end of its interval"
-        yield (*start, "PoiHigh"), share(chance[2]), f"{who}: high end of it"
-        if pair["dz"] is not None:
-            yield (
-                (*start, "Dz"),
-                share((1 if ahead else -1) * pair["dz"]),
-                f"{who}: paired Hedges d_z",
-            )
-        if pair["p_equivalence"] is not None:
-            told = f"{who}: equivalence (TOST), Holm-corrected"
-            yield (*start, "PEquivalence"), p_value(pair["p_equivalence"]), told
+    start = (called[pair.first], "Vs", called[pair.second])
+    who = f"{pair.first} against {pair.second}"
+    # A comparison says how far its first is ahead, whatever the metric's direction.
+    difference = pair.difference if maximizes else pair.difference.negated()
+    told = f"{who}: the first minus the second, mean over paired seeds"
+    yield (*start, "Difference"), number(difference.estimate, like), told
+    told = f"{who}: low end of its 95 % interval"
+    yield (*start, "DifferenceLow"), number(difference.low, like), told
+    yield (*start, "DifferenceHigh"), number(difference.high, like), f"{who}: high end of it"
+    chance = pair.improvement
+    yield (*start, "P"), p_value(pair.p_holm), f"{who}: sign-flip p, Holm-corrected"
+    yield (*start, "Poi"), share(chance.estimate), f"{who}: probability of improvement"
+    yield (*start, "PoiLow"), share(chance.low), f"{who}: low end of its interval"
+    yield (*start, "PoiHigh"), share(chance.high), f"{who}: high end of it"
+    if pair.dz is not None:
+        yield (*start, "Dz"), share(pair.dz), f"{who}: paired Hedges d_z"
+    if pair.p_equivalence is not None:
+        told = f"{who}: equivalence (TOST), Holm-corrected"
+        yield (*start, "PEquivalence"), p_value(pair.p_equivalence), told

@@ -1,55 +1,51 @@
-"""The tables of a paper, each from the content of report.json: what stands in which cell.
-
-Those of the verdict are in ``verdicttables``. Computes no number. Knows neither runs nor how a
-table is laid out.
-"""
+"""The tables of a paper, but those of the verdict: what stands in which cell."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from workbench.report import templates, wording
 from workbench.report.paper.booktabs import Column
 from workbench.report.paper.typeset import NONE, name, number, prose, setting, text
-from workbench.report.paper.verdict_tables import confirmed, judged, laid_out
+from workbench.report.paper.verdict_tables import judged, laid_out
+from workbench.report.summary import Summary
 from workbench.verdict.wording.numbers import counted
 
 
-def tables(summary: Mapping[str, Any], venue: str) -> dict[str, str]:
+def tables(summary: Summary, venue: str) -> dict[str, str]:
     """Every table that a report has something for, by path, in the order of a paper."""
     written = judged(summary, venue)
-    confirmation = summary.get("confirmation")
-    if confirmation and confirmation["selection"]:
+    confirmation = summary.confirmation
+    if confirmation and confirmation.selection:
         written["selection"] = selection(summary, venue)
-    if confirmed(summary):
+    if summary.shows_tests:
         written["cost"] = cost(summary, venue)
     written["strategies"] = strategies(summary, venue)
-    if summary["search_space"]:
+    if summary.search_space:
         written["search_space"] = search_space(summary, venue)
-    if summary["health"]:
+    if summary.health:
         written["checks"] = checks(summary, venue)
     return {f"tables/{key}.tex": value for key, value in written.items()}
 
 
-def strategies(summary: Mapping[str, Any], venue: str) -> str:
+def strategies(summary: Summary, venue: str) -> str:
     """What the search of each strategy reached: nothing emphasised, for nothing is claimed."""
-    objective = summary["objective"]["metric"]
-    centre = summary["medians"]
+    objective = summary.objective.metric
+    centre = summary.medians
     columns = [Column(head="strategy", align="p")]
     columns += [Column(head=head) for head in ("trials", "complete", "pruned", "failed", "best")]
     columns += [Column(head="median")] if centre else []
     columns += [Column(head="learning rate")]
     rows = []
-    for item in summary["strategies"]:
-        best = item["best"] or {}
-        counts = [str(item[key]) for key in ("started", "complete", "pruned", "failed")]
-        values = [number(best.get("value"))] + ([number(item["median"])] if centre else [])
-        rows.append([name(item["name"]), *counts, *values, _rate(best.get("learning_rate"))])
-    progress = summary["progress"]
+    for item in summary.strategies:
+        best = item.best
+        counts = map(str, (item.started, item.complete, item.pruned, item.failed))
+        values = [number(best.value if best else None)] + ([number(item.median)] if centre else [])
+        rows.append(
+            [name(item.name), *counts, *values, _rate(best.learning_rate if best else None)]
+        )
+    progress = summary.progress
     caption = (
-        f"Search trials of the study {summary['study']}: exploratory, on validation data. n ="
-        f" {progress['complete']} completed of {progress['started']} trials; one seed. Values:"
+        f"Search trials of the study {summary.study}: exploratory, on validation data. n ="
+        f" {progress.complete} completed of {progress.started} trials; one seed. Values:"
         f" {templates.words(objective)}; the learning rate is that of the trial with the best one."
         " They show which settings reached which values, and support no claim that one strategy is"
         " ahead of another."
@@ -57,12 +53,12 @@ def strategies(summary: Mapping[str, Any], venue: str) -> str:
     return laid_out(summary, venue, "strategies", text(caption), columns, rows)
 
 
-def search_space(summary: Mapping[str, Any], venue: str) -> str:
+def search_space(summary: Summary, venue: str) -> str:
     """What was tuned, where, and on which scale."""
     columns = [Column(head=head, align="p") for head in ("hyperparameter", "applies when")]
     columns += [Column(head=head, align="p") for head in ("values", "scale", "default")]
     rows = []
-    for entry in summary["search_space"]:
+    for entry in summary.search_space:
         when = ", ".join(
             f"{key} is {' or '.join(map(str, labels))}" for key, labels in entry["when"].items()
         )
@@ -73,45 +69,46 @@ def search_space(summary: Mapping[str, Any], venue: str) -> str:
         scale, default = text(entry["scale"]), setting(entry["default"])
         rows.append([name(entry["knob"]), name(when) or "always", values, scale, default])
     caption = (
-        f"Search space of the study {summary['study']}: what was tuned anew for"
-        f" {'each strategy' if summary['mode'] == 'balanced' else 'the study as a whole'}."
+        f"Search space of the study {summary.study}: what was tuned anew for"
+        f" {'each strategy' if summary.mode == 'balanced' else 'the study as a whole'}."
     )
     return laid_out(summary, venue, "search-space", text(caption), columns, rows)
 
 
-def checks(summary: Mapping[str, Any], venue: str) -> str:
+def checks(summary: Summary, venue: str) -> str:
     """What was checked of the search and what was found."""
     columns = [Column(head="check", align="p"), Column(head="status", align="l")]
     columns.append(Column(head="question and finding", align="p"))
     rows = [
         [
-            name(templates.words(item["name"])),
-            text(item["status"]),
-            prose(f"{item['question']} {item['finding']}"),
+            name(templates.words(item.name)),
+            text(item.status),
+            prose(f"{item.question} {item.finding}"),
         ]
-        for item in summary["health"]
+        for item in summary.health
     ]
-    caption = f"Checks of the validity of the search of the study {summary['study']}."
+    caption = f"Checks of the validity of the search of the study {summary.study}."
     return laid_out(summary, venue, "checks", text(caption), columns, rows)
 
 
-def selection(summary: Mapping[str, Any], venue: str) -> str:
+def selection(summary: Summary, venue: str) -> str:
     """The configurations that were trained again on fresh seeds, and which one went on."""
+    confirmation = summary.confirmation
+    assert confirmation is not None
     rows = []
-    runs = summary["confirmation"]["selection"]
-    for item in runs:
-        values = ", ".join(number(value) for value in item["values"])
-        chosen = r"$\bullet$" if item["chosen"] else ""
-        trial = templates.within(item["trial"], item["strategy"])
-        cells = [name(item["strategy"]), text(trial), values or NONE, number(item["mean"])]
+    for item in confirmation.selection:
+        values = ", ".join(number(value) for value in item.values)
+        chosen = r"$\bullet$" if item.chosen else ""
+        trial = templates.within(item.trial or "", item.strategy)
+        cells = [name(item.strategy), text(trial), values or NONE, number(item.mean)]
         rows.append([*cells, chosen])
     columns = [Column(head="strategy", align="p"), Column(head="trial", align="l")]
     columns += [Column(head="value of each seed", align="p"), Column(head="mean")]
     columns.append(Column(head="chosen", align="c"))
-    metric = templates.words(summary["confirmation"]["validation_metric"])
-    seeds = max((len(item["values"]) for item in runs), default=0)
+    metric = templates.words(confirmation.validation_metric or "")
+    seeds = max((len(item.values) for item in confirmation.selection), default=0)
     caption = (
-        f"Selection of the study {summary['study']}: the configurations with the best search values"
+        f"Selection of the study {summary.study}: the configurations with the best search values"
         f" of each strategy, trained again with {counted(seeds, 'fresh seed')};"
         f" {metric}. The best mean goes on, of equal ones the cheaper. A dash is a run without a"
         " value."
@@ -119,43 +116,39 @@ def selection(summary: Mapping[str, Any], venue: str) -> str:
     return laid_out(summary, venue, "selection", text(caption), columns, rows)
 
 
-def cost(summary: Mapping[str, Any], venue: str) -> str:
+def cost(summary: Summary, venue: str) -> str:
     """What each arm took: time, trainable parameters, memory."""
-    arms, total = summary["confirmation"]["arms"], summary["confirmation"].get("cost") or {}
+    assert summary.confirmation is not None
+    arms, total = summary.confirmation.arms, summary.confirmation.cost
     columns = [Column(head="strategy", align="p")]
     heads = ("search", "one run", "trainable parameters", "peak memory", "validation", "test")
     columns += [Column(head=head) for head in heads]
     rows = []
     for arm in arms:
-        memory = arm.get("peak_memory")
-        trainable = arm.get("trainable")
         rows.append(
             [
-                name(arm["name"]),
-                _time(arm.get("search_seconds")) if arm["trial"] or not arm["baseline"] else "none",
-                _time(arm.get("seconds_mean")),
-                text(templates.whole(trainable)),
-                text(templates.size(memory)).replace(" ", r"\,"),
-                number(arm.get("validation_mean")),
-                number(arm["mean"]),
+                name(arm.name),
+                _time(arm.search_seconds) if arm.trial or not arm.baseline else "none",
+                _time(arm.seconds_mean),
+                text(templates.whole(arm.trainable)),
+                text(templates.size(arm.peak_memory)).replace(" ", r"\,"),
+                number(arm.validation_mean),
+                number(arm.mean),
             ]
         )
-    spent = {
-        "search": total.get("search_seconds"),
-        "selection": total.get("selection_seconds"),
-        "confirmation": total.get("confirmation_seconds"),
-    }
-    said = ", ".join(f"{what} {_time(seconds)}" for what, seconds in spent.items() if seconds)
+    parts = ("search", "selection", "confirmation")
+    spent = [(part, total[f"{part}_seconds"]) for part in parts]
+    said = ", ".join(f"{part} {_time(seconds)}" for part, seconds in spent if seconds)
     caption = (
-        f"Cost of the study {text(summary['study'])}: time in the trials of the search, mean time"
+        f"Cost of the study {text(summary.study)}: time in the trials of the search, mean time"
         " of one confirmation run, and the mean of the metric on validation and test data."
         f"{f' In all: {said}.' if said else ''}"
     )
-    if others := wording.unconfirmed(summary["strategies"], arms):
-        caption += f" {prose(others)}"
-    caption += "".join(f" {prose(left)}" for left in wording.left_out(summary["verdict"]))
-    if summary["caution"]:
-        caption += f" {text(summary['caution'])}"
+    if summary.unconfirmed:
+        caption += f" {prose(summary.unconfirmed)}"
+    caption += "".join(f" {prose(left)}" for left in wording.left_out(summary.verdict))
+    if summary.caution:
+        caption += f" {text(summary.caution)}"
     return laid_out(summary, venue, "cost", caption, columns, rows)
 
 

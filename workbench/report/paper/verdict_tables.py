@@ -1,60 +1,50 @@
-"""The tables of a verdict: each arm with its mean, and how the arms compare in pairs.
-
-Reads the content of report.json, or a verdict alone; computes no number. Knows neither runs nor how
-a table is laid out.
-"""
+"""The tables of a verdict: each arm with its mean, and how the arms compare in pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from workbench.report import templates, wording
 from workbench.report.paper import booktabs, typeset
 from workbench.report.paper.booktabs import Column
 from workbench.report.paper.typeset import NONE, name, number, p_value, prose, share, span, text
+from workbench.report.summary import Judged, Summary
+from workbench.tracker.stored_study import Cited
+from workbench.verdict import Comparison, Verdict
+from workbench.verdict.contrast import BASELINE
 from workbench.verdict.wording.numbers import counted
 
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
 
-def judged(summary: Mapping[str, Any], venue: str) -> dict[str, str]:
+def judged(summary: Judged, venue: str) -> dict[str, str]:
     """The tables of a verdict: ``confirmation`` and, of two sides or more, ``pairwise``."""
-    if not confirmed(summary):
+    if not summary.shows_tests:
         return {}
     found = {_called(summary): main(summary, venue)}
-    if summary["verdict"]["comparisons"]:
+    if summary.verdict.comparisons:
         found["pairwise"] = pairwise(summary, venue)
     return found
 
 
-def _called(summary: Mapping[str, Any]) -> str:
-    """What the main table is of: somebody else's results are no confirmation."""
-    return "results" if summary.get("elsewhere") else "confirmation"
+def _called(summary: Judged) -> str:
+    """What the main table is of: external results are no confirmation."""
+    return "results" if summary.external else "confirmation"
 
 
-def confirmed(summary: Mapping[str, Any]) -> bool:
-    """Whether test values may be shown: an unfinished confirmation shows none."""
-    confirmation = summary.get("confirmation")
-    if confirmation is not None:
-        return bool(confirmation["finished"] and confirmation["arms"])
-    sides = summary["verdict"]["sides"]
-    return bool(summary.get("elsewhere") and any(side["mean"] for side in sides))
-
-
-def scale(summary: Mapping[str, Any]) -> float | None:
+def scale(summary: Judged) -> float | None:
     """The size of the test values, which decides how many decimals all of them get."""
-    return templates.scale(arm["mean"] for arm in _arms(summary))
+    return templates.scale(arm.mean for arm in _arms(summary))
 
 
-def scale_of(verdict: Mapping[str, Any]) -> float | None:
+def scale_of(verdict: Verdict) -> float | None:
     """The same of a verdict's sides."""
-    return templates.scale(s["mean"]["estimate"] for s in verdict["sides"] if s["mean"])
+    return templates.scale(side.mean.estimate for side in verdict.sides if side.mean)
 
 
-def main(summary: Mapping[str, Any], venue: str) -> str:
+def main(summary: Judged, venue: str) -> str:
     """The main table: each arm's mean with its interval, and how it compares with one of them."""
-    verdict, confirmation = summary["verdict"], summary.get("confirmation")
+    verdict, confirmation = summary.verdict, summary.confirmation
     arms = list(_arms(summary))
     reference = _reference(verdict)
     like = scale(summary)
@@ -66,109 +56,97 @@ def main(summary: Mapping[str, Any], venue: str) -> str:
     if reference is not None:
         heads = ("difference", r"$p_\mathrm{Holm}$", "$P$(improvement)")
         columns += [Column(head=head) for head in heads]
-    sides = [side["name"] for side in verdict["sides"]]
-    of_factor = confirmation is not None and sides != [arm["name"] for arm in arms]
+    sides = [side.name for side in verdict.sides]
+    of_factor = confirmation is not None and sides != [arm.name for arm in arms]
     rows: list[list[str] | None] = [
-        [*_measured(summary, arm, like), *_compared(against, arm["name"], like, reference)]
+        [*_measured(summary, arm, like), *_compared(against, arm.name, like, verdict)]
         for arm in arms
     ]
     if of_factor:
         rows.append(None)
         rows += [
-            [*_measured(summary, side, like), *_compared(against, side["name"], like, reference)]
-            for side in map(wording.row, verdict["sides"])
+            [*_measured(summary, side, like), *_compared(against, side.name, like, verdict)]
+            for side in map(wording.row, verdict.sides)
         ]
-    for absent in verdict["absent"]:
+    for absent in verdict.absent:
         rows.append([name(absent), "0", "not comparable", *[NONE] * (len(columns) - 3)])
-    if summary.get("cited"):
-        rows += [None, *(_cited(item, like, len(columns)) for item in summary["cited"])]
+    if summary.cited:
+        rows += [None, *(_cited(item, like, len(columns)) for item in summary.cited)]
     caption = _caption(summary, reference, of_factor)
     return laid_out(summary, venue, _called(summary), caption, columns, rows)
 
 
-def _arms(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    if summary.get("confirmation"):
-        for arm in summary["confirmation"]["arms"]:
-            tied = bool(arm.get("tied_with_best"))
-            yield {**arm, "best": bool(arm.get("best")), "tied": tied}
-        return
-    yield from wording.rows(summary["verdict"])
+def _arms(summary: Judged) -> Iterator[wording.Row]:
+    if summary.confirmation:
+        yield from (arm.row for arm in summary.confirmation.arms)
+    else:
+        yield from wording.rows(summary.verdict)
 
 
-def _measured(summary: Mapping[str, Any], arm: Mapping[str, Any], like: float | None) -> list[str]:
-    mean = number(arm["mean"], like)
-    if summary.get("emphasis") and arm["best"]:
+def _measured(summary: Judged, arm: wording.Row, like: float | None) -> list[str]:
+    mean = number(arm.mean, like)
+    if summary.emphasis and arm.best:
         mean = rf"\textbf{{{mean}}}"
-    elif summary.get("emphasis") and arm["tied"]:
+    elif summary.emphasis and arm.tied:
         mean = rf"\underline{{{mean}}}"
-    spread = "" if arm["sd"] is None else rf" $\pm$ {number(arm['sd'], like)}"
-    called = name(arm["name"]) + (r"\textsuperscript{b}" if arm["baseline"] else "")
-    return [called, str(arm["n"]), mean + spread, span(arm["low"], arm["high"], like)]
+    spread = "" if arm.sd is None else rf" $\pm$ {number(arm.sd, like)}"
+    called = name(arm.name) + (r"\textsuperscript{b}" if arm.baseline else "")
+    return [called, str(arm.n), mean + spread, span(arm.low, arm.high, like)]
 
 
-def _reference(verdict: Mapping[str, Any]) -> str | None:
+def _reference(verdict: Verdict) -> str | None:
     """Whom the rows are compared with: the baseline where that is the question, else the leader."""
-    if verdict["contrast"] == "baseline":
-        return next((side["name"] for side in verdict["sides"] if side["baseline"]), None)
-    leader = verdict["leader"]
-    return None if leader is None or not verdict["comparisons"] else str(leader)
+    if verdict.contrast == BASELINE:
+        return next((side.name for side in verdict.sides if side.baseline), None)
+    leader = verdict.leader
+    return None if leader is None or not verdict.comparisons else str(leader)
 
 
-def _against(summary: Mapping[str, Any], reference: str | None) -> dict[str, dict[str, float]]:
-    """Of each rival: its mean minus that of the reference, p, and how probably it is ahead."""
-    verdict = summary["verdict"]
-    sign = 1 if verdict["direction"] == "maximize" else -1
-    found = {}
-    for pair in verdict["comparisons"]:
-        names = [pair["first"], pair["second"]]
-        if reference not in names:
-            continue
-        # A comparison says how far its first is ahead, whatever the metric's direction.
-        ahead = pair["first"] != reference
-        difference = pair["difference"]["estimate"]
-        improvement = pair["improvement"]["estimate"]
-        found[names[0] if ahead else names[1]] = {
-            "difference": sign * (difference if ahead else -difference),
-            "p": pair["p_holm"],
-            "improvement": improvement if ahead else 1 - improvement,
-        }
-    return found
+def _against(summary: Judged, reference: str | None) -> dict[str, Comparison]:
+    """Of each rival its comparison with the reference, seen from the rival."""
+    return {
+        pair.first if pair.second == reference else pair.second: pair
+        if pair.second == reference
+        else pair.flipped()
+        for pair in summary.verdict.comparisons
+        if reference in (pair.first, pair.second)
+    }
 
 
 def _compared(
-    against: Mapping[str, Mapping[str, float]],
-    rival: str,
-    like: float | None,
-    reference: str | None,
+    against: Mapping[str, Comparison], rival: str, like: float | None, verdict: Verdict
 ) -> list[str]:
-    if reference is None:
+    """Difference, p and probability of improvement of a row against the reference."""
+    if _reference(verdict) is None:
         return []
     pair = against.get(rival)
     if pair is None:
         return [NONE, NONE, NONE]
-    difference = number(pair["difference"], like, signed=True)
-    return [difference, p_value(pair["p"]), share(pair["improvement"])]
+    # A comparison says how far its first is ahead, whatever the metric's direction.
+    sign = 1 if verdict.direction == "maximize" else -1
+    difference = number(sign * pair.difference.estimate, like, signed=True)
+    return [difference, p_value(pair.p_holm), share(pair.improvement.estimate)]
 
 
-def _cited(item: Mapping[str, Any], like: float | None, width: int) -> list[str]:
-    spread = "" if item.get("sd") is None else rf" $\pm$ {number(item['sd'], like)}"
-    count = NONE if item.get("n") is None else str(item["n"])
-    cells = [name(item["name"]) + r"\textsuperscript{c}", count]
-    return [*cells, number(item["value"], like) + spread, *[NONE] * (width - 3)]
+def _cited(item: Cited, like: float | None, width: int) -> list[str]:
+    spread = "" if item.sd is None else rf" $\pm$ {number(item.sd, like)}"
+    count = NONE if item.n is None else str(item.n)
+    cells = [name(item.name) + r"\textsuperscript{c}", count]
+    return [*cells, number(item.value, like) + spread, *[NONE] * (width - 3)]
 
 
-def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool) -> str:
-    verdict, confirmation = summary["verdict"], summary.get("confirmation")
-    unit, test = _unit(summary)
-    aim = "maximised" if verdict["direction"] == "maximize" else "minimised"
+def _caption(summary: Judged, reference: str | None, of_factor: bool) -> str:
+    verdict, confirmation = summary.verdict, summary.confirmation
+    unit, test = summary.unit, summary.test
+    aim = "maximised" if verdict.direction == "maximize" else "minimised"
     said = [
-        f"{text(summary['study'])}: {text(wording.metric(summary))} (to be {aim}), mean"
+        f"{text(summary.study)}: {text(summary.metric)} (to be {aim}), mean"
         rf" $\pm$ standard deviation over {unit}s; 95\,\% t interval of the mean over {unit}s."
     ]
-    if confirmation:
-        samples = confirmation.get("test_samples")
+    if isinstance(summary, Summary) and confirmation:
+        samples = confirmation.test_samples
         on = f" on the same {templates.whole(samples)} test samples" if samples else ""
-        redrawn = text(summary["training"]["redrawn"])
+        redrawn = text(summary.training.redrawn)
         said.append(
             f"Each value is one training run measured once{on}; a seed redraws {redrawn}; the test"
             " split stays."
@@ -178,47 +156,44 @@ def _caption(summary: Mapping[str, Any], reference: str | None, of_factor: bool)
     else:
         said.append("The value of a data set is the mean over its seeds.")
     if of_factor:
-        factor = text(verdict["contrast"])
+        factor = text(verdict.contrast)
         said.append(f"Below the rule: each level of {factor}, by the mean of its strategies.")
     if reference is not None:
         said.append(
             f"Difference: strategy minus {name(reference)}, mean over paired {unit}s;"
             rf" $p_\mathrm{{Holm}}$: {test}, Holm-corrected over"
-            f" {counted(verdict['pairs'], 'pair')}; $P$(improvement): probability of"
+            f" {counted(verdict.pairs, 'pair')}; $P$(improvement): probability of"
             f" being ahead of {name(reference)} on a {unit}."
         )
     said += map(prose, wording.left_out(verdict))
-    if any(arm["failed"] for arm in _arms(summary)):
+    if any(arm.failed for arm in _arms(summary)):
         said.append("Failed and diverged runs count with the worst value.")
     for arm in _arms(summary):
-        if arm["baseline"]:
-            untuned = arm.get("strategy") and not arm.get("trial")
-            told = f": {name(arm['strategy'])} with default values, not tuned" if untuned else ""
+        if arm.baseline:
+            told = f": {name(arm.untuned)} with default values, not tuned" if arm.untuned else ""
             said.append(rf"\textsuperscript{{b}}Baseline{told}.")
-    if summary.get("cited"):
-        sources = "; ".join(
-            f"{name(item['name'])}: {text(item['source'])}" for item in summary["cited"]
-        )
+    if summary.cited:
+        sources = "; ".join(f"{name(item.name)}: {text(item.source)}" for item in summary.cited)
         said.append(rf"\textsuperscript{{c}}Reported in the literature, not run here ({sources}).")
-    if summary.get("emphasis"):
-        said.append(text(summary["emphasis"]))
-    if summary["caution"]:
-        said.append(text(summary["caution"]))
+    if summary.emphasis:
+        said.append(text(summary.emphasis))
+    if summary.caution:
+        said.append(text(summary.caution))
     else:
-        level = "" if verdict["level"] == "none" else f" ({text(verdict['level'])})"
-        said.append(f"Verdict{level}: {text(verdict['word'])}.")
+        level = "" if verdict.level == "none" else f" ({text(verdict.level)})"
+        said.append(f"Verdict{level}: {text(verdict.word)}.")
     return " ".join(said)
 
 
-def pairwise(summary: Mapping[str, Any], venue: str) -> str:
+def pairwise(summary: Judged, venue: str) -> str:
     """Every comparison that was corrected for; where they are very many, those of the leader."""
-    verdict = summary["verdict"]
-    shown, left_out = list(verdict["comparisons"]), ""
+    verdict = summary.verdict
+    shown, left_out = list(verdict.comparisons), ""
     if len(shown) > _MOST_PAIRS:
         reference = _reference(verdict)
-        shown = [pair for pair in shown if reference in (pair["first"], pair["second"])]
+        shown = [pair for pair in shown if reference in (pair.first, pair.second)]
         left_out = f" Shown are those with {name(reference)}; data/pairs.csv holds all."
-    has_margin = verdict["smallest_effect"] is not None
+    has_margin = verdict.smallest_effect is not None
     like = scale_of(verdict)
     columns = [
         Column(head="first", align="p"),
@@ -232,49 +207,43 @@ def pairwise(summary: Mapping[str, Any], venue: str) -> str:
     columns += [Column(head=r"$p_\mathrm{TOST}$")] if has_margin else []
     rows = []
     for pair in shown:
-        difference, improvement = pair["difference"], pair["improvement"]
-        low, high = share(improvement["low"]), share(improvement["high"])
+        difference, improvement = pair.difference, pair.improvement
+        low, high = share(improvement.low), share(improvement.high)
         row = [
-            name(pair["first"]),
-            name(pair["second"]),
-            number(difference["estimate"], like),
-            span(difference["low"], difference["high"], like),
-            p_value(pair["p_holm"]),
-            share(pair["dz"]),
-            f"{share(improvement['estimate'])} [{low}, {high}]",
+            name(pair.first),
+            name(pair.second),
+            number(difference.estimate, like),
+            span(difference.low, difference.high, like),
+            p_value(pair.p_holm),
+            share(pair.dz),
+            f"{share(improvement.estimate)} [{low}, {high}]",
         ]
-        rows.append(row + ([p_value(pair["p_equivalence"])] if has_margin else []))
-    unit, test = _unit(summary)
+        rows.append(row + ([p_value(pair.p_equivalence)] if has_margin else []))
+    unit, test = summary.unit, summary.test
     caption = (
-        f"{text(summary['study'])}: {counted(verdict['pairs'], 'comparison')} of"
-        f" {text(wording.metric(summary))}, paired by {unit}"
-        f" ($n$ = {_counts(verdict['comparisons'])}). Difference: by how much the first is ahead,"
+        f"{text(summary.study)}: {counted(verdict.pairs, 'comparison')} of"
+        f" {text(summary.metric)}, paired by {unit}"
+        f" ($n$ = {_counts(verdict.comparisons)}). Difference: by how much the first is ahead,"
         rf" mean over {unit}s with its 95\,\% t interval; $p_\mathrm{{Holm}}$: {test},"
         r" Holm-corrected; $d_z$: paired Hedges' $d_z$; $P$(improvement): probability that the"
         rf" first is ahead on a {unit}, with its bootstrap interval"
     )
-    if any(pair["improvement"]["estimate"] in (0, 1) for pair in shown):
+    if any(pair.improvement.estimate in (0, 1) for pair in shown):
         caption += f", or Clopper and Pearson's where all {unit}s agree"
     if has_margin:
-        margin = typeset.given(verdict["smallest_effect"])
+        margin = typeset.given(verdict.smallest_effect)
         caption += rf"; $p_\mathrm{{TOST}}$: equivalence within $\pm${margin}, Holm-corrected"
     absent = "".join(f" {prose(said)}" for said in wording.left_out(verdict))
     return laid_out(summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows)
 
 
-def _unit(summary: Mapping[str, Any]) -> tuple[str, str]:
-    """What values are paired by, and how pairs are tested."""
-    found = summary.get("elsewhere") or {}
-    return found.get("unit", "seed"), str(summary["test"])
-
-
-def _counts(comparisons: Sequence[Mapping[str, Any]]) -> str:
-    found = sorted({pair["n"] for pair in comparisons})
+def _counts(comparisons: Sequence[Comparison]) -> str:
+    found = sorted({pair.n for pair in comparisons})
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def laid_out(
-    summary: Mapping[str, Any],
+    summary: Judged,
     venue: str,
     about: str,
     caption: str,
@@ -284,7 +253,7 @@ def laid_out(
     """A table with its label, and a note on the characters that LaTeX has no glyph for.
 
     Args:
-        summary: The content of report.json.
+        summary: Of a study, or of external results.
         venue: Whose columns it has to fit.
         about: What the table is, in a word or two; part of its label.
         caption: LaTeX.
@@ -292,12 +261,12 @@ def laid_out(
         rows: Cells, LaTeX; None is a rule.
     """
     written = booktabs.table(
-        label=f"tab:{typeset.label(summary['study'], about)}",
+        label=f"tab:{typeset.label(summary.study, about)}",
         caption=caption,
         columns=columns,
         rows=rows,
         venue=venue,
-        about=f"{about} of {wording.of_study(summary)}, for {venue}",
+        about=f"{about} of {summary.title}, for {venue}",
     )
     lost = sorted({point[1:-1] for point in typeset.points(written)})
     note = f"no glyph in pdfLaTeX's fonts, so written as code points: {', '.join(lost)}"

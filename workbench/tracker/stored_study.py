@@ -1,0 +1,327 @@
+"""A study as MLflow has it: what its driver described, typed, and where its runs are.
+
+Read once for a report. Earlier versions described less: what a description may lack has a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from workbench.record import Objective
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Block = TypeVar("Block", bound=DataclassInstance)
+
+_NONE = Objective(metric="", direction="maximize")
+NEEDED = ("name", "mode", "objective", "factors", "strategies", "tune", "search")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """A strategy and its label of each compared factor."""
+
+    name: str
+    levels: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """What one knob was searched over: numbers or choices.
+
+    Attributes:
+        when: Labels of other knobs under which it applies; empty: always.
+        log: Whether a numeric range was searched on a logarithmic scale.
+        choices: Empty for a numeric range.
+    """
+
+    knob: str
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    log: bool | None = None
+    choices: tuple[Any, ...] = ()
+    default: Any = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicates:
+    """Samples that stand in two parts of the data; ``examples`` names some of them."""
+
+    parts: tuple[str, str]
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redrawn:
+    """Which parts of the data a seed draws anew, from how many samples."""
+
+    parts: tuple[str, ...]
+    of: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """A data set: sizes of its parts, and what a reader should know of it.
+
+    Attributes:
+        called: The label of the level that sets it; empty for the first strategy's data set.
+        classes: Names of classes, labels or target columns, or how many there are.
+        duplicates: None where it was not looked for, as for ``skipped``, texts on what was left
+            out.
+        per_class: Number of samples by class.
+        numbers: ``mean`` and ``sd`` by target column.
+        redrawn: None where it is not known.
+        others: The data sets of other levels.
+    """
+
+    name: str | None = None
+    source: str | None = None
+    called: str = ""
+    train: int | None = None
+    validation: int | None = None
+    test: int | None = None
+    digest: str | None = None
+    classes: Sequence[str] | int | None = None
+    duplicates: tuple[Duplicates, ...] | None = None
+    skipped: tuple[str, ...] | None = None
+    per_class: Mapping[str, int] = field(default_factory=dict)
+    numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    redrawn: Redrawn | None = None
+    others: tuple[Data, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """The backbone, its stages without the head, and where its first weights come from.
+
+    Attributes:
+        stages: Each ``name`` with its number of ``parameters``.
+        notes: What is to know about the weights; None where it was not looked for.
+    """
+
+    name: str | None = None
+    weights: str | None = None
+    stages: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """How one phase trains by default."""
+
+    name: str | None = None
+    epochs: int | None = None
+    optimizer: str | None = None
+    schedule: str | None = None
+    warmup_epochs: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the baseline strategy trains by default; ``enqueued`` settings come from the file."""
+
+    batch_size: int | None = None
+    augmentation: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = ()
+    enqueued: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cited:
+    """A value of the literature, as the study file gives it."""
+
+    name: str | None = None
+    value: float | None = None
+    sd: float | None = None
+    n: int | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredStudy:
+    """A study: its description, its confirmation's files, and its place in MLflow.
+
+    Attributes:
+        missing: Names of ``NEEDED`` that the description lacks; all where there is none.
+        mode: ``balanced``: a search for each strategy; ``joint``: one for all.
+        factors: Labels of each compared factor.
+        total: Trials planned in all; ``trials_per_strategy`` is that of each search of its own.
+        targets: Trials planned for each group.
+        search: ``sampler``, ``pruner``, ``seed`` and their options.
+        plans: By strategy the fields of its ``record.Plan``, as JSON: versions differ in them.
+        task: Name of the task.
+        environment: Values by name, without ``packages``.
+        commit: Of the last start that had trials to train; empty outside of git.
+        parents: Run id by role.
+        parent_run_id: The search's, else the confirmation's.
+        protocol: Content of protocol.json, as ``selection`` is of selection.json; None without one.
+        protocol_sha256: Of that file's bytes; ``protocol_logged`` is the hash that was logged when
+            the confirmation began.
+    """
+
+    missing: tuple[str, ...] = ()
+    name: str = ""
+    question: str = ""
+    mode: str = "balanced"
+    objective: Objective = _NONE
+    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    strategies: tuple[Strategy, ...] = ()
+    total: int | None = None
+    trials_per_strategy: int | None = None
+    targets: Mapping[str, int] = field(default_factory=dict)
+    search: Mapping[str, Any] = field(default_factory=dict)
+    tune: tuple[Range, ...] = ()
+    data: Data = field(default_factory=Data)
+    backbone: Backbone | None = None
+    epochs: int | None = None
+    training: Training | None = None
+    plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plans_differ: bool = False
+    baseline: str | None = None
+    task: str = "classification"
+    cited: tuple[Cited, ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    dirty: bool = False
+    parents: Mapping[str, str] = field(default_factory=dict)
+    parent_run_id: str | None = None
+    experiment_id: str | None = None
+    tracking_uri: str = ""
+    protocol: Mapping[str, Any] | None = None
+    selection: Mapping[str, Any] | None = None
+    protocol_sha256: str | None = None
+    protocol_logged: str | None = None
+
+    @property
+    def described(self) -> bool:
+        """Whether MLflow holds a description of it at all."""
+        return "name" not in self.missing
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each strategy has a search of its own."""
+        return self.mode == "balanced"
+
+    @property
+    def maximizes(self) -> bool:
+        """Whether a higher value of the objective is the better one."""
+        return self.objective.direction == "maximize"
+
+    @property
+    def sampler(self) -> str:
+        """Its name in lower case; empty where it is not known."""
+        return str(self.search.get("sampler", "")).lower()
+
+
+def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
+    """A study from the content of study.json.
+
+    Args:
+        content: Empty where MLflow has no such file.
+        **stored: Fields of ``StoredStudy`` that stand elsewhere in MLflow.
+
+    Raises:
+        TypeError: A value is of another kind than this key has.
+        AttributeError: The same, of a block.
+        KeyError: A block lacks the key that names it.
+    """
+    budget, plans = content.get("budget") or {}, content.get("plans") or {}
+    file = content.get("content") or {}
+    return StoredStudy(
+        missing=tuple(name for name in NEEDED if name not in content),
+        name=str(content.get("name") or ""),
+        question=str(content.get("question") or ""),
+        mode=str(content.get("mode", "balanced")),
+        objective=_of(
+            Objective, {"metric": "", "direction": "", **(content.get("objective") or {})}
+        ),
+        factors={name: _texts(labels) for name, labels in (content.get("factors") or {}).items()},
+        strategies=tuple(
+            Strategy(name=item["name"], levels=item["levels"])
+            for item in content.get("strategies") or ()
+        ),
+        total=budget.get("total"),
+        trials_per_strategy=budget.get("trials_per_strategy"),
+        targets={group: int(target) for group, target in (budget.get("targets") or {}).items()},
+        search=content.get("search") or {},
+        tune=tuple(map(_range, content.get("tune") or ())),
+        data=_data(content.get("data") or {}),
+        backbone=_backbone(content["backbone"]) if content.get("backbone") else None,
+        epochs=content.get("epochs"),
+        training=_training(content["plan"]) if content.get("plan") else None,
+        plans=plans,
+        plans_differ=bool(content.get("plans_differ")),
+        baseline=content.get("baseline"),
+        task=_task(plans, (file.get("recipe") or {}).get("task")),
+        cited=tuple(_of(Cited, item) for item in (file.get("report") or {}).get("cited") or ()),
+        **stored,
+    )
+
+
+def _of(kind: type[Block], block: Mapping[str, Any], **given: Any) -> Block:
+    """A dataclass from the keys of a block that are its fields; those that are None: defaults."""
+    names = {field.name for field in fields(kind)}
+    known = {name: x for name, x in block.items() if name in names and x is not None}
+    return kind(**{**known, **given})
+
+
+def _texts(items: Iterable[Any] | None) -> tuple[str, ...]:
+    return tuple(map(str, items or ()))
+
+
+def _range(entry: Mapping[str, Any]) -> Range:
+    when = {
+        name: tuple(labels) if isinstance(labels, list | tuple) else (labels,)
+        for name, labels in (entry.get("when") or {}).items()
+    }
+    return _of(Range, entry, when=when, choices=tuple(entry.get("choices") or ()))
+
+
+def _data(block: Mapping[str, Any]) -> Data:
+    found, redrawn, skipped = block.get("duplicates"), block.get("redrawn"), block.get("skipped")
+    return _of(
+        Data,
+        block,
+        duplicates=None if found is None else tuple(map(_duplicates, found)),
+        skipped=None if skipped is None else _texts(skipped),
+        redrawn=redrawn and Redrawn(parts=_texts(redrawn["parts"]), of=redrawn.get("of")),
+        others=tuple(_data(other) for other in block.get("others") or ()),
+    )
+
+
+def _duplicates(block: Mapping[str, Any]) -> Duplicates:
+    first, second = block.get("parts") or ("", "")
+    return Duplicates(
+        parts=(first, second), count=block.get("count") or 0, examples=_texts(block.get("examples"))
+    )
+
+
+def _backbone(block: Mapping[str, Any]) -> Backbone:
+    weights, notes = block.get("weights"), block.get("notes")
+    return _of(
+        Backbone,
+        block,
+        weights=weights.get("source") if isinstance(weights, Mapping) else weights,
+        stages=tuple(block.get("stages") or ()),
+        notes=None if notes is None else _texts(notes),
+    )
+
+
+def _training(block: Mapping[str, Any]) -> Training:
+    phases = tuple(_of(Phase, phase) for phase in block.get("phases") or ())
+    augmentation = tuple(block.get("augmentation") or ())
+    return _of(Training, block, augmentation=augmentation, phases=phases)
+
+
+def _task(plans: Mapping[str, Mapping[str, Any]], written: Any) -> str:
+    """Its name: the first plan's, else the study file's, else the default."""
+    for plan in plans.values():
+        return str((plan.get("task") or {}).get("name") or "classification")
+    name = written.get("name") if isinstance(written, Mapping) else written
+    return str(name or "classification")
