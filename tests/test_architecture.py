@@ -164,6 +164,19 @@ def test_private_names_of_libraries_are_used_in_one_module_each() -> None:
     assert {module: names for module, names in unlisted.items() if names} == {}
 
 
+def test_no_test_module_imports_another() -> None:
+    """What several of them need stands in ``tests/support``."""
+    tests = Path(__file__).parent
+    strangers = [
+        str(found)
+        for path in sorted(tests.rglob("*.py"))
+        for found in imports_of(f"tests.{path.relative_to(tests)}", path)
+        if found.imported.split(".")[0] == "tests"
+        and not found.imported.startswith("tests.support")
+    ]
+    assert strangers == []
+
+
 def imported_by(script: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

@@ -192,8 +192,7 @@ def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_ep
     assert (result.state, result.attempt) == (State.COMPLETE, 2)
     # The answer to the first epoch may have been lost; it is neither trained nor written again.
     assert epochs == [1, 1, 2, 3]
-    # Loader processes change no number, and take seconds to begin.
-    whole = directory_for(planned(spec, loader_workers=0), tmp_path / "whole")
+    whole = directory_for(spec, tmp_path / "whole")
     trial_run.run(whole, report=lambda _: Decision.CONTINUE, interrupted=lambda: False)
     assert numbers(directory) == numbers(whole)
 
