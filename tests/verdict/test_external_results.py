@@ -713,7 +713,7 @@ def test_a_study_of_workbench_is_left_to_its_report(
     ("given", "message"),
     [
         ({"experiment": "paper", "metric": "acc"}, "no experiment 'paper'; did you mean papers?"),
-        ({"experiment": "papers", "metric": "accu"}, "no metric 'accu': it has acc; 'acc' is the"),
+        ({"experiment": "papers", "metric": "accu"}, "no metric 'accu'; did you mean acc"),
         ({"experiment": "papers"}, "Name the metric with --metric.*it has acc"),
         (
             {"experiment": "papers", "metric": "acc", "uri": "sqlite:////nowhere/mlflow.db"},
