@@ -52,8 +52,8 @@ def mix(
 
     Mixup (Zhang et al. 2018) takes ``share * x + (1 - share) * other``; CutMix (Yun et al. 2019)
     pastes a box of the other image, whose area is ``1 - share`` of the image before it is clipped
-    at the border. Targets are mixed in proportion to what each sample contributes. The share is drawn
-    from a Beta distribution, once for a batch.
+    at the border. Targets are mixed in proportion to what each sample contributes. The share is
+    drawn from a Beta distribution, once for a batch.
 
     Args:
         inputs: ``[B, ...]``; images ``[B, C, H, W]`` for CutMix. Not changed.
