@@ -211,7 +211,7 @@ def test_stages_that_are_never_trained_get_none_and_the_contract_holds() -> None
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
-        (("projekt",), "targets names projekt, but .* block.project; did you mean project?"),
+        (("projekt",), "lora.targets: .* ends in projekt; .* block.project; did you mean project?"),
         (("head",), "lora.targets: .* ends in head;"),
         (("out_proj",), "lora.targets: .* ends in out_proj;"),
     ],

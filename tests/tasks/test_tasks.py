@@ -400,8 +400,8 @@ def test_a_users_metric_sees_probabilities_and_is_measured_beside_the_others(
         ("def m(o, t): return 1 / 0", "m", r"mine.py:m raised ZeroDivisionError"),
         ("def m(o, t): return 'high'", "m", r"mine.py:m returned 'high'; it must be a number"),
         ("def f1(o, t): return 1", "f1", "has the name of another metric, f1"),
-        ("m = 3", "m", "is 3; a metric is a function"),
-        ("def m(o, t): return 1\nm.direction = 'up'", "m", "'up'; it is maximize or minimize"),
+        ("m = 3", "m", "is 3; .* must be a function"),
+        ("def m(o, t): return 1\nm.direction = 'up'", "m", "'up'; .* maximize or minimize"),
     ],
 )
 def test_a_users_metric_that_is_none_is_refused(
@@ -491,7 +491,7 @@ def test_a_users_task_that_is_none_is_refused(
             "class_weights is 'even'.* balanced, or a list",
         ),
         ({"name": "classification", "class_weights": [0.0, 1, 1, 1]}, "must be a number above 0"),
-        ({"name": "multilabel", "threshold": 1.0}, "must lie between 0 and 1"),
+        ({"name": "multilabel", "threshold": 1.0}, "must be between 0 and 1"),
         ({"name": "multilabel", "class_weights": "balanced"}, "label b is given to no"),
         ({"name": "regression", "loss": "l2"}, "loss is 'l2'; .* mse, mae, huber"),
         ({"name": "regression", "delta": 0.0}, "delta is 0.0; it must be above 0"),

@@ -397,7 +397,7 @@ def test_an_objective_that_the_task_does_not_measure_cannot_be_confirmed(
     _, result = run(sealed(replace(spec, objective=objective), home), home)
     assert result.state is State.FAILED
     assert str(result.reason).startswith(
-        "The test has no test/learning_rate, which the study compares; it has test/loss, "
+        "The test has no metric test/learning_rate, which the study compares; it has test/loss, "
     )
 
 
@@ -429,7 +429,7 @@ def test_scores_of_a_users_task_that_do_not_make_the_metric_are_left_out(
         assert ("score" in found.columns) is honest
         if honest:
             assert found["score"].mean() == pytest.approx(result.test["test/right"])
-    assert "the scores of the samples do not make test/right" in caplog.text
+    assert "the samples' scores is not test/right" in caplog.text
 
 
 # What a result says beside its numbers

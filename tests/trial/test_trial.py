@@ -289,7 +289,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_trial(
     result = trial_run.run(directory, report=go_on, interrupted=never)
     assert result.state is State.COMPLETE
     assert directory.result() == result
-    assert "no learning curve" in caplog.text
+    assert "cannot make the learning curve" in caplog.text
 
 
 def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
@@ -395,7 +395,7 @@ def test_a_picture_of_the_best_trial_that_cannot_be_drawn_is_logged(
     trial_run.run(directory, report=go_on, interrupted=never)
     (directory.artifacts / "mistakes.json").write_text("[")
     artifacts.draw_best(directory)
-    assert "no picture of the mistakes" in caplog.text
+    assert "cannot make the picture of the mistakes" in caplog.text
     assert (directory.artifacts / "confusion_matrix.png").exists()
 
 
