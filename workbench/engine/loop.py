@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import stages
-from workbench.backbones.stages import OutOfMemory, Staged
+from workbench.backbones.stages import Staged
 from workbench.datasets import Data
 from workbench.engine import (
     batches,
@@ -31,7 +31,6 @@ from workbench.engine import (
     parameter_groups,
 )
 from workbench.engine.batches import Batches
-from workbench.engine.devices import choose_device
 from workbench.engine.dropout import Noise
 from workbench.engine.ema import Average
 from workbench.engine.parameter_groups import StartingPoint
@@ -41,8 +40,6 @@ from workbench.tasks import Task
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
-
-__all__ = ["Diverged", "Engine", "Interrupted", "OutOfMemory", "choose_device"]
 
 
 class Interrupted(Exception):

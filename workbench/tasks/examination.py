@@ -78,6 +78,7 @@ def of_labels(
     probabilities = probabilities.cpu()
     predicted, true = probabilities >= threshold, targets.cpu() > 0.5
     confidence = torch.where(predicted, probabilities, 1 - probabilities)
+    # -1 marks a correct label, below any confidence.
     worst = torch.where(predicted != true, confidence, -1.0).amax(dim=1)
 
     def named(row: Tensor) -> list[str]:
@@ -111,6 +112,7 @@ def of_numbers(values: Tensor, targets: Tensor, columns: Sequence[str]) -> Exami
     """
     values, true = values.cpu().double(), targets.cpu().double()
     errors = (values - true).abs()
+    # Without the correction of N - 1, so that a part of one sample has a deviation, 0.
     spread = true.std(dim=0, correction=0)
     relative, column = (errors / torch.where(spread > 0, spread, 1.0)).max(dim=1)
     mae, rmse, r2 = errors_of(values, true)
@@ -137,6 +139,7 @@ def errors_of(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     As in scikit-learn; if the targets are constant, R2 is 1 for perfect values and otherwise 0.
     """
+    # float64: sums of squares over a whole part lose too many digits in float32.
     difference = values.double() - targets.double()
     squared = difference.square().sum(dim=0)
     spread = (targets.double() - targets.double().mean(dim=0)).square().sum(dim=0)
@@ -155,6 +158,7 @@ def shares(hit: Tensor, predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor
     """
 
     def share(part: Tensor, whole: Tensor) -> Tensor:
+        # A whole of 0 has a part of 0, so the result is 0.
         return part.double() / whole.clamp(min=1)
 
     return share(hit, predicted), share(hit, true), share(2 * hit, predicted + true)

@@ -78,6 +78,7 @@ class Multilabel:
         counts = [(true & predicted).sum(dim=0), predicted.sum(dim=0), true.sum(dim=0)]
         values = {"subset_accuracy": float((true == predicted).all(dim=1).float().mean())}
         for prefix, used in (("", counts), ("micro_", [count.sum() for count in counts])):
+            # On the CPU, because Apple's GPUs have no float64.
             scores = examination.shares(*(count.cpu() for count in used))
             for name, score in zip(("precision", "recall", "f1"), scores, strict=True):
                 values[prefix + name] = float(score.mean())

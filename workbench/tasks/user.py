@@ -147,6 +147,7 @@ def build(
         UserCodeError: The file cannot be run, the class cannot be instantiated, or it has no loss.
     """
     user_class = usercode.load(reference)
+    # Only TypeError: another exception has a traceback into the user's code, which names the line.
     try:
         own = user_class(classes=classes, targets=targets, **options)
     except TypeError as error:
@@ -212,6 +213,7 @@ class Measured:
             UserCodeError: A user's metric raised an error, or did not return a number.
         """
         values = self.task.metrics(outputs, targets)
+        # Arrays, because most metrics are written for NumPy or scikit-learn.
         predicted, true = self.predictions(outputs).cpu().numpy(), targets.cpu().numpy()
         for name, function in self.functions.items():
             try:

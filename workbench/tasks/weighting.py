@@ -69,6 +69,7 @@ def _given(asked: Sequence[float] | None, classes: Names, kind: str) -> Tensor |
             f"class_weights has {len(asked)} numbers, but there are {len(classes)}: "
             f"{', '.join(classes)}."
         )
+    # Written so that NaN is rejected too.
     if any(not (0 < weight < math.inf) for weight in asked):
         raise ValueError(f"class_weights is {list(asked)}; every weight must be a number above 0.")
     return torch.tensor(asked, dtype=torch.float32)

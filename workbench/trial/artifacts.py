@@ -169,11 +169,10 @@ def draw_best(directory: TrialDirectory) -> None:
     Mistakes are shown as pictures for images (``mistakes.png``) and as a table for texts
     (``mistakes.html``). A failure is logged and the picture left out.
     """
+    name = str(directory.path)
     with writing(directory.artifacts):
-        try_to_write(str(directory.path), "confusion matrix", lambda: _draw_confusion(directory))
-        try_to_write(
-            str(directory.path), "picture of the mistakes", lambda: _show_mistakes(directory)
-        )
+        try_to_write(name, "confusion matrix", lambda: _draw_confusion(directory))
+        try_to_write(name, "picture of the mistakes", lambda: _show_mistakes(directory))
 
 
 def _draw_confusion(directory: TrialDirectory) -> None:

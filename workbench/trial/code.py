@@ -34,6 +34,7 @@ def hashes(plan: Plan) -> dict[str, str]:
         *plan.trial_options.values(),
     ]
     digests: dict[str, str] = {}
+    # An option of a user's own training may be a reference too.
     for reference in sorted({name for name in named if usercode.is_reference(name)}):
         digests |= usercode.files(reference)
     for model in models(plan):

@@ -146,7 +146,7 @@ class _Attempt:
             state = State.FAILED
             reason = f"diverged at epoch {divergence.epoch}: {divergence.what}"
         except (Fenced, DiskError):
-            raise
+            raise  # Not a failure of the trial: no result is written.
         except Exception as failure:
             if is_dead_loader(failure):
                 if self.trainer is not None and self.history:
@@ -176,6 +176,7 @@ class _Attempt:
             except DiskError as error:
                 _LOGGER.warning("%s: %s Retrying in %g s.", self.spec.name, error, pause)
                 until = time.monotonic() + pause
+                # In short sleeps, so that a signal does not wait for the end of the pause.
                 while time.monotonic() < until:
                     if self.interrupted():
                         raise
@@ -232,6 +233,7 @@ class _Attempt:
             before=before,
         )
         tested = self.tested
+        # Before the result: a result with a test always has its table.
         self.store(lambda: tested.write(self.directory))
 
     def _train(self) -> tuple[State, str | None]:
