@@ -1,7 +1,6 @@
-"""What comes from elsewhere: where it is kept, and who may fetch it.
+"""Permission to download data sets and pretrained weights, and the folder of data sets.
 
-Data sets and pretrained weights are fetched by one process, before a study runs; workers only use
-what is there. Knows no data set and no model.
+One process downloads, before a study runs; workers only use local copies.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ _allowed = False
 
 
 class Absent(ValueError):
-    """Something is not on this machine. The message says what, and how to get it, in a sentence."""
+    """A data set or a model is not on this machine. The message says which, and how to get it."""
 
 
 @contextmanager
 def allowed() -> Iterator[None]:
-    """Let data sets and weights be downloaded within a block."""
+    """Allow downloads for the length of a block."""
     global _allowed
+    # Blocks may be nested: the inner one must not forbid what the outer one allows.
     before, _allowed = _allowed, True
     try:
         yield
@@ -30,12 +30,12 @@ def allowed() -> Iterator[None]:
 
 
 def may() -> bool:
-    """Whether what is not here may be downloaded now."""
+    """Whether downloads are allowed now."""
     return _allowed
 
 
 def folder() -> Path:
-    """Where data sets are kept: ``WORKBENCH_DATA``, or ``workbench`` in the user's cache."""
+    """Folder of data sets: ``WORKBENCH_DATA``, or ``workbench`` in the user's cache."""
     if chosen := os.environ.get("WORKBENCH_DATA"):
         return Path(chosen).expanduser().resolve()
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

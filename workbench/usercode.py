@@ -1,8 +1,7 @@
-"""A user's own code beside the study file: ``FILE.py:NAME``.
+"""A user's own code next to the study file: ``FILE.py:NAME``.
 
-The file is read and run as it is; its content is hashed, and that of the files beside it that it
-imports, so that a trial never runs other code than the one it was planned with. Knows neither what
-the code is for nor where study files lie.
+The file is run as it is. Its content, and that of the files in its folder that it imports, is
+hashed, so that a trial never runs other code than it was planned with.
 """
 
 from __future__ import annotations
@@ -22,29 +21,29 @@ _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 
 
 class UserCodeError(ValueError):
-    """A user's file cannot be read or run, or holds no such name."""
+    """A user's file cannot be read or run, or has no such name."""
 
 
 def is_reference(text: object) -> bool:
-    """Whether a text names an object in a file: ``models/tiny.py:build``."""
+    """Whether a text is a reference to an object in a file: ``models/tiny.py:build``."""
     return isinstance(text, str) and _REFERENCE.fullmatch(text) is not None
 
 
 def located(reference: str, folder: Path) -> str:
-    """The reference with an absolute path; a relative one starts at ``folder``."""
+    """The reference with an absolute path; a relative one is relative to ``folder``."""
     file, name = _parts(reference)
     return f"{(folder / file).resolve()}:{name}"
 
 
 def file_of(reference: str) -> Path:
-    """The file that a reference names."""
+    """The file of a reference."""
     return Path(_parts(reference)[0])
 
 
 def sha256_of(reference: str) -> str:
-    """Hash of the file that a reference names, and of those beside it that it imports.
+    """Hash of a reference's file and of the files in its folder that it imports.
 
-    Where the files lie decides nothing. Runs the file, to see what it imports.
+    Independent of the folder's path. Runs the file, to see what it imports.
 
     Raises:
         UserCodeError: The file cannot be read, or raises when it is run.
@@ -58,14 +57,14 @@ def sha256_of(reference: str) -> str:
 
 
 def files(reference: str) -> dict[str, str]:
-    """Hash of the file that a reference names, then of those beside it that it imports, by path.
+    """Hash of a reference's file, then of the files in its folder that it imports, by path.
 
     Raises:
         UserCodeError: The file cannot be read, or raises when it is run.
     """
     path = file_of(reference)
     loaded = _loaded(path.resolve())
-    return {str(path): loaded.digest, **loaded.beside}
+    return {str(path): loaded.digest, **loaded.imports}
 
 
 def sha256_of_file(path: Path) -> str:
@@ -78,9 +77,9 @@ def sha256_of_file(path: Path) -> str:
 
 
 def load(reference: str) -> Any:
-    """The object that a reference names.
+    """The object of a reference.
 
-    The file is run once for each content that it, and what it imports from beside it, has.
+    The file is run again only if its content, or that of the files that it imports, has changed.
 
     Raises:
         UserCodeError: The file cannot be read, raises when it is run, or has no such name.
@@ -91,7 +90,7 @@ def load(reference: str) -> Any:
     if not hasattr(module, name):
         import difflib
 
-        names = [known for known in vars(module) if not known.startswith("_")]
+        names = [other for other in vars(module) if not other.startswith("_")]
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserCodeError(f"{path} has no {name}{hint}")
@@ -99,22 +98,27 @@ def load(reference: str) -> Any:
 
 
 def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> None:
-    """Nothing, if a function takes these options after what it is given by position.
+    """Check that a function accepts these options.
+
+    Args:
+        reference: Of the function.
+        given: Number of its positional arguments before the options.
+        options: Keyword arguments.
 
     Raises:
-        UserCodeError: It does not take one of them, or needs another one; or as for ``load``.
+        UserCodeError: It does not accept one of them, or requires another; or as for ``load``.
     """
     function = load(reference)
     try:
-        known = inspect.signature(function)
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
-        return  # Nothing tells what it takes.
+        return  # Some functions written in C have no signature.
     try:
-        known.bind(*range(given), **options)
+        signature.bind(*range(given), **options)
     except TypeError as error:
-        names = list(known.parameters)[given:]
-        has = f"its options are {', '.join(names)}" if names else "it has no options"
-        raise UserCodeError(f"{reference}: {error}; {has}") from None
+        names = list(signature.parameters)[given:]
+        accepted = f"its options are {', '.join(names)}" if names else "it has no options"
+        raise UserCodeError(f"{reference}: {error}; {accepted}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,19 +127,19 @@ class _Loaded:
 
     Attributes:
         digest: Hash of its content.
-        beside: Hash of every file beside it that it imported, by path.
+        imports: Hash of every file in its folder that it imported, by path.
     """
 
     module: types.ModuleType
     digest: str
-    beside: dict[str, str]
+    imports: dict[str, str]
 
     def is_current(self, digest: str) -> bool:
-        """Whether neither the file nor what it imported has changed since."""
+        """Whether the file (now with this digest) and what it imported are unchanged."""
         if digest != self.digest:
             return False
         try:
-            return all(sha256_of_file(Path(path)) == was for path, was in self.beside.items())
+            return all(sha256_of_file(Path(path)) == was for path, was in self.imports.items())
         except UserCodeError:
             return False
 
@@ -145,33 +149,34 @@ _LOADED: dict[Path, _Loaded] = {}
 
 def _loaded(path: Path) -> _Loaded:
     digest = sha256_of_file(path)
-    known = _LOADED.get(path)
-    if known is None or not known.is_current(digest):
-        known = _LOADED[path] = _run(path)
-    return known
+    loaded = _LOADED.get(path)
+    if loaded is None or not loaded.is_current(digest):
+        loaded = _LOADED[path] = _run(path)
+    return loaded
 
 
 def _run(path: Path) -> _Loaded:
     content = _content(path)
     digest = hashlib.sha256(content).hexdigest()
-    # Two files of one name and content may import different files.
-    called = hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest()
-    module = types.ModuleType(f"workbench_user_{path.stem}_{called[:12]}")
+    # The path too: two files with the same name and content may import different files.
+    unique = hashlib.sha256(f"{path}\n{digest}".encode()).hexdigest()
+    module = types.ModuleType(f"workbench_user_{path.stem}_{unique[:12]}")
     module.__file__ = str(path)
-    # Dataclasses and pickling look a class's module up by its name.
+    # Dataclasses and pickle look up a class's module by its name.
     sys.modules[module.__name__] = module
-    # A file may import those beside it, but hides nothing that is installed.
+    # Last on the path: a file in the folder must not hide an installed package.
     folder = str(path.parent)
-    before, wrote_none = set(sys.modules), sys.dont_write_bytecode
+    before, dont_write_bytecode = set(sys.modules), sys.dont_write_bytecode
     sys.path.append(folder)
-    # A file that was just written, or rewritten within a second, is seen as it is now.
+    # Bytecode is cached by whole seconds and import finders by folder times: either would show an
+    # older version of a file that was just edited.
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     try:
         exec(compile(content, str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
-        _taken_out(before, path.parent)
+        _forget_imports(before, path.parent)
         line = next(
             (frame.lineno for frame in _frames(error) if frame.filename == str(path)),
             getattr(error, "lineno", None),
@@ -182,22 +187,22 @@ def _run(path: Path) -> _Loaded:
         ) from error
     finally:
         sys.path.remove(folder)
-        sys.dont_write_bytecode = wrote_none
-    beside = {str(file): sha256_of_file(file) for file in _taken_out(before, path.parent)}
-    return _Loaded(module=module, digest=digest, beside=beside)
+        sys.dont_write_bytecode = dont_write_bytecode
+    imports = {str(file): sha256_of_file(file) for file in _forget_imports(before, path.parent)}
+    return _Loaded(module=module, digest=digest, imports=imports)
 
 
-def _taken_out(before: set[str], folder: Path) -> list[Path]:
-    """Forget the modules of a folder that were imported since; gives their files.
+def _forget_imports(before: set[str], folder: Path) -> list[Path]:
+    """Remove newly imported modules of a folder from ``sys.modules``; returns their files.
 
-    The next file that imports one of the same name gets its own, and sees what was edited.
+    So a file in another folder can import its own module of the same name, and edits take effect.
 
     Args:
-        before: Names of the modules that were there.
-        folder: Where they lie, as files or packages. What is installed below it, as in a virtual
-            environment, stays.
+        before: Names of the modules that were loaded before.
+        folder: Of the modules and packages. Packages installed in a subfolder, as in a virtual
+            environment, are kept.
     """
-    found = set()
+    paths = set()
     for name in [name for name in sys.modules if name not in before]:
         top = name.partition(".")[0]
         file = getattr(sys.modules[name], "__file__", None)
@@ -205,14 +210,15 @@ def _taken_out(before: set[str], folder: Path) -> list[Path]:
             continue
         places = (folder / f"{top}.py", folder / top)
         if file is None:
+            # A namespace package has no file, but one or several folders.
             spread = [Path(place) for place in getattr(sys.modules[name], "__path__", ())]
             ours = any(place.is_relative_to(folder / top) for place in spread)
         else:
             ours = any(Path(file).is_relative_to(place) for place in places)
         if ours:
             del sys.modules[name]
-            found.update([] if file is None else [Path(file)])
-    return sorted(found)
+            paths.update([] if file is None else [Path(file)])
+    return sorted(paths)
 
 
 def _frames(error: BaseException) -> list[Any]:

@@ -167,7 +167,7 @@ def test_a_report_beside_a_running_driver_is_written_and_says_so(
     with lease(record.study_directory(stored, "tiny")):
         written = publish.write(str(file), stored, tmp_path / "out")
     assert written.page == tmp_path / "out" / "index.html"
-    assert any("is being driven by process" in note for note in written.notes)
+    assert any("is already running: process" in note for note in written.notes)
     # Nobody drives it any more: now the report is kept in MLflow too.
     assert publish.write("tiny", stored, None).notes == ()
 

@@ -220,7 +220,7 @@ def test_the_same_failure_three_times_before_the_first_epoch_stops_the_study(
         desk.finish(directory, result)
 
     source = ListSource(9)
-    told = r"3 trials in a row failed alike(?s:.*)Traceback: x\n.*--retry-failed"
+    told = r"Study stopped: 3 trials(?s:.*)Traceback: x\n.*--retry-failed"
     with pytest.raises(Broken, match=told):
         drive(tmp_path, source, Script(act))
     assert len(source.finished) == 3

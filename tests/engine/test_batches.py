@@ -137,14 +137,14 @@ def test_vectors_cannot_be_augmented() -> None:
 
 def test_a_batch_of_texts_is_taken_apart_column_by_column() -> None:
     tokens = {"input_ids": torch.arange(12).reshape(4, 3), "attention_mask": torch.ones(4, 3)}
-    taken = batches.rows(batches.moved(tokens, torch.device("cpu")), slice(1, 3))
+    taken = batches.rows(batches.to_device(tokens, torch.device("cpu")), slice(1, 3))
     assert isinstance(taken, dict)
     assert taken["input_ids"].tolist() == [[3, 4, 5], [6, 7, 8]]
     assert taken["attention_mask"].shape == (2, 3)
 
 
 def test_images_count_by_their_pixels_and_texts_by_their_tokens() -> None:
-    assert batches.numbers(torch.zeros(2, 3, 4, 4)) == 48
+    assert batches.input_size(torch.zeros(2, 3, 4, 4)) == 48
     tokens = {"input_ids": torch.zeros(2, 7), "attention_mask": torch.zeros(2, 7)}
-    assert batches.numbers(tokens) == 7 * 256
+    assert batches.input_size(tokens) == 7 * 256
     assert IMAGES["validation"] == 20

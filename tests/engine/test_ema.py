@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tests.support.training import every, make, must_resume, parts, phase, same
-from workbench.engine.ema import Average, lent
+from workbench.engine.ema import Average, temporary_weights
 
 
 def model() -> nn.Module:
@@ -46,13 +46,13 @@ def test_what_does_not_change_does_not_change_in_the_average() -> None:
     assert same(average.tensors, dict(module.state_dict()))
 
 
-def test_a_lent_model_is_itself_again_even_after_an_error() -> None:
+def test_temporary_weights_are_taken_back_even_after_an_error() -> None:
     module = model()
     own = {name: value.clone() for name, value in module.state_dict().items()}
     other = {name: value + 1 for name, value in own.items()}
 
     def borrow() -> None:
-        with lent(module, other):
+        with temporary_weights(module, other):
             assert same(dict(module.state_dict()), other)
             raise KeyError
 

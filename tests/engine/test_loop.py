@@ -562,7 +562,7 @@ def test_an_interruption_within_an_epoch_goes_back_to_the_last_report() -> None:
 
 
 def test_more_reports_than_steps_are_refused_with_the_least_that_is_possible() -> None:
-    with pytest.raises(ValueError, match=r"report_every is 0.25, .* than 3 steps; .* least 0.333"):
+    with pytest.raises(ValueError, match=r"report_every is 0.25 .* 3 steps; .* least 0.333"):
         make(phase(), report_every=0.25)
 
 

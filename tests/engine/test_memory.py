@@ -39,9 +39,9 @@ def test_a_batch_that_does_not_fit_ends_with_figures_and_ways_out() -> None:
     with pytest.raises(
         OutOfMemory,
         match=(
-            r"out of memory while training with batches of 8: 4,000.0 TB were asked for at once; "
-            r"[0-9.]+ [GMT]B are free on cpu; weights, gradients and optimizer need about 401 kB, "
-            r"and a pass of 4 samples keeps [0-9.]+ kB more. Less memory is needed with "
+            r"out of memory while training with batches of 8: tried to allocate 4,000.0 TB; "
+            r"[0-9.]+ [GMT]B free on cpu; weights, gradients and optimizer need about 401 kB, "
+            r"and activations of 4 samples about [0-9.]+ kB more. To use less memory, choose "
             r"a smaller batch_size, or micro_batch_size .*, a smaller backbone or a higher freeze_d"
         ),
     ):
@@ -71,7 +71,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_made(
         rf"the parameters of the backbone {backbone['name']} need at least {needs}, but "
         rf"[0-9.]+ [GMT]B of memory are free"
     )
-    with pytest.raises(OutOfMemory, match=said), memory.told("building", device=CPU):
+    with pytest.raises(OutOfMemory, match=said), memory.explain_errors("building", device=CPU):
         build(backbone, shape)
 
 
@@ -91,7 +91,7 @@ def test_layers_that_do_not_fit_together_are_refused_before_the_first_is_made(
 def test_a_number_that_torch_cannot_count_to_is_refused_in_words() -> None:
     with (
         pytest.raises(OutOfMemory, match="one tensor has more numbers than torch can count; "),
-        memory.told("building the backbone", device=CPU),
+        memory.explain_errors("building the backbone", device=CPU),
     ):
         build({"name": "mlp", "hidden": [10**22]})
 
@@ -119,7 +119,7 @@ def test_a_users_model_that_does_not_fit_is_refused_and_made_once(
 
 def test_adapters_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("peft")
-    with pytest.raises(OutOfMemory, match=r"adding LoRA's adapters: 25\.6 TB were asked for"):
+    with pytest.raises(OutOfMemory, match=r"adding LoRA's adapters: tried to allocate 25\.6 TB"):
         parts(phase(), backbone="mlp", lora=Lora(rank=10**11))
     monkeypatch.setattr(footprint, "free_memory", lambda: 10**6)
     with pytest.raises(OutOfMemory, match=r"adapters of rank 9000 need at least [0-9.]+ MB"):
@@ -140,12 +140,16 @@ def test_what_is_frozen_needs_neither_gradients_nor_an_optimizer() -> None:
 
 def test_an_accelerators_allocator_is_understood() -> None:
     said = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 8 GiB."
-    with pytest.raises(OutOfMemory, match=r"21.5 GB were asked for"), memory.told("x", device=CPU):
+    allocation = r"tried to allocate 21\.5 GB"
+    with pytest.raises(OutOfMemory, match=allocation), memory.explain_errors("x", device=CPU):
         raise torch.OutOfMemoryError(said)
 
 
 def test_other_errors_pass_as_they_are() -> None:
-    with pytest.raises(RuntimeError, match=r"^shapes do not fit$"), memory.told("x", device=CPU):
+    with (
+        pytest.raises(RuntimeError, match=r"^shapes do not fit$"),
+        memory.explain_errors("x", device=CPU),
+    ):
         raise RuntimeError("shapes do not fit")
 
 

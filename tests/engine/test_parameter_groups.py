@@ -234,7 +234,7 @@ def test_a_phase_that_would_train_the_head_alone_without_saying_so_is_refused() 
 
 
 def test_an_unknown_kind_of_parameters_is_refused_with_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match="trainable is 'biases'; it is all, bias or norm"):
+    with pytest.raises(ValueError, match=r"trainable is 'biases'.* all, bias or norm"):
         make(phase(trainable="biases"))
 
 

@@ -103,5 +103,5 @@ def test_files_outside_the_home_stay_where_they_are(home: Path, tmp_path: Path) 
 
 
 def test_a_study_file_in_the_home_is_written_from_the_home_on(home: Path) -> None:
-    assert places.written(home / "studies" / "a.yaml", home) == "studies/a.yaml"
-    assert places.written(home.parent / "a.yaml", home) == str(home.parent / "a.yaml")
+    assert places.relative_to_home(home / "studies" / "a.yaml", home) == "studies/a.yaml"
+    assert places.relative_to_home(home.parent / "a.yaml", home) == str(home.parent / "a.yaml")

@@ -78,7 +78,7 @@ def test_every_file_of_a_plan_is_hashed_once(tmp_path: Path) -> None:
         threads=1,
         phases=(),
     )
-    assert code.code(plan) == {
+    assert code.hashes(plan) == {
         str(own): usercode.sha256_of(f"{own}:read"),
         str(other): usercode.sha256_of(f"{other}:build"),
     }

@@ -71,7 +71,7 @@ def test_classes_are_named_and_have_a_probability_each() -> None:
 def test_of_very_many_classes_the_confidence_alone_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(predictions, "MOST", 5)
+    monkeypatch.setattr(predictions, "MAX_PROBABILITIES", 5)
     found = table("classification", torch.tensor([1, 0, 1]))
     assert list(found.columns) == ["sample", "target", "predicted", "confidence"]
     assert found["confidence"].to_numpy() == pytest.approx(OUTPUTS.softmax(1).amax(1).numpy())

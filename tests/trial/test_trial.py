@@ -254,7 +254,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_trial(
     result = trial_run.run(directory, report=go_on, interrupted=never)
     assert result.state is State.COMPLETE
     assert directory.result() == result
-    assert "no learning curve" in caplog.text
+    assert "cannot make the learning curve" in caplog.text
 
 
 def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
@@ -262,7 +262,7 @@ def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
 ) -> None:
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     trial_run.run(directory, report=go_on, interrupted=never)
-    trial_run.draw_confusion(directory)
+    artifacts.draw_best(directory)
     assert (directory.artifacts / "confusion_matrix.png").stat().st_size > 1000
 
 
@@ -329,7 +329,7 @@ def test_the_best_trials_mistakes_are_drawn_where_samples_are_images(
     spec = planned(spec_for(file, home), batch_size=50)
     directory = directory_for(spec, tmp_path / "t")
     trial_run.run(directory, report=go_on, interrupted=never)
-    trial_run.draw_confusion(directory)
+    artifacts.draw_best(directory)
     assert (directory.artifacts / "mistakes.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -347,7 +347,7 @@ def test_the_table_of_misread_texts_is_escaped(
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     row = {"sample": 7, "name": "x<y", "true": "a", "predicted": "b", "confidence": 0.9}
     artifacts.write_mistakes(directory, [row])
-    trial_run.draw_confusion(directory)
+    artifacts.draw_best(directory)
     page = (directory.artifacts / "mistakes.html").read_text()
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; more" in page
     assert "x&lt;y" in page and "<script>" not in page
@@ -359,8 +359,8 @@ def test_a_picture_of_the_best_trial_that_cannot_be_drawn_is_logged(
     directory = directory_for(spec_for(tiny, home), tmp_path / "t")
     trial_run.run(directory, report=go_on, interrupted=never)
     (directory.artifacts / "mistakes.json").write_text("[")
-    trial_run.draw_confusion(directory)
-    assert "no picture of the mistakes" in caplog.text
+    artifacts.draw_best(directory)
+    assert "cannot make the picture of the mistakes" in caplog.text
     assert (directory.artifacts / "confusion_matrix.png").exists()
 
 
@@ -653,17 +653,17 @@ def test_weights_that_come_with_the_metrics_are_those_of_the_chosen_epoch(
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("return 3", "returned a int; it must be a generator function"),
-        ("yield 3", "yielded a int as report 1; expected a dictionary of metrics"),
-        ("yield\n    yield {}", "yielded nothing as report 1; expected a dictionary of metrics"),
-        ("yield {'validation/accuracy': 'high'}", "is 'high' in report 1; it must be a number"),
-        ("yield {'validation/accuracy': 1}, 7", "a int as the weights of report 1; expected a sta"),
-        ("return\n    yield", "yielded no metrics at all"),
+        ("return 3", "returned a int.* generator function"),
+        ("yield 3", "yielded a int as report 1.* dictionary of metrics"),
+        ("yield\n    yield {}", "yielded nothing as report 1.* dictionary of metrics"),
+        ("yield {'validation/accuracy': 'high'}", "is 'high' in report 1"),
+        ("yield {'validation/accuracy': 1}, 7", "a int as the weights of report 1"),
+        ("return\n    yield", "yielded no metrics"),
         (
             "yield {'validation/f1': 1}",
-            "Report 1 has no validation/accuracy, which the study optimises; it has validation/f1",
+            "Report 1 has no metric validation/accuracy.* it has validation/f1",
         ),
-        ("yield trial.validate([[0.0]])", r"shape \(1, 1\); expected \(40, 3\)"),
+        ("yield trial.validate([[0.0]])", r"shape \(1, 1\).* expected \(40, 3\)"),
         ("yield {'validation/accuracy': float('nan')}", "^diverged at epoch 1: .* is nan"),
         ("raise RuntimeError('no luck')\n    yield", "^RuntimeError: no luck"),
     ],

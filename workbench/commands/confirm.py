@@ -84,7 +84,7 @@ def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
     described = json.loads((record.study_directory(home, study) / "study.json").read_text())
     named = Path(described["file"])
     # Relative to the home, to this directory, or where it is since the home was moved.
-    candidates = (home / named, named, record.places.found(named, home))
+    candidates = (home / named, named, record.places.find(named, home))
     file = next(filter(Path.is_file, candidates), None)
     if file is None:
         raise browse.Unknown(

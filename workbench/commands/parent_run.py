@@ -133,7 +133,7 @@ def _parent_role(role: Role) -> Role:
 
 def _described(study: Study) -> dict[str, Any]:
     """The content of study.json."""
-    file = record.places.written(study.file, study.home)
+    file = record.places.relative_to_home(study.file, study.home)
     return {**description.describe(study), "file": file}
 
 

@@ -77,7 +77,7 @@ def predict(home: Path, run: str, path: Path) -> Predictions:
         weights = artifacts.read_weights(directory)
         if weights is None:
             raise _no_weights(name, directory, spec)
-        trial_run.same_code(spec.plan.code)
+        trial_run.require_planned_code(spec.plan.code)
         data = artifacts.data_of(spec)
         task = tasks.build(spec.plan.task, data.classes, data.train.targets)
         target = tasks.target_of(spec.plan.task)
@@ -173,13 +173,13 @@ def _outputs(
 ) -> Tensor:
     """The model's outputs for every sample, ``float32 [N, O]``, on the CPU."""
     plan = spec.plan
-    module = inference.rebuilt(
-        plan, weights, whose=name, input_shape=data.input_shape, outputs=task.outputs
+    module = inference.rebuild_model(
+        plan, weights, owner=name, input_shape=data.input_shape, outputs=task.outputs
     )
     # Trained on an accelerator, used wherever there is one or none.
     device = choose_device("auto" if plan.device != "cpu" else "cpu")
     module.to(device)
-    return inference.of_part(module, inputs, device=device, precision=plan.precision).cpu()
+    return inference.outputs_of(module, inputs, device=device, precision=plan.precision).cpu()
 
 
 def table(

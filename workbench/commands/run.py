@@ -161,8 +161,8 @@ def _outcome(
 
 def _keep_best(best: Mapping[str, TrialDirectory], page: ParentRun) -> None:
     """Show the best trial of each strategy with its weights and its confusion matrix."""
-    from workbench.trial import run as trial_run
+    from workbench.trial import artifacts
 
     for strategy, directory in best.items():
-        trial_run.draw_confusion(directory)
+        artifacts.draw_best(directory)
         page.mirror.best(strategy, directory)

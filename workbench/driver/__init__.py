@@ -1,7 +1,7 @@
-"""The process that owns a study: it holds the lease, hands out, collects and mirrors.
+"""The driver: takes trials from a source, gives them to workers and collects their results.
 
-Fed by a source of trials; knows neither where the trials come from (Optuna, a fixed list) nor
-where they run.
+Used by ``run``, ``confirm`` and ``try``. A source is Optuna or a fixed list of runs; workers are
+this process or local processes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from workbench import record
 from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
 from workbench.driver.leases import Busy, holder_of, lease
 from workbench.driver.signals import SIGNALS, Stop
-from workbench.driver.workers import Workers
 from workbench.record import (
     Decision,
     EpochResult,
@@ -28,6 +27,10 @@ from workbench.record import (
     directory_of,
 )
 from workbench.record.files import DiskError
+
+if TYPE_CHECKING:
+    # Not at run time: ``python -m workbench.driver.workers`` warns if the module is loaded already.
+    from workbench.driver.workers import Workers
 
 __all__ = [
     "MAX_FAILURES",
@@ -50,15 +53,15 @@ SAME_FAILURES = 3
 
 
 class Broken(Exception):
-    """The study cannot go on: the same failure again and again before the first epoch."""
+    """The study was stopped: several trials in a row failed alike before their first epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """How far one group of trials is.
+    """Progress of one group of trials.
 
     Attributes:
-        target: Number of trials in the end.
+        target: Number of trials that are planned.
         best: The best completed value.
     """
 
@@ -72,7 +75,7 @@ class Standing:
 
     @property
     def ended(self) -> int:
-        """Trials that nothing more will happen to."""
+        """Number of trials in a final state."""
         return self.complete + self.pruned + self.failed
 
 
@@ -80,44 +83,45 @@ class Source(Protocol):
     """Where trials come from and where their results go; called from the driver's thread only."""
 
     def adopt(self) -> list[TrialSpec]:
-        """Trials that an earlier driver left unfinished, brought up to date with their records."""
+        """Unfinished trials of an earlier driver, updated from their records."""
         ...
 
     def next(self) -> TrialSpec | None:
-        """A new trial, or None where there is none now."""
+        """A new trial, or None if there is none now."""
         ...
 
     def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
-        """Take note of an epoch, once however often it comes, and decide how the trial goes on."""
+        """Register an epoch, once however often it comes; decide whether the trial continues."""
         ...
 
     def finish(self, spec: TrialSpec, result: Result) -> None:
-        """Take note of how a trial ended."""
+        """Register the result of a trial."""
         ...
 
     def standings(self) -> Sequence[Standing]:
-        """How far each group of trials is."""
+        """Progress of each group of trials."""
         ...
 
 
 class Mirror(Protocol):
-    """Who is told that a record has changed; never blocks."""
+    """Gets a notice of every changed record, for example to copy it to MLflow; never blocks."""
 
     def changed(self, directory: TrialDirectory) -> None:
-        """The record says something new."""
+        """The record in this directory has changed."""
         ...
 
 
 class Driver:
-    """Runs what a source has to give; the caller holds the lease.
+    """Runs the trials of a source; the caller holds the study's lease.
 
     Args:
-        study_directory: Where the records lie.
-        source: Where trials come from.
-        workers: Where they run.
-        mirror: Who is told of every change.
-        progress: Called whenever there may be something new to show, with whether the study stops.
-        stop: What listens to signals; by default nothing does.
+        study_directory: Directory of the study's records.
+        source: Provides the trials.
+        workers: Run the trials.
+        mirror: Notified of every change of a record.
+        progress: Called whenever the display may need an update; its argument says whether the
+            study is stopping.
+        stop: The signal handler; by default signals are not handled.
     """
 
     def __init__(
@@ -143,22 +147,23 @@ class Driver:
         self._halted: str | None = None
 
     def run(self) -> int | None:
-        """Run until the source has no more.
+        """Run until the source has no more trials.
 
         Returns:
-            None when all is done, else the signal that stopped it: whatever had not ended is
-            parked, and the next driver goes on with it.
+            None when all trials have ended, else the signal that stopped the driver: unfinished
+            trials are parked, and the next driver resumes them.
 
         Raises:
-            Broken: The same failure, three times running, before any first epoch.
-            DiskError: A record cannot be written; what had not ended is parked.
+            Broken: Three trials in a row failed alike before their first epoch.
+            DiskError: A record cannot be written; unfinished trials are parked.
         """
         try:
             with self._stop.before_exit(self._end):
                 self._again.extend(self._source.adopt())
                 self._workers.run(self)
         except BaseException:
-            # Nobody works for a driver that has failed: what had not ended goes on next time.
+            # Without a driver nothing would read the workers' results. Parked trials are resumed
+            # by the next driver.
             self._workers.close()
             self._park_all()
             raise
@@ -166,36 +171,38 @@ class Driver:
             raise DiskError(self._halted)
         if self._broken is not None:
             raise Broken(
-                f"{SAME_FAILURES} trials in a row failed alike before their first epoch, so the "
-                f"study was stopped:\n{self._broken.rstrip()}\n"
-                "Correct the cause; then run the study again, with --retry-failed."
+                f"Study stopped: {SAME_FAILURES} trials in a row failed with the same error before "
+                f"their first epoch:\n{self._broken.rstrip()}\n"
+                "Fix the cause, then rerun the command with --retry-failed."
             )
         return self._stop.signal
 
-    # What workers ask for (workers.Desk).
+    # The methods below are the workers' interface (workers.Desk).
 
     @property
     def stopping(self) -> bool:
-        """Whether no new trial is handed out and running ones are to be parked."""
+        """Whether the study is stopping: no new trials, and running ones park."""
         return any(why is not None for why in (self._stop.signal, self._broken, self._halted))
 
     def next(self) -> TrialDirectory | None:
-        """The next trial to run: first what was left unfinished."""
+        """The next trial to run; unfinished ones come first."""
         if self.stopping:
             return None
         spec = self._again.popleft() if self._again else self._source.next()
         if spec is None:
             return None
         directory = directory_of(self._study_directory, spec)
+        # The record comes first: a trial that a worker has begun can always be found on disk.
         directory.write_spec(spec)
         self._specs[directory] = spec
         self._progress(self.stopping)
         return directory
 
     def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
-        """Ask the source; a trial goes on only while nobody wants to stop."""
+        """Ask the source whether the trial continues; park it if the study is stopping."""
         spec = self._specs.get(directory)
         if spec is None:
+            # This attempt was declared lost and the trial was given to another worker.
             return Decision.FENCED
         decision = self._source.report(spec, result)
         self._mirror.changed(directory)
@@ -205,7 +212,7 @@ class Driver:
         return decision
 
     def finish(self, directory: TrialDirectory, result: Result) -> None:
-        """Tell the source, unless the trial was only parked."""
+        """Pass the result to the source, unless the trial was only parked."""
         spec = self._specs.pop(directory)
         if result.state.ended:
             self._source.finish(spec, result)
@@ -214,13 +221,13 @@ class Driver:
         self._progress(self.stopping)
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
-        """Try again from the checkpoint, until the trial's worker has died ``MAX_FAILURES`` times.
+        """Retry a trial from its checkpoint until its worker has died ``MAX_FAILURES`` times.
 
-        Each death is written down at once: a driver that dies in between does not forget it.
+        Each death is recorded at once, so that the count survives a crash of the driver.
         """
         result = directory.result()
         if result is not None and result.state.ended:
-            # It died between writing its result and sending it.
+            # The worker died after it wrote the result and before it sent it.
             self.finish(directory, result)
             return
         spec = self._specs.pop(directory)
@@ -239,7 +246,7 @@ class Driver:
         self.finish(directory, result)
 
     def halt(self, directory: TrialDirectory, reason: str) -> None:
-        """Stop the study: the trial goes on as soon as its record can be written."""
+        """Stop the study; the trial can be resumed once its record can be written again."""
         self._halted = self._halted or reason
         self._park(directory, reason)
 
@@ -250,13 +257,13 @@ class Driver:
     def _park(self, directory: TrialDirectory, reason: str) -> None:
         spec = self._specs.pop(directory)
         result = Result(state=State.PARKED, attempt=spec.attempt, reason=reason, ended=record.now())
-        # A trial without a result is taken up by the next driver like a parked one.
+        # The next driver treats a trial without a result like a parked one.
         with suppress(DiskError):
             directory.write_result(result)
         self._mirror.changed(directory)
 
     def _end(self) -> None:
-        """End all work at once; the next driver goes on with it."""
+        """End all work at once; the next driver resumes it."""
         self._workers.kill()
         self._park_all()
 
@@ -264,11 +271,11 @@ class Driver:
         for directory in list(self._specs):
             result = directory.result()
             if result is not None and result.state.ended:
-                continue  # Whoever adopts it tells the source.
+                continue  # The next driver passes this result to the source (``Source.adopt``).
             self._park(directory, "stopped")
 
     def _watch(self, directory: TrialDirectory, spec: TrialSpec, result: Result) -> None:
-        """Stop a study whose every trial fails in the same way before it has begun."""
+        """Stop the study if its last trials all failed alike before their first epoch."""
         given_up = spec.failures >= MAX_FAILURES
         early = (result.traceback is not None or given_up) and not directory.history()
         self._failures = [*self._failures, str(result.reason)] if early else []

@@ -1,9 +1,9 @@
-"""How often a run is tried, and what becomes of one that an earlier driver left unfinished.
+"""Retries of a run, and how a driver takes over the runs of an earlier driver.
 
-One rule for every source of runs. The attempt counts how often a run was handed out and only grows:
-it tells an old worker from a new one. The failures count how often the run's own worker died while
-its driver lived. The driver writes that number into the specification when it sees the death; a run
-that was begun and has no result has lost its driver, which says nothing about the run.
+Used by every source of runs. ``attempt`` counts how often a run was given to a worker; it only
+grows and so tells an old worker from a new one. ``failures`` counts how often the run's worker died
+while its driver was alive; the driver writes it into the specification when it sees the death. A
+run that was begun and has no result lost its driver, which is not a failure of the run.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ LOCK_SECONDS = 30.0
 
 
 def failure(spec: TrialSpec, reason: str) -> Result:
-    """The result of a trial that no worker could finish."""
+    """The result of a trial that failed without a result of its own."""
     now = record.now()
     return Result(state=State.FAILED, attempt=spec.attempt, reason=reason, started=now, ended=now)
 
 
 @contextmanager
 def orphaned(directory: TrialDirectory, called: str) -> Iterator[None]:
-    """Hold the record of a run that an earlier driver has begun, for the length of a block.
+    """Lock the record of a run that an earlier driver has begun, for the length of a block.
 
-    A worker outlives its driver for a moment, so there is some patience.
+    Waits up to ``LOCK_SECONDS``, because a worker may outlive its driver for a moment.
 
     Args:
         directory: The run's record.
-        called: What the message calls it: ``trial sgd/003``.
+        called: Name of the run in messages: ``trial sgd/003``.
 
     Raises:
-        Busy: A process still works at it.
+        Busy: A process is still running it.
     """
     try:
         with lock(directory.lock_path, wait_seconds=LOCK_SECONDS):
             yield
     except Locked as locked:
         raise Busy(
-            f"The {called} of an earlier start still runs ({locked or 'in an unknown process'}). "
-            "End that process (kill -9), and run the command again."
+            f"The {called} is still running in {locked or 'an unknown process'}, which an earlier "
+            "command started. Kill that process (kill -9), then rerun the command."
         ) from None
 
 
 def take_over(
     spec: TrialSpec, directory: TrialDirectory, finish: Callable[[TrialSpec, Result], None]
 ) -> TrialSpec | None:
-    """What is to be run of a run that an earlier driver left behind; None where it has ended.
+    """The specification with which a run of an earlier driver is resumed; None if it has ended.
 
     It continues from its last checkpoint as the next attempt, however often a driver was killed.
 
     Args:
         spec: As it was recorded.
-        directory: Its record, which the caller holds (``orphaned``).
-        finish: Told of a run that has ended.
+        directory: Its record, locked by the caller (``orphaned``).
+        finish: Called with the result of a run that has ended.
     """
     result = directory.result()
     if result is None or not result.state.ended:

@@ -1,6 +1,7 @@
-"""Who drives a study: one process at a time, told by a lock that its end releases.
+"""The lease of a study: one process at a time may run it.
 
-Knows neither trials nor workers.
+The operating system releases the lock when the process ends. Used by every command that writes to a
+study; ``list`` and ``show`` ask who holds it.
 """
 
 from __future__ import annotations
@@ -24,35 +25,40 @@ class Busy(Exception):
 def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
     """Be the only driver of a study for the length of a block.
 
+    Args:
+        study_directory: Directory of the study's records.
+        wait: Wait until another driver has ended.
+
     Raises:
-        Busy: Another process is; the message says which.
+        Busy: Another process holds the lease; the message names it.
     """
     note = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
-    patience = float("inf") if wait else 0.0
+    wait_seconds = float("inf") if wait else 0.0
     try:
-        with lock(study_directory / "lock", note=json.dumps(note), wait_seconds=patience):
+        with lock(study_directory / "lock", note=json.dumps(note), wait_seconds=wait_seconds):
+            # Only now: no other driver can be writing these temporary files.
             sweep(study_directory)
             yield
     except Locked as locked:
         raise Busy(
-            f"The study {study_directory.name} is being driven by {_holder(str(locked))}; "
-            "--wait waits until that has ended."
+            f"Study {study_directory.name} is already running: {_holder(str(locked))}. "
+            "Use --wait to wait for it to finish."
         ) from None
 
 
 def holder_of(study_directory: Path) -> str | None:
-    """Who drives a study just now, in words, or None. Needs no right to write."""
+    """The process that runs a study now, in words, or None. Needs no write permission."""
     note = holder(study_directory / "lock")
     return None if note is None else _holder(note)
 
 
 def _holder(note: str) -> str:
     try:
-        known = json.loads(note)
-        return f"process {known['pid']} on {known['host']}, since {known['since']}"
+        process = json.loads(note)
+        return f"process {process['pid']} on {process['host']}, since {process['since']}"
     except (ValueError, KeyError, TypeError):
         return "another process"

@@ -1,4 +1,4 @@
-"""What a command does about the signals that ask it to stop."""
+"""Signals that ask a command to stop: the first one politely, the second one at once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.
 
 
 class Stop:
-    """Listens for ``SIGNALS`` while a command runs, from its preparations to its end.
+    """Handles ``SIGNALS`` while a command runs, from its first preparations to its end.
 
-    The first one raises ``KeyboardInterrupt``, or asks for a stop in good order where trials run
-    (``deferred``); the second one ends the process at once.
+    The first signal raises ``KeyboardInterrupt``; while trials run (``deferred``) it is only noted,
+    so that they can be parked. The second one ends the process at once.
 
     Attributes:
         signal: The first signal, or None.
@@ -31,14 +31,14 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[Stop]:
-        """Listen for the length of a block; nothing is changed outside the main thread."""
+        """Handle signals for the length of a block; without effect outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
-            yield self
+            yield self  # Python allows signal handlers in the main thread only.
             return
         self._terminals = [number for number in (1, 2) if os.isatty(number)]
-        # A command below nohup outlives its terminal.
-        lasting = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        numbers = [n for n in SIGNALS if not (lasting and n == signal.SIGHUP)]
+        # nohup ignores SIGHUP, so that the command outlives its terminal: leave it ignored.
+        under_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        numbers = [n for n in SIGNALS if not (under_nohup and n == signal.SIGHUP)]
         before = {number: signal.signal(number, self._hear) for number in numbers}
         try:
             yield self
@@ -48,7 +48,7 @@ class Stop:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """A block in which the first signal raises nothing: the block looks at ``signal``."""
+        """A block in which the first signal is only noted; the block must check ``signal``."""
         self._deferred = True
         try:
             yield
@@ -57,7 +57,7 @@ class Stop:
 
     @contextmanager
     def before_exit(self, act: Callable[[], None]) -> Iterator[None]:
-        """A block in which a second signal calls ``act`` before it ends the process."""
+        """A block in which the second signal calls ``act`` before it ends the process."""
         self._last_act = act
         try:
             yield
@@ -68,18 +68,19 @@ class Stop:
         if number == signal.SIGHUP:
             self._leave_terminal()
             if self.signal == number:
-                return  # A terminal that closes sends several.
+                return  # A closing terminal sends SIGHUP several times.
         if self.signal is not None:
             try:
                 self._last_act()
             finally:
+                # Not sys.exit: it would run handlers and wait for threads that may hang.
                 os._exit(128 + number)
         self.signal = number
         if not self._deferred:
             raise KeyboardInterrupt
 
     def _leave_terminal(self) -> None:
-        """Write to a closed terminal no more: each attempt would be an error."""
+        """Discard further output: each write to a closed terminal would raise an error."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for number in self._terminals:
             os.dup2(nowhere, number)

@@ -1,11 +1,11 @@
 """Where trials run: in this process, or in local processes that stay warm.
 
-A worker gets the path of a trial directory, sends epoch results and a result back, and knows
-nothing else. Messages are JSON: nothing that arrives is ever executed.
+A worker gets the path of a trial directory and sends back epoch results and a result. Messages are
+JSON, not pickle: nothing that arrives is ever executed.
 
-Each worker leads a process group of its own. A small process in that group, the guard, ends the
-group when the driver or the worker is gone: so a worker that holds the interpreter's lock in native
-code ends with its driver, and the processes that a trial has started end with its worker.
+Each worker leads its own process group. A small process in that group, the guard, kills the group
+when the driver or the worker has ended. So a worker that is busy in native code and holds the GIL
+ends with its driver, and the processes that a trial has started end with its worker.
 """
 
 from __future__ import annotations
@@ -35,66 +35,66 @@ GRACE_SECONDS = 30.0
 
 
 def default_count() -> int:
-    """One process for each core that this one may use; one alone where a GPU does the work."""
+    """One process for each core that this process may use; a single one if there is a GPU."""
     import torch
 
     return 1 if torch.cuda.is_available() else environment.cores()
 
 
 class Desk(Protocol):
-    """What workers ask of the driver; called from one thread only."""
+    """The driver, as workers see it; called from one thread only."""
 
     @property
     def stopping(self) -> bool:
-        """Whether no new trial is handed out and running ones are to be parked."""
+        """Whether the study is stopping: no new trials, and running ones park."""
         ...
 
     def next(self) -> TrialDirectory | None:
-        """The next trial to run, or None where there is none now."""
+        """The next trial to run, or None if there is none now."""
         ...
 
     def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
-        """Take note of an epoch and decide how the trial goes on."""
+        """Register an epoch and decide whether the trial continues."""
         ...
 
     def finish(self, directory: TrialDirectory, result: Result) -> None:
-        """Take note of a result."""
+        """Register the result of a trial."""
         ...
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
-        """Take note that the worker died, or a process that it needs."""
+        """Register that the worker died, or a process that it needs."""
         ...
 
     def halt(self, directory: TrialDirectory, reason: str) -> None:
-        """Take note that a trial's record cannot be written, so that nothing can go on."""
+        """Register that a trial's record cannot be written: the study must stop."""
         ...
 
     def idle(self) -> None:
-        """A moment without news: time to show progress."""
+        """Called while nothing happens, to refresh the progress display."""
         ...
 
 
 class Workers(Protocol):
-    """Where trials run."""
+    """A place to run trials."""
 
     def run(self, desk: Desk) -> None:
-        """Run what the desk hands out until it has no more and the last trial is back."""
+        """Run the trials of the desk until it has no more and the last one has ended."""
         ...
 
     def kill(self) -> None:
-        """End whatever runs, without waiting for it: safe in a signal handler."""
+        """Kill what is running without waiting for it; safe in a signal handler."""
         ...
 
     def close(self) -> None:
-        """Stop at once, whatever runs."""
+        """Kill what is running and wait until it is gone."""
         ...
 
 
 class InlineWorkers:
-    """Runs trials one after the other in this process: for debugging."""
+    """Runs trials one after another in this process, for debugging."""
 
     def run(self, desk: Desk) -> None:
-        """Run what the desk hands out."""
+        """Run the trials of the desk."""
         from workbench.trial import run as trial_run
 
         while (directory := desk.next()) is not None:
@@ -114,18 +114,18 @@ class InlineWorkers:
             desk.finish(directory, result)
 
     def kill(self) -> None:
-        """Nothing runs but what was called."""
+        """Nothing to do: there are no other processes."""
 
     def close(self) -> None:
-        """Nothing runs but what was called."""
+        """Nothing to do: there are no other processes."""
 
 
 class LocalWorkers:
-    """Runs trials in processes of this machine: started when needed, kept warm, killed at the end.
+    """Runs trials in local processes: started on demand, reused, killed at the end.
 
     Args:
         count: Number of processes.
-        logs: Folder of what the processes print.
+        logs: Folder for the output of the processes.
     """
 
     def __init__(self, count: int, logs: Path) -> None:
@@ -134,7 +134,7 @@ class LocalWorkers:
         self._pool: list[_Process] = []
 
     def run(self, desk: Desk) -> None:
-        """Run what the desk hands out; the processes stay warm for the next study."""
+        """Run the trials of the desk; the processes are kept for the next call."""
         deadline: float | None = None
         while True:
             self._hand_out(desk)
@@ -156,12 +156,12 @@ class LocalWorkers:
             desk.idle()
 
     def kill(self) -> None:
-        """End the processes and all that they have started, without waiting."""
+        """Kill the processes and everything that they have started, without waiting."""
         for worker in self._pool:
             worker.signal_end()
 
     def close(self) -> None:
-        """End the processes, whatever they do."""
+        """Kill the processes and wait until they are gone."""
         for worker in self._pool:
             worker.kill()
         self._pool.clear()
@@ -183,7 +183,7 @@ class LocalWorkers:
         try:
             message = json.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
-            self._lose(desk, worker, worker.obituary())
+            self._lose(desk, worker, worker.exit_reason())
             return
         if "epoch" in message:
             result = record.epoch_from_json(json.dumps(message["epoch"]))
@@ -206,7 +206,7 @@ class LocalWorkers:
 
 
 def _free_log(folder: Path) -> BinaryIO:
-    """The first log that no living worker writes to, of any driver: a worker's log is locked."""
+    """The first log file that no running worker, of any driver, has locked."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count():
         log = (folder / f"worker-{number}.log").open("ab")
@@ -216,7 +216,7 @@ def _free_log(folder: Path) -> BinaryIO:
             log.close()
             continue
         except OSError:
-            pass  # A file system without locks.
+            pass  # The file system has no locks: two drivers may then share a log.
         return log
     raise AssertionError("unreachable")
 
@@ -226,10 +226,10 @@ class _Process:
 
     def __init__(self, log: BinaryIO) -> None:
         ours, theirs = socket.socketpair()
-        self._log, self._begins = Path(log.name), log.tell()
+        self._log, self._log_start = Path(log.name), log.tell()
         with theirs, log:
-            # A session of its own: Ctrl-C and a closed terminal reach the driver alone, which then
-            # asks to stop. The lock of the log stays with the process.
+            # In a new session, so that Ctrl-C and a closed terminal reach the driver alone, which
+            # then asks the worker to stop. The worker inherits the open log, and so its lock.
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "workbench.driver.workers", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -242,34 +242,34 @@ class _Process:
         self.directory: TrialDirectory | None = None
 
     def start(self, directory: TrialDirectory) -> None:
-        """Begin a trial."""
+        """Let the process run a trial."""
         self.directory = directory
         self.send({"run": str(directory.path)})
 
     def send(self, message: dict[str, object]) -> None:
-        """Send a message; that the worker is gone is noticed where its messages are read."""
+        """Send a message. A dead worker is detected in ``_receive``, so errors are ignored here."""
         try:
             self.connection.send_bytes(json.dumps(message).encode())
         except OSError:
             return
 
     def signal_end(self) -> None:
-        """Kill the process and all that it has started."""
-        # PermissionError is what macOS says of a group whose processes have all ended.
+        """Kill the process and everything that it has started, without waiting."""
+        # macOS raises PermissionError for a group whose processes have all ended.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End the process and all that it has started, whatever they do."""
+        """Kill the process and everything that it has started, and wait for its end."""
         self.signal_end()
         self._process.wait()
         self.connection.close()
 
-    def obituary(self) -> str:
-        """Why the process is gone, as far as can be told."""
+    def exit_reason(self) -> str:
+        """Why the process ended: signal or exit status, and the last line of its output."""
         code = self._process.wait()
         with self._log.open("rb") as log:
-            log.seek(self._begins)
+            log.seek(self._log_start)
             lines = log.read().decode(errors="replace").split("\n")
         lines = [line.strip() for line in lines if line.strip()]
         last = f": {lines[-1]}" if lines and code > 0 else ""
@@ -278,7 +278,7 @@ class _Process:
 
 
 def _work(connection: Connection) -> None:
-    """Serve the driver at the other end until it is gone."""
+    """Run the trials that the driver sends, until the driver closes the connection."""
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     answers: queue.SimpleQueue[Decision] = queue.SimpleQueue()
     interrupt = threading.Event()
@@ -288,7 +288,7 @@ def _work(connection: Connection) -> None:
             try:
                 message = json.loads(connection.recv_bytes())
             except (EOFError, OSError):
-                os._exit(1)
+                os._exit(1)  # The driver is gone; the main thread may be deep in native code.
             if "run" in message:
                 interrupt.clear()
                 orders.put(message["run"])
@@ -297,6 +297,7 @@ def _work(connection: Connection) -> None:
             else:
                 answers.put(Decision(message["decision"]))
 
+    # The import below takes seconds: the thread notices meanwhile that the driver has ended.
     threading.Thread(target=listen, daemon=True).start()
     from workbench.trial import run as trial_run
 
@@ -324,32 +325,33 @@ def _work(connection: Connection) -> None:
 
 
 def _start_guard(connection: int) -> None:
-    """Start the process that kills this process group when the driver or this process is gone.
+    """Start the process that kills this process group when the driver or this process has ended.
 
     Args:
-        connection: The socket whose other end is the driver's alone.
+        connection: The socket whose other end only the driver holds.
     """
+    # The kernel closes ``held`` when this process ends, which wakes the guard at ``alive``.
     alive, held = os.pipe()
     if (between := os.fork()) != 0:
         os.waitpid(between, 0)
         os.close(alive)
-        # What a trial forks must not keep the guard waiting.
+        # A forked child would inherit the open end and keep the guard waiting.
         os.register_at_fork(after_in_child=lambda: os.close(held))
         return
-    # A grandchild, because a trial may wait for all its children.
+    # A grandchild: a trial that waits for all its children must not wait for the guard.
     if os.fork() != 0:
         os._exit(0)
     os.close(held)
     watched = select.poll()
     for end in (alive, connection):
-        watched.register(end, 0)  # The other side's end is always reported.
+        watched.register(end, 0)  # poll reports a hang-up whatever the event mask is.
     watched.poll()
     os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    # A scheduler may signal every process of a job; the driver then asks the workers to stop. Not
-    # SIG_IGN, which the processes that a trial starts would inherit.
+    # A scheduler may signal every process of a job; only the driver reacts, and asks the workers to
+    # stop. Not SIG_IGN, which the processes that a trial starts would inherit.
     for _name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1"):
         signal.signal(getattr(signal, _name), lambda *_: None)
     _start_guard(int(sys.argv[1]))

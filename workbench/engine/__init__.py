@@ -1,1 +1,1 @@
-"""The training loop, its methods and its optimizers; reads no file and no store."""
+"""The training loop, the fine-tuning methods and the optimizers; used by ``trial``."""

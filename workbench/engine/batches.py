@@ -1,7 +1,7 @@
-"""Training batches: their order, their parts, and the processes that make them.
+"""Training batches: their order, their split into passes, and the loader processes.
 
-A batch is a function of (seed, epoch, its samples' numbers), wherever it is made: this process and
-any number of loader processes give the same, to the last bit. Knows no model and no task.
+A batch is a function of (seed, epoch, its samples' numbers): this process and any number of loader
+processes give the same batch bit for bit.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 
 # An epoch and the positions of a batch's samples.
 _Request = tuple[int, Tensor]
-# What torch says of a process that is gone; an error inside one reads otherwise.
+# In torch's message about a loader process that is gone (torch 2.x); an error raised inside one has
+# another text.
 _DEAD = ("exited unexpectedly", "is killed by signal")
 
 
 def is_dead_loader(error: Exception) -> bool:
-    """Whether torch says that a loader process ended without being told to.
+    """Whether the error is torch's report that a loader process died.
 
-    It may say so anywhere in the main thread, which gets a signal at the end of a process.
+    torch raises it in a signal handler, so at any place in the main thread.
     """
     return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _DEAD)
 
@@ -45,9 +46,9 @@ def order(count: int, *, seed: int, epoch: int) -> Tensor:
 
 
 def split(positions: Tensor, size: int) -> list[Tensor]:
-    """Positions in batches; a last batch of one joins the one before.
+    """Positions in batches; a last batch of one sample is added to the batch before it.
 
-    Batch normalisation has no variance to divide by in a batch of one.
+    Batch normalisation cannot train on a single sample, whose variance is 0.
     """
     batches = list(torch.split(positions, size))
     if size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
@@ -55,40 +56,40 @@ def split(positions: Tensor, size: int) -> list[Tensor]:
     return batches
 
 
-def moved(batch: Batch, device: torch.device) -> Batch:
+def to_device(batch: Batch, device: torch.device) -> Batch:
     """A batch on a device."""
     if isinstance(batch, Tensor):
         return batch.to(device)
     return {name: column.to(device) for name, column in batch.items()}
 
 
-def rows(batch: Batch, taken: slice) -> Batch:
-    """Some of a batch's samples."""
+def rows(batch: Batch, positions: slice) -> Batch:
+    """A slice of a batch's samples."""
     if isinstance(batch, Tensor):
-        return batch[taken]
-    return {name: column[taken] for name, column in batch.items()}
+        return batch[positions]
+    return {name: column[positions] for name, column in batch.items()}
 
 
-def numbers(batch: Batch) -> int:
-    """How many numbers a model holds for one sample as it comes in, roughly."""
+def input_size(batch: Batch) -> int:
+    """Roughly how many numbers the model's input has for one sample."""
     if isinstance(batch, Tensor):
         return batch[0].numel()
-    # Each token becomes a vector.
+    # Each token becomes a vector; 256 is the order of its width.
     return 2**8 * max(column[0].numel() for column in batch.values())
 
 
 class Reader(Dataset[Any]):
-    """Batches of the training part, augmented; here or in a loader process."""
+    """Augmented batches of the training part, in this process or in a loader process."""
 
     def __init__(self, data: Data, augmentation: Sequence[Any], seed: int) -> None:
-        """Nothing is read yet; transforms are built where they are used."""
-        # A loader process needs no more than this.
+        """Nothing is read yet; transforms are built in the process that uses them."""
+        # What is pickled for a loader process: without validation data and names.
         self.data = replace(data, validation=data.train, names=None)
         self._augmentation, self._seed = augmentation, seed
 
     @cached_property
     def augment(self) -> Augmentation | None:
-        """The transforms, or None where there are none.
+        """The transforms, or None if there are none.
 
         Raises:
             ValueError: They cannot be built.
@@ -99,15 +100,15 @@ class Reader(Dataset[Any]):
         return {name: value for name, value in vars(self).items() if name != "augment"}
 
     def __getitem__(self, request: _Request) -> Batch | ValueError:
-        """The batch of an epoch at some positions; an error as a value, which travels whole."""
+        """A batch, by epoch and positions. An error is returned: torch would change its text."""
         epoch, positions = request
         try:
             inputs = self.data.train.inputs[positions]
             if not isinstance(inputs, Tensor):
                 if self.augment is not None:
                     raise ValueError(
-                        "An augmentation transforms images, but these samples are texts; "
-                        "take augmentation out of the recipe."
+                        "augmentation transforms images, but the samples are texts; "
+                        "remove augmentation from the recipe."
                     )
                 return inputs
             if self.augment is not None:
@@ -122,27 +123,27 @@ class Batches:
     """The training batches of a trial.
 
     Attributes:
-        steps: Batches of an epoch.
+        steps: Number of batches in an epoch.
     """
 
     def __init__(self, data: Data, plan: Plan, *, seed: int, device: torch.device) -> None:
         """No process is started yet.
 
         Args:
-            data: Its training part is taken, as it is.
-            plan: Says how large a batch is, and who makes it.
+            data: Only its training part is used.
+            plan: For the batch size, the augmentation and the loader processes.
             seed: The trial's training seed.
-            device: Where batches go.
+            device: Of the batches.
 
         Raises:
             ValueError: The augmentation cannot be built.
         """
         self._seed, self._device, self._size = seed, device, plan.batch_size
         self._reader = Reader(data, plan.augmentation, seed)
-        stays = self._reader.augment is not None or plan.loader_workers > 0
+        on_cpu = self._reader.augment is not None or plan.loader_workers > 0
         self._targets = data.train.targets.to(device)
-        if not stays:
-            # Augmentation works on the CPU; without it the samples may as well wait on the device.
+        if not on_cpu:
+            # Augmentation runs on the CPU; without it, samples are copied to the device only once.
             self._reader.data = _on(self._reader.data, device)
         self._requests: list[_Request] = []
         self._loader: DataLoader[Any] | None = None
@@ -150,14 +151,16 @@ class Batches:
             self._loader = DataLoader(
                 self._reader,
                 batch_size=None,
-                sampler=_Asked(self._requests),
+                sampler=_Requests(self._requests),
                 num_workers=plan.loader_workers,
-                collate_fn=_as_it_is,
-                worker_init_fn=_leave_signals_to_the_trial,
+                collate_fn=_identity,
+                worker_init_fn=_ignore_signals,
+                # Not fork: this process has threads, and perhaps a CUDA context.
                 multiprocessing_context="spawn",
                 persistent_workers=True,
                 pin_memory=device.type == "cuda",
-                # Its own: torch draws from the global one at each start otherwise.
+                # Without it, torch draws a base seed from the global generator at each start, and
+                # the trial's numbers would depend on loader_workers.
                 generator=torch.Generator().manual_seed(0),
             )
         self.steps = len(split(data.train.index, plan.batch_size))
@@ -167,29 +170,30 @@ class Batches:
         return len(self._targets)
 
     def part(self, epoch: int, first: int, last: int) -> Iterator[tuple[Batch, Tensor]]:
-        """Inputs and targets of an epoch's steps from ``first`` up to, without, ``last``.
+        """Inputs and targets of an epoch's steps ``first`` to ``last - 1``.
 
         Raises:
             ValueError: A sample cannot be augmented.
             RuntimeError: A loader process died; see ``is_dead_loader``.
         """
-        every = split(order(len(self), seed=self._seed, epoch=epoch), self._size)
-        asked = [(epoch, positions) for positions in every[first:last]]
-        for (_, positions), batch in zip(asked, self._read(asked), strict=True):
+        epoch_batches = split(order(len(self), seed=self._seed, epoch=epoch), self._size)
+        requests = [(epoch, positions) for positions in epoch_batches[first:last]]
+        for (_, positions), batch in zip(requests, self._read(requests), strict=True):
             if isinstance(batch, ValueError):
                 raise batch
-            yield moved(batch, self._device), self._targets[positions.to(self._device)]
+            yield to_device(batch, self._device), self._targets[positions.to(self._device)]
 
-    def _read(self, asked: list[_Request]) -> Iterator[Batch | ValueError]:
+    def _read(self, requests: list[_Request]) -> Iterator[Batch | ValueError]:
         if self._loader is None:
-            yield from map(self._reader.__getitem__, asked)
+            yield from map(self._reader.__getitem__, requests)
             return
-        self._requests[:] = asked
+        # In place: the sampler, which torch keeps with its persistent workers, has this list.
+        self._requests[:] = requests
         yield from self._loader
 
 
-class _Asked:
-    """What the loader is asked for: whatever the list holds when an iteration begins."""
+class _Requests:
+    """A sampler: the contents of a list at the start of each iteration."""
 
     def __init__(self, requests: list[_Request]) -> None:
         self._requests = requests
@@ -201,14 +205,14 @@ class _Asked:
         return len(self._requests)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _identity(batch: Any) -> Any:
     return batch
 
 
-def _leave_signals_to_the_trial(number: int) -> None:
-    # Ctrl-C or a closed terminal reaches all its processes; the trial parks and ends its loaders.
-    for heard in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
-        signal.signal(heard, signal.SIG_IGN)
+def _ignore_signals(number: int) -> None:
+    # Ctrl-C and a closed terminal reach all processes; the trial parks and then ends its loaders.
+    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+        signal.signal(ignored, signal.SIG_IGN)
 
 
 def _on(data: Data, device: torch.device) -> Data:

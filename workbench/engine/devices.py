@@ -1,7 +1,4 @@
-"""Where a plan is carried out.
-
-Knows no model.
-"""
+"""The device of a plan; used by trials and by ``predict``."""
 
 from __future__ import annotations
 
@@ -9,10 +6,10 @@ import torch
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a plan: ``cuda``, ``mps`` or ``cpu``; ``auto`` takes the first there is.
+    """The device of a plan: ``cuda``, ``mps`` or ``cpu``; ``auto`` takes the first available.
 
     Raises:
-        ValueError: torch sees no such device.
+        ValueError: torch finds no such device.
     """
     available = {
         "cuda": torch.cuda.is_available(),
@@ -20,10 +17,10 @@ def choose_device(name: str) -> torch.device:
         "cpu": True,
     }
     if name == "auto":
-        name = next(device for device, there in available.items() if there)
+        name = next(device for device, present in available.items() if present)
     if not available.get(name, False):
-        there = ", ".join(device for device, found in available.items() if found)
+        names = ", ".join(device for device, present in available.items() if present)
         raise ValueError(
-            f"device is {name}, but torch finds only {there} here; say {there} or auto."
+            f"device is {name}, but torch finds only {names} on this machine; use {names} or auto."
         )
     return torch.device(name)

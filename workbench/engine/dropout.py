@@ -1,10 +1,9 @@
-"""What a model draws while it trains, such as dropout: a function of seed, epoch, step and place.
+"""Seeds for dropout and other random draws of a model in training. Used by the training loop.
 
-A place is a layer, or a stage, and how often it was called in the same pass.
-
-From one running generator for all of it, a frozen layer, which draws nothing, would shift the
-layers after it, so that a freeze depth would change more than what is frozen; and a trial could go
-on bit for bit only where an epoch ends. Knows no data and no optimizer.
+The numbers of a layer are a function of seed, epoch, step, layer and the number of its call in the
+pass. With one running generator for the whole model, a frozen layer, which draws nothing, would
+shift the numbers of the layers after it, so that a freeze depth would change more than what is
+frozen; and a trial could be resumed bit for bit only at the end of an epoch.
 """
 
 from __future__ import annotations
@@ -23,10 +22,12 @@ class Noise:
     """The seeds of a model's own draws."""
 
     def __init__(self, staged: Staged, seed: int) -> None:
-        """Give every dropout layer, and every stage for what has no layer, numbers of its own.
+        """Add a hook that seeds to every dropout layer, every stage and the head.
+
+        A stage's seed serves functional dropout, which has no layer.
 
         Args:
-            staged: Its modules get hooks.
+            staged: Its modules get the hooks.
             seed: The trial's training seed.
         """
         self._seed = seed
@@ -41,12 +42,12 @@ class Noise:
                 self._key(layer, name)
 
     def begin(self, epoch: int, step: int, pass_: int = 0) -> None:
-        """Say where training is, before a forward pass.
+        """Set the place in the training; called before every forward pass.
 
         Args:
             epoch: Counted from 1.
-            step: Of the phase.
-            pass_: Of the step, where it takes several.
+            step: Within the phase.
+            pass_: Within the step, if it takes several.
         """
         self._place = (epoch, step, pass_) if pass_ else (epoch, step)
         self._calls.clear()
@@ -58,7 +59,7 @@ class Noise:
     def _seed_for(self, module: nn.Module, _: object, name: tuple[str | int, ...]) -> None:
         if not module.training:
             return
-        # A layer may be called more than once in a pass, as ALBERT's are: each call draws anew.
+        # A layer may be called several times in a pass, as ALBERT's are: each needs new numbers.
         calls = self._calls[name] = self._calls.get(name, 0) + 1
-        again = (calls,) if calls > 1 else ()
-        torch.manual_seed(derive(self._seed, "dropout", *self._place, *name, *again))
+        repeated = (calls,) if calls > 1 else ()
+        torch.manual_seed(derive(self._seed, "dropout", *self._place, *name, *repeated))

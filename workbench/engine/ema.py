@@ -1,6 +1,6 @@
-"""A moving average of a model's weights, and how a model is lent other weights for a while.
+"""Exponential moving average (EMA) of a model's weights, and weights set for the length of a block.
 
-Knows neither what is trained nor why.
+Used by the training loop; ``lora`` uses the block as well.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Average:
     """Exponential moving average of everything in a model's state dict (Polyak and Juditsky 1992).
 
     The first update takes the weights as they are, as torch's ``AveragedModel`` does; each later
-    one moves the average by ``1 - decay`` of the way. Whole numbers, such as the count of batches
-    that a normalisation layer has seen, are copied: their mean would be none.
+    one moves the average by ``1 - decay`` of the way. Integers, such as the count of batches that
+    a normalisation layer has seen, are copied: their mean is not an integer.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -34,16 +34,17 @@ class Average:
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """The average by the names of the state dict; empty before the first update."""
+        """The average, keyed like the state dict; empty before the first update."""
         return self._tensors
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Update the average with the weights after a step."""
         live = self._module.state_dict()
         if not self._tensors:
             self._tensors = {name: tensor.detach().clone() for name, tensor in live.items()}
             return
+        # torch's multi-tensor update wants tensors of one type.
         kinds: dict[torch.dtype, list[str]] = {}
         for name, tensor in live.items():
             if tensor.is_floating_point():
@@ -54,7 +55,7 @@ class Average:
             self._step([self._tensors[name] for name in names], [live[n] for n in names], 0)
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from the tensors of another average of the same model."""
+        """Continue from the tensors of an average of the same model."""
         live = self._module.state_dict()
         self._tensors = {
             name: tensor.to(live[name].device, copy=True) for name, tensor in tensors.items()
@@ -62,12 +63,12 @@ class Average:
 
 
 @contextmanager
-def lent(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a model have other weights within a block, and its own again, to the last bit, after it.
+def temporary_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Replace a model's weights for the length of a block; restores its own bit for bit.
 
     Args:
         module: Changed in place.
-        tensors: By the names of the state dict; none leaves the model as it is.
+        tensors: Keyed like the state dict; an empty mapping changes nothing.
     """
     live = module.state_dict() if tensors else {}
     own = {name: tensor.clone() for name, tensor in live.items()}

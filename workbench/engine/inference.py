@@ -1,7 +1,7 @@
-"""What a model puts out for a whole part, and a model made again from the weights a trial kept.
+"""Outputs of a model for a whole part, and a model rebuilt from the weights of a trial.
 
-Validation, the test and predictions go the same way: the same batches, precision and mode. Knows
-neither which part it is given nor what is done with the outputs.
+Validation, test and ``predict`` all use these functions, so that batches, precision and mode are
+the same.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from workbench.tasks import Task
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch, Inputs
 
-BATCH = 512
-# Numbers of a batch's inputs: images of 224 pixels come in smaller batches.
-NUMBERS = 2**24
+MAX_BATCH = 512
+# Most numbers in a batch's inputs: images of 224 pixels come in smaller batches.
+MAX_NUMBERS = 2**24
 
 
-class Unfit(ValueError):
-    """Weights do not fit the backbone that they are said to be of."""
+class WeightsMismatch(ValueError):
+    """Weights do not fit the backbone of their plan."""
 
 
 def forward(module: nn.Module, inputs: Batch, *, device: torch.device, precision: str) -> Tensor:
-    """Outputs of a batch in ``float32``, whatever they were computed in.
+    """Outputs of a batch in ``float32``, whatever the precision of the computation.
 
     Args:
         module: On the device.
-        inputs: The same.
+        inputs: On the device.
         device: Of both.
         precision: Of the plan: ``float32`` or ``bfloat16``.
     """
@@ -45,7 +45,7 @@ def forward(module: nn.Module, inputs: Batch, *, device: torch.device, precision
     return outputs.float() if reduced else outputs
 
 
-def of_part(
+def outputs_of(
     module: nn.Module,
     inputs: Inputs,
     *,
@@ -60,46 +60,48 @@ def of_part(
         inputs: N samples, at least one.
         device: Of the model.
         precision: As for ``forward``.
-        before: Called before every batch; what it raises goes through.
+        before: Called before every batch; may raise.
     """
     module.eval()
     outputs = []
     with torch.inference_mode():
         positions = torch.arange(len(inputs))
-        fit = max(1, min(BATCH, NUMBERS // batches.numbers(inputs[positions[:1]])))
-        for taken in torch.split(positions, fit):
+        # The size depends on the samples alone, so that the same model gives the same bits.
+        numbers = batches.input_size(inputs[positions[:1]])
+        size = max(1, min(MAX_BATCH, MAX_NUMBERS // numbers))
+        for chunk in torch.split(positions, size):
             before()
-            batch = batches.moved(inputs[taken], device)
+            batch = batches.to_device(inputs[chunk], device)
             outputs.append(forward(module, batch, device=device, precision=precision))
         return torch.cat(outputs)
 
 
-def measured(task: Task, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """The loss and every metric of a task for a whole part, by their names without a prefix."""
+def metrics_of(task: Task, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """The loss and every metric of a task for a whole part, by names without a prefix."""
     with torch.inference_mode():
         return {"loss": float(task.loss(outputs, targets)), **task.metrics(outputs, targets)}
 
 
-def rebuilt(
+def rebuild_model(
     plan: Plan,
     weights: Mapping[str, Tensor],
     *,
-    whose: str,
+    owner: str,
     input_shape: tuple[int, ...],
     outputs: int,
 ) -> nn.Module:
-    """The plan's backbone with the weights that a trial has kept, on the CPU.
+    """The plan's backbone with the weights of a trial, on the CPU.
 
     Args:
         plan: Of the trial.
-        weights: State dict of the whole model, adapters merged, averages taken.
-        whose: What a message calls their owner.
+        weights: State dict of the whole model: adapters merged, and of the average if there is one.
+        owner: Name of the trial in messages.
         input_shape: Of one sample.
         outputs: Of the head.
 
     Raises:
         Absent: The model is not on this machine.
-        Unfit: The weights are not of this backbone.
+        WeightsMismatch: The weights do not fit this backbone.
     """
     staged = backbones.build(
         plan.backbone,
@@ -113,8 +115,7 @@ def rebuilt(
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
-        said = " ".join(str(error).split())
-        raise Unfit(f"The weights of {whose} do not fit the backbone of its plan: {said}") from (
-            error
-        )
+        reason = " ".join(str(error).split())  # torch's message has several lines.
+        message = f"The weights of {owner} do not fit the backbone of its plan: {reason}"
+        raise WeightsMismatch(message) from error
     return module

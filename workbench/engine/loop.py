@@ -1,11 +1,9 @@
-"""The only training loop: a plan's phases, report by report.
+"""The only training loop: it trains a plan's phases and yields a report after each epoch.
 
-Knows neither Optuna nor MLflow, nor any file: it yields what it measured, and can be stopped before
-any batch and continued after any report. On the CPU, with the same number of threads, a continued
-trial and an uninterrupted one are equal to the last bit. The caller sets the number of threads
-(``plan.threads``), because that belongs to the process. Which parameters train, how batches are
-made, mixed and averaged over, is for ``parameters``, ``batches``, ``mixing``, ``averaging`` and
-``lora``; what the model puts out for a whole part, for ``outputs``.
+It can be stopped before any batch and resumed after any report. On the CPU, with the same number of
+threads, a resumed trial and an uninterrupted one are equal bit for bit. The caller sets the number
+of threads (``plan.threads``), because it belongs to the process. The other modules of this package
+do the parts: ``parameter_groups``, ``batches``, ``mixup``, ``ema``, ``lora`` and ``inference``.
 """
 
 from __future__ import annotations
@@ -20,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import stages
-from workbench.backbones.stages import OutOfMemory, Staged
+from workbench.backbones.stages import Staged
 from workbench.datasets import Data
 from workbench.engine import (
     batches,
@@ -33,7 +31,6 @@ from workbench.engine import (
     parameter_groups,
 )
 from workbench.engine.batches import Batches
-from workbench.engine.devices import choose_device
 from workbench.engine.dropout import Noise
 from workbench.engine.ema import Average
 from workbench.engine.parameter_groups import StartingPoint
@@ -44,18 +41,16 @@ from workbench.tasks import Task
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
-__all__ = ["Diverged", "Engine", "Interrupted", "OutOfMemory", "choose_device"]
-
 
 class Interrupted(Exception):
-    """The caller asked to stop; the engine stands after its last report."""
+    """The caller asked to stop; the engine is in its state after the last report."""
 
 
 class Diverged(ArithmeticError):
     """The loss or another metric is not finite.
 
     Attributes:
-        epoch: The epoch in which it happened; within one, epochs done, such as 1.25.
+        epoch: The epoch in which it happened; with several reports an epoch, such as 1.25.
         what: For example ``train/loss is nan``.
     """
 
@@ -68,10 +63,10 @@ class Diverged(ArithmeticError):
 class Engine:
     """Trains one model on one split by one plan.
 
-    An epoch makes ``plan.reports_per_epoch`` reports; where that is one, a report is an epoch.
+    An epoch has ``plan.reports_per_epoch`` reports, usually one.
 
     Attributes:
-        device: Where the model runs.
+        device: Of the model.
     """
 
     def __init__(
@@ -85,22 +80,23 @@ class Engine:
         device: torch.device,
         interrupted: Callable[[], bool],
     ) -> None:
-        """Put everything in its place; no training yet.
+        """Prepare the model, the batches and the optimizer; no training yet.
 
         Args:
             plan: Complete; the freeze depths must fit the backbone.
             staged: Trained in place.
             task: Must have as many outputs as the model.
-            data: Left as it is.
+            data: Not changed.
             seed: The trial's training seed, for order, augmentation and dropout.
             device: Of the model and the batches.
-            interrupted: Asked before every batch; true raises ``Interrupted`` out of ``epochs``.
+            interrupted: Polled before every batch; true raises ``Interrupted`` from ``epochs``.
 
         Raises:
             ValueError: A phase, a method or the augmentation cannot be built or does not fit.
             OutOfMemory: The model does not fit into the device's memory.
         """
         if device.type == "cuda":
+            # cuDNN may otherwise choose another algorithm, with other bits, in each run.
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
         self.device = device
@@ -109,15 +105,16 @@ class Engine:
         self._report = 0
         self._confusion: list[list[int]] | None = None
         self._validated: tuple[Tensor, Tensor] | None = None
-        self._stand: tuple[int, int] | None = None
+        # Number of the phase, and of frozen stages, that the optimizer was built for.
+        self._settled: tuple[int, int] | None = None
         mixup.check(plan, data.kind)
         if plan.lora is not None:
             deepest = min(parameter_groups.depth(phase, phase.epochs) for phase in plan.phases)
-            with memory.told("adding LoRA's adapters", device=torch.device("cpu")):
+            with memory.explain_errors("adding LoRA's adapters", device=torch.device("cpu")):
                 staged = lora.inject(staged, plan.lora, frozen=deepest, seed=seed)
         self._staged = staged
         parameter_groups.check(staged, plan)
-        with self._told("moving the model to its device"):
+        with self._explain_errors("moving the model to its device"):
             staged.module.to(device)
             self._noise = Noise(staged, seed)
             self._batches = Batches(data, plan, seed=seed, device=device)
@@ -125,12 +122,12 @@ class Engine:
             self._validation_targets = data.validation.targets.to(device)
             if plan.reports_per_epoch > self._batches.steps:
                 raise ValueError(
-                    f"report_every is {plan.report_every:g}, {plan.reports_per_epoch} reports an "
-                    f"epoch, but an epoch has no more than {self._batches.steps} steps; set it to "
-                    f"1, or to at least {1 / self._batches.steps:.3g}."
+                    f"report_every is {plan.report_every:g} ({plan.reports_per_epoch} an epoch), "
+                    f"but an epoch has only {self._batches.steps} steps; set it to 1, or to at "
+                    f"least {1 / self._batches.steps:.3g}."
                 )
-            pulled = any(phase.l2_sp for phase in plan.phases)
-            self._start = StartingPoint(staged) if pulled else None
+            penalised = any(phase.l2_sp for phase in plan.phases)
+            self._start = StartingPoint(staged) if penalised else None
             self._average = None if plan.ema is None else Average(staged.module, plan.ema)
             self._optimizer: torch.optim.Optimizer
             self._settle(1)
@@ -148,15 +145,15 @@ class Engine:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """Number of parameters that are there now, ``total``, and that train now, ``trainable``."""
+        """Number of parameters: all (``total``), and those trained now (``trainable``)."""
         return stages.parameters(self._staged)
 
     def epochs(self) -> Iterator[EpochResult]:
-        """Train on from the last report, and yield after each one; reports count through.
+        """Train from the last report on, and yield each report; numbers count through all phases.
 
         Raises:
-            Interrupted: ``interrupted()`` was true before a batch. What was begun is undone.
-            Diverged: A metric was not finite; the report is not yielded.
+            Interrupted: ``interrupted()`` was true before a batch. The unfinished part is undone.
+            Diverged: A metric is not finite; the report is not yielded.
             OutOfMemory: A step does not fit into the device's memory.
             RuntimeError: A loader process died; see ``batches.is_dead_loader``.
         """
@@ -166,7 +163,8 @@ class Engine:
             epoch, part = self._report // each + 1, self._report % each
             self._settle(epoch)
             try:
-                with self._told(f"training with batches of {self._plan.batch_size}", passes=True):
+                doing = f"training with batches of {self._plan.batch_size}"
+                with self._explain_errors(doing, passes=True):
                     metrics = self._run(epoch, part)
             except Interrupted:
                 self.restore(self._snapshot)
@@ -181,86 +179,85 @@ class Engine:
             yield EpochResult(epoch=report, phase=phase.name, metrics=metrics, timestamp=now())
 
     def state(self) -> dict[str, Any]:
-        """All that continuing after the last report needs, on the CPU.
+        """Everything that is needed to resume after the last report, on the CPU.
 
-        Only tensors, numbers, strings, lists and dictionaries: ``torch.load(weights_only=True)``
-        reads it. Read it, do not change it.
+        Only tensors, numbers, strings, lists and dictionaries, so that
+        ``torch.load(weights_only=True)`` reads it. The caller must not change it.
         """
         return self._snapshot
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same plan, data and seed."""
+        """Continue from a state of the same plan, data and seed."""
         self._report = state["epoch"]
         self._confusion, self._validated = state["confusion"], None
-        self._stand = None
+        self._settled = None
         self._settle(max(math.ceil(self._report / self._plan.reports_per_epoch), 1))
         self._staged.module.load_state_dict(state["weights"])
         if self._average is not None:
             self._average.restore(state["average"])
         groups = self._optimizer.state_dict()["param_groups"]
-        # A copy: torch would train on in the very tensors of the state.
+        # A copy, because torch would use the tensors of the state and change them in place.
         past = _copied(state["optimizer"])
         self._optimizer.load_state_dict({"state": past, "param_groups": groups})
         self._snapshot = self._take_snapshot()
 
     def weights(self) -> dict[str, Tensor]:
-        """What is kept of the model after the last report: what was validated.
+        """The model that was validated in the last report, as a state dict on the CPU.
 
-        The average's where there is one; a plain model's where it was trained with adapters.
-        Tensors on the CPU that share no memory.
+        Of the average if there is one; adapters are merged. The tensors share no memory.
         """
         kept: dict[str, Tensor] = self._snapshot["average"] or self._snapshot["weights"]
         if self._plan.lora is not None:
             return lora.merged(self._staged.module, kept)
         return {name: tensor.clone() for name, tensor in kept.items()}
 
-    def _told(self, doing: str, *, passes: bool = False) -> AbstractContextManager[None]:
-        """Say what is needed where memory runs out."""
+    def _explain_errors(self, doing: str, *, passes: bool = False) -> AbstractContextManager[None]:
+        """Explain failed allocations in a block."""
 
         def needs() -> str:
             example = None
             if passes:
                 count = min(2, len(self._validation_targets))
                 inputs = self._validation_inputs[torch.arange(count)]
-                example = batches.moved(inputs, self.device)
+                example = batches.to_device(inputs, self.device)
             return memory.needed(
                 self._staged,
                 example,
-                depth=0 if self._stand is None else self._stand[1],
+                depth=0 if self._settled is None else self._settled[1],
                 samples=self._plan.micro_batch_size or self._plan.batch_size,
                 slots=max(optimizers.OPTIMIZERS[p.optimizer].slots for p in self._plan.phases),
             )
 
-        return memory.told(doing, device=self.device, needs=needs, passes=passes)
+        return memory.explain_errors(doing, device=self.device, needs=needs, passes=passes)
 
     def _place_of(self, epoch: int) -> tuple[int, int]:
-        """Number of the phase that an epoch lies in, and of the epoch within it, from 1."""
+        """Index of an epoch's phase, and the epoch's number within it, from 1."""
         before = 0
         for number, phase in enumerate(self._plan.phases):
             if epoch <= before + phase.epochs:
                 return number, epoch - before
             before += phase.epochs
-        raise ValueError(f"Epoch {epoch} lies beyond the plan's {before} epochs.")
+        raise ValueError(f"Epoch {epoch} does not exist: the plan has {before} epochs.")
 
     def _settle(self, epoch: int) -> None:
-        """Freeze what an epoch freezes; a phase begins with an optimizer without a past.
+        """Freeze stages for an epoch, and build the optimizer when the trained set changes.
 
-        Within a phase, parameters that were trained already keep their past.
+        A phase begins with a new optimizer; within a phase, parameters keep their optimizer state.
         """
         number, within = self._place_of(epoch)
         phase = self._plan.phases[number]
         frozen = parameter_groups.depth(phase, within)
-        if self._stand == (number, frozen):
+        if self._settled == (number, frozen):
             return
-        goes_on = self._stand is not None and self._stand[0] == number
-        past = self._optimizer.state if goes_on else {}
+        same_phase = self._settled is not None and self._settled[0] == number
+        past = self._optimizer.state if same_phase else {}
         adapters = self._plan.lora is not None
         parameter_groups.select(self._staged, phase, frozen=frozen, adapters=adapters)
         self._optimizer = optimizers.build(phase, parameter_groups.groups(self._staged, phase))
         for parameter in stages.trainable_parameters(self._staged):
             if parameter in past:
                 self._optimizer.state[parameter] = past[parameter]
-        self._stand = (number, frozen)
+        self._settled = (number, frozen)
 
     def _run(self, epoch: int, part: int) -> dict[str, float]:
         started = time.perf_counter()
@@ -276,26 +273,27 @@ class Engine:
         }
 
     def _train_part(self, epoch: int, part: int) -> dict[str, float]:
-        """Metrics of the forward passes that the training steps of a report were made from."""
+        """Train the steps of a report; metrics of the forward passes that they used."""
         number, within = self._place_of(epoch)
         phase, steps = self._plan.phases[number], self._batches.steps
         each = self._plan.reports_per_epoch
         first, last = round(steps * part / each), round(steps * (part + 1) / each)
         stages.train_mode(self._staged, parameter_groups.depth(phase, within))
-        losses, passed, targets, count = [], [], [], 0
-        taken = enumerate(
+        losses, outputs, targets, count = [], [], [], 0
+        steps_of_part = enumerate(
             self._batches.part(epoch, first, last), start=(within - 1) * steps + first
         )
-        for step, (batch_inputs, batch_targets) in taken:
+        for step, (batch_inputs, batch_targets) in steps_of_part:
             self._stop_if_asked()
             self._set_learning_rates(phase, step)
             loss, batch_outputs = self._step(phase, epoch, step, batch_inputs, batch_targets)
             losses.append(loss * len(batch_targets))
-            passed.append(batch_outputs)
+            outputs.append(batch_outputs)
             targets.append(batch_targets)
             count += len(batch_targets)
+        # One transfer from the device for all steps, not one for each.
         mean = float(torch.stack(losses).sum()) / count
-        return {"loss": mean, **self._task.metrics(torch.cat(passed), torch.cat(targets))}
+        return {"loss": mean, **self._task.metrics(torch.cat(outputs), torch.cat(targets))}
 
     def _step(
         self, phase: Phase, epoch: int, step: int, inputs: Batch, targets: Tensor
@@ -315,28 +313,30 @@ class Engine:
             )
         passes = batches.split(torch.arange(len(targets)), plan.micro_batch_size or len(targets))
         self._optimizer.zero_grad(set_to_none=True)
-        # A single pass takes the batch as it is.
+        # With several passes, each loss counts by its part of the batch's weight, so that gradients
+        # add up to those of the whole batch.
         whole = self._task.total_weight(targets) if len(passes) > 1 else None
-        losses, every = [], []
+        losses, outputs = [], []
         for number, rows in enumerate(passes):
             self._noise.begin(epoch, step, number)
-            taken = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
-            passed = self._forward(batches.rows(inputs, taken))
-            loss = self._task.loss(passed, targets[taken])
+            part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
+            passed = self._forward(batches.rows(inputs, part))
+            loss = self._task.loss(passed, targets[part])
             if whole is not None:
-                loss = loss * (self._task.total_weight(targets[taken]) / whole)
+                loss = loss * (self._task.total_weight(targets[part]) / whole)
             torch.autograd.backward(loss)
             losses.append(loss.detach())
-            every.append(passed.detach())
+            outputs.append(passed.detach())
         if self._start is not None and phase.l2_sp:
             self._start.pull(phase.l2_sp)
+        # After the penalty, whose gradient is part of the norm.
         if plan.clip_norm is not None:
             live = stages.trainable_parameters(self._staged)
             nn.utils.clip_grad_norm_(live, plan.clip_norm)
         self._optimizer.step()
         if self._average is not None:
             self._average.update()
-        return torch.stack(losses).sum(), torch.cat(every)
+        return torch.stack(losses).sum(), torch.cat(outputs)
 
     def _forward(self, inputs: Batch) -> Tensor:
         precision = self._plan.precision
@@ -346,17 +346,17 @@ class Engine:
 
     def _validate(self) -> dict[str, float]:
         module, targets = self._staged.module, self._validation_targets
-        with ema.lent(module, {} if self._average is None else self._average.tensors):
-            every = inference.of_part(
+        with ema.temporary_weights(module, {} if self._average is None else self._average.tensors):
+            outputs = inference.outputs_of(
                 module,
                 self._validation_inputs,
                 device=self.device,
                 precision=self._plan.precision,
                 before=self._stop_if_asked,
             )
-        self._confusion = self._task.confusion(every, targets)
-        self._validated = every, targets
-        return inference.measured(self._task, every, targets)
+        self._confusion = self._task.confusion(outputs, targets)
+        self._validated = outputs, targets
+        return inference.metrics_of(self._task, outputs, targets)
 
     def _set_learning_rates(self, phase: Phase, step: int) -> None:
         factor = optimizers.factor(
@@ -386,7 +386,7 @@ class Engine:
 
 
 def _copied(value: Any) -> Any:
-    """Every tensor in nested dictionaries on the CPU, contiguous, in memory of its own."""
+    """Copies of every tensor in nested dictionaries, contiguous and on the CPU."""
     if isinstance(value, dict):
         return {key: _copied(item) for key, item in value.items()}
     if isinstance(value, Tensor):

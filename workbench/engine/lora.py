@@ -1,6 +1,6 @@
-"""Low-rank adapters: put into a model's stages, and taken out of its weights again.
+"""Low-rank adapters (LoRA) by peft: added to a model's stages, and merged into its weights.
 
-The adapters are peft's. Knows neither which of them are trained when nor how.
+Used by the training loop; ``parameter_groups`` selects which adapters are trained.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones.stages import Staged, memory_limit
-from workbench.engine.ema import lent
+from workbench.engine.ema import temporary_weights
 from workbench.record.seeds import derive
 from workbench.record.strategy import Lora
 from workbench.record.text import did_you_mean, listed
 
 _ADAPTER = "default"
-# What stands in the names of a layer's own parameters once peft has wrapped it.
+# peft puts this into the names of a wrapped layer's own parameters.
 _BASE = ".base_layer."
-_SHOWN = 12
+_MAX_NAMES = 12
 
 
 def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
-    """The model with adapters in its stages; what it computes is the same until they are trained.
+    """The model with adapters in its stages; its outputs are the same until they are trained.
 
-    Each adapter's first numbers come from a generator of its own, so that a freeze depth shifts
-    nobody else's. A weight matrix ``W`` becomes ``W + alpha / rank * B A`` (Hu et al. 2022, section
-    4.1): ``A`` is drawn as peft does it, ``B`` is zero.
+    Each adapter is initialised with its own seed, so that a freeze depth does not change the
+    numbers of the others. A weight matrix ``W`` becomes ``W + alpha / rank * B A`` (Hu et al. 2022,
+    section 4.1): ``A`` is drawn as peft does it, ``B`` is zero.
 
     Args:
-        staged: Its module is changed in place; no weight is.
+        staged: Its module is changed in place, its weights are not.
         lora: ``targets`` may name linear and 2d convolutional layers.
-        frozen: Stages that are never trained get none, all of them in a linear probe.
+        frozen: Number of stages that are never trained; they get no adapters.
         seed: The trial's training seed.
 
     Returns:
-        The same module in stages that hold the adapters too; it has no cuts.
+        The same module, in stages that contain the adapters; it has no cuts.
 
     Raises:
-        ValueError: peft is not installed; nothing can have an adapter; or a target names nothing.
+        ValueError: peft is not installed; no layer can have an adapter; or a target matches none.
     """
     if frozen >= len(staged.stages):
-        return staged  # A linear probe has none.
+        return staged  # A linear probe has no adapters.
     try:
         from peft import LoraConfig, inject_adapter_in_model
         from peft.tuners.lora import LoraLayer
@@ -55,8 +55,9 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
         ) from error
 
     chosen = _targets(staged, lora, frozen)
+    # peft initialises every adapter from the global generator; it must be unchanged afterwards.
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        # It finds out by itself how GPT-2's linear layers store their weights, and says so.
+        # peft detects how GPT-2's linear layers store their weights, and warns about it.
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set")
         config = LoraConfig(
             r=lora.rank,
@@ -66,6 +67,7 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
         )
         with memory_limit(f"LoRA's adapters of rank {lora.rank}"):
             inject_adapter_in_model(config, staged.module, adapter_name=_ADAPTER)
+        # A stage may name a wrapped layer itself as one of its modules.
         replaced: dict[int, nn.Module] = {}
         for name in chosen:
             layer = staged.module.get_submodule(name)
@@ -86,20 +88,20 @@ def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
 
 
 def merged(module: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The plain model's state dict with the adapters added in: it loads without peft.
+    """The plain model's state dict with the adapters merged; it loads without peft.
 
     Args:
         module: The model with its adapters.
-        weights: Its state dict, for example an average; the model's own weights stay.
+        weights: A state dict of it, for example an average. The model's own weights are unchanged.
     """
     if not any(_BASE in name for name in module.state_dict()):
-        # A linear probe has no adapter, and must not need peft to say so.
+        # A linear probe has no adapters, and must not need peft.
         state = {**module.state_dict(), **weights}
         return {name: tensor.cpu().clone() for name, tensor in state.items()}
     from peft.tuners.lora import LoraLayer
 
     plain: dict[str, Tensor] = {}
-    with lent(module, weights), torch.no_grad():
+    with temporary_weights(module, weights), torch.no_grad():
         layers = {
             name: layer for name, layer in module.named_modules() if isinstance(layer, LoraLayer)
         }
@@ -129,7 +131,8 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
         for top in stage.modules
         for module in top.modules()
     }
-    # Attention of torch's own multiplies with these weights without calling the layer.
+    # torch's own attention multiplies by these weights without calling the layer: an adapter would
+    # have no effect.
     unused = {
         id(module.out_proj)
         for module in staged.module.modules()
@@ -144,23 +147,23 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
         other = (
             f"name some of its other layers in lora.targets ({listed(fit)})"
             if fit
-            else "no other layer of this backbone can have one either: take lora out of the recipe"
+            else "no other layer of this backbone can have an adapter: remove lora from the recipe"
         )
         raise ValueError(
-            f"lora puts adapters into every linear layer of the stages, but the stages "
+            f"lora adds adapters to linear layers, but the stages "
             f"{', '.join(staged.names[frozen:])} have none; {other}."
         )
     if lora.targets is None:
         return every
     chosen: dict[str, nn.Module] = {}
     for target in lora.targets:
-        found = {n: m for n, m in fit.items() if n == target or n.endswith(f".{target}")}
-        if not found:
+        matches = {n: m for n, m in fit.items() if n == target or n.endswith(f".{target}")}
+        if not matches:
             ends = [name.rpartition(".")[2] for name in fit] + list(fit)
             hint = did_you_mean(target, ends) or f"; they have {listed(fit)}."
             raise ValueError(
-                f"lora.targets names {target}, but no linear or convolutional layer in the stages "
-                f"that are not frozen has a name that ends so{hint}"
+                f"lora.targets: no linear or convolutional layer in the stages that are not frozen "
+                f"has a name that ends in {target}; their layers: {listed(fit)}{hint}"
             )
-        chosen |= found
+        chosen |= matches
     return {name: chosen[name] for name in fit if name in chosen}

@@ -1,7 +1,4 @@
-"""How much memory a trial took, and what it says when memory runs out: what it needs, what is free.
-
-Knows no data and no training loop.
-"""
+"""Peak memory of a trial, and messages for failed allocations: what is needed and what is free."""
 
 from __future__ import annotations
 
@@ -20,30 +17,30 @@ if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
 _BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_ASKED = (
+_REQUESTED = (
     re.compile(r"tried to allocate (?P<number>[0-9]+) (?P<unit>bytes)"),
     re.compile(r"Tried to allocate (?P<number>[0-9.]+) (?P<unit>[KMGT]iB)"),
 )
 _CPU = ("DefaultCPUAllocator", "not enough memory")
-# Of a tensor with more numbers than torch can count.
+# torch's messages for a tensor with more numbers than it can count.
 _OVERFLOW = ("Overflow when unpacking", "Storage size calculation overflowed")
 
 
 @contextmanager
-def told(
+def explain_errors(
     doing: str,
     *,
     device: torch.device,
     needs: Callable[[], str] = str,
     passes: bool = False,
 ) -> Iterator[None]:
-    """Turn a failed allocation within a block into one that says what to do about it.
+    """Turn a failed allocation in a block into an error that says what to do.
 
     Args:
         doing: What the block does: ``building the backbone``.
-        device: Where the memory lies.
-        needs: Asked only then: what training needs, in words; nothing where nobody knows yet.
-        passes: Whether samples pass through the model in the block: fewer at once need less.
+        device: Of the memory.
+        needs: Called on failure only: what training needs, in words; empty if it is not known.
+        passes: Whether samples pass through the model in the block, so that a smaller batch helps.
 
     Raises:
         OutOfMemory: torch could not get memory.
@@ -51,34 +48,34 @@ def told(
     try:
         yield
     except (RuntimeError, MemoryError, TypeError) as error:
-        said = str(error)
+        text = str(error)
+        # On the CPU torch raises RuntimeError, or TypeError for a size that overflows.
         lacks = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        marked = any(mark in said for mark in (*_CPU, *_OVERFLOW))
+        marked = any(mark in text for mark in (*_CPU, *_OVERFLOW))
         if isinstance(error, OutOfMemory) or not (lacks or marked):
             raise
-        there = f"{size_text(free(device))} are free on {device.type}"
-        sentences = [part for part in (_asked(said), there, needs()) if part]
+        available = f"{size_text(free(device))} free on {device.type}"
+        facts = [part for part in (_requested(text), available, needs()) if part]
         less = "a smaller backbone or a higher freeze_depth"
         if passes:
             less = f"a smaller batch_size, or micro_batch_size (more passes a step), {less}"
         raise OutOfMemory(
-            f"out of memory while {doing}: {'; '.join(sentences)}. "
-            f"Less memory is needed with {less}."
+            f"out of memory while {doing}: {'; '.join(facts)}. To use less memory, choose {less}."
         ) from error
 
 
 def free(device: torch.device) -> int:
-    """Bytes that could be had now."""
+    """Free bytes of a device, or of this machine."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return free_memory()
 
 
 def start_peak(device: torch.device) -> bool:
-    """Forget the peak so far; whether ``peak`` can tell it from now on.
+    """Reset the peak; returns whether ``peak`` can measure it from now on.
 
-    Linux alone lets a process do so (proc(5): 5 into ``/proc/self/clear_refs``), and not in every
-    container.
+    Only Linux lets a process reset its peak (proc(5): 5 in ``/proc/self/clear_refs``), and not in
+    every container.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -95,7 +92,7 @@ def start_peak(device: torch.device) -> bool:
 def peak(device: torch.device) -> int | None:
     """Bytes at the peak since ``start_peak``: allocated on a CUDA device, else resident here.
 
-    None where the system does not tell.
+    None if the system does not report it.
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
@@ -103,37 +100,40 @@ def peak(device: torch.device) -> int | None:
         status = Path("/proc/self/status").read_text()
     except OSError:
         return None
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-    return None if found is None else int(found[1]) * 1024
+    match = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return None if match is None else int(match[1]) * 1024
 
 
 def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, slots: int) -> str:
-    """What training needs, in words.
+    """The memory that training needs, in words.
 
     Args:
-        staged: With what is trained turned on.
-        example: A few samples for a pass that says how much one keeps; None leaves that out.
-        depth: How many stages are frozen.
+        staged: With gradients turned on for what is trained.
+        example: A few samples for a trial pass that measures activations; None leaves them out.
+        depth: Number of frozen stages.
         samples: Of a forward pass.
-        slots: Numbers that the optimizer remembers for each parameter that is trained.
+        slots: Numbers that the optimizer stores for each trained parameter.
     """
     count = stages.parameters(staged)
+    # 4 bytes a number: all weights, and of the trained ones a gradient and the optimizer's slots.
     fixed = 4 * (count["total"] + (1 + slots) * count["trainable"])
     words = f"weights, gradients and optimizer need about {size_text(fixed)}"
     if example is None:
         return words
     try:
-        kept = stages.memory(staged, example, depth=depth, batch_size=samples, slots=slots)
+        usage = stages.memory(staged, example, depth=depth, batch_size=samples, slots=slots)
     except (RuntimeError, MemoryError):
-        return words  # Nothing is left even for that.
-    return f"{words}, and a pass of {samples} samples keeps {size_text(kept.activations)} more"
+        return words  # Not even the trial pass fits.
+    return (
+        f"{words}, and activations of {samples} samples about {size_text(usage.activations)} more"
+    )
 
 
-def _asked(said: str) -> str:
-    if any(mark in said for mark in _OVERFLOW):
+def _requested(text: str) -> str:
+    if any(mark in text for mark in _OVERFLOW):
         return "one tensor has more numbers than torch can count"
-    for pattern in _ASKED:
-        if match := pattern.search(said):
-            asked = int(float(match["number"]) * _BYTES[match["unit"]])
-            return f"{size_text(asked)} were asked for at once"
+    for pattern in _REQUESTED:
+        if match := pattern.search(text):
+            size = int(float(match["number"]) * _BYTES[match["unit"]])
+            return f"tried to allocate {size_text(size)}"
     return ""

@@ -1,6 +1,6 @@
-"""Which parameters a phase trains, at which rate, and what pulls them back.
+"""Which parameters a phase trains, their learning rates, and the L2-SP penalty.
 
-Knows no data, no loss and no optimizer; what a freeze depth means is for ``stages``.
+Used by the training loop. ``backbones.stages`` defines what a freeze depth freezes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _NORMS = (
     nn.GroupNorm,
     nn.RMSNorm,
 )
-_CALLED = {"bias": "bias terms", "norm": "normalisation layers with affine parameters"}
+_WORDS = {"bias": "bias terms", "norm": "normalisation layers with affine parameters"}
 
 
 def depth(phase: Phase, epoch: int) -> int:
-    """How many stages are frozen in an epoch.
+    """Number of frozen stages in an epoch.
 
-    Gradual unfreezing takes one stage after another, the last one first (Howard and Ruder 2018,
+    Gradual unfreezing unfreezes one stage after another, the last one first (Howard and Ruder 2018,
     section 3.3).
 
     Args:
@@ -46,13 +46,13 @@ def depth(phase: Phase, epoch: int) -> int:
 
 
 def select(staged: Staged, phase: Phase, *, frozen: int, adapters: bool = False) -> None:
-    """Turn gradients on for what is trained, and off, and away, for everything else.
+    """Turn gradients on for what is trained; turn them off and delete them for everything else.
 
     Args:
         staged: The model.
-        phase: Says what is trained in the stages that are not frozen.
-        frozen: How many stages are.
-        adapters: Train the adapters of ``lora`` in those stages, and not the weights.
+        phase: Selects what is trained in the stages that are not frozen.
+        frozen: Number of frozen stages.
+        adapters: Train the adapters of ``lora`` in those stages instead of the weights.
 
     Raises:
         ValueError: The backbone has fewer stages.
@@ -72,44 +72,45 @@ def select(staged: Staged, phase: Phase, *, frozen: int, adapters: bool = False)
     for parameter in staged.module.parameters():
         if id(parameter) not in wanted:
             parameter.requires_grad_(False)
+            # An old gradient would only take memory.
             parameter.grad = None
 
 
 def check(staged: Staged, plan: Plan) -> None:
-    """Refuse a plan that would train less than it says.
+    """Check that a plan trains what it promises.
 
     Raises:
-        ValueError: The backbone has fewer stages than are to be frozen; a phase trains nothing but
-            the head although it leaves stages unfrozen; or two methods exclude each other.
+        ValueError: The freeze depth exceeds the number of stages; a phase with unfrozen stages
+            trains only the head; or two methods exclude each other.
     """
     for phase in plan.phases:
         where = f" in phase {phase.name}" if len(plan.phases) > 1 else ""
-        if phase.trainable not in ("all", *_CALLED):
-            raise ValueError(f"trainable is {phase.trainable!r}; it is all, bias or norm.")
+        if phase.trainable not in ("all", *_WORDS):
+            raise ValueError(f"trainable is {phase.trainable!r}; it must be all, bias or norm.")
         if plan.lora is not None and (phase.trainable != "all" or phase.l2_sp):
             other = "l2_sp" if phase.l2_sp else f"trainable {phase.trainable}"
             raise ValueError(
-                f"lora trains adapters and leaves the body's own weights as they are, so {other}"
-                f"{where} has nothing to act on; take one of the two out."
+                f"lora does not train the body's own weights, so {other}{where} has no effect; "
+                f"remove one of the two."
             )
         frozen = depth(phase, phase.epochs)
         live = staged.names[frozen:]
         select(staged, phase, frozen=frozen, adapters=plan.lora is not None)
         if live and not any(parameter.requires_grad for parameter in _body(staged)):
-            lack = "adapters" if plan.lora else _CALLED.get(phase.trainable, "parameters")
+            lack = "adapters" if plan.lora else _WORDS.get(phase.trainable, "parameters")
             raise ValueError(
                 f"trainable is {phase.trainable}{where}, but the stages that are not frozen "
-                f"({', '.join(live)}) have no {lack}: nothing but the head would be trained. Set "
-                f"freeze_depth: all if that is what you want, or a lower freeze_depth."
+                f"({', '.join(live)}) have no {lack}: only the head would be trained. Set "
+                f"freeze_depth: all if that is intended, or a lower freeze_depth."
             )
 
 
 def groups(staged: Staged, phase: Phase) -> list[dict[str, Any]]:
-    """What is trained as an optimizer's groups, each with its ``rate`` before the schedule.
+    """Trained parameters as an optimizer's groups, each with its ``rate`` before the schedule.
 
-    The head has the head's rate; the last stage the phase's rate times ``layer_decay``, the one
-    before it once more, and so on down to the input (Clark et al. 2020, appendix B). The order is
-    a function of the model and the phase alone, so that an optimizer's state finds its way back.
+    The head has the head's rate, the last stage the phase's rate times ``layer_decay``, the stage
+    before it times ``layer_decay`` squared, and so on (Clark et al. 2020, appendix B). The order
+    depends on the model and the phase alone, so that a stored optimizer state fits.
     """
     places: dict[int, tuple[float, int]] = {}
     for place, (_, tensors) in enumerate(staged.tensors()):
@@ -117,30 +118,30 @@ def groups(staged: Staged, phase: Phase) -> list[dict[str, Any]]:
         rate = phase.learning_rate * phase.layer_decay**steps
         if steps == 0 and phase.head_learning_rate is not None:
             rate = phase.head_learning_rate
-        # Stages that join later are apart: torch's fused SGD takes one past for a whole group.
+        # Stages that are unfrozen later get a group of their own: torch's fused SGD assumes that
+        # either all parameters of a group have a momentum buffer or none has.
         joined = min(place, phase.freeze_depth)
         places.update({id(tensor): (rate, joined) for tensor in tensors})
     grouped: dict[tuple[float, int], list[nn.Parameter]] = {}
     for parameter in stages.trainable_parameters(staged):
         grouped.setdefault(places[id(parameter)], []).append(parameter)
-    return [{"params": found, "lr": rate, "rate": rate} for (rate, _), found in grouped.items()]
+    return [{"params": group, "lr": rate, "rate": rate} for (rate, _), group in grouped.items()]
 
 
 class StartingPoint:
-    """Where the body's parameters started, and the pull back there.
+    """The body's parameters at the start, and the L2-SP penalty on the distance from them.
 
-    The penalty is ``strength / 2 * ||w - w0||^2`` over the parameters of the body that are trained
-    (L2-SP: Li et al. 2018, equation 3; the head, which had no start worth keeping, is left to the
-    weight decay).
+    The penalty is ``strength / 2 * ||w - w0||^2`` over the trained parameters of the body (Li et
+    al. 2018, equation 3). The head, which starts at random, is left to the weight decay.
     """
 
     def __init__(self, staged: Staged) -> None:
-        """Remember the body as it is now."""
+        """Copy the body's current parameters."""
         self._pairs = [(now, now.detach().clone()) for now in _body(staged)]
 
     @torch.no_grad()
     def pull(self, strength: float) -> None:
-        """Add the penalty's gradient to that of every parameter that has one."""
+        """Add the penalty's gradient to every parameter that has a gradient."""
         for now, start in self._pairs:
             if now.requires_grad and now.grad is not None:
                 now.grad.add_(now - start, alpha=strength)
@@ -148,13 +149,13 @@ class StartingPoint:
 
 def _body(staged: Staged) -> Iterator[nn.Parameter]:
     head = set(map(id, staged.head.parameters()))
-    return (found for found in staged.module.parameters() if id(found) not in head)
+    return (each for each in staged.module.parameters() if id(each) not in head)
 
 
 def _is_wanted(module: nn.Module, name: str, parameter: Tensor, trainable: str) -> bool:
-    """Whether a parameter that a module holds itself is of the kind that is trained."""
+    """Whether a module's own parameter is of the kind that is trained."""
     if trainable == "bias":
         return name.endswith("bias")
-    # Families bring normalisation layers of their own, which share no class, but a name.
-    named_so = "norm" in type(module).__name__.lower() and parameter.ndim == 1
-    return isinstance(module, _NORMS) or named_so
+    # Model families define their own normalisation layers; only the name tells what they are.
+    has_norm_name = "norm" in type(module).__name__.lower() and parameter.ndim == 1
+    return isinstance(module, _NORMS) or has_norm_name

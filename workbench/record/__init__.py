@@ -1,17 +1,17 @@
-"""The record of a trial on disk, and the plain data in it.
+"""The record of a trial on disk, and its data classes.
 
-A trial directory is the truth about what happened in a trial. One process writes it, the worker
-that holds its lock; the specification alone is written by the driver. Knows no torch, no Optuna
-and no MLflow: anything that can read JSON can read a record.
+The trial directory is the primary record of a trial; Optuna's and MLflow's stores are derived from
+it. The worker that holds its lock writes it, except for the specification, which the driver writes.
+It needs neither torch nor Optuna nor MLflow to be read, only JSON.
 
 ```
 spec.json       what to do (TrialSpec)
-history.jsonl   one EpochResult a line, written before it is sent anywhere
+history.jsonl   one EpochResult a line, written before it is reported
 checkpoint.pt   state after some epoch, with checkpoint.pt.sha256; the one before as checkpoint.1.pt
 best.safetensors, best.json   weights of the epoch that the objective's rule chose
 result.json     how it ended (Result); absent while it runs
 artifacts/      pictures and tables of the trial
-lock            held by whoever writes
+lock            held by the worker that writes
 ```
 """
 

@@ -1,7 +1,6 @@
-"""The plain data in a record: what a trial is told, what it reports, how it ends.
+"""The data classes of a record: a trial's specification, its reports and its result.
 
-Everything here survives JSON and back to the last bit. Knows neither where a record lies nor who
-reads it.
+Everything here survives a round trip through JSON bit for bit.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Role(StrEnum):
 
 
 class State(StrEnum):
-    """Where a trial stands. ``RUNNING`` has no result yet; ``PARKED`` will go on later."""
+    """State of a trial. ``RUNNING`` has no result yet; ``PARKED`` can be resumed."""
 
     RUNNING = "running"
     PARKED = "parked"
@@ -38,7 +37,7 @@ class State(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to the trial."""
+        """Whether the state is final."""
         return self in (State.COMPLETE, State.PRUNED, State.FAILED)
 
 
@@ -58,7 +57,7 @@ class Objective:
     Attributes:
         metric: A key of ``EpochResult.metrics``, for example ``validation/accuracy``.
         direction: ``maximize`` or ``minimize``.
-        epoch: ``best`` or ``last``: whose value, weights and other metrics count.
+        epoch: ``best`` or ``last``: the epoch whose value, weights and other metrics count.
     """
 
     metric: str
@@ -76,33 +75,33 @@ class Objective:
             return True
         return value > other if self.direction == "maximize" else value < other
 
-    def outdoes(self, found: tuple[float, int], held: tuple[float, int] | None) -> bool:
-        """Whether a trial, as (value, number), takes the place of the best one so far.
+    def outdoes(self, trial: tuple[float, int], best: tuple[float, int] | None) -> bool:
+        """Whether a trial, as (value, number), replaces the best one so far.
 
-        Of equals the earlier number counts, whichever worker came back first.
+        Of equal values the lower number counts, so that the order in which workers finish does not.
         """
-        if held is None or self.better(found[0], held[0]):
+        if best is None or self.better(trial[0], best[0]):
             return True
-        return found[0] == held[0] and found[1] < held[1]
+        return trial[0] == best[0] and trial[1] < best[1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialSpec:
-    """What a worker is told: plain data, complete.
+    """The complete specification of a trial for a worker.
 
     Attributes:
         group: First part of the trial's name: its strategy, or ``joint`` in a joint study.
-        strategy: Name of its strategy; in a joint study read back from what was suggested.
+        strategy: Name of its strategy; in a joint study derived from the suggested values.
         levels: Label of each compared factor.
-        hyperparameters: What was tuned, by the knob's path.
+        hyperparameters: Tuned values, by the knob's path.
         seed: The training seed: of the replicate, never of the trial or the attempt.
         study_seed: Draws the test split, once for the whole study.
         data_digest: Hash of the data set that the study was planned on.
-        attempt: How often the trial was handed to a worker; a fencing token.
-        failures: Attempts whose worker died while its driver lived; a driver that dies is no
-            failure of its trials.
-        protocol: SHA-256 of the study's ``protocol.json``; only what that protocol plans has one,
-            and only a confirmation run may open the test split with it.
+        attempt: How often the trial was given to a worker; a fencing token.
+        failures: Attempts whose worker died while its driver was alive; the death of a driver is
+            not a failure of its trials.
+        protocol: SHA-256 of the study's ``protocol.json``; set only in the runs that this protocol
+            plans, and only a confirmation run may open the test split with it.
     """
 
     study: str
@@ -134,11 +133,11 @@ class TrialSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochResult:
-    """Metrics of one epoch, and of the phase it lies in.
+    """Metrics of one epoch, and the name of its phase.
 
     Attributes:
-        epoch: Counted from 1 through all phases; where a plan reports several times an epoch, the
-            number of the report, and ``metrics["epochs"]`` says how many epochs are done.
+        epoch: Counted from 1 through all phases; if a plan reports several times an epoch, the
+            number of the report, and ``metrics["epochs"]`` is the number of epochs done.
         metrics: Finite numbers by name: ``train/loss``, ``validation/accuracy``, ``seconds``, ...
         timestamp: Milliseconds since 1970 (UTC), fixed when the epoch ended.
     """
@@ -154,10 +153,10 @@ class Result:
     """How a trial ended, or why it was parked.
 
     Attributes:
-        reason: One sentence for anything but a completed trial (``diverged at epoch 3``), and for
-            a completed one that stopped early.
-        traceback: Only of a failure that raised.
-        value: The objective's value by its rule; None where no epoch counts.
+        reason: One sentence (``diverged at epoch 3``); None for a completed trial, unless it
+            stopped early.
+        traceback: Of a failure that raised an exception.
+        value: The objective's value by its rule; None if no epoch counts.
         epoch: The epoch that the rule chose.
         metrics: All metrics of that epoch.
         confusion: Rows true, columns predicted, on validation at that epoch; classification only.
@@ -165,18 +164,18 @@ class Result:
         parameters: Number of parameters, ``total`` and ``trainable`` in the last phase begun.
         started: Milliseconds since 1970 (UTC) of the first attempt.
         ended: The same, of the end.
-        seconds: Time spent training and validating, over all attempts that the history holds.
-        device: What it ran on.
+        seconds: Time of training and validation, summed over the epochs of the history.
+        device: The device it ran on.
         test: Metrics of the kept model on the test split (``test/accuracy``); confirmation only.
-        provenance: What the numbers depend on beside the plan: ``commit``, ``packages``,
+        provenance: What the numbers depend on besides the plan: ``commit``, ``packages``,
             ``hardware``, ``threads``.
-        peak_memory: Bytes at the height of training and validation in the last attempt: allocated
-            on the accelerator where there is one, else resident in the process; None where the
-            system does not tell.
-        damaged_checkpoints: Checkpoints that were set aside because they did not match their hash;
-            the trial continued from the one before, or began again.
-        retried: Of a failed search trial that was run again after a correction: the number of the
-            trial that took its place. It no longer counts.
+        peak_memory: Peak bytes of training and validation in the last attempt: allocated on the
+            accelerator if there is one, else resident in the process; None if the system does not
+            report it.
+        damaged_checkpoints: Number of checkpoints that did not match their hash; the trial
+            continued from the one before, or started again.
+        retried: Of a failed search trial that was retried after a correction: the number of the
+            trial that replaces it. The failed one no longer counts.
     """
 
     state: State
@@ -221,12 +220,12 @@ def result_from_json(text: str | bytes) -> Result:
 
 
 def to_json(value: TrialSpec | EpochResult | Result, *, indent: int | None = None) -> str:
-    """JSON text of plain data; a float survives the round trip to the last bit."""
+    """JSON text; a float survives the round trip bit for bit."""
     return json.dumps(asdict(value), indent=indent, allow_nan=False)
 
 
 def now() -> int:
-    """Milliseconds since 1970 (UTC): for people and MLflow, never for a duration."""
+    """Milliseconds since 1970 (UTC), for display and MLflow; not for durations."""
     return time.time_ns() // 1_000_000
 
 

@@ -1,7 +1,6 @@
-"""The folder of one trial, and where the folders of a study's trials lie.
+"""The directory of one trial, and the paths of a study's trial directories.
 
-Reads tolerate what a killed writer leaves behind. Knows the names of the files and in which order
-they are written, and nothing of what the numbers in them mean.
+Files are written in an order, and read in a way, that tolerate a writer that was killed.
 """
 
 from __future__ import annotations
@@ -32,18 +31,18 @@ from workbench.record.files import write_atomically, writing
 
 Read = TypeVar("Read")
 
-# A study's name is a folder's name; one that a store gives is checked before it becomes a path.
-# Folders have this name, with a temporary ending for a while: 255 characters at most.
+# A study's name becomes a folder's name, so names from a store are checked too. File systems allow
+# 255 characters; the rest is for a temporary ending.
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class Damaged(OSError):
-    """A record cannot be read; the message names its file and says what to do."""
+    """A record cannot be read; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)
 class TrialDirectory:
-    """One trial's record: reads tolerate what a killed writer leaves behind."""
+    """One trial's record; reading it tolerates a writer that was killed."""
 
     path: Path
 
@@ -68,9 +67,9 @@ class TrialDirectory:
         return self.path / "lock"
 
     def write_spec(self, spec: TrialSpec) -> None:
-        """Store what is to be done, before anybody is told to do it.
+        """Store the specification, before the trial is given to a worker.
 
-        What lies in the folder without a specification belongs to an unknown trial and is removed.
+        Files in a directory without a specification belong to an unknown trial and are removed.
         """
         if not (self.path / "spec.json").exists():
             self.reopen()
@@ -81,7 +80,7 @@ class TrialDirectory:
         write_atomically(self.path / "spec.json", to_json(spec, indent=1).encode())
 
     def spec(self) -> TrialSpec | None:
-        """What is to be done, with its files as they lie now; None before it was written.
+        """The specification with the current paths of its files; None if there is none.
 
         Raises:
             Damaged: The file cannot be read.
@@ -92,11 +91,11 @@ class TrialDirectory:
         return spec
 
     def stored_spec(self) -> TrialSpec | None:
-        """The same with its files as they are written down, which no move changes."""
+        """The specification with paths as stored, which are independent of the home's location."""
         return _read(self.path / "spec.json", spec_from_json)
 
     def append(self, result: EpochResult) -> None:
-        """Add one epoch to the history; where that fails, the file stays as it was.
+        """Add one epoch to the history; if that fails, the file is unchanged.
 
         Raises:
             DiskError: The disk is full, or fails.
@@ -104,6 +103,7 @@ class TrialDirectory:
         path, line = self.path / "history.jsonl", f"{to_json(result)}\n".encode()
         with writing(path, len(line)):
             self.path.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: a buffer would hide a full disk until the file is closed.
             with path.open("ab", buffering=0) as file:
                 before = file.tell()
                 try:
@@ -114,14 +114,14 @@ class TrialDirectory:
                     raise
 
     def sync_history(self) -> None:
-        """Have the history on the disk itself before anything that builds on it."""
+        """Flush the history to the disk (fsync)."""
         path = self.path / "history.jsonl"
         if path.exists():
             with writing(path), path.open("rb") as file:
                 os.fsync(file.fileno())
 
     def history(self) -> list[EpochResult]:
-        """All accepted epochs in order; a last line torn by a kill is no epoch.
+        """All recorded epochs in order, without an incomplete last line.
 
         Raises:
             Damaged: A line cannot be read, or an epoch is missing.
@@ -132,9 +132,9 @@ class TrialDirectory:
         return sound
 
     def repair_history(self, *, keep: int | None = None) -> list[EpochResult]:
-        """Drop the last line if it is torn, and everything from the first damaged line on.
+        """Drop an incomplete last line, and everything from the first damaged line on.
 
-        The epochs that are dropped are trained again.
+        The dropped epochs are trained again.
 
         Args:
             keep: The most epochs to keep.
@@ -147,28 +147,28 @@ class TrialDirectory:
         return sound
 
     def _sound_epochs(self) -> list[EpochResult]:
-        """The epochs up to the first line that is damaged or does not follow the one before."""
-        found: list[EpochResult] = []
+        """The epochs before the first line that is damaged or out of order."""
+        epochs: list[EpochResult] = []
         for line in self._whole_lines():
             try:
                 result = epoch_from_json(line)
             except ValidationError:
                 break
-            if result.epoch != len(found) + 1:
+            if result.epoch != len(epochs) + 1:
                 break
-            found.append(result)
-        return found
+            epochs.append(result)
+        return epochs
 
     def _whole_lines(self) -> list[bytes]:
         content = _read(self.path / "history.jsonl", lambda content: content)
         return [] if content is None else content.split(b"\n")[:-1]
 
     def write_result(self, result: Result) -> None:
-        """Store how it ended."""
+        """Store the result."""
         write_atomically(self.path / "result.json", to_json(result, indent=1).encode())
 
     def result(self) -> Result | None:
-        """How it ended, or None while it has not.
+        """The result, or None while the trial runs.
 
         Raises:
             Damaged: The file cannot be read.
@@ -176,24 +176,25 @@ class TrialDirectory:
         return _read(self.path / "result.json", result_from_json)
 
     def reopen(self) -> None:
-        """Forget that the trial was parked."""
+        """Delete the result of a parked trial."""
         (self.path / "result.json").unlink(missing_ok=True)
 
     def save_checkpoint(self, content: bytes) -> None:
-        """Keep a state, and the one before it in case this one is damaged later."""
+        """Store a state, and keep the previous one in case this one is damaged later."""
         current, previous = self.path / "checkpoint.pt", self.path / "checkpoint.1.pt"
         if current.exists():
-            # A kill after the first of the two moves has left the digest where it belongs.
+            # The digest is gone if a kill came between the two moves of an earlier call.
             if _digest_path(current).exists():
                 _digest_path(current).replace(_digest_path(previous))
             current.replace(previous)
+        # The digest first: a kill in between leaves a digest without a state, not the reverse.
         write_atomically(_digest_path(current), hashlib.sha256(content).hexdigest().encode())
         write_atomically(current, content)
 
     def load_checkpoint(self) -> tuple[bytes | None, list[Path]]:
-        """The newest sound state, or None; and what was set aside as damaged (``*.corrupt``)."""
+        """The newest undamaged state, or None; and the files renamed as damaged (``*.corrupt``)."""
         paths = [self.path / name for name in ("checkpoint.pt", "checkpoint.1.pt")]
-        # A kill while the two were being moved leaves a state beside the other one's digest.
+        # Any digest may match: a kill between the two moves leaves a state with the other's digest.
         digests = {_digest_path(path).read_bytes() for path in paths if _digest_path(path).exists()}
         damaged: list[Path] = []
         for path in paths:
@@ -206,17 +207,17 @@ class TrialDirectory:
         return None, damaged
 
     def damaged_checkpoints(self) -> int:
-        """How many checkpoints were set aside as damaged."""
+        """Number of checkpoints that were found damaged."""
         return sum(1 for _ in self.path.glob("checkpoint*.corrupt"))
 
     def drop_checkpoints(self) -> None:
-        """Free the disk of what only an unfinished trial needs."""
+        """Delete the checkpoints; only an unfinished trial needs them."""
         for path in self.path.glob("checkpoint*.pt*"):
             if not path.name.endswith(".corrupt"):
                 path.unlink()
 
     def drop_weights(self) -> None:
-        """Free the disk of weights that a better trial has outdone."""
+        """Delete the weights; used when a better trial replaces this one."""
         self.weights.unlink(missing_ok=True)
         self.weights_description.unlink(missing_ok=True)
 
@@ -226,7 +227,7 @@ def _digest_path(path: Path) -> Path:
 
 
 def _read(path: Path, parse: Callable[[bytes], Read]) -> Read | None:
-    """What a file of a record holds, or None where it does not exist."""
+    """The parsed content of a file, or None if it does not exist."""
     try:
         return parse(path.read_bytes())
     except FileNotFoundError:
@@ -245,13 +246,13 @@ def _damaged(path: Path, reason: str) -> Damaged:
 
 
 def scan(study_directory: Path) -> list[tuple[TrialDirectory, TrialSpec]]:
-    """Every trial that a study has on disk, by role, group and number.
+    """Every trial of a study on disk, sorted by role, group and number.
 
     Raises:
-        Damaged: A specification cannot be read, or lies in another trial's folder.
+        Damaged: A specification cannot be read, or is in another trial's directory.
     """
-    found = []
-    # A selection's runs lie one folder deeper: below the strategy, its candidate.
+    trials = []
+    # A selection's runs are one level deeper: strategy, candidate, number.
     paths = [*study_directory.glob("*/*/*/spec.json"), *study_directory.glob("*/*/*/*/spec.json")]
     for path in paths:
         directory = TrialDirectory(path.parent)
@@ -260,8 +261,8 @@ def scan(study_directory: Path) -> list[tuple[TrialDirectory, TrialSpec]]:
             continue
         if directory_of(study_directory, spec) != directory:
             raise _damaged(path, f"it belongs to {spec.role} {spec.name}")
-        found.append((directory, spec))
-    return sorted(found, key=lambda pair: (pair[1].role, pair[1].group, pair[1].number))
+        trials.append((directory, spec))
+    return sorted(trials, key=lambda pair: (pair[1].role, pair[1].group, pair[1].number))
 
 
 _FOLDERS = {
@@ -273,26 +274,26 @@ _FOLDERS = {
 
 
 def directory_of(study_directory: Path, spec: TrialSpec) -> TrialDirectory:
-    """Where a trial's record lies below its study's directory."""
+    """The directory of a trial's record."""
     path = study_directory / _FOLDERS[spec.role] / spec.group / f"{spec.number:03d}"
     return TrialDirectory(path)
 
 
 def study_of(directory: TrialDirectory, spec: TrialSpec) -> Path:
-    """The study's directory that a trial's record lies below: ``directory_of`` turned round."""
+    """The study's directory of a trial's record: the inverse of ``directory_of``."""
     return directory.path.parents[spec.group.count("/") + 2]
 
 
 def study_directory(home: Path, study: str) -> Path:
-    """Where a study keeps its storage, its lease and its trials."""
+    """The directory of a study's storage, lease and trials."""
     return home / "mlruns" / "studies" / study
 
 
 def environment_path(study_directory: Path) -> Path:
-    """The file that says with which code and packages the trials of the last driver ran."""
+    """The file with the code and packages that the last driver used."""
     return study_directory / "environment.json"
 
 
 def protocol_path(study_directory: Path) -> Path:
-    """The file that says how a study is confirmed; it exists once the confirmation has begun."""
+    """The file with the plan of a study's confirmation; it exists once that has begun."""
     return study_directory / "protocol.json"

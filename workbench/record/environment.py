@@ -1,4 +1,4 @@
-"""What a study ran on and with: packages, hardware, and the state of the code.
+"""The environment of a study: packages, hardware, and the state of the code.
 
 Used by the trials' records, by the description of a study and by ``workbench --version``.
 """
@@ -19,7 +19,7 @@ import workbench
 
 # The package index knows Workbench by this name: ``workbench`` there is another project.
 DISTRIBUTION = "finetuning-workbench"
-# The packages that a trial's numbers can depend on, beside Workbench itself.
+# The packages that a trial's numbers can depend on, besides Workbench itself.
 COMPUTING = (
     "torch",
     "torchvision",
@@ -33,7 +33,7 @@ COMPUTING = (
     "scikit-learn",
     "pillow",
 )
-# Those that a report names: also what proposes the trials and what keeps them.
+# The packages that a report names: also those that propose and store the trials.
 PACKAGES = (*COMPUTING, "optuna", "mlflow")
 LONGEST_DIFF = 1_000_000
 
@@ -41,7 +41,7 @@ LONGEST_DIFF = 1_000_000
 def describe() -> dict[str, Any]:
     """Packages, Python, platform, processor, memory and accelerator of this process.
 
-    ``driver_threads`` is torch's number in this process; a worker's stands in each trial's plan.
+    ``driver_threads`` is torch's number in this process; that of a worker is in each trial's plan.
     """
     import psutil
     import torch
@@ -69,15 +69,15 @@ def cores() -> int:
 
 def installed() -> str:
     """Every installed distribution as ``name==version``, one a line; Workbench with its commit."""
-    # Of two of one name Python imports the first.
+    # Reversed, because of two distributions with one name Python imports the first.
     listed = [item for item in distributions() if item.name][::-1]
-    found = {item.name.lower(): item.version for item in listed}
-    found[DISTRIBUTION] = workbench_version()
-    return "".join(f"{name}=={number}\n" for name, number in sorted(found.items()))
+    versions = {item.name.lower(): item.version for item in listed}
+    versions[DISTRIBUTION] = workbench_version()
+    return "".join(f"{name}=={number}\n" for name, number in sorted(versions.items()))
 
 
 def git_state(folder: Path) -> dict[str, Any]:
-    """The git commit of a folder, and what a dirty tree changes; empty outside of git.
+    """The git commit and the uncommitted changes of a folder; empty outside of git.
 
     Returns:
         ``commit``; ``dirty``; ``diff`` of the whole tree; and ``state``, the short form that trials
@@ -97,7 +97,7 @@ def git_state(folder: Path) -> dict[str, Any]:
 
 
 def shortened(diff: str) -> str:
-    """A diff, cut at the end of a line where it is longer than ``LONGEST_DIFF`` characters."""
+    """A diff; if it is longer than ``LONGEST_DIFF`` characters, cut at the end of a line."""
     if len(diff) <= LONGEST_DIFF:
         return diff
     kept = diff[: diff.rfind("\n", 0, LONGEST_DIFF) + 1]
@@ -106,14 +106,14 @@ def shortened(diff: str) -> str:
 
 @cache
 def workbench_version() -> str:
-    """Workbench's version and, where it can be known, its commit: ``0.1.0+g7e1369f2a10b``.
+    """Workbench's version and, if it is known, its commit: ``0.1.0+g7e1369f2a10b``.
 
-    The commit is that of the checkout that the package runs from, with ``.dirty.`` and 8 digits
-    where the package's files differ from it; of a package that pip installed from a git address,
-    the one that pip noted.
+    The commit is that of the checkout that the package runs from, with ``.dirty.`` and 8 digits if
+    the package's files differ from it; for a package that pip installed from a git address, the
+    commit that pip recorded.
     """
     folder = Path(workbench.__file__).parent
-    # A package that is installed inside the user's own repository is not part of it.
+    # A package in a virtual environment inside the user's repository is not tracked by it.
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         commit, diff = _installed_commit(), ""
     else:
@@ -124,12 +124,12 @@ def workbench_version() -> str:
 
 
 def _installed_commit() -> str:
-    """The commit that pip noted (``direct_url.json``), or an empty text."""
+    """The commit that pip recorded (``direct_url.json``, PEP 610), or an empty text."""
     try:
-        noted = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+        recorded = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
         return ""
-    return str(noted.get("vcs_info", {}).get("commit_id", ""))
+    return str(recorded.get("vcs_info", {}).get("commit_id", ""))
 
 
 def _digits(text: str) -> str:
@@ -137,15 +137,15 @@ def _digits(text: str) -> str:
 
 
 def provenance(device: str, threads: int, commit: str = "") -> dict[str, str]:
-    """What a trial's numbers depend on beside its plan, as short texts.
+    """What a trial's numbers depend on besides its plan, as short texts.
 
     Args:
-        device: What the trial ran on: ``cpu``, ``cuda``, ``mps``.
+        device: The trial's device: ``cpu``, ``cuda``, ``mps``.
         threads: Of torch on the CPU.
         commit: Of the study file's folder (``state`` of ``git_state``); empty outside of git.
 
     Returns:
-        ``commit``, left out outside of git; ``packages`` with their versions; ``hardware``, the
+        ``commit``, only if there is one; ``packages`` with their versions; ``hardware``, the
         processor or the accelerator; ``threads``.
     """
     return {
@@ -158,8 +158,8 @@ def provenance(device: str, threads: int, commit: str = "") -> dict[str, str]:
 
 @cache
 def _packages() -> str:
-    found = {"python": platform.python_version(), **_versions(COMPUTING)}
-    return ", ".join(f"{name} {number}" for name, number in found.items())
+    versions = {"python": platform.python_version(), **_versions(COMPUTING)}
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
 @cache
@@ -170,9 +170,9 @@ def _hardware(kind: str) -> str:
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str]:
-    """Versions of Workbench and of those packages that are installed."""
-    found = {name: number for name in names if (number := _version(name))}
-    return {"workbench": workbench_version(), **found}
+    """Versions of Workbench and of the packages that are installed."""
+    versions = {name: number for name in names if (number := _version(name))}
+    return {"workbench": workbench_version(), **versions}
 
 
 def _version(name: str) -> str | None:
@@ -183,6 +183,7 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
+    # ``platform.processor()`` is empty on most Linux distributions.
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

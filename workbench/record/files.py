@@ -1,7 +1,4 @@
-"""Files that more than one process looks at: whole or not there, and locked by one at a time.
-
-Knows no trial and no study: only bytes, paths and the operating system's locks.
-"""
+"""Atomic writes, file locks, and errors of a full or failing disk. Used by all that is on disk."""
 
 from __future__ import annotations
 
@@ -25,15 +22,15 @@ def sha256_of(path: Path) -> str:
 
 
 class DiskError(OSError):
-    """A disk is full, or fails; the message names the file, and the bytes needed and free."""
+    """A disk is full or fails; the message names the file, and the bytes needed and free."""
 
 
-# A full disk or quota, a disk that fails, and one that was made read-only because it failed.
+# A full disk or quota, a failing disk, and one that was remounted read-only because it failed.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def is_disk_error(error: BaseException) -> bool:
-    """Whether an error is the disk's: full, or failing."""
+    """Whether an error means that the disk is full or fails."""
     return isinstance(error, OSError) and (
         isinstance(error, DiskError) or error.errno in _DISK_ERRORS
     )
@@ -45,7 +42,7 @@ def writing(path: Path, size: int | None = None) -> Iterator[None]:
 
     Args:
         path: The file or its folder.
-        size: Bytes that it takes, where they are known.
+        size: Bytes that it takes, if known.
 
     Raises:
         DiskError: The disk is full, or fails.
@@ -77,29 +74,30 @@ def write_atomically(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            # After fsync: a rename may reach the disk before the content does.
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that ``write_atomically`` has not finished (``NAME.PID.tmp``)."""
+    """Whether a file is an unfinished one of ``write_atomically`` (``NAME.PID.tmp``)."""
     return path.suffix == ".tmp" and _writer(path).isdecimal()
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether the process whose number stands in a temporary name (``NAME.PID.END``) is gone."""
+    """Whether the process of a temporary file (``NAME.PID.END``) has ended."""
     pid = _writer(path)
     return pid.isdecimal() and not psutil.pid_exists(int(pid))
 
 
 def _writer(path: Path) -> str:
-    """What stands in a temporary name in the place of a process number."""
+    """The part of a temporary name where the process number is expected."""
     return path.suffixes[-2][1:] if len(path.suffixes) > 1 else ""
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files that killed writers left anywhere below a folder."""
+    """Remove the temporary files of killed writers in a folder and its subfolders."""
     for path in folder.rglob("*.tmp"):
         if is_abandoned(path):
             path.unlink(missing_ok=True)
@@ -110,40 +108,41 @@ class LockUnsupported(OSError):
 
 
 class Locked(Exception):
-    """Another process holds the lock; the message is what the holder wrote into it."""
+    """Another process holds the lock; the message is the holder's note."""
 
 
-# What flock says on Lustre without the option flock, and on some NFS and container mounts.
+# Errors of flock on Lustre without the option flock, and on some NFS and container mounts.
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
-# Whoever only looks whether a lock is held holds it for an instant: that must refuse nobody.
-_GLANCE_SECONDS = 0.1
+# ``holder`` takes the lock for an instant to test it; a lock must not fail because of that.
+_TEST_SECONDS = 0.1
 
 
 @contextmanager
 def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold an exclusive lock on a file for the length of a block.
 
-    The operating system releases it the moment the process dies, so it is never stale.
+    The operating system releases it when the process ends, so it is never stale.
 
     Args:
-        path: The lock's file, made if need be; it stays behind.
-        note: Who holds it, for whoever is refused.
-        wait_seconds: How long to wait for another holder; infinity waits for ever.
+        path: The lock's file; created if needed, and never deleted.
+        note: Describes the holder, for the message of ``Locked``.
+        wait_seconds: How long to wait for another holder; may be infinite.
 
     Raises:
-        Locked: The holder did not let go in time.
+        Locked: The holder did not release it in time.
         LockUnsupported: The file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not "w+", which would delete the holder's note.
     with path.open("a+") as file:
-        patience = time.monotonic() + max(wait_seconds, _GLANCE_SECONDS)
+        deadline = time.monotonic() + max(wait_seconds, _TEST_SECONDS)
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() >= patience:
+                if time.monotonic() >= deadline:
                     file.seek(0)
                     raise Locked(file.read().strip()) from None
                 time.sleep(0.05)
@@ -162,7 +161,7 @@ def lock(path: Path, *, note: str = "", wait_seconds: float = 0.0) -> Iterator[N
 
 
 def holder(path: Path) -> str | None:
-    """What the holder of a lock wrote into it, or None where nobody holds it."""
+    """The note of a lock's holder, or None if the lock is free."""
     try:
         with path.open() as file:
             try:
@@ -170,7 +169,7 @@ def holder(path: Path) -> str | None:
             except BlockingIOError:
                 return file.read().strip()
             except OSError as error:
-                # Nobody can hold a lock where there are none.
+                # A file system without locks: the lock cannot be held.
                 if error.errno not in _UNSUPPORTED:
                     raise
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Where the files that a plan names lie: a home may be moved or copied after the plan was made.
+"""Paths of the files that a plan names, so that a home may be moved or copied.
 
-A plan holds absolute paths. On disk those inside the home begin with ``{home}``, so that a copy
-uses its own files. Others, and those of earlier versions, are looked for where they were; if they
-are gone, at the same place below the home that the record lies in now.
+A plan has absolute paths. In a record, paths inside the home begin with ``{home}``, so that a copy
+of the home uses its own files. Other paths, and those of older records, are used as they are if the
+file exists; otherwise the file is searched at the same place in the home of the record.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BLOCKS = ("dataset", "backbone", "task", "augmentation", "trial", "trial_option
 
 
 def home_of(directory: Path) -> Path | None:
-    """The home that a trial's directory lies in, resolved; None where it lies in none."""
+    """The home of a trial's directory, resolved; None if it is not in a home."""
     for folder in directory.absolute().parents:
         if folder.name == "studies" and folder.parent.name == "mlruns":
             return folder.parents[1].resolve()
@@ -39,7 +39,7 @@ def portable(plan: Plan, home: Path) -> Plan:
 
 
 def located(plan: Plan, home: Path) -> Plan:
-    """A stored plan with the paths that its files have in this home."""
+    """A stored plan with the current paths of its files in this home."""
 
     def change(text: str) -> str:
         if text.startswith(f"{_HOME}{os.sep}"):
@@ -47,33 +47,34 @@ def located(plan: Plan, home: Path) -> Plan:
         if not text.startswith(os.sep):
             return text
         file = str(usercode.file_of(text)) if usercode.is_reference(text) else text
-        return f"{found(Path(file), home)}{text.removeprefix(file)}"
+        return f"{find(Path(file), home)}{text.removeprefix(file)}"
 
     return _changed(plan, change)
 
 
-def found(path: Path, home: Path) -> Path:
-    """A path; if nothing is there, where its last parts exist below the home or beside it."""
+def find(path: Path, home: Path) -> Path:
+    """The path if it exists, else an existing one with its last parts in the home or next to it."""
     if _exists(path):
         return path
+    # The longest tail first, so that the best match wins.
     tails = (path.parts[start:] for start in range(path.is_absolute(), len(path.parts)))
     places = (base.joinpath(*tail) for tail in tails for base in (home, home.parent))
     return next(filter(_exists, places), path)
 
 
 def _exists(path: Path) -> bool:
-    # A folder that may not be entered is no error here, as it is for ``Path.exists``.
+    # ``Path.exists`` raises an error in a folder without permission; this returns False.
     return os.access(path, os.F_OK)
 
 
-def written(path: Path, home: Path) -> str:
-    """A path as text: from the home on where it lies in the home, else as it is."""
+def relative_to_home(path: Path, home: Path) -> str:
+    """A path as text, relative to the home if it is inside."""
     whole, home = path.resolve(), home.resolve()
     return str(whole.relative_to(home)) if whole.is_relative_to(home) else str(path)
 
 
-def nameless(plan: Plan) -> Plan:
-    """A plan with the last part of every path alone: equal wherever its files lie."""
+def without_folders(plan: Plan) -> Plan:
+    """A plan with only the last part of every path, to compare plans of moved files."""
     return _changed(plan, lambda text: Path(text).name if text.startswith(os.sep) else text)
 
 
@@ -89,7 +90,7 @@ def _walk(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        return {_walk(key, change): _walk(held, change) for key, held in value.items()}
+        return {_walk(key, change): _walk(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_walk(held, change) for held in value)
+        return type(value)(_walk(item, change) for item in value)
     return value

@@ -1,7 +1,4 @@
-"""Seeds by name: every source of randomness has a generator of its own.
-
-Knows nothing of torch, Optuna or what the numbers are for.
-"""
+"""Seeds by purpose: every source of randomness has its own generator."""
 
 from __future__ import annotations
 
@@ -13,11 +10,13 @@ def derive(seed: int, *purpose: str | int) -> int:
     """A seed for one purpose, independent of every other purpose's.
 
     Args:
-        seed: The seed that the purpose belongs to (a study's, a replicate's).
-        purpose: What the numbers are for, for example ``"order", epoch``.
+        seed: Of the study or the replicate.
+        purpose: Use of the numbers, for example ``"order", epoch``.
 
     Returns:
         An integer in ``[0, 2**63)``, the same on every machine and in every process.
     """
+    # Not ``hash``, which differs between processes. JSON keeps ("a", 1) apart from ("a1",).
     text = json.dumps([seed, *purpose])
+    # 63 bits, to fit a signed 64-bit integer.
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,7 +1,7 @@
-"""What a trial is: a strategy, its hyperparameters, and the phases they resolve to.
+"""Data classes of a strategy and of a plan: the resolved settings of one trial.
 
-Pure data: the study's reader makes it, the engine reads it. ``Schedule``, ``EarlyStopping`` and
-``Lora`` are blocks of a study file as well, so their fields have bounds and a line of help.
+``study`` makes them from a study file, ``engine`` and ``trial`` read them, and the record stores
+them as JSON; their field names are part of the file format.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Scalar = bool | int | float | str | None
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """The values of the compared factors: what a report ranks.
+    """One combination of the compared factors; reports rank strategies.
 
     Attributes:
         name: The labels of its levels joined by ``-``, safe as a folder's name: ``adamw-2``.
         levels: The label of each factor, in the order of the study file.
-        knobs: What those levels set, by the knob's path from ``recipe``.
+        knobs: The settings of these levels, by the knob's path from ``recipe``.
     """
 
     name: str
@@ -50,21 +50,21 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of epochs with its own optimizer, learning rate and freeze depth.
+    """A number of epochs with one optimizer, learning rate and freeze depth.
 
     Attributes:
-        freeze_depth: How many stages, counted from the input, are frozen when the phase begins.
-        options: The optimizer's other arguments, complete: ``{"momentum": 0.9, ...}``.
+        freeze_depth: Number of stages, from the input, that are frozen when the phase begins.
+        options: All other arguments of the optimizer: ``{"momentum": 0.9, ...}``.
         unfreeze_every: Epochs after which one more stage is unfrozen, from the head downwards
-            (gradual unfreezing, Howard and Ruder 2018); 0 leaves the freeze depth as it is.
+            (gradual unfreezing, Howard and Ruder 2018); 0 does not change the freeze depth.
         trainable: What is trained in the stages that are not frozen: ``all`` parameters, the
             ``bias`` terms (BitFit, Ben Zaken et al. 2022) or the ``norm`` layers' affine
             parameters. The head is always trained.
         layer_decay: Factor of the learning rate from one stage to the one before it, counted from
             the head, whose factor is 1 (Clark et al. 2020, ELECTRA).
-        head_learning_rate: Of the head; None takes the phase's.
-        l2_sp: Strength of the penalty on the squared distance of the body's parameters from
-            where the trial started (Li et al. 2018).
+        head_learning_rate: Of the head; None uses that of the phase.
+        l2_sp: Strength of the penalty on the squared distance of the body's parameters from their
+            initial values (Li et al. 2018).
     """
 
     name: str
@@ -121,11 +121,11 @@ class Lora:
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Where a backbone's first weights come from.
+    """Source of a backbone's initial weights.
 
     Attributes:
-        source: ``IMAGENET1K_V1`` or another name that the backbone's family knows, a hub id, or the
-            path of a file or of a model's folder.
+        source: ``IMAGENET1K_V1`` or another name of the backbone's family, a hub id, or the path of
+            a file or of a model's folder.
         sha256: Hash of the file or of the folder's weights; None for a name.
     """
 
@@ -135,35 +135,35 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All that the engine reads of a trial: nothing is left to a default later on.
+    """All settings of a trial, with every default filled in.
 
     Attributes:
         dataset: ``name`` and the data set's options.
         backbone: ``name`` and the backbone's options, without the weights.
         weights: None trains from scratch.
-        keep_head: Take the head from the weights too.
+        keep_head: Load the head from the weights too.
         task: ``name`` and the task's options.
-        batch_size: Samples a step of the optimizer.
-        micro_batch_size: Samples of a forward pass, where a step is to take several passes.
+        batch_size: Samples per step of the optimizer.
+        micro_batch_size: Samples per forward pass, if a step takes several passes.
         augmentation: Transforms of a training sample, in order, each ``{name: options}``.
         threads: Threads of one worker. Part of the plan, because it changes the last bits.
-        phases: In the order in which they are trained; epochs count through.
+        phases: In the order of training; epochs are numbered through all phases.
         precision: ``float32``, or ``bfloat16`` for automatic mixed precision.
         clip_norm: Largest norm of a step's gradient; None does not clip.
-        ema: Decay of the moving average of the weights, which is what is validated and kept;
-            None keeps the weights themselves.
+        ema: Decay of the moving average of the weights, which is then validated and kept; None
+            uses the weights themselves.
         mixup: Alpha of mixup (Zhang et al. 2018); 0 does not mix.
         cutmix: Alpha of CutMix (Yun et al. 2019); 0 does not mix. With both, one of the two is
             drawn for each batch.
         report_every: Epochs between two reports: 1, or one over a whole number.
         early_stopping: None trains to the last epoch.
         lora: None trains the weights themselves.
-        loader_workers: Processes that augment beside the one that trains.
-        trial: A user's own training, ``FILE.py:NAME``, instead of the engine; None is the engine.
+        loader_workers: Number of processes that load and augment; 0 does it in the worker.
+        trial: A user's own training, ``FILE.py:NAME``; None for the engine.
         trial_options: The keyword arguments of that training.
-        code: By path, the hash of every file of a user's own code that the plan names or those
-            import from beside them, and of the configuration and tokenizer in a model's folder;
-            by ``hub:ID``, the commit of a model of the hub.
+        code: By path, the hash of every file of a user's own code that the plan names, of the files
+            in its folder that it imports, and of the configuration and tokenizer in a model's
+            folder; by ``hub:ID``, the commit of a model of the hub.
     """
 
     dataset: Mapping[str, Any]
@@ -192,15 +192,15 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """Epochs of all phases together."""
+        """Number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     @property
     def reports_per_epoch(self) -> int:
-        """How many reports an epoch makes."""
+        """Number of reports per epoch."""
         return round(1 / self.report_every)
 
     @property
     def reports(self) -> int:
-        """Reports of the whole trial, if nothing ends it before."""
+        """Number of reports of a trial that is not ended early."""
         return self.epochs * self.reports_per_epoch

@@ -122,7 +122,7 @@ class Resources:
 
     def code(self, plan: Plan) -> dict[str, str]:
         """Hashes of the code that a plan uses; see ``Plan.code``."""
-        return code.code(plan)
+        return code.hashes(plan)
 
     def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
@@ -178,7 +178,7 @@ class Resources:
         from workbench.engine import memory
 
         notes: list[str] = []
-        with memory.told("building the backbone", device=torch.device("cpu")):
+        with memory.explain_errors("building the backbone", device=torch.device("cpu")):
             staged = backbones.build(
                 self._backbone(knobs),
                 weights=weights,

@@ -1,13 +1,12 @@
-"""Tasks by name: the loss, the metrics, and what the head must put out.
+"""Catalogue of tasks: loss, metrics and number of outputs. Importing it does not load torch.
 
-A task describes the head; a backbone builds it. Knows no data set and no model, and importing it
-loads no torch.
+A task describes the head; a backbone builds it.
 
 Every sample has one row of outputs. A task with outputs for every position (token classification,
-segmentation) would need: a target ``positions`` with one label a position and one label for
-"ignored" in ``datasets.samples.TARGETS``; targets padded and cut with their inputs; backbones whose
-head keeps the positions; outputs ``[B, O, ...]`` here, and metrics that are counted up batch by
-batch, since the outputs of a whole part would not fit into memory.
+segmentation) would need: a target ``positions`` in ``datasets.samples.TARGETS`` with one label per
+position and one for "ignored"; targets padded and cut with their inputs; backbones whose head keeps
+the positions; outputs ``[B, O, ...]`` here, and metrics that are accumulated batch by batch, since
+the outputs of a whole part would not fit into memory.
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ class Entry:
     """A task that a study file may name.
 
     Attributes:
-        build: The class, as ``module:name``; called with ``classes``, ``targets`` (those of the
-            training part) and the options of its own.
+        build: The class, as ``module:name``; called with ``classes``, ``targets`` (of the training
+            part) and its own options.
         target: What it predicts; see ``datasets.samples.TARGETS``.
-        options: Type of each option, the common ones included; None where the user's code alone
-            knows them.
-        metrics: What it measures after an epoch, on ``train/`` and on ``validation/``, and the
+        options: Type of each option, including the common ones; None if only the user's code
+            defines them.
+        metrics: Its metrics after each epoch, without ``train/`` or ``validation/``, and the
             direction in which each is better.
-        objective: The metric that a study optimises unless it says another.
+        objective: The metric that a study optimises by default.
     """
 
     build: str
@@ -59,7 +58,7 @@ class Entry:
     objective: str = "loss"
 
 
-# What every task takes: further metrics, each a function of the user's, FILE.py:NAME.
+# Options of every task: metrics of the user, each a function FILE.py:NAME.
 COMMON_OPTIONS: dict[str, Any] = {"metrics": list[str]}
 _ClassWeights = Literal["balanced"] | list[float]
 _UP, _DOWN = "maximize", "minimize"
@@ -99,23 +98,23 @@ TASKS: dict[str, Entry] = {
 
 
 def entry_of(name: str) -> Entry | None:
-    """The entry of a task's name, or of a user's own ``FILE.py:NAME``; None for others.
+    """The entry of a task's name, or of a user's own ``FILE.py:NAME``; None for any other name.
 
-    A user's class says itself what it predicts (``target``), measures (``measures``, the
-    direction of each metric by its name) and is optimised for (``objective``).
+    A user's class declares its ``target``, its metrics (``measures``, the direction of each metric
+    by name) and its default ``objective``.
 
     Raises:
         UserCodeError: The user's file cannot be run.
     """
     if not usercode.is_reference(name):
         return TASKS.get(name)
-    built = usercode.load(name)
+    user_class = usercode.load(name)
     return Entry(
         build="workbench.tasks.user:build",
-        target=getattr(built, "target", "class"),
+        target=getattr(user_class, "target", "class"),
         options=None,
-        metrics={"loss": _DOWN, **getattr(built, "measures", {})},
-        objective=getattr(built, "objective", "loss"),
+        metrics={"loss": _DOWN, **getattr(user_class, "measures", {})},
+        objective=getattr(user_class, "objective", "loss"),
     )
 
 
@@ -126,11 +125,11 @@ def target_of(task: Mapping[str, Any]) -> str:
 
 
 def metrics_of(task: Mapping[str, Any]) -> dict[str, str]:
-    """What a plan's task measures, the user's own metrics included, each with its direction.
+    """The metrics of a plan's task, including the user's own, each with its direction.
 
     Raises:
         UserCodeError: A user's file cannot be run.
-        ValueError: There is no such task, or a user's metric is none.
+        ValueError: The task does not exist, or a user's metric is not valid.
     """
     entry = _entry(task["name"])
     own = task.get("metrics", ())
@@ -142,22 +141,22 @@ def metrics_of(task: Mapping[str, Any]) -> dict[str, str]:
 
 
 def scores_of(task: Task, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-    """What each sample adds to a metric that is a mean over samples.
+    """The value of each sample in a metric that is a mean over samples.
 
     Args:
-        task: Any. It says so in a method ``scores(metric, outputs, targets)``, which a task of the
-            user's own may lack.
+        task: Computed by its method ``scores(metric, outputs, targets)``, which a user's own task
+            need not have.
         metric: Its name without a prefix, such as ``accuracy``.
         outputs: ``[N, O]``.
         targets: N of them.
 
     Returns:
-        ``float64 [N]``, whose mean is the metric's value; None where the metric is no such mean
-        (F1, an RMSE) or the task does not say.
+        ``float64 [N]``, whose mean is the metric's value; None if the metric is not such a mean
+        (F1, RMSE) or the task has no scores.
     """
     scores = getattr(task, "scores", None)
-    found = None if scores is None else scores(metric, outputs, targets)
-    return None if found is None else found.detach().cpu().double()
+    values = None if scores is None else scores(metric, outputs, targets)
+    return None if values is None else values.detach().cpu().double()
 
 
 def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | None = None) -> Task:
@@ -166,7 +165,7 @@ def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | Non
     Args:
         task: ``name`` and the task's options.
         classes: Names of the data set's classes, labels or columns.
-        targets: Of the training part; a task may weigh its classes by them, or take their scale.
+        targets: Of the training part; used for class weights, or to standardise numbers.
 
     Raises:
         UserCodeError: The user's own code cannot be run.
@@ -182,9 +181,9 @@ def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | Non
     built: Task = resolve_name(entry.build)(classes=classes, targets=targets, **options)
     if not own:
         return built
-    from workbench.tasks.user import measured
+    from workbench.tasks.user import with_metrics
 
-    return measured(built, own, entry.metrics)
+    return with_metrics(built, own, entry.metrics)
 
 
 def _entry(name: str) -> Entry:

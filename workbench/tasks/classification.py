@@ -1,7 +1,4 @@
-"""Classification: one label out of several, measured by macro averages.
-
-Knows no model and no data set, only outputs and labels.
-"""
+"""Classification: one class out of several; metrics are accuracy and macro averages."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ class Classification:
     Attributes:
         classes: Their names, in the order of the labels.
         targets: Labels of the training part.
-        label_smoothing: Part of the target that is spread over all classes, in ``[0, 1)``
+        label_smoothing: Part of the target that is distributed over all classes, in ``[0, 1)``
             (Szegedy et al. 2016, section 7).
         class_weights: Of each class in the loss; see ``weighting.of_classes``.
     """
@@ -41,7 +38,7 @@ class Classification:
             raise ValueError(
                 f"label_smoothing is {self.label_smoothing}; it must be at least 0 and below 1."
             )
-        _ = self._weights
+        _ = self._weights  # Raises an error for invalid weights now, not in the first epoch.
 
     @cached_property
     def _weights(self) -> Tensor | None:
@@ -53,9 +50,9 @@ class Classification:
         return len(self.classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy; with class weights, the sum over that of the samples' weights.
+        """Mean cross-entropy; with class weights, the weighted mean.
 
-        A soft target weighs as the mixture of its classes' weights.
+        The weight of a soft target is the mixture of its classes' weights.
 
         Args:
             outputs: Logits ``[B, classes]``.
@@ -69,7 +66,7 @@ class Classification:
             return functional.cross_entropy(
                 outputs, targets, weight=weights, label_smoothing=smoothing
             )
-        # torch divides by the number of samples here, whatever they weigh.
+        # For soft targets torch's mean divides by the number of samples, not by their weight.
         total = functional.cross_entropy(
             outputs, targets, weight=weights, label_smoothing=smoothing, reduction="sum"
         )
@@ -105,7 +102,7 @@ class Classification:
         }
 
     def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """Of the accuracy and of a loss without class weights; see ``tasks.scores_of``."""
+        """For the accuracy, and for the loss without class weights; see ``tasks.scores_of``."""
         if metric == "accuracy":
             return (outputs.argmax(dim=1) == targets).double()
         if metric == "loss" and self._weights is None:
@@ -115,7 +112,7 @@ class Classification:
         return None
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]]:
-        """Number of samples of each true class (row) that got each label (column)."""
+        """Number of samples by true class (row) and predicted class (column)."""
         true, predicted = _labels(outputs, targets)
         counts: list[list[int]] = confusion_matrix(
             true, predicted, labels=range(self.outputs)

@@ -1,7 +1,6 @@
-"""What a validation shows of single classes and single samples: scores and the worst mistakes.
+"""Scores of each class and the worst mistakes of a validation; used by every task.
 
-Cheap, because every trial is examined: one pass over the predictions. Knows no model, no data set
-and no file.
+It must be cheap, because it runs whenever a trial's best epoch changes: one pass over predictions.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-MOST_MISTAKES = 20
+MAX_MISTAKES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """Plain data: what is left of a validation when its outputs are gone.
+    """What is kept of a validation's outputs, as plain data.
 
     Attributes:
         scores: A row for each class or label (``class``, ``precision``, ``recall``, ``f1``,
@@ -66,9 +65,9 @@ def of_classes(probabilities: Tensor, targets: Tensor, classes: Sequence[str]) -
 def of_labels(
     probabilities: Tensor, targets: Tensor, classes: Sequence[str], threshold: float
 ) -> Examination:
-    """The same of each label; a sample's confidence is that of its worst wrong label.
+    """The same for each label; a sample's confidence is that of its worst wrong label.
 
-    The confidence in a label that is not predicted is one less its probability.
+    The confidence in a label that is not predicted is 1 minus its probability.
 
     Args:
         probabilities: ``[N, labels]``.
@@ -79,6 +78,7 @@ def of_labels(
     probabilities = probabilities.cpu()
     predicted, true = probabilities >= threshold, targets.cpu() > 0.5
     confidence = torch.where(predicted, probabilities, 1 - probabilities)
+    # -1 marks a correct label, below any confidence.
     worst = torch.where(predicted != true, confidence, -1.0).amax(dim=1)
 
     def named(row: Tensor) -> list[str]:
@@ -112,6 +112,7 @@ def of_numbers(values: Tensor, targets: Tensor, columns: Sequence[str]) -> Exami
     """
     values, true = values.cpu().double(), targets.cpu().double()
     errors = (values - true).abs()
+    # Without the correction of N - 1, so that a part of one sample has a deviation, 0.
     spread = true.std(dim=0, correction=0)
     relative, column = (errors / torch.where(spread > 0, spread, 1.0)).max(dim=1)
     mae, rmse, r2 = errors_of(values, true)
@@ -136,9 +137,9 @@ def of_numbers(values: Tensor, targets: Tensor, columns: Sequence[str]) -> Exami
 def errors_of(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean absolute error, root mean squared error and R2 of each column, ``float64 [columns]``.
 
-    As scikit-learn defines them; where the targets do not vary, R2 is 1 for perfect values and
-    else 0.
+    As in scikit-learn; if the targets are constant, R2 is 1 for perfect values and otherwise 0.
     """
+    # float64: sums of squares over a whole part lose too many digits in float32.
     difference = values.double() - targets.double()
     squared = difference.square().sum(dim=0)
     spread = (targets.double() - targets.double().mean(dim=0)).square().sum(dim=0)
@@ -148,15 +149,16 @@ def errors_of(values: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def shares(hit: Tensor, predicted: Tensor, true: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Precision, recall and F1 from counts of any shape, ``float64``; 0 where 0 is divided by 0.
+    """Precision, recall and F1 from counts of any shape, ``float64``; 0 for 0 divided by 0.
 
     Args:
-        hit: Rightly predicted.
-        predicted: Predicted at all.
-        true: What should have been predicted.
+        hit: Number of correct predictions.
+        predicted: Number of predictions.
+        true: Number that should have been predicted.
     """
 
     def share(part: Tensor, whole: Tensor) -> Tensor:
+        # A whole of 0 has a part of 0, so the result is 0.
         return part.double() / whole.clamp(min=1)
 
     return share(hit, predicted), share(hit, true), share(2 * hit, predicted + true)
@@ -171,8 +173,8 @@ def _scores(
 
 
 def _worst(size: Tensor, wrong: Tensor) -> list[int]:
-    """Positions of what is wrong, the largest first; of equals the earlier."""
+    """Positions of wrong samples, the largest size first; ties by position."""
     positions = wrong.nonzero().flatten()
     order = size[positions].sort(descending=True, stable=True).indices
-    found: list[int] = positions[order[:MOST_MISTAKES]].tolist()
-    return found
+    worst: list[int] = positions[order[:MAX_MISTAKES]].tolist()
+    return worst

@@ -1,7 +1,4 @@
-"""Multilabel classification: any number of labels for a sample, each on its own.
-
-Knows no model and no data set, only outputs and labels.
-"""
+"""Multilabel classification: any number of labels for a sample, predicted independently."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ class Multilabel:
     Attributes:
         classes: Names of the labels.
         targets: Of the training part, 0 and 1, ``[N, labels]``.
-        threshold: The least probability of a label that is predicted, in ``(0, 1)``.
+        threshold: Smallest probability of a predicted label, in ``(0, 1)``.
         class_weights: Of the positive samples of each label; see ``weighting.of_labels``.
     """
 
@@ -35,8 +32,8 @@ class Multilabel:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
-            raise ValueError(f"threshold is {self.threshold}; it must lie between 0 and 1.")
-        _ = self._weights
+            raise ValueError(f"threshold is {self.threshold}; it must be between 0 and 1.")
+        _ = self._weights  # Raises an error for invalid weights now, not in the first epoch.
 
     @cached_property
     def _weights(self) -> Tensor | None:
@@ -63,7 +60,7 @@ class Multilabel:
         )
 
     def total_weight(self, targets: Tensor) -> float:
-        """The number of samples: the loss is a plain mean, whatever a label weighs in it."""
+        """The number of samples: the loss is a plain mean, also with label weights."""
         return float(len(targets))
 
     def soft(self, targets: Tensor) -> Tensor:
@@ -73,21 +70,22 @@ class Multilabel:
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Precision, recall and F1, macro- and micro-averaged over labels, and subset accuracy.
 
-        As scikit-learn defines them: macro is the mean over labels, micro counts all decisions
-        together, and the subset accuracy is the share of samples with every label right. What
-        would be divided by 0 counts with 0.
+        As in scikit-learn: macro is the mean over labels, micro counts all decisions together, and
+        the subset accuracy is the share of samples with every label correct. A division by 0
+        counts as 0.
         """
         true, predicted = targets > 0.5, self.predictions(outputs) >= self.threshold
         counts = [(true & predicted).sum(dim=0), predicted.sum(dim=0), true.sum(dim=0)]
-        found = {"subset_accuracy": float((true == predicted).all(dim=1).float().mean())}
+        values = {"subset_accuracy": float((true == predicted).all(dim=1).float().mean())}
         for prefix, used in (("", counts), ("micro_", [count.sum() for count in counts])):
+            # On the CPU, because Apple's GPUs have no float64.
             scores = examination.shares(*(count.cpu() for count in used))
             for name, score in zip(("precision", "recall", "f1"), scores, strict=True):
-                found[prefix + name] = float(score.mean())
-        return found
+                values[prefix + name] = float(score.mean())
+        return values
 
     def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """Of the subset accuracy and of the loss; see ``tasks.scores_of``."""
+        """For the subset accuracy and the loss; see ``tasks.scores_of``."""
         if metric == "subset_accuracy":
             predicted = self.predictions(outputs) >= self.threshold
             return ((targets > 0.5) == predicted).all(dim=1).double()

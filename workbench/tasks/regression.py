@@ -2,7 +2,7 @@
 
 The head learns standardised targets: each column has mean 0 and standard deviation 1 in the
 training part, so that learning rates do not depend on units. The loss is in these units; metrics
-and predictions are in the units of the data set. Knows no model and no data set.
+and predictions are in the units of the data set.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Regression:
 
     Attributes:
         classes: Names of the columns.
-        targets: Of the training part, ``[N, columns]``; None leaves the numbers as they are.
+        targets: Of the training part, ``[N, columns]``; None does not standardise.
         loss_name: ``mse``, ``mae`` or ``huber``.
         delta: ``huber`` only: the error, in standard deviations, up to which it is squared
             (Huber 1964).
@@ -40,7 +40,7 @@ class Regression:
 
     def __post_init__(self) -> None:
         if self.loss_name not in LOSSES:
-            raise ValueError(f"loss is {self.loss_name!r}; it is one of {', '.join(LOSSES)}.")
+            raise ValueError(f"loss is {self.loss_name!r}; it must be one of {', '.join(LOSSES)}.")
         if not self.delta > 0:
             raise ValueError(f"delta is {self.delta}; it must be above 0.")
 
@@ -50,7 +50,7 @@ class Regression:
         if self.targets is None:
             return torch.zeros(self.outputs), torch.ones(self.outputs)
         std, mean = torch.std_mean(self.targets.cpu().double(), dim=0, correction=0)
-        # A column that never varies in training is centred and otherwise left alone.
+        # A constant column is only centred, because its deviation is 0.
         return mean.float(), torch.where(std > 0, std, 1.0).float()
 
     @property
@@ -88,19 +88,19 @@ class Regression:
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Mean absolute error, root mean squared error and R2, in the data set's units.
 
-        Of several columns, the plain mean over columns.
+        For several columns, the plain mean over columns.
         """
         mae, rmse, r2 = examination.errors_of(self.predictions(outputs).cpu(), targets.cpu())
         return {"mae": float(mae.mean()), "rmse": float(rmse.mean()), "r2": float(r2.mean())}
 
     def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """Of the mean absolute error and of the loss; see ``tasks.scores_of``."""
+        """For the mean absolute error and the loss; see ``tasks.scores_of``."""
         if metric == "mae":
             return (self.predictions(outputs).double() - targets.double()).abs().mean(dim=1)
         return self._loss(outputs, targets, "none").mean(dim=1) if metric == "loss" else None
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> None:
-        """None: numbers are no classes."""
+        """None: there are no classes."""
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Numbers in the data set's units, ``[B, columns]``."""
@@ -115,5 +115,5 @@ class Regression:
 def build(
     *, classes: Sequence[str], targets: Tensor | None, loss: str = "mse", delta: float = 1.0
 ) -> Regression:
-    """The task of a plan, whose option ``loss`` is called as the method that computes it."""
+    """Build the task of a plan; its option ``loss`` has the name of a method, so it is renamed."""
     return Regression(classes=classes, targets=targets, loss_name=loss, delta=delta)

@@ -1,4 +1,4 @@
-"""What the engine and a trial ask of a task."""
+"""The interface of a task, for the engine and for trials."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class Task(Protocol):
-    """What the engine and a trial ask of a task. A batch has B samples, the head O outputs."""
+    """The interface of a task. A batch has B samples, the head O outputs."""
 
     @property
     def outputs(self) -> int:
-        """How many numbers the head puts out for a sample."""
+        """Number of outputs of the head for a sample."""
         ...
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -28,9 +28,9 @@ class Task(Protocol):
         ...
 
     def total_weight(self, targets: Tensor) -> Tensor | float:
-        """What the mean of ``loss`` divides by: the number of samples, or the sum of their weights.
+        """The divisor of the mean in ``loss``: the number of samples, or the sum of their weights.
 
-        Parts of a batch that are weighed by it make the loss of the whole batch.
+        With several passes per step, each pass is weighted by it.
 
         Args:
             targets: As for ``loss``.
@@ -38,11 +38,11 @@ class Task(Protocol):
         ...
 
     def soft(self, targets: Tensor) -> Tensor:
-        """Targets as ``float32 [B, O]`` that may be mixed with others', as mixup does."""
+        """Targets as ``float32 [B, O]``, which mixup can mix."""
         ...
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Every metric of the catalogue but the loss."""
+        """Every metric of the catalogue except the loss."""
         ...
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:
@@ -50,9 +50,9 @@ class Task(Protocol):
         ...
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """What the outputs say in people's terms, ``float32 [B, O]``.
+        """Predictions from outputs, ``float32 [B, O]``.
 
-        Probabilities of the classes or labels; numbers in their own units.
+        Probabilities of the classes or labels; numbers in the units of the data set.
         """
         ...
 

@@ -1,7 +1,4 @@
-"""A user's own task, and a user's own metrics beside those of any task.
-
-Fills in what a user's class leaves out. Knows neither study files nor the engine.
-"""
+"""Wrappers that make a ``Task`` of a user's own class, and add a user's own metrics to any task."""
 
 from __future__ import annotations
 
@@ -25,17 +22,16 @@ DIRECTIONS = ("maximize", "minimize")
 
 @dataclass(frozen=True, kw_only=True)
 class UserTask:
-    """A user's class as a ``Task``: only ``loss`` must be there.
+    """A user's class as a ``Task``; only its method ``loss`` is required.
 
     Attributes:
-        own: The user's object. Where it has no ``outputs``, it has one for each class; without
-            ``metrics``, nothing but the loss is measured; without ``total_weight``, every sample
-            weighs the same; without ``scores``, no metric is known as a mean over samples;
-            ``soft``, ``confusion``, ``predictions`` and ``examine`` are those of the shipped task
-            for its target.
+        own: The user's object. Defaults: ``outputs`` is one for each class; without ``metrics``,
+            only the loss is measured; without ``total_weight``, all samples have equal weight;
+            without ``scores``, no metric counts as a mean over samples; ``soft``, ``confusion``,
+            ``predictions`` and ``examine`` are those of the built-in task for its target.
         classes: Names of the classes, labels or columns.
         target: What it predicts; see ``datasets.samples.TARGETS``.
-        measures: The direction of each metric by its name.
+        measures: The direction of each metric, by name.
         reference: The class, as ``FILE.py:NAME``.
     """
 
@@ -47,16 +43,16 @@ class UserTask:
 
     @property
     def outputs(self) -> int:
-        """As the user's class says, else one for each class."""
+        """The user's, else one for each class."""
         return int(getattr(self.own, "outputs", len(self.classes)))
 
     @property
     def threshold(self) -> float:
-        """The least probability of a label that is predicted: the user's, else 0.5."""
+        """Smallest probability of a predicted label: the user's, else 0.5."""
         return float(getattr(self.own, "threshold", 0.5))
 
     @property
-    def _usual(self) -> bool:
+    def _one_per_class(self) -> bool:
         return self.outputs == len(self.classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -84,35 +80,35 @@ class UserTask:
         """The user's.
 
         Raises:
-            UserCodeError: They are not those that the class announces in ``measures``.
+            UserCodeError: They are not those that the class declares in ``measures``.
         """
         if not hasattr(self.own, "metrics"):
             return {}
-        found = {name: float(value) for name, value in self.own.metrics(outputs, targets).items()}
-        announced = set(self.measures) - {"loss"}
-        if set(found) != announced:
+        values = {name: float(value) for name, value in self.own.metrics(outputs, targets).items()}
+        declared = set(self.measures) - {"loss"}
+        if set(values) != declared:
             raise UserCodeError(
-                f"{self.reference}: metrics returned {listed(sorted(found))}, but the class "
-                f"announces {listed(sorted(announced))} in measures; both must name the same "
-                "metrics."
+                f"{self.reference}: metrics returned {listed(sorted(values))}, but measures "
+                f"declares {listed(sorted(declared))}; both must name the same metrics."
             )
-        return found
+        return values
 
     def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """The user's, if the class has any; see ``tasks.scores_of``."""
+        """The user's, else None; see ``tasks.scores_of``."""
         if not hasattr(self.own, "scores"):
             return None
         given: Tensor | None = self.own.scores(metric, outputs, targets)
         return given
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:
-        """The user's, else counts of the largest output where there is one for each class."""
+        """The user's, else by the largest output if there is one for each class."""
         if hasattr(self.own, "confusion"):
             given: list[list[int]] | None = self.own.confusion(outputs, targets)
             return given
-        if self.target != "class" or not self._usual:
+        if self.target != "class" or not self._one_per_class:
             return None
         count = len(self.classes)
+        # One index per cell of the matrix, so that one bincount counts them all.
         cells = targets.cpu() * count + outputs.argmax(dim=1).cpu()
         counts: list[list[int]] = (
             torch.bincount(cells, minlength=count * count).reshape(count, count).tolist()
@@ -120,16 +116,16 @@ class UserTask:
         return counts
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """The user's, else probabilities, or the numbers as they are."""
+        """The user's, else probabilities, or the outputs themselves."""
         if hasattr(self.own, "predictions"):
             given: Tensor = self.own.predictions(outputs)
             return given
-        if self.target == "numbers" or not self._usual:
+        if self.target == "numbers" or not self._one_per_class:
             return outputs.float()
         return outputs.float().softmax(dim=1) if self.target == "class" else outputs.sigmoid()
 
     def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
-        """The user's, else that of the shipped task; empty where the outputs are no classes."""
+        """The user's, else that of the built-in task; empty if the outputs are not classes."""
         if hasattr(self.own, "examine"):
             given: Examination = self.own.examine(outputs, targets)
             return given
@@ -146,14 +142,15 @@ class UserTask:
 def build(
     *, reference: str, classes: Sequence[str], targets: Tensor | None, **options: Any
 ) -> UserTask:
-    """A task of the user's own.
+    """A user's own task.
 
     Raises:
-        UserCodeError: The file cannot be run, or the class cannot be made or has no loss.
+        UserCodeError: The file cannot be run, the class cannot be instantiated, or it has no loss.
     """
-    made = usercode.load(reference)
+    user_class = usercode.load(reference)
+    # Only TypeError: another exception has a traceback into the user's code, which names the line.
     try:
-        own = made(classes=classes, targets=targets, **options)
+        own = user_class(classes=classes, targets=targets, **options)
     except TypeError as error:
         raise UserCodeError(
             f"{reference} could not be called with classes, targets and the options "
@@ -161,13 +158,13 @@ def build(
         ) from error
     if not callable(getattr(own, "loss", None)):
         raise UserCodeError(f"{reference} has no method loss(outputs, targets), which a task needs")
-    measures = {"loss": "minimize", **getattr(made, "measures", {})}
+    measures = {"loss": "minimize", **getattr(user_class, "measures", {})}
     for name, direction in measures.items():
         _check_direction(f"{reference}: measures[{name!r}]", direction)
     return UserTask(
         own=own,
         classes=classes,
-        target=getattr(made, "target", "class"),
+        target=getattr(user_class, "target", "class"),
         measures=measures,
         reference=reference,
     )
@@ -175,13 +172,13 @@ def build(
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A task with metrics of the user's own beside its own.
+    """A task with a user's metrics in addition to its own.
 
     Attributes:
-        task: Does everything but these metrics.
-        functions: Each called with the task's predictions (probabilities, or numbers in their own
-            units) and the targets as arrays; by the metric's name.
-        references: Where each comes from.
+        task: Does everything except these metrics.
+        functions: By the metric's name; each is called with the task's predictions (probabilities,
+            or numbers in their own units) and the targets, as arrays.
+        references: ``FILE.py:NAME`` of each function.
     """
 
     task: Task
@@ -195,7 +192,7 @@ class Measured:
 
     @property
     def threshold(self) -> float:
-        """The task's, where it has one; see ``UserTask``."""
+        """The task's, if it has one; see ``UserTask``."""
         return float(getattr(self.task, "threshold", 0.5))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -214,9 +211,10 @@ class Measured:
         """The task's and the user's.
 
         Raises:
-            UserCodeError: A user's metric raised, or returned no number.
+            UserCodeError: A user's metric raised an error, or did not return a number.
         """
-        found = self.task.metrics(outputs, targets)
+        values = self.task.metrics(outputs, targets)
+        # Arrays, because most metrics are written for NumPy or scikit-learn.
         predicted, true = self.predictions(outputs).cpu().numpy(), targets.cpu().numpy()
         for name, function in self.functions.items():
             try:
@@ -226,19 +224,19 @@ class Measured:
                     f"The metric {self.references[name]} raised {type(error).__name__}: {error}"
                 ) from error
             try:
-                found[name] = float(value)
+                values[name] = float(value)
             except (TypeError, ValueError) as error:
                 raise UserCodeError(
                     f"The metric {self.references[name]} returned {value!r}; it must be a number."
                 ) from error
-        return found
+        return values
 
     def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """The task's: a metric of the user's own may be any function of a whole part."""
+        """The task's; None for a user's metric, which need not be a mean over samples."""
         if metric in self.functions or not hasattr(self.task, "scores"):
             return None
-        found: Tensor | None = self.task.scores(metric, outputs, targets)
-        return found
+        values: Tensor | None = self.task.scores(metric, outputs, targets)
+        return values
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:
         """The task's."""
@@ -253,8 +251,8 @@ class Measured:
         return self.task.examine(outputs, targets)
 
 
-def measured(task: Task, references: Sequence[str], taken: Mapping[str, str]) -> Measured:
-    """A task with the user's own metrics.
+def with_metrics(task: Task, references: Sequence[str], taken: Mapping[str, str]) -> Measured:
+    """A task with a user's own metrics.
 
     Args:
         task: Any.
@@ -262,8 +260,8 @@ def measured(task: Task, references: Sequence[str], taken: Mapping[str, str]) ->
         taken: Names of the task's own metrics.
 
     Raises:
-        UserCodeError: A file cannot be run, or holds no such function.
-        ValueError: A metric is no reference, or its name is taken.
+        UserCodeError: A file cannot be run, or has no such function.
+        ValueError: A metric is not a reference, or its name is taken.
     """
     named = {_name(reference): reference for reference in references}
     directions(references, taken)
@@ -272,34 +270,33 @@ def measured(task: Task, references: Sequence[str], taken: Mapping[str, str]) ->
 
 
 def directions(references: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
-    """The direction of each of the user's own metrics, by its name.
+    """The direction of each of a user's metrics, by name.
 
-    A function says it in its attribute ``direction``; without one, more is better.
+    It is the function's attribute ``direction``; by default, more is better.
 
     Raises:
-        UserCodeError: A file cannot be run, or holds no such function.
-        ValueError: A metric is no reference, or its name is taken.
+        UserCodeError: A file cannot be run, or has no such function.
+        ValueError: A metric is not a reference, or its name is taken.
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for reference in references:
         if not usercode.is_reference(reference):
-            raise ValueError(
-                f"metrics has {reference!r}; a metric of your own is a function, FILE.py:NAME."
-            )
+            raise ValueError(f"metrics: {reference!r} is not a metric of your own (FILE.py:NAME).")
         name = _name(reference)
-        if name in taken or name in found:
+        if name in taken or name in result:
             raise ValueError(
-                f"metrics has {reference}, but there is a metric {name} already; "
+                f"metrics: {reference} has the name of another metric, {name}; "
                 f"the task's own are {listed(sorted(taken))}."
             )
         function = usercode.load(reference)
         if not callable(function):
             raise UserCodeError(
-                f"{reference} is {function!r}; a metric is a function of outputs and targets"
+                f"{reference} is {function!r}; a metric must be a function of predictions and "
+                "targets"
             )
-        found[name] = getattr(function, "direction", "maximize")
-        _check_direction(f"{reference}: direction", found[name])
-    return found
+        result[name] = getattr(function, "direction", "maximize")
+        _check_direction(f"{reference}: direction", result[name])
+    return result
 
 
 def _name(reference: str) -> str:
@@ -308,4 +305,4 @@ def _name(reference: str) -> str:
 
 def _check_direction(what: str, direction: object) -> None:
     if direction not in DIRECTIONS:
-        raise UserCodeError(f"{what} is {direction!r}; it is {' or '.join(DIRECTIONS)}")
+        raise UserCodeError(f"{what} is {direction!r}; it must be {' or '.join(DIRECTIONS)}")

@@ -1,7 +1,4 @@
-"""Weights of classes, so that a rare class counts in the loss as much as a frequent one.
-
-Knows no loss: what the weights multiply is the task's business.
-"""
+"""Class weights for the loss: ``balanced``, or a list. Used by the classification tasks."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ Names = Sequence[str]
 
 
 def of_classes(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Tensor | None:
-    """A weight for each class, ``float32 [classes]``; None weighs nothing.
+    """A weight for each class, ``float32 [classes]``; None for no weights.
 
     Args:
         asked: ``balanced`` gives class c the weight N / (classes * N_c), as scikit-learn's
@@ -26,23 +23,23 @@ def of_classes(asked: ClassWeights, classes: Names, targets: Tensor | None) -> T
         targets: Labels of the training part ``int64 [N]``.
 
     Raises:
-        ValueError: There is not one weight above 0 for each class, or a class has no sample.
+        ValueError: The list does not have one positive weight per class, or a class has no sample.
     """
     if asked is None or asked != "balanced":
         return _given(asked, classes, "class")
-    counts = torch.bincount(_known(targets), minlength=len(classes))
+    counts = torch.bincount(_required(targets), minlength=len(classes))
     for name, count in zip(classes, counts.tolist(), strict=True):
         if count == 0:
-            raise ValueError(_lacking(f"class {name} has no training sample"))
+            raise ValueError(_not_balanced(f"class {name} has no training sample"))
     return (counts.sum() / (len(classes) * counts.double())).float()
 
 
 def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Tensor | None:
-    """A weight of the positive samples of each label, ``float32 [labels]``; None weighs nothing.
+    """A weight of each label's positive samples, ``float32 [labels]``; None for no weights.
 
     Args:
-        asked: ``balanced`` lets the positive samples of a label weigh as much as its negative
-            ones: their number divided by that of the positive; or the weights themselves.
+        asked: ``balanced`` gives the positive samples of a label the total weight of its negative
+            ones: the number of negatives over positives; or the weights themselves.
         classes: Names of the labels.
         targets: Of the training part, 0 and 1, ``[N, labels]``.
 
@@ -51,12 +48,12 @@ def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Te
     """
     if asked is None or asked != "balanced":
         return _given(asked, classes, "label")
-    given = _known(targets) > 0.5
+    given = _required(targets) > 0.5
     positive = given.sum(dim=0).double()
     for name, count in zip(classes, positive.tolist(), strict=True):
         if not 0 < count < len(given):
             share = "every" if count else "no"
-            raise ValueError(_lacking(f"label {name} is given to {share} training sample"))
+            raise ValueError(_not_balanced(f"label {name} is given to {share} training sample"))
     return ((len(given) - positive) / positive).float()
 
 
@@ -65,23 +62,24 @@ def _given(asked: Sequence[float] | None, classes: Names, kind: str) -> Tensor |
         return None
     if isinstance(asked, str):
         raise ValueError(
-            f"class_weights is {asked!r}; it is balanced, or a list with a number for each {kind}."
+            f"class_weights is {asked!r}; it must be balanced, or a list with a number per {kind}."
         )
     if len(asked) != len(classes):
         raise ValueError(
             f"class_weights has {len(asked)} numbers, but there are {len(classes)}: "
             f"{', '.join(classes)}."
         )
+    # Written so that NaN is rejected too.
     if any(not (0 < weight < math.inf) for weight in asked):
         raise ValueError(f"class_weights is {list(asked)}; every weight must be a number above 0.")
     return torch.tensor(asked, dtype=torch.float32)
 
 
-def _known(targets: Tensor | None) -> Tensor:
+def _required(targets: Tensor | None) -> Tensor:
     if targets is None:
-        raise ValueError("class_weights: balanced needs the targets of the training part.")
+        raise ValueError("class_weights: balanced requires the targets of the training part.")
     return targets.cpu()
 
 
-def _lacking(reason: str) -> str:
-    return f"class_weights: balanced is not possible, because {reason}; give a list of weights."
+def _not_balanced(reason: str) -> str:
+    return f"class_weights: balanced is not possible, because {reason}. Use a list of weights."

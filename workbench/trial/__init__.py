@@ -1,1 +1,1 @@
-"""One trial in a worker, from its specification to its result."""
+"""One trial in a worker, from its specification to its result; used by ``driver.workers``."""

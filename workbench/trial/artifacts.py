@@ -1,8 +1,7 @@
-"""What a trial leaves: the weights that it keeps, and in its folder of artifacts what to look at.
+"""The weights and the artifacts of a trial: learning curve, scores of each class, worst mistakes.
 
-Every trial with an epoch leaves its learning curve; every completed one the scores of each class
-and its worst mistakes, which cost next to nothing. Pictures of the mistakes are for the best trial
-of a strategy. Knows neither the engine nor how a trial is run.
+Every trial with an epoch gets a learning curve, and every completed one also scores and mistakes,
+which are cheap. Pictures are drawn for the best trial of a strategy only.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-_LONGEST_TEXT = 2000  # characters of a text in the table of mistakes
+_MAX_TEXT = 2000  # characters of a text in the table of mistakes
 
 
-def guarded(name: str, what: str, leave: Callable[[], None]) -> None:
-    """Leave something behind; where that fails, log it: a picture must not cost a trial.
+def try_to_write(name: str, what: str, write: Callable[[], None]) -> None:
+    """Write an artifact; log a failure, because a trial must not fail for the sake of a picture.
 
     Raises:
         OSError: The disk is full, or fails.
     """
     try:
-        leave()
+        write()
     except Exception as error:
         if is_disk_error(error):
             raise
-        _LOGGER.warning("%s: no %s", name, what, exc_info=True)
+        _LOGGER.warning("%s: cannot make the %s", name, what, exc_info=True)
 
 
 def write_weights(
@@ -54,19 +53,19 @@ def write_weights(
     value: float,
     classes: Sequence[str],
 ) -> None:
-    """Write ``best.safetensors``, and ``best.json``, which says what it is and its SHA-256.
+    """Write ``best.safetensors``, and ``best.json`` with its description and SHA-256.
 
-    Of the search any weights may be of use, and it drops those that are outdone. A selection and a
-    confirmation are a hundred runs and more: they leave the model of each arm's first seed alone
-    (not of its best one, which the test split would have to tell). Any other is had again from its
-    specification.
+    Every trial of a search keeps its weights until a better trial replaces them. A selection and a
+    confirmation have a hundred runs and more: a selection keeps none, and a confirmation the model
+    of each arm's first seed (the best one could be chosen only by the test split). Any other model
+    can be trained again from its specification.
 
     Args:
         directory: Of the trial.
-        spec: The same.
+        spec: Of the trial.
         weights: Of the whole model, on the CPU; None writes nothing.
-        epoch: Number of the report that they were validated in.
-        value: Of the objective there.
+        epoch: Number of the report in which they were validated.
+        value: Of the objective at that report.
         classes: Names of the outputs.
     """
     replicate = spec.role is Role.CONFIRMATION and spec.number > 0
@@ -75,6 +74,7 @@ def write_weights(
     from safetensors.torch import save
 
     content = save(dict(weights))
+    # The weights first: ``read_weights`` ignores them until their description is there too.
     record.write_atomically(directory.weights, content)
     description = {
         "format": "safetensors: the state dict of the whole model",
@@ -93,10 +93,10 @@ def write_weights(
 
 
 def read_weights(directory: TrialDirectory) -> dict[str, Tensor] | None:
-    """The weights that a trial kept, as they were written; None where it has none.
+    """The weights that a trial kept; None if it has none.
 
     Raises:
-        ValueError: They are damaged.
+        ValueError: The file does not match its SHA-256.
     """
     if not directory.weights.exists() or not directory.weights_description.exists():
         return None
@@ -119,7 +119,7 @@ def draw_learning_curve(
     chosen: int | None,
     objective: Objective,
 ) -> None:
-    """Draw ``learning_curve.png`` of a history, with the epoch that counts."""
+    """Draw ``learning_curve.png`` of a history, and mark the chosen epoch."""
     summary = learning_curve.summarize(history, chosen, objective)
     directory.artifacts.mkdir(parents=True, exist_ok=True)
     path = directory.artifacts / "learning_curve"
@@ -138,20 +138,20 @@ def write_scores(directory: TrialDirectory, scores: Sequence[Mapping[str, Any]])
     (directory.artifacts / "per_class.csv").write_text(text.getvalue())
 
 
-def write_mistakes(directory: TrialDirectory, found: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``mistakes.json``: validation samples that the model got most wrong, worst first.
+def write_mistakes(directory: TrialDirectory, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``mistakes.json``: the worst errors on validation samples, worst first.
 
     Each has its number in the whole data set (``sample``), its ``name`` if the data set has names,
     ``true`` and ``predicted``, and ``confidence`` or ``error``.
     """
     directory.artifacts.mkdir(parents=True, exist_ok=True)
     path = directory.artifacts / "mistakes.json"
-    path.write_text(json.dumps(found, indent=1, ensure_ascii=False))
+    path.write_text(json.dumps(rows, indent=1, ensure_ascii=False))
 
 
-def located(found: Sequence[Mapping[str, Any]], data: Data) -> list[dict[str, Any]]:
-    """Mistakes by position in the validation part, as mistakes by the sample's number and name."""
-    numbers = data.validation.index[[row["position"] for row in found]].tolist() if found else []
+def identified(rows: Sequence[Mapping[str, Any]], data: Data) -> list[dict[str, Any]]:
+    """Mistakes with the sample's number and name in place of its position in validation."""
+    numbers = data.validation.index[[row["position"] for row in rows]].tolist() if rows else []
     names = data.names
     return [
         {
@@ -159,19 +159,20 @@ def located(found: Sequence[Mapping[str, Any]], data: Data) -> list[dict[str, An
             "name": None if names is None else names[number],
             **{key: value for key, value in row.items() if key != "position"},
         }
-        for number, row in zip(numbers, found, strict=True)
+        for number, row in zip(numbers, rows, strict=True)
     ]
 
 
 def draw_best(directory: TrialDirectory) -> None:
-    """Draw what only the best trial of a strategy shows: its confusion matrix and its mistakes.
+    """Draw the confusion matrix and the mistakes of the best trial of a strategy.
 
-    Mistakes get a picture where the samples are images (``mistakes.png``), and a table where they
-    are texts (``mistakes.html``). What cannot be drawn is logged and left out.
+    Mistakes are shown as pictures for images (``mistakes.png``) and as a table for texts
+    (``mistakes.html``). A failure is logged and the picture left out.
     """
+    name = str(directory.path)
     with writing(directory.artifacts):
-        guarded(str(directory.path), "confusion matrix", lambda: _draw_confusion(directory))
-        guarded(str(directory.path), "picture of the mistakes", lambda: _show_mistakes(directory))
+        try_to_write(name, "confusion matrix", lambda: _draw_confusion(directory))
+        try_to_write(name, "picture of the mistakes", lambda: _show_mistakes(directory))
 
 
 def _draw_confusion(directory: TrialDirectory) -> None:
@@ -184,20 +185,20 @@ def _draw_confusion(directory: TrialDirectory) -> None:
 
 def _show_mistakes(directory: TrialDirectory) -> None:
     path, spec = directory.artifacts / "mistakes.json", directory.spec()
-    found = json.loads(path.read_text()) if path.exists() else []
-    if not found or spec is None:
+    rows = json.loads(path.read_text()) if path.exists() else []
+    if not rows or spec is None:
         return
     data = data_of(spec)
     if data.kind == "image":
-        figure = mistakes.draw(mistakes.summarize(found, _images(data, found)))
+        figure = mistakes.draw(mistakes.summarize(rows, _images(data, rows)))
         style.save(figure, directory.artifacts / "mistakes", formats=("png",))
     elif data.kind == "text":
-        page = _table(found, _texts(data, found))
+        page = _table(rows, _texts(data, rows))
         (directory.artifacts / "mistakes.html").write_text(page, encoding="utf-8")
 
 
 def data_of(spec: TrialSpec) -> Data:
-    """The data that a trial was given, before its backbone's tokenizer.
+    """The data of a trial, before its backbone's tokenizer.
 
     Raises:
         Absent: They are not on this machine.
@@ -213,53 +214,54 @@ def data_of(spec: TrialSpec) -> Data:
 
 
 def as_planned(data: Data, spec: TrialSpec) -> Data:
-    """The data, if they are those that a trial was planned for.
+    """The data unchanged, after a check of their hash against the trial's specification.
 
     Raises:
         ValueError: They have changed since the study was planned.
     """
     if data.digest != spec.data_digest:
         raise ValueError(
-            f"The data set has changed since the study was planned: its hash is {data.digest}, "
+            f"The data set has changed since the study was planned: its hash is {data.digest}, but "
             f"the specification says {spec.data_digest}."
         )
     return data
 
 
-def _positions(data: Data, found: Sequence[Mapping[str, Any]]) -> Tensor:
-    """Where samples of the whole data set stand in the validation part."""
+def _positions(data: Data, rows: Sequence[Mapping[str, Any]]) -> Tensor:
+    """Positions in the validation part of the samples in these rows."""
     import torch
 
-    return torch.searchsorted(data.validation.index, torch.tensor([row["sample"] for row in found]))
+    # The index of a part is sorted.
+    return torch.searchsorted(data.validation.index, torch.tensor([row["sample"] for row in rows]))
 
 
-def _images(data: Data, found: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Images as they were before normalisation, 0 to 1, as arrays ``[H, W, C]``."""
+def _images(data: Data, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Images before normalisation, 0 to 1, as arrays ``[H, W, C]``."""
     import torch
 
-    taken = data.validation.inputs[_positions(data, found)]
-    assert isinstance(taken, torch.Tensor)
-    count = taken.shape[1] if len(data.mean) == taken.shape[1] else 1
+    images = data.validation.inputs[_positions(data, rows)]
+    assert isinstance(images, torch.Tensor)
+    count = images.shape[1] if len(data.mean) == images.shape[1] else 1
     mean, std = (torch.tensor(v[:count]).reshape(1, -1, 1, 1) for v in (data.mean, data.std))
-    pixels = (taken.cpu().float() * std + mean).clamp(0, 1)
+    pixels = (images.cpu().float() * std + mean).clamp(0, 1)
     return list(pixels.permute(0, 2, 3, 1).numpy())
 
 
-def _texts(data: Data, found: Sequence[Mapping[str, Any]]) -> list[str]:
+def _texts(data: Data, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     from workbench.datasets.samples import Texts
 
     inputs = data.validation.inputs
     assert isinstance(inputs, Texts)
-    return [inputs.values[position] for position in _positions(data, found).tolist()]
+    return [inputs.values[position] for position in _positions(data, rows).tolist()]
 
 
-def _table(found: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
-    """A page with every text escaped: a data set may hold anything."""
-    size = mistakes.size_of(found[0])
+def _table(rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
+    """An HTML page of mistakes; every text is escaped, because a data set may hold anything."""
+    size = mistakes.size_of(rows[0])
     heads = ("sample", "text", "true", "predicted", size)
-    rows = []
-    for row, text in zip(found, texts, strict=True):
-        cut = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} …"
+    lines = []
+    for row, text in zip(rows, texts, strict=True):
+        cut = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} …"
         cells = (
             row["name"] or row["sample"],
             cut,
@@ -267,7 +269,7 @@ def _table(found: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
             mistakes.words(row["predicted"]),
             f"{row[size]:.3g}",
         )
-        rows.append("".join(f"<td>{escape(str(cell))}</td>" for cell in cells))
+        lines.append("".join(f"<td>{escape(str(cell))}</td>" for cell in cells))
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Worst mistakes</title>'
         "<style>body{font:15px/1.4 sans-serif;margin:2em}td,th{text-align:left;"
@@ -275,6 +277,6 @@ def _table(found: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
         "td:nth-child(2){white-space:pre-wrap;max-width:40em}</style><table><tr>"
         + "".join(f"<th>{head}</th>" for head in heads)
         + "</tr>\n"
-        + "".join(f"<tr>{cells}</tr>\n" for cells in rows)
+        + "".join(f"<tr>{cells}</tr>\n" for cells in lines)
         + "</table></html>\n"
     )

@@ -1,7 +1,6 @@
-"""Which epoch of a trial counts, what is kept of it, and when a history ends its trial.
+"""The choice of a trial's best epoch, what is kept of it, and early stopping.
 
-Asks little of whatever trains (``Trainer``): the engine, or a training of the user's own. Knows no
-file and no driver.
+Also the interface of what trains (``Trainer``): the engine, or a user's own training.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from workbench.trial import artifacts
 
 
 class Trainer(Protocol):
-    """What a trial asks of whatever trains: the engine, or a training of the user's own."""
+    """What trains a trial: the engine, or a user's own training."""
 
     @property
     def confusion(self) -> list[list[int]] | None:
@@ -29,7 +28,7 @@ class Trainer(Protocol):
 
     @property
     def validated(self) -> tuple[Tensor, Tensor] | None:
-        """Outputs and targets of the last validation, where there are any."""
+        """Outputs and targets of the last validation, if there are any."""
         ...
 
     @property
@@ -38,33 +37,33 @@ class Trainer(Protocol):
         ...
 
     def epochs(self) -> Iterator[EpochResult]:
-        """Train on, and yield every report."""
+        """Continue the training, and yield every report."""
         ...
 
     def state(self) -> dict[str, Any] | None:
-        """What going on from the last report needs; None where it can only start again."""
+        """What is needed to resume after the last report; None if it can only start again."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Continue from a state."""
         ...
 
     def weights(self) -> Mapping[str, Tensor] | None:
-        """The model after the last report, on the CPU; None where there is nothing to keep."""
+        """The model after the last report, on the CPU; None if there is nothing to keep."""
         ...
 
 
 @dataclass(kw_only=True)
 class Chosen:
-    """The epoch that the objective's rule has chosen so far: plain data but for the weights.
+    """The epoch chosen so far by the objective's rule. A checkpoint stores these fields by name.
 
     Attributes:
         epoch: Number of its report.
         value: Of the objective.
         confusion: Rows true, columns predicted; None for a task without single classes.
-        weights: None where there is no model to keep.
+        weights: None if there is no model to keep.
         scores: See ``tasks.examination.Examination``.
-        mistakes: The same, by the sample's number and name.
+        mistakes: The same, with the sample's number and name.
     """
 
     epoch: int
@@ -75,29 +74,29 @@ class Chosen:
     mistakes: list[dict[str, Any]] = field(default_factory=list)
 
 
-def must_count(result: EpochResult, objective: Objective) -> None:
-    """Nothing, if a report says what the study optimises.
+def require_metric(result: EpochResult, objective: Objective) -> None:
+    """Check that a report has the objective's metric.
 
     Raises:
-        ValueError: It has no such metric.
+        ValueError: It does not.
     """
     if objective.metric not in result.metrics:
         raise ValueError(
-            f"Report {result.epoch} has no {objective.metric}, which the study optimises; "
+            f"Report {result.epoch} has no metric {objective.metric}, which the study optimises; "
             f"it has {', '.join(result.metrics)}."
         )
 
 
-def counts(result: EpochResult, chosen: Chosen | None, objective: Objective) -> bool:
-    """Whether a report takes the place of the one chosen so far."""
+def is_better(result: EpochResult, chosen: Chosen | None, objective: Objective) -> bool:
+    """Whether a report replaces the one chosen so far; with ``epoch: last`` each one does."""
     best = None if chosen is None else chosen.value
     return objective.epoch == "last" or objective.better(result.metrics[objective.metric], best)
 
 
-def taken(
+def choose(
     result: EpochResult, objective: Objective, trainer: Trainer, task: Task, data: Data
 ) -> Chosen:
-    """What is kept of the report that a trainer stands after."""
+    """What is kept of the trainer's last report."""
     chosen = Chosen(
         epoch=result.epoch,
         value=result.metrics[objective.metric],
@@ -107,52 +106,53 @@ def taken(
     if trainer.validated is not None:
         examined = task.examine(*trainer.validated)
         chosen.scores = examined.scores
-        chosen.mistakes = artifacts.located(examined.mistakes, data)
+        chosen.mistakes = artifacts.identified(examined.mistakes, data)
     return chosen
 
 
 def stopped_early(history: Sequence[EpochResult], objective: Objective, plan: Plan) -> bool:
-    """Whether a history ends its trial: too many reports without a better value.
+    """Whether early stopping ends a trial: too many reports without a better value.
 
-    A pure function of the history, so that a resumed trial stops where any other would. A value
-    counts as better where it beats the last one that counted by more than the rule's ``least``.
-    Only the reports of the last phase count, after its last thaw, and only one another: a linear
-    probe stands still before fine-tuning begins, and what is newly trained may lose at first.
+    A pure function of the history, so that a resumed trial stops at the same epoch. A value counts
+    as better if it exceeds the last one that counted by more than the rule's ``least``. Only the
+    reports of the last phase count, after its last stage was unfrozen: a linear probe stagnates
+    before fine-tuning begins, and newly unfrozen stages may lower the value at first.
     """
     rule = plan.early_stopping
     if rule is None:
         return False
     sign = 1 if objective.direction == "maximize" else -1
-    best, since = None, 0
-    for result in history[_settled(plan) :]:
+    best, reports_since = None, 0
+    for result in history[_first_counted(plan) :]:
         value = result.metrics[objective.metric]
         gain = 0.0 if best is None else sign * (value - best)
         if best is None or gain > rule.least:
-            best, since = value, 0
+            best, reports_since = value, 0
         else:
-            since += 1
-    return since >= rule.patience
+            reports_since += 1
+    return reports_since >= rule.patience
 
 
-def _settled(plan: Plan) -> int:
-    """Number of reports after which what is trained changes no more."""
+def _first_counted(plan: Plan) -> int:
+    """Number of reports before the set of trained stages is final."""
     last = plan.phases[-1]
     before = plan.epochs - last.epochs
     if last.unfreeze_every:
-        thaws = min(last.freeze_depth, (last.epochs - 1) // last.unfreeze_every)
-        before += thaws * last.unfreeze_every
+        # The phase may end before all its stages are unfrozen.
+        steps = min(last.freeze_depth, (last.epochs - 1) // last.unfreeze_every)
+        before += steps * last.unfreeze_every
     return before * plan.reports_per_epoch
 
 
-def early(history: Sequence[EpochResult], plan: Plan) -> str:
-    """Why a trial that ``stopped_early`` ends."""
+def early_stop_reason(history: Sequence[EpochResult], plan: Plan) -> str:
+    """The reason in the result of a trial that ``stopped_early``."""
     patience = 0 if plan.early_stopping is None else plan.early_stopping.patience
     count = "1 report" if patience == 1 else f"{patience} reports"
     return f"stopped early at {place(history, plan)}: no better value in {count}"
 
 
 def place(history: Sequence[EpochResult], plan: Plan) -> str:
-    """Where a trial stands after its history: ``epoch 7``, or ``report 7 (epoch 1.75)``."""
+    """The last report of a history, in words: ``epoch 7``, or ``report 7 (epoch 1.75)``."""
     last = len(history)
     if plan.reports_per_epoch == 1:
         return f"epoch {last}"

@@ -1,6 +1,6 @@
-"""The files that a plan depends on besides data and weights, and their hashes.
+"""Hashes of the code and model files that a plan depends on, besides data and weights.
 
-A study records them; a worker compares them before it trains.
+A study records them when it is planned; a worker compares them before it trains.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from workbench.backbones.weights import is_file
 from workbench.record.strategy import Plan
 
 
-def code(plan: Plan) -> dict[str, str]:
-    """What a plan rests on in files that it names, beside data and weights.
+def hashes(plan: Plan) -> dict[str, str]:
+    """Hashes of the files that a plan names, besides data and weights.
 
     Returns:
-        By path, the hash of every file of a user's own code, of those beside it that it imports,
-        and of the configuration and tokenizer in every model's folder; by ``hub:ID``, the commit of
-        a model of the hub.
+        By path, the hash of every file of a user's own code, of the files in its folder that it
+        imports, and of the configuration and tokenizer in every model's folder; by ``hub:ID``, the
+        commit of a model of the hub.
 
     Raises:
         UserCodeError: A user's file cannot be read or run.
@@ -33,12 +33,13 @@ def code(plan: Plan) -> dict[str, str]:
         plan.trial,
         *plan.trial_options.values(),
     ]
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
+    # An option of a user's own training may be a reference too.
     for reference in sorted({name for name in named if usercode.is_reference(name)}):
-        found |= usercode.files(reference)
+        digests |= usercode.files(reference)
     for model in models(plan):
-        found |= hub.identity(model)
-    return found
+        digests |= hub.identity(model)
+    return digests
 
 
 def models(plan: Plan) -> list[str]:
@@ -52,7 +53,7 @@ def models(plan: Plan) -> list[str]:
 
 
 def is_as_planned(name: str, digest: str) -> bool:
-    """Whether a file, or a model of the hub, is still what ``code`` has said of it.
+    """Whether a file, or a model of the hub, still has the digest that ``hashes`` gave it.
 
     Raises:
         UserCodeError: The file cannot be read.

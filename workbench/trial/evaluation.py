@@ -1,7 +1,7 @@
-"""The one look at the test split: a confirmation run's kept model, measured on it.
+"""The evaluation of a confirmation run's kept model on the test split.
 
-Nothing else in the package calls ``datasets.load_test``. Runs of the search and of the selection
-never come here. Knows neither how the model was trained nor what is said of the result.
+Nothing else in the package calls ``datasets.load_test``; runs of the search and of the selection
+never reach this code.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-# Validated and tested are the same model; merging adapters or another batch shifts last digits.
-_SAME = 1e-3
-# The mean of the scores and the metric itself are added up in another order.
-_MEAN = 1e-5
+# Largest difference between two validations of the same model: other batches, or merged adapters,
+# change the last digits.
+_MODEL_TOLERANCE = 1e-3
+# The mean of the scores and the metric itself are summed in different orders.
+_SUM_TOLERANCE = 1e-5
 
 
 class Untestable(ValueError):
-    """A confirmation run cannot be tested; the message says what the test would need."""
+    """A confirmation run cannot be tested; the message says what is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """What the test says.
+    """The result of the test.
 
     Attributes:
         metrics: The loss and every metric of the task by full names: ``test/accuracy``.
@@ -52,18 +53,19 @@ class Tested:
     table: pyarrow.Table
 
     def write(self, directory: TrialDirectory) -> None:
-        """Leave the table among a trial's artifacts, in place of one from an attempt before."""
+        """Write the table to a trial's artifacts; it replaces that of an earlier attempt."""
         path = directory.artifacts / predictions.FILE
         record.write_atomically(path, predictions.content(self.table))
 
 
 def must_be_open(directory: TrialDirectory, spec: TrialSpec) -> None:
-    """Nothing, if the trial may be tested in the end.
+    """Check that the trial may be tested at its end.
 
-    Asked before the first epoch too: hours of training for a test that is refused help nobody.
+    Also called before the first epoch, so that no training is wasted on a run that cannot be
+    tested.
 
     Raises:
-        Sealed: The study's protocol is not there, or is not the one that planned this run.
+        Sealed: The study's protocol is missing, or is not the one that planned this run.
     """
     datasets.must_be_open(_protocol(directory, spec), spec.protocol)
 
@@ -81,50 +83,53 @@ def measure(
 ) -> Tested:
     """Measure the kept model of a confirmation run on the test split.
 
-    The model is made anew from the weights of the chosen epoch and evaluated as in validation: the
-    same device, precision and batches, in eval mode.
+    The model is rebuilt from the weights of the chosen epoch and evaluated as in validation: on the
+    same device, with the same precision and batches, in eval mode.
 
     Args:
-        directory: Of the run; the study's protocol lies above it.
-        spec: Of the same.
+        directory: Of the run, in the directory of the study that has the protocol.
+        spec: Of the run.
         weights: Of the whole model at the epoch that the objective's rule chose.
-        validated: The objective's value there.
-        data: What the run was trained on, as its backbone takes it.
-        task: Of the run, made for its training part.
-        device: What it was trained on.
-        before: Called before every batch; what it raises goes through.
+        validated: The objective's value at that epoch.
+        data: The data of the run, prepared for its backbone.
+        task: Of the run, built for its training part.
+        device: The device of the training.
+        before: Called before every batch; may raise.
 
     Raises:
         Sealed: See ``must_be_open``.
-        Untestable: There is no model of the plan's backbone, it is not the one that was
-            validated, the task does not measure the objective's metric, or a metric is not finite.
+        Untestable: No model of the plan's backbone was kept, it is not the one that was validated,
+            the task does not measure the objective's metric, or a metric is not finite.
     """
     if weights is None:
         raise Untestable(
-            f"{spec.plan.trial or 'The training'} kept no model, so there is none to test; yield a "
-            "state dict of the plan's backbone with the metrics, or train trial.staged."
+            f"{spec.plan.trial or 'The training'} kept no model to test. Yield a state dict of the "
+            "plan's backbone with the metrics, or train trial.staged."
         )
     plan, metric = spec.plan, spec.objective.tested
     try:
-        module = inference.rebuilt(
-            plan, weights, whose=spec.name, input_shape=data.input_shape, outputs=task.outputs
+        module = inference.rebuild_model(
+            plan, weights, owner=spec.name, input_shape=data.input_shape, outputs=task.outputs
         )
-    except inference.Unfit as unfit:
-        raise Untestable(f"{unfit} The test needs a model of that backbone.") from unfit
-    with memory.told("testing", device=device, passes=True):
+    except inference.WeightsMismatch as error:
+        raise Untestable(f"{error} The test needs a model of that backbone.") from error
+    with memory.explain_errors("testing", device=device, passes=True):
         module.to(device)
         if plan.trial is not None:
-            _must_be_validated(module, spec, validated, data, task, device, before)
+            # Before the test split is opened: a refused run must not see it.
+            _require_validated(module, spec, validated, data, task, device, before)
         data = _with_test(directory, spec, data)
         part = data.test
         assert part is not None
         every, targets = _outputs(module, spec, part, data, device, before)
-        found = inference.measured(task, every, targets)
-    metrics = {f"test/{name}": value for name, value in found.items()}
-    _must_count(metrics, metric)
+        values = inference.metrics_of(task, every, targets)
+    metrics = {f"test/{name}": value for name, value in values.items()}
+    _check_metrics(metrics, metric)
     scores = tasks.scores_of(task, metric.removeprefix("test/"), every, targets)
-    if scores is not None and not _adds_up(scores, metrics[metric]):
-        _LOGGER.warning("%s: the scores of the samples do not make %s", spec.name, metric)
+    if scores is not None and not _mean_is(scores, metrics[metric]):
+        _LOGGER.warning(
+            "%s: the mean of the samples' scores is not %s; left out", spec.name, metric
+        )
         scores = None
     target = tasks.target_of(plan.task)
     with torch.inference_mode():
@@ -137,9 +142,9 @@ def _protocol(directory: TrialDirectory, spec: TrialSpec) -> Path:
 
 
 def _with_test(directory: TrialDirectory, spec: TrialSpec, data: Data) -> Data:
-    """The data with the test part, as the backbone takes it."""
+    """The data with the test part, prepared for the backbone."""
     plan = spec.plan
-    found = artifacts.as_planned(
+    loaded = artifacts.as_planned(
         datasets.load_test(
             plan.dataset,
             target=tasks.target_of(plan.task),
@@ -150,12 +155,12 @@ def _with_test(directory: TrialDirectory, spec: TrialSpec, data: Data) -> Data:
         ),
         spec,
     )
-    assert found.test is not None
-    # What is trained and validated on is made ready already.
+    assert loaded.test is not None
+    # The other parts of ``data`` are prepared already: prepare the test part alone.
     alone = backbones.prepare(
-        plan.backbone, replace(found, train=found.test, validation=found.test)
+        plan.backbone, replace(loaded, train=loaded.test, validation=loaded.test)
     )
-    return replace(data, test=alone.test, names=found.names)
+    return replace(data, test=alone.test, names=loaded.names)
 
 
 def _outputs(
@@ -167,10 +172,10 @@ def _outputs(
     before: Callable[[], None],
 ) -> tuple[Tensor, Tensor]:
     """Outputs of the model for a part, and its targets, on the device."""
-    # Images that only this part takes when they are asked for stay off the device, where they
-    # would be resized in another way.
+    # A part whose images are read lazily, unlike those of validation, stays on the CPU: a GPU would
+    # resize them with other numbers.
     alike = type(part.inputs) is type(data.validation.inputs)
-    every = inference.of_part(
+    every = inference.outputs_of(
         module,
         part.inputs.to(device) if alike else part.inputs,
         device=device,
@@ -180,7 +185,7 @@ def _outputs(
     return every, part.targets.to(device)
 
 
-def _must_be_validated(
+def _require_validated(
     module: nn.Module,
     spec: TrialSpec,
     validated: float,
@@ -189,31 +194,34 @@ def _must_be_validated(
     device: torch.device,
     before: Callable[[], None],
 ) -> None:
-    """Nothing, if the weights that a user's training kept are the model that it validated.
+    """Check that the weights that a user's training kept are the model that it validated.
 
-    The engine's are; see its tests. A training of the user's own may have measured something else.
+    The engine guarantees it; a user's own training may have measured something else.
     """
     metric = spec.objective.metric
     every, targets = _outputs(module, spec, data.validation, data, device, before)
-    found = inference.measured(task, every, targets)
-    value = found.get(metric.removeprefix("validation/"))
-    if value is None or not math.isclose(value, validated, rel_tol=_SAME, abs_tol=_SAME):
-        said = "does not have it" if value is None else f"has {value:.6g}"
+    values = inference.metrics_of(task, every, targets)
+    value = values.get(metric.removeprefix("validation/"))
+    if value is None or not math.isclose(
+        value, validated, rel_tol=_MODEL_TOLERANCE, abs_tol=_MODEL_TOLERANCE
+    ):
+        measured = "has no such metric" if value is None else f"has {value:.6g}"
         raise Untestable(
             f"{spec.plan.trial} reported {metric} {validated:.6g}, but the model that it kept "
-            f"{said} when the plan's task measures it. What is tested must be what was validated."
+            f"{measured} when the plan's task measures it. Keep the weights that were validated."
         )
 
 
-def _must_count(metrics: Mapping[str, float], metric: str) -> None:
+def _check_metrics(metrics: Mapping[str, float], metric: str) -> None:
     if metric not in metrics:
         raise Untestable(
-            f"The test has no {metric}, which the study compares; it has {', '.join(metrics)}."
+            f"The test has no metric {metric}, which the study compares; "
+            f"it has {', '.join(metrics)}."
         )
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise Untestable(f"diverged on the test split: {name} is {value}")
 
 
-def _adds_up(scores: Tensor, value: float) -> bool:
-    return math.isclose(float(scores.mean()), value, rel_tol=_MEAN, abs_tol=_MEAN)
+def _mean_is(scores: Tensor, value: float) -> bool:
+    return math.isclose(float(scores.mean()), value, rel_tol=_SUM_TOLERANCE, abs_tol=_SUM_TOLERANCE)

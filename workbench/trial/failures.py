@@ -1,7 +1,4 @@
-"""What a trial says of the exception that ended it: one sentence, for a researcher.
-
-Knows nothing of how a trial is run.
-"""
+"""The reason in a failed trial's result: one sentence for a researcher."""
 
 from __future__ import annotations
 
@@ -15,19 +12,19 @@ from workbench.downloads import Absent
 from workbench.trial.evaluation import Untestable
 from workbench.usercode import UserCodeError
 
-# What says in a sentence all that a researcher needs: the kind of error would add nothing.
-_TOLD = (Absent, WeightsError, UserCodeError, OutOfMemory, Sealed, Untestable)
+# Their messages are complete sentences; the name of the class would add nothing.
+_SELF_EXPLANATORY = (Absent, WeightsError, UserCodeError, OutOfMemory, Sealed, Untestable)
 
 
 def reason(failure: Exception, code: Mapping[str, str]) -> str:
     """Why a trial failed.
 
     Args:
-        failure: What was raised.
-        code: Of the plan: the user's own files, by path. The line of one that the exception came
-            from is named.
+        failure: The exception.
+        code: The plan's code, by path. If the exception passed through one of these files, its
+            line is named.
     """
-    if isinstance(failure, _TOLD):
+    if isinstance(failure, _SELF_EXPLANATORY):
         return str(failure)
     frames = traceback.extract_tb(failure.__traceback__)
     lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in code]

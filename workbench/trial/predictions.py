@@ -1,17 +1,17 @@
-"""What a confirmed model said of every test sample: a table beside the run's other artifacts.
+"""The table of a confirmation run's predictions on the test split, among its artifacts.
 
 ```
 sample            number in the whole data set; rows in the order of the test split
-name              where the data set has names
+name              if the data set has names
 target            name of the true class; target/COLUMN for labels (true or false) and numbers
 predicted         name of the class predicted; predicted/COLUMN for labels and numbers
-probability/NAME  of each class or label; where they are too many, confidence, that of the class
-                  predicted
+probability/NAME  of each class or label; if these are too many, only ``confidence``, the
+                  probability of the predicted class
 output/I          of a user's own task, whose predictions have another shape
-score             what the sample adds to the objective's metric; its mean is the test value. Only
-                  where the metric is a mean over samples
+score             the sample's part of the objective's metric; its mean is the test value. Only if
+                  the metric is a mean over samples
 ```
-The same outputs give the same bytes, with the same version of pyarrow. Knows no model.
+Equal outputs give equal bytes with the same version of pyarrow.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from workbench.datasets import Data
 
 FILE = "predictions.parquet"
-# Probabilities in a table; 50,000 samples of 1,000 classes would take 200 MB a run.
-MOST = 10_000_000
+# Most probabilities in a table; 50,000 samples of 1,000 classes would take 200 MB a run.
+MAX_PROBABILITIES = 10_000_000
 
 
 def table(
@@ -61,12 +61,12 @@ def table(
     return pyarrow.table(columns)
 
 
-def content(found: pyarrow.Table) -> bytes:
+def content(predictions: pyarrow.Table) -> bytes:
     """A table as a Parquet file."""
     import pyarrow.parquet
 
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(found, buffer, compression="zstd")
+    pyarrow.parquet.write_table(predictions, buffer, compression="zstd")
     return buffer.getvalue()
 
 
@@ -89,8 +89,10 @@ def _predicted(
     each = {f"probability/{name}": values[:, i].numpy() for i, name in enumerate(classes)}
     if target == "labels":
         chosen = values >= float(getattr(task, "threshold", 0.5))
-        said = {f"predicted/{name}": chosen[:, i].numpy() for i, name in enumerate(classes)}
-        return said | (each if values.numel() <= MOST else {})
+        decisions = {f"predicted/{name}": chosen[:, i].numpy() for i, name in enumerate(classes)}
+        return decisions | (each if values.numel() <= MAX_PROBABILITIES else {})
     confidence, label = torch.max(values, dim=1)
     predicted = {"predicted": [classes[number] for number in label.tolist()]}
-    return predicted | (each if values.numel() <= MOST else {"confidence": confidence.numpy()})
+    if values.numel() > MAX_PROBABILITIES:
+        each = {"confidence": confidence.numpy()}
+    return predicted | each

@@ -1,8 +1,7 @@
-"""One trial in a worker, from its specification to its result.
+"""Runs one trial, from its specification to its result, and writes the trial directory.
 
-Drives the engine, or a training of the user's own, and writes the trial directory; a run of the
-confirmation is tested when its training is complete. Knows neither Optuna nor MLflow: it reports
-each epoch to a callable and does what the answer says.
+Used by workers. Each epoch is reported to a callable, whose answer says whether to continue. A run
+of the confirmation is tested when its training is complete.
 """
 
 from __future__ import annotations
@@ -48,36 +47,36 @@ Report = Callable[[EpochResult], Decision]
 
 CHECKPOINT_SECONDS = 10.0
 LOCK_SECONDS = 30.0
-# Before each further try to write to a disk that is full.
+# Seconds before each further attempt to write to a full disk.
 DISK_PAUSES = (1.0, 5.0, 15.0)
 
 
 class Fenced(Exception):
-    """A later attempt of this trial exists: this one must write nothing more."""
+    """A later attempt of this trial exists; this one must stop writing."""
 
 
 class Lost(Exception):
-    """A process that an attempt needs has died; another attempt may finish the trial."""
+    """A process that this attempt needs has died; another attempt may finish the trial."""
 
 
 def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], bool]) -> Result:
-    """Carry out what a trial directory specifies, or go on with it.
+    """Run the trial that a directory specifies, or resume it.
 
-    Whatever goes wrong inside the trial ends in its result. The epochs that its history holds are
-    neither written nor reported twice; the last one alone is sent again, because the answer to it
-    may have been lost.
+    An error inside the trial becomes its result. Epochs in the history are neither written nor
+    reported twice, except that the last one is reported again, because its answer may have been
+    lost.
 
     Args:
-        directory: Holds the specification, and what an earlier attempt left.
+        directory: Contains the specification, and the record of an earlier attempt.
         report: Blocks until the driver has answered.
         interrupted: Polled before every batch; true parks the trial.
 
     Raises:
-        Fenced: The driver has given the trial to somebody else.
-        Locked: An earlier attempt still runs.
-        DiskError: The record cannot be written. The trial has not failed by it, and can be
-            continued from its last checkpoint.
-        Lost: A loader process died. The next attempt goes on from the last report.
+        Fenced: The driver has given the trial to another worker.
+        Locked: An earlier attempt is still running.
+        DiskError: The record cannot be written. The trial has not failed; it can be resumed from
+            its last checkpoint.
+        Lost: A loader process died. The next attempt continues after the last report.
     """
     note = f"process {os.getpid()} on {socket.gethostname()}"
     with record.lock(directory.lock_path, note=note, wait_seconds=LOCK_SECONDS):
@@ -85,32 +84,31 @@ def run(directory: TrialDirectory, *, report: Report, interrupted: Callable[[], 
         spec = directory.spec()
         if spec is None:
             raise FileNotFoundError(f"There is no specification in {directory.path}.")
-        run = _Run(spec, directory, report, interrupted)
-        result = run.to_the_end()
-        run.store(lambda: directory.write_result(result))
+        attempt = _Attempt(spec, directory, report, interrupted)
+        result = attempt.run()
+        attempt.store(lambda: directory.write_result(result))
+        # After the result: a kill in between leaves a checkpoint too many, never one too few.
         if result.state.ended:
             directory.drop_checkpoints()
         return result
 
 
-def draw_confusion(directory: TrialDirectory) -> None:
-    """Draw what only the best trial of a strategy shows; see ``artifacts.draw_best``."""
-    artifacts.draw_best(directory)
+def require_planned_code(planned: Mapping[str, str]) -> None:
+    """Check that the user's code and the models' files are those that a trial was planned with.
 
-
-def same_code(planned: Mapping[str, str]) -> None:
-    """Nothing, if a user's files and the models' are those that a trial was planned with.
+    Args:
+        planned: Digests by path (``Plan.code``).
 
     Raises:
-        ValueError: One has changed, or is gone.
+        ValueError: A file has changed, or does not exist.
     """
     for path, digest in planned.items():
         if not code.is_as_planned(path, digest):
             raise ValueError(f"{path} has changed since the study was planned.")
 
 
-class _Run:
-    """State of one attempt."""
+class _Attempt:
+    """One attempt at a trial."""
 
     def __init__(
         self,
@@ -131,15 +129,15 @@ class _Run:
         self.task: Task | None = None
         self.device: torch.device | None = None
         self.provenance: Mapping[str, str] = {}
-        self.tells_peak = False
+        self.peak_is_known = False
         self.peak: int | None = None
         self.tested: Tested | None = None
 
-    def to_the_end(self) -> Result:
+    def run(self) -> Result:
         error = None
         try:
             with writing(self.directory.path):
-                state, reason = self._carry_out()
+                state, reason = self._train_and_test()
         except Interrupted:
             state, reason = State.PARKED, "interrupted"
             if self.trainer is not None and self.history:
@@ -148,14 +146,14 @@ class _Run:
             state = State.FAILED
             reason = f"diverged at epoch {divergence.epoch}: {divergence.what}"
         except (Fenced, DiskError):
-            raise
+            raise  # Not a failure of the trial: no result is written.
         except Exception as failure:
             if is_dead_loader(failure):
                 if self.trainer is not None and self.history:
                     self._checkpoint(self.trainer)
                 raise Lost(
-                    f"a loader process died: {failure} Perhaps the machine ran out of memory; with "
-                    "loader_workers: 0 the process that trains makes the batches."
+                    f"a loader process died: {failure} The machine may have run out of memory; "
+                    "with loader_workers: 0 the training process makes the batches itself."
                 ) from failure
             state, error = State.FAILED, traceback.format_exc()
             reason = failures.reason(failure, self.spec.plan.code)
@@ -166,18 +164,19 @@ class _Run:
         return self._result(state, reason, error)
 
     def store(self, write: Callable[[], None]) -> None:
-        """Write a part of the record; where the disk is full or fails, wait and try again.
+        """Write a part of the record; if the disk is full or fails, wait and try again.
 
         Raises:
-            DiskError: So it was each time, or the trial was asked to stop meanwhile.
+            DiskError: Every attempt failed, or the trial was asked to stop meanwhile.
         """
         for pause in DISK_PAUSES:
             try:
                 with writing(self.directory.path):
                     return write()
             except DiskError as error:
-                _LOGGER.warning("%s: %s Trying again in %g s.", self.spec.name, error, pause)
+                _LOGGER.warning("%s: %s Retrying in %g s.", self.spec.name, error, pause)
                 until = time.monotonic() + pause
+                # In short sleeps, so that a signal does not wait for the end of the pause.
                 while time.monotonic() < until:
                     if self.interrupted():
                         raise
@@ -196,25 +195,25 @@ class _Run:
                 classes=self.data.classes,
             )
 
-    def _carry_out(self) -> tuple[State, str | None]:
-        """Train, and test what is to be tested; how it ended, and why."""
+    def _train_and_test(self) -> tuple[State, str | None]:
+        """Train, and test a confirmation run; returns the state and its reason."""
         if self.spec.role is Role.CONFIRMATION:
             evaluation.must_be_open(self.directory, self.spec)
         try:
             state, reason = self._train()
         finally:
-            # Of the training alone, so that runs that are tested compare with those that are not.
-            if self.device is not None and self.tells_peak:
+            # Before the test, so that runs with and without a test are comparable.
+            if self.device is not None and self.peak_is_known:
                 self.peak = memory.peak(self.device)
         if state is State.COMPLETE and self.spec.role is Role.CONFIRMATION:
             self._test()
         return state, reason
 
     def _test(self) -> None:
-        """Measure the kept model on the test split: once in a run's result, whatever the attempt.
+        """Evaluate the kept model on the test split; a run's result contains it once.
 
-        A run killed before its result was written is trained on from its last checkpoint, and what
-        nobody has seen of an earlier test is overwritten by the same numbers.
+        A run killed before its result was written resumes from its last checkpoint and is tested
+        again; the table of the first test is overwritten with the same numbers.
         """
         chosen, data, task, device = self.chosen, self.data, self.task, self.device
         assert chosen is not None and data is not None and task is not None and device is not None
@@ -234,25 +233,27 @@ class _Run:
             before=before,
         )
         tested = self.tested
+        # Before the result: a result with a test always has its table.
         self.store(lambda: tested.write(self.directory))
 
     def _train(self) -> tuple[State, str | None]:
-        """Train to the end, or to where the driver or the plan ends it; and why."""
+        """Train until the plan, early stopping or the driver ends it; returns state and reason."""
         trainer = self.trainer = self._trainer()
         plan, restored = self.spec.plan, self._restore(trainer)
         accepted = len(self.history)
         if self.history and (answer := self._ask(self.history[-1])) is not Decision.CONTINUE:
             return self._obey(answer)
         if self._ends_early(restored):
-            return State.COMPLETE, best_epoch.early(self.history, plan)
+            return State.COMPLETE, best_epoch.early_stop_reason(self.history, plan)
         saved = time.monotonic()
         for result in trainer.epochs():
             answer = Decision.CONTINUE
             if result.epoch > accepted:
-                best_epoch.must_count(result, self.spec.objective)
+                best_epoch.require_metric(result, self.spec.objective)
                 self.store(lambda line=result: self.directory.append(line))  # type: ignore[misc]
                 self.history.append(result)
-            # What was accepted is what counts, even if it could not be repeated bit for bit.
+            # An epoch that is repeated after a crash keeps its recorded metrics: the driver has
+            # decided by them, and a GPU may not repeat them bit for bit.
             self._choose(trainer, self.history[result.epoch - 1])
             if result.epoch > accepted:
                 answer = self._ask(result)
@@ -262,18 +263,18 @@ class _Run:
             if answer is not Decision.CONTINUE:
                 return self._obey(answer)
             if self._ends_early(result.epoch):
-                return State.COMPLETE, best_epoch.early(self.history, plan)
+                return State.COMPLETE, best_epoch.early_stop_reason(self.history, plan)
         return State.COMPLETE, None
 
     def _trainer(self) -> Trainer:
-        """What trains by the plan, ready to begin."""
+        """Check code and data, and build the trainer."""
         plan = self.spec.plan
         torch.set_num_threads(plan.threads)
         device = self.device = choose_device(plan.device)
-        # Now: the code may be edited while the trial runs.
+        # At the start, because the code may be edited while the trial runs.
         self.provenance = environment.provenance(str(device), plan.threads, self._commit())
-        self.tells_peak = memory.start_peak(device)
-        same_code(plan.code)
+        self.peak_is_known = memory.start_peak(device)
+        require_planned_code(plan.code)
         self.data = data = backbones.prepare(plan.backbone, artifacts.data_of(self.spec))
         self.task = task = tasks.build(plan.task, data.classes, data.train.targets)
         return trainer_of(self.spec, data, task, device, self.interrupted)
@@ -295,8 +296,8 @@ class _Run:
 
     def _choose(self, trainer: Trainer, result: EpochResult) -> None:
         assert self.task is not None and self.data is not None
-        if best_epoch.counts(result, self.chosen, self.spec.objective):
-            self.chosen = best_epoch.taken(
+        if best_epoch.is_better(result, self.chosen, self.spec.objective):
+            self.chosen = best_epoch.choose(
                 result, self.spec.objective, trainer, self.task, self.data
             )
 
@@ -309,21 +310,21 @@ class _Run:
         torch.save(state, buffer)
 
         def save() -> None:
-            # After a power cut no state may be ahead of the history.
+            # The history first: after a power cut no checkpoint may be ahead of it.
             self.directory.sync_history()
             self.directory.save_checkpoint(buffer.getvalue())
 
         self.store(save)
 
     def _restore(self, trainer: Trainer) -> int:
-        """Go on from the last checkpoint; the number of the report that it stands after."""
+        """Restore the last checkpoint; returns the number of its report, or 0 without one."""
         content, _ = self.directory.load_checkpoint()
         if content is None:
             return 0
         state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
         reached = int(state["engine"]["epoch"])
         if reached > len(self.history):
-            return 0
+            return 0  # The history was damaged and cut: its epochs are trained again.
         trainer.restore(state["engine"])
         if state["chosen"] is not None:
             self.chosen = Chosen(**state["chosen"])
@@ -337,17 +338,17 @@ class _Run:
             artifacts.draw_learning_curve(directory, self.history, epoch, objective)
 
         if self.history:
-            artifacts.guarded(self.spec.name, "learning curve", curve)
+            artifacts.try_to_write(self.spec.name, "learning curve", curve)
         if chosen is not None and chosen.scores:
 
             def examined() -> None:
                 artifacts.write_scores(directory, chosen.scores)
                 artifacts.write_mistakes(directory, chosen.mistakes)
 
-            artifacts.guarded(self.spec.name, "scores of the classes", examined)
+            artifacts.try_to_write(self.spec.name, "scores of the classes", examined)
 
     def _commit(self) -> str:
-        """The state of the code that the study's driver noted; empty where none did."""
+        """The commit of the study's code, as the driver recorded it; empty if it did not."""
         path = record.environment_path(record.study_of(self.directory, self.spec))
         return str(json.loads(path.read_text())["commit"]) if path.exists() else ""
 
@@ -355,25 +356,26 @@ class _Run:
         seconds = [result.metrics.get("seconds", 0.0) for result in self.history]
         started = self.begun
         if self.history:
+            # The first attempt began before its first epoch was recorded.
             started = min(started, self.history[0].timestamp - round(1000 * seconds[0]))
-        counted = self.chosen if state is State.COMPLETE else None
+        chosen = self.chosen if state is State.COMPLETE else None
         device = "" if self.device is None else str(self.device)
         return Result(
             state=state,
             attempt=self.spec.attempt,
             reason=reason,
             traceback=error,
-            value=None if counted is None else counted.value,
-            epoch=None if counted is None else counted.epoch,
-            metrics={} if counted is None else self.history[counted.epoch - 1].metrics,
-            confusion=None if counted is None else counted.confusion,
+            value=None if chosen is None else chosen.value,
+            epoch=None if chosen is None else chosen.epoch,
+            metrics={} if chosen is None else self.history[chosen.epoch - 1].metrics,
+            confusion=None if chosen is None else chosen.confusion,
             classes=None if self.data is None else list(self.data.classes),
             parameters={} if self.trainer is None else self.trainer.parameters,
             started=started,
             ended=record.now(),
             seconds=sum(seconds),
             device=device,
-            test={} if counted is None or self.tested is None else self.tested.metrics,
+            test={} if chosen is None or self.tested is None else self.tested.metrics,
             provenance=self.provenance,
             peak_memory=self.peak,
             damaged_checkpoints=self.directory.damaged_checkpoints(),

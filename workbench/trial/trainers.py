@@ -1,4 +1,4 @@
-"""What trains by a trial's plan: the engine, or a training of the user's own."""
+"""Builds what trains a trial: the engine, or a user's own training. Used by ``trial.run``."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def trainer_of(
     device: torch.device,
     interrupted: Callable[[], bool],
 ) -> Trainer:
-    """What trains a trial, ready to begin.
+    """The trainer of a trial, before its first epoch.
 
     Args:
-        spec: Its specification.
+        spec: Of the trial.
         data: Prepared for its backbone.
         task: Built for these data.
-        device: Where it trains.
+        device: Of the training.
         interrupted: Polled before every batch; true stops the training.
     """
     plan = spec.plan
@@ -44,7 +44,7 @@ def trainer_of(
             _interrupted=interrupted,
         )
         return UserTrial(reference=plan.trial, trial=given)
-    with memory.told("building the backbone", device=torch.device("cpu")):
+    with memory.explain_errors("building the backbone", device=torch.device("cpu")):
         staged = backbones.build(
             plan.backbone,
             weights=plan.weights,

@@ -1,8 +1,8 @@
-"""A training of the user's own in place of the engine: ``recipe.trial: FILE.py:NAME``.
+"""A user's own training in place of the engine: ``recipe.trial: FILE.py:NAME``.
 
 The user writes a generator function that yields the metrics of each epoch; reporting, pruning,
-records and artifacts are those of any other trial. It has no checkpoint: after an interruption it
-starts again, and what was reported before is not reported twice. Knows neither Optuna nor MLflow.
+records and artifacts work as in any other trial. It has no checkpoint: after an interruption it
+starts again, and epochs that were reported before are not reported twice.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from workbench.usercode import UserCodeError
 
 @dataclass(kw_only=True, eq=False)
 class Trial:
-    """What a training of the user's own is given.
+    """The argument of a user's own training.
 
     Attributes:
         plan: The trial's whole plan: ``plan.phases[0].learning_rate``, ``plan.epochs``, ...
         data: Training and validation data; ``data.train.inputs[positions]`` is a batch.
         task: Its ``loss`` and ``metrics`` are those of the study.
         seed: Of the training: the same for all trials of a study.
-        device: Where the plan wants the model.
+        device: The plan's device for the model.
     """
 
     plan: Plan
@@ -56,8 +56,8 @@ class Trial:
     def staged(self) -> Staged:
         """The plan's backbone with its weights and a new head, on the device.
 
-        Built when it is first asked for: a training without torch never pays for it. Where it was
-        asked for, its weights are kept with every yield that brings none of its own.
+        Built on first use, so that a training without torch does not pay for it. Once used, its
+        weights are kept with every yield that has no state dict.
         """
         staged = backbones.build(
             self.plan.backbone,
@@ -71,43 +71,43 @@ class Trial:
         return staged
 
     def interrupted(self) -> bool:
-        """Whether the trial should stop now: return, and it is parked; it will start again."""
+        """Whether the trial should stop now: return, and it is parked to start again later."""
         self._stopped = self._stopped or self._interrupted()
         return self._stopped
 
     def validate(self, outputs: Any) -> dict[str, float]:
         """Metrics of outputs for the whole validation part: ``validation/loss`` and the task's.
 
-        They also make the confusion matrix, the scores of each class and the mistakes.
+        The confusion matrix, the scores of each class and the mistakes are made from them too.
 
         Args:
             outputs: ``[N, task.outputs]``, a tensor or an array, in the order of
-                ``data.validation``: logits, or what else the task's loss takes.
+                ``data.validation``: logits, or what the task's loss takes instead.
 
         Raises:
-            ValueError: They are of another shape.
+            ValueError: Their shape is wrong.
         """
-        found = torch.as_tensor(outputs).detach().cpu()
+        predicted = torch.as_tensor(outputs).detach().cpu()
         targets = self.data.validation.targets.cpu()
         expected = (len(targets), self.task.outputs)
-        if tuple(found.shape) != expected:
+        if tuple(predicted.shape) != expected:
             raise ValueError(
-                f"validate was given outputs of the shape {tuple(found.shape)}; expected "
+                f"validate was called with outputs of shape {tuple(predicted.shape)}; expected "
                 f"{expected}: {expected[0]} validation samples, {expected[1]} outputs each."
             )
-        self._validated = found, targets
-        metrics = {"loss": float(self.task.loss(found, targets))}
-        metrics |= self.task.metrics(found, targets)
+        self._validated = predicted, targets
+        metrics = {"loss": float(self.task.loss(predicted, targets))}
+        metrics |= self.task.metrics(predicted, targets)
         return {f"validation/{name}": value for name, value in metrics.items()}
 
 
 @dataclass(kw_only=True, eq=False)
 class UserTrial:
-    """Runs a user's function as the engine runs a plan; see ``trial.Trainer``.
+    """Runs a user's function as a ``Trainer``.
 
     Attributes:
         reference: The function, as ``FILE.py:NAME``.
-        trial: What it is given; the plan's ``trial_options`` are its keyword arguments.
+        trial: Its argument; the plan's ``trial_options`` are its keyword arguments.
     """
 
     reference: str
@@ -116,7 +116,7 @@ class UserTrial:
 
     @property
     def validated(self) -> tuple[Tensor, Tensor] | None:
-        """What was last given to ``validate``."""
+        """Outputs and targets of the last ``validate``."""
         return self.trial._validated
 
     @property
@@ -126,7 +126,7 @@ class UserTrial:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """Of the plan's backbone, if it was asked for."""
+        """Number of parameters of the plan's backbone, if it was used."""
         return stages.parameters(self.trial.staged) if "staged" in vars(self.trial) else {}
 
     def epochs(self) -> Iterator[EpochResult]:
@@ -135,10 +135,10 @@ class UserTrial:
         Raises:
             Interrupted: The trial was asked to stop.
             Diverged: A metric is not finite.
-            UserCodeError: The function is no generator, or yields something else than metrics.
+            UserCodeError: The function is not a generator function, or yields no metrics.
         """
         function = usercode.load(self.reference)
-        # What draws from a global generator gives the same numbers whenever the trial is run.
+        # Users draw from the global generators: seed all three, so that a trial can be repeated.
         seed = derive(self.trial.seed, "trial")
         torch.manual_seed(seed)
         np.random.seed(seed % 2**32)
@@ -146,8 +146,8 @@ class UserTrial:
         produced = function(self.trial, **self.trial.plan.trial_options)
         if not hasattr(produced, "__next__"):
             raise UserCodeError(
-                f"{self.reference} returned {_kind(produced)}; it must be a generator function, "
-                "which yields a dictionary of metrics after each epoch"
+                f"{self.reference} returned {_kind(produced)}. It must be a generator function "
+                "that yields a dictionary of metrics after each epoch"
             )
         number = 0
         try:
@@ -162,34 +162,36 @@ class UserTrial:
                 if number < self.trial.plan.reports and self.trial.interrupted():
                     break
         finally:
+            # Runs the ``finally`` blocks of the user's function. Any iterator is accepted, and not
+            # every one can be closed.
             if hasattr(produced, "close"):
                 produced.close()
         if self.trial._stopped:
             raise Interrupted(f"asked to stop after report {number}")
         if number == 0:
-            raise UserCodeError(f"{self.reference} yielded no metrics at all")
+            raise UserCodeError(f"{self.reference} yielded no metrics")
 
     def state(self) -> None:
-        """None: it can only start again."""
+        """None: a user's training can only start again."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Refuse a state: it is another training's.
+        """Refuse a state: a user's training has none.
 
         Raises:
-            ValueError: Always; a training of the user's own keeps none.
+            ValueError: Always.
         """
-        raise ValueError(f"{self.reference} keeps no state, so this one is not its own.")
+        raise ValueError(f"{self.reference} cannot be resumed; the state belongs to the engine.")
 
     def weights(self) -> Mapping[str, Tensor] | None:
-        """What came with the last metrics, else the plan's backbone if it was asked for."""
-        found = self._weights
-        if found is None and "staged" in vars(self.trial):
-            found = self.trial.staged.module.state_dict()
-        if found is None:
+        """The state dict of the last yield, else that of the plan's backbone if it was used."""
+        weights = self._weights
+        if weights is None and "staged" in vars(self.trial):
+            weights = self.trial.staged.module.state_dict()
+        if weights is None:
             return None
         return {
             name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-            for name, tensor in found.items()
+            for name, tensor in weights.items()
         }
 
     def _result(self, yielded: object, number: int, seconds: float) -> EpochResult:
@@ -200,8 +202,8 @@ class UserTrial:
         given = report.metrics if isinstance(report, EpochResult) else report
         if not isinstance(given, Mapping) or not given:
             raise UserCodeError(
-                f"{self.reference} yielded {_kind(report)} as report {number}; expected a "
-                "dictionary of metrics, or that and a state dict"
+                f"{self.reference} yielded {_kind(report)} as report {number}. It must yield a "
+                "dictionary of metrics, or a pair of that and a state dict"
             )
         metrics: dict[str, float] = {}
         for name, value in given.items():
@@ -226,12 +228,12 @@ class UserTrial:
         if isinstance(given, Mapping) and all(isinstance(t, Tensor) for t in given.values()):
             return given
         raise UserCodeError(
-            f"{self.reference} yielded {_kind(given)} as the weights of report {number}; expected "
-            "a state dict: tensors by name"
+            f"{self.reference} yielded {_kind(given)} as the weights of report {number}. They "
+            "must be a state dict: tensors by name"
         )
 
     def _phase(self, number: int) -> str:
-        """Name of the phase that a report lies in; the last one for what comes after it."""
+        """Name of the phase of a report; the last one for reports beyond the plan."""
         last = 0
         for phase in self.trial.plan.phases:
             last += phase.epochs * self.trial.plan.reports_per_epoch
@@ -240,7 +242,7 @@ class UserTrial:
         return self.trial.plan.phases[-1].name
 
 
-_END = object()  # A function may yield None by mistake: that is not its end.
+_END = object()  # Not None, which a function may yield by mistake.
 
 
 def _kind(value: object) -> str:

@@ -250,5 +250,5 @@ def plan_text(spec: TrialSpec) -> str:
 
     Of its files the content counts, and not where they lie.
     """
-    plan = asdict(record.places.nameless(plans.completed(spec.plan)))
+    plan = asdict(record.places.without_folders(plans.completed(spec.plan)))
     return json.dumps([record.plain(plan), spec.data_digest], sort_keys=True)

@@ -72,9 +72,9 @@ class Replicates:
             stored,
             attempt=wanted.attempt,
             failures=wanted.failures,
-            plan=places.nameless(plans.completed(stored.plan)),
+            plan=places.without_folders(plans.completed(stored.plan)),
         )
-        wanted = replace(wanted, plan=places.nameless(plans.completed(wanted.plan)))
+        wanted = replace(wanted, plan=places.without_folders(plans.completed(wanted.plan)))
         lines = differences(plain(asdict(same)), plain(asdict(wanted)))
         if lines:
             raise Changed.in_lines(
