@@ -13,6 +13,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 Scalar = bool | int | float | str | None
+# Settings of a block of a study file by key, nested as in the file: plain JSON values.
+Knobs = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Strategy:
 
     name: str
     levels: Mapping[str, str] = field(default_factory=dict)
-    knobs: Mapping[str, Any] = field(default_factory=dict)
+    knobs: Knobs = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,13 +168,13 @@ class Plan:
             folder; by ``hub:ID``, the commit of a model of the hub.
     """
 
-    dataset: Mapping[str, Any]
-    backbone: Mapping[str, Any]
+    dataset: Knobs
+    backbone: Knobs
     weights: Weights | None
     keep_head: bool
-    task: Mapping[str, Any]
+    task: Knobs
     batch_size: int
-    augmentation: tuple[Mapping[str, Any], ...]
+    augmentation: tuple[Knobs, ...]
     device: str
     threads: int
     phases: tuple[Phase, ...]
@@ -187,7 +189,7 @@ class Plan:
     lora: Lora | None = None
     loader_workers: int = 0
     trial: str | None = None
-    trial_options: Mapping[str, Any] = field(default_factory=dict)
+    trial_options: Knobs = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
 
     @property

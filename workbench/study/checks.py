@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 from workbench import downloads, usercode
 from workbench.downloads import Absent
+from workbench.record.strategy import Knobs
 from workbench.study.config import recipes
 from workbench.study.config.document import Location, Problem, StudyFileError
 from workbench.study.space import Proposal
@@ -18,7 +19,7 @@ from workbench.study.study import Study, StudyStrategy
 _METHODS = ("mixup", "cutmix", "lora", "trainable", "l2_sp", "report_every")
 
 
-def _method_in(knobs: Mapping[str, Any]) -> str | None:
+def _method_in(knobs: Knobs) -> str | None:
     """The first knob of a recipe or of its phases that asks for such a method."""
     phases = (knobs.get("phases") or {}).values()
     blocks = [knobs, *(phase for phase in phases if isinstance(phase, dict))]
@@ -103,12 +104,12 @@ class _Checks:
         device = knobs.get("device", "auto")
         return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
 
-    def _rehearse(self, proposal: Proposal, knobs: Mapping[str, Any]) -> None:
+    def _rehearse(self, proposal: Proposal, knobs: Knobs) -> None:
         plan = self._study.plan(proposal)
         if plan.trial is None:
             self._resources.rehearse(plan, knobs)
 
-    def _own_training(self, written: Mapping[str, Any]) -> None:
+    def _own_training(self, written: Knobs) -> None:
         """The options of a training of the user's own must be those of its function."""
         located = self._resources.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)

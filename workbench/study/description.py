@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench import record
+from workbench.record.strategy import Knobs
 from workbench.study import lint, space
 from workbench.study.config.knobs import Categorical, Interval
 from workbench.study.config.study_config import StudyConfig
@@ -110,7 +111,7 @@ def _others(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def _source(dataset: Mapping[str, Any]) -> str:
+def _source(dataset: Knobs) -> str:
     """Which of many data sets of the same name: a hub id, or a path as it is written."""
     return str(dataset.get("id") or dataset.get("path") or "")
 

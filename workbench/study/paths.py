@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from workbench import datasets, usercode
 from workbench.backbones import hub
+from workbench.record.strategy import Knobs
 
 
-def located(block: str, written: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def located(block: str, written: Knobs, folder: Path) -> dict[str, Any]:
     """A block of the study file with its paths and references made absolute.
 
     Args:

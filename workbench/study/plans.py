@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from workbench.engine.optimizers import OPTIMIZERS
-from workbench.record.strategy import Phase, Plan, Schedule
+from workbench.record.strategy import Knobs, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
 from workbench.study.resources import Resources
 
 
-def plan_of(knobs: Mapping[str, Any], resources: Resources) -> Plan:
+def plan_of(knobs: Knobs, resources: Resources) -> Plan:
     """The plan of one trial.
 
     Args:
@@ -83,7 +82,7 @@ def _complete(
     name: str,
     phase: schema.PhaseKnobs,
     trial: schema.Recipe,
-    knobs: Mapping[str, Any],
+    knobs: Knobs,
     resources: Resources,
 ) -> Phase:
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from workbench import backbones, datasets, record, tasks
 from workbench.downloads import Absent
 from workbench.record.seeds import derive
-from workbench.record.strategy import Plan, Weights
+from workbench.record.strategy import Knobs, Plan, Weights
 from workbench.study import paths
 from workbench.study.weights import STUDY_SUFFIXES, Provenance
 from workbench.trial import code
@@ -71,11 +70,11 @@ class Resources:
         """What is not on this machine yet, one sentence each."""
         return tuple(self._absent)
 
-    def sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    def sizes(self, knobs: Knobs) -> dict[str, Any]:
         """Sizes of the splits, names of the classes and the digest of a recipe's data set."""
         return self._sizes_of(self.located("dataset", knobs["dataset"]), self._task(knobs))
 
-    def known_sizes(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    def known_sizes(self, knobs: Knobs) -> dict[str, Any]:
         """As ``sizes``; empty while the data must still be downloaded."""
         try:
             return self.sizes(knobs)
@@ -87,7 +86,7 @@ class Resources:
         """Hash of the data set that a plan is made for."""
         return str(self._sizes_of(plan.dataset, plan.task)["digest"])
 
-    def _sizes_of(self, dataset: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+    def _sizes_of(self, dataset: Knobs, task: Knobs) -> dict[str, Any]:
         key = json.dumps(record.plain([dataset, task]))
         if key not in self._sizes:
             self._sizes[key] = datasets.sizes(
@@ -98,10 +97,10 @@ class Resources:
             )
         return self._sizes[key]
 
-    def _task(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    def _task(self, knobs: Knobs) -> dict[str, Any]:
         return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
 
-    def data(self, knobs: Mapping[str, Any]) -> datasets.Data:
+    def data(self, knobs: Knobs) -> datasets.Data:
         """Training and validation data of a recipe, as its backbone takes them."""
         data = datasets.load(
             self.located("dataset", knobs["dataset"]),
@@ -111,12 +110,12 @@ class Resources:
         )
         return backbones.prepare(self._backbone(knobs), data)
 
-    def _backbone(self, knobs: Mapping[str, Any]) -> dict[str, Any]:
+    def _backbone(self, knobs: Knobs) -> dict[str, Any]:
         """The backbone of a recipe without its weights."""
         written = {k: v for k, v in knobs["backbone"].items() if k not in ("weights", "keep_head")}
         return self.located("backbone", written)
 
-    def located(self, block: str, written: Mapping[str, Any]) -> dict[str, Any]:
+    def located(self, block: str, written: Knobs) -> dict[str, Any]:
         """A block of the study file with its paths and references made absolute."""
         return paths.located(block, written, self._folder)
 
@@ -124,7 +123,7 @@ class Resources:
         """Hashes of the code that a plan uses; see ``Plan.code``."""
         return code.hashes(plan)
 
-    def depth(self, value: int | str, knobs: Mapping[str, Any]) -> int:
+    def depth(self, value: int | str, knobs: Knobs) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
         from workbench.backbones.stages import resolve_depth
 
@@ -133,14 +132,14 @@ class Resources:
             return value if isinstance(value, int) else 0
         return resolve_depth(value, outline.names)
 
-    def outline(self, knobs: Mapping[str, Any]) -> Outline:
+    def outline(self, knobs: Knobs) -> Outline:
         """The stages of the backbone that the knobs describe."""
         key = json.dumps([knobs.get(name) for name in ("backbone", "dataset", "task")])
         if key not in self._outlines:
             self._outlines[key] = self._build(knobs)
         return self._outlines[key]
 
-    def _build(self, knobs: Mapping[str, Any]) -> Outline:
+    def _build(self, knobs: Knobs) -> Outline:
         from workbench.backbones.stages import describe
 
         written = self._backbone(knobs)
@@ -168,7 +167,7 @@ class Resources:
 
     def _built(
         self,
-        knobs: Mapping[str, Any],
+        knobs: Knobs,
         weights: Weights | None,
         shape: tuple[int, ...],
         outputs: int,
@@ -190,7 +189,7 @@ class Resources:
             )
         return staged, notes
 
-    def rehearse(self, plan: Plan, knobs: Mapping[str, Any]) -> None:
+    def rehearse(self, plan: Plan, knobs: Knobs) -> None:
         """Put a trial together and train nothing: what a method refuses shows only then.
 
         Raises:
@@ -219,7 +218,7 @@ class Resources:
             raise absent
         self._absent[str(absent)] = None
 
-    def _expected(self, knobs: Mapping[str, Any]) -> tuple[tuple[int, ...], int]:
+    def _expected(self, knobs: Knobs) -> tuple[tuple[int, ...], int]:
         """Shape of a sample and number of outputs, as far as they are known without the data."""
         written = knobs["dataset"]
         entry = datasets.entry_of(written["name"])
@@ -231,7 +230,7 @@ class Resources:
         shape = (written.get("channels", shape[0]), side, side)
         return shape, len(written.get("classes", ())) or entry.outputs or 2
 
-    def weights(self, source: str, backbone: Mapping[str, Any]) -> Weights:
+    def weights(self, source: str, backbone: Knobs) -> Weights:
         """The weights that a study file names: a family's own, a file's, or another study's best.
 
         Raises:

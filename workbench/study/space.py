@@ -8,7 +8,7 @@ from typing import Any
 
 import optuna
 
-from workbench.record.strategy import Scalar, Strategy
+from workbench.record.strategy import Knobs, Scalar, Strategy
 from workbench.study import grid
 from workbench.study.config.document import Problem, StudyFileError, Words
 from workbench.study.config.knobs import (
@@ -39,7 +39,7 @@ class Proposal:
 
     parameters: Mapping[str, Scalar]
     hyperparameters: Mapping[str, Scalar]
-    knobs: Mapping[str, Any]
+    knobs: Knobs
     strategy: Strategy
 
 
@@ -62,7 +62,7 @@ def propose(config: StudyConfig, strategy: Strategy, pick: Pick) -> Proposal:
         name = parameter_name(config, tuned, entry)
         value = pick(name, entry)
         parameters[name] = hyperparameters[tuned.knob] = value
-        set_now: Mapping[str, Any] = {tuned.knob: value}
+        set_now: Knobs = {tuned.knob: value}
         if isinstance(entry, Categorical):
             set_now = next(level.knobs for level in entry.levels if level.label == value)
         knobs.update(set_now)
@@ -235,7 +235,7 @@ def _too_fine(config: StudyConfig) -> Problem:
     return config.document.problem(("search", "sampler"), found, expected)
 
 
-def _setting(config: StudyConfig, settings: Mapping[str, Any]) -> Pick:
+def _setting(config: StudyConfig, settings: Knobs) -> Pick:
     knob_of = knobs_by_parameter(config)
 
     def pick(name: str, entry: Interval | Categorical) -> Any:

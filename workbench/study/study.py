@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench import record
 from workbench.record import Role, TrialSpec
-from workbench.record.strategy import Plan, Scalar, Strategy
+from workbench.record.strategy import Knobs, Plan, Scalar, Strategy
 from workbench.study import space
 from workbench.study.config.knobs import merged
 from workbench.study.config.study_config import StudyConfig
@@ -140,7 +140,7 @@ class StudyStrategy:
         return (self.default, *(proposal for _, _, proposal in self.ends))
 
     @cached_property
-    def knobs(self) -> Mapping[str, Any]:
+    def knobs(self) -> Knobs:
         """The recipe of the default."""
         return self.study.knobs(self.default)
 

@@ -17,6 +17,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench import usercode
+from workbench.record.strategy import Knobs
 from workbench.record.text import refuse_unknown_options, unknown
 from workbench.tasks.task import Task
 
@@ -53,7 +54,7 @@ class Entry:
 
     build: str
     target: str
-    options: Mapping[str, Any] | None
+    options: Knobs | None
     metrics: Mapping[str, str]
     objective: str = "loss"
 
@@ -118,13 +119,13 @@ def entry_of(name: str) -> Entry | None:
     )
 
 
-def target_of(task: Mapping[str, Any]) -> str:
+def target_of(task: Knobs) -> str:
     """What a plan's task predicts; see ``datasets.samples.TARGETS``."""
     entry = entry_of(task["name"])
     return "class" if entry is None else entry.target
 
 
-def metrics_of(task: Mapping[str, Any]) -> dict[str, str]:
+def metrics_of(task: Knobs) -> dict[str, str]:
     """The metrics of a plan's task, including the user's own, each with its direction.
 
     Raises:
@@ -159,7 +160,7 @@ def scores_of(task: Task, metric: str, outputs: Tensor, targets: Tensor) -> Tens
     return None if values is None else values.detach().cpu().double()
 
 
-def build(task: Mapping[str, Any], classes: Sequence[str], targets: Tensor | None = None) -> Task:
+def build(task: Knobs, classes: Sequence[str], targets: Tensor | None = None) -> Task:
     """The task of a plan.
 
     Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.record.strategy import Knobs
 from workbench.record.text import nearest
 from workbench.study.config import recipes, schema
 from workbench.study.config.document import Document, Location, Words
@@ -121,7 +122,7 @@ class FactorBlocks:
             self._document.add_flaw((*at, *flaw.loc[len(parts) :]), flaw)
         return bool(found)
 
-    def _leaves(self, bundle: Mapping[str, Any]) -> dict[str, Any]:
+    def _leaves(self, bundle: Knobs) -> dict[str, Any]:
         leaves: dict[str, Any] = {}
         for path, value in bundle.items():
             leaves.update(flatten(parts_of(path, self._phases), value))
@@ -191,7 +192,7 @@ class FactorBlocks:
     def _when(
         self,
         at: Location,
-        entry: Mapping[str, Any],
+        entry: Knobs,
         known: Mapping[str, tuple[str, ...] | None],
         tuned: list[str],
         knob: str,
@@ -280,7 +281,7 @@ class FactorBlocks:
 _SWEEP = {"distribution", "values"}
 
 
-def _sweep(written: Mapping[str, Any]) -> str:
+def _sweep(written: Knobs) -> str:
     """What stands in place of the notation of a sweep."""
     log = "log: true, " if "log" in str(written.get("distribution")) else ""
     low, high = written.get("min", "..."), written.get("max", "...")

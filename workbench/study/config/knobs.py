@@ -12,7 +12,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.record.strategy import Strategy
+from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config import schema
 
 _NAMED = ("dataset", "backbone", "task", "schedule", "trial")
@@ -29,7 +29,7 @@ class Level:
     """
 
     label: str
-    knobs: Mapping[str, Any]
+    knobs: Knobs
     phases: frozenset[str] = frozenset()
 
 
@@ -131,7 +131,7 @@ def _is_bare(label: str) -> bool:
     return label in ("true", "false", "none") or re.fullmatch(number, label) is not None
 
 
-def merged(recipe: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:
+def merged(recipe: Knobs, knobs: Knobs) -> dict[str, Any]:
     """A recipe with some knobs set, by their paths; the recipe itself is left alone."""
     result = deepcopy(dict(recipe))
     for path, value in knobs.items():
@@ -149,12 +149,12 @@ def merged(recipe: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def labels_of(recipe: Mapping[str, Any]) -> dict[str, str]:
+def labels_of(recipe: Knobs) -> dict[str, str]:
     """The label of every knob in a recipe, by its path: what conditions are held against."""
     return labels_of_knobs(flatten((), recipe))
 
 
-def labels_of_knobs(knobs: Mapping[str, Any]) -> dict[str, str]:
+def labels_of_knobs(knobs: Knobs) -> dict[str, str]:
     """The label of every knob that is set by its path."""
     return {path: label(value) for path, value in knobs.items()}
 
@@ -223,7 +223,7 @@ def flatten_parts(parts: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[st
         yield parts, value
 
 
-def leaves_of(recipe: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def leaves_of(recipe: Knobs) -> list[tuple[str, ...]]:
     """The keys of every single knob in a recipe."""
     return [parts for parts, _ in flatten_parts((), recipe)]
 
@@ -233,7 +233,7 @@ def flatten(parts: tuple[str, ...], value: Any) -> dict[str, Any]:
     return {path_of(leaf): item for leaf, item in flatten_parts(parts, value)}
 
 
-def named_in_full(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def named_in_full(recipe: Knobs) -> dict[str, Any]:
     """A recipe in which no catalogue entry is given by its bare name."""
     return {
         key: {"name": value} if key in _NAMED and isinstance(value, str) else deepcopy(value)
@@ -241,7 +241,7 @@ def named_in_full(recipe: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def phases_in(recipe: Mapping[str, Any]) -> set[str]:
+def phases_in(recipe: Knobs) -> set[str]:
     """The names of a recipe's phases."""
     phases = recipe.get("phases")
     return set(phases) if isinstance(phases, dict) else set()

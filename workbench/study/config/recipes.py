@@ -15,6 +15,7 @@ from workbench import backbones, datasets, usercode
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
+from workbench.record.strategy import Knobs
 from workbench.study.config.fields import OWN, Named
 from workbench.study.config.problems import Flaw, choice, in_words, read, unknown_key
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
@@ -22,7 +23,7 @@ from workbench.study.config.schema import Recipe, Search
 from workbench.tasks import TASKS
 
 
-def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
+def recipe_flaws(knobs: Knobs) -> list[Flaw]:
     """Flaws of some or all of a recipe, the options of its catalogue entries included."""
     recipe, found = read(Recipe, knobs)
     if recipe is None:
@@ -51,7 +52,7 @@ def recipe_flaws(knobs: Mapping[str, Any]) -> list[Flaw]:
     return found
 
 
-def search_flaws(search: Mapping[str, Any]) -> list[Flaw]:
+def search_flaws(search: Knobs) -> list[Flaw]:
     """Flaws of a ``search`` block, the options of sampler and pruner included."""
     block, found = read(Search, search)
     if block is None:
@@ -94,8 +95,8 @@ _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 def _option_flaws(
     loc: tuple[str | int, ...],
-    options: Mapping[str, Any],
-    known: Mapping[str, Any],
+    options: Knobs,
+    known: Knobs,
     valid: list[str],
     owner: str,
 ) -> list[Flaw]:

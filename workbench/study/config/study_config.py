@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from workbench.record import Objective
-from workbench.record.strategy import Strategy
+from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config.document import Document
 from workbench.study.config.knobs import (
     Factor,
@@ -35,7 +33,7 @@ class StudyConfig:
     document: Document
     name: str
     question: str
-    recipe: Mapping[str, Any]
+    recipe: Knobs
     compare: tuple[Factor, ...]
     tune: tuple[Tuned, ...]
     search: Search
