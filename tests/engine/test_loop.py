@@ -753,7 +753,7 @@ def test_validation_in_small_batches_gives_the_same_outputs(
 ) -> None:
     whole = make(phase(epochs=1))
     list(whole.epochs())
-    monkeypatch.setattr(engine_outputs, "NUMBERS", 8 * 8 * 7)
+    monkeypatch.setattr(engine_outputs, "MAX_NUMBERS", 8 * 8 * 7)
     small, staged, _ = parts(phase(epochs=1))
     sizes: list[int] = []
     staged.module.register_forward_pre_hook(

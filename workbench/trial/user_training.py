@@ -246,4 +246,4 @@ _END = object()  # Not None, which a function may yield by mistake.
 
 
 def _kind(value: object) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    return "nothing" if value is None else f"a value of type {type(value).__name__}"
