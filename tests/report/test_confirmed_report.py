@@ -701,7 +701,7 @@ def test_methods_checklist_and_captions_name_what_could_not_be_confirmed() -> No
     captions = [f["caption"] for f in summary["figures"] if f["of"] == "confirmation"]
     assert captions and all(said in caption for caption in captions)
     lost = replace(made, progress=replace(made.progress, started=36, failed=12))
-    answer = paper.checklist(lost).partition("Were runs left out?")[2].partition("##")[0]
+    answer = paper.checklist(lost).partition("Were runs excluded?")[2].partition("##")[0]
     assert "0 of 36 trials were pruned and 12 failed" in answer
     assert f"lion-0 was left out of the confirmation, because {reason}" in answer
 
