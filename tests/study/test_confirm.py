@@ -265,9 +265,7 @@ def test_a_child_for_every_run_hangs_under_the_confirmation(story: Story) -> Non
     parent = parents["tiny confirmation"]
     assert parent.info.status == "FINISHED"
     tags = parent.data.tags
-    assert tags["workbench.protocol"] == record.sha256_of(
-        record.protocol_path(story.directory)
-    )
+    assert tags["workbench.protocol"] == record.sha256_of(record.protocol_path(story.directory))
     assert tags["workbench.contrast"] == "all"
     children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert len(children) == 8 + 7 * len(story.selection["arms"])

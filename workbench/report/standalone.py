@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from workbench.report import templates, tidy, wording
+from workbench.report.content import Judged
 from workbench.report.figures import (
     Findings,
     LeftOut,
@@ -25,7 +26,6 @@ from workbench.report.figures import (
 )
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.report.paper.booktabs import Column
-from workbench.report.summary import Judged
 from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import Verdict
 from workbench.verdict.results import Results, Unreadable

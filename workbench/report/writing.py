@@ -1,7 +1,6 @@
 """A report on disk: every file of it, written whole or not at all.
 
-Knows neither what a number means nor where it comes from. Matplotlib is imported only while
-figures are drawn.
+Matplotlib is imported only while figures are drawn.
 """
 
 from __future__ import annotations
