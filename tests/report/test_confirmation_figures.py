@@ -13,7 +13,6 @@ import pytest
 from tests.support.confirmed import THREE
 from tests.support.pictured import findings
 from workbench.plotting import style
-from workbench.report.confirmation import ArmResult
 from workbench.report.figures import (
     Findings,
     LeftOut,
@@ -24,6 +23,7 @@ from workbench.report.figures import (
     pairwise,
 )
 from workbench.report.figures import sides as sides_of
+from workbench.report.results import ArmResult
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Bounds, Comparison, Side, Word
@@ -387,3 +387,15 @@ def test_without_a_confirmation_the_best_trial_of_each_strategy_is_shown_and_sai
     assert [panel.middle.values[-1] for panel in numbers.panels] == [best[n].value for n in THREE]
     assert "n = 3 trials" in learning_curves.caption(numbers)
     assert "flatter" in learning_curves.caption(numbers)
+
+
+def test_a_comparison_seen_twice_from_the_other_side_is_itself() -> None:
+    verdict = three().verdict
+    assert verdict is not None
+    for pair in verdict.comparisons:
+        other = pair.flipped()
+        assert (other.first, other.second) == (pair.second, pair.first)
+        assert other.difference.low == -pair.difference.high
+        assert other.improvement.estimate == pytest.approx(1 - pair.improvement.estimate)
+        again = other.flipped()
+        assert again.difference == pair.difference and again.dz == pair.dz

@@ -17,10 +17,10 @@ from tests.support import confirmed
 from tests.support.searched import respelled
 from workbench import report
 from workbench.report import templates, tidy
+from workbench.report.content import Summary
 from workbench.report.paper import bibliography, booktabs, macros, tables, typeset, verdict_tables
 from workbench.report.paper import files as paper
 from workbench.report.paper.booktabs import Column
-from workbench.report.summary import Summary
 from workbench.tracker.stored_study import Cited
 
 THREE = confirmed.THREE

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from tests.support import mlflow_home as made
 from workbench.record import Result, Role, State, TrialSpec
@@ -17,6 +16,16 @@ from workbench.tracker.reader import UnknownStudy
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return made.home_in(tmp_path / "home")
+
+
+def scores(tracker: Tracker) -> dict[str, list[float]]:
+    with tracker.reading(made.STUDY) as stored:
+        return stored.scores()
+
+
+def histories(tracker: Tracker, *given: Any) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    with tracker.reading(made.STUDY) as stored:
+        return stored.histories(*given)
 
 
 def test_a_trial_reads_back_as_it_was_recorded(home: Path) -> None:
@@ -283,9 +292,9 @@ def test_scores_are_those_of_completed_confirmation_runs_that_have_some(home: Pa
     mirrored(made.spec(0), made.result(State.COMPLETE), [0.5, 0.5, 0.5])
     tracker.mirror(made.write(home, made.confirmation(4), ended=made.tested()), confirmation)
 
-    assert tracker.read_scores(made.STUDY) == {first: [1.0, 0.0, 1.0], second: [1.0, 1 / 3, 0.0]}
+    assert scores(tracker) == {first: [1.0, 0.0, 1.0], second: [1.0, 1 / 3, 0.0]}
     moved = home.rename(home.with_name("moved"))
-    assert set(Tracker(moved).read_scores(made.STUDY)) == {first, second}
+    assert set(scores(Tracker(moved))) == {first, second}
 
 
 def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:
@@ -298,11 +307,11 @@ def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:
     loss = [(1.0, 1.0), (2.0, 1 / 2), (3.0, 1 / 3)]
     accuracy = [(float(n), made.epoch(n).metrics["validation/accuracy"]) for n in (1, 2, 3)]
     curves = {"train/loss": loss, "validation/accuracy": accuracy}
-    assert tracker.read_histories(made.STUDY, metrics, [first]) == {first: curves}
-    assert tracker.read_histories(made.STUDY, metrics) == {first: curves, second: curves}
-    assert tracker.read_histories(made.STUDY, metrics, []) == {}
+    assert histories(tracker, metrics, [first]) == {first: curves}
+    assert histories(tracker, metrics) == {first: curves, second: curves}
+    assert histories(tracker, metrics, []) == {}
     with pytest.raises(UnknownStudy):
-        tracker.read_histories("digts", metrics, [first])
+        tracker.read_trials("digts")
 
 
 def test_histories_of_reports_within_an_epoch_are_told_in_epochs(home: Path) -> None:
@@ -312,34 +321,11 @@ def test_histories_of_reports_within_an_epoch_are_told_in_epochs(home: Path) -> 
         line = made.epoch(number)
         directory.append(replace(line, metrics={"f1 (macro)": number / 8, "epochs": number / 2}))
     run_id = tracker.mirror(directory, made.parent_of(tracker))
-    found = tracker.read_histories(made.STUDY, ["f1 (macro)"], [run_id])
+    found = histories(tracker, ["f1 (macro)"], [run_id])
     assert found == {run_id: {"f1 (macro)": [(0.5, 0.125), (1.0, 0.25), (1.5, 0.375)]}}
 
 
-def test_histories_of_many_runs_are_asked_for_at_once(home: Path) -> None:
-    tracker = Tracker(home)
-    parent = made.parent_of(tracker)
-    ids = [tracker.mirror(made.write(home, made.spec(n), epochs=2), parent) for n in range(8)]
-
-    def statements(run_ids: list[str]) -> int:
-        asked: list[str] = []
-        engine = tracker._ledger._client._tracking_client.store.engine
-
-        def listen(*given: Any) -> None:
-            asked.append(given[2])
-
-        event.listen(engine, "before_cursor_execute", listen)
-        try:
-            found = tracker.read_histories(made.STUDY, ["train/loss"], run_ids)
-        finally:
-            event.remove(engine, "before_cursor_execute", listen)
-        assert found.keys() == set(run_ids)
-        return len(asked)
-
-    assert 0 < statements(ids[:1]) == statements(ids)
-
-
-def test_runs_are_read_as_mlflows_own_client_gives_them(home: Path) -> None:
+def test_runs_are_read_whole_the_oldest_first_with_those_in_the_bin(home: Path) -> None:
     tracker = Tracker(home)
     parent = made.parent_of(tracker)
     ids = [tracker.mirror(made.write(home, made.spec(n), epochs=2), parent) for n in range(3)]

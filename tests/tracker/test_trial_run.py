@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workbench.tracker import trial_run
-from workbench.tracker.tables import Run
+from workbench.tracker.stored_run import Run
 from workbench.tracker.trial_run import TrialRun
 
 

@@ -139,21 +139,20 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
     Raises:
         UnknownStudy: MLflow has no such study.
     """
-    study = tracker.read_study(name)
-    trials = tracker.read_trials(name)
-    confirmed = bool(study.protocol)
-    shown = [] if study.missing else _shown(study, trials)
-    metrics = [study.objective.metric, "train/loss"]
+    with tracker.reading(name) as stored:
+        study, trials = stored.study(), stored.trials()
+        shown = [] if study.missing else _shown(study, trials)
+        scores = stored.scores() if study.protocol else {}
+        histories = stored.histories([study.objective.metric, "train/loss"], shown)
     protocol = record.protocol_path(directory)
+    known = study.protocol and protocol.is_file()
     return report.Material(
         study=study,
         trials=trials,
-        scores=tracker.read_scores(name) if confirmed else {},
-        histories=tracker.read_histories(name, metrics, shown) if shown else {},
-        protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest()
-        if confirmed and protocol.is_file()
-        else None,
-        tested_by_others=browse.tested_by_others(directory) if confirmed else (),
+        scores=scores,
+        histories=histories,
+        protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest() if known else None,
+        tested_by_others=browse.tested_by_others(directory) if study.protocol else (),
     )
 
 

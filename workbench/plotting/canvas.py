@@ -1,6 +1,6 @@
 """The house style as matplotlib takes it, and empty figures to draw on.
 
-Imports matplotlib when a function is called. Knows neither what is drawn nor where it is saved.
+Imports matplotlib when a function is called.
 """
 
 from __future__ import annotations

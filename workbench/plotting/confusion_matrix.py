@@ -1,8 +1,7 @@
 """Which classes one trial takes for which: counts, shaded by the share of the true class.
 
 Where classes are many the matrix shows the pattern and a list beside it the pairs that are taken
-for each other most often. A figure of a trial, not of the report. Knows nothing of how predictions
-were made.
+for each other most often. A figure of a trial, not of the report.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One trial, report by report: its losses and the metric that its study optimises.
 
-A figure of a trial, not of the report. Knows nothing of other trials.
+A figure of a trial, not of the report.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Names in any script: the fonts that have their characters, and what stands where none has them.
 
 Looks for fonts only where a name has a character that the house style's lack; costs nothing
-otherwise. Knows neither what is named nor where it stands.
+otherwise.
 """
 
 from __future__ import annotations

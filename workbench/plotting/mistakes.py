@@ -1,6 +1,6 @@
 """The images that one trial got most wrong, each with what it is and what it was taken for.
 
-A figure of a trial, not of the report. Knows nothing of how predictions were made.
+A figure of a trial, not of the report.
 """
 
 from __future__ import annotations

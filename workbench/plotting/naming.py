@@ -1,7 +1,4 @@
-"""Names and numbers as they stand inside a figure: short, on one line, told apart.
-
-Knows neither what they name nor how they are drawn.
-"""
+"""Names and numbers as they stand inside a figure: short, on one line, told apart."""
 
 from __future__ import annotations
 

@@ -1,18 +1,17 @@
 """Figures to files and into the page: byte-stable, with the values that a pointer shows.
 
-Knows neither what a figure shows nor the page that it stands in. Every SVG is drawn once: the one
-in the page is the file's text with the page's colours and with hover texts.
+Every SVG is drawn once: the one in the page is the file with the page's colours and hover texts.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+from xml.etree import ElementTree
 
 from workbench.plotting.canvas import INK, PAPER, QUIET, RULE, context
 
@@ -33,6 +32,10 @@ _METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Soft
 _OPTIONS: dict[str, Any] = {"png": {"pil_kwargs": {"compress_level": 3}}}
 _READABLE = 450.0  # pixels of a figure as wide as the page's: its letters have 8 and more
 _MARK = "told-"
+_SVG = "{http://www.w3.org/2000/svg}"
+# Or the names of its elements would get a prefix, which a page does not know.
+ElementTree.register_namespace("", _SVG.strip("{}"))
+ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 _told: WeakKeyDictionary[Artist, tuple[str, ...]] = WeakKeyDictionary()
 
 
@@ -95,26 +98,64 @@ def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = 
             _mark(figure)
             figure.savefig(buffer, format="svg", metadata=_METADATA["svg"])
         drawn = buffer.getvalue()
-    told = _mark(figure)
-    text = drawn[drawn.index("<svg") :]
-    # The page is the background.
-    text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.DOTALL)
-    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = "".join(_with_titles(text, told))
-    text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    for ours, page in _PAGE_COLOURS.items():
-        text = text.replace(ours, page)
-    # A height in points would win over the page's width and stretch the figure on a phone.
-    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r"<svg \1 SVG_ATTRIBUTES>", text, count=1)
+    root = ElementTree.fromstring(drawn)
+    _strip(root)
+    for mark, texts in _mark(figure).items():
+        _add_titles(root, mark, texts)
+    for element in root.iter():
+        _prefix(element, name)
     width = figure.get_size_inches()[0] * 96
     # On a phone it is rather pushed sideways than shrunk until nobody can read its labels.
     least = min(width, _READABLE)
-    attributes = (
-        f'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'role="img" aria-label="{escape(description)}" style="width:{width:.0f}px;'
-        f'min-width:{least:.0f}px"'
-    )
-    return re.sub(r"\n\s*", "\n", text.replace("SVG_ATTRIBUTES", attributes, 1)).strip()
+    # A height in points would win over the page's width and stretch the figure on a phone.
+    box = root.attrib["viewBox"]
+    root.attrib.clear()
+    root.attrib |= {
+        "viewBox": box,
+        "role": "img",
+        "aria-label": description,
+        "style": f"width:{width:.0f}px;min-width:{least:.0f}px",
+    }
+    text = ElementTree.tostring(root, encoding="unicode")
+    for ours, page in _PAGE_COLOURS.items():
+        text = text.replace(ours, page)
+    return re.sub(r"\n\s*", "\n", text).strip()
+
+
+def _strip(root: ElementTree.Element) -> None:
+    """Remove what a page does not need: metadata, and the background, which is the page's own."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag == f"{_SVG}metadata" or child.get("id") == "patch_1":
+                parent.remove(child)
+
+
+def _add_titles(root: ElementTree.Element, mark: str, texts: Sequence[str]) -> None:
+    """One text goes to the whole group of the artist, several to its shapes in their order."""
+    group = next((group for group in root.iter(f"{_SVG}g") if group.get("id") == mark), None)
+    if group is None:
+        return
+    defined = {shape for defs in group.iter(f"{_SVG}defs") for shape in defs.iter()}
+    shapes = [
+        shape
+        for shape in group.iter()
+        if shape.tag in (f"{_SVG}use", f"{_SVG}path") and shape not in defined
+    ]
+    for element, text in zip([group] if len(texts) == 1 else shapes, texts, strict=False):
+        title = ElementTree.Element(f"{_SVG}title")
+        title.text = text
+        element.insert(0, title)
+
+
+def _prefix(element: ElementTree.Element, name: str) -> None:
+    """Make an element's identifier, and its references to others, unique in the page."""
+    for key, value in element.attrib.items():
+        if key == "id":
+            element.set(key, f"{name}-{value}")
+        elif key.endswith("href"):
+            element.set(key, value.replace("#", f"#{name}-", 1))
+        else:
+            element.set(key, value.replace("url(#", f"url(#{name}-"))
 
 
 def _mark(figure: Figure) -> dict[str, tuple[str, ...]]:
@@ -125,42 +166,3 @@ def _mark(figure: Figure) -> dict[str, tuple[str, ...]]:
         artist.set_gid(mark)
         marks[mark] = _told[artist]
     return marks
-
-
-_TAG = re.compile(r'<g(?: id="(?P<id>[^"]*)")?[^>]*>|</g>|<defs>|</defs>|<(?:use|path)\b[^>]*/>')
-
-
-def _with_titles(text: str, told: dict[str, tuple[str, ...]]) -> Iterator[str]:
-    """An SVG's text, piece by piece, with a <title> in what is told.
-
-    One text goes to the whole group of the artist, several to its shapes in their order.
-    """
-    done, depth, within = 0, 0, 0
-    texts: list[str] = []  # of the artist whose group is open, its next one last
-    defined = False
-    for tag in _TAG.finditer(text):
-        found = tag[0]
-        if found.startswith("<g"):
-            depth += 1
-            if (own := told.get(tag["id"] or "")) is not None:
-                within = depth
-                if len(own) == 1:
-                    yield text[done : tag.end()] + _title(own[0])
-                    done = tag.end()
-                else:
-                    texts = list(reversed(own))
-        elif found == "</g>":
-            if depth == within:
-                texts, within = [], 0
-            depth -= 1
-        elif found.endswith("defs>"):
-            defined = found == "<defs>"
-        elif texts and not defined:
-            shape = found.split(None, 1)[0][1:]
-            yield f"{text[done : tag.end() - 2]}>{_title(texts.pop())}</{shape}>"
-            done = tag.end()
-    yield text[done:]
-
-
-def _title(text: str) -> str:
-    return f"<title>{escape(text)}</title>"

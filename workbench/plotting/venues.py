@@ -2,7 +2,7 @@
 
 Widths are those of the venues' LaTeX styles of 2025. All print in a Times-like face but JMLR and
 TMLR, which use Computer Modern; figures use STIX, a Times-like face that comes with matplotlib, at
-all of them, since matplotlib's Computer Modern lacks dashes and accents. Knows no figure.
+all of them, since matplotlib's Computer Modern lacks dashes and accents.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The report of a study: what was read of it to report.json, and everything else from that.
 
 A search alone is EXPLORATORY: its report describes and claims nothing. A confirmed study's report
-says in the verdict's fixed words what may be claimed (docs/confirmation.md). Knows neither MLflow
-nor torch: whoever calls it brings the material. Matplotlib is imported only while figures are
-drawn.
+says in the verdict's fixed words what may be claimed (docs/confirmation.md). Matplotlib is imported
+only while figures are drawn.
 """
 
 from __future__ import annotations

@@ -8,172 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from workbench.record import State
-from workbench.report.protocol import Absent
+from workbench.report.results import (
+    ArmResult,
+    CandidateResult,
+    ConfirmationResult,
+    SeedResult,
+    Versus,
+)
 from workbench.report.runs import Arm, Confirmation
-from workbench.report.wording import COMPARED, Row, known
+from workbench.report.wording import COMPARED, known
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Comparison, Evidence, Side, Verdict, Word, comparing, table
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.statistics.values import differences, moments
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeedResult:
-    """One run of an arm.
-
-    Attributes:
-        value: On the test split; ``counted`` is the value that the verdict counts: the worst one
-            where ``imputed``, because the run diverged or failed.
-        validation: On validation data.
-        metrics: On the test split by their full names.
-    """
-
-    seed: str
-    run_id: str
-    number: int
-    state: str
-    reason: str
-    value: float | None = None
-    counted: float | None = None
-    imputed: bool = False
-    validation: float | None = None
-    seconds: float | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Versus:
-    """An arm against the best one, or against the baseline of a contrast with it.
-
-    Attributes:
-        name: Of the other arm.
-        difference: This arm minus the other, in units of the metric; ``low`` and ``high`` bound it.
-        improvement: Probability that this arm is nearer to the objective on a seed: ``estimate``,
-            ``low`` and ``high``.
-    """
-
-    name: str
-    difference: float
-    low: float
-    high: float
-    p_holm: float
-    p_equivalence: float | None
-    improvement: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmResult:
-    """One arm; None where a number is not known or not to be shown.
-
-    Attributes:
-        trial: The search trial whose configuration it has; None for the default.
-        n: Values that count.
-        mean: Over seeds; ``low`` and ``high`` are the ends of its t interval, cut at the metric's
-            bounds.
-        validation_gap: Mean of validation minus test over the runs that have both.
-        seconds_mean: Of a complete run; the other sums of seconds are over all runs.
-        peak_memory: Highest of its runs, in bytes.
-        tied_with_best: Compared with the best arm, and not separated from it.
-    """
-
-    name: str
-    strategy: str
-    levels: Mapping[str, str]
-    baseline: bool
-    trial: str | None
-    hyperparameters: Mapping[str, Any]
-    mean: float | None = None
-    sd: float | None = None
-    low: float | None = None
-    high: float | None = None
-    validation_mean: float | None = None
-    validation_gap: float | None = None
-    n: int = 0
-    failed: int = 0
-    pruned: int = 0
-    trainable: int | None = None
-    seconds_mean: float | None = None
-    search_seconds: float | None = None
-    selection_seconds: float | None = None
-    confirmation_seconds: float
-    peak_memory: float | None = None
-    best: bool = False
-    tied_with_best: bool = False
-    versus: Versus | None = None
-    runs: tuple[SeedResult, ...] = ()
-
-    @property
-    def row(self) -> Row:
-        """As a row of a main table."""
-        return Row(
-            name=self.name,
-            n=self.n,
-            mean=self.mean,
-            sd=self.sd,
-            low=self.low,
-            high=self.high,
-            failed=self.failed,
-            baseline=self.baseline,
-            best=self.best,
-            tied=self.tied_with_best,
-            untuned="" if self.trial else self.strategy,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class CandidateResult:
-    """A configuration that the selection trained on fresh seeds; all values are on validation."""
-
-    strategy: str
-    candidate: int
-    trial: str | None
-    searched: float | None
-    values: tuple[float | None, ...]
-    mean: float | None
-    chosen: bool
-    run_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfirmationResult:
-    """What report.json says under ``confirmation``; see ``Protocol`` for what was planned."""
-
-    finished: bool
-    selected: bool
-    done: int
-    planned: int
-    metric: str
-    validation_metric: str | None
-    direction: str
-    smallest_effect: float | None
-    alpha: float
-    gamma: float
-    bounds: tuple[float | None, float | None] | None
-    n: int
-    seeds: tuple[str, ...]
-    seeds_floor: int | None
-    protocol_sha256: str | None
-    contrast: str
-    pairs: int | None
-    epoch: str | None
-    default_is: str | None
-    finalists: int | None
-    not_comparable: tuple[Absent, ...]
-    arms: tuple[ArmResult, ...]
-    imputed: int
-    failed: int
-    pruned: int
-    selection: tuple[CandidateResult, ...]
-    selection_configs: int | None
-    selection_seeds: int
-    beyond: int
-    cost: Mapping[str, float]
-    test_samples: int | None
-    test_digest: str | None
 
 
 def summarize(

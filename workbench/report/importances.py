@@ -3,7 +3,7 @@
 PED-ANOVA asks which knobs set the best tenth of the trials apart; fANOVA asks how much of a random
 forest's variance a knob explains alone. They answer different questions and often disagree, so both
 are given, each with n and a bootstrap interval over trials. Trials of an adaptive search are no
-sample of the space: an importance describes this search. Knows no storage and draws nothing.
+sample of the space: an importance describes this search.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from workbench.report import templates, tidy, wording, writing
+from workbench.report.content import Judged
 from workbench.report.figures import (
     Findings,
     LeftOut,
@@ -22,7 +23,6 @@ from workbench.report.figures import (
 )
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.report.paper.booktabs import Column
-from workbench.report.summary import Judged
 from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import Side, Verdict, as_json
 from workbench.verdict.external import ExternalVerdict

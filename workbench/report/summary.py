@@ -8,168 +8,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from workbench.record import Objective, Role, State
+from workbench.record import Role, State
 from workbench.report import confirmation, description, evidence, methods, runs, table, wording
-from workbench.report.checks import Check, data, search
 from workbench.report.checks import confirmation as confirmation_checks
-from workbench.report.confirmation import ConfirmationResult
+from workbench.report.checks import data, search
+from workbench.report.content import FigureEntry, Progress, Summary
 from workbench.report.figures import CONFIRMATION, FIGURES, Findings, LeftOut, load
 from workbench.report.material import Material
-from workbench.report.methods import Trained
-from workbench.report.table import StrategyResult, TrialResult
-from workbench.report.templates import words
 from workbench.report.trials import best, is_adaptive, of_search
-from workbench.tracker.stored_study import Cited, StoredStudy
+from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict import Verdict, decide
+from workbench.verdict import decide
 from workbench.verdict.guards import Refused, of_groups
 from workbench.verdict.wording.numbers import counted
-
-_SCHEMA = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far the search is.
-
-    Attributes:
-        planned: Trials in all; None where unknown.
-        done: Ended trials that count towards the plan.
-        open: Started and not ended.
-        other_roles: Number of runs of other roles.
-    """
-
-    planned: int | None
-    done: int
-    started: int
-    ended: int
-    running: int
-    parked: int
-    complete: int
-    pruned: int
-    failed: int
-    open: int
-    diverged: int
-    stopped_early: int
-    finished: bool
-    other_roles: Mapping[str, int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FigureEntry:
-    """A figure that is drawn, with its number and the part of the report that it belongs to."""
-
-    name: str
-    number: int
-    caption: str
-    page_only: bool
-    of: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """What tables and numbers for a paper are written from: a verdict and what it rests on.
-
-    Attributes:
-        study: Its name, or that of the results' file.
-        confirmation: None of a search alone, and of results that are not Workbench's.
-        cited: Values of the literature.
-        test: The primary test as it was made; None without a comparison.
-        emphasis: The rule behind bold and underlined values; None where there are none.
-        caution: What must stand beside test values that no claim may rest on.
-        unit: What values are paired by: ``seed`` or ``data set``.
-        external: Whether the results are not Workbench's.
-        strategies: Of the search, as ``progress`` is; none of external results.
-    """
-
-    study: str
-    verdict: Verdict
-    confirmation: ConfirmationResult | None = None
-    cited: tuple[Cited, ...] = ()
-    test: str | None = None
-    emphasis: str | None = None
-    caution: str | None = None
-    unit: str = "seed"
-    external: bool = False
-    strategies: tuple[StrategyResult, ...] = ()
-    progress: Progress | None = None
-
-    @property
-    def title(self) -> str:
-        """``the study NAME``, or the name alone of external results."""
-        return self.study if self.external else f"the study {self.study}"
-
-    @property
-    def metric(self) -> str:
-        """The metric in words; that of external results keeps its own name."""
-        return self.verdict.metric if self.external else words(self.verdict.metric)
-
-    @property
-    def shows_tests(self) -> bool:
-        """Whether test values may be shown: an unfinished confirmation shows none."""
-        if self.confirmation is not None:
-            return bool(self.confirmation.finished and self.confirmation.arms)
-        return self.external and any(side.mean for side in self.verdict.sides)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary(Judged):
-    """The content of report.json; fields without a type of their own are what templates print.
-
-    Attributes:
-        usable: Whether a search trial completed with a value.
-        top: The best trial of the search.
-        unconfirmed: What sums over the study hold besides its arms, a sentence.
-        medians: Whether the centre of a strategy's trials says something about it.
-        warnings: Number of checks that warn.
-        objective: Of the search, on validation data.
-    """
-
-    question: str
-    mode: str
-    usable: bool
-    notes: list[str]
-    why: wording.Why
-    needed: str | None
-    progress: Progress
-    objective: Objective
-    top: TrialResult | None
-    baseline: str | None
-    unconfirmed: str | None
-    medians: bool
-    metrics: list[str]
-    knobs: list[str]
-    health: tuple[Check, ...]
-    warnings: int
-    failures: tuple[TrialResult, ...]
-    divergence: list[dict[str, Any]]
-    importances: dict[str, Any] | None
-    factors: Mapping[str, tuple[str, ...]]
-    search_space: list[dict[str, Any]]
-    tuned: list[str]
-    search: Mapping[str, Any]
-    budget: dict[str, Any]
-    epochs: dict[str, int] | None
-    plan: dict[str, Any] | None
-    methods: list[dict[str, Any]]
-    training: Trained
-    data: dict[str, Any]
-    backbone: dict[str, Any]
-    figures: tuple[FigureEntry, ...]
-    left_out: list[dict[str, str]]
-    provenance: dict[str, Any]
-
-    @cached_property
-    def content(self) -> dict[str, Any]:
-        """Of report.json: plain values, floats unrounded, unknown numbers None."""
-        names = [field.name for field in fields(self) if field.name not in ("unit", "external")]
-        return {"schema": _SCHEMA, **{name: plain(getattr(self, name)) for name in names}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,21 +134,6 @@ def compose(material: Material) -> Composed:
         provenance=description.provenance(study, trials, material.trials),
     )
     return Composed(summary=summary, numbers=numbers, material=material)
-
-
-def plain(value: Any) -> Any:
-    """Values of any kind as JSON's own; a number that is not finite becomes None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _may_show_medians(study: StoredStudy, rows: Sequence[TrialRun]) -> bool:

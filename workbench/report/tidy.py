@@ -1,7 +1,7 @@
 """The rows behind a report, for a spreadsheet or a notebook: one observation a row.
 
 Every table is written twice, as CSV and as Parquet; the same rows give the same bytes. Numbers are
-not rounded. Knows neither pages nor papers.
+not rounded.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ of trials hang under them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from workbench.tracker import entry, reader
 from workbench.tracker.connection import Connection
 from workbench.tracker.entry import BEST, FILES, KEY, MODEL, NOTE, PARENT, DatasetUse, Entry
 from workbench.tracker.params import param_text, tag_text, valid_name
+from workbench.tracker.stored_run import Run
 from workbench.tracker.stored_study import StoredStudy
-from workbench.tracker.tables import Run
 from workbench.tracker.trial_run import TrialRun
 
 # Files of a study's directory that are also artifacts of its parent, below ``study/``.
@@ -282,43 +283,25 @@ class Tracker(Connection):
             raise LookupError(f"Run {run_id} does not belong to a trial.")
         return run.tags[KEY]
 
-    def read_study(self, name: str) -> StoredStudy:
-        """What a study was, as its driver described it, and where it is in MLflow.
+    @contextmanager
+    def reading(self, study: str) -> Iterator[reader.Reading]:
+        """A study as MLflow has it now, its runs read once.
 
         Raises:
             UnknownStudy: MLflow has no such study.
         """
         with self._reached():
-            return reader.study(self._ledger, self._store, name)
+            yield reader.Reading(self._ledger, self._store, study)
+
+    def read_study(self, name: str) -> StoredStudy:
+        """See ``reader.Reading.study``."""
+        with self.reading(name) as stored:
+            return stored.study()
 
     def read_trials(self, name: str) -> tuple[TrialRun, ...]:
-        """Every trial of a study, by role, group and number.
-
-        Raises:
-            UnknownStudy: MLflow has no such study.
-        """
-        with self._reached():
-            return reader.trials(self._ledger, self._store, name)
-
-    def read_scores(self, name: str) -> dict[str, list[float]]:
-        """What each test sample adds to the test value of a confirmation run; see the reader.
-
-        Raises:
-            UnknownStudy: MLflow has no such study.
-        """
-        with self._reached():
-            return reader.scores(self._ledger, self._store, name)
-
-    def read_histories(
-        self, name: str, metrics: Sequence[str], run_ids: Collection[str] | None = None
-    ) -> dict[str, dict[str, list[tuple[float, float]]]]:
-        """Pairs of epoch and value by run and metric, for some of a study's runs or for all.
-
-        Raises:
-            UnknownStudy: MLflow has no such study.
-        """
-        with self._reached():
-            return reader.histories(self._ledger, self._store, name, metrics, run_ids)
+        """See ``reader.Reading.trials``."""
+        with self.reading(name) as stored:
+            return stored.trials()
 
 
 def _artifacts(directory: TrialDirectory) -> dict[str, Path]:

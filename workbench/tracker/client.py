@@ -1,9 +1,10 @@
-"""A cache of MLflow's runs, so that only differences are sent."""
+"""Reads MLflow's runs whole, and sends nothing but differences; the tracker hands the client in."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +12,9 @@ from typing import Any
 
 from workbench import record
 from workbench.record.files import sha256_of
-from workbench.tracker import tables
 from workbench.tracker.entry import VIEW, DatasetUse, Point, chunks
 from workbench.tracker.store import Store
-from workbench.tracker.tables import Run
+from workbench.tracker.stored_run import Run
 
 _PAGE = 1000
 # MLflow takes 1000 metrics, params and tags in one batch, of which 100 params and 100 tags.
@@ -76,10 +76,23 @@ class Ledger:
         raise LookupError(f"MLflow does not keep an experiment {name!r}: {refusal}")
 
     def read(self, experiment_id: str) -> list[Run]:
-        """Every run of an experiment, those in the bin too, the oldest first."""
-        models = self._mlflow.store.tracking.dbmodels.models
-        with self._client._tracking_client.store.ManagedSessionMaker() as session:
-            return tables.runs(session, models, experiment_id)
+        """Every run of an experiment, those in the bin too, the oldest first.
+
+        Runs that began in the same millisecond are in the order of their ids. What is written in
+        the meantime may or may not show. Takes 2.5 ms of a processor a run.
+        """
+        everywhere = self._mlflow.entities.ViewType.ALL
+        token, found = None, []
+        while True:
+            page = self._client.search_runs(
+                [experiment_id], run_view_type=everywhere, max_results=_PAGE, page_token=token
+            )
+            found += [known(run) for run in page]
+            token = page.token
+            if not token:
+                return sorted(
+                    found, key=lambda run: (run.started is None, run.started or 0, run.run_id)
+                )
 
     def get(self, run_id: str) -> Run:
         """One run by its id."""
@@ -247,9 +260,18 @@ class Ledger:
         self, run_ids: Collection[str], metrics: Collection[str]
     ) -> dict[str, dict[str, dict[int, float]]]:
         """Values by metric, run and step, without NaN; of several at a step, the latest."""
-        models = self._mlflow.store.tracking.dbmodels.models
-        with self._client._tracking_client.store.ManagedSessionMaker() as session:
-            return tables.histories(session, models, run_ids, metrics)
+        found: dict[str, dict[str, dict[int, float]]] = {metric: {} for metric in metrics}
+        for metric, by_run in found.items():
+            for run_id in run_ids:
+                points = self._client.get_metric_history(run_id, metric)
+                values = {
+                    point.step: point.value
+                    for point in sorted(points, key=lambda point: point.timestamp)
+                    if not math.isnan(point.value)
+                }
+                if values:
+                    by_run[run_id] = values
+        return found
 
     def _repository(self, run: Run) -> Any:
         # Not by the client: it reads the whole run first, 14 ms a time.

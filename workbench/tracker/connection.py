@@ -19,7 +19,7 @@ from typing import Any
 from workbench.tracker import store
 from workbench.tracker.client import Ledger
 from workbench.tracker.entry import KEY
-from workbench.tracker.tables import Run
+from workbench.tracker.stored_run import Run
 
 
 class Connection:

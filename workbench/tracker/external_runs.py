@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from workbench.record.text import did_you_mean, listed
 from workbench.tracker.client import known
 from workbench.tracker.connection import import_mlflow
-from workbench.tracker.tables import Run
+from workbench.tracker.stored_run import Run
 
 _PARENT = "mlflow.parentRunId"
 _NAMES = ("strategy", "seed", "dataset")

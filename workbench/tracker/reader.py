@@ -18,8 +18,8 @@ from workbench.tracker.client import Ledger
 from workbench.tracker.entry import KEY, PARENT, PROTOCOL, STATE
 from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store, StoreError
+from workbench.tracker.stored_run import Run
 from workbench.tracker.stored_study import StoredStudy
-from workbench.tracker.tables import Run
 from workbench.tracker.trial_run import TrialRun
 
 PREDICTIONS = "predictions.parquet"
@@ -29,136 +29,131 @@ class UnknownStudy(LookupError):
     """MLflow has no such study; the message names those that it has."""
 
 
-def study(ledger: Ledger, store: Store, name: str) -> StoredStudy:
-    """What a study was, as its driver described it. A file that MLflow lacks counts as empty.
+class Reading:
+    """A study's runs, read from MLflow once; what is made of them is what they said then."""
 
-    Raises:
-        UnknownStudy: MLflow has no such study.
-        StoreError: One of its files cannot be read, or describes another study.
-    """
-    experiment_id = _experiment(ledger, store, name)
-    roles = {f"{name}/{role}": role for role in ("search", "confirmation", "try")}
-    found = [
-        run
-        for run in ledger.read(experiment_id)
-        if PARENT not in run.tags and run.tags.get(KEY) in roles
-    ]
-    parents = {roles[run.tags[KEY]]: run for run in found if not run.deleted}
-    if found and not parents:
-        raise UnknownStudy(
-            f"The study {name} lies in the bin of MLflow at {store.uri}. `workbench sync {name}` "
-            "restores it."
-        )
-    if not parents:
-        raise _unknown(ledger, store, name)
-    main = parents.get("search") or next(iter(parents.values()))
-    confirmation = parents.get("confirmation")
-    described = ledger.file(main, "study/study.json")
-    content = _json(described, name) or {}
-    if content and content.get("name") != name:
-        raise _damaged(described, name, f"it describes the study {content.get('name')!r}")
-    environment = _json(ledger.file(main, "study/environment.json"), name) or {}
-    stored: dict[str, Any] = {
-        "packages": environment.pop("packages", None) or {},
-        "environment": environment,
-        "commit": main.tags.get("mlflow.source.git.commit", ""),
-        "dirty": main.tags.get("workbench.git_dirty") == "true",
-        "parents": {role: run.run_id for role, run in parents.items()},
-        "parent_run_id": main.run_id,
-        "experiment_id": experiment_id,
-        "tracking_uri": store.uri,
-    }
-    if confirmation is not None:
-        protocol = ledger.file(confirmation, "study/protocol.json")
-        stored |= {
-            "protocol": _json(protocol, name),
-            "selection": _json(ledger.file(confirmation, "study/selection.json"), name),
-            "protocol_sha256": sha256_of(protocol) if protocol.exists() else None,
-            "protocol_logged": confirmation.tags.get(PROTOCOL),
+    def __init__(self, ledger: Ledger, store: Store, name: str) -> None:
+        """Read all runs.
+
+        Raises:
+            UnknownStudy: MLflow has no such study.
+        """
+        self._ledger, self._store, self._name = ledger, store, name
+        self._experiment_id = _experiment(ledger, store, name)
+        self._runs = ledger.read(self._experiment_id)
+
+    def study(self) -> StoredStudy:
+        """What the study was, as its driver described it. A file that MLflow lacks counts as empty.
+
+        Raises:
+            UnknownStudy: It has no parent run, or that lies in MLflow's bin.
+            StoreError: One of its files cannot be read, or describes another study.
+        """
+        name, ledger = self._name, self._ledger
+        roles = {f"{name}/{role}": role for role in ("search", "confirmation", "try")}
+        found = [r for r in self._runs if PARENT not in r.tags and r.tags.get(KEY) in roles]
+        parents = {roles[run.tags[KEY]]: run for run in found if not run.deleted}
+        if found and not parents:
+            raise UnknownStudy(
+                f"The study {name} lies in the bin of MLflow at {self._store.uri}. `workbench sync"
+                f" {name}` restores it."
+            )
+        if not parents:
+            raise _unknown(ledger, self._store, name)
+        main = parents.get("search") or next(iter(parents.values()))
+        described = ledger.file(main, "study/study.json")
+        content = _json(described, name) or {}
+        if content and content.get("name") != name:
+            raise _damaged(described, name, f"it describes the study {content.get('name')!r}")
+        environment = _json(ledger.file(main, "study/environment.json"), name) or {}
+        stored: dict[str, Any] = {
+            "packages": environment.pop("packages", None) or {},
+            "environment": environment,
+            "commit": main.tags.get("mlflow.source.git.commit", ""),
+            "dirty": main.tags.get("workbench.git_dirty") == "true",
+            "parents": {role: run.run_id for role, run in parents.items()},
+            "parent_run_id": main.run_id,
+            "experiment_id": self._experiment_id,
+            "tracking_uri": self._store.uri,
         }
-    try:
-        return stored_study.read(content, **stored)
-    except (TypeError, AttributeError, KeyError, ValueError) as error:
-        raise _damaged(described, name, error) from error
-
-
-def trials(ledger: Ledger, store: Store, name: str) -> tuple[TrialRun, ...]:
-    """Every trial of a study, by role, group and number.
-
-    Raises:
-        UnknownStudy: MLflow has no such study.
-        StoreError: A run says what no trial says.
-    """
-    found = [
-        _trial(run, name)
-        for run in ledger.read(_experiment(ledger, store, name))
-        if KEY in run.tags and PARENT in run.tags and not run.deleted
-    ]
-    return tuple(sorted(found, key=lambda trial: (trial.role, trial.group, trial.number)))
-
-
-def scores(ledger: Ledger, store: Store, name: str) -> dict[str, list[float]]:
-    """What every test sample adds to the test value of each confirmation run, by the run's id.
-
-    In the order of the test split, the same for all runs; the mean is the run's test value of the
-    objective's metric. Runs whose metric is no mean over samples are left out, and so are those
-    that are not complete.
-
-    Raises:
-        UnknownStudy: MLflow has no such study.
-        StoreError: A table of predictions cannot be read.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    found = {}
-    for run in ledger.read(_experiment(ledger, store, name)):
-        tested = run.tags.get("workbench.role") == Role.CONFIRMATION and PARENT in run.tags
-        if not tested or run.deleted or run.tags.get(STATE) != State.COMPLETE:
-            continue
-        path = ledger.file(run, PREDICTIONS)
-        content = _content(path)
-        if content is None:
-            continue
+        if confirmation := parents.get("confirmation"):
+            stored |= self._confirmation(confirmation)
         try:
-            file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-            if "score" in file.schema_arrow.names:
-                found[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
-        except (pyarrow.ArrowException, OSError) as error:
-            raise _damaged(path, name, error) from error
-    return found
+            return stored_study.read(content, **stored)
+        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            raise _damaged(described, name, error) from error
 
+    def _confirmation(self, parent: Run) -> dict[str, Any]:
+        protocol = self._ledger.file(parent, "study/protocol.json")
+        return {
+            "protocol": _json(protocol, self._name),
+            "selection": _json(self._ledger.file(parent, "study/selection.json"), self._name),
+            "protocol_sha256": sha256_of(protocol) if protocol.exists() else None,
+            "protocol_logged": parent.tags.get(PROTOCOL),
+        }
 
-def histories(
-    ledger: Ledger,
-    store: Store,
-    name: str,
-    metrics: Sequence[str],
-    run_ids: Collection[str] | None = None,
-) -> dict[str, dict[str, list[tuple[float, float]]]]:
-    """Curves of some runs: by run id and metric, pairs of epoch and value, in order.
+    def trials(self) -> tuple[TrialRun, ...]:
+        """Every trial, by role, group and number.
 
-    Runs and metrics without a value are left out. The epoch is how many were done, a fraction
-    where a trial reports more often. Without ``run_ids``, of every trial of the study.
+        Raises:
+            StoreError: A run says what no trial says.
+        """
+        found = [_trial(run, self._name) for run in self._of_trials() if KEY in run.tags]
+        return tuple(sorted(found, key=lambda trial: (trial.role, trial.group, trial.number)))
 
-    Raises:
-        UnknownStudy: MLflow has no such study.
-    """
-    experiment_id = _experiment(ledger, store, name)
-    if run_ids is None:
-        runs = ledger.read(experiment_id)
-        run_ids = [run.run_id for run in runs if PARENT in run.tags and not run.deleted]
-    asked = {metric: valid_name(metric) for metric in metrics}
-    told = ledger.histories(run_ids, {*asked.values(), "epochs"})
-    done = told["epochs"]
-    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for metric, name in asked.items():
-        for run_id, points in told[name].items():
-            epochs = done.get(run_id, {})
-            found.setdefault(run_id, {})[metric] = [
-                (float(epochs.get(step, step)), value) for step, value in sorted(points.items())
-            ]
-    return found
+    def scores(self) -> dict[str, list[float]]:
+        """What every test sample adds to the test value of each confirmation run, by the run's id.
+
+        In the order of the test split, the same for all runs; the mean is the run's test value of
+        the objective's metric. Runs whose metric is no mean over samples are left out, and so are
+        those that are not complete.
+
+        Raises:
+            StoreError: A table of predictions cannot be read.
+        """
+        import pyarrow
+        import pyarrow.parquet
+
+        found = {}
+        for run in self._of_trials():
+            tested = run.tags.get("workbench.role") == Role.CONFIRMATION
+            if not tested or run.tags.get(STATE) != State.COMPLETE:
+                continue
+            path = self._ledger.file(run, PREDICTIONS)
+            content = _content(path)
+            if content is None:
+                continue
+            try:
+                file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+                if "score" in file.schema_arrow.names:
+                    found[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
+            except (pyarrow.ArrowException, OSError) as error:
+                raise _damaged(path, self._name, error) from error
+        return found
+
+    def histories(
+        self, metrics: Sequence[str], run_ids: Collection[str] | None = None
+    ) -> dict[str, dict[str, list[tuple[float, float]]]]:
+        """Curves of some runs: by run id and metric, pairs of epoch and value, in order.
+
+        Runs and metrics without a value are left out. The epoch is how many were done, a fraction
+        where a trial reports more often. Without ``run_ids``, of every trial of the study.
+        """
+        if run_ids is None:
+            run_ids = [run.run_id for run in self._of_trials()]
+        asked = {metric: valid_name(metric) for metric in metrics}
+        stored = self._ledger.histories(run_ids, {*asked.values(), "epochs"})
+        found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        for metric, name in asked.items():
+            for run_id, points in stored[name].items():
+                epochs = stored["epochs"].get(run_id, {})
+                found.setdefault(run_id, {})[metric] = [
+                    (float(epochs.get(step, step)), value) for step, value in sorted(points.items())
+                ]
+        return found
+
+    def _of_trials(self) -> list[Run]:
+        return [run for run in self._runs if PARENT in run.tags and not run.deleted]
 
 
 def _trial(run: Run, study: str) -> TrialRun:

@@ -14,7 +14,7 @@ from typing import Any
 from workbench.record import State
 from workbench.tracker.entry import DATA, EPOCHS, KEY, PROTOCOL, PROVENANCE, RETRIED, SEED, STATE
 from workbench.tracker.params import valid_name
-from workbench.tracker.tables import Run
+from workbench.tracker.stored_run import Run
 
 _INFINITE = 1e308  # MLflow stores infinity as the largest double
 

@@ -12,9 +12,9 @@ from workbench.record import State
 from workbench.report.checks import Answer, Check, Question, ask
 from workbench.report.checks.bounds import at_bound
 from workbench.report.checks.conditions import compare
-from workbench.report.confirmation import CandidateResult, ConfirmationResult
 from workbench.report.evidence import edited, unproven
 from workbench.report.material import Material
+from workbench.report.results import CandidateResult, ConfirmationResult
 from workbench.report.runs import Confirmation
 from workbench.report.templates import scale, signed
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from workbench.report.confirmation import ConfirmationResult
 from workbench.report.material import Histories
+from workbench.report.results import ConfirmationResult
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Verdict

@@ -2,7 +2,6 @@
 
 Every started trial counts as spent, whatever became of it. Not an expected-maximum curve: that one
 assumes independent draws, and a sampler's are not. A path has no band, for one search is one path.
-Knows nothing of what the factors mean.
 """
 
 from __future__ import annotations

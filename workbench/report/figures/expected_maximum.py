@@ -1,7 +1,6 @@
 """The best value to expect of so many random trials, with a band: for random searches only.
 
-An adaptive search has no such curve: the formula assumes independent draws. Knows nothing of what
-the knobs were.
+An adaptive search has no such curve: the formula assumes independent draws.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Best value in every cell of strategy by learning rate, with the number of trials behind it.
 
 A cell shows an extreme and its count, never a mean: the sampler filled the cells, not a design.
-Knows nothing of what the factors mean.
 """
 
 from __future__ import annotations

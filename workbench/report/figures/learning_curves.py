@@ -1,7 +1,4 @@
-"""Validation against epochs: of every confirmation seed, or of each strategy's best search trial.
-
-Knows nothing of phases or schedules; ``learning_curve`` shows a single trial in full.
-"""
+"""Validation against epochs: of every confirmation seed, or of each strategy's best trial."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Value against learning rate: how wide the valley is, where it lies, and what fell off its sides.
 
 A pruned or failed trial has no value here, only a learning rate: it is a mark at the bottom.
-Knows nothing of what the optimizers do.
 """
 
 from __future__ import annotations

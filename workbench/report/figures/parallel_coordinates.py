@@ -1,7 +1,6 @@
 """Every completed trial as a line over the tuned knobs to its value; for the page alone.
 
-Good for looking around, too crowded to print: no file of it is written. Knows nothing of what
-knobs do.
+Good for looking around, too crowded to print: no file of it is written.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One figure of the report, drawn for the page and for the paper.
-
-Knows neither the page nor what a figure shows.
-"""
+"""One figure of the report, drawn for the page and for the paper."""
 
 from __future__ import annotations
 

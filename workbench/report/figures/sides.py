@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workbench.plotting import style
-from workbench.report.confirmation import ArmResult, ConfirmationResult
 from workbench.report.figures import Findings, LeftOut
+from workbench.report.results import ArmResult, ConfirmationResult
 from workbench.report.trials import encoding
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.guards import Bar

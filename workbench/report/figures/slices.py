@@ -1,7 +1,7 @@
 """Value against each tuned knob, one panel each: where good trials lie, and what was not tried.
 
 A pruned or failed trial has no value here, only a setting: it is a mark at the bottom. Other knobs
-vary within a panel too, so a panel shows no effect of its knob. Knows nothing of what knobs do.
+vary within a panel too, so a panel shows no effect of its knob.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Every completed trial's value, a row for each strategy, and how many there are.
-
-Knows neither what strategies mean nor whether their rows may be compared: the caption says so.
-"""
+"""Every completed trial's value, a row for each strategy, and how many there are."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The literature behind a report: which works its methods come from, and where they are cited.
 
-The entries themselves lie in ``templates/references.bib``. Knows no LaTeX beyond citing.
+The entries themselves lie in ``templates/references.bib``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from workbench.report import templates
+from workbench.report.content import Summary
 from workbench.report.paper import typeset
-from workbench.report.summary import Summary
 
 _FILE = Path(templates.__file__).with_name("references.bib")
 

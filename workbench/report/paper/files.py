@@ -14,10 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workbench.plotting import venues
 from workbench.report import templates
+from workbench.report.content import Judged, Summary
 from workbench.report.figures import load
 from workbench.report.paper import bibliography, macros, typeset
 from workbench.report.paper import tables as papertables
-from workbench.report.summary import Judged, Summary
 from workbench.verdict.wording.numbers import counted
 
 _FOLDER = Path(templates.__file__).parent

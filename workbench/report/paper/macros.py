@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from workbench.report import wording
-from workbench.report.confirmation import ArmResult
+from workbench.report.content import Judged
 from workbench.report.paper import typeset, verdict_tables
 from workbench.report.paper.typeset import number, p_value, share
-from workbench.report.summary import Judged
+from workbench.report.results import ArmResult
 from workbench.verdict import Comparison, Verdict
 
 # What a command is called after, in letters; its value, LaTeX; what it says.

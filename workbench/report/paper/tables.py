@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from workbench.report import templates, wording
+from workbench.report.content import Summary
 from workbench.report.paper.booktabs import Column
 from workbench.report.paper.typeset import NONE, name, number, prose, setting, text
 from workbench.report.paper.verdict_tables import judged, laid_out
-from workbench.report.summary import Summary
 from workbench.verdict.wording.numbers import counted
 
 

@@ -1,7 +1,7 @@
 """Text, names and numbers as pdfLaTeX takes them, whatever they hold.
 
 Everything is written in ASCII, so that a table compiles in any class, with any font encoding and
-any input encoding. Knows neither tables nor reports.
+any input encoding.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from workbench.report import templates, wording
+from workbench.report.content import Judged, Summary
 from workbench.report.paper import booktabs, typeset
 from workbench.report.paper.booktabs import Column
 from workbench.report.paper.typeset import NONE, name, number, p_value, prose, share, span, text
-from workbench.report.summary import Judged, Summary
 from workbench.tracker.stored_study import Cited
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
