@@ -218,7 +218,7 @@ def test_a_pickled_object_is_refused_and_never_run(tmp_path: Path) -> None:
 def test_a_whole_pickled_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     torch.save(build().module, path)
-    with pytest.raises(WeightsError, match="hold Python objects"):
+    with pytest.raises(WeightsError, match="Python objects"):
         build(weights=Weights(source=str(path)))
 
 
@@ -234,7 +234,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, suffix: str, content: bytes) 
 def test_a_checkpoint_that_wraps_its_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
     torch.save({"epoch": 3, "model": build().module.state_dict()}, path)
-    with pytest.raises(WeightsError, match="not tensors by name"):
+    with pytest.raises(WeightsError, match="tensors by name"):
         build(weights=Weights(source=str(path)))
 
 

@@ -159,9 +159,9 @@ def test_what_is_not_here_is_not_fetched_unasked(cache: Path) -> None:
 def test_a_folder_without_what_is_needed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing does not exist\."):
         hub.folder_of(str(tmp_path / "nothing"), hub.CONFIG)
-    with pytest.raises(ValueError, match=r"no configuration of a model \(config\.json\); write"):
+    with pytest.raises(ValueError, match=r"no configuration of a model \(config\.json\)"):
         hub.folder_of(str(tmp_path), hub.CONFIG)
-    with pytest.raises(WeightsError, match=r"holds no weights: neither model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"has no weights: neither model\.safetensors"):
         hub.folder_of(str(tmp_path), hub.WEIGHTS)
 
 
@@ -280,7 +280,7 @@ def test_a_model_without_weights_that_can_be_used_is_refused(server: Server) -> 
     server.files["flax_model.msgpack"] = server.files.pop("model.safetensors")
     with (
         downloads.allowed(),
-        pytest.raises(downloads.Absent, match=r"holds no weights that can be used: none of model"),
+        pytest.raises(downloads.Absent, match=r"has no usable weights: none of model"),
     ):
         hub.folder_of("bert-base-uncased", hub.WEIGHTS)
 
