@@ -149,11 +149,9 @@ def test_what_is_not_here_is_not_fetched_unasked(cache: Path) -> None:
     plant(cache, "nobody/bert", config_json=TEXT)
     with pytest.raises(downloads.Absent) as refusal:
         hub.folder_of("nobody/bert", hub.WEIGHTS)
-    assert str(refusal.value) == (
-        "The weights of nobody/bert are not on this machine; workbench run downloads what it needs "
-        "of nobody/bert from the Hugging Face hub, or name a folder that save_pretrained() wrote, "
-        "as in ./FOLDER."
-    )
+    message = str(refusal.value)
+    assert "weights of nobody/bert are not on this machine" in message
+    assert "workbench run downloads" in message and "./FOLDER" in message
 
 
 def test_a_folder_without_what_is_needed_is_refused(tmp_path: Path) -> None:

@@ -262,10 +262,8 @@ def test_absent_weights_are_named_with_the_place_where_they_belong(cache: Path) 
     with pytest.raises(downloads.Absent) as refusal:
         pretrained(source="imagenet", model="resnet18")
     message = str(refusal.value)
-    assert message == (
-        f"The weights imagenet of resnet18 are not on this machine: workbench run downloads "
-        f"resnet18-f37072fd.pth, or put it into {cache} yourself."
-    )
+    assert "weights imagenet of resnet18 are not on this machine" in message
+    assert f"downloads resnet18-f37072fd.pth, or copy it to {cache}" in message
 
 
 def test_a_download_is_checked_against_the_hash_in_its_name(

@@ -252,9 +252,7 @@ def test_of_several_configurations_one_must_be_named() -> None:
 
 
 def test_what_is_not_here_says_how_to_get_it() -> None:
-    with pytest.raises(
-        downloads.Absent, match=r"org/nothing of .* not on this machine\. workbench"
-    ):
+    with pytest.raises(downloads.Absent, match=r"org/nothing of .* not on this machine: workbench"):
         read(id="org/nothing")
     with pytest.raises(downloads.Absent, match="configuration xx of org/nothing"):
         read(id="org/nothing", config="xx")

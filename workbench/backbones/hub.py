@@ -138,8 +138,8 @@ def folder_of(name: str, needed: tuple[str, ...]) -> Path:
     if not downloads.may():
         raise downloads.Absent(
             f"The {_CALLED[needed]} of {name} {'is' if needed != WEIGHTS else 'are'} not on this "
-            f"machine. workbench run downloads the files of {_id_of(name)} from the Hugging Face "
-            f"hub. Or give the path of a folder written by save_pretrained(), as in ./FOLDER."
+            f"machine: workbench run downloads the files of {_id_of(name)} from the Hugging Face "
+            f"hub, or give the path of a folder written by save_pretrained(), as in ./FOLDER."
         )
     return _fetch(name, needed)
 

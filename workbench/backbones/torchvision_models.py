@@ -128,8 +128,8 @@ def pretrained(*, source: str, model: str) -> Pretrained:
     here = file.exists()
     if not here and not downloads.may():
         raise downloads.Absent(
-            f"The weights {source} of {model} are not on this machine. workbench run downloads "
-            f"{file.name}; or copy it to {file.parent} yourself."
+            f"The weights {source} of {model} are not on this machine: workbench run downloads "
+            f"{file.name}, or copy it to {file.parent} yourself."
         )
     # torch checks what it downloads, but not what it finds in its cache.
     digest = _HASH.search(file.name)

@@ -87,8 +87,8 @@ def fetched(id: str, config: str | None) -> HubData:
         return _parts(id, cached)
     if not downloads.may():
         raise downloads.Absent(
-            f"The data set {wanted} of the Hugging Face hub is not on this machine. workbench run "
-            "downloads it; or save it on another machine with save_to_disk, copy the folder here "
+            f"The data set {wanted} of the Hugging Face hub is not on this machine: workbench run "
+            "downloads it, or save it on another machine with save_to_disk, copy the folder here "
             "and set dataset.path."
         )
     try:
