@@ -184,7 +184,7 @@ def test_weights_that_do_not_fit_are_refused_with_every_difference(tmp_path: Pat
     message = str(refusal.value)
     assert "missing: block1.0.weight;" in message
     assert "unexpected: block9.0.weight;" in message
-    assert "of another shape: stem.0.weight (16, 1, 3, 3) instead of (16, 3, 3, 3)." in message
+    assert "different shape: stem.0.weight (16, 1, 3, 3) instead of (16, 3, 3, 3)." in message
 
 
 def test_weights_that_have_changed_since_they_were_planned_are_refused(tmp_path: Path) -> None:
