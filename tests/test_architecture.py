@@ -126,7 +126,7 @@ PRIVATE = {
     "workbench.tracker.connection": {"_get_latest_schema_revision"},
 }
 # Private by their names alone: documented.
-DOCUMENTED = {"_asdict", "_exit", "_replace"}
+DOCUMENTED = {"_asdict", "_exit", "_replace", "_typeshed"}
 
 
 def is_private(name: str) -> bool:

@@ -184,7 +184,7 @@ def test_weights_that_do_not_fit_are_refused_with_every_difference(tmp_path: Pat
     message = str(refusal.value)
     assert "missing: block1.0.weight;" in message
     assert "unexpected: block9.0.weight;" in message
-    assert "of another shape: stem.0.weight (16, 1, 3, 3) instead of (16, 3, 3, 3)." in message
+    assert "different shape: stem.0.weight (16, 1, 3, 3) instead of (16, 3, 3, 3)." in message
 
 
 def test_weights_that_have_changed_since_they_were_planned_are_refused(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_pickled_object_is_refused_and_never_run(tmp_path: Path) -> None:
 def test_a_whole_pickled_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     torch.save(build().module, path)
-    with pytest.raises(WeightsError, match="hold Python objects"):
+    with pytest.raises(WeightsError, match="Python objects"):
         build(weights=Weights(source=str(path)))
 
 
@@ -234,7 +234,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, suffix: str, content: bytes) 
 def test_a_checkpoint_that_wraps_its_weights_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pth"
     torch.save({"epoch": 3, "model": build().module.state_dict()}, path)
-    with pytest.raises(WeightsError, match="not tensors by name"):
+    with pytest.raises(WeightsError, match="tensors by name"):
         build(weights=Weights(source=str(path)))
 
 

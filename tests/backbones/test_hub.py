@@ -124,19 +124,17 @@ def test_what_is_not_here_is_not_fetched_unasked(cache: Path) -> None:
     plant(cache, "nobody/bert", config_json=TEXT)
     with pytest.raises(downloads.Absent) as refusal:
         hub.folder_of("nobody/bert", hub.WEIGHTS)
-    assert str(refusal.value) == (
-        "The weights of nobody/bert are not on this machine; workbench run downloads what it needs "
-        "of nobody/bert from the Hugging Face hub, or name a folder that save_pretrained() wrote, "
-        "as in ./FOLDER."
-    )
+    message = str(refusal.value)
+    assert "weights of nobody/bert are not on this machine" in message
+    assert "workbench run downloads" in message and "./FOLDER" in message
 
 
 def test_a_folder_without_what_is_needed_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing does not exist\."):
         hub.folder_of(str(tmp_path / "nothing"), hub.CONFIG)
-    with pytest.raises(ValueError, match=r"no configuration of a model \(config\.json\); write"):
+    with pytest.raises(ValueError, match=r"no configuration of a model \(config\.json\)"):
         hub.folder_of(str(tmp_path), hub.CONFIG)
-    with pytest.raises(WeightsError, match=r"holds no weights: neither model\.safetensors"):
+    with pytest.raises(WeightsError, match=r"has no weights: neither model\.safetensors"):
         hub.folder_of(str(tmp_path), hub.WEIGHTS)
 
 
@@ -255,7 +253,7 @@ def test_a_model_without_weights_that_can_be_used_is_refused(server: Server) -> 
     server.files["flax_model.msgpack"] = server.files.pop("model.safetensors")
     with (
         downloads.allowed(),
-        pytest.raises(downloads.Absent, match=r"holds no weights that can be used: none of model"),
+        pytest.raises(downloads.Absent, match=r"has no usable weights: none of model"),
     ):
         hub.folder_of("bert-base-uncased", hub.WEIGHTS)
 

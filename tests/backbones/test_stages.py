@@ -79,12 +79,12 @@ def test_a_head_that_the_model_does_not_hold_is_refused() -> None:
 def test_stages_need_names_of_their_own(name: str) -> None:
     staged = toy()
     renamed = Stage(name=name, modules=staged.stages[0].modules)
-    with pytest.raises(ValueError, match="names of their own"):
+    with pytest.raises(ValueError, match="different names"):
         Staged(module=staged.module, stages=(renamed, staged.stages[1]), head=staged.head)
 
 
 def test_one_stage_is_counted_in_the_singular() -> None:
-    with pytest.raises(ValueError, match="which has 1 stage; valid are 0 to 1, hidden1, or all"):
+    with pytest.raises(ValueError, match=r"which has 1 stage; .*0 to 1, hidden1, or all"):
         stages.resolve_depth(2, ["hidden1"])
 
 
@@ -497,7 +497,7 @@ def test_chosen_stages_may_be_named() -> None:
     ("cuts", "message"),
     [
         (["blocks.9"], r"calls no module blocks\.9; did you mean blocks\.\d\?"),
-        (["linear"], r"linear may be any of blocks\.0\.linear, blocks\.1\.linear, .*write more"),
+        (["linear"], r"linear is ambiguous: blocks\.0\.linear, blocks\.1\.linear, .*path"),
         (["blocks.0.act"], r"No stage can begin at blocks\.0\.act, which has no parameters"),
         (["head"], "which belongs to the head"),
         (["blocks.2", "blocks.1"], r"runs blocks\.1, blocks\.2 in this order"),

@@ -120,11 +120,11 @@ def test_a_staged_model_is_taken_as_it_is(file: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("text", "returns str; a torch.nn.Module or a Staged is expected"),
-        ("wrong_outputs", r"gives shape \[2, 3\] for a batch \[2, 6\]; expected are .* \[2, 2\]"),
+        ("text", "returned str, not a torch.nn.Module or a Staged"),
+        ("wrong_outputs", r"returns shape \[2, 3\] for a batch \[2, 6\]; .* \[2, 2\]"),
         ("wrong_inputs", r"raised RuntimeError for a batch \[2, 6\]"),
-        ("fails", r":54 raised KeyError when it made the model: 'width'"),
-        ("NUMBER", "is no function that makes a model"),
+        ("fails", r":54 raised KeyError while building the model: 'width'"),
+        ("NUMBER", "is not a function that returns a model"),
         ("absent", "has no absent"),
     ],
 )

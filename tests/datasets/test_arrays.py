@@ -137,7 +137,7 @@ def test_other_names_of_arrays_are_said_in_the_study_file(tmp_path: Path) -> Non
     assert tensor(read(tmp_path / "a.npz")).shape == (4, 1, 8, 8)
     np.savez(tmp_path / "b.npz", pictures=noise(4, 8, 8), kind=[0, 1, 0, 1])
     with pytest.raises(
-        ValueError, match=r"has no inputs: its arrays are pictures, kind; say which"
+        ValueError, match=r"has no inputs: its arrays are pictures, kind; name one in"
     ):
         read(tmp_path / "b.npz")
     assert len(tensor(read(tmp_path / "b.npz", inputs="pictures", targets="kind"))) == 4
@@ -183,14 +183,20 @@ def test_arrays_run_through_a_split(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({"x": np.ones((4, 2)), "y": [0, 1, 0]}, "there are 4 inputs, but 3 targets"),
-        ({"x": np.ones((4, 2))}, "has no targets: its arrays are x; say which"),
+        ({"x": np.ones((4, 2))}, "has no targets: its arrays are x; name one in"),
         ({"x": np.ones(4), "y": [0, 1, 0, 1]}, r"the inputs have the shape \[4\]; images are"),
-        ({"x": np.ones((4, 5, 6, 7)), "y": [0, 1, 0, 1]}, "which fits neither way"),
-        ({"x": np.ones((4, 3, 6, 3)), "y": [0, 1, 0, 1]}, "which fits both ways"),
-        ({"x": np.full((4, 6, 6), 300), "y": [0, 1, 0, 1]}, "pixels run from 300 to 300; whole"),
-        ({"x": np.full((4, 6, 6), 7.5), "y": [0, 1, 0, 1]}, "pixels from 7.5 to 7.5, but those of"),
-        ({"x": np.ones((4, 2)), "y": [0, 0, 0, 0]}, "every sample is of the class 0; it takes two"),
-        ({"x": np.ones((4, 2)), "y": [0.5, 1, 0, 1]}, "sample 0 has the target 0.5; classes are w"),
+        ({"x": np.ones((4, 5, 6, 7)), "y": [0, 1, 0, 1]}, "fits neither"),
+        ({"x": np.ones((4, 3, 6, 3)), "y": [0, 1, 0, 1]}, "fits both"),
+        ({"x": np.full((4, 6, 6), 300), "y": [0, 1, 0, 1]}, "pixels are from 300 to 300; integers"),
+        (
+            {"x": np.full((4, 6, 6), 7.5), "y": [0, 1, 0, 1]},
+            "pixels from 7.5 to 7.5, but pixels of",
+        ),
+        ({"x": np.ones((4, 2)), "y": [0, 0, 0, 0]}, "every sample has the class 0; at least two"),
+        (
+            {"x": np.ones((4, 2)), "y": [0.5, 1, 0, 1]},
+            "sample 0 has the target 0.5; classes are integers",
+        ),
         ({"x": [[1, np.nan], [1, 1]], "y": [0, 1]}, "sample 0 has an input that is not finite"),
         (
             {"x": np.ones((4, 2)), "y": [0, 1, 2, 1], "classes": ["a", "b"]},
@@ -216,20 +222,20 @@ def test_arrays_run_through_a_split(tmp_path: Path) -> None:
         ),
         (
             {"x_train": np.ones((2, 2)), "y_train": [0, 1], "x_extra": np.ones((2, 2))},
-            "x_extra is of no part; parts are train, training, validation, valid, val, dev, test, "
+            "x_extra is not a part; parts are train, training, validation, valid, val, dev, test, "
             "testing. Rename or remove it",
         ),
         (
             {"x_train": np.ones((2, 2)), "y_train": [0, 1], "y_test": [0, 1]},
-            "y_test has no counterpart among the x or the y",
+            "y_test has no counterpart in x or y",
         ),
         (
             {"x": np.ones((2, 2)), "y": [0, 1], "test_x": np.ones((2, 2)), "test_y": [0, 1]},
-            "there is an array x for all samples, but test_x is one of a part",
+            "array x has all samples, but test_x is an array of a part",
         ),
         (
             {f"{a}_{part}": np.arange(2) for a in "xy" for part in ("train", "dev", "val")},
-            "x_val and x_dev are one part; keep one of them",
+            "x_val and x_dev are the same part; keep one",
         ),
     ],
 )
@@ -248,14 +254,12 @@ def test_no_pickled_code_is_run(tmp_path: Path) -> None:
             return (Path(tmp_path / "sprung").touch, ())
 
     np.savez(tmp_path / "a.npz", x=np.array([Trap(), Trap()], dtype=object), y=[0, 1])
-    with pytest.raises(
-        ValueError, match=r"the array x cannot be read .* expected numbers or texts"
-    ):
+    with pytest.raises(ValueError, match=r"the array x cannot be read .* expected a NumPy array"):
         read(tmp_path / "a.npz")
     (tmp_path / "sprung").unlink(missing_ok=True)
     np.save(tmp_path / "x.npy", np.array([Trap(), Trap()], dtype=object), allow_pickle=True)
     (tmp_path / "sprung").unlink(missing_ok=True)
-    with pytest.raises(ValueError, match=r"x\.npy cannot be read .* expected numbers or texts"):
+    with pytest.raises(ValueError, match=r"x\.npy cannot be read .* expected a NumPy array"):
         read(tmp_path)
     assert not (tmp_path / "sprung").exists()
 
@@ -264,7 +268,7 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"an \.npz file or a folder, but .*none\.npz is neither"):
         read(tmp_path / "none.npz")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"empty holds no \.npy file"):
+    with pytest.raises(ValueError, match=r"empty contains no \.npy files"):
         read(tmp_path / "empty")
     (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(ValueError, match=r"a\.npz is not an \.npz file"):
@@ -311,9 +315,7 @@ def test_whatever_a_damaged_array_makes_numpy_raise_the_file_is_named(
     np.save(tmp_path / "y.npy", np.arange(20) % 2)
     file = tmp_path / "x.npy"
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(
-        ValueError, match=r"x\.npy cannot be read \(.+\); expected numbers or texts"
-    ):
+    with pytest.raises(ValueError, match=r"x\.npy cannot be read \(.+\); expected a NumPy array"):
         read(tmp_path)
 
 
@@ -369,7 +371,7 @@ def test_a_users_function_may_return_texts_tensors_or_samples(tmp_path: Path) ->
         ("    return [1, 2, 3]", r"mine\.py: make returned a list; it must return Samples or a"),
         ("    return [[1.0], [2.0]], [1]", r"mine\.py:make: there are 2 inputs, but 1 targets"),
         ("    return [[1.0], [2.0, 3.0]], [0, 1]", r"mine\.py: make: the inputs are not an array"),
-        ("    return [[1.0], [2.0]], [1, 1]", r"mine\.py:make: every sample is of the class 1"),
+        ("    return [[1.0], [2.0]], [1, 1]", r"mine\.py:make: every sample has the class 1"),
         ("    return [[1.0], [float('inf')]], [0, 1]", r"mine\.py:make: sample 1 has an input t"),
     ],
 )
@@ -383,5 +385,5 @@ def test_what_is_wrong_with_a_users_data_names_the_file(
 def test_a_wrong_option_of_a_users_function_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(UserCodeError, match=r"mine\.py: make\(size\) raised TypeError: .*'size'"):
         user(tmp_path / "mine.py", "def make(count):\n    pass\n", size=3)
-    with pytest.raises(ValueError, match=r"mine\.py: make is a int; a data set is a function"):
+    with pytest.raises(ValueError, match=r"mine\.py: make is a int; a data set must be a function"):
         user(tmp_path / "mine.py", "make = 3\n")

@@ -152,9 +152,9 @@ def test_every_option_in_the_catalogue_is_one_of_torchvisions() -> None:
     [
         ({"flip": {}}, "no augmentation flip; there is random_horizontal_flip"),
         ({"random_crop": {"sizes": 8}}, "no option sizes; its options are size, padding"),
-        ({"random_crop": {}}, "random_crop cannot be made: .*size"),
-        ({"random_horizontal_flip": {"p": 2.0}}, "flip cannot be made: .*interval"),
-        ({"auto_augment": {"policy": "mnist"}}, "auto_augment cannot be made: 'mnist'"),
+        ({"random_crop": {}}, "random_crop cannot be built: .*size"),
+        ({"random_horizontal_flip": {"p": 2.0}}, "flip cannot be built: .*interval"),
+        ({"auto_augment": {"policy": "mnist"}}, "auto_augment cannot be built: 'mnist'"),
     ],
 )
 def test_a_wrong_step_is_refused_when_it_is_built(
@@ -249,7 +249,7 @@ def test_a_users_transform_is_drawn_for_each_sample_from_every_generator(own: st
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("Noise", {"strong": 1}, "Noise cannot be made: TypeError: .*strong"),
+        ("Noise", {"strong": 1}, "Noise cannot be built: TypeError: .*strong"),
         ("named", {"name": "x"}, "named returned str; .* must return a function of one image"),
         ("Nois", {}, "no Nois; did you mean Noise"),
     ],
@@ -266,8 +266,8 @@ def test_a_users_code_that_makes_no_transform_is_refused_when_it_is_built(
     [
         ("broken", "broken returned a ndarray; it must return an image float32"),
         ("raising", "raising raised IndexError: index 7"),
-        ("ragged", r"images \(3, 8, 8\) into images .*must stay of one size, with 3 channels"),
-        ("grey", r"images \(3, 8, 8\) into images \(1, 8, 8\); .* with 3 channels"),
+        ("ragged", r"images \(3, 8, 8\) into images .*must all have one size and 3 channels"),
+        ("grey", r"images \(3, 8, 8\) into images \(1, 8, 8\); .* 3 channels"),
     ],
 )
 def test_a_users_transform_that_returns_no_such_image_is_named(

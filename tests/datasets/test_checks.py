@@ -46,12 +46,12 @@ def test_good_samples_are_returned_as_they_are() -> None:
         ({"targets": torch.tensor([0, 1])}, "there are 6 inputs, but 2 targets"),
         ({"targets": torch.zeros(6)}, r"classes are int64 \[N\], but the targets are float32"),
         ({"targets": torch.tensor([0, 1, 0, 1, -1, 1])}, "sample 4 has the label -1; valid are 0"),
-        ({"targets": torch.zeros(6).long()}, "every sample is of the class a; it takes two"),
+        ({"targets": torch.zeros(6).long()}, "every sample has the class a; at least two"),
         ({"classes": ("a", "a")}, "two classes are called a"),
         ({"names": ("one",)}, "there are 6 inputs, but 1 names"),
         ({"given": torch.zeros(3).long()}, r"given must be int64 \[6\], not int64 \[3\]"),
-        ({"given": torch.full((6,), 2)}, "no sample is given to the training part"),
-        ({"given": torch.tensor([0, 0, 0, 0, 0, 5])}, "sample 5 is given to part 5; valid are 0"),
+        ({"given": torch.full((6,), 2)}, "the training part has no samples"),
+        ({"given": torch.tensor([0, 0, 0, 0, 0, 5])}, "sample 5 has the part 5; valid parts are 0"),
         ({"groups": torch.rand(6)}, r"groups must be int64 \[6\], not float32"),
     ],
 )
@@ -91,11 +91,13 @@ def test_a_bad_target_is_named_with_its_column(target: str, value: float, messag
 def test_float_images_must_lie_between_0_and_1() -> None:
     images = torch.rand(6, 1, 2, 2)
     images[3] = 200
-    with pytest.raises(ValueError, match="sample 3 has pixels from 200 to 200, but those of float"):
+    with pytest.raises(
+        ValueError, match="sample 3 has pixels from 200 to 200, but pixels of float"
+    ):
         check(kind="image", inputs=images)
 
 
 def test_numbers_that_never_vary_are_refused() -> None:
     targets = torch.stack([torch.arange(6.0), torch.full((6,), 7.0)], dim=1)
-    with pytest.raises(ValueError, match="every sample has 7 for b; there is nothing to learn"):
+    with pytest.raises(ValueError, match="every sample has 7 for b; a target must vary"):
         check(target="numbers", targets=targets)

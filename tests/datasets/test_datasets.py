@@ -231,7 +231,7 @@ def test_a_second_trial_gets_the_very_tensors_of_the_first() -> None:
         ({"classes": [5, 6, 5]}, "at least two different classes"),
         ({"validation": 1300, "test": 497}, "1300 validation and 497 test .* have 1797 samples"),
         ({"validation": 0.5, "test": 0.6}, "leave nothing to train on"),
-        ({"validation": 0}, "validation is 0, which makes 0 of 1797 samples"),
+        ({"validation": 0}, "validation is 0, which gives 0 of 1797 samples"),
         ({"test": -1}, "test is -1"),
         ({"validation": 1.5}, "validation is 1.5; a fraction"),
         ({"validation": 3}, "Class .* has no validation sample left"),
@@ -241,7 +241,7 @@ def test_a_second_trial_gets_the_very_tensors_of_the_first() -> None:
         ({"fraction": 0.0}, "above 0 and at most 1"),
         ({"fraction": 0.5, "train_per_class": 5}, "both train_per_class and fraction"),
         ({"image_size": 0}, "image_size is 0"),
-        ({"image_size": 10**7}, r"image_size is 10000000: one image .* takes 400000\.0 GB"),
+        ({"image_size": 10**7}, r"image_size is 10000000: one image .* needs 400000\.0 GB"),
     ],
 )
 def test_what_cannot_be_split_is_refused_with_the_reason(

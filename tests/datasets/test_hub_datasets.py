@@ -80,7 +80,7 @@ def test_a_hidden_test_part_and_splits_of_no_part_are_left_out_with_a_note(tmp_p
     assert samples.given is not None
     assert samples.given.tolist() == [TRAIN] * 4 + [VALIDATION] * 2
     assert samples.skipped == (
-        "unsupervised: 1 samples are of no part (train, validation, test)",
+        "unsupervised: 1 samples belong to no part (train, validation, test)",
         "test: 3 samples have no label",
     )
 
@@ -135,13 +135,13 @@ def tagged(*tags: list[int]) -> Any:
 
 def test_a_number_of_no_class_in_a_list_of_labels_makes_its_row_bad(tmp_path: Path) -> None:
     path = saved(tmp_path, train=tagged([2], [0, -1], [1]), test=tagged([-1], [0]))
-    with pytest.raises(ValueError, match=r"2 bad rows. train:1: tags holds -1, which is none of"):
+    with pytest.raises(ValueError, match=r"2 bad rows. train:1: tags has -1, which is not one of"):
         read("labels", "tags", path=path)
     samples = read("labels", "tags", path=path, on_bad_input="skip")
     assert samples.targets.tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
     assert samples.skipped == (
-        "train:1: tags holds -1, which is none of its classes",
-        "test:0: tags holds -1, which is none of its classes",
+        "train:1: tags has -1, which is not one of its classes",
+        "test:0: tags has -1, which is not one of its classes",
     )
 
 
@@ -202,7 +202,7 @@ def test_images_are_kept_once_decoded_and_nowhere_else(tmp_path: Path) -> None:
 
 def test_images_that_cannot_be_decoded_are_named_or_skipped(tmp_path: Path) -> None:
     path = saved(tmp_path, train=pictures(png(10), b"no image", None, png(30)))
-    with pytest.raises(ValueError, match=r"train:1 \(no image .*train:2 \(the file is empty"):
+    with pytest.raises(ValueError, match=r"train:1 \(not an image .*train:2 \(the file is empty"):
         read(path=path)
     samples = read(path=path, on_bad_input="skip")
     assert torch.as_tensor(samples.inputs)[:, 0, 0, 0].tolist() == [10, 30]
@@ -246,7 +246,7 @@ def test_what_the_library_has_fetched_before_is_read_without_a_network(
 def test_of_several_configurations_one_must_be_named() -> None:
     fetched("org/stance", "en", sentences([0, 1]))
     fetched("org/stance", "de", sentences([1, 0, 1]))
-    with pytest.raises(ValueError, match=r"several configurations; say dataset.config: (en|de)"):
+    with pytest.raises(ValueError, match=r"several configurations; set dataset.config: (en|de)"):
         read(id="org/stance")
     assert len(read(id="org/stance", config="de").inputs) == 3
 
@@ -262,7 +262,10 @@ def test_a_fetch_that_fails_is_absent_with_the_librarys_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(library.config, "HF_HUB_OFFLINE", True)
-    with downloads.allowed(), pytest.raises(downloads.Absent, match=r"org/nothing could not be fe"):
+    with (
+        downloads.allowed(),
+        pytest.raises(downloads.Absent, match=r"org/nothing could not be down"),
+    ):
         read(id="org/nothing")
 
 
@@ -277,7 +280,7 @@ def test_without_the_library_the_error_has_the_command_that_installs_it(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "needs dataset.id: ORG/NAME, or dataset.path"),
+        ({}, "needs either dataset.id: ORG/NAME or dataset.path"),
         ({"id": "./here"}, r"dataset.id is ./here, not ORG/NAME; name a folder in dataset.path"),
         ({"path": "/nowhere"}, "There is no folder /nowhere"),
     ],
@@ -295,7 +298,7 @@ def test_where_it_lies_must_be_said(options: dict[str, Any], message: str) -> No
         ({"image": "sentence"}, "dataset.image names the column sentence of .*, which is string"),
         ({"label": "labels"}, r"dataset.label names the column labels, .*did you mean label"),
         ({"label": "idx", "features": ["label"], "text": "sentence"}, "more than one of text"),
-        ({"store_size": 8}, "dataset.store_size is for images; these are texts"),
+        ({"store_size": 8}, "dataset.store_size is for images; the samples are texts"),
     ],
 )
 def test_columns_of_another_kind_are_refused(

@@ -177,7 +177,7 @@ def test_damaged_files_are_refused_by_name_with_the_reason(birds: Path, data: Pa
     message = str(caught.value)
     assert message.startswith(f"{birds}: 3 of 8 images cannot be used: crow/1.png (")
     assert "gull/empty.png (the file is empty)" in message
-    assert "gull/page.jpg (no image that Pillow can read)" in message
+    assert "gull/page.jpg (not an image that Pillow can read)" in message
     assert "dataset.on_bad_input: skip" in message
     assert list((data / "decoded").iterdir()) == [], "nothing is left of it"
 
@@ -213,8 +213,8 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
     with pytest.raises(ValueError, match="2 of 8 images cannot be used") as refused:
         folder(birds)
     for said in (
-        "crow/bomb.png (it has 1,500 pixels, more than the 1,000 that are allowed)",
-        "crow/huge.png (it has 10,000 pixels, more than the 1,000 that are allowed)",
+        "crow/bomb.png (it has 1,500 pixels, more than the limit of 1,000)",
+        "crow/huge.png (it has 10,000 pixels, more than the limit of 1,000)",
     ):
         assert said in str(refused.value)
 
@@ -231,19 +231,19 @@ def test_a_folder_that_holds_no_data_set_is_refused_with_its_path(tmp_path: Path
     with pytest.raises(ValueError, match=f"must be a folder of images, but {root} does not exist"):
         folder(root)
     root.mkdir()
-    with pytest.raises(ValueError, match=f"{root} must hold a folder of images for each class; it"):
+    with pytest.raises(ValueError, match=f"{root} must have a folder of images for each class; it"):
         folder(root)
     save(root / "0.png", Image.new("L", (4, 4)))
-    with pytest.raises(ValueError, match="it holds 1 images, but no folders"):
+    with pytest.raises(ValueError, match="it has 1 images, but no folders"):
         folder(root)
     with pytest.raises(ValueError, match=f"but {root / '0.png'} is a file"):
         folder(root / "0.png")
     save(root / "a" / "0.png", Image.new("L", (4, 4)))
-    with pytest.raises(ValueError, match=f"{root} holds one class, a; it takes two"):
+    with pytest.raises(ValueError, match=f"{root} has one class, a; at least two"):
         folder(root)
     (root / "b").mkdir()
     (root / "b" / "readme.txt").write_text("soon")
-    with pytest.raises(ValueError, match=f"{root / 'b'} holds no image; images are files that end"):
+    with pytest.raises(ValueError, match=f"{root / 'b'} has no images; images are files that end"):
         folder(root)
 
 
@@ -381,9 +381,8 @@ def test_damaged_decoded_images_are_decoded_again_with_one_warning(
     file.write_bytes(content(file.read_bytes()))
     again = folder(birds, store_size=8)
     assert torch.equal(pixels(again), before) and torch.equal(again.targets, targets)
-    assert [record.getMessage() for record in caplog.records] == [
-        f"The decoded images in {file.parent} are damaged: decoding them again."
-    ]
+    (record,) = caplog.records
+    assert f"{file.parent} are damaged" in record.getMessage()
     assert torch.equal(pixels(folder(birds, store_size=8)), before)
     assert len(caplog.records) == 1, "mended for good"
 
@@ -469,9 +468,7 @@ def test_where_nothing_can_be_written_images_stay_in_memory_or_are_refused(
     samples = folder(birds, store_size=8)
     assert samples.mapped is None and torch.equal(pixels(samples), expected)
     monkeypatch.setattr(image_cache, "MEMORY", 100)
-    with pytest.raises(
-        ValueError, match=r"cannot be written to .*name another folder by WORKBENCH_"
-    ):
+    with pytest.raises(ValueError, match=r"cannot be written to .*set WORKBENCH_"):
         folder(birds, store_size=8)
 
 
@@ -480,5 +477,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_anything_is_decoded(
 ) -> None:
     usage = shutil.disk_usage(birds)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(ValueError, match=r"need 0\.0 GB, but .* has 0\.0 GB left; name another"):
+    with pytest.raises(
+        ValueError, match=r"need 0\.0 GB, but .* has 0\.0 GB left; set WORKBENCH_DATA"
+    ):
         folder(birds, store_size=100)

@@ -36,7 +36,7 @@ def samples(inputs: Tensor, **fields: Any) -> Samples:
 
 def taken(found: Samples, **options: Any) -> Data:
     pool = splits.pool(found, {**splits.DEFAULTS, **options}, digest="0")
-    return preprocessing.take(pool, splits.draw(pool, study_seed=0, seed=0))
+    return preprocessing.prepare(pool, splits.draw(pool, study_seed=0, seed=0))
 
 
 def values(inputs: Inputs) -> Tensor:
@@ -201,13 +201,15 @@ def test_options_out_of_bounds_are_refused(options: dict[str, Any], message: str
 
 
 def test_channels_of_neither_grey_nor_colour_stay() -> None:
-    with pytest.raises(ValueError, match="channels is 3, but images of 4 channels stay as they"):
+    with pytest.raises(
+        ValueError, match="channels is 3, but images of 4 channels cannot be converted"
+    ):
         taken(samples(images(channels=4)), channels=3)
 
 
 @pytest.mark.parametrize("option", ["image_size", "channels", "mean", "std"])
 def test_options_of_images_are_refused_for_vectors(option: str) -> None:
-    with pytest.raises(ValueError, match=f"dataset.{option} is for images, but the samples are no"):
+    with pytest.raises(ValueError, match=f"dataset.{option} is for images; the samples are"):
         taken(samples(torch.rand(20, 5)), **{option: 1})
 
 

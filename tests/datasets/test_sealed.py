@@ -106,7 +106,7 @@ def test_a_sample_is_made_ready_in_the_test_as_it_is_in_validation(
     split = splits.draw(pool, study_seed=0, seed=1)
     # The same samples as validation and as test.
     split = replace(split, test=split.validation)
-    data = preprocessing.with_test(preprocessing.take(pool, split), pool, split)
+    data = preprocessing.with_test(preprocessing.prepare(pool, split), pool, split)
     assert data.test is not None
     assert torch.equal(every(data.test.inputs), every(data.validation.inputs))
     assert torch.equal(data.test.targets, data.validation.targets)
@@ -181,7 +181,7 @@ def test_what_is_no_hash_opens_nothing(protocol: Path, sha256: str | None) -> No
 def test_the_hash_of_another_file_opens_nothing(protocol: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text("{ }")
-    with pytest.raises(Sealed, match="but the run was planned by"):
+    with pytest.raises(Sealed, match="but the run was planned with"):
         opened(protocol, sha256=hashlib.sha256(other.read_bytes()).hexdigest())
 
 
@@ -189,7 +189,7 @@ def test_an_edited_protocol_closes_what_was_open_and_cached(protocol: Path) -> N
     digest = hashlib.sha256(protocol.read_bytes()).hexdigest()
     assert opened(protocol, sha256=digest).test is not None
     protocol.write_text('{"looks": 2}')
-    with pytest.raises(Sealed, match="A protocol may not change once the confirmation has begun"):
+    with pytest.raises(Sealed, match="A protocol must not change after the confirmation has begun"):
         opened(protocol, sha256=digest)
 
 

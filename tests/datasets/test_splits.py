@@ -140,7 +140,7 @@ def test_a_label_that_no_training_sample_has_is_refused() -> None:
         targets=torch.cat([found.targets, nothing], dim=1),
         classes=("frequent", "rare", "never"),
     )
-    with pytest.raises(ValueError, match="No training sample has the label never; leave it out"):
+    with pytest.raises(ValueError, match="No training sample has the label never; exclude it"):
         draw(found, "labels")
     assert draw(found, "labels", classes=["rare", "frequent"]).train.numel() == 180
 
@@ -150,7 +150,7 @@ def test_classes_of_labels_and_numbers_are_columns() -> None:
     assert kept.targets.shape == (300, 1) and kept.classes == ("rare",)
     assert torch.equal(kept.targets[:, 0], samples(target="labels").targets[:, 1])
     assert len(kept.index) == 300
-    with pytest.raises(ValueError, match="is empty; it must name some, once, of price"):
+    with pytest.raises(ValueError, match="is empty; it must name some, each once, of price"):
         pool(samples(target="numbers"), "numbers", classes=[])
 
 
@@ -161,7 +161,7 @@ def test_samples_without_classes_take_a_fraction_and_no_number_per_class(target:
     assert abs(len(half.train) - 90) <= 1
     assert parts(half)[0] < parts(whole)[0]
     assert torch.equal(half.validation, whole.validation)
-    with pytest.raises(ValueError, match=f"has {target} to predict and no classes; dataset.frac"):
+    with pytest.raises(ValueError, match=f"has {target} to predict, not classes; use dataset.frac"):
         draw(found, target, train_per_class=5)
 
 
@@ -221,13 +221,11 @@ def test_too_few_groups_and_torn_groups_are_refused() -> None:
 
 def test_the_training_part_is_described_by_its_classes_labels_or_numbers() -> None:
     positions = torch.arange(100)
-    assert splits.described(pool(samples()), positions) == {
-        "per_class": {"a": 50, "b": 30, "c": 20}
-    }
-    labels = splits.described(pool(samples(target="labels"), "labels"), positions)
+    assert splits.describe(pool(samples()), positions) == {"per_class": {"a": 50, "b": 30, "c": 20}}
+    labels = splits.describe(pool(samples(target="labels"), "labels"), positions)
     assert labels["per_class"]["rare"] == 5
     found = samples(target="numbers")
-    numbers = splits.described(pool(found, "numbers"), positions)["numbers"]["price"]
+    numbers = splits.describe(pool(found, "numbers"), positions)["numbers"]["price"]
     assert numbers["mean"] == pytest.approx(float(found.targets[:100].mean()))
     assert numbers["sd"] == pytest.approx(float(found.targets[:100].std(correction=0)))
 
@@ -264,5 +262,5 @@ def test_a_part_that_is_none_is_refused(part: str) -> None:
 
 
 def test_a_part_that_would_tear_groups_apart_is_refused() -> None:
-    with pytest.raises(ValueError, match="would tear groups apart"):
+    with pytest.raises(ValueError, match="would split groups"):
         pool(samples(100, groups=torch.arange(100) // 5), part="1/2")

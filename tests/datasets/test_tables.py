@@ -223,20 +223,20 @@ def test_no_more_than_ten_bad_rows_are_listed(tmp_path: Path) -> None:
             {"drop": ["x"]},
             "dataset.drop names the column x, which .* does not have",
         ),
-        (None, {"features": ["grade"]}, "dataset.features has grade, which is the target"),
-        (None, {"label": ["grade", "age"]}, "a list of 2 columns, but a class stands in one"),
-        (None, {"split": {"column": "colour"}}, "2: colour is red and must be train, validation"),
+        (None, {"features": ["grade"]}, "dataset.features has grade, which is also the target"),
+        (None, {"label": ["grade", "age"]}, "lists 2 columns, but a class needs one"),
+        (None, {"split": {"column": "colour"}}, "2: colour is red, not train, validation"),
         (None, {"split": {"group": "who"}}, "dataset.split.group names the column who"),
         (None, {"split": {"by": "age"}}, "dataset.split has by; it takes column and group"),
-        (None, {"drop": ["age", "colour", "income"]}, "no column left that is a feature"),
+        (None, {"drop": ["age", "colour", "income"]}, "no columns left for features"),
         (None, {"delimiter": ";;"}, "dataset.delimiter is ';;'; it must be one character"),
-        ("a;b\n1;2\n", {"label": "b"}, "its header has semicolons: say dataset.delimiter"),
+        ("a;b\n1;2\n", {"label": "b"}, "its header has semicolons: set dataset.delimiter"),
         ("", {}, "people.csv is empty"),
         ("age,grade\n", {}, "people.csv has no rows"),
         ("age,age,grade\n1,2,a\n", {}, "has two columns 'age'"),
         ('age,grade\n1,"a\n2,b\n', {}, "people.csv:3 is not CSV: unexpected end of data"),
         ("age,grade\n,a\n,b\n", {}, "The column age of .*people.csv is empty; .*dataset.drop"),
-        ("age,grade\n1\n2\n", {"on_bad_input": "skip"}, "no row that can be used: people.csv:2"),
+        ("age,grade\n1\n2\n", {"on_bad_input": "skip"}, "no usable rows: people.csv:2"),
     ],
 )
 def test_what_is_no_such_table_is_refused_with_the_reason(
@@ -258,9 +258,9 @@ def test_a_column_of_names_is_no_category(tmp_path: Path) -> None:
     ("target", "label", "options", "message"),
     [
         ("labels", ["age", "income"], {}, "age is 31 and must be 0 or 1"),
-        ("labels", "colour", {}, "several labels stand in a list of columns of 0 and 1, or in one"),
+        ("labels", "colour", {}, "several labels, list columns of 0 and 1"),
         ("numbers", "colour", {}, "colour is red, not a finite number"),
-        ("numbers", "age", {"separator": "|"}, "dataset.separator parts the labels"),
+        ("numbers", "age", {"separator": "|"}, "dataset.separator needs several labels"),
         ("labels", [], {}, "dataset.target names no column"),
     ],
 )
@@ -277,7 +277,9 @@ def test_files_that_are_not_there_or_not_in_utf8_are_named(tmp_path: Path) -> No
         read(str(tmp_path / "peopel.csv"))
     with pytest.raises(ValueError, match=r"no folder .*nowhere either"):
         read(str(tmp_path / "nowhere" / "people.csv"))
-    with pytest.raises(ValueError, match=r"people.xlsx is not a table; .* .csv, .tsv, .jsonl"):
+    with pytest.raises(
+        ValueError, match=r"people.xlsx is not a supported table file; .* .csv, .tsv, .jsonl"
+    ):
         read(write(tmp_path, "x", "people.xlsx"))
     Path(path).write_bytes(HEADER.encode() + "31,grün,1,a\n".encode("latin-1"))
     with pytest.raises(ValueError, match=r"people.csv:2 is not UTF-8 \(byte 0xfc\)"):
@@ -286,7 +288,7 @@ def test_files_that_are_not_there_or_not_in_utf8_are_named(tmp_path: Path) -> No
 
 def test_a_folder_without_a_training_table_and_broken_json_are_named(tmp_path: Path) -> None:
     people(tmp_path)
-    with pytest.raises(ValueError, match=r"holds people.csv; a folder of tables has train.csv"):
+    with pytest.raises(ValueError, match=r"has people.csv; a folder of tables needs train.csv"):
         read(str(tmp_path))
     path = write(tmp_path, '{"x": 1, "y": "a"}\n{"x": 2,\n[1]\n', "j.jsonl")
     with pytest.raises(

@@ -74,7 +74,7 @@ def test_rows_without_text_or_label_are_named_or_skipped(tmp_path: Path) -> None
 
 
 def test_pairs_of_texts_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="names one column; pairs of texts are not supported"):
+    with pytest.raises(ValueError, match="must name one column; pairs of texts are not supported"):
         read(write(tmp_path, REVIEWS), text=["text", "label"])
 
 
@@ -89,7 +89,7 @@ def test_a_text_table_is_a_data_set_of_a_study_and_its_errors_name_the_file(tmp_
     for number, text in zip(data.train.index.tolist(), data.train.inputs.values, strict=True):
         assert text == f"text number {number}" and data.names[number] == f"reviews.csv:{number + 2}"
     write(tmp_path, "text,label\na,x\nb,x\n", "one.csv")
-    with pytest.raises(ValueError, match=r"one.csv: every sample is of the class x"):
+    with pytest.raises(ValueError, match=r"one.csv: every sample has the class x"):
         datasets.load({**dataset, "path": str(tmp_path / "one.csv")}, study_seed=0, seed=0)
     with pytest.raises(ValueError, match="text_table needs text, label"):
         datasets.load({"name": "text_table", "path": path}, study_seed=0, seed=0)

@@ -221,7 +221,7 @@ def test_what_was_not_unpacked_to_the_end_is_refused(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files.eurosat(data / "eurosat", monkeypatch)
-    with pytest.raises(ValueError, match="holds 6 images of eurosat, not 27,000: it was not unpa"):
+    with pytest.raises(ValueError, match="has 6 images of eurosat, not 27,000: it was not unpa"):
         fetched("eurosat")
 
 

@@ -182,5 +182,5 @@ def test_images_of_an_array_fit_a_bundled_set_and_others_are_refused(tmp_path: P
     with pytest.raises(ValueError, match=r"shape \(1, 9, 9\), but .* trained on images of \(1, 8,"):
         read_unlabelled({"name": "digits"}, tmp_path / "large.npy", data, target="class")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"empty holds no image; images end in \.jpg"):
+    with pytest.raises(ValueError, match=r"empty has no images; images end in \.jpg"):
         read_unlabelled({"name": "digits"}, tmp_path / "empty", data, target="class")

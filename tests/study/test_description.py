@@ -157,11 +157,9 @@ def test_a_tuned_depth_that_the_backbone_does_not_have_is_refused_before_anythin
     overrides = ["compare={optimizer: [sgd]}", "tune.freeze_depth={low: 0, high: 9, default: 0}"]
     with pytest.raises(StudyFileError) as caught:
         check(Study(load(quiet, overrides), home))
-    assert [str(problem) for problem in caught.value.problems] == [
-        f"--set {overrides[1]}: tune.freeze_depth: found 9: "
-        "Freeze depth 9 is deeper than the backbone, which has 2 stages; "
-        "valid are 0 to 2, hidden1, hidden2, or all"
-    ]
+    (problem,) = caught.value.problems
+    assert f"--set {overrides[1]}: tune.freeze_depth: found 9: " in str(problem)
+    assert "0 to 2, hidden1, hidden2, or all" in str(problem)
 
 
 def test_a_tuned_backbone_that_does_not_fit_the_data_is_refused_before_anything_runs(

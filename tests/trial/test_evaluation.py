@@ -224,8 +224,8 @@ def test_only_a_confirmation_run_is_tested_even_where_a_protocol_lies(
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
-        (None, "The test split is sealed: the run carries no hash of a protocol"),
-        ("0" * 64, "has the SHA-256 [0-9a-f]{64}, but the run was planned by 0{64}"),
+        (None, "The test split is sealed: the run has no hash of a protocol"),
+        ("0" * 64, "has the SHA-256 [0-9a-f]{64}, but the run was planned with 0{64}"),
     ],
 )
 def test_a_run_without_the_protocols_hash_fails_before_it_trains(
@@ -261,7 +261,7 @@ def test_a_protocol_that_is_edited_while_a_run_trains_closes_the_test(
 
     directory, result = run(spec, home, edit)
     assert result.state is State.FAILED and result.test == {} and result.value is None
-    assert "A protocol may not change once the confirmation has begun" in str(result.reason)
+    assert "A protocol must not change after the confirmation has begun" in str(result.reason)
     assert len(directory.history()) == 3
     assert not (directory.artifacts / "predictions.parquet").exists()
 
@@ -270,7 +270,7 @@ def test_a_data_set_without_test_samples_is_told(write_study: Write, home: Path)
     file = write_study(("test: 40", "test: 0"))
     _, result = run(sealed(spec_for(file, home), home), home)
     assert result.state is State.FAILED
-    assert "There is no test sample: dataset.test is 0" in str(result.reason)
+    assert "There are no test samples: dataset.test is 0" in str(result.reason)
 
 
 # Interrupted and killed

@@ -1,7 +1,6 @@
-"""Backbones by name: model families, each cut into stages, with first weights and a head.
+"""Backbones by name: model families as stages with a head, and their pretrained weights.
 
-Knows no data set beyond the shape of a sample, and no task beyond the number of outputs. Importing
-it loads no torch.
+A new family is a module here and an entry in ``BACKBONES``. Importing this package loads no torch.
 """
 
 from __future__ import annotations
@@ -31,20 +30,19 @@ class Entry:
     """A model family that a study file may name.
 
     Attributes:
-        build: Function that makes it, as ``module:name``; called with ``input_shape``, ``outputs``
-            and the options. What it draws for the body must not depend on ``outputs``.
-        input: Samples that it takes: ``image``, ``vector``, ``text`` or ``any`` (numbers of any
-            shape).
-        options: Type of each option; None where the user's code alone knows them.
-        arguments: Passed to ``build``, ``pretrained`` and ``tokenize`` whatever a file says.
-        weights: Names of the weights that the family itself resolves.
-        named: Function that says which weights such a name stands for, as ``module:name``; called
-            with ``source`` and the arguments, returns ``Weights``.
+        build: Function that builds it, as ``module:name``; called with ``input_shape``, ``outputs``
+            and the options. The body's random numbers must not depend on ``outputs``.
+        input: Kind of samples: ``image``, ``vector``, ``text`` or ``any`` (numbers of any shape).
+        options: Type of each option; None if only the user's code knows them.
+        arguments: Fixed arguments of ``build``, ``pretrained`` and ``tokenize``.
+        weights: Names of weights that the family resolves itself.
+        named: Function that returns the ``Weights`` of such a name, as ``module:name``; called
+            with ``source`` and the arguments.
         hub: Whether ``pretrained`` also takes a hub id or the path of a model's folder.
         pretrained: Function that returns such weights (tensors by name), as ``module:name``;
-            called with ``source`` and the arguments. What is not on this machine it fetches where
-            ``downloads.may()`` says so, and else raises ``Absent``.
-        tokenize: Function that makes ``Tokens`` of ``Texts``, as ``module:name``; called with
+            called with ``source`` and the arguments. It downloads missing files if
+            ``downloads.may()`` allows it, and raises ``Absent`` otherwise.
+        tokenize: Function that turns ``Texts`` into ``Tokens``, as ``module:name``; called with
             ``texts``, the arguments and the options.
     """
 
@@ -110,20 +108,21 @@ _USER = Entry(build="workbench.backbones.user:build", input="any", options=None)
 
 
 def _of_hub(name: str) -> Entry:
-    """The entry of a model on the hub or in a folder, by what its ``config.json`` says."""
-    takes = hub.input_of(name)
-    found = replace(_MODEL, input=takes, arguments={"model": name})
-    if takes == "image":
-        return found
+    """The entry of a model on the hub or in a folder, by its ``config.json``."""
+    kind = hub.input_of(name)
+    entry = replace(_MODEL, input=kind, arguments={"model": name})
+    if kind == "image":
+        return entry
+    # A model without a ``config.json`` here may turn out to take texts: it has their options too.
     options = {**(_MODEL.options or {}), **_TEXT_OPTIONS}
-    return replace(found, options=options, tokenize="workbench.backbones.tokenizers:tokenize")
+    return replace(entry, options=options, tokenize="workbench.backbones.tokenizers:tokenize")
 
 
 BACKBONES.update({name: _of_hub(name) for names in hub.NAMES.values() for name in names})
 
 
 def entry_of(name: str) -> Entry | None:
-    """The entry of a backbone's name, or of a user's own ``FILE.py:NAME``; None for others."""
+    """The entry of a backbone's name or of a user's ``FILE.py:NAME``; None for unknown names."""
     if usercode.is_reference(name):
         return replace(_USER, arguments={"reference": name})
     if name.startswith("timm:"):
@@ -134,11 +133,11 @@ def entry_of(name: str) -> Entry | None:
 
 
 def named(backbone: str, source: str) -> Weights:
-    """The weights that a name stands for which the backbone's family resolves itself.
+    """The weights of a name that the backbone's family resolves itself.
 
     Raises:
-        Absent: They have to be downloaded first.
-        ValueError: There are none, or the family's library is not installed.
+        Absent: They must be downloaded first.
+        ValueError: They do not exist, or the family's library is not installed.
     """
     entry = entry_of(backbone)
     if entry is None or not entry.named:
@@ -148,7 +147,7 @@ def named(backbone: str, source: str) -> Weights:
 
 
 def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
-    """Data as a backbone takes it: texts become tokens, everything else stays as it is.
+    """Data in the form that a backbone takes: texts become tokens, everything else is unchanged.
 
     Raises:
         Absent: The tokenizer is not on this machine.
@@ -168,7 +167,7 @@ def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
     made: dict[int, Part] = {}
 
     def ready(part: Part) -> Part:
-        # A part that stands for another one as well is made ready once.
+        # Training and validation may be one and the same object: tokenize it once.
         if id(part) not in made:
             tokens = resolve_name(entry.tokenize)(part.inputs, **entry.arguments, **options)
             made[id(part)] = replace(part, inputs=tokens)
@@ -192,25 +191,25 @@ def build(
     seed: int,
     notes: list[str] | None = None,
 ) -> Staged:
-    """A backbone with a head, initialised and with its weights loaded.
+    """Build a backbone with a head, initialise it and load its weights.
 
-    Body and head are drawn from generators of their own, so that a new head starts from the same
-    numbers whatever the body was initialised from, and nobody else's randomness shifts.
+    Body and head have separate generators, so that a new head starts from the same numbers
+    whatever initialised the body. The global generator is left unchanged.
 
     Args:
-        backbone: ``name`` and the family's options; ``strict: false`` takes what fits of weights.
-        weights: First weights of the body; None trains from scratch.
-        keep_head: Take the head from the weights too.
+        backbone: ``name`` and the family's options; ``strict: false`` loads only weights that fit.
+        weights: Initial weights of the body; None trains from scratch.
+        keep_head: Load the head from the weights too.
         input_shape: Of one sample: ``(C, H, W)`` or ``(features,)``.
-        outputs: Of the head.
+        outputs: Number of outputs of the head.
         seed: The trial's training seed.
-        notes: Gets a sentence on each thing in the weights that was left out, or lacked.
+        notes: Receives a sentence about everything that was ignored or missing in the weights.
 
     Raises:
         Absent: The model or its weights are not on this machine.
         OutOfMemory: The parameters do not fit into the machine's memory.
         ValueError: The name or an option is unknown, or the backbone cannot take such samples.
-        WeightsError: The weights cannot be had or do not fit.
+        WeightsError: The weights cannot be read or do not fit.
     """
     entry, options = _entry_and_options(backbone)
     name = backbone["name"]
@@ -219,7 +218,7 @@ def build(
             f"The backbone {name} takes images, but a sample has the shape {input_shape}."
         )
     if keep_head and weights is None:
-        raise ValueError("backbone.keep_head takes the head from weights; set backbone.weights.")
+        raise ValueError("backbone.keep_head needs pretrained weights; set backbone.weights.")
 
     import torch
 
@@ -233,24 +232,26 @@ def build(
                 input_shape=input_shape, outputs=outputs, **entry.arguments, **options
             )
         torch.default_generator.manual_seed(derive(seed, "head"))
+        # Draw the head again from its own seed: it must not depend on how the body was drawn.
         for module in staged.head.modules():
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
     if weights is not None:
+        # The planned hash is checked before loading, wherever the weights come from.
         own, source = weights.source in entry.weights, weights.source
         if entry.hub and not is_file(source):
             source = entry.arguments["model"] if own else source
             check_folder(weights, hub.folder_of(source, hub.WEIGHTS))
         elif own and weights.sha256 is not None and named(name, source) != weights:
-            raise WeightsError(f"The weights {source} of {name} are not those that were planned.")
+            raise WeightsError(f"The weights {source} of {name} have changed since planning.")
         if own or (entry.hub and not is_file(source)):
             found = resolve_name(entry.pretrained)(source=weights.source, **entry.arguments)
         else:
             found = read(weights)
         strict = bool(backbone.get("strict", True))
-        said = load(staged, found, keep_head=keep_head, source=source, strict=strict)
+        loaded = load(staged, found, keep_head=keep_head, source=source, strict=strict)
         if notes is not None:
-            notes += said
+            notes += loaded
     return staged
 
 

@@ -1,7 +1,7 @@
-"""Models of the Hugging Face hub and folders of the same make: where they lie, what they take.
+"""Models of the Hugging Face hub and local folders in the same format: their files and their input.
 
-A folder holds what ``save_pretrained`` writes: ``config.json``, the weights and, for texts, the
-tokenizer. Reads no more of it than ``config.json``; knows neither transformers nor torch.
+A folder contains what ``save_pretrained`` writes: ``config.json``, the weights and, for texts, the
+tokenizer. Only ``config.json`` is read here, without transformers or torch.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from workbench import downloads
 from workbench.backbones.weights import WeightsError, files_of
 from workbench.record.files import sha256_of
 
-# The hub's client reads it when it is first imported.
+# The hub's client reads this variable when it is first imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-# Models that are known by a name without their owner, by the owner. All of them take texts.
+# Models with a short name (without their owner), by owner. All of them take texts.
 NAMES: dict[str, tuple[str, ...]] = {
     "google-bert": (
         "bert-base-uncased",
@@ -42,12 +42,12 @@ NAMES: dict[str, tuple[str, ...]] = {
     "albert": ("albert-base-v2", "albert-large-v2", "albert-xlarge-v2", "albert-xxlarge-v2"),
     "openai-community": ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"),
 }
-_OF_HUB = "hub:"
+_HUB_PREFIX = "hub:"
 _OWNERS = {name: owner for owner, names in NAMES.items() for name in names}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 CONFIG = ("config.json",)
-# In the order in which they are looked for.
+# In order of preference.
 WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -63,7 +63,7 @@ TOKENIZER = (
     "spm.model",
     "sentencepiece.bpe.model",
 )
-# All that a tokenizer may be read from.
+# All files of a tokenizer.
 TOKENIZER_FILES = (
     *TOKENIZER,
     "tokenizer_config.json",
@@ -71,7 +71,7 @@ TOKENIZER_FILES = (
     "added_tokens.json",
     "merges.txt",
 )
-# What is needed of a model, and the files that are fetched with the first that there is of it.
+# The files to download for each need: one group after the other until the need is met.
 _FETCHED: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {
     CONFIG: (CONFIG,),
     TOKENIZER: (TOKENIZER_FILES,),
@@ -84,19 +84,19 @@ _CALLED = {CONFIG: "configuration", TOKENIZER: "tokenizer", WEIGHTS: "weights"}
 
 
 def is_folder(name: str) -> bool:
-    """Whether a name is written as the path of a folder: ``./bert``, ``/data/bert``, ``~/bert``."""
+    """Whether a name has the form of a folder's path: ``./bert``, ``/data/bert``, ``~/bert``."""
     return name.startswith(("./", "../", "/", "~"))
 
 
 def is_model(name: str) -> bool:
-    """Whether a name is a hub id, known or ``OWNER/NAME``, or the path of a folder."""
+    """Whether a name is a short name, a hub id ``OWNER/NAME`` or the path of a folder."""
     return name in _OWNERS or is_folder(name) or _HUB_ID.fullmatch(name) is not None
 
 
 def input_of(name: str) -> str:
-    """What a model takes by its ``config.json``: ``image``, ``text``, or ``any`` without one.
+    """A model's input by its ``config.json``: ``image``, ``text``, or ``any`` if there is none.
 
-    Only a hint: whether transformers has such a model shows when it is built.
+    Only a hint: whether transformers supports the model is known when it is built.
     """
     if name in _OWNERS:
         return "text"
@@ -107,28 +107,28 @@ def input_of(name: str) -> str:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
         return "any"
-    return _taken(config)
+    return _input_of_config(config)
 
 
-def _taken(config: object) -> str:
+def _input_of_config(config: object) -> str:
     if not isinstance(config, Mapping):
         return "any"
-    # BEiT has a vocabulary too, of its visual tokens.
+    # Images first: BEiT has a vocabulary too, for its visual tokens.
     if "num_channels" in config or "image_size" in config:
         return "image"
     return "text" if "vocab_size" in config else "any"
 
 
 def folder_of(name: str, needed: tuple[str, ...]) -> Path:
-    """The folder that holds a model, fetched from the hub where that is allowed.
+    """The folder that contains a model, downloaded from the hub if that is allowed.
 
     Args:
         name: A hub id or the path of a folder.
-        needed: ``CONFIG``, ``TOKENIZER`` or ``WEIGHTS``: one of these files must be there.
+        needed: ``CONFIG``, ``TOKENIZER`` or ``WEIGHTS``: at least one of these files must exist.
 
     Raises:
-        Absent: A hub model's files are not on this machine and may not be, or cannot be, fetched.
-        ValueError: There is no such folder, or it does not hold the files.
+        Absent: The files are not on this machine, and downloading is not allowed or fails.
+        ValueError: The folder does not exist or does not contain the files.
     """
     if is_folder(name):
         return _local(Path(name).expanduser(), needed)
@@ -138,48 +138,48 @@ def folder_of(name: str, needed: tuple[str, ...]) -> Path:
     if not downloads.may():
         raise downloads.Absent(
             f"The {_CALLED[needed]} of {name} {'is' if needed != WEIGHTS else 'are'} not on this "
-            f"machine; workbench run downloads what it needs of {_id_of(name)} from the Hugging "
-            f"Face hub, or name a folder that save_pretrained() wrote, as in ./FOLDER."
+            f"machine: workbench run downloads the files of {_id_of(name)} from the Hugging Face "
+            f"hub, or give the path of a folder written by save_pretrained(), as in ./FOLDER."
         )
     return _fetch(name, needed)
 
 
 def identity(model: str) -> dict[str, str]:
-    """What decides what a model is beside its weights, for a plan to hold and a worker to check.
+    """What defines a model besides its weights; part of a trial's plan, checked by the worker.
 
     Args:
         model: A hub id or the path of a folder.
 
     Returns:
-        Of a folder, the SHA-256 of its configuration and of each file of its tokenizer, by their
-        paths; of a hub model on this machine, its commit, by ``hub:ID``; else nothing.
+        For a folder, the SHA-256 of its configuration and of each file of its tokenizer, by path;
+        for a hub model on this machine, its commit, by ``hub:ID``; otherwise empty.
     """
     if is_folder(model):
         folder = Path(model).expanduser()
         files = [folder / name for name in (*CONFIG, *TOKENIZER_FILES)]
         return {str(path): sha256_of(path) for path in files if path.is_file()}
-    kept = _cached(model)
-    return {} if kept is None else {f"{_OF_HUB}{_id_of(model)}": kept.name}
+    snapshot = _cached(model)
+    return {} if snapshot is None else {f"{_HUB_PREFIX}{_id_of(model)}": snapshot.name}
 
 
 def is_hub(key: str) -> bool:
-    """Whether a key of ``identity`` is that of a hub model, not the path of a file."""
-    return key.startswith(_OF_HUB)
+    """Whether a key of ``identity`` stands for a hub model rather than a file."""
+    return key.startswith(_HUB_PREFIX)
 
 
 def commit_of(key: str) -> str | None:
-    """The commit of a hub model that this machine has, by its key of ``identity``."""
-    return identity(key.removeprefix(_OF_HUB)).get(key)
+    """The commit of a hub model on this machine, by its key in ``identity``."""
+    return identity(key.removeprefix(_HUB_PREFIX)).get(key)
 
 
 def _local(folder: Path, needed: tuple[str, ...]) -> Path:
     if not folder.is_dir():
-        raise ValueError(f"The folder of a model {folder} does not exist.")
+        raise ValueError(f"The model folder {folder} does not exist.")
     if needed == WEIGHTS:
         files_of(folder)
     if not _holds(folder, needed):
         raise ValueError(
-            f"The folder {folder} holds no {_CALLED[needed]} of a model ({' or '.join(needed)}); "
+            f"The folder {folder} has no {_CALLED[needed]} of a model ({' or '.join(needed)}); "
             f"write it with save_pretrained()."
         )
     return folder
@@ -207,19 +207,20 @@ def _cache() -> Path:
 
 def _cached(name: str) -> Path | None:
     """The snapshot of a hub model on this machine, under its full id or the short name."""
+    # The hub redirects old short names, so the cache may contain either.
     for repository in dict.fromkeys((_id_of(name), name)):
-        kept = _cache() / f"models--{repository.replace('/', '--')}"
+        cache = _cache() / f"models--{repository.replace('/', '--')}"
         try:
-            commit = (kept / "refs" / "main").read_text().strip()
+            commit = (cache / "refs" / "main").read_text().strip()
         except OSError:
             continue
-        if (kept / "snapshots" / commit).is_dir():
-            return kept / "snapshots" / commit
+        if (cache / "snapshots" / commit).is_dir():
+            return cache / "snapshots" / commit
     return None
 
 
-def _kept_as(snapshot: Path) -> str:
-    """The id under which the hub's client keeps a snapshot."""
+def _repository_of(snapshot: Path) -> str:
+    """The id under which the hub's client stores a snapshot."""
     return snapshot.parent.parent.name.removeprefix("models--").replace("--", "/")
 
 
@@ -227,29 +228,29 @@ def _fetch(name: str, needed: tuple[str, ...]) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    # What is here already says which commit: a configuration of one and weights of another, that
-    # was pushed in between, might not belong together.
-    kept = _cached(name)
-    repository = _id_of(name) if kept is None else _kept_as(kept)
-    commit = None if kept is None else kept.name
+    # Stay at the commit of the files that are here already: a configuration and weights of
+    # different commits may not belong together.
+    snapshot = _cached(name)
+    repository = _id_of(name) if snapshot is None else _repository_of(snapshot)
+    commit = None if snapshot is None else snapshot.name
     try:
         for files in _FETCHED[needed]:
-            found = huggingface_hub.snapshot_download(
+            folder = huggingface_hub.snapshot_download(
                 repository, revision=commit, cache_dir=_cache(), allow_patterns=[*CONFIG, *files]
             )
-            if _holds(Path(found), needed):
-                return Path(found)
+            if _holds(Path(folder), needed):
+                return Path(folder)
     except GatedRepoError as error:
         raise downloads.Absent(
-            f"{repository} is open only to those who accept its terms on the Hugging Face hub; do "
-            f"so, then run hf auth login."
+            f"{repository} is gated: accept its terms on the Hugging Face hub, then run "
+            f"hf auth login."
         ) from error
     except RepositoryNotFoundError as error:
         raise downloads.Absent(
-            f"The Hugging Face hub has no model {repository}, or it is private (hf auth login); "
-            f"the path of a folder begins with ./ or /."
+            f"The Hugging Face hub has no model {repository}, or it is private (hf auth login). "
+            f"For a local folder, begin the path with ./ or /."
         ) from error
-    # The client's own errors, those of the connection and of the disk have no common class.
+    # Errors of the client, the connection and the disk have no common base class.
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise downloads.Absent(
@@ -257,6 +258,6 @@ def _fetch(name: str, needed: tuple[str, ...]) -> Path:
             f"hub: {reason.rstrip('.')}."
         ) from error
     raise downloads.Absent(
-        f"{repository} on the Hugging Face hub holds no {_CALLED[needed]} that can be used: none "
-        f"of {', '.join(needed)}."
+        f"{repository} on the Hugging Face hub has no usable {_CALLED[needed]}: none of "
+        f"{', '.join(needed)}."
     )

@@ -1,7 +1,4 @@
-"""A multilayer perceptron: hidden layers of one kind, each a stage.
-
-Knows no data set; images are flattened.
-"""
+"""A multilayer perceptron; each hidden layer is a stage, and images are flattened."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from torch import nn
 
 from workbench.backbones.stages import Staged, check_memory, discover
 
-# Layers. Each is a stage, and to find 400 stages takes 5 s in every process.
+# Each layer is a stage, and finding 400 stages takes 5 s in every process.
 _MOST = 100
 
 
@@ -29,14 +26,14 @@ def build(
     """Stages ``hidden1``, ``hidden2``, ...: linear, ReLU and, if asked for, dropout.
 
     Args:
-        input_shape: Of one sample, of any number of axes.
-        outputs: Of the head.
+        input_shape: Of one sample, with any number of axes.
+        outputs: Number of outputs of the head.
         hidden: Width of each hidden layer.
         dropout: Probability of dropping a unit.
 
     Raises:
-        ValueError: A width is below 1, there is none or more than 100, or the probability is not in
-            ``[0, 1)``.
+        ValueError: A width is below 1, there are no layers or more than 100, or the probability is
+            not in ``[0, 1)``.
     """
     if not hidden or min(hidden) < 1:
         raise ValueError(f"backbone.hidden is {list(hidden)}; it must list widths of at least 1.")

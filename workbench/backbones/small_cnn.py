@@ -1,7 +1,4 @@
-"""A small CNN for images of 8 to 32 pixels, quick on one CPU core.
-
-Knows no data set.
-"""
+"""A small CNN for images of 8 to 32 pixels, fast on one CPU core."""
 
 from __future__ import annotations
 
@@ -38,7 +35,7 @@ def build(*, input_shape: tuple[int, ...], outputs: int, width: int = 16) -> Sta
 
     Args:
         input_shape: ``(C, H, W)`` of one image.
-        outputs: Of the head.
+        outputs: Number of outputs of the head.
         width: Channels of the stem and the first block; doubled twice.
 
     Raises:

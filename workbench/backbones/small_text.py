@@ -1,7 +1,7 @@
-"""A small CNN for texts, quick on one CPU core and with nothing to download.
+"""A small CNN for texts, fast on one CPU core and without downloads.
 
 Words are hashed into buckets (Weinberger et al. 2009), embedded, and convolved over their
-neighbours (Kim 2014). Knows no data set.
+neighbours (Kim 2014).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class SmallText(nn.Module):
-    """Embedding, two residual convolutions over three neighbours, and the mean over the words."""
+    """Embedding, two residual convolutions of width three, and the mean over the words."""
 
     def __init__(self, *, outputs: int, width: int, buckets: int) -> None:
         super().__init__()
@@ -31,9 +31,10 @@ class SmallText(nn.Module):
         self.head = nn.Linear(width, outputs)
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits ``[B, outputs]`` of ``input_ids`` and ``attention_mask``, each ``[B, length]``."""
+        """Logits ``[B, outputs]``; ``input_ids`` and ``attention_mask`` are ``[B, length]``."""
         mask = inputs["attention_mask"].unsqueeze(1).float()
         features = self.embedding(inputs["input_ids"]).transpose(1, 2)
+        # Padding is masked before every convolution, so it cannot leak into neighbouring words.
         features = self.block2(self.block1(features * mask) * mask) * mask
         mean = features.sum(dim=2) / mask.sum(dim=2).clamp(min=1.0)
         logits: Tensor = self.head(mean)
@@ -61,10 +62,10 @@ def build(
 
     Args:
         input_shape: ``()``: texts have no shape.
-        outputs: Of the head.
-        width: Numbers a word is embedded in.
-        buckets: Words that hash into one bucket are one word; bucket 0 is padding.
-        max_length: Of a text; only the tokenizer cares.
+        outputs: Number of outputs of the head.
+        width: Size of a word's embedding.
+        buckets: Words in the same bucket share an embedding; bucket 0 is padding.
+        max_length: Words per text; used by ``tokenize`` only.
 
     Raises:
         ValueError: A number is too small.
@@ -82,7 +83,7 @@ def build(
 def tokenize(
     texts: Texts, *, width: int = 64, buckets: int = 8192, max_length: int = 128
 ) -> Tokens:
-    """Words and punctuation marks in lower case, as numbers of buckets.
+    """Split texts into words and punctuation marks, in lower case, and hash them into buckets.
 
     Raises:
         ValueError: ``max_length`` is below 1.
@@ -90,6 +91,7 @@ def tokenize(
     if max_length < 1:
         raise ValueError(f"backbone.max_length is {max_length}; it must be at least 1.")
     rows = [_words(text, buckets)[:max_length] for text in texts.values]
+    # At least one column: an empty text is one padding token.
     lengths = torch.tensor([max(1, len(row)) for row in rows])
     ids = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.int64)
     for number, row in enumerate(rows):
@@ -102,5 +104,5 @@ def _words(text: str, buckets: int) -> list[int]:
 
 
 def _hash(word: str) -> int:
-    # Python's own hash differs from process to process.
+    # Python's hash() of a string differs between processes.
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest())

@@ -1,6 +1,6 @@
-"""Image classifiers of timm, by any name that it lists: ``timm:NAME``.
+"""Image classifiers of timm, by any name that timm lists: ``timm:NAME``.
 
-Knows no data set. timm is an extra: without it every name is refused with the way to install it.
+timm is an optional library; without it, the error says how to install it.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ def build(
     dropout: float | None = None,
     stochastic_depth: float | None = None,
 ) -> Staged:
-    """A model of timm in stages, for images of any number of channels.
+    """Build a model of timm in stages, for images with any number of channels.
 
     Args:
-        model: As timm names it, with or without the tag of its weights.
+        model: timm's name, with or without the tag of its weights.
         input_shape: ``(C, H, W)`` of one image.
-        outputs: Of the head.
+        outputs: Number of outputs of the head.
         stages: The modules that begin a stage; None takes the model's own blocks.
         dropout: Before the head; None takes the model's default.
-        stochastic_depth: Largest probability of leaving a block out (timm's ``drop_path_rate``).
+        stochastic_depth: Largest probability of dropping a block (timm's ``drop_path_rate``).
 
     Raises:
-        ValueError: timm is missing or has no such model, the images do not fit it, an option is
-            out of range, or no stage can begin where it should.
+        ValueError: timm is not installed or has no such model, the images do not fit it, an option
+            is out of range, or a stage cannot begin at a given module.
     """
     timm = _timm(model)
     rates = {"dropout": dropout, "stochastic_depth": stochastic_depth}
@@ -64,8 +64,8 @@ def build(
     try:
         module: nn.Module = make()
     except TypeError as error:
-        raise ValueError(f"timm:{model} cannot be built so: {error}.") from error
-    # The body was drawn with the head as it is in the weights: it does not depend on outputs.
+        raise ValueError(f"timm:{model} does not take these options: {error}.") from error
+    # Built with the original head first, so that the body's numbers do not depend on ``outputs``.
     module.reset_classifier(outputs)  # type: ignore[operator]
     _check_runs(module, example, model, None if known is None else known.input_size)
     cuts = None if stages is None else tuple(stages)
@@ -79,24 +79,24 @@ def build(
 
 
 def named(*, source: str, model: str) -> Weights:
-    """The weights that timm has for a name, with their hash; fetched first where that is allowed.
+    """The weights of timm for a model, with their hash; downloaded first if that is allowed.
 
     Raises:
         Absent, WeightsError: As for ``pretrained``.
-        ValueError: timm is missing or has no such model.
+        ValueError: timm is not installed or has no such model.
     """
     return Weights(source=source, sha256=fingerprint(_folder(model)))
 
 
 def pretrained(*, source: str, model: str) -> dict[str, Tensor]:
-    """The weights that timm has for a name, from the hub's cache or downloaded into it.
+    """The weights of timm for a model, from the hub's cache or downloaded into it.
 
     Args:
         source: ``timm``.
-        model: As timm names it; its tag says which weights.
+        model: timm's name; its tag selects the weights.
 
     Raises:
-        Absent: They are not here, and may not or cannot be downloaded.
+        Absent: They are not on this machine, and downloading is not allowed or fails.
         WeightsError: timm has none for this model, or they are damaged.
     """
     timm = _timm(model)
@@ -106,7 +106,7 @@ def pretrained(*, source: str, model: str) -> dict[str, Tensor]:
         made: nn.Module = timm.create_model(
             model, pretrained=True, pretrained_cfg_overlay={"file": str(file)}
         )
-    # What is wrong with a file has no class in common.
+    # Damaged files raise errors without a common base class.
     except Exception as error:
         raise WeightsError(f"The weights {file} cannot be read: {error}") from error
     return dict(made.state_dict())
@@ -134,7 +134,7 @@ def _timm(model: str) -> ModuleType:
 
 
 def _head(module: Any) -> nn.Module | None:
-    """What timm calls the classifier; two of them where a model was distilled."""
+    """The classifier of the model; distilled models (DeiT) have two."""
     found = module.get_classifier()
     heads = list(found) if isinstance(found, tuple | list) else [found]
     heads = [head for head in heads if any(True for _ in head.parameters())]
@@ -146,13 +146,13 @@ def _head(module: Any) -> nn.Module | None:
 def _check_runs(
     module: nn.Module, example: Tensor, model: str, own: tuple[int, ...] | None
 ) -> None:
-    """How small an image may be, timm says nowhere; a model that is run does."""
+    """Refuse images that the model cannot take; timm does not document the smallest size."""
     try:
         with torch.no_grad():
             module.eval()(example[:1])
     except (RuntimeError, AssertionError, ValueError) as error:
-        size = f"; it was made for dataset.image_size: {own[-1]}" if own else ""
+        size = f"; it was trained with dataset.image_size: {own[-1]}" if own else ""
         shape = " x ".join(map(str, example.shape[1:]))
         raise ValueError(f"timm:{model} cannot take images of {shape} ({error}){size}.") from error
     finally:
-        module.train()
+        module.train()  # as timm returns it

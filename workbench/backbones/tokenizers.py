@@ -1,7 +1,7 @@
-"""Texts as tokens, by the tokenizer that belongs to a model of transformers.
+"""Turns texts into tokens with the tokenizer that belongs to a model of transformers.
 
-Padding is at the end and by the token that the model knows, so that a text's tokens do not depend
-on its neighbours. Knows no data set.
+Texts are padded at the end with the model's own padding token, so that the tokens of a text do not
+depend on the other texts.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from workbench.backbones import hub
 from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
 from workbench.datasets.samples import Texts, Tokens
 
-# Tokens of a text unless told otherwise, where the model takes as many.
+# Default for the tokens of a text, if the model takes as many.
 LENGTH = 128
-# Texts that are tokenized at a time.
+# Texts that are tokenized at once.
 _BATCH = 1024
-# A tokenizer without a limit says a number beyond all.
+# A tokenizer without a limit reports a huge number (int(1e30)).
 _NO_LIMIT = 10**9
 
 
@@ -39,21 +39,21 @@ def tokenize(
     tokenizer: str | None = None,
     stages: list[str] | None = None,
 ) -> Tokens:
-    """Every text as tokens, cut at its end where it is too long.
+    """Tokenize texts; texts that are too long are truncated at the end.
 
-    The last results are kept, because the trials of a study share their texts: never change them.
+    The last results are cached because the trials of a study share them: do not change them.
 
     Args:
-        texts: As the data set has them.
+        texts: Of the data set.
         model: A hub id or the path of a folder.
-        max_length: Tokens of a text, those that the tokenizer adds included; 128, or as many as
-            the model takes if that is fewer.
-        tokenizer: Hub id or folder of another tokenizer than the model's own.
-        stages: For the model alone.
+        max_length: Tokens of a text, including those that the tokenizer adds; by default 128, or
+            fewer if the model takes fewer.
+        tokenizer: Hub id or folder of a tokenizer other than the model's own.
+        stages: Ignored; an option of the model.
 
     Raises:
         Absent: The tokenizer is not on this machine.
-        ValueError: It cannot be used, does not belong to the model, or the length is too large.
+        ValueError: It cannot be loaded, does not fit the model, or the length is out of range.
     """
     del stages
     name = tokenizer or model
@@ -61,7 +61,7 @@ def tokenize(
     return _tokenize(texts, model, max_length, name, now)
 
 
-# Training and validation texts of a few data sets; ``now`` makes files that have changed others.
+# Holds training and validation texts of a few data sets; ``now`` changes when a file changes.
 @lru_cache(maxsize=8)
 def _tokenize(
     texts: Texts, model: str, max_length: int | None, name: str, now: tuple[tuple[str, str], ...]
@@ -77,7 +77,7 @@ def _tokenize(
         if largest >= known:
             raise ValueError(
                 f"The tokenizer {name} has tokens up to number {largest}, but the backbone {model} "
-                f"knows only {known}; name its own as backbone.tokenizer."
+                f"knows only {known}; set backbone.tokenizer to the model's own."
             )
     names = [column for column in tokenizer.model_input_names if column in taken]
     filling = {"input_ids": padding(config), "token_type_ids": tokenizer.pad_token_type_id}
@@ -95,7 +95,7 @@ def _tokenize(
             truncated += sum(bool(one.overflowing) for one in encoded.encodings)
             for column in names:
                 rows[column] += encoded[column]
-    # A decoder's tokenizer makes nothing of an empty text, and no model takes nothing.
+    # A decoder's tokenizer returns no token for an empty text; models need at least one.
     for column in names:
         first = 1 if column == "attention_mask" else filling.get(column, 0)
         rows[column] = [row or [first] for row in rows[column]]
@@ -125,14 +125,14 @@ def _load(name: str) -> PreTrainedTokenizerBase:
         except Exception as error:
             hint = ""
             if not (folder / "tokenizer.json").is_file():
-                hint = " It has no tokenizer.json; pip install sentencepiece may let it make one."
+                hint = " It has no tokenizer.json; pip install sentencepiece may help."
             raise ValueError(
                 f"The tokenizer of {name} in {folder} cannot be loaded: {first_line(error)}{hint}"
             ) from error
     if not found.is_fast:
         raise ValueError(
-            f"The tokenizer of {name} in {folder} is not a fast one (tokenizer.json); name one "
-            f"that is as backbone.tokenizer."
+            f"The tokenizer of {name} in {folder} is not a fast tokenizer (tokenizer.json); set "
+            f"backbone.tokenizer to one."
         )
     return found
 
@@ -167,10 +167,10 @@ def _class_of(config: PreTrainedConfig) -> Any:
 def _length(
     model: str, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, asked: int | None
 ) -> int:
-    """Tokens that a text is cut to."""
+    """The number of tokens to which texts are truncated."""
     positions = getattr(config.get_text_config(), "max_position_embeddings", None)
     most = tokenizer.model_max_length
-    # XLNet says -1: it has no table of positions.
+    # XLNet has -1: no position table, hence no limit.
     if isinstance(positions, int) and positions > 0:
         most = min(most, positions - _reserved(config, positions))
     if asked is None:

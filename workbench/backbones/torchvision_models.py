@@ -1,6 +1,6 @@
-"""Image classifiers as torchvision builds them, for images of 3 channels.
+"""Image classifiers of torchvision, for images of 3 channels.
 
-Knows no data set. The names and what can be said of each model stand in ``torchvision_names``.
+The names and the properties of each model are in ``torchvision_names``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.record.files import sha256_of
 from workbench.record.strategy import Weights
 
-# In the name of a file of torchvision: how its SHA-256 begins.
+# The first digits of a file's SHA-256 are part of its name in torchvision.
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
-# Heads beside the main one that only training uses; no study trains them.
+# Auxiliary heads that only the original training uses.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-# DenseNet's files are older than its names of layers.
+# DenseNet's files use older names of layers.
 _DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 _WIDTHS = {"mnasnet0_5": 0.5, "mnasnet0_75": 0.75, "mnasnet1_0": 1.0, "mnasnet1_3": 1.3}
 
 
 class _MNASNet(MNASNet):  # type: ignore[misc]  # torchvision has no types
-    """MNASNet whose weights load from any state dict of its present layout.
+    """MNASNet that loads any state dict of its current layout.
 
-    torchvision's own refuses one that has lost its version, as every copy of a state dict has.
+    torchvision's own class needs the version in ``_metadata``, which a copied dictionary loses.
     """
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -50,21 +50,21 @@ def build(
     stages: Sequence[str] | None = None,
     **options: float,
 ) -> Staged:
-    """A model of torchvision in stages; the head is its last linear layer.
+    """Build a model of torchvision in stages; the head is its last linear layer.
 
-    GoogLeNet and Inception have no auxiliary heads, and take images normalised as ImageNet's are,
-    as they do with torchvision's own weights.
+    GoogLeNet and Inception have no auxiliary heads and expect images normalised for ImageNet, as
+    they do with torchvision's own weights.
 
     Args:
-        model: As torchvision names it.
+        model: torchvision's name.
         input_shape: ``(3, H, W)`` of one image.
-        outputs: Of the head.
+        outputs: Number of outputs of the head.
         stages: The modules that begin a stage; None takes the model's own blocks.
         options: See ``torchvision_names.Family.options``.
 
     Raises:
-        ValueError: The images do not fit the model, an option is out of range, or no stage can
-            begin where it should.
+        ValueError: The images do not fit the model, an option is out of range, or a stage cannot
+            begin at a given module.
     """
     _check_images(model, input_shape)
     chosen = {}
@@ -77,7 +77,7 @@ def build(
     module = make()
     path = _head_path(module)
     old = module.get_submodule(path)
-    # The body was drawn with the head as it is in the weights: it does not depend on outputs.
+    # Built with the original head first, so that the body's numbers do not depend on ``outputs``.
     head: nn.Module
     if isinstance(old, nn.Conv2d):
         head = nn.Conv2d(old.in_channels, outputs, kernel_size=1)
@@ -97,24 +97,24 @@ def build(
 
 
 def named(*, source: str, model: str) -> Weights:
-    """The weights by torchvision's own name: which of them is its best may change with it."""
+    """The weights by torchvision's full name, since DEFAULT may change between releases."""
     if source != "imagenet":
         return Weights(source=source)
     return Weights(source=models.get_model_weights(model).DEFAULT.name)
 
 
 def pretrained(*, source: str, model: str) -> Pretrained:
-    """Weights by torchvision's own names, from torch's cache or downloaded into it.
+    """Weights of torchvision, from torch's cache or downloaded into it.
 
-    The file is checked against the hash in its name. Values that are not finite (the head of
-    ``IMAGENET1K_FEATURES``) are left out.
+    The file is checked against the hash in its name. Tensors with non-finite values (the head of
+    ``IMAGENET1K_FEATURES``) are ignored.
 
     Args:
-        source: ``imagenet`` for torchvision's best, or a name such as ``IMAGENET1K_V1``.
-        model: As torchvision names it.
+        source: ``imagenet`` for torchvision's default, or a name such as ``IMAGENET1K_V1``.
+        model: torchvision's name.
 
     Raises:
-        Absent: They are not here, and may not or cannot be downloaded.
+        Absent: They are not on this machine, and downloading is not allowed or fails.
         WeightsError: The model has no such weights, or the file is damaged.
     """
     every = models.get_model_weights(model)
@@ -129,40 +129,41 @@ def pretrained(*, source: str, model: str) -> Pretrained:
     if not here and not downloads.may():
         raise downloads.Absent(
             f"The weights {source} of {model} are not on this machine: workbench run downloads "
-            f"{file.name}, or put it into {file.parent} yourself."
+            f"{file.name}, or copy it to {file.parent} yourself."
         )
     # torch checks what it downloads, but not what it finds in its cache.
     digest = _HASH.search(file.name)
     if here and digest and not sha256_of(file).startswith(digest[1]):
         raise WeightsError(
-            f"The weights {file} are damaged, or other ones: their SHA-256 does not begin with "
-            f"{digest[1]}, as their name does. Remove the file to have it downloaded again; name "
-            "weights of your own by their path."
+            f"The weights {file} are damaged or were replaced: their SHA-256 does not begin with "
+            f"{digest[1]}, as in their name. Remove the file to download it again; for your own "
+            "weights, give their path."
         )
     try:
         found: dict[str, Tensor] = weights.get_state_dict(
             progress=True, check_hash=True, weights_only=True, map_location="cpu"
         )
-    # Of the connection, the disk, the hash and the file: they have no class in common.
+    # Errors of the connection, the disk, the hash and the file have no common base class.
     except Exception as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
         if here:
             raise WeightsError(
                 f"The weights {file} are damaged or of another format: {reason}. Remove the file "
-                f"to have it downloaded again."
+                f"to download it again."
             ) from error
         raise downloads.Absent(
-            f"The weights {source} of {model} could not be downloaded: {reason}; put {file.name} "
-            f"into {file.parent} yourself."
+            f"The weights {source} of {model} could not be downloaded: {reason}. Copy {file.name} "
+            f"to {file.parent} yourself."
         ) from error
     return _named_as_now(found, model, source)
 
 
 def _named_as_now(found: dict[str, Tensor], model: str, source: str) -> Pretrained:
-    """Weights by the names that the model has now, without what no study uses."""
+    """Weights under the model's current names, without auxiliary heads and empty tensors."""
     named = {}
     for name, tensor in found.items():
         name = _DENSENET.sub(r"\1\2", name) if model.startswith("densenet") else name
+        # ViT's files were written before its MLP became a Sequential.
         if model.startswith("vit"):
             name = name.replace("mlp.linear_1.", "mlp.0.").replace("mlp.linear_2.", "mlp.3.")
         named[name] = tensor
@@ -174,7 +175,7 @@ def _named_as_now(found: dict[str, Tensor], model: str, source: str) -> Pretrain
     ]
     notes = []
     if auxiliary:
-        notes.append(f"The auxiliary heads in the weights {source} of {model} are left out.")
+        notes.append(f"The auxiliary heads in the weights {source} of {model} are ignored.")
     kept = {name: tensor for name, tensor in named.items() if name not in {*auxiliary, *empty}}
     return Pretrained(tensors=kept, lacking=tuple(empty), notes=tuple(notes))
 
@@ -200,6 +201,7 @@ def _check_images(model: str, input_shape: tuple[int, ...]) -> None:
 def _made(model: str, input_shape: tuple[int, ...], options: dict[str, Any]) -> nn.Module:
     if model in _WIDTHS:
         return _MNASNet(_WIDTHS[model], **options)
+    # No auxiliary heads; inputs are converted as for torchvision's own weights.
     if model in ("googlenet", "inception_v3"):
         options |= {"init_weights": True, "aux_logits": False, "transform_input": True}
     if model.startswith("vit_"):

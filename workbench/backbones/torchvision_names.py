@@ -1,6 +1,6 @@
-"""The classification models of torchvision by name: what a study file may say of them.
+"""The classification models of torchvision by name, with their options and image sizes.
 
-A table only: importing it loads no torch, and a test holds it against torchvision's own list.
+A table only, which loads no torch; a test compares it with torchvision's own list.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ class Family:
     """Models of one paper.
 
     Attributes:
-        names: As torchvision names them.
-        smallest: Side in pixels of the smallest image that the models take, by name where it
-            differs; the empty name is for all others.
-        multiple: Of which the side must be a whole multiple, in the same way.
-        options: What may be said of the model, and torchvision's name for it.
+        names: torchvision's names.
+        smallest: Side in pixels of the smallest image, by model; the empty name is the default.
+        multiple: The side must be a multiple of this, in the same way.
+        options: Option in a study file, and torchvision's argument for it.
     """
 
     names: tuple[str, ...]
@@ -26,7 +25,7 @@ class Family:
     options: dict[str, str] = field(default_factory=dict)
 
     def side(self, name: str) -> tuple[int, int]:
-        """The smallest side of an image that a model takes, and what it is a multiple of."""
+        """The smallest side of an image for a model, and what the side must be a multiple of."""
         smallest = self.smallest.get(name, self.smallest[""])
         return smallest, self.multiple.get(name, self.multiple[""])
 

@@ -1,6 +1,6 @@
-"""The configuration of a model of transformers, read quietly and without running its code.
+"""Reads the configuration of a model of transformers, quietly and without running its code.
 
-Knows neither what the model is built for nor where its weights are.
+Used by ``transformers_models`` and ``tokenizers``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from workbench.backbones import hub
 
 
 def configuration(model: str) -> PreTrainedConfig:
-    """What ``config.json`` says of a model, by a hub id or the path of its folder.
+    """The configuration of a model, by a hub id or the path of its folder.
 
     Raises:
         Absent: It is not on this machine.
-        ValueError: It is of no architecture that transformers has. Code in the folder is not run.
+        ValueError: transformers does not have the architecture. Code in the folder is not run.
     """
     folder = hub.folder_of(model, hub.CONFIG)
     with quiet():
@@ -38,9 +38,9 @@ def configuration(model: str) -> PreTrainedConfig:
 
 
 def padding(config: PreTrainedConfig) -> int:
-    """The token that fills texts up: a decoder without one takes its end of text.
+    """The padding token; a decoder without one uses its end-of-text token.
 
-    Where it stands it is masked. A model that pools the last token finds that by it.
+    Padding is masked. A model that pools the last token uses it to find that token.
     """
     of_text = config.get_text_config()
     if (found := getattr(of_text, "pad_token_id", None)) is not None and found >= 0:
@@ -52,7 +52,7 @@ def padding(config: PreTrainedConfig) -> int:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Neither reports nor progress bars of transformers: what matters is said in words of ours."""
+    """Silence the log, warnings and progress bars of transformers; our messages replace them."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,6 +68,6 @@ def quiet() -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what a library says, as the end of a sentence."""
+    """The first line of an error's message, with a full stop."""
     lines = str(error).strip().splitlines()
     return f"{lines[0].rstrip('.') if lines else type(error).__name__}."

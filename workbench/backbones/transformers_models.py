@@ -1,7 +1,6 @@
 """Models of transformers that classify texts or images, from the hub or a folder.
 
-The architecture is what the model's ``config.json`` says; its own forward runs, and the loss is
-left to the task. Knows no data set.
+``config.json`` defines the architecture; the model's own forward runs, without its loss.
 """
 
 from __future__ import annotations
@@ -37,14 +36,14 @@ _MAPPING = {
     _TEXT: MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     _IMAGE: MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING,
 }
-# Tokens of a text in the batch that the stages are found with.
+# Tokens per text in the batch that is used to find the stages.
 _EXAMPLE = 8
 
 
 class Logits(nn.Module):
-    """A model of transformers that takes a batch as the engine has it.
+    """A model of transformers that takes a batch of the engine.
 
-    The names of its parameters are those of transformers after ``model.``.
+    Its parameters have the names of transformers with the prefix ``model.``.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -55,8 +54,8 @@ class Logits(nn.Module):
         """Logits ``[B, outputs]``.
 
         Args:
-            batch: Images ``[B, C, H, W]``, or ``input_ids``, ``attention_mask`` and what else the
-                model takes, each ``[B, length]``.
+            batch: Images ``[B, C, H, W]``; or ``input_ids``, ``attention_mask`` and other inputs of
+                the model, each ``[B, length]``.
         """
         named = batch if isinstance(batch, dict) else {"pixel_values": batch}
         logits: Tensor = self.model(**named).logits
@@ -72,19 +71,19 @@ def build(
     max_length: int | None = None,
     tokenizer: str | None = None,
 ) -> Staged:
-    """Stages as they are discovered; the head is all that is not transformers' base model.
+    """Build a model in stages; the head is everything outside transformers' base model.
 
     Args:
-        model: A hub id or the path of a folder: only its configuration is read.
+        model: A hub id or the path of a folder; only its configuration is read.
         input_shape: ``(C, H, W)`` of one image; ``()`` for texts.
-        outputs: Of the head.
-        stages: Names of the modules at which to cut instead.
-        max_length: For the tokenizer alone.
-        tokenizer: For the tokenizer alone.
+        outputs: Number of outputs of the head.
+        stages: Modules that begin a stage; None finds them.
+        max_length: Ignored; an option of the tokenizer.
+        tokenizer: Ignored; an option of the tokenizer.
 
     Raises:
         Absent: The configuration is not on this machine.
-        ValueError: Transformers has no such model, or it cannot take such samples.
+        ValueError: transformers has no such model, or it cannot take such samples.
     """
     del max_length, tokenizer
     kind = _IMAGE if len(input_shape) == 3 else _TEXT
@@ -101,7 +100,7 @@ def build(
     example = _texts(config) if kind == _TEXT else _images(input_shape)
     if kind == _IMAGE:
         _check_size(model, module, config, input_shape)
-    # The weights decide nothing about where a model can be cut, nor does the number of outputs.
+    # Stages depend neither on the weights nor on the number of outputs.
     key = (__name__, config.to_json_string(), input_shape, tuple(stages or ()))
     return _staged(module, example, cuts=stages, key=key)
 
@@ -115,10 +114,10 @@ def _staged(module: Logits, example: Batch, *, cuts: list[str] | None, key: Hash
 
 
 def pretrained(*, source: str, model: str) -> Pretrained:
-    """Weights that transformers itself loads, by the names of ``build``'s model.
+    """Weights as transformers loads them, under the names of ``build``'s model.
 
-    Weights of a model with another head, or with none, are weights of a body. So may the pooler
-    be missing, which many heads do without.
+    The weights may come from a model with another head or without one. The pooler may be missing,
+    because many heads do not use it.
 
     Args:
         source: ``hub`` for the model's own, or another hub id or folder.
@@ -126,14 +125,14 @@ def pretrained(*, source: str, model: str) -> Pretrained:
 
     Raises:
         Absent: They are not on this machine.
-        WeightsError: They are of another architecture, or not complete.
+        WeightsError: They are of another architecture or incomplete.
     """
     place = model if source == "hub" else source
     config, own = configuration(place), configuration(model)
     if config.model_type != own.model_type:
         raise WeightsError(
-            f"The weights {place} are those of a model of the type {config.model_type}, but the "
-            f"backbone {model} is a {own.model_type}."
+            f"The weights {place} belong to a model of the type {config.model_type}, but the "
+            f"backbone {model} has the type {own.model_type}."
         )
     folder = hub.folder_of(place, hub.WEIGHTS)
     kind = _TEXT if type(config) in _MAPPING[_TEXT] else _IMAGE
@@ -156,7 +155,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
 
 
 def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrained:
-    """What transformers says of the weights that it has loaded, as ``weights.load`` takes it."""
+    """Convert transformers' report on the loaded weights to the form of ``weights.load``."""
     base = f"{found.base_model_prefix}."
     parts = {name for name, _ in found.base_model.named_children()}
 
@@ -170,7 +169,7 @@ def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrai
     ]
     if shapes:
         raise WeightsError(
-            f"The weights {place} do not fit their own config.json. Of another shape: "
+            f"The weights {place} do not fit their own config.json. Different shape: "
             f"{listed(shapes)}."
         )
     missing = set(info["missing_keys"]) | {name for name, *_ in info["mismatched_keys"]}
@@ -178,7 +177,7 @@ def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrai
     strange = [name for name in unknown if in_body(name) and "pooler." not in name]
     left = [name for name in unknown if name not in strange]
     tensors = {name: value for name, value in found.state_dict().items() if name not in missing}
-    # Transformers has not kept what these hold; that they are there is what counts.
+    # transformers does not return these tensors; only their names matter, for the error message.
     tensors |= {base + name.removeprefix(base): torch.empty(0) for name in strange}
     return Pretrained(
         tensors={f"model.{name}": value for name, value in tensors.items()},
@@ -188,11 +187,11 @@ def _sorted(place: str, found: PreTrainedModel, info: dict[str, Any]) -> Pretrai
 
 
 def _initialised(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
-    """A model with new numbers; those of the body do not depend on the number of outputs."""
+    """A randomly initialised model whose body does not depend on the number of outputs."""
     before = torch.get_rng_state()
     found = _made(config, kind, outputs)
     if next(found.children()) is not found.base_model:
-        # This head is drawn before the body.
+        # Here the head is drawn before the body: draw the body again from the same state.
         torch.set_rng_state(before)
         setattr(found, found.base_model_prefix, _made(config, kind, 1).base_model)
     return found
@@ -202,16 +201,16 @@ def _made(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
     config = copy.deepcopy(config)
     config.num_labels = outputs
     config.use_cache = False
-    # Where there are several classes of a kind, transformers looks here, even if it is None.
+    # transformers reads this list if a type has several classes, and fails on None.
     config.architectures = config.architectures or []
     if kind == _TEXT:
         config.get_text_config().pad_token_id = padding(config)
-    # Whole layers left out at random would move the numbers of all others.
+    # LayerDrop would shift the random numbers of all other layers.
     for name in ("layerdrop", "encoder_layerdrop", "decoder_layerdrop"):
         if hasattr(config, name):
             setattr(config, name, 0.0)
     with quiet():
-        # Fused attention adds its gradients in no fixed order on an accelerator.
+        # Fused attention accumulates gradients in no fixed order on a GPU: not reproducible.
         made: PreTrainedModel = _AUTO[kind].from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, attn_implementation="eager"
         )
@@ -228,7 +227,7 @@ def _check_kind(model: str, config: PreTrainedConfig, kind: str) -> None:
             f"are {kind}s."
         )
     raise ValueError(
-        f"The backbone {model} is a {config.model_type}, and transformers classifies no {kind}s "
+        f"The backbone {model} is a {config.model_type}; transformers cannot classify {kind}s "
         f"with it."
     )
 
@@ -245,13 +244,13 @@ def _check_channels(model: str, config: PreTrainedConfig, shape: tuple[int, ...]
 def _check_size(
     model: str, module: Logits, config: PreTrainedConfig, shape: tuple[int, ...]
 ) -> None:
-    """Many models take other sizes than the one they are configured for: run it and see."""
+    """Run the model once: many models take other sizes than the configured one."""
     size = getattr(config, "image_size", None)
     height, width = size if isinstance(size, list | tuple) else (size, size)
     if (height, width) == shape[1:]:
         return
     try:
-        # Not in inference mode: some models keep tables that they make here and train with later.
+        # Not in inference mode: some models cache tables here and need them for training later.
         with torch.no_grad():
             module(torch.zeros(1, *shape))
     except (ValueError, RuntimeError, AssertionError) as error:
@@ -268,7 +267,7 @@ def _check_size(
 
 
 def _texts(config: PreTrainedConfig) -> dict[str, Tensor]:
-    """Two texts of different tokens, the second one shorter."""
+    """Two texts with different tokens, the second one shorter."""
     of_text = config.get_text_config()
     pad, vocabulary = padding(config), of_text.vocab_size
     ids = (pad + 1 + torch.arange(2 * _EXAMPLE) % max(vocabulary - 1, 1)) % vocabulary

@@ -1,7 +1,4 @@
-"""A user's own backbone: ``FILE.py:NAME``, a function that makes a module.
-
-Knows nothing about the module but what can be seen when it runs.
-"""
+"""A user's own backbone: ``FILE.py:NAME``, a function that returns a module."""
 
 from __future__ import annotations
 
@@ -15,51 +12,52 @@ from torch import Tensor, nn
 from workbench import usercode
 from workbench.backbones.stages import Staged, discover
 
-# Where a head usually stands.
+# Usual names of a model's head.
 _HEADS = ("head", "fc", "classifier")
 
 
 def build(*, reference: str, input_shape: tuple[int, ...], outputs: int, **options: Any) -> Staged:
-    """What a user's function makes, in stages.
+    """Build the model of a user's function, in stages.
 
-    The function is called with ``input_shape``, ``outputs`` and the options of the study file. A
-    module that it returns is cut into stages where it shows blocks of its own; its head is its
-    attribute ``head``, ``fc`` or ``classifier``, else its last layer. A ``Staged`` is taken as it
-    is. What it draws for the body should not depend on ``outputs``.
+    The function is called with ``input_shape``, ``outputs`` and the options of the study file. The
+    stages of the returned module are its own blocks; its head is its attribute ``head``, ``fc`` or
+    ``classifier``, or else its last layer. A ``Staged`` is used unchanged. The random numbers of
+    the body should not depend on ``outputs``.
 
     Args:
         reference: ``FILE.py:NAME``.
         input_shape: ``(C, H, W)`` or ``(features,)`` of one sample.
-        outputs: Of the head.
-        options: The backbone's other keys in the study file; ``stages`` names the modules that
-            begin a stage, and is not passed on.
+        outputs: Number of outputs of the head.
+        options: The backbone's other keys in the study file. ``stages`` lists the modules that
+            begin a stage and is not passed to the function.
 
     Raises:
-        ValueError: The file cannot be run, the function fails, or what it makes is no model for
-            such samples; each names the file.
+        ValueError: The file cannot be run, the function fails, or the model does not take such
+            samples; the message names the file.
     """
     if not input_shape:
         raise ValueError(
-            f"{reference} gets texts, which need a tokenizer; name a model of transformers."
+            f"{reference} cannot take texts, which need a tokenizer; use a model of transformers."
         )
     cuts = options.pop("stages", None)
     make = usercode.load(reference)
     if not callable(make):
-        raise ValueError(f"{reference} is no function that makes a model.")
+        raise ValueError(f"{reference} is not a function that returns a model.")
     try:
         made = make(input_shape=input_shape, outputs=outputs, **options)
     except Exception as error:
-        raise ValueError(_where(reference, error, "when it made the model")) from error
+        raise ValueError(_where(reference, error, "while building the model")) from error
     if isinstance(made, Staged):
         return made
     if not isinstance(made, nn.Module):
         raise ValueError(
-            f"{reference} returns {type(made).__name__}; a torch.nn.Module or a Staged is expected."
+            f"{reference} returned {type(made).__name__}, not a torch.nn.Module or a Staged."
         )
     example = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0))
     _check_runs(made, example, outputs, reference)
-    said = json.dumps([options, cuts], sort_keys=True, default=str)
-    key = (usercode.sha256_of(reference), reference, input_shape, outputs, said)
+    # The structure may depend on the code and on every option.
+    structure = json.dumps([options, cuts], sort_keys=True, default=str)
+    key = (usercode.sha256_of(reference), reference, input_shape, outputs, structure)
     try:
         return discover(made, example, head=_head(made), cuts=cuts, key=key)
     except ValueError as error:
@@ -80,8 +78,8 @@ def _check_runs(module: nn.Module, example: Tensor, outputs: int, reference: str
     if not isinstance(made, Tensor) or tuple(made.shape) != expected:
         found = f"shape {list(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
         raise ValueError(
-            f"The model of {reference} gives {found} for a batch {list(example.shape)}; "
-            f"expected are outputs {list(expected)}."
+            f"The model of {reference} returns {found} for a batch {list(example.shape)}; "
+            f"it must return outputs {list(expected)}."
         )
 
 
@@ -95,6 +93,7 @@ def _head(module: nn.Module) -> nn.Module | None:
 
 def _where(reference: str, error: Exception, when: str) -> str:
     file = str(usercode.file_of(reference))
+    # The last line of the user's own file, not of a library that it called.
     frames = reversed(traceback.extract_tb(error.__traceback__))
     line = next((f":{frame.lineno}" for frame in frames if frame.filename == file), "")
     return f"{file}{line} raised {type(error).__name__} {when}: {error}"

@@ -1,6 +1,6 @@
-"""First weights of a backbone: read from a file without running it, and checked before use.
+"""Initial weights of a backbone: read from a file without running code, and checked before use.
 
-Knows no model family. Importing it loads no torch.
+Used by every family. Importing it loads no torch.
 """
 
 from __future__ import annotations
@@ -25,23 +25,22 @@ if TYPE_CHECKING:
     from workbench.backbones.stages import Staged
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-# Names that a message lists of one kind.
-# Parts of a prefix: ``module.model.bert.`` has three.
+# Most parts of a prefix: ``module.model.bert.`` has three.
 _DEEPEST = 3
 
 
 class WeightsError(ValueError):
-    """Weights that cannot be read, are not the ones promised, or do not fit."""
+    """Weights that cannot be read, have changed, or do not fit."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pretrained:
-    """Weights that a family has read itself.
+    """Weights that a family has loaded itself.
 
     Attributes:
-        tensors: By the names of the family's own model.
-        lacking: Names in the body that such weights may lack: they start anew.
-        notes: What was left out, a sentence each.
+        tensors: By their names in the family's own model.
+        lacking: Names in the body that may be missing; they keep their random initialisation.
+        notes: One sentence about everything that was ignored.
     """
 
     tensors: Mapping[str, Tensor]
@@ -50,7 +49,7 @@ class Pretrained:
 
 
 def is_file(source: str) -> bool:
-    """Whether weights are one file of tensors, by the end of its name."""
+    """Whether weights are a single file of tensors, by its suffix."""
     return source.endswith(SUFFIXES)
 
 
@@ -58,10 +57,10 @@ def read(weights: Weights) -> dict[str, Tensor]:
     """Tensors by name from a file.
 
     Args:
-        weights: Their source is a path. The content that is hashed is the content that is loaded.
+        weights: Their source is a path.
 
     Raises:
-        WeightsError: There is no such file, its hash is not the one promised, or it holds anything
+        WeightsError: The file does not exist, has another hash than planned, or contains anything
             but tensors by name.
     """
     from torch import Tensor
@@ -72,6 +71,7 @@ def read(weights: Weights) -> dict[str, Tensor]:
             f"The weights {path} are neither a name that this backbone knows nor a file ending in "
             f"{', '.join(SUFFIXES)}."
         )
+    # Read once: the bytes that are hashed are the bytes that are loaded.
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -82,7 +82,7 @@ def read(weights: Weights) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
     ):
         raise WeightsError(
-            f"The weights {path} are not tensors by name (a state dict); save model.state_dict()."
+            f"The weights {path} are not a state dict (tensors by name); save model.state_dict()."
         )
     return dict(found)
 
@@ -97,7 +97,7 @@ def _decode(path: Path, content: bytes) -> Any:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"The weights {path} hold Python objects, and loading those could run any code; "
+            f"The weights {path} contain Python objects, and loading them could run any code; "
             f"save model.state_dict() instead of the model."
         ) from error
     except (safetensors.SafetensorError, RuntimeError, EOFError) as error:
@@ -109,11 +109,11 @@ def _decode(path: Path, content: bytes) -> Any:
 def fingerprint(folder: Path) -> str:
     """SHA-256 of the weights in a model's folder.
 
-    The hash of the one file; of several, the hash of what ``sha256sum`` prints of them, which
-    is a line ``HASH  NAME`` for each, ordered by name.
+    The hash of a single file; for several, the hash of the output of ``sha256sum``, a line
+    ``HASH  NAME`` for each file, ordered by name.
 
     Raises:
-        WeightsError: The folder holds none, or a part of them is not there.
+        WeightsError: The folder has no weights, or some of the files are missing.
     """
     files = files_of(folder)
     hashes = {file.name: sha256_of(file) for file in files}
@@ -124,7 +124,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def check_folder(weights: Weights, folder: Path) -> None:
-    """Weights of a folder are those that were planned, if a hash was.
+    """Compare the weights in a folder with the planned hash, if there is one.
 
     Raises:
         WeightsError: They have changed.
@@ -134,10 +134,10 @@ def check_folder(weights: Weights, folder: Path) -> None:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files of weights in a model's folder that are read, safetensors first.
+    """The weights files in a model's folder; safetensors are preferred.
 
     Raises:
-        WeightsError: The folder holds none, or a part of them is not there.
+        WeightsError: The folder has no weights, or some of the files are missing.
     """
     for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
         whole, index = folder / f"{stem}{suffix}", folder / f"{stem}{suffix}.index.json"
@@ -147,16 +147,16 @@ def files_of(folder: Path) -> list[Path]:
             try:
                 shards = set(json.loads(index.read_text())["weight_map"].values())
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise WeightsError(f"{index} lists no files of weights: {error!r}.") from error
+                raise WeightsError(f"{index} does not list weights files: {error!r}.") from error
             files = sorted(folder / str(shard) for shard in shards)
             lacking = [file.name for file in files if not file.is_file()]
             if lacking:
                 raise WeightsError(
-                    f"The weights in {folder} are not complete; lacking: {listed(lacking)}."
+                    f"The weights in {folder} are incomplete; missing: {listed(lacking)}."
                 )
             return files
     raise WeightsError(
-        f"The folder {folder} holds no weights: neither model.safetensors nor pytorch_model.bin."
+        f"The folder {folder} has no weights: neither model.safetensors nor pytorch_model.bin."
     )
 
 
@@ -176,29 +176,29 @@ def load(
     source: str,
     strict: bool = True,
 ) -> list[str]:
-    """Copy weights into a backbone's body, and into its head if that is kept.
+    """Copy weights into a backbone's body, and into its head if ``keep_head`` is set.
 
-    Names may differ from the model's by a prefix, as ``module.`` of DataParallel does.
+    Names may differ from the model's by a prefix, such as DataParallel's ``module.``.
 
     Args:
-        staged: Changed in place, or not at all.
-        found: Tensors by name; those of the old head are left out unless it is kept.
-        keep_head: Whether the head comes from the weights too.
-        source: Named in messages.
-        strict: Whether every name must be found on both sides. A shape must fit in any case.
+        staged: Changed in place; unchanged if an error is raised.
+        found: Tensors by name; those of the old head are ignored unless ``keep_head`` is set.
+        keep_head: Whether to load the head too.
+        source: What messages call the weights.
+        strict: Whether both sides must have the same names. Shapes must fit in any case.
 
     Returns:
-        What was left out or lacked, a sentence each.
+        One sentence about everything that was ignored or missing.
 
     Raises:
-        WeightsError: The names or shapes are not the model's.
+        WeightsError: The names or shapes do not fit the model.
     """
     if not isinstance(found, Pretrained):
         found = Pretrained(tensors=found)
     tensors = staged.module.state_dict(keep_vars=True)
     of_head = {id(tensor) for tensor in staged.head.state_dict(keep_vars=True).values()}
     head = {name for name, tensor in tensors.items() if id(tensor) in of_head}
-    # An old head may hold tensors that the new one does not: it stands at the same places.
+    # An old head may have other tensors than the new one: recognise them by their modules' paths.
     places = {name.rpartition(".")[0] + "." for name in head}
     expected = dict(staged.module.state_dict())
     given, notes = _aligned(found.tensors, expected, source)
@@ -209,23 +209,23 @@ def load(
     problems = {
         "missing": [name for name in absent if name not in found.lacking],
         "unexpected": [name for name in given if name not in expected],
-        "of another shape": [
+        "different shape": [
             f"{name} {tuple(given[name].shape)} instead of {tuple(tensor.shape)}"
             for name, tensor in expected.items()
             if name in given and given[name].shape != tensor.shape
         ],
     }
     fit = [name for name in expected if name in given]
-    forgiven = not strict and bool(fit) and not problems["of another shape"]
+    forgiven = not strict and bool(fit) and not problems["different shape"]
     if any(problems.values()) and not forgiven:
         told = "; ".join(f"{what}: {listed(every)}" for what, every in problems.items() if every)
         raise WeightsError(f"The weights {source} do not fit the backbone. {told}.")
     if absent:
         notes.append(
-            f"The weights {source} lack {listed(absent)}: new numbers are drawn for these."
+            f"The weights {source} lack {listed(absent)}; these are initialised at random."
         )
     if problems["unexpected"]:
-        notes.append(f"Of the weights {source}, {listed(problems['unexpected'])} are left out.")
+        notes.append(f"Of the weights {source}, {listed(problems['unexpected'])} are ignored.")
     staged.module.load_state_dict({name: given[name] for name in fit}, strict=False)
     return notes
 
@@ -233,7 +233,7 @@ def load(
 def _aligned(
     found: Mapping[str, Tensor], expected: Iterable[str], source: str
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights by the model's own names, where taking away or adding a prefix finds more of them."""
+    """Weights with a prefix removed or added, if more names then fit the model's."""
     known = set(expected)
     if known <= found.keys():
         return dict(found), []
@@ -244,20 +244,21 @@ def _aligned(
     def fitting(way: tuple[str, str]) -> int:
         return len({moved(name, *way) for name in found} & known)
 
-    # The way that changes least comes first, and of several that find as many it is taken.
+    # max() takes the first of equals: the combination with the shortest prefixes.
     ways = [(old, new) for old in _prefixes(found) for new in _prefixes(known)]
     best = max(ways, key=fitting)
     renamed = {moved(name, *best): value for name, value in found.items()}
+    # No gain, or two names became one: keep the names as they are.
     if fitting(best) == fitting(("", "")) or len(renamed) < len(found):
         return dict(found), []
     old, new = best
-    said = [f"without the prefix {old[:-1]}"] if old else []
-    said += [f"with the prefix {new[:-1]}"] if new else []
-    return renamed, [f"The names in the weights {source} are read {' and '.join(said)}."]
+    change = [f"without the prefix {old[:-1]}"] if old else []
+    change += [f"with the prefix {new[:-1]}"] if new else []
+    return renamed, [f"The names in the weights {source} are read {' and '.join(change)}."]
 
 
 def _prefixes(names: Iterable[str]) -> list[str]:
-    """Beginnings up to a dot that most of the names have, the shortest first, nothing included."""
+    """The empty prefix and those that most names share (``bert.``), shortest first."""
     names = list(names)
     parts = (name.split(".") for name in names)
     counts = Counter(

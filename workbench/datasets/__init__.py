@@ -1,7 +1,6 @@
-"""Data sets by name, read once and split: what a trial may see of them.
+"""Data sets by name: read, checked, split, and prepared for a trial.
 
-A new one is a file here and a line in ``catalogue``. Knows no model and no task. Importing it loads
-no torch.
+A new data set is a module here and an entry in ``catalogue``. Importing it loads no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""NumPy arrays, in a file or as a user's code returns them, as samples.
-
-Knows nothing of splits that are drawn, and runs no pickled code.
-"""
+"""NumPy arrays from files, as samples. Pickled arrays are refused: loading them could run code."""
 
 from __future__ import annotations
 
@@ -18,26 +15,26 @@ from torch import Tensor
 
 from workbench.datasets.from_arrays import of_arrays
 from workbench.datasets.memmap import Mapped, sha256_of
-from workbench.datasets.reading import clear, must_fit
+from workbench.datasets.reading import must_fit, readable_errors
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
 
 _Array = NDArray[Any]
 _INPUTS, _TARGETS = ("x", "inputs", "X", "images"), ("y", "targets", "Y", "labels")
 _CLASSES = ("classes", "class_names")
-_EXPECTED = "numbers or texts of a fixed length, as NumPy saves them"
-# Bytes of an .npy file of images from which on it is mapped instead of read.
+_EXPECTED = "a NumPy array of numbers or of fixed-length strings"
+# .npy files of at least this many bytes are memory-mapped instead of read.
 LARGE = 2**26
 
 
 def read(
     *, target: str, path: str, inputs: str | None = None, targets: str | None = None
 ) -> Samples:
-    """Arrays by their names in an ``.npz`` file, or by the names of a folder's ``.npy`` files.
+    """Read the arrays of an ``.npz`` file or of a folder of ``.npy`` files, by their names.
 
-    Either one of each (``x`` and ``y``), or one for each part (``x_train`` or ``train_x``, and so
-    on, by the names in ``rows.PARTS``). An array ``classes`` of texts names the classes, labels or
-    columns; labels then count them from 0.
+    Either one array each (``x`` and ``y``), or one for each part (``x_train`` or ``train_x``, and
+    so on, with the names in ``rows.PARTS``). An array ``classes`` of strings names the classes,
+    labels or columns; integer targets are then indices into it.
 
     Args:
         target: See ``samples.TARGETS``.
@@ -46,23 +43,23 @@ def read(
         targets: Name of the targets; by default ``y``, ``targets``, ``Y`` or ``labels``.
 
     Raises:
-        ValueError: There is no such file or array, an array holds Python objects, an array would be
-            left out although it is named like a part's, or the arrays are no samples (see
+        ValueError: A file or array does not exist, an array contains Python objects, an array
+            named like a part would be ignored, or the arrays are not samples (see
             ``of_arrays``).
     """
     place = Path(path)
     arrays, files = _arrays(place)
-    inputs = inputs or _one_of("inputs", _INPUTS, arrays, place)
-    targets = targets or _one_of("targets", _TARGETS, arrays, place)
+    inputs = inputs or _name_of("inputs", _INPUTS, arrays, place)
+    targets = targets or _name_of("targets", _TARGETS, arrays, place)
     names = next((arrays[name] for name in _CLASSES if name in arrays), None)
     classes = None if names is None else [str(name) for name in names.reshape(-1)]
     try:
         if inputs in arrays:
-            _refuse_parts_beside(inputs, targets, arrays)
+            _refuse_mixed_parts(inputs, targets, arrays)
             samples = of_arrays(
                 arrays[inputs], _named(targets, arrays), target=target, classes=classes
             )
-            return _mapped(samples, files.get(inputs))
+            return _map_images(samples, files.get(inputs))
         return _of_parts(arrays, inputs, targets, target, classes)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
@@ -72,27 +69,28 @@ def _arrays(place: Path) -> tuple[Mapping[str, _Array], dict[str, Path]]:
     if place.is_dir():
         files = {file.stem: file for file in sorted(place.glob("*.npy"))}
         if not files:
-            raise ValueError(f"{place} holds no .npy file.")
+            raise ValueError(f"{place} contains no .npy files.")
         return {name: load(file)[name] for name, file in files.items()}, files
     if not place.is_file():
         raise ValueError(f"dataset.path must be an .npz file or a folder, but {place} is neither.")
     if not zipfile.is_zipfile(place):
-        raise ValueError(f"{place} is not an .npz file: NumPy's savez writes one.")
+        raise ValueError(f"{place} is not an .npz file; write one with numpy.savez.")
     return load(place), {}
 
 
 def load(file: Path) -> dict[str, _Array]:
-    """The arrays of an ``.npz`` file by their names, or that of an ``.npy`` file by the file's.
+    """The arrays of an ``.npz`` file by name, or the array of an ``.npy`` file by the file's name.
 
-    A large ``.npy`` file is mapped.
+    A large ``.npy`` file is memory-mapped.
 
     Raises:
-        ValueError: The file is damaged, holds Python objects, or needs more memory than is free.
+        ValueError: The file is damaged, contains Python objects, or needs more memory than is free.
     """
-    with clear(file, expected=_EXPECTED):
+    with readable_errors(file, expected=_EXPECTED):
         if not zipfile.is_zipfile(file):
             large = file.stat().st_size >= LARGE
             return {file.stem: np.load(file, mmap_mode="r" if large else None, allow_pickle=False)}
+        # The sizes in the archive's directory, before anything is unpacked.
         with zipfile.ZipFile(file) as archive:
             must_fit(file, sum(member.file_size for member in archive.infolist()))
         with np.load(file, allow_pickle=False) as archive:
@@ -100,19 +98,19 @@ def load(file: Path) -> dict[str, _Array]:
 
 
 def _array(file: Path, name: str, archive: Any) -> _Array:
-    with clear(f"{file}: the array {name}", expected=_EXPECTED):
+    with readable_errors(f"{file}: the array {name}", expected=_EXPECTED):
         found: _Array = archive[name]
         return found
 
 
-def _one_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], place: Path) -> str:
+def _name_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], place: Path) -> str:
     for name in names:
-        training = [word for word, part in PARTS.items() if part == TRAIN]
-        keys = [name, *(key for word in training for key in _keys(name, word))]
+        training = [affix for affix, part in PARTS.items() if part == TRAIN]
+        keys = [name, *(key for affix in training for key in _keys(name, affix))]
         if any(key in arrays for key in keys):
             return name
     raise ValueError(
-        f"{place} has no {what}: its arrays are {', '.join(arrays) or 'none'}; say which one by "
+        f"{place} has no {what}: its arrays are {', '.join(arrays) or 'none'}; name one in "
         f"dataset.{what}."
     )
 
@@ -136,12 +134,12 @@ def _of_parts(
 ) -> Samples:
     pieces: dict[int, tuple[str, _Array, _Array]] = {}
     taken: set[str] = set()
-    for word, part in PARTS.items():
-        for key, of_targets in zip(_keys(inputs, word), _keys(targets, word), strict=True):
+    for affix, part in PARTS.items():
+        for key, of_targets in zip(_keys(inputs, affix), _keys(targets, affix), strict=True):
             if key not in arrays:
                 continue
             if part in pieces:
-                raise ValueError(f"{pieces[part][0]} and {key} are one part; keep one of them.")
+                raise ValueError(f"{pieces[part][0]} and {key} are the same part; keep one.")
             pieces[part] = (key, arrays[key], _named(of_targets, arrays))
             taken |= {key, of_targets}
     if TRAIN not in pieces:
@@ -168,29 +166,29 @@ def _of_parts(
     return replace(samples, given=torch.cat(given) if len(given) > 1 else None)
 
 
-def _refuse_parts_beside(inputs: str, targets: str, arrays: Mapping[str, _Array]) -> None:
-    """With an array for all samples, one for a part would be left out silently."""
+def _refuse_mixed_parts(inputs: str, targets: str, arrays: Mapping[str, _Array]) -> None:
+    """Refuse arrays of a part next to arrays for all samples: they would be ignored silently."""
     for name in arrays:
-        if name not in (inputs, targets) and _word(name, (inputs, targets)) in PARTS:
+        if name not in (inputs, targets) and _affix(name, (inputs, targets)) in PARTS:
             raise ValueError(
-                f"there is an array {inputs} for all samples, but {name} is one of a part; "
-                f"rename {inputs} to {inputs}_train and {targets} to {targets}_train, or remove it."
+                f"the array {inputs} has all samples, but {name} is an array of a part; rename "
+                f"{inputs} to {inputs}_train and {targets} to {targets}_train, or remove {name}."
             )
 
 
 def _refuse_left_out(inputs: str, targets: str, left: Sequence[str]) -> None:
     for name in left:
-        word = _word(name, (inputs, targets))
-        if word in PARTS:
-            raise ValueError(f"{name} has no counterpart among the {inputs} or the {targets}.")
-        if word is not None:
+        affix = _affix(name, (inputs, targets))
+        if affix in PARTS:
+            raise ValueError(f"{name} has no counterpart in {inputs} or {targets}.")
+        if affix is not None:
             raise ValueError(
-                f"{name} is of no part; parts are {', '.join(PARTS)}. Rename or remove it."
+                f"{name} is not a part; parts are {', '.join(PARTS)}. Rename or remove it."
             )
 
 
-def _word(name: str, stems: Sequence[str]) -> str | None:
-    """What stands before or after the name of inputs or targets: ``dev`` of ``x_dev``."""
+def _affix(name: str, stems: Sequence[str]) -> str | None:
+    """The prefix or suffix of the name of inputs or targets: ``dev`` of ``x_dev``."""
     for stem in stems:
         if name.startswith(f"{stem}_"):
             return name.removeprefix(f"{stem}_")
@@ -199,16 +197,17 @@ def _word(name: str, stems: Sequence[str]) -> str | None:
     return None
 
 
-def _mapped(samples: Samples, file: Path | None) -> Samples:
-    """The same, its large images mapped, where they lie in the file as they are taken."""
+def _map_images(samples: Samples, file: Path | None) -> Samples:
+    """The same samples, with large images mapped if the file has the layout of ``Samples``."""
     images = samples.inputs
     if file is None or samples.kind != "image" or file.stat().st_size < LARGE:
         return samples
     assert isinstance(images, Tensor)
+    # Only an array with the right layout can be mapped; others were converted, so they are copies.
     stored = np.load(file, mmap_mode="r", allow_pickle=False)
-    as_they_lie = stored.ndim == 3 or stored.shape == tuple(images.shape)
+    same_layout = stored.ndim == 3 or stored.shape == tuple(images.shape)
     kind = stored.dtype
-    if not as_they_lie or not stored.flags.c_contiguous or kind not in (np.uint8, np.float32):
+    if not same_layout or not stored.flags.c_contiguous or kind not in (np.uint8, np.float32):
         return samples
     shape, offset = tuple(images.shape), int(stored.offset)
     digest = sha256_of(file)

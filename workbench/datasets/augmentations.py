@@ -1,7 +1,7 @@
-"""Transforms of training images, torchvision's and a user's, each sample under its own generator.
+"""Random transforms of training images: those of torchvision and a user's own.
 
-Knows neither the data set nor the order in which samples come: what happens to a sample depends on
-(seed, epoch, the sample's number) and on nothing else. Importing it loads no torch.
+Each sample has its own generator: its transform depends only on (seed, epoch, the sample's number),
+not on the order of the samples. Importing this module loads no torch.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Entry:
 
     Attributes:
         target: The class, as ``module:name``.
-        options: Type of each option, named as in torchvision. Pixels lie in 0 to 1, so ``fill``
+        options: Type of each option, named as in torchvision. Pixels are in 0 to 1, so ``fill``
             and ``value`` are brightnesses: 0 is black.
-        converted: What makes torchvision's value of an option's, as ``module:name``.
+        converted: Function that converts an option's value for torchvision, as ``module:name``.
     """
 
     target: str
@@ -141,10 +141,10 @@ AUGMENTATIONS: dict[str, Entry] = {
 
 
 class Augmentation(Protocol):
-    """Transforms a batch of normalised training images, each sample alone."""
+    """Transforms a batch of normalised training images, sample by sample."""
 
     def __call__(self, inputs: Tensor, *, seed: int, epoch: int, index: Tensor) -> Tensor:
-        """The transformed batch, perhaps of another size; the inputs are left as they were.
+        """The transformed batch, possibly of another size; the inputs are not changed.
 
         Args:
             inputs: ``[B, C, H, W]`` on the CPU, normalised.
@@ -153,8 +153,8 @@ class Augmentation(Protocol):
             index: ``[B]``, the samples' numbers in the data set.
 
         Raises:
-            ValueError: The inputs are no images, a transform changes their channels or makes them
-                of several sizes, or a user's own fails.
+            ValueError: The inputs are not images, a transform changes their channels or returns
+                different sizes, or a user's own transform fails.
         """
         ...
 
@@ -165,14 +165,14 @@ def build(
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (1.0,),
 ) -> Augmentation | None:
-    """The transforms of a plan as one function, or None where there are none.
+    """The transforms of a plan as one function, or None if there are none.
 
     Args:
-        augmentation: In order, each ``{name: options}``; a name may be a user's own
-            ``FILE.py:NAME``, which is called with the options and returns what turns one image
-            ``float32 [C, H, W]`` of pixels from 0 to 1 into another.
-        mean: Of the data set's normalisation, one number or one per channel. The transforms work on
-            pixels from 0 to 1, where a jitter's limits and a fill's brightness mean what they say.
+        augmentation: In order, each ``{name: options}``. A name may be a user's ``FILE.py:NAME``, a
+            function that is called with the options and returns a function of one image,
+            ``float32 [C, H, W]`` with pixels from 0 to 1.
+        mean: Of the data set's normalisation, one number or one per channel. The normalisation is
+            undone for the transforms, which expect pixels from 0 to 1.
         std: Of the data set's normalisation.
 
     Raises:
@@ -186,7 +186,7 @@ def build(
 
     import torch
 
-    others = any(usercode.is_reference(name) for step in augmentation for name in step)
+    own_code = any(usercode.is_reference(name) for step in augmentation for name in step)
     centre = torch.tensor(list(mean)).reshape(-1, 1, 1)
     scale = torch.tensor(list(std)).reshape(-1, 1, 1)
 
@@ -194,16 +194,17 @@ def build(
         if inputs.ndim != 4:
             raise ValueError(
                 f"An augmentation transforms images, but these samples have the shape "
-                f"{tuple(inputs.shape[1:])}; take augmentation out of the recipe."
+                f"{tuple(inputs.shape[1:])}; remove augmentation from the recipe."
             )
         outputs = []
         # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
-        with torch.random.fork_rng(devices=[]), _others_kept() if others else nullcontext():
+        with torch.random.fork_rng(devices=[]), _rng_kept() if own_code else nullcontext():
             for pixels, number in zip(inputs * scale + centre, index.tolist(), strict=True):
+                # torchvision's transforms draw from the global generator and take no other.
                 key = derive(seed, "augmentation", epoch, number)
                 torch.default_generator.manual_seed(key)
-                if others:
-                    _seed_others(key)
+                if own_code:
+                    _seed_rng(key)
                 for transform in transforms:
                     pixels = transform(pixels)
                 outputs.append(pixels)
@@ -212,7 +213,7 @@ def build(
             found = ", ".join(str(size) for size in sorted(sizes)[:3])
             raise ValueError(
                 f"The augmentation turns images {tuple(inputs.shape[1:])} into images {found}; "
-                f"they must stay of one size, with {inputs.shape[1]} channels."
+                f"they must all have one size and {inputs.shape[1]} channels."
             )
         return (torch.stack(outputs) - centre) / scale
 
@@ -221,7 +222,7 @@ def build(
 
 def _transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
     if usercode.is_reference(name):
-        return _users(name, options)
+        return _user_transform(name, options)
     if name not in AUGMENTATIONS:
         raise ValueError(unknown("augmentation", name, AUGMENTATIONS, ", or your own FILE.py:NAME"))
     entry = AUGMENTATIONS[name]
@@ -235,12 +236,12 @@ def _transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tens
         }
         transform: Callable[[Tensor], Tensor] = resolve_name(entry.target)(**given)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"The augmentation {name} cannot be made: {error}") from error
+        raise ValueError(f"The augmentation {name} cannot be built: {error}") from error
     return transform
 
 
-def _users(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
-    """A user's own transform, which says what is wrong in the words of a study."""
+def _user_transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+    """A user's own transform, with errors that name the augmentation."""
     from torch import Tensor
 
     try:
@@ -249,12 +250,12 @@ def _users(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
         raise
     except Exception as error:
         raise ValueError(
-            f"The augmentation {name} cannot be made: {type(error).__name__}: {error}"
+            f"The augmentation {name} cannot be built: {type(error).__name__}: {error}"
         ) from error
     if not callable(transform):
         raise ValueError(
-            f"The augmentation {name} returned {type(transform).__name__}; called with its options "
-            f"it must return a function of one image."
+            f"The augmentation {name} returned {type(transform).__name__}; called with its "
+            f"options, it must return a function of one image."
         )
 
     def transformed(pixels: Tensor) -> Tensor:
@@ -280,8 +281,8 @@ def _users(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
 
 
 @contextmanager
-def _others_kept() -> Iterator[None]:
-    """Put the generators that a user's code may draw from, beside torch's, back afterwards."""
+def _rng_kept() -> Iterator[None]:
+    """Restore the generators of Python and NumPy, which a user's code may use, after a block."""
     import numpy as np
 
     before = random.getstate(), np.random.get_state()
@@ -292,7 +293,7 @@ def _others_kept() -> Iterator[None]:
         np.random.set_state(before[1])
 
 
-def _seed_others(key: int) -> None:
+def _seed_rng(key: int) -> None:
     import numpy as np
 
     random.seed(key)

@@ -1,7 +1,4 @@
-"""The data sets that a study file may name, and the options of each.
-
-A table, no code: it loads no torch and reads nothing.
-"""
+"""The data sets that a study file may name, and their options. A table only; it loads no torch."""
 
 from __future__ import annotations
 
@@ -20,18 +17,18 @@ class Entry:
 
     Attributes:
         read: Function that returns its ``Samples``, as ``module:name``; called with ``target``
-            (see ``samples.TARGETS``) and the options that are its own. What is not on this
-            machine it fetches where ``downloads.may()`` says so, and else raises ``Absent``.
+            (see ``samples.TARGETS``) and the data set's own options. It downloads missing files
+            if ``downloads.may()`` allows it, and raises ``Absent`` otherwise.
         kind: ``image``, ``vector``, ``text`` or ``any``.
-        options: Type of each option of its own; None where the user's code alone knows them.
-        renamed: What ``read`` calls the options that a study file calls otherwise.
-        arguments: Passed to ``read`` whatever a study file says.
+        options: Type of each of its own options; None if only the user's code knows them.
+        renamed: Arguments of ``read`` whose name differs from the option in a study file.
+        arguments: Fixed arguments of ``read``.
         paths: The options that are paths, relative to the study file.
         required: The options that a study file must give.
-        targets: Which targets it has (see ``samples.TARGETS``).
-        shape: Of one image, where all are alike: known before the data are here.
-        outputs: Number of its classes; 0 where only the data tell.
-        summary: One line on what it is.
+        targets: The targets that it has (see ``samples.TARGETS``).
+        shape: Of one image if all have the same shape; known before the data are downloaded.
+        outputs: Number of its classes; 0 if it depends on the data.
+        summary: One line of description.
     """
 
     read: str
@@ -47,9 +44,9 @@ class Entry:
     summary: str = ""
 
     def paths_in(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """The options that are paths; of a user's own, those whose names end in ``path``.
+        """The options that are paths; for a user's code, those whose names end in ``path``.
 
-        An address, as ``s3://bucket/x``, is no path.
+        A URL such as ``s3://bucket/x`` is not a path.
         """
         if self.options is not None:
             return self.paths
@@ -60,20 +57,20 @@ class Entry:
         )
 
 
-# What every data set takes, whoever reads it: see ``splits``.
+# Options of every data set; see ``splits``.
 COMMON_OPTIONS: dict[str, Any] = {
     # Labels to keep, relabelled 0, 1, ... in this order; all by default.
     "classes": list[int | str],
-    # K/N, the K-th of N parts without a common sample: for a study that goes on with new data.
+    # K/N, the K-th of N disjoint parts: to continue in another study with new data.
     "part": str,
-    # Training samples kept of each class, or the part kept of all of them: not both.
+    # Training samples to keep: a number per class, or a fraction of all; not both.
     "train_per_class": int,
     "fraction": float,
-    # A whole number of samples, or a fraction of all samples of the classes kept; 0.2 each.
+    # A number of samples, or a fraction of all samples of the classes kept; 0.2 each.
     "validation": int | float,
     "test": int | float,
 }
-# What every data set of images takes beside them, and every other one refuses: see ``ready``.
+# Further options of data sets of images; other data sets refuse them. See ``preprocessing``.
 IMAGE_OPTIONS: dict[str, Any] = {
     # Side in pixels that images are resized to, and channels (grey is repeated).
     "image_size": int,
@@ -83,12 +80,12 @@ IMAGE_OPTIONS: dict[str, Any] = {
     "std": float | list[float],
 }
 
-# What every reader of rows takes: see ``rows`` and ``columns``.
+# Options of every reader of rows; see ``rows.columns``.
 _ROWS: dict[str, Any] = {
-    # The column of the target, or several; the labels in one column are parted by the separator.
+    # The column of the target, or several; the separator splits labels in one column.
     "label": str | list[str],
     "separator": str,
-    # ``column``: of each row's part; ``group``: whose equal values stay in one part.
+    # ``column`` gives each row's part; rows with the same ``group`` stay in one part.
     "split": dict[str, str],
     "on_bad_input": Literal["refuse", "skip"],
 }
@@ -99,7 +96,7 @@ _FILES: dict[str, Any] = {
     "delimiter": str,
     **_ROWS,
 }
-# In a table of numbers the column to predict is its target; a text or an image has a label.
+# ``table`` calls this column ``target``; texts and images call it ``label``.
 _TARGET: dict[str, Any] = {
     "target" if option == "label" else option: kind for option, kind in _FILES.items()
 }
@@ -209,16 +206,17 @@ DATASETS: dict[str, Entry] = {
         for name, found in torchvision_names.TORCHVISION.items()
     },
 }
+# Its options are arguments of the user's function, so they cannot be checked here.
 _USER = Entry(read="workbench.datasets.user:read", kind="any", options=None, targets=TARGETS)
 
 
 def entry_of(name: str) -> Entry | None:
-    """The entry of a data set's name, or of a user's own ``FILE.py:NAME``; None for others."""
+    """The entry of a data set's name or a user's ``FILE.py:NAME``; None for unknown names."""
     if usercode.is_reference(name):
         return replace(_USER, arguments={"reference": name})
     return DATASETS.get(name)
 
 
 def common_options(entry: Entry) -> dict[str, Any]:
-    """The options that a data set takes whoever reads it."""
+    """The options that do not depend on the data set's reader."""
     return {**COMMON_OPTIONS, **(IMAGE_OPTIONS if entry.kind in ("image", "any") else {})}

@@ -1,6 +1,6 @@
-"""Whether samples are what they are said to be, whoever read them.
+"""Checks samples after reading: shapes, types, ranges and targets.
 
-Knows no data set and no file; what it refuses names the sample, the value and what is valid.
+Used by ``loading`` for every data set. Messages name the sample, the value and what is valid.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ _AT_ONCE = 4096
 
 
 def checked(samples: Samples, *, target: str, where: str) -> Samples:
-    """The samples, if nothing is wrong with them.
+    """The samples, after checking them.
 
     Args:
-        samples: As a reader gives them.
+        samples: From a reader.
         target: What the targets are; see ``samples.TARGETS``.
-        where: What a person calls the data set: a path or a name.
+        where: The path or name of the data set, for messages.
 
     Raises:
-        ValueError: They are not what ``Samples`` says, there is nothing to learn from them, or a
-            value is not finite or out of its range.
+        ValueError: They do not have the form of ``Samples``, the targets do not vary, or a value
+            is not finite or out of range.
     """
     try:
         _check_inputs(samples)
@@ -45,7 +45,7 @@ def _check_inputs(samples: Samples) -> None:
             raise ValueError(f"texts are a tuple of str, not {_described(inputs)}.")
         for number, text in enumerate(inputs):
             if not isinstance(text, str):
-                raise ValueError(f"{_name(samples, number)} is {text!r}, which is not a text.")
+                raise ValueError(f"{_name(samples, number)} is {text!r}, which is not a string.")
         return
     expected = {
         "image": "images are uint8 or float32 [N, C, H, W]",
@@ -62,16 +62,17 @@ def _check_inputs(samples: Samples) -> None:
         raise ValueError(f"the inputs are empty: {_described(inputs)}.")
     if inputs.dtype == torch.uint8:
         return
+    # In portions: the inputs may be a memory map that is larger than the memory.
     for start in range(0, len(inputs), _AT_ONCE):
         values = inputs[start : start + _AT_ONCE].flatten(1)
         if (wrong := _first(~values.isfinite().all(dim=1))) is not None:
             raise ValueError(f"{_name(samples, start + wrong)} has an input that is not finite.")
-        beyond = (values.amin(dim=1) < 0) | (values.amax(dim=1) > 1)
-        if is_image and (wrong := _first(beyond)) is not None:
+        outside = (values.amin(dim=1) < 0) | (values.amax(dim=1) > 1)
+        if is_image and (wrong := _first(outside)) is not None:
             low, high = values[wrong].min().item(), values[wrong].max().item()
             raise ValueError(
-                f"{_name(samples, start + wrong)} has pixels from {low:g} to {high:g}, but those "
-                "of float images lie between 0 and 1; scale them, or give uint8 from 0 to 255."
+                f"{_name(samples, start + wrong)} has pixels from {low:g} to {high:g}, but pixels "
+                "of float images must be in 0 to 1; scale them, or use uint8 from 0 to 255."
             )
 
 
@@ -101,7 +102,7 @@ def _check_targets(samples: Samples, target: str) -> None:
         there = sorted(set(targets.tolist()))
         if len(there) < 2:
             raise ValueError(
-                f"every sample is of the class {classes[there[0]]}; it takes two to learn from."
+                f"every sample has the class {classes[there[0]]}; at least two classes are needed."
             )
         return
     if targets.shape[1] != len(classes) or not classes:
@@ -121,8 +122,8 @@ def _check_targets(samples: Samples, target: str) -> None:
         same = (targets == targets[:1]).all(dim=0)
         if (constant := _first(same)) is not None:
             raise ValueError(
-                f"every sample has {targets[0, constant].item():g} for {classes[constant]}; there "
-                "is nothing to learn where nothing varies."
+                f"every sample has {targets[0, constant].item():g} for {classes[constant]}; a "
+                "target must vary."
             )
 
 
@@ -134,26 +135,27 @@ def _check_parts(samples: Samples) -> None:
             raise ValueError(
                 f"{name} must be int64 [{len(samples.inputs)}], not {_described(numbers)}."
             )
+    # Groups that are in two given parts are refused later, when classes may have been dropped.
     if samples.given is None:
         return
     valid = (TRAIN, VALIDATION, TEST)
     if (number := _first(~torch.isin(samples.given, torch.tensor(valid)))) is not None:
         raise ValueError(
-            f"{_name(samples, number)} is given to part {int(samples.given[number])}; valid are "
+            f"{_name(samples, number)} has the part {int(samples.given[number])}; valid parts are "
             f"{TRAIN} (training), {VALIDATION} (validation) and {TEST} (test)."
         )
     if not (samples.given == TRAIN).any():
-        raise ValueError("no sample is given to the training part.")
+        raise ValueError("the training part has no samples.")
 
 
 def _first(mask: Tensor) -> int | None:
-    """Position of the first true element."""
+    """Position of the first true element, or None."""
     found = torch.nonzero(mask)
     return int(found[0]) if len(found) else None
 
 
 def _name(samples: Samples, number: int) -> str:
-    """A sample as a person finds it: its number, counted from 0, and its name."""
+    """A sample's number, counted from 0, and its name."""
     return f"sample {number}" + (f" ({samples.names[number]})" if samples.names else "")
 
 

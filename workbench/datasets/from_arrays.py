@@ -1,6 +1,6 @@
-"""Samples from arrays, tensors or lists: what their shapes and types say.
+"""Samples from arrays, tensors or lists, by their shapes and dtypes.
 
-Knows no file. Ranges are for ``checked``.
+Used by ``arrays`` and ``user``. Ranges are checked later by ``checks``.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ def of_arrays(
 ) -> Samples:
     """Samples from two arrays, tensors or lists.
 
-    Inputs of four dimensions are images, ``[N, H, W, C]`` or ``[N, C, H, W]`` with 1 or 3 channels;
-    of three are grey images ``[N, H, W]``; of two are vectors ``[N, F]``; N strings are texts.
-    Images are ``uint8`` from 0 to 255 or floats from 0 to 1. Classes are whole numbers or texts,
-    ``[N]``; labels 0 or 1, ``[N, L]``; numbers ``[N]`` or ``[N, T]``.
+    Inputs with four dimensions are images, ``[N, H, W, C]`` or ``[N, C, H, W]`` with 1 or 3
+    channels; with three, grey images ``[N, H, W]``; with two, vectors ``[N, F]``; N strings are
+    texts. Images are ``uint8`` from 0 to 255 or floats from 0 to 1. Classes are integers or
+    strings, ``[N]``; labels 0 or 1, ``[N, L]``; numbers ``[N]`` or ``[N, T]``.
 
     Args:
         inputs: N samples.
         targets: N targets.
         target: What they are; see ``samples.TARGETS``.
-        classes: Names; by default the values that there are, in order, or the columns' numbers.
+        classes: Names; by default the sorted distinct values, or the columns' numbers.
 
     Raises:
-        ValueError: They are nothing of the kind.
+        ValueError: The arrays do not have such a form.
     """
     kind, found = _inputs(inputs)
     values, names = _targets(targets, target, classes)
@@ -52,7 +52,7 @@ def _inputs(inputs: Any) -> tuple[str, Tensor | tuple[str, ...]]:
             raise ValueError(f"texts must be [N], not {list(array.shape)}.")
         return "text", tuple(_text(one) for one in array)
     if array.dtype.kind not in "fiu":
-        raise ValueError(f"the inputs are {array.dtype}; they must be numbers or texts.")
+        raise ValueError(f"the inputs are {array.dtype}; they must be numbers or strings.")
     if array.ndim == 2:
         return "vector", _tensor(array, np.float32)
     if array.ndim not in (3, 4):
@@ -65,16 +65,17 @@ def _inputs(inputs: Any) -> tuple[str, Tensor | tuple[str, ...]]:
     else:
         first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
         if first == last:
-            what = "both ways" if first else "neither way"
+            # Channels first and channels last are both possible, or neither is.
+            what = "both" if first else "neither"
             raise ValueError(
                 f"the inputs have the shape {list(array.shape)}; images are [N, H, W, C] or "
-                f"[N, C, H, W] with 1 or 3 channels, which fits {what}."
+                f"[N, C, H, W] with 1 or 3 channels, and this shape fits {what}."
             )
         array = array.transpose(0, 3, 1, 2) if last else array
     if array.dtype.kind in "iu" and array.dtype != np.uint8:
         low, high = (array.min(), array.max()) if array.size else (0, 0)
         if low < 0 or high > 255:
-            raise ValueError(f"pixels run from {low} to {high}; whole numbers must be 0 to 255.")
+            raise ValueError(f"pixels are from {low} to {high}; integers must be in 0 to 255.")
         array = array.astype(np.uint8)
     return "image", _tensor(array, np.uint8 if array.dtype == np.uint8 else np.float32)
 
@@ -100,18 +101,18 @@ def _targets(
         if not whole.all():
             number = int(np.argmin(whole))
             raise ValueError(
-                f"sample {number} has the target {array[number]:g}; classes are whole numbers or "
-                "texts. For numbers set task to regression."
+                f"sample {number} has the target {array[number]:g}; classes are integers or "
+                "strings. To predict numbers, set task: regression."
             )
         array = array.astype(np.int64, copy=False)
     if array.dtype.kind in "iu" and classes is not None:
-        # Checked for their range with everything else.
+        # ``checks`` compares them with the number of classes.
         return _tensor(array, np.int64), tuple(classes)
     if array.dtype.kind in "iub":
         values, labels = np.unique(array, return_inverse=True)
         return _tensor(labels, np.int64), tuple(str(value) for value in values)
     if array.dtype.kind not in "US":
-        raise ValueError(f"the targets are {array.dtype}; classes are whole numbers or texts.")
+        raise ValueError(f"the targets are {array.dtype}; classes are integers or strings.")
     texts = [_text(one) for one in array]
     names = tuple(classes or sorted(set(texts)))
     for number, text in enumerate(texts):
@@ -132,16 +133,16 @@ def _as_array(what: str, value: Any) -> _Array:
     except ValueError as error:
         raise ValueError(f"the {what} are not an array: {error}") from error
     if array.dtype == object:
-        raise ValueError(
-            f"the {what} are Python objects, of several kinds or lengths; not an array."
-        )
+        raise ValueError(f"the {what} are not an array: they have different types or lengths.")
     return array
 
 
 def _tensor(array: _Array, dtype: type[np.generic]) -> Tensor:
-    """A tensor in an array's memory, if it lies there as torch takes it."""
-    with np.errstate(over="ignore"):  # refused as not finite
+    """A tensor that shares the array's memory if its dtype and layout allow it."""
+    # A value beyond float32 becomes infinite, and ``checks`` refuses it.
+    with np.errstate(over="ignore"):
         found = np.require(array, dtype, ["C"])
+    # Requiring "W" would copy a read-only map into memory.
     if isinstance(found, np.memmap) and not found.flags.writeable:
         return tensor_of(found)
     return torch.from_numpy(np.require(found, requirements=["W"]))

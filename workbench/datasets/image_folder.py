@@ -1,7 +1,4 @@
-"""A folder of images with a folder for each class, in parts or not.
-
-Knows nothing of how images are decoded (see ``decoded``), nor of splits that are drawn.
-"""
+"""A folder of images with one folder per class, with or without folders for the parts."""
 
 from __future__ import annotations
 
@@ -27,19 +24,19 @@ def read(
 ) -> Samples:
     """Images ``uint8 [N, C, H, W]``, ordered by part, class and path; names relative to the folder.
 
-    With a folder ``train`` the parts are given, else every folder is a class. What lies deeper in a
-    class's folder belongs to the class; hidden files and files of other kinds are passed over.
+    If there is a folder ``train``, the folders are parts; otherwise every folder is a class. Images
+    in subfolders of a class belong to it; hidden files and other types of files are ignored.
 
     Args:
         target: Always ``class``.
         path: Of the folder.
-        store_size: See ``decoded.decode``.
-        image_size: See ``decoded.decode``.
-        on_bad_input: See ``decoded.decode``.
+        store_size: See ``images.loading.decode``.
+        image_size: See ``images.loading.decode``.
+        on_bad_input: See ``images.loading.decode``.
 
     Raises:
-        ValueError: There is no such folder, no image, fewer than two classes or a class without an
-            image; the parts' classes differ; an image cannot be used.
+        ValueError: The folder does not exist, has no images, fewer than two classes or a class
+            without images; the parts have different classes; an image cannot be used.
     """
     root = Path(path)
     if not root.is_dir():
@@ -53,7 +50,7 @@ def read(
             found = images_in(folder / name)
             if not found:
                 raise ValueError(
-                    f"{folder / name} holds no image; images are files that end in "
+                    f"{folder / name} has no images; images are files that end in "
                     f"{', '.join(EXTENSIONS)}."
                 )
             files += found
@@ -71,6 +68,7 @@ def read(
     kept = torch.tensor(decoded.positions)
     targets = torch.tensor(labels)[kept]
     for label, name in enumerate(classes):
+        # Bad images are skipped on request; a class may lose all of its images by that.
         if not (targets == label).any():
             raise ValueError(f"No image of the class {name} in {root} can be used.")
     return Samples(
@@ -86,8 +84,9 @@ def read(
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files in a folder and the folders in it, by path; hidden ones are passed over."""
+    """The image files in a folder and its subfolders, sorted by path; hidden ones are ignored."""
     found = []
+    # Data sets are often folders of links; hidden folders are removed in place to skip them.
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
@@ -105,7 +104,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _parts(root: Path) -> dict[Path, int]:
-    """The folders of classes, each with its part; the root alone where no parts are given."""
+    """The folders that contain classes, each with its part; only the root if no parts are given."""
     children = _folders(root)
     if not any(PARTS.get(child.name.lower()) == TRAIN for child in children):
         return {root: TRAIN}
@@ -115,7 +114,7 @@ def _parts(root: Path) -> dict[Path, int]:
         if part is None:
             raise ValueError(
                 f"{root} has a folder train, so its folders are parts, but {child.name} is not "
-                "one; parts are train, validation and test."
+                "one of train, validation and test."
             )
         if part in parts.values():
             twin = next(other for other, number in parts.items() if number == part)
@@ -125,23 +124,23 @@ def _parts(root: Path) -> dict[Path, int]:
 
 
 def _classes(root: Path, parts: Mapping[Path, int]) -> list[str]:
-    """Names of the classes, which must be the same in all parts."""
-    found = {folder: [child.name for child in _folders(folder)] for folder in parts}
-    for folder, names in found.items():
+    """Names of the classes; they must be the same in all parts."""
+    classes = {folder: [child.name for child in _folders(folder)] for folder in parts}
+    for folder, names in classes.items():
         if names:
             continue
         loose = len(images_in(folder))
         what = f"{loose} images, but no folders" if loose else "no images"
-        raise ValueError(f"{folder} must hold a folder of images for each class; it holds {what}.")
+        raise ValueError(f"{folder} must have a folder of images for each class; it has {what}.")
     train = next(folder for folder, part in parts.items() if part == TRAIN)
-    if len(found[train]) < 2:
-        raise ValueError(f"{train} holds one class, {found[train][0]}; it takes two to learn from.")
-    for folder, names in found.items():
-        if odd := sorted(set(names) ^ set(found[train])):
+    if len(classes[train]) < 2:
+        raise ValueError(f"{train} has one class, {classes[train][0]}; at least two are needed.")
+    for folder, names in classes.items():
+        if odd := sorted(set(names) ^ set(classes[train])):
             place = folder if odd[0] in names else train
             other = train if place == folder else folder
             raise ValueError(
                 f"The parts of {root} must have the same classes, but {place.name} has {odd[0]} "
                 f"and {other.name} does not."
             )
-    return found[train]
+    return classes[train]

@@ -1,9 +1,8 @@
-"""A data set by its name and options: read once, checked, split, and made ready for a model.
+"""Loads a data set by its name and options: read once, checked, split and prepared for a model.
 
-``load`` returns no test sample, nor an object that has one in reach of its public attributes.
-``load_test`` alone does, to whoever shows the protocol of a confirmation. That holds for every path
-of our code; a user's own code runs in the same process and could still read the files, or private
-memory, itself. Importing it loads no torch.
+``load`` returns no test sample, and no object with one in its public attributes. Only ``load_test``
+does, given the protocol of a confirmation. This holds for all of our code; a user's own code runs
+in the same process and could still read the files. Importing this module loads no torch.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ def load(dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, 
     Args:
         dataset: ``name`` and options; paths and references are absolute.
         target: What the task predicts; see ``samples.TARGETS``.
-        study_seed: Draws the test part, which is the same for every ``seed``.
-        seed: Draws training and validation from the rest.
+        study_seed: Seed of the test part, which is the same for every ``seed``.
+        seed: Seed of the training and validation parts.
 
     Raises:
-        Absent: It is not on this machine.
+        Absent: The data set is not on this machine.
         ValueError: The name or an option is unknown, or the data cannot be read or split as asked.
     """
     return _load(_key(dataset), target, study_seed, seed)
@@ -57,19 +56,19 @@ def load_test(
     protocol: Path,
     sha256: str | None,
 ) -> Data:
-    """The data of ``load`` and the test part, made ready as the validation part is.
+    """The data of ``load`` with the test part, which is prepared like the validation part.
 
     Args:
         dataset: As for ``load``.
-        target: The same.
-        study_seed: The same.
-        seed: The same: what inputs are scaled by comes from its training part.
+        target: As for ``load``.
+        study_seed: As for ``load``.
+        seed: As for ``load``; inputs are standardised by its training part.
         protocol: The study's ``protocol.json``.
-        sha256: Of that file, from the specification of the run that is to be tested.
+        sha256: Of that file, from the specification of the run to test.
 
     Raises:
-        Sealed: The protocol is not there, is not the one that the run was planned by, or names
-            other test samples.
+        Sealed: The protocol does not exist, has changed since the run was planned, or names other
+            test samples.
         Absent: As for ``load``.
         ValueError: As for ``load``; or the split has no test samples.
     """
@@ -83,16 +82,15 @@ def load_test(
 def sizes(
     dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, seed: int
 ) -> dict[str, Any]:
-    """What a study file's author should know of a data set.
+    """A summary of a data set and its split, for ``check`` and the report.
 
     Returns:
         Number of ``train``, ``validation`` and ``test`` samples, the ``classes``, the ``digest``,
-        ``test_digest`` (SHA-256 of the numbers of the test samples in the whole data set,
-        ascending, each as eight bytes, the lowest first), what a seed of the training draws anew
-        (``redrawn``, see ``splits.redrawn``), what was ``skipped`` (see ``Samples``),
-        ``duplicates`` across the parts (see ``duplicates``); of the training part, the number of
-        samples ``per_class`` or with each label, or of ``numbers`` the mean and standard deviation
-        of each column.
+        ``test_digest`` (SHA-256 of the test samples' numbers in the whole data set, ascending, as
+        little-endian int64), what a training seed draws again (``redrawn``, see
+        ``splits.redrawn``), the ``skipped`` samples (see ``Samples``) and ``duplicates`` across
+        the parts (see ``duplicates``). For the training part, the number of samples ``per_class``
+        or with each label; for ``numbers`` the mean and standard deviation of each column.
 
     Raises:
         Absent, ValueError: As for ``load``.
@@ -111,7 +109,7 @@ def sizes(
         "redrawn": splits.redrawn(pool, split),
         "skipped": list(pool.samples.skipped),
         "duplicates": duplicates.across(pool, split),
-        **splits.described(pool, split.train),
+        **splits.describe(pool, split.train),
     }
 
 
@@ -120,7 +118,7 @@ def _digest_of(numbers: Tensor) -> str:
 
 
 def stored_shape(dataset: Mapping[str, Any], *, target: str = "class") -> tuple[int, ...]:
-    """Of one sample as it is read, before it is resized; ``()`` for texts.
+    """The shape of one sample as read, before resizing; ``()`` for texts.
 
     Raises:
         Absent, ValueError: As for ``load``.
@@ -130,23 +128,23 @@ def stored_shape(dataset: Mapping[str, Any], *, target: str = "class") -> tuple[
 
 
 def _key(dataset: Mapping[str, Any]) -> str:
-    """A data set and what may change behind its back: where data are kept, and a user's file."""
+    """Key for the caches: the data set, and the data folder or the hash of a user's file."""
     name = dataset["name"]
     stamp = usercode.sha256_of(name) if usercode.is_reference(name) else str(downloads.folder())
     return json.dumps([stamp, plain(dataset)], sort_keys=True)
 
 
-# A worker stays warm between trials: it decodes a data set once and splits it once per seed.
+# A worker runs many trials: it reads a data set once and splits it once per seed.
 @lru_cache(maxsize=8)
 def _load(key: str, target: str, study_seed: int, seed: int) -> Data:
     from workbench.datasets import preprocessing
     from workbench.datasets.splits import splits
 
     pool = _pool(key, target)
-    return preprocessing.take(pool, splits.draw(pool, study_seed=study_seed, seed=seed))
+    return preprocessing.prepare(pool, splits.draw(pool, study_seed=study_seed, seed=seed))
 
 
-# Runs of several strategies share a seed, and follow one another on a warm worker.
+# Runs of different strategies share a seed and follow one another in a worker.
 @lru_cache(maxsize=2)
 def _load_test(key: str, target: str, study_seed: int, seed: int) -> Data:
     from workbench.datasets import preprocessing
@@ -159,7 +157,7 @@ def _load_test(key: str, target: str, study_seed: int, seed: int) -> Data:
 
 @lru_cache(maxsize=4)
 def _pool(key: str, target: str) -> Pool:
-    """What a data set is split from."""
+    """The samples from which a split is drawn."""
     from workbench.datasets import preprocessing
     from workbench.datasets.splits import splits
 
@@ -169,7 +167,7 @@ def _pool(key: str, target: str) -> Pool:
     if entry is None:
         raise ValueError(unknown("data set", name, DATASETS))
     common = common_options(entry)
-    # An option of both kinds goes to both: ``image_size`` says how large files are decoded.
+    # An option of both kinds is used by both: ``image_size`` also sets the size of decoded files.
     only_common = set(common) - set(entry.options or ())
     own = {option: value for option, value in options.items() if option not in only_common}
     every = None if entry.options is None else {**entry.options, **common}
@@ -185,22 +183,23 @@ def _pool(key: str, target: str) -> Pool:
     options = {**splits.DEFAULTS, **options}
     samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
     preprocessing.check(samples, options)
-    # Where the files lie decides nothing; what they hold does.
+    # The digest depends on the content of the files, not on their location.
     paths = entry.paths_in(options)
-    said = {option: value for option, value in options.items() if option not in paths}
+    without_paths = {option: value for option, value in options.items() if option not in paths}
     called = stamp if usercode.is_reference(name) else name
-    description = json.dumps([called, target, list(samples.classes), said], sort_keys=True)
+    description = json.dumps([called, target, list(samples.classes), without_paths], sort_keys=True)
+    # Stored with every study: changing how it is computed would make old data look changed.
     digest = hashlib.sha256(description.encode())
     inputs = samples.inputs if samples.mapped is None else (samples.mapped.sha256,)
-    for held in (inputs, samples.targets):
-        if isinstance(held, tuple):
-            digest.update(json.dumps(held).encode())
+    for content in (inputs, samples.targets):
+        if isinstance(content, tuple):
+            digest.update(json.dumps(content).encode())
         else:
-            digest.update(held.numpy().tobytes())
-    # Which rows are given to a part, or belong together, is content too.
-    for content in (samples.given, samples.groups):
-        if content is not None:
             digest.update(content.numpy().tobytes())
+    # The given parts and the groups are content too.
+    for numbers in (samples.given, samples.groups):
+        if numbers is not None:
+            digest.update(numbers.numpy().tobytes())
     return splits.pool(samples, options, digest=digest.hexdigest(), target=target)
 
 
@@ -210,11 +209,11 @@ def _read(name: str, stamp: str, own: str, target: str) -> Samples:
     assert entry is not None
     read = resolve_name(entry.read)
     from workbench.datasets.checks import checked
-    from workbench.datasets.reading import clear
+    from workbench.datasets.reading import readable_errors
 
     options = json.loads(own)
     called = {entry.renamed.get(option, option): value for option, value in options.items()}
     where = next((options[path] for path in entry.paths if path in options), name)
-    with clear(where):
+    with readable_errors(where):
         samples: Samples = read(target=target, **entry.arguments, **called)
         return checked(samples, target=target, where=where)

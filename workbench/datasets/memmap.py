@@ -1,6 +1,6 @@
-"""Samples on disk that are mapped into memory: read when they are touched, shared by processes.
+"""Arrays in files that are mapped into memory: read when they are accessed, shared by processes.
 
-Knows neither what the samples are nor who wrote them.
+Used by ``arrays``, the cache of decoded images and ``preprocessing``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Mapped:
     Attributes:
         shape: Of the array, samples first.
         sha256: Of its content.
-        dtype: Name of NumPy's type.
+        dtype: Name of NumPy's dtype.
         offset: Bytes before it in the file.
     """
 
@@ -37,25 +37,26 @@ class Mapped:
     offset: int = 0
 
     def open(self) -> Tensor:
-        """The array as a memory map, to be read only: writing to it ends the process."""
+        """The array as a read-only memory map: writing to it crashes the process."""
         array = np.memmap(self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape)
         return tensor_of(array)
 
 
 def tensor_of(array: NDArray[Any]) -> Tensor:
-    """A tensor in the memory of an array that cannot be written to.
+    """A tensor that shares the memory of a read-only array.
 
-    A private map that could be would count as memory: it fails where the file is larger.
+    A writable private map would count as allocated memory and fail for files larger than that.
     """
+    # torch warns that writing is undefined behaviour; nothing here writes.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file's content, read once per process (at 1 GB/s or more).
+    """Hash of a file's content, computed once per process (at 1 GB/s or more).
 
-    A note on disk would save that, and vouch for a file that was damaged since.
+    It is not stored on disk, so that a file that was damaged later is noticed.
 
     Raises:
         OSError: It cannot be read.
@@ -64,6 +65,7 @@ def sha256_of(path: Path) -> str:
     return _sha256(path.resolve(), state.st_size, state.st_mtime_ns, state.st_ctime_ns)
 
 
+# Size and times are part of the key: a file that has changed is read again.
 @lru_cache(maxsize=64)
 def _sha256(path: Path, *_: int) -> str:
     return files.sha256_of(path)

@@ -1,8 +1,7 @@
-"""From samples as they were read to what a model takes: resized, in channels, normalised.
+"""Prepares samples for a model: resizes, converts channels and normalises.
 
-Small sets are made ready once, in memory; images of large ones when they are taken (see
-``pixels``). Knows no data set by name and no model; which samples lie in which part is for
-``splits``.
+Small sets are prepared once, in memory; images of large ones whenever they are read (see
+``images.pixels``). Used by ``loading``; ``splits`` decides which samples each part has.
 """
 
 from __future__ import annotations
@@ -21,25 +20,25 @@ from workbench.datasets.memmap import Mapped
 from workbench.datasets.samples import Data, Inputs, Part, Samples, Tensors, Texts
 from workbench.datasets.splits.splits import Pool, Split
 
-# Of torchvision's and most other pretrained models for colour images.
+# Normalisation of torchvision's and most other pretrained models for colour images.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Bytes of training and validation images, as a model takes them, that are made ready at once.
+# Images that take at most this many bytes as a model's input are prepared once, in memory.
 SMALL = 2**28
 _AT_ONCE = 1024
 
 
-def take(pool: Pool, split: Split) -> Data:
-    """Training and validation samples of a split, ready for a model.
+def prepare(pool: Pool, split: Split) -> Data:
+    """Training and validation samples of a split, prepared for a model.
 
     Raises:
-        ValueError: An option of the data set is out of bounds, or is not for such samples.
+        ValueError: An option of the data set is out of range or does not apply to such samples.
     """
     samples = pool.samples
     view = _view(samples, pool.options)
     if view is not None:
-        mean, std = _of_pixels(samples, pool.options, view.channels)
+        mean, std = _pixel_statistics(samples, pool.options, view.channels)
     else:
-        mean, std = _of_features(samples, pool.index[split.train])
+        mean, std = _feature_statistics(samples, pool.index[split.train])
     together = len(split.train) + len(split.validation)
 
     def part(positions: Tensor, *, side: int | None, crop: int | None) -> Part:
@@ -51,7 +50,7 @@ def take(pool: Pool, split: Split) -> Data:
             assert isinstance(samples.inputs, Tensor)
             pixels = view.of(samples.inputs, index, mean, std, side, crop, samples.mapped)
             small = 4 * together * math.prod(pixels.shape) <= SMALL
-            inputs = _made_ready(pixels) if small else pixels
+            inputs = _in_memory(pixels) if small else pixels
         return Part(inputs=inputs, targets=pool.targets[positions], index=index)
 
     side, crop = (None, None) if view is None else (view.side, view.crop)
@@ -76,21 +75,21 @@ def take(pool: Pool, split: Split) -> Data:
 
 
 def with_test(data: Data, pool: Pool, split: Split) -> Data:
-    """The data of ``take`` with the test part beside it, made ready as the validation part was.
+    """Add the test part to the data of ``prepare``, prepared like the validation part.
 
     Args:
-        data: Of the same pool and split; its parts stay the very same objects.
-        pool: What the split was drawn from.
+        data: Of the same pool and split; its parts are not copied.
+        pool: The pool of the split.
         split: Must have test samples.
 
     Raises:
-        ValueError: There are none.
+        ValueError: The split has no test samples.
     """
     samples, index = pool.samples, pool.index[split.test]
     if len(index) == 0:
         raise ValueError(
-            f"There is no test sample: dataset.test is {pool.options.get('test')}; a study that is "
-            "to be confirmed needs some."
+            f"There are no test samples: dataset.test is {pool.options.get('test')}; a "
+            "confirmation needs some."
         )
     view = _view(samples, pool.options)
     mean, std = (torch.tensor(numbers, dtype=torch.float64) for numbers in (data.mean, data.std))
@@ -102,10 +101,9 @@ def with_test(data: Data, pool: Pool, split: Split) -> Data:
         mean, std = mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)
         pixels = view.of(samples.inputs, index, mean, std, view.side, view.crop, samples.mapped)
         small = 4 * len(index) * math.prod(pixels.shape) <= SMALL
-        # On an accelerator images may be resized in another way: so at once only where those of
-        # the validation part were.
+        # Resizing on a GPU gives slightly different pixels: use the same way as for validation.
         small = small and isinstance(data.validation.inputs, Tensors)
-        inputs = _made_ready(pixels) if small else pixels
+        inputs = _in_memory(pixels) if small else pixels
     test = Part(inputs=inputs, targets=pool.targets[split.test], index=index)
     names = _names(samples, data.train, data.validation, test)
     return replace(data, test=test, names=names)
@@ -118,26 +116,26 @@ def _names(samples: Samples, *parts: Part) -> dict[int, str] | None:
 
 
 def check(samples: Samples, options: Mapping[str, Any]) -> None:
-    """Nothing, if samples can be made ready as the options say.
+    """Check that the samples can be prepared with these options.
 
     Raises:
-        ValueError: As for ``take``.
+        ValueError: As for ``prepare``.
     """
     view = _view(samples, options)
     if view is not None:
-        _of_pixels(samples, options, view.channels)
+        _pixel_statistics(samples, options, view.channels)
 
 
 def images_like(data: Data, images: Tensor, options: Mapping[str, Any]) -> Inputs:
-    """New images, made ready as those of a data set's validation part were.
+    """New images, prepared like the validation part of a data set.
 
     Args:
         data: Of images.
-        images: ``[N, C, H, W]``, ``uint8`` or ``float32`` from 0 to 1, stored as the data set's.
+        images: ``[N, C, H, W]``, ``uint8`` or ``float32`` from 0 to 1, of the data set's size.
         options: Of the data set.
 
     Raises:
-        ValueError: An option is out of bounds.
+        ValueError: An option is out of range.
     """
     view = _view(Samples(kind="image", inputs=images, targets=images, classes=()), options)
     assert view is not None
@@ -148,11 +146,11 @@ def images_like(data: Data, images: Tensor, options: Mapping[str, Any]) -> Input
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """How images are taken from what is stored; see ``Pixels``.
+    """How stored images are converted to a model's input; see ``Pixels``.
 
     Attributes:
-        channels: Of the images as they are taken.
-        crop: Of validation images; training images keep their margin until they are augmented.
+        channels: Of a model's input.
+        crop: For validation images; training images keep their margin for the augmentation.
     """
 
     channels: int
@@ -183,45 +181,46 @@ def _view(samples: Samples, options: Mapping[str, Any]) -> _View | None:
     if samples.kind != "image":
         for name in ("image_size", "channels", "mean", "std"):
             if options.get(name) is not None:
-                raise ValueError(f"dataset.{name} is for images, but the samples are no images.")
+                raise ValueError(f"dataset.{name} is for images; the samples are {samples.kind}s.")
         return None
     assert isinstance(samples.inputs, Tensor)
     stored, height, width = samples.inputs.shape[1:]
     channels = options.get("channels") or stored
     if channels != stored and stored not in (1, 3):
         raise ValueError(
-            f"dataset.channels is {channels}, but images of {stored} channels stay as they are."
+            f"dataset.channels is {channels}, but images of {stored} channels cannot be converted."
         )
     side, margin = options.get("image_size"), options.get("store_size")
     if side is None:
         return _View(channels=channels, side=None, crop=None)
     if side < 1:
         raise ValueError(f"dataset.image_size is {side}; it must be at least 1.")
+    # Refused here, before a worker is killed for its memory.
     size, free = 4 * channels * side**2, psutil.virtual_memory().available
     if size > free:
         raise ValueError(
-            f"dataset.image_size is {side}: one image of that size takes {size / 1e9:.1f} GB of "
-            f"memory, and {free / 1e9:.1f} GB are free."
+            f"dataset.image_size is {side}: one image of this size needs {size / 1e9:.1f} GB of "
+            f"memory, but {free / 1e9:.1f} GB are free."
         )
     if margin is not None and side < min(height, width):
         return _View(channels=channels, side=None, crop=side)
     return _View(channels=channels, side=None if side == height == width else side, crop=None)
 
 
-def _of_pixels(
+def _pixel_statistics(
     samples: Samples, options: Mapping[str, Any], channels: int
 ) -> tuple[Tensor, Tensor]:
-    """What is subtracted and what is divided by, each ``float64 [1 or channels, 1, 1]``."""
-    said = [options.get("mean"), options.get("std")]
-    if (said[0] is None) != (said[1] is None):
-        lone, lacking = ("mean", "std") if said[1] is None else ("std", "mean")
+    """Mean and standard deviation for images, each ``float64 [1 or channels, 1, 1]``."""
+    chosen = [options.get("mean"), options.get("std")]
+    if (chosen[0] is None) != (chosen[1] is None):
+        lone, lacking = ("mean", "std") if chosen[1] is None else ("std", "mean")
         raise ValueError(f"dataset.{lone} is set without dataset.{lacking}; set both or neither.")
-    if said[0] is None:
+    if chosen[0] is None:
         known = samples.mean is not None and len(samples.mean) in (1, channels)
         usual = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else ((0.5,), (0.5,))
-        said = [samples.mean, samples.std] if known else list(usual)
+        chosen = [samples.mean, samples.std] if known else list(usual)
     found = []
-    for name, value in zip(("mean", "std"), said, strict=True):
+    for name, value in zip(("mean", "std"), chosen, strict=True):
         numbers = [value] if isinstance(value, int | float) else list(value or ())
         if len(numbers) not in (1, channels):
             raise ValueError(
@@ -236,15 +235,15 @@ def _of_pixels(
     return found[0], found[1]
 
 
-def _of_features(samples: Samples, training: Tensor) -> tuple[Tensor, Tensor]:
-    """What is subtracted and what is divided by, each ``float64 [features]``; empty for texts."""
+def _feature_statistics(samples: Samples, training: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the features, each ``float64 [F]``; empty for texts."""
     if isinstance(samples.inputs, tuple):
         return torch.zeros(0), torch.ones(0)
     if samples.mean is not None and samples.std is not None:
         mean = torch.tensor(samples.mean, dtype=torch.float64)
         return mean, torch.tensor(samples.std, dtype=torch.float64)
     std, mean = torch.std_mean(samples.inputs[training].double(), dim=0, correction=0)
-    # A feature that never varies in training is centred and otherwise left alone.
+    # A feature that is constant in training is centred but not divided by its deviation of 0.
     return mean, torch.where(std > 0, std, torch.ones_like(std))
 
 
@@ -254,8 +253,8 @@ def _vectors_or_texts(samples: Samples, index: Tensor, mean: Tensor, std: Tensor
     return Tensors((samples.inputs[index] - mean.float()) / std.float())
 
 
-def _made_ready(pixels: Pixels) -> Tensors:
-    """All images of a part at once; in portions, because the stored ones may be much larger."""
+def _in_memory(pixels: Pixels) -> Tensors:
+    """All images of a part; converted in portions, because stored images may be much larger."""
     every = torch.empty(len(pixels), *pixels.shape)
     for portion in torch.split(torch.arange(len(pixels)), _AT_ONCE):
         every[portion] = pixels[portion]

@@ -1,6 +1,6 @@
-"""What a library raises while it reads a file, as one clear error; and files that fit no memory.
+"""Turns the errors of file parsers into readable ones, and refuses files that do not fit memory.
 
-Every reader of a user's files goes through here: parsers raise anything at all for damaged content.
+Every reader of a user's files uses it, because parsers raise any exception for damaged files.
 """
 
 from __future__ import annotations
@@ -11,27 +11,28 @@ from pathlib import Path
 
 import psutil
 
-# Memory that it takes to read an array and bring it to another type, in its own size; measured.
+# Peak memory while an array is read and converted, relative to its size; measured.
 _PEAK = 1.5
 
 
 @contextmanager
-def clear(path: Path | str, *, expected: str | None = None) -> Iterator[None]:
-    """Let a block raise nothing but a ``ValueError`` with words for people.
+def readable_errors(path: Path | str, *, expected: str | None = None) -> Iterator[None]:
+    """Convert every exception in a block to a ``ValueError`` with a readable message.
 
     Args:
-        path: Of the file, or what a person calls the data.
-        expected: What it should be: ``a Parquet file``, where a parser is called; a ``ValueError``
-            that does not name the file is the parser's then. None where all have our words.
+        path: Of the file, or the name of the data.
+        expected: If a parser is called, what the file should be (``a Parquet file``): a
+            ``ValueError`` without the path is then taken for the parser's. None if every
+            ``ValueError`` in the block is ours.
 
     Raises:
-        ValueError: As it was raised, or one with the path and what was raised.
+        ValueError: Our own error unchanged, or one with the path and the parser's message.
     """
     try:
         yield
     except MemoryError as error:
         raise ValueError(f"{path} needs more memory than this machine has.") from error
-    except Exception as error:  # a parser raises anything
+    except Exception as error:  # parsers raise anything
         ours = isinstance(error, ValueError)
         if ours and (expected is None or str(path) in str(error)):
             raise
@@ -43,14 +44,14 @@ def clear(path: Path | str, *, expected: str | None = None) -> Iterator[None]:
 
 
 def must_fit(path: Path, size: float) -> None:
-    """Refuse a file whose content would not fit into memory, before it is unpacked.
+    """Refuse a file whose content does not fit into memory, before it is unpacked.
 
     Args:
         path: Of the file.
         size: Bytes of its content in memory.
 
     Raises:
-        ValueError: With both sizes.
+        ValueError: It does not fit; the message has both sizes.
     """
     free = psutil.virtual_memory().available
     if _PEAK * size > free:

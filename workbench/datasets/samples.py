@@ -1,6 +1,6 @@
-"""Samples: a whole data set as it is read, a part of it, and what a trial sees.
+"""The types of data: a whole data set as read, one part of it, and what a trial gets.
 
-Knows neither how they are read nor how they are split.
+Used by every reader, the splits, the tasks and the engine.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
     from workbench.datasets.memmap import Mapped
 
-    # What a model takes: images or vectors [B, ...], or a text's tensors by name, each [B, length].
+    # A model's input: images or vectors [B, ...], or tensors of texts by name, each [B, length].
     Batch = Tensor | dict[str, Tensor]
 
-# What the targets of a task are: one class of several, any number of labels, or numbers.
+# The target of a sample: one of several classes, any number of labels, or numbers.
 TARGETS = ("class", "labels", "numbers")
+# Numbers of the parts in ``Samples.given``.
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Samples:
-    """A whole data set as its family reads it.
+    """A whole data set as its reader returns it.
 
     Attributes:
         kind: ``image``, ``vector`` or ``text``.
@@ -34,17 +35,16 @@ class Samples:
         targets: Labels ``int64 [N]``; for several labels ``float32 [N, L]`` of 0 and 1; numbers
             ``float32 [N, T]``.
         classes: Names of the classes or labels in their order; of the columns for numbers.
-        mean: Subtracted from the inputs, one number or one per channel; None is for ``ready`` to
-            choose: each feature of vectors is standardised by its mean and standard deviation in
-            the training part, images by ImageNet's (three channels) or by 0.5 (others).
-        std: What the difference is divided by.
-        given: ``int64 [N]``: the part that each sample lies in (``TRAIN``, ``VALIDATION``,
-            ``TEST``); None where every part is to be drawn. A part that no sample is given to
-            is drawn from the training part.
+        mean: Subtracted from the inputs, one number or one per channel. None uses the default of
+            ``preprocessing``: vectors are standardised by the training part, images by ImageNet's
+            statistics (three channels) or by 0.5 (others).
+        std: The divisor after that.
+        given: ``int64 [N]``: the part of each sample (``TRAIN``, ``VALIDATION``, ``TEST``); None if
+            every part is drawn. A part without samples is drawn from the training part.
         groups: ``int64 [N]``: samples of one group stay in one part; None without groups.
-        names: What a person calls each sample (a file's name, a line); None counts them.
-        skipped: What could not be read and was left out, each as ``NAME: REASON``.
-        mapped: Where the inputs lie on disk, if they are a memory map.
+        names: A name for each sample (a file's name, a line); None uses the samples' numbers.
+        skipped: Samples that could not be read and were skipped, each as ``NAME: REASON``.
+        mapped: The file of the inputs, if they are a memory map.
     """
 
     kind: str
@@ -61,24 +61,24 @@ class Samples:
 
 
 class Inputs(Protocol):
-    """The inputs of a part, ready for a model; taken in batches, because they may not fit."""
+    """The inputs of a part, prepared for a model; read in batches, as they may not fit memory."""
 
     def __len__(self) -> int:
         """Number of samples."""
         ...
 
     def __getitem__(self, positions: Tensor) -> Batch:
-        """The samples at some positions ``int64 [B]``, normalised: memory of their own."""
+        """The samples at positions ``int64 [B]``, normalised, in their own memory."""
         ...
 
     def to(self, device: torch.device) -> Inputs:
-        """The same with what fits there on a device; batches come from where the inputs are."""
+        """The same inputs on a device, if they fit; batches are on the device of the inputs."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Tensors:
-    """Inputs that are in memory as a model takes them: ``float32 [N, ...]``."""
+    """Inputs in memory, in the form that a model takes: ``float32 [N, ...]``."""
 
     values: Tensor
 
@@ -89,13 +89,13 @@ class Tensors:
         return self.values[positions.to(self.values.device)]
 
     def to(self, device: torch.device) -> Tensors:
-        """The same on a device."""
+        """The same inputs on a device."""
         return Tensors(self.values.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class Texts:
-    """Texts that a backbone's tokenizer has not seen yet: no model takes them as they are."""
+    """Texts before tokenization; ``backbones.prepare`` converts them to ``Tokens``."""
 
     values: tuple[str, ...]
 
@@ -103,10 +103,10 @@ class Texts:
         return len(self.values)
 
     def __getitem__(self, positions: Tensor) -> Batch:
-        raise TypeError("Texts are no inputs of a model before backbones.prepare.")
+        raise TypeError("Texts must be tokenized by backbones.prepare before they are read.")
 
     def to(self, device: torch.device) -> Texts:
-        """Texts stay where they are."""
+        """The same object: texts are not on a device."""
         return self
 
 
@@ -115,9 +115,9 @@ class Tokens:
     """Texts as tokens: every column ``int64 [N, longest]``, padded at the end.
 
     Attributes:
-        columns: ``input_ids``, ``attention_mask`` and what else the model takes.
-        lengths: ``int64 [N]``; a batch is cut after its longest text.
-        truncated: Texts that were cut at their end.
+        columns: ``input_ids``, ``attention_mask`` and the model's other inputs.
+        lengths: ``int64 [N]``; a batch is cut to the length of its longest text.
+        truncated: Number of texts that were truncated.
     """
 
     columns: dict[str, Tensor]
@@ -133,7 +133,7 @@ class Tokens:
         return {name: column[positions, :longest] for name, column in self.columns.items()}
 
     def to(self, device: torch.device) -> Tokens:
-        """The same on a device."""
+        """The same tokens on a device."""
         columns = {name: column.to(device) for name, column in self.columns.items()}
         return Tokens(columns, self.lengths.to(device), self.truncated)
 
@@ -143,7 +143,7 @@ class Part:
     """One part of a split.
 
     Attributes:
-        inputs: N samples, normalised when they are taken.
+        inputs: N samples, normalised when they are read.
         targets: Labels ``int64 [N]``, or ``float32 [N, ...]``; see ``Samples``.
         index: The samples' numbers in the whole data set, ``int64 [N]``, ascending.
     """
@@ -155,21 +155,21 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Data:
-    """What a trial sees of a data set. Shared between trials: never change it in place.
+    """What a trial gets of a data set. Shared between trials: do not change it in place.
 
-    Nothing of a test sample is in it, neither its inputs and targets nor its name, unless there is
-    a part ``test``: the one that ``load_test`` adds for a confirmation.
+    It contains no inputs, targets or names of test samples, unless ``load_test`` has added the part
+    ``test`` for a confirmation.
 
     Attributes:
         kind: ``image``, ``vector`` or ``text``.
         classes: Names of the classes or labels; of the columns for numbers.
-        input_shape: Of one sample as a model takes it; ``()`` for texts.
+        input_shape: Of one sample as a model's input; ``()`` for texts.
         digest: SHA-256 of the content before the split, and of the options.
-        mean: What was subtracted from the inputs, one number, or one per channel or feature.
-        std: What the difference was divided by.
-        names: What a person calls each sample of the parts that there are, by its number in the
-            whole data set; None where samples have no names.
-        test: None but for what is to be tested, once.
+        mean: Subtracted from the inputs: one number, or one per channel or feature.
+        std: The divisor after that.
+        names: Name of each sample in these parts, by its number in the whole data set; None if
+            samples have no names.
+        test: None, except in the evaluation of a confirmation.
     """
 
     kind: str
@@ -184,24 +184,24 @@ class Data:
     test: Part | None = None
 
     def crop(self, inputs: Tensor) -> Tensor:
-        """The middle of images that are larger than what a model takes; all others as they are.
+        """Crop images that are larger than the model's input to their middle; keep all others.
 
-        Training images that are stored with a margin keep it until they are augmented.
+        Training images that are stored with a margin keep it for the augmentation.
 
         Args:
-            inputs: ``[B, ...]``, as they came or augmented.
+            inputs: ``[B, ...]``, augmented or not.
 
         Raises:
-            ValueError: The images are smaller than what a model takes.
+            ValueError: The images are smaller than the model's input.
         """
         if self.kind != "image" or tuple(inputs.shape[1:]) == self.input_shape:
             return inputs
         height, width = self.input_shape[-2:]
-        above, beside = inputs.shape[-2] - height, inputs.shape[-1] - width
-        if above < 0 or beside < 0:
+        rows, columns = inputs.shape[-2] - height, inputs.shape[-1] - width
+        if rows < 0 or columns < 0:
             raise ValueError(
                 f"The augmentation makes images of {inputs.shape[-2]} x {inputs.shape[-1]} pixels, "
                 f"but the model takes {height} x {width}; set its size to {width}."
             )
-        top, left = above // 2, beside // 2
+        top, left = rows // 2, columns // 2
         return inputs[..., top : top + height, left : left + width]

@@ -1,8 +1,7 @@
-"""Small data sets that come with scikit-learn: nothing to download.
+"""Small data sets that are included in scikit-learn, without downloads.
 
-Sources: as scikit-learn names them, from UCI's repository: Alpaydin and Kaynak 1998 (digits, its
-test set), Forina et al. 1988 (wine), Fisher 1936 (iris), Street et al. 1993 (breast cancer), Efron
-et al. 2004 (diabetes). Knows nothing of splits or of the models that will see the samples.
+Sources, from UCI's repository: Alpaydin and Kaynak 1998 (digits, the test set), Forina et al. 1988
+(wine), Fisher 1936 (iris), Street et al. 1993 (breast cancer), Efron et al. 2004 (diabetes).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from workbench.datasets.samples import Samples
 
 
 def images(*, target: str) -> Samples:
-    """Digits ``[1797, 1, 8, 8]`` in 17 greys, to be normalised to -1 (paper) to 1 (ink)."""
+    """Digits ``[1797, 1, 8, 8]`` with 17 grey levels, normalised to -1 (paper) to 1 (ink)."""
     bunch = datasets.load_digits()
     return Samples(
         kind="image",
@@ -27,7 +26,7 @@ def images(*, target: str) -> Samples:
 
 
 def vectors(*, target: str, name: str) -> Samples:
-    """Measurements ``[N, F]`` of N things of several classes, in the units of the source."""
+    """Measurements ``[N, F]`` of several classes, in the units of the source."""
     bunch = getattr(datasets, f"load_{name}")()
     return Samples(
         kind="vector",
@@ -38,7 +37,7 @@ def vectors(*, target: str, name: str) -> Samples:
 
 
 def diabetes(*, target: str) -> Samples:
-    """Ten measurements of 442 patients, and how far the disease got within a year (25 to 346)."""
+    """Ten measurements of 442 patients; the target is disease progression (25 to 346)."""
     bunch = datasets.load_diabetes(scaled=False)
     return Samples(
         kind="vector",

@@ -1,6 +1,6 @@
-"""Tables of numbers and categories: every column a feature, or several, of a vector.
+"""Tables of numbers and categories as vectors.
 
-Knows nothing of splits: standardisation is for ``ready``, which knows the training part.
+Used by ``hub`` as well. ``preprocessing`` standardises the vectors by the training part.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from workbench.datasets.rows import columns, files, rows
-from workbench.datasets.rows.columns import Asked
+from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
-# A column with more texts than this names its rows, or holds sentences; it is no category.
+# A column with more distinct texts is an identifier or free text, not a category.
 MOST_LEVELS = 1000
 
 
@@ -29,14 +29,14 @@ class Encoding:
     """How rows become vectors.
 
     Attributes:
-        levels: Of each column in its order: its categories, or None for a column of numbers.
+        levels: For each column, in order: its categories, or None for a column of numbers.
     """
 
     levels: Mapping[str, tuple[str, ...] | None]
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What each number of a vector is: ``age``, ``colour=red``."""
+        """The name of each element of a vector: ``age``, ``colour=red``."""
         return tuple(
             feature
             for name, levels in self.levels.items()
@@ -64,34 +64,34 @@ def encoded(
     delimiter: str | None = None,
     on_bad_input: str = "refuse",
 ) -> tuple[Samples, Encoding]:
-    """A table's rows as vectors, and how they were made.
+    """A table's rows as vectors, and their encoding.
 
-    A column is one of numbers where most of its values are numbers: the others make their rows
-    bad. Any other column is one of categories, one-hot, with the levels of the whole file: which
-    levels there are says nothing of a target, and no row has one that is unknown.
+    A column is numeric if most of its values are numbers; a row with another value is bad. Every
+    other column is categorical and one-hot encoded, with the levels of the whole file: levels do
+    not reveal targets, and no row has an unknown level.
 
     Args:
         target: What is predicted; see ``samples.TARGETS``.
         path: A CSV, TSV, JSONL or Parquet file, or a folder with ``train.csv`` and the like.
         label: The column of the classes, labels or numbers; a list for several.
         features: The columns of the inputs; by default all others.
-        drop: Columns that are none of them.
-        categories: Columns of numbers that are names: a postcode, a month.
-        separator: Between the labels that stand in one column.
-        split: ``column`` names the column that gives the part of each row, ``group`` the one whose
+        drop: Columns that are not inputs.
+        categories: Columns of numbers that are categories: a postcode, a month.
+        separator: Between several labels in one column.
+        split: ``column`` names the column with the part of each row, ``group`` the column whose
             equal values stay in one part; neither is a feature.
         validation_path: File of the validation part.
         test_path: File of the test part.
         delimiter: Between the columns of a CSV.
-        on_bad_input: ``skip`` leaves bad rows out and counts them.
+        on_bad_input: ``skip`` ignores bad rows and counts them.
 
     Raises:
-        ValueError: A file or a column is not there, or rows cannot be used: up to ten are named.
+        ValueError: A file or a column does not exist, or rows cannot be used; up to ten are listed.
     """
-    found = files.read(
+    table = files.read(
         path, validation_path=validation_path, test_path=test_path, delimiter=delimiter
     )
-    asked = Asked(
+    options = RowOptions(
         target=target,
         label=label,
         separator=separator,
@@ -99,39 +99,39 @@ def encoded(
         on_bad_input=on_bad_input,
         option="target",
     )
-    return of_rows(found, asked, features=features, drop=drop, categories=categories)
+    return of_rows(table, options, features=features, drop=drop, categories=categories)
 
 
 def of_rows(
-    found: Rows,
-    asked: Asked,
+    table: Rows,
+    options: RowOptions,
     *,
     features: Sequence[str] | None,
     drop: Sequence[str],
     categories: Sequence[str],
 ) -> tuple[Samples, Encoding]:
-    """Vectors of rows that were read elsewhere; see ``encoded``."""
-    columns.flaw(found, asked)
-    chosen = _chosen(found, features, drop, asked.columns)
+    """Rows as vectors; see ``encoded``."""
+    columns.mark_bad_rows(table, options)
+    chosen = _chosen(table, features, drop, options.columns)
     for name in categories:
-        found.column(name, option="categories")
-    numeric = [name for name in chosen if name not in categories and _is_numeric(found, name)]
-    found = _flawed(found, {name: None if name in numeric else () for name in chosen})
-    kept, skipped = found.kept(asked.on_bad_input)
+        table.column(name, option="categories")
+    numeric = [name for name in chosen if name not in categories and _is_numeric(table, name)]
+    table = _parsed(table, {name: None if name in numeric else () for name in chosen})
+    kept, skipped = table.kept(options.on_bad_input)
     encoding = Encoding(
         levels={
-            name: None if name in numeric else _levels(kept, name, asked=name in categories)
+            name: None if name in numeric else _levels(kept, name, is_category=name in categories)
             for name in chosen
         }
     )
-    answer = columns.answer(kept, asked)
+    values = columns.target_values(kept, options)
     samples = Samples(
         kind="vector",
         inputs=_vectors(kept, encoding),
-        targets=answer.targets,
-        classes=answer.classes,
-        given=answer.given,
-        groups=answer.groups,
+        targets=values.targets,
+        classes=values.classes,
+        given=values.given,
+        groups=values.groups,
         names=kept.names,
         skipped=skipped,
     )
@@ -141,40 +141,40 @@ def of_rows(
 def read_unlabelled(
     path: Path, encoding: Encoding, *, delimiter: str | None = None
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """New rows as vectors of an encoding, and what a person calls each.
+    """New rows as vectors of an encoding, and their names.
 
     Raises:
-        ValueError: A file or a column is not there, or a row has a value that it cannot encode.
+        ValueError: A file or a column does not exist, or a value cannot be encoded.
     """
-    found = files.read(path, delimiter=delimiter)
-    found = _flawed(found, encoding.levels)
-    kept, _ = found.kept(None)
+    table = files.read(path, delimiter=delimiter)
+    table = _parsed(table, encoding.levels)
+    kept, _ = table.kept(None)
     return _vectors(kept, encoding), kept.names
 
 
 def _chosen(
-    found: Rows, features: Sequence[str] | None, drop: Sequence[str], taken: Sequence[str]
+    table: Rows, features: Sequence[str] | None, drop: Sequence[str], taken: Sequence[str]
 ) -> list[str]:
     for option, names in (("features", features or ()), ("drop", drop)):
         for name in names:
-            found.column(name, option=option)
+            table.column(name, option=option)
     if features is None:
-        every = [str(name) for name in found.frame.columns]
+        every = [str(name) for name in table.frame.columns]
         chosen = [name for name in every if name not in taken and name not in drop]
     else:
         chosen = list(dict.fromkeys(features))
         both = [name for name in chosen if name in taken or name in drop]
         if both:
             raise ValueError(
-                f"dataset.features has {both[0]}, which is the target, the split or dropped."
+                f"dataset.features has {both[0]}, which is also the target, the split or dropped."
             )
     if not chosen:
-        raise ValueError(f"{found.path} has no column left that is a feature.")
+        raise ValueError(f"{table.path} has no columns left for features.")
     return chosen
 
 
-def _is_numeric(found: Rows, name: str) -> bool:
-    column = found.frame[name]
+def _is_numeric(table: Rows, name: str) -> bool:
+    column = table.frame[name]
     if not isinstance(column.dtype, pd.StringDtype | pd.CategoricalDtype) and (
         column.dtype != object and pd.api.types.is_numeric_dtype(column.dtype)
     ):
@@ -182,43 +182,44 @@ def _is_numeric(found: Rows, name: str) -> bool:
     parsed = int(np.isfinite(rows.numbers(column)).sum())
     if parsed > 0.5 * len(column):
         return True
+    # Mostly empty columns: decide by the values that are there.
     present = len(column) - int(rows.missing(column).sum())
     if len(column) and not present:
         raise ValueError(
-            f"The column {name} of {found.path} is empty; leave it out with dataset.drop."
+            f"The column {name} of {table.path} is empty; exclude it with dataset.drop."
         )
     return parsed > 0.5 * present or not present
 
 
-def _flawed(found: Rows, levels: Mapping[str, tuple[str, ...] | None]) -> Rows:
-    """The rows with numbers parsed; marked where one is missing, no number, or of no known level.
+def _parsed(table: Rows, levels: Mapping[str, tuple[str, ...] | None]) -> Rows:
+    """Parse the numbers, and mark rows with a value that is missing, invalid or of unknown level.
 
     Args:
-        found: All rows.
-        levels: See ``Encoding``; ``()`` where any level will do.
+        table: All rows.
+        levels: See ``Encoding``; ``()`` allows any level.
     """
     parsed = {}
     for name, known in levels.items():
-        column = found.column(name, option="features")
+        column = table.column(name, option="features")
         if known is None:
-            parsed[name] = columns.flaw_numbers(found, name, column)
+            parsed[name] = columns.mark_bad_numbers(table, name, column)
             continue
-        found.flaw(np.nonzero(rows.missing(column))[0], f"{name} is missing")
+        table.mark_bad(np.nonzero(rows.missing(column))[0], f"{name} is missing")
         if known:
             for position, word in enumerate(rows.words(column)):
                 if word is not None and word not in known:
                     some = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-                    found.flaw([position], f"{name} is {word} and must be one of {some}")
-    return replace(found, frame=found.frame.assign(**parsed))
+                    table.mark_bad([position], f"{name} is {word} and must be one of {some}")
+    return replace(table, frame=table.frame.assign(**parsed))
 
 
-def _levels(kept: Rows, name: str, *, asked: bool) -> tuple[str, ...]:
-    levels = columns.in_order([str(word) for word in rows.words(kept.frame[name])])
-    if not asked and (len(levels) > MOST_LEVELS or (len(levels) == len(kept) > 20)):
+def _levels(kept: Rows, name: str, *, is_category: bool) -> tuple[str, ...]:
+    levels = columns.sorted_names([str(word) for word in rows.words(kept.frame[name])])
+    if not is_category and (len(levels) > MOST_LEVELS or (len(levels) == len(kept) > 20)):
         raise ValueError(
             f"The column {name} of {kept.path} holds {len(levels)} different texts in {len(kept)} "
-            f"rows, such as {levels[0][:40]}: leave it out with dataset.drop, or name it in "
-            "dataset.categories if they are categories."
+            f"rows, such as {levels[0][:40]}; exclude it with dataset.drop, or list it in "
+            "dataset.categories if these are categories."
         )
     return levels
 

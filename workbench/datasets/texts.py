@@ -1,7 +1,6 @@
-"""Texts from a column of a table, their labels from others.
+"""Texts from a column of a table, with their labels from other columns. Used by ``hub`` as well.
 
-Knows no tokenizer: a backbone brings its own. Sentence pairs are refused: every family joins them
-in its own way, which a ``Samples`` of single texts cannot say.
+Pairs of texts are refused: each model family joins them in its own way.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from workbench.datasets.rows import columns, files, formats, rows
-from workbench.datasets.rows.columns import Asked
+from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
@@ -31,50 +30,50 @@ def read(
     delimiter: str | None = None,
     on_bad_input: str = "refuse",
 ) -> Samples:
-    """Texts as they stand in the file, with their targets.
+    """Texts, unchanged, with their targets.
 
     Args:
         target: What is predicted; see ``samples.TARGETS``.
         path: A CSV, TSV, JSONL or Parquet file, or a folder with ``train.csv`` and the like.
         text: The column of the texts.
         label: The column of the classes, labels or numbers; a list for several.
-        separator: Between the labels that stand in one column.
-        split: ``column`` names the column that gives the part of each row, ``group`` the one whose
+        separator: Between several labels in one column.
+        split: ``column`` names the column with the part of each row, ``group`` the column whose
             equal values stay in one part.
         validation_path: File of the validation part.
         test_path: File of the test part.
         delimiter: Between the columns of a CSV.
-        on_bad_input: ``skip`` leaves bad rows out and counts them.
+        on_bad_input: ``skip`` ignores bad rows and counts them.
 
     Raises:
-        ValueError: A file or a column is not there, or rows cannot be used: up to ten are named.
+        ValueError: A file or a column does not exist, or rows cannot be used; up to ten are listed.
     """
-    found = files.read(
+    table = files.read(
         path, validation_path=validation_path, test_path=test_path, delimiter=delimiter
     )
-    asked = Asked(
+    options = RowOptions(
         target=target,
         label=label,
         separator=separator,
         split=split or {},
         on_bad_input=on_bad_input,
     )
-    return of_rows(found, asked, text=text)
+    return of_rows(table, options, text=text)
 
 
-def of_rows(found: Rows, asked: Asked, *, text: str) -> Samples:
-    """Texts of rows that were read elsewhere; see ``read``."""
-    _flaw_texts(found, text)
-    columns.flaw(found, asked)
-    kept, skipped = found.kept(asked.on_bad_input)
-    answer = columns.answer(kept, asked)
+def of_rows(table: Rows, options: RowOptions, *, text: str) -> Samples:
+    """Texts of rows; see ``read``."""
+    _mark_bad_texts(table, text)
+    columns.mark_bad_rows(table, options)
+    kept, skipped = table.kept(options.on_bad_input)
+    values = columns.target_values(kept, options)
     return Samples(
         kind="text",
         inputs=tuple(map(str, kept.frame[text].tolist())),
-        targets=answer.targets,
-        classes=answer.classes,
-        given=answer.given,
-        groups=answer.groups,
+        targets=values.targets,
+        classes=values.classes,
+        given=values.given,
+        groups=values.groups,
         names=kept.names,
         skipped=skipped,
     )
@@ -83,27 +82,27 @@ def of_rows(found: Rows, asked: Asked, *, text: str) -> Samples:
 def read_unlabelled(
     path: Path, *, text: str, delimiter: str | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """New texts and what a person calls each: a table's column, or the lines of a ``.txt`` file.
+    """New texts and their names: from a table's column, or the lines of a ``.txt`` file.
 
     Raises:
-        ValueError: The file or the column is not there, or a text is missing.
+        ValueError: The file or the column does not exist, or a text is missing.
     """
     if path.suffix.lower() == ".txt":
         return _lines(path)
-    found = files.read(path, delimiter=delimiter)
-    _flaw_texts(found, text)
-    kept, _ = found.kept(None)
+    table = files.read(path, delimiter=delimiter)
+    _mark_bad_texts(table, text)
+    kept, _ = table.kept(None)
     return tuple(map(str, kept.frame[text].tolist())), kept.names
 
 
-def _flaw_texts(found: Rows, text: Any) -> None:
+def _mark_bad_texts(table: Rows, text: Any) -> None:
     if not isinstance(text, str):
-        raise ValueError("dataset.text names one column; pairs of texts are not supported.")
-    column = found.column(text, option="text")
-    found.flaw(np.nonzero(rows.missing(column))[0], f"{text} is missing")
+        raise ValueError("dataset.text must name one column; pairs of texts are not supported.")
+    column = table.column(text, option="text")
+    table.mark_bad(np.nonzero(rows.missing(column))[0], f"{text} is missing")
     for position, value in enumerate(column.tolist()):
-        if not isinstance(value, str) and position not in found.flaws:
-            found.flaw([position], f"{text} is {str(value)[:40]}, not a text")
+        if not isinstance(value, str) and position not in table.problems:
+            table.mark_bad([position], f"{text} is {str(value)[:40]}, not a text")
 
 
 def _lines(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -111,5 +110,5 @@ def _lines(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     numbered = [(number, line.strip()) for number, line in enumerate(lines, start=1)]
     kept = [(number, line) for number, line in numbered if line]
     if not kept:
-        raise ValueError(f"{path} has no text.")
+        raise ValueError(f"{path} contains no text.")
     return tuple(line for _, line in kept), tuple(f"{path.name}:{number}" for number, _ in kept)

@@ -1,7 +1,7 @@
-"""The data sets of torchvision by name: what a study file may say of each, and what it holds.
+"""The data sets of torchvision by name: their options, files and parts.
 
-A table, no code: it loads no torch. How they are read is for ``torchvision_sets``. Which samples
-are the test part follows what is reported on: for ImageNet and Imagenette that is ``val``.
+A table only, which loads no torch; ``torchvision_sets`` reads them. The test part is the one that
+papers report on: for ImageNet and Imagenette that is ``val``.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from typing import Any, Literal
 
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 
-# What every data set of image files takes: see ``decoded``.
+# Options of every data set of image files; see ``images.loading``.
 FILES: dict[str, Any] = {
     "store_size": int,
     "on_bad_input": Literal["refuse", "skip"],
-    # Taken by every set of images; here it also says how large files are decoded.
+    # An option of every data set of images; here it also sets the size of decoded files.
     "image_size": int,
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """A data set of torchvision's.
+class TorchvisionSet:
+    """A data set of torchvision.
 
     Attributes:
-        summary: One line on what it is.
-        outputs: Number of classes; 0 where an option decides.
+        summary: One line of description.
+        outputs: Number of classes; 0 if it depends on an option.
         loader: Name of torchvision's class.
         archives: The files that the loader reads or unpacks, relative to the folder.
-        shape: Of one image, where all are alike.
-        options: Its own ones, but the path; with those of ``FILES`` it consists of image files.
-        parts: What the loader is called with for each part; one alone where none are given.
-        megabytes: Of all archives together, about; 0 where it is not known.
+        shape: Of one image, if all have the same.
+        options: Its own options, except the path; it consists of image files if they include
+            ``FILES``.
+        parts: Arguments of the loader for each part; a single entry if there are no parts.
+        megabytes: Approximate size of all archives; 0 if unknown.
         downloads: Whether torchvision can download it.
-        classes: Names of the classes, where the loader has none of use.
-        count: Images in all parts, where the loader takes whatever lies in the folder.
-        needs: A library without which the loader cannot read.
+        classes: Names of the classes, if the loader has no usable ones.
+        count: Images in all parts, for loaders that take any files in the folder; else 0.
+        needs: A library that the loader needs.
     """
 
     summary: str
@@ -75,8 +76,8 @@ _EMOTIONS = ("angry", "disgusted", "afraid", "happy", "sad", "surprised", "neutr
 _EMNIST = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
 _PET = Literal["breed", "species"]
 _AIRCRAFT = Literal["variant", "family", "manufacturer"]
-TORCHVISION: dict[str, Known] = {
-    "cifar10": Known(
+TORCHVISION: dict[str, TorchvisionSet] = {
+    "cifar10": TorchvisionSet(
         summary="60,000 colour images of 32 x 32 pixels",
         outputs=10,
         shape=(3, 32, 32),
@@ -85,7 +86,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("cifar-10-python.tar.gz",),
         megabytes=170,
     ),
-    "cifar100": Known(
+    "cifar100": TorchvisionSet(
         summary="60,000 colour images of 32 x 32 pixels",
         outputs=100,
         shape=(3, 32, 32),
@@ -94,7 +95,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("cifar-100-python.tar.gz",),
         megabytes=169,
     ),
-    "mnist": Known(
+    "mnist": TorchvisionSet(
         summary="70,000 handwritten digits of 28 x 28 pixels",
         outputs=10,
         shape=(1, 28, 28),
@@ -104,7 +105,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=12,
         classes=_DIGITS,
     ),
-    "fashion_mnist": Known(
+    "fashion_mnist": TorchvisionSet(
         summary="70,000 pieces of clothing, 28 x 28 pixels, grey",
         outputs=10,
         shape=(1, 28, 28),
@@ -113,7 +114,7 @@ TORCHVISION: dict[str, Known] = {
         archives=_idx("FashionMNIST"),
         megabytes=31,
     ),
-    "kmnist": Known(
+    "kmnist": TorchvisionSet(
         summary="70,000 cursive Japanese letters of 28 x 28 pixels",
         outputs=10,
         shape=(1, 28, 28),
@@ -122,7 +123,7 @@ TORCHVISION: dict[str, Known] = {
         archives=_idx("KMNIST"),
         megabytes=21,
     ),
-    "emnist": Known(
+    "emnist": TorchvisionSet(
         summary="letters and digits of 28 x 28 pixels",
         outputs=0,
         shape=(1, 28, 28),
@@ -132,7 +133,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("EMNIST/raw/gzip.zip",),
         megabytes=560,
     ),
-    "qmnist": Known(
+    "qmnist": TorchvisionSet(
         summary="120,000 handwritten digits of 28 x 28 pixels",
         outputs=10,
         shape=(1, 28, 28),
@@ -145,7 +146,7 @@ TORCHVISION: dict[str, Known] = {
         ),
         classes=_DIGITS,
     ),
-    "svhn": Known(
+    "svhn": TorchvisionSet(
         summary="99,289 house numbers of 32 x 32 pixels",
         outputs=10,
         shape=(3, 32, 32),
@@ -155,7 +156,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=246,
         classes=_DIGITS,
     ),
-    "stl10": Known(
+    "stl10": TorchvisionSet(
         summary="13,000 labelled photographs of 96 x 96 pixels",
         outputs=10,
         shape=(3, 96, 96),
@@ -164,7 +165,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("stl10_binary.tar.gz",),
         megabytes=2640,
     ),
-    "usps": Known(
+    "usps": TorchvisionSet(
         summary="9,298 handwritten digits of 16 x 16 pixels",
         outputs=10,
         shape=(1, 16, 16),
@@ -174,7 +175,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=8,
         classes=_DIGITS,
     ),
-    "semeion": Known(
+    "semeion": TorchvisionSet(
         summary="1,593 handwritten digits of 16 x 16 pixels",
         outputs=10,
         shape=(1, 16, 16),
@@ -183,7 +184,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=3,
         classes=_DIGITS,
     ),
-    "fer2013": Known(
+    "fer2013": TorchvisionSet(
         summary="35,887 faces of 48 x 48 pixels, 7 emotions",
         outputs=7,
         shape=(1, 48, 48),
@@ -193,7 +194,7 @@ TORCHVISION: dict[str, Known] = {
         downloads=False,
         classes=_EMOTIONS,
     ),
-    "pcam": Known(
+    "pcam": TorchvisionSet(
         summary="327,680 patches of lymph nodes, 96 x 96 pixels",
         outputs=2,
         shape=(3, 96, 96),
@@ -207,7 +208,7 @@ TORCHVISION: dict[str, Known] = {
         classes=("normal", "tumour"),
         needs="h5py",
     ),
-    "food101": Known(
+    "food101": TorchvisionSet(
         summary="101,000 photographs of dishes",
         outputs=101,
         options=FILES,
@@ -216,7 +217,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("food-101.tar.gz",),
         megabytes=5000,
     ),
-    "flowers102": Known(
+    "flowers102": TorchvisionSet(
         summary="8,189 photographs of flowers",
         outputs=102,
         options=FILES,
@@ -227,7 +228,7 @@ TORCHVISION: dict[str, Known] = {
         ),
         megabytes=345,
     ),
-    "oxford_iiit_pet": Known(
+    "oxford_iiit_pet": TorchvisionSet(
         summary="7,349 photographs of cats and dogs",
         outputs=0,
         options={**FILES, "label": _PET},
@@ -236,7 +237,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("oxford-iiit-pet/images.tar.gz", "oxford-iiit-pet/annotations.tar.gz"),
         megabytes=811,
     ),
-    "fgvc_aircraft": Known(
+    "fgvc_aircraft": TorchvisionSet(
         summary="10,000 photographs of aircraft",
         outputs=0,
         options={**FILES, "label": _AIRCRAFT},
@@ -245,7 +246,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("fgvc-aircraft-2013b.tar.gz",),
         megabytes=2750,
     ),
-    "dtd": Known(
+    "dtd": TorchvisionSet(
         summary="5,640 photographs of textures",
         outputs=47,
         options={**FILES, "partition": int},
@@ -254,7 +255,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("dtd/dtd-r1.0.1.tar.gz",),
         megabytes=625,
     ),
-    "eurosat": Known(
+    "eurosat": TorchvisionSet(
         summary="27,000 satellite images of 64 x 64 pixels",
         outputs=10,
         options=FILES,
@@ -263,7 +264,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=94,
         count=27000,
     ),
-    "gtsrb": Known(
+    "gtsrb": TorchvisionSet(
         summary="39,270 German traffic signs",
         outputs=43,
         options=FILES,
@@ -277,7 +278,7 @@ TORCHVISION: dict[str, Known] = {
         classes=tuple(str(number) for number in range(43)),
         count=39270,
     ),
-    "caltech101": Known(
+    "caltech101": TorchvisionSet(
         summary="8,677 photographs of objects",
         outputs=101,
         options=FILES,
@@ -286,7 +287,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=137,
         count=8677,
     ),
-    "caltech256": Known(
+    "caltech256": TorchvisionSet(
         summary="30,607 photographs of objects",
         outputs=257,
         options=FILES,
@@ -295,7 +296,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=1180,
         count=30607,
     ),
-    "country211": Known(
+    "country211": TorchvisionSet(
         summary="63,300 photographs by country",
         outputs=211,
         options=FILES,
@@ -305,7 +306,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=11300,
         count=63300,
     ),
-    "imagenet": Known(
+    "imagenet": TorchvisionSet(
         summary="1,331,167 photographs (ILSVRC 2012)",
         outputs=1000,
         options=FILES,
@@ -319,7 +320,7 @@ TORCHVISION: dict[str, Known] = {
         downloads=False,
         count=1331167,
     ),
-    "imagenette": Known(
+    "imagenette": TorchvisionSet(
         summary="13,394 photographs of ten ImageNet classes",
         outputs=10,
         options={**FILES, "size": Literal["full", "320px", "160px"]},
@@ -328,7 +329,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("imagenette2.tgz",),
         count=13394,
     ),
-    "rendered_sst2": Known(
+    "rendered_sst2": TorchvisionSet(
         summary="9,613 film reviews drawn as images",
         outputs=2,
         options=FILES,
@@ -337,7 +338,7 @@ TORCHVISION: dict[str, Known] = {
         archives=("rendered-sst2.tgz",),
         count=9613,
     ),
-    "sun397": Known(
+    "sun397": TorchvisionSet(
         summary="108,754 photographs of scenes",
         outputs=397,
         options=FILES,
@@ -346,7 +347,7 @@ TORCHVISION: dict[str, Known] = {
         megabytes=37000,
         count=108754,
     ),
-    "stanford_cars": Known(
+    "stanford_cars": TorchvisionSet(
         summary="16,185 photographs of cars",
         outputs=196,
         options=FILES,

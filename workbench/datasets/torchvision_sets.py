@@ -1,7 +1,7 @@
-"""torchvision's data sets for classification, read by its own loaders and checked by its own sums.
+"""Reads torchvision's classification data sets with its own loaders and checksums.
 
-Parts that are given stay as they are. Knows nothing of how image files are decoded (see
-``decoded``), nor of what each data set is (see ``known``).
+The given parts are kept. Image files are decoded by ``images.loading``; ``torchvision_names``
+describes each data set.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workbench import downloads
 from workbench.datasets import torchvision_names
 from workbench.datasets.images import loading
 from workbench.datasets.samples import TRAIN, Samples
-from workbench.datasets.torchvision_names import Known
+from workbench.datasets.torchvision_names import TorchvisionSet
 
 _Pairs = list[tuple[Path, int]]
 _ADVICE = re.compile("download|not found|No such file")
@@ -45,28 +45,27 @@ def read(
 
     Args:
         target: Always ``class``.
-        name: An entry of ``known.TORCHVISION``.
-        path: The folder that torchvision calls ``root``; by default one of the data set's own in
-            ``downloads.folder()``.
-        store_size: Of data sets of image files; see ``decoded.decode``.
-        image_size: Of data sets of image files; see ``decoded.decode``.
-        on_bad_input: Of data sets of image files; see ``decoded.decode``.
-        options: Those of ``known.TORCHVISION``: ``variant``, ``label``, ``partition``, ``size``.
+        name: A key of ``torchvision_names.TORCHVISION``.
+        path: torchvision's ``root``; by default the data set's folder in ``downloads.folder()``.
+        store_size: For image files; see ``images.loading.decode``.
+        image_size: For image files; see ``images.loading.decode``.
+        on_bad_input: For image files; see ``images.loading.decode``.
+        options: The data set's own options: ``variant``, ``label``, ``partition``, ``size``.
 
     Raises:
-        Absent: It is not there, damaged, or could not be downloaded.
-        ValueError: An option is out of bounds, images lack or cannot be used.
+        Absent: It is missing or damaged, or could not be downloaded.
+        ValueError: An option is out of range, or images are missing or cannot be used.
     """
     source = torchvision_names.TORCHVISION[name]
     if source.needs and importlib.util.find_spec(source.needs) is None:
         raise ValueError(
-            f"{name} is read with the library {source.needs}, which is not installed: "
+            f"{name} needs the library {source.needs}, which is not installed: "
             f"pip install {source.needs}"
         )
     root = Path(path) if path is not None else downloads.folder() / name
     keywords = _keywords(name, options)
     loaded = {
-        part: _load(name, source, root, {**said, **keywords}) for part, said in source.parts.items()
+        part: _load(name, source, root, {**own, **keywords}) for part, own in source.parts.items()
     }
     classes = _classes(name, source, loaded[TRAIN], options)
     if "store_size" in source.options:
@@ -82,7 +81,7 @@ def read(
     for part, found in loaded.items():
         images, labels = _array(found)
         inputs.append(images)
-        # The letters of EMNIST are counted from 1; its class 0 has no sample.
+        # EMNIST numbers its letters from 1; its class 0 has no samples.
         targets.append(labels - 1 if options.get("variant") == "letters" else labels)
         given.append(torch.full_like(labels, part))
     return Samples(
@@ -95,7 +94,7 @@ def read(
 
 
 def _keywords(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A loader's arguments from the options of a study file."""
+    """The loader's arguments for the options of a study file."""
     if name == "emnist":
         return {"split": options.get("variant", "balanced")}
     if name == "oxford_iiit_pet":
@@ -108,13 +107,14 @@ def _keywords(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
-def _load(name: str, source: Known, root: Path, keywords: Mapping[str, Any]) -> Any:
+def _load(name: str, source: TorchvisionSet, root: Path, keywords: Mapping[str, Any]) -> Any:
     loader = getattr(torchvision.datasets, source.loader)
     arguments = inspect.signature(loader).parameters
     keywords = dict(keywords)
-    # In place of an image its path: decoding is for ``decoded``.
+    # Return the path instead of the decoded image; ``images.loading`` decodes it.
     if "loader" in arguments or name == "imagenet":
         keywords["loader"] = Path
+    # First without downloading; loaders check their files and raise if something is missing.
     quiet = {"download": False} if source.downloads else {}
     try:
         return loader(root, **keywords, **quiet)
@@ -126,15 +126,15 @@ def _load(name: str, source: Known, root: Path, keywords: Mapping[str, Any]) -> 
     place = f"put {files} into {' or '.join(folders)}"
     lacks = f"{name} is not in {root}"
     if root.is_dir() and any(root.iterdir()):
-        # The loaders tell one to set an argument that nobody sees here.
+        # The loaders advise setting download=True, which a study file cannot do.
         words = "" if _ADVICE.search(reason) else f" ({reason})"
         lacks += f", or is incomplete or damaged there{words}"
     if not source.downloads:
-        raise downloads.Absent(f"{lacks}, and must be fetched by hand: {place}.") from cause
+        raise downloads.Absent(f"{lacks}; download it by hand: {place}.") from cause
     if not downloads.may():
         size = f" (about {source.megabytes:,} MB)" if source.megabytes else ""
         raise downloads.Absent(
-            f"{lacks}: `workbench run` downloads it{size}, or {place} for it to unpack."
+            f"{lacks}: `workbench run` downloads it{size}, or {place} to be unpacked."
         ) from cause
     try:
         return loader(root, **keywords, download=True)
@@ -145,7 +145,9 @@ def _load(name: str, source: Known, root: Path, keywords: Mapping[str, Any]) -> 
         ) from error
 
 
-def _classes(name: str, source: Known, found: Any, options: Mapping[str, Any]) -> tuple[str, ...]:
+def _classes(
+    name: str, source: TorchvisionSet, found: Any, options: Mapping[str, Any]
+) -> tuple[str, ...]:
     if source.classes:
         return source.classes
     if name == "oxford_iiit_pet" and options.get("label") == "species":
@@ -154,7 +156,7 @@ def _classes(name: str, source: Known, found: Any, options: Mapping[str, Any]) -
     if name == "emnist" and names[0] == "N/A":
         names = names[1:]
     if isinstance(names[0], tuple):
-        # ImageNet has two cranes and two maillots: those get their WordNet number too.
+        # ImageNet has two classes crane and two maillot: add the WordNet id to these.
         firsts = [synonyms[0] for synonyms in names]
         names = [
             first if firsts.count(first) == 1 else f"{first} ({wnid})"
@@ -164,7 +166,7 @@ def _classes(name: str, source: Known, found: Any, options: Mapping[str, Any]) -
 
 
 def _array(found: Any) -> tuple[Tensor, Tensor]:
-    """All images ``uint8 [N, C, H, W]`` and labels of a loader that has them in memory."""
+    """All images ``uint8 [N, C, H, W]`` and labels of a loader that holds them in memory."""
     if not hasattr(found, "data"):
         every = [found[number] for number in range(len(found))]
         data = torch.from_numpy(np.stack([np.asarray(image) for image, _ in every]))
@@ -175,17 +177,17 @@ def _array(found: Any) -> tuple[Tensor, Tensor]:
         data = data.unsqueeze(1)
     elif data.shape[-1] == 3:
         data = data.permute(0, 3, 1, 2)
-    # A label of QMNIST stands before what else is known of the digit.
+    # QMNIST's targets have more columns; the label is the first.
     return data.contiguous(), labels[:, 0] if labels.ndim == 2 else labels
 
 
 def _of_files(
     name: str,
-    source: Known,
+    source: TorchvisionSet,
     root: Path,
     loaded: Mapping[int, _Pairs],
     classes: tuple[str, ...],
-    said: Mapping[str, Any],
+    form: Mapping[str, Any],
 ) -> Samples:
     files, labels, given = [], [], []
     for part, pairs in loaded.items():
@@ -195,12 +197,12 @@ def _of_files(
         given += [part] * len(pairs)
     if source.count and len(files) != source.count:
         raise ValueError(
-            f"{root} holds {len(files):,} images of {name}, not {source.count:,}: it was not "
-            "unpacked to the end. Delete what is unpacked there and start again; for a part of it, "
-            "say image_folder."
+            f"{root} has {len(files):,} images of {name}, not {source.count:,}: it was not "
+            "unpacked completely. Delete the unpacked files and start again; to use only some of "
+            "the images, set dataset.name: image_folder."
         )
     names = [file.relative_to(root).as_posix() for file in files]
-    images = loading.decode(files, names, where=f"{name} in {root}", **said)
+    images = loading.decode(files, names, where=f"{name} in {root}", **form)
     kept = torch.tensor(images.positions)
     return Samples(
         kind="image",
@@ -215,9 +217,9 @@ def _of_files(
 
 
 def _of_pcam(
-    source: Known, root: Path, loaded: Mapping[int, Any], classes: tuple[str, ...]
+    source: TorchvisionSet, root: Path, loaded: Mapping[int, Any], classes: tuple[str, ...]
 ) -> Samples:
-    """Gigabytes in HDF5, of which the loader would open two files for every image."""
+    """PCam from HDF5 directly: torchvision's loader opens two files for every image."""
     hdf5 = importlib.import_module("h5py")
     images, labels, given = [], [], []
     for part in loaded:
@@ -287,7 +289,7 @@ def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any, Mapping[str, Any
     return pairs
 
 
-# Of loaders that do not let one ask for paths instead of images.
+# Loaders without a ``loader`` argument that returns the path of an image.
 _PAIRS: dict[str, Callable[[Any, Mapping[str, Any]], _Pairs]] = {
     "oxford_iiit_pet": _pairs_of_pets,
     "gtsrb": _pairs_of_signs,

@@ -1,7 +1,7 @@
-"""New data without targets, made ready as a trial's data were: what a prediction is made for.
+"""New data without targets, prepared like the data of a trial, for predictions.
 
-Knows no model. Nothing is fitted here: mean, standard deviation, categories and image size are
-those of the data set that the trial was trained on.
+Nothing is fitted here: mean, standard deviation, categories and image size are those of the trial's
+data set. Used by ``predict``.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 from workbench import datasets
 from workbench.datasets import arrays, preprocessing, tables, texts
 from workbench.datasets.memmap import tensor_of
-from workbench.datasets.reading import clear
+from workbench.datasets.reading import readable_errors
 from workbench.datasets.rows import files as tablefiles
 from workbench.datasets.samples import Data, Inputs, Tensors, Texts
 
 _ARRAYS = (".npy", ".npz")
-# Options of a table that say how its rows become vectors, or which of them are read.
+# Options of a table that its encoding depends on.
 _TABLE_OPTIONS = (
     "path",
     "features",
@@ -40,25 +40,25 @@ _TABLE_OPTIONS = (
 def read_unlabelled(
     plan_dataset: Mapping[str, Any], path: Path, data: Data, *, target: str
 ) -> tuple[Inputs, tuple[str, ...]]:
-    """New samples as the trial's validation part was, and what a person calls each.
+    """Read new samples, prepared like the trial's validation part, and their names.
 
     Args:
         plan_dataset: The trial's ``dataset``: its name and options.
         path: Texts: a table with the same text column, or a ``.txt`` file with one text a line.
             Vectors: a table with the same feature columns, or an ``.npy`` or ``.npz`` file.
             Images: a file, a folder, or an ``.npy`` or ``.npz`` file.
-        data: What the trial was trained on.
+        data: The trial's data.
         target: What its task predicts; see ``datasets.samples.TARGETS``.
 
     Returns:
         The inputs (``Texts`` for ``backbones.prepare``) and N names.
 
     Raises:
-        ValueError: There is nothing at the path, or it holds other data than the trial's.
+        ValueError: The path does not exist, or its data do not fit the trial.
     """
     if not path.exists():
         raise ValueError(f"There is no file or folder {path}.")
-    with clear(path):
+    with readable_errors(path):
         if data.kind == "text":
             return _texts(plan_dataset, path)
         if data.kind == "vector":
@@ -68,8 +68,8 @@ def read_unlabelled(
 
 def _texts(dataset: Mapping[str, Any], path: Path) -> tuple[Inputs, tuple[str, ...]]:
     column = dataset.get("text", "text")
-    found, names = texts.read_unlabelled(path, text=column, delimiter=dataset.get("delimiter"))
-    return Texts(found), names
+    values, names = texts.read_unlabelled(path, text=column, delimiter=dataset.get("delimiter"))
+    return Texts(values), names
 
 
 def _vectors(
@@ -117,7 +117,7 @@ def _images(
     else:
         files = images_in(path) if path.is_dir() else [path]
         if not files:
-            raise ValueError(f"{path} holds no image; images end in {', '.join(EXTENSIONS)}.")
+            raise ValueError(f"{path} has no images; images end in {', '.join(EXTENSIONS)}.")
         base = path if path.is_dir() else path.parent
         names = tuple(file.relative_to(base).as_posix() for file in files)
         images = decode(
@@ -125,7 +125,7 @@ def _images(
             names,
             where=str(path),
             channels=channels,
-            # Images that are not square are stored as they are, in the only size that they have.
+            # The trial's images are not square only if all had one size, which was kept.
             store_size=height if height == width else None,
             image_size=min(height, width),
         ).images
@@ -140,17 +140,17 @@ def _images(
 def _array(path: Path) -> tuple[Tensor, tuple[str, ...]]:
     """An array's samples: the file's only array, or the one called x or inputs."""
     found = arrays.load(path)
-    called = [name for name in ("x", "inputs", *found) if name in found]
-    if len(found) != 1 and called[:1] not in (["x"], ["inputs"]):
-        held = ", ".join(found) or "none"
-        raise ValueError(f"{path} must hold an array x or inputs; it holds {held}.")
-    values = found[called[0]]
+    named = [name for name in ("x", "inputs", *found) if name in found]
+    if len(found) != 1 and named[:1] not in (["x"], ["inputs"]):
+        names = ", ".join(found) or "none"
+        raise ValueError(f"{path} must have an array x or inputs; its arrays are {names}.")
+    values = found[named[0]]
     if values.dtype.kind not in "biuf" or values.ndim < 2:
         raise ValueError(
-            f"{path} holds {values.dtype} {list(values.shape)}; expected numbers [N, ...]."
+            f"{path} has {values.dtype} {list(values.shape)}; expected numbers [N, ...]."
         )
     if values.dtype != np.uint8:
-        with np.errstate(over="ignore"):  # refused as not finite
+        with np.errstate(over="ignore"):  # infinite values are refused below
             values = values.astype(np.float32)
     return tensor_of(values), tuple(f"{path.name}:{number}" for number in range(len(values)))
 

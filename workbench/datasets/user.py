@@ -1,7 +1,4 @@
-"""A user's own data set: a function in a file beside the study file.
-
-Knows nothing of what it returns beyond what every data set must be.
-"""
+"""A user's own data set: a function in a Python file."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from workbench.datasets.samples import Samples
 
 
 def read(*, target: str, reference: str, **options: Any) -> Samples:
-    """What the function returns when it is called with the options.
+    """Call the user's function with the options, and return its samples.
 
     Args:
         target: What the task predicts; see ``samples.TARGETS``.
@@ -25,18 +22,18 @@ def read(*, target: str, reference: str, **options: Any) -> Samples:
 
     Raises:
         UserCodeError: The file cannot be run, or the function raises.
-        ValueError: What it returns are no samples.
+        ValueError: It does not return samples.
     """
     file = usercode.file_of(reference)
     name = reference.rpartition(":")[2]
     function = usercode.load(reference)
     if not callable(function):
         raise ValueError(
-            f"{file}: {name} is a {type(function).__name__}; a data set is a function."
+            f"{file}: {name} is a {type(function).__name__}; a data set must be a function."
         )
     try:
         returned = function(**options)
-    except Exception as error:  # it is the user's code
+    except Exception as error:  # the user's code may raise anything
         raise usercode.UserCodeError(
             f"{file}{_line(error, file)}: {name}({', '.join(options)}) raised "
             f"{type(error).__name__}: {error}"
@@ -55,7 +52,7 @@ def read(*, target: str, reference: str, **options: Any) -> Samples:
 
 
 def _line(error: BaseException, file: Path) -> str:
-    """The last line of the user's file that the error went through."""
+    """The last line of the user's file in the traceback."""
     frames = reversed(traceback.extract_tb(error.__traceback__))
     line = next((frame.lineno for frame in frames if Path(frame.filename) == file), None)
     return f":{line}" if line else ""

@@ -1,6 +1,6 @@
 """A model as stages from input to output, and a head: what a freeze depth means.
 
-Knows no model family, no optimizer and no data.
+The public names of this package; used by the backbones, the engine and ``check``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A cut in a model: what is kept there, what is not run again, and whether that is enough.
+"""Where a model can be cut for replay: builds a cut before a call and verifies it by a replay.
 
-Knows neither stages nor why a model is cut where it is.
+``discovery`` builds the candidates; ``cut`` tries one when a freeze depth needs it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from workbench.backbones.stages.recording import Call, Form, evaluating
+from workbench.backbones.stages.recording import Call, Form, evaluation_mode
 from workbench.backbones.stages.replaying import Cut, Stub, prefix, replay
 from workbench.backbones.stages.staged import Staged
 from workbench.backbones.stages.torch_internals import TreeSpec
@@ -22,20 +22,22 @@ if TYPE_CHECKING:
 
 
 def cut_before(start: Call, *, calls: Sequence[Call], again: Sequence[Call]) -> Cut:
-    """The cut before a call, not tried yet: see ``cut``.
+    """A candidate for the cut before a call; ``cut`` verifies it.
 
     Args:
         start: One of the calls.
         calls: Of a recording.
-        again: The same calls in the recording of the batch reversed.
+        again: The same calls, recorded with the batch reversed.
     """
-    outer = list(around(start))
+    outer = list(ancestors(start))
     stubs: dict[str, list[tuple[int, TreeSpec | None, tuple[Any, ...]]]] = {}
 
     def walk(call: Call) -> None:
         for child in call.children:
             if child.number >= start.number:
                 return
+            # An outer call runs again; a frozen call inside it is stubbed if its results depend on
+            # the samples. Everything else (tables, masks) is computed again.
             if child in outer:
                 walk(child)
             elif _varies(child, again[child.number]):
@@ -59,26 +61,27 @@ def cut_before(start: Call, *, calls: Sequence[Call], again: Sequence[Call]) -> 
 
 
 def cut(staged: Staged, depth: int, example: Batch) -> Cut | None:
-    """How the model is cut after its first stages; None where its outputs would not be the same.
+    """The cut after the first stages, or None if a replay would not give the same outputs.
 
-    Tried on the example: from the cut on the model must need nothing but what is kept there, to
-    the last bit.
+    Verified on the example: with nothing but the activations kept at the cut, the rest of the
+    model must give bitwise the same outputs.
 
     Args:
         staged: Made by ``discover``.
         depth: How many stages are frozen, at least 1.
-        example: What the model takes.
+        example: A batch for the model.
     """
     candidate = staged.candidates[depth - 1] if 1 <= depth <= len(staged.candidates) else None
     if candidate is None or not candidate.kept:
         return None
-    with evaluating(staged.module), torch.random.fork_rng(devices=[]), torch.no_grad():
+    with evaluation_mode(staged.module), torch.random.fork_rng(devices=[]), torch.no_grad():
         outputs = staged.module(example)
         kept = prefix(staged.module, candidate, example)
+        # Dense stubs cost memory, so they are only the second attempt.
         for tried in (candidate, replace(candidate, dense=True)):
             try:
                 replayed = replay(staged.module, tried, example, kept)
-            # A model may do anything with a value that is not there.
+            # The stubs return NaN, on which a model may fail in any way (a NaN as an index).
             except Exception:
                 continue
             fits = isinstance(replayed, Tensor) and torch.equal(replayed, outputs)
@@ -86,18 +89,18 @@ def cut(staged: Staged, depth: int, example: Batch) -> Cut | None:
     return None
 
 
-def around(call: Call) -> Iterator[Call]:
-    """The calls that a call is made in, the innermost first."""
+def ancestors(call: Call) -> Iterator[Call]:
+    """The calls that enclose a call, innermost first."""
     while call.parent is not None:
         call = call.parent
         yield call
 
 
 def _varies(call: Call, again: Call) -> bool:
-    """Whether all that a call returns are tensors that depend on the samples.
+    """Whether everything that a call returns is a tensor that depends on the samples.
 
-    What is the same for every sample (rotary tables, position biases) must be computed for the
-    batch at hand.
+    Results that are the same for every sample (rotary tables, position biases) must be computed
+    for the current batch.
     """
     pairs = zip(call.leaves, call.results, again.results, strict=True)
     varies = [one != two for leaf, one, two in pairs if isinstance(leaf, Form)]

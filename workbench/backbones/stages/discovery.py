@@ -1,9 +1,9 @@
-"""Any model as stages: recorded, split, and every stage verified to be fixed when frozen.
+"""Splits any model into stages and verifies that each of them is fixed when it is frozen.
 
-A model is recorded in two forward passes, one with the batch reversed. A stage begins at some of
-its calls. A third pass, in training mode with all stages frozen, shows whether what each stage
-takes and all that was computed before it stay the same; where they do not, the stage joins the one
-before. Whether the model can also be cut between two stages is not tried here: see ``cutting.cut``.
+A model is recorded in two forward passes, one of them with the batch reversed. A stage begins at
+some of its calls. A third pass, in training mode with all stages frozen, shows whether the inputs
+of each stage and all results before it stay the same; if they do not, the stage is merged into the
+one before. Cuts between stages are not verified here: see ``cutting.cut``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from workbench.backbones.stages.cutting import around, cut_before
+from workbench.backbones.stages.cutting import ancestors, cut_before
 from workbench.backbones.stages.grouping import group, short_names
 from workbench.backbones.stages.membership import Members, members
-from workbench.backbones.stages.recording import Call, evaluating, record
+from workbench.backbones.stages.recording import Call, evaluation_mode, record
 from workbench.backbones.stages.replaying import Cut
 from workbench.backbones.stages.staged import Stage, Staged
 from workbench.backbones.stages.torch_internals import DROPOUTS
-from workbench.backbones.stages.verification import unfixed
+from workbench.backbones.stages.verification import unstable_depths
 from workbench.record.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ Start = tuple[str, Call]
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """A model's stages by names, as they hold for every model built alike.
+    """A model's stages by names; valid for every model with the same structure.
 
     Attributes:
         stages: Name and members of each.
@@ -48,7 +48,7 @@ class _Layout:
     candidates: tuple[Cut | None, ...] = ()
 
 
-# By the builder's key: a warm worker builds the same backbone for trial after trial.
+# By the builder's key: a worker builds the same backbone for many trials.
 _LAYOUTS: dict[Hashable, _Layout] = {}
 
 
@@ -60,34 +60,35 @@ def discover(
     cuts: Mapping[str, str] | Sequence[str] | None = None,
     key: Hashable | None = None,
 ) -> Staged:
-    """A model in stages.
+    """Split a model into stages.
 
-    Nothing about the model changes: neither its weights nor its modes nor the global generator.
+    The model's weights and modes and the global generator are left unchanged.
 
     Args:
-        module: Called as ``module(example)``, gives a tensor of outputs.
+        module: Called as ``module(example)``; returns a tensor of outputs.
         example: Samples that differ from each other, at least 2.
-        head: A part of the model; an ``nn.ModuleList`` of such parts where there are several, part
-            of the model or not; None takes the last layer with parameters.
-        cuts: The modules that begin a stage, by path or by its last parts, and the names that the
-            stages get where it is a mapping. What comes before the first one is the ``stem``. None
-            finds them.
-        key: Of the structure: whatever is built with the same key must be built alike. The
+        head: A module of the model, or an ``nn.ModuleList`` of several (the list itself need not
+            belong to the model). None takes the last layer with parameters.
+        cuts: The modules that begin a stage, by path or by the last parts of it; a mapping gives
+            the stages' names as well. Everything before the first one is the ``stem``. None finds
+            them.
+        key: Identifies the structure: models with the same key must have the same structure. The
             stages of a key are found once per process.
 
     Raises:
-        ValueError: A module in ``cuts`` is none of the model's, or no stage can begin there.
+        ValueError: A module in ``cuts`` does not belong to the model, or no stage can begin there.
     """
     layout = _LAYOUTS.get(key) if key is not None else None
     if layout is None:
-        with evaluating(module), torch.random.fork_rng(devices=[]):
+        # A model may draw random numbers in its forward; the trial's generator must not notice.
+        with evaluation_mode(module), torch.random.fork_rng(devices=[]):
             layout = _Search(module, example, head).layout(cuts)
         if key is not None:
             _LAYOUTS[key] = layout
-    return _built(module, layout, head)
+    return _assembled(module, layout, head)
 
 
-def _built(module: nn.Module, layout: _Layout, head: nn.Module | None) -> Staged:
+def _assembled(module: nn.Module, layout: _Layout, head: nn.Module | None) -> Staged:
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     if head is None:
         (path,) = layout.head
@@ -105,7 +106,7 @@ def _built(module: nn.Module, layout: _Layout, head: nn.Module | None) -> Staged
 
 
 class _Search:
-    """The stages of one model, found once."""
+    """Finds the stages of one model."""
 
     def __init__(self, module: nn.Module, example: Batch, head: nn.Module | None) -> None:
         self.module, self.batch = module, _reversed(example)
@@ -113,20 +114,20 @@ class _Search:
         self.again = record(module, self.batch).calls
         self.calls = self.recording.calls
         self.paths = {id(part): path for path, part in module.named_modules()}
-        self.weighty = {
+        self.learnable = {
             path for path, part in module.named_modules() if any(True for _ in part.parameters())
         }
         self.head = self._head(head)
-        self.body = {path for path in self.weighty if not self._in_head(path)}
+        self.body = {path for path in self.learnable if not self._in_head(path)}
         self.head_call = self._head_call()
 
     def _head(self, head: nn.Module | None) -> tuple[str, ...]:
         """Paths of the head's modules."""
         if head is None:
-            leaves = [c for c in self.calls if c.path in self.weighty and not c.children]
+            leaves = [c for c in self.calls if c.path in self.learnable and not c.children]
             if not leaves:
                 raise ValueError(
-                    "The model calls no layer with parameters; it has nothing to train."
+                    "The model calls no layer with parameters, so there is nothing to train."
                 )
             return (leaves[-1].path,)
         return tuple(self.paths[id(part)] for part in _called(head))
@@ -135,22 +136,23 @@ class _Search:
         return any(path == part or path.startswith(f"{part}.") for part in self.head)
 
     def _head_call(self) -> Call:
-        """The call that the head begins with: a dropout right before it is the head's.
+        """The call that the head begins with; a dropout right before it belongs to the head.
 
-        Of several heads, some may be called between the stages; then it is the one after them.
+        With several heads, some of them between the stages, it is the first one after all stages.
         """
         made = [call for call in self.calls if call.path in self.head]
         if not made:
             raise ValueError(
-                f"The model never calls its head ({', '.join(self.head)}), so it has no stages "
-                f"before it."
+                f"The model never calls its head ({', '.join(self.head)}), so no stages can be "
+                f"found before it."
             )
         layers = [c.number for c in self.calls if c.path in self.body and not c.children]
+        # The first call of a head after the last layer of the body.
         first = next((c for c in made if c.number > max(layers, default=0)), made[0])
         start = first
-        outer = list(around(first))
+        outer = list(ancestors(first))
         for call in reversed(self.calls[: first.number]):
-            if call.path in self.weighty:
+            if call.path in self.learnable:
                 if call not in outer:
                     break
             elif call.parent in outer and call.count == 0 and self._is_dropout(call):
@@ -161,23 +163,23 @@ class _Search:
         return isinstance(self.module.get_submodule(call.path), DROPOUTS)
 
     def layout(self, cuts: Mapping[str, str] | Sequence[str] | None) -> _Layout:
-        """Find where stages begin, verify each, and give up what fails."""
-        starts = self._found() if cuts is None else self._given(cuts)
-        for name, call, path in self._shared(starts):
+        """Find where stages begin, verify each of them, and drop those that fail."""
+        starts = self._suggested_starts() if cuts is None else self._requested_starts(cuts)
+        for name, call, path in self._inside_shared_layers(starts):
             if cuts is not None:
                 raise ValueError(
                     f"No stage can begin at {call.path}: {path} is called before and after it."
                 )
             starts = [start for start in starts if start[0] != name]
-        moving = self._unfixed(starts)
-        failed = [start for depth, start in enumerate(starts[1:], start=1) if depth in moving]
+        unstable = self._unstable_depths(starts)
+        failed = [start for depth, start in enumerate(starts[1:], start=1) if depth in unstable]
         if failed and cuts is not None:
             raise ValueError(
-                f"No stage can begin at {failed[0][1].path}: what comes before it is not fixed "
-                f"when frozen. In training mode it changes from pass to pass, for example by a "
-                f"dropout that a module calls as a function."
+                f"No stage can begin at {failed[0][1].path}: the part before it is not fixed when "
+                f"frozen. It changes from pass to pass in training mode, for example because a "
+                f"module calls dropout as a function."
             )
-        whole = None if len(starts) in moving else self.head_call
+        whole = None if len(starts) in unstable else self.head_call
         starts = [start for start in starts if start not in failed]
         candidates = tuple(
             None if call is None else cut_before(call, calls=self.calls, again=self.again)
@@ -185,13 +187,13 @@ class _Search:
         )
         return replace(self._layout(starts), candidates=candidates)
 
-    def _unfixed(self, starts: list[Start]) -> set[int]:
-        """The freeze depths at which something frozen would not be fixed."""
+    def _unstable_depths(self, starts: list[Start]) -> set[int]:
+        """The freeze depths at which a frozen part would still change."""
         heads = [self.module.get_submodule(path) for path in self.head]
         head = heads[0] if len(heads) == 1 else nn.ModuleList(heads)
         ends = [*(call for _, call in starts[1:]), self.head_call]
-        return unfixed(
-            _built(self.module, self._layout(starts), head),
+        return unstable_depths(
+            _assembled(self.module, self._layout(starts), head),
             self.batch,
             calls=[call for call in self.again if not self._in_head(call.path)],
             ends=[self.again[call.number] for call in ends],
@@ -211,21 +213,19 @@ class _Search:
             stages=tuple((name, members) for (name, _), members in stages), head=self.head
         )
 
-    # ------------------------------------------------------------------------- where stages begin
-
-    def _found(self) -> list[Start]:
-        """Names and first calls of the stages that the model itself suggests."""
+    def _suggested_starts(self) -> list[Start]:
+        """Names and first calls of the stages, from the model's own structure."""
         starts = group(self.calls, self.body, self.head_call)
         return self._with_stem(list(zip(short_names([*starts]), starts.values(), strict=True)))
 
-    def _given(self, cuts: Mapping[str, str] | Sequence[str]) -> list[Start]:
+    def _requested_starts(self, cuts: Mapping[str, str] | Sequence[str]) -> list[Start]:
         names = dict(cuts) if isinstance(cuts, Mapping) else {name: name for name in cuts}
         starts = [(name, self._call_of(path)) for name, path in names.items()]
         ordered = sorted(starts, key=lambda start: start[1].number)
         if starts != ordered:
             raise ValueError(
-                f"The model runs {', '.join(name for name, _ in ordered)} in this order; name the "
-                f"stages so."
+                f"The model runs {', '.join(name for name, _ in ordered)} in this order; list the "
+                f"stages in it."
             )
         return self._with_stem(starts)
 
@@ -235,39 +235,40 @@ class _Search:
         found = found or [c for c in self.calls if c.path.endswith(f".{path}")]
         paths = list(dict.fromkeys(call.path for call in found))
         if len(paths) > 1:
-            raise ValueError(f"{path} may be any of {', '.join(paths)}; write more of the name.")
+            raise ValueError(f"{path} is ambiguous: {', '.join(paths)}. Give more of the path.")
         if not paths:
             known = [
-                c.path for c in self.calls[1 : self.head_call.number] if c.path in self.weighty
+                c.path for c in self.calls[1 : self.head_call.number] if c.path in self.learnable
             ]
             hint = did_you_mean(path, known) or "."
             raise ValueError(f"The model calls no module {path}{hint}")
-        if paths[0] not in self.weighty:
+        if paths[0] not in self.learnable:
             raise ValueError(f"No stage can begin at {path}, which has no parameters.")
         if found[0].number >= self.head_call.number:
             raise ValueError(f"No stage can begin at {path}, which belongs to the head.")
         if self.head_call.number < found[0].end:
-            raise ValueError(f"No stage can begin at {path}, which holds the head.")
+            raise ValueError(f"No stage can begin at {path}, which contains the head.")
         return found[0]
 
     def _with_stem(self, starts: list[Start]) -> list[Start]:
-        """Stages from the input on: what has parameters before the first named one is the stem."""
+        """Put a stem before the first start if anything there has parameters."""
         root = self.calls[0]
         if not starts:
             return [(STEM, root)]
         name, first = starts[0]
-        weighty = any(
-            call.path in self.weighty and call.end <= first.number
+        learnable = any(
+            call.path in self.learnable and call.end <= first.number
             for call in self.calls[: first.number]
         )
         used = any(place < first.start_operation for place in self.recording.uses.values())
-        return [(STEM, root), *starts] if weighty or used else [(name, root), *starts[1:]]
+        return [(STEM, root), *starts] if learnable or used else [(name, root), *starts[1:]]
 
-    def _shared(self, starts: list[Start]) -> list[tuple[str, Call, str]]:
-        """The starts that stand between two calls of one layer with parameters (ALBERT)."""
+    def _inside_shared_layers(self, starts: list[Start]) -> list[tuple[str, Call, str]]:
+        """The starts between two calls of one layer with parameters, as in ALBERT."""
         found = {}
         spans: dict[str, list[Call]] = {}
         for call, again in zip(self.calls, self.again, strict=True):
+            # Results that are the same for every sample (a table) may serve several stages.
             if call.path in self.body and call.results != again.results:
                 spans.setdefault(call.path, []).append(call)
         for path, calls in spans.items():
@@ -278,7 +279,7 @@ class _Search:
 
 
 def _called(head: nn.Module) -> list[nn.Module]:
-    """The modules of a head that can be called: a list or dictionary of modules is not."""
+    """The modules of a head that can be called, without the lists and dictionaries around them."""
     if isinstance(head, nn.ModuleList | nn.ModuleDict):
         return [part for child in head.children() for part in _called(child)]
     return [head]

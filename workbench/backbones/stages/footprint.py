@@ -1,4 +1,4 @@
-"""How much memory a model and its training take, estimated before it is taken.
+"""Estimates how much memory a model and its training need, before it is allocated.
 
 Used by the backbones and the engine.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from workbench.backbones.stages.recording import evaluating
+from workbench.backbones.stages.recording import evaluation_mode
 from workbench.backbones.stages.staged import Staged, freeze
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class OutOfMemory(MemoryError):
-    """The memory of the machine or of its accelerator is not enough; the message says for what."""
+    """The machine or its accelerator has too little memory; the message says for what."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Memory:
 
     Attributes:
         weights: Of all parameters and buffers.
-        gradients: Of the live parameters.
-        optimizer: What the optimizer remembers of them.
+        gradients: Of the trainable parameters.
+        optimizer: The optimizer's state for them.
         activations: What a forward pass keeps for the backward pass.
     """
 
@@ -45,7 +45,7 @@ class Memory:
 
 
 def free_memory() -> int:
-    """Bytes of the machine's memory that could be had now."""
+    """Bytes of the machine's memory that are available now."""
     return int(psutil.virtual_memory().available)
 
 
@@ -61,13 +61,13 @@ def size_text(count: int) -> str:
 
 @contextmanager
 def memory_limit(what: str) -> Iterator[None]:
-    """Refuse parameters made within a block that need more memory than is free when it begins.
+    """Refuse parameters created in a block that need more memory than is free when it begins.
 
-    The block ends before values are written that would not fit; on torch's meta device, where
-    parameters take no memory, it ends when all of them are counted.
+    The error is raised before the values that would not fit are written; on torch's meta device,
+    where parameters take no memory, it is raised when all of them are counted.
 
     Args:
-        what: Has these parameters, for the message: ``the backbone mlp``.
+        what: What has these parameters, for the message: ``the backbone mlp``.
 
     Raises:
         OutOfMemory: They do not fit.
@@ -77,12 +77,13 @@ def memory_limit(what: str) -> Iterator[None]:
 
     def refuse() -> None:
         raise OutOfMemory(
-            f"the parameters of {what} need at least {size_text(needed)}, but {size_text(free)} of "
-            f"memory are free. Choose a smaller one, or a machine with more memory."
+            f"the parameters of {what} need at least {size_text(needed)} of memory, but only "
+            f"{size_text(free)} are free. Choose a smaller model or a machine with more memory."
         )
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
         nonlocal needed
+        # Shared parameters are registered more than once; lazy ones have no size yet.
         if parameter is None or nn.parameter.is_lazy(parameter) or id(parameter) in seen:
             return
         seen.add(id(parameter))
@@ -100,9 +101,9 @@ def memory_limit(what: str) -> Iterator[None]:
 
 
 def check_memory(what: str, make: Callable[[], nn.Module]) -> None:
-    """Refuse a model whose parameters need more memory than is free, before it is made.
+    """Refuse a model whose parameters need more memory than is free, before it is built.
 
-    It is made on torch's meta device, without memory. One that cannot be made there passes.
+    It is built on torch's meta device, without memory. A model that cannot be built there passes.
 
     Raises:
         OutOfMemory: They do not fit.
@@ -119,18 +120,18 @@ def check_memory(what: str, make: Callable[[], nn.Module]) -> None:
 def memory(
     staged: Staged, example: Batch, *, depth: int, batch_size: int, slots: int = 2
 ) -> Memory:
-    """An estimate, from one forward pass of a few samples.
+    """Estimate the memory of training from one forward pass of a few samples.
 
-    Leaves out what only lives for a moment (the largest operation's workspace, the frozen part's
-    activations) and what torch itself takes, so that the true need is somewhat higher.
+    Short-lived memory (the largest operation's workspace, the frozen part's activations) and the
+    overhead of torch are not included, so training needs somewhat more.
 
     Args:
-        staged: The model; nothing about it changes.
+        staged: The model; it is left unchanged.
         example: A few samples.
         depth: How many stages are frozen.
         batch_size: Samples of a forward pass.
-        slots: Numbers that the optimizer remembers for a live parameter: 2 for the Adam family,
-            1 for SGD with momentum.
+        slots: Values per trainable parameter in the optimizer's state: 2 for the Adam family, 1
+            for SGD with momentum.
 
     Raises:
         ValueError: The backbone has fewer stages.
@@ -139,7 +140,7 @@ def memory(
     every = [*module.parameters(), *module.buffers()]
     with _frozen(staged, depth):
         live = sum(_bytes(p) for p in module.parameters() if p.requires_grad)
-        kept = _kept(staged, example)
+        kept = _saved_bytes(staged, example)
     samples = len(example if isinstance(example, Tensor) else next(iter(example.values())))
     return Memory(
         weights=sum(map(_bytes, every)),
@@ -149,33 +150,34 @@ def memory(
     )
 
 
-def _kept(staged: Staged, example: Batch) -> int:
-    """Bytes that autograd keeps of a pass, beside the model's own tensors."""
+def _saved_bytes(staged: Staged, example: Batch) -> int:
+    """Bytes that autograd saves in a forward pass, without the model's own tensors."""
     module = staged.module
     own = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
-    # The tensors are held, or another one could come to lie at the same place.
-    held: dict[int, Tensor] = {}
+    # Keep a reference to each tensor: a freed address could be reused by another one.
+    saved: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         place = tensor.untyped_storage().data_ptr()
         if place not in own:
-            held.setdefault(place, tensor)
+            saved.setdefault(place, tensor)
         return tensor
 
     with (
-        evaluating(module),
+        evaluation_mode(module),
         torch.enable_grad(),
         torch.random.fork_rng(devices=[]),
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
     ):
+        # The graph is released at once; what it saved has been counted by then.
         outputs = module(example)
         del outputs
-    return sum(tensor.untyped_storage().nbytes() for tensor in held.values())
+    return sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
 
 
 @contextmanager
 def _frozen(staged: Staged, depth: int) -> Iterator[None]:
-    """A freeze depth within a block."""
+    """Apply a freeze depth within a block."""
     before = [(p, p.requires_grad, p.grad) for p in staged.module.parameters()]
     freeze(staged, depth)
     try:

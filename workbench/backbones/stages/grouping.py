@@ -1,8 +1,8 @@
-"""Where the stages of a model begin that nobody has described: read off a recorded pass.
+"""Proposes where the stages of an undescribed model begin, from a recorded forward pass.
 
-The part of the model that does most is opened until its blocks show. Blocks of one kind are a stage
-each; where a model has none, layers of one resolution are a stage. Knows neither freezing nor how a
-cut is verified.
+The part of the model that does most of the work is opened until its blocks are found. Each block of
+the main kind is a stage; in a model without such blocks, the layers of one resolution are a stage.
+Used by ``discovery``.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ from collections.abc import Collection, Sequence
 
 from workbench.backbones.stages.recording import Call, Form
 
-# Of the operations that the largest block has; less is a transition between stages.
+# A block with a smaller share of the largest block's operations is a transition between stages.
 _MAJOR = 0.5
-# The share of the blocks of one kind in all operations, from which on they are the stages.
+# Blocks of one kind are the stages if they do at least this share of all operations.
 _MOST = 0.5
-# A stem may do this share of all operations.
+# A stem does at most this share of all operations.
 _STEM = 0.1
 
 
-def group(calls: Sequence[Call], weighty: Collection[str], head: Call) -> dict[str, Call]:
+def group(calls: Sequence[Call], learnable: Collection[str], head: Call) -> dict[str, Call]:
     """The call that each stage begins with, by the path of the stage's main module.
 
-    What is before the first one is a stem.
+    Everything before the first one is the stem.
 
     Args:
         calls: Of a recording.
-        weighty: Paths of the modules that hold parameters.
+        learnable: Paths of the modules that have parameters.
         head: The call that the head begins with.
     """
-    units = [unit for unit in _units(calls[0], weighty, head) if unit.path in weighty]
+    units = [unit for unit in _units(calls[0], learnable, head) if unit.path in learnable]
     layers = {unit.path: unit for unit in reversed(units)}
     return _blocks(units) or _resolutions(units) or dict(reversed(layers.items()))
 
 
 def short_names(paths: Sequence[str]) -> list[str]:
-    """The last part of every path, with as much before it as it takes to name a module.
+    """The shortest end of every path that is unique and does not begin with a number.
 
     ``layer1`` stays, ``bert.encoder.layer.4`` becomes ``layer.4``.
     """
@@ -51,7 +51,7 @@ def short_names(paths: Sequence[str]) -> list[str]:
             kept[at] += 1
     while True:
         counts = Counter(map(name, range(len(paths))))
-        # Two paths differ, so that a longer end tells them apart in the end.
+        # The loop ends: paths differ, so ends that are long enough do as well.
         again = [
             at
             for at, path in enumerate(paths)
@@ -63,8 +63,8 @@ def short_names(paths: Sequence[str]) -> list[str]:
             kept[at] += 1
 
 
-def _units(root: Call, weighty: Collection[str], head: Call) -> list[Call]:
-    """The calls before the head, side by side, none of which does most of the work."""
+def _units(root: Call, learnable: Collection[str], head: Call) -> list[Call]:
+    """The consecutive calls before the head, opened until none of them does most of the work."""
     total = max(1, root.operations)
 
     def body(call: Call) -> list[Call]:
@@ -79,7 +79,7 @@ def _units(root: Call, weighty: Collection[str], head: Call) -> list[Call]:
                 if unit.children
                 and (
                     unit.number < head.number < unit.end
-                    or (unit.operations > total / 2 and not _is_one_of_many(unit, units, weighty))
+                    or (unit.operations > total / 2 and not _is_one_of_many(unit, units, learnable))
                 )
             ),
             None,
@@ -90,10 +90,10 @@ def _units(root: Call, weighty: Collection[str], head: Call) -> list[Call]:
         units[place : place + 1] = body(opened)
 
 
-def _is_one_of_many(unit: Call, units: Sequence[Call], weighty: Collection[str]) -> bool:
-    """Whether a call is a block or a stage among others, although it does most of the work."""
+def _is_one_of_many(unit: Call, units: Sequence[Call], learnable: Collection[str]) -> bool:
+    """Whether a call is one block among similar ones, although it does most of the work."""
     alike = sum(
-        other.kind == unit.kind and other.path in weighty and _outer(other) == _outer(unit)
+        other.kind == unit.kind and other.path in learnable and _outer(other) == _outer(unit)
         for other in units
     )
     return alike > 2 or (unit.path.rpartition(".")[2].isdigit() and "." in unit.path)
@@ -104,7 +104,7 @@ def _outer(call: Call) -> str:
 
 
 def _blocks(units: Sequence[Call]) -> dict[str, Call]:
-    """The first call of every block, where most of the work is done in blocks of one kind."""
+    """The first call of every block, if blocks of one kind do most of the work; else nothing."""
     composite = [unit for unit in units if unit.children]
     work = Counter[str]()
     for unit in composite:
@@ -114,6 +114,7 @@ def _blocks(units: Sequence[Call]) -> dict[str, Call]:
     main, _ = work.most_common(1)[0]
     kinds = Counter(unit.kind for unit in composite)
     largest = max((u for u in composite if u.kind == main), key=lambda unit: unit.operations)
+    # If the largest block contains blocks itself, smaller blocks of that kind are inner parts.
     nested = any(child.children for child in largest.children)
 
     def is_major(unit: Call) -> bool:
@@ -125,7 +126,7 @@ def _blocks(units: Sequence[Call]) -> dict[str, Call]:
     everything = sum(unit.operations for unit in units)
     if sum(unit.operations for unit in majors) < _MOST * everything or len(majors) < 2:
         return {}
-    # A transition that changes the resolution belongs to the stage that it leads to.
+    # A transition that changes the resolution belongs to the stage after it.
     starts: dict[str, Call] = {}
     before = majors[0]
     waiting: Call | None = None
@@ -141,7 +142,7 @@ def _blocks(units: Sequence[Call]) -> dict[str, Call]:
 
 
 def _resolutions(units: Sequence[Call]) -> dict[str, Call]:
-    """The first call of every run of layers with one resolution."""
+    """The first call of each run of layers with the same resolution."""
     runs: list[list[Call]] = []
     for unit in units:
         if runs and _resolution(runs[-1][-1]) == _resolution(unit):
@@ -151,6 +152,7 @@ def _resolutions(units: Sequence[Call]) -> dict[str, Call]:
     everything = sum(unit.operations for unit in units)
     done = 0
     begins = 0
+    # The first runs are the stem, as long as they do little of the work.
     for number, run in enumerate(runs):
         done += sum(unit.operations for unit in run)
         if number and done > _STEM * everything:
@@ -161,7 +163,7 @@ def _resolutions(units: Sequence[Call]) -> dict[str, Call]:
 
 
 def _resolution(call: Call) -> tuple[int, ...]:
-    """Height and width of what a call returns; nothing for vectors."""
+    """Height and width of a call's result; empty for vectors."""
     for leaf in call.leaves:
         if isinstance(leaf, Form):
             return leaf.shape[2:]

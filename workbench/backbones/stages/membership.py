@@ -1,6 +1,6 @@
-"""Which modules, parameters and buffers belong to which stage, once it is known where they begin.
+"""Assigns modules, parameters and buffers to the stages, given the calls at which these begin.
 
-Knows neither why a stage begins where it does nor what freezing is.
+Used by ``discovery``.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 from workbench.backbones.stages.recording import Call, Recording
 
-# Where a module can stand beside the numbers of stages.
+# Places of a module other than the number of a stage.
 _HEAD = -1
-_LIVE = -2  # It holds nothing and is called with the head or after it: in no stage, never frozen.
-_AROUND = -3  # It holds parts of several stages, or of a stage and the head.
+_LIVE = -2  # Has no tensors and is called with or after the head: in no stage, never frozen.
+_AROUND = -3  # Encloses parts of several stages, or of a stage and the head.
 
 
 @dataclass(kw_only=True)
 class Members:
-    """What a stage consists of, by paths and names."""
+    """The contents of a stage, by paths and names."""
 
     modules: list[str] = field(default_factory=list)
     tensors: list[str] = field(default_factory=list)
@@ -36,10 +36,10 @@ def members(
     head_call: Call,
     head: Sequence[str],
 ) -> list[Members]:
-    """What belongs to each stage; everything but the head belongs to exactly one.
+    """The contents of each stage; everything outside the head belongs to exactly one stage.
 
-    A module belongs to the stage that it is first called in, a parameter or buffer to the stage
-    that first uses it: from there on everything in the stages before it is fixed.
+    A module belongs to the stage in which it is first called, a parameter or buffer to the stage
+    that first uses it. A freeze depth then fixes everything that the frozen stages use.
 
     Args:
         module: The model.
@@ -52,7 +52,7 @@ def members(
     limits = [*bounds, head_call.number]
     last = len(bounds)
     paths = {id(part): path for path, part in module.named_modules()}
-    weighty = {
+    stateful = {
         path for path, part in module.named_modules() if next(_tensors(part), None) is not None
     }
     calls: dict[str, list[Call]] = {}
@@ -63,7 +63,7 @@ def members(
         return any(path == part or path.startswith(f"{part}.") for part in head)
 
     def place(path: str) -> int | None:
-        """A stage, or one of the other places; None for what is never called."""
+        """A stage's number or one of the other places; None for a module that is never called."""
         if is_head(path):
             return _HEAD
         made = calls.get(path, [])
@@ -72,7 +72,7 @@ def members(
         if not made:
             return None
         if made[0].number >= head_call.number:
-            return last if path in weighty else _LIVE
+            return last if path in stateful else _LIVE
         return bisect_right(bounds, made[0].number)
 
     places = {path: place(path) for path in paths.values()}
@@ -84,7 +84,7 @@ def members(
             return _HEAD
         if name in recording.uses:
             return bisect_right(operations, recording.uses[name])
-        # Not used in evaluation mode, as a batch normalisation's counter: with what is around it.
+        # Not used in evaluation mode (BatchNorm's counter of batches): goes with its module.
         while (found := places.get(path)) is None or found < 0:
             if not path:
                 return 0
@@ -104,6 +104,7 @@ def members(
         inside = {tensor_places[id(tensor)] for tensor in _tensors(part)}
         standing = (places[paths[id(inner)]] for inner in part.modules())
         inside |= {stage for stage in standing if stage is not None}
+        # A module that lies in one stage as a whole is taken as a whole; others are opened.
         if len(inside) == 1 and (stage := next(iter(inside))) >= 0:
             found[stage].modules.append(path)
             seen.update(map(id, part.modules()))
@@ -114,6 +115,7 @@ def members(
             if stage >= 0 and id(tensor) not in seen:
                 seen.add(id(tensor))
                 found[stage].tensors.append(names[id(tensor)])
+        # An enclosing module is put in evaluation mode once its last call is frozen.
         if places[path] == _AROUND:
             end = max(call.end for call in calls[path])
             ended = next((n for n, limit in enumerate(limits) if end <= limit), None)

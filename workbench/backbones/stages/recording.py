@@ -1,6 +1,6 @@
-"""What a model does in one forward pass: which modules it calls, in which order, on what.
+"""Records a forward pass: which modules a model calls, in which order and with which arguments.
 
-Knows neither stages nor freezing.
+Used by the other modules of this package.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from workbench.backbones.stages.torch_internals import TreeSpec, tree_flatten
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
-# Numbers of a tensor that are looked at to tell whether it depends on the samples.
-_LOOKED_AT = 1024
+# Numbers of a tensor that are compared to tell whether it depends on the samples.
+_SAMPLED = 1024
 
 
 class Form(NamedTuple):
-    """Shape and type of a tensor."""
+    """Shape and dtype of a tensor."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
@@ -36,17 +36,17 @@ class Call:
 
     Attributes:
         number: Its place in the order in which calls start; the model itself is 0.
-        path: Of the module, and ``kind`` its class.
-        count: How often the module had been called before.
-        parent: The call that it is made in; None for the model itself.
+        path: Of the module; ``kind`` is its class.
+        count: How often the module was called before.
+        parent: The enclosing call; None for the model itself.
         end: The number of the first call that starts after this one has ended.
-        start_operation: Operations on tensors that had been done when it started.
-        end_operation: Those that had been done when it ended.
-        arguments: What every leaf of the arguments is, for a comparison.
-        results: The same for what it returned.
-        leaves: What it returned, tensors by their form; see ``spec``.
+        start_operation: Number of operations on tensors before it started.
+        end_operation: The same before it ended.
+        arguments: Fingerprint of each leaf of the arguments, to compare recordings.
+        results: The same for the leaves of its return value.
+        leaves: Its return value, with a ``Form`` for each tensor; see ``spec``.
         spec: How the leaves are nested.
-        children: The calls made directly in it.
+        children: The calls directly inside it.
     """
 
     number: int
@@ -65,7 +65,7 @@ class Call:
 
     @property
     def operations(self) -> int:
-        """How many operations it is made of."""
+        """Number of operations in it."""
         return self.end_operation - self.start_operation
 
 
@@ -75,7 +75,7 @@ class Recording:
 
     Attributes:
         calls: In the order in which they start.
-        uses: The first operation that takes a parameter or buffer, by its name.
+        uses: Number of the first operation that takes a parameter or buffer, by its name.
     """
 
     calls: list[Call]
@@ -83,7 +83,7 @@ class Recording:
 
 
 class _Operations(TorchFunctionMode):
-    """Counts operations, and notes the first that takes each parameter and buffer."""
+    """Counts operations and notes the first one that takes each parameter and buffer."""
 
     def __init__(self, names: dict[int, str]) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class _Operations(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        # What only reads a property (shape, dtype, device) computes nothing.
+        # Reading a property (shape, dtype, device) is not an operation.
         if getattr(func, "__name__", "") != "__get__":
             for tensor in _tensors_in((args, kwargs)):
                 name = self._names.get(id(tensor))
@@ -120,11 +120,11 @@ def _tensors_in(value: Any) -> Iterator[Tensor]:
 
 
 def record(module: nn.Module, batch: Batch) -> Recording:
-    """Record a forward pass of a model as it is, without gradients.
+    """Record a forward pass of a model in its current modes, without gradients.
 
     Args:
-        module: Called as ``module(batch)``; not changed.
-        batch: What it takes.
+        module: Called as ``module(batch)``; left unchanged.
+        batch: Its input.
     """
     calls: list[Call] = []
     open_calls: list[Call] = []
@@ -140,7 +140,7 @@ def record(module: nn.Module, batch: Batch) -> Recording:
             count=counts.get(path, 0),
             parent=open_calls[-1] if open_calls else None,
             start_operation=operations.count,
-            arguments=[_glance(leaf) for leaf in tree_flatten((args, kwargs))[0]],
+            arguments=[_fingerprint(leaf) for leaf in tree_flatten((args, kwargs))[0]],
         )
         counts[path] = call.count + 1
         if call.parent is not None:
@@ -152,11 +152,12 @@ def record(module: nn.Module, batch: Batch) -> Recording:
         call = open_calls.pop()
         call.end, call.end_operation = len(calls), operations.count
         leaves, call.spec = tree_flatten(output)
-        call.results = [_glance(leaf) for leaf in leaves]
+        call.results = [_fingerprint(leaf) for leaf in leaves]
         call.leaves = tuple(form_of(leaf) for leaf in leaves)
 
     hooks = []
     for path, part in module.named_modules():
+        # First of all hooks, so that the arguments are those of the caller.
         hooks.append(
             part.register_forward_pre_hook(
                 lambda called, args, kwargs, path=path: enter(path, called, args, kwargs),
@@ -175,22 +176,23 @@ def record(module: nn.Module, batch: Batch) -> Recording:
 
 
 def form_of(leaf: Any) -> Any:
-    """A tensor's form; anything else as it is."""
+    """The form of a tensor; any other value unchanged."""
     return Form(tuple(leaf.shape), leaf.dtype) if isinstance(leaf, Tensor) else leaf
 
 
-def _glance(leaf: Any) -> object:
-    """Enough of a value to tell whether it is the same in another recording."""
+def _fingerprint(leaf: Any) -> object:
+    """Enough of a value to tell whether it is equal in another recording."""
     if not isinstance(leaf, Tensor):
         return leaf if isinstance(leaf, bool | int | float | str | None) else type(leaf)
     flat = leaf.detach().reshape(-1)
-    some = flat[:: max(1, len(flat) // _LOOKED_AT)].contiguous()
+    # As bytes, so that NaN equals NaN and a difference in one bit counts.
+    some = flat[:: max(1, len(flat) // _SAMPLED)].contiguous()
     return (tuple(leaf.shape), leaf.dtype, some.cpu().view(torch.uint8).numpy().tobytes())
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode within a block; afterwards every part is in the mode that it was in."""
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode within a block; each module's mode is restored afterwards."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

@@ -1,10 +1,9 @@
-"""The frozen part of a model computed once, and the live part run on what was kept of it.
+"""Runs the frozen part of a model once, and later only the live part on the kept activations.
 
-The model always runs its own forward. ``prefix`` stops it before the first live call and keeps what
-that call is given; ``replay`` lets it run through, with every frozen call returning NaN at no cost
-and the first live call given what was kept. Whatever else the live part took from the frozen part
-would be NaN, which is what verifies a cut. Knows neither how cuts are found nor where activations
-are stored.
+The model always runs its own forward. ``prefix`` stops it before the first live call and keeps that
+call's arguments; ``replay`` lets it run through, with every frozen call returning NaN at no cost
+and the first live call receiving the kept arguments. Anything else that the live part took from the
+frozen part would be NaN; this is how ``cutting`` verifies a cut.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ class Stub:
 
     Attributes:
         path: Of the module.
-        returns: What each of its calls returns that a replay makes before the cut: which call of
-            the module it is in a whole pass, how the leaves are nested, and the leaves that are no
-            tensors (None for a tensor). Without such a nesting the call is run.
+        returns: For each of its calls before the cut in a replay: the call's number in a full pass,
+            how the leaves of its result are nested, and the leaves that are not tensors (None for
+            a tensor). If the nesting is None, the call is run.
     """
 
     path: str
@@ -48,8 +47,8 @@ class Cut:
         path: Of the module whose first call is the first live one.
         kept: Which leaves of that call's arguments depend on the samples.
         stubs: The frozen modules that are not run again.
-        dense: Whether the stubs' tensors need memory of their own, because the model changes them
-            in place.
+        dense: Whether the stubs' tensors need their own memory because the model changes them in
+            place.
     """
 
     path: str
@@ -60,12 +59,12 @@ class Cut:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activations:
-    """What the frozen stages make of a batch.
+    """The output of the frozen stages for a batch.
 
     Attributes:
-        values: What the first live call is given and depends on the samples.
-        shapes: Of the tensors that each stub returned (None for other leaves), call by call.
-        samples: How many samples the batch has.
+        values: The arguments of the first live call that depend on the samples.
+        shapes: Of the tensors that each stub returned (None for other leaves), per call.
+        samples: Number of samples in the batch.
     """
 
     values: tuple[Tensor, ...]
@@ -77,24 +76,24 @@ Forward = Callable[..., Any]
 
 
 class _Stop(Exception):
-    """The model has reached the cut."""
+    """Raised when the model has reached the cut."""
 
 
 def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
     """Run the frozen stages alone, without gradients.
 
-    The modes of the modules stay: put the frozen stages in evaluation mode first (``train_mode``).
+    Modes are not changed: put the frozen stages in evaluation mode first (``train_mode``).
 
     Args:
         module: The model.
         cut: Made by ``stages.cut``.
-        batch: What the model takes.
+        batch: The model's input.
     """
     shapes: dict[str, list[list[Form | None]]] = {}
     values: tuple[Tensor, ...] = ()
 
     def noting(path: str, forward: Forward) -> Forward:
-        def note(*args: Any, **kwargs: Any) -> Any:
+        def note_shapes(*args: Any, **kwargs: Any) -> Any:
             output = forward(*args, **kwargs)
             forms = map(form_of, tree_flatten(output)[0])
             shapes.setdefault(path, []).append(
@@ -102,52 +101,54 @@ def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
             )
             return output
 
-        return note
+        return note_shapes
 
-    def stopping(forward: Forward) -> Forward:
-        def stop(*args: Any, **kwargs: Any) -> Any:
+    def stopped(forward: Forward) -> Forward:
+        def stopping_forward(*args: Any, **kwargs: Any) -> Any:
             nonlocal values
             leaves = tree_flatten((args, kwargs))[0]
             values = tuple(leaves[place].detach() for place in cut.kept)
             raise _Stop
 
-        return stop
+        return stopping_forward
 
     with torch.no_grad(), ExitStack() as stack:
         for stub in cut.stubs:
-            stack.enter_context(_standing_in(module, stub.path, partial(noting, stub.path)))
-        stack.enter_context(_standing_in(module, cut.path, stopping))
+            stack.enter_context(_forward_replaced(module, stub.path, partial(noting, stub.path)))
+        stack.enter_context(_forward_replaced(module, cut.path, stopped))
         with suppress(_Stop):
             module(batch)
     return Activations(values=values, shapes=shapes, samples=_samples(batch))
 
 
 def replay(module: nn.Module, cut: Cut, batch: Batch, activations: Activations) -> Tensor:
-    """Outputs of the whole model, computed from the cut on: bitwise the same.
+    """Outputs of the whole model, computed from the cut on; bitwise equal to a full pass.
 
     Args:
-        module: The model; its frozen stages unchanged since the activations were made.
+        module: The model; its frozen stages have not changed since ``prefix``.
         cut: Made by ``stages.cut``.
-        batch: The batch again, for what the live part takes from it itself, such as a mask.
-        activations: Of this batch. They are copied, so that nothing changes them.
+        batch: The same batch, because the live part may use it directly (a mask).
+        activations: Of this batch. They are copied, so the model cannot change them.
     """
     live = False
     samples, recorded = _samples(batch), activations.samples
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
 
     def nan(form: Form) -> Tensor:
+        # Recorded with another number of samples: the first axis may be a multiple of it (windows).
         shape = form.shape
         if samples != recorded and shape and shape[0] % recorded == 0:
             shape = (shape[0] // recorded * samples, *shape[1:])
         value = float("nan") if form.dtype.is_floating_point else 0
         if cut.dense:
             return torch.full(shape, value, dtype=form.dtype, device=device)
+        # An expanded scalar takes no memory, whatever its shape.
         return torch.full((), value, dtype=form.dtype, device=device).expand(shape)
 
-    def standing_in(stub: Stub, forward: Forward) -> Forward:
+    def stubbed(stub: Stub, forward: Forward) -> Forward:
         calls = iter(stub.returns)
 
-        def stand_in(*args: Any, **kwargs: Any) -> Any:
+        def stub_forward(*args: Any, **kwargs: Any) -> Any:
             count, spec, leaves = (0, None, ()) if live else next(calls, (0, None, ()))
             if spec is None:
                 return forward(*args, **kwargs)
@@ -156,42 +157,43 @@ def replay(module: nn.Module, cut: Cut, batch: Batch, activations: Activations) 
                 [leaf if form is None else nan(form) for leaf, form in pairs], spec
             )
 
-        return stand_in
+        return stub_forward
 
-    def giving(forward: Forward) -> Forward:
-        def give(*args: Any, **kwargs: Any) -> Any:
+    def resumed(forward: Forward) -> Forward:
+        def resuming_forward(*args: Any, **kwargs: Any) -> Any:
             nonlocal live
             if live:
                 return forward(*args, **kwargs)
             live = True
             leaves, spec = tree_flatten((args, kwargs))
             for place, value in zip(cut.kept, activations.values, strict=True):
-                # The live part may change its input in place, and what is kept is used again.
+                # The live part may change its input in place, and the kept values are used again.
                 leaves[place] = value.clone()
             args, kwargs = tree_unflatten(leaves, spec)
             return forward(*args, **kwargs)
 
-        return give
+        return resuming_forward
 
     with ExitStack() as stack:
         for stub in cut.stubs:
-            stack.enter_context(_standing_in(module, stub.path, partial(standing_in, stub)))
-        stack.enter_context(_standing_in(module, cut.path, giving))
+            stack.enter_context(_forward_replaced(module, stub.path, partial(stubbed, stub)))
+        stack.enter_context(_forward_replaced(module, cut.path, resumed))
         outputs: Tensor = module(batch)
     return outputs
 
 
 @contextmanager
-def _standing_in(
-    module: nn.Module, path: str, around: Callable[[Forward], Forward]
+def _forward_replaced(
+    module: nn.Module, path: str, wrap: Callable[[Forward], Forward]
 ) -> Iterator[None]:
-    """Another function around a module's own forward, within a block.
+    """Wrap a module's own forward within a block.
 
-    No hook: torch's own attention computes in another way, to other last bits, where it has hooks.
+    Not with a hook: torch's attention leaves its fast path for a module with hooks, and the results
+    then differ in the last bits.
     """
     part = module.get_submodule(path)
     own = part.__dict__.get("forward")
-    part.__dict__["forward"] = around(part.forward)
+    part.__dict__["forward"] = wrap(part.forward)
     try:
         yield
     finally:

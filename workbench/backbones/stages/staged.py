@@ -1,8 +1,8 @@
 """A model as stages from input to output, and a head: what a freeze depth means.
 
-Knows no model family, no optimizer and no data. The contract of a freeze depth k: the parameters
-and buffers of the first k stages do not change by one bit, their dropout is off, no gradient is
-computed for them, and the optimizer never holds them.
+The contract of a freeze depth k: the parameters and buffers of the first k stages do not change by
+one bit, their dropout is off, no gradient is computed for them, and the optimizer never holds them.
+Used by every backbone and the engine.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ALL = "all"
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Neighbouring modules that are frozen together.
+    """Consecutive modules that are frozen together.
 
     Attributes:
-        tensors: Parameters and buffers of the stage that a module around it holds itself, such as
-            a class token.
-        enclosing: Modules around this stage and earlier ones whose last call ends with it: where
-            the stage is frozen they are in evaluation mode themselves.
+        tensors: Parameters and buffers of the stage that belong to an enclosing module, such as a
+            class token.
+        enclosing: Modules that enclose this stage and earlier ones and whose last call ends with
+            it; they are put in evaluation mode when the stage is frozen.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Staged:
 
     Attributes:
         module: The whole model; ``module(inputs)`` runs its own forward.
-        head: Belongs to no stage and is never frozen. Several modules stand in an
-            ``nn.ModuleList`` that is no part of ``module``.
-        candidates: How the model may be cut after 1, 2, ... stages, which ``stages.cut`` tries;
-            None where it can be frozen there but not cut. Empty where ``discover`` did not look.
+        head: Belongs to no stage and is never frozen. Several modules are held in an
+            ``nn.ModuleList`` that is not part of ``module``.
+        candidates: Possible cuts after 1, 2, ... stages, which ``stages.cut`` verifies; None if
+            the model can be frozen there but not cut. Empty if not made by ``discover``.
 
     Raises:
         ValueError: Two stages share a name, or a parameter or buffer does not belong to exactly
@@ -60,8 +60,9 @@ class Staged:
         names = self.names
         if ALL in names or len(set(names)) < len(names):
             raise ValueError(
-                f"The stages {', '.join(names)} need names of their own, none of them {ALL}."
+                f"The stages {', '.join(names)} need different names, and none may be called {ALL}."
             )
+        # A tensor in no stage would be trained at every depth; one in two could not be frozen.
         places: dict[int, list[str]] = {}
         for place, tensors in self.tensors():
             for tensor in tensors:
@@ -86,22 +87,22 @@ class Staged:
         return tuple(stage.name for stage in self.stages)
 
     def tensors(self) -> Iterator[tuple[str, list[Tensor]]]:
-        """Parameters and buffers of every stage by its name, those of the head last."""
+        """Parameters and buffers of each stage with its name, the head last."""
         for stage in self.stages:
             yield stage.name, [*_tensors(stage.modules), *stage.tensors]
         yield "head", _tensors((self.head,))
 
 
 def resolve_depth(value: int | str, names: Sequence[str]) -> int:
-    """How many stages a freeze depth freezes.
+    """The number of stages that a freeze depth freezes.
 
     Args:
         value: A number of stages; a stage's name, which freezes up to and including that stage;
-            or ``all``, which leaves the head alone.
+            or ``all``, which trains the head only.
         names: Of the backbone's stages, in order.
 
     Raises:
-        ValueError: The backbone has no such stage, or not so many.
+        ValueError: The backbone has no such stage, or fewer stages.
     """
     if value == ALL:
         return len(names)
@@ -114,13 +115,13 @@ def resolve_depth(value: int | str, names: Sequence[str]) -> int:
         stages = counted(len(names), "stage")
         raise ValueError(
             f"Freeze depth {value} is deeper than the backbone, which has {stages}; "
-            f"valid are {valid}."
+            f"valid values: {valid}."
         )
-    raise ValueError(f"Freeze depth {value!r} is not one of this backbone's; valid are {valid}.")
+    raise ValueError(f"Unknown freeze depth {value!r} for this backbone; valid values: {valid}.")
 
 
 def freeze(staged: Staged, depth: int) -> None:
-    """Turn gradients off in the first stages and on in all others.
+    """Turn gradients off in the first stages and on everywhere else.
 
     Raises:
         ValueError: The backbone has fewer stages.
@@ -129,6 +130,7 @@ def freeze(staged: Staged, depth: int) -> None:
     for number, stage in enumerate(staged.stages):
         for module in stage.modules:
             module.requires_grad_(number >= depth)
+            # A gradient from an earlier phase is stale and takes memory.
             if number < depth:
                 module.zero_grad(set_to_none=True)
         for tensor in stage.tensors:
@@ -139,26 +141,27 @@ def freeze(staged: Staged, depth: int) -> None:
 
 
 def train_mode(staged: Staged, depth: int) -> None:
-    """Training mode for what is live, evaluation mode for the first ``depth`` stages.
+    """Put the first ``depth`` stages in evaluation mode and everything else in training mode.
 
-    In evaluation mode a frozen batch normalisation neither moves its statistics nor uses the
-    batch's, and dropout is off: a frozen stage is one fixed function.
+    In evaluation mode BatchNorm neither updates its statistics nor uses those of the batch, and
+    dropout is off: a frozen stage is a fixed function.
     """
     staged.module.train()
     for stage in staged.stages[:depth]:
         for module in stage.modules:
             module.eval()
+        # Not eval(): an enclosing module may have live children too.
         for module in stage.enclosing:
             module.training = False
 
 
 def trainable_parameters(staged: Staged) -> list[nn.Parameter]:
-    """The parameters that an optimizer may hold."""
+    """The parameters for the optimizer."""
     return [parameter for parameter in staged.module.parameters() if parameter.requires_grad]
 
 
 def parameters(staged: Staged) -> dict[str, int]:
-    """Number of parameters: ``total`` and ``trainable``."""
+    """Numbers of parameters: ``total`` and ``trainable``."""
     every = list(staged.module.parameters())
     return {
         "total": sum(parameter.numel() for parameter in every),
@@ -167,7 +170,7 @@ def parameters(staged: Staged) -> dict[str, int]:
 
 
 def describe(staged: Staged) -> list[tuple[str, int]]:
-    """Name and number of parameters of every stage, the head last."""
+    """Name and number of parameters of each stage, the head last."""
     return [
         (place, sum(t.numel() for t in tensors if isinstance(t, nn.Parameter)))
         for place, tensors in staged.tensors()
@@ -175,12 +178,12 @@ def describe(staged: Staged) -> list[tuple[str, int]]:
 
 
 def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Parameters and buffers, one that two modules share once."""
+    """Parameters and buffers, shared ones once."""
     yield from module.named_parameters()
     yield from module.named_buffers()
 
 
 def _tensors(modules: tuple[nn.Module, ...]) -> list[Tensor]:
-    """Parameters and buffers of several modules, one that they share once."""
+    """Parameters and buffers of several modules, shared ones once."""
     tensors = (tensor for module in modules for _, tensor in _named_tensors(module))
     return list({id(tensor): tensor for tensor in tensors}.values())

@@ -1,6 +1,6 @@
-"""Whether all that a freeze depth freezes is one fixed function.
+"""Checks at which freeze depths the frozen part is a fixed function.
 
-Used by ``discovery``, which begins a stage only where it is.
+Used by ``discovery``, which lets a stage begin only there.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from workbench.backbones.stages.torch_internals import tree_map
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
-# Calls of one pass, by the path of the module and how often it had been called before.
+# Calls of one pass, by the path of the module and how often it was called before.
 _Calls = Mapping[tuple[str, int], Call]
 
 
-def unfixed(
+def unstable_depths(
     staged: Staged,
     batch: Batch,
     *,
@@ -29,16 +29,17 @@ def unfixed(
     ends: Sequence[Call],
     heads: Sequence[nn.Module],
 ) -> set[int]:
-    """The freeze depths at which something frozen computes something else in training mode.
+    """The freeze depths at which the frozen part gives different results in training mode.
 
     Args:
         staged: The model, in evaluation mode before and afterwards.
-        batch: What it takes.
+        batch: Its input.
         calls: Of a recording of this batch in evaluation mode, without those of the head.
         ends: Of the same recording, the first live call at each depth from 1 on.
-        heads: The modules of the head that are called.
+        heads: The modules of the head that the model calls.
     """
-    # All depths at once: what is live at one of them does not come before its end.
+    # One pass tests all depths, because parts that are live at a depth run after its end. A depth
+    # that fails is tried again with its own modes of the enclosing modules.
     trained = _trained(staged, batch, heads)
     found = set()
     for depth, end in enumerate(ends, start=1):
@@ -53,9 +54,9 @@ def unfixed(
 def _trained(staged: Staged, batch: Batch, heads: Sequence[nn.Module], *, depth: int = 0) -> _Calls:
     """The calls of a pass in training mode with all stages frozen.
 
-    The modules around stages are in evaluation mode where they would be at a freeze depth. So is
-    the head, whose statistics must stay. Its results are changed here, as training would change
-    them: a stage that takes what a head makes of an earlier one is not fixed.
+    Enclosing modules are in evaluation mode only up to the given depth. The head is in evaluation
+    mode too, because its statistics must not change. Its results are changed here, as training
+    would change them: a stage that takes the output of a head is not fixed.
     """
     train_mode(staged, len(staged.stages))
     for stage in staged.stages[depth:]:
@@ -74,7 +75,7 @@ def _changed(module: nn.Module, inputs: object, output: object) -> object:
 
 
 def _is_fixed(end: Call, calls: Sequence[Call], trained: _Calls) -> bool:
-    """Whether a call takes the same as in evaluation mode, and all before it returned the same."""
+    """Whether a call's inputs and all results before it are the same as in evaluation mode."""
     seen = trained.get((end.path, end.count))
     if seen is None or _tensors(seen.arguments) != _tensors(end.arguments):
         return False

@@ -1,7 +1,4 @@
-"""Images that stand in a data set of the Hugging Face hub, decoded like files (see ``decoded``).
-
-Knows no split and no label's meaning.
-"""
+"""Images of a data set of the Hugging Face hub, decoded like files (see ``images.loading``)."""
 
 from __future__ import annotations
 
@@ -12,44 +9,44 @@ from typing import Any
 
 from workbench.datasets.images.loading import Unwritten, decode
 from workbench.datasets.rows import columns
-from workbench.datasets.rows.columns import Asked
+from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
 
 def of_rows(
-    found: Rows, asked: Asked, parts: Mapping[str, Any], *, image: str, **decoding: Any
+    rows: Rows, options: RowOptions, parts: Mapping[str, Any], *, image: str, **decoding: Any
 ) -> Samples:
     """Images with the targets of their rows.
 
     Args:
-        found: Rows whose column ``image`` holds their numbers, counted through all parts.
-        asked: Of the other columns.
+        rows: Rows whose column ``image`` has the images' numbers, counted over all parts.
+        options: For the other columns.
         parts: The library's data sets, in the order of the rows.
         image: The column of the images.
-        decoding: See ``decoded.decode``.
+        decoding: See ``images.loading.decode``.
 
     Raises:
         ValueError: Rows cannot be used, or images cannot be decoded.
     """
-    columns.flaw(found, asked)
-    kept, skipped = found.kept(asked.on_bad_input)
+    columns.mark_bad_rows(rows, options)
+    kept, skipped = rows.kept(options.on_bad_input)
     images = decode(
         _unwritten(parts, image, kept.frame[image].tolist()),
         kept.names,
-        where=found.path,
-        on_bad_input=asked.on_bad_input,
+        where=rows.path,
+        on_bad_input=options.on_bad_input,
         **decoding,
     )
     kept = kept.taken(images.positions)
-    answer = columns.answer(kept, asked)
+    values = columns.target_values(kept, options)
     return Samples(
         kind="image",
         inputs=images.images,
-        targets=answer.targets,
-        classes=answer.classes,
-        given=answer.given,
-        groups=answer.groups,
+        targets=values.targets,
+        classes=values.classes,
+        given=values.given,
+        groups=values.groups,
         names=kept.names,
         skipped=(*skipped, *images.skipped),
         mapped=images.mapped,
@@ -57,8 +54,8 @@ def of_rows(
 
 
 def _unwritten(parts: Mapping[str, Any], image: str, numbers: Sequence[int]) -> Unwritten:
-    """Images by their numbers, as the library holds them."""
-    # The library changes a fingerprint whenever it changes the content; others may change a file.
+    """Images by their numbers, to be written from the library's files."""
+    # The library's fingerprint covers its own changes; size and times cover changes to the files.
     prints = [f"{split}:{part._fingerprint}:{len(part)}" for split, part in parts.items()]
     for part in parts.values():
         for file in part.cache_files:
@@ -78,13 +75,14 @@ def _write(
     number, wanted = 0, set(numbers)
     for part in parts.values():
         column = part.with_format(None).select_columns([image])
+        # decode=False gives the stored bytes, which our own decoder checks and resizes.
         for row in column.cast_column(image, Image(decode=False)):
             value = row[image] or {}
             content = value.get("bytes")
             if content is None and value.get("path"):
                 content = Path(value["path"]).read_bytes()
             if number in wanted:
-                # An image that is missing becomes an empty file, which is refused by its name.
+                # A missing image becomes an empty file, which is refused with its name.
                 (folder / f"{number:08d}").write_bytes(content or b"")
             number += 1
     return [folder / f"{number:08d}" for number in numbers]

@@ -1,6 +1,6 @@
-"""The library ``datasets`` (extra ``hub``): what it keeps on this machine, and what it fetches.
+"""The library ``datasets``: what it has on this machine, and what it downloads.
 
-Knows which splits are parts, and nothing of what the columns are for.
+Maps splits to parts. Used by ``hub``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ INSTALL = "pip install datasets"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
-    """A data set as its library has it.
+class HubData:
+    """A data set of the library.
 
     Attributes:
-        name: What a person calls it.
-        parts: The library's data sets by the name of their split.
-        given: Which part each split stands for; empty where there is one split only.
-        notes: What is left out.
+        name: Its id or path, for messages.
+        parts: The library's data sets by split.
+        given: The part of each split; empty if there is only one split.
+        notes: A note on each ignored split.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Found:
 
     @property
     def features(self) -> Mapping[str, Any]:
-        """The library's type of each column."""
+        """The library's feature type of each column."""
         features: Mapping[str, Any] = next(iter(self.parts.values())).features
         return features
 
@@ -52,58 +52,58 @@ def _library() -> Any:
     return datasets
 
 
-def saved(path: str) -> Found:
-    """A data set in a folder that ``save_to_disk`` wrote.
+def saved(path: str) -> HubData:
+    """A data set in a folder written by ``save_to_disk``.
 
     Raises:
-        Absent: The library is not on this machine.
-        ValueError: There is none.
+        Absent: The library is not installed.
+        ValueError: The folder does not exist or is not such a data set.
     """
     library = _library()
     if not Path(path).is_dir():
         raise ValueError(f"There is no folder {path}.")
     try:
-        held = library.load_from_disk(path)
+        cached = library.load_from_disk(path)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"{path} is not a data set saved by save_to_disk: {_first_line(error)}"
         ) from error
-    return _parts(path, held)
+    return _parts(path, cached)
 
 
-def fetched(id: str, config: str | None) -> Found:
-    """A data set that the library has fetched before, or fetches now if it may.
+def fetched(id: str, config: str | None) -> HubData:
+    """A data set from the library's cache, or downloaded if that is allowed.
 
     Raises:
-        Absent: The library or the data set is not on this machine, or cannot be fetched.
-        ValueError: No such name, or one of several configurations must be named.
+        Absent: The library is not installed, or the data set is not here and cannot be downloaded.
+        ValueError: The id is invalid, or one of several configurations must be named.
     """
     library = _library()
-    # A name without its owner is redirected by the hub, and kept here under another.
+    # The hub redirects a name without its owner, but the cache has the full name only.
     if id.startswith((".", "/", "~")) or id.count("/") != 1:
         raise ValueError(f"dataset.id is {id}, not ORG/NAME; name a folder in dataset.path.")
     wanted = f"the configuration {config} of {id}" if config else id
-    if (held := _held(id, config)) is not None:
-        return _parts(id, held)
+    if (cached := _cached(id, config)) is not None:
+        return _parts(id, cached)
     if not downloads.may():
         raise downloads.Absent(
             f"The data set {wanted} of the Hugging Face hub is not on this machine: workbench run "
-            "fetches it, or save it elsewhere with datasets' save_to_disk, copy the folder here "
-            "and name it in dataset.path."
+            "downloads it, or save it on another machine with save_to_disk, copy the folder here "
+            "and set dataset.path."
         )
     try:
-        held = library.load_dataset(id, config)
+        cached = library.load_dataset(id, config)
     except Exception as error:
-        # Whatever the network, the hub or the library says, in their words.
+        # Errors of the network, the hub and the library have no common base class.
         raise downloads.Absent(
-            f"The data set {wanted} could not be fetched from the Hugging Face hub: "
+            f"The data set {wanted} could not be downloaded from the Hugging Face hub: "
             f"{_first_line(error)}"
         ) from error
-    return _parts(id, held)
+    return _parts(id, cached)
 
 
-def _held(id: str, config: str | None) -> Any:
-    """What the library has fetched before; None where it has nothing."""
+def _cached(id: str, config: str | None) -> Any:
+    """The data set in the library's cache, or None."""
     with _offline() as library:
         try:
             return library.load_dataset(id, config)
@@ -112,7 +112,7 @@ def _held(id: str, config: str | None) -> Any:
                 return None
             configs = str(error).split("cache: ")[-1].split("\n")[0]
             raise ValueError(
-                f"{id} comes in several configurations; say dataset.config: {configs}."
+                f"{id} has several configurations; set dataset.config: {configs}."
             ) from error
 
 
@@ -130,55 +130,56 @@ def _offline() -> Iterator[Any]:
         logger.setLevel(before[1])
 
 
-def _parts(name: str, found: Any) -> Found:
-    if not isinstance(found, dict):
-        return Found(name=name, parts={"train": found}, given={}, notes=())
-    if len(found) == 1:
-        return Found(name=name, parts=dict(found), given={}, notes=())
-    given = {split: PARTS[split.lower()] for split in found if split.lower() in PARTS}
+def _parts(name: str, data: Any) -> HubData:
+    if not isinstance(data, dict):
+        return HubData(name=name, parts={"train": data}, given={}, notes=())
+    if len(data) == 1:
+        return HubData(name=name, parts=dict(data), given={}, notes=())
+    given = {split: PARTS[split.lower()] for split in data if split.lower() in PARTS}
+    # Names of splits are free text: only those of known parts can be mapped.
     if TRAIN not in given.values():
-        raise ValueError(f"{name} has the splits {', '.join(found)}, and none to train on.")
+        raise ValueError(f"{name} has the splits {', '.join(data)}, but none for training.")
     if len(set(given.values())) < len(given):
         raise ValueError(f"{name} has two splits for one part: {', '.join(given)}.")
-    return Found(
+    return HubData(
         name=name,
-        parts={split: found[split] for split in given},
+        parts={split: data[split] for split in given},
         given=given,
         notes=tuple(
-            f"{split}: {len(found[split])} samples are of no part (train, validation, test)"
-            for split in found
+            f"{split}: {len(data[split])} samples belong to no part (train, validation, test)"
+            for split in data
             if split not in given
         ),
     )
 
 
-def labelled(found: Found, name: str) -> Found:
-    """The parts that have labels at all: a hidden test has none.
+def labelled(data: HubData, name: str) -> HubData:
+    """Drop the parts that have no labels, such as a hidden test split.
 
     Args:
-        found: All parts.
+        data: All parts.
         name: The column of the labels.
 
     Raises:
         ValueError: The training part has none.
     """
     without = {}
-    for split, part in found.parts.items():
+    for split, part in data.parts.items():
         values = part.with_format(None)[name] if name in part.features else [0]
         if all(value is None or value == -1 or _hidden(value) for value in values):
             without[split] = f"{split}: {len(part)} samples have no label"
-    if len(without) == len(found.parts) or TRAIN in [found.given.get(split) for split in without]:
-        raise ValueError(f"{found.name}: {next(iter(without.values()))} in the column {name}.")
+    if len(without) == len(data.parts) or TRAIN in [data.given.get(split) for split in without]:
+        raise ValueError(f"{data.name}: {next(iter(without.values()))} in the column {name}.")
     return replace(
-        found,
-        parts={split: part for split, part in found.parts.items() if split not in without},
-        given={split: part for split, part in found.given.items() if split not in without},
-        notes=(*found.notes, *without.values()),
+        data,
+        parts={split: part for split, part in data.parts.items() if split not in without},
+        given={split: part for split, part in data.given.items() if split not in without},
+        notes=(*data.notes, *without.values()),
     )
 
 
 def _hidden(value: object) -> bool:
-    """Whether a list of labels holds nothing but -1; an empty one says that none applies."""
+    """Whether a list of labels has only -1; an empty list means that no label applies."""
     return isinstance(value, list) and bool(value) and all(label == -1 for label in value)
 
 

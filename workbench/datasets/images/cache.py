@@ -1,8 +1,8 @@
 """The cache of decoded images: one array on disk that every process maps.
 
-It lies under ``downloads.folder()/decoded``, keyed by where the files lie, their names, sizes and
-times of change and by how they are decoded; it may be deleted at any time. Each process compares it
-with its hash before it uses it, and writes anew what is damaged. Knows no decoder.
+It is under ``downloads.folder()/decoded``, keyed by the files' paths, names, sizes and modification
+times and by the decoding options; it may be deleted at any time. Each process compares it with its
+hash before using it, and replaces it if it is damaged. Used by ``images.loading``.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from workbench.datasets.memmap import Mapped, sha256_of
 
 _LOGGER = logging.getLogger(__name__)
 
-# Bytes of decoded images that stay in memory where no file can be written.
+# Most bytes of decoded images that are held in memory if the cache cannot be written.
 MEMORY = 2**30
 _DAY = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decoded:
-    """Images of one size.
+    """Decoded images of one size.
 
     Attributes:
-        images: ``uint8 [N, C, H, W]``, a memory map where ``mapped`` says of what.
-        positions: Of the files that could be decoded, among those that were given.
-        skipped: The others, each as ``NAME: REASON``.
+        images: ``uint8 [N, C, H, W]``; a memory map of ``mapped`` if that is not None.
+        positions: Positions of the files that could be decoded, among all files.
+        skipped: The other files, each as ``NAME: REASON``.
     """
 
     images: Tensor
@@ -55,11 +55,11 @@ class Decoded:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the images of some files are kept.
+    """The place of some files in the cache.
 
     Attributes:
-        times: Hash of when the files were last changed in any way. Unlike the time of modification
-            nobody can set it: an archive may give new content its old size and time.
+        times: Hash of the files' ctimes. Unlike mtimes they cannot be set: unpacking an archive may
+            give new content the old size and mtime.
     """
 
     folder: Path
@@ -67,12 +67,12 @@ class Place:
 
 
 def place_of(files: Sequence[Path], names: Sequence[str], how: Sequence[Any]) -> Place:
-    """Where the images of some files, decoded in some way (plain JSON values), are kept."""
+    """The place of some files, decoded with the options ``how`` (JSON values)."""
     digest, times = hashlib.sha256(json.dumps(how).encode()), hashlib.sha256()
     folders: dict[Path, Path] = {}
     for file, name in zip(files, names, strict=True):
         state = file.stat()
-        # Bitmaps of one size that came from one archive may agree in size and time.
+        # The path counts: bitmaps from one archive may have the same size and time.
         at = str(_resolved(file, folders))
         digest.update(json.dumps([at, name, state.st_size, state.st_mtime_ns]).encode())
         times.update(f"{state.st_ctime_ns}\n".encode())
@@ -81,14 +81,14 @@ def place_of(files: Sequence[Path], names: Sequence[str], how: Sequence[Any]) ->
 
 
 def place_of_content(content: str, names: Sequence[str], how: Sequence[Any]) -> Place:
-    """Where images that are no files are kept; the text stands for what they hold."""
+    """The place of images that are not files; ``content`` identifies them."""
     key = json.dumps([content, list(names), list(how)])
     digest = hashlib.sha256(key.encode()).hexdigest()
     return Place(folder=downloads.folder() / "decoded" / digest[:32], times="")
 
 
 def _resolved(file: Path, folders: dict[Path, Path]) -> Path:
-    """Where a file really lies; its folder is looked up once, because there may be a million."""
+    """A file's resolved path; its folder is resolved once, because there may be a million files."""
     if file.is_symlink():
         return file.resolve()
     if file.parent not in folders:
@@ -96,7 +96,7 @@ def _resolved(file: Path, folders: dict[Path, Path]) -> Path:
     return folders[file.parent] / file.name
 
 
-def keep(
+def save(
     place: Place,
     stream: Iterator[tuple[int, NDArray[np.uint8]]],
     form: Form,
@@ -107,34 +107,34 @@ def keep(
     refuse: bool,
     where: str,
 ) -> Decoded | None:
-    """Write decoded images to their place and map them.
+    """Write decoded images to the cache and map them.
 
     Args:
         place: See ``place_of``.
-        stream: The images by the files' numbers, in order.
+        stream: The images with the files' numbers, in order.
         form: Of every image.
-        count: Number of images at most.
-        names: What a person calls the files.
-        bad: Why files cannot be decoded, by their numbers; may grow while the stream runs.
-        refuse: Whether one bad file is one too many.
-        where: What a person calls all of them together.
+        count: Upper bound on the number of images.
+        names: Names of the files, for messages.
+        bad: Why files cannot be decoded, by number; entries are added while the stream runs.
+        refuse: Whether a single bad file is an error.
+        where: Name of all files together, for messages.
 
     Returns:
-        None where no image is left, or a bad file is refused.
+        None if no image is left, or if a bad file is refused.
 
     Raises:
-        ValueError: There is no room for them.
+        ValueError: There is not enough space for them.
     """
-    room, parent = count * math.prod(form.shape), place.folder.parent
+    size, parent = count * math.prod(form.shape), place.folder.parent
     new = parent / f".new-{uuid.uuid4().hex}"
     try:
-        _sweep(parent)
+        _remove_leftovers(parent)
         new.mkdir(parents=True)
     except OSError as error:
-        if room > MEMORY:
+        if size > MEMORY:
             raise ValueError(
-                f"{where}: the decoded images need {room / 1e9:.1f} GB, but {parent} cannot "
-                f"be written to ({error.strerror}); name another folder by WORKBENCH_DATA."
+                f"{where}: the decoded images need {size / 1e9:.1f} GB, but {parent} cannot "
+                f"be written to ({error.strerror}); set WORKBENCH_DATA to another folder."
             ) from error
         every = list(stream)
         if not every or (bad and refuse):
@@ -147,11 +147,11 @@ def keep(
         )
     try:
         free = shutil.disk_usage(new).free
-        if room > free:
+        if size > free:
             raise ValueError(
-                f"{where}: the decoded images need {room / 1e9:.1f} GB, but {parent} has "
-                f"{free / 1e9:.1f} GB left; name another folder by WORKBENCH_DATA, or make "
-                "dataset.store_size smaller."
+                f"{where}: the decoded images need {size / 1e9:.1f} GB, but {parent} has "
+                f"{free / 1e9:.1f} GB left; set WORKBENCH_DATA to another folder, or reduce "
+                "dataset.store_size."
             )
         positions, sha256 = _write(new / "images", stream)
         if not positions or (bad and refuse):
@@ -165,42 +165,43 @@ def keep(
         }
         description["checksum"] = _checksum(description)
         (new / "images.json").write_text(json.dumps(description))
-        _put(new, place)
+        _publish(new, place)
     except OSError as error:
         raise ValueError(
             f"{where}: the decoded images could not be written to {parent} "
-            f"({error.strerror or error}); make room there, or name another folder by "
-            "WORKBENCH_DATA."
+            f"({error.strerror or error}); free some space, or set WORKBENCH_DATA to another "
+            "folder."
         ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    if (found := opened(place, warn=False)) is None:
+    if (found := cached(place, warn=False)) is None:
         raise ValueError(
-            f"{where}: the decoded images in {place.folder} do not read back as they were "
-            "written; check the disk, or name another folder by WORKBENCH_DATA."
+            f"{where}: the decoded images in {place.folder} differ from what was written; "
+            "check the disk, or set WORKBENCH_DATA to another folder."
         )
     return found
 
 
 def _write(path: Path, stream: Iterator[tuple[int, NDArray[np.uint8]]]) -> tuple[list[int], str]:
-    """The files' numbers, and the hash of what was written."""
+    """Write the images to a file; return the files' numbers and the hash of the content."""
     digest, positions = hashlib.sha256(), []
     with path.open("wb") as file:
         for number, pixels in stream:
             file.write(pixels.data)
             digest.update(pixels.data)
             positions.append(number)
+        # On disk before the folder gets its final name: a crash must not leave an incomplete cache.
         file.flush()
         os.fsync(file.fileno())
     return positions, digest.hexdigest()
 
 
-def _put(new: Path, place: Place) -> None:
+def _publish(new: Path, place: Place) -> None:
     try:
         new.rename(place.folder)
     except OSError:
-        # Another process was faster, or what lies there is damaged or of older files.
-        if opened(place, warn=False) is None:
+        # Another process was faster, or the existing cache is damaged or of older files.
+        if cached(place, warn=False) is None:
             aside = new.with_name(f".new-{uuid.uuid4().hex}")
             with suppress(OSError):  # another process may do the same at this moment
                 place.folder.rename(aside)
@@ -217,8 +218,8 @@ def _checksum(description: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
 
 
-def opened(place: Place, *, warn: bool = True) -> Decoded | None:
-    """What is kept of these files, if it is as it was written."""
+def cached(place: Place, *, warn: bool = True) -> Decoded | None:
+    """The cached images of these files; None if there are none or they are damaged."""
     if not place.folder.is_dir():
         return None
     file = place.folder / "images"
@@ -226,8 +227,8 @@ def opened(place: Place, *, warn: bool = True) -> Decoded | None:
         description = json.loads((place.folder / "images.json").read_text())
         if description.get("times") != place.times:
             return None
-        sound = description.pop("checksum") == _checksum(description)
-        if sound and sha256_of(file) == description["sha256"]:
+        intact = description.pop("checksum") == _checksum(description)
+        if intact and sha256_of(file) == description["sha256"]:
             mapped = Mapped(
                 path=file, shape=tuple(description["shape"]), sha256=description["sha256"]
             )
@@ -237,15 +238,16 @@ def opened(place: Place, *, warn: bool = True) -> Decoded | None:
                 skipped=tuple(description["skipped"]),
                 mapped=mapped,
             )
-    except Exception:  # what is damaged raises anything
+    except Exception:  # damaged files raise anything
         pass
     if warn:
-        _LOGGER.warning("The decoded images in %s are damaged: decoding them again.", place.folder)
+        _LOGGER.warning("The decoded images in %s are damaged; decoding them again.", place.folder)
     return None
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed left behind."""
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary folders of killed processes."""
     for left in folder.glob(".new-*"):
+        # Younger ones may belong to a process that is still writing.
         if time.time() - left.stat().st_mtime > _DAY:
             shutil.rmtree(left, ignore_errors=True)

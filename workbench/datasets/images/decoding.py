@@ -1,6 +1,6 @@
-"""One image file: its size, its pixels, or what is wrong with it.
+"""Decodes one image file: its size and its pixels, or a sentence on what is wrong with it.
 
-Knows nothing of other files, of classes or of where pixels are kept.
+Used by ``images.loading``.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ EXTENSIONS = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"),
     *(".tif", ".tiff", ".ppm", ".pgm"),
 )
-# Pillow's own limit, where somebody has taken it away.
+# Pillow's default limit, in case MAX_IMAGE_PIXELS was set to None.
 _MOST_PIXELS = 89_478_485
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
+# EXIF's tag, and the values that exchange height and width.
 _ORIENTATION, _LYING = 0x0112, (5, 6, 7, 8)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What every image is brought to: a square of ``side`` pixels, if there is one."""
+    """The form of every decoded image: resized to a square of ``side`` pixels if that is set."""
 
     channels: int
     height: int
@@ -39,13 +40,13 @@ class Form:
 
 
 def header(file: Path) -> tuple[int, int, bool] | str:
-    """Height and width as the image is to be seen, and whether it is grey; or what is wrong."""
+    """Height and width after the EXIF rotation, and whether it is grey; or what is wrong."""
     try:
         if file.stat().st_size == 0:
             return "the file is empty"
         with Image.open(file) as image:
             width, height = _bounded(image).size
-            # Of a PNG without it, Pillow would decode everything to look for it.
+            # For a PNG without EXIF, getexif() would decode the whole image.
             has_exif = image.format in ("JPEG", "MPO", "TIFF", "WEBP") or "exif" in image.info
             if has_exif and image.getexif().get(_ORIENTATION) in _LYING:
                 width, height = height, width
@@ -55,12 +56,12 @@ def header(file: Path) -> tuple[int, int, bool] | str:
 
 
 def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
-    """``[C, H, W]``, or what is wrong."""
+    """The pixels ``[C, H, W]``, or what is wrong."""
     try:
         with Image.open(file) as opened:
             _bounded(opened)
             if form.side is not None:
-                # A JPEG decodes at a fraction of its size, still at least twice what is asked for.
+                # Lets a JPEG decode at a fraction of its size, at least twice the target size.
                 opened.draft(None, (2 * form.side, 2 * form.side))
             image: Image.Image = ImageOps.exif_transpose(opened)
         image = _in_channels(_eight_bit(image), form.channels)
@@ -74,12 +75,12 @@ def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
         return _reason(error)
     array = np.asarray(image).reshape(image.height, image.width, form.channels)
     if (image.height, image.width) != (form.height, form.width):
-        return f"it has {image.width} x {image.height} pixels, its header says something else"
+        return f"it has {image.width} x {image.height} pixels, unlike its header"
     return np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
 def _bounded(image: Image.Image) -> Image.Image:
-    """The image, if it has no more pixels than Pillow's limit; nothing has been decoded yet."""
+    """The image, if its header has no more pixels than Pillow's limit; nothing is decoded yet."""
     width, height = image.size
     if width * height > (Image.MAX_IMAGE_PIXELS or _MOST_PIXELS):
         raise ValueError(_bomb(width * height))
@@ -88,11 +89,11 @@ def _bounded(image: Image.Image) -> Image.Image:
 
 def _bomb(pixels: int) -> str:
     limit = Image.MAX_IMAGE_PIXELS or _MOST_PIXELS
-    return f"it has {pixels:,} pixels, more than the {limit:,} that are allowed"
+    return f"it has {pixels:,} pixels, more than the limit of {limit:,}"
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit greys by their upper eight bits: converting them would cut off at 255."""
+    """Keep the upper eight bits of 16-bit greys; Pillow's convert() would clip them at 255."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(image)
         if image.mode == "F" or values.min() < 0 or values.max() > 0xFFFF:
@@ -102,6 +103,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _in_channels(image: Image.Image, channels: int) -> Image.Image:
+    # Pillow drops a palette's transparency only by way of RGBA.
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("L" if channels == 1 else "RGB")
@@ -109,9 +111,9 @@ def _in_channels(image: Image.Image, channels: int) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "no image that Pillow can read"
+        return "not an image that Pillow can read"
     if isinstance(error, Image.DecompressionBombError):
-        # "Image size (900000000 pixels) exceeds limit of ...": of twice the limit.
+        # Pillow's own message names twice the limit: "Image size (N pixels) exceeds limit of ...".
         found = re.search(r"\((\d+) pixels\)", str(error))
         return _bomb(int(found[1])) if found else str(error)
     return str(error).rstrip(".") or type(error).__name__

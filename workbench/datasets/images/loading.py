@@ -1,8 +1,8 @@
-"""Image files, decoded once into one array on disk that every process maps.
+"""Decodes image files once, into one array on disk that every process maps.
 
-Decoding is what makes image files slow, and finding a damaged one in the middle of a trial is too
-late: so all of them are decoded before anything runs, and kept (see ``image_cache``). Knows neither
-classes nor splits.
+Decoding makes image files slow, and a damaged file should not be found in the middle of a trial. So
+all files are decoded before anything runs, and cached (see ``images.cache``). Used by every reader
+of images.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.datasets.images import decoding
-from workbench.datasets.images.cache import Decoded, Place, keep, opened, place_of, place_of_content
+from workbench.datasets.images.cache import Decoded, Place, cached, place_of, place_of_content, save
 from workbench.datasets.images.decoding import Form
 from workbench.record import environment
 
-# Short side, in pixels, of images that come in several sizes or are larger than this.
+# Default side in pixels for images of different sizes, or of larger ones.
 USUAL_SIDE = 256
-# To be raised whenever the same files are decoded to other pixels.
+# Increase it when a change makes the same files decode to other pixels.
 _VERSION = 1
 _AT_ONCE = 256
 _SHOWN = 10
@@ -34,11 +34,11 @@ _SHOWN = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Unwritten:
-    """Images that are no files yet, and become such only in order to be decoded.
+    """Images that are not files; they are written to temporary files for decoding.
 
     Attributes:
-        content: Stands for what they hold: another content, another text.
-        write: Writes them into a folder, and returns the files.
+        content: Identifies the content: it differs whenever the content does.
+        write: Writes the images to a folder and returns the files.
     """
 
     content: str
@@ -55,27 +55,27 @@ def decode(
     channels: int | None = None,
     on_bad_input: str = "refuse",
 ) -> Decoded:
-    """Decode image files, or map what was decoded before.
+    """Decode image files, or map them if they are in the cache.
 
-    Images are turned as their EXIF orientation says; 16-bit greys become 8-bit ones; transparency
-    is dropped. All become grey if all are, and colour else. Of an animation the first image is
-    taken. Images of one size whose short side is at most ``image_size`` (else 256) stay as they
-    are. Of all others the largest square in the middle is resized (bilinear, antialiased) to
-    ``image_size`` (else 256) pixels.
+    Images are rotated by their EXIF orientation; 16-bit grey is converted to 8 bits; transparency
+    is dropped. The result is grey if all images are, and colour otherwise. Of an animation the
+    first image is used. If all images have the same size and a short side of at most ``image_size``
+    (default 256), they keep their size. Otherwise the largest square in the middle is resized
+    (bilinear, antialiased) to ``image_size`` (default 256) pixels.
 
     Args:
-        files: All of them there, or how they are written.
-        names: What a person calls the files.
-        where: What a person calls all of them together.
-        store_size: Resize all images to so many pixels instead.
-        image_size: Of the images as a model takes them.
-        channels: 1 or 3 instead of what the images have.
-        on_bad_input: ``refuse``, or ``skip`` to leave out what cannot be decoded.
+        files: Existing files, or images to be written.
+        names: Names of the files, for messages.
+        where: Name of all files together, for messages.
+        store_size: Resize all images to this many pixels instead.
+        image_size: Side of a model's input.
+        channels: 1 or 3; None keeps those of the images.
+        on_bad_input: ``refuse``, or ``skip`` to ignore files that cannot be decoded.
 
     Raises:
         ValueError: A file is damaged, empty, not an image, or has more than
             ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, and bad input is refused; no file can be decoded;
-            or there is no room for the decoded images.
+            or there is not enough space for the decoded images.
     """
     for option, value in (("store_size", store_size), ("image_size", image_size)):
         if value is not None and value < 1:
@@ -86,13 +86,14 @@ def decode(
         if isinstance(files, Unwritten)
         else place_of(files, names, how)
     )
-    if (found := opened(place)) is not None:
+    if (found := cached(place)) is not None:
         return found
     with (
         _written(files, place) as paths,
         warnings.catch_warnings(),
         ThreadPoolExecutor(_threads()) as threads,
     ):
+        # Pillow warns of damaged EXIF and of large images; both are handled here.
         warnings.simplefilter("ignore")
         headers = list(threads.map(decoding.header, paths))
         bad = {n: header for n, header in enumerate(headers) if isinstance(header, str)}
@@ -102,11 +103,11 @@ def decode(
             numbers = [n for n in range(len(paths)) if n not in bad]
             stream = _stream(threads, paths, numbers, form, bad)
             refuse = on_bad_input != "skip"
-            found = keep(place, stream, form, len(good), names, bad, refuse=refuse, where=where)
+            found = save(place, stream, form, len(good), names, bad, refuse=refuse, where=where)
     if found is None:
         shown = [f"{names[n]} ({bad[n]})" for n in sorted(bad)[:_SHOWN]]
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        leave = ", or leave them out with dataset.on_bad_input: skip" if good else ""
+        leave = ", or ignore them with dataset.on_bad_input: skip" if good else ""
         raise ValueError(
             f"{where}: {len(bad)} of {len(names)} images cannot be used: {', '.join(shown)}{more}. "
             f"Fix or remove them{leave}."
@@ -119,6 +120,7 @@ def _written(files: Sequence[Path] | Unwritten, place: Place) -> Iterator[Sequen
     if not isinstance(files, Unwritten):
         yield files
         return
+    # Next to the cache, which has room for them; else in the system's temporary folder.
     parent: Path | None = place.folder.parent
     try:
         place.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -135,29 +137,29 @@ def store(
     shape: tuple[int, ...],
     where: str,
 ) -> Decoded:
-    """Map images that lie in other files than images', written out once.
+    """Write images from files of another format to the cache once, and map them.
 
     Args:
-        files: What they are read from.
-        stream: Yields them, each ``[C, H, W]``.
-        shape: Of all of them, ``(N, C, H, W)``.
-        where: What a person calls all of them together.
+        files: The files that contain them.
+        stream: Yields the images, each ``[C, H, W]``.
+        shape: Of all images, ``(N, C, H, W)``.
+        where: Name of all images together, for messages.
 
     Raises:
-        ValueError: There is no room for them.
+        ValueError: There is not enough space for them.
     """
     place = place_of(files, [file.name for file in files], [_VERSION])
-    if (found := opened(place)) is not None:
+    if (found := cached(place)) is not None:
         return found
     count, channels, height, width = shape
     form = Form(channels=channels, height=height, width=width, side=None)
-    written = keep(place, enumerate(stream()), form, count, (), {}, refuse=True, where=where)
+    written = save(place, enumerate(stream()), form, count, (), {}, refuse=True, where=where)
     assert written is not None
     return written
 
 
 def _threads() -> int:
-    """Pillow decodes outside the interpreter's lock."""
+    """Number of threads: Pillow releases the GIL while it decodes."""
     return min(8, environment.cores())
 
 
@@ -183,7 +185,7 @@ def _stream(
     form: Form,
     bad: dict[int, str],
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Decoded images by the files' numbers, in order; what is wrong with the others goes to bad."""
+    """Decoded images with the files' numbers, in order; errors are added to ``bad``."""
     for start in range(0, len(numbers), _AT_ONCE):
         some = numbers[start : start + _AT_ONCE]
         every = threads.map(partial(decoding.pixels, form=form), [files[number] for number in some])

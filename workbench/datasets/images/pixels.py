@@ -1,7 +1,7 @@
-"""Images that are made ready when they are taken: resized, in channels, normalised.
+"""Images that are converted when they are read: resized, in channels, normalised.
 
-What is stored may hold every part of a data set; a part reaches its own images only. Knows neither
-a split nor a data set's options.
+The stored images may be those of a whole data set; a part can read only its own. Used by
+``preprocessing``.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from torch.nn import functional
 
 from workbench.datasets.memmap import Mapped
 
-# Bytes of stored images that may wait on an accelerator.
+# Most bytes of stored images that are moved to a GPU.
 ON_DEVICE = 2**30
-# Share of red, green and blue in a grey, as Pillow and torchvision have it (ITU-R BT.601).
+# Weights of red, green and blue in a grey, as in Pillow and torchvision (ITU-R BT.601).
 _LUMA = (0.299, 0.587, 0.114)
 
 
 class Stored:
-    """The images of one part among all that are stored, without a copy of them.
+    """The images of one part among all stored images, without a copy.
 
-    They are had by their positions in the part; the others, such as the test images in the same
-    memory map, are neither an attribute nor the answer to any position. Python hides no memory from
-    code that is determined to read it: this keeps an honest path from taking them by accident.
+    Images are read by their positions in the part. All others, such as the test images in the same
+    memory map, are not reachable by an attribute or a position. This prevents reading them by
+    accident; Python cannot hide memory from code that is determined to read it.
     """
 
     def __init__(self, source: Tensor, index: Tensor, mapped: Mapped | None = None) -> None:
-        """Some of the images in a source.
+        """Select some of the images in a source.
 
         Args:
             source: ``[N, C, H, W]``: ``uint8``, or ``float32`` from 0 to 1. May be a memory map.
             index: Numbers of the part's images in it, ``int64 [n]``.
-            mapped: Where the source lies, if it is a memory map.
+            mapped: The file of the source, if it is a memory map.
         """
         self._source, self._index, self._mapped = source, index, mapped
 
@@ -44,7 +44,7 @@ class Stored:
         return len(self._index)
 
     def __getitem__(self, positions: Tensor) -> Tensor:
-        """The images at some positions of the part, as they are stored: memory of their own.
+        """The stored images at some positions of the part, in their own memory.
 
         Args:
             positions: ``int64 [B]``.
@@ -56,26 +56,26 @@ class Stored:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image: ``(C, H, W)``."""
+        """Shape of one stored image: ``(C, H, W)``."""
         return tuple(self._source.shape[1:])
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """Device of the stored images."""
         return self._source.device
 
     @property
     def nbytes(self) -> int:
-        """Of the part's images together."""
+        """Bytes of the part's images."""
         return len(self) * self._source[:1].nbytes
 
     def to(self, device: torch.device) -> Stored:
-        """A copy of the part's images, and of no others, on a device."""
+        """A copy of the part's images, and only of these, on a device."""
         own = self._source[self._index].to(device)
         return Stored(own, torch.arange(len(self), device=device))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Another process maps the file itself; a copy through shared memory may be gigabytes.
+        # Another process maps the file itself; pickling the images could copy gigabytes.
         state = dict(vars(self))
         if self._mapped is not None:
             del state["_source"]
@@ -89,16 +89,16 @@ class Stored:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pixels:
-    """Images of a part, as they are stored; see ``samples.Inputs``.
+    """Images of a part, converted when they are read; see ``samples.Inputs``.
 
     Attributes:
         stored: The part's images.
-        mean: Subtracted from pixels from 0 to 1; ``float32``, shaped to fit an image.
-        std: What the difference is divided by.
+        mean: Subtracted from pixels in 0 to 1; ``float32``, broadcast over an image.
+        std: The divisor after that.
         side: The largest square in the middle of an image is resized to this many pixels; None
-            leaves the images' size alone.
-        crop: So many pixels in the middle are taken; None takes all of them.
-        channels: 1 makes colours grey, 3 repeats grey; None leaves them.
+            keeps the size.
+        crop: Side of the square in the middle that is used; None uses the whole image.
+        channels: 1 converts colour to grey, 3 repeats grey; None keeps the channels.
     """
 
     stored: Stored
@@ -122,20 +122,21 @@ class Pixels:
         if self.channels == 1 and images.shape[1] == 3:
             weights = torch.tensor(_LUMA, device=images.device).reshape(3, 1, 1)
             images = (images * weights).sum(dim=1, keepdim=True)
+        # contiguous(): the arithmetic below is in place, and expand() shares one channel.
         if self.channels == 3:
             images = images.expand(-1, 3, -1, -1).contiguous()
-        # In place: they are a copy already, and new memory costs more than the arithmetic.
+        # In place: this is a copy already, and allocating memory costs more than the arithmetic.
         return images.sub_(self.mean).div_(self.std)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one image as it is taken: ``(C, H, W)``."""
+        """Shape of one converted image: ``(C, H, W)``."""
         channels = self.channels or self.stored.shape[0]
         side = self.side or self.crop
         return (channels, side, side) if side else (channels, *self.stored.shape[1:])
 
     def to(self, device: torch.device) -> Pixels:
-        """The same with the stored images on a device, if there are few enough of them."""
+        """The same with the stored images on a device, if they take at most ``ON_DEVICE`` bytes."""
         if device.type == self.stored.device.type or self.stored.nbytes > ON_DEVICE:
             return self
         return replace(
@@ -147,12 +148,12 @@ class Pixels:
 
 
 def _resized(images: Tensor, side: int) -> Tensor:
-    """The largest square in the middle, in ``side`` pixels."""
+    """The largest square in the middle, resized to ``side`` pixels."""
     shorter = min(images.shape[2:])
     images = _middle(images, shorter, shorter)
     if images.dtype == torch.uint8 and images.device.type != "cpu":
         images = images.float().div_(255.0)
-    # On the CPU bytes are resized as bytes, as Pillow does it: four times as fast as floats.
+    # On the CPU, uint8 is resized as uint8, like in Pillow: four times as fast as float32.
     return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
 

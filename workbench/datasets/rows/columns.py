@@ -1,7 +1,4 @@
-"""Columns of rows as targets, parts and groups of samples.
-
-Knows no file format, and nothing of the columns that are inputs.
-"""
+"""Columns of rows as targets, parts and groups of samples. Used by tables, texts and the hub."""
 
 from __future__ import annotations
 
@@ -22,17 +19,17 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a study file says of the columns that are no inputs.
+class RowOptions:
+    """The options of a study file for the columns that are not inputs.
 
     Attributes:
         target: What is predicted; see ``samples.TARGETS``.
         label: The column of the classes, labels or numbers; a list for several.
-        separator: Between the labels that stand in one column.
-        split: ``column`` names the column that gives the part of each row, ``group`` the one whose
+        separator: Between several labels in one column.
+        split: ``column`` names the column with the part of each row, ``group`` the column whose
             equal values stay in one part.
-        on_bad_input: ``refuse``, or ``skip`` to leave bad rows out and count them.
-        option: What a study file calls the label.
+        on_bad_input: ``refuse``, or ``skip`` to ignore bad rows and count them.
+        option: The name of ``label`` in the study file.
     """
 
     target: str
@@ -44,13 +41,13 @@ class Asked:
 
     @property
     def columns(self) -> list[str]:
-        """The names of all of them."""
-        return [*named(self.label), *self.split.values()]
+        """The names of all these columns."""
+        return [*column_names(self.label), *self.split.values()]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Answer:
-    """Those columns as ``Samples`` has them."""
+class TargetValues:
+    """The values of these columns in the form of ``Samples``."""
 
     targets: Tensor
     classes: tuple[str, ...]
@@ -58,45 +55,45 @@ class Answer:
     groups: Tensor | None
 
 
-def named(columns: Columns) -> list[str]:
+def column_names(columns: Columns) -> list[str]:
     """The names of one or several columns."""
     return [columns] if isinstance(columns, str) else [str(name) for name in columns]
 
 
-def flaw(rows: Rows, asked: Asked) -> None:
+def mark_bad_rows(rows: Rows, options: RowOptions) -> None:
     """Mark every row whose target, part or group cannot be used.
 
     Raises:
-        ValueError: A column is unknown, or the columns are none of this target's.
+        ValueError: A column does not exist, or the columns do not fit the target.
     """
-    _flaw_targets(rows, asked)
-    _flaw_parts(rows, asked.split)
+    _mark_bad_targets(rows, options)
+    _mark_bad_parts(rows, options.split)
 
 
-def answer(rows: Rows, asked: Asked) -> Answer:
-    """The columns of rows without a flaw.
+def target_values(rows: Rows, options: RowOptions) -> TargetValues:
+    """Targets, parts and groups of rows without a problem.
 
-    Names of classes and labels are in alphabetical order, whole numbers in numeric order; columns
-    as they are listed. A row with an empty column of labels is a sample that has none of them.
+    Names of classes and labels are in alphabetical order, integers in numeric order; columns in the
+    given order. A row whose column of labels is empty has none of the labels.
 
     Raises:
-        ValueError: No row has a label, or both files and a column give the parts.
+        ValueError: No row has a label, or the parts are given twice, by files and by a column.
     """
-    targets, classes = _targets(rows, asked)
-    given, groups = _parts_and_groups(rows, asked.split)
-    return Answer(targets=targets, classes=classes, given=given, groups=groups)
+    targets, classes = _targets(rows, options)
+    given, groups = _parts_and_groups(rows, options.split)
+    return TargetValues(targets=targets, classes=classes, given=given, groups=groups)
 
 
-def in_order(names: Sequence[str]) -> tuple[str, ...]:
-    """Different names in alphabetical order; in numeric order where all are whole numbers."""
+def sorted_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Distinct names in alphabetical order, or in numeric order if all are integers."""
     different = set(names)
     if all(_WHOLE.fullmatch(name) for name in different):
         return tuple(sorted(different, key=lambda name: (int(name), name)))
     return tuple(sorted(different))
 
 
-def flaw_numbers(rows: Rows, name: str, column: pd.Series[Any]) -> Numbers:
-    """Mark every row whose value is missing, no number, or not finite in ``float32``.
+def mark_bad_numbers(rows: Rows, name: str, column: pd.Series[Any]) -> Numbers:
+    """Mark every row whose value is missing, not a number, or not finite in ``float32``.
 
     Returns:
         The column's numbers, ``float64 [N]``.
@@ -108,54 +105,54 @@ def flaw_numbers(rows: Rows, name: str, column: pd.Series[Any]) -> Numbers:
         absent = missing(column)
         for position in bad.tolist():
             seen = f"{_seen(column, position)}, not a finite number"
-            rows.flaw([position], f"{name} is {'missing' if absent[position] else seen}")
+            rows.mark_bad([position], f"{name} is {'missing' if absent[position] else seen}")
     return values
 
 
-def _flaw_targets(rows: Rows, asked: Asked) -> None:
-    columns, target, separator = asked.label, asked.target, asked.separator
-    names = named(columns)
+def _mark_bad_targets(rows: Rows, options: RowOptions) -> None:
+    columns, target, separator = options.label, options.target, options.separator
+    names = column_names(columns)
     if not names:
-        raise ValueError(f"dataset.{asked.option} names no column.")
+        raise ValueError(f"dataset.{options.option} names no column.")
     if target == "class" and not isinstance(columns, str):
         raise ValueError(
-            f"dataset.{asked.option} is a list of {len(names)} columns, but a class stands in one "
-            "column; several labels are for the task multilabel, several numbers for regression."
+            f"dataset.{options.option} lists {len(names)} columns, but a class needs one column; "
+            "for several labels set task: multilabel, for several numbers task: regression."
         )
     if separator is not None and (target != "labels" or not isinstance(columns, str)):
-        raise ValueError("dataset.separator parts the labels that stand in one column.")
+        raise ValueError("dataset.separator needs several labels in one column (task: multilabel).")
     for name in names:
-        column = rows.column(name, option=asked.option)
+        column = rows.column(name, option=options.option)
         if target == "class":
-            rows.flaw(np.nonzero(missing(column))[0], f"{name} is missing")
+            rows.mark_bad(np.nonzero(missing(column))[0], f"{name} is missing")
         elif target == "numbers":
-            flaw_numbers(rows, name, column)
+            mark_bad_numbers(rows, name, column)
         elif not isinstance(columns, str):
             values = numbers(column)
             off = np.nonzero((values != 0) & (values != 1))[0].tolist()
             for position in off:
-                rows.flaw([position], f"{name} is {_seen(column, position)} and must be 0 or 1")
+                rows.mark_bad([position], f"{name} is {_seen(column, position)} and must be 0 or 1")
     if target == "labels" and isinstance(columns, str):
-        column = rows.column(columns, option=asked.option)
+        column = rows.column(columns, option=options.option)
         listed = [isinstance(value, list | tuple | np.ndarray) for value in column.tolist()]
         if separator is None and not any(listed):
             raise ValueError(
-                f"dataset.{asked.option} is the column {columns}; several labels stand in a list "
-                'of columns of 0 and 1, or in one column with dataset.separator: "|".'
+                f"dataset.{options.option} is the column {columns}; for several labels, list "
+                'columns of 0 and 1, or set dataset.separator, such as "|".'
             )
 
 
-def _targets(rows: Rows, asked: Asked) -> tuple[Tensor, tuple[str, ...]]:
-    columns, target, separator = asked.label, asked.target, asked.separator
-    names = named(columns)
+def _targets(rows: Rows, options: RowOptions) -> tuple[Tensor, tuple[str, ...]]:
+    columns, target, separator = options.label, options.target, options.separator
+    names = column_names(columns)
     if target == "class":
         found = [str(word) for word in words(rows.frame[names[0]])]
-        classes = in_order(found)
+        classes = sorted_names(found)
         position = {name: number for number, name in enumerate(classes)}
         return torch.tensor([position[name] for name in found], dtype=torch.int64), classes
     if target == "labels" and isinstance(columns, str):
         sets = [_labels(value, separator) for value in rows.frame[columns].tolist()]
-        classes = in_order([label for labels in sets for label in labels])
+        classes = sorted_names([label for labels in sets for label in labels])
         if not classes:
             raise ValueError(f"{rows.path} has no label in the column {columns}.")
         position = {name: number for number, name in enumerate(classes)}
@@ -167,26 +164,27 @@ def _targets(rows: Rows, asked: Asked) -> tuple[Tensor, tuple[str, ...]]:
     return torch.from_numpy(values.astype(np.float32)), tuple(names)
 
 
-def _flaw_parts(rows: Rows, split: Mapping[str, str]) -> None:
+def _mark_bad_parts(rows: Rows, split: Mapping[str, str]) -> None:
     for key, name in split.items():
         if key not in ("column", "group"):
             raise ValueError(f"dataset.split has {key}; it takes column and group.")
         column = rows.column(name, option=f"split.{key}")
-        rows.flaw(np.nonzero(missing(column))[0], f"{name} is missing")
+        rows.mark_bad(np.nonzero(missing(column))[0], f"{name} is missing")
         if key == "column":
             for position, word in enumerate(words(column)):
                 if word is not None and word.lower() not in PARTS:
-                    rows.flaw([position], f"{name} is {word} and must be train, validation or test")
+                    rows.mark_bad([position], f"{name} is {word}, not train, validation or test")
 
 
 def _parts_and_groups(rows: Rows, split: Mapping[str, str]) -> tuple[Tensor | None, Tensor | None]:
     given, groups = rows.given, None
     if "column" in split:
         if given is not None:
-            raise ValueError("dataset.split.column gives the parts, and so do the files; say one.")
+            raise ValueError("dataset.split.column and the files both give the parts; use one.")
         found = words(rows.frame[split["column"]])
         given = torch.tensor([PARTS[str(word).lower()] for word in found], dtype=torch.int64)
     if "group" in split:
+        # Only equality matters: groups are numbered in order of appearance.
         codes, _ = pd.factorize(pd.Series(words(rows.frame[split["group"]]), dtype="str"))
         groups = torch.from_numpy(codes.astype(np.int64))
     return given, groups

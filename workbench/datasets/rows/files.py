@@ -1,7 +1,4 @@
-"""Rows of one table file, or of the files of several parts.
-
-Knows no file format (see ``formats``) and nothing of what the columns are for.
-"""
+"""Rows of one table file, or of several files for the parts. Used by ``tables`` and ``texts``."""
 
 from __future__ import annotations
 
@@ -26,16 +23,16 @@ def read(
     test_path: str | None = None,
     delimiter: str | None = None,
 ) -> Rows:
-    """The rows of a file; of a folder with ``train.csv``, ``test.csv`` and the like; or of several.
+    """The rows of a file, of a folder with ``train.csv`` and ``test.csv``, or of several files.
 
     Args:
         path: The training file, the only file, or a folder.
         validation_path: File of the validation part.
         test_path: File of the test part.
-        delimiter: Between the columns of a CSV; a comma, and a tab in a TSV.
+        delimiter: Between the columns of a CSV; by default a comma, or a tab in a TSV.
 
     Raises:
-        ValueError: A file is missing, empty, of no known kind, or not what its name says.
+        ValueError: A file is missing, empty, of an unknown type, or does not match its suffix.
     """
     files = {TRAIN: Path(path)}
     if Path(path).is_dir():
@@ -46,46 +43,46 @@ def read(
     ):
         if other is not None:
             if part in files:
-                raise ValueError(f"{path} holds {files[part].name}; leave dataset.{option} out.")
+                raise ValueError(f"{path} has {files[part].name} already; remove dataset.{option}.")
             files[part] = Path(other)
-    found = {part: formats.read(file, delimiter) for part, file in files.items()}
-    if len(found) == 1:
-        return found[TRAIN]
-    _same_columns(found)
-    together = pd.concat([rows.frame for rows in found.values()], ignore_index=True)
+    parts = {part: formats.read(file, delimiter) for part, file in files.items()}
+    if len(parts) == 1:
+        return parts[TRAIN]
+    _same_columns(parts)
+    together = pd.concat([rows.frame for rows in parts.values()], ignore_index=True)
     return Rows(
         path=str(path),
         frame=together,
-        names=tuple(name for rows in found.values() for name in rows.names),
-        given=torch.cat([torch.full((len(rows),), part) for part, rows in found.items()]),
-        broken=tuple(reason for rows in found.values() for reason in rows.broken),
+        names=tuple(name for rows in parts.values() for name in rows.names),
+        given=torch.cat([torch.full((len(rows),), part) for part, rows in parts.items()]),
+        broken=tuple(reason for rows in parts.values() for reason in rows.broken),
     )
 
 
 def _parts_in(folder: Path) -> dict[int, Path]:
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    found: dict[int, Path] = {}
+    parts: dict[int, Path] = {}
     for file in files:
         part = PARTS.get(file.stem.lower())
-        if part is not None and part in found:
-            raise ValueError(f"{folder} holds both {found[part].name} and {file.name}.")
+        if part is not None and part in parts:
+            raise ValueError(f"{folder} has both {parts[part].name} and {file.name}; keep one.")
         if part is not None:
-            found[part] = file
-    if TRAIN not in found:
-        held = ", ".join(file.name for file in files[:_SHOWN]) or "no table"
+            parts[part] = file
+    if TRAIN not in parts:
+        tables = ", ".join(file.name for file in files[:_SHOWN]) or "no table"
         raise ValueError(
-            f"{folder} holds {held}; a folder of tables has train.csv, and validation.csv and "
-            f"test.csv if they are given ({', '.join(SUFFIXES)}). Or name one file."
+            f"{folder} has {tables}; a folder of tables needs train.csv and may have "
+            f"validation.csv and test.csv ({', '.join(SUFFIXES)}). Or give the path of one file."
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(parts.items()))
 
 
-def _same_columns(found: Mapping[int, Rows]) -> None:
-    first = found[TRAIN]
-    for rows in found.values():
+def _same_columns(parts: Mapping[int, Rows]) -> None:
+    first = parts[TRAIN]
+    for rows in parts.values():
         lacking = [name for name in first.frame.columns if name not in rows.frame.columns]
         if lacking:
             raise ValueError(
-                f"{rows.path} has no column {lacking[0]}, which {first.path} has; the columns of "
-                "all parts must be the same."
+                f"{rows.path} has no column {lacking[0]}, unlike {first.path}; all parts must have "
+                "the same columns."
             )

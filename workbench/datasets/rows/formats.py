@@ -1,6 +1,6 @@
-"""Table files as rows: CSV, TSV, JSONL and Parquet.
+"""Reads a table file into rows: CSV, TSV, JSONL or Parquet.
 
-Knows one file at a time and nothing of what its columns are for.
+Used by ``rows.files`` and ``texts``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.datasets.reading import clear, must_fit
+from workbench.datasets.reading import must_fit, readable_errors
 from workbench.datasets.rows.rows import Rows
 from workbench.record.text import did_you_mean
 
@@ -28,22 +28,20 @@ def read(path: Path, delimiter: str | None = None) -> Rows:
     """All rows of a file.
 
     Args:
-        path: Its ending says what it is.
-        delimiter: Between the columns of a CSV; a comma, and a tab in a TSV.
+        path: Its suffix gives the format.
+        delimiter: Between the columns of a CSV; by default a comma, or a tab in a TSV.
 
     Raises:
-        ValueError: It is missing, empty, of no known kind, or not what its name says.
+        ValueError: It is missing, empty, of an unknown type, or does not match its suffix.
     """
     if not path.is_file():
-        raise ValueError(f"There is no file {path}{_beside(path)}")
+        raise ValueError(f"There is no file {path}{_hint(path)}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise ValueError(
-            f"{path} is not a table; the file of a table ends in {', '.join(SUFFIXES)}."
-        )
+        raise ValueError(f"{path} is not a supported table file; use {', '.join(SUFFIXES)}.")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty.")
-    with clear(path, expected=f"the content of a {suffix} file"):
+    with readable_errors(path, expected=f"the content of a {suffix} file"):
         if suffix == ".parquet":
             rows = _parquet(path)
         elif suffix == ".jsonl":
@@ -55,7 +53,7 @@ def read(path: Path, delimiter: str | None = None) -> Rows:
     return rows
 
 
-def _beside(path: Path) -> str:
+def _hint(path: Path) -> str:
     if not path.parent.is_dir():
         return f", and no folder {path.parent} either."
     return did_you_mean(path.name, [file.name for file in path.parent.iterdir()]) or "."
@@ -65,7 +63,7 @@ def text_of(path: Path) -> str:
     """A file's text, without a byte order mark.
 
     Raises:
-        ValueError: It is not in UTF-8; the message names the line.
+        ValueError: It is not UTF-8; the message names the line.
     """
     content = path.read_bytes()
     try:
@@ -81,8 +79,9 @@ def text_of(path: Path) -> str:
 def _separated(path: Path, delimiter: str) -> Rows:
     if len(delimiter) != 1:
         raise ValueError(f"dataset.delimiter is {delimiter!r}; it must be one character.")
-    # pandas tells no line of a record, and fills a record that is too short without a word.
+    # Not pandas: it gives no line numbers and fills short records silently.
     reader = csv.reader(io.StringIO(text_of(path), newline=""), delimiter=delimiter, strict=True)
+    # A process-wide setting, restored below; the default refuses fields over 128 KiB.
     limit = csv.field_size_limit(2**31 - 1)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -113,7 +112,7 @@ def _separated(path: Path, delimiter: str) -> Rows:
 
 
 def _records(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Every record that is not blank, with the line that it begins in."""
+    """Every record that is not blank, with the number of its first line."""
     line = reader.line_num + 1
     for record in reader:
         if record:
@@ -134,7 +133,7 @@ def _block(chunk: list[list[str]], header: list[str]) -> pd.DataFrame:
 def _refuse_twins(path: Path, header: Sequence[str]) -> None:
     twins = sorted({name for name in header if header.count(name) > 1})
     if twins:
-        raise ValueError(f"{path} has two columns {twins[0]!r}; name every column once.")
+        raise ValueError(f"{path} has two columns {twins[0]!r}; column names must be unique.")
 
 
 def _json_lines(path: Path) -> Rows:
@@ -147,7 +146,7 @@ def _json_lines(path: Path) -> Rows:
         try:
             record = json.loads(text)
             if "\\ud" in text.lower():
-                # Half a character, which JSON can escape and no text can hold.
+                # A lone surrogate: valid JSON, but not encodable as UTF-8.
                 json.dumps(record, ensure_ascii=False).encode()
         except json.JSONDecodeError as error:
             broken.append(f"{path.name}:{line}: not JSON: {error.msg} at character {error.colno}")
@@ -163,7 +162,7 @@ def _json_lines(path: Path) -> Rows:
             broken.append(f"{path.name}:{line}: {shown} is not an object of names and values")
     columns = dict.fromkeys(name for record in records for name in record)
     frame = pd.DataFrame(
-        # Of their own accord, pandas would turn [1, null] into fractions and dates into times.
+        # dtype=object, because pandas would convert [1, null] to floats and dates to times.
         {name: pd.Series([r.get(name) for r in records], dtype=object) for name in columns}
     )
     return Rows(path=str(path), frame=frame, names=tuple(names), broken=tuple(broken))
@@ -173,6 +172,7 @@ def _parquet(path: Path) -> Rows:
     from pyarrow import parquet
 
     size = parquet.read_metadata(path)
+    # A lower bound: 8 bytes per value, since the sizes of strings are not in the metadata.
     must_fit(path, size.num_rows * (_NAME + 8 * size.num_columns))
     frame = pd.read_parquet(path, engine="pyarrow").reset_index(drop=True)
     frame.columns = pd.Index([str(name) for name in frame.columns])

@@ -1,7 +1,7 @@
-"""Rows as they stand in a file, each with its line, and what is wrong with them.
+"""Rows of a table file with their line numbers, and the problems of each row.
 
-What stands in a CSV is text until a column is asked for numbers, so that a class ``01`` stays
-``01``, and a text that says NA stays one. Knows no file format, no target and no model.
+Values of a CSV stay text until a column is read as numbers, so that the class ``01`` stays ``01``
+and a text ``NA`` is not missing. Used by the readers of tables, texts and the hub.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 from workbench.record.text import did_you_mean, listed
 
-# What people call the parts, in file names and in a column.
+# Names of the parts, in file names and in a column.
 PARTS = {
     **dict.fromkeys(("train", "training"), TRAIN),
     **dict.fromkeys(("validation", "valid", "val", "dev"), VALIDATION),
@@ -33,19 +33,20 @@ class Rows:
     """All rows of one or several files.
 
     Attributes:
-        path: What a person calls the source: the file, or the folder that holds several.
-        frame: The columns, numbered from 0; text (``""`` is missing) where the file has no types.
-        names: ``FILE:LINE`` of each row; of Parquet, whose rows have no line, ``FILE:ROW`` from 1.
-        given: The part that each row's file stands for, ``int64 [N]``; None for a single file.
-        flaws: Why a row cannot be used, by its position; the first reason counts.
-        broken: What is no row at all, each as ``FILE:LINE: REASON``.
+        path: The file, or the folder of several files, for messages.
+        frame: The columns, with rows numbered from 0; strings if the file has no types (``""`` is
+            missing).
+        names: ``FILE:LINE`` of each row; for Parquet, which has no lines, ``FILE:ROW`` from 1.
+        given: The part of each row by its file, ``int64 [N]``; None for a single file.
+        problems: Why a row cannot be used, by its position; the first reason counts.
+        broken: Lines that are not rows, each as ``FILE:LINE: REASON``.
     """
 
     path: str
     frame: pd.DataFrame
     names: tuple[str, ...]
     given: Tensor | None = None
-    flaws: dict[int, str] = field(default_factory=dict)
+    problems: dict[int, str] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -55,65 +56,64 @@ class Rows:
         """A column by its name.
 
         Raises:
-            ValueError: There is none; the message has the nearest name and all of them.
+            ValueError: It does not exist; the message lists the columns.
         """
         columns = list(map(str, self.frame.columns))
         if name in columns:
             return self.frame[name]
         hint = did_you_mean(name, columns) or f"; its columns are {listed(columns, 50)}."
         if len(columns) == 1 and ";" in columns[0]:
-            hint = '; its header has semicolons: say dataset.delimiter: ";"'
+            hint = '; its header has semicolons: set dataset.delimiter: ";"'
         raise ValueError(
             f"dataset.{option} names the column {name}, which {self.path} does not have{hint}"
         )
 
-    def flaw(self, positions: Iterable[int], reason: str) -> None:
-        """Say of rows why they cannot be used."""
+    def mark_bad(self, positions: Iterable[int], reason: str) -> None:
+        """Mark rows as unusable, with the reason; the first reason counts."""
         for position in positions:
-            self.flaws.setdefault(int(position), reason)
+            self.problems.setdefault(int(position), reason)
 
     def kept(self, on_bad_input: str | None) -> tuple[Rows, tuple[str, ...]]:
-        """The rows without a flaw, and what is left out; None leaves no choice but to refuse.
+        """The rows without problems, and the problems of the others.
 
         Raises:
-            ValueError: Rows have flaws, and ``on_bad_input`` is not ``skip``; or none is left.
+            ValueError: Rows have problems and ``on_bad_input`` is not ``skip``, or no row is left.
+                The message offers ``skip`` unless ``on_bad_input`` is None.
         """
         left_out = [
             *self.broken,
-            *(f"{self.names[p]}: {self.flaws[p]}" for p in sorted(self.flaws)),
+            *(f"{self.names[p]}: {self.problems[p]}" for p in sorted(self.problems)),
         ]
         if left_out and on_bad_input != "skip":
             many = len(left_out)
             shown = "" if many <= _SHOWN else f" The first {_SHOWN} of {many}:"
-            way_out = ", or leave such rows out with dataset.on_bad_input: skip"
+            way_out = ", or ignore such rows with dataset.on_bad_input: skip"
             raise ValueError(
                 f"{self.path} has {many} bad row{'s' * (many > 1)}.{shown} "
                 f"{'; '.join(left_out[:_SHOWN])}. Fix the file{way_out if on_bad_input else ''}."
             )
-        positions = [p for p in range(len(self)) if p not in self.flaws]
+        positions = [p for p in range(len(self)) if p not in self.problems]
         if not positions:
-            raise ValueError(
-                f"{self.path} has no row that can be used: {'; '.join(left_out[:_SHOWN])}."
-            )
+            raise ValueError(f"{self.path} has no usable rows: {'; '.join(left_out[:_SHOWN])}.")
         if not left_out:
             return self, ()
         return self.taken(positions), tuple(left_out)
 
     def taken(self, positions: Sequence[int]) -> Rows:
-        """Some of the rows, without flaws."""
+        """Some of the rows; the problems are dropped."""
         chosen = list(positions)
         return replace(
             self,
             frame=self.frame.iloc[chosen].reset_index(drop=True),
             names=tuple(self.names[position] for position in chosen),
             given=None if self.given is None else self.given[chosen],
-            flaws={},
+            problems={},
             broken=(),
         )
 
 
 def numbers(column: pd.Series[Any]) -> Numbers:
-    """A column's numbers, ``float64 [N]``; NaN for what is missing or no number."""
+    """A column's numbers, ``float64 [N]``; NaN for missing values and for other text."""
     if column.dtype == object:
         column = column.map(_number)
     values = pd.to_numeric(column, errors="coerce")
@@ -121,15 +121,15 @@ def numbers(column: pd.Series[Any]) -> Numbers:
 
 
 def _number(value: Any) -> Any:
-    """A value that pandas can take for a number, or for none."""
+    """A value in a form that ``pd.to_numeric`` accepts; None for lists and objects."""
     try:
         return float(value) if isinstance(value, int) else value if np.isscalar(value) else None
-    except OverflowError:
+    except OverflowError:  # an integer beyond float64
         return np.inf
 
 
 def words(column: pd.Series[Any]) -> list[str | None]:
-    """A column's values as names: without spaces around, 3.0 as ``3``; None for what is missing."""
+    """A column's values as names: stripped, 3.0 as ``3``; None for missing values."""
     return [_word(value) for value in column.tolist()]
 
 

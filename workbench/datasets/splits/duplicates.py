@@ -1,7 +1,7 @@
-"""Samples that lie in two parts of a split: what a model has seen in training, it is tested on.
+"""Finds samples that are in two parts of a split, so that a model is tested on its training data.
 
-Exact copies only: the same pixels, numbers or characters. Near ones (resized images, other
-spelling) are not found. Knows no data set by name and draws no split.
+Only exact copies (the same pixels, numbers or characters), not near copies (resized images, other
+spelling). Used by ``loading.sizes``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from workbench.datasets.samples import Samples
 from workbench.datasets.splits.splits import Pool, Split
 
 _EXAMPLES = 5
-# Of a large sample a piece from its middle is read first; only equal pieces are read whole.
+# A piece from the middle of large samples is compared first; only equal pieces are read whole.
 _PIECE = 256
 
 
 def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
-    """Samples whose inputs occur in an earlier part too, for every pair of parts that has some.
+    """Samples whose inputs also occur in an earlier part, for each pair of parts with copies.
 
     Returns:
         ``parts``: their names, the earlier first; ``count``: samples of the second part with a
@@ -46,7 +46,7 @@ def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
         within: dict[str, list[int]] = defaultdict(list)
         for position in sorted(group, key=lambda position: (owner[position][0], position)):
             within[owner[position][1]].append(position)
-        # Sets of targets, not pairs of samples: a group may hold most of a data set.
+        # Compare sets of targets, not pairs of samples: a group may be most of a data set.
         targets = _targets(pool, group) if len(within) > 1 else {}
         for first, second in combinations(within, 2):
             row = found[first, second]
@@ -62,7 +62,7 @@ def across(pool: Pool, split: Split) -> list[dict[str, Any]]:
 
 
 def _copies(samples: Samples, index: torch.Tensor, positions: Iterable[int]) -> list[list[int]]:
-    """Positions with the same input, in groups of two or more."""
+    """Groups of two or more positions with the same input."""
     inputs, numbers = samples.inputs, index.tolist()
     if isinstance(inputs, tuple):
         return _alike(positions, lambda position: inputs[numbers[position]])

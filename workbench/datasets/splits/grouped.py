@@ -1,6 +1,6 @@
-"""Dividing samples whose groups must not be torn apart: patients, speakers, series of pictures.
+"""Draws a part whose groups stay together: patients, speakers, series of images.
 
-Knows no data set and no option; ``splits`` asks it in place of a draw of single samples.
+Used by ``splits`` instead of a draw of single samples.
 """
 
 from __future__ import annotations
@@ -13,38 +13,37 @@ from torch import Tensor
 
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
 
-# Few, large groups need luck with their order; many small ones fit in any.
+# Few large groups depend on the order of drawing, so try several; many small ones do not.
 _TRIES = 20
 _VISITS = 20_000
 
 
 def choose(members: Sequence[Tensor], size: int, *, seed: int, part: str) -> Tensor:
-    """Groups that together come close to ``size`` samples in the strata's proportions.
+    """Choose groups that have close to ``size`` samples in the strata's proportions.
 
-    Greedy, as scikit-learn's StratifiedGroupKFold is: a group is taken if that brings every
-    stratum's count closer to its share. The groups come in a random order and not by size, in
-    which the largest would lie in the first part for every seed; of several orders the closest
-    result counts.
+    Greedy, like scikit-learn's StratifiedGroupKFold: a group is taken if that brings the strata's
+    counts closer to their shares. The order of the groups is random; ordered by size, the largest
+    group would be in the first part for every seed. The closest result of several orders is used.
 
     Args:
         members: The group of each sample, stratum by stratum.
         size: Samples wanted.
-        seed: Of the orders.
-        part: What the groups are for, in messages.
+        seed: Of the random orders.
+        part: Name of the part, for messages.
 
     Returns:
         The chosen groups, ``int64``.
 
     Raises:
-        ValueError: No choice leaves a group for the part and one for the rest.
+        ValueError: No choice gives at least one group to the part and one to the rest.
     """
     if size == 0:
         return torch.zeros(0, dtype=torch.int64)
     labels, counts = _counts(members)
     totals = counts.sum(axis=0)
     wanted = totals * (size / totals[-1])
-    # A deviation weighs as much as chance would make of it: its square over the stratum's size.
-    # The size of the part weighs as much as one stratum.
+    # A squared deviation is divided by the stratum's size, in proportion to its variance by chance.
+    # The total size counts like one stratum.
     scale = 1.0 / np.maximum(totals, 1)
     scale[-1] = scale[:-1].mean()
     generator = np.random.default_rng(seed)
@@ -59,17 +58,17 @@ def choose(members: Sequence[Tensor], size: int, *, seed: int, part: str) -> Ten
     if best is None:
         raise ValueError(
             f"{len(labels)} groups of dataset.split.group cannot give {size} {part} samples and "
-            f"leave others: the largest group has {int(counts[:, -1].max())} of "
+            f"keep others: the largest group has {int(counts[:, -1].max())} of "
             f"{int(totals[-1])} samples."
         )
     return torch.from_numpy(labels[best])
 
 
 def refuse_torn(groups: Tensor, given: Tensor, *, names: Sequence[str] | None) -> None:
-    """Refuse parts that share a group.
+    """Refuse given parts that share a group.
 
     Raises:
-        ValueError: It names a sample of each part.
+        ValueError: They do; the message names a sample of each part.
     """
     words = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
     pairs = torch.unique(torch.stack([groups, given]), dim=1)
@@ -85,13 +84,13 @@ def refuse_torn(groups: Tensor, given: Tensor, *, names: Sequence[str] | None) -
         return f"{name} ({words[int(given[position])]})"
 
     raise ValueError(
-        f"{len(torch.unique(torn))} groups of dataset.split.group lie in two of the given parts, "
-        f"for example {called(first)} and {called(second)}; a group must lie in one."
+        f"{len(torch.unique(torn))} groups of dataset.split.group are in two of the given parts, "
+        f"for example {called(first)} and {called(second)}; a group must be in one part."
     )
 
 
 def _counts(members: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """The groups, and how many samples each has ``[G, strata + 1]``; the last column is all."""
+    """The groups and their counts per stratum ``[G, strata + 1]``; the last column is the total."""
     labels, inverse = np.unique(torch.cat(list(members)).numpy(), return_inverse=True)
     strata = np.repeat(np.arange(len(members)), [len(samples) for samples in members])
     counts = np.zeros((len(labels), len(members) + 1))
@@ -106,7 +105,7 @@ def _greedy(
     taken = np.zeros(len(counts), dtype=bool)
     missing = wanted.copy()
     for group in order:
-        # |missing - c|^2 < |missing|^2, weighted
+        # Equivalent to |missing - c|^2 < |missing|^2, weighted: taking the group comes closer.
         if (counts[group] * (2 * missing - counts[group]) * scale).sum() > 0:
             taken[group] = True
             missing -= counts[group]

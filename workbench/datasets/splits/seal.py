@@ -1,8 +1,7 @@
-"""The seal on the test split: a file that says, before anything is tested, what will be tested.
+"""The seal on the test split: test samples are given out only for a protocol written beforehand.
 
-A study's confirmation writes its protocol first; whoever asks for test samples shows that file and
-the SHA-256 of what it planned by. Knows no data set, and of a protocol only which test samples it
-names.
+A confirmation writes its protocol first. To get test samples, a run shows that file and the SHA-256
+with which it was planned. Used by ``loading.load_test``.
 """
 
 from __future__ import annotations
@@ -16,25 +15,26 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Sealed(ValueError):
-    """The test split stays closed; the message says what is missing or differs."""
+    """Access to the test split is refused; the message says what is missing or differs."""
 
 
 def must_be_open(protocol: Path, sha256: str | None) -> None:
-    """Nothing, if a protocol lies where it should and is the one that was planned by.
+    """Check that the protocol exists and has the planned hash.
 
     Args:
         protocol: The study's ``protocol.json``.
-        sha256: Hexadecimal SHA-256 of its bytes, from whoever planned the run.
+        sha256: Hexadecimal SHA-256 of its bytes, from the plan of the run.
 
     Raises:
-        Sealed: There is no such hash or no such file, or the file's hash is another one.
+        Sealed: The hash or the file is missing, or they do not match.
     """
     if sha256 is None or not _SHA256.fullmatch(sha256):
         found = "no hash of a protocol" if sha256 is None else f"{sha256!r} as the protocol's hash"
         raise Sealed(
-            f"The test split is sealed: the run carries {found}; expected the SHA-256 of "
-            f"{protocol}. Only a run that workbench confirm has planned may be tested."
+            f"The test split is sealed: the run has {found}; expected the SHA-256 of {protocol}. "
+            f"Only runs planned by workbench confirm may be tested."
         )
+    # Hashed as bytes: any edit of the file counts, also one that JSON does not see.
     try:
         content = protocol.read_bytes()
     except OSError:
@@ -45,25 +45,25 @@ def must_be_open(protocol: Path, sha256: str | None) -> None:
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise Sealed(
             f"The test split is sealed: {protocol} has the SHA-256 {found}, but the run was "
-            f"planned by {sha256}. A protocol may not change once the confirmation has begun; put "
-            "the one before back."
+            f"planned with {sha256}. A protocol must not change after the confirmation has begun; "
+            "restore the original."
         )
 
 
 def must_hold(protocol: Path, test_digest: str) -> None:
-    """Nothing, if a protocol names these test samples, or none.
+    """Check that the protocol names these test samples, or none.
 
     Args:
         protocol: The study's ``protocol.json``.
-        test_digest: Of the samples that the split has now; see ``datasets.sizes``.
+        test_digest: Of the current test samples; see ``datasets.sizes``.
 
     Raises:
-        Sealed: It names others.
+        Sealed: It names other samples.
     """
     content = json.loads(protocol.read_bytes())
     named = (content.get("data") or {}).get("test_digest") if isinstance(content, dict) else None
     if named is not None and named != test_digest:
         raise Sealed(
             f"The test split is sealed: its samples have the digest {test_digest}, but {protocol} "
-            f"names {named}. All runs of a confirmation are tested on the same samples."
+            f"names {named}. All runs of a confirmation must be tested on the same samples."
         )

@@ -1,8 +1,8 @@
-"""Which samples are kept, and which part of the split each lies in.
+"""Decides which samples are kept, and which part of the split each belongs to.
 
-A part that comes with the data set is used whole; the others are drawn. Every draw keeps the
-proportions of the classes (see ``strata`` for other targets); samples of one group stay together
-(see ``grouped``). Knows no data set by name and looks at no input.
+A part that comes with the data set is used whole; the others are drawn. A draw keeps the classes'
+proportions (see ``strata`` for other targets) and the groups together (see ``grouped``). Inputs are
+not read. Used by ``loading``.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool:
-    """What a split is drawn from: the samples of the classes kept.
+    """The samples of the classes kept, from which a split is drawn.
 
     Attributes:
         samples: The whole data set.
         index: The kept samples' numbers in the whole data set, ``int64 [N]``.
         targets: Of the kept samples, relabelled; see ``Samples``.
         classes: Names of the classes, labels or columns kept.
-        options: Of the data set, defaults filled in.
+        options: Of the data set, with defaults.
         digest: SHA-256 of the whole data set's content and the options.
         target: What the targets are; see ``samples.TARGETS``.
     """
@@ -47,7 +47,7 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
-    """Positions in a pool, each part ascending and without the others' samples."""
+    """Positions in a pool; the parts are ascending and disjoint."""
 
     train: Tensor
     validation: Tensor
@@ -57,10 +57,10 @@ class Split:
 def pool(
     samples: Samples, options: Mapping[str, Any], *, digest: str, target: str = "class"
 ) -> Pool:
-    """Keep the classes asked for; of labels and numbers, keep the columns asked for.
+    """Keep the classes in ``dataset.classes``; for labels and numbers, the columns.
 
     Raises:
-        ValueError: A class is not in the data, or fewer are kept than there must be.
+        ValueError: A class is not in the data, or too few are kept.
     """
     names = samples.classes
     chosen = [str(label) for label in options.get("classes", names)]
@@ -70,7 +70,7 @@ def pool(
                 f"dataset.classes has {label}, but the data set's classes are {', '.join(names)}."
             )
     least, words = (
-        (2, "at least two different classes") if target == "class" else (1, "some, once,")
+        (2, "at least two different classes") if target == "class" else (1, "some, each once,")
     )
     if len(set(chosen)) < max(least, len(chosen)):
         raise ValueError(
@@ -96,26 +96,27 @@ def pool(
         digest=digest,
         target=target,
     )
-    return found if options.get("part") is None else _portion(found, str(options["part"]))
+    return found if options.get("part") is None else _kth_part(found, str(options["part"]))
 
 
-def _portion(pool: Pool, written: str) -> Pool:
-    """One of several parts without a common sample, of the same size but for rounding.
+def _kth_part(pool: Pool, written: str) -> Pool:
+    """One of several disjoint parts of equal size (up to rounding).
 
-    Which part a sample lies in depends on the data alone: a study on ``2/2`` may start from the
-    weights of another on ``1/2``, whatever their seeds are. A test part that is given stays whole.
+    The part of a sample depends on the data only: a study on ``2/2`` may start from the weights of
+    a study on ``1/2``, whatever their seeds. A given test part stays whole.
     """
     match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", written)
     if match is None or int(match[1]) > int(match[2]):
         raise ValueError(
-            f"dataset.part is {written}; it must be K/N, the K-th of N parts: 1/2 or 2/2."
+            f"dataset.part is {written}; it must be K/N, the K-th of N parts, such as 1/2."
         )
     if pool.samples.groups is not None:
-        raise ValueError("dataset.part would tear groups apart; leave it or split.group out.")
+        raise ValueError("dataset.part would split groups; remove it or dataset.split.group.")
     which, parts = int(match[1]), int(match[2])
     given = _given(pool)
     keep = given == TEST
-    every = strata.of(pool.targets, pool.target, len(pool.classes))
+    # A constant seed: disjoint parts must not depend on the study.
+    every = strata.positions(pool.targets, pool.target, len(pool.classes))
     for members in strata.shuffled(every, derive(0, "part")):
         free = members[given[members] != TEST]
         keep[free[which - 1 :: parts]] = True
@@ -123,22 +124,23 @@ def _portion(pool: Pool, written: str) -> Pool:
 
 
 def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
-    """Take the parts that are given; draw the others, the test part first, then validation.
+    """Use the given parts and draw the others: first the test part, then validation.
 
-    The test part is a function of the study's seed alone. For one seed the validation part is the
-    same whatever part of the training samples is kept, and a smaller training part lies within a
-    larger one. Sizes that are fractions are fractions of the samples that no other part is given.
+    The test part depends on the study's seed only. For one seed, the validation part does not
+    depend on how many training samples are kept, and a smaller training part is a subset of a
+    larger one. Fractions refer to the samples that are not in a given part.
 
     Raises:
-        ValueError: There are too few samples, a size is asked of a part that is given, or a group
-            lies in two given parts.
+        ValueError: There are too few samples, a given part has a size option, or a group is in two
+            given parts.
     """
     options, classes = pool.options, pool.classes
+    # Whatever is not given to validation or test counts as training, and is divided below.
     given = _given(pool)
     total = int((given == TRAIN).sum())
     members = [
         samples[given[samples] == TRAIN]
-        for samples in strata.of(pool.targets, pool.target, len(pool.classes))
+        for samples in strata.positions(pool.targets, pool.target, len(pool.classes))
     ]
     parts: dict[int, list[Tensor]] = {}
     sizes: dict[int, int] = {}
@@ -157,15 +159,15 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
         )
     if TEST in sizes:
         by = derive(study_seed, "test split")
-        parts[TEST], members = _drawn(pool, members, sizes[TEST], by, "test")
+        parts[TEST], members = _draw_part(pool, members, sizes[TEST], by, "test")
     by = derive(seed, "split")
     if VALIDATION in sizes:
-        parts[VALIDATION], members = _drawn(pool, members, sizes[VALIDATION], by, "validation")
+        parts[VALIDATION], members = _draw_part(pool, members, sizes[VALIDATION], by, "validation")
     else:
-        # Which of the training samples are kept is the seed's choice all the same.
+        # With a given validation part, the seed still decides which training samples are kept.
         members = strata.shuffled(members, by)
-    _all_there(pool, parts[VALIDATION] if VALIDATION in sizes else None, members, sizes)
-    train = _kept(pool, members, classes)
+    _check_all_classes(pool, parts[VALIDATION] if VALIDATION in sizes else None, members, sizes)
+    train = _subset(pool, members, classes)
     return Split(
         train=strata.joined(train),
         validation=strata.joined(parts[VALIDATION]),
@@ -174,7 +176,7 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
 
 
 def redrawn(pool: Pool, split: Split) -> dict[str, Any]:
-    """What a training seed draws anew: ``parts`` of the split, ``of`` how many samples."""
+    """What a training seed draws again: the ``parts`` of the split, ``of`` how many samples."""
     given = _given(pool)
     left = int((given == TRAIN).sum())
     if not bool((given == TEST).any()):
@@ -184,8 +186,8 @@ def redrawn(pool: Pool, split: Split) -> dict[str, Any]:
     return {"parts": ["training"] if len(split.train) < left else [], "of": left}
 
 
-def described(pool: Pool, positions: Tensor) -> dict[str, Any]:
-    """The targets at some positions: ``per_class`` counts, or ``numbers`` with mean and SD."""
+def describe(pool: Pool, positions: Tensor) -> dict[str, Any]:
+    """Summarise the targets at some positions: ``per_class`` counts, or ``numbers`` (mean, SD)."""
     targets = pool.targets[positions]
     if pool.target == "numbers":
         std, mean = torch.std_mean(targets.double(), dim=0, correction=0)
@@ -199,10 +201,10 @@ def described(pool: Pool, positions: Tensor) -> dict[str, Any]:
 
 
 def _given(pool: Pool) -> Tensor:
-    """The part that each kept sample is given to, ``int64 [N]``; training is what is divided.
+    """The given part of each kept sample, ``int64 [N]``; without given parts, all are training.
 
     Raises:
-        ValueError: A group lies in two of them.
+        ValueError: A group is in two parts.
     """
     samples = pool.samples
     if samples.given is None:
@@ -222,7 +224,7 @@ def _refuse_size(name: str, options: Mapping[str, Any], count: int) -> None:
     if options[name] != DEFAULTS[name]:
         raise ValueError(
             f"dataset.{name} is {options[name]}, but the data set comes with a {name} part of "
-            f"{count} samples, which is used whole; leave dataset.{name} out."
+            f"{count} samples, which is used whole; remove dataset.{name}."
         )
 
 
@@ -232,14 +234,14 @@ def _size(name: str, options: Mapping[str, Any], total: int, *, least: int) -> i
         raise ValueError(f"dataset.{name} is {value}; a fraction must be at least 0 and below 1.")
     size = round(value * total) if isinstance(value, float) else int(value)
     if size < least:
-        raise ValueError(f"dataset.{name} is {value}, which makes {size} of {total} samples.")
+        raise ValueError(f"dataset.{name} is {value}, which gives {size} of {total} samples.")
     return size
 
 
-def _drawn(
+def _draw_part(
     pool: Pool, members: Sequence[Tensor], size: int, seed: int, part: str
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Samples of every stratum for a part, ``size`` in all, and the rest."""
+    """Draw ``size`` samples for a part; return them and the rest, by stratum."""
     members = strata.shuffled(members, seed)
     if pool.samples.groups is None:
         return strata.divided(members, size)
@@ -250,13 +252,13 @@ def _drawn(
     return first, [samples[~mask] for samples, mask in zip(members, within, strict=True)]
 
 
-def _all_there(
+def _check_all_classes(
     pool: Pool,
     validation: list[Tensor] | None,
     train: list[Tensor],
     sizes: Mapping[int, int],
 ) -> None:
-    """Every class is trained on and, where validation is drawn, validated; every label trained."""
+    """Check that classes are in training and drawn validation parts, and labels in training."""
     if pool.target == "labels":
         counts = pool.targets[strata.joined(train)].sum(dim=0).tolist()
         lost = [name for name, count in zip(pool.classes, counts, strict=True) if not count]
@@ -264,7 +266,7 @@ def _all_there(
             raise ValueError(
                 f"No training sample has the label {lost[0]}"
                 + (f", nor any of {len(lost) - 1} others" if len(lost) > 1 else "")
-                + "; leave it out by naming the others in dataset.classes."
+                + "; exclude it by listing the others in dataset.classes."
             )
     if pool.target != "class":
         return
@@ -279,28 +281,28 @@ def _all_there(
                 total = sum(sizes.values()) + sum(len(samples) for samples in train)
                 raise ValueError(
                     f"Class {name} has no {part} sample left: {total} samples are divided into "
-                    f"{', '.join([*divided, 'the rest'])}.{_numbers(pool.classes)}"
+                    f"{', '.join([*divided, 'the rest'])}.{_regression_hint(pool.classes)}"
                 )
 
 
-def _numbers(classes: Sequence[str]) -> str:
-    """A question where the classes look like the values of a target of regression."""
+def _regression_hint(classes: Sequence[str]) -> str:
+    """A hint if the classes look like the values of a regression target."""
     numbers = all(re.fullmatch(r"-?\d+(\.\d+)?(e[-+]?\d+)?", name) for name in classes)
     if not numbers or len(classes) < 20:
         return ""
     return f" The target has {len(classes)} distinct numbers: did you mean task: regression?"
 
 
-def _kept(pool: Pool, rest: list[Tensor], classes: Sequence[str]) -> list[Tensor]:
-    """The part of the training samples that is asked for."""
+def _subset(pool: Pool, rest: list[Tensor], classes: Sequence[str]) -> list[Tensor]:
+    """The training samples to keep, by ``train_per_class`` or ``fraction``."""
     per_class, fraction = pool.options.get("train_per_class"), pool.options.get("fraction")
     if per_class is not None and fraction is not None:
-        raise ValueError("dataset has both train_per_class and fraction; say one of them.")
+        raise ValueError("dataset has both train_per_class and fraction; use one of them.")
     if per_class is not None:
         if pool.target != "class":
             raise ValueError(
                 f"dataset.train_per_class is {per_class}, but the data set has {pool.target} to "
-                "predict and no classes; dataset.fraction keeps a part of the training samples."
+                "predict, not classes; use dataset.fraction to keep some training samples."
             )
         if per_class < 1:
             raise ValueError(f"dataset.train_per_class is {per_class}; it must be at least 1.")

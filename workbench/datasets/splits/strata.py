@@ -1,7 +1,4 @@
-"""Strata: what a draw takes from in proportion.
-
-Knows neither a data set nor which part is drawn.
-"""
+"""Strata: the groups of samples from which a draw takes in proportion. Used by ``splits``."""
 
 from __future__ import annotations
 
@@ -11,22 +8,23 @@ import torch
 from torch import Tensor
 
 
-def of(targets: Tensor, target: str, classes: int) -> list[Tensor]:
+def positions(targets: Tensor, target: str, classes: int) -> list[Tensor]:
     """Positions of the samples in each stratum, ascending.
 
-    Classes are strata. Of several labels the rarest that a sample has decides, and samples without
-    any are a stratum too: rare labels are what an unlucky draw would lose, and joint proportions
-    would need iterative stratification (Sechidis et al. 2011). Numbers are one stratum: a simple
-    random draw.
+    Each class is a stratum. With several labels, a sample belongs to the stratum of its rarest
+    label, and samples without labels are a stratum too: a random draw could lose rare labels, and
+    joint proportions would need iterative stratification (Sechidis et al. 2011). Numbers are one
+    stratum: a simple random draw.
 
     Args:
         targets: Of N samples; see ``Samples``.
-        target: What they are; see ``samples.TARGETS``.
+        target: Their type; see ``samples.TARGETS``.
         classes: Number of classes or labels.
     """
     if target == "numbers":
         return [torch.arange(len(targets))]
     if target == "labels":
+        # Columns by frequency: argmax then finds the first, that is the rarest, label of a sample.
         order = torch.argsort(targets.sum(dim=0), stable=True)
         labelled = targets[:, order] > 0
         none = torch.full((len(labelled),), classes)
@@ -36,16 +34,16 @@ def of(targets: Tensor, target: str, classes: int) -> list[Tensor]:
 
 
 def shuffled(members: Sequence[Tensor], seed: int) -> list[Tensor]:
-    """The samples of every stratum in a random order."""
+    """The samples of each stratum in random order."""
     generator = torch.Generator().manual_seed(seed)
     return [samples[torch.randperm(len(samples), generator=generator)] for samples in members]
 
 
 def divided(members: Sequence[Tensor], size: int) -> tuple[list[Tensor], list[Tensor]]:
-    """The first samples of every class, ``size`` in all, and the rest.
+    """The first samples of each stratum, ``size`` in total, and the rest.
 
-    Classes take part in proportion; samples left over by rounding down go to the classes with the
-    largest remainders (Hamilton's method).
+    Strata contribute in proportion; after rounding down, the remaining samples are taken from those
+    with the largest remainders (Hamilton's method).
     """
     total = sum(len(samples) for samples in members)
     shares = [divmod(len(samples) * size, total) for samples in members]
