@@ -15,7 +15,7 @@ from workbench.backbones.stages import Staged
 MODELS = """\
 import torch
 from torch import nn
-from workbench.stages import Stage, Staged
+from workbench import Stage, Staged
 
 
 class Block(nn.Module):
