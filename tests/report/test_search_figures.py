@@ -202,7 +202,7 @@ def test_an_adaptive_or_pruned_search_is_no_sample(module: Any) -> None:
     rows = drawn([0.5, 0.6, 0.7, 0.8, 0.9])
     with pytest.raises(LeftOut, match=r"'tpe', expected 'random'.*rule 12"):
         module.summarize(describe(), trials(rows))
-    with pytest.raises(LeftOut, match="1 trial was pruned"):
+    with pytest.raises(LeftOut, match="1 pruned trial"):
         module.summarize(describe(**RANDOM), trials([*rows, row("sgd-0", 6)]))
 
 

@@ -346,10 +346,8 @@ def test_a_search_without_a_completed_trial_has_nothing_to_confirm(make: Make) -
     for strategy in ("sgd", "adamw"):
         for number in range(3):
             searched.trial(strategy, number, None, state=State.FAILED)
-    assert searched.refused() == (
-        "No trial of tiny completed: there is nothing to confirm. workbench show tiny says why "
-        "each of them failed."
-    )
+    message = searched.refused()
+    assert message.startswith("No trial of tiny completed") and "workbench show tiny" in message
 
 
 def test_a_default_that_failed_in_the_search_is_told_beforehand(make: Make) -> None:

@@ -70,7 +70,7 @@ def test_weights_that_are_nowhere_name_the_nearest_file(write_study: Write, home
     file = write_study(("hidden: [8, 8]}", "hidden: [8, 8], weights: tinny.yaml}"))
     (file.parent / "tinny2.yaml").write_text("")
     (problem,) = problems(file, home)
-    assert f"{file.parent / 'tinny.yaml'} is no file" in problem
+    assert f"{file.parent / 'tinny.yaml'} is not a file" in problem
     assert "did you mean tinny2.yaml?" in problem
 
 
