@@ -15,7 +15,7 @@ from workbench.backbones import hub
 from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.record.seeds import derive
-from workbench.record.strategy import Weights
+from workbench.record.strategy import Knobs, Weights
 from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def named(backbone: str, source: str) -> Weights:
     return found
 
 
-def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
+def prepare(backbone: Knobs, data: Data) -> Data:
     """Data in the form that a backbone takes: texts become tokens, everything else is unchanged.
 
     Raises:
@@ -182,7 +182,7 @@ def prepare(backbone: Mapping[str, Any], data: Data) -> Data:
 
 
 def build(
-    backbone: Mapping[str, Any],
+    backbone: Knobs,
     *,
     weights: Weights | None,
     keep_head: bool,
@@ -255,7 +255,7 @@ def build(
     return staged
 
 
-def _entry_and_options(backbone: Mapping[str, Any]) -> tuple[Entry, dict[str, Any]]:
+def _entry_and_options(backbone: Knobs) -> tuple[Entry, dict[str, Any]]:
     options = {key: value for key, value in backbone.items() if key != "strict"}
     name = options.pop("name")
     entry = entry_of(name)

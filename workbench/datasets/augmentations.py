@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from workbench import usercode
 from workbench.record.seeds import derive
+from workbench.record.strategy import Knobs
 from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Augmentation(Protocol):
 
 
 def build(
-    augmentation: Sequence[Mapping[str, Any]],
+    augmentation: Sequence[Knobs],
     *,
     mean: Sequence[float] = (0.0,),
     std: Sequence[float] = (1.0,),
@@ -220,7 +221,7 @@ def build(
     return augment
 
 
-def _transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+def _transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
     if usercode.is_reference(name):
         return _user_transform(name, options)
     if name not in AUGMENTATIONS:
@@ -240,7 +241,7 @@ def _transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tens
     return transform
 
 
-def _user_transform(name: str, options: Mapping[str, Any]) -> Callable[[Tensor], Tensor]:
+def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
     """A user's own transform, with errors that name the augmentation."""
     from torch import Tensor
 

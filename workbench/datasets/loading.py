@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from pkgutil import resolve_name
@@ -20,6 +19,7 @@ from workbench.datasets.catalogue import DATASETS, common_options, entry_of
 from workbench.datasets.samples import Data, Samples
 from workbench.datasets.splits.seal import must_be_open, must_hold
 from workbench.record import plain
+from workbench.record.strategy import Knobs
 from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _TASKS = {"class": "classification", "labels": "multilabel", "numbers": "regression"}
 
 
-def load(dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, seed: int) -> Data:
+def load(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) -> Data:
     """Training and validation data of a trial.
 
     Args:
@@ -48,7 +48,7 @@ def load(dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, 
 
 
 def load_test(
-    dataset: Mapping[str, Any],
+    dataset: Knobs,
     *,
     target: str = "class",
     study_seed: int,
@@ -79,9 +79,7 @@ def load_test(
     return data
 
 
-def sizes(
-    dataset: Mapping[str, Any], *, target: str = "class", study_seed: int, seed: int
-) -> dict[str, Any]:
+def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) -> dict[str, Any]:
     """A summary of a data set and its split, for ``check`` and the report.
 
     Returns:
@@ -117,7 +115,7 @@ def _digest_of(numbers: Tensor) -> str:
     return hashlib.sha256(numbers.sort().values.numpy().astype("<i8").tobytes()).hexdigest()
 
 
-def stored_shape(dataset: Mapping[str, Any], *, target: str = "class") -> tuple[int, ...]:
+def stored_shape(dataset: Knobs, *, target: str = "class") -> tuple[int, ...]:
     """The shape of one sample as read, before resizing; ``()`` for texts.
 
     Raises:
@@ -127,7 +125,7 @@ def stored_shape(dataset: Mapping[str, Any], *, target: str = "class") -> tuple[
     return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
 
 
-def _key(dataset: Mapping[str, Any]) -> str:
+def _key(dataset: Knobs) -> str:
     """Key for the caches: the data set, and the data folder or the hash of a user's file."""
     name = dataset["name"]
     stamp = usercode.sha256_of(name) if usercode.is_reference(name) else str(downloads.folder())

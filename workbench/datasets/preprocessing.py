@@ -7,9 +7,7 @@ Small sets are prepared once, in memory; images of large ones whenever they are 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import psutil
 import torch
@@ -19,6 +17,7 @@ from workbench.datasets.images.pixels import Pixels, Stored
 from workbench.datasets.memmap import Mapped
 from workbench.datasets.samples import Data, Inputs, Part, Samples, Tensors, Texts
 from workbench.datasets.splits.splits import Pool, Split
+from workbench.record.strategy import Knobs
 
 # Normalisation of torchvision's and most other pretrained models for colour images.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -115,7 +114,7 @@ def _names(samples: Samples, *parts: Part) -> dict[int, str] | None:
     return {number: samples.names[number] for part in parts for number in part.index.tolist()}
 
 
-def check(samples: Samples, options: Mapping[str, Any]) -> None:
+def check(samples: Samples, options: Knobs) -> None:
     """Check that the samples can be prepared with these options.
 
     Raises:
@@ -126,7 +125,7 @@ def check(samples: Samples, options: Mapping[str, Any]) -> None:
         _pixel_statistics(samples, options, view.channels)
 
 
-def images_like(data: Data, images: Tensor, options: Mapping[str, Any]) -> Inputs:
+def images_like(data: Data, images: Tensor, options: Knobs) -> Inputs:
     """New images, prepared like the validation part of a data set.
 
     Args:
@@ -177,7 +176,7 @@ class _View:
         )
 
 
-def _view(samples: Samples, options: Mapping[str, Any]) -> _View | None:
+def _view(samples: Samples, options: Knobs) -> _View | None:
     if samples.kind != "image":
         for name in ("image_size", "channels", "mean", "std"):
             if options.get(name) is not None:
@@ -207,9 +206,7 @@ def _view(samples: Samples, options: Mapping[str, Any]) -> _View | None:
     return _View(channels=channels, side=None if side == height == width else side, crop=None)
 
 
-def _pixel_statistics(
-    samples: Samples, options: Mapping[str, Any], channels: int
-) -> tuple[Tensor, Tensor]:
+def _pixel_statistics(samples: Samples, options: Knobs, channels: int) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation for images, each ``float64 [1 or channels, 1, 1]``."""
     chosen = [options.get("mean"), options.get("std")]
     if (chosen[0] is None) != (chosen[1] is None):

@@ -26,6 +26,7 @@ from workbench.datasets import torchvision_names
 from workbench.datasets.images import loading
 from workbench.datasets.samples import TRAIN, Samples
 from workbench.datasets.torchvision_names import TorchvisionSet
+from workbench.record.strategy import Knobs
 
 _Pairs = list[tuple[Path, int]]
 _ADVICE = re.compile("download|not found|No such file")
@@ -93,7 +94,7 @@ def read(
     )
 
 
-def _keywords(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _keywords(name: str, options: Knobs) -> dict[str, Any]:
     """The loader's arguments for the options of a study file."""
     if name == "emnist":
         return {"split": options.get("variant", "balanced")}
@@ -145,9 +146,7 @@ def _load(name: str, source: TorchvisionSet, root: Path, keywords: Mapping[str, 
         ) from error
 
 
-def _classes(
-    name: str, source: TorchvisionSet, found: Any, options: Mapping[str, Any]
-) -> tuple[str, ...]:
+def _classes(name: str, source: TorchvisionSet, found: Any, options: Knobs) -> tuple[str, ...]:
     if source.classes:
         return source.classes
     if name == "oxford_iiit_pet" and options.get("label") == "species":
@@ -187,7 +186,7 @@ def _of_files(
     root: Path,
     loaded: Mapping[int, _Pairs],
     classes: tuple[str, ...],
-    form: Mapping[str, Any],
+    form: Knobs,
 ) -> Samples:
     files, labels, given = [], [], []
     for part, pairs in loaded.items():
@@ -253,11 +252,11 @@ def _of_pcam(
     )
 
 
-def _pairs(found: Any, _: Mapping[str, Any]) -> _Pairs:
+def _pairs(found: Any, _: Knobs) -> _Pairs:
     return [found[number] for number in range(len(found))]
 
 
-def _pairs_of_pets(found: Any, said: Mapping[str, Any]) -> _Pairs:
+def _pairs_of_pets(found: Any, said: Knobs) -> _Pairs:
     """By the lists in the archive, ``NAME BREED SPECIES ...``, numbered from 1."""
     folder = Path(found.root, "oxford-iiit-pet")
     column = 2 if said.get("label") == "species" else 1
@@ -266,7 +265,7 @@ def _pairs_of_pets(found: Any, said: Mapping[str, Any]) -> _Pairs:
     return [(folder / "images" / f"{row[0]}.jpg", int(row[column]) - 1) for row in rows]
 
 
-def _pairs_of_signs(found: Any, said: Mapping[str, Any]) -> _Pairs:
+def _pairs_of_signs(found: Any, said: Knobs) -> _Pairs:
     """By the folders of classes, or by the list in the archive of the test images."""
     folder = Path(found.root, "gtsrb")
     if said["split"] == "train":
@@ -278,8 +277,8 @@ def _pairs_of_signs(found: Any, said: Mapping[str, Any]) -> _Pairs:
     return [(place / row["Filename"], int(row["ClassId"])) for row in rows]
 
 
-def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any, Mapping[str, Any]], _Pairs]:
-    def pairs(found: Any, _: Mapping[str, Any]) -> _Pairs:
+def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any, Knobs], _Pairs]:
+    def pairs(found: Any, _: Knobs) -> _Pairs:
         place = Path(found.root, folder)
         return [
             (place / found.categories[label] / form.format(label=label + 1, number=number), label)
@@ -290,7 +289,7 @@ def _pairs_of_caltech(folder: str, form: str) -> Callable[[Any, Mapping[str, Any
 
 
 # Loaders without a ``loader`` argument that returns the path of an image.
-_PAIRS: dict[str, Callable[[Any, Mapping[str, Any]], _Pairs]] = {
+_PAIRS: dict[str, Callable[[Any, Knobs], _Pairs]] = {
     "oxford_iiit_pet": _pairs_of_pets,
     "gtsrb": _pairs_of_signs,
     "caltech101": _pairs_of_caltech("101_ObjectCategories", "image_{number:04d}.jpg"),

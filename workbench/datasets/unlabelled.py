@@ -6,9 +6,7 @@ data set. Used by ``predict``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +18,7 @@ from workbench.datasets.memmap import tensor_of
 from workbench.datasets.reading import readable_errors
 from workbench.datasets.rows import files as tablefiles
 from workbench.datasets.samples import Data, Inputs, Tensors, Texts
+from workbench.record.strategy import Knobs
 
 _ARRAYS = (".npy", ".npz")
 # Options of a table that its encoding depends on.
@@ -38,7 +37,7 @@ _TABLE_OPTIONS = (
 
 
 def read_unlabelled(
-    plan_dataset: Mapping[str, Any], path: Path, data: Data, *, target: str
+    plan_dataset: Knobs, path: Path, data: Data, *, target: str
 ) -> tuple[Inputs, tuple[str, ...]]:
     """Read new samples, prepared like the trial's validation part, and their names.
 
@@ -66,15 +65,13 @@ def read_unlabelled(
         return _images(plan_dataset, path, data, target)
 
 
-def _texts(dataset: Mapping[str, Any], path: Path) -> tuple[Inputs, tuple[str, ...]]:
+def _texts(dataset: Knobs, path: Path) -> tuple[Inputs, tuple[str, ...]]:
     column = dataset.get("text", "text")
     values, names = texts.read_unlabelled(path, text=column, delimiter=dataset.get("delimiter"))
     return Texts(values), names
 
 
-def _vectors(
-    dataset: Mapping[str, Any], path: Path, data: Data, target: str
-) -> tuple[Inputs, tuple[str, ...]]:
+def _vectors(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs, tuple[str, ...]]:
     (width,) = data.input_shape
     if path.suffix.lower() in _ARRAYS:
         values, names = _array(path)
@@ -99,9 +96,7 @@ def _vectors(
     return Tensors((values.float() - torch.tensor(data.mean)) / torch.tensor(data.std)), names
 
 
-def _images(
-    dataset: Mapping[str, Any], path: Path, data: Data, target: str
-) -> tuple[Inputs, tuple[str, ...]]:
+def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs, tuple[str, ...]]:
     from workbench.datasets.image_folder import images_in
     from workbench.datasets.images.decoding import EXTENSIONS
     from workbench.datasets.images.loading import decode

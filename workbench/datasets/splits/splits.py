@@ -18,6 +18,7 @@ from torch import Tensor
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.datasets.splits import grouped, strata
 from workbench.record.seeds import derive
+from workbench.record.strategy import Knobs
 
 DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
 
@@ -40,7 +41,7 @@ class Pool:
     index: Tensor
     targets: Tensor
     classes: tuple[str, ...]
-    options: Mapping[str, Any]
+    options: Knobs
     digest: str
     target: str = "class"
 
@@ -54,9 +55,7 @@ class Split:
     test: Tensor
 
 
-def pool(
-    samples: Samples, options: Mapping[str, Any], *, digest: str, target: str = "class"
-) -> Pool:
+def pool(samples: Samples, options: Knobs, *, digest: str, target: str = "class") -> Pool:
     """Keep the classes in ``dataset.classes``; for labels and numbers, the columns.
 
     Raises:
@@ -220,7 +219,7 @@ def _names(pool: Pool) -> tuple[str, ...] | None:
     return None if names is None else tuple(names[number] for number in pool.index.tolist())
 
 
-def _refuse_size(name: str, options: Mapping[str, Any], count: int) -> None:
+def _refuse_size(name: str, options: Knobs, count: int) -> None:
     if options[name] != DEFAULTS[name]:
         raise ValueError(
             f"dataset.{name} is {options[name]}, but the data set comes with a {name} part of "
@@ -228,7 +227,7 @@ def _refuse_size(name: str, options: Mapping[str, Any], count: int) -> None:
         )
 
 
-def _size(name: str, options: Mapping[str, Any], total: int, *, least: int) -> int:
+def _size(name: str, options: Knobs, total: int, *, least: int) -> int:
     value = options[name]
     if isinstance(value, float) and not 0.0 <= value < 1.0:
         raise ValueError(f"dataset.{name} is {value}; a fraction must be at least 0 and below 1.")
