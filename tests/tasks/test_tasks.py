@@ -479,7 +479,7 @@ def test_a_users_task_that_is_none_is_refused(
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        ({"name": "classifcation"}, "no task 'classifcation'; the tasks are classification"),
+        ({"name": "classifcation"}, "did you mean classification"),
         (
             {"name": "classification", "smoothing": 0.1},
             "no option smoothing; its options are label",
