@@ -23,6 +23,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
+    # The home was moved: the first command that writes to MLflow corrects the places of artifacts.
+    assert "up to date" in works("sync", "tiny", "--home", folder)
     return folder
 
 
@@ -62,10 +64,6 @@ def test_a_finished_command_has_nothing_to_do_and_changes_nothing(
     assert "nothing to do" in printed
     assert written(home) == before
     assert len(runs_of(home, "tiny")) == 40
-
-
-def test_the_store_lacks_nothing(home: Path) -> None:
-    assert "lacks nothing" in works("sync", "tiny", "--home", home)
 
 
 def test_its_report_claims_what_it_claimed_then(home: Path) -> None:

@@ -54,7 +54,7 @@ def served(folder: Path) -> Iterator[tuple[int, str]]:
         while not (printed := (folder / "output").read_text()).endswith("\n"):
             assert server.poll() is None, printed
             time.sleep(0.1)
-        address = printed.splitlines()[0].split()[-1]
+        address = next(word for word in printed.split() if word.startswith("http"))
         for _ in range(240):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()

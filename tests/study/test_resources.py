@@ -153,4 +153,4 @@ def test_a_model_that_no_memory_holds_is_refused_with_what_was_asked_for(
     assert (
         "recipe.backbone: found 'mlp': the parameters of the backbone mlp need at least" in problem
     )
-    assert " TB of memory, but " in problem and "of memory are free" in problem
+    assert " TB of memory, but " in problem and "are free" in problem

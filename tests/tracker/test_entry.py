@@ -140,7 +140,7 @@ def test_a_trial_without_a_result_that_nobody_works_on_is_shown_as_parked_with_a
 
     assert shown.status == "SCHEDULED"
     assert shown.tags["workbench.state"] == "parked"
-    assert "worker is gone" in shown.tags["workbench.reason"]
+    assert "next run of the study continues" in shown.tags["workbench.reason"]
 
 
 def test_being_orphaned_does_not_change_a_result() -> None:

@@ -114,7 +114,7 @@ def test_a_half_made_store_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_reader_makes_no_store(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"no MLflow store at .*Run a study first"):
+    with pytest.raises(StoreError, match=r"No MLflow store at .*Run a study first"):
         prepare(tmp_path, make_tables=nothing, revision="r1", create=False)
     assert list(tmp_path.iterdir()) == []
 
