@@ -239,8 +239,8 @@ def test_the_test_step_is_taken_by_completed_confirmation_runs_alone() -> None:
         ("trial.run", "_test")
     }
     places = {function for name, function in uses("evaluation") if name == "trial.run"}
-    assert places == {"", "_carry_out", "_test"}
-    assert list(uses("_test")) == [("trial.run", "_carry_out")]
+    assert places == {"", "_train_and_test", "_test"}
+    assert list(uses("_test")) == [("trial.run", "_train_and_test")]
     tree = ast.parse(MODULES["workbench.trial.run"].read_text())
     guards = [
         ast.unparse(node.test)

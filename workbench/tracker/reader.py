@@ -203,7 +203,7 @@ def _damaged(path: Path, study: str, reason: object) -> StoreError:
 
 def _experiment(ledger: Ledger, store: Store, name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
-        raise UnknownStudy(f"{name!r} is no name of a study.")
+        raise UnknownStudy(f"{name!r} is not a valid name of a study.")
     found = ledger.experiments().get(name)
     if found is None:
         raise _unknown(ledger, store, name)
