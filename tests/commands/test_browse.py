@@ -40,7 +40,7 @@ def busy(studies: Studies) -> Studies:
 
 def test_an_empty_home_has_no_study(home: Path) -> None:
     assert browse.studies(home) == []
-    with pytest.raises(browse.Unknown, match="No study is called tiny; there is none yet"):
+    with pytest.raises(browse.Unknown, match="There is no study tiny; there is none yet"):
         browse.study(home, "tiny")
 
 
