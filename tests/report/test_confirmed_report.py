@@ -198,7 +198,7 @@ def test_an_unfinished_confirmation_shows_no_test_value_in_any_file(tmp_path: Pa
         if path.suffix == ".parquet":
             assert "0.314" not in pd.read_parquet(path).to_csv(), path.name
     page = (tmp_path / "digits/index.html").read_text()
-    assert "17 of 40 runs have ended; test values are shown when all have ended" in page
+    assert "17 of 40 runs have ended; test values are shown once all have ended" in page
     assert "17 of 40 runs" in templates.note(summary)
 
 
@@ -312,7 +312,7 @@ def test_levels_of_a_factor_are_compared_and_arms_are_only_shown() -> None:
     assert len(arms) == 10 and all(arm["versus"] is None for arm in arms)
     assert sum(arm["best"] for arm in arms) == 1
     assert summary["emphasis"] == (
-        "Bold: best mean. Levels of optimizer were compared, and no single configurations."
+        "Bold: best mean. Levels of optimizer were compared, not single configurations."
     )
     page = page_of(summary)
     assert "difference to" not in page
@@ -332,8 +332,8 @@ def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_the
         arm["name"] for arm in arms[1:]
     } - beaten
     assert summary["emphasis"] == (
-        "Bold: best mean. Underlined: not separated from it (to separate two takes a"
-        " Holm-corrected p below 0.05 and a probability of improvement of at least 0.75)."
+        "Bold: best mean. Underlined: not shown to be worse (which needs a"
+        " Holm-corrected p below 0.05 and P(improvement) of at least 0.75)."
     )
     page = page_of(summary)
     assert page.count('class="plain best"') == 1
@@ -341,7 +341,7 @@ def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_the
     assert summary["emphasis"] in page
     text = templates.markdown(summary)
     assert f"| **{templates.number(arms[0]['mean'])}** ±" in text
-    assert "Bold: best mean. Italics, underlined elsewhere: not separated" in text
+    assert "Bold: best mean. Italics, underlined elsewhere: not shown" in text
 
 
 def test_a_diverged_run_counts_with_the_worst_value_and_is_marked() -> None:
@@ -407,9 +407,7 @@ def test_where_only_the_baseline_is_compared_nothing_is_underlined() -> None:
     content = summary["confirmation"]
     assert sum(arm["best"] for arm in content["arms"]) == 1
     assert not any(arm["tied_with_best"] for arm in content["arms"])
-    assert summary["emphasis"] == (
-        "Bold: best mean. Each was compared with the baseline, and no two others with one another."
-    )
+    assert summary["emphasis"] == ("Bold: best mean. Only comparisons with the baseline were made.")
     assert "Underlined" not in page_of(summary)
 
 
@@ -495,7 +493,7 @@ def test_a_caution_says_what_was_found_whole() -> None:
 
 def test_levels_that_were_compared_are_told_from_single_rows_in_the_plural() -> None:
     told = wording.emphasis(verdict(contrast="optimizer"), best=True, tied=False, what="strategy")
-    assert told is not None and told.endswith("and no single strategies.")
+    assert told is not None and told.endswith("not single strategies.")
 
 
 def test_what_a_run_costs_is_the_mean_of_those_that_completed() -> None:
@@ -559,7 +557,9 @@ def test_a_confirmed_configuration_at_a_bound_is_a_warning() -> None:
     tune = (Range(knob="learning_rate", low=1e-4, high=1e-2, log=True, default=1e-3),)
     checks = {c["name"]: c for c in report.summarize(with_study(found, tune=tune))["health"]}
     assert checks["confirmed bounds"]["status"] == "warning"
-    assert "default: learning_rate = 0.01, upper 0.01" in checks["confirmed bounds"]["finding"]
+    assert (
+        "default: learning_rate = 0.01, upper bound 0.01" in checks["confirmed bounds"]["finding"]
+    )
 
 
 def test_cited_values_are_shown_as_cited_and_no_verdict_is_about_them(
@@ -701,7 +701,11 @@ def test_methods_checklist_and_captions_name_what_could_not_be_confirmed() -> No
     captions = [f["caption"] for f in summary["figures"] if f["of"] == "confirmation"]
     assert captions and all(said in caption for caption in captions)
     lost = replace(made, progress=replace(made.progress, started=36, failed=12))
-    answer = paper.checklist(lost).partition("Were runs excluded?")[2].partition("##")[0]
+    answer = (
+        templates.checklist(lost.content, confirmed=lost.shows_tests)
+        .partition("Were runs excluded?")[2]
+        .partition("##")[0]
+    )
     assert "0 of 36 trials were pruned and 12 failed" in answer
     assert f"lion-0 was left out of the confirmation, because {reason}" in answer
 
@@ -774,7 +778,7 @@ def test_sums_of_time_say_that_they_hold_what_was_not_confirmed(summary: dict[st
     strategies = report.compose(planted()).summary.strategies
     other = replace(strategies[0], name="lion-0")
     said = wording.unconfirmed([*strategies, other], THREE)
-    assert said and said.endswith("what was not confirmed: lion-0.")
+    assert said and said.endswith("not confirmed: lion-0.")
     assert wording.unconfirmed(strategies, THREE) is None
     assert f"The row “all” also counts {said.partition('count ')[2]}" in page_of(
         {**summary, "unconfirmed": said}
@@ -786,9 +790,9 @@ def test_sums_of_time_say_that_they_hold_what_was_not_confirmed(summary: dict[st
     [
         ({"weights": {"source": "w"}}, "the initialisation of the new head"),
         ({"weights": None}, "the initialisation of the whole network"),
-        ({"weights": {"source": "w"}, "keep_head": True}, "what no weights were given for"),
-        ({"backbone": {"name": "/x/net.py:Net"}}, "what the network's own code draws"),
-        ({"trial": "/x/own.py:sam"}, "and is handed to the study's own training code"),
+        ({"weights": {"source": "w"}, "keep_head": True}, "layers without given weights"),
+        ({"backbone": {"name": "/x/net.py:Net"}}, "what the network's own code initialises"),
+        ({"trial": "/x/own.py:sam"}, "and is passed to the study's own training code"),
     ],
 )
 def test_what_a_seed_redraws_depends_on_what_a_training_starts_from(
@@ -803,9 +807,15 @@ def test_what_a_seed_redraws_depends_on_what_a_training_starts_from(
 @pytest.mark.parametrize(
     ("redrawn", "said"),
     [
-        (None, "training and validation data that the data set does not give as parts, the order"),
+        (
+            None,
+            "training and validation data where the data set does not define the split, the order",
+        ),
         ({"parts": [], "of": 100}, "the order of the training data, the initialisation"),
-        ({"parts": ["training"], "of": 900}, "which 100 of the same 900 samples are trained on,"),
+        (
+            {"parts": ["training"], "of": 900},
+            "which 100 of the same 900 samples are used for training,",
+        ),
         (
             {"parts": ["training", "validation"], "of": 400},
             "the division of the same 400 samples (100 for training, 300 for validation), the",

@@ -117,7 +117,7 @@ def test_a_confirmation_that_has_begun_is_no_evidence_until_all_runs_have_ended(
         found = gather(three(ended=ended))
         assert found.stage is Stage.SEARCH
         assert found.design.metric == "validation/accuracy"
-        text = f"{ended} of 48 runs have ended; test values are shown when all have ended."
+        text = f"{ended} of 48 runs have ended; test values are shown once all have ended."
         assert any(text in doubt.text for doubt in found.doubts if doubt.word == "EXPLORATORY")
     assert gather(three(ended=48)).stage is Stage.CONFIRMATION
 
@@ -125,7 +125,7 @@ def test_a_confirmation_that_has_begun_is_no_evidence_until_all_runs_have_ended(
 def test_before_the_selection_has_ended_there_is_no_test_value_to_wait_for() -> None:
     found = with_study(three(ended=0), selection=None)
     (text,) = doubts(found, "EXPLORATORY")
-    assert "its selection has not ended" in text
+    assert "selection has not ended" in text
     left = tuple(run for run in found.trials if run.role != "confirmation")
     found = replace(found, trials=left)
     made = read(found)
@@ -146,7 +146,7 @@ def test_a_protocol_without_what_a_verdict_needs_is_refused_by_name() -> None:
     protocol = {
         k: v for k, v in (found.study.protocol or {}).items() if k not in ("seeds", "metric")
     }
-    with pytest.raises(ValueError, match=r"lacks metric, seeds; .*'workbench confirm'"):
+    with pytest.raises(ValueError, match=r"lacks metric, seeds.*`workbench confirm`"):
         gather(with_study(found, protocol=protocol))
 
 
@@ -159,7 +159,7 @@ def test_a_run_of_an_older_store_is_paired_by_the_number_of_its_seed() -> None:
 
 def test_a_protocol_that_was_edited_in_the_store_makes_it_exploratory() -> None:
     (text,) = doubts(three(edited=True), "EXPLORATORY")
-    assert "protocol.json in MLflow is not the one that the confirmation began with" in text
+    assert "protocol.json in MLflow was changed" in text
 
 
 def test_a_protocol_that_was_edited_on_disk_makes_it_exploratory() -> None:
@@ -173,12 +173,12 @@ def test_a_protocol_that_was_edited_on_disk_makes_it_exploratory() -> None:
 
 def test_runs_under_another_protocol_make_it_exploratory() -> None:
     (text,) = doubts(changed(three(), ONE, protocol="ab" * 32), "EXPLORATORY")
-    assert text.startswith("1 confirmation run of 48 ran under another protocol.json")
+    assert text.startswith("1 confirmation run of 48 ")
 
 
 def test_without_a_logged_hash_nothing_proves_that_the_protocol_came_first() -> None:
     (text,) = doubts(with_study(three(), protocol_logged=None), "EXPLORATORY")
-    assert "nothing proves that it came first" in text
+    assert "may have been written later" in text
 
 
 def test_runs_that_ended_without_a_hash_of_the_protocol_make_it_exploratory() -> None:
@@ -277,7 +277,7 @@ def test_other_data_than_the_protocols_are_not_comparable() -> None:
     assert "2 versions of the data set" in doubt.text
     (doubt,) = gather(changed(three(), ALL, data_digest="sha256:ffff")).doubts
     assert doubt.word == "NOT COMPARABLE"
-    assert "other data (ffff) than the protocol names" in doubt.text
+    assert "other data (ffff) than the protocol" in doubt.text
 
 
 def test_a_strategy_that_could_not_be_confirmed_is_named_beside_the_verdict() -> None:

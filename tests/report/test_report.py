@@ -285,7 +285,7 @@ def test_strategies_that_left_the_study_count_towards_nothing_and_a_note_says_so
     both = summarize([*left, row("sgd-0", 0, 0.5), row("adam-0", 0, 0.5)], budget=budget)
     assert both["progress"]["finished"] is True
     assert "lion-0" in [item["name"] for item in both["strategies"]]
-    notes = [note for note in both["notes"] if "no longer names" in note]
+    notes = [note for note in both["notes"] if "removed from the study file" in note]
     assert len(notes) == 1
     assert "2 trials of lion-0 are listed" in notes[0]
     assert "no longer names" not in str(summarize(realistic())["notes"])
@@ -409,7 +409,7 @@ def test_methods_name_what_strategies_use_with_its_source() -> None:
     assert "low-rank adapters (LoRA, rank 4) [Hu et al. 2022, arXiv:2106.09685] in sgd-0;" in text
     assert "(BitFit) [Ben Zaken et al. 2022, arXiv:2106.10199] in adam-0;" in text
     assert "layer-wise learning rate decay (factor 0.75 " in text
-    assert "validated (decay 0.99 or 0.999) [Polyak and Juditsky 1992]." in text, "in all"
+    assert "(EMA, decay 0.99 or 0.999) [Polyak and Juditsky 1992]." in text, "in all"
     assert "mixup" not in text
 
 

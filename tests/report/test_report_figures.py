@@ -73,14 +73,14 @@ def test_a_figure_of_a_confirmation_is_left_out_before_there_is_one(name: str) -
     assert verdict is not None
     nothing = dataclasses.replace(verdict, comparisons=())
     alone = dataclasses.replace(findings(), confirmation=None, verdict=nothing)
-    with pytest.raises(LeftOut, match="Nothing was confirmed: there are no test values yet"):
+    with pytest.raises(LeftOut, match="no test values yet"):
         load(name).summarize(alone)
     with pytest.raises(LeftOut, match=r"unfinished \(5 of 48 runs\), so no test value is shown"):
         load(name).summarize(findings(ended=5))
 
 
 def test_a_confirmation_that_was_edited_compares_nothing() -> None:
-    with pytest.raises(LeftOut, match="The verdict is EXPLORATORY: it compares no two sides"):
+    with pytest.raises(LeftOut, match="The verdict is EXPLORATORY"):
         load("forest").summarize(findings(edited=True))
 
 

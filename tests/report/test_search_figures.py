@@ -54,7 +54,7 @@ def test_a_slice_has_values_of_completed_trials_and_marks_for_the_others() -> No
     ]
     text = slices.caption(numbers)
     assert "n = 2" in text and "1 pruned, 1 failed" in text
-    assert "not what its knob alone does" in text
+    assert "not the effect of its knob" in text
 
 
 def test_a_choice_has_a_place_for_each_level_of_the_study_file() -> None:
@@ -71,9 +71,7 @@ def test_an_optimum_at_the_bound_of_any_knob_is_a_warning_in_the_caption() -> No
     numbers = slices.summarize(describe(), trials(rows))
     assert numbers.at_bound == (("sgd-0", "momentum"),)
     text = slices.caption(numbers)
-    assert (
-        "Warning: the best trial lies at a bound of the searched range for sgd-0 (momentum)" in text
-    )
+    assert "Warning: the best trial is at a bound of its range for sgd-0 (momentum)" in text
     rows[3]["value"] = 0.1
     assert "Warning" not in slices.caption(slices.summarize(describe(), trials(rows)))
 
@@ -92,8 +90,8 @@ def test_no_figure_with_an_optimum_at_a_bound_keeps_silent(module: Any) -> None:
         for n, rate in enumerate([0.01, 0.03, 0.29])
     ]
     text = module.caption(module.summarize(describe(), trials(rows)))
-    assert "Warning: the best trial lies at a bound of the searched range for sgd-0" in text
-    assert "sgd-2 (learning rate); values beyond it are unknown." in text
+    assert "Warning: the best trial is at a bound of its range for sgd-0" in text
+    assert "sgd-2 (learning rate); values outside the range are unknown." in text
     for item in rows:
         item["value"] = 1 - item["value"]
     text = module.caption(module.summarize(describe(), trials(rows)))
@@ -132,7 +130,7 @@ def test_seconds_are_spent_by_every_trial_in_the_order_of_its_number() -> None:
     assert (curve.at, curve.values, curve.spent, curve.trials) == ((2.0, 9.0), (0.5, 0.7), 10.0, 4)
     text = best_so_far.caption(numbers)
     assert "against seconds of training spent" in text and "n = 4 trials" in text
-    assert "It is a path, without a band, because no search was repeated." in text
+    assert "no search was repeated" in text
 
 
 def test_unknown_seconds_leave_their_curve_out() -> None:
@@ -249,7 +247,7 @@ def test_lines_are_sorted_by_value_and_gaps_stand_where_a_knob_does_not_apply() 
     assert [line.trial for line in numbers.lines] == ["sgd-0/001", "adam-0/000", "sgd-0/000"]
     assert numbers.lines[1].heights == pytest.approx((0.5, 0.0, None, 0.5))
     assert numbers.lines[2].heights == pytest.approx((0.0, 0.5, 1.0, 1.0))
-    assert "learning_rate 0.010" in numbers.lines[2].told
+    assert "learning_rate 0.010" in numbers.lines[2].hover
 
 
 def test_the_best_line_is_the_highest_value_or_the_lowest_loss() -> None:
@@ -269,9 +267,7 @@ def test_a_thousand_lines_are_thinned_evenly_and_the_best_stays() -> None:
     numbers = parallel_coordinates.summarize(describe(), trials(rows))
     assert (numbers.n, len(numbers.lines)) == (1000, 200)
     assert numbers.lines[-1].value == 0.999
-    assert "n = 1000, of which every so many-th by value is drawn (200)" in (
-        parallel_coordinates.caption(numbers)
-    )
+    assert "n = 1000, of which 200 " in (parallel_coordinates.caption(numbers))
 
 
 # Several data sets
@@ -290,7 +286,7 @@ def test_ranks_stand_best_first_with_their_groups() -> None:
     assert numbers.groups == (), "each pair is separated: p = 2 / 2^8, and Holm's 3 times it"
     same = np.tile([0.5, 0.5, 0.5], (8, 1))
     assert critical_difference.summarize_table(("a", "b", "c"), same).groups == ((0, 2),)
-    assert "does not say that they are equal" in critical_difference.caption(numbers)
+    assert "does not show that they are equal" in critical_difference.caption(numbers)
 
 
 def test_a_diagram_of_few_data_sets_is_refused() -> None:

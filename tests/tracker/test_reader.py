@@ -192,7 +192,7 @@ def test_a_home_that_was_moved_can_still_be_read(home: Path) -> None:
 def test_an_unknown_study_names_those_that_there_are(home: Path) -> None:
     tracker = Tracker(home)
     made.parent_of(tracker)
-    with pytest.raises(UnknownStudy, match=r"has no study 'digts'. It has: digits\.$"):
+    with pytest.raises(UnknownStudy, match=r"has no study 'digts'. Its studies are: digits\.$"):
         tracker.read_trials("digts")
     with pytest.raises(UnknownStudy, match="has no study 'digts'"):
         tracker.read_study("digts")
@@ -201,7 +201,7 @@ def test_an_unknown_study_names_those_that_there_are(home: Path) -> None:
 def test_an_experiment_without_a_parent_run_is_no_study(home: Path) -> None:
     tracker = Tracker(home)
     tracker.experiment("empty")
-    with pytest.raises(UnknownStudy, match=r"has no study 'empty'. It has: none\.$"):
+    with pytest.raises(UnknownStudy, match=r"has no study 'empty'. Its studies are: none\.$"):
         tracker.read_study("empty")
 
 

@@ -676,7 +676,7 @@ def test_artifacts_that_were_deleted_are_sent_again(home: Path, tracker: Tracker
 def test_a_parent_in_mlflows_bin_is_told_of_and_restored(filled: Path) -> None:
     with closing(sqlite3.connect(filled / "mlruns" / "mlflow.db")) as other, other:
         other.execute("UPDATE runs SET lifecycle_stage = 'deleted' WHERE name = 'digits search'")
-    with pytest.raises(reader.UnknownStudy, match=r"bin of MLflow .*`workbench sync digits`"):
+    with pytest.raises(reader.UnknownStudy, match=r"deleted in MLflow .*`workbench sync digits`"):
         Tracker(filled).read_study(made.STUDY)
     Tracker(filled).reconcile(record.study_directory(filled, made.STUDY))
     assert Tracker(filled).read_study(made.STUDY).name == made.STUDY

@@ -1,1 +1,1 @@
-"""House style of figures, and the pictures of one trial."""
+"""The style of all figures, and the figures of a single trial."""

@@ -1,6 +1,6 @@
-"""The house style as matplotlib takes it, and empty figures to draw on.
+"""The house style as settings of matplotlib, and empty figures to draw on.
 
-Imports matplotlib when a function is called.
+Imports matplotlib only when a function is called. Used through ``style``.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 Numbers = TypeVar("Numbers")
 
 INK, QUIET, RULE = "#1c2024", "#687078", "#d4d8dc"
-PAPER = "#fefefe"  # as good as white, and told apart from the white on dark tiles
+PAPER = "#fefefe"  # looks white, but can be replaced apart from the white text on dark tiles
 
 _RC: Any = {
     "legend.frameon": False,
     "legend.handlelength": 1.6,
     "axes.linewidth": 0.6,
-    "axes.formatter.useoffset": False,  # 0.95 reads, 5e-2 + 0.9 does not
+    "axes.formatter.useoffset": False,  # 0.95 is easier to read than 5e-2 + 0.9
     "axes.formatter.limits": (-4, 6),
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -47,7 +47,7 @@ _RC: Any = {
     "lines.linewidth": 1.4,
     "figure.facecolor": "white",
     "savefig.dpi": 200,
-    "text.parse_math": False,  # a name may hold dollar signs
+    "text.parse_math": False,  # a name may contain dollar signs
     "pdf.fonttype": 42,  # ICML refuses Type 3 fonts
     "ps.fonttype": 42,
     "svg.fonttype": "path",
@@ -57,10 +57,10 @@ _RC: Any = {
 
 @contextmanager
 def context(*, wide: bool | None = None) -> Iterator[None]:
-    """Draw and save in the house style, whatever the user's matplotlibrc says.
+    """Draw and save in the house style; the user's matplotlibrc has no effect.
 
     Args:
-        wide: Lay out for the venue's whole text, else for a column; None leaves the width alone.
+        wide: Use the width of the venue's text, else of a column; None keeps the width.
     """
     import matplotlib as mpl
 
@@ -86,8 +86,8 @@ def figure(height: float, width: float | None = None, *, fitted: bool = True) ->
 
     Args:
         height: In inches.
-        width: In inches; None is what the venue leaves.
-        fitted: Solve for margins that hold all labels; costs about as much as drawing them.
+        width: In inches; None is the width that the venue allows.
+        fitted: Compute margins that fit all labels; takes about as long as drawing them.
     """
     from matplotlib.figure import Figure
 
@@ -96,9 +96,9 @@ def figure(height: float, width: float | None = None, *, fitted: bool = True) ->
 
 
 def lettered(draw: Callable[[Numbers], Figure]) -> Callable[[Numbers], Figure]:
-    """The same function, whose figures show every text of their numbers without boxes.
+    """Decorator: the figure shows every text of its numbers without boxes for missing glyphs.
 
-    Where that takes codes, the figure says what they are.
+    Characters without a font are shown as codes, with a note in the figure.
     """
 
     @wraps(draw)

@@ -1,7 +1,6 @@
-"""Which classes one trial takes for which: counts, shaded by the share of the true class.
+"""Figure of one trial: confusion matrix with counts, shaded by the share of the true class.
 
-Where classes are many the matrix shows the pattern and a list beside it the pairs that are taken
-for each other most often. A figure of a trial, not of the report.
+For many classes, the matrix shows the pattern, and bars next to it show the most frequent mistakes.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_COUNTS = 20  # beyond that many classes numbers no longer fit their cells
-_MOST_NAMES = 30  # beyond that names are too small to read, so the commonest pairs are listed
+_MOST_COUNTS = 20  # with more classes, numbers do not fit their cells
+_MOST_NAMES = 30  # with more classes, names are illegible, so the most frequent pairs are listed
 _PAIRS = 15
 
 
 class Pair(NamedTuple):
-    """Samples of one class that were taken for another; ``share`` is their share of it."""
+    """Samples of one class that were predicted as another; ``share`` is of the true class."""
 
     true: str
     predicted: str
@@ -33,7 +32,7 @@ class Pair(NamedTuple):
 class ConfusionMatrix(NamedTuple):
     """Rows are true classes, columns predicted ones; ``shares`` are counts over their row's sum.
 
-    ``pairs`` are the commonest mistakes, the commonest first; empty where every name is shown.
+    ``pairs`` are the most frequent mistakes in descending order; empty if all names are shown.
     """
 
     classes: tuple[str, ...]
@@ -78,7 +77,7 @@ def _pairs(
 
 @lettered
 def draw(numbers: ConfusionMatrix) -> Figure:
-    """A square of cells, each with its count; beside a list of pairs, a square without either."""
+    """A matrix with counts and names; for many classes without these, with a list of pairs."""
     with style.context():
         return (_draw_many if len(numbers.classes) > _MOST_NAMES else _draw_few)(numbers)
 
@@ -112,13 +111,13 @@ def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
     for row, (counts, shares) in enumerate(zip(numbers.counts, numbers.shares, strict=True)):
         for column, (number, share) in enumerate(zip(counts, shares, strict=True)):
             if number:
-                shade = "#ffffff" if share > 0.55 else "#000000"
+                shade = "#ffffff" if share > 0.55 else "#000000"  # legible on the cell's blue
                 look: dict[str, Any] = {"ha": "center", "va": "center", "color": shade}
                 axes.text(column, row, f"{number}", fontsize=size, **look)
 
 
 def _draw_many(numbers: ConfusionMatrix) -> Figure:
-    """The pattern, by the classes' numbers, and the commonest mistakes by their names."""
+    """The matrix by class number, and the most frequent mistakes with their names."""
     listed = max(len(numbers.pairs), 1)
     figure = style.figure(height=max(3.0, 0.7 + 0.19 * listed), width=style.WIDTH * 1.45)
     square, bars = figure.subplots(1, 2, width_ratios=[1.25, 1.0])

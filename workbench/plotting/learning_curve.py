@@ -1,7 +1,4 @@
-"""One trial, report by report: its losses and the metric that its study optimises.
-
-A figure of a trial, not of the report.
-"""
+"""Figure of one trial: its losses and the objective by epoch."""
 
 from __future__ import annotations
 
@@ -16,11 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_MOST_MARKERS = 60  # of a line; beyond that they run into one another
+_MOST_MARKERS = 60  # of a line; more would overlap
 
 
 class Span(NamedTuple):
-    """A phase, and how many epochs were done at its first and at its last report."""
+    """A phase, with the epochs done at its first and at its last report."""
 
     name: str
     first: float
@@ -28,7 +25,7 @@ class Span(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One metric, against the epochs done; reports without it are left out of both."""
+    """One metric by epochs done, without the reports that lack it."""
 
     metric: str
     epochs: tuple[float, ...]
@@ -36,11 +33,11 @@ class Line(NamedTuple):
 
 
 class LearningCurve(NamedTuple):
-    """What is drawn; ``objective`` is None where it is a loss that is drawn already.
+    """The numbers of the figure; ``objective`` is None if it is one of the losses.
 
     Attributes:
         step: Epochs between two reports: 1, or less where a trial reports within an epoch.
-        logarithm: The losses span so much that a linear axis would show their first values alone.
+        logarithm: Whether the losses need a logarithmic axis.
     """
 
     losses: tuple[Line, ...]
@@ -58,8 +55,8 @@ def summarize(
     """Losses, objective and phases of a history.
 
     Args:
-        history: Accepted epochs in order; may be empty for a trial that ended before its first.
-        chosen_epoch: The report that counts (``EpochResult.epoch``), None where none does.
+        history: Accepted epochs in order; empty if the trial ended before its first report.
+        chosen_epoch: The report that the objective's rule chose (``EpochResult.epoch``), or None.
         objective: Of the study.
     """
     losses = [_line(history, name) for name in ("train/loss", "validation/loss")]
@@ -85,15 +82,15 @@ def summarize(
 
 
 def _done(result: EpochResult) -> float:
-    """How many epochs were done: the number of the report, unless an epoch has several."""
+    """Epochs done: the number of the report, unless a trial reports within an epoch."""
     return result.metrics.get("epochs", result.epoch)
 
 
 def _line(history: Sequence[EpochResult], metric: str) -> Line:
-    found = [
+    points = [
         (_done(result), result.metrics[metric]) for result in history if metric in result.metrics
     ]
-    return Line(metric, tuple(epoch for epoch, _ in found), tuple(value for _, value in found))
+    return Line(metric, tuple(epoch for epoch, _ in points), tuple(value for _, value in points))
 
 
 def draw(numbers: LearningCurve) -> Figure:
@@ -101,7 +98,8 @@ def draw(numbers: LearningCurve) -> Figure:
     with style.context():
         rows = 2 if numbers.objective else 1
         height = 0.5 + 1.65 * rows
-        figure = style.figure(height=height, fitted=False)  # drawn after every trial, so be quick
+        # Drawn after every trial, so without the slow computation of margins.
+        figure = style.figure(height=height, fitted=False)
         edges = {"bottom": 0.42 / height, "top": 1 - 0.2 / height}
         figure.subplots_adjust(left=0.115, right=0.99, hspace=0.12, **edges)
         panels = list(figure.subplots(rows, 1, sharex=True, squeeze=False).ravel())
@@ -139,7 +137,7 @@ def draw(numbers: LearningCurve) -> Figure:
             late = numbers.chosen_epoch > 0.8 * last
             panels[-1].annotate(
                 f"chosen: {numbers.chosen_epoch:g}",
-                # A curve that falls leaves room at the top.
+                # A falling curve leaves room at the top, a rising one at the bottom.
                 (numbers.chosen_epoch, 1.0 if falls else 0.0),
                 (-3 if late else 3, -3 if falls else 3),
                 va="top" if falls else "bottom",

@@ -1,7 +1,6 @@
-"""Names in any script: the fonts that have their characters, and what stands where none has them.
+"""Finds fonts for names in any script, and codes for characters that no font has.
 
-Looks for fonts only where a name has a character that the house style's lack; costs nothing
-otherwise.
+The installed fonts are read only if a name has characters that are not ASCII.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FONTS = ("STIXGeneral", "DejaVu Sans")  # the second has what the first lacks
-NOTE = r"\u… is the code of a character that no font here has."
+NOTE = r"\u… is the code of a character that no installed font has."
 
 _BOXES = "Last Resort"  # comes with matplotlib: a box for every character there is
-# What the formats of a paper embed: TrueType outlines, not those of PostScript.
+# Matplotlib embeds only TrueType outlines as Type 42, not those of PostScript.
 _TRUETYPE = (b"\x00\x01\x00\x00", b"true")
 
 
 class Letters(NamedTuple):
-    """Fonts beside those of the house style, and characters that none has."""
+    """Fonts in addition to those of the house style, and characters that no font has."""
 
     families: tuple[str, ...] = ()
     lacking: frozenset[str] = frozenset()
@@ -35,7 +34,7 @@ _letters: ContextVar[Letters] = ContextVar("letters", default=_USUAL)
 
 @contextmanager
 def of(shown: Any) -> Iterator[None]:
-    """Figures drawn within it can show the texts in some numbers, however deep they lie."""
+    """Context: figures can show all texts in the given numbers, at any depth."""
     foreign = frozenset(
         letter for text in _texts(shown) if not text.isascii() for letter in text if letter > "\x7f"
     )
@@ -47,22 +46,22 @@ def of(shown: Any) -> Iterator[None]:
 
 
 def families() -> list[str]:
-    """Fonts of the figure being drawn, in the order in which a character is looked for."""
+    """Fonts of the current figure; matplotlib uses the first that has a character."""
     return [*FONTS, *_letters.get().families]
 
 
 def printable(text: str) -> str:
-    r"""A text without characters that would be boxes: ``学`` becomes ``\u5b66``."""
+    r"""A text without characters that no font has: ``学`` becomes ``\u5b66``."""
     lacking = _letters.get().lacking
-    return "".join(_told(letter) if letter in lacking else letter for letter in text)
+    return "".join(_code(letter) if letter in lacking else letter for letter in text)
 
 
 def has_codes() -> bool:
-    """Whether a character of the figure being drawn has become a code."""
-    return any("\\" in _told(letter) for letter in _letters.get().lacking)
+    """Whether the current figure shows a character as a code."""
+    return any("\\" in _code(letter) for letter in _letters.get().lacking)
 
 
-def _told(letter: str) -> str:
+def _code(letter: str) -> str:
     plain = unicodedata.normalize("NFKC", letter)  # of wide forms of Latin letters, say
     if plain.isascii():
         return plain
@@ -91,7 +90,7 @@ def _found(letters: frozenset[str]) -> Letters:
     lacking = {letter for letter in letters if not letter.isspace()}
     lacking -= {letter for name in FONTS for letter in lacking if ord(letter) in _of_house(name)}
     families: list[str] = []
-    # In an order of their own: a list of fonts is in that of the file system.
+    # Sorted, because matplotlib lists fonts in the order of the file system.
     for font in sorted(fontManager.ttflist, key=lambda font: (font.name, font.fname)):
         if not lacking:
             break

@@ -1,7 +1,4 @@
-"""The images that one trial got most wrong, each with what it is and what it was taken for.
-
-A figure of a trial, not of the report.
-"""
+"""Figure of one trial: the images with the worst predictions, with true and predicted class."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _COLUMNS = 5
 
 
 class Mistake(NamedTuple):
-    """An image ``[H, W, C]`` in 0 to 1, and its lines; of other than 3 channels, the first."""
+    """An image ``[H, W, C]`` in [0, 1] and its caption; not RGB: only the first channel."""
 
     image: Any
     true: str
@@ -26,16 +23,16 @@ class Mistake(NamedTuple):
     size: str
 
 
-def summarize(found: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> tuple[Mistake, ...]:
-    """Mistakes with their captions, in their order.
+def summarize(rows: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> tuple[Mistake, ...]:
+    """Mistakes with their captions, in the same order.
 
     Args:
-        found: Each with ``true``, ``predicted``, and ``confidence`` or ``error``.
-        images: One for each.
+        rows: Each with ``true``, ``predicted``, and ``confidence`` or ``error``.
+        images: One for each row.
     """
     return tuple(
         Mistake(image, words(row["true"]), words(row["predicted"]), _size(row))
-        for row, image in zip(found, images, strict=True)
+        for row, image in zip(rows, images, strict=True)
     )
 
 
@@ -55,7 +52,7 @@ def draw(numbers: Sequence[Mistake]) -> Figure:
             axes.imshow(pixels, cmap="gray" if grey else None, vmin=0.0, vmax=1.0)
             lines = (
                 f"true: {style.cut(mistake.true, 20)}",
-                f"taken for: {style.cut(mistake.predicted, 15)}",
+                f"predicted: {style.cut(mistake.predicted, 15)}",
                 mistake.size,
             )
             axes.text(
@@ -71,7 +68,7 @@ def draw(numbers: Sequence[Mistake]) -> Figure:
 
 
 def size_of(row: Mapping[str, Any]) -> str:
-    """What says how bad a mistake is: ``confidence``, or ``error`` of a number."""
+    """The column that measures how bad a mistake is: ``confidence``, or ``error`` of a number."""
     return "confidence" if "confidence" in row else "error"
 
 
@@ -81,7 +78,7 @@ def _size(row: Mapping[str, Any]) -> str:
 
 
 def words(value: Any) -> str:
-    """A class, several labels, or numbers by column, as a person reads them."""
+    """A class, several labels, or numbers by column, as text."""
     if isinstance(value, Mapping):
         numbers = [f"{number:.4g}" for number in value.values()]
         named = [f"{name} {number}" for name, number in zip(value, numbers, strict=True)]

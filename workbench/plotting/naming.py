@@ -1,4 +1,4 @@
-"""Names and numbers as they stand inside a figure: short, on one line, told apart."""
+"""Short names and numbers for the inside of a figure; used through ``style``."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ def words(name: str) -> str:
 
 
 def cut(name: str, limit: int = 28) -> str:
-    """A name short enough not to push the axes off the figure, cut in the middle, on one line."""
+    """A name of at most ``limit`` characters, cut in the middle, on one line."""
     plain = " ".join(name.split())
     keep = (limit - 1) // 2
     return plain if len(plain) <= limit else f"{plain[:keep]}…{plain[-keep:]}"
 
 
 def told_apart(names: Sequence[str], limit: int = 28) -> list[str]:
-    """Names cut as ``cut`` does, but without what all have in common where they would look alike.
+    """Names cut as by ``cut``; if some would become equal, without what all have in common.
 
     ``pretrained-on-laion-with-sgd`` and ``pretrained-on-jft-with-sgd`` become ``…laion…`` and
     ``…jft…``.
     """
     plain = [" ".join(name.split()) for name in names]
-    found = [cut(name, limit) for name in plain]
-    if len(set(found)) == len(set(plain)):
-        return found
+    short_names = [cut(name, limit) for name in plain]
+    if len(set(short_names)) == len(set(plain)):
+        return short_names
     first = _shared(plain)
     last = _shared([name[first:][::-1] for name in plain])
     inner = [name[first : len(name) - last] for name in plain]
     ends = ("…" if first else "", "…" if last else "")
-    found = [cut(f"{ends[0]}{name}{ends[1]}", limit) for name in inner]
-    if len(set(found)) == len(set(plain)):
-        return found
+    short_names = [cut(f"{ends[0]}{name}{ends[1]}", limit) for name in inner]
+    if len(set(short_names)) == len(set(plain)):
+        return short_names
     return [cut(f"{number} {name}", limit) for number, name in enumerate(plain, start=1)]
 
 
 def _shared(names: Sequence[str]) -> int:
-    """Length of what all names begin with, up to the end of a word."""
+    """Length of the common start of all names, up to the end of a word."""
     shared = 0
     for at, characters in enumerate(zip(*names, strict=False), start=1):
         if len(set(characters)) > 1:
@@ -54,9 +54,9 @@ def _shared(names: Sequence[str]) -> int:
 
 
 def alike(values: Sequence[float]) -> list[str]:
-    """Values in few characters and with one number of decimals: ``52.0`` beside ``52.3``.
+    """Values in few characters and with equal decimals: ``52.0`` and ``52.3``.
 
-    Each with three digits where they are too far apart for that.
+    If their sizes differ too much for that, each has three digits.
     """
     sizes = [abs(value) for value in values if value != 0]
     low, high = min(sizes, default=1.0), max(sizes, default=1.0)
@@ -77,7 +77,7 @@ def short(value: float) -> str:
         return f"{value:.3f}"
     if 1000 <= size < 100_000:
         return f"{value:.0f}"
-    # 1.2e6, for the plus and the zeros of 1.2e+06 take the room of two digits.
+    # 1.2e6 instead of 1.2e+06, which needs two more characters.
     return re.sub(r"e([+-])0*", lambda sign: "e-" if sign[1] == "-" else "e", f"{value:.3g}")
 
 
@@ -87,18 +87,20 @@ def decimal(value: float, _: Any = None) -> str:
 
 
 def signed(value: float, unit: float, ends: Sequence[float] = ()) -> str:
-    """A difference with its sign, to three digits of ``unit``, the largest that stands beside it.
+    """A difference with its sign, to three digits of ``unit``, the largest in the figure.
 
-    So that differences in one figure have one number of decimals: ``+0.012`` and ``−0.104``. They
-    have one more where an end of an interval would be written as 0 otherwise: whether an interval
-    holds 0 must show.
+    All differences of a figure have equal decimals: ``+0.012`` and ``−0.104``. They get one more
+    decimal where an end of an interval would be written as 0, because it must be visible whether an
+    interval contains 0.
     """
     size = abs(unit)
     if size != 0 and not 1e-3 <= size < 1e5:
         return f"{value:+.2g}".replace("-", _MINUS)
     places = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 10 else 3
     places += 1 if 0 < size < 0.01 else 0
-    lost = any(float(f"{end:.{places}f}") == 0 != float(f"{end:.{places + 1}f}") for end in ends)
-    text = f"{value:+.{places + lost}f}"
-    # A minus before zeros only would claim a direction that the digits do not show.
+    # Not where another decimal would not help: an end of exactly 0 is 0 with any number of them.
+    if any(float(f"{end:.{places}f}") == 0 and float(f"{end:.{places + 1}f}") != 0 for end in ends):
+        places += 1
+    text = f"{value:+.{places}f}"
+    # "−0.000" would claim a direction that the digits do not show.
     return (f"+{text[1:]}" if float(text) == 0 else text).replace("-", _MINUS)

@@ -1,6 +1,6 @@
-"""Figures to files and into the page: byte-stable, with the values that a pointer shows.
+"""Saves figures, and converts them to SVG for the page with colours and hover texts.
 
-Every SVG is drawn once: the one in the page is the file with the page's colours and hover texts.
+The same figure gives the same bytes. An SVG is drawn once: the page's is derived from the file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-MOST_TOLD = 400  # hover texts of one figure; beyond that they would be most of the page
+MOST_TOLD = 400  # hover texts of one figure; more would be most of the page's size
 
 _PAGE_COLOURS = {
     INK: "var(--ink)",
@@ -28,24 +28,25 @@ _PAGE_COLOURS = {
     PAPER: "var(--paper)",
 }
 _METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-# Half the time of the usual level, for files that are hardly larger.
+# Takes half as long as the default level, and files are hardly larger.
 _OPTIONS: dict[str, Any] = {"png": {"pil_kwargs": {"compress_level": 3}}}
 _READABLE = 450.0  # pixels of a figure as wide as the page's: its letters have 8 and more
 _MARK = "told-"
 _SVG = "{http://www.w3.org/2000/svg}"
-# Or the names of its elements would get a prefix, which a page does not know.
+# Otherwise ElementTree would write ``ns0:svg``, which HTML does not recognise.
 ElementTree.register_namespace("", _SVG.strip("{}"))
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+# Weak keys, so that hover texts do not keep figures in memory.
 _told: WeakKeyDictionary[Artist, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def tell(artist: Artist, *texts: str) -> None:
-    """Show texts in the page when a pointer rests on an artist.
+    """Show hover texts for an artist in the page.
 
     Args:
         artist: A text, a patch, or the points of a scatter.
-        texts: One for the whole, or one for each point in the order they were given. More than
-            ``MOST_TOLD`` are not told.
+        texts: One for the artist, or one for each point in their order. More than ``MOST_TOLD``
+            are ignored.
     """
     if 0 < len(texts) <= MOST_TOLD:
         _told[artist] = texts
@@ -72,24 +73,24 @@ def save(
 
 
 def _settle(figure: Figure) -> None:
-    """Solve for the margins once instead of once a format; they are the same in all then."""
+    """Compute the margins once for all formats, which also makes them equal."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.execute(figure)
-        # With any engine left, even the one named "none", matplotlib draws twice for each file.
+        # With any engine, even the one named "none", matplotlib draws twice for each file.
         figure.set_layout_engine(None)
 
 
 def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = None) -> str:
-    """A figure as an SVG element to stand in a page whose light or dark colours it takes on.
+    """A figure as an SVG element for a page, with the page's light or dark colours.
 
     Args:
         figure: Drawn in the house style, whose grey tones become the page's.
-        name: Prefix of the element's identifiers, which are unique in a page only together.
-        description: What the figure shows, for those who cannot see it.
-        drawn: The text of the SVG file that ``save`` wrote of it; None draws it.
+        name: Prefix of the element's identifiers, which makes them unique in the page.
+        description: For screen readers.
+        drawn: The text of the SVG file that ``save`` wrote; None draws the figure.
     """
     if drawn is None:
         buffer = io.StringIO()
@@ -105,9 +106,9 @@ def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = 
     for element in root.iter():
         _prefix(element, name)
     width = figure.get_size_inches()[0] * 96
-    # On a phone it is rather pushed sideways than shrunk until nobody can read its labels.
+    # On a phone the figure scrolls sideways instead of shrinking until its labels are illegible.
     least = min(width, _READABLE)
-    # A height in points would win over the page's width and stretch the figure on a phone.
+    # A height in points would override the page's width and stretch the figure on a phone.
     box = root.attrib["viewBox"]
     root.attrib.clear()
     root.attrib |= {
@@ -123,7 +124,7 @@ def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = 
 
 
 def _strip(root: ElementTree.Element) -> None:
-    """Remove what a page does not need: metadata, and the background, which is the page's own."""
+    """Remove metadata and the background, because the page has its own."""
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag == f"{_SVG}metadata" or child.get("id") == "patch_1":
@@ -131,10 +132,11 @@ def _strip(root: ElementTree.Element) -> None:
 
 
 def _add_titles(root: ElementTree.Element, mark: str, texts: Sequence[str]) -> None:
-    """One text goes to the whole group of the artist, several to its shapes in their order."""
+    """Add one text to the artist's group, or several texts to its shapes in their order."""
     group = next((group for group in root.iter(f"{_SVG}g") if group.get("id") == mark), None)
     if group is None:
         return
+    # Markers are defined once and referred to; a title in the definition would apply to all.
     defined = {shape for defs in group.iter(f"{_SVG}defs") for shape in defs.iter()}
     shapes = [
         shape

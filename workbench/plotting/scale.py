@@ -1,7 +1,4 @@
-"""Which scale an axis has: linear, logarithmic, or both where a metric has no lower end.
-
-Looks at values alone; knows neither what they measure nor which figure they are for.
-"""
+"""Chooses the scale of an axis by its values: linear, logarithmic, or both for outliers below 0."""
 
 from __future__ import annotations
 
@@ -17,18 +14,18 @@ if TYPE_CHECKING:
     from matplotlib.axis import XAxis, YAxis
 
 _FAR = 20.0  # times the distance of the highest value from the median
-_LINEAR_DECADES = 2.0  # an axis's linear part, from 0 to its end, has the room of so many decades
+_LINEAR_DECADES = 2.0  # the room of the linear part, from 0 to its end, in decades
 
 
 def wants_logarithm(values: Sequence[float], direction: str) -> bool:
-    """Whether a loss spans so much that a linear axis would show nothing but its worst values."""
+    """Whether a loss spans so much that a linear axis would show only its worst values."""
     return direction == "minimize" and min(values) > 0 and max(values) > 100 * min(values)
 
 
 def linear_part(values: Sequence[float], direction: str) -> float | None:
-    """How far from 0 an axis is linear where a maximised metric has outliers far below 0.
+    """Where the linear part of an axis ends, if a maximised metric has outliers far below 0.
 
-    None where there are none: then the whole axis may be linear.
+    None without such outliers: then the whole axis is linear.
     """
     if direction != "maximize" or min(values) >= 0:
         return None
@@ -40,7 +37,7 @@ def linear_part(values: Sequence[float], direction: str) -> float | None:
 
 
 def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
-    """Make an axis logarithmic, with plain decimal labels; call it once its limits are set.
+    """Make an axis logarithmic, with decimal labels; call it after its limits are set.
 
     Args:
         axes: Of the figure.
@@ -62,8 +59,8 @@ def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
 def spread(axes: Axes, name: Literal["x", "y"], values: Sequence[float], direction: str) -> None:
     """Scale a metric's axis so that its worst values leave room for the others.
 
-    Logarithmic for a loss over many decades; for a metric such as R2, which has no lower end,
-    linear up to a power of ten and logarithmic beyond. Call it once the values are drawn.
+    Logarithmic for a loss over many decades. For a metric such as R2, which has no lower bound,
+    linear up to a power of ten and logarithmic beyond. Call it after the values are drawn.
     """
     from matplotlib.ticker import FuncFormatter
 
@@ -85,7 +82,7 @@ def spread(axes: Axes, name: Literal["x", "y"], values: Sequence[float], directi
 def room(
     axis: XAxis | YAxis, values: Sequence[float], below: float, above: float
 ) -> tuple[float, float]:
-    """Limits that leave shares of the values' span free below and above, on the axis's scale."""
+    """Limits that leave shares of the span of values free below and above, on the axis's scale."""
     to_scale = axis.get_transform()
     low, high = (float(end) for end in to_scale.transform([min(values), max(values)]))
     span = (high - low) or abs(high) or 1.0
@@ -94,7 +91,7 @@ def room(
 
 
 def band(axes: Axes) -> None:
-    """Shade the room at the bottom of axes for marks that have no value."""
+    """Shade a strip at the bottom of axes for marks without a value."""
     from matplotlib.patches import Rectangle
 
     shade = Rectangle((0, 0), 1, 0.13, transform=axes.transAxes, color=style.RULE, alpha=0.35, lw=0)
@@ -102,7 +99,7 @@ def band(axes: Axes) -> None:
 
 
 def leave_room(axes: Axes, values: Sequence[float], direction: str) -> None:
-    """Limits with some room below and above the values, where no mark lacks one."""
+    """Limits with some room below and above the values, for axes without a strip."""
     spread(axes, "y", values, direction)
     axes.set_ylim(room(axes.yaxis, values, 0.06, 0.06))
     if wants_logarithm(values, direction):
@@ -110,7 +107,7 @@ def leave_room(axes: Axes, values: Sequence[float], direction: str) -> None:
 
 
 def leave_band(axes: Axes, values: Sequence[float], direction: str) -> None:
-    """Room at the bottom for marks that have no value, without ticks that would give them one."""
+    """Limits with room for the strip; it gets no ticks, because its marks have no value."""
     spread(axes, "y", values, direction)
     lowest, _ = room(axes.yaxis, values, 0.05, 0.0)
     bottom, top = room(axes.yaxis, values, 0.24, 0.06)

@@ -1,8 +1,7 @@
-"""How every figure looks: colours, markers, lines, panels, legends.
+"""The style of all figures: colours, markers, lines, panels, legends.
 
-The figures' only door to matplotlib, which is imported when a function here is called. Always
-``matplotlib.figure.Figure`` objects, never pyplot, which keeps figures alive in a global. Knows
-nothing of studies or trials. No figure has a title: that is the caption's business.
+Imports matplotlib only when a function is called. Creates ``matplotlib.figure.Figure`` objects
+directly, because pyplot keeps figures alive in a global. Figures have captions instead of titles.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from workbench.plotting import lettering, naming
 from workbench.plotting.canvas import INK, PAPER, QUIET, RULE, context, figure
 from workbench.plotting.naming import alike, decimal, short, signed
 from workbench.plotting.saving import MOST_TOLD, inline_svg, save, tell
-from workbench.plotting.venues import PAGE, VENUES, WIDTH, at, is_narrow, sizes, width
+from workbench.plotting.venues import WIDTH, at, is_narrow, sizes, width
 from workbench.verdict.wording.numbers import bare_p as p_value
 
 if TYPE_CHECKING:
@@ -28,11 +27,9 @@ __all__ = [
     "LINES",
     "MARKERS",
     "MOST_TOLD",
-    "PAGE",
     "PAPER",
     "QUIET",
     "RULE",
-    "VENUES",
     "WIDTH",
     "alike",
     "at",
@@ -62,30 +59,33 @@ __all__ = [
     "words",
 ]
 
-# Okabe and Ito 2008, https://jfly.uni-koeln.de/color; told apart with any colour vision. Yellow
-# comes last and black not at all: the one is faint on paper, the other is the ink.
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color: distinct with any colour vision. Yellow is
+# last because it is faint on paper; black is left out because text and axes have it.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (7, 1.5, 1.2, 1.5)))
 
 
 def words(name: str) -> str:
-    """A metric's or knob's path as words, in characters that there are fonts for."""
+    """A metric's or knob's path as words, in characters that the fonts have."""
     return naming.words(lettering.printable(name))
 
 
 def cut(name: str, limit: int = 28) -> str:
-    """A name of one short line, in characters that there are fonts for; see ``naming.cut``."""
+    """A short name in characters that the fonts have; see ``naming.cut``."""
     return naming.cut(lettering.printable(name), limit)
 
 
 def told_apart(names: Sequence[str], limit: int = 28) -> list[str]:
-    """Short names, in characters that there are fonts for; see ``naming.told_apart``."""
+    """Short names in characters that the fonts have; see ``naming.told_apart``."""
     return naming.told_apart([lettering.printable(name) for name in names], limit)
 
 
 def colour(index: int) -> str:
-    """The colour of the level with that index; repeats after seven, in step with no marker."""
+    """The colour of the level with that index.
+
+    Colours repeat after seven and markers after eight, so that pairs of both repeat after 56.
+    """
     return COLOURS[index % len(COLOURS)]
 
 
@@ -148,7 +148,7 @@ def legend_of_markers(figure: Figure, entries: Sequence[tuple[str, str, str]]) -
 def legend_columns(labels: Sequence[str]) -> int:
     """How many columns a legend above a figure has room for."""
     longest = max(map(len, labels), default=1)
-    # A column takes its longest label at 8 points and the handle beside it.
+    # Inches: a column is as wide as its longest label at 8 points and the handle next to it.
     return max(1, min(len(labels), 6, int((width() - 0.3) / (0.36 + 0.066 * longest))))
 
 

@@ -1,8 +1,8 @@
-"""How wide a figure may be and how large its letters are, at the venue that it is made for.
+"""Widths of figures and sizes of their letters for each venue.
 
-Widths are those of the venues' LaTeX styles of 2025. All print in a Times-like face but JMLR and
-TMLR, which use Computer Modern; figures use STIX, a Times-like face that comes with matplotlib, at
-all of them, since matplotlib's Computer Modern lacks dashes and accents.
+Widths are those of the venues' LaTeX styles of 2025. JMLR and TMLR print in Computer Modern, all
+others in a Times-like font. Figures always use STIX, a Times-like font that comes with matplotlib,
+because matplotlib's Computer Modern lacks dashes and accents.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _NARROW = 4.0  # inches
 
 @dataclass(frozen=True, kw_only=True)
 class Venue:
-    """Widths in inches of a column and of the whole text; equal where there is one column."""
+    """Widths in inches of a column and of the text; equal for a page with one column."""
 
     column: float
     text: float
 
 
 class Sizes(NamedTuple):
-    """Points: of axis labels, of ticks and legends, and of what is written inside the axes."""
+    """Font sizes in points: of axis labels, of ticks and legends, and of text inside the axes."""
 
     label: float
     tick: float
@@ -42,7 +42,7 @@ VENUES: dict[str, Venue] = {
     "jmlr": Venue(column=6.0, text=6.0),
     "tmlr": Venue(column=6.5, text=6.5),
 }
-PAGE = "neurips"  # what the HTML page shows, whatever the files are made for
+PAGE = "neurips"  # the layout of figures in the HTML page, for any venue of the files
 WIDTH = VENUES[PAGE].text
 
 _venue: ContextVar[Venue] = ContextVar("venue", default=VENUES[PAGE])
@@ -53,18 +53,16 @@ def of(name: str) -> Venue:
     """The venue of that name.
 
     Raises:
-        ValueError: There is none; the message names those that there are.
+        ValueError: There is no such venue; the message lists all venues.
     """
     if name not in VENUES:
-        raise ValueError(
-            f"There is no venue {name!r} to lay figures out for; choose one of {', '.join(VENUES)}."
-        )
+        raise ValueError(f"There is no venue {name!r}; choose one of {', '.join(VENUES)}.")
     return VENUES[name]
 
 
 @contextmanager
 def at(name: str) -> Iterator[None]:
-    """Figures drawn within it have the widths of that venue.
+    """Context: figures have the widths of that venue.
 
     Raises:
         ValueError: There is no such venue.
@@ -78,7 +76,7 @@ def at(name: str) -> Iterator[None]:
 
 @contextmanager
 def laid_out(*, wide: bool) -> Iterator[None]:
-    """What is drawn within it fills the venue's text if ``wide``, else a column."""
+    """Context: figures are as wide as the venue's text if ``wide``, else as a column."""
     venue = _venue.get()
     token = _width.set(venue.text if wide else venue.column)
     try:
@@ -88,15 +86,15 @@ def laid_out(*, wide: bool) -> Iterator[None]:
 
 
 def width() -> float:
-    """Inches that the figure being drawn has."""
+    """Width of the current figure in inches."""
     return _width.get()
 
 
 def is_narrow() -> bool:
-    """Whether the figure being drawn stands in one column of two."""
+    """Whether the current figure is for one column of a page of two columns."""
     return width() < _NARROW
 
 
 def sizes() -> Sizes:
-    """Of the letters in the figure being drawn."""
+    """Font sizes of the current figure."""
     return Sizes(8.0, 7.0, 6.5) if is_narrow() else Sizes(9.0, 8.0, 7.0)

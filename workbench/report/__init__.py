@@ -1,8 +1,8 @@
-"""The report of a study: what was read of it to report.json, and everything else from that.
+"""The report of a study: report.json, and pages, tables, figures and texts written from it.
 
-A search alone is EXPLORATORY: its report describes and claims nothing. A confirmed study's report
-says in the verdict's fixed words what may be claimed (docs/confirmation.md). Matplotlib is imported
-only while figures are drawn.
+The report of a search makes no claim; that of a confirmed study states its verdict
+(docs/confirmation.md). Used by the commands ``run``, ``confirm`` and ``report``. Matplotlib is
+imported only while figures are drawn.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def summarize(material: Material) -> dict[str, Any]:
     ``usable`` is False where no search trial completed with a value.
 
     Raises:
-        ValueError: The description or the protocol lacks what no report can do without.
+        ValueError: The description or the protocol lacks a required key.
     """
     return compose(material).summary.content
 
@@ -39,7 +39,7 @@ def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
     """Compose a report and write it; see ``writing.write``.
 
     Raises:
-        FileExistsError: The folder holds something else than a report.
-        ValueError: No such venue, or the material lacks what no report can do without.
+        FileExistsError: The folder is not empty and contains no report.
+        ValueError: No such venue, or the description or the protocol lacks a required key.
     """
     return writing.write(compose(material), folder, venue)

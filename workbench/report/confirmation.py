@@ -1,7 +1,6 @@
-"""The report's ``confirmation``: each arm with its runs, what the selection did, what it all cost.
+"""The report's ``confirmation``: each arm with its runs, the selection, and the costs.
 
-Describes; which arm stands out is taken over from the verdict. While runs are open it holds no
-test value.
+The verdict decides which arm is marked. While runs are unfinished there is no test value here.
 """
 
 from __future__ import annotations
@@ -37,52 +36,34 @@ def summarize(
     """The confirmation as a report shows it.
 
     Args:
-        confirmation: As it was read.
-        evidence: What was gathered of it.
-        verdict: Reached from that evidence.
-        search_seconds: Of all search trials of each strategy.
-        sha256: Of the protocol that the confirmation began with.
+        confirmation: As read from the study.
+        evidence: Of the confirmation.
+        verdict: Of that evidence.
+        search_seconds: Of all search trials, by strategy.
+        sha256: Of the protocol as it was when the confirmation began.
     """
     protocol, chosen = confirmation.protocol, confirmation.chosen
     arms = _arms(confirmation, evidence, verdict, search_seconds)
     selection = (run for runs in confirmation.selection.values() for run in runs)
     return ConfirmationResult(
+        protocol=protocol,
+        protocol_sha256=sha256,
         finished=confirmation.finished,
         selected=chosen is not None,
         done=confirmation.done,
         planned=confirmation.planned,
-        metric=protocol.metric,
-        validation_metric=protocol.validation_metric,
-        direction=protocol.direction,
-        smallest_effect=protocol.smallest_effect,
-        alpha=protocol.alpha,
-        gamma=protocol.gamma,
-        bounds=protocol.bounds,
-        n=len(protocol.seeds),
-        seeds=protocol.seeds,
-        seeds_floor=protocol.seeds_floor,
-        protocol_sha256=sha256,
-        contrast=protocol.contrast,
-        pairs=protocol.pairs,
-        epoch=protocol.epoch,
         default_is=chosen.default_is if chosen else None,
-        finalists=protocol.finalists,
-        not_comparable=protocol.not_comparable,
         arms=tuple(arms),
         imputed=sum(run.imputed for arm in arms for run in arm.runs),
         failed=sum(arm.failed for arm in arms),
         pruned=sum(arm.pruned for arm in arms),
         selection=tuple(_candidates(confirmation)),
-        selection_configs=protocol.selection_configs,
-        selection_seeds=protocol.selection_seeds,
         beyond=len(confirmation.beyond),
         cost={
             "search_seconds": math.fsum(search_seconds.values()),
             "selection_seconds": _seconds(selection),
             "confirmation_seconds": _seconds((*confirmation.runs, *confirmation.beyond)),
         },
-        test_samples=protocol.test_samples,
-        test_digest=protocol.test_digest,
     )
 
 
@@ -96,6 +77,7 @@ def _arms(
     sides = _sides(evidence, verdict) if confirmation.finished else {}
     arms = []
     for arm in confirmation.arms:
+        # The time of a joint search cannot be divided among strategies; the default had none.
         own_search = not protocol.joint and arm.name == arm.plan.strategy
         seconds = search_seconds.get(arm.plan.strategy) if own_search else None
         arms.append(_arm(confirmation, arm, sides.get(arm.name), seconds))
@@ -105,7 +87,7 @@ def _arms(
     if verdict.word is Word.NOT_COMPARABLE:
         return arms
     sign = -1 if protocol.maximizes else 1
-    # The best first: the order is a fact, and what it means is the verdict's to say.
+    # Ordered by mean whatever the verdict is: an order of means claims nothing.
     return sorted(arms, key=lambda arm: math.inf if arm.mean is None else sign * arm.mean)
 
 
@@ -117,9 +99,9 @@ def _arm(
     chosen = confirmation.chosen.chosen.get(arm.name) if confirmation.chosen else None
     selected = [
         run
-        for group, found in confirmation.selection.items()
+        for group, candidate_runs in confirmation.selection.items()
         if group.rpartition("/")[0] == arm.name
-        for run in found
+        for run in candidate_runs
     ]
     result = ArmResult(
         name=arm.name,
@@ -131,7 +113,7 @@ def _arm(
         failed=sum(run.state == State.FAILED for run in runs),
         pruned=sum(run.state == State.PRUNED for run in runs),
         trainable=max((run.trainable for run in runs if run.trainable), default=None),
-        # A run that failed took as long as it took to fail, which is no cost of the arm.
+        # How long a failed run took before it failed says nothing about the arm's cost.
         seconds_mean=_mean(run.seconds for run in runs if run.state == State.COMPLETE),
         search_seconds=search_seconds,
         selection_seconds=_seconds(selected) if selected else None,
@@ -143,7 +125,7 @@ def _arm(
 
 
 def _open(run: TrialRun) -> SeedResult:
-    """A run without its values, which are shown when all runs have ended."""
+    """A run without its values, which are shown once all runs have ended."""
     return SeedResult(
         seed=run.seed,
         run_id=run.run_id,
@@ -172,6 +154,7 @@ def _measured(
             arm.runs, runs, protocol.seeds, side.values, strict=True
         )
     )
+    # Over the same runs, or a failed run would shift one of the two means.
     both = [
         (result.validation, result.value)
         for result in results
@@ -191,15 +174,16 @@ def _measured(
 
 
 def _sides(evidence: Evidence, verdict: Verdict) -> dict[str, Side]:
-    """Each arm as the verdict counts it; where that is about levels, by the same functions."""
+    """Each arm as the verdict counts it."""
     if verdict.contrast in (ALL, BASELINE):
         return {side.name: side for side in verdict.sides}
+    # A verdict on a factor has its levels as sides, so the arms are computed here.
     rows = table.read(evidence).rows
     return {row.name: comparing.side(row, evidence.design, shown=True) for row in rows}
 
 
 def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[ArmResult]:
-    """Arms with the best mean marked, what is not separated from it, and each against one arm."""
+    """Arms with marks for the best and those tied with it, each compared with the reference."""
     pairs = {frozenset((pair.first, pair.second)): pair for pair in verdict.comparisons}
     sign = 1 if maximizes else -1
     means = [(sign * arm.mean, arm) for arm in arms if arm.mean is not None]
@@ -209,14 +193,14 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
     marked = verdict.word in COMPARED
     base = next((arm for arm in arms if arm.baseline), None)
     reference = base if verdict.contrast == BASELINE else top
-    found = []
+    compared = []
     for arm in arms:
         to_top = pairs.get(frozenset((arm.name, top.name)))
         tied = arm is not top and to_top is not None and not to_top.beaten
         pair = None
         if reference is not None and arm is not reference:
             pair = pairs.get(frozenset((arm.name, reference.name)))
-        found.append(
+        compared.append(
             replace(
                 arm,
                 best=marked and arm is top,
@@ -224,24 +208,24 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
                 versus=None if pair is None else _versus(arm.name, pair, maximizes),
             )
         )
-    return found
+    return compared
 
 
 def _versus(name: str, pair: Comparison, maximizes: bool) -> Versus:
-    """A comparison from one arm's side, as its value minus the other's."""
-    seen = pair if pair.first == name else pair.flipped()
-    # A comparison says how far its first is ahead, whatever the metric's direction.
+    """A comparison from the view of one arm: its value minus the other's."""
+    pair = pair if pair.first == name else pair.flipped()
+    # In a comparison, positive means that ``first`` is better; here, that its value is higher.
     sign = 1 if maximizes else -1
-    low, high = sorted((sign * seen.difference.low, sign * seen.difference.high))
-    ahead = seen.improvement
+    low, high = sorted((sign * pair.difference.low, sign * pair.difference.high))
+    chance = pair.improvement
     return Versus(
-        name=seen.second,
-        difference=sign * seen.difference.estimate,
+        name=pair.second,
+        difference=sign * pair.difference.estimate,
         low=low,
         high=high,
-        p_holm=seen.p_holm,
-        p_equivalence=seen.p_equivalence,
-        improvement={"estimate": ahead.estimate, "low": ahead.low, "high": ahead.high},
+        p_holm=pair.p_holm,
+        p_equivalence=pair.p_equivalence,
+        improvement={"estimate": chance.estimate, "low": chance.low, "high": chance.high},
     )
 
 

@@ -1,4 +1,4 @@
-"""What a report says: the content of report.json, typed. Pages and papers are written from it."""
+"""The typed content of report.json, from which pages and the files for a paper are written."""
 
 from __future__ import annotations
 
@@ -63,18 +63,18 @@ class FigureEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What tables and numbers for a paper are written from: a verdict and what it rests on.
+    """A verdict and its basis, from which tables and numbers for a paper are written.
 
     Attributes:
-        study: Its name, or that of the results' file.
-        confirmation: None of a search alone, and of results that are not Workbench's.
-        cited: Values of the literature.
-        test: The primary test as it was made; None without a comparison.
-        emphasis: The rule behind bold and underlined values; None where there are none.
-        caution: What must stand beside test values that no claim may rest on.
+        study: Name of the study, or of the results' file.
+        confirmation: None for a search alone and for external results.
+        cited: Values from the literature.
+        test: The primary test that was used; None without a comparison.
+        emphasis: The rule for bold and underlined values; None where there are none.
+        caution: A warning to print with test values that support no claim.
         unit: What values are paired by: ``seed`` or ``data set``.
-        external: Whether the results are not Workbench's.
-        strategies: Of the search, as ``progress`` is; none of external results.
+        external: Whether the results come from other software.
+        strategies: Of the search, as ``progress`` is; empty for external results.
     """
 
     study: str
@@ -91,7 +91,7 @@ class Judged:
 
     @property
     def title(self) -> str:
-        """``the study NAME``, or the name alone of external results."""
+        """``the study NAME``; for external results, only the name."""
         return self.study if self.external else f"the study {self.study}"
 
     @property
@@ -109,14 +109,14 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary(Judged):
-    """The content of report.json; fields without a type of their own are what templates print.
+    """The content of report.json; dictionaries go to the templates as they are.
 
     Attributes:
         usable: Whether a search trial completed with a value.
         top: The best trial of the search.
-        unconfirmed: What sums over the study hold besides its arms, a sentence.
-        medians: Whether the centre of a strategy's trials says something about it.
-        warnings: Number of checks that warn.
+        unconfirmed: A sentence on what else the totals of the study include, besides its arms.
+        medians: Whether the median of a strategy's trials describes the strategy.
+        warnings: Number of checks with a warning.
         objective: Of the search, on validation data.
     """
 
@@ -157,18 +157,23 @@ class Summary(Judged):
     @cached_property
     def content(self) -> dict[str, Any]:
         """Of report.json: plain values, floats unrounded, unknown numbers None."""
+        # A study's values are always paired by seed, so its file has neither of these two.
         names = [field.name for field in fields(self) if field.name not in ("unit", "external")]
-        return {"schema": _SCHEMA, **{name: plain(getattr(self, name)) for name in names}}
+        content = {name: getattr(self, name) for name in names}
+        if self.confirmation is not None:
+            content["confirmation"] = self.confirmation.content
+        return {"schema": _SCHEMA, **{name: plain(value) for name, value in content.items()}}
 
 
 def plain(value: Any) -> Any:
-    """Values of any kind as JSON's own; a number that is not finite becomes None."""
+    """Values of any type as JSON values; a number that is not finite becomes None."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
+    # JSON has neither NumPy's scalars nor NaN and infinity.
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

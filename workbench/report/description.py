@@ -1,6 +1,6 @@
-"""What a report says of the study itself: its plan, data, backbone, ranges and origin.
+"""What a report says about the study itself: plan, data, backbone, ranges and provenance.
 
-Anything may be missing: an older store knew less.
+Every value may be missing, because earlier versions stored less.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workbench.verdict.wording.numbers import counted
 
 
 def budget(study: StoredStudy) -> dict[str, Any]:
-    """``trials`` of one search: of a strategy, or of the whole joint study."""
+    """Planned trials: ``total``, and ``trials`` of one search (the same in a joint study)."""
     trials = study.trials_per_strategy if study.balanced else study.total
     return {"total": study.total, "trials": trials}
 
@@ -36,7 +36,7 @@ def search_space(study: StoredStudy) -> list[dict[str, Any]]:
 
 
 def epochs(study: StoredStudy, rows: Sequence[TrialRun]) -> dict[str, int] | None:
-    """Fewest and most epochs that trials were planned for; None where nobody tells."""
+    """Fewest and most epochs that trials were planned for; None where unknown."""
     known = [trial.epochs for trial in rows if trial.epochs]
     if not known and study.epochs:
         known = [int(study.epochs)]
@@ -44,7 +44,7 @@ def epochs(study: StoredStudy, rows: Sequence[TrialRun]) -> dict[str, int] | Non
 
 
 def training(study: StoredStudy) -> dict[str, Any] | None:
-    """How the baseline strategy trains by default; None in a store that does not tell."""
+    """How the baseline strategy trains by default; None where the store does not have it."""
     if study.training is None:
         return None
     return {**asdict(study.training), "plans_differ": study.plans_differ}
@@ -75,7 +75,7 @@ def backbone(study: StoredStudy) -> dict[str, Any]:
 def provenance(
     study: StoredStudy, rows: Sequence[TrialRun], trials: Sequence[TrialRun]
 ) -> dict[str, Any]:
-    """Code, environment, devices and stores; an address without the password that it may hold.
+    """Code, environment, devices and stores; addresses without passwords.
 
     Args:
         study: Its description.
@@ -84,7 +84,7 @@ def provenance(
     """
     uri = study.tracking_uri
     parts = urlsplit(uri)
-    # A report is published, a store's address may carry a password.
+    # Strip credentials: a report is published, and the store's address may contain a password.
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
     experiment = study.experiment_id
     times = [trial.started for trial in rows if trial.started]
@@ -110,20 +110,20 @@ def provenance(
 def code(study: StoredStudy, trials: Iterable[TrialRun]) -> str | None:
     """The commits that the runs of search and confirmation recorded, each with its number of runs.
 
-    In a store whose runs recorded none, the commit of the study's last start; None without either.
+    If the runs recorded none, the commit of the study's last start; None without either.
     """
     recorded = (trial.provenance for trial in trials if trial.role != Role.TRY)
-    counts = Counter(found.get("commit", "") for found in recorded)
+    counts = Counter(provenance.get("commit", "") for provenance in recorded)
     unknown = counts.pop("", 0)
     if not counts:
         dirty = "+dirty" if study.dirty else ""
         return f"commit {_commit(study.commit + dirty)} at the last start" if study.commit else None
     if len(counts) == 1 and not unknown:
-        # A trial records 12 digits; the study's last start knows the others of the same commit.
+        # A trial records 12 digits of the commit, the study's last start all of them.
         return f"commit {_commit(next(iter(counts)), study.commit)}"
-    told = [f"commit {_commit(s)} ({counted(n, 'run')})" for s, n in counts.most_common()]
-    told += [f"an unknown commit ({counted(unknown, 'run')})"] if unknown else []
-    return ", ".join(told)
+    parts = [f"commit {_commit(s)} ({counted(n, 'run')})" for s, n in counts.most_common()]
+    parts += [f"an unknown commit ({counted(unknown, 'run')})"] if unknown else []
+    return ", ".join(parts)
 
 
 def _commit(state: str, full: str = "") -> str:

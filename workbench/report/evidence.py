@@ -1,8 +1,8 @@
-"""What a study gives a verdict to go by: its arms' test values by seed, and every doubt about them.
+"""The evidence of a study for its verdict: test values by arm and seed, and doubts about them.
 
-The doubts are what only a reader of the records can notice: a protocol that was edited, runs that
-it does not plan, a search that went on, conditions that changed on the way. What follows from
-them is for ``verdict``. Rules are those of docs/confirmation.md.
+The doubts come from the records: an edited protocol, runs that it does not plan, search trials
+added after it, changed code or data. ``verdict`` decides what follows; docs/confirmation.md has the
+rules.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from workbench.record import Role
+from workbench.record.text import listed
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
 from workbench.report.protocol import Protocol
@@ -32,8 +33,8 @@ def gather(
 
     Args:
         material: What was read of the study.
-        trials: Those of its search.
-        confirmation: As it was read; None where none has begun.
+        trials: Of the search.
+        confirmation: None where none has begun.
     """
     if confirmation is None:
         return _of_search(material.study, trials, tuple(_without_protocol(material)))
@@ -54,15 +55,13 @@ def gather(
 
 
 def unfinished(confirmation: Confirmation) -> Doubt:
-    """Why nothing of a confirmation that still runs is shown."""
+    """Why no result of an unfinished confirmation is shown."""
     if not confirmation.chosen:
-        text = (
-            "The confirmation has begun and its selection has not ended: no test value exists yet."
-        )
+        text = "The selection has not ended; there is no test value yet."
     else:
         text = (
             f"The confirmation is unfinished: {confirmation.done} of {confirmation.planned} runs"
-            " have ended; test values are shown when all have ended."
+            " have ended; test values are shown once all have ended."
         )
     return Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
 
@@ -70,8 +69,8 @@ def unfinished(confirmation: Confirmation) -> Doubt:
 def _without_protocol(material: Material) -> Iterator[Doubt]:
     if runs := unplanned(material):
         text = (
-            f"{_there(runs)} without a protocol, so nothing tells what was planned before the test"
-            " split was read. No test value is shown."
+            f"{_there(runs)} without a protocol, so it is unknown what was planned before the test"
+            " split was used. No test value is shown."
         )
         yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
 
@@ -118,6 +117,7 @@ def _design(protocol: Protocol) -> Design:
 def _side(material: Material, confirmation: Confirmation, arm: Arm) -> Side:
     protocol = confirmation.protocol
     runs = [(seed, arm.runs[seed]) for seed in protocol.seeds if seed in arm.runs]
+    # The default configuration was not searched for, so it has no budget.
     is_default = arm.plan.baseline and arm.name != arm.plan.strategy
     return Side(
         name=arm.name,
@@ -140,10 +140,10 @@ def _side(material: Material, confirmation: Confirmation, arm: Arm) -> Side:
 
 
 def _budget(protocol: Protocol, arm: Arm) -> int | None:
-    """Search trials behind an arm; in a joint study all of them are behind each."""
+    """Search trials behind an arm; in a joint study, all trials are behind every arm."""
     if protocol.joint:
-        known = [count for count in protocol.trials.values() if count is not None]
-        return sum(known) if known else None
+        counts = [count for count in protocol.trials.values() if count is not None]
+        return sum(counts) if counts else None
     return protocol.trials.get(arm.plan.strategy)
 
 
@@ -159,15 +159,15 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
 
 
 def edited(material: Material) -> list[str]:
-    """What speaks against the protocol being the one that the confirmation began with."""
-    logged, found = material.study.protocol_logged, material.study.protocol_sha256
+    """Reasons why the protocol may differ from the one at the start of the confirmation."""
+    logged, stored = material.study.protocol_logged, material.study.protocol_sha256
     texts = []
     if not logged:
-        texts.append("No SHA-256 of protocol.json was logged: nothing proves that it came first.")
-    if logged and found and logged != found:
+        texts.append("No SHA-256 of protocol.json was logged, so it may have been written later.")
+    if logged and stored and logged != stored:
         texts.append(
-            "protocol.json in MLflow is not the one that the confirmation began with: its SHA-256"
-            f" is {found[:12]}, {logged[:12]} was logged."
+            "protocol.json in MLflow was changed after the confirmation began: its SHA-256 is"
+            f" {stored[:12]}, {logged[:12]} was logged."
         )
     if logged and material.protocol_on_disk and material.protocol_on_disk != logged:
         texts.append(
@@ -178,7 +178,7 @@ def edited(material: Material) -> list[str]:
 
 
 def unproven(runs: Sequence[TrialRun]) -> list[TrialRun]:
-    """Runs that have ended and do not say which protocol they were started under."""
+    """Runs that have ended without a record of the protocol that they were started with."""
     return [run for run in runs if run.ended and not run.protocol]
 
 
@@ -187,35 +187,36 @@ def _edited(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     for text in edited(material):
         yield Doubt(rule=None, word=word, text=text)
     logged = material.study.protocol_logged or material.study.protocol_sha256
-    strange = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
-    if logged and strange:
+    other = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
+    if logged and other:
         text = (
-            f"{counted(len(strange), 'confirmation run')} of {len(confirmation.runs)} ran under"
-            f" another protocol.json than the one that was logged ({logged[:12]})."
+            f"{counted(len(other), 'confirmation run')} of {len(confirmation.runs)} used a"
+            f" different protocol.json than the one that was logged ({logged[:12]})."
         )
         yield Doubt(rule=None, word=word, text=text)
     if blank := unproven(confirmation.runs):
         text = (
             f"{counted(len(blank), 'confirmation run')} of {len(confirmation.runs)} ended without"
-            f" the hash of a protocol ({_named(blank)}): nothing proves that it came first."
+            f" the hash of a protocol ({_names(blank)}), so it may have been written later."
         )
         yield Doubt(rule=None, word=word, text=text)
 
 
 def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
     arms = {arm.name for arm in confirmation.arms}
-    known = [run for run in confirmation.beyond if run.group in arms]
-    if known:
+    added = [run for run in confirmation.beyond if run.group in arms]
+    if added:
         text = (
-            f"{_there(len(known))} beyond the {len(confirmation.protocol.seeds)} seeds of the"
-            f" protocol ({_named(known)}), left aside here."
+            f"{_there(len(added))} beyond the {len(confirmation.protocol.seeds)} seeds of the"
+            f" protocol ({_names(added)}), not counted here."
         )
         yield because(10, str(Word.EXPLORATORY), text)
     unknown = [run for run in confirmation.beyond if run.group not in arms]
+    # Before the selection has ended, the arms are only those that it may select.
     if unknown and confirmation.chosen:
         text = (
-            f"The test split was read by {counted(len(unknown), 'run')} of configurations that the"
-            f" selection did not choose ({_named(unknown)})."
+            f"{counted(len(unknown), 'run')} of configurations that the selection did not choose"
+            f" used the test split ({_names(unknown)})."
         )
         yield because(2, str(Word.EXPLORATORY), text)
 
@@ -228,17 +229,18 @@ def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[
     more = {n: count for n, count in started.items() if count > (planned.get(n) or count)}
     if more:
         text = ", ".join(f"{name} has {count}, not {planned[name]}" for name, count in more.items())
-        text = f"The search went on after the protocol was written: of search trials {text}."
+        text = f"Search trials were added after the protocol was written: {text}."
         yield because(4, word, text)
     fewer = {name: n for name, n in planned.items() if n and started.get(name, 0) < n}
     if fewer:
         text = ", ".join(f"{name} has {started.get(name, 0)}, not {n}" for name, n in fewer.items())
+        # Deleted trials may have been the bad ones, which would flatter what is left.
         text = f"Search trials that the protocol counted are no longer in MLflow: {text}."
         yield because(6, word, text)
     added = sorted(name for name in current & started.keys() if name not in planned)
     if added:
         verb = "was" if len(added) == 1 else "were"
-        text = f"{', '.join(added)} {verb} searched after the protocol was written, which lacks it."
+        text = f"{', '.join(added)} {verb} searched after the protocol was written."
         yield Doubt(rule=None, word=word, text=text)
 
 
@@ -247,14 +249,14 @@ def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
         runs = [run for run in arm.runs.values() if run.config != arm.plan.config]
         if runs and confirmation.chosen:
             text = (
-                f"{counted(len(runs), 'run')} of {arm.name} did not train the configuration that"
-                " the selection chose."
+                f"{counted(len(runs), 'run')} of {arm.name} trained another configuration than the"
+                " selection chose."
             )
             yield because(2, str(Word.NOT_COMPARABLE), text)
             continue
-        # The runs that are left aside have read the test split as well.
+        # Runs that are not counted have used the test split as well.
         beyond = (run for run in confirmation.beyond if run.group == arm.name)
-        tested = {r.config: _named([r]) for r in (*arm.runs.values(), *beyond) if r.test}
+        tested = {r.config: r.name for r in (*arm.runs.values(), *beyond) if r.test}
         try:
             one_configuration({arm.name: tuple(tested.values())})
         except Refused as refused:
@@ -263,24 +265,25 @@ def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:
 
 def _data(confirmation: Confirmation) -> Iterator[Doubt]:
     planned = confirmation.protocol.data_digest
-    found = sorted({run.data_digest for run in confirmation.runs if run.data_digest})
-    if len(found) > 1 or (planned and found and found != [planned]):
+    used = sorted({run.data_digest for run in confirmation.runs if run.data_digest})
+    text = ""
+    if len(used) > 1:
         text = (
-            f"The runs read {len(found)} versions of the data set ({', '.join(map(_short, found))})"
-            if len(found) > 1
-            else f"The runs read other data ({_short(found[0])}) than the protocol names"
-            f" ({_short(planned or '')})"
+            f"The runs used {len(used)} versions of the data set ({', '.join(map(_short, used))})"
         )
+    elif planned and used and used != [planned]:
+        text = f"The runs used other data ({_short(used[0])}) than the protocol ({_short(planned)})"
+    if text:
         yield because(16, str(Word.NOT_COMPARABLE), f"{text}.")
 
 
 def _short(digest: str) -> str:
+    """Twelve digits, without the name of the algorithm."""
     return digest.rpartition(":")[2][:12]
 
 
-def _named(runs: Sequence[TrialRun]) -> str:
-    names = [run.name for run in runs]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _names(runs: Sequence[TrialRun]) -> str:
+    return listed((run.name for run in runs), 3)
 
 
 def _there(number: int) -> str:

@@ -1,9 +1,9 @@
-"""How much each knob mattered among a study's trials, by two evaluators, with intervals.
+"""Importance of each knob among a study's trials, by two evaluators, with intervals.
 
-PED-ANOVA asks which knobs set the best tenth of the trials apart; fANOVA asks how much of a random
-forest's variance a knob explains alone. They answer different questions and often disagree, so both
-are given, each with n and a bootstrap interval over trials. Trials of an adaptive search are no
-sample of the space: an importance describes this search.
+PED-ANOVA measures which knobs distinguish the best tenth of the trials; fANOVA measures how much of
+a random forest's variance a knob explains by itself. They often disagree, so the report shows both,
+with bootstrap intervals over trials. An adaptive search does not sample the space evenly: its
+importances describe the search only.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ PED_ANOVA, FANOVA = "PED-ANOVA", "fANOVA"
 LEVEL = 0.95
 TREES = 64
 _TREES_A_DRAW = 10
-_MOST_TRIALS = 300  # in a resample; a larger one would cost more than it would add
+_MOST_TRIALS = 300  # in a resample; more would take longer and hardly change the interval
 
 Array = NDArray[np.float64]
 
 
 class Setting(NamedTuple):
-    """What one trial had for one knob.
+    """The setting of one knob in one trial.
 
     Attributes:
         value: A number, or the label of a choice.
@@ -60,14 +60,14 @@ class Setting(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """One completed trial: what it was set to, and its value (lower is better)."""
+    """One completed trial: its settings and its value (lower is better)."""
 
     settings: tuple[Setting, ...]
     loss: float
 
 
 class Importance(NamedTuple):
-    """Of one knob by one evaluator, in [0, 1], with a percentile interval."""
+    """Importance of one knob by one evaluator, in [0, 1], with a percentile interval."""
 
     knob: str
     evaluator: str
@@ -77,13 +77,13 @@ class Importance(NamedTuple):
 
 
 class Importances(NamedTuple):
-    """All of them: knobs in the order given, both evaluators for each where both apply.
+    """Importances of all knobs in the given order, by each evaluator that applies.
 
     Attributes:
         n: Completed trials.
         draws: Bootstrap resamples of the trials.
         of: Trials in a resample.
-        skipped: Knobs that fANOVA cannot judge, for not every trial has them.
+        skipped: Knobs that fANOVA cannot evaluate, because not every trial has them.
     """
 
     n: int
@@ -99,9 +99,9 @@ def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importance
     """Importances of every knob that varies; the same arguments give the same numbers.
 
     PED-ANOVA shares sum to 1 over the knobs; a fANOVA share is of the variance of the fitted
-    forest, the rest being interactions. fANOVA sees a number as its place in the range that applied
-    to the trial, on the range's scale, so that a learning rate searched in other ranges for each
-    optimizer counts as one knob.
+    forest; the rest is due to interactions. fANOVA gets a number as its position in the range that
+    applied to the trial, on the range's scale, so that a learning rate with a different range for
+    each optimizer counts as one knob.
 
     Args:
         observations: At least 10; their order does not matter to PED-ANOVA.
@@ -117,9 +117,9 @@ def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importance
     """
     n = len(observations)
     if n < LEAST:
-        raise ValueError(f"{n} completed trials are too few for importances; {LEAST} are needed.")
+        raise ValueError(f"Importances need {LEAST} completed trials; there are {n}.")
     if len({item.loss for item in observations}) < 2:
-        raise ValueError("All completed trials have the same value, so no knob can matter.")
+        raise ValueError("All completed trials have the same value, so importances are undefined.")
     knobs = _varying(observations)
     if not knobs:
         raise ValueError("No knob varies between the completed trials.")
@@ -127,6 +127,7 @@ def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importance
     table, cells = _table(observations, everywhere)
     losses = np.array([item.loss for item in observations])
     frozen = [_frozen(number, item) for number, item in enumerate(observations)]
+    # Resamples dominate the time of a report of many trials, so these get fewer.
     draws, of = (30 if n <= 200 else 20), min(n, _MOST_TRIALS)
     generator = np.random.default_rng(seed)
     ped, first = _ped_anova(frozen, knobs), _fanova(table, losses, cells, TREES, seed)
@@ -148,7 +149,8 @@ def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importance
 
 def _row(knob: str, evaluator: str, estimate: float, draws: Sequence[float]) -> Importance:
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    # A resample repeats trials and so finds sharper peaks: the estimate may lie at an end.
+    # A resample repeats trials and so exaggerates importances: without this the estimate could be
+    # outside its interval.
     at = float(estimate)
     return Importance(knob, evaluator, at, min(float(low), at), max(float(high), at))
 
@@ -162,7 +164,7 @@ def _varying(observations: Sequence[Observation]) -> list[str]:
     for item in observations:
         for setting in item.settings:
             values.setdefault(setting.knob, set()).add(setting.value)
-    return [knob for knob, found in values.items() if len(found) > 1]
+    return [knob for knob, settings in values.items() if len(settings) > 1]
 
 
 def _distribution(setting: Setting) -> BaseDistribution:
@@ -175,7 +177,7 @@ def _distribution(setting: Setting) -> BaseDistribution:
 
 
 def _frozen(number: int, item: Observation) -> FrozenTrial:
-    now = datetime(2000, 1, 1)
+    now = datetime(2000, 1, 1)  # a completed trial needs dates; the evaluator ignores them
     return FrozenTrial(
         number=number,
         trial_id=number,
@@ -192,9 +194,10 @@ def _frozen(number: int, item: Observation) -> FrozenTrial:
 
 
 class _Sample(optuna.Study):
-    """A study whose trials are given, not stored.
+    """A study with given trials.
 
-    A storage copies every trial, which took four times as long as to evaluate them.
+    Adding the trials to a storage copies each of them, which took four times as long as evaluating
+    them.
     """
 
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
@@ -210,17 +213,18 @@ class _Sample(optuna.Study):
 
 
 def _ped_anova(trials: Sequence[FrozenTrial], knobs: Sequence[str]) -> Array:
-    """Of each knob, summing to 1; 0 where the best tenth is spread like all."""
+    """Shares by knob, with the sum 1; all 0 where the best tenth is distributed like the rest."""
     with _quietly():
-        found = PedAnovaImportanceEvaluator().evaluate(_Sample(trials))
-    shares = np.array([found.get(knob, 0.0) for knob in knobs])
+        by_knob = PedAnovaImportanceEvaluator().evaluate(_Sample(trials))
+    # A resample may have no trial with a conditional knob, which Optuna then leaves out.
+    shares = np.array([by_knob.get(knob, 0.0) for knob in knobs])
     total = float(shares.sum())
     return np.asarray(shares / total) if total > 0 else shares
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without Optuna's line for every study, and its warnings about ranges of few trials."""
+    """Suppress Optuna's line for every study and its warnings about ranges with few trials."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -234,14 +238,14 @@ def _quietly() -> Iterator[None]:
 def _table(
     observations: Sequence[Observation], knobs: Sequence[str]
 ) -> tuple[Array, list[tuple[float, float]]]:
-    """Places in [0, 1], or the number of a choice, shape [trials, knobs]; and the ends of each."""
+    """Positions in [0, 1] or indices of choices, shape [trials, knobs]; and the ends per knob."""
     columns, cells = [], []
     for knob in knobs:
         settings = [setting for item in observations if (setting := _of(item, knob))]
         choices = list(dict.fromkeys(label for s in settings for label in s.choices))
         if choices:
             columns.append([float(choices.index(str(s.value))) for s in settings])
-            # A cell of width 1 for each choice, so that all weigh alike.
+            # Each choice is an interval of width 1, so that all have the same weight.
             cells.append((-0.5, len(choices) - 0.5))
         else:
             columns.append([_place(setting) for setting in settings])
@@ -251,7 +255,7 @@ def _table(
 
 def _place(setting: Setting) -> float:
     low, high, value = float(setting.low or 0.0), float(setting.high or 0.0), float(setting.value)
-    if high <= low:
+    if high <= low:  # a range of one value has no positions
         return 0.5
     if setting.log:
         share = math.log(value / low) / math.log(high / low)
@@ -263,7 +267,10 @@ def _place(setting: Setting) -> float:
 def _fanova(
     table: Array, losses: Array, cells: Sequence[tuple[float, float]], trees: int, seed: int
 ) -> Array:
-    """Share of a forest's variance over the space that each knob explains alone, shape [knobs]."""
+    """Share of a forest's variance that each knob explains by itself, shape [knobs].
+
+    The variance is over the whole space, not over the trials, as in Hutter et al. (2014).
+    """
     from sklearn.ensemble import RandomForestRegressor
 
     if not cells:
@@ -293,7 +300,7 @@ def _leaves(tree: Any, cells: Sequence[tuple[float, float]]) -> tuple[Array, Arr
     count = tree.node_count
     low = np.tile([start for start, _ in cells], (count, 1))
     high = np.tile([end for _, end in cells], (count, 1))
-    # A child's number is above its parent's, so that one pass fills all boxes.
+    # Scikit-learn numbers children after their parent, so that one pass fills all boxes.
     for node in np.flatnonzero(tree.children_left >= 0):
         left, right, knob = tree.children_left[node], tree.children_right[node], tree.feature[node]
         for child in (left, right):
@@ -304,9 +311,11 @@ def _leaves(tree: Any, cells: Sequence[tuple[float, float]]) -> tuple[Array, Arr
 
 
 def _alone(low: Array, high: Array, widths: Array, volumes: Array, values: Array) -> float:
-    """Variance of a tree's mean over all other knobs, as one knob goes along its range."""
+    """Variance along one knob of a tree's mean over all other knobs (the marginal variance)."""
     edges = np.unique(np.concatenate([low, high]))
-    weights = volumes / widths * values  # of a leaf, wherever along the knob it is crossed
+    # A leaf contributes this much to the mean at every position that it spans. Adding it where the
+    # leaf begins and subtracting it where it ends gives all means in one cumulative sum.
+    weights = volumes / widths * values
     steps = np.zeros(len(edges))
     np.add.at(steps, np.searchsorted(edges, low), weights)
     np.add.at(steps, np.searchsorted(edges, high), -weights)
@@ -324,17 +333,18 @@ def observe(
         ranges: By knob.
         loss: Its value, negated where the study maximises.
     """
-    found = []
+    observed = []
     for knob, value in settings.items():
         entry = ranges.get(knob)
         if entry is None:
             continue
         if entry.choices:
-            found.append(Setting(knob, str(value), choices=tuple(map(str, entry.choices))))
+            observed.append(Setting(knob, str(value), choices=tuple(map(str, entry.choices))))
             continue
         low, high = entry.low, entry.high
         if low is None or high is None or not isinstance(value, int | float):
             continue
+        # An enqueued setting may be outside the range, which Optuna's distributions refuse.
         if low <= value <= high:
-            found.append(Setting(knob, value, float(low), float(high), bool(entry.log)))
-    return Observation(tuple(found), float(loss))
+            observed.append(Setting(knob, value, float(low), float(high), bool(entry.log)))
+    return Observation(tuple(observed), float(loss))

@@ -1,4 +1,4 @@
-"""What a report is made of: a study as the tracker reads it."""
+"""What a report is made from: a study as the tracker reads it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Material:
         trials: Of every role: search, selection, confirmation, tries.
         scores: By run id, a score for each test example of a confirmation run.
         histories: Of some runs, by run id and metric.
-        protocol_on_disk: SHA-256 of the study's protocol.json as it lies beside the records now;
-            None where the records are not here.
-        tested_by_others: A sentence for each other study that has tested the same test samples.
+        protocol_on_disk: SHA-256 of protocol.json in the study's folder now; None where this
+            machine does not have the folder.
+        tested_by_others: A sentence for each other study that used the same test samples.
     """
 
     study: StoredStudy

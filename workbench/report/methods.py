@@ -1,6 +1,6 @@
-"""Which methods a study's trials train with, beyond what every trial does: words and sources.
+"""Training methods that a study uses (such as LoRA or mixup), with their words and sources.
 
-Read from the plans in a study's description and from what was tuned.
+Read from the plans in a study's description and from what was tuned. Used by the methods texts.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class Method:
     """One method that a plan may use.
 
     Attributes:
-        knob: Its field in a plan or in each phase of one; a dot leads into a block.
-        words: How it is said; ``{}`` stands for the values.
-        source: Where it comes from; empty for what needs no source.
+        knob: Its field in a plan or in each phase; a dot separates a block from its field.
+        words: Its name in a text; ``{}`` is replaced by the values.
+        source: Publication; may be empty.
         unused: The value with which a plan does not use it.
-        only: The one value of the knob that means this method; None takes any but ``unused``.
+        only: The one value that means this method; None: every value except ``unused``.
     """
 
     knob: str
@@ -34,12 +34,12 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """How all trials train, as texts say it.
+    """How all trials train, for texts.
 
     Attributes:
-        own: Where the study's own training code is; None for Workbench's loop.
-        scratch: Whether no strategy has weights to start from.
-        redrawn: What a seed of the confirmation redraws, the object of a sentence.
+        own: File and name of the study's own training code; None for Workbench's loop.
+        scratch: Whether every strategy trains from scratch.
+        redrawn: What a seed of the confirmation redraws, as the object of a sentence.
     """
 
     own: str | None
@@ -48,7 +48,7 @@ class Trained:
 
     @property
     def source(self) -> str:
-        """What varies between the runs of an arm, as captions say it."""
+        """What varies between the runs of an arm, a sentence for captions."""
         return f"A seed redraws {self.redrawn}; the test split is the same for all."
 
 
@@ -59,7 +59,7 @@ METHODS = (
         source="Clark et al. 2020, arXiv:2003.10555",
         unused=1.0,
     ),
-    Method(knob="head_learning_rate", words="a learning rate of its own for the head ({})"),
+    Method(knob="head_learning_rate", words="a separate learning rate for the head ({})"),
     Method(
         knob="unfreeze_every",
         words="gradual unfreezing from the head downwards (one stage every {} epochs)",
@@ -68,19 +68,19 @@ METHODS = (
     ),
     Method(
         knob="trainable",
-        words="training of the bias terms and the head alone (BitFit)",
+        words="training of the bias terms and the head only (BitFit)",
         source="Ben Zaken et al. 2022, arXiv:2106.10199",
         only="bias",
     ),
     Method(
         knob="trainable",
-        words="training of the normalisation layers' affine parameters and the head alone",
+        words="training of the normalisation layers' affine parameters and the head only",
         source="Frankle et al. 2021, arXiv:2003.00152",
         only="norm",
     ),
     Method(
         knob="l2_sp",
-        words="a penalty on the squared distance from the first weights (L2-SP, strength {})",
+        words="a penalty on the squared distance from the initial weights (L2-SP, strength {})",
         source="Li et al. 2018, arXiv:1802.01483",
         unused=0.0,
     ),
@@ -107,10 +107,10 @@ METHODS = (
         source="Szegedy et al. 2016, arXiv:1512.00567",
         unused=0.0,
     ),
-    Method(knob="task.class_weights", words="a loss weighted by class ({})"),
+    Method(knob="task.class_weights", words="a class-weighted loss ({})"),
     Method(
         knob="ema",
-        words="a moving average of the weights, which is what was validated (decay {})",
+        words="validation of a moving average of the weights (EMA, decay {})",
         source="Polyak and Juditsky 1992",
     ),
     Method(
@@ -126,11 +126,11 @@ METHODS = (
     ),
     Method(
         knob="early_stopping.patience",
-        words="early stopping (after {} reports without an improvement)",
+        words="early stopping (after {} validations without improvement)",
         source="Prechelt 1998",
     ),
     Method(knob="report_every", words="validation every {} of an epoch", unused=1.0),
-    Method(knob="trial", words="training by code of the study's own instead of Workbench's loop"),
+    Method(knob="trial", words="the study's own training code instead of Workbench's loop"),
 )
 
 
@@ -138,12 +138,12 @@ def used(study: StoredStudy) -> list[dict[str, Any]]:
     """The methods that any strategy uses or that are tuned, in the order of ``METHODS``.
 
     Returns:
-        Of each ``words``, ``source`` and ``strategies``: the names of those that use it, empty
-        where all do.
+        For each method ``words``, ``source`` and ``strategies``: names of the strategies that use
+        it, empty where all do.
     """
     plans = study.plans
     tuned = {entry.knob for entry in study.tune}
-    found = []
+    methods = []
     for method in METHODS:
         values = {name: list(_values(plan, method)) for name, plan in plans.items()}
         users = [name for name, given in values.items() if given]
@@ -151,19 +151,19 @@ def used(study: StoredStudy) -> list[dict[str, Any]]:
         if not users and not is_tuned:
             continue
         shown = sorted({str(value) for given in values.values() for value in given}, key=_order)
-        said = "tuned" if is_tuned else " or ".join(shown)
-        found.append(
+        setting = "tuned" if is_tuned else " or ".join(shown)
+        methods.append(
             {
-                "words": method.words.replace("{}", said),
+                "words": method.words.replace("{}", setting),
                 "source": method.source,
                 "strategies": [] if is_tuned or len(users) == len(plans) else users,
             }
         )
-    return found
+    return methods
 
 
 def _values(plan: Mapping[str, Any], method: Method) -> Iterator[str]:
-    """What a plan and its phases give a method's knob, in words; nothing where it is not used."""
+    """Values of a method's knob in a plan and its phases, as text; none where it is not used."""
     for block in (plan, *(plan.get("phases") or ())):
         value: Any = block
         for name in method.knob.split("."):
@@ -175,8 +175,8 @@ def _values(plan: Mapping[str, Any], method: Method) -> Iterator[str]:
 
 
 def _names(knob: str, method: Method) -> bool:
-    """Whether a path of the study file means a method's knob, in any phase."""
-    # A study file says unfreeze: {every: 2}, a plan's phase unfreeze_every.
+    """Whether a path of the study file is a method's knob, in any phase."""
+    # The study file has ``unfreeze: {every: 2}``, a plan's phase ``unfreeze_every``.
     written = knob.replace("unfreeze.every", "unfreeze_every")
     return written == method.knob or written.endswith(f".{method.knob}")
 
@@ -189,24 +189,25 @@ def _order(text: str) -> tuple[float, str]:
 
 
 def training(study: StoredStudy) -> Trained:
-    """What a training starts from, and what a seed of it draws anew, as texts say it.
+    """What a training starts from, and what its seed redraws.
 
-    Of code of the study's own nothing is asserted but what it is given.
+    For the study's own training code, the texts state only what it receives.
     """
     plans = list(study.plans.values())
     own = next((plan["trial"] for plan in plans if plan.get("trial")), None)
     weights = [plan.get("weights") for plan in plans]
-    if not plans:
+    if not plans:  # a study that an earlier version described
         weights = [study.backbone.weights if study.backbone else None]
     scratch = bool(plans or study.backbone) and not any(weights)
     parts = _data_redrawn(study.data)
     if own:
-        drawn = f"{parts or 'no data'}, and is handed to the study's own training code"
+        drawn = f"{parts or 'no data'}, and is passed to the study's own training code"
         return Trained(own=_shown(own), scratch=scratch, redrawn=drawn)
     if any(plan.get("keep_head") for plan in plans) or (any(weights) and not all(weights)):
-        first = "the initialisation of what no weights were given for"
+        first = "the initialisation of all layers without given weights"
+    # The study's own network code may load weights, of which the plan knows nothing.
     elif any(str((plan.get("backbone") or {}).get("name")).count(".py:") for plan in plans):
-        first, scratch = "what the network's own code draws", False
+        first, scratch = "what the network's own code initialises", False
     else:
         first = f"the initialisation of the {'whole network' if scratch else 'new head'}"
     redrawn = [*([parts] if parts else []), "the order of the training data", first]
@@ -216,14 +217,14 @@ def training(study: StoredStudy) -> Trained:
 
 
 def _data_redrawn(data: Data) -> str:
-    """Which data a seed draws anew, from how many samples; empty where all parts are given."""
+    """The data that a seed redraws, and from how many samples; empty if all parts are fixed."""
     redrawn = data.redrawn
     if redrawn is None or data.others:
-        return "training and validation data that the data set does not give as parts"
+        return "training and validation data where the data set does not define the split"
     if not redrawn.parts:
         return ""
     if "validation" not in redrawn.parts:
-        return f"which {data.train} of the same {redrawn.of} samples are trained on"
+        return f"which {data.train} of the same {redrawn.of} samples are used for training"
     return (
         f"the division of the same {redrawn.of} samples ({data.train} for training,"
         f" {data.validation} for validation)"
@@ -231,7 +232,7 @@ def _data_redrawn(data: Data) -> str:
 
 
 def _shown(path: str) -> str:
-    """``FILE.py:NAME`` without the folders of the machine that it lay on."""
+    """``FILE.py:NAME`` without folders, which are those of one machine."""
     return path.replace("\\", "/").rpartition("/")[2]
 
 
@@ -239,5 +240,5 @@ _OUTPUTS = {"multilabel": "label", "regression": "target column"}
 
 
 def kind_of_outputs(task: str) -> str:
-    """What one of the names under ``data.classes`` is: a class, a label, or a target column."""
+    """The noun for a name under ``data.classes``: a class, a label, or a target column."""
     return _OUTPUTS.get(task, "class")

@@ -1,4 +1,4 @@
-"""What a confirmation planned and its selection chose: protocol.json and selection.json, typed.
+"""Reads protocol.json and selection.json: what a confirmation planned and what was selected.
 
 Keys that earlier versions did not write have a default.
 """
@@ -54,15 +54,15 @@ class Absent:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """What was fixed before the first test value was seen.
+    """What was fixed before the first test value was measured.
 
     Attributes:
-        trials: Search trials of each strategy when it was written; None where unknown.
+        trials: Search trials of each strategy when the protocol was written; None where unknown.
         levels: Of each strategy.
         joint: Whether one search proposed all strategies.
-        finalists: How many strategies go on to the test; None: all.
+        finalists: How many strategies are tested; None: all.
         candidates: Of the selection, by strategy.
-        bounds: Lowest and highest value that the metric can have; None where there is none.
+        bounds: Lowest and highest possible value of the metric; None for an open end.
     """
 
     metric: str
@@ -98,7 +98,7 @@ class Protocol:
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The candidate of a strategy that went on."""
+    """The candidate of a strategy that the selection chose."""
 
     candidate: int
     trial: str | None
@@ -106,10 +106,10 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What the selection came to.
+    """The result of the selection.
 
     Attributes:
-        arms: All that is confirmed.
+        arms: All configurations that are confirmed.
         chosen: By strategy.
         means: Of each (strategy, candidate) on validation data.
         default_is: The strategy whose chosen configuration is the default one.
@@ -125,13 +125,13 @@ def read_protocol(content: Mapping[str, Any]) -> Protocol:
     """The content of protocol.json.
 
     Raises:
-        ValueError: It lacks what a verdict needs.
+        ValueError: It lacks a required key.
     """
     lacking = [name for name in _NEEDED if name not in content]
     if lacking:
         raise ValueError(
-            f"The study's protocol.json lacks {', '.join(lacking)}; without them no verdict can be"
-            " reached. It is written by 'workbench confirm'."
+            f"The study's protocol.json lacks {', '.join(lacking)}, so no verdict can be reached."
+            " `workbench confirm` writes this file."
         )
     selection, data = content.get("selection") or {}, content.get("data") or {}
     low, high = content.get("bounds") or (None, None)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from workbench.report.protocol import Absent
+from workbench.report.protocol import Protocol
 from workbench.report.wording import Row
+
+# Fields of the protocol that report.json repeats under ``confirmation``.
+_FROM_PROTOCOL = (
+    *("metric", "validation_metric", "direction", "smallest_effect", "alpha", "gamma", "bounds"),
+    *("seeds", "seeds_floor", "contrast", "pairs", "epoch", "finalists", "not_comparable"),
+    *("selection_configs", "selection_seeds", "test_samples", "test_digest"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +22,7 @@ class SeedResult:
     """One run of an arm.
 
     Attributes:
-        value: On the test split; ``counted`` is the value that the verdict counts: the worst one
+        value: On the test split; ``counted`` is the value that the verdict uses: the worst one
             where ``imputed``, because the run diverged or failed.
         validation: On validation data.
         metrics: On the test split by their full names.
@@ -40,9 +47,10 @@ class Versus:
 
     Attributes:
         name: Of the other arm.
-        difference: This arm minus the other, in units of the metric; ``low`` and ``high`` bound it.
-        improvement: Probability that this arm is nearer to the objective on a seed: ``estimate``,
-            ``low`` and ``high``.
+        difference: This arm minus the other, in units of the metric; ``low`` and ``high`` are the
+            ends of its interval.
+        improvement: P(improvement), the probability that this arm is better on a seed:
+            ``estimate``, ``low`` and ``high``.
     """
 
     name: str
@@ -56,17 +64,17 @@ class Versus:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmResult:
-    """One arm; None where a number is not known or not to be shown.
+    """One arm; None where a number is unknown or must not be shown yet.
 
     Attributes:
         trial: The search trial whose configuration it has; None for the default.
-        n: Values that count.
+        n: Number of values.
         mean: Over seeds; ``low`` and ``high`` are the ends of its t interval, cut at the metric's
             bounds.
         validation_gap: Mean of validation minus test over the runs that have both.
         seconds_mean: Of a complete run; the other sums of seconds are over all runs.
         peak_memory: Highest of its runs, in bytes.
-        tied_with_best: Compared with the best arm, and not separated from it.
+        tied_with_best: Whether the comparison with the best arm is inconclusive or a tie.
     """
 
     name: str
@@ -129,37 +137,34 @@ class CandidateResult:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmationResult:
-    """What report.json says under ``confirmation``; see ``Protocol`` for what was planned."""
+    """A confirmation: what was planned (``protocol``) and what its runs gave.
 
+    Attributes:
+        selected: Whether the selection has ended.
+        done: Planned runs that have ended, of ``planned``.
+        beyond: Number of runs that the protocol does not plan.
+        cost: Seconds by part: ``search_seconds``, ``selection_seconds``, ``confirmation_seconds``.
+    """
+
+    protocol: Protocol
+    protocol_sha256: str | None
     finished: bool
     selected: bool
     done: int
     planned: int
-    metric: str
-    validation_metric: str | None
-    direction: str
-    smallest_effect: float | None
-    alpha: float
-    gamma: float
-    bounds: tuple[float | None, float | None] | None
-    n: int
-    seeds: tuple[str, ...]
-    seeds_floor: int | None
-    protocol_sha256: str | None
-    contrast: str
-    pairs: int | None
-    epoch: str | None
     default_is: str | None
-    finalists: int | None
-    not_comparable: tuple[Absent, ...]
     arms: tuple[ArmResult, ...]
     imputed: int
     failed: int
     pruned: int
     selection: tuple[CandidateResult, ...]
-    selection_configs: int | None
-    selection_seeds: int
     beyond: int
     cost: Mapping[str, float]
-    test_samples: int | None
-    test_digest: str | None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The fields of report.json under ``confirmation``, not yet plain JSON values."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        protocol = own.pop("protocol")
+        planned = {name: getattr(protocol, name) for name in _FROM_PROTOCOL}
+        return own | planned | {"n": len(protocol.seeds)}

@@ -26,13 +26,13 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """What a protocol planned and what has come of it.
+    """What a protocol planned, with the runs that exist.
 
     Attributes:
         chosen: None while the selection runs.
-        arms: In the protocol's order; before the selection has ended without runs.
+        arms: In the protocol's order; they have no runs before the selection has ended.
         beyond: Confirmation runs that the protocol does not plan: of another seed or arm, or a
-            second one of the same.
+            second run of a planned seed.
         selection: Runs of the selection by group.
     """
 
@@ -44,17 +44,18 @@ class Confirmation:
 
     @property
     def planned(self) -> int:
-        """How many runs make it whole."""
+        """Number of planned runs."""
         return len(self.arms) * len(self.protocol.seeds)
 
     @property
     def done(self) -> int:
-        """How many of those have ended."""
+        """Number of planned runs that have ended."""
         return sum(run.ended for run in self.runs)
 
     @property
     def finished(self) -> bool:
-        """Whether all have, so that test values may be looked at."""
+        """Whether all planned runs have ended, so that test values may be shown."""
+        # Without arms there is nothing to finish, so 0 of 0 runs does not count.
         return self.chosen is not None and 0 < self.planned == self.done
 
     @property
@@ -68,17 +69,18 @@ def read(material: Material) -> Confirmation | None:
     """The confirmation of a study; None where none has begun.
 
     Raises:
-        ValueError: The protocol lacks what a verdict needs.
+        ValueError: The protocol lacks a required key.
     """
     if not material.study.protocol:
         return None
     protocol = read_protocol(material.study.protocol)
     chosen = read_selection(material.study.selection)
     seeds, planned = protocol.seeds, _planned(protocol, chosen)
-    found: dict[str, dict[str, TrialRun]] = {plan.name: {} for plan in planned}
+    by_arm: dict[str, dict[str, TrialRun]] = {plan.name: {} for plan in planned}
     beyond = []
     for run in _runs(material, Role.CONFIRMATION):
-        own = found.get(run.group)
+        own = by_arm.get(run.group)
+        # Earlier versions stored no seed; their runs are numbered in the order of the seeds.
         seed = run.seed or (seeds[run.number] if run.number < len(seeds) else "")
         if own is None or seed not in seeds or seed in own:
             beyond.append(run)
@@ -90,16 +92,16 @@ def read(material: Material) -> Confirmation | None:
     return Confirmation(
         protocol=protocol,
         chosen=chosen,
-        arms=tuple(Arm(plan=plan, runs=found[plan.name]) for plan in planned),
+        arms=tuple(Arm(plan=plan, runs=by_arm[plan.name]) for plan in planned),
         beyond=tuple(beyond),
         selection={group: tuple(runs) for group, runs in selection.items()},
     )
 
 
 def sealed(material: Material) -> Material:
-    """The same without a test value unless a confirmation with a protocol has finished.
+    """The material without test values, unless a confirmation with a protocol has finished.
 
-    To show one would be a look that no protocol has planned.
+    Test values that are shown before the end could influence which runs are made.
     """
     confirmation = read(material)
     may_show = not unplanned(material) if confirmation is None else confirmation.finished
@@ -110,14 +112,14 @@ def sealed(material: Material) -> Material:
 
 
 def unplanned(material: Material) -> int:
-    """How many runs of a confirmation there are whose protocol is gone."""
+    """Number of confirmation runs of a study without a protocol."""
     if material.study.protocol:
         return 0
     return sum(run.role == Role.CONFIRMATION for run in material.trials)
 
 
 def _planned(protocol: Protocol, chosen: Selection | None) -> Sequence[Planned]:
-    """The arms; before the selection has ended those that it may come to."""
+    """The arms; before the selection has ended, those that it can select at most."""
     if chosen and chosen.arms:
         return chosen.arms
     names = [*protocol.candidates] or [*protocol.levels]
@@ -135,7 +137,7 @@ def _planned(protocol: Protocol, chosen: Selection | None) -> Sequence[Planned]:
 
 
 def _runs(material: Material, role: Role) -> list[TrialRun]:
-    """Runs of a role by group and number; only a complete one has values of the test split."""
+    """Runs of a role by group and number; only complete ones keep their test values."""
     runs = [run for run in material.trials if run.role == role]
     return [
         run if run.state is State.COMPLETE else replace(run, test={})

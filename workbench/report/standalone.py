@@ -1,6 +1,6 @@
-"""A verdict on external results as files: page, tables and numbers for a paper, data.
+"""Writes the verdict on external results as files: page, data, tables and numbers for a paper.
 
-``workbench verdict --out`` writes it. Matplotlib is imported only while figures are drawn.
+Used by ``workbench verdict --out``. Matplotlib is imported only while figures are drawn.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import Side, Verdict, as_json
 from workbench.verdict.external import ExternalVerdict
 
-# What the folder of a verdict holds; everything else in it is the user's.
+# What Workbench writes to a verdict's folder; everything else in it belongs to the user.
 CONTENTS = (
     *("index.html", "results.json", "tables", "figures", "data"),
     *("macros.tex", "captions.tex", "example.tex"),
@@ -42,12 +42,13 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
         The path of index.html.
 
     Raises:
-        FileExistsError: The folder holds something else than a verdict.
+        FileExistsError: The folder is not empty and contains no verdict.
     """
     study, content = Path(found.results.source).stem, found.as_json()
     summaries = _summaries(study, found)
     tested = {name: _tested_by(verdict, "seed") for name, verdict in found.datasets.items()}
     tested[""] = summaries[0].test
+    # results.json marks the folder as ours; see ``writing.replacing``.
     with writing.replacing(folder, CONTENTS, "results.json") as new:
         drawn, pictures = _figures(found, new / "figures")
         page = templates.page(
@@ -74,7 +75,7 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
 
 
 def _summaries(study: str, found: ExternalVerdict) -> list[Judged]:
-    """What tables and numbers are written from: all of it, then each of several data sets."""
+    """What tables and numbers are written from: the whole, then each of several data sets."""
     several = len(found.datasets) > 1
     summaries = [_summary(study, found.verdict, "data set" if several else "seed")]
     if several:
@@ -193,7 +194,7 @@ def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[dict[str, Any]]
 def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
     """The figures that can be drawn, each with its numbers."""
     if len(found.datasets) == 1:
-        # Without a confirmation there is nothing else that a figure could look at.
+        # The forest plot needs the verdict only; there are no trials and no study.
         findings = Findings(
             study=StoredStudy(),
             trials=(),
@@ -210,6 +211,7 @@ def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
     table, names = np.array(found.across.means), found.across.strategies
     maximize = found.verdict.direction == "maximize"
     figures: list[tuple[str, Any]] = []
+    # A profile counts data sets above a threshold, which means nothing where lower is better.
     if maximize:
         figures.append(("performance_profile", performance_profile.summarize_table(names, table)))
     ranked = critical_difference.summarize_table(names, table if maximize else -table)
@@ -221,7 +223,7 @@ def _data(found: ExternalVerdict) -> dict[str, Any]:
     fields = ("dataset", "strategy", "seed", "value", "state", "run_id")
     runs = [{name: getattr(row, name) or None for name in fields} for row in rows]
     for run, row in zip(runs, rows, strict=True):
-        run["value"] = row.value  # 0 is a value
+        run["value"] = row.value  # ``or None`` above would lose a value of 0
     pairs = [
         {"dataset": name or None, **row}
         for name, verdict in found.datasets.items()

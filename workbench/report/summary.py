@@ -1,6 +1,6 @@
-"""From what was read of a study to what a report shows: every number of report.json.
+"""Composes a report: reads, judges and describes a study, and computes every number of report.json.
 
-Nothing is computed after this: pages, tables and texts only write it out.
+Pages, tables and texts only write these numbers out.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from workbench.report.checks import data, search
 from workbench.report.content import FigureEntry, Progress, Summary
 from workbench.report.figures import CONFIRMATION, FIGURES, Findings, LeftOut, load
 from workbench.report.material import Material
-from workbench.report.trials import best, is_adaptive, of_search
+from workbench.report.trials import best, is_adaptive, may_show_medians, of_search
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import decide
-from workbench.verdict.guards import Refused, of_groups
 from workbench.verdict.wording.numbers import counted
 
 
@@ -32,7 +31,7 @@ class Composed:
 
     Attributes:
         numbers: Of each figure that is drawn, by name.
-        material: What it was made from, without what must not be shown yet.
+        material: What the report was made from, without test values that must not be shown yet.
     """
 
     summary: Summary
@@ -44,14 +43,15 @@ def compose(material: Material) -> Composed:
     """Read, judge and describe a study.
 
     Raises:
-        ValueError: The description or the protocol lacks what no report can do without.
+        ValueError: The description or the protocol lacks a required key.
     """
     study = material.study
     if study.missing:
         raise ValueError(
-            f"The description of the study lacks {', '.join(study.missing)}; without them no report"
-            " can be written. It is logged when the study is run: run the study again."
+            f"The description of the study in MLflow lacks {', '.join(study.missing)}, so no report"
+            " can be written. Run the study again: each run logs the description."
         )
+    # First of all, so that nothing below can show a test value too early.
     material = runs.sealed(material)
     trials = of_search(study, material.trials)
     confirmed = runs.read(material)
@@ -81,7 +81,7 @@ def compose(material: Material) -> Composed:
     checks = [*search.summarize(study, trials), *data.summarize(study)]
     if confirmed is not None and result is not None:
         checks += confirmation_checks.summarize(material, confirmed, result)
-    medians = _may_show_medians(study, trials)
+    medians = may_show_medians(study, trials)
     strategies = table.summarize(study, trials, medians=medians)
     top = best(study, trials)
     arms = result.arms if result else ()
@@ -136,29 +136,20 @@ def compose(material: Material) -> Composed:
     return Composed(summary=summary, numbers=numbers, material=material)
 
 
-def _may_show_medians(study: StoredStudy, rows: Sequence[TrialRun]) -> bool:
-    """Whether the centre of a strategy's trials says something about it (refusals 3 and 5)."""
-    pruned = sum(trial.state == State.PRUNED for trial in rows)
-    try:
-        of_groups(study.sampler, pruned=pruned)
-    except Refused:
-        return False
-    return study.balanced
-
-
 def _importances(shown: Any) -> dict[str, Any] | None:
     """What the figure of importances shows, each with evaluator and interval (refusal 13)."""
     if shown is None:
         return None
-    found = shown.found
-    return {"n": found.n, "level": found.level, "rows": [row._asdict() for row in found.rows]}
+    results = shown.results
+    return {"n": results.n, "level": results.level, "rows": [r._asdict() for r in results.rows]}
 
 
 def _seconds(rows: Iterable[TrialRun]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
+    """Seconds of all search trials by strategy."""
+    by_name: dict[str, list[float]] = {}
     for trial in rows:
-        found.setdefault(trial.strategy, []).append(trial.seconds or 0.0)
-    return {name: math.fsum(seconds) for name, seconds in found.items()}
+        by_name.setdefault(trial.strategy, []).append(trial.seconds or 0.0)
+    return {name: math.fsum(seconds) for name, seconds in by_name.items()}
 
 
 def _notes(study: StoredStudy, rows: Sequence[TrialRun], *, searched_only: bool) -> list[str]:
@@ -174,7 +165,7 @@ def _notes(study: StoredStudy, rows: Sequence[TrialRun], *, searched_only: bool)
     if is_adaptive(study):
         notes.append(
             "Trials were proposed adaptively: later ones depend on the values of earlier ones, so"
-            " their spread and centre describe the search, not the strategy."
+            " their spread and median describe the search, not the strategy."
         )
     if not study.balanced:
         notes.append(
@@ -186,7 +177,7 @@ def _notes(study: StoredStudy, rows: Sequence[TrialRun], *, searched_only: bool)
     if others:
         names = ", ".join(sorted({trial.strategy for trial in others}))
         notes.append(
-            f"The study's file no longer names every strategy: {counted(len(others), 'trial')} of"
+            f"Some strategies were removed from the study file: {counted(len(others), 'trial')} of"
             f" {names} are listed, but do not count towards the planned number of trials."
         )
     return notes
@@ -197,12 +188,13 @@ def _progress(study: StoredStudy, runs: Sequence[TrialRun], trials: Sequence[Tri
     roles = Counter(run.role for run in runs)
     ended = sum(trial.ended for trial in trials)
     planned = study.total
+    # Studies of earlier versions have a total and no targets of groups.
     done, finished = ended, ended == len(trials) and (planned is None or ended >= planned)
     if targets := study.targets:
         counting = [trial for trial in trials if trial.group in targets]
         by_group = Counter(trial.group for trial in counting if trial.ended)
         planned = sum(targets.values())
-        # What one group has beyond its target makes up for nothing that another one lacks.
+        # Extra trials of one group do not replace missing trials of another.
         done = sum(min(by_group[group], target) for group, target in targets.items())
         finished = done == planned and all(trial.ended for trial in counting)
     return Progress(
@@ -222,7 +214,10 @@ def _progress(study: StoredStudy, runs: Sequence[TrialRun], trials: Sequence[Tri
 def _figures(
     findings: Findings, caution: str | None
 ) -> tuple[tuple[FigureEntry, ...], list[dict[str, str]], dict[str, Any]]:
-    """Figures with number and caption, those left out with the reason, and what they show."""
+    """Figures with number and caption, those left out with the reason, and what they show.
+
+    Figures of the confirmation come first, as their part of the report does.
+    """
     left_out, numbers = [], {}
     for name in FIGURES:
         try:
@@ -230,19 +225,19 @@ def _figures(
         except LeftOut as reason:
             left_out.append({"name": name, "reason": str(reason)})
     assert findings.verdict is not None
-    # What must be said beside every value of the test split.
+    # Every caption that shows test values must also carry these warnings.
     added = [*wording.left_out(findings.verdict), *([caution] if caution else [])]
     drawn = []
     for number, name in enumerate(
         sorted(numbers, key=lambda name: load(name).of != CONFIRMATION), start=1
     ):
         figure = load(name)
-        said = [figure.caption(numbers[name]), *(added if figure.of == CONFIRMATION else [])]
+        sentences = [figure.caption(numbers[name]), *(added if figure.of == CONFIRMATION else [])]
         drawn.append(
             FigureEntry(
                 name=name,
                 number=number,
-                caption=" ".join(said),
+                caption=" ".join(sentences),
                 page_only=figure.page_only,
                 of=figure.of,
             )

@@ -1,6 +1,6 @@
-"""The main table: what the trials of each strategy reached, with which settings, from which run.
+"""The table of the search: each strategy's trials, its best trial, settings and run.
 
-The page, LaTeX and CSV write it out. Describes and never ranks: rows stand in the study's order.
+Used by the page, LaTeX and CSV. Rows are in the study's order, because a search ranks nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from workbench.record import State
-from workbench.report.trials import by_strategy
+from workbench.report.trials import by_strategy, ranked
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
@@ -54,9 +54,9 @@ class StrategyResult:
     """What one strategy's trials show.
 
     Attributes:
-        in_study: Whether the study still names it.
-        started: Number of trials; by state in the fields named after the states.
-        median: None where the centre of its trials says nothing about it.
+        in_study: Whether the study file still names it.
+        started: Number of trials; the fields named after states count them by state.
+        median: None where it would not describe the strategy (``trials.may_show_medians``).
         learning_rates: Of the trials in the top quarter by value, three at least.
     """
 
@@ -88,10 +88,9 @@ def _row(
     study: StoredStudy, name: str, group: Sequence[TrialRun], *, medians: bool
 ) -> StrategyResult:
     described = {strategy.name: strategy.levels for strategy in study.strategies}
-    sign = -1 if study.maximizes else 1
-    valued = [(sign * t.value, t.number, t) for t in group if t.value is not None]
-    ranked = [trial for _, _, trial in sorted(valued, key=lambda item: item[:2])]
-    top = ranked[: max(3, math.ceil(len(ranked) / 4))]
+    valued = ranked(study, group)
+    # A quarter of few trials would be one or two, which show no range.
+    top = valued[: max(3, math.ceil(len(valued) / 4))]
     rates = [trial.learning_rate for trial in top if trial.learning_rate is not None]
     counts = Counter(trial.state for trial in group)
     return StrategyResult(
@@ -101,8 +100,10 @@ def _row(
         started=len(group),
         **{str(state): counts[state] for state in State},
         diverged=sum(trial.diverged for trial in group),
-        best=describe(ranked[0]) if ranked else None,
-        median=median(sign * value for value, *_ in valued) if medians and valued else None,
+        best=describe(valued[0]) if valued else None,
+        median=median(t.value for t in valued if t.value is not None)
+        if medians and valued
+        else None,
         learning_rates=LearningRates(low=min(rates), high=max(rates), of=len(rates))
         if rates
         else None,
@@ -133,8 +134,8 @@ def describe(trial: TrialRun) -> TrialResult:
 
 
 def metric_names(study: StoredStudy, strategies: Sequence[StrategyResult]) -> list[str]:
-    """Validation metrics to show beside the objective, at most six."""
-    found = {
+    """Validation metrics to show next to the objective, at most six."""
+    present = {
         metric
         for strategy in strategies
         if strategy.best
@@ -142,11 +143,11 @@ def metric_names(study: StoredStudy, strategies: Sequence[StrategyResult]) -> li
         if metric.startswith("validation/") and metric != study.objective.metric
     }
     usual = [f"validation/{name}" for name in ("accuracy", "precision", "recall", "f1", "loss")]
-    return [*(name for name in usual if name in found), *sorted(found.difference(usual))][:6]
+    return [*(name for name in usual if name in present), *sorted(present.difference(usual))][:6]
 
 
 def knob_names(study: StoredStudy, strategies: Sequence[StrategyResult]) -> list[str]:
-    """Tuned knobs beside those that have a place of their own: learning rate and factors."""
+    """Tuned knobs, without the learning rate and the factors, which have their own columns."""
     chosen = [strategy.best for strategy in strategies if strategy.best]
     names = {name for trial in chosen for name in trial.hyperparameters}
     # The last phase's rate is the trial's learning rate, which has a column.
@@ -165,6 +166,7 @@ def divergence(rows: Sequence[TrialRun]) -> list[dict[str, Any]]:
     for optimizer in sorted({trial.optimizer for trial in rows if trial.optimizer}):
         own = [trial for trial in rows if trial.optimizer == optimizer and trial.ended]
         rates = sorted(t.learning_rate for t in own if t.diverged and t.learning_rate is not None)
+        # Between these two rates is the limit of stable training.
         fine = [t.learning_rate for t in own if not t.diverged and t.learning_rate is not None]
         result.append(
             {

@@ -1,7 +1,6 @@
-"""The rows behind a report, for a spreadsheet or a notebook: one observation a row.
+"""The data behind a report as CSV and Parquet, one observation per row, numbers unrounded.
 
-Every table is written twice, as CSV and as Parquet; the same rows give the same bytes. Numbers are
-not rounded.
+The same rows give the same bytes.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ def frames(material: Material, summary: Mapping[str, Any]) -> dict[str, pd.DataF
     """The tables of a report by name.
 
     ``trials``: a row for each search trial. ``confirmation``: for each arm and seed. ``selection``:
-    for each candidate and its fresh seeds. ``pairs``: for each comparison. The last three are there
-    where the study was confirmed; an unfinished confirmation has no value of the test split.
+    for each candidate and its fresh seeds. ``pairs``: for each comparison. Only a confirmed study
+    has the last three; an unfinished confirmation has no test value.
     """
     rows = [table.flat(trial) for trial in of_search(material.study, material.trials)]
-    found = {"trials": frame(rows, _COLUMNS["trials"])}
+    tables = {"trials": frame(rows, _COLUMNS["trials"])}
     confirmation = summary["confirmation"]
     if confirmation is not None:
-        found["confirmation"] = frame(list(confirmed(confirmation)), _COLUMNS["confirmation"])
-        found["selection"] = frame(list(selected(confirmation)), _COLUMNS["selection"])
-        found["pairs"] = frame(list(pairs(summary["verdict"])), _COLUMNS["pairs"])
-    return found
+        tables["confirmation"] = frame(list(confirmed(confirmation)), _COLUMNS["confirmation"])
+        tables["selection"] = frame(list(selected(confirmation)), _COLUMNS["selection"])
+        tables["pairs"] = frame(list(pairs(summary["verdict"])), _COLUMNS["pairs"])
+    return tables
 
 
 def confirmed(confirmation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -82,11 +81,12 @@ def pairs(verdict: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 row |= {key: value["estimate"], f"{key}_low": value["low"]}
                 row[f"{key}_high"] = value["high"]
             elif key == "posterior":
+                # Without a smallest effect there is none; its columns exist all the same.
                 chances = value or dict.fromkeys(("better", "equivalent", "worse"))
                 row |= {f"posterior_{name}": chance for name, chance in chances.items()}
             elif key == "beyond":
                 row |= dict.fromkeys(("beyond", "beyond_low", "beyond_high"))
-            elif key != "differences":  # they are those of the confirmation's rows
+            elif key != "differences":  # they follow from the table ``confirmation``
                 row[key] = value
         yield row
 
@@ -94,7 +94,7 @@ def pairs(verdict: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
     """Write each table as ``NAME.csv`` and ``NAME.parquet``; the same tables give the same bytes.
 
-    A text in the CSV that a spreadsheet would run as a formula gets an apostrophe in front.
+    In the CSV, a text that a spreadsheet would execute as a formula gets an apostrophe in front.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -104,7 +104,7 @@ def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
         text = trials_csv(rows) if rows else ",".join(columns) + "\n"
         csv, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
         csv.write_text(text, encoding="utf-8", newline="\n")
-        # Without pandas' own notes: they name its version, and would differ with it.
+        # Without pandas' metadata: it names the version of pandas, which would change the bytes.
         content = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
         pq.write_table(content, parquet, compression="zstd")
         paths += [csv, parquet]
@@ -112,17 +112,18 @@ def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
 
 
 def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Rows with the columns of all of them, and of ``columns``; each column of one kind."""
+    """A table with ``columns`` and all keys of the rows; each column has one type."""
     names = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
 
 
 def _column(values: Sequence[Any]) -> pd.Series[Any]:
-    """Numbers, truths or texts; text where they are mixed, such as depths 2 and ``all``."""
-    plain = [None if value is None or value != value else value for value in values]
+    """Numbers, booleans or texts; text where types are mixed, such as depths 2 and ``all``."""
+    plain = [None if value is None or value != value else value for value in values]  # NaN != NaN
     kinds = {type(value) for value in plain if value is not None}
     if not kinds:
         return pd.Series(plain, dtype="string")
+    # The types are decided here because pandas would infer float64 for integers with gaps.
     if kinds <= {bool}:
         return pd.Series(plain, dtype="boolean" if None in plain else "bool")
     if kinds <= {int}:

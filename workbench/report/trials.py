@@ -1,13 +1,16 @@
-"""The trials of a search: in the study's order, by strategy, the best, and where they differ."""
+"""The trials of a search: order, groups, best trial, and the factors in which they differ.
+
+Used by the report's tables, checks and figures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from workbench.record import Role
+from workbench.record import Role, State
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.guards import NOT_ADAPTIVE
+from workbench.verdict.guards import NOT_ADAPTIVE, Refused, of_groups
 
 
 def of_search(study: StoredStudy, trials: Iterable[TrialRun]) -> tuple[TrialRun, ...]:
@@ -22,18 +25,23 @@ def of_search(study: StoredStudy, trials: Iterable[TrialRun]) -> tuple[TrialRun,
 
 
 def by_strategy(study: StoredStudy, trials: Iterable[TrialRun]) -> dict[str, list[TrialRun]]:
-    """Trials of every strategy, in the study's order; strategies that it no longer names last."""
+    """Trials of every strategy in the study's order, then of strategies removed from its file."""
     groups: dict[str, list[TrialRun]] = {strategy.name: [] for strategy in study.strategies}
     for trial in trials:
         groups.setdefault(trial.strategy, []).append(trial)
     return groups
 
 
-def best(study: StoredStudy, trials: Iterable[TrialRun]) -> TrialRun | None:
-    """The trial with the highest value (lowest if minimised); the earliest of equals."""
+def ranked(study: StoredStudy, trials: Iterable[TrialRun]) -> list[TrialRun]:
+    """Trials with a value, the best first; of equal ones, the earliest first."""
     sign = -1 if study.maximizes else 1
     valued = [(sign * t.value, t.number, t) for t in trials if t.value is not None]
-    return min(valued, key=lambda item: item[:2])[2] if valued else None
+    return [trial for *_, trial in sorted(valued, key=lambda item: item[:2])]
+
+
+def best(study: StoredStudy, trials: Iterable[TrialRun]) -> TrialRun | None:
+    """The trial with the highest value (lowest if minimised); the earliest of equals."""
+    return next(iter(ranked(study, trials)), None)
 
 
 def is_adaptive(study: StoredStudy) -> bool:
@@ -41,25 +49,40 @@ def is_adaptive(study: StoredStudy) -> bool:
     return study.sampler not in NOT_ADAPTIVE
 
 
+def may_show_medians(study: StoredStudy, trials: Iterable[TrialRun]) -> bool:
+    """Whether the median of a strategy's trials describes the strategy (refusals 3 and 5).
+
+    Not in an adaptive search, whose trials depend on earlier values; not where pruned trials have
+    no value; and not in a joint study, where the numbers of trials differ.
+    """
+    try:
+        of_groups(study.sampler, pruned=sum(t.state == State.PRUNED for t in trials))
+    except Refused:
+        return False
+    return study.balanced
+
+
 def varied(study: StoredStudy, trials: Sequence[TrialRun]) -> dict[str, tuple[str, ...]]:
     """The factors in which trials differ, each with its labels, both in the study's order."""
     groups = by_strategy(study, trials).values()
-    found = {}
+    factors = {}
     for name in dict.fromkeys([*study.factors, "optimizer", "freeze_depth"]):
         declared = [str(label) for label in study.factors.get(name, ())]
+        # Labels in the study file come first; others are of trials from before it was edited.
         present = {label for t in trials if (label := t.label(name)) is not None}
         within = any(len({t.label(name) for t in group}) > 1 for group in groups)
         # A level that bundles knobs (method: lpft) also moves depth: that is one factor, not two.
         if len(present) > 1 and (declared or within):
             extra = sorted(present.difference(declared), key=lambda text: (len(text), text))
-            found[name] = (*(label for label in declared if label in present), *extra)
-    return found
+            factors[name] = (*(label for label in declared if label in present), *extra)
+    return factors
 
 
 def encoding(study: StoredStudy, trials: Sequence[TrialRun]) -> dict[str, tuple[int, int]]:
     """Colour and marker of each strategy: the index of its first and of its second factor's level.
 
-    Further factors share the second index, so that every strategy keeps a pair of its own.
+    All factors after the first are combined into the second index, so each strategy's pair is
+    unique.
     """
     factors = varied(study, trials)
     codes = {}
@@ -72,6 +95,7 @@ def encoding(study: StoredStudy, trials: Sequence[TrialRun]) -> dict[str, tuple[
             if (label := group[0].label(factor)) in labels
         ]
         rest = 0
+        # A mixed-radix number: each further factor is one digit.
         for index, labels in zip(indices[1:], list(factors.values())[1:], strict=False):
             rest = rest * len(labels) + index
         codes[strategy] = (indices[0] if indices else 0, rest)

@@ -1,4 +1,4 @@
-"""What was done to compare, in the words that page, tables, captions and methods share."""
+"""Sentences and rows on comparisons that the page, tables, captions and methods share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Row:
     """A row of a main table: an arm, or a side of a verdict.
 
     Attributes:
-        tied: Not separated from the ``best`` one.
+        tied: Whether the comparison with the best row is inconclusive or a tie.
         untuned: The strategy whose default values it has; empty for a tuned configuration.
     """
 
@@ -50,7 +50,7 @@ class Why:
 
 
 def sign_flip(verdict: Verdict) -> str | None:
-    """The primary test as it was made: exact, or with how many draws; None without a comparison."""
+    """Name of the primary test: exact, or with its number of draws; None without a comparison."""
     if not verdict.comparisons:
         return None
     if max(pair.n for pair in verdict.comparisons) <= EXACT_TO:
@@ -62,33 +62,32 @@ def sign_flip(verdict: Verdict) -> str | None:
 def emphasis(
     verdict: Verdict, *, best: bool, tied: bool, what: str = "configuration"
 ) -> str | None:
-    """The rule behind bold and underlined values; None where no value is emphasised.
+    """The rule for bold and underlined values; None where no value is emphasised.
 
     Args:
-        verdict: Whose rows are emphasised.
+        verdict: Of the table.
         best: Whether a value is bold.
-        tied: Whether one is underlined; only where all pairs were compared may it be.
-        what: What a row is.
+        tied: Whether a value is underlined; only possible if all pairs were compared.
+        what: The noun for a row.
     """
     if not best:
         return None
     text = "Bold: best mean."
     if verdict.contrast == BASELINE:
-        text += " Each was compared with the baseline, and no two others with one another."
+        text += " Only comparisons with the baseline were made."
     elif verdict.contrast != ALL:
-        _, _, many = counted(2, what).partition(" ")
-        text += f" Levels of {verdict.contrast} were compared, and no single {many}."
+        _, _, plural = counted(2, what).partition(" ")
+        text += f" Levels of {verdict.contrast} were compared, not single {plural}."
     if tied:
         text += (
-            " Underlined: not separated from it (to separate two takes a Holm-corrected p below"
-            f" {verdict.alpha:g} and a probability of improvement of at least"
-            f" {verdict.gamma:g})."
+            " Underlined: not shown to be worse (which needs a Holm-corrected p below"
+            f" {verdict.alpha:g} and P(improvement) of at least {verdict.gamma:g})."
         )
     return text
 
 
 def left_out(verdict: Verdict) -> list[str]:
-    """A sentence for each strategy that was asked about and could not be confirmed, with why."""
+    """A sentence for each strategy that could not be confirmed, with the reason."""
     return [
         f"{name} is not comparable and was not confirmed: {reason}."
         for name, reason in verdict.absent.items()
@@ -96,23 +95,24 @@ def left_out(verdict: Verdict) -> list[str]:
 
 
 def unconfirmed(strategies: Sequence[StrategyResult], confirmed: Collection[str]) -> str | None:
-    """What sums over a study hold besides its arms: the trials of strategies that are none.
+    """A sentence that names strategies whose trials count in the totals without being confirmed.
 
     Args:
-        strategies: Those of the search.
-        confirmed: Names of those whose chosen configuration is an arm.
+        strategies: Of the search.
+        confirmed: Names of strategies whose chosen configuration was confirmed.
     """
     others = [item.name for item in strategies if item.started and item.name not in confirmed]
     if not others:
         return None
+    # The templates replace the words "The sums also count"; change them together.
     return (
-        f"The sums also count the search and the selection of what was not confirmed:"
+        "The sums also count the search and the selection of strategies that were not confirmed:"
         f" {listed(others)}."
     )
 
 
 def rows(verdict: Verdict) -> Iterator[Row]:
-    """The sides of a verdict as rows: which is the ``best``, and which are ``tied`` with it."""
+    """The sides of a verdict as rows, with ``best`` and ``tied`` set."""
     leader, beaten = verdict.leader, verdict.beaten
     for side in verdict.sides:
         best = side.name == leader
@@ -121,7 +121,7 @@ def rows(verdict: Verdict) -> Iterator[Row]:
 
 
 def row(side: Side) -> Row:
-    """A side of a verdict as an arm of a confirmation is written."""
+    """A side of a verdict as a row of a main table."""
     mean = side.mean
     return Row(
         name=side.name,
@@ -136,30 +136,29 @@ def row(side: Side) -> Row:
 
 
 def known(value: float) -> float | None:
-    """None for nan: the ends of an interval over a single value."""
+    """None for NaN, which the ends of an interval over a single value are."""
     return value if math.isfinite(value) else None
 
 
 def caution(verdict: Verdict) -> str | None:
-    """What must stand beside every test value that no claim may rest on; None where one may.
+    """A warning to print with test values that support no claim; None where they do.
 
-    Test values of a confirmation that did not keep to its protocol are shown, and look like those
-    of one that did.
+    Without it, test values of a confirmation that did not follow its protocol would look like any
+    others.
     """
     if verdict.word not in (Word.EXPLORATORY, Word.NOT_COMPARABLE):
         return None
-    why = verdict.reasons[0]
-    # A full stop that a sentence follows; one within a number or a file's name ends none.
-    found = why.found or re.split(r"(?<=\.)\s+(?=[A-Z])", why.text, maxsplit=1)[0]
-    found = found.rstrip(".")
-    said = str(verdict.word).capitalize()
+    reason = verdict.reasons[0]
+    # The first sentence. A full stop within a number or a file's name does not end it.
+    cause = reason.found or re.split(r"(?<=\.)\s+(?=[A-Z])", reason.text, maxsplit=1)[0]
+    start = str(verdict.word).capitalize()
     if verdict.word == Word.EXPLORATORY:
-        said += ", because the protocol was changed or not kept"
-    return f"{said}: {found}. The numbers are descriptive only."
+        start += ", because the protocol was changed or not kept"
+    return f"{start}: {cause.rstrip('.')}. The numbers are descriptive only."
 
 
 def why(verdict: Verdict) -> Why:
-    """The reasons of a verdict, in the order in which a reader wants them."""
+    """The reasons of a verdict: those that decide it, then those about beaten rivals."""
     reasons = verdict.reasons
     decided = verdict.word in _AHEAD
     beaten = [

@@ -1,6 +1,6 @@
-"""A report on disk: every file of it, written whole or not at all.
+"""Writes a report's folder, completely or not at all.
 
-``replacing`` also serves the page of an external verdict (``standalone``).
+``standalone`` uses ``replacing`` and ``write_files`` for the page of an external verdict.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from workbench.report.figures import rendering
 from workbench.report.paper import files as paper
 from workbench.report.summary import Composed
 
-# What a report's folder holds; whatever else lies in it is the user's.
+# What Workbench writes to a report's folder; everything else in it belongs to the user.
 CONTENTS = (
     *("index.html", "report.md", "report.json", "tables", "figures", "data"),
     *("macros.tex", "methods.tex", "captions.tex", "checklist.md", "references.bib", "example.tex"),
@@ -30,19 +30,19 @@ CONTENTS = (
 def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
     """Write the whole report, or leave the folder as it was.
 
-    The same input gives the same bytes. An earlier report in the folder is replaced whole; other
-    files in it (those not in ``CONTENTS``) stay.
+    The same input gives the same bytes. An earlier report in the folder is replaced; files that are
+    not in ``CONTENTS`` are kept.
 
     Args:
         composed: The content of the report.
         folder: Of the report.
-        venue: Whose widths and fonts the files for a paper have.
+        venue: Decides the widths and fonts of the files for a paper.
 
     Returns:
         The path of index.html.
 
     Raises:
-        FileExistsError: The folder holds something else than a report.
+        FileExistsError: The folder is not empty and contains no report.
         ValueError: No such venue.
     """
     summary = composed.summary
@@ -64,9 +64,8 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
 
     Args:
         folder: May exist.
-        contents: Names of what is written there; everything else in ``folder`` is the user's and
-            stays.
-        marker: The file that tells such a folder from others.
+        contents: Names of what is written there; all other files in ``folder`` are kept.
+        marker: The file that identifies a folder written earlier.
 
     Raises:
         FileExistsError: The folder is not empty and lacks the marker.
@@ -76,16 +75,19 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
     if not empty and not (folder / marker).is_file():
         # A user may have named a folder with work of theirs.
         raise FileExistsError(
-            f"{folder} exists and contains no {marker}, so it is not replaced. Name an empty or a"
-            " new folder."
+            f"{folder} is not empty and contains no {marker}, so it is not replaced. Choose an"
+            " empty or a new folder."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder, contents)
     prefix = f"{_hidden(folder)}{os.getpid()}."
+    # In the same file system as the folder, so that the renames below are atomic.
     temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     new, old = temporary / "new", temporary / "old"
     try:
         yield new
+        # A process that is killed between these renames leaves the report in ``old``; the next
+        # call of ``_sweep`` moves it back.
         if folder.exists():
             folder.rename(old)
             _move_others(old, new, contents)
@@ -95,7 +97,7 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
 
 
 def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
-    """All that needs no picture."""
+    """Write all files that need no figure."""
     summary, content = composed.summary, composed.summary.content
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     files = {
@@ -111,7 +113,7 @@ def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> None:
-    """Write texts to the paths below a folder that they are named by."""
+    """Write texts by their path in a folder, in UTF-8 with Unix line ends on every system."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +121,7 @@ def write_files(files: Mapping[str, str], folder: Path) -> None:
 
 
 def _hidden(folder: Path) -> str:
-    """How the names of a report's temporary folders begin."""
+    """Prefix of the names of a report's temporary folders; cut, because names have a limit."""
     return f".{folder.name[:200]}."
 
 
@@ -127,14 +129,14 @@ def _sweep(folder: Path, contents: Collection[str]) -> None:
     """Clean up after killed processes, which may have moved the report away."""
     hidden = _hidden(folder)
     for left in folder.parent.glob(f"{glob.escape(hidden)}*"):
-        # The report of another study, whose name has a dot, begins alike: ``.a.`` and ``.a.b.``.
+        # The prefix ``.a.`` also matches ``.a.b.``, of another study whose name has a dot.
         own = left.name.removeprefix(hidden).count(".") == 1
         if own and is_abandoned(left):
             _put_back(left, folder, contents)
 
 
 def _put_back(temporary: Path, folder: Path, contents: Collection[str]) -> None:
-    """Undo what was done of a replacement that did not reach its end, and remove its folder."""
+    """Undo an interrupted replacement and remove its temporary folder."""
     new, old = temporary / "new", temporary / "old"
     if old.exists() and not folder.exists():
         if new.exists():
@@ -144,7 +146,7 @@ def _put_back(temporary: Path, folder: Path, contents: Collection[str]) -> None:
 
 
 def _move_others(source: Path, target: Path, contents: Collection[str]) -> None:
-    """Move what is the user's own from one folder to another."""
+    """Move the user's files from one folder to another."""
     for path in sorted(source.iterdir()):
         if path.name not in contents:
             path.rename(target / path.name)

@@ -1,4 +1,4 @@
-"""Reads MLflow's runs whole, and sends nothing but differences; the tracker hands the client in."""
+"""Reads complete runs through MLflow's client, and writes only differences. Used by ``Tracker``."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _COLUMNS = (
     *("tags.`workbench.state`", "tags.`workbench.reason`"),
 )
 _TAGS = {
-    # Without it the web interface asks what kind of experiment this is.
+    # Without this tag the web interface asks for the kind of the experiment.
     "mlflow.experimentKind": "custom_model_development",
-    # What its "Share view" writes: the table that ``?viewStateShareKey=workbench`` opens.
+    # The tag that "Share view" of MLflow 3 writes: ``?viewStateShareKey=workbench`` opens it.
     f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": _COLUMNS}),
 }
 
 
 class Ledger:
-    """Reads runs whole, and afterwards writes only what they do not say yet."""
+    """Reads complete runs, and then writes only values that they do not have yet."""
 
     def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
         self._mlflow = mlflow
@@ -44,54 +44,54 @@ class Ledger:
         self._store = store
 
     def experiments(self) -> dict[str, str]:
-        """Ids by name, without those in MLflow's bin and MLflow's own."""
+        """Ids by name, without deleted experiments and MLflow's default experiment."""
         token = None
-        found: dict[str, str] = {}
+        ids: dict[str, str] = {}
         while True:
             page = self._client.search_experiments(max_results=_PAGE, page_token=token)
-            found |= {item.name: str(item.experiment_id) for item in page}
+            ids |= {item.name: str(item.experiment_id) for item in page}
             token = page.token
             if not token:
-                return {name: number for name, number in found.items() if number != "0"}
+                return {name: number for name, number in ids.items() if number != "0"}
 
     def open_experiment(self, name: str, artifacts: str) -> str:
-        """The id of an experiment: found, taken out of MLflow's bin, or made.
+        """The id of an experiment, which is created or restored if necessary.
 
         Raises:
-            LookupError: MLflow neither has nor makes it.
+            LookupError: MLflow refuses to create or restore it.
         """
         refusal = None
-        # Another process may make or restore it between the look and the act: so look again.
+        # Another process may create or restore it after we looked, so look again on an error.
         for _ in range(3):
-            found = self._client.get_experiment_by_name(name)
-            if found is not None and found.lifecycle_stage == "active":
-                return str(found.experiment_id)
+            experiment = self._client.get_experiment_by_name(name)
+            if experiment is not None and experiment.lifecycle_stage == "active":
+                return str(experiment.experiment_id)
             try:
-                if found is not None:
-                    self._client.restore_experiment(found.experiment_id)
+                if experiment is not None:
+                    self._client.restore_experiment(experiment.experiment_id)
                 else:
                     self._client.create_experiment(name, artifact_location=artifacts, tags=_TAGS)
             except self._mlflow.MlflowException as error:
                 refusal = error
-        raise LookupError(f"MLflow does not keep an experiment {name!r}: {refusal}")
+        raise LookupError(f"MLflow cannot create the experiment {name!r}: {refusal}")
 
     def read(self, experiment_id: str) -> list[Run]:
-        """Every run of an experiment, those in the bin too, the oldest first.
+        """Every run of an experiment, also deleted ones, the oldest first.
 
-        Runs that began in the same millisecond are in the order of their ids. What is written in
-        the meantime may or may not show. Takes 2.5 ms of a processor a run.
+        Runs that started in the same millisecond are in the order of their ids. Values written
+        meanwhile may be missing. Takes 2.5 ms of processor time per run.
         """
         everywhere = self._mlflow.entities.ViewType.ALL
-        token, found = None, []
+        token, runs = None, []
         while True:
             page = self._client.search_runs(
                 [experiment_id], run_view_type=everywhere, max_results=_PAGE, page_token=token
             )
-            found += [known(run) for run in page]
+            runs += [known(run) for run in page]
             token = page.token
             if not token:
                 return sorted(
-                    found, key=lambda run: (run.started is None, run.started or 0, run.run_id)
+                    runs, key=lambda run: (run.started is None, run.started or 0, run.run_id)
                 )
 
     def get(self, run_id: str) -> Run:
@@ -106,7 +106,7 @@ class Ledger:
         return known(made)
 
     def restore(self, run: Run) -> None:
-        """Restore a deleted run: MLflow refuses to write to it."""
+        """Restore a deleted run, because MLflow refuses to write to it."""
         if run.deleted:
             self._client.restore_run(run.run_id)
             run.deleted = False
@@ -119,9 +119,9 @@ class Ledger:
         tags: Mapping[str, str] | None = None,
         points: Iterable[Point] = (),
     ) -> bool:
-        """Write what a run does not say yet; whether there was anything.
+        """Write what a run does not have yet; return whether there was anything.
 
-        MLflow refuses to change a param: one that has changed is kept as a tag
+        MLflow refuses to change a param, so a changed one is stored as a tag
         ``workbench.changed.NAME``.
         """
         given = params or {}
@@ -139,8 +139,8 @@ class Ledger:
         entities = self._mlflow.entities
         for batch in before:
             self._client.log_batch(run.run_id, metrics=[self._metric(point) for point in batch])
-        # MLflow stores a batch's params, then its metrics, then its tags: so a tag that counts
-        # epochs never runs ahead of their metrics.
+        # MLflow stores a batch's params, then its metrics, then its tags. After a crash, the tag
+        # that counts epochs is therefore never ahead of their metrics.
         self._client.log_batch(
             run.run_id,
             metrics=[self._metric(point) for point in last],
@@ -157,14 +157,14 @@ class Ledger:
         )
 
     def unsay(self, run: Run, names: Iterable[str]) -> None:
-        """Remove tags, as far as a run has them."""
+        """Remove those of the tags that a run has."""
         for name in names:
             if name in run.tags:
                 self._client.delete_tag(run.run_id, name)
                 del run.tags[name]
 
     def use(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
-        """Say which data sets a run reads."""
+        """Record which data sets a run uses."""
         entities = self._mlflow.entities
         fresh = {
             (use.name[:_LONGEST_DATASET], use.digest[:_LONGEST_DIGEST]): use for use in datasets
@@ -183,7 +183,7 @@ class Ledger:
         run.datasets |= fresh.keys()
 
     def set_status(self, run: Run, status: str, ended: int | None) -> bool:
-        """Write a status that a run does not have yet; whether it had another one."""
+        """Write a run's status; return whether it had another one."""
         if run.status == status:
             return False
         if status in _ENDED:
@@ -194,36 +194,38 @@ class Ledger:
         return True
 
     def send_files(self, run: Run, files: Mapping[str, Path | str], tag: str) -> dict[str, str]:
-        """Store files, or text, by their path among the run's artifacts.
+        """Store files, or text, by their path in the run's artifacts.
 
-        A file that was sent before and is gone from the artifacts is sent again.
+        A file that was deleted from the artifacts is sent again.
 
         Returns:
-            The tag to write next, by whose digest a later process sees that nothing changed; empty
-            where nothing has.
+            The tag to write next, with a digest that shows a later process that nothing has
+            changed; empty if nothing has changed now.
         """
         if not files:
             return {}
         digests = {name: _digest(content) for name, content in files.items()}
         total = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
-        lost = {name for name in files if not self.file(run, name).exists()}
-        if run.tags.get(tag) == total and not lost:
+        missing = {name for name in files if not self.file(run, name).exists()}
+        if run.tags.get(tag) == total and not missing:
             return {}
+        # The caller writes the tag after the files: a crash in between only sends them again.
         sent = run.files.setdefault(tag, {})
         for name, content in files.items():
-            if name in lost or sent.get(name) != digests[name]:
+            if name in missing or sent.get(name) != digests[name]:
                 self._put(run, name, content)
                 sent[name] = digests[name]
         return {tag: total}
 
     def restore_files(self, run: Run, files: Mapping[str, Path]) -> None:
-        """Store files that a run's artifacts lack, as far as they exist; replaces none."""
+        """Store existing files that a run's artifacts lack; never replaces a file."""
         for name, path in files.items():
             if path.is_file() and not self.file(run, name).exists():
                 self._put(run, name, path)
 
     def _put(self, run: Run, name: str, content: Path | str) -> None:
         folder, _, base = name.rpartition("/")
+        # MLflow takes the artifact's name from the file, so another name needs a temporary file.
         if isinstance(content, Path) and content.name == base:
             self._repository(run).log_artifact(str(content), folder or None)
             return
@@ -236,9 +238,9 @@ class Ledger:
     def replace_folder(
         self, run: Run, name: str, folder: Path | None, only: Collection[str] | None = None
     ) -> None:
-        """Store a folder of artifacts in place of what was there under its name; None removes.
+        """Replace a folder of artifacts; None removes it.
 
-        Of the folder's entries all are stored, or only some by their names.
+        All entries of the folder are stored, or those named in ``only``.
         """
         repository = self._repository(run)
         repository.delete_artifacts(name)
@@ -253,15 +255,15 @@ class Ledger:
                 repository.log_artifact(str(path), name)
 
     def file(self, run: Run, name: str) -> Path:
-        """Where an artifact lies, if there is one of this name."""
+        """The path of an artifact, which may not exist."""
         return self._store.folder_of(run.artifacts) / name
 
     def histories(
         self, run_ids: Collection[str], metrics: Collection[str]
     ) -> dict[str, dict[str, dict[int, float]]]:
         """Values by metric, run and step, without NaN; of several at a step, the latest."""
-        found: dict[str, dict[str, dict[int, float]]] = {metric: {} for metric in metrics}
-        for metric, by_run in found.items():
+        by_metric: dict[str, dict[str, dict[int, float]]] = {metric: {} for metric in metrics}
+        for metric, by_run in by_metric.items():
             for run_id in run_ids:
                 points = self._client.get_metric_history(run_id, metric)
                 values = {
@@ -271,16 +273,16 @@ class Ledger:
                 }
                 if values:
                     by_run[run_id] = values
-        return found
+        return by_metric
 
     def _repository(self, run: Run) -> Any:
-        # Not by the client: it reads the whole run first, 14 ms a time.
+        # Not through the client, which first reads the whole run (14 ms each time).
         registry = self._mlflow.store.artifact.artifact_repository_registry
         return registry.get_artifact_repository(self._store.folder_of(run.artifacts).as_uri())
 
 
 def known(run: Any) -> Run:
-    """A run as MLflow's client gives it."""
+    """A ``Run`` from a run of MLflow's client."""
     return Run(
         run_id=run.info.run_id,
         name=run.info.run_name or "",
@@ -296,6 +298,7 @@ def known(run: Any) -> Run:
 
 
 def _source(use: DatasetUse) -> str:
+    # MLflow refuses a longer source; the digest still identifies the data.
     text = json.dumps(record.plain(use.source))
     return text if len(text) <= _LONGEST_SOURCE else json.dumps({"digest": use.digest})
 
@@ -307,4 +310,5 @@ def _digest(content: Path | str) -> str:
 
 
 def _encoded(text: str) -> bytes:
+    # A text may contain half of a surrogate pair, which UTF-8 cannot encode.
     return text.encode("utf-8", "replace")

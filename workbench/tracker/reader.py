@@ -1,6 +1,6 @@
-"""Runs read back: a study as its driver described it, its trials as typed rows, their curves.
+"""Reads a study from MLflow: its description, its trials as typed rows, and their curves.
 
-Everything comes from MLflow, so that a report needs nothing but its store.
+Used by ``Tracker``. A report needs nothing except MLflow's store.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ PREDICTIONS = "predictions.parquet"
 
 
 class UnknownStudy(LookupError):
-    """MLflow has no such study; the message names those that it has."""
+    """MLflow has no such study; the message lists all studies."""
 
 
 class Reading:
-    """A study's runs, read from MLflow once; what is made of them is what they said then."""
+    """A study's runs, read from MLflow once, so that all results are of the same moment."""
 
     def __init__(self, ledger: Ledger, store: Store, name: str) -> None:
         """Read all runs.
@@ -43,23 +43,24 @@ class Reading:
         self._runs = ledger.read(self._experiment_id)
 
     def study(self) -> StoredStudy:
-        """What the study was, as its driver described it. A file that MLflow lacks counts as empty.
+        """The study as its driver described it; a file that MLflow lacks counts as empty.
 
         Raises:
-            UnknownStudy: It has no parent run, or that lies in MLflow's bin.
+            UnknownStudy: It has no parent run, or all are in MLflow's bin.
             StoreError: One of its files cannot be read, or describes another study.
         """
         name, ledger = self._name, self._ledger
         roles = {f"{name}/{role}": role for role in ("search", "confirmation", "try")}
-        found = [r for r in self._runs if PARENT not in r.tags and r.tags.get(KEY) in roles]
-        parents = {roles[run.tags[KEY]]: run for run in found if not run.deleted}
-        if found and not parents:
+        all_parents = [r for r in self._runs if PARENT not in r.tags and r.tags.get(KEY) in roles]
+        parents = {roles[run.tags[KEY]]: run for run in all_parents if not run.deleted}
+        if all_parents and not parents:
             raise UnknownStudy(
-                f"The study {name} lies in the bin of MLflow at {self._store.uri}. `workbench sync"
+                f"The study {name} was deleted in MLflow at {self._store.uri}. `workbench sync"
                 f" {name}` restores it."
             )
         if not parents:
             raise _unknown(ledger, self._store, name)
+        # A confirmation or a ``try`` describes the study too, if its search has no run here.
         main = parents.get("search") or next(iter(parents.values()))
         described = ledger.file(main, "study/study.json")
         content = _json(described, name) or {}
@@ -81,6 +82,7 @@ class Reading:
         try:
             return stored_study.read(content, **stored)
         except (TypeError, AttributeError, KeyError, ValueError) as error:
+            # Valid JSON with values of other types: somebody edited the artifact.
             raise _damaged(described, name, error) from error
 
     def _confirmation(self, parent: Run) -> dict[str, Any]:
@@ -96,17 +98,18 @@ class Reading:
         """Every trial, by role, group and number.
 
         Raises:
-            StoreError: A run says what no trial says.
+            StoreError: A run has tags or params that no trial can have.
         """
-        found = [_trial(run, self._name) for run in self._of_trials() if KEY in run.tags]
-        return tuple(sorted(found, key=lambda trial: (trial.role, trial.group, trial.number)))
+        # A run without a key was not created by Workbench.
+        trials = [_trial(run, self._name) for run in self._of_trials() if KEY in run.tags]
+        return tuple(sorted(trials, key=lambda trial: (trial.role, trial.group, trial.number)))
 
     def scores(self) -> dict[str, list[float]]:
-        """What every test sample adds to the test value of each confirmation run, by the run's id.
+        """The score of every test sample for each complete confirmation run, by run id.
 
-        In the order of the test split, the same for all runs; the mean is the run's test value of
-        the objective's metric. Runs whose metric is no mean over samples are left out, and so are
-        those that are not complete.
+        Scores are in the order of the test split, which all runs share; their mean is the run's
+        test value of the objective's metric. Runs whose metric is not a mean over samples are left
+        out.
 
         Raises:
             StoreError: A table of predictions cannot be read.
@@ -114,7 +117,7 @@ class Reading:
         import pyarrow
         import pyarrow.parquet
 
-        found = {}
+        by_run = {}
         for run in self._of_trials():
             tested = run.tags.get("workbench.role") == Role.CONFIRMATION
             if not tested or run.tags.get(STATE) != State.COMPLETE:
@@ -126,53 +129,54 @@ class Reading:
             try:
                 file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
                 if "score" in file.schema_arrow.names:
-                    found[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
+                    by_run[run.run_id] = file.read(columns=["score"])["score"].to_pylist()
             except (pyarrow.ArrowException, OSError) as error:
                 raise _damaged(path, self._name, error) from error
-        return found
+        return by_run
 
     def histories(
         self, metrics: Sequence[str], run_ids: Collection[str] | None = None
     ) -> dict[str, dict[str, list[tuple[float, float]]]]:
         """Curves of some runs: by run id and metric, pairs of epoch and value, in order.
 
-        Runs and metrics without a value are left out. The epoch is how many were done, a fraction
-        where a trial reports more often. Without ``run_ids``, of every trial of the study.
+        Runs and metrics without a value are left out. The epoch is the number of epochs done, a
+        fraction where a trial reports within an epoch. Default: all trials of the study.
         """
         if run_ids is None:
             run_ids = [run.run_id for run in self._of_trials()]
-        asked = {metric: valid_name(metric) for metric in metrics}
-        stored = self._ledger.histories(run_ids, {*asked.values(), "epochs"})
-        found: dict[str, dict[str, list[tuple[float, float]]]] = {}
-        for metric, name in asked.items():
+        stored_names = {metric: valid_name(metric) for metric in metrics}
+        stored = self._ledger.histories(run_ids, {*stored_names.values(), "epochs"})
+        curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+        for metric, name in stored_names.items():
             for run_id, points in stored[name].items():
+                # MLflow's steps are integers: the number of the report, not of the epoch.
                 epochs = stored["epochs"].get(run_id, {})
-                found.setdefault(run_id, {})[metric] = [
+                curves.setdefault(run_id, {})[metric] = [
                     (float(epochs.get(step, step)), value) for step, value in sorted(points.items())
                 ]
-        return found
+        return curves
 
     def _of_trials(self) -> list[Run]:
         return [run for run in self._runs if PARENT in run.tags and not run.deleted]
 
 
 def _trial(run: Run, study: str) -> TrialRun:
-    """A run as the trial that it mirrors.
+    """A run as a trial.
 
     Raises:
-        StoreError: Its tags or params are none of a trial.
+        StoreError: It has tags or params that no trial can have.
     """
     try:
         return trial_run.of(run)
     except (ValueError, TypeError) as error:
         raise StoreError(
-            f"The run {run.run_id} of {study} in MLflow has tags or params that no trial has "
-            f"({error}). `workbench sync {study}` writes its tags again from the record."
+            f"The run {run.run_id} of {study} in MLflow has invalid tags or params ({error})."
+            f" `workbench sync {study}` writes its tags again from the record."
         ) from error
 
 
 def _json(path: Path, study: str) -> dict[str, Any] | None:
-    """What an artifact says; None where there is none."""
+    """The content of an artifact; None where it does not exist."""
     content = _content(path)
     if content is None:
         return None
@@ -181,7 +185,7 @@ def _json(path: Path, study: str) -> dict[str, Any] | None:
     except ValueError as error:
         raise _damaged(path, study, error) from error
     if not isinstance(parsed, dict):
-        raise _damaged(path, study, f"expected a JSON object, found {str(parsed)[:50]}")
+        raise _damaged(path, study, f"it contains {str(parsed)[:50]} instead of a JSON object")
     return parsed
 
 
@@ -196,20 +200,22 @@ def _content(path: Path) -> bytes | None:
 
 def _damaged(path: Path, study: str, reason: object) -> StoreError:
     return StoreError(
-        f"{path}, an artifact in MLflow, is damaged: {reason}. Delete the file; then "
-        f"`workbench sync {study}` restores it from the study's records."
+        f"{path}, an artifact in MLflow, is damaged: {reason}. Delete the file and run"
+        f" `workbench sync {study}` to restore it from the study's records."
     )
 
 
 def _experiment(ledger: Ledger, store: Store, name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is not a valid name of a study.")
-    found = ledger.experiments().get(name)
-    if found is None:
+    experiment_id = ledger.experiments().get(name)
+    if experiment_id is None:
         raise _unknown(ledger, store, name)
-    return found
+    return experiment_id
 
 
 def _unknown(ledger: Ledger, store: Store, name: str) -> UnknownStudy:
     others = ", ".join(sorted(other for other in ledger.experiments() if other != name))
-    return UnknownStudy(f"MLflow at {store.uri} has no study {name!r}. It has: {others or 'none'}.")
+    return UnknownStudy(
+        f"MLflow at {store.uri} has no study {name!r}. Its studies are: {others or 'none'}."
+    )

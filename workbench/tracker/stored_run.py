@@ -1,4 +1,4 @@
-"""A run as MLflow stores it: what it says by name, all of it text and numbers."""
+"""A run as MLflow stores it; read by ``client``, typed by ``trial_run``."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass(kw_only=True)
 class Run:
-    """One run, read whole.
+    """One run with all its params, tags and last metrics.
 
     Attributes:
-        artifacts: URI of its artifacts, which may name another home (``Store.folder_of``).
-        deleted: It lies in MLflow's bin.
+        artifacts: URI of its artifacts; after a move it names the old place (``Store.folder_of``).
+        deleted: Whether it is in MLflow's bin.
         started: Milliseconds since 1970 (UTC).
-        metrics: The last value of each, as they were when the run was read.
+        metrics: The last value of each, at the time of reading.
         datasets: Name and digest of each.
-        files: Digest of each file that was sent, by tag and path, since the run was read.
+        files: Digest of each file sent since the run was read, by tag and path.
     """
 
     run_id: str

@@ -1,6 +1,6 @@
-"""A study as MLflow has it: what its driver described, typed, and where its runs are.
+"""A study as MLflow stores it: the typed content of study.json, and where its runs are.
 
-Read once for a report. Earlier versions described less: what a description may lack has a default.
+Read by ``reader`` and used by the report. Keys that earlier versions did not write have a default.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Block = TypeVar("Block", bound=DataclassInstance)
 
 _NONE = Objective(metric="", direction="maximize")
+# Without these keys there can be no report.
 NEEDED = ("name", "mode", "objective", "factors", "strategies", "tune", "search")
 
 
@@ -30,10 +31,10 @@ class Strategy:
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """What one knob was searched over: numbers or choices.
+    """The range of one knob: numbers or choices.
 
     Attributes:
-        when: Labels of other knobs under which it applies; empty: always.
+        when: Labels of other knobs for which it applies; empty: always.
         log: Whether a numeric range was searched on a logarithmic scale.
         choices: Empty for a numeric range.
     """
@@ -49,7 +50,7 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """Samples that stand in two parts of the data; ``examples`` names some of them."""
+    """Samples that two parts of the data share; ``examples`` names some of them."""
 
     parts: tuple[str, str]
     count: int
@@ -58,7 +59,7 @@ class Duplicates:
 
 @dataclass(frozen=True, kw_only=True)
 class Redrawn:
-    """Which parts of the data a seed draws anew, from how many samples."""
+    """The parts of the data that a seed redraws, from ``of`` samples."""
 
     parts: tuple[str, ...]
     of: int | None = None
@@ -66,16 +67,16 @@ class Redrawn:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """A data set: sizes of its parts, and what a reader should know of it.
+    """A data set: sizes of its parts, and notes about its samples.
 
     Attributes:
         called: The label of the level that sets it; empty for the first strategy's data set.
-        classes: Names of classes, labels or target columns, or how many there are.
-        duplicates: None where it was not looked for, as for ``skipped``, texts on what was left
-            out.
+        classes: Names of classes, labels or target columns, or their number.
+        duplicates: None if they were not searched for.
+        skipped: Texts on samples that were left out; None if unknown.
         per_class: Number of samples by class.
         numbers: ``mean`` and ``sd`` by target column.
-        redrawn: None where it is not known.
+        redrawn: None if unknown.
         others: The data sets of other levels.
     """
 
@@ -97,11 +98,11 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """The backbone, its stages without the head, and where its first weights come from.
+    """The backbone, its stages without the head, and the source of its initial weights.
 
     Attributes:
         stages: Each ``name`` with its number of ``parameters``.
-        notes: What is to know about the weights; None where it was not looked for.
+        notes: Remarks on the weights; None if they were not checked.
     """
 
     name: str | None = None
@@ -123,7 +124,7 @@ class Phase:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How the baseline strategy trains by default; ``enqueued`` settings come from the file."""
+    """How the baseline strategy trains by default; ``enqueued``: settings to try first."""
 
     batch_size: int | None = None
     augmentation: tuple[str, ...] = ()
@@ -133,7 +134,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Cited:
-    """A value of the literature, as the study file gives it."""
+    """A value from the literature, from the study file."""
 
     name: str | None = None
     value: float | None = None
@@ -150,18 +151,20 @@ class StoredStudy:
         missing: Names of ``NEEDED`` that the description lacks; all where there is none.
         mode: ``balanced``: a search for each strategy; ``joint``: one for all.
         factors: Labels of each compared factor.
-        total: Trials planned in all; ``trials_per_strategy`` is that of each search of its own.
+        total: Trials planned in all.
+        trials_per_strategy: Trials planned for each search of a balanced study.
         targets: Trials planned for each group.
         search: ``sampler``, ``pruner``, ``seed`` and their options.
-        plans: By strategy the fields of its ``record.Plan``, as JSON: versions differ in them.
+        plans: By strategy, the fields of its ``record.Plan`` as JSON, because versions differ.
         task: Name of the task.
         environment: Values by name, without ``packages``.
-        commit: Of the last start that had trials to train; empty outside of git.
+        commit: Of the last start that trained a trial; empty outside of git.
         parents: Run id by role.
         parent_run_id: The search's, else the confirmation's.
-        protocol: Content of protocol.json, as ``selection`` is of selection.json; None without one.
-        protocol_sha256: Of that file's bytes; ``protocol_logged`` is the hash that was logged when
-            the confirmation began.
+        protocol: Content of protocol.json; None without one.
+        selection: Content of selection.json; None without one.
+        protocol_sha256: Of the bytes of protocol.json now.
+        protocol_logged: The same when the confirmation began.
     """
 
     missing: tuple[str, ...] = ()
@@ -200,12 +203,12 @@ class StoredStudy:
 
     @property
     def described(self) -> bool:
-        """Whether MLflow holds a description of it at all."""
+        """Whether MLflow has a description of the study."""
         return "name" not in self.missing
 
     @property
     def balanced(self) -> bool:
-        """Whether each strategy has a search of its own."""
+        """Whether each strategy has a separate search."""
         return self.mode == "balanced"
 
     @property
@@ -224,12 +227,12 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
 
     Args:
         content: Empty where MLflow has no such file.
-        **stored: Fields of ``StoredStudy`` that stand elsewhere in MLflow.
+        **stored: Fields of ``StoredStudy`` that come from other places in MLflow.
 
     Raises:
-        TypeError: A value is of another kind than this key has.
-        AttributeError: The same, of a block.
-        KeyError: A block lacks the key that names it.
+        TypeError: A value has the wrong type.
+        AttributeError: A block has the wrong type.
+        KeyError: A block lacks its ``name``.
     """
     budget, plans = content.get("budget") or {}, content.get("plans") or {}
     file = content.get("content") or {}
@@ -265,10 +268,11 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
 
 
 def _of(kind: type[Block], block: Mapping[str, Any], **given: Any) -> Block:
-    """A dataclass from the keys of a block that are its fields; those that are None: defaults."""
+    """A dataclass from the keys of a block that are its fields; None becomes the default."""
+    # Unknown keys are ignored: a later version may have written them.
     names = {field.name for field in fields(kind)}
-    known = {name: x for name, x in block.items() if name in names and x is not None}
-    return kind(**{**known, **given})
+    values = {name: x for name, x in block.items() if name in names and x is not None}
+    return kind(**{**values, **given})
 
 
 def _texts(items: Iterable[Any] | None) -> tuple[str, ...]:
@@ -284,11 +288,12 @@ def _range(entry: Mapping[str, Any]) -> Range:
 
 
 def _data(block: Mapping[str, Any]) -> Data:
-    found, redrawn, skipped = block.get("duplicates"), block.get("redrawn"), block.get("skipped")
+    pairs, redrawn, skipped = block.get("duplicates"), block.get("redrawn"), block.get("skipped")
     return _of(
         Data,
         block,
-        duplicates=None if found is None else tuple(map(_duplicates, found)),
+        # None and an empty list differ: not searched for, and none found.
+        duplicates=None if pairs is None else tuple(map(_duplicates, pairs)),
         skipped=None if skipped is None else _texts(skipped),
         redrawn=redrawn and Redrawn(parts=_texts(redrawn["parts"]), of=redrawn.get("of")),
         others=tuple(_data(other) for other in block.get("others") or ()),
@@ -320,7 +325,7 @@ def _training(block: Mapping[str, Any]) -> Training:
 
 
 def _task(plans: Mapping[str, Mapping[str, Any]], written: Any) -> str:
-    """Its name: the first plan's, else the study file's, else the default."""
+    """Name of the task: from the first plan, else from the study file, else the default."""
     for plan in plans.values():
         return str((plan.get("task") or {}).get("name") or "classification")
     name = written.get("name") if isinstance(written, Mapping) else written

@@ -1,6 +1,6 @@
-"""One trial as MLflow has it: a typed row, which the report and the commands read.
+"""One trial as a typed row, read from an MLflow run. Used by the report and the commands.
 
-A value that is missing or not finite is None here, so that nobody downstream has to ask again.
+A value that is missing or not finite is None.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class TrialRun:
     """One trial of a search, a selection, a confirmation or a ``try``.
 
     Attributes:
-        role: One of ``record.Role``, or ``retried`` for a failed search trial whose place another
-            trial has taken.
-        group: Of a search trial its strategy, or ``joint``; of a selection run
-            ``<strategy>/<candidate>``; of a confirmation run its arm.
+        role: One of ``record.Role``, or ``retried`` for a failed search trial that was replaced by
+            another one.
+        group: For a search trial its strategy, or ``joint``; for a selection run
+            ``<strategy>/<candidate>``; for a confirmation run its arm.
         number: Within its group.
         value: The objective on validation data; None unless the trial completed with a finite one.
         epoch: The report that the objective's rule chose, counted from 1; see ``chosen_epoch``.
-        epochs: For how many epochs the trial was planned.
-        epochs_done: How many it ran; may be a fraction.
+        epochs: Planned number of epochs.
+        epochs_done: Number of epochs that it ran; may be a fraction.
         seconds: Of training and validation; None where unknown.
         learning_rate: Of the trial's last phase, as are ``optimizer`` and ``freeze_depth``.
         levels: Label of each compared factor.
@@ -79,7 +79,7 @@ class TrialRun:
 
     @property
     def name(self) -> str:
-        """``group/number``. MLflow's name of the run is not used: anybody may edit it."""
+        """``group/number``. MLflow's name of the run is not used, because users may edit it."""
         return f"{self.group}/{self.number:03d}"
 
     @property
@@ -94,7 +94,7 @@ class TrialRun:
 
     @property
     def chosen_epoch(self) -> float | None:
-        """Epochs done when the objective's rule chose; a trial may report within an epoch."""
+        """Epochs done at the chosen report; a fraction where a trial reports within an epoch."""
         done = self.metrics.get("epochs", self.epoch)
         return int(done) if done is not None and done == int(done) else done
 
@@ -111,7 +111,7 @@ class TrialRun:
         return config_of(self.levels, self.hyperparameters)
 
     def label(self, factor: str) -> str | None:
-        """Its level of a factor; for an optimizer or freeze depth not compared, the plan's."""
+        """Its level of a factor; also optimizer and freeze depth where these are not compared."""
         if factor in self.levels:
             return self.levels[factor]
         value = {"optimizer": self.optimizer, "freeze_depth": self.freeze_depth}.get(factor)
@@ -119,7 +119,7 @@ class TrialRun:
 
 
 def config_of(levels: Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> str:
-    """The same text for the same configuration."""
+    """A text that is equal for equal configurations."""
     return json.dumps([dict(levels), dict(hyperparameters)], sort_keys=True, default=str)
 
 
@@ -127,11 +127,12 @@ def of(run: Run) -> TrialRun:
     """The trial that a run of MLflow mirrors.
 
     Raises:
-        ValueError: A tag or param is none that a trial has.
-        TypeError: A tag holds JSON of another kind.
+        ValueError: A tag or param has an invalid value.
+        TypeError: A tag contains JSON of another type.
     """
     tags, params, metrics = run.tags, run.params, run.metrics
     state = State(tags.get(STATE, str(State.RUNNING)))
+    # Params of phases have the phase's name as a prefix; the last phase describes the trial.
     last = params.get("phases", "").rpartition(",")[2]
     prefix = f"{valid_name(last)}." if last else ""
     return TrialRun(
@@ -143,7 +144,7 @@ def of(run: Run) -> TrialRun:
         number=int(tags.get("workbench.number", 0)),
         state=state,
         reason=tags.get("workbench.reason", ""),
-        # A pruned trial has a last value too, which must not be taken for a score.
+        # A pruned trial also has a last value, which must not be used as its result.
         value=finite(metrics.get("objective")) if state is State.COMPLETE else None,
         epoch=_whole(tags.get("workbench.epoch")),
         seconds=finite(metrics.get("trial/seconds")),
@@ -174,7 +175,7 @@ def finite(value: float | str | None) -> float | None:
     """A finite number, or None.
 
     Raises:
-        ValueError: A text that is no number.
+        ValueError: A text that is not a number.
     """
     number = math.nan if value is None else float(value)
     return number if math.isfinite(number) and abs(number) < _INFINITE else None

@@ -1,7 +1,7 @@
-"""What a reader should check before believing a result: questions answered from the records.
+"""Checks of validity: questions about a study, answered from its records.
 
-Each panel is a table of questions about one thing: a search (``search``), its data and first
-weights (``data``), a confirmation (``confirmation``). A question that cannot be answered says why.
+One module per panel: ``search``, ``data`` (and initial weights), ``confirmation``. A question that
+cannot be answered gives the reason.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ class Check:
     """One question with its answer, as report.json has it.
 
     Attributes:
-        status: ``ok``, ``warning``, ``not checked``, or ``note`` for a fact without a threshold of
-            its own that a reader should know.
+        status: ``ok``, ``warning``, ``not checked``, or ``note`` for a fact without a threshold.
         question: With its threshold.
         finding: The answer, in sentences.
-        strategies: Those concerned by a warning.
-        runs: Run ids that a warning rests on.
+        strategies: That a warning is about.
+        runs: Run ids that a warning is based on.
     """
 
     name: str
@@ -52,7 +51,7 @@ class Question(NamedTuple, Generic[Subject]):
 
 
 def ask(questions: Sequence[Question[Subject]], subject: Subject) -> tuple[Check, ...]:
-    """Every question of a panel with its answer, in the panel's order."""
+    """Answer every question of a panel, in the panel's order."""
     return tuple(
         Check(name=name, question=text, **answer(subject)._asdict())
         for name, text, answer in questions

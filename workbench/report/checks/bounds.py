@@ -1,4 +1,4 @@
-"""Which tuned values lie at a bound of what was searched: an optimum there may lie beyond it."""
+"""Finds tuned values at a bound of their range, where the optimum may be outside the range."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Bound(NamedTuple):
 
 
 def settings_of(trial: TrialRun) -> dict[str, Any]:
-    """What the conditions of a range may ask of a trial."""
+    """Settings of a trial that the condition of a range (``when``) may refer to."""
     plan = {"optimizer": trial.optimizer, "freeze_depth": trial.freeze_depth}
     return {**plan, **trial.hyperparameters, **trial.levels}
 
@@ -30,15 +30,15 @@ def settings_of(trial: TrialRun) -> dict[str, Any]:
 def at_bound(
     study: StoredStudy, hyperparameters: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> list[Bound]:
-    """Tuned values that lie within 5 % of an end of their range.
+    """Tuned values within 5 % of an end of their range.
 
     Args:
-        study: Whose ranges were searched.
+        study: Its ``tune`` has the ranges.
         hyperparameters: Value of each tuned knob.
-        settings: What decides which range applies: levels and hyperparameters; of a trial
+        settings: Levels and hyperparameters that decide which range applies; for a trial,
             ``settings_of``.
     """
-    found = []
+    bounds = []
     for knob, value in hyperparameters.items():
         entry = range_of(study, knob, settings)
         if entry is None or not isinstance(value, int | float):
@@ -46,19 +46,20 @@ def at_bound(
         if entry.low is None or entry.high is None:
             continue
         low, high, at = float(entry.low), float(entry.high), float(value)
+        # On the range's own scale: 5 % of a linear range would be decades of a logarithmic one.
         if entry.log:
             position = math.log(at / low) / math.log(high / low) if at > 0 else 0.0
         else:
             position = (at - low) / (high - low)
         if position < EDGE:
-            found.append(Bound(knob, at, low, "lower"))
+            bounds.append(Bound(knob, at, low, "lower"))
         elif position > 1 - EDGE:
-            found.append(Bound(knob, at, high, "upper"))
-    return found
+            bounds.append(Bound(knob, at, high, "upper"))
+    return bounds
 
 
 def range_of(study: StoredStudy, knob: str, settings: Mapping[str, Any]) -> Range | None:
-    """The first range of a knob that applies; None where there is none or it cannot be told."""
+    """The first range of a knob that applies; None if none does or a setting is unknown."""
     for entry in study.tune:
         if entry.knob != knob:
             continue
@@ -70,4 +71,5 @@ def range_of(study: StoredStudy, knob: str, settings: Mapping[str, Any]) -> Rang
 
 
 def _is_one_of(value: Any, labels: tuple[Any, ...]) -> bool:
+    # As text: YAML reads ``true`` and ``2`` as other types than a stored label has.
     return str(value).lower() in {str(label).lower() for label in labels}

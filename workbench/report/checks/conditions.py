@@ -1,6 +1,6 @@
-"""What the numbers of runs depend on besides their plans: the same for all runs, or not.
+"""Checks that runs were made under the same conditions: commit, packages, hardware, threads.
 
-Used for the trials of a search and for the runs of a confirmation alike.
+Used for the trials of a search and for the runs of a confirmation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONDITIONS = ("commit", "packages", "hardware", "threads")
 
 
 def mixed(runs: Sequence[TrialRun]) -> tuple[Doubt, ...]:
-    """Flags for the conditions that differ between runs that have ended."""
+    """A doubt for each condition that differs between runs that have ended."""
     ended = [run for run in runs if run.ended]
     return provenance({name: [run.provenance.get(name) for run in ended] for name in CONDITIONS})
 
@@ -27,26 +27,27 @@ def compare(runs: Sequence[TrialRun], noun: str) -> Answer:
 
     Args:
         runs: Those whose numbers are compared.
-        noun: What a run is called.
+        noun: The word for a run in the answer.
     """
-    known = [run for run in runs if run.provenance]
-    if not known:
-        return Answer("not checked", f"No {noun} has recorded where it comes from yet.")
-    counts = {name: sum(bool(run.provenance.get(name)) for run in known) for name in CONDITIONS}
+    recorded = [run for run in runs if run.provenance]
+    if not recorded:
+        return Answer("not checked", f"No {noun} has recorded its conditions yet.")
+    counts = {name: sum(bool(run.provenance.get(name)) for run in recorded) for name in CONDITIONS}
     blank = [name for name, count in counts.items() if not count]
     unknown = f" Not recorded by any {noun}, so not checked: {listed(blank)}." if blank else ""
-    found = [flag.found or flag.text for flag in mixed(runs)]
-    if dirty := sum(_is_dirty(run) for run in known):
-        found.append(f"{dirty} of {len(runs)} {noun}s used code with uncommitted changes.")
-    if found:
-        return Answer("warning", " ".join(found) + unknown)
-    said = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    same = f" The same in all that recorded it, of {len(runs)} {noun}s: {said}."
+    warnings = [flag.found or flag.text for flag in mixed(runs)]
+    # Two runs may share a commit and still differ in changes that were not committed.
+    if dirty := sum(_is_dirty(run) for run in recorded):
+        warnings.append(f"{dirty} of {len(runs)} {noun}s used code with uncommitted changes.")
+    if warnings:
+        return Answer("warning", " ".join(warnings) + unknown)
+    by_condition = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    same = f" Equal in all that recorded it, of {len(runs)} {noun}s: {by_condition}."
     if blank:
         return Answer("not checked", f"{unknown}{same}".strip())
     return Answer("ok", f"Yes.{same}")
 
 
 def _is_dirty(run: TrialRun) -> bool:
-    """Whether the study's code or Workbench's own differed from its commit."""
+    """Whether the study's code or Workbench's code had uncommitted changes."""
     return any("dirty." in run.provenance.get(name, "") for name in ("commit", "packages"))

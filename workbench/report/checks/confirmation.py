@@ -1,6 +1,6 @@
-"""What about a confirmation would make a careful reader doubt its numbers, question by question.
+"""Checks of a confirmation. They show no test value while runs are unfinished.
 
-Tells no test value while runs are open. What decides a verdict is in ``evidence``.
+What decides a verdict is in ``evidence``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Subject:
     """What the questions are about.
 
     Attributes:
-        material: What the confirmation was read from.
-        confirmation: As it was read.
+        material: Where the confirmation was read from.
+        confirmation: Plan and runs.
         result: The report's ``confirmation``.
     """
 
@@ -37,7 +37,7 @@ class Subject:
 def summarize(
     material: Material, confirmation: Confirmation, result: ConfirmationResult
 ) -> tuple[Check, ...]:
-    """All checks in a fixed order; one that cannot be answered yet says why."""
+    """All checks in a fixed order; a check without an answer gives the reason."""
     return ask(QUESTIONS, Subject(material=material, confirmation=confirmation, result=result))
 
 
@@ -45,14 +45,14 @@ def _protocol(subject: Subject) -> Answer:
     logged, runs = subject.material.study.protocol_logged, subject.confirmation.runs
     texts = edited(subject.material)
     blank = unproven(runs)
-    strange = [run for run in runs if logged and run.protocol and run.protocol != logged]
-    if strange:
-        texts.append(f"{len(strange)} of {len(runs)} runs ran under another one.")
+    other = [run for run in runs if logged and run.protocol and run.protocol != logged]
+    if other:
+        texts.append(f"{len(other)} of {len(runs)} runs used a different protocol.")
     if blank:
-        texts.append(f"{len(blank)} of {len(runs)} runs ended without its hash.")
+        texts.append(f"{len(blank)} of {len(runs)} runs ended without the protocol's hash.")
     if texts:
-        concerned = tuple(run.run_id for run in (*strange, *blank))
-        return Answer("warning", " ".join(texts), runs=concerned)
+        run_ids = tuple(run.run_id for run in (*other, *blank))
+        return Answer("warning", " ".join(texts), runs=run_ids)
     return Answer("ok", f"Yes, SHA-256 {logged}, in every run that ended.")
 
 
@@ -62,15 +62,20 @@ def _failures(subject: Subject) -> Answer:
     pruned = {arm.name: arm.pruned for arm in result.arms if arm.pruned}
     if not failed and not pruned:
         if not result.finished:
-            return Answer("not checked", "Runs are still open.")
+            return Answer("not checked", "Runs are unfinished.")
         return Answer("ok", f"Yes, all {result.done}.")
     findings = []
     for counts, what in (
-        (failed, "Not in {}. Such a run stays in, with the worst value (of the metric, or seen)."),
-        (pruned, "Pruned: {}. Such a run has no value, so that its configuration has no mean."),
+        (
+            failed,
+            "Failed: {}. Such a run counts with the worst value that the metric can have or, if it"
+            " has none, the worst one seen.",
+        ),
+        (pruned, "Pruned: {}. Such a run has no value, so its configuration has no mean."),
     ):
-        said = ", ".join(f"{name} ({count} of {result.n})" for name, count in counts.items())
-        findings += [what.format(said)] if said else []
+        n = len(result.protocol.seeds)
+        names_and_counts = ", ".join(f"{name} ({count} of {n})" for name, count in counts.items())
+        findings += [what.format(names_and_counts)] if counts else []
     runs = tuple(
         run.run_id
         for arm in result.arms
@@ -86,32 +91,34 @@ def _gap(subject: Subject) -> Answer:
     gaps = {arm.name: arm.validation_gap for arm in arms if arm.validation_gap is not None}
     if not gaps:
         finished = subject.result.finished
-        why = "no run has both values" if finished else "runs are still open"
-        return Answer("not checked", f"Cannot be told: {why}.")
+        why = "No run has both values." if finished else "Runs are unfinished."
+        return Answer("not checked", why)
     size = scale(arm.mean for arm in arms)
     text = ", ".join(f"{name} {signed(gap, size)}" for name, gap in gaps.items())
     return Answer(
         "note",
-        f"Validation minus test, over the runs of the confirmation: {text}. The validation data"
-        " chose the epoch, so a gap in its favour is to be expected.",
+        f"Validation minus test, over the runs of the confirmation: {text}. The epoch was chosen on"
+        " validation data, so the values on validation data are optimistic.",
     )
 
 
 def _bounds(subject: Subject) -> Answer:
     study, confirmation = subject.material.study, subject.confirmation
     if confirmation.chosen is None:
-        return Answer("not checked", "Cannot be told: the selection has not ended.")
+        return Answer("not checked", "The selection has not ended.")
     if not any(entry.low is not None for entry in study.tune):
-        return Answer("not checked", "Cannot be told: no range was searched.")
+        return Answer("not checked", "The study searches no numeric range.")
     texts, names, runs = [], [], []
     for arm in confirmation.arms:
         tuned = arm.plan.hyperparameters
         for hit in at_bound(study, tuned, {**tuned, **arm.plan.levels}):
-            texts.append(f"{arm.name}: {hit.knob} = {hit.value:.3g}, {hit.side} {hit.bound:.3g}")
+            text = f"{arm.name}: {hit.knob} = {hit.value:.3g}, {hit.side} bound {hit.bound:.3g}"
+            texts.append(text)
             names.append(arm.name)
+            # All runs of an arm have the same setting, so one of them is enough.
             runs += [run.run_id for run in arm.runs.values()][:1]
     if not texts:
-        return Answer("ok", "None does.")
+        return Answer("ok", "No.")
     finding = f"At a bound, so a wider range may change the result: {'; '.join(texts)}."
     return Answer("warning", finding, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(runs)))
 
@@ -125,40 +132,42 @@ def _selection(subject: Subject) -> Answer:
         groups.setdefault(candidate.strategy, []).append(candidate)
     other = [name for name, candidates in groups.items() if _changed(candidates)]
     text = (
-        f"In {len(groups) - len(other)} of {len(groups)} strategies it was chosen again"
-        f" (mean of {result.selection_seeds} fresh seeds)."
+        f"In {len(groups) - len(other)} of {len(groups)} strategies it was chosen"
+        f" (mean of {result.protocol.selection_seeds} fresh seeds)."
     )
     if other:
-        text += f" Another configuration went on in {', '.join(other)}."
+        text += f" Another configuration was chosen in {', '.join(other)}."
     return Answer("note", text, tuple(other))
 
 
 def _changed(candidates: Sequence[CandidateResult]) -> bool:
-    """Whether another candidate than the best of the search went on."""
+    """Whether the selection chose another candidate than the search, whose best is the first."""
     return not candidates[0].chosen
 
 
 QUESTIONS: tuple[Question[Subject], ...] = (
     Question(
         "protocol",
-        "Is the protocol the one that was hashed before the confirmation began?",
+        "Is the protocol unchanged since the confirmation began?",
         _protocol,
     ),
     Question(
         "conditions",
-        "Did all runs come from one commit, one set of packages, one kind of machine?",
+        "Did all runs use the same commit, packages and kind of machine?",
         lambda subject: compare(subject.confirmation.runs, "run"),
     ),
     Question("confirmation failures", "Did every run of the confirmation complete?", _failures),
     Question(
         "validation to test",
-        "How far is the mean on validation from the mean on the test split?",
+        "How much do the means on validation data and on the test split differ?",
         _gap,
     ),
     Question(
         "confirmed bounds",
-        "Does a confirmed configuration lie within 5 % of a bound of a searched range?",
+        "Is a setting of a confirmed configuration within 5 % of a bound of its range?",
         _bounds,
     ),
-    Question("selection", "Did the best trial of the search hold up on fresh seeds?", _selection),
+    Question(
+        "selection", "Was the best trial of the search also the best on fresh seeds?", _selection
+    ),
 )

@@ -1,7 +1,4 @@
-"""What a careful reader should know of the data and of the first weights: facts, not alarms.
-
-Answered from the study's description, where the driver that read the data and the weights put it.
-"""
+"""Checks of the data and of the initial weights, answered from the study's description."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from workbench.verdict.wording.numbers import counted
 UNEQUAL = 3.0  # samples of the largest class over those of the smallest
 _EXAMPLES = 3
 _COLUMNS = 5
-_UNKNOWN = Answer("not checked", "The study's description does not say.")
+_UNKNOWN = Answer("not checked", "The study's description does not contain this.")
 
 Noted = TypeVar("Noted")
 
 
 def summarize(study: StoredStudy) -> tuple[Check, ...]:
-    """Checks in a fixed order; one that the description cannot answer says so."""
+    """Checks in a fixed order; a check that the description cannot answer says so."""
     spread = COLUMNS if study.data.numbers else CLASSES
     return ask((DUPLICATES, SKIPPED, spread, WEIGHTS), study)
 
@@ -29,59 +26,59 @@ def summarize(study: StoredStudy) -> tuple[Check, ...]:
 def _of_all(
     data: Data, noted: Callable[[Data], Sequence[Noted] | None]
 ) -> list[tuple[str, Noted]] | None:
-    """What was noted of every data set, each with `` in CALLED`` for a level's own.
+    """The notes on every data set, each with a suffix such as `` in LEVEL`` for that of a level.
 
     Returns:
-        None where one of them says nothing: silence is not a clean bill.
+        None where a data set has no notes recorded, because it may have problems.
     """
-    found: list[tuple[str, Noted]] = []
+    notes: list[tuple[str, Noted]] = []
     seen: list[tuple[str | None, str | None, Noted]] = []
-    for one in (data, *data.others):
-        items = noted(one)
+    for dataset in (data, *data.others):
+        items = noted(dataset)
         if items is None:
             return None
         for item in items:
-            # A fraction of the same files leaves out the same samples.
-            same = (one.name, one.source, item)
+            # Levels that use parts of the same files would repeat the same note.
+            same = (dataset.name, dataset.source, item)
             if same not in seen:
-                found.append((f" in {one.called}" if one.called else "", item))
+                notes.append((f" in {dataset.called}" if dataset.called else "", item))
             seen.append(same)
-    return found
+    return notes
 
 
 def _duplicates(study: StoredStudy) -> Answer:
-    found = _of_all(study.data, lambda data: data.duplicates)
-    if found is None:
+    notes = _of_all(study.data, lambda data: data.duplicates)
+    if notes is None:
         return _UNKNOWN
     sentences = []
-    for where, same in found:
-        if not same.count:
+    for where, duplicates in notes:
+        if not duplicates.count:
             continue
-        first, second = same.parts
-        examples = ", ".join(same.examples[:_EXAMPLES])
+        first, second = duplicates.parts
+        examples = ", ".join(duplicates.examples[:_EXAMPLES])
         shown = f" (for example {examples})" if examples else ""
         sentences.append(
-            f"{counted(same.count, 'sample')} of {second}, also in {first}{where}{shown}"
+            f"{counted(duplicates.count, 'sample')} of {second}, also in {first}{where}{shown}"
         )
     if not sentences:
-        return Answer("ok", "None was found.")
+        return Answer("ok", "No.")
     return Answer(
         "note",
-        f"{'; '.join(sentences)}. A value measured on such samples tells how well they were"
-        " remembered, not how well new ones are predicted.",
+        f"{'; '.join(sentences)}. A value measured on such samples shows how well they were"
+        " memorised, not how well new samples are predicted.",
     )
 
 
 def _skipped(study: StoredStudy) -> Answer:
-    found = _of_all(study.data, lambda data: data.skipped)
-    if found is None:
+    notes = _of_all(study.data, lambda data: data.skipped)
+    if notes is None:
         return _UNKNOWN
-    if not found:
+    if not notes:
         return Answer("ok", "No.")
-    shown = "; ".join(text.strip().rstrip(".") + where for where, text in found[:_EXAMPLES])
-    rest = len(found) - _EXAMPLES
+    shown = "; ".join(text.strip().rstrip(".") + where for where, text in notes[:_EXAMPLES])
+    rest = len(notes) - _EXAMPLES
     more = f"; and {rest} more" if rest > 0 else ""
-    return Answer("note", f"{counted(len(found), 'sample')}: {shown}{more}.")
+    return Answer("note", f"{counted(len(notes), 'sample')}: {shown}{more}.")
 
 
 def _classes(study: StoredStudy) -> Answer:
@@ -95,10 +92,10 @@ def _classes(study: StoredStudy) -> Answer:
     if high <= UNEQUAL * low:
         return Answer("ok", f"{text}.")
     times = f", {high / low:.3g} times as many" if low else ""
-    # Macro averages weigh classes alike; the share of right answers weighs them by their samples.
-    shared = metric.endswith("/accuracy")
-    weighed = f" {metric} weighs a class by its number of samples." if shared else ""
-    return Answer("note", f"{text}{times}.{weighed}")
+    # Macro averages give every class the same weight; accuracy does not.
+    weighted = metric.endswith("/accuracy")
+    weight = f" {metric} weights a class by its number of samples." if weighted else ""
+    return Answer("note", f"{text}{times}.{weight}")
 
 
 def _columns(study: StoredStudy) -> Answer:
@@ -115,7 +112,7 @@ def _columns(study: StoredStudy) -> Answer:
 def _weights(study: StoredStudy) -> Answer:
     backbone = study.backbone
     if backbone is None or not backbone.weights:
-        return Answer("ok", "There are none: training starts from scratch.")
+        return Answer("ok", "There are no initial weights: training starts from scratch.")
     if backbone.notes is None:
         return _UNKNOWN
     if not backbone.notes:
@@ -124,22 +121,16 @@ def _weights(study: StoredStudy) -> Answer:
 
 
 def _plain(value: float) -> str:
-    """Four digits, or as many as stand before the point."""
+    """Four significant digits, or all digits before the decimal point."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
-DUPLICATES = Question(
-    "duplicates", "Do samples of one part of the data stand in another one, too?", _duplicates
-)
-SKIPPED = Question(
-    "skipped", "Was anything left out of the data because it could not be read?", _skipped
-)
+DUPLICATES = Question("duplicates", "Do parts of the data share samples?", _duplicates)
+SKIPPED = Question("skipped", "Were samples left out because they could not be read?", _skipped)
 CLASSES = Question(
     "classes",
     "Does the largest class have more than 3 times as many samples as the smallest?",
     _classes,
 )
 COLUMNS = Question("numbers", "How widely do the target columns vary?", _columns)
-WEIGHTS = Question(
-    "weights", "Is there anything to know about the weights that training started from?", _weights
-)
+WEIGHTS = Question("weights", "Are there notes on the initial weights?", _weights)

@@ -1,6 +1,6 @@
-"""The validity panel of a search: what would make a careful reader doubt its numbers.
+"""Checks of a search: questions about its validity that its trials can answer.
 
-What the trials themselves can answer. A check describes and never ranks.
+No check ranks strategies. Used by ``report.summary``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import cached_property
 from statistics import median
 
 from workbench.record import State
+from workbench.record.text import listed
 from workbench.report.checks import Answer, Check, Question, ask
 from workbench.report.checks.bounds import at_bound, settings_of
 from workbench.report.checks.conditions import compare
@@ -22,7 +23,7 @@ FAILED_SHARE = 0.20
 PRUNED_GAP = 0.15
 LATE = 0.75  # of the epochs
 _JOINT = Answer(
-    "not checked", "Not so by design: in a joint study the sampler shares the trials out."
+    "not checked", "Does not apply: in a joint study the sampler distributes the trials."
 )
 
 
@@ -50,7 +51,7 @@ class Search:
 
 
 def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Check, ...]:
-    """All checks in a fixed order; one that cannot be answered says why."""
+    """All checks in a fixed order; a check without an answer gives the reason."""
     return ask(QUESTIONS, Search(study=study, trials=trials))
 
 
@@ -63,7 +64,7 @@ def _bounds(search: Search) -> Answer:
         for hit in at_bound(search.study, trial.hyperparameters, settings_of(trial))
     ]
     if not hits:
-        return _ok("None does.", search.chosen)
+        return _ok("No.", search.chosen)
     text = "; ".join(
         f"{name}: {hit.knob} = {hit.value:.3g}, {hit.side} bound {hit.bound:.3g}"
         for name, hit in hits
@@ -77,9 +78,9 @@ def _failures(search: Search) -> Answer:
     shares = _shares(search.groups, State.FAILED)
     high = {name: pair for name, pair in shares.items() if pair[0] > FAILED_SHARE * pair[1]}
     if not high:
-        return _ok("In none.", shares)
+        return _ok("No.", shares)
     text = ", ".join(f"{name} ({failed} of {of})" for name, (failed, of) in high.items())
-    return Answer("warning", f"In {text}.", tuple(high))
+    return Answer("warning", f"Yes: {text}.", tuple(high))
 
 
 def _budgets(search: Search) -> Answer:
@@ -106,8 +107,8 @@ def _completed(search: Search) -> Answer:
     if few == many:
         return _ok(f"Yes, {many} each.", [many] if many else [])
     text = (
-        f"Between {few} ({_named(counts, few)}) and {many} ({_named(counts, many)}); a strategy"
-        " with more completed trials had more chances at a high place."
+        f"Between {few} ({_with(counts, few)}) and {many} ({_with(counts, many)}); a strategy"
+        " with more completed trials had more chances of a good value."
     )
     return Answer("warning", text, tuple(n for n in counts if counts[n] < many))
 
@@ -117,27 +118,33 @@ def _pruned(search: Search) -> Answer:
     joint = not search.study.balanced
     if joint or len(shares) < 2:
         why = "the study is joint" if joint else "one strategy has ended trials"
-        return Answer("not checked", f"There is nothing to compare: {why}.")
+        return Answer("not checked", f"Nothing to compare: {why}.")
     low, high = min(shares.values()), max(shares.values())
-    text = f"Between {low:.0%} ({_named(shares, low)}) and {high:.0%} ({_named(shares, high)})."
+    text = f"Between {low:.0%} ({_with(shares, low)}) and {high:.0%} ({_with(shares, high)})."
     if low == high:
         text = f"All {low:.0%}."
+    # 0.30 - 0.15 is a little more than 0.15 in floating point.
     if high - low <= PRUNED_GAP + 1e-9:
         return _ok(text, shares)
-    text += " A pruner that compares early epochs is hard on slow starters."
+    text += " A pruner that compares early epochs penalises configurations that improve late."
     return Answer("warning", text, tuple(n for n in shares if shares[n] > low + PRUNED_GAP))
 
 
 def _still_improving(search: Search) -> Answer:
     epochs = search.study.epochs
     if search.study.objective.epoch == "last" or not epochs:
-        why = "the objective always takes the last epoch" if epochs else "the epochs are unknown"
-        return Answer("not checked", f"Cannot be told: {why}.")
+        why = (
+            "The objective always uses the last epoch"
+            if epochs
+            else "The number of epochs is unknown"
+        )
+        return Answer("not checked", f"{why}.")
     chosen = search.chosen
     planned = {name: trial.epochs or int(epochs) for name, trial in chosen.items()}
+    # A trial that stopped early was planned for more epochs than it ran.
     late = {n: at for n, t in chosen.items() if (at := t.chosen_epoch) and at > LATE * planned[n]}
     if not late:
-        return _ok("None had.", chosen)
+        return _ok("No.", chosen)
     text = ", ".join(f"{name} (epoch {at:g} of {planned[name]})" for name, at in late.items())
     finding = f"Longer training may change the result: {text}."
     return Answer("warning", finding, tuple(late), search.runs(late))
@@ -146,11 +153,13 @@ def _still_improving(search: Search) -> Answer:
 def _inclusion(search: Search) -> Answer:
     """An optimizer that contains SGD as a special case should reach what SGD reaches.
 
-    Source: Choi et al. 2019, arXiv:1910.05446. "Clearly" means that its best value does not reach
-    the median of SGD's completed values: a threshold without a unit, and wider than their noise.
+    A warning means that its best value is worse than the median of SGD's completed values: a
+    threshold that needs no unit and is wider than their noise.
+
+    Source: Choi et al. 2019, arXiv:1910.05446.
     """
     if not search.study.balanced:
-        return Answer("not checked", "The study is joint: counts differ.")
+        return Answer("not checked", "Does not apply: in a joint study the trial counts differ.")
     pairs = list(_pairs(search.chosen))
     sign = 1 if search.study.maximizes else -1
     low = []
@@ -161,22 +170,24 @@ def _inclusion(search: Search) -> Answer:
         if sign * own < sign * median(values):
             low.append((name, rival, own, median(values)))
     if not pairs:
-        return Answer("not checked", "No pair of strategies differs only in it.")
+        return Answer("not checked", "No pair of strategies differs only in the optimizer.")
     if not low:
-        return _ok("In no pair.", pairs)
+        return _ok("No.", pairs)
     text = "; ".join(
         f"{name} reached {own:.4g}, the median of {rival} is {middle:.4g}"
         for name, rival, own, middle in low
     )
     finding = (
-        f"{text}. With suitable settings the adaptive method can follow SGD, so such a gap points"
-        " to a search that was too short or a range that misses those settings."
+        f"{text}. With suitable settings the adaptive method can match SGD, so such a gap suggests"
+        " that the search was too short or that a range excludes those settings."
     )
     names = tuple(name for name, *_ in low)
     return Answer("warning", finding, names, search.runs(names))
 
 
 def _pairs(chosen: Mapping[str, TrialRun]) -> Iterator[tuple[str, str]]:
+    """Strategies with Adam or AdamW, each with the SGD strategy that is otherwise the same."""
+
     def others(trial: TrialRun) -> dict[str, str]:
         return {factor: label for factor, label in trial.levels.items() if factor != "optimizer"}
 
@@ -188,12 +199,13 @@ def _pairs(chosen: Mapping[str, TrialRun]) -> Iterator[tuple[str, str]]:
 
 
 def _provenance(search: Search) -> Answer:
-    # One that failed before it found its device has recorded nothing, and has no value either.
+    # A trial that failed before it chose a device recorded nothing, and has no value either.
     begun = [trial for trial in search.trials if trial.provenance or trial.state != State.FAILED]
     return compare(begun, "trial")
 
 
 def _shares(groups: Mapping[str, Sequence[TrialRun]], state: State) -> dict[str, tuple[int, int]]:
+    """By strategy: trials in a state, and all that have ended."""
     ended = {name: [t for t in group if t.ended] for name, group in groups.items()}
     return {
         name: (sum(t.state == state for t in group), len(group))
@@ -203,44 +215,47 @@ def _shares(groups: Mapping[str, Sequence[TrialRun]], state: State) -> dict[str,
 
 
 def _ok(finding: str, answered_by: Sequence[object] | Mapping[str, object]) -> Answer:
-    """``ok``, unless there is nothing yet that the answer could rest on."""
+    """``ok``, unless no trial has ended that could show the opposite."""
     if not answered_by:
-        return Answer("not checked", "No trial can answer it yet.")
+        return Answer("not checked", "Not enough trials have ended.")
     return Answer("ok", finding)
 
 
-def _named(counts: Mapping[str, float], value: float) -> str:
-    names = [name for name, count in counts.items() if count == value]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _with(counts: Mapping[str, float], value: float) -> str:
+    """Names of the strategies that have this value."""
+    return listed((name for name, count in counts.items() if count == value), 3)
 
 
 QUESTIONS: tuple[Question[Search], ...] = (
     Question(
         "bounds",
-        "Does a best trial lie within 5 % of a bound of a searched range, on the range's scale?",
+        "Is a setting of a best trial within 5 % of a bound of its range, on the range's scale?",
         _bounds,
     ),
     Question(
         "failures", "Did more than 20 % of a strategy's ended trials fail or diverge?", _failures
     ),
-    Question("budgets", "Was every strategy given the same number of trials?", _budgets),
+    Question("budgets", "Did every strategy get the same number of trials?", _budgets),
     Question("completed", "Did every strategy complete the same number of trials?", _completed),
     Question(
-        "pruned", "Do the pruned shares of two strategies differ by more than 15 points?", _pruned
+        "pruned",
+        "Do the shares of pruned trials of two strategies differ by more than 15 percentage"
+        " points?",
+        _pruned,
     ),
     Question(
         "still improving",
-        "Did a best trial have its chosen epoch in the last quarter of its epochs?",
+        "Is the best epoch of a best trial in the last quarter of its epochs?",
         _still_improving,
     ),
     Question(
         "inclusion",
-        "Does AdamW (or Adam) stay clearly behind SGD where all else is equal?",
+        "Is AdamW (or Adam) clearly worse than SGD when all other factors are equal?",
         _inclusion,
     ),
     Question(
         "provenance",
-        "Did all trials come from one commit, one set of packages, one kind of machine?",
+        "Did all trials use the same commit, packages and kind of machine?",
         _provenance,
     ),
 )

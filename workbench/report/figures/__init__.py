@@ -1,8 +1,8 @@
-"""The catalogue of report figures: a name to what computes, captions and draws it.
+"""The catalogue of report figures: by name, what computes, captions and draws each of them.
 
-To add a figure to the report: one file with a ``FIGURE`` in it, and one line in ``FIGURES``.
-Matplotlib is imported only when something is drawn, so that the numbers and captions of a figure
-cost nothing. Figures of a single trial are in ``plotting``.
+To add a figure to the report, write one file with a ``FIGURE`` and add one line to ``FIGURES``.
+Matplotlib is imported only when a figure is drawn; numbers and captions do not need it. Figures of
+a single trial are in ``plotting``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Numbers = TypeVar("Numbers")
 
-# In the order of their value to a reader, which is that of the page.
+# In the order of the page, the most useful first.
 FIGURES: dict[str, str] = {
     "forest": "workbench.report.figures.forest:FIGURE",
     "confirmed": "workbench.report.figures.confirmed:FIGURE",
@@ -41,7 +41,7 @@ FIGURES: dict[str, str] = {
     "expected_maximum": "workbench.report.figures.expected_maximum:FIGURE",
     "parallel_coordinates": "workbench.report.figures.parallel_coordinates:FIGURE",
 }
-# Of results over several data sets, which ``workbench verdict`` draws; a study has one.
+# For results on several data sets, drawn by ``workbench verdict``; a study has one data set.
 ACROSS: dict[str, str] = {
     "critical_difference": "workbench.report.figures.critical_difference:FIGURE",
     "performance_profile": "workbench.report.figures.performance_profile:FIGURE",
@@ -51,12 +51,12 @@ SEARCH, CONFIRMATION = "search", "confirmation"
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """All that figures are made from.
+    """The data of all figures.
 
     Attributes:
-        trials: Those of the search.
-        confirmation: None where there is none; without values of the arms while it is unfinished.
-        seeds: What a seed is called.
+        trials: Of the search.
+        confirmation: None where none has begun; without values while it is unfinished.
+        seeds: The word for seeds in captions.
         source: A sentence on what varies between the runs of an arm, for captions.
     """
 
@@ -70,7 +70,7 @@ class Findings:
 
 
 class LeftOut(Exception):
-    """The figure would say nothing about these trials; the message is the reason, a sentence."""
+    """The figure would show nothing for these trials; the message is a sentence with the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +78,13 @@ class ReportFigure(Generic[Numbers]):
     """How a figure of the report is made: numbers first, then its caption and its drawing.
 
     Attributes:
-        summarize: The findings to the numbers; raises ``LeftOut`` with a reason. A figure over
-            several data sets has its own, which takes a table.
+        summarize: Computes the numbers from the findings (or from a table, for several data sets);
+            raises ``LeftOut`` with a reason.
         caption: What a point and a bar are, how many there are, and what is not shown.
-        draw: The numbers to a matplotlib figure; computes nothing a reader could quote.
+        draw: Draws the numbers with matplotlib; computes nothing that a reader could quote.
         of: The part of a report that it belongs to: the search or the confirmation.
-        wide: It wants the whole width of a page of two columns, not one of them.
-        page_only: It stands in the page alone; ``figures/`` holds no file of it.
+        wide: Whether it spans both columns of a page of two columns.
+        page_only: Whether it is shown in the page but not written to ``figures/``.
     """
 
     summarize: Callable[..., Numbers]

@@ -1,7 +1,7 @@
-"""The best value so far against what was spent, trials or seconds: a budget curve for each search.
+"""Figure: best value so far against trials or seconds spent, a curve for each search.
 
-Every started trial counts as spent, whatever became of it. Not an expected-maximum curve: that one
-assumes independent draws, and a sampler's are not. A path has no band, for one search is one path.
+Every started trial counts as spent, also a failed one. A curve has no band, because each search was
+run once; for the expected maximum of independent draws see ``expected_maximum``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _COLUMNS = 3
 
 
 class Curve(NamedTuple):
-    """One search: ``values[i]`` holds once ``at[i]`` is spent, up to ``spent``.
+    """One search: ``values[i]`` is the best value from ``at[i]`` on, up to ``spent``.
 
-    ``colour`` is the index of the first factor's level, ``panel`` that of all others together.
-    ``stroke`` is that of dash and marker: the colour's, but the others' where two curves of one
-    panel share a colour.
+    ``colour`` is the index of the first factor's level, ``panel`` that of the other factors
+    combined. ``stroke`` decides dash and marker: it equals ``colour``, or the other index where
+    curves of one panel share a colour.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Curve(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One completed trial of a joint search, where it was spent."""
+    """One completed trial of a joint search; ``at`` is what was spent up to and with it."""
 
     strategy: str
     at: float
@@ -58,10 +58,9 @@ class BestSoFar(NamedTuple):
 
     Attributes:
         unit: Of what was spent: ``trials``, or ``seconds`` of training.
-        panels: What the strategies of each panel have in common, by line; empty where all
-            strategies share one panel.
+        panels: The lines of each panel's title; empty where there is one panel.
         colours: Levels of the first factor.
-        marked: Each curve ends in a marker of its own, since curves share colours.
+        marked: Whether markers at the ends distinguish curves, because some share a colour.
     """
 
     metric: str
@@ -89,6 +88,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun], unit: str = "trial
             value = trial.value
             if value is None:
                 continue
+            # Equal values are not an improvement, so the curve has no step for them.
             points.append(Point(trial.strategy, spent, value, *codes[trial.strategy]))
             if not steps or (value > steps[-1][1] if maximize else value < steps[-1][1]):
                 steps.append((spent, value))
@@ -97,7 +97,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun], unit: str = "trial
             at, values = zip(*steps, strict=True)
             curves.append(Curve(name, colour, panel, at, values, spent, len(group)))
     if not curves:
-        raise LeftOut("No trial completed, so there is no value to follow.")
+        raise LeftOut("No trial completed, so there is no value to show.")
     if max(curve.trials for curve in curves) < 2:
         raise LeftOut("No search has more than one trial.")
     if unit == "seconds" and not all(curve.at[0] > 0 for curve in curves):
@@ -125,18 +125,19 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun], unit: str = "trial
 def _panels(
     study: StoredStudy, trials: Sequence[TrialRun], curves: Sequence[Curve]
 ) -> tuple[tuple[str, ...], ...]:
-    _, *others = varied(study, trials) or [""]
-    found: dict[int, tuple[str, ...]] = {}
+    others = list(varied(study, trials))[1:]
+    titles: dict[int, tuple[str, ...]] = {}
     for curve in curves:
         first = next(trial for trial in trials if trial.strategy == curve.name)
-        found[curve.panel] = tuple(f"{style.words(name)} {first.label(name)}" for name in others)
-    wanted = len(curves) > _FEW and 2 <= len(found) <= _MOST_PANELS
+        titles[curve.panel] = tuple(f"{style.words(name)} {first.label(name)}" for name in others)
+    if len(curves) <= _FEW or not 2 <= len(titles) <= _MOST_PANELS:
+        return ()
     # Panels are numbered by their levels; one whose strategies have no value leaves a gap.
-    return tuple(found.get(index, ()) for index in range(max(found) + 1)) if wanted else ()
+    return tuple(titles.get(index, ()) for index in range(max(titles) + 1))
 
 
 def caption(numbers: BestSoFar) -> str:
-    """What a curve is, n, and what it may not be read as."""
+    """What a curve is, n, and the limits of what it shows."""
     extreme = "Highest" if numbers.direction == "maximize" else "Lowest"
     spent = [curve.trials for curve in numbers.curves]
     each = f"{min(spent)}" if min(spent) == max(spent) else f"{min(spent)} to {max(spent)}"
@@ -148,19 +149,19 @@ def caption(numbers: BestSoFar) -> str:
     if numbers.points:
         return (
             f"{text}): the line. One search proposed all strategies; a point is one completed"
-            " trial. The sampler chose how many trials each strategy got."
+            " trial. The sampler decided how many trials each strategy got."
         )
     many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
     end = "the marker at its end" if numbers.marked else "its dot"
     return (
-        f"{text} {many}). One curve is one search, {end} the last trial: another seed would draw"
-        " another curve. It is a path, without a band, because no search was repeated."
+        f"{text} {many}). One curve is one search, {end} the last trial. Another seed would give"
+        " another curve; there are no intervals, because no search was repeated."
     )
 
 
 @lettered
 def draw(numbers: BestSoFar) -> Figure:
-    """Step curves, in panels where they are many, else with their names beside their ends."""
+    """Step curves: many in panels, few in one panel with their names next to their ends."""
     with style.context(wide=True):
         shown = [index for index, label in enumerate(numbers.panels) if label] or [0]
         columns = min(len(shown), _COLUMNS)
@@ -252,7 +253,7 @@ def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
 
 def _name_ends(axes: Axes, numbers: BestSoFar, longest: float, gap: float) -> None:
     curves = numbers.curves
-    axes.get_ylim()  # settles the limits that the transform below depends on
+    axes.get_ylim()  # matplotlib computes the limits lazily, and the transform needs them
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
     names = style.told_apart([curve.name for curve in curves])
@@ -270,9 +271,11 @@ def _name_ends(axes: Axes, numbers: BestSoFar, longest: float, gap: float) -> No
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move heights apart until neighbours are a gap from each other, in their order."""
+    """Move heights apart until neighbours are at least ``gap`` apart, in the same order."""
     order = sorted(range(len(heights)), key=lambda index: heights[index])
     placed = [heights[index] for index in order]
+    # Each pass pushes neighbours apart by half of what is missing; 200 passes suffice for any
+    # number of names that fits the figure.
     for _ in range(200):
         for low in range(len(placed) - 1):
             lack = max(gap - (placed[low + 1] - placed[low]), 0.0)

@@ -1,7 +1,4 @@
-"""Which best trials lie at a bound of what was searched, and the warning that a caption owes.
-
-An optimum at a bound may lie beyond it; no figure shows one and keeps silent. Draws nothing.
-"""
+"""Best trials at a bound of a range, and the warning about them in captions of figures."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ from workbench.verdict.guards import optimum
 
 
 class Hit(NamedTuple):
-    """A strategy whose best trial lies within 5 % of an end of a knob's range."""
+    """A strategy whose best trial is within 5 % of an end of a knob's range."""
 
     strategy: str
     knob: str
 
 
 def hits(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Hit, ...]:
-    """Those of every strategy, in the study's order."""
+    """Hits of all strategies, in the study's order."""
     return tuple(
         Hit(name, bound.knob)
         for name, group in by_strategy(study, trials).items()
@@ -33,18 +30,15 @@ def hits(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Hit, ...]:
     )
 
 
-def warned(caption: str, found: Sequence[Hit]) -> str:
-    """A caption with a warning that names each strategy and knob; as it was where there is none.
-
-    Raises:
-        Refused: The warning does not name them all; it is this function's business that it does.
-    """
-    if not found:
+def warned(caption: str, at_bound: Sequence[Hit]) -> str:
+    """A caption with a warning that names each strategy and knob; unchanged without hits."""
+    if not at_bound:
         return caption
-    named = ", ".join(f"{hit.strategy} ({naming.words(hit.knob)})" for hit in found)
+    named = ", ".join(f"{hit.strategy} ({naming.words(hit.knob)})" for hit in at_bound)
     text = (
-        f"{caption} Warning: the best trial lies at a bound of the searched range for {named};"
-        " values beyond it are unknown."
+        f"{caption} Warning: the best trial is at a bound of its range for {named}; values outside"
+        " the range are unknown."
     )
-    optimum(naming.words(text), [naming.words(hit.knob) for hit in found])
+    # The guard of rule 15 raises if a knob were not named.
+    optimum(naming.words(text), [naming.words(hit.knob) for hit in at_bound])
     return text

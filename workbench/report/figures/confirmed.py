@@ -1,7 +1,6 @@
-"""The test value of every confirmation run, a row for each arm, with mean and interval.
+"""Figure: test value of every confirmation run, with mean and interval, a row for each arm.
 
-Shows arms, not pairs: seeds are shared, so rows whose intervals overlap may still differ seed by
-seed.
+Arms share their seeds, so arms whose intervals overlap may still differ on every seed.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class Values(NamedTuple):
 def summarize(findings: Findings) -> Values:
     """Values by arm; raises ``LeftOut`` before the confirmation is finished."""
     confirmation = finished(findings)
-    arms = valued(confirmation)
+    protocol, arms = confirmation.protocol, valued(confirmation)
     look = looks(findings, arms)
     rows = []
     for arm in arms:
@@ -65,10 +64,10 @@ def summarize(findings: Findings) -> Values:
             Point(run.seed, run.counted, run.imputed) for run in arm.runs if run.counted is not None
         )
         rows.append(Row(arm.name, mean(arm), *ends(arm), points, *look[arm.name]))
-    lowest, highest = confirmation.bounds or (None, None)
+    lowest, highest = protocol.bounds
     return Values(
-        metric=confirmation.metric,
-        direction=confirmation.direction,
+        metric=protocol.metric,
+        direction=protocol.direction,
         rows=tuple(rows),
         n=max(len(row.runs) for row in rows),
         at_bounds=any(row.low == lowest or row.high == highest for row in rows),
@@ -77,17 +76,18 @@ def summarize(findings: Findings) -> Values:
 
 
 def caption(numbers: Values) -> str:
-    """What a point and a bar are, n, and why rows are not to be compared by their bars."""
+    """What a point and a bar are, n, and why overlapping bars do not compare rows."""
     fewest = min(len(row.runs) for row in numbers.rows)
     each = f"{numbers.n}" if fewest == numbers.n else f"{fewest} to {numbers.n}"
     text = (
-        f"{style.words(numbers.metric).capitalize()} of every confirmation run, by arm. A point is"
-        f" one training seed (n = {each} for each arm, the same seeds); line: mean; bar: t interval"
-        f" of the mean (95 % CI over {each} training seeds). {numbers.source} Because seeds are"
-        " shared, the paired differences compare arms, not the overlap of these bars."
+        f"{style.words(numbers.metric).capitalize()} of every confirmation run, by strategy. A"
+        f" point is one training seed (n = {each} for each strategy, the same seeds); line: mean;"
+        f" bar: t interval of the mean (95 % CI over {each} training seeds). {numbers.source}"
+        " Because strategies share seeds, compare them by paired differences, not by the overlap"
+        " of these bars."
     )
     if numbers.at_bounds:
-        text += " Bars end where the metric does."
+        text += " Bars end at the bounds of the metric."
     if imputed := sum(run.imputed for row in numbers.rows for run in row.runs):
         text += (
             f" Cross: {imputed} {'run' if imputed == 1 else 'runs'} diverged or failed and"
@@ -144,6 +144,7 @@ def _draw_row(axes: Axes, row: Row, y: int) -> None:
     bar = axes.barh(y, **box, color=row.colour, alpha=0.2, linewidth=0, zorder=1)  # type: ignore[arg-type]
     style.tell(bar[0], f"{row.name}: {row.mean:.4g} [{row.low:.4g}, {row.high:.4g}]")
     axes.plot([row.mean] * 2, [y - 0.31, y + 0.31], color=row.colour, linewidth=1.6, zorder=2)
+    # Multiples of the golden ratio spread any number of points evenly, so that none hides another.
     heights = [y + 0.4 * ((index * 0.618034) % 1 - 0.5) for index in range(len(row.runs))]
     for imputed, shape in ((False, row.marker), (True, "x")):
         chosen = [

@@ -1,7 +1,6 @@
-"""Test value against cost: which arms no other arm beats in both.
+"""Figure: test value against cost, with the Pareto front of the means.
 
-The front is that of the means: whether a difference along it can be told from noise is the
-verdict's business.
+Only the verdict can show whether differences along the front are more than noise.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Point(NamedTuple):
-    """One arm at its cost; ``front`` where none is both cheaper and nearer to the objective."""
+    """One arm at its cost; ``front``: no other arm is both cheaper and better."""
 
     name: str
     cost: float
@@ -49,9 +48,9 @@ class CostQuality(NamedTuple):
 
 
 def summarize(findings: Findings) -> CostQuality:
-    """Arms by cost; raises ``LeftOut`` where fewer than two have one."""
+    """Arms by cost; raises ``LeftOut`` where fewer than two costs differ."""
     confirmation = finished(findings)
-    arms = valued(confirmation)
+    protocol, arms = confirmation.protocol, valued(confirmation)
     look = looks(findings, arms)
     panels = []
     for label, costs in (
@@ -59,19 +58,20 @@ def summarize(findings: Findings) -> CostQuality:
         ("trainable parameters", [arm.trainable for arm in arms]),
     ):
         pairs = [(arm, float(cost)) for arm, cost in zip(arms, costs, strict=True) if cost]
+        # With equal costs the panel would be a vertical line of points.
         if len({cost for _, cost in pairs}) < 2:
             continue
         means = [mean(arm) for arm, _ in pairs]
-        front = pareto([cost for _, cost in pairs], means, confirmation.direction)
+        front = pareto([cost for _, cost in pairs], means, protocol.direction)
         points = [
             Point(arm.name, cost, mean(arm), *ends(arm), on, *look[arm.name])
             for (arm, cost), on in zip(pairs, front, strict=True)
         ]
         panels.append(Panel(label, tuple(points)))
     if not panels:
-        raise LeftOut("Fewer than two arms have a cost that differs.")
+        raise LeftOut("No two strategies have different costs.")
     n = max(len(values(arm)) for arm in arms)
-    return CostQuality(confirmation.metric, confirmation.direction, tuple(panels), n)
+    return CostQuality(protocol.metric, protocol.direction, tuple(panels), n)
 
 
 def pareto(costs: Sequence[float], values: Sequence[float], direction: str) -> list[bool]:
@@ -79,7 +79,7 @@ def pareto(costs: Sequence[float], values: Sequence[float], direction: str) -> l
 
     Args:
         costs: Lower is better.
-        values: Nearer to the objective is better.
+        values: By ``direction``.
         direction: ``maximize`` or ``minimize``, of the values.
     """
     sign = 1 if direction == "maximize" else -1
@@ -97,11 +97,11 @@ def caption(numbers: CostQuality) -> str:
         for panel in numbers.panels
     ]
     return (
-        f"Mean {style.words(numbers.metric)} against cost. A point is one arm; bar: t interval of"
-        f" its mean (95 % CI over n = {numbers.n} training seeds). Seconds are the mean of an arm's"
-        " training runs on this machine, without its search. Ringed and joined: arms than which"
-        f" none is both cheaper and nearer to the objective in the mean ({'; '.join(fronts)}); a"
-        " difference along that line may be noise."
+        f"Mean {style.words(numbers.metric)} against cost. A point is one strategy; bar: t interval"
+        f" of its mean (95 % CI over n = {numbers.n} training seeds). Seconds are the mean of its"
+        " training runs on this machine, without the search. Ring and line: Pareto front, where no"
+        " other strategy is both cheaper and closer to the objective in the mean"
+        f" ({'; '.join(fronts)}); differences along it may be noise."
     )
 
 
@@ -131,6 +131,7 @@ def draw(numbers: CostQuality) -> Figure:
 
 def _draw_panel(axes: Axes, panel: Panel, direction: str) -> None:
     costs = [point.cost for point in panel.points]
+    # On a linear axis the cheap ones would share one spot.
     if max(costs) > 20 * min(costs):
         axes.set_xlim(min(costs) / 1.5, max(costs) * 1.5)
         scale.logarithmic(axes, "x")

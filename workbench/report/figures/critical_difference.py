@@ -1,7 +1,7 @@
-"""Average ranks over several data sets, and which strategies no test separates.
+"""Figure: critical-difference diagram of average ranks over several data sets.
 
-A critical-difference diagram with pairwise Wilcoxon tests for its bars. Drawn by
-``workbench verdict``: a study has one data set.
+Bars join strategies whose comparison by pairwise Wilcoxon tests is inconclusive. Drawn by
+``workbench verdict``, because a study has one data set.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.plotting import style
@@ -26,7 +27,7 @@ class CriticalDifference(NamedTuple):
 
     Attributes:
         names: Best first; ``ranks`` are theirs.
-        groups: First and last place, in ``names``, of neighbours that no test separates.
+        groups: First and last index in ``names`` of neighbours without a significant difference.
         p: Of Friedman's test in Iman and Davenport's form.
         n: Data sets.
     """
@@ -47,7 +48,7 @@ def summarize_table(
     Args:
         names: Of the strategies, the columns.
         table: Shape [data sets, strategies], at least 6 by 2; higher is better.
-        alpha: Below it, a pair is separated.
+        alpha: A pair with a corrected p below it differs.
 
     Raises:
         ValueError: Too few data sets or strategies, or a value that is not finite.
@@ -55,27 +56,21 @@ def summarize_table(
     Source:
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
-    found = statistics.critical_difference(table, alpha=alpha)
-    if len(names) != len(found.ranks):
+    result = statistics.critical_difference(table, alpha=alpha)
+    if len(names) != len(result.ranks):
         raise ValueError(
-            f"{len(names)} names were given for {len(found.ranks)} columns; each column needs one."
+            f"{len(names)} names were given for {len(result.ranks)} columns; each column needs one."
         )
-    order = sorted(range(len(names)), key=lambda index: (float(found.ranks[index]), index))
+    order = sorted(range(len(names)), key=lambda index: (float(result.ranks[index]), index))
     place = {index: at for at, index in enumerate(order)}
     return CriticalDifference(
         names=tuple(names[index] for index in order),
-        ranks=tuple(float(found.ranks[index]) for index in order),
-        groups=tuple((place[group[0]], place[group[-1]]) for group in found.groups),
+        ranks=tuple(float(result.ranks[index]) for index in order),
+        groups=tuple((place[group[0]], place[group[-1]]) for group in result.groups),
         p=statistics.friedman(table).f_p,
         alpha=alpha,
-        n=_rows(table),
+        n=len(np.asarray(table)),
     )
-
-
-def _rows(table: ArrayLike) -> int:
-    import numpy as np
-
-    return int(np.asarray(table).shape[0])
 
 
 def caption(numbers: CriticalDifference) -> str:
@@ -83,15 +78,15 @@ def caption(numbers: CriticalDifference) -> str:
     p = f"p {style.p_value(numbers.p)}" if numbers.p < 0.0001 else f"p = {style.p_value(numbers.p)}"
     return (
         f"Average rank of each strategy over n = {numbers.n} data sets; 1 is the best. A bar joins"
-        f" strategies that no pairwise Wilcoxon signed-rank test separates (Holm-corrected p of at"
-        f" least {numbers.alpha:g}); it does not say that they are equal. Friedman test: {p} (Iman"
-        " and Davenport's F)."
+        " strategies whose pairwise comparison is inconclusive (Wilcoxon signed-rank test,"
+        f" Holm-corrected p of at least {numbers.alpha:g}); this does not show that they are equal."
+        f" Friedman test: {p} (Iman and Davenport's F)."
     )
 
 
 @lettered
 def draw(numbers: CriticalDifference) -> Figure:
-    """A scale of ranks with names below it, the better half at the left."""
+    """A scale of ranks with names below it, the better half on the left."""
     with style.context(wide=True):
         count = len(numbers.names)
         left = -(-count // 2)
@@ -102,7 +97,7 @@ def draw(numbers: CriticalDifference) -> Figure:
         axes.set_axis_off()
         low, high = 1.0, float(count)
         names = style.told_apart(numbers.names, 22)
-        # Names stand at both sides of the scale, with their ranks: inches at 8 points.
+        # Names are on both sides of the scale; 0.058 inches is the width of a letter at 8 points.
         margin = min(0.36, (0.058 * max(map(len, names)) + 0.5) / style.width())
 
         def across(rank: float) -> float:

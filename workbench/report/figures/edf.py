@@ -1,7 +1,6 @@
-"""How the values of a random search are distributed: what share of trials reaches which value.
+"""Figure: distribution of the values of a random search, as the share of trials that reach a value.
 
-For independent draws only: the spread of an adaptive search's trials is the sampler's. Knows
-nothing of what the knobs were.
+Only for independent draws: in an adaptive search the sampler decides the distribution.
 """
 
 from __future__ import annotations
@@ -41,19 +40,17 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Distributions:
     curves = []
     for sample in samples(study, trials):
         shares = [
-            sum(other >= own if _up(study) else other <= own for other in sample.values) / sample.n
+            sum(other >= own if study.maximizes else other <= own for other in sample.values)
+            / sample.n
             for own in sample.values
         ]
         curves.append(Distribution(sample, tuple(shares)))
     return Distributions(study.objective.metric, study.objective.direction, tuple(curves))
 
 
-def _up(study: StoredStudy) -> bool:
-    return bool(study.maximizes)
-
-
 def caption(numbers: Distributions) -> str:
     """What a curve is, n, and how failed trials count."""
+    # Failed trials are in n, or strategies that fail often would look better.
     total = sum(curve.sample.n for curve in numbers.curves)
     failed = sum(curve.sample.failed for curve in numbers.curves)
     side = "high" if numbers.direction == "maximize" else "low"
@@ -70,18 +67,19 @@ def draw(numbers: Distributions) -> Figure:
     """Step curves, in panels where strategies are many."""
     with style.context(wide=True):
 
-        def curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
-            found = numbers.curves[number]
-            # From the best value on the curve falls to 0: nothing is as good.
-            values = (found.sample.values[0], *found.sample.values)
-            shares = (0.0, *found.shares)
+        def draw_curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
+            distribution = numbers.curves[number]
+            # Beyond the best value the share is 0, so the curve starts there.
+            values = (distribution.sample.values[0], *distribution.sample.values)
+            shares = (0.0, *distribution.shares)
             axes.step(values, shares, where="pre", color=shade, linestyle=dashes, linewidth=1.3)
 
         metric = style.words(numbers.metric)
-        figure = in_panels([c.sample for c in numbers.curves], curve, metric, "share of trials")
+        parts = [curve.sample for curve in numbers.curves]
+        figure = in_panels(parts, draw_curve, metric, "share of trials")
         axes = figure.axes[0]
         axes.set_ylim(0, 1.02)
-        shown = [value for found in numbers.curves for value in found.sample.values]
+        shown = [value for curve in numbers.curves for value in curve.sample.values]
         scale.spread(axes, "x", shown, numbers.direction)
         return figure
 

@@ -1,6 +1,6 @@
-"""The best value to expect of so many random trials, with a band: for random searches only.
+"""Figure: expected best value of k random trials, with a band.
 
-An adaptive search has no such curve: the formula assumes independent draws.
+Only for random searches: the formula assumes independent draws.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ DRAWS = 1_000
 
 
 class Expected(NamedTuple):
-    """One strategy: element k - 1 belongs to k trials; the band ends at a quarter of them.
+    """One strategy: element k - 1 belongs to k trials; the band ends at a quarter of the trials.
 
-    The bootstrap cannot see values above the best one found: of a 95 % band it covers about .91 at
-    one trial, .80 at a quarter and .66 at half of them (simulated with 12 to 60 trials).
+    The bootstrap has no values above the observed best, so a 95 % band covers about 0.91 at one
+    trial, 0.80 at a quarter and 0.66 at half of the trials (simulated with 12 to 60 trials).
     """
 
     sample: Sample
@@ -37,7 +37,7 @@ class Expected(NamedTuple):
 
 
 class ExpectedMaximum(NamedTuple):
-    """One for each strategy; ``worst`` stands for the value of a failed trial."""
+    """One curve for each strategy; ``worst`` is used as the value of failed trials."""
 
     metric: str
     direction: str
@@ -52,13 +52,14 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ExpectedMaximum
     Raises:
         LeftOut: The trials are not independent draws, or too few.
     """
-    found = samples(study, trials)
+    by_strategy = samples(study, trials)
     sign = 1 if study.maximizes else -1
-    worst = sign * min(sign * value for sample in found for value in sample.values)
+    worst = sign * min(sign * value for sample in by_strategy for value in sample.values)
     curves = []
-    for sample in found:
+    for sample in by_strategy:
         values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
         band = statistics.expected_maximum_interval(values, independent=True, draws=DRAWS)
+        # The statistics maximise; turning the sign back also swaps the ends.
         ends = [sign * band.low, sign * band.high]
         low, high = ends if sign > 0 else ends[::-1]
         quarter = max(1, sample.n // 4)
@@ -80,7 +81,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ExpectedMaximum
 
 
 def caption(numbers: ExpectedMaximum) -> str:
-    """What curve and band are, n, and how failed trials count."""
+    """What a curve and a band are, n, and how failed trials count."""
     total = sum(curve.sample.n for curve in numbers.curves)
     failed = sum(curve.sample.failed for curve in numbers.curves)
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
@@ -88,8 +89,8 @@ def caption(numbers: ExpectedMaximum) -> str:
         f"Expected {extreme} {style.words(numbers.metric)} of k random trials, by strategy:"
         " unbiased estimate (Tang et al. 2020) from"
         f" n = {total} independent trials, without default and enqueued ones. Band:"
-        f" {100 * numbers.level:g} % percentile bootstrap over trials ({DRAWS} draws), at each k"
-        " and to a quarter of the trials, where it is too narrow already (it covers about 80 %)."
+        f" {100 * numbers.level:g} % percentile bootstrap over trials ({DRAWS} draws), at each k up"
+        " to a quarter of the trials, where its true coverage is only about 80 %."
         " One training seed for each trial; validation values."
     )
     if failed:
@@ -104,14 +105,14 @@ def draw(numbers: ExpectedMaximum) -> Figure:
 
     with style.context(wide=True):
 
-        def curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
+        def draw_curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
             _draw_curve(axes, numbers.curves[number], shade, dashes)
 
         extreme = "highest" if numbers.direction == "maximize" else "lowest"
         up = f"expected {extreme} {style.words(numbers.metric)}"
-        figure = in_panels([c.sample for c in numbers.curves], curve, "random trials", up)
+        figure = in_panels([c.sample for c in numbers.curves], draw_curve, "random trials", up)
         axes = figure.axes[0]
-        axes.set_xlim(1, max(found.sample.n for found in numbers.curves))
+        axes.set_xlim(1, max(curve.sample.n for curve in numbers.curves))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         shown = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
         scale.spread(axes, "y", shown, numbers.direction)

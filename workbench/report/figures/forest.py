@@ -1,7 +1,7 @@
-"""Paired differences of every rival to the leader, with each seed's point: what a verdict rests on.
+"""Figure: forest plot of the paired differences between each strategy and a reference.
 
-Where a study contrasts against its baseline, the rows are the arms and the reference is the
-baseline. A difference is the row's value minus the reference's, as in the tables of a paper.
+The reference is the leader or, in a contrast with it, the baseline. A difference is the row's value
+minus the reference's, as in the tables of a paper.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Forest(NamedTuple):
 
     Attributes:
         reference: The leader, or the baseline of a contrast with it.
-        rows: ``first`` and ``second`` are turned so that each difference is the row's value minus
-            the reference's.
-        imputed: Of each row, for each difference, whether a run behind it diverged or failed.
-        more: Rows that did not fit.
+        rows: Each difference is the row's value minus the reference's; ``name`` gives the row's
+            name.
+        imputed: By row and difference, whether one of its runs diverged or failed.
+        more: Number of rows that did not fit.
         tested: How p was computed.
         source: What varies between the runs of an arm, a sentence.
     """
@@ -57,7 +57,7 @@ class Forest(NamedTuple):
 
 
 def summarize(findings: Findings) -> Forest:
-    """Differences to the leader (or from the baseline); raises ``LeftOut`` where none was made."""
+    """Differences from the leader or the baseline; raises ``LeftOut`` without a comparison."""
     verdict = compared(findings)
     baselines = [side.name for side in verdict.sides if side.baseline and side.mean]
     against_baseline = verdict.contrast == BASELINE and baselines
@@ -66,15 +66,15 @@ def summarize(findings: Findings) -> Forest:
     rows = []
     for item in verdict.comparisons:
         if reference in (item.first, item.second):
-            # A comparison is positive where its first is nearer to the objective.
-            wanted = (item.second == reference) == maximizes
-            rows.append(item if wanted else item.flipped())
+            # A comparison is positive where its first is better, a row where its value is higher.
+            is_row_minus_reference = (item.second == reference) == maximizes
+            rows.append(item if is_row_minus_reference else item.flipped())
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
     rows.sort(key=lambda item: item.difference.estimate, reverse=maximizes)
     shown = rows[:_MOST_ROWS]
     n = min(len(item.differences) for item in shown)
-    # No bar is drawn that does not say what it is (refusal 11).
+    # The guard of refusal 11: a bar must state what it is.
     level = verdict.comparisons[0].difference.level
     bars = [
         Bar(
@@ -107,6 +107,7 @@ def summarize(findings: Findings) -> Forest:
 
 def caption(numbers: Forest) -> str:
     """What a point, a bar and the band are, n, and how p was computed."""
+    # Whether a difference above 0 is good depends on the metric, so the caption says it.
     better = "higher" if numbers.direction == "maximize" else "lower"
     parts = [
         f"Paired differences in {style.words(numbers.metric)}, seed by seed: the value of the row"
@@ -117,15 +118,15 @@ def caption(numbers: Forest) -> str:
     ]
     if numbers.margin is not None:
         parts.append(
-            f" Band: differences up to {numbers.margin:g}, the smallest effect that matters."
+            f" Band: differences up to the smallest effect that matters, {numbers.margin:g}."
         )
     if lost := sum(map(any, numbers.imputed)):
         parts.append(
-            f" Cross: a run behind the difference diverged or failed and counts with the worst"
+            f" Cross: one of the two runs diverged or failed and counts with the worst"
             f" value ({lost} {'row' if lost == 1 else 'rows'})."
         )
     if numbers.more:
-        parts.append(f" {numbers.more} rows farther away are not shown.")
+        parts.append(f" {numbers.more} more rows are not shown.")
     return "".join(parts)
 
 
@@ -186,7 +187,7 @@ def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
     )
     style.tell(mean, f"{numbers.name(row)} − {numbers.reference}: {_numbers(row)}")
     count = len(row.differences)
-    # Equal differences must not hide each other.
+    # Multiples of the golden ratio spread any number of points evenly, so that none hides another.
     heights = [y + 0.2 + 0.2 * ((index * 0.618034) % 1 - 0.5) for index in range(count)]
     named = numbers.seeds if len(numbers.seeds) == count else [f"{n}" for n in range(count)]
     points = list(zip(named, row.differences, heights, numbers.imputed[y], strict=True))
@@ -222,7 +223,7 @@ def _write_numbers(axes: Axes, numbers: Forest) -> None:
         "va": "center",
         "fontsize": style.sizes().small,
     }
-    # Mean and interval only where there is room for them beside the rows.
+    # Mean and interval only where the figure has room for them next to the rows.
     columns: list[tuple[str, float]] = [("p (Holm)", 4)]
     if not style.is_narrow():
         columns = [(f"mean [{100 * numbers.level:g} % interval]", 4), ("p (Holm)", 104)]
@@ -233,10 +234,8 @@ def _write_numbers(axes: Axes, numbers: Forest) -> None:
         for y, row in enumerate(numbers.rows):
             text = style.p_value(row.p_holm)
             if title.startswith("mean"):
-                found = row.difference
-                mean, low, high = (
-                    style.signed(x, unit, ends) for x in (found.estimate, found.low, found.high)
-                )
+                parts = (row.difference.estimate, row.difference.low, row.difference.high)
+                mean, low, high = (style.signed(part, unit, ends) for part in parts)
                 text = f"{mean} [{low}, {high}]".replace("[+", "[").replace(", +", ", ")
             axes.annotate(text, (1.0, y), (offset, 0), color=style.INK, **look)
 

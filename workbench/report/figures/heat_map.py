@@ -1,6 +1,6 @@
-"""Best value in every cell of strategy by learning rate, with the number of trials behind it.
+"""Figure: best value and number of trials by strategy and learning rate.
 
-A cell shows an extreme and its count, never a mean: the sampler filled the cells, not a design.
+A cell shows no mean, because the sampler decided which trials are in it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class HeatMap(NamedTuple):
 
 
 def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> HeatMap:
-    """Cells of bins whose edges do not depend on the trials' exact rates; may be ``LeftOut``."""
+    """Best values and counts by strategy and bin; raises ``LeftOut`` where there is no map."""
     valued = [(t, t.learning_rate) for t in trials if t.value is not None and t.learning_rate]
     if not valued:
         raise LeftOut("No trial completed, so there is no value to show.")
@@ -86,7 +86,10 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> HeatMap:
 
 
 def bins(rates: Sequence[float]) -> tuple[float, ...]:
-    """Round edges (1, 3, 10 or alike) at the finest step that needs at most nine bins."""
+    """Round edges (such as 1, 3, 10) at the finest step with at most nine bins.
+
+    They do not depend on the exact rates, so that another trial does not move all cells.
+    """
     low, high = math.log10(min(rates)), math.log10(max(rates))
     for step in _STEPS:
         first = math.floor(low / step) - 1
@@ -104,6 +107,7 @@ def _round(edge: float, step: float) -> float:
 
 
 def _bin_of(rate: float, edges: Sequence[float]) -> int:
+    # A rate at an edge may be smaller than it by rounding: 10 ** -3 is not exactly 0.001.
     below = sum(1 for edge in edges if edge <= rate * (1 + 1e-12))
     return min(max(below - 1, 0), len(edges) - 2)
 
@@ -116,8 +120,8 @@ def caption(numbers: HeatMap) -> str:
         f"{extreme.capitalize()} {style.words(numbers.metric)} by strategy and learning rate. A"
         f" cell holds the {extreme} value of its completed trials and, below it, their number"
         f" (n = {total} in all); a cell with none is blank; darker"
-        " is closer to the objective. A cell with more trials had more"
-        " chances, so cells rank what was tried, not what can be reached."
+        " is closer to the objective. A cell with more trials had more chances of a good value, so"
+        " cells show what was tried, not what is possible."
     )
     if numbers.hidden:
         hidden = counted(numbers.hidden, "trial")
@@ -145,10 +149,11 @@ def draw(numbers: HeatMap) -> Figure:
             for column, (value, count) in enumerate(zip(values, counts, strict=True)):
                 if value is None:
                     continue
-                # A single value has no range; the middle of the map is as good as any.
+                # With a single value the norm would divide by zero.
                 place = float(norm(value)) if max(present) > min(present) else 0.5
                 place = place if numbers.direction == "maximize" else 1 - place
                 red, green, blue, _ = shades(0.08 + 0.72 * place)
+                # The luma of BT.601: how bright a colour looks, for text that is legible on it.
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
                 axes.add_patch(
                     Rectangle((column + 0.02, top + 0.04), 0.96, 0.92, color=(red, green, blue))
@@ -183,7 +188,7 @@ def draw(numbers: HeatMap) -> Figure:
 
 
 def _norm(values: Sequence[float], direction: str) -> Normalize:
-    """The scale of the shades: the one that an axis of the values would have."""
+    """The scale of the shades, which is the scale that an axis of the values would have."""
     from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 
     low, high = min(values), max(values)

@@ -1,7 +1,7 @@
-"""How much each knob mattered, by two evaluators side by side, with intervals.
+"""Figure: importance of each knob by two evaluators, with intervals.
 
-The two answer different questions and often disagree, which is why neither stands alone. Knows
-nothing of how they work: ``workbench.report.importances`` does.
+Both are shown because they answer different questions and often disagree.
+``workbench.report.importances`` computes them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Shown(NamedTuple):
     """Importances with what a caption must say; ``knobs`` are sorted, the most important first."""
 
     metric: str
-    found: Importances
+    results: Importances
     knobs: tuple[str, ...]
     evaluators: tuple[str, ...]
     without_value: int
@@ -50,7 +50,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Shown:
     valued = [trial for trial in trials if trial.value is not None]
     if not valued:
         raise LeftOut("No trial completed, so there is no value to explain.")
-    # Optuna takes a while to import, and most of what reads figures needs none of it.
+    # Imported here because Optuna takes long to import and most commands do not need it.
     from workbench.report import importances
 
     if len(valued) < importances.LEAST:
@@ -63,18 +63,19 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Shown:
         settings, ranges = _setting(study, trial)
         observed.append(importances.observe(settings, ranges, sign * (trial.value or 0.0)))
     try:
-        found = importances.evaluate(tuple(observed))
+        results = importances.evaluate(tuple(observed))
     except ValueError as error:
         raise LeftOut(str(error)) from error
-    for row in found.rows:
-        importance(evaluator=row.evaluator, n=found.n, low=row.low, high=row.high)
-    strength = {row.knob: 0.0 for row in found.rows}
-    for row in found.rows:
+    for row in results.rows:
+        # The guard: an importance is never shown without its evaluator, n and interval.
+        importance(evaluator=row.evaluator, n=results.n, low=row.low, high=row.high)
+    strength = {row.knob: 0.0 for row in results.rows}
+    for row in results.rows:
         strength[row.knob] = max(strength[row.knob], row.estimate)
     knobs = sorted(strength, key=lambda knob: -strength[knob])[:_MOST_KNOBS]
     return Shown(
         metric=study.objective.metric,
-        found=found,
+        results=results,
         knobs=tuple(knobs),
         evaluators=(importances.PED_ANOVA, importances.FANOVA),
         without_value=len(trials) - len(valued),
@@ -97,27 +98,27 @@ def _setting(study: StoredStudy, trial: TrialRun) -> tuple[dict[str, Any], dict[
 
 
 def caption(numbers: Shown) -> str:
-    """What a point and a bar are for each evaluator, n, and how far they may be trusted."""
-    found = numbers.found
-    part = f" of {found.of}" if found.of < found.n else ""
+    """What a point and a bar are for each evaluator, n, and limits of the two."""
+    results = numbers.results
+    part = f" of {results.of}" if results.of < results.n else ""
     text = (
         f"Importance of each knob for {style.words(numbers.metric)}, by two evaluators that answer"
-        f" different questions (n = {found.n} completed trials). {numbers.evaluators[0]} (Watanabe"
-        " et al. 2023): which knobs set the best tenth of the trials apart; shares sum to 1."
-        f" {numbers.evaluators[1]} (Hutter et al. 2014): share of a random forest's variance that a"
-        " knob explains alone, on the scale of its range. Bar:"
-        f" {100 * found.level:g} % percentile bootstrap over trials ({found.draws} resamples{part},"
-        " so its ends are rough)."
+        f" different questions (n = {results.n} completed trials). {numbers.evaluators[0]}"
+        " (Watanabe et al. 2023): which knobs distinguish the best tenth of the trials; shares sum"
+        f" to 1. {numbers.evaluators[1]} (Hutter et al. 2014): share of a random forest's variance"
+        " that a knob explains by itself, on the scale of its range. Bar:"
+        f" {100 * results.level:g} % percentile bootstrap over trials ({results.draws}"
+        f" resamples{part}, so its ends are rough)."
     )
-    if found.skipped:
-        names = ", ".join(map(style.words, found.skipped))
-        text += f" {numbers.evaluators[1]} cannot judge what only some trials have: {names}."
+    if results.skipped:
+        names = ", ".join(map(style.words, results.skipped))
+        text += f" {numbers.evaluators[1]} cannot evaluate what only some trials have: {names}."
     if numbers.without_value:
         text += f" Left out: {counted(numbers.without_value, 'trial')} without a value."
-    if found.n < _ADVISED:
-        text += f" Fewer than {_ADVISED} completed trials: {numbers.evaluators[0]} is unsteady."
+    if results.n < _ADVISED:
+        text += f" Fewer than {_ADVISED} completed trials: {numbers.evaluators[0]} is unstable."
     if numbers.adaptive:
-        text += " The search was adaptive, so importances are those where it looked."
+        text += " The search was adaptive, so importances describe the region that it sampled."
     return text
 
 
@@ -129,7 +130,7 @@ def draw(numbers: Shown) -> Figure:
         figure = style.figure(height=0.85 + 0.3 * count)
         axes = figure.subplots()
         for place, evaluator in enumerate(numbers.evaluators):
-            rows = [row for row in numbers.found.rows if row.evaluator == evaluator]
+            rows = [row for row in numbers.results.rows if row.evaluator == evaluator]
             for row in rows:
                 if row.knob in numbers.knobs:
                     y = numbers.knobs.index(row.knob) + 0.26 * (place - 0.5)

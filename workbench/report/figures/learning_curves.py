@@ -1,4 +1,4 @@
-"""Validation against epochs: of every confirmation seed, or of each strategy's best trial."""
+"""Figure: validation metric by epoch, for the confirmation runs or each strategy's best trial."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Curve(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """The runs of one arm; ``middle`` is their median where at least half of them still ran."""
+    """The runs of one arm; ``middle`` is their median while at least half of them are running."""
 
     name: str
     curves: tuple[Curve, ...]
@@ -44,7 +44,7 @@ class LearningCurves(NamedTuple):
 
 
 def summarize(findings: Findings) -> LearningCurves:
-    """Histories by arm; raises ``LeftOut`` where none is at hand."""
+    """Histories by arm; raises ``LeftOut`` where there is none."""
     study = findings.study
     metric = study.objective.metric
     if findings.confirmation is None and all(trial.value is None for trial in findings.trials):
@@ -53,7 +53,7 @@ def summarize(findings: Findings) -> LearningCurves:
     if not panels:
         panels, confirmed = _of_best(findings, metric), False
     if not panels:
-        raise LeftOut(f"No history of {metric} with more than one epoch is at hand.")
+        raise LeftOut(f"No run has a history of {metric} with more than one epoch.")
     return LearningCurves(
         metric=metric,
         direction=study.objective.direction,
@@ -64,13 +64,13 @@ def summarize(findings: Findings) -> LearningCurves:
 
 
 def _of_seeds(findings: Findings, metric: str) -> list[Panel]:
-    found = findings.confirmation
-    # Curves show validation alone, and still wait until no test value can be guessed from them.
-    if found is None or not found.finished:
+    confirmation = findings.confirmation
+    # The curves are of validation data, but would let a reader guess unfinished test values.
+    if confirmation is None or not confirmation.finished:
         return []
     return [
         panel
-        for arm in found.arms
+        for arm in confirmation.arms
         if (panel := _panel(findings, metric, arm.name, [run.run_id for run in arm.runs]))
     ]
 
@@ -116,14 +116,14 @@ def caption(numbers: LearningCurves) -> str:
     if numbers.confirmed:
         text = (
             f"{metric.capitalize()} against epochs in the confirmation. A faint line is one"
-            f" training seed (n = {each} for each arm); the strong one is their median, drawn"
-            " while at least half of the runs last."
+            f" training seed (n = {each} for each strategy); the bold line is their median, drawn"
+            " while at least half of the runs have a value."
         )
     else:
         text = (
             f"{metric.capitalize()} against epochs of each strategy's best search trial"
-            f" (n = {sum(runs)} trials, one of each strategy, one seed). A best trial is chosen"
-            " for its value, so these curves flatter."
+            f" (n = {sum(runs)} trials, one of each strategy, one seed). The best trials were"
+            " selected by these values, so the curves are optimistic."
         )
     return text + (f" {numbers.more} more are not shown." if numbers.more else "")
 
@@ -162,7 +162,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.add_collection(LineCollection(lines, **look))
     middle = panel.middle
     axes.plot(middle.epochs, middle.values, color=style.colour(0), linewidth=1.5)
-    # Invisible points, for the values that a pointer shows.
+    # Invisible points that carry the values shown under the mouse pointer.
     points = axes.scatter(middle.epochs, middle.values, s=14, color=style.colour(0), alpha=0.0)
     kind = "median " if len(panel.curves) > 1 else ""
     pairs = zip(middle.epochs, middle.values, strict=True)

@@ -1,6 +1,6 @@
-"""Value against learning rate: how wide the valley is, where it lies, and what fell off its sides.
+"""Figure: value of each trial against its learning rate.
 
-A pruned or failed trial has no value here, only a learning rate: it is a mark at the bottom.
+Pruned and failed trials have no value; marks at the bottom show their learning rates.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Sensitivity(NamedTuple):
     """Panels by the level of one factor, colours by another's; a factor of None is not shown.
 
     Attributes:
-        at_bound: Strategies whose best trial lies at a bound of its range of learning rates.
-        several_phases: Whether a phase has a learning rate of its own, so that only the last shows.
+        at_bound: Strategies whose best trial is at a bound of its range of learning rates.
+        several_phases: Whether phases have different learning rates, of which the last is shown.
     """
 
     metric: str
@@ -57,10 +57,10 @@ class Sensitivity(NamedTuple):
 
 
 def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Sensitivity:
-    """Series by panel and colour; raises ``LeftOut`` where nothing can be read off.
+    """Series by panel and colour; raises ``LeftOut`` where learning rates or values are missing.
 
-    The optimizer is the colour if optimizers differ, since a learning rate means another thing for
-    each; the freeze depth is the panel. Other factors step in where these do not differ.
+    Colours are optimizers where these differ, because a learning rate has a different meaning for
+    each; panels are freeze depths. Without these, other factors are used.
     """
     if all(trial.value is None for trial in trials):
         raise LeftOut("No trial completed, so there is no value to show.")
@@ -119,7 +119,7 @@ def _rates(group: Sequence[TrialRun], state: State) -> tuple[float, ...]:
 
 
 def caption(numbers: Sensitivity) -> str:
-    """What a point is, n, and a warning where an optimum lies at the edge of what was searched."""
+    """What a point is, n, and a warning where a best trial is at a bound of its range."""
     shown = sum(len(series.values) for series in numbers.series)
     pruned = sum(len(series.pruned) for series in numbers.series)
     failed = sum(len(series.failed) for series in numbers.series)
@@ -135,11 +135,11 @@ def caption(numbers: Sensitivity) -> str:
     if numbers.several_phases:
         parts.append(" The learning rate is that of a trial's last phase.")
     if numbers.adaptive:
-        parts.append(" The sampler chose where to look, so points crowd where values were good.")
+        parts.append(" The sampler preferred settings with good values, so points are dense there.")
     if numbers.at_bound:
         parts.append(
-            " Warning: the best trial lies at a bound of the searched range for "
-            f"{', '.join(numbers.at_bound)}; values beyond it are unknown."
+            " Warning: the best trial is at a bound of its range for"
+            f" {', '.join(numbers.at_bound)}; values outside the range are unknown."
         )
     return "".join(parts)
 
@@ -150,13 +150,13 @@ def draw(numbers: Sensitivity) -> Figure:
     with style.context(wide=True):
         columns = min(len(numbers.panels), _COLUMNS)
         rows = -(-len(numbers.panels) // columns)
-        legend = -(-len(numbers.colours) // style.legend_columns(style.told_apart(numbers.colours)))
+        legend = style.legend_rows(numbers.colours)
         height = 0.55 + (1.95 if columns > 1 else 2.5) * rows + 0.17 * (legend - 1)
         figure = style.figure(height=height)
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         rates = [rate for s in numbers.series for rate in (*s.rates, *s.pruned, *s.failed)]
         values = [value for s in numbers.series for value in s.values]
-        few = len(values) <= style.MOST_TOLD
+        few = len(values) <= style.MOST_TOLD  # hover texts for all points or for none
         without = any(series.pruned or series.failed for series in numbers.series)
         for panel, axes in enumerate(grid):
             if panel >= len(numbers.panels):
@@ -189,7 +189,7 @@ def _draw_panel(axes: Axes, series: Sequence[Series], *, told: bool) -> None:
         if told:
             pairs = zip(item.rates, item.values, strict=True)
             style.tell(points, *(f"{v:.4g} at {style.decimal(rate)}" for rate, v in pairs))
-        # In axes units, since these trials have a place on the one axis only.
+        # In axes units vertically, because these trials have no value.
         bottom: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "zorder": 3}
         axes.scatter(
             item.pruned,

@@ -1,7 +1,7 @@
-"""Every pair of sides: the mean difference, and whether it survives the correction for all pairs.
+"""Figure: mean difference and corrected p of every pair of strategies.
 
-Colour says only the sign, and only where the corrected p lies below alpha: a shade by size would
-suggest differences that nothing supports.
+Colour shows the sign, and only where the corrected p is below alpha: shades by size would suggest
+differences that no test supports.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _AHEAD, _BEHIND = style.COLOURS[0], style.COLOURS[1]
 
 
 class Pairwise(NamedTuple):
-    """Cells above the diagonal: ``cells[row][i]`` is the row against the i-th side after it.
+    """Cells above the diagonal: ``cells[row][i]`` compares the row with the i-th side after it.
 
-    ``sides`` have the best mean first; a cell is None where the study does not compare the two.
+    ``sides`` are sorted by mean, the best first; a cell is None where the two were not compared.
     """
 
     metric: str
@@ -42,30 +42,31 @@ class Pairwise(NamedTuple):
 
 def summarize(findings: Findings) -> Pairwise:
     """All comparisons of the verdict; raises ``LeftOut`` where the forest plot shows them all."""
-    found = compared(findings)
-    sides = names(found)
-    if len(found.comparisons) < 2 or len(sides) < 3:
+    verdict = compared(findings)
+    sides = names(verdict)
+    if len(verdict.comparisons) < 2 or len(sides) < 3:
         raise LeftOut("There is only one pair, and the forest plot shows it.")
-    if found.contrast == BASELINE:
+    if verdict.contrast == BASELINE:
         raise LeftOut("Only pairs with the baseline are compared; the forest plot shows them all.")
     if len(sides) > _MOST_SIDES:
-        raise LeftOut(f"{len(sides)} sides do not fit a page; tables/ has every pair.")
-    by_pair = {frozenset((item.first, item.second)): item for item in found.comparisons}
+        raise LeftOut(f"{len(sides)} strategies do not fit a page; tables/ has every pair.")
+    by_pair = {frozenset((item.first, item.second)): item for item in verdict.comparisons}
     cells = []
     for row, own in enumerate(sides):
         line: list[Comparison | None] = []
         for other in sides[row + 1 :]:
             item = by_pair.get(frozenset((own, other)))
+            # Turned so that a positive difference always favours the row.
             line.append(item.flipped() if item and item.first != own else item)
         cells.append(tuple(line))
     return Pairwise(
-        metric=found.metric,
-        direction=found.direction,
+        metric=verdict.metric,
+        direction=verdict.direction,
         sides=sides,
         cells=tuple(cells),
-        alpha=found.alpha,
-        n=min(len(item.differences) for item in found.comparisons),
-        tested=how_tested(found),
+        alpha=verdict.alpha,
+        n=min(len(item.differences) for item in verdict.comparisons),
+        tested=how_tested(verdict),
     )
 
 
@@ -77,25 +78,26 @@ def caption(numbers: Pairwise) -> str:
     cell = (
         "A cell compares its row with its column"
         if condensed
-        else f"A cell holds the mean difference of its row to its column{turned} and below it the"
-        " corrected p"
+        else f"A cell shows the mean difference between its row and its column{turned} and below it"
+        " the corrected p"
     )
     marks = (
         f"triangles where p < {numbers.alpha:g}: up (blue) where the row has the {better} mean,"
-        " down (orange) where the column has it; ring: equivalent by TOST at the smallest effect"
+        " down (orange) where the column has it; ring: equivalent by TOST within the smallest"
+        " effect"
         if condensed
         else f"it is coloured only where p < {numbers.alpha:g}: blue where the row has the"
         f" {better} mean, orange where the column has it"
     )
     return (
-        f"Pairwise differences in {style.words(numbers.metric)}. {cell}; {marks}. Sides stand in"
-        f" the order of their means (n = {numbers.n} training seeds, paired). {numbers.tested}."
+        f"Pairwise differences in {style.words(numbers.metric)}. {cell}; {marks}. Rows and columns"
+        f" are sorted by mean (n = {numbers.n} training seeds, paired). {numbers.tested}."
     )
 
 
 @lettered
 def draw(numbers: Pairwise) -> Figure:
-    """The upper triangle, sides at its left and above it."""
+    """The upper triangle, with names at its left and above it."""
     with style.context(wide=True):
         count = len(numbers.sides)
         condensed = count > _MOST_NUMBERS
@@ -141,8 +143,8 @@ def _draw_cell(
         (column + 0.03, row + 0.05), 0.94, 0.9, color=shade, alpha=0.3 if decided else 0.4, lw=0
     )
     axes.add_patch(tile)
-    told = f"{item.first} against {item.second}: {mean.estimate:+.4g}"
-    style.tell(tile, f"{told} [{mean.low:+.4g}, {mean.high:+.4g}], p {style.p_value(item.p_holm)}")
+    text = f"{item.first} against {item.second}: {mean.estimate:+.4g}"
+    style.tell(tile, f"{text} [{mean.low:+.4g}, {mean.high:+.4g}], p {style.p_value(item.p_holm)}")
     middle: dict[str, Any] = {"ha": "center", "va": "center"}
     if condensed:
         mark = ("▲" if ahead else "▼") if decided else "○" if item.equivalent else ""

@@ -1,6 +1,6 @@
-"""Every completed trial as a line over the tuned knobs to its value; for the page alone.
+"""Figure: every completed trial as a line over its knobs to its value.
 
-Good for looking around, too crowded to print: no file of it is written.
+Shown in the page only, because it is too crowded to print.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_AXES = 8
 
 
 class Axis(NamedTuple):
-    """One knob: from ``low`` to ``high`` or, where there are choices, their names."""
+    """One knob: from ``low`` to ``high``, or with the names of its choices."""
 
     name: str
     choices: tuple[str, ...]
@@ -41,11 +41,11 @@ class Line(NamedTuple):
     trial: str
     heights: tuple[float | None, ...]
     value: float
-    told: str
+    hover: str
 
 
 class ParallelCoordinates(NamedTuple):
-    """The last axis is the value; ``n`` trials completed, of which the lines are a part."""
+    """The last axis is the value; ``n`` trials completed, not all of which may have a line."""
 
     metric: str
     direction: str
@@ -58,7 +58,7 @@ class ParallelCoordinates(NamedTuple):
 def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ParallelCoordinates:
     """Lines from the worst to the best trial; raises ``LeftOut`` where fewer than three complete.
 
-    Of more than 200 trials every so many-th by value is shown, the best always.
+    Of more than 200 trials, a regular part by value is shown, which includes the best.
     """
     sign = 1 if study.maximizes else -1
     valued = [(sign * t.value, t) for t in trials if t.value is not None]
@@ -66,7 +66,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ParallelCoordin
         raise LeftOut("No trial completed, so there is no value to show.")
     done = [trial for _, trial in sorted(valued, key=lambda pair: (pair[0], pair[1].name))]
     settings = {trial.run_id: _settings(study, trial) for trial in done}
-    names = list(dict.fromkeys(name for found in settings.values() for name in found))
+    names = list(dict.fromkeys(name for own in settings.values() for name in own))
     columns = {name: [settings[t.run_id].get(name) for t in done] for name in names}
     varying = [name for name in names if len({v for v in columns[name] if v is not None}) > 1]
     if len(done) < 3 or len(varying) < 2:
@@ -76,9 +76,10 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ParallelCoordin
     axes.append(Axis(study.objective.metric, (), min(values), max(values), log=False))
     step = max(1, math.ceil(len(done) / _MOST_LINES))
     lines = []
-    for trial in done[::-1][::step][::-1]:
+    # Steps are counted from the end, so that the best trial is always shown.
+    for trial in done[(len(done) - 1) % step :: step]:
         own = {**settings[trial.run_id], axes[-1].name: trial.value}
-        text = ", ".join(f"{axis.name} {_told(own.get(axis.name))}" for axis in axes)
+        text = ", ".join(f"{axis.name} {_shown(own.get(axis.name))}" for axis in axes)
         heights = tuple(_height(axis, own.get(axis.name)) for axis in axes)
         lines.append(Line(trial.name, heights, float(trial.value or 0.0), f"{trial.name}: {text}"))
     return ParallelCoordinates(
@@ -119,21 +120,21 @@ def _height(axis: Axis, value: Any) -> float | None:
     return float((value - axis.low) / ((axis.high - axis.low) or 1.0))
 
 
-def _told(value: Any) -> str:
-    return (
-        style.short(value) if isinstance(value, float) else "none" if value is None else f"{value}"
-    )
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    return style.short(value) if isinstance(value, float) else str(value)
 
 
 def caption(numbers: ParallelCoordinates) -> str:
     """What a line is and n."""
     shown = len(numbers.lines)
-    part = f", of which every so many-th by value is drawn ({shown})" if shown < numbers.n else ""
+    part = f", of which {shown} at regular ranks are drawn" if shown < numbers.n else ""
     text = (
         f"Settings of the completed trials and their {style.words(numbers.metric)}, the last axis."
-        f" A line is one trial (n = {numbers.n}{part}); the stronger, the closer to the"
-        " objective. A gap: the knob does not apply. Lines show what was tried, not what a knob"
-        " does."
+        f" A line is one trial (n = {numbers.n}{part}); bolder lines are closer to the"
+        " objective. A gap: the knob does not apply. Lines show what was tried, not the effect of a"
+        " knob."
     )
     return warned(text, numbers.at_bound)
 
@@ -153,13 +154,13 @@ def draw(numbers: ParallelCoordinates) -> Figure:
             (drawn,) = axes.plot(
                 range(count),
                 heights,
-                # By weight, not by shade: the page may be dark.
+                # By weight, not by lightness, because the page may have a dark background.
                 color=style.colour(0),
                 linewidth=0.4 + 1.1 * share,
                 alpha=0.15 + 0.8 * share**2,
                 zorder=2 + share,
             )
-            style.tell(drawn, line.told)
+            style.tell(drawn, line.hover)
         names = ["\n".join(wrap(style.words(axis.name), 14)[:2]) for axis in numbers.axes]
         axes.set_xticks(range(count), names)
         axes.set_yticks([])
@@ -179,7 +180,7 @@ def _draw_axis(axes: Axes, axis: Axis, place: int) -> None:
         ]
     else:
         middle = math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2
-        marks = [(0.0, _told(axis.low)), (0.5, _told(middle)), (1.0, _told(axis.high))]
+        marks = [(0.0, _shown(axis.low)), (0.5, _shown(middle)), (1.0, _shown(axis.high))]
     for height, text in marks:
         axes.annotate(
             text,
@@ -189,7 +190,7 @@ def _draw_axis(axes: Axes, axis: Axis, place: int) -> None:
             fontsize=style.sizes().small,
             va="center",
             zorder=5,
-            # Lines run behind the labels.
+            # A background keeps labels legible where lines cross them.
             bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         )
 

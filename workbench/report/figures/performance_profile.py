@@ -1,6 +1,6 @@
-"""On what share of several data sets a strategy scores above each threshold.
+"""Figure: share of several data sets on which a strategy scores above each threshold.
 
-Drawn by ``workbench verdict``: a study has one data set.
+Drawn by ``workbench verdict``, because a study has one data set.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class PerformanceProfile(NamedTuple):
     """``shares[i][j]`` of the data sets score above ``thresholds[j]`` with strategy i.
 
-    ``thresholds`` are all values of the table and rise, so that each share holds up to the next.
+    ``thresholds`` are all values of the table in ascending order; a share holds up to the next.
     """
 
     names: tuple[str, ...]
@@ -65,9 +65,9 @@ def caption(numbers: PerformanceProfile) -> str:
     """What a curve is and n."""
     return (
         f"Performance profiles: share of the n = {numbers.n} data sets on which a strategy scores"
-        " above the threshold (Agarwal et al. 2021), from one value for each data set. A curve that"
-        " lies above another everywhere scores higher at every standard; curves that cross rank"
-        " differently at different ones. No intervals: data sets were not resampled."
+        " above the threshold (Agarwal et al. 2021), from one value for each data set. A curve"
+        " above another everywhere is better at every threshold; where curves cross, the order"
+        " depends on the threshold. No intervals: data sets were not resampled."
     )
 
 
@@ -82,7 +82,7 @@ def draw(numbers: PerformanceProfile) -> Figure:
         legend = style.legend_rows(list(numbers.names))
         figure = style.figure(height=0.45 + 2.0 + 0.17 * legend)
         axes = figure.subplots()
-        # Four line styles and seven colours repeat, markers are what tells eight lines apart.
+        # Line styles repeat after four and colours after seven, so markers distinguish lines.
         shapes = [style.marker(index) for index in range(len(entries))]
         every = max(1, len(numbers.thresholds) // 7)
         for index, (row, (_, shade, dashes)) in enumerate(

@@ -1,7 +1,6 @@
-"""Trials of a random search as what they are: independent draws, strategy by strategy.
+"""The independent draws of a random search, by strategy, and panels to draw them in.
 
-What every figure that needs independent draws asks first, and the panels that they share. Knows
-nothing of what is drawn in them.
+Used by the figures ``edf`` and ``expected_maximum``.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LEAST = 5  # draws of a strategy; fewer say nothing of a distribution
+LEAST = 5  # draws of a strategy; fewer do not show a distribution
 
 
 class Sample(NamedTuple):
     """The draws of one strategy, best first; ``failed`` of them have no value.
 
     Attributes:
-        label: Of its line: the strategy, or its first factor's level where panels name the rest.
+        label: Of its line: the strategy, or the level of its first factor where there are panels.
         look: Index of its colour and line style.
-        panel: What it shares with the others of its panel; empty where there is one panel.
+        panel: Title of its panel: the levels of the other factors; empty where there is one panel.
     """
 
     strategy: str
@@ -47,7 +46,7 @@ class Sample(NamedTuple):
 
 
 def samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ...]:
-    """Ended trials that the sampler drew, without the default and what the file enqueued.
+    """Ended trials that the sampler drew, without the default and enqueued trials.
 
     Raises:
         LeftOut: Draws are not independent, some were pruned, or there are too few.
@@ -55,6 +54,7 @@ def samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ...
     if all(trial.value is None for trial in trials):
         raise LeftOut("No trial completed, so there is no value to show.")
     enqueued = study.training.enqueued if study.training else 0
+    # Number 0 is the default configuration, the enqueued ones follow.
     drawn = [trial for trial in trials if trial.ended and trial.number > enqueued]
     pruned = sum(trial.state == State.PRUNED for trial in drawn)
     try:
@@ -62,27 +62,27 @@ def samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ...
     except Refused as refused:
         raise LeftOut(str(refused)) from refused
     sign = -1 if study.maximizes else 1
-    found: list[Sample] = []
+    draws: list[Sample] = []
     for name, group in by_strategy(study, drawn).items():
         values = sorted((t.value for t in group if t.value is not None), key=lambda v: sign * v)
         if values and len(group) >= LEAST:
             lost = len(group) - len(values)
-            found.append(Sample(name, name, len(found), "", tuple(values), lost))
-    if not found:
-        raise LeftOut(f"No strategy has {LEAST} random trials, and a value among them.")
-    return _in_panels(study, trials, found)
+            draws.append(Sample(name, name, len(draws), "", tuple(values), lost))
+    if not draws:
+        raise LeftOut(f"No strategy has {LEAST} random trials with a value among them.")
+    return _in_panels(study, trials, draws)
 
 
 def _in_panels(
-    study: StoredStudy, trials: Sequence[TrialRun], found: Sequence[Sample]
+    study: StoredStudy, trials: Sequence[TrialRun], draws: Sequence[Sample]
 ) -> tuple[Sample, ...]:
-    """Apart by all factors but the first, where one panel would hold more lines than styles."""
+    """Panels by the levels of all factors but the first, where lines are more than styles."""
     factors = varied(study, trials)
-    if len(found) <= len(style.LINES) or len(factors) < 2:
-        return tuple(found)
+    if len(draws) <= len(style.LINES) or len(factors) < 2:
+        return tuple(draws)
     (first, labels), *others = factors.items()
     placed = []
-    for sample in found:
+    for sample in draws:
         trial = next(trial for trial in trials if trial.strategy == sample.strategy)
         panel = ", ".join(f"{style.words(name)} {trial.label(name)}" for name, _ in others)
         label = str(trial.label(first))

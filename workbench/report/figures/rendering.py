@@ -1,4 +1,4 @@
-"""One figure of the report, drawn for the page and for the paper."""
+"""Draws one figure of the report, for the page and for the paper; used by ``report.writing``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from workbench.report.figures import load
 
 
 def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = venues.PAGE) -> str:
-    """Write a figure of the catalogue for a venue, and give it as SVG for the page.
+    """Write a figure of the catalogue for a venue, and return it as SVG for the page.
 
-    The page always shows the layout of ``venues.PAGE``; where the venue's width is the same, the
-    figure is drawn once.
+    The page always has the layout of ``venues.PAGE``; if the venue's width is the same, the figure
+    is drawn once.
 
     Args:
-        name: In the catalogue; the files' stem and the prefix of the element's identifiers.
-        numbers: What the figure's ``summarize`` returned.
-        caption: Read out to those who cannot see it.
-        folder: Gets PDF, SVG and PNG, unless the figure stands in the page alone.
+        name: In the catalogue; also the files' stem and the prefix of the element's identifiers.
+        numbers: From the figure's ``summarize``.
+        caption: For screen readers.
+        folder: For PDF, SVG and PNG, unless the figure is in the page only.
         venue: One of ``venues.VENUES``.
 
     Returns:
@@ -34,6 +34,7 @@ def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = ven
     text = None
     if not figure.page_only:
         wanted, usual = venues.of(venue), venues.of(venues.PAGE)
+        # Drawing takes most of the time of a report.
         if (wanted.text if figure.wide else wanted.column) == usual.text:
             filed = shown
         else:

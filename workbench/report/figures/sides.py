@@ -1,4 +1,4 @@
-"""What figures of a confirmation share: when there is something to draw, and each arm's look."""
+"""What the figures of a confirmation share: conditions for drawing, and colours of the arms."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")
 
 def finished(findings: Findings) -> ConfirmationResult:
     """The confirmation; raises ``LeftOut`` before all of its runs have ended."""
-    found = findings.confirmation
-    if found is None:
-        raise LeftOut("Nothing was confirmed: there are no test values yet.")
-    if not found.finished:
+    confirmation = findings.confirmation
+    if confirmation is None:
+        raise LeftOut("There is no confirmation, so there are no test values yet.")
+    if not confirmation.finished:
         raise LeftOut(
-            f"The confirmation is unfinished ({found.done} of {found.planned} runs), so no"
-            " test value is shown."
+            f"The confirmation is unfinished ({confirmation.done} of {confirmation.planned} runs),"
+            " so no test value is shown."
         )
-    return found
+    return confirmation
 
 
 def valued(confirmation: ConfirmationResult) -> tuple[ArmResult, ...]:
     """The arms that have a mean; raises ``LeftOut`` where none has one.
 
     Raises:
-        Refused: The interval of one reaches beyond the metric's bounds (refusal 11).
+        Refused: An interval extends beyond the metric's bounds (refusal 11).
     """
     arms = tuple(arm for arm in confirmation.arms if arm.mean is not None)
     if not arms:
-        raise LeftOut("No arm of the confirmation has a value.")
+        raise LeftOut("No confirmed strategy has a value.")
     for arm in arms:
         if len(values(arm)) > 1:
             low, high = ends(arm)
@@ -48,24 +48,24 @@ def valued(confirmation: ConfirmationResult) -> tuple[ArmResult, ...]:
                 n=len(values(arm)),
                 source="training seeds",
                 level=0.95,
-                bounds=confirmation.bounds or (None, None),
+                bounds=confirmation.protocol.bounds,
             )
     return arms
 
 
 def values(arm: ArmResult) -> list[float]:
-    """Those that count, by seed."""
+    """The values that the verdict uses, by seed."""
     return [run.counted for run in arm.runs if run.counted is not None]
 
 
 def mean(arm: ArmResult) -> float:
-    """Of an arm that has one."""
+    """The mean of an arm that has one."""
     assert arm.mean is not None
     return arm.mean
 
 
 def ends(arm: ArmResult) -> tuple[float, float]:
-    """Of the interval of its mean; of a single value the value itself."""
+    """The ends of the interval of an arm's mean; for a single value, the value itself."""
     low, high = arm.low, arm.high
     return mean(arm) if low is None else low, mean(arm) if high is None else high
 
@@ -78,7 +78,7 @@ def compared(findings: Findings) -> Verdict:
     if verdict is None or not verdict.comparisons:
         finished(findings)
         word = "missing" if verdict is None else verdict.word
-        raise LeftOut(f"The verdict is {word}: it compares no two sides.")
+        raise LeftOut(f"The verdict is {word}: there are no comparisons.")
     return verdict
 
 
@@ -95,9 +95,9 @@ def names(verdict: Verdict) -> tuple[str, ...]:
 
 
 def imputed(verdict: Verdict, pair: Comparison) -> tuple[bool, ...]:
-    """Of each difference, whether a run behind it diverged or failed."""
+    """For each difference, whether one of its runs diverged or failed."""
     count = len(pair.differences)
-    # With a seed short, differences and seeds no longer stand side by side.
+    # If a seed has no value, differences cannot be matched with seeds by position.
     seeds = verdict.seeds if len(verdict.seeds) == count else [""] * count
     lost = {
         seed
@@ -109,22 +109,21 @@ def imputed(verdict: Verdict, pair: Comparison) -> tuple[bool, ...]:
 
 
 def looks(findings: Findings, arms: Sequence[ArmResult]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each arm: the colour of its first factor's level, a marker of its own.
+    """Colour and marker of each arm: the colour of its first factor's level, a unique marker.
 
-    So that arms can be told apart without their colours. A default arm that is no strategy is a
-    star in the ink's colour.
+    Markers distinguish arms without colours. The default configuration is a star in ``INK``.
     """
     codes = encoding(findings.study, findings.trials)
     places = {strategy.name: at for at, strategy in enumerate(findings.study.strategies)}
-    found = {}
+    by_arm = {}
     for index, arm in enumerate(arms):
         if arm.name == arm.strategy:
             shade, _ = codes.get(arm.strategy, (index, 0))
             own = places.get(arm.strategy, index)
-            found[arm.name] = (style.colour(shade), _MARKERS[own % len(_MARKERS)])
+            by_arm[arm.name] = (style.colour(shade), _MARKERS[own % len(_MARKERS)])
         else:
-            found[arm.name] = (style.INK, "*")
-    return found
+            by_arm[arm.name] = (style.INK, "*")
+    return by_arm
 
 
 def how_tested(verdict: Verdict) -> str:

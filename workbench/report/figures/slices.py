@@ -1,7 +1,7 @@
-"""Value against each tuned knob, one panel each: where good trials lie, and what was not tried.
+"""Figure: value of each trial against each tuned knob, one panel for each knob.
 
-A pruned or failed trial has no value here, only a setting: it is a mark at the bottom. Other knobs
-vary within a panel too, so a panel shows no effect of its knob.
+Pruned and failed trials have no value; marks at the bottom show their settings. Other knobs vary
+within a panel too, so a panel does not show the effect of its knob.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Slices(NamedTuple):
 
     Attributes:
         colours: Levels of the factor that is shown by colour; empty where there is none.
-        at_bound: Strategy and knob of each best trial that lies at a bound of its range.
-        more: Knobs that had no room.
+        at_bound: Strategy and knob of each best trial that is at a bound of its range.
+        more: Knobs that are not shown for lack of room.
     """
 
     metric: str
@@ -72,20 +72,20 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Slices:
     factor = "optimizer" if "optimizer" in factors else next(iter(factors), None)
     labels = factors[factor] if factor else ("",)
     knobs = list(dict.fromkeys(entry.knob for entry in study.tune))
-    found = [_slice(study, trials, knob, factor, labels) for knob in knobs if knob != factor]
-    found = [item for item in found if len({point.at for point in item.points}) > 1]
-    if not found:
+    slices = [_slice(study, trials, knob, factor, labels) for knob in knobs if knob != factor]
+    slices = [item for item in slices if len({point.at for point in item.points}) > 1]
+    if not slices:
         raise LeftOut("No tuned knob varies between the trials.")
-    if [item.knob for item in found] == ["learning_rate"]:
-        raise LeftOut("Only the learning rate is tuned, which has a figure of its own.")
+    if [item.knob for item in slices] == ["learning_rate"]:
+        raise LeftOut("Only the learning rate is tuned, which has a separate figure.")
     return Slices(
         metric=study.objective.metric,
         direction=study.objective.direction,
         factor=factor,
         colours=labels,
-        slices=tuple(found[:_MOST_PANELS]),
+        slices=tuple(slices[:_MOST_PANELS]),
         at_bound=hits(study, trials),
-        more=tuple(item.knob for item in found[_MOST_PANELS:]),
+        more=tuple(item.knob for item in slices[_MOST_PANELS:]),
         adaptive=is_adaptive(study),
     )
 
@@ -107,6 +107,7 @@ def _slice(
         if given is None or label not in labels:
             continue
         if choices:
+            # The study file may have lost a choice that earlier trials had.
             if str(given) not in choices:
                 choices.append(str(given))
             at = float(choices.index(str(given)))
@@ -122,7 +123,7 @@ def _slice(
 
 
 def caption(numbers: Slices) -> str:
-    """What a point is, n, and a warning where an optimum lies at the edge of what was searched."""
+    """What a point is, n, and a warning where a best trial is at a bound of its range."""
     trials = {point.trial: point for item in numbers.slices for point in item.points}.values()
     shown = sum(point.value is not None for point in trials)
     pruned = sum(point.state == State.PRUNED for point in trials)
@@ -130,13 +131,13 @@ def caption(numbers: Slices) -> str:
     parts = [
         f"{style.words(numbers.metric).capitalize()} against each tuned knob",
         f", by {style.words(numbers.factor)}" if numbers.factor else "",
-        f". A point is one completed trial (n = {shown}); in a panel the other knobs vary too, so"
-        " that it shows where good trials lie, not what its knob alone does.",
+        f". A point is one completed trial (n = {shown}). The other knobs vary within a panel too,"
+        " so it shows where good trials are, not the effect of its knob.",
     ]
     if pruned or failed:
         parts.append(f" Marks in the grey strip have no value: {pruned} pruned, {failed} failed.")
     if numbers.adaptive:
-        parts.append(" The sampler chose where to look, so points crowd where values were good.")
+        parts.append(" The sampler preferred settings with good values, so points are dense there.")
     if numbers.more:
         parts.append(f" Not shown: {', '.join(map(style.words, numbers.more))}.")
     return warned("".join(parts), numbers.at_bound)
@@ -146,6 +147,7 @@ def caption(numbers: Slices) -> str:
 def draw(numbers: Slices) -> Figure:
     """Small multiples on one axis of values, with a band below where trials have no value."""
     with style.context(wide=True):
+        # Four panels fill two rows of two; three columns would leave a gap.
         columns = 2 if len(numbers.slices) in (2, 4) else min(len(numbers.slices), _COLUMNS)
         rows = -(-len(numbers.slices) // columns)
         legend = style.legend_rows(numbers.colours) if numbers.factor else 1
@@ -194,7 +196,7 @@ def _scatter(
     *,
     told: bool,
 ) -> None:
-    # Equal choices must not hide each other.
+    # Multiples of the golden ratio spread the points of one choice, so that none hides another.
     shift = 0.5 if item.choices else 0.0
     at = [p.at + shift * ((i * 0.618034) % 1 - 0.5) for i, p in enumerate(points)]
     look: dict[str, Any] = {"color": style.colour(colour), "alpha": 0.8}

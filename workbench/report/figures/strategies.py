@@ -1,4 +1,4 @@
-"""Every completed trial's value, a row for each strategy, and how many there are."""
+"""Figure: value of every completed trial, a row for each strategy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import scale, style
 from workbench.plotting.canvas import lettered
-from workbench.record import State
 from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.trials import best, by_strategy, encoding, is_adaptive
+from workbench.report.trials import best, by_strategy, encoding, is_adaptive, may_show_medians
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.guards import Refused, of_groups
 from workbench.verdict.wording.numbers import counted
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """One strategy: values of its completed trials by number, ``names`` theirs."""
+    """One strategy: values and ``names`` of its completed trials, by number."""
 
     strategy: str
     colour: int
@@ -45,11 +43,9 @@ class Strategies(NamedTuple):
 def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Strategies:
     """Values by strategy; raises ``LeftOut`` where no trial completed.
 
-    There are medians only of trials that are a sample: not of an adaptive search, whose trials
-    follow earlier values, not where pruned trials lack theirs, and not of a joint study, where the
-    numbers of trials differ.
+    ``trials.may_show_medians`` decides whether rows have a median.
     """
-    medians = study.balanced and _is_sample(study, trials)
+    medians = may_show_medians(study, trials)
     codes = encoding(study, trials)
     rows = []
     for strategy, group in by_strategy(study, trials).items():
@@ -78,15 +74,6 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Strategies:
     )
 
 
-def _is_sample(study: StoredStudy, trials: Sequence[TrialRun]) -> bool:
-    pruned = sum(trial.state == State.PRUNED for trial in trials)
-    try:
-        of_groups(study.sampler, pruned=pruned)
-    except Refused:
-        return False
-    return True
-
-
 def caption(numbers: Strategies) -> str:
     """What a point is, n, and what is not shown."""
     shown = sum(len(row.values) for row in numbers.rows)
@@ -98,14 +85,14 @@ def caption(numbers: Strategies) -> str:
         f" {len(numbers.rows)} strategies; the number at the right is n of each)."
         f" Ring: {extreme} value."
     )
-    text += " Bar: median." if numbers.medians else " No medians: the values are no sample."
+    text += " Bar: median." if numbers.medians else " No medians: they would not be comparable."
     if hidden:
         without = counted(hidden, "trial")
         text += f" Not shown: {without} without a value (pruned, failed, unfinished)."
     if numbers.adaptive:
         text += (
-            " Trials were proposed adaptively, so their spread is neither the noise of a strategy"
-            " nor a sample of its hyperparameters."
+            " Trials were proposed adaptively, so their spread shows neither the noise of a"
+            " strategy nor its sensitivity to hyperparameters."
         )
     return text
 
@@ -119,7 +106,7 @@ def draw(numbers: Strategies) -> Figure:
         axes = figure.subplots()
         for y, row in enumerate(numbers.rows):
             axes.axhline(y, color=style.RULE, linewidth=0.5, zorder=0)
-            # Equal values must not hide each other; the golden ratio spreads any number evenly.
+            # Multiples of the golden ratio spread any number of points evenly, so none is hidden.
             heights = [
                 y + 0.44 * ((index * 0.618034) % 1 - 0.5) for index in range(len(row.values))
             ]
@@ -133,11 +120,11 @@ def draw(numbers: Strategies) -> Figure:
                 linewidths=0,
                 zorder=2,
             )
-            told = [
+            texts = [
                 f"{name}: {value:.4g}" for name, value in zip(row.names, row.values, strict=True)
             ]
             if sum(len(other.values) for other in numbers.rows) <= style.MOST_TOLD:
-                style.tell(points, *told)
+                style.tell(points, *texts)
             if row.median is not None:
                 axes.plot([row.median] * 2, [y - 0.36, y + 0.36], color=style.INK, linewidth=1.3)
             if row.best is not None:

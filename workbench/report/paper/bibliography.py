@@ -1,6 +1,6 @@
-"""The literature behind a report: which works its methods come from, and where they are cited.
+"""The works that a report cites for its methods and software.
 
-The entries themselves lie in ``templates/references.bib``.
+The entries are in ``templates/references.bib``. Used by ``paper.files``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from workbench.report.paper import typeset
 
 _FILE = Path(templates.__file__).with_name("references.bib")
 
-# Sources as texts name them in brackets, by how their words begin.
+# The start of a source in brackets, as the methods texts write it, to its key.
 _SOURCES = {
     "Clopper and Pearson 1934": "clopper1934limits",
     "Student 1908": "student1908probable",
@@ -69,12 +69,12 @@ _PRUNERS = {
 
 
 def works(summary: Summary) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What a report's software and methods are called, and the keys of where they come from."""
+    """Names of the software and methods of a report, each with the keys of its works."""
     sampler, pruner = (str(summary.search.get(name)) for name in ("sampler", "pruner"))
     yield "Optuna", ("akiba2019optuna",)
-    for known, name in ((_SAMPLERS, sampler), (_PRUNERS, pruner)):
-        if name in known:
-            yield known[name]
+    for catalogue, name in ((_SAMPLERS, sampler), (_PRUNERS, pruner)):
+        if name in catalogue:
+            yield catalogue[name]
     yield "PyTorch", ("paszke2019pytorch",)
     yield "MLflow", ("zaharia2018mlflow",)
     for optimizer in sorted(_optimizers(summary)):
@@ -99,17 +99,18 @@ def _optimizers(summary: Summary) -> set[str]:
 
 
 def cited(text: str, summary: Summary) -> str:
-    r"""A methods text as LaTeX: escaped, its sources as ``\citep``, and the works it does not name.
+    r"""A methods text as LaTeX: escaped, with ``\citep``, and a list of works not named in it.
 
     Args:
-        text: Plain, a paragraph between blank lines, with sources in brackets:
-            ``[Hu et al. 2022, arXiv:2106.09685]``, several divided by semicolons.
+        text: Plain, with blank lines between paragraphs and sources in brackets, separated by
+            semicolons: ``[Hu et al. 2022, arXiv:2106.09685]``.
         summary: Of a study.
     """
     written = "\n\n".join(
         re.sub(r"\s?\[([^\[\]]*)\]", _cite, typeset.prose(paragraph))
         for paragraph in text.split("\n\n")
     )
+    # Works that the text already cites are not repeated in the list.
     done = keys(written)
     sources = ", ".join(
         rf"{typeset.text(what)}~\citep{{{','.join(named)}}}"
@@ -119,14 +120,14 @@ def cited(text: str, summary: Summary) -> str:
     return f"{written}\n\nMethods and software: {sources}." if sources else written
 
 
-def _cite(found: re.Match[str]) -> str:
-    named = []
-    for source in found[1].split(";"):
-        known = [key for start, key in _SOURCES.items() if source.strip().startswith(start)]
-        if not known:
-            return found[0]
-        named += known
-    return rf"~\citep{{{','.join(named)}}}"
+def _cite(brackets: re.Match[str]) -> str:
+    cited_keys = []
+    for source in brackets[1].split(";"):
+        matches = [key for start, key in _SOURCES.items() if source.strip().startswith(start)]
+        if not matches:  # the brackets contain something else, for example an interval
+            return brackets[0]
+        cited_keys += matches
+    return rf"~\citep{{{','.join(cited_keys)}}}"
 
 
 def keys(text: str) -> set[str]:

@@ -1,6 +1,6 @@
-"""A LaTeX table with the rules of booktabs, set so that it fits the column of a venue.
+"""LaTeX tables with the rules of booktabs that fit the column of a venue.
 
-Takes cells that are LaTeX already; knows nothing of what they say.
+Cells are LaTeX already. Used by ``paper.tables`` and ``paper.verdict_tables``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workbench.report.paper import typeset
 # Modern is wider by about a twentieth), and how many lines of a table fit a page.
 _SIZES = ((r"\small", 4.7, 46), (r"\footnotesize", 4.2, 52), (r"\scriptsize", 3.7, 60))
 _GAP = 8.0  # points between two columns
-_NARROWEST = 14  # characters of a column whose text is broken into lines
+_NARROWEST = 14  # characters of a column with line breaks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Column:
 
     Attributes:
         head: LaTeX.
-        align: ``l``, ``r``, ``c``; ``p`` is text that may be broken into lines.
+        align: ``l``, ``r``, ``c``; ``p`` is text with line breaks.
     """
 
     head: str
@@ -42,17 +42,17 @@ def table(
     venue: str,
     about: str,
 ) -> str:
-    r"""A table, or several of one number where it is longer than a page.
+    r"""A table, or several with the same number where it is longer than a page.
 
-    It stands in one column where it fits there, else across the page (``table*``, said in a
-    comment); type gets smaller before anything is scaled.
+    It uses one column if it fits, else the whole page (``table*``, with a comment). The font gets
+    smaller before the table is scaled.
 
     Args:
         label: For ``\ref``.
         caption: LaTeX.
         columns: What the columns are.
         rows: Cells, LaTeX; None is a rule between rows.
-        venue: One of ``figures.venues``.
+        venue: One of ``plotting.venues``.
         about: A line for the comment at the top.
 
     Raises:
@@ -100,7 +100,7 @@ def table(
 
 
 def _is_cramped(rows: Sequence[Sequence[str] | None], fit: _Fit) -> bool:
-    """Whether a table wants more room: small type, or many broken lines."""
+    """Whether a table needs more room: it has a small font or many line breaks."""
     lines = [_lines(row, fit) for row in rows if row is not None]
     return fit.scale < 1 or fit.size != _SIZES[0][0] or sum(lines) > 1.3 * len(lines)
 
@@ -125,12 +125,13 @@ def _parts(rows: Sequence[Sequence[str] | None], fit: _Fit) -> list[Sequence[Seq
             used = 0
         parts[-1].append(row)
         used += needed
-    # A rule at the edge of a part would stand beside the part's own.
+    # A rule at the start or end of a part would touch the part's own top or bottom rule.
     return [_without_edges(part) for part in parts]
 
 
 def _lines(row: Sequence[str], fit: _Fit) -> int:
-    """About how many lines a row takes."""
+    """Estimated number of lines of a row."""
+    # The factor allows for lines that break before they are full.
     return max(
         math.ceil(1.1 * visible(cell) / room) if room else 1
         for cell, room in zip(row, fit.rooms, strict=True)
@@ -153,13 +154,13 @@ def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str] | None]) ->
 
 @dataclass(frozen=True, kw_only=True)
 class _Fit:
-    """How a table is set.
+    """The layout of a table.
 
     Attributes:
-        scale: Below 1 it must be made smaller than the smallest type.
-        widths: Of each broken column, of the line's width; 0 for the others.
+        scale: Below 1, the table must be scaled down even in the smallest font.
+        widths: Of each column with line breaks, as a share of the line; 0 for the others.
         rooms: The same in characters.
-        lines: How many lines fit a page.
+        lines: Lines that fit a page.
     """
 
     size: str
@@ -170,10 +171,11 @@ class _Fit:
 
 
 def _fit(columns: Sequence[Column], natural: Sequence[int], inches: float) -> _Fit:
-    """The largest type in which a table fits; before long names are broken, a size smaller."""
-    points = inches * 72.27 - _GAP * (len(columns) - 1)
+    """The largest font in which a table fits; a smaller font is tried before line breaks."""
+    points = inches * 72.27 - _GAP * (len(columns) - 1)  # TeX has 72.27 points to the inch
     breaks = [item.align == "p" for item in columns]
     whole = [0.0] * len(natural)
+    # First without line breaks; the smallest font only together with them.
     for size, character, lines in _SIZES[:-1]:
         if sum(natural) * character <= points:
             return _Fit(size=size, scale=1.0, widths=whole, rooms=whole, lines=lines)
@@ -192,12 +194,13 @@ def _fit(columns: Sequence[Column], natural: Sequence[int], inches: float) -> _F
 
 
 def _rooms(natural: Sequence[int], breaks: Sequence[bool], free: float) -> list[float] | None:
-    """Characters for each column to be broken, 0 for those that need not; None: it does not fit.
+    """Characters for each column with line breaks, 0 for the others; None: it does not fit.
 
-    Each gets what it wants where that is little, else an equal part of what is left.
+    A narrow column gets its natural width, the wide ones share the rest equally.
     """
     if sum(natural) <= free:
         return [0.0] * len(natural)
+    # The narrowest first: what it does not need is left to the others.
     order = sorted((at for at, flows in enumerate(breaks) if flows), key=lambda at: natural[at])
     free -= sum(n for n, flows in zip(natural, breaks, strict=True) if not flows)
     rooms = [0.0] * len(natural)
@@ -210,7 +213,7 @@ def _rooms(natural: Sequence[int], breaks: Sequence[bool], free: float) -> list[
 
 
 def visible(cell: str) -> int:
-    """About how many characters of a cell are printed."""
+    """Estimated number of printed characters of a cell."""
     plain = re.sub(r"\\(allowbreak|underline|textbf|ensuremath|centering)\b(\{\})?", "", cell)
     plain = re.sub(r"\\(text)?[A-Za-z]+(\{\})?|\\.", "x", plain)
     return len(re.sub(r"[{}$^_]", "", plain))

@@ -1,6 +1,6 @@
-"""The files of a report that a paper takes: tables, numbers, methods, captions, references.
+"""The files of a report for a paper: tables, numbers, methods, captions, references.
 
-Everything is written from the same summary as the page, so that it says what the page says.
+Written from the same summary as the page, so that both show the same numbers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from workbench.report.content import Judged, Summary
 from workbench.report.figures import load
 from workbench.report.paper import bibliography, macros, typeset
 from workbench.report.paper import tables as papertables
-from workbench.verdict.wording.numbers import counted
 
 _FOLDER = Path(templates.__file__).parent
 
@@ -31,9 +30,9 @@ def files(summary: Summary, *, venue: str) -> dict[str, str]:
         venue: Whose columns the tables have to fit.
 
     Raises:
-        ValueError: There is no such venue; the message names those that there are.
+        ValueError: There is no such venue; the message lists all venues.
     """
-    venues.of(venue)
+    venues.of(venue)  # raises before anything is written
     tables = papertables.tables(summary, venue)
     methods = bibliography.cited(templates.methods(summary.content), summary)
     figures = named((each.name, each.caption) for each in summary.figures if not each.page_only)
@@ -42,7 +41,7 @@ def files(summary: Summary, *, venue: str) -> dict[str, str]:
         "macros.tex": macros.macros(summary),
         "methods.tex": _methods(summary, methods),
         "captions.tex": captions(summary, figures),
-        "checklist.md": checklist(summary),
+        "checklist.md": templates.checklist(summary.content, confirmed=summary.shows_tests),
         "references.bib": bibliography.references(methods),
         "example.tex": example(
             summary,
@@ -63,13 +62,6 @@ def captions(summary: Judged, figures: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def checklist(summary: Summary) -> str:
-    """checklist.md: what a conference asks about experiments, answered as far as logs can tell."""
-    template = _markdown().get_template("checklist.md")
-    text = template.render(report=summary.content, confirmed=summary.shows_tests)
-    return text.strip() + "\n"
-
-
 def example(
     summary: Judged,
     *,
@@ -78,7 +70,7 @@ def example(
     figures: Sequence[Mapping[str, Any]],
     cites: bool = True,
 ) -> str:
-    """example.tex: a small article that reads all other files."""
+    """example.tex: a small article that includes all other files."""
     widths = venues.of(venue)
     return (
         _latex()
@@ -103,7 +95,7 @@ def example(
 
 def _methods(summary: Summary, methods: str) -> str:
     about = typeset.comment(f"How the study {summary.study} was done; for a methods section.")
-    # A class without natbib knows \cite alone.
+    # A document class without natbib has \cite but no \citep.
     return f"{about}\\providecommand{{\\citep}}[1]{{\\cite{{#1}}}}%\n{methods}\n"
 
 
@@ -129,8 +121,9 @@ def named(figures: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
 def _latex() -> Environment:
     return Environment(
         loader=FileSystemLoader(_FOLDER),
-        autoescape=False,  # what comes in is LaTeX already
+        autoescape=False,  # the values are LaTeX already
         undefined=StrictUndefined,
+        # Jinja's own braces would clash with those of LaTeX.
         block_start_string="<%",
         block_end_string="%>",
         variable_start_string="<<",
@@ -141,26 +134,3 @@ def _latex() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-
-
-@cache
-def _markdown() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=False,
-        finalize=templates.escape_markdown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": templates.number,
-        "setting": templates.setting,
-        "given": templates.given,
-        "whole": templates.whole,
-        "counted": counted,
-        "span": templates.span,
-        "duration": templates.duration,
-        "words": templates.words,
-    }
-    return environment

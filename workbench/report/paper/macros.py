@@ -1,8 +1,7 @@
-r"""A LaTeX command for every number that prose may quote, so that no sentence goes stale.
+r"""Writes macros.tex: a LaTeX command for every number that a paper may quote.
 
-A command's name is the study's, the strategy's and the quantity's, in letters alone:
-``\digitsAdamwTwoMean``. Reads the content of report.json and computes nothing but the sign of a
-comparison seen from its other side.
+A command's name consists of the study, the strategy and the quantity, in letters:
+``\digitsAdamwTwoMean``. Used by ``paper.files`` and ``standalone``.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from workbench.report.paper.typeset import number, p_value, share
 from workbench.report.results import ArmResult
 from workbench.verdict import Comparison, Verdict
 
-# What a command is called after, in letters; its value, LaTeX; what it says.
+# The parts of a command's name, in letters; its value in LaTeX; its description.
 _Line = tuple[tuple[str, ...], str, str]
 
 # TeX's own commands are lower case; ours have a capital after the study's name.
@@ -24,13 +23,13 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def macros(summary: Judged, taken: set[str] | None = None) -> str:
-    """macros.tex: may be read twice, and may be replaced while the paper is written.
+    """The content of macros.tex, which a paper may include twice.
 
-    Where two names become the same letters, the later one in the alphabet gets A, B, ... appended.
+    If two names have the same letters, the alphabetically later one gets A, B, ... appended.
 
     Args:
         summary: Of a study, or of external results.
-        taken: Names that are in use already; those given out are added.
+        taken: Names that are in use already; the new names are added.
     """
     start = prefix(summary)
     taken = set() if taken is None else taken
@@ -38,9 +37,10 @@ def macros(summary: Judged, taken: set[str] | None = None) -> str:
         typeset.comment(f"Numbers of {summary.title}; \\input this in the preamble."),
         "% Every command may be used in text and in mathematics.\n",
     ]
-    for parts, value, said in _lines(summary):
+    for parts, value, description in _lines(summary):
         command = unique(start + "".join(parts), taken)
-        note = typeset.comment(said).removeprefix("% ").strip()
+        note = typeset.comment(description).removeprefix("% ").strip()
+        # \newcommand would fail at the second \input, \renewcommand alone at the first.
         lines.append(
             rf"\providecommand{{\{command}}}{{}}\renewcommand{{\{command}}}{{{value}}}% {note}"
             + "\n"
@@ -49,19 +49,19 @@ def macros(summary: Judged, taken: set[str] | None = None) -> str:
 
 
 def prefix(summary: Judged) -> str:
-    """What the name of every command of a study begins with."""
-    found = typeset.letters(summary.study)
-    return found[0].lower() + found[1:]
+    """The start of the name of every command of a study."""
+    name = typeset.letters(summary.study)
+    return name[0].lower() + name[1:]
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """The name, with letters appended where it is taken; it is taken from then on."""
-    found, number = name, 0
-    while found in taken:
+    """The name, with letters appended if it is taken; added to ``taken``."""
+    candidate, number = name, 0
+    while candidate in taken:
         number += 1
-        found = name + _suffix(number)
-    taken.add(found)
-    return found
+        candidate = name + _suffix(number)
+    taken.add(candidate)
+    return candidate
 
 
 def _suffix(number: int) -> str:
@@ -74,7 +74,7 @@ def _suffix(number: int) -> str:
 
 
 def _called(summary: Judged) -> dict[str, str]:
-    """Letters of each name, all different; by the names alone, so that no result changes them."""
+    """Letters of each name, all different; they depend on the names only, not on results."""
     names = {item.name for item in summary.strategies}
     names |= {arm.name for arm in (summary.confirmation.arms if summary.confirmation else ())}
     names |= {side.name for side in summary.verdict.sides}
@@ -85,7 +85,7 @@ def _called(summary: Judged) -> dict[str, str]:
 def _lines(summary: Judged) -> Iterator[_Line]:
     verdict, confirmation = summary.verdict, summary.confirmation
     yield ("Verdict",), typeset.text(verdict.word), "the verdict"
-    yield ("Level",), typeset.text(verdict.level), "how far the verdict reaches"
+    yield ("Level",), typeset.text(verdict.level), "the scope of the verdict"
     called = _called(summary)
     yield from _search(summary, called)
     if not summary.shows_tests:
@@ -94,6 +94,7 @@ def _lines(summary: Judged) -> Iterator[_Line]:
     yield ("Metric",), typeset.text(summary.metric), "what was measured"
     yield from _headline(verdict)
     arms = confirmation.arms if confirmation else ()
+    # One scale for all, so that numbers quoted next to each other have equal decimals.
     like = verdict_tables.scale(summary)
     for side in verdict.sides:
         if side.name not in {arm.name for arm in arms}:
@@ -102,16 +103,16 @@ def _lines(summary: Judged) -> Iterator[_Line]:
         yield from _row(called[arm.name], arm.row, like)
         yield from _cost(called[arm.name], arm, like)
     for pair in verdict.comparisons:
-        # From both sides: whoever is ahead may change, and the prose must still compile.
-        for seen in (pair, pair.flipped()):
-            yield from _pair(seen, called, like, maximizes=verdict.direction == "maximize")
+        # In both directions: the better side may change, and the paper must still compile.
+        for either in (pair, pair.flipped()):
+            yield from _pair(either, called, like, maximizes=verdict.direction == "maximize")
     if confirmation:
         for key in ("search", "selection", "confirmation"):
             seconds = confirmation.cost[f"{key}_seconds"]
-            told = f"seconds of the {key}, all runs together"
-            yield (f"{key.capitalize()}Seconds",), f"{seconds:.0f}", told
-        if confirmation.test_samples:
-            yield ("TestSamples",), str(confirmation.test_samples), "samples of the test split"
+            description = f"seconds of the {key}, all runs together"
+            yield (f"{key.capitalize()}Seconds",), f"{seconds:.0f}", description
+        if samples := confirmation.protocol.test_samples:
+            yield ("TestSamples",), str(samples), "samples of the test split"
 
 
 def _headline(verdict: Verdict) -> Iterator[_Line]:
@@ -120,26 +121,22 @@ def _headline(verdict: Verdict) -> Iterator[_Line]:
     yield ("Seeds",), str(len(verdict.seeds)), "seeds of each strategy"
     yield ("Pairs",), str(verdict.pairs), "comparisons that Holm corrects for"
     yield ("Alpha",), typeset.given(verdict.alpha), "level of the tests"
-    yield ("Gamma",), typeset.given(verdict.gamma), "least probability of improvement of a claim"
+    yield ("Gamma",), typeset.given(verdict.gamma), "least P(improvement) of a claim"
     if verdict.p_floor is not None:
-        yield ("PFloor",), p_value(verdict.p_floor), "least corrected p that can be reached"
+        yield ("PFloor",), p_value(verdict.p_floor), "smallest possible corrected p"
     if margin is not None:
         yield ("SmallestEffect",), typeset.given(margin), "smallest difference that matters"
     if verdict.leader is not None:
-        yield ("Leader",), typeset.text(verdict.leader), "who has the best mean"
+        yield ("Leader",), typeset.text(verdict.leader), "the strategy with the best mean"
     if verdict.closest is not None:
-        yield ("Closest",), typeset.text(verdict.closest), "who comes closest to it"
+        yield ("Closest",), typeset.text(verdict.closest), "its closest rival"
     if verdict.gap is not None:
         yield ("Gap",), number(verdict.gap, like), "mean difference of these two"
     plan = verdict.plan
     if plan:
         yield ("SeedsNeededLow",), str(plan.low), "seeds for 80 % power of the test, low end"
         if plan.high is not None:
-            yield (
-                ("SeedsNeededHigh",),
-                str(plan.high),
-                "high end of that",
-            )
+            yield ("SeedsNeededHigh",), str(plan.high), "seeds for 80 % power, high end"
 
 
 def _search(summary: Judged, called: Mapping[str, str]) -> Iterator[_Line]:
@@ -152,8 +149,8 @@ def _search(summary: Judged, called: Mapping[str, str]) -> Iterator[_Line]:
         start, who = called[item.name], item.name
         yield (start, "Trials"), str(item.started), f"{who}: search trials"
         if item.best and item.best.value is not None:
-            told = f"{who}: best search value of one trial, exploratory"
-            yield (start, "SearchBest"), number(item.best.value), told
+            description = f"{who}: best search value of one trial, exploratory"
+            yield (start, "SearchBest"), number(item.best.value), description
 
 
 def _row(start: str, row: wording.Row, like: float | None) -> Iterator[_Line]:
@@ -173,8 +170,8 @@ def _row(start: str, row: wording.Row, like: float | None) -> Iterator[_Line]:
 def _cost(start: str, arm: ArmResult, like: float | None) -> Iterator[_Line]:
     who = arm.name
     if arm.validation_mean is not None:
-        told = f"{who}: mean on validation data"
-        yield (start, "ValidationMean"), number(arm.validation_mean, like), told
+        description = f"{who}: mean on validation data"
+        yield (start, "ValidationMean"), number(arm.validation_mean, like), description
     if arm.seconds_mean is not None:
         yield (start, "Seconds"), f"{arm.seconds_mean:.1f}", f"{who}: mean seconds of a run"
     if arm.trainable is not None:
@@ -186,20 +183,20 @@ def _pair(
 ) -> Iterator[_Line]:
     start = (called[pair.first], "Vs", called[pair.second])
     who = f"{pair.first} against {pair.second}"
-    # A comparison says how far its first is ahead, whatever the metric's direction.
+    # In a comparison, positive means that ``first`` is better; here, that its value is higher.
     difference = pair.difference if maximizes else pair.difference.negated()
-    told = f"{who}: the first minus the second, mean over paired seeds"
-    yield (*start, "Difference"), number(difference.estimate, like), told
-    told = f"{who}: low end of its 95 % interval"
-    yield (*start, "DifferenceLow"), number(difference.low, like), told
+    description = f"{who}: the first minus the second, mean over paired seeds"
+    yield (*start, "Difference"), number(difference.estimate, like), description
+    description = f"{who}: low end of its 95 % interval"
+    yield (*start, "DifferenceLow"), number(difference.low, like), description
     yield (*start, "DifferenceHigh"), number(difference.high, like), f"{who}: high end of it"
     chance = pair.improvement
     yield (*start, "P"), p_value(pair.p_holm), f"{who}: sign-flip p, Holm-corrected"
-    yield (*start, "Poi"), share(chance.estimate), f"{who}: probability of improvement"
+    yield (*start, "Poi"), share(chance.estimate), f"{who}: P(improvement)"
     yield (*start, "PoiLow"), share(chance.low), f"{who}: low end of its interval"
     yield (*start, "PoiHigh"), share(chance.high), f"{who}: high end of it"
     if pair.dz is not None:
         yield (*start, "Dz"), share(pair.dz), f"{who}: paired Hedges d_z"
     if pair.p_equivalence is not None:
-        told = f"{who}: equivalence (TOST), Holm-corrected"
-        yield (*start, "PEquivalence"), p_value(pair.p_equivalence), told
+        description = f"{who}: equivalence (TOST), Holm-corrected"
+        yield (*start, "PEquivalence"), p_value(pair.p_equivalence), description

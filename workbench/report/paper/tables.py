@@ -1,4 +1,4 @@
-"""The tables of a paper, but those of the verdict: what stands in which cell."""
+"""The LaTeX tables of a study's search, checks, selection and costs; used by ``paper.files``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workbench.verdict.wording.numbers import counted
 
 
 def tables(summary: Summary, venue: str) -> dict[str, str]:
-    """Every table that a report has something for, by path, in the order of a paper."""
+    """Every table that a report has data for, by path, in the order of a paper."""
     written = judged(summary, venue)
     confirmation = summary.confirmation
     if confirmation and confirmation.selection:
@@ -27,7 +27,7 @@ def tables(summary: Summary, venue: str) -> dict[str, str]:
 
 
 def strategies(summary: Summary, venue: str) -> str:
-    """What the search of each strategy reached: nothing emphasised, for nothing is claimed."""
+    """The search of each strategy; no value is emphasised, because a search supports no claim."""
     objective = summary.objective.metric
     centre = summary.medians
     columns = [Column(head="strategy", align="p")]
@@ -46,9 +46,8 @@ def strategies(summary: Summary, venue: str) -> str:
     caption = (
         f"Search trials of the study {summary.study}: exploratory, on validation data. n ="
         f" {progress.complete} completed of {progress.started} trials; one seed. Values:"
-        f" {templates.words(objective)}; the learning rate is that of the trial with the best one."
-        " They show which settings reached which values, and support no claim that one strategy is"
-        " ahead of another."
+        f" {templates.words(objective)}; the learning rate is that of the best trial. The values"
+        " describe the trials and do not compare the strategies."
     )
     return laid_out(summary, venue, "strategies", text(caption), columns, rows)
 
@@ -69,14 +68,14 @@ def search_space(summary: Summary, venue: str) -> str:
         scale, default = text(entry["scale"]), setting(entry["default"])
         rows.append([name(entry["knob"]), name(when) or "always", values, scale, default])
     caption = (
-        f"Search space of the study {summary.study}: what was tuned anew for"
+        f"Search space of the study {summary.study}: what was tuned for"
         f" {'each strategy' if summary.mode == 'balanced' else 'the study as a whole'}."
     )
     return laid_out(summary, venue, "search-space", text(caption), columns, rows)
 
 
 def checks(summary: Summary, venue: str) -> str:
-    """What was checked of the search and what was found."""
+    """The checks of the search with their findings."""
     columns = [Column(head="check", align="p"), Column(head="status", align="l")]
     columns.append(Column(head="question and finding", align="p"))
     rows = [
@@ -92,7 +91,7 @@ def checks(summary: Summary, venue: str) -> str:
 
 
 def selection(summary: Summary, venue: str) -> str:
-    """The configurations that were trained again on fresh seeds, and which one went on."""
+    """The configurations that were trained again on fresh seeds, and which one was chosen."""
     confirmation = summary.confirmation
     assert confirmation is not None
     rows = []
@@ -105,19 +104,19 @@ def selection(summary: Summary, venue: str) -> str:
     columns = [Column(head="strategy", align="p"), Column(head="trial", align="l")]
     columns += [Column(head="value of each seed", align="p"), Column(head="mean")]
     columns.append(Column(head="chosen", align="c"))
-    metric = templates.words(confirmation.validation_metric or "")
+    metric = templates.words(confirmation.protocol.validation_metric or "")
     seeds = max((len(item.values) for item in confirmation.selection), default=0)
     caption = (
         f"Selection of the study {summary.study}: the configurations with the best search values"
         f" of each strategy, trained again with {counted(seeds, 'fresh seed')};"
-        f" {metric}. The best mean goes on, of equal ones the cheaper. A dash is a run without a"
-        " value."
+        f" {metric}. The configuration with the best mean advanced; ties went to the one with fewer"
+        " trainable parameters. A dash is a run without a value."
     )
     return laid_out(summary, venue, "selection", text(caption), columns, rows)
 
 
 def cost(summary: Summary, venue: str) -> str:
-    """What each arm took: time, trainable parameters, memory."""
+    """The cost of each arm: time, trainable parameters, memory."""
     assert summary.confirmation is not None
     arms, total = summary.confirmation.arms, summary.confirmation.cost
     columns = [Column(head="strategy", align="p")]
@@ -138,11 +137,11 @@ def cost(summary: Summary, venue: str) -> str:
         )
     parts = ("search", "selection", "confirmation")
     spent = [(part, total[f"{part}_seconds"]) for part in parts]
-    said = ", ".join(f"{part} {_time(seconds)}" for part, seconds in spent if seconds)
+    totals = ", ".join(f"{part} {_time(seconds)}" for part, seconds in spent if seconds)
     caption = (
         f"Cost of the study {text(summary.study)}: time in the trials of the search, mean time"
         " of one confirmation run, and the mean of the metric on validation and test data."
-        f"{f' In all: {said}.' if said else ''}"
+        f"{f' In total: {totals}.' if totals else ''}"
     )
     if summary.unconfirmed:
         caption += f" {prose(summary.unconfirmed)}"

@@ -1,7 +1,6 @@
-"""Text, names and numbers as pdfLaTeX takes them, whatever they hold.
+"""Writes text, names and numbers of any script for pdfLaTeX.
 
-Everything is written in ASCII, so that a table compiles in any class, with any font encoding and
-any input encoding.
+The output is ASCII, so that it compiles with any document class, font encoding and input encoding.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    # A straight quote and a lone accent are glyphs of T1 and TS1 alone.
+    # Only the encodings T1 and TS1 have glyphs for a straight quote and a single accent.
     '"': "''",
     "`": "{`}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -108,15 +107,15 @@ _LATIN |= {"Ł": "L", "ı": "i", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "�
 
 
 def text(value: Any) -> str:
-    """Text that pdfLaTeX prints as it is, on one line.
+    """Text that pdfLaTeX prints literally, on one line.
 
-    Accented Latin letters become commands (the ogonek's needs T1), Greek ones mathematics. A
-    character of another script is written as its code point, ``(U+5168)``, so that two names never
-    look alike; characters that nobody sees are left out.
+    Accented Latin letters become commands (an ogonek needs T1), Greek letters become mathematics. A
+    character of another script is written as its code point, ``(U+5168)``, so that different names
+    stay different; invisible characters are left out.
     """
     plain = " ".join(str(value).split())
     clusters = _clusters(plain)
-    # Two hyphens would become a dash, two quotes one sign.
+    # TeX would join two hyphens to a dash and two quotes to one sign.
     joined = [a == b and a in "-'" for a, b in zip(["", *clusters], clusters, strict=False)]
     return "".join("{}" * j + _cluster(c) for j, c in zip(joined, clusters, strict=True))
 
@@ -157,18 +156,18 @@ def _character(character: str) -> str:
         command = letter if greek[1] == "SMALL" else letter.capitalize()
         if (_SMALL if greek[1] == "SMALL" else _CAPITAL).fullmatch(letter):
             return rf"\ensuremath{{\{command}}}"
-    # What only looks different: a full-width letter, a ligature.
+    # Another form of ASCII characters: a full-width letter, a ligature.
     same = unicodedata.normalize("NFKC", character)
     return "".join(map(_character, same)) if same.isascii() else f"(U+{ord(character):04X})"
 
 
 def points(written: str) -> list[str]:
-    """The code points that ``text`` put in place of characters."""
+    """The code points that ``text`` wrote instead of characters."""
     return re.findall(r"\(U\+[0-9A-F]{4,6}\)", written)
 
 
 def name(value: Any, limit: int = 16) -> str:
-    """A name as ``text`` writes it, with places to break a line where it is longer than that."""
+    """A name as ``text`` writes it; a name longer than ``limit`` gets possible line breaks."""
     plain = " ".join(str(value).split())
     if len(plain) <= limit:
         return _between_points(text(plain))
@@ -180,7 +179,7 @@ def name(value: Any, limit: int = 16) -> str:
 
 
 def prose(value: Any) -> str:
-    """A sentence as ``text`` writes it, with places to break a line in its longest words."""
+    """A sentence as ``text`` writes it, with possible line breaks in its longest words."""
     return " ".join(name(word, 24) for word in str(value).split())
 
 
@@ -191,25 +190,25 @@ def _between_points(written: str) -> str:
 def number(
     value: float | None, like: float | None = None, *ends: float | None, signed: bool = False
 ) -> str:
-    """A measured value as the report's other pages write it, with LaTeX's own minus sign.
+    """A measured value as in the page, with LaTeX's minus sign.
 
     Args:
         value: In units of a metric; None is a dash.
-        like: A value whose decimals this one gets: of a column, all have the same.
-        ends: Of its interval, see ``numbers.measured``; without any, the value itself is not
-            written as 0.
+        like: A value that decides the number of decimals, for example for a whole column.
+        ends: Of its interval, see ``numbers.measured``; by default the value itself, so that it is
+            not written as 0.
         signed: Write a plus sign too.
     """
     if value is None:
         return NONE
     written = _in_math(numbers.measured(value, like, *(ends or (value,))))
-    # A plus before zeros only would claim a direction that the digits do not show.
+    # "+0.000" would claim a direction that the digits do not show.
     plus = signed and value > 0 and re.search("[1-9]", written)
     return rf"\ensuremath{{+}}{written}" if plus else written
 
 
 def _in_math(written: str) -> str:
-    """A number with a minus sign or a power of ten, as LaTeX has them."""
+    """A number with a minus sign or a power of ten, in LaTeX."""
     size = written.removeprefix(numbers.MINUS)
     sign = r"\ensuremath{-}" if size != written else ""
     mantissa, exponent, power = size.partition("e")
@@ -219,22 +218,22 @@ def _in_math(written: str) -> str:
 
 
 def p_value(value: float | None) -> str:
-    """A p value, as the report's other pages write it."""
+    """A p value as in the page."""
     return NONE if value is None else templates.p_value(value).replace("<", r"\ensuremath{<}")
 
 
 def share(value: float | None) -> str:
-    """A probability or an effect size, as the report's other pages write it."""
+    """A probability or an effect size as in the page."""
     return NONE if value is None else text(templates.share(value))
 
 
 def setting(value: Any) -> str:
-    """A hyperparameter, as the report's other pages write it."""
+    """A hyperparameter as in the page."""
     return text(templates.setting(value))
 
 
 def given(value: float | None) -> str:
-    """A number that an author gave, as it was written."""
+    """A number from a study file, as its author wrote it."""
     return NONE if value is None else text(templates.given(value))
 
 
@@ -249,16 +248,18 @@ _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight
 
 
 def letters(value: Any) -> str:
-    """A name as letters alone, for the name of a command: ``adamw-2`` is ``AdamwTwo``.
+    """A name in ASCII letters, for the name of a command: ``adamw-2`` is ``AdamwTwo``.
 
-    Accents are dropped, digits spelled out one by one; a character of another script is spelled by
-    its code point, so that no name is empty and few are alike.
+    Accents are dropped and digits spelled out; a character of another script is written as its code
+    point, so that no name is empty and few names become equal.
     """
     plain = unicodedata.normalize("NFKD", str(value))
     spelled = "".join(c if c.isascii() else _spelled(c) for c in plain)
-    found = re.findall(r"[A-Za-z]+|\d", spelled)
-    parts = [_DIGITS[int(part)] if part.isdigit() else part[0].upper() + part[1:] for part in found]
-    return "".join(parts) or "Unnamed"
+    words = [
+        _DIGITS[int(part)] if part.isdigit() else part[0].upper() + part[1:]
+        for part in re.findall(r"[A-Za-z]+|\d", spelled)
+    ]
+    return "".join(words) or "Unnamed"
 
 
 def _spelled(character: str) -> str:
@@ -272,13 +273,13 @@ def _spelled(character: str) -> str:
 
 def label(*parts: Any) -> str:
     r"""A label for ``\ref``, of letters, digits and hyphens."""
-    found = []
+    words = []
     for part in parts:
         plain = unicodedata.normalize("NFKD", str(part)).encode("ascii", "ignore").decode()
-        found.append(re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or letters(part))
-    return "-".join(found)
+        words.append(re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or letters(part))
+    return "-".join(words)
 
 
 def comment(value: Any) -> str:
-    """A line that LaTeX does not read, and so may hold any character."""
+    """A comment line, which may contain any character."""
     return f"% {' '.join(''.join(c if c.isprintable() else ' ' for c in str(value)).split())}\n"

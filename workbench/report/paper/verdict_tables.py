@@ -1,4 +1,7 @@
-"""The tables of a verdict: each arm with its mean, and how the arms compare in pairs."""
+"""The LaTeX tables of a verdict: means by arm, and comparisons in pairs.
+
+Used for a study (``paper.tables``) and for external results (``standalone``).
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
 
 def judged(summary: Judged, venue: str) -> dict[str, str]:
-    """The tables of a verdict: ``confirmation`` and, of two sides or more, ``pairwise``."""
+    """The tables of a verdict: ``confirmation`` (or ``results``) and ``pairwise``."""
     if not summary.shows_tests:
         return {}
-    found = {_called(summary): main(summary, venue)}
+    tables = {_called(summary): main(summary, venue)}
     if summary.verdict.comparisons:
-        found["pairwise"] = pairwise(summary, venue)
-    return found
+        tables["pairwise"] = pairwise(summary, venue)
+    return tables
 
 
 def _called(summary: Judged) -> str:
-    """What the main table is of: external results are no confirmation."""
+    """Name of the main table: external results are not a confirmation."""
     return "results" if summary.external else "confirmation"
 
 
@@ -43,7 +46,7 @@ def scale_of(verdict: Verdict) -> float | None:
 
 
 def main(summary: Judged, venue: str) -> str:
-    """The main table: each arm's mean with its interval, and how it compares with one of them."""
+    """The main table: each arm's mean with its interval, compared with the reference arm."""
     verdict, confirmation = summary.verdict, summary.confirmation
     arms = list(_arms(summary))
     reference = _reference(verdict)
@@ -56,6 +59,7 @@ def main(summary: Judged, venue: str) -> str:
     if reference is not None:
         heads = ("difference", r"$p_\mathrm{Holm}$", "$P$(improvement)")
         columns += [Column(head=head) for head in heads]
+    # A verdict on a factor has its levels as sides; they get rows of their own below the arms.
     sides = [side.name for side in verdict.sides]
     of_factor = confirmation is not None and sides != [arm.name for arm in arms]
     rows: list[list[str] | None] = [
@@ -95,7 +99,7 @@ def _measured(summary: Judged, arm: wording.Row, like: float | None) -> list[str
 
 
 def _reference(verdict: Verdict) -> str | None:
-    """Whom the rows are compared with: the baseline where that is the question, else the leader."""
+    """The name that rows are compared with: the baseline in a contrast with it, else the leader."""
     if verdict.contrast == BASELINE:
         return next((side.name for side in verdict.sides if side.baseline), None)
     leader = verdict.leader
@@ -103,7 +107,7 @@ def _reference(verdict: Verdict) -> str | None:
 
 
 def _against(summary: Judged, reference: str | None) -> dict[str, Comparison]:
-    """Of each rival its comparison with the reference, seen from the rival."""
+    """By rival: its comparison with the reference, with the rival as ``first``."""
     return {
         pair.first if pair.second == reference else pair.second: pair
         if pair.second == reference
@@ -122,7 +126,7 @@ def _compared(
     pair = against.get(rival)
     if pair is None:
         return [NONE, NONE, NONE]
-    # A comparison says how far its first is ahead, whatever the metric's direction.
+    # In a comparison, positive means that ``first`` is better; here, that its value is higher.
     sign = 1 if verdict.direction == "maximize" else -1
     difference = number(sign * pair.difference.estimate, like, signed=True)
     return [difference, p_value(pair.p_holm), share(pair.improvement.estimate)]
@@ -139,50 +143,51 @@ def _caption(summary: Judged, reference: str | None, of_factor: bool) -> str:
     verdict, confirmation = summary.verdict, summary.confirmation
     unit, test = summary.unit, summary.test
     aim = "maximised" if verdict.direction == "maximize" else "minimised"
-    said = [
+    sentences = [
         f"{text(summary.study)}: {text(summary.metric)} (to be {aim}), mean"
         rf" $\pm$ standard deviation over {unit}s; 95\,\% t interval of the mean over {unit}s."
     ]
     if isinstance(summary, Summary) and confirmation:
-        samples = confirmation.test_samples
+        samples = confirmation.protocol.test_samples
         on = f" on the same {templates.whole(samples)} test samples" if samples else ""
         redrawn = text(summary.training.redrawn)
-        said.append(
+        sentences.append(
             f"Each value is one training run measured once{on}; a seed redraws {redrawn}; the test"
-            " split stays."
+            " split is the same for all."
         )
     elif unit == "seed":
-        said.append("Each value is one run; what a seed draws anew is not recorded.")
+        sentences.append("Each value is one run; what a seed changes is not recorded.")
     else:
-        said.append("The value of a data set is the mean over its seeds.")
+        sentences.append("The value of a data set is the mean over its seeds.")
     if of_factor:
         factor = text(verdict.contrast)
-        said.append(f"Below the rule: each level of {factor}, by the mean of its strategies.")
+        sentences.append(f"Below the rule: each level of {factor}, by the mean of its strategies.")
     if reference is not None:
-        said.append(
+        sentences.append(
             f"Difference: strategy minus {name(reference)}, mean over paired {unit}s;"
             rf" $p_\mathrm{{Holm}}$: {test}, Holm-corrected over"
             f" {counted(verdict.pairs, 'pair')}; $P$(improvement): probability of"
-            f" being ahead of {name(reference)} on a {unit}."
+            f" being better than {name(reference)} on a {unit}."
         )
-    said += map(prose, wording.left_out(verdict))
+    sentences += map(prose, wording.left_out(verdict))
     if any(arm.failed for arm in _arms(summary)):
-        said.append("Failed and diverged runs count with the worst value.")
+        sentences.append("Failed and diverged runs count with the worst value.")
     for arm in _arms(summary):
         if arm.baseline:
-            told = f": {name(arm.untuned)} with default values, not tuned" if arm.untuned else ""
-            said.append(rf"\textsuperscript{{b}}Baseline{told}.")
+            default = f": {name(arm.untuned)} with default values, not tuned" if arm.untuned else ""
+            sentences.append(rf"\textsuperscript{{b}}Baseline{default}.")
     if summary.cited:
         sources = "; ".join(f"{name(item.name)}: {text(item.source)}" for item in summary.cited)
-        said.append(rf"\textsuperscript{{c}}Reported in the literature, not run here ({sources}).")
+        literature = rf"Reported in the literature, not run here ({sources})."
+        sentences.append(rf"\textsuperscript{{c}}{literature}")
     if summary.emphasis:
-        said.append(text(summary.emphasis))
+        sentences.append(text(summary.emphasis))
     if summary.caution:
-        said.append(text(summary.caution))
+        sentences.append(text(summary.caution))
     else:
         level = "" if verdict.level == "none" else f" ({text(verdict.level)})"
-        said.append(f"Verdict{level}: {text(verdict.word)}.")
-    return " ".join(said)
+        sentences.append(f"Verdict{level}: {text(verdict.word)}.")
+    return " ".join(sentences)
 
 
 def pairwise(summary: Judged, venue: str) -> str:
@@ -192,7 +197,7 @@ def pairwise(summary: Judged, venue: str) -> str:
     if len(shown) > _MOST_PAIRS:
         reference = _reference(verdict)
         shown = [pair for pair in shown if reference in (pair.first, pair.second)]
-        left_out = f" Shown are those with {name(reference)}; data/pairs.csv holds all."
+        left_out = f" Only comparisons with {name(reference)} are shown; data/pairs.csv has all."
     has_margin = verdict.smallest_effect is not None
     like = scale_of(verdict)
     columns = [
@@ -223,23 +228,23 @@ def pairwise(summary: Judged, venue: str) -> str:
     caption = (
         f"{text(summary.study)}: {counted(verdict.pairs, 'comparison')} of"
         f" {text(summary.metric)}, paired by {unit}"
-        f" ($n$ = {_counts(verdict.comparisons)}). Difference: by how much the first is ahead,"
+        f" ($n$ = {_counts(verdict.comparisons)}). Difference: positive if the first is better,"
         rf" mean over {unit}s with its 95\,\% t interval; $p_\mathrm{{Holm}}$: {test},"
         r" Holm-corrected; $d_z$: paired Hedges' $d_z$; $P$(improvement): probability that the"
-        rf" first is ahead on a {unit}, with its bootstrap interval"
+        rf" first is better on a {unit}, with its bootstrap interval"
     )
     if any(pair.improvement.estimate in (0, 1) for pair in shown):
         caption += f", or Clopper and Pearson's where all {unit}s agree"
     if has_margin:
         margin = typeset.given(verdict.smallest_effect)
         caption += rf"; $p_\mathrm{{TOST}}$: equivalence within $\pm${margin}, Holm-corrected"
-    absent = "".join(f" {prose(said)}" for said in wording.left_out(verdict))
+    absent = "".join(f" {prose(sentence)}" for sentence in wording.left_out(verdict))
     return laid_out(summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows)
 
 
 def _counts(comparisons: Sequence[Comparison]) -> str:
-    found = sorted({pair.n for pair in comparisons})
-    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    counts = sorted({pair.n for pair in comparisons})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def laid_out(
@@ -250,14 +255,14 @@ def laid_out(
     columns: Sequence[Column],
     rows: Sequence[Sequence[str] | None],
 ) -> str:
-    """A table with its label, and a note on the characters that LaTeX has no glyph for.
+    """A table with its label, and a comment on characters without a glyph in LaTeX's fonts.
 
     Args:
         summary: Of a study, or of external results.
         venue: Whose columns it has to fit.
-        about: What the table is, in a word or two; part of its label.
+        about: The table in a word or two; part of its label.
         caption: LaTeX.
-        columns: What the columns are.
+        columns: Heads and alignment.
         rows: Cells, LaTeX; None is a rule.
     """
     written = booktabs.table(

@@ -1,7 +1,7 @@
-"""Renders the content of report.json as HTML, Markdown, plain text and CSV; computes no number.
+"""Renders the content of report.json as HTML, Markdown, plain text and CSV.
 
-Text from a study or a store is escaped by default: anyone who can write to a shared store could
-otherwise write to the page. The plain text of the methods is escaped by its callers.
+Text from a study or a store is escaped by default: otherwise anyone who can write to a shared store
+could inject markup into the page. Callers escape the plain text of the methods.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def number(value: float | None, like: float | None = None, *ends: float | None) 
 
 
 def _raised(text: str) -> str:
-    """A power of ten as people write it: ``2.304e-04`` is 2.304·10⁻⁴."""
+    """A power of ten in mathematical notation: ``2.304e-04`` becomes 2.304·10⁻⁴."""
     mantissa, exponent, power = text.partition("e")
     if not exponent:
         return text
@@ -60,7 +60,7 @@ def setting(value: Any) -> str:
 
 
 def whole(count: float | None) -> str:
-    """A count of parameters or samples, its thousands divided by commas."""
+    """A count of parameters or samples, with commas between thousands."""
     return _NONE if count is None else f"{count:,.0f}"
 
 
@@ -101,8 +101,7 @@ def interval(low: float | None, high: float | None, like: float | None = None) -
 
 def reach(low: float | None, high: float | None, like: float | None = None) -> str:
     """The ends of an interval, in words."""
-    found = interval(low, high, like)
-    return found.strip("[]").replace(", ", " to ")
+    return interval(low, high, like).strip("[]").replace(", ", " to ")
 
 
 def share(value: float | None) -> str:
@@ -111,26 +110,27 @@ def share(value: float | None) -> str:
 
 
 def given(value: float | None) -> str:
-    """A number that an author gave, as it was written: 0.01, and not 0.0100."""
+    """A number from a study file, as its author wrote it: 0.01, not 0.0100."""
     return _NONE if value is None else numbers.given(value)
 
 
 def aside(roles: Mapping[str, int]) -> str:
     """Which runs a table of the search leaves out, as a sentence; empty where there are none."""
-    known = {
+    descriptions = {
         "confirmation": "of the confirmation",
         "selection": "of its selection",
         "retried": "of failed trials that were run again after a correction",
     }
     counts = [
-        f"{counted(n, 'run')} {known.get(role, f'of the {role}')}" for role, n in roles.items()
+        f"{counted(n, 'run')} {descriptions.get(role, f'of the {role}')}"
+        for role, n in roles.items()
     ]
     verb = "is" if sum(roles.values()) == 1 else "are"
     return f"{numbers.listed(counts)} {verb} not counted here." if counts else ""
 
 
 def size(count: float | None) -> str:
-    """Bytes as people say them."""
+    """Bytes in MB or GB."""
     if count is None:
         return _NONE
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
@@ -149,14 +149,15 @@ def moment(milliseconds: int | None) -> str:
 
 
 def within(trial: str, strategy: str) -> str:
-    """A trial's name in the row of its strategy: the number, where the strategy comes before it."""
+    """A trial's name within the row of its strategy: without the strategy before its number."""
     return trial.removeprefix(f"{strategy}/")
 
 
 def escape_markdown(value: Any) -> Any:
-    """Text that Markdown and the HTML in it show as it is."""
+    """Text that Markdown, and HTML within it, displays literally."""
     if isinstance(value, Markup | Undefined):
         return value
+    # A line break could start a heading, a list or a table row.
     text = " ".join(str(value).split("\n"))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
@@ -177,18 +178,20 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
     written = (setting, whole, given, size, counted, span, within, duration, moment, words)
     for function in (*measured, *written, aside, scale, knobs):
         environment.filters[function.__name__] = function
+    # A run id from a store must not add path segments or a query to a link.
     environment.filters["path"] = lambda text: quote(str(text), safe="")
     return environment
 
 
 def html(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
-    """The page: one file that loads nothing.
+    """The page: one file that loads no other file.
 
     Args:
         summary: The content of report.json.
-        pictures: An SVG element for each figure's name, trusted as it is.
+        pictures: An SVG element by name of figure; not escaped.
     """
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    # The page's content security policy allows the one script with this hash.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return page(
         "report.html", pictures, report=summary, script=Markup(script), script_digest=digest
@@ -209,41 +212,48 @@ def page(template: str, pictures: Mapping[str, str], **content: Any) -> str:
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """The same in Markdown, with links to the figures' files."""
-    return _environment(html=False).get_template("report.md").render(report=summary)
+    """The report in Markdown, with links to the figures' files."""
+    return _environment().get_template("report.md").render(report=summary)
 
 
 def methods(summary: Mapping[str, Any]) -> str:
-    """The methods as plain text to be typeset: paragraphs divided by a blank line.
+    """The methods as plain text to be typeset, with a blank line between paragraphs.
 
-    What no log contains is ``TODO``; a source is in square brackets after what it is for.
+    ``TODO`` marks what no log contains; sources are in square brackets.
     """
     environment = _environment(plain=True)
     names = ["methods.txt", *(["confirmation.txt"] if summary["confirmation"] else [])]
-    found = (environment.get_template(name).render(report=summary) for name in names)
-    return "\n\n".join(" ".join(text.split()) for text in found) + "\n"
+    texts = (environment.get_template(name).render(report=summary) for name in names)
+    return "\n\n".join(" ".join(text.split()) for text in texts) + "\n"
 
 
 def reproducibility(summary: Mapping[str, Any]) -> str:
-    """What somebody needs to run the study again, as one paragraph of plain text."""
+    """What is needed to run the study again, as one paragraph of plain text."""
     text = _environment(plain=True).get_template("reproducibility.txt").render(report=summary)
     return " ".join(text.split()) + "\n"
 
 
+def checklist(summary: Mapping[str, Any], *, confirmed: bool) -> str:
+    """Answers to a conference's questions about experiments, as far as logs have them."""
+    template = _environment(html=False).get_template("checklist.md")
+    return template.render(report=summary, confirmed=confirmed).strip() + "\n"
+
+
 def note(summary: Mapping[str, Any]) -> str:
-    """Verdict, state and tables, cut so that they fit a run's description."""
-    template = _environment(html=False).get_template("note.md")
+    """Verdict, state and tables, shortened to fit the description of an MLflow run."""
+    template = _environment().get_template("note.md")
     arms = (summary["confirmation"] or {}).get("arms", ())
     shown = max(len(summary["strategies"]), len(arms))
     while True:
         text = template.render(report=summary, shown=shown)
+        # Drop rows before characters: a note cut in the middle of a table is unreadable.
         if len(text) <= _NOTE_LIMIT or shown == 0:
             return text[:_NOTE_LIMIT]
         shown = shown * 3 // 4
 
 
 def csv(summary: Mapping[str, Any]) -> str:
-    """The table of strategies as the search left them, numbers unrounded."""
+    """The table of strategies after the search, numbers unrounded."""
     objective = summary["objective"]["metric"]
     rows = []
     for item in summary["strategies"]:
@@ -291,5 +301,5 @@ def trials_csv(rows: Sequence[Mapping[Any, Any]]) -> str:
 
 
 def _inert(value: Any) -> Any:
-    # A spreadsheet would run a text that starts like a formula.
+    # A spreadsheet would execute a text that starts like a formula.
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
