@@ -80,7 +80,7 @@ def read(material: Material) -> Confirmation | None:
     beyond = []
     for run in _runs(material, Role.CONFIRMATION):
         own = by_arm.get(run.group)
-        # Earlier versions stored no seed; their runs are numbered in the order of the seeds.
+        # Without a seed tag: runs are numbered in the order of the seeds.
         seed = run.seed or (seeds[run.number] if run.number < len(seeds) else "")
         if own is None or seed not in seeds or seed in own:
             beyond.append(run)

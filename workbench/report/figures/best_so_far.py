@@ -88,8 +88,8 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun], unit: str = "trial
             value = trial.value
             if value is None:
                 continue
-            # Equal values are not an improvement, so the curve has no step for them.
             points.append(Point(trial.strategy, spent, value, *codes[trial.strategy]))
+            # Equal values are not an improvement, so the curve has no step for them.
             if not steps or (value > steps[-1][1] if maximize else value < steps[-1][1]):
                 steps.append((spent, value))
         if steps:
@@ -274,8 +274,8 @@ def _spread(heights: Sequence[float], gap: float) -> list[float]:
     """Move heights apart until neighbours are at least ``gap`` apart, in the same order."""
     order = sorted(range(len(heights)), key=lambda index: heights[index])
     placed = [heights[index] for index in order]
-    # Each pass pushes neighbours apart by half of what is missing; 200 passes suffice for any
-    # number of names that fits the figure.
+    # Each pass moves both neighbours by half of what is missing, which may bring them too close to
+    # the next ones, so it is repeated.
     for _ in range(200):
         for low in range(len(placed) - 1):
             lack = max(gap - (placed[low + 1] - placed[low]), 0.0)
