@@ -316,9 +316,7 @@ def test_a_damaged_artifact_is_named_and_restored_once_it_is_deleted(
         publish.write(made.STUDY, own_home, None)
     message = str(caught.value)
     assert message.startswith(f"{path}, an artifact in MLflow, is damaged: ")
-    assert message.endswith(
-        "Delete the file; then `workbench sync digits` restores it from the study's records."
-    )
+    assert message.endswith("run `workbench sync digits` to restore it from the study's records.")
     path.unlink()
     publish.sync(made.STUDY, own_home)
     assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
@@ -331,7 +329,7 @@ def test_tags_that_no_trial_has_are_written_again_from_its_record(
     run_id, *_ = made.run_of(own_home, "digits/search/sgd-0/000")
     planted = "UPDATE tags SET value = ? WHERE run_uuid = ? AND key = ?"
     changed(own_home, planted, value, run_id, f"workbench.{tag}")
-    with pytest.raises(StoreError, match=f"The run {run_id} of digits in MLflow has tags or"):
+    with pytest.raises(StoreError, match=f"The run {run_id} of digits in MLflow has invalid tags"):
         Tracker(own_home).read_trials(made.STUDY)
     assert word_of(publish.write(made.STUDY, own_home, None)) == "WINNER"
 

@@ -388,6 +388,6 @@ def ui(
 
     with terminal.errors():
         url = ui.page(home.absolute(), port, study)
-        typer.echo(f"The MLflow UI opens in about 20 seconds at {url} (Ctrl-C stops it).")
+        typer.echo(f"The MLflow UI opens in about 20 seconds (Ctrl-C stops it): {url}")
         sys.stdout.flush()
         ui.serve(home.absolute(), port)
