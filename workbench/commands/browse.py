@@ -352,8 +352,8 @@ def _done(history: list[EpochResult]) -> float:
 
 
 def _unknown(kind: str, name: str, names: list[str]) -> str:
-    # Part of a name, such as a strategy or a role, is answered with what goes on from there.
-    within = [known for known in names if known.startswith(name)]
+    # Part of a trial's name, such as a strategy or a role, is answered with the trials that it has.
+    within = [known for known in names if kind == "trial" and known.startswith(name)]
     if within:
         return f"There is no {kind} {name}; there is {listed(within)}."
     return unknown(kind, name, names or ["none yet"])
