@@ -122,7 +122,6 @@ PRIVATE = {
     "workbench.datasets.hub.images": {"_fingerprint"},
     "workbench.study.search": {"_trial_id"},
     "workbench.study.search.samplers": {"_storage"},
-    "workbench.tracker.client": {"_tracking_client"},
     "workbench.tracker.connection": {"_get_latest_schema_revision"},
 }
 # Private by their names alone: documented.
