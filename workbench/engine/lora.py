@@ -22,7 +22,6 @@ from workbench.record.text import did_you_mean, listed
 _ADAPTER = "default"
 # peft puts this into the names of a wrapped layer's own parameters.
 _BASE = ".base_layer."
-_MAX_NAMES = 12
 
 
 def inject(staged: Staged, lora: Lora, *, frozen: int, seed: int) -> Staged:
