@@ -207,3 +207,15 @@ def test_an_address_of_mlflow_in_the_environment_is_not_ignored_in_silence(
     assert "hunter2" not in output + errors
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{store}")
     assert "MLFLOW_TRACKING_URI" not in call(command, missing, "--home", home)[2]
+
+
+def test_a_study_that_was_not_searched_must_be_searched_before_its_weights_are_looked_for(
+    write_study: Callable[..., Path], home: Path
+) -> None:
+    write_study(name="first")
+    weights = ("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}")
+    file = write_study(weights, name="second")
+    code, _, errors = call("confirm", file, "--home", home, "--inline")
+    assert code == 2
+    assert errors.strip().endswith(f"workbench run {file}")
+    assert not study_directory(home, "second").exists()

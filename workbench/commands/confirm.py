@@ -23,6 +23,7 @@ from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import planning, preregistration, replicates
+from workbench.study.confirm.candidates import look
 from workbench.study.confirm.offer import Offer, offer_of
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.replicates import Replicates
@@ -100,10 +101,11 @@ def confirm(
     """Confirm a searched study; see ``confirm_study``."""
     session.watcher.prepare(config.name)
     study = Study(config, session.home)
-    check(study)
     if not study.directory.is_dir():
-        # The lease would make the folder, and then the study would be listed.
-        planning.plan_of_confirmation(study)
+        # Before the check, which may miss the weights of another study that was not searched
+        # either, and before the lease, which would make the folder, so that the study is listed.
+        look(study).must_be_complete()
+    check(study)
     with lease(study.directory, wait=wait):
         # First: without it ``confirm`` would ask for more search trials, which would be refused.
         preregistration.refuse_more_trials(study)
