@@ -2,7 +2,8 @@
 
 | question | functions |
 |---|---|
-| Is there a difference? | ``sign_flip`` (primary), ``paired_t``, ``holm`` |
+| Which is the best? | ``best`` (decides the verdict) |
+| Is there a difference? | ``sign_flip``, ``paired_t``, ``holm`` |
 | How large is it? | ``t_interval``, ``hedges_dz``, ``probability_of_improvement`` |
 | Is it too small to matter? | ``tost``, ``posterior`` |
 | How many seeds? | ``seeds_floor``, ``seeds_default``, ``detectable_effect``, ``seeds_needed`` |
@@ -20,6 +21,7 @@ never left out. What may be said of a number is decided in ``verdict``. See docs
 from workbench.verdict.statistics.aggregate import performance_profile
 from workbench.verdict.statistics.correction import holm
 from workbench.verdict.statistics.equivalence import Posterior, posterior, tost
+from workbench.verdict.statistics.mcb import Best, best
 from workbench.verdict.statistics.paired import (
     hedges_dz,
     paired_t,
@@ -49,11 +51,13 @@ from workbench.verdict.statistics.values import Interval, differences, moments
 
 __all__ = [
     "Band",
+    "Best",
     "CriticalDifference",
     "Friedman",
     "Interval",
     "Posterior",
     "SeedsNeeded",
+    "best",
     "critical_difference",
     "critical_groups",
     "detectable_effect",

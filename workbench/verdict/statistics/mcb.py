@@ -1,0 +1,156 @@
+"""Multiple comparisons with the best: a winner, a set that holds the best, and bounds.
+
+All three use the values of k configurations on the same n seeds, and the permutation distribution
+that follows from flipping the signs of whole seeds: one vector of signs flips the differences of
+all configurations at once, so that nothing is assumed about variances or correlations. What is
+assumed is that the vector of paired differences is symmetric about its mean. A skewed
+configuration, or one that collapses on some seeds, breaks it: see ``docs/verdict_validation.md``
+for how much.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from workbench.verdict.statistics.paired import DRAWS, EXACT_TO, sign_flip
+from workbench.verdict.statistics.values import (
+    ROUNDING,
+    Array,
+    count,
+    differences,
+    fraction,
+    moments,
+    table,
+)
+
+# The least variance that a t statistic is divided by, relative to the sum of squares: an
+# arrangement of signs may make all differences equal, and its t would be infinite.
+_LEAST_VARIANCE = 1e-12
+
+
+class Best(NamedTuple):
+    """What the values say about the best of k configurations.
+
+    Attributes:
+        leader: The one with the highest mean; of equals the first.
+        p_rivals: Two-sided sign-flip p of the leader against each, not corrected, shape [k]; nan
+            for the leader itself.
+        p_win: The largest of them. At most alpha: the leader is better than every other.
+        p_best: Of the hypothesis that a configuration is the best, shape [k]. Those above alpha are
+            the (1 - alpha) confidence set of the best.
+        behind: Upper bounds of how far each is behind the best, in units of the values, shape [k]:
+            they hold all together with confidence 1 - alpha. inf where a difference shows no
+            spread, so that nothing bounds it.
+    """
+
+    leader: int
+    p_rivals: Array
+    p_win: float
+    p_best: Array
+    behind: Array
+
+
+def best(
+    values: ArrayLike,
+    *,
+    alpha: float = 0.05,
+    overstated: Collection[int] = (),
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Best:
+    """Winner, confidence set of the best, and simultaneous bounds, from paired values.
+
+    **Winner.** "Better than every other" is false as soon as one comparison is, so each of them may
+    be tested at alpha (intersection-union); that the data chose the leader costs the second side of
+    each test. **Set.** Each candidate is tested once against all its rivals together, by the
+    largest paired t of a rival over it. Only the test of the true best can wrongly exclude it, so
+    no correction over candidates is needed. **Bounds.** The critical values of the same tests bound
+    how far each configuration can be behind the best.
+
+    All 2^n arrangements of signs are counted to n = 15; above, ``draws`` are drawn and the observed
+    one is added, which keeps the error rate.
+
+    Args:
+        values: Shape [n, k] with n >= 2 seeds and k >= 2 configurations; higher is better.
+        alpha: Chance to name a false winner, and to leave the best out of the set.
+        overstated: Configurations whose values may be better than they should be, because runs that
+            failed count with the worst value seen. None of them shows that another is behind, none
+            is a winner, and nothing bounds how far they are behind.
+        draws: Arrangements to draw where n > 15.
+        seed: Of the generator, used where n > 15.
+
+    Raises:
+        ValueError: Fewer than 2 seeds or configurations, a value that is not finite, an alpha
+            outside (0, 1), or fewer than 1 draw.
+
+    Source:
+        Berger (1982), Multiparameter hypothesis testing and acceptance sampling, Technometrics 24;
+        Gutmann and Maymin (1987), Is the selected population the best?, Ann. Stat. 15; Hung and
+        Fithian (2019), Rank verification for exponential families, Ann. Stat. 47 (winner). Edwards
+        and Hsu (1983), Multiple comparisons with the best treatment, J. Am. Stat. Assoc. 78 (set
+        and bounds). Westfall and Young (1993), Resampling-Based Multiple Testing (joint flips).
+        Phipson and Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9 (drawn arrangements).
+    """
+    data = table(values, "values", rows=2, columns=2, of=("seeds", "configurations"))
+    alpha, draws = fraction(alpha, "alpha"), count(draws, "draws")
+    n, k = data.shape
+    signs = _signs(n, draws, seed)
+    # gaps[i][:, j] is how much better j is than i on each seed.
+    gaps = [np.stack([differences(data[:, j], data[:, i]) for j in range(k)], 1) for i in range(k)]
+    means, sds = (
+        np.array([[moments(gaps[i][:, j])[part] for j in range(k)] for i in range(k)])
+        for part in (0, 1)
+    )
+    p_best, critical = np.ones(k), np.zeros(k)
+    for i in range(k):
+        varied = [j for j in range(k) if sds[i, j] > 0]
+        if not varied:
+            continue
+        t = _t(gaps[i][:, varied], signs)
+        largest = t.max(axis=1)
+        critical[i] = np.sort(largest)[math.ceil((1 - alpha) * len(largest)) - 1]
+        evidence = [at for at, j in enumerate(varied) if j not in overstated]
+        if evidence:
+            largest = t[:, evidence].max(axis=1)
+            p_best[i] = np.mean(largest >= largest[0] - ROUNDING * max(1.0, abs(largest[0])))
+    behind = np.max(means + critical[None, :] * sds / math.sqrt(n), axis=1, initial=0.0)
+    unbounded = ((sds == 0) & ~np.eye(k, dtype=bool)).any(axis=1)
+    unbounded[list(overstated)] = True
+    behind[unbounded] = math.inf
+    # By differences, where 0.1 + 0.2 has no lead over 0.3; which of equals leads is then the first.
+    leader = next((i for i in range(k) if (means[i] <= 0).all()), int(data.mean(axis=0).argmax()))
+    p_rivals = np.full(k, math.nan)
+    for j in range(k):
+        if j != leader:
+            decidable = sds[leader, j] > 0 and leader not in overstated
+            drawn = sign_flip(gaps[leader][:, j], draws=draws, seed=seed) if decidable else 1.0
+            p_rivals[j] = drawn
+    return Best(leader, p_rivals, float(np.nanmax(p_rivals)), p_best, behind)
+
+
+def _signs(n: int, draws: int, seed: int) -> Array:
+    """Arrangements of signs, shape [arrangements, n]; in the first no sign is flipped."""
+    if n <= EXACT_TO:
+        bits = np.arange(2**n)[:, None] >> np.arange(n) & 1
+        return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
+    drawn = np.random.default_rng(seed).integers(0, 2, size=(draws, n))
+    return np.vstack([np.ones(n), 1.0 - 2.0 * drawn])
+
+
+def _t(gaps: Array, signs: Array) -> Array:
+    """The paired t of each rival under each arrangement, shape [arrangements, rivals].
+
+    Args:
+        gaps: How much better each rival is on each seed, shape [n, rivals]; each varies.
+        signs: Shape [arrangements, n].
+    """
+    n = len(gaps)
+    squares = (gaps**2).sum(axis=0)  # the same under every arrangement
+    flipped = signs @ gaps / n
+    variances = np.maximum((squares - n * flipped**2) / (n - 1), _LEAST_VARIANCE * squares)
+    return np.asarray(flipped * math.sqrt(n) / np.sqrt(variances))
