@@ -4,6 +4,7 @@
 |---|---|
 | Which is the best? | ``best`` (decides the verdict) |
 | Is there a difference? | ``sign_flip``, ``paired_t``, ``holm`` |
+| Does a factor matter? | ``main_effect``, ``interaction`` |
 | How large is it? | ``t_interval``, ``hedges_dz``, ``probability_of_improvement`` |
 | Is it too small to matter? | ``tost``, ``posterior`` |
 | How many seeds? | ``seeds_floor``, ``seeds_default``, ``detectable_effect``, ``seeds_needed`` |
@@ -21,6 +22,7 @@ never left out. What may be said of a number is decided in ``verdict``. See docs
 from workbench.verdict.statistics.aggregate import performance_profile
 from workbench.verdict.statistics.correction import holm
 from workbench.verdict.statistics.equivalence import Posterior, posterior, tost
+from workbench.verdict.statistics.factorial import interaction, main_effect
 from workbench.verdict.statistics.mcb import Best, best
 from workbench.verdict.statistics.paired import (
     hedges_dz,
@@ -67,6 +69,8 @@ __all__ = [
     "friedman",
     "hedges_dz",
     "holm",
+    "interaction",
+    "main_effect",
     "moments",
     "p_floor",
     "paired_t",

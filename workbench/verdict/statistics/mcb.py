@@ -99,7 +99,7 @@ def best(
     data = table(values, "values", rows=2, columns=2, of=("seeds", "configurations"))
     alpha, draws = fraction(alpha, "alpha"), count(draws, "draws")
     n, k = data.shape
-    signs = _signs(n, draws, seed)
+    signs = sign_arrangements(n, draws, seed)
     # gaps[i][:, j] is how much better j is than i on each seed.
     gaps = [np.stack([differences(data[:, j], data[:, i]) for j in range(k)], 1) for i in range(k)]
     means, sds = (
@@ -133,7 +133,7 @@ def best(
     return Best(leader, p_rivals, float(np.nanmax(p_rivals)), p_best, behind)
 
 
-def _signs(n: int, draws: int, seed: int) -> Array:
+def sign_arrangements(n: int, draws: int, seed: int) -> Array:
     """Arrangements of signs, shape [arrangements, n]; in the first no sign is flipped."""
     if n <= EXACT_TO:
         bits = np.arange(2**n)[:, None] >> np.arange(n) & 1
