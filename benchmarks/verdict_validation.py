@@ -25,7 +25,7 @@ from tests.support.simulated import (
 )
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "verdict_validation.md"
-EFFECT = 1.0  # the smallest effect that matters, in SDs of a paired difference
+EFFECT = 0.5  # the smallest effect that matters, in SDs of a paired difference
 
 TEXT = """# Validation of the verdict by simulation
 
@@ -98,6 +98,7 @@ def power(studies: int) -> str:
         "expected",
         "false WINNER",
         "GOOD ENOUGH",
+        "false GOOD ENOUGH",
         "left to choose from",
     )
     expected = dict(POWER)
@@ -108,6 +109,7 @@ def power(studies: int) -> str:
             f"{expected[design]:.2f}",
             rate(found.false_winner, studies),
             rate(found.good_enough, studies),
+            rate(found.false_good_enough, studies),
             f"{found.candidates:.1f}",
         )
         for design, found in simulated(expected, studies)
