@@ -6,9 +6,7 @@ Pure functions of plain data. docs/confirmation.md has the rules, ``statistics``
 from __future__ import annotations
 
 from workbench.verdict.evidence import ALPHA, GAMMA, Arm, Design, Doubt, Evidence, Run, Stage
-from workbench.verdict.guards import REFUSALS, Refusal, Refused
 from workbench.verdict.judgement import (
-    Bounds,
     Comparison,
     Level,
     SeedPlan,
@@ -17,13 +15,13 @@ from workbench.verdict.judgement import (
     Word,
     as_json,
 )
+from workbench.verdict.refusals import REFUSALS, Refusal, Refused
 
 __all__ = [
     "ALPHA",
     "GAMMA",
     "REFUSALS",
     "Arm",
-    "Bounds",
     "Comparison",
     "Design",
     "Doubt",

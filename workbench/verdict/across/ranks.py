@@ -122,14 +122,14 @@ def across(
         return None
     table = means(names, verdicts)
     turned = table if question.direction == "maximize" else -table
-    friedman = statistics.friedman(turned)
     diagram = statistics.critical_difference(turned, alpha=question.design.alpha)
+    friedman = diagram.friedman
     return Ranks(
         datasets=tuple(verdicts),
         strategies=tuple(names),
         means=table.tolist(),
         ranks=friedman.ranks.tolist(),
-        friedman=Friedman(statistic=friedman.f_statistic, p=friedman.f_p),
+        friedman=Friedman(statistic=friedman.statistic, p=friedman.p),
         groups=tuple(tuple(names[at] for at in group) for group in diagram.groups),
     )
 

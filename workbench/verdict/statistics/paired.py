@@ -13,16 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics.bootstrap import percentiles
 from workbench.verdict.statistics.values import (
     ROUNDING,
     Array,
-    Interval,
-    count,
     differences,
-    fraction,
+    finite,
     moments,
-    series,
 )
 
 EXACT_TO = 15  # pairs for which all arrangements of the signs are counted
@@ -45,13 +43,13 @@ def t_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
         In the units of the values; of zero width where all values are the same.
 
     Raises:
-        ValueError: Fewer than 2 values, one is not finite, or a level outside (0, 1).
+        ValueError: Fewer than 2 values, or one is not finite.
 
     Source:
         Student (1908), The probable error of a mean, Biometrika 6. Hesterberg (2015), What teachers
         should know about the bootstrap, The American Statistician 69.
     """
-    data, level = series(values), fraction(level, "level")
+    data = finite(values, 2)
     mean, sd = moments(data)
     n = len(data)
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
@@ -81,14 +79,14 @@ def sign_flip(differences: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> f
         p in (0, 1]; 1 where all differences are 0.
 
     Raises:
-        ValueError: Fewer than 2 differences, one is not finite, or fewer than 1 draw.
+        ValueError: Fewer than 2 differences, or one is not finite.
 
     Source:
         Fisher (1935), The Design of Experiments. Pitman (1937), Significance tests which may be
         applied to samples from any populations, Supplement to the J. R. Stat. Soc. 4. Phipson and
         Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9.
     """
-    data, draws = series(differences, "differences"), count(draws, "draws")
+    data = finite(differences, 2)
     magnitudes = -np.sort(-np.abs(data))
     tolerance = ROUNDING * float(magnitudes.sum())
     if tolerance == 0:
@@ -130,7 +128,7 @@ def paired_t(differences: ArrayLike) -> float:
     Source:
         Student (1908), The probable error of a mean, Biometrika 6.
     """
-    data = series(differences, "differences")
+    data = finite(differences, 2)
     mean, sd = moments(data)
     if sd == 0:
         return 1.0 if mean == 0 else 0.0
@@ -159,7 +157,7 @@ def hedges_dz(differences: ArrayLike) -> float:
         Hedges (1981), Distribution theory for Glass's estimator of effect size and related
         estimators, J. Educ. Stat. 6.
     """
-    data = series(differences, "differences")
+    data = finite(differences, 2)
     mean, sd = moments(data)
     degrees = len(data) - 1
     if sd == 0 or degrees == 1:
@@ -190,8 +188,7 @@ def probability_of_improvement(
         In [0, 1]; 0.5 where neither side is ahead.
 
     Raises:
-        ValueError: Fewer than 2 pairs, unequal lengths, a value that is not finite, a level outside
-            (0, 1), or fewer than 1 draw.
+        ValueError: Fewer than 2 pairs, unequal lengths, or a value that is not finite.
 
     Source:
         Bouthillier et al. (2021), Accounting for variance in machine learning benchmarks, MLSys
@@ -200,9 +197,8 @@ def probability_of_improvement(
         Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case
         of the binomial, Biometrika 26, for n of n.
     """
-    gaps = differences(first, second)
-    n = len(series(gaps, "first"))
-    level, draws = fraction(level, "level"), count(draws, "draws")
+    gaps = finite(differences(first, second), 2)
+    n = len(gaps)
     outcomes = np.array([np.sum(gaps > 0), np.sum(gaps == 0), np.sum(gaps < 0)])
     # Resampling n outcomes of three kinds is drawing from a multinomial distribution.
     resamples = np.random.default_rng(seed).multinomial(n, outcomes / n, size=draws)
