@@ -20,7 +20,6 @@ from workbench.report import templates, tidy
 from workbench.report.content import Summary
 from workbench.report.paper import bibliography, booktabs, macros, tables, typeset, verdict_tables
 from workbench.report.paper import files as paper
-from workbench.report.paper.booktabs import Column
 from workbench.tracker.stored_study import Cited
 
 THREE = confirmed.THREE
@@ -96,7 +95,7 @@ def cells(text: str) -> list[list[str]]:
     rows = []
     for line in text.splitlines():
         if line.endswith(r"\tabularnewline"):
-            plain = re.sub(r"\\(raggedright|allowbreak\{\}|tabularnewline)", "", line)
+            plain = re.sub(r"\\(allowbreak\{\}|tabularnewline)", "", line)
             plain = re.sub(
                 r"\\(textbf|underline|ensuremath|textsuperscript)\{([^}]*)\}", r"\2", plain
             )
@@ -412,7 +411,7 @@ def test_an_unknown_venue_is_refused_with_those_there_are(three: Summary) -> Non
 
 
 def test_a_table_too_wide_for_a_column_spans_the_page() -> None:
-    columns = [Column(head="name", align="p"), *(Column(head=f"c{n}") for n in range(6))]
+    columns = {"name": "p", **dict.fromkeys([f"c{n}" for n in range(6)], "r")}
     rows = [["n", *["0.1234 0.1234"] * 6]]
 
     def made(venue: str) -> str:
@@ -429,7 +428,7 @@ def test_a_table_longer_than_a_page_goes_on_under_the_same_number() -> None:
     text = booktabs.table(
         label="tab:x",
         caption="c",
-        columns=[Column(head="name", align="p"), Column(head="n")],
+        columns={"name": "p", "n": "r"},
         rows=rows,
         venue="neurips",
         about="x",

@@ -377,12 +377,6 @@ def test_the_test_split_stays_sealed_without_a_protocol(tmp_path: Path) -> None:
         )
 
 
-def test_the_estimator_itself_refuses_draws_that_are_not_independent() -> None:
-    assert len(statistics.expected_maximum([0.1, 0.5, 0.3], independent=True)) == 3
-    with pytest.raises(ValueError, match="independent"):
-        statistics.expected_maximum([0.1, 0.5, 0.3], independent=False)
-
-
 def test_the_guards_are_there_without_anything_heavy() -> None:
     script = (
         "import sys\n"

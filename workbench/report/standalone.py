@@ -22,7 +22,6 @@ from workbench.report.figures import (
     performance_profile,
 )
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
-from workbench.report.paper.booktabs import Column
 from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import Side, Verdict, as_json
 from workbench.verdict.external import ExternalVerdict
@@ -94,7 +93,7 @@ def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
         emphasis=wording.emphasis(
             verdict,
             best=compared and any(row.best for row in rows),
-            tied=any(row.tied for row in rows),
+            tied=any(row.tied_with_best for row in rows),
             what="strategy",
         ),
         caution=wording.caution(verdict),
@@ -150,9 +149,8 @@ def _datasets(study: str, found: ExternalVerdict) -> str:
     if found.across is not None:
         ranks = dict(zip(found.across.strategies, found.across.ranks, strict=True))
         rows += [None, ["average rank", *(typeset.share(ranks[name]) for name in names), ""]]
-    columns = [Column(head="data set", align="p")]
-    columns += [Column(head=typeset.name(name, 30)) for name in names]
-    columns.append(Column(head="verdict", align="p"))
+    heads = dict.fromkeys((typeset.name(name, 30) for name in names), "r")
+    columns = {"data set": "p", **heads, "verdict": "p"}
     caption = (
         rf"{typeset.text(study)}: {typeset.text(found.verdict.metric)} on each data set, mean $\pm$"
         " standard deviation over seeds, and the verdict on that data set alone."

@@ -12,7 +12,7 @@ from workbench.report import wording
 from workbench.report.content import Judged
 from workbench.report.paper import typeset, verdict_tables
 from workbench.report.paper.typeset import number, p_value, share
-from workbench.report.results import ArmResult
+from workbench.report.results import ArmResult, Row
 from workbench.verdict import Comparison, Verdict
 
 # The parts of a command's name, in letters; its value in LaTeX; its description.
@@ -100,7 +100,7 @@ def _lines(summary: Judged) -> Iterator[_Line]:
         if side.name not in {arm.name for arm in arms}:
             yield from _row(called[side.name], wording.row(side), like)
     for arm in arms:
-        yield from _row(called[arm.name], arm.row, like)
+        yield from _row(called[arm.name], arm, like)
         yield from _cost(called[arm.name], arm, like)
     for pair in verdict.comparisons:
         # In both directions: the better side may change, and the paper must still compile.
@@ -153,7 +153,7 @@ def _search(summary: Judged, called: Mapping[str, str]) -> Iterator[_Line]:
             yield (start, "SearchBest"), number(item.best.value), description
 
 
-def _row(start: str, row: wording.Row, like: float | None) -> Iterator[_Line]:
+def _row(start: str, row: Row, like: float | None) -> Iterator[_Line]:
     who = row.name
     for name, value, what in (
         ("Mean", row.mean, "mean over seeds"),
