@@ -7,6 +7,8 @@ A command's name consists of the study, the strategy and the quantity, in letter
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
+from string import ascii_uppercase
 
 from workbench.report import wording
 from workbench.report.content import Judged
@@ -18,8 +20,12 @@ from workbench.verdict import Comparison, Verdict
 # The parts of a command's name, in letters; its value in LaTeX; its description.
 _Line = tuple[tuple[str, ...], str, str]
 
-# TeX's own commands are lower case; ours have a capital after the study's name.
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# Appended to names that are equal. TeX's own commands are lower case.
+_SUFFIXES: tuple[str, ...] = (
+    "",
+    *ascii_uppercase,
+    *map("".join, product(ascii_uppercase, repeat=2)),
+)
 
 
 def macros(summary: Judged, taken: set[str] | None = None) -> str:
@@ -56,21 +62,9 @@ def prefix(summary: Judged) -> str:
 
 def unique(name: str, taken: set[str]) -> str:
     """The name, with letters appended if it is taken; added to ``taken``."""
-    candidate, number = name, 0
-    while candidate in taken:
-        number += 1
-        candidate = name + _suffix(number)
-    taken.add(candidate)
-    return candidate
-
-
-def _suffix(number: int) -> str:
-    """A, B, ..., Z, AA, AB, ... for 1, 2, ..."""
-    letters = ""
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = _LETTERS[rest] + letters
-    return letters
+    free = next(name + more for more in _SUFFIXES if name + more not in taken)
+    taken.add(free)
+    return free
 
 
 def _called(summary: Judged) -> dict[str, str]:

@@ -35,18 +35,7 @@ _SIGNS = {
     "”": "''",
     "„": ",,",
     "…": r"\ldots{}",
-    "·": r"\ensuremath{\cdot}",
-    "×": r"\ensuremath{\times}",
-    "±": r"\ensuremath{\pm}",
-    "÷": r"\ensuremath{\div}",
     "−": r"\ensuremath{-}",
-    "≤": r"\ensuremath{\le}",
-    "≥": r"\ensuremath{\ge}",
-    "≠": r"\ensuremath{\ne}",
-    "≈": r"\ensuremath{\approx}",
-    "→": r"\ensuremath{\to}",
-    "←": r"\ensuremath{\gets}",
-    "∞": r"\ensuremath{\infty}",
     "°": r"\ensuremath{{}^\circ}",
     "²": r"\ensuremath{{}^2}",
     "³": r"\ensuremath{{}^3}",
@@ -71,18 +60,18 @@ _SIGNS = {
     "þ": "th",
     "Þ": "Th",
 }
-# LaTeX has no command for a Greek capital that looks like a Latin one.
-_GREEK = {
-    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧ", "ABEZHIKMNOPTX", strict=True)),
-    "ο": r"\ensuremath{o}",
-    "ς": r"\ensuremath{\varsigma}",
-    "µ": r"\ensuremath{\mu}",
-}
-_SMALL = re.compile(
-    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau"
-    "|upsilon|phi|chi|psi|omega"
+# Greek capitals that look like Latin ones have no command.
+_COMMANDS = (
+    ("·×±÷≤≥≠≈→←∞", "cdot times pm div le ge ne approx to gets infty"),
+    ("αβγδεζηθικλμ", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu"),
+    ("νξπρςστυφχψω", "nu xi pi rho varsigma sigma tau upsilon phi chi psi omega"),
+    ("ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"),
 )
-_CAPITAL = re.compile("gamma|delta|theta|lambda|xi|pi|sigma|upsilon|phi|psi|omega")
+_SIGNS |= {
+    character: rf"\ensuremath{{\{command}}}"
+    for characters, commands in _COMMANDS
+    for character, command in zip(characters, commands.split(), strict=True)
+}
 _ACCENTS = {
     "\u0300": "`",
     "\u0301": "'",
@@ -100,10 +89,6 @@ _ACCENTS = {
     "\u0328": "k",
     "\u0331": "b",
 }
-
-
-_LATIN = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l"}
-_LATIN |= {"Ł": "L", "ı": "i", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "Þ": "Th"}
 
 
 def text(value: Any) -> str:
@@ -146,19 +131,11 @@ def _character(character: str) -> str:
         return _SPECIAL.get(character) or _SIGNS[character]
     if character.isascii():
         return character if character.isprintable() else ""
-    if character in _GREEK:
-        return _GREEK[character]
     if unicodedata.category(character) in ("Cf", "Cc"):
         return ""
-    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, ""))
-    if greek:
-        letter = {"LAMDA": "lambda"}.get(greek[2], greek[2].lower())
-        command = letter if greek[1] == "SMALL" else letter.capitalize()
-        if (_SMALL if greek[1] == "SMALL" else _CAPITAL).fullmatch(letter):
-            return rf"\ensuremath{{\{command}}}"
-    # Another form of ASCII characters: a full-width letter, a ligature.
+    # Another form of other characters: a full-width letter, a ligature, the micro sign.
     same = unicodedata.normalize("NFKC", character)
-    return "".join(map(_character, same)) if same.isascii() else f"(U+{ord(character):04X})"
+    return f"(U+{ord(character):04X})" if same == character else "".join(map(_character, same))
 
 
 def points(written: str) -> list[str]:
@@ -263,10 +240,11 @@ def letters(value: Any) -> str:
 
 
 def _spelled(character: str) -> str:
-    if character in _LATIN:
-        return _LATIN[character]
     if not character.isalpha():
         return "" if unicodedata.category(character) in ("Mn", "Cf") else " "
+    if "LATIN" in unicodedata.name(character, ""):
+        # The letters of its command: a sharp s becomes ss.
+        return re.sub("[^A-Za-z]", "", _SIGNS.get(character, ""))
     called = unicodedata.name(character, "").split()
     return f" {called[-1]} ".title() if called[:1] == ["GREEK"] else f" {ord(character):X} "
 
