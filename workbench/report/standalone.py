@@ -6,20 +6,22 @@ Used by ``workbench verdict --out``. Matplotlib is imported only while figures a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from workbench.report import templates, tidy, wording, writing
-from workbench.report.content import Judged
+from workbench.report.content import FigureEntry, Judged
 from workbench.report.figures import (
+    CONFIRMATION,
     Findings,
     LeftOut,
     critical_difference,
     load,
     performance_profile,
+    rendering,
 )
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.tracker.stored_study import StoredStudy
@@ -60,11 +62,7 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
             why=wording.why(found.verdict),
         )
         texts = {
-            **_texts(
-                summaries,
-                found,
-                files.named((figure["name"], figure["caption"]) for figure in drawn),
-            ),
+            **_texts(summaries, found, drawn),
             "results.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
             "index.html": page,
         }
@@ -107,13 +105,11 @@ def _tested_by(verdict: Verdict, unit: str) -> str | None:
 
 
 def _texts(
-    summaries: Sequence[Judged],
-    found: ExternalVerdict,
-    figures: Sequence[Mapping[str, Any]],
+    summaries: Sequence[Judged], found: ExternalVerdict, figures: Sequence[FigureEntry]
 ) -> dict[str, str]:
-    tables: dict[str, str] = {}
+    main, tables = summaries[0], {}
     if len(found.datasets) > 1:
-        tables["tables/datasets.tex"] = _datasets(summaries[0].study, found)
+        tables["tables/datasets.tex"] = _datasets(main.study, found)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
@@ -121,19 +117,13 @@ def _texts(
         for name, text in verdict_tables.judged(summary, _VENUE).items():
             tables[f"{start}{name}.tex"] = text
         numbers.append(macros.macros(summary, taken))
-    main = summaries[0]
-    example = files.example(
-        main,
-        venue=_VENUE,
-        tables=list(tables),
-        figures=figures,
-        cites=False,
-    )
     return {
         **tables,
         "macros.tex": "\n".join(numbers),
         "captions.tex": files.captions(main, figures),
-        "example.tex": example,
+        "example.tex": files.example(
+            main, venue=_VENUE, tables=[*tables], figures=figures, cites=False
+        ),
     }
 
 
@@ -173,19 +163,15 @@ def _cell(side: Side | None) -> str:
     return typeset.number(mean) + spread
 
 
-def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Draw the figures; names with captions, and pictures for the page."""
-    from workbench.plotting import style
-
-    drawn: list[dict[str, Any]] = []
-    pictures = {}
-    for name, numbers in _numbers(found):
-        figure = load(name)
-        caption = figure.caption(numbers)
-        picture = figure.draw(numbers)
-        style.save(picture, folder / name)
-        pictures[name] = style.inline_svg(picture, name, caption)
-        drawn.append({"name": name, "number": len(drawn) + 1, "caption": caption})
+def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[FigureEntry], dict[str, str]]:
+    """Draw the figures; their entries, and pictures for the page."""
+    drawn, pictures = [], {}
+    for number, (name, numbers) in enumerate(_numbers(found), start=1):
+        caption = load(name).caption(numbers)
+        pictures[name] = rendering.render(name, numbers, caption, folder)
+        drawn.append(
+            FigureEntry(name=name, number=number, caption=caption, page_only=False, of=CONFIRMATION)
+        )
     return drawn, pictures
 
 
