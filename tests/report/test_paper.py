@@ -508,7 +508,7 @@ def test_a_whole_report_compiles_with_fonts_that_venues_take(tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def frames(three: Summary) -> dict[str, pd.DataFrame]:
-    return tidy.frames(confirmed.material(strategies=THREE, scored=False), three.content)
+    return tidy.frames(confirmed.material(strategies=THREE, scored=False), three)
 
 
 def test_data_hold_a_row_for_every_run(frames: dict[str, pd.DataFrame], three: Summary) -> None:

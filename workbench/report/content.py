@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.record import Objective
 from workbench.report.checks import Check
-from workbench.report.methods import Trained
+from workbench.report.methods import Trained, UsedMethod
 from workbench.report.results import ConfirmationResult
 from workbench.report.table import StrategyResult, TrialResult
 from workbench.report.templates import words
@@ -143,7 +143,7 @@ class Summary(Judged):
     budget: dict[str, Any]
     epochs: dict[str, int] | None
     plan: dict[str, Any] | None
-    methods: list[dict[str, Any]]
+    methods: tuple[UsedMethod, ...]
     training: Trained
     data: dict[str, Any]
     backbone: dict[str, Any]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -68,7 +68,7 @@ class Protocol:
     """
 
     metric: str
-    direction: str
+    direction: Literal["maximize", "minimize"]
     contrast: str
     seeds: tuple[str, ...]
     baseline: Planned

@@ -25,7 +25,7 @@ from workbench.report.figures import (
 )
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.tracker.stored_study import StoredStudy
-from workbench.verdict import Side, Verdict, as_json
+from workbench.verdict import Side, Verdict
 from workbench.verdict.external import ExternalVerdict
 
 # What Workbench writes to a verdict's folder; everything else in it belongs to the user.
@@ -203,14 +203,15 @@ def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
 
 
 def _data(found: ExternalVerdict) -> dict[str, Any]:
-    rows = found.results.rows
     fields = ("dataset", "strategy", "seed", "value", "state", "run_id")
-    runs = [{name: getattr(row, name) or None for name in fields} for row in rows]
-    for run, row in zip(runs, rows, strict=True):
-        run["value"] = row.value  # ``or None`` above would lose a value of 0
+    # An empty text is unknown; a value of 0 is not.
+    runs = [
+        {name: None if (cell := getattr(row, name)) == "" else cell for name in fields}
+        for row in found.results.rows
+    ]
     pairs = [
         {"dataset": name or None, **row}
         for name, verdict in found.datasets.items()
-        for row in tidy.pairs(as_json(verdict))
+        for row in tidy.pairs(verdict)
     ]
     return {"results": tidy.frame(runs), "pairs": tidy.frame(pairs)}

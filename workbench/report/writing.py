@@ -106,7 +106,7 @@ def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
     if summary.confirmation is not None:
         files["tables/confirmation.csv"] = templates.arms_csv(content["confirmation"])
     write_files(files, folder)
-    tidy.write(tidy.frames(composed.material, content), folder / "data")
+    tidy.write(tidy.frames(composed.material, summary), folder / "data")
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> None:

@@ -49,7 +49,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
             bootstrap. Fewer only where many verdicts are simulated.
 
     Raises:
-        ValueError: The design itself makes no sense.
+        ValueError: Two arms have one name, or no arm is the baseline of the contrast.
     """
     from workbench.verdict.deciding import decide
 

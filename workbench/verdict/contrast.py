@@ -15,7 +15,6 @@ import numpy as np
 from workbench.verdict.evidence import Design, Doubt
 from workbench.verdict.judgement import Word
 from workbench.verdict.table import Row, Table
-from workbench.verdict.wording.numbers import listed
 
 ALL = "all"
 BASELINE = "baseline"
@@ -40,7 +39,8 @@ def of(design: Design, table: Table) -> Contrast:
     """The contrast that a design asks for.
 
     Raises:
-        ValueError: The baseline or the factor that it names is not there.
+        ValueError: No arm is the baseline that the others are to be compared with.
+        KeyError: An arm has no level of the factor.
     """
     if design.contrast == ALL:
         return _with_enough(table.rows, tuple(combinations(range(len(table.rows)), 2)))
@@ -50,26 +50,13 @@ def of(design: Design, table: Table) -> Contrast:
 
 
 def _against_baseline(rows: tuple[Row, ...]) -> Contrast:
-    found = [place for place, row in enumerate(rows) if row.baseline]
-    if len(found) != 1:
-        names = ", ".join(row.name for row in rows) or "none"
-        raise ValueError(
-            f"contrast: baseline needs one arm that is the baseline, found {len(found)} (arms:"
-            f" {names})."
-        )
-    pairs = tuple((place, found[0]) for place in range(len(rows)) if place != found[0])
+    baseline = [row.baseline for row in rows].index(True)
+    pairs = tuple((place, baseline) for place in range(len(rows)) if place != baseline)
     return _with_enough(rows, pairs)
 
 
 def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:
     arms = [row for row in rows if not _is_default(row, rows)]
-    without = [row.name for row in arms if factor not in row.levels]
-    if without:
-        known = list(dict.fromkeys(name for row in rows for name in row.levels))
-        raise ValueError(
-            f"contrast: {factor} is not a factor of {listed(without)}, expected"
-            f" {', '.join(('all', 'baseline', *known))}."
-        )
     by_level: dict[str, list[Row]] = {}
     for row in arms:
         by_level.setdefault(row.levels[factor], []).append(row)
@@ -144,9 +131,7 @@ def _with_enough(
     averaged: tuple[str, ...] = (),
 ) -> Contrast:
     if len(rows) < 2:
-        name = f" ({rows[0].name})" if rows else ""
-        text = f"There is nothing to compare: found {len(rows)} side{name}, expected 2 or more."
-        if not rows:
-            text = "There is nothing to compare: found no side, expected 2 or more."
+        present = f"1 side ({rows[0].name})" if rows else "no side"
+        text = f"There is nothing to compare: found {present}, expected 2 or more."
         doubts = (*doubts, Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text))
     return Contrast(rows=rows, pairs=pairs, doubts=doubts, averaged=averaged)

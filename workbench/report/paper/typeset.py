@@ -138,11 +138,6 @@ def _character(character: str) -> str:
     return f"(U+{ord(character):04X})" if same == character else "".join(map(_character, same))
 
 
-def points(written: str) -> list[str]:
-    """The code points that ``text`` wrote instead of characters."""
-    return re.findall(r"\(U\+[0-9A-F]{4,6}\)", written)
-
-
 def name(value: Any, limit: int = 16) -> str:
     """A name as ``text`` writes it; a name longer than ``limit`` gets possible line breaks."""
     plain = " ".join(str(value).split())

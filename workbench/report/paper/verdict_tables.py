@@ -245,7 +245,7 @@ def laid_out(
     columns: Mapping[str, str],
     rows: booktabs.Rows,
 ) -> str:
-    """A table with its label, and a comment on characters without a glyph in LaTeX's fonts.
+    """A table with its label.
 
     Args:
         summary: Of a study, or of external results.
@@ -255,7 +255,7 @@ def laid_out(
         columns: Heads and alignment.
         rows: Cells, LaTeX; None is a rule.
     """
-    written = booktabs.table(
+    return booktabs.table(
         label=f"tab:{typeset.label(summary.study, about)}",
         caption=caption,
         columns=columns,
@@ -263,6 +263,3 @@ def laid_out(
         venue=venue,
         about=f"{about} of {summary.title}, for {venue}",
     )
-    lost = sorted({point[1:-1] for point in typeset.points(written)})
-    note = f"no glyph in pdfLaTeX's fonts, so written as code points: {', '.join(lost)}"
-    return (typeset.comment(note) if lost else "") + written
