@@ -178,32 +178,34 @@ def test_hedges_dz_is_no_number_where_the_differences_do_not_vary() -> None:
 def test_probability_of_improvement_compares_runs_of_one_seed() -> None:
     # Unpaired, first is ahead in 10 of 16 comparisons; seed by seed in all.
     first, second = [0.9, 0.8, 0.7, 0.6], [0.85, 0.75, 0.65, 0.55]
-    assert statistics.probability_of_improvement(first, second).estimate == 1.0
-    assert statistics.probability_of_improvement([1, 2, 3, 4], [0, 2, 4, 3]).estimate == 0.625
-    equal = statistics.probability_of_improvement([1, 2, 3], [1, 2, 3])
+    assert statistics.probability_of_improvement(differences(first, second)).estimate == 1.0
+    assert statistics.probability_of_improvement([1, 0, -1, 1]).estimate == 0.625
+    equal = statistics.probability_of_improvement(differences([1, 2, 3], [1, 2, 3]))
     left = 1 - 0.025 ** (1 / 3)
     assert astuple(equal) == pytest.approx((0.5, 0.5 - left / 2, 0.5 + left / 2, 0.95))
 
 
 def test_seeds_that_all_agree_leave_open_what_their_number_leaves_open() -> None:
-    ahead = statistics.probability_of_improvement([2.0] * 7, [1.0] * 7)
+    ahead = statistics.probability_of_improvement(differences([2.0] * 7, [1.0] * 7))
     exact = stats.binomtest(7, 7).proportion_ci(0.95, method="exact")
     assert (ahead.estimate, ahead.high) == (1.0, 1.0)
     assert ahead.low == pytest.approx(exact.low)
     for n in (7, 10, 12, 20):
         lows = [
-            statistics.probability_of_improvement([1.0] * wins + [-1.0] * (n - wins), [0.0] * n).low
+            statistics.probability_of_improvement(
+                differences([1.0] * wins + [-1.0] * (n - wins), [0.0] * n)
+            ).low
             for wins in range(n + 1)
         ]
         assert lows == sorted(lows), "another seed ahead never weakens it"
-    behind = statistics.probability_of_improvement([1.0] * 7, [2.0] * 7)
+    behind = statistics.probability_of_improvement(differences([1.0] * 7, [2.0] * 7))
     assert (behind.low, behind.high) == pytest.approx((0.0, 1 - exact.low))
 
 
 def test_a_rounding_error_is_no_improvement() -> None:
     first, second = [0.1 + 0.2] * 6, [0.3] * 6
     assert first > second
-    assert statistics.probability_of_improvement(first, second).estimate == 0.5
+    assert statistics.probability_of_improvement(differences(first, second)).estimate == 0.5
     assert differences(first, second).tolist() == [0.0] * 6
     assert differences([1e-17], [0.0]).tolist() == [1e-17], "small is not rounded"
 
@@ -214,10 +216,10 @@ def test_the_interval_of_the_probability_of_improvement_is_a_bootstrap_over_seed
     score = (first > second) + 0.5 * (first == second)
     chosen = rng.integers(0, 20, (20_000, 20))
     low, high = np.quantile(score[chosen].mean(axis=1), [0.05, 0.95])
-    found = statistics.probability_of_improvement(first, second, level=0.9)
+    found = statistics.probability_of_improvement(differences(first, second), level=0.9)
     assert astuple(found) == pytest.approx((score.mean(), low, high, 0.9), abs=0.026)
-    assert found == statistics.probability_of_improvement(first, second, level=0.9)
-    swapped = statistics.probability_of_improvement(second, first, level=0.9)
+    assert found == statistics.probability_of_improvement(differences(first, second), level=0.9)
+    swapped = statistics.probability_of_improvement(differences(second, first), level=0.9)
     assert swapped.estimate == pytest.approx(1 - found.estimate)
 
 
@@ -240,9 +242,9 @@ def test_a_value_that_is_no_number_is_refused_and_named(function: object) -> Non
 
 def test_pairs_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="expected pairs of values, found 3 and 2"):
-        statistics.probability_of_improvement([1, 2, 3], [1, 2])
+        statistics.probability_of_improvement(differences([1, 2, 3], [1, 2]))
     with pytest.raises(ValueError, match="expected at least 2 values"):
-        statistics.probability_of_improvement([1], [2])
+        statistics.probability_of_improvement(differences([1], [2]))
     with pytest.raises(ValueError, match="found nan"):
         differences([1, 2], [1, math.nan])
     with pytest.raises(ValueError, match="expected at least 1 values"):
@@ -253,7 +255,7 @@ def test_what_comes_in_is_left_as_it_was() -> None:
     first, second = np.array([3.0, 1.0, 2.0]), np.array([3.0, 1.0, 2.5])
     for function in (statistics.sign_flip, statistics.t_interval, statistics.paired_t):
         function(first)
-    statistics.probability_of_improvement(first, second)
+    statistics.probability_of_improvement(differences(first, second))
     assert first.tolist() == [3.0, 1.0, 2.0] and second.tolist() == [3.0, 1.0, 2.5]
 
 

@@ -13,6 +13,7 @@ from scipy import stats
 
 from workbench.verdict import statistics
 from workbench.verdict.statistics.several import critical_groups, midranks
+from workbench.verdict.statistics.values import differences
 
 
 def scores(seed: int, datasets: int, strategies: int, *, step: float = 0.4) -> np.ndarray:
@@ -73,7 +74,9 @@ def test_wilcoxon_is_the_exact_one_of_scipy() -> None:
         for datasets in (6, 9, 30):
             first, second = scores(seed, datasets, 2).T
             expected = stats.wilcoxon(first, second, method="exact").pvalue
-            assert statistics.wilcoxon(first, second) == pytest.approx(expected, abs=1e-12)
+            assert statistics.wilcoxon(differences(first, second)) == pytest.approx(
+                expected, abs=1e-12
+            )
 
 
 def test_wilcoxon_is_exact_with_ties_and_with_differences_of_zero() -> None:
@@ -85,16 +88,16 @@ def test_wilcoxon_is_exact_with_ties_and_with_differences_of_zero() -> None:
         observed = float((ranks * np.sign(gaps)).sum())
         signs = np.array(list(product((1, -1), repeat=10)))
         expected = np.mean(np.abs(signs @ ranks) >= abs(observed) - 1e-9)
-        assert statistics.wilcoxon(gaps, np.zeros(10)) == pytest.approx(expected, abs=1e-12)
-    assert statistics.wilcoxon(np.ones(7), np.ones(7)) == 1.0
+        assert statistics.wilcoxon(gaps) == pytest.approx(expected, abs=1e-12)
+    assert statistics.wilcoxon(differences(np.ones(7), np.ones(7))) == 1.0
 
 
 def test_wilcoxon_ties_forgive_rounding_errors() -> None:
     rng = np.random.default_rng(3)
     for _ in range(30):
         correct = rng.integers(470, 490, (2, 9))
-        expected = statistics.wilcoxon(correct[0], correct[1])
-        assert statistics.wilcoxon(correct[0] / 496, correct[1] / 496) == expected
+        expected = statistics.wilcoxon(differences(correct[0], correct[1]))
+        assert statistics.wilcoxon(differences(correct[0] / 496, correct[1] / 496)) == expected
 
 
 def test_all_pairs_are_those_of_scikit_posthocs() -> None:
@@ -165,7 +168,7 @@ def test_few_data_sets_allow_no_claim_across_them() -> None:
     for refuse in (
         lambda: statistics.wilcoxon_holm(five),
         lambda: statistics.friedman(five),
-        lambda: statistics.wilcoxon(five[:, 0], five[:, 1]),
+        lambda: statistics.wilcoxon(differences(five[:, 0], five[:, 1])),
         lambda: statistics.critical_difference(five),
         lambda: statistics.performance_profile(five[:, 0], [0.5]),
     ):

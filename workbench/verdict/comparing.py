@@ -131,7 +131,7 @@ def _comparison(
     sd = moments(gaps)[1]
     dz = statistics.hedges_dz(gaps)
     difference = statistics.t_interval(gaps).cut(_range(design))
-    improvement = statistics.probability_of_improvement(gaps, np.zeros_like(gaps), draws=draws)
+    improvement = statistics.probability_of_improvement(gaps, draws=draws)
     posterior = None
     if design.smallest_effect is not None and sd > 0:
         posterior = statistics.posterior(gaps, design.smallest_effect)

@@ -45,14 +45,10 @@ def of(design: Design, table: Table) -> Contrast:
     if design.contrast == ALL:
         return _with_enough(table.rows, tuple(combinations(range(len(table.rows)), 2)))
     if design.contrast == BASELINE:
-        return _against_baseline(table.rows)
+        baseline = [row.baseline for row in table.rows].index(True)
+        others = (place for place in range(len(table.rows)) if place != baseline)
+        return _with_enough(table.rows, tuple((place, baseline) for place in others))
     return _of_levels(design.contrast, table.rows)
-
-
-def _against_baseline(rows: tuple[Row, ...]) -> Contrast:
-    baseline = [row.baseline for row in rows].index(True)
-    pairs = tuple((place, baseline) for place in range(len(rows)) if place != baseline)
-    return _with_enough(rows, pairs)
 
 
 def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:

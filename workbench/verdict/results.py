@@ -142,7 +142,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _delimiter(text: str) -> str:
-    """The one that divides the header into most parts."""
+    """The one that occurs most often in the header."""
     header = next(line for line in text.splitlines() if line.strip())
     return max(_DELIMITERS, key=header.count)
 

@@ -38,7 +38,9 @@ def files(summary: Summary, *, venue: str) -> dict[str, str]:
     return {
         **tables,
         "macros.tex": macros.macros(summary),
-        "methods.tex": _methods(summary, methods),
+        # A document class without natbib has \cite but no \citep.
+        "methods.tex": typeset.comment(f"How the study {summary.study} was done.")
+        + f"\\providecommand{{\\citep}}[1]{{\\cite{{#1}}}}%\n{methods}\n",
         "captions.tex": captions(summary, figures),
         "checklist.md": templates.checklist(summary.content, confirmed=summary.shows_tests),
         "references.bib": bibliography.references(methods),
@@ -87,12 +89,6 @@ def example(
             cites=cites,
         )
     )
-
-
-def _methods(summary: Summary, methods: str) -> str:
-    about = typeset.comment(f"How the study {summary.study} was done; for a methods section.")
-    # A document class without natbib has \cite but no \citep.
-    return f"{about}\\providecommand{{\\citep}}[1]{{\\cite{{#1}}}}%\n{methods}\n"
 
 
 def command(figure: FigureEntry) -> str:

@@ -179,18 +179,20 @@ def _pair(
     who = f"{pair.first} against {pair.second}"
     # In a comparison, positive means that ``first`` is better; here, that its value is higher.
     difference = pair.difference if maximizes else pair.difference.negated()
-    description = f"{who}: the first minus the second, mean over paired seeds"
-    yield (*start, "Difference"), number(difference.estimate, like), description
-    description = f"{who}: low end of its 95 % interval"
-    yield (*start, "DifferenceLow"), number(difference.low, like), description
-    yield (*start, "DifferenceHigh"), number(difference.high, like), f"{who}: high end of it"
     chance = pair.improvement
-    yield (*start, "P"), p_value(pair.p_holm), f"{who}: sign-flip p, Holm-corrected"
-    yield (*start, "Poi"), share(chance.estimate), f"{who}: P(improvement)"
-    yield (*start, "PoiLow"), share(chance.low), f"{who}: low end of its interval"
-    yield (*start, "PoiHigh"), share(chance.high), f"{who}: high end of it"
+    numbers = [
+        ("Difference", number(difference.estimate, like), "the first minus the second, mean"),
+        ("DifferenceLow", number(difference.low, like), "low end of its 95 % interval"),
+        ("DifferenceHigh", number(difference.high, like), "high end of it"),
+        ("P", p_value(pair.p_holm), "sign-flip p, Holm-corrected"),
+        ("Poi", share(chance.estimate), "P(improvement)"),
+        ("PoiLow", share(chance.low), "low end of its interval"),
+        ("PoiHigh", share(chance.high), "high end of it"),
+    ]
     if pair.dz is not None:
-        yield (*start, "Dz"), share(pair.dz), f"{who}: paired Hedges d_z"
+        numbers.append(("Dz", share(pair.dz), "paired Hedges d_z"))
     if pair.p_equivalence is not None:
-        description = f"{who}: equivalence (TOST), Holm-corrected"
-        yield (*start, "PEquivalence"), p_value(pair.p_equivalence), description
+        equivalence = p_value(pair.p_equivalence)
+        numbers.append(("PEquivalence", equivalence, "equivalence (TOST), Holm-corrected"))
+    for name, value, what in numbers:
+        yield (*start, name), value, f"{who}: {what}"

@@ -37,7 +37,7 @@ def strategies(summary: Summary, venue: str) -> str:
         counts = map(str, (item.started, item.complete, item.pruned, item.failed))
         values = [number(best.value if best else None)] + ([number(item.median)] if centre else [])
         rows.append(
-            [name(item.name), *counts, *values, _rate(best.learning_rate if best else None)]
+            [name(item.name), *counts, *values, setting(best.learning_rate if best else None)]
         )
     progress = summary.progress
     caption = (
@@ -151,7 +151,3 @@ def cost(summary: Summary, venue: str) -> str:
 
 def _time(seconds: float | None) -> str:
     return text(templates.duration(seconds)).replace(" ", r"\,")
-
-
-def _rate(value: float | None) -> str:
-    return NONE if value is None else setting(value)

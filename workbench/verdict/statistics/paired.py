@@ -1,6 +1,6 @@
 """Two sides measured on the same seeds: is there a difference, how large, and how sure.
 
-Every function takes paired values or their differences, and none corrects for the number of
+Every function takes paired differences, and none corrects for the number of
 comparisons; see ``correction``. There is deliberately no unpaired test: the seeds are shared, and
 an unpaired test has less power (or a wrong error rate, where a seed moves both sides together).
 """
@@ -18,7 +18,6 @@ from workbench.verdict.statistics.bootstrap import percentiles
 from workbench.verdict.statistics.values import (
     ROUNDING,
     Array,
-    differences,
     finite,
     moments,
 )
@@ -167,19 +166,18 @@ def hedges_dz(differences: ArrayLike) -> float:
 
 
 def probability_of_improvement(
-    first: ArrayLike, second: ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+    differences: ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> Interval:
     """How often the first side is better on a seed, with a bootstrap interval over seeds.
 
-    The share of seeds on which ``first`` is higher; ties count half. Paired: each run is compared
+    The share of differences above 0; ties count half. Paired: each run is compared
     with the run of the same seed, not with every run of the other side. The interval resamples
     seeds (percentiles). Where all seeds agree every resample does too, and an interval without
     width would claim to be certain after 7 seeds of 7: so an end is never nearer than for as large
     a share of seeds that turn out otherwise as n of n leave open (Clopper and Pearson).
 
     Args:
-        first: Values of one side, shape [n], n >= 2; higher is better.
-        second: Values of the other side for the same seeds in the same order, shape [n].
+        differences: First minus second for each seed, shape [n], n >= 2; higher is better.
         level: Of the interval.
         draws: Resamples.
         seed: Of the generator.
@@ -188,7 +186,7 @@ def probability_of_improvement(
         In [0, 1]; 0.5 where neither side is ahead.
 
     Raises:
-        ValueError: Fewer than 2 pairs, unequal lengths, or a value that is not finite.
+        ValueError: Fewer than 2 differences, or one is not finite.
 
     Source:
         Bouthillier et al. (2021), Accounting for variance in machine learning benchmarks, MLSys
@@ -197,7 +195,7 @@ def probability_of_improvement(
         Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case
         of the binomial, Biometrika 26, for n of n.
     """
-    gaps = finite(differences(first, second), 2)
+    gaps = finite(differences, 2)
     n = len(gaps)
     outcomes = np.array([np.sum(gaps > 0), np.sum(gaps == 0), np.sum(gaps < 0)])
     # Resampling n outcomes of three kinds is drawing from a multinomial distribution.

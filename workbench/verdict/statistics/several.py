@@ -102,7 +102,7 @@ def _least_p(ranks: Array) -> float:
     return max(ways) / math.prod(ways)
 
 
-def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
+def wilcoxon(differences: ArrayLike) -> float:
     """Two-sided p of Wilcoxon's signed-rank test over data sets: exact for any n, with ties.
 
     Differences of 0 are ranked with the others and then left out (Pratt), so that data sets on
@@ -110,21 +110,20 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
     signs whose rank sum is at least as far from its mean.
 
     Args:
-        first: One value for each data set, shape [n], n >= 6.
-        second: Of the other side, in the same order, shape [n].
+        differences: First minus second for each data set, shape [n], n >= 6.
 
     Returns:
         p in (0, 1]; 1 where all differences are 0.
 
     Raises:
-        ValueError: Fewer than 6 data sets, unequal lengths, or a value that is not finite.
+        ValueError: Fewer than 6 data sets, or a value that is not finite.
 
     Source:
         Wilcoxon (1945), Individual comparisons by ranking methods, Biometrics Bulletin 1. Pratt
         (1959), Remarks on zeros and ties in the Wilcoxon signed rank procedures, J. Am. Stat.
         Assoc. 54.
     """
-    gaps = gaps_of(first, second)
+    gaps = finite(differences, 1)
     demand_datasets(len(gaps))
     kept = gaps != 0
     # Twice the rank, since ties share a half: whole numbers.
@@ -160,7 +159,7 @@ def wilcoxon_holm(scores: ArrayLike) -> Array:
     data = _scores(scores)
     k = data.shape[1]
     pairs = list(combinations(range(k), 2))
-    adjusted = holm([wilcoxon(data[:, i], data[:, j]) for i, j in pairs])
+    adjusted = holm([wilcoxon(gaps_of(data[:, i], data[:, j])) for i, j in pairs])
     matrix = np.ones((k, k))
     for (i, j), p in zip(pairs, adjusted, strict=True):
         matrix[i, j] = matrix[j, i] = p
