@@ -154,6 +154,7 @@ def used(study: StoredStudy) -> tuple[UsedMethod, ...]:
         is_tuned = any(_names(knob, method) for knob in tuned) and method.only is None
         if not users and not is_tuned:
             continue
+        # Strategies may use a method with different values; all of them are named.
         shown = sorted({str(value) for given in values.values() for value in given}, key=_order)
         setting = "tuned" if is_tuned else " or ".join(shown)
         methods.append(

@@ -140,6 +140,7 @@ def read_protocol(content: Mapping[str, Any]) -> Protocol:
         )
     selection, data = content.get("selection") or {}, content.get("data") or {}
     strategies = {item["name"]: item for item in content["strategies"]}
+    # The file groups its values by topic; the type is flat.
     nested = {
         "baseline": _planned({**content["baseline"], "baseline": True}),
         "trials": {name: item.get("trials") for name, item in strategies.items()},

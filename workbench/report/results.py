@@ -156,6 +156,7 @@ class ConfirmationResult:
     @property
     def content(self) -> dict[str, Any]:
         """The fields of report.json under ``confirmation``, not yet plain JSON values."""
+        # report.json has one flat block for the plan and its results.
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         protocol = own.pop("protocol")
         planned = {name: getattr(protocol, name) for name in _FROM_PROTOCOL}

@@ -29,6 +29,7 @@ class Why:
 
 def sign_flip(verdict: Verdict) -> str | None:
     """Name of the primary test: exact, or with its number of draws; None without a comparison."""
+    # The pair with the most seeds: above 15 the test draws arrangements instead of counting all.
     most = max(verdict.comparisons, key=lambda pair: pair.n, default=None)
     return None if most is None else words.test(verdict, most)
 

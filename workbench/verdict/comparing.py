@@ -48,6 +48,7 @@ def side(row: Row, design: Design, *, shown: bool) -> Side:
     counted = [value for value in values if value is not None]
     mean, sd = None, None
     if row.sound and len(counted) == 1:
+        # One run has no spread, so its mean is shown without an interval.
         mean = Interval(counted[0], math.nan, math.nan)
     elif row.sound and counted:
         mean = statistics.t_interval(counted).cut(design.bounds)
@@ -97,6 +98,7 @@ def comparisons(
         # Without spread the test has no p value; 1 keeps it in the number that Holm corrects for.
         tested = [statistics.tost(each, margin) if moments(each)[1] else 1.0 for each in gaps]
         equivalence = statistics.holm([*tested, *missing])
+    # Fewer draws: each of them also resamples the test examples, which takes longer.
     resampled = _resampled(pairs, draws=max(1, draws // 5))
     return tuple(
         _comparison(
@@ -132,10 +134,12 @@ def _comparison(
     dz = statistics.hedges_dz(gaps)
     difference = statistics.t_interval(gaps).cut(_range(design))
     improvement = statistics.probability_of_improvement(gaps, draws=draws)
+    # Without spread each probability is 0 or 1, which claims more than a few seeds can show.
     posterior = None
     if design.smallest_effect is not None and sd > 0:
         posterior = statistics.posterior(gaps, design.smallest_effect)
     beyond, missing = _beyond(first, second, design, resampled)
+    # A constant difference gives the least p of any, although it may be one copied result.
     undecidable = (
         _undecidable(first, second, design, difference.estimate)
         if sd > 0

@@ -95,6 +95,7 @@ def _imbalance(factor: str, by_level: Mapping[str, Sequence[Row]]) -> tuple[Doub
 
 
 def _mean(level: str, group: Sequence[Row]) -> Row:
+    # A seed on which one arm has no value has none for the level: the rest is a selection.
     columns = list(zip(*(row.values for row in group), strict=True))
     known = [row.scores for row in group if row.scores is not None]
     missing = next((row.scores_missing for row in group if row.scores is None), None)

@@ -60,6 +60,7 @@ def _absent(evidence: Evidence) -> Iterator[Doubt]:
 
 def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterator[Doubt]:
     """A flag for a baseline outside the contrast over a factor that has the best mean of all."""
+    # A contrast over a factor leaves the baseline out, but a reader will compare with it.
     default = next((row for row in table.rows if row.baseline and row.sound), None)
     if table.hidden or design.contrast in (contrast.ALL, contrast.BASELINE) or default is None:
         return

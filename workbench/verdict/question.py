@@ -77,6 +77,7 @@ def check(rows: Sequence[ResultRow], question: Question) -> tuple[str, ...]:
         hint = did_you_mean(question.baseline, names) or f"; there are {listed(names, 20)}."
         raise Unreadable(f"The baseline {question.baseline!r} is not a strategy here{hint}")
     for dataset in dict.fromkeys(row.dataset for row in rows):
+        # Without the baseline a data set would have no pair to compare.
         here = {row.strategy for row in rows if row.dataset == dataset}
         if question.baseline is not None and question.baseline not in here:
             raise Unreadable(
@@ -102,6 +103,7 @@ def _metric(rows: Sequence[ResultRow], question: Question) -> Iterator[str]:
             " ones are better, give the metric another name."
         )
     values = [(row.value, row.where) for row in rows if row.value is not None]
+    # The name of an error does not say whether it is a share.
     if error or not _SHARE.search(question.metric) or not values:
         return
     least, most = min(values), max(values)

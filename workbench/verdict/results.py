@@ -88,6 +88,7 @@ def read_csv(path: Path, metric: str | None) -> Results:
     if not rows and not problems:
         problems.append(f"{path.name}: there is no row below the header.")
     _refuse(problems)
+    # A column that was meant to count may have been misspelt, so it is named.
     used = set(at.values())
     ignored = [name or f"number {n + 1}" for n, name in enumerate(named) if n not in used]
     notes = []
@@ -120,6 +121,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         content = path.read_bytes()
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from None
+    # Spreadsheets save Unicode text as UTF-16, and UTF-8 with a byte order mark.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = content.decode(encoding)
@@ -175,6 +177,7 @@ def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[
     if metric is None or metric.lower() in plain or "value" not in plain:
         return
     others = [name for name in plain if name not in (*COLUMNS, DATASET)]
+    # Otherwise the column value would silently be taken for the misspelt metric.
     nearest = difflib.get_close_matches(metric.lower(), others, n=1, cutoff=_ALMOST)
     if nearest:
         yield (

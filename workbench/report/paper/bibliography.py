@@ -50,6 +50,7 @@ def works(summary: Summary) -> Iterator[tuple[str, tuple[str, ...]]]:
     for optimizer in sorted(_optimizers(summary)):
         label, key = _OPTIMIZERS[optimizer]
         yield label, (key,)
+    # Only what the study uses is cited.
     phases = (summary.plan or {}).get("phases") or ()
     if any(phase.get("schedule") == "cosine" for phase in phases):
         yield "the cosine schedule", ("loshchilov2017sgdr",)

@@ -109,6 +109,7 @@ def table(
 def _layouts(columns: Mapping[str, str], rows: Rows, venue: Venue) -> Iterator[_Layout]:
     """Layouts that fit, the best first; the last one is scaled."""
     whole = [list(columns), *(row for row in rows if row is not None)]
+    # Estimates: the exact widths depend on the fonts of the venue.
     widths = [max(visible(row[at]) for row in whole) for at in range(len(columns))]
     gaps = _GAP * (len(columns) - 1)
     places = {"table": venue.column}

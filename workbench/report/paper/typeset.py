@@ -143,6 +143,7 @@ def name(value: Any, limit: int = 16) -> str:
     plain = " ".join(str(value).split())
     if len(plain) <= limit:
         return _between_points(text(plain))
+    # TeX does not hyphenate names; it may break them after a separator or 12 characters.
     parts = re.findall(r"[^-_/.,:=\s]{1,12}[-_/.,:=\s]*|[-_/.,:=\s]+", plain)
     written = []
     for part in parts:
@@ -225,6 +226,7 @@ def letters(value: Any) -> str:
     Accents are dropped and digits spelled out; a character of another script is written as its code
     point, so that no name is empty and few names become equal.
     """
+    # Decomposed, so that an accent is a character of its own and can be dropped.
     plain = unicodedata.normalize("NFKD", str(value))
     spelled = "".join(c if c.isascii() else _spelled(c) for c in plain)
     words = [

@@ -285,6 +285,7 @@ def arms_csv(confirmation: Mapping[str, Any]) -> str:
 
 def _selected(rows: list[dict[str, Any]], heads: Mapping[str, str]) -> str:
     """Rows as CSV with the fields that ``heads`` names, nested ones by their path."""
+    # A field that no row has is still a column, so that every file has the same columns.
     table = pd.json_normalize(rows).reindex(columns=list(heads))
     return trials_csv(table.rename(columns=heads).to_dict("records"))
 

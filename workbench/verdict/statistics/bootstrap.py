@@ -42,6 +42,7 @@ def resampled_means(scores: ArrayLike, *, draws: int = 2_000, seed: int = 0) -> 
     seeds, examples = values.shape
     generator = np.random.default_rng(seed)
     weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+    # One draw at a time: the examples of all draws at once would need gigabytes.
     means = np.empty(len(weights))
     for draw, weight in enumerate(weights):
         chosen = generator.integers(0, examples, size=examples, dtype=np.uint32)

@@ -86,6 +86,7 @@ def sign_flip(differences: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> f
         Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9.
     """
     data = finite(differences, 2)
+    # Sorted, so that the order of the seeds does not change which arrangements are drawn.
     magnitudes = -np.sort(-np.abs(data))
     tolerance = ROUNDING * float(magnitudes.sum())
     if tolerance == 0:
@@ -93,6 +94,7 @@ def sign_flip(differences: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> f
     threshold = abs(float(data.sum())) - tolerance
     if len(data) <= EXACT_TO:
         return float(np.mean(np.abs(_arrangements(magnitudes)) >= threshold))
+    # In blocks, since all arrangements of many pairs would not fit into memory.
     generator = np.random.default_rng(seed)
     hits, left = 0, draws
     while left:

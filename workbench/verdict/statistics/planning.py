@@ -107,6 +107,7 @@ def detectable_effect(n: int, *, pairs: int, alpha: float = 0.05, power: float =
     """
     if n < seeds_floor(pairs, alpha=alpha):
         return math.inf
+    # Power grows with the effect: double until it is enough, then bisect.
     low, high = 0.0, 1.0
     while _power(n, high, pairs, alpha) < power:
         low, high = high, 2 * high
@@ -168,6 +169,7 @@ def _seeds(effect: float, pairs: int, alpha: float, power: float) -> int:
             low = middle
         else:
             high = middle
+    # The t test has at least the power of the sign-flip test, so the answer is here or above.
     while _power(high, effect, pairs, alpha) < power:
         high += 1
     return high

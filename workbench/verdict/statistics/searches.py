@@ -84,6 +84,7 @@ def expected_maximum_interval(
     data = np.sort(finite(values, 1))
     weights, n = _weights(len(data)), len(data)
     generator = np.random.default_rng(seed)
+    # In blocks, since all resampled curves of a long search would not fit into memory.
     curves = np.empty((draws, n))
     block = max(1, _BLOCK // n)
     for start in range(0, draws, block):

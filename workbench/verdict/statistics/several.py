@@ -129,6 +129,7 @@ def wilcoxon(differences: ArrayLike) -> float:
     # Twice the rank, since ties share a half: whole numbers.
     ranks = np.rint(2 * midranks(np.abs(gaps))).astype(int)[kept]
     total = int(ranks.sum())
+    # The distribution of the rank sum: each rank is added with probability 1/2.
     chances = np.zeros(total + 1)
     chances[0] = 1.0
     for rank in ranks:
@@ -194,6 +195,7 @@ def critical_groups(ranks: Array, p_values: Array, alpha: float = 0.05) -> list[
         stop = start + 1
         while stop < k and not apart[start:stop, stop].any():
             stop += 1
+        # A group that ends where an earlier one ended is part of it.
         if stop > reached and stop - start > 1:
             groups.append(tuple(int(strategy) for strategy in order[start:stop]))
         reached = max(reached, stop)
