@@ -97,13 +97,7 @@ def selection(summary: Summary, venue: str) -> str:
         trial = templates.within(item.trial or "", item.strategy)
         cells = [name(item.strategy), text(trial), values or NONE, number(item.mean)]
         rows.append([*cells, chosen])
-    columns = {
-        "strategy": "p",
-        "trial": "l",
-        "value of each seed": "p",
-        "mean": "r",
-        "chosen": "c",
-    }
+    columns = {"strategy": "p", "trial": "l", "value of each seed": "p", "mean": "r", "chosen": "c"}
     metric = templates.words(confirmation.protocol.validation_metric or "")
     seeds = max((len(item.values) for item in confirmation.selection), default=0)
     caption = (

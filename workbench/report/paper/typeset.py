@@ -41,19 +41,6 @@ _SIGNS = {
     "³": r"\ensuremath{{}^3}",
     "¡": "!`",
     "¿": "?`",
-    "§": r"\S{}",
-    "©": r"\copyright{}",
-    "£": r"\pounds{}",
-    "ß": r"\ss{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "œ": r"\oe{}",
-    "Œ": r"\OE{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
-    "ı": r"\i{}",
     "đ": "d",
     "Đ": "D",
     "ð": "d",
@@ -61,15 +48,17 @@ _SIGNS = {
     "Þ": "Th",
 }
 # Greek capitals that look like Latin ones have no command.
+_TEXT, _MATH = r"\%s{}", r"\ensuremath{\%s}"
 _COMMANDS = (
-    ("·×±÷≤≥≠≈→←∞", "cdot times pm div le ge ne approx to gets infty"),
-    ("αβγδεζηθικλμ", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu"),
-    ("νξπρςστυφχψω", "nu xi pi rho varsigma sigma tau upsilon phi chi psi omega"),
-    ("ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"),
+    (_TEXT, "§©£ßæÆœŒøØłŁı", "S copyright pounds ss ae AE oe OE o O l L i"),
+    (_MATH, "·×±÷≤≥≠≈→←∞", "cdot times pm div le ge ne approx to gets infty"),
+    (_MATH, "αβγδεζηθικλμ", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu"),
+    (_MATH, "νξπρςστυφχψω", "nu xi pi rho varsigma sigma tau upsilon phi chi psi omega"),
+    (_MATH, "ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"),
 )
 _SIGNS |= {
-    character: rf"\ensuremath{{\{command}}}"
-    for characters, commands in _COMMANDS
+    character: form % command
+    for form, characters, commands in _COMMANDS
     for character, command in zip(characters, commands.split(), strict=True)
 }
 _ACCENTS = {
