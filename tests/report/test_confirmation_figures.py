@@ -26,8 +26,9 @@ from workbench.report.figures import sides as sides_of
 from workbench.report.results import ArmResult
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict import Bounds, Comparison, Side, Word
-from workbench.verdict.guards import Refused
+from workbench.verdict import Comparison, Side, Word
+from workbench.verdict.estimates import Interval
+from workbench.verdict.refusals import Refused
 
 
 def three(**knobs: Any) -> Findings:
@@ -48,13 +49,13 @@ def comparison(first: str, second: str, *values: float, **changes: Any) -> Compa
         second=second,
         n=len(values),
         differences=values,
-        difference=Bounds(estimate=mean, low=mean - 0.02, high=mean + 0.03),
+        difference=Interval(estimate=mean, low=mean - 0.02, high=mean + 0.03),
         sd=0.1,
         p=0.5,
         p_holm=0.5,
         p_t=None,
         dz=None,
-        improvement=Bounds(estimate=0.5, low=0.2, high=0.8),
+        improvement=Interval(estimate=0.5, low=0.2, high=0.8),
         p_equivalence=None,
         posterior=None,
         beyond=None,
@@ -66,7 +67,7 @@ def comparison(first: str, second: str, *values: float, **changes: Any) -> Compa
 
 
 def side(name: str, mean: float, **changes: Any) -> Side:
-    bounds = Bounds(estimate=mean, low=mean, high=mean)
+    bounds = Interval(estimate=mean, low=mean, high=mean)
     made = Side(name=name, values=(), run_ids=(), imputed=(), n=2, mean=bounds, sd=None)
     return dataclasses.replace(made, **changes)
 

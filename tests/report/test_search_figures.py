@@ -177,7 +177,7 @@ def test_the_expected_maximum_is_the_unbiased_one_with_failures_at_the_worst_val
     study = describe(**RANDOM)
     numbers = expected_maximum.summarize(study, trials(drawn([0.5, 0.9, 0.7, None, 0.6])))
     (curve,) = numbers.curves
-    wanted = statistics.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6], independent=True)
+    wanted = statistics.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6])
     assert curve.estimate == pytest.approx(list(wanted))
     assert curve.estimate[-1] == 0.9
     assert len(curve.low) == len(curve.high) == 1, "the band ends at a quarter of the trials"

@@ -232,7 +232,7 @@ def test_all_problems_are_told_at_once_and_not_without_end(tmp_path: Path) -> No
 
 def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
-    assert refused(path) == f"There is no file {path}."
+    assert refused(path) == f"{path} cannot be read: No such file or directory."
     path.write_bytes(b"strategy,seed,value\ngr\xf6\xdfe,1,0.5\n")
     assert refused(path) == "results.csv:2: not UTF-8 text; save the table as CSV in UTF-8."
     assert "cannot be read" in refused(tmp_path)

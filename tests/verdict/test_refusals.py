@@ -33,6 +33,8 @@ from workbench.verdict import (
     guards,
     statistics,
 )
+from workbench.verdict.estimates import cut
+from workbench.verdict.refusals import because
 
 SPREAD = {"adamw-2": 0.95, "sgd-0": 0.92, "adam-0": 0.90, "default": 0.89}
 CLAIMED = (Word.WINNER, Word.NEGLIGIBLE, Word.TIE)
@@ -220,9 +222,9 @@ def an_error_bar_of_unknown_kind_or_beyond_the_bounds() -> tuple[Told, str]:
     ):
         found = refused(lambda given=given: guards.Bar(**{**BAR, **given}))  # type: ignore[misc]
         assert found.rule == 11 and told in found.text
-    low, high = guards.cut(0.9, 1.02, (0.0, 1.0))
+    low, high = cut(0.9, 1.02, (0.0, 1.0))
     assert guards.Bar(**{**BAR, "low": low, "high": high}).high == 1.0
-    assert guards.cut(-3.0, 4.0, (0.0, None)) == (0.0, 4.0)
+    assert cut(-3.0, 4.0, (0.0, None)) == (0.0, 4.0)
     return (
         refused(lambda: guards.Bar(**{**BAR, "high": 1.02})),
         "reaches from 0.9 to 1.02, beyond the metric's bounds (0 to 1)",
@@ -327,7 +329,7 @@ def test_a_refusal_is_a_value_error_that_carries_its_number() -> None:
 
 
 def test_a_reason_keeps_what_was_found_apart_from_why_it_matters() -> None:
-    assert guards.because(6, None, "a is lost.") == Doubt(
+    assert because(6, None, "a is lost.") == Doubt(
         rule=6, word=None, text=f"a is lost. {REFUSALS[6].because}", found="a is lost."
     )
 
@@ -373,12 +375,6 @@ def test_the_test_split_stays_sealed_without_a_protocol(tmp_path: Path) -> None:
             protocol=tmp_path / "protocol.json",
             sha256="0" * 64,
         )
-
-
-def test_the_estimator_itself_refuses_draws_that_are_not_independent() -> None:
-    assert len(statistics.expected_maximum([0.1, 0.5, 0.3], independent=True)) == 3
-    with pytest.raises(ValueError, match="independent"):
-        statistics.expected_maximum([0.1, 0.5, 0.3], independent=False)
 
 
 def test_the_guards_are_there_without_anything_heavy() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from workbench.verdict import statistics
+from workbench.verdict.estimates import Posterior
 
 
 def test_tost_is_that_of_statsmodels() -> None:
@@ -60,9 +61,11 @@ def test_the_posterior_is_the_t_distribution_around_the_mean() -> None:
         found = statistics.posterior(data, 0.005)
         mean = stats.t(n - 1, loc=data.mean(), scale=stats.sem(data))
         expected = (mean.sf(0.005), mean.cdf(0.005) - mean.cdf(-0.005), mean.cdf(-0.005))
-        assert found == pytest.approx(expected, abs=1e-10)
-        assert sum(found) == pytest.approx(1, abs=1e-15)
-        assert statistics.posterior(-data, 0.005) == pytest.approx(found[::-1])
+        assert astuple(found) == pytest.approx(expected, abs=1e-10)
+        assert sum(astuple(found)) == pytest.approx(1, abs=1e-15)
+        assert astuple(statistics.posterior(-data, 0.005)) == pytest.approx(
+            astuple(found.flipped())
+        )
 
 
 def test_the_posterior_is_what_bayes_rule_gives_under_the_stated_prior() -> None:
@@ -79,22 +82,10 @@ def test_the_posterior_is_what_bayes_rule_gives_under_the_stated_prior() -> None
 
 
 def test_the_posterior_of_differences_that_do_not_vary_lies_where_they_are() -> None:
-    assert statistics.posterior([0.02] * 4, 0.01) == (1, 0, 0)
-    assert statistics.posterior([0.0] * 4, 0.01) == (0, 1, 0)
-    assert statistics.posterior([-0.02] * 4, 0.01) == (0, 0, 1)
-    assert statistics.posterior([0.91 - 0.9] * 4, 0.01) == (0, 1, 0)
-
-
-@pytest.mark.parametrize("function", [statistics.tost, statistics.posterior])
-def test_a_margin_must_be_above_zero(function: object) -> None:
-    assert callable(function)
-    for margin in (0, -0.01, math.nan, math.inf):
-        with pytest.raises(ValueError, match=r"margin is .*: expected a finite number above 0"):
-            function([0.1, 0.2], margin)
-    with pytest.raises(ValueError, match=r"differences\[0\] is nan"):
-        function([math.nan, 0.2], 0.1)
-    with pytest.raises(ValueError, match="differences: expected at least 2 values, found 1"):
-        function([0.2], 0.1)
+    assert statistics.posterior([0.02] * 4, 0.01) == Posterior(1, 0, 0)
+    assert statistics.posterior([0.0] * 4, 0.01) == Posterior(0, 1, 0)
+    assert statistics.posterior([-0.02] * 4, 0.01) == Posterior(0, 0, 1)
+    assert statistics.posterior([0.91 - 0.9] * 4, 0.01) == Posterior(0, 1, 0)
 
 
 def test_holm_is_that_of_statsmodels() -> None:
@@ -119,14 +110,3 @@ def test_holm_keeps_the_chance_of_any_false_rejection() -> None:
     p = stats.norm.sf(rng.normal(size=(4_000, 6)) * 0.8 + 0.6 * rng.normal(size=(4_000, 1)))
     wrong = np.mean([min(statistics.holm(row)) < 0.05 for row in p])
     assert 0.02 < wrong < 0.058
-
-
-def test_what_is_no_p_value_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"p_values\[1\] is 1\.2: expected a number from 0 to 1"):
-        statistics.holm([0.1, 1.2])
-    with pytest.raises(ValueError, match=r"p_values\[0\] is -0\.1"):
-        statistics.holm([-0.1, 0.2])
-    with pytest.raises(ValueError, match=r"p_values\[0\] is nan"):
-        statistics.holm([math.nan])
-    with pytest.raises(ValueError, match="p_values: expected at least 1 values, found 0"):
-        statistics.holm([])

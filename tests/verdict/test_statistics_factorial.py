@@ -56,5 +56,5 @@ def test_without_an_effect_p_is_below_alpha_as_often_as_alpha_says() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 2, 2), (6, 1, 2), (6, 4)])
 def test_a_design_without_two_levels_is_an_error(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="values"):
+    with pytest.raises(ValueError, match="expected"):
         interaction(np.zeros(shape))

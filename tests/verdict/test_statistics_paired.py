@@ -5,6 +5,7 @@ rates by simulation.
 from __future__ import annotations
 
 import math
+from dataclasses import astuple
 from itertools import product
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import stats
 
 from workbench.verdict import statistics
 from workbench.verdict.statistics.paired import DRAWS, EXACT_TO
+from workbench.verdict.statistics.values import differences
 
 SIZES = (2, 3, 5, 8, 11, 15)
 
@@ -35,12 +37,12 @@ def test_the_t_interval_is_that_of_scipy(level: float) -> None:
     for data in samples():
         low, high = stats.t.interval(level, len(data) - 1, data.mean(), stats.sem(data))
         found = statistics.t_interval(data, level=level)
-        assert found == pytest.approx((data.mean(), low, high, level), rel=1e-10)
+        assert astuple(found) == pytest.approx((data.mean(), low, high, level), rel=1e-10)
 
 
 def test_the_t_interval_of_equal_values_has_no_width() -> None:
-    assert statistics.t_interval([0.1] * 7)[:3] == pytest.approx((0.1, 0.1, 0.1), abs=1e-16)
     found = statistics.t_interval([0.1] * 7)
+    assert astuple(found)[:3] == pytest.approx((0.1, 0.1, 0.1), abs=1e-16)
     assert found.low == found.estimate == found.high
 
 
@@ -176,34 +178,36 @@ def test_hedges_dz_is_no_number_where_the_differences_do_not_vary() -> None:
 def test_probability_of_improvement_compares_runs_of_one_seed() -> None:
     # Unpaired, first is ahead in 10 of 16 comparisons; seed by seed in all.
     first, second = [0.9, 0.8, 0.7, 0.6], [0.85, 0.75, 0.65, 0.55]
-    assert statistics.probability_of_improvement(first, second).estimate == 1.0
-    assert statistics.probability_of_improvement([1, 2, 3, 4], [0, 2, 4, 3]).estimate == 0.625
-    equal = statistics.probability_of_improvement([1, 2, 3], [1, 2, 3])
+    assert statistics.probability_of_improvement(differences(first, second)).estimate == 1.0
+    assert statistics.probability_of_improvement([1, 0, -1, 1]).estimate == 0.625
+    equal = statistics.probability_of_improvement(differences([1, 2, 3], [1, 2, 3]))
     left = 1 - 0.025 ** (1 / 3)
-    assert equal == pytest.approx((0.5, 0.5 - left / 2, 0.5 + left / 2, 0.95))
+    assert astuple(equal) == pytest.approx((0.5, 0.5 - left / 2, 0.5 + left / 2, 0.95))
 
 
 def test_seeds_that_all_agree_leave_open_what_their_number_leaves_open() -> None:
-    ahead = statistics.probability_of_improvement([2.0] * 7, [1.0] * 7)
+    ahead = statistics.probability_of_improvement(differences([2.0] * 7, [1.0] * 7))
     exact = stats.binomtest(7, 7).proportion_ci(0.95, method="exact")
     assert (ahead.estimate, ahead.high) == (1.0, 1.0)
     assert ahead.low == pytest.approx(exact.low)
     for n in (7, 10, 12, 20):
         lows = [
-            statistics.probability_of_improvement([1.0] * wins + [-1.0] * (n - wins), [0.0] * n).low
+            statistics.probability_of_improvement(
+                differences([1.0] * wins + [-1.0] * (n - wins), [0.0] * n)
+            ).low
             for wins in range(n + 1)
         ]
         assert lows == sorted(lows), "another seed ahead never weakens it"
-    behind = statistics.probability_of_improvement([1.0] * 7, [2.0] * 7)
+    behind = statistics.probability_of_improvement(differences([1.0] * 7, [2.0] * 7))
     assert (behind.low, behind.high) == pytest.approx((0.0, 1 - exact.low))
 
 
 def test_a_rounding_error_is_no_improvement() -> None:
     first, second = [0.1 + 0.2] * 6, [0.3] * 6
     assert first > second
-    assert statistics.probability_of_improvement(first, second).estimate == 0.5
-    assert statistics.differences(first, second).tolist() == [0.0] * 6
-    assert statistics.differences([1e-17], [0.0]).tolist() == [1e-17], "small is not rounded"
+    assert statistics.probability_of_improvement(differences(first, second)).estimate == 0.5
+    assert differences(first, second).tolist() == [0.0] * 6
+    assert differences([1e-17], [0.0]).tolist() == [1e-17], "small is not rounded"
 
 
 def test_the_interval_of_the_probability_of_improvement_is_a_bootstrap_over_seeds() -> None:
@@ -212,10 +216,10 @@ def test_the_interval_of_the_probability_of_improvement_is_a_bootstrap_over_seed
     score = (first > second) + 0.5 * (first == second)
     chosen = rng.integers(0, 20, (20_000, 20))
     low, high = np.quantile(score[chosen].mean(axis=1), [0.05, 0.95])
-    found = statistics.probability_of_improvement(first, second, level=0.9)
-    assert found == pytest.approx((score.mean(), low, high, 0.9), abs=0.026)
-    assert found == statistics.probability_of_improvement(first, second, level=0.9)
-    swapped = statistics.probability_of_improvement(second, first, level=0.9)
+    found = statistics.probability_of_improvement(differences(first, second), level=0.9)
+    assert astuple(found) == pytest.approx((score.mean(), low, high, 0.9), abs=0.026)
+    assert found == statistics.probability_of_improvement(differences(first, second), level=0.9)
+    swapped = statistics.probability_of_improvement(differences(second, first), level=0.9)
     assert swapped.estimate == pytest.approx(1 - found.estimate)
 
 
@@ -225,50 +229,33 @@ def test_the_interval_of_the_probability_of_improvement_is_a_bootstrap_over_seed
 )
 def test_a_value_that_is_no_number_is_refused_and_named(function: object) -> None:
     assert callable(function)
-    with pytest.raises(ValueError, match=r"s\[1\] is nan: expected a finite number"):
+    with pytest.raises(ValueError, match="finite numbers within 1e\\+150, found nan"):
         function([0.1, math.nan, 0.3])
-    with pytest.raises(ValueError, match=r"s\[2\] is -inf.*counts with the worst value"):
+    with pytest.raises(ValueError, match=r"found -inf.*counts with the worst value"):
         function([0.1, 0.2, -math.inf])
-    with pytest.raises(ValueError, match=r"s\[0\] is nan"):
-        function([None, 0.2])
-    with pytest.raises(ValueError, match=r"is 1e\+200: expected a finite number, within 1e\+150"):
+    with pytest.raises(ValueError, match=r"found 1e\+200"):
         function([1e200, 0.2])
-    with pytest.raises(ValueError, match="expected at least 2 values, found 1"):
-        function([0.1])
-    with pytest.raises(ValueError, match="expected at least 2 values, found 0"):
-        function([])
-    with pytest.raises(ValueError, match=r"has the shape \[2, 2\]: expected \[values\]"):
-        function([[0.1, 0.2], [0.3, 0.4]])
-    with pytest.raises(ValueError, match="expected numbers"):
-        function(["0.1", "high"])
+    for values in ([0.1], [], [[0.1, 0.2], [0.3, 0.4]]):
+        with pytest.raises(ValueError, match="expected at least 2 values"):
+            function(values)
 
 
 def test_pairs_that_do_not_match_are_refused() -> None:
-    with pytest.raises(ValueError, match="first has 3 values and second 2"):
-        statistics.probability_of_improvement([1, 2, 3], [1, 2])
-    with pytest.raises(ValueError, match="expected at least 2 values, found 1"):
-        statistics.probability_of_improvement([1], [2])
-    with pytest.raises(ValueError, match=r"second\[1\] is nan"):
-        statistics.differences([1, 2], [1, math.nan])
-    with pytest.raises(ValueError, match="second: expected at least 1 values, found 0"):
-        statistics.differences([1], [])
-
-
-def test_levels_and_draws_out_of_range_are_refused() -> None:
-    for level in (0, 1, 95, -0.1, math.nan):
-        with pytest.raises(ValueError, match=r"level is .*expected a number between 0 and 1"):
-            statistics.t_interval([1, 2], level=level)
-    with pytest.raises(ValueError, match="draws is 0: expected a whole number of at least 1"):
-        statistics.sign_flip([1, 2], draws=0)
-    with pytest.raises(ValueError, match=r"draws is 0\.5"):
-        statistics.probability_of_improvement([1, 2], [2, 3], draws=0.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected pairs of values, found 3 and 2"):
+        statistics.probability_of_improvement(differences([1, 2, 3], [1, 2]))
+    with pytest.raises(ValueError, match="expected at least 2 values"):
+        statistics.probability_of_improvement(differences([1], [2]))
+    with pytest.raises(ValueError, match="found nan"):
+        differences([1, 2], [1, math.nan])
+    with pytest.raises(ValueError, match="expected at least 1 values"):
+        differences([1], [])
 
 
 def test_what_comes_in_is_left_as_it_was() -> None:
     first, second = np.array([3.0, 1.0, 2.0]), np.array([3.0, 1.0, 2.5])
     for function in (statistics.sign_flip, statistics.t_interval, statistics.paired_t):
         function(first)
-    statistics.probability_of_improvement(first, second)
+    statistics.probability_of_improvement(differences(first, second))
     assert first.tolist() == [3.0, 1.0, 2.0] and second.tolist() == [3.0, 1.0, 2.5]
 
 

@@ -191,10 +191,12 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
         return arms
     _, top = max(means, key=lambda item: item[0])
     marked = verdict.word in COMPARED
+    # With a contrast against the baseline the best arm was compared with no other arm.
     base = next((arm for arm in arms if arm.baseline), None)
     reference = base if verdict.contrast == BASELINE else top
     compared = []
     for arm in arms:
+        # A tie needs a comparison: without one nothing is known about the two.
         to_top = pairs.get(frozenset((arm.name, top.name)))
         tied = arm is not top and to_top is not None and not to_top.beaten
         pair = None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from workbench.record import Objective
 from workbench.report.checks import Check
-from workbench.report.methods import Trained
+from workbench.report.methods import Trained, UsedMethod
 from workbench.report.results import ConfirmationResult
 from workbench.report.table import StrategyResult, TrialResult
 from workbench.report.templates import words
 from workbench.report.wording import Why
 from workbench.tracker.stored_study import Cited
-from workbench.verdict import Verdict
+from workbench.verdict import Verdict, as_json
 
 _SCHEMA = 2
 
@@ -146,7 +143,7 @@ class Summary(Judged):
     budget: dict[str, Any]
     epochs: dict[str, int] | None
     plan: dict[str, Any] | None
-    methods: list[dict[str, Any]]
+    methods: tuple[UsedMethod, ...]
     training: Trained
     data: dict[str, Any]
     backbone: dict[str, Any]
@@ -162,20 +159,4 @@ class Summary(Judged):
         content = {name: getattr(self, name) for name in names}
         if self.confirmation is not None:
             content["confirmation"] = self.confirmation.content
-        return {"schema": _SCHEMA, **{name: plain(value) for name, value in content.items()}}
-
-
-def plain(value: Any) -> Any:
-    """Values of any type as JSON values; a number that is not finite becomes None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
-    # JSON has neither NumPy's scalars nor NaN and infinity.
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | int | str) else str(value)
+        return as_json({"schema": _SCHEMA, **content})

@@ -22,7 +22,8 @@ from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
-from workbench.verdict.guards import Refused, because, one_configuration
+from workbench.verdict.guards import one_configuration
+from workbench.verdict.refusals import Refused, because
 from workbench.verdict.wording.numbers import counted
 
 

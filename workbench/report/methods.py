@@ -134,13 +134,17 @@ METHODS = (
 )
 
 
-def used(study: StoredStudy) -> list[dict[str, Any]]:
-    """The methods that any strategy uses or that are tuned, in the order of ``METHODS``.
+@dataclass(frozen=True, kw_only=True)
+class UsedMethod:
+    """A method of a study; ``strategies`` names those that use it and is empty where all do."""
 
-    Returns:
-        For each method ``words``, ``source`` and ``strategies``: names of the strategies that use
-        it, empty where all do.
-    """
+    words: str
+    source: str
+    strategies: tuple[str, ...]
+
+
+def used(study: StoredStudy) -> tuple[UsedMethod, ...]:
+    """The methods that any strategy uses or that are tuned, in the order of ``METHODS``."""
     plans = study.plans
     tuned = {entry.knob for entry in study.tune}
     methods = []
@@ -150,16 +154,17 @@ def used(study: StoredStudy) -> list[dict[str, Any]]:
         is_tuned = any(_names(knob, method) for knob in tuned) and method.only is None
         if not users and not is_tuned:
             continue
+        # Strategies may use a method with different values; all of them are named.
         shown = sorted({str(value) for given in values.values() for value in given}, key=_order)
         setting = "tuned" if is_tuned else " or ".join(shown)
         methods.append(
-            {
-                "words": method.words.replace("{}", setting),
-                "source": method.source,
-                "strategies": [] if is_tuned or len(users) == len(plans) else users,
-            }
+            UsedMethod(
+                words=method.words.replace("{}", setting),
+                source=method.source,
+                strategies=() if is_tuned or len(users) == len(plans) else tuple(users),
+            )
         )
-    return methods
+    return tuple(methods)
 
 
 def _values(plan: Mapping[str, Any], method: Method) -> Iterator[str]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from workbench.tracker.trial_run import config_of
 
@@ -25,9 +27,9 @@ class Planned:
 
     name: str
     strategy: str
-    levels: Mapping[str, str]
-    hyperparameters: Mapping[str, Any]
-    baseline: bool
+    levels: Mapping[str, str] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    baseline: bool = False
 
     @property
     def config(self) -> str:
@@ -40,8 +42,8 @@ class Candidate:
     """One of a strategy's search trials that the selection trains again; ``value`` is its own."""
 
     number: int
-    trial: str | None
-    value: float | None
+    trial: str | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +68,7 @@ class Protocol:
     """
 
     metric: str
-    direction: str
+    direction: Literal["maximize", "minimize"]
     contrast: str
     seeds: tuple[str, ...]
     baseline: Planned
@@ -101,7 +103,7 @@ class Chosen:
     """The candidate of a strategy that the selection chose."""
 
     candidate: int
-    trial: str | None
+    trial: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,16 +118,19 @@ class Selection:
     """
 
     arms: tuple[Planned, ...]
-    chosen: Mapping[str, Chosen]
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
     means: Mapping[tuple[str, int], float | None]
     default_is: str | None = None
+
+
+_PROTOCOL, _SELECTION = TypeAdapter(Protocol), TypeAdapter(Selection)
 
 
 def read_protocol(content: Mapping[str, Any]) -> Protocol:
     """The content of protocol.json.
 
     Raises:
-        ValueError: It lacks a required key.
+        ValueError: It lacks a required key, or a value has the wrong type.
     """
     lacking = [name for name in _NEEDED if name not in content]
     if lacking:
@@ -134,71 +139,45 @@ def read_protocol(content: Mapping[str, Any]) -> Protocol:
             " `workbench confirm` writes this file."
         )
     selection, data = content.get("selection") or {}, content.get("data") or {}
-    low, high = content.get("bounds") or (None, None)
-    strategies = {str(item["name"]): item for item in content["strategies"]}
-    return Protocol(
-        metric=str(content["metric"]),
-        direction=str(content["direction"]),
-        contrast=str(content["contrast"]),
-        seeds=tuple(map(str, content["seeds"])),
-        baseline=_planned({**content["baseline"], "baseline": True}),
-        trials={name: item.get("trials") for name, item in strategies.items()},
-        levels={name: item.get("levels") or {} for name, item in strategies.items()},
-        joint=(content.get("search") or {}).get("mode") == "joint",
-        validation_metric=content.get("validation_metric"),
-        smallest_effect=content.get("smallest_effect"),
-        alpha=float(content.get("alpha", 0.05)),
-        gamma=float(content.get("gamma", 0.75)),
-        bounds=(low, high),
-        seeds_floor=content.get("seeds_floor"),
-        pairs=content.get("pairs"),
-        epoch=content.get("epoch"),
-        finalists=content.get("finalists"),
-        not_comparable=tuple(
-            Absent(strategy=str(item["strategy"]), reason=str(item["reason"]))
-            for item in content.get("not_comparable") or ()
-        ),
-        candidates={
-            name: tuple(
-                Candidate(
-                    number=int(item["number"]), trial=item.get("trial"), value=item.get("value")
-                )
-                for item in items
-            )
-            for name, items in (selection.get("candidates") or {}).items()
-        },
-        selection_configs=selection.get("configs"),
-        selection_seeds=len(selection.get("seeds") or ()),
-        data_digest=data.get("digest"),
-        test_samples=data.get("test"),
-        test_digest=data.get("test_digest"),
-    )
+    strategies = {item["name"]: item for item in content["strategies"]}
+    # The file groups its values by topic; the type is flat.
+    nested = {
+        "baseline": _planned({**content["baseline"], "baseline": True}),
+        "trials": {name: item.get("trials") for name, item in strategies.items()},
+        "levels": {name: item.get("levels") or {} for name, item in strategies.items()},
+        "joint": (content.get("search") or {}).get("mode") == "joint",
+        "candidates": selection.get("candidates"),
+        "selection_configs": selection.get("configs"),
+        "selection_seeds": len(selection.get("seeds") or ()),
+        "data_digest": data.get("digest"),
+        "test_samples": data.get("test"),
+        "test_digest": data.get("test_digest"),
+    }
+    return _PROTOCOL.validate_python(_known({**content, **nested}))
 
 
 def read_selection(content: Mapping[str, Any] | None) -> Selection | None:
-    """The content of selection.json; None while the selection runs."""
+    """The content of selection.json; None while the selection runs.
+
+    Raises:
+        ValueError: A value has the wrong type.
+    """
     if not content:
         return None
-    return Selection(
-        arms=tuple(map(_planned, content.get("arms") or ())),
-        chosen={
-            name: Chosen(candidate=item["candidate"], trial=item.get("trial"))
-            for name, item in (content.get("chosen") or {}).items()
-        },
-        means={
-            (strategy, run["candidate"]): run.get("mean")
-            for strategy, runs in (content.get("runs") or {}).items()
-            for run in runs
-        },
-        default_is=content.get("default_is"),
-    )
+    means = {
+        (strategy, run["candidate"]): run.get("mean")
+        for strategy, runs in (content.get("runs") or {}).items()
+        for run in runs
+    }
+    arms = [_planned(item) for item in content.get("arms") or ()]
+    return _SELECTION.validate_python(_known({**content, "arms": arms, "means": means}))
 
 
-def _planned(item: Mapping[str, Any]) -> Planned:
-    return Planned(
-        name=str(item["name"]),
-        strategy=str(item.get("strategy") or item["name"]),
-        levels={str(name): str(label) for name, label in (item.get("levels") or {}).items()},
-        hyperparameters=dict(item.get("hyperparameters") or {}),
-        baseline=bool(item.get("baseline")),
-    )
+def _planned(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An arm with the strategy that an arm of the same name does not repeat."""
+    return {"strategy": item["name"], **_known(item)}
+
+
+def _known(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Without null values, which stand for the default."""
+    return {name: value for name, value in content.items() if value is not None}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from workbench.report.protocol import Protocol
-from workbench.report.wording import Row
 
 # Fields of the protocol that report.json repeats under ``confirmation``.
 _FROM_PROTOCOL = (
@@ -63,34 +62,46 @@ class Versus:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArmResult:
-    """One arm; None where a number is unknown or must not be shown yet.
+class Row:
+    """A row of a main table: an arm, or a side of a verdict.
 
     Attributes:
-        trial: The search trial whose configuration it has; None for the default.
         n: Number of values.
         mean: Over seeds; ``low`` and ``high`` are the ends of its t interval, cut at the metric's
-            bounds.
-        validation_gap: Mean of validation minus test over the runs that have both.
-        seconds_mean: Of a complete run; the other sums of seconds are over all runs.
-        peak_memory: Highest of its runs, in bytes.
-        tied_with_best: Whether the comparison with the best arm is inconclusive or a tie.
+            bounds. None where unknown or not to be shown yet, as all numbers.
+        failed: Runs that count with the worst value.
+        tied_with_best: Whether the comparison with the best row is inconclusive or a tie.
     """
 
     name: str
-    strategy: str
-    levels: Mapping[str, str]
     baseline: bool
-    trial: str | None
-    hyperparameters: Mapping[str, Any]
+    n: int = 0
     mean: float | None = None
     sd: float | None = None
     low: float | None = None
     high: float | None = None
+    failed: int = 0
+    best: bool = False
+    tied_with_best: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmResult(Row):
+    """One arm.
+
+    Attributes:
+        trial: The search trial whose configuration it has; None for the default.
+        validation_gap: Mean of validation minus test over the runs that have both.
+        seconds_mean: Of a complete run; the other sums of seconds are over all runs.
+        peak_memory: Highest of its runs, in bytes.
+    """
+
+    strategy: str
+    levels: Mapping[str, str]
+    trial: str | None
+    hyperparameters: Mapping[str, Any]
     validation_mean: float | None = None
     validation_gap: float | None = None
-    n: int = 0
-    failed: int = 0
     pruned: int = 0
     trainable: int | None = None
     seconds_mean: float | None = None
@@ -98,27 +109,8 @@ class ArmResult:
     selection_seconds: float | None = None
     confirmation_seconds: float
     peak_memory: float | None = None
-    best: bool = False
-    tied_with_best: bool = False
     versus: Versus | None = None
     runs: tuple[SeedResult, ...] = ()
-
-    @property
-    def row(self) -> Row:
-        """As a row of a main table."""
-        return Row(
-            name=self.name,
-            n=self.n,
-            mean=self.mean,
-            sd=self.sd,
-            low=self.low,
-            high=self.high,
-            failed=self.failed,
-            baseline=self.baseline,
-            best=self.best,
-            tied=self.tied_with_best,
-            untuned="" if self.trial else self.strategy,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +156,7 @@ class ConfirmationResult:
     @property
     def content(self) -> dict[str, Any]:
         """The fields of report.json under ``confirmation``, not yet plain JSON values."""
+        # report.json has one flat block for the plan and its results.
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         protocol = own.pop("protocol")
         planned = {name: getattr(protocol, name) for name in _FROM_PROTOCOL}

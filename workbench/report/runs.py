@@ -124,13 +124,7 @@ def _planned(protocol: Protocol, chosen: Selection | None) -> Sequence[Planned]:
         return chosen.arms
     names = [*protocol.candidates] or [*protocol.levels]
     arms = [
-        Planned(
-            name=name,
-            strategy=name,
-            levels=protocol.levels.get(name, {}),
-            hyperparameters={},
-            baseline=False,
-        )
+        Planned(name=name, strategy=name, levels=protocol.levels.get(name, {}))
         for name in names[: protocol.finalists or len(names)]
     ]
     return [*arms, protocol.baseline]

@@ -6,25 +6,26 @@ Used by ``workbench verdict --out``. Matplotlib is imported only while figures a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from workbench.report import templates, tidy, wording, writing
-from workbench.report.content import Judged
+from workbench.report.content import FigureEntry, Judged
 from workbench.report.figures import (
+    CONFIRMATION,
     Findings,
     LeftOut,
     critical_difference,
     load,
     performance_profile,
+    rendering,
 )
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
-from workbench.report.paper.booktabs import Column
 from workbench.tracker.stored_study import StoredStudy
-from workbench.verdict import Side, Verdict, as_json
+from workbench.verdict import Side, Verdict
 from workbench.verdict.external import ExternalVerdict
 
 # What Workbench writes to a verdict's folder; everything else in it belongs to the user.
@@ -61,11 +62,7 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
             why=wording.why(found.verdict),
         )
         texts = {
-            **_texts(
-                summaries,
-                found,
-                files.named((figure["name"], figure["caption"]) for figure in drawn),
-            ),
+            **_texts(summaries, found, drawn),
             "results.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
             "index.html": page,
         }
@@ -94,7 +91,7 @@ def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
         emphasis=wording.emphasis(
             verdict,
             best=compared and any(row.best for row in rows),
-            tied=any(row.tied for row in rows),
+            tied=any(row.tied_with_best for row in rows),
             what="strategy",
         ),
         caution=wording.caution(verdict),
@@ -108,13 +105,11 @@ def _tested_by(verdict: Verdict, unit: str) -> str | None:
 
 
 def _texts(
-    summaries: Sequence[Judged],
-    found: ExternalVerdict,
-    figures: Sequence[Mapping[str, Any]],
+    summaries: Sequence[Judged], found: ExternalVerdict, figures: Sequence[FigureEntry]
 ) -> dict[str, str]:
-    tables: dict[str, str] = {}
+    main, tables = summaries[0], {}
     if len(found.datasets) > 1:
-        tables["tables/datasets.tex"] = _datasets(summaries[0].study, found)
+        tables["tables/datasets.tex"] = _datasets(main.study, found)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
@@ -122,19 +117,13 @@ def _texts(
         for name, text in verdict_tables.judged(summary, _VENUE).items():
             tables[f"{start}{name}.tex"] = text
         numbers.append(macros.macros(summary, taken))
-    main = summaries[0]
-    example = files.example(
-        main,
-        venue=_VENUE,
-        tables=list(tables),
-        figures=figures,
-        cites=False,
-    )
     return {
         **tables,
         "macros.tex": "\n".join(numbers),
         "captions.tex": files.captions(main, figures),
-        "example.tex": example,
+        "example.tex": files.example(
+            main, venue=_VENUE, tables=[*tables], figures=figures, cites=False
+        ),
     }
 
 
@@ -150,9 +139,8 @@ def _datasets(study: str, found: ExternalVerdict) -> str:
     if found.across is not None:
         ranks = dict(zip(found.across.strategies, found.across.ranks, strict=True))
         rows += [None, ["average rank", *(typeset.share(ranks[name]) for name in names), ""]]
-    columns = [Column(head="data set", align="p")]
-    columns += [Column(head=typeset.name(name, 30)) for name in names]
-    columns.append(Column(head="verdict", align="p"))
+    heads = dict.fromkeys((typeset.name(name, 30) for name in names), "r")
+    columns = {"data set": "p", **heads, "verdict": "p"}
     caption = (
         rf"{typeset.text(study)}: {typeset.text(found.verdict.metric)} on each data set, mean $\pm$"
         " standard deviation over seeds, and the verdict on that data set alone."
@@ -175,19 +163,15 @@ def _cell(side: Side | None) -> str:
     return typeset.number(mean) + spread
 
 
-def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Draw the figures; names with captions, and pictures for the page."""
-    from workbench.plotting import style
-
-    drawn: list[dict[str, Any]] = []
-    pictures = {}
-    for name, numbers in _numbers(found):
-        figure = load(name)
-        caption = figure.caption(numbers)
-        picture = figure.draw(numbers)
-        style.save(picture, folder / name)
-        pictures[name] = style.inline_svg(picture, name, caption)
-        drawn.append({"name": name, "number": len(drawn) + 1, "caption": caption})
+def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[FigureEntry], dict[str, str]]:
+    """Draw the figures; their entries, and pictures for the page."""
+    drawn, pictures = [], {}
+    for number, (name, numbers) in enumerate(_numbers(found), start=1):
+        caption = load(name).caption(numbers)
+        pictures[name] = rendering.render(name, numbers, caption, folder)
+        drawn.append(
+            FigureEntry(name=name, number=number, caption=caption, page_only=False, of=CONFIRMATION)
+        )
     return drawn, pictures
 
 
@@ -219,14 +203,15 @@ def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
 
 
 def _data(found: ExternalVerdict) -> dict[str, Any]:
-    rows = found.results.rows
     fields = ("dataset", "strategy", "seed", "value", "state", "run_id")
-    runs = [{name: getattr(row, name) or None for name in fields} for row in rows]
-    for run, row in zip(runs, rows, strict=True):
-        run["value"] = row.value  # ``or None`` above would lose a value of 0
+    # An empty text is unknown; a value of 0 is not.
+    runs = [
+        {name: None if (cell := getattr(row, name)) == "" else cell for name in fields}
+        for row in found.results.rows
+    ]
     pairs = [
         {"dataset": name or None, **row}
         for name, verdict in found.datasets.items()
-        for row in tidy.pairs(as_json(verdict))
+        for row in tidy.pairs(verdict)
     ]
     return {"results": tidy.frame(runs), "pairs": tidy.frame(pairs)}

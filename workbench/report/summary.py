@@ -85,6 +85,7 @@ def compose(material: Material) -> Composed:
     strategies = table.summarize(study, trials, medians=medians)
     top = best(study, trials)
     arms = result.arms if result else ()
+    # A confirmation without a protocol has loaded the test split as well.
     tests_loaded = confirmed or any(run.role == Role.CONFIRMATION for run in material.trials)
     summary = Summary(
         study=study.name,

@@ -6,6 +6,7 @@ The same rows give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.report import table
+from workbench.report.content import Summary
 from workbench.report.material import Material
+from workbench.report.results import ConfirmationResult
 from workbench.report.templates import trials_csv
 from workbench.report.trials import of_search
+from workbench.verdict import Verdict
 
 # Columns that a table has even where it has no row.
 _COLUMNS = {
@@ -27,67 +31,68 @@ _COLUMNS = {
 }
 
 
-def frames(material: Material, summary: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def frames(material: Material, summary: Summary) -> dict[str, pd.DataFrame]:
     """The tables of a report by name.
 
     ``trials``: a row for each search trial. ``confirmation``: for each arm and seed. ``selection``:
     for each candidate and its fresh seeds. ``pairs``: for each comparison. Only a confirmed study
     has the last three; an unfinished confirmation has no test value.
     """
-    rows = [table.flat(trial) for trial in of_search(material.study, material.trials)]
-    tables = {"trials": frame(rows, _COLUMNS["trials"])}
-    confirmation = summary["confirmation"]
-    if confirmation is not None:
-        tables["confirmation"] = frame(list(confirmed(confirmation)), _COLUMNS["confirmation"])
-        tables["selection"] = frame(list(selected(confirmation)), _COLUMNS["selection"])
-        tables["pairs"] = frame(list(pairs(summary["verdict"])), _COLUMNS["pairs"])
-    return tables
+    rows = {"trials": [table.flat(trial) for trial in of_search(material.study, material.trials)]}
+    if summary.confirmation is not None:
+        rows["confirmation"] = list(_confirmed(summary.confirmation))
+        rows["selection"] = list(_selected(summary.confirmation))
+        rows["pairs"] = list(pairs(summary.verdict))
+    return {name: frame(items, _COLUMNS[name]) for name, items in rows.items()}
 
 
-def confirmed(confirmation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _confirmed(confirmation: ConfirmationResult) -> Iterator[dict[str, object]]:
     """Runs of a confirmation, arm by arm."""
-    for arm in confirmation["arms"]:
-        shared = {
-            "arm": arm["name"],
-            "strategy": arm["strategy"],
-            "baseline": arm["baseline"],
-            "trial": arm["trial"],
-        }
-        levels = {f"level.{key}": label for key, label in sorted(arm["levels"].items())}
-        settings = {f"hyperparameters.{k}": v for k, v in sorted(arm["hyperparameters"].items())}
-        for run in arm["runs"]:
-            own = {key: value for key, value in run.items() if key != "metrics"}
-            metrics = {f"metrics.{key}": value for key, value in sorted(run["metrics"].items())}
-            yield {**shared, **own, **levels, **settings, **metrics}
+    for arm in confirmation.arms:
+        shared: dict[str, object] = {"arm": arm.name, "strategy": arm.strategy}
+        shared |= {"baseline": arm.baseline, "trial": arm.trial}
+        settings = _named("level", arm.levels) | _named("hyperparameters", arm.hyperparameters)
+        for run in arm.runs:
+            own = asdict(run)
+            metrics = own.pop("metrics")
+            yield shared | own | settings | _named("metrics", metrics)
 
 
-def selected(confirmation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _named(prefix: str, items: Mapping[str, object]) -> dict[str, object]:
+    return {f"{prefix}.{name}": item for name, item in sorted(items.items())}
+
+
+def _selected(confirmation: ConfirmationResult) -> Iterator[dict[str, object]]:
     """Runs of the selection; ``place`` is the number of the seed, from 0."""
-    for item in confirmation["selection"]:
-        shared = {key: item[key] for key in ("strategy", "candidate", "trial")}
-        for place, value in enumerate(item["values"]):
-            ids = item.get("run_ids") or ()
-            run_id = ids[place] if place < len(ids) else None
-            row = {**shared, "place": place, "run_id": run_id, "value": value}
-            yield {**row, "mean": item["mean"], "chosen": item["chosen"]}
+    for item in confirmation.selection:
+        for place, (run_id, value) in enumerate(zip(item.run_ids, item.values, strict=True)):
+            yield {
+                "strategy": item.strategy,
+                "candidate": item.candidate,
+                "trial": item.trial,
+                "place": place,
+                "run_id": run_id,
+                "value": value,
+                "mean": item.mean,
+                "chosen": item.chosen,
+            }
 
 
-def pairs(verdict: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def pairs(verdict: Verdict) -> Iterator[dict[str, object]]:
     """Comparisons; intervals as ``NAME_low`` and ``NAME_high``."""
-    for pair in verdict["comparisons"]:
-        row: dict[str, Any] = {}
-        for key, value in pair.items():
-            if isinstance(value, Mapping) and "estimate" in value:
-                row |= {key: value["estimate"], f"{key}_low": value["low"]}
-                row[f"{key}_high"] = value["high"]
-            elif key == "posterior":
-                # Without a smallest effect there is none; its columns exist all the same.
-                chances = value or dict.fromkeys(("better", "equivalent", "worse"))
-                row |= {f"posterior_{name}": chance for name, chance in chances.items()}
-            elif key == "beyond":
-                row |= dict.fromkeys(("beyond", "beyond_low", "beyond_high"))
-            elif key != "differences":  # they follow from the table ``confirmation``
-                row[key] = value
+    for pair in verdict.comparisons:
+        row: dict[str, object] = {}
+        for name in (field.name for field in fields(pair)):
+            value = getattr(pair, name)
+            # What is unknown has empty columns, so that every report has the same ones.
+            if name in ("difference", "improvement", "beyond"):
+                row[name] = getattr(value, "estimate", None)
+                row |= {f"{name}_{end}": getattr(value, end, None) for end in ("low", "high")}
+            elif name == "posterior":
+                parts = ("better", "equivalent", "worse")
+                row |= {f"posterior_{part}": getattr(value, part, None) for part in parts}
+            elif name != "differences":  # they follow from the table ``confirmation``
+                row[name] = value
         yield row
 
 
@@ -111,7 +116,7 @@ def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
     return paths
 
 
-def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> pd.DataFrame:
+def frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> pd.DataFrame:
     """A table with ``columns`` and all keys of the rows; each column has one type."""
     names = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
     return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from workbench.record import Role, State
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.guards import NOT_ADAPTIVE, Refused, of_groups
+from workbench.verdict.guards import NOT_ADAPTIVE, of_groups
+from workbench.verdict.refusals import Refused
 
 
 def of_search(study: StoredStudy, trials: Iterable[TrialRun]) -> tuple[TrialRun, ...]:

@@ -7,38 +7,16 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from workbench.report.results import Row
 from workbench.report.table import StrategyResult
 from workbench.verdict import Doubt, Side, Verdict, Word
-from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
-from workbench.verdict.statistics.paired import EXACT_TO
+from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import counted, listed
 
 _AHEAD = (Word.WINNER, Word.NEGLIGIBLE)
 # Words under which a best mean may be pointed out at all.
 COMPARED = (*_AHEAD, Word.TIE, Word.INCONCLUSIVE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """A row of a main table: an arm, or a side of a verdict.
-
-    Attributes:
-        tied: Whether the comparison with the best row is inconclusive or a tie.
-        untuned: The strategy whose default values it has; empty for a tuned configuration.
-    """
-
-    name: str
-    n: int
-    mean: float | None
-    sd: float | None
-    low: float | None
-    high: float | None
-    failed: int
-    baseline: bool
-    best: bool = False
-    tied: bool = False
-    untuned: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +29,9 @@ class Why:
 
 def sign_flip(verdict: Verdict) -> str | None:
     """Name of the primary test: exact, or with its number of draws; None without a comparison."""
-    if not verdict.comparisons:
-        return None
-    if max(pair.n for pair in verdict.comparisons) <= EXACT_TO:
-        return "exact sign-flip permutation test"
-    draws = sign_draws(verdict.pairs, verdict.alpha)
-    return f"sign-flip permutation test with {draws:,} random draws"
+    # The pair with the most seeds: above 15 the test draws arrangements instead of counting all.
+    most = max(verdict.comparisons, key=lambda pair: pair.n, default=None)
+    return None if most is None else words.test(verdict, most)
 
 
 def emphasis(
@@ -112,12 +87,12 @@ def unconfirmed(strategies: Sequence[StrategyResult], confirmed: Collection[str]
 
 
 def rows(verdict: Verdict) -> Iterator[Row]:
-    """The sides of a verdict as rows, with ``best`` and ``tied`` set."""
+    """The sides of a verdict as rows, with the best one and those tied with it marked."""
     leader, beaten = verdict.leader, verdict.beaten
     for side in verdict.sides:
         best = side.name == leader
         tied = leader is not None and not best and side.name not in beaten
-        yield replace(row(side), best=best, tied=tied and verdict.contrast == ALL)
+        yield replace(row(side), best=best, tied_with_best=tied and verdict.contrast == ALL)
 
 
 def row(side: Side) -> Row:

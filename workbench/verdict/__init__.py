@@ -6,9 +6,7 @@ Pure functions of plain data. docs/confirmation.md has the rules, ``statistics``
 from __future__ import annotations
 
 from workbench.verdict.evidence import ALPHA, GAMMA, Arm, Design, Doubt, Evidence, Run, Stage
-from workbench.verdict.guards import REFUSALS, Refusal, Refused
 from workbench.verdict.judgement import (
-    Bounds,
     Comparison,
     Level,
     SeedPlan,
@@ -17,13 +15,13 @@ from workbench.verdict.judgement import (
     Word,
     as_json,
 )
+from workbench.verdict.refusals import REFUSALS, Refusal, Refused
 
 __all__ = [
     "ALPHA",
     "GAMMA",
     "REFUSALS",
     "Arm",
-    "Bounds",
     "Comparison",
     "Design",
     "Doubt",
@@ -51,7 +49,7 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
             bootstrap. Fewer only where many verdicts are simulated.
 
     Raises:
-        ValueError: The design itself makes no sense.
+        ValueError: Two arms have one name, or no arm is the baseline of the contrast.
     """
     from workbench.verdict.deciding import decide
 

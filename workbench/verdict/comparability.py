@@ -45,6 +45,7 @@ def of_arm(arm: Arm, seeds: Sequence[str], design: Design) -> Iterator[Doubt]:
 def out_of_bounds(arm: Arm, design: Design) -> Iterator[Doubt]:
     """Values that the metric cannot have: on another scale, or of another metric."""
     low, high = design.bounds
+    # The tolerance is for rounding: a mean of ones may be slightly above 1.
     least = -math.inf if low is None else low - 1e-9 * max(1.0, abs(low))
     most = math.inf if high is None else high + 1e-9 * max(1.0, abs(high))
     for run in arm.runs:
@@ -82,6 +83,7 @@ def constants(values: Mapping[str, Sequence[float]]) -> Iterator[Doubt]:
     Args:
         values: Measured ones of each arm; fewer than 3 tell nothing.
     """
+    # Where all arms have one and the same value, ``copies`` says so.
     if len({value for each in values.values() for value in each}) < 2:
         return
     for name, each in values.items():

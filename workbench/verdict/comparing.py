@@ -13,11 +13,11 @@ import numpy as np
 
 from workbench.verdict import statistics
 from workbench.verdict.contrast import Contrast
+from workbench.verdict.estimates import Interval
 from workbench.verdict.evidence import Design
-from workbench.verdict.guards import cut
-from workbench.verdict.judgement import Bounds, Comparison, Side
+from workbench.verdict.judgement import Comparison, Side
 from workbench.verdict.statistics.bootstrap import percentiles, resampled_means
-from workbench.verdict.statistics.values import Array, Interval, differences, moments
+from workbench.verdict.statistics.values import Array, differences, moments
 from workbench.verdict.table import Row, comparable, worst_value
 
 # Arrangements of signs for each pair: the usual ones, and the most that are worth waiting for.
@@ -48,9 +48,10 @@ def side(row: Row, design: Design, *, shown: bool) -> Side:
     counted = [value for value in values if value is not None]
     mean, sd = None, None
     if row.sound and len(counted) == 1:
-        mean = Bounds(estimate=counted[0], low=math.nan, high=math.nan)
+        # One run has no spread, so its mean is shown without an interval.
+        mean = Interval(counted[0], math.nan, math.nan)
     elif row.sound and counted:
-        mean = _bounds(statistics.t_interval(counted), design.bounds)
+        mean = statistics.t_interval(counted).cut(design.bounds)
         sd = moments(np.array(counted))[1]
     return Side(
         name=row.name,
@@ -97,6 +98,7 @@ def comparisons(
         # Without spread the test has no p value; 1 keeps it in the number that Holm corrects for.
         tested = [statistics.tost(each, margin) if moments(each)[1] else 1.0 for each in gaps]
         equivalence = statistics.holm([*tested, *missing])
+    # Fewer draws: each of them also resamples the test examples, which takes longer.
     resampled = _resampled(pairs, draws=max(1, draws // 5))
     return tuple(
         _comparison(
@@ -130,14 +132,14 @@ def _comparison(
 ) -> Comparison:
     sd = moments(gaps)[1]
     dz = statistics.hedges_dz(gaps)
-    difference = _bounds(statistics.t_interval(gaps), _range(design))
-    improvement = _bounds(
-        statistics.probability_of_improvement(gaps, np.zeros_like(gaps), draws=draws)
-    )
+    difference = statistics.t_interval(gaps).cut(_range(design))
+    improvement = statistics.probability_of_improvement(gaps, draws=draws)
+    # Without spread each probability is 0 or 1, which claims more than a few seeds can show.
     posterior = None
     if design.smallest_effect is not None and sd > 0:
-        posterior = statistics.posterior(gaps, design.smallest_effect)._asdict()
+        posterior = statistics.posterior(gaps, design.smallest_effect)
     beyond, missing = _beyond(first, second, design, resampled)
+    # A constant difference gives the least p of any, although it may be one copied result.
     undecidable = (
         _undecidable(first, second, design, difference.estimate)
         if sd > 0
@@ -202,7 +204,7 @@ def _resampled(pairs: Sequence[tuple[Row, Row]], *, draws: int) -> dict[str, Arr
 
 def _beyond(
     first: Row, second: Row, design: Design, resampled: Mapping[str, Array]
-) -> tuple[Bounds | None, str | None]:
+) -> tuple[Interval | None, str | None]:
     """The difference with an interval over seeds and test examples, or why there is none.
 
     An interval over seeds alone says what further seeds would give on this very test set. Each
@@ -224,7 +226,7 @@ def _beyond(
     sign = 1.0 if design.direction == "maximize" else -1.0
     estimate = sign * float((first.scores - second.scores).mean())
     replicates = sign * (resampled[first.name] - resampled[second.name])
-    return _bounds(percentiles(estimate, replicates, _LEVEL), _range(design)), None
+    return percentiles(estimate, replicates, _LEVEL).cut(_range(design)), None
 
 
 def _ordered(first: Row, second: Row, design: Design) -> tuple[Row, Row]:
@@ -242,8 +244,3 @@ def _differences(first: Row, second: Row, design: Design) -> Array:
 def _range(design: Design) -> tuple[float | None, float | None]:
     low, high = design.bounds
     return (None, None) if low is None or high is None else (low - high, high - low)
-
-
-def _bounds(interval: Interval, bounds: tuple[float | None, float | None] = (None, None)) -> Bounds:
-    low, high = cut(interval.low, interval.high, bounds)
-    return Bounds(estimate=interval.estimate, low=low, high=high, level=interval.level)

@@ -46,6 +46,7 @@ def conclude(
     """
     sides = [comparing.side(row, design, shown=shown) for row in contrast.rows]
     sign = -1.0 if design.direction == "maximize" else 1.0
+    # A side without a mean comes last in either direction.
     sides.sort(key=lambda side: math.inf if side.mean is None else sign * side.mean.estimate)
     comparisons: tuple[Comparison, ...] = ()
     # With unplanned seeds a p value does not mean what it says.
@@ -90,6 +91,7 @@ def build(
         averaged: Factors whose levels were averaged over.
     """
     reasons = tuple(doubt for word in DECISIVE for doubt in doubts if doubt.word == word)
+    # Holm multiplies the smallest p by the number of pairs.
     floor = min(1.0, statistics.p_floor(len(seeds)) * pairs) if seeds else None
     # Without a comparison there is no leader: the order of the means alone shows nothing.
     leader = sides[0].name if comparisons and not reasons else None
@@ -144,6 +146,7 @@ def _word(
 ) -> Word:
     """The word where the leader was compared; ``gap`` is the one to its closest rival."""
     effect = design.smallest_effect
+    # Nobody has said which difference matters, so none can be called large or small.
     if effect is None:
         return Word.INCONCLUSIVE
     if len(beaten) == len(rivals):

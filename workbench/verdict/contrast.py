@@ -15,7 +15,6 @@ import numpy as np
 from workbench.verdict.evidence import Design, Doubt
 from workbench.verdict.judgement import Word
 from workbench.verdict.table import Row, Table
-from workbench.verdict.wording.numbers import listed
 
 ALL = "all"
 BASELINE = "baseline"
@@ -40,36 +39,20 @@ def of(design: Design, table: Table) -> Contrast:
     """The contrast that a design asks for.
 
     Raises:
-        ValueError: The baseline or the factor that it names is not there.
+        ValueError: No arm is the baseline that the others are to be compared with.
+        KeyError: An arm has no level of the factor.
     """
     if design.contrast == ALL:
         return _with_enough(table.rows, tuple(combinations(range(len(table.rows)), 2)))
     if design.contrast == BASELINE:
-        return _against_baseline(table.rows)
+        baseline = [row.baseline for row in table.rows].index(True)
+        others = (place for place in range(len(table.rows)) if place != baseline)
+        return _with_enough(table.rows, tuple((place, baseline) for place in others))
     return _of_levels(design.contrast, table.rows)
-
-
-def _against_baseline(rows: tuple[Row, ...]) -> Contrast:
-    found = [place for place, row in enumerate(rows) if row.baseline]
-    if len(found) != 1:
-        names = ", ".join(row.name for row in rows) or "none"
-        raise ValueError(
-            f"contrast: baseline needs one arm that is the baseline, found {len(found)} (arms:"
-            f" {names})."
-        )
-    pairs = tuple((place, found[0]) for place in range(len(rows)) if place != found[0])
-    return _with_enough(rows, pairs)
 
 
 def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:
     arms = [row for row in rows if not _is_default(row, rows)]
-    without = [row.name for row in arms if factor not in row.levels]
-    if without:
-        known = list(dict.fromkeys(name for row in rows for name in row.levels))
-        raise ValueError(
-            f"contrast: {factor} is not a factor of {listed(without)}, expected"
-            f" {', '.join(('all', 'baseline', *known))}."
-        )
     by_level: dict[str, list[Row]] = {}
     for row in arms:
         by_level.setdefault(row.levels[factor], []).append(row)
@@ -112,6 +95,7 @@ def _imbalance(factor: str, by_level: Mapping[str, Sequence[Row]]) -> tuple[Doub
 
 
 def _mean(level: str, group: Sequence[Row]) -> Row:
+    # A seed on which one arm has no value has none for the level: the rest is a selection.
     columns = list(zip(*(row.values for row in group), strict=True))
     known = [row.scores for row in group if row.scores is not None]
     missing = next((row.scores_missing for row in group if row.scores is None), None)
@@ -144,9 +128,7 @@ def _with_enough(
     averaged: tuple[str, ...] = (),
 ) -> Contrast:
     if len(rows) < 2:
-        name = f" ({rows[0].name})" if rows else ""
-        text = f"There is nothing to compare: found {len(rows)} side{name}, expected 2 or more."
-        if not rows:
-            text = "There is nothing to compare: found no side, expected 2 or more."
+        present = f"1 side ({rows[0].name})" if rows else "no side"
+        text = f"There is nothing to compare: found {present}, expected 2 or more."
         doubts = (*doubts, Doubt(rule=None, word=Word.NOT_COMPARABLE, text=text))
     return Contrast(rows=rows, pairs=pairs, doubts=doubts, averaged=averaged)

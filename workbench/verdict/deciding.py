@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,7 @@ from statistics import fmean
 
 from workbench.verdict import contrast, statistics
 from workbench.verdict.comparing import sign_draws
-from workbench.verdict.conclusion import DECISIVE, conclude
+from workbench.verdict.conclusion import conclude
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design, Doubt, Evidence, Stage
 from workbench.verdict.exploratory import of_search
@@ -22,7 +21,6 @@ from workbench.verdict.wording.numbers import measured
 
 def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     """The verdict that the evidence allows; see ``workbench.verdict.decide``."""
-    _check(evidence)
     search = evidence.stage == Stage.SEARCH
     verdict = of_search(evidence) if search else _of_arms(evidence, draws)
     plan = _plan(verdict, evidence) if verdict.word == Word.INCONCLUSIVE else None
@@ -54,27 +52,6 @@ def _of_arms(evidence: Evidence, draws: int) -> Verdict:
     )
 
 
-def _check(evidence: Evidence) -> None:
-    design = evidence.design
-    if design.direction not in ("maximize", "minimize"):
-        raise ValueError(f"direction is {design.direction!r}, expected maximize or minimize.")
-    for name, value in (("alpha", design.alpha), ("gamma", design.gamma)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} is {value:g}, expected a number between 0 and 1.")
-    effect = design.smallest_effect
-    if effect is not None and not (math.isfinite(effect) and effect > 0):
-        raise ValueError(
-            f"smallest_effect is {effect:g}, expected a number above 0 in units of {design.metric}."
-        )
-    if len(set(design.seeds)) < len(design.seeds):
-        raise ValueError("seeds: the list names a seed twice, expected different ones.")
-    for doubt in evidence.doubts:
-        if doubt.word is not None and doubt.word not in DECISIVE:
-            raise ValueError(
-                f"A doubt decides for {doubt.word!r}, expected {' or '.join(DECISIVE)} or None."
-            )
-
-
 def _absent(evidence: Evidence) -> Iterator[Doubt]:
     for name, reason in evidence.absent.items():
         text = f"{name} is {Word.NOT_COMPARABLE} and was not confirmed: {reason}."
@@ -83,6 +60,7 @@ def _absent(evidence: Evidence) -> Iterator[Doubt]:
 
 def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterator[Doubt]:
     """A flag for a baseline outside the contrast over a factor that has the best mean of all."""
+    # A contrast over a factor leaves the baseline out, but a reader will compare with it.
     default = next((row for row in table.rows if row.baseline and row.sound), None)
     if table.hidden or design.contrast in (contrast.ALL, contrast.BASELINE) or default is None:
         return
@@ -117,11 +95,8 @@ def _plan(verdict: Verdict, evidence: Evidence) -> SeedPlan | None:
     trained = sum(bool(arm.runs) for arm in evidence.arms)
     cost = None if evidence.seconds is None else evidence.seconds * trained
     return SeedPlan(
-        low=needed.low,
-        high=needed.high,
-        estimate=needed.estimate,
+        **needed._asdict(),
         rival=words.rival(widest, verdict),
-        sd=widest.sd,
         seconds_low=None if cost is None else cost * needed.low,
         seconds_high=None if cost is None or needed.high is None else cost * needed.high,
     )

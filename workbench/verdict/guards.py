@@ -10,27 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.verdict import seed_names
+from workbench.verdict.estimates import cut
 from workbench.verdict.evidence import Doubt
-from workbench.verdict.refusals import REFUSALS, Refusal, Refused, because
+from workbench.verdict.refusals import Refused, because
 from workbench.verdict.wording.numbers import counted, listed
-
-__all__ = [
-    "BARS",
-    "NOT_ADAPTIVE",
-    "REFUSALS",
-    "Bar",
-    "Refusal",
-    "Refused",
-    "because",
-    "cut",
-    "data_sets",
-    "expected_maximum",
-    "importance",
-    "of_groups",
-    "one_configuration",
-    "optimum",
-    "provenance",
-]
 
 # Samplers whose proposals do not depend on earlier results.
 NOT_ADAPTIVE = ("random", "grid")
@@ -155,16 +138,6 @@ class Bar:
         """For a caption, for example ``95 % CI over 12 training seeds``."""
         kind = f"{100 * self.level:g} % CI" if self.level is not None else self.kind
         return f"{kind} over {self.n} {self.source}"
-
-
-def cut(low: float, high: float, bounds: tuple[float | None, float | None]) -> tuple[float, float]:
-    """An interval without what lies beyond the metric's bounds, where the metric cannot be."""
-    lowest, highest = bounds
-    if lowest is not None:
-        low, high = max(low, lowest), max(high, lowest)
-    if highest is not None:
-        low, high = min(low, highest), min(high, highest)
-    return low, high
 
 
 def expected_maximum(sampler: str, *, pruned: int = 0) -> None:

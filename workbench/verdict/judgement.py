@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
+from workbench.verdict.estimates import Interval, Posterior
 from workbench.verdict.evidence import Doubt, Stage
 
 
@@ -33,24 +34,6 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
-    """An estimate with its interval, and how sure the interval is (``level``, say 0.95)."""
-
-    estimate: float
-    low: float
-    high: float
-    level: float = 0.95
-
-    def negated(self) -> Bounds:
-        """Of the same quantity with the other sign."""
-        return replace(self, estimate=-self.estimate, low=-self.high, high=-self.low)
-
-    def complement(self) -> Bounds:
-        """Of a probability: that of the opposite."""
-        return replace(self, estimate=1 - self.estimate, low=1 - self.high, high=1 - self.low)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Side:
     """One of what is compared: an arm, or a level of the contrasted factor.
 
@@ -70,7 +53,7 @@ class Side:
     run_ids: Sequence[str]
     imputed: Sequence[str]
     n: int
-    mean: Bounds | None
+    mean: Interval | None
     sd: float | None
     baseline: bool = False
 
@@ -89,8 +72,7 @@ class Comparison:
         p_t: Paired t, secondary; None where the differences do not vary.
         p_equivalence: TOST at the smallest effect, corrected over all pairs; None without one, and
             where the differences do not vary.
-        posterior: Of ``better``, ``equivalent`` and ``worse``; None without a smallest effect, and
-            where the differences do not vary.
+        posterior: None without a smallest effect, and where the differences do not vary.
         beyond: The difference with an interval over seeds and test examples; None where no
             per-example scores are there, or where a run diverged or failed; ``beyond_missing`` says
             which.
@@ -103,16 +85,16 @@ class Comparison:
     second: str
     n: int
     differences: Sequence[float]
-    difference: Bounds
+    difference: Interval
     sd: float
     p: float
     p_holm: float
     p_t: float | None
     dz: float | None
-    improvement: Bounds
+    improvement: Interval
     p_equivalence: float | None
-    posterior: Mapping[str, float] | None
-    beyond: Bounds | None
+    posterior: Posterior | None
+    beyond: Interval | None
     beyond_missing: str | None
     beaten: bool
     equivalent: bool
@@ -120,8 +102,6 @@ class Comparison:
 
     def flipped(self) -> Comparison:
         """The same seen from the other side, whose mean is not the better one."""
-        swapped = {"better": "worse", "worse": "better"}
-        chances = self.posterior and {swapped.get(k, k): x for k, x in self.posterior.items()}
         return replace(
             self,
             first=self.second,
@@ -130,7 +110,7 @@ class Comparison:
             difference=self.difference.negated(),
             dz=None if self.dz is None else -self.dz,
             improvement=self.improvement.complement(),
-            posterior=chances,
+            posterior=self.posterior and self.posterior.flipped(),
             beyond=self.beyond and self.beyond.negated(),
             beaten=False,
         )

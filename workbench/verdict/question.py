@@ -24,26 +24,17 @@ _SHARE = re.compile(
 _PERCENT = 2.0  # a share whose largest value is above 1 and not above this is no percentage
 
 # What a table of results never says, by the number of the refusal that it would matter for.
-_UNKNOWN = (
-    (
-        10,
-        "These results have no protocol: nothing shows that strategies, metric and number of seeds"
-        " were fixed before the first result was seen.",
-    ),
-    (
-        2,
-        "Not known: whether the test data were used to choose these configurations, and whether"
-        " they were tested only once.",
-    ),
-    (4, "Not known: whether every strategy was tuned with the same budget."),
-    (1, "Not known: whether the seeds differ from those used in tuning."),
-    (
-        9,
-        "Not known: what a seed changes, and whether runs of one seed were tested on the same"
-        " samples; runs with equal seeds are compared as pairs.",
-    ),
-    (16, "Not known: whether code, libraries and hardware were the same for all runs."),
-)
+_UNKNOWN = {
+    10: "These results have no protocol: nothing shows that strategies, metric and number of seeds"
+    " were fixed before the first result was seen.",
+    2: "Not known: whether the test data were used to choose these configurations, and whether they"
+    " were tested only once.",
+    4: "Not known: whether every strategy was tuned with the same budget.",
+    1: "Not known: whether the seeds differ from those used in tuning.",
+    9: "Not known: what a seed changes, and whether runs of one seed were tested on the same"
+    " samples; runs with equal seeds are compared as pairs.",
+    16: "Not known: whether code, libraries and hardware were the same for all runs.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +77,7 @@ def check(rows: Sequence[ResultRow], question: Question) -> tuple[str, ...]:
         hint = did_you_mean(question.baseline, names) or f"; there are {listed(names, 20)}."
         raise Unreadable(f"The baseline {question.baseline!r} is not a strategy here{hint}")
     for dataset in dict.fromkeys(row.dataset for row in rows):
+        # Without the baseline a data set would have no pair to compare.
         here = {row.strategy for row in rows if row.dataset == dataset}
         if question.baseline is not None and question.baseline not in here:
             raise Unreadable(
@@ -111,6 +103,7 @@ def _metric(rows: Sequence[ResultRow], question: Question) -> Iterator[str]:
             " ones are better, give the metric another name."
         )
     values = [(row.value, row.where) for row in rows if row.value is not None]
+    # The name of an error does not say whether it is a share.
     if error or not _SHARE.search(question.metric) or not values:
         return
     least, most = min(values), max(values)
@@ -168,7 +161,7 @@ def judge(rows: Sequence[ResultRow], names: Sequence[str], question: Question) -
             if row.strategy == name
         )
         arms.append(Arm(name=name, runs=runs, baseline=name == question.baseline))
-    doubts = [Doubt(rule=rule, word=None, text=text) for rule, text in _UNKNOWN]
+    doubts = [Doubt(rule=rule, word=None, text=text) for rule, text in _UNKNOWN.items()]
     copied = [listed(seeds) for seeds in _alike(rows) if len(seeds) > 1]
     if copied:
         text = f"The seeds {'; '.join(copied)} have the same value in every strategy. Copied runs?"

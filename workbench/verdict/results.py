@@ -19,8 +19,7 @@ from workbench.verdict.wording.numbers import listed
 COLUMNS = ("strategy", "seed", "value")
 DATASET = "dataset"
 _DELIMITERS = (",", ";", "\t", "|")
-# What people write where a run diverged, failed, or left nothing.
-_FAILED = ("nan", "inf", "+inf", "-inf", "infinity", "-infinity", "failed", "diverged")
+_FAILED = ("failed", "diverged")  # as nan and inf do, which are numbers to Python
 _MOST = 10  # problems reported at once
 _ALMOST = 0.85  # how alike a misspelt name is: one letter of eight, and no "_std" at its end
 
@@ -75,26 +74,27 @@ def read_csv(path: Path, metric: str | None) -> Results:
         Unreadable: With every problem found, each with file and line.
     """
     lines = _lines(path)
-    header, start = lines[0][1], 1
+    first, header = lines[0]
     named = [cell.strip() for cell in header]
-    at = _columns(path, lines[0][0], named, metric)
+    at = _columns(path, first, named, metric)
     problems: list[str] = []
     rows = []
-    for number, cells in lines[start:]:
-        where = f"{path.name}:{number}"
-        found = _row(where, cells, at, len(named), problems)
-        if found is not None:
-            rows.append(found)
+    for number, cells in lines[1:]:
+        try:
+            rows.append(_row(f"{path.name}:{number}", cells, at, len(named)))
+        except Unreadable as error:
+            problems.append(str(error))
     problems += repeated(rows)
     if not rows and not problems:
         problems.append(f"{path.name}: there is no row below the header.")
     _refuse(problems)
+    # A column that was meant to count may have been misspelt, so it is named.
     used = set(at.values())
     ignored = [name or f"number {n + 1}" for n, name in enumerate(named) if n not in used]
     notes = []
     if ignored:
-        columns = "column" if len(ignored) == 1 else "columns"
-        notes.append(f"Ignored in {path.name}: the {columns} {', '.join(ignored)}.")
+        plural = "s" if len(ignored) > 1 else ""
+        notes.append(f"Ignored in {path.name}: the column{plural} {', '.join(ignored)}.")
     value = named[at["value"]]
     called = metric or ("value" if value.lower() == "value" else value)
     if metric is not None and value.lower() != metric.lower():
@@ -119,10 +119,9 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """Line numbers with cells, without empty lines; the first is the header."""
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise Unreadable(f"There is no file {path}.") from None
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror or error}.") from None
+    # Spreadsheets save Unicode text as UTF-16, and UTF-8 with a byte order mark.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = content.decode(encoding)
@@ -131,8 +130,6 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         raise Unreadable(
             f"{path.name}:{line}: not UTF-8 text; save the table as CSV in UTF-8."
         ) from None
-    if "\0" in text:
-        raise Unreadable(f"{path.name}: not a text file; expected CSV.")
     if not text.strip():
         raise Unreadable(f"{path.name} is empty; expected a header with {listed(COLUMNS)}.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
@@ -147,7 +144,7 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _delimiter(text: str) -> str:
-    """The one that divides the header into most parts."""
+    """The one that occurs most often in the header."""
     header = next(line for line in text.splitlines() if line.strip())
     return max(_DELIMITERS, key=header.count)
 
@@ -180,6 +177,7 @@ def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[
     if metric is None or metric.lower() in plain or "value" not in plain:
         return
     others = [name for name in plain if name not in (*COLUMNS, DATASET)]
+    # Otherwise the column value would silently be taken for the misspelt metric.
     nearest = difflib.get_close_matches(metric.lower(), others, n=1, cutoff=_ALMOST)
     if nearest:
         yield (
@@ -189,42 +187,37 @@ def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[
         )
 
 
-def _row(
-    where: str, cells: Sequence[str], at: Mapping[str, int], width: int, problems: list[str]
-) -> ResultRow | None:
+def _row(where: str, cells: Sequence[str], at: Mapping[str, int], width: int) -> ResultRow:
     if len(cells) != width:
-        problems.append(f"{where}: {len(cells)} cells, expected {width} as in the header.")
-        return None
+        raise Unreadable(f"{where}: {len(cells)} cells, expected {width} as in the header.")
     given = {name: cells[place].strip() for name, place in at.items()}
-    empty = [name for name, cell in given.items() if not cell]
-    if empty:
+    if empty := [name for name, cell in given.items() if not cell]:
         text = f"{where}: {' and '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty"
         if "value" in empty:
             text += "; write failed for a run that diverged or failed: it gets the worst value"
-        problems.append(f"{text}.")
-        return None
-    value, state = given["value"], "complete"
-    number: float | None = None
-    if value.lower() in _FAILED:
-        state = "failed"
-    else:
-        try:
-            number = float(value)
-        except ValueError:
-            comma = re.fullmatch(r"[-+]?\d*,\d+", value)
-            hint = "; write it with a decimal point" if comma else ", or failed"
-            problems.append(f"{where}: the value {value!r} is not a number{hint}.")
-            return None
-        if not math.isfinite(number):
-            number, state = None, "failed"
+        raise Unreadable(f"{text}.")
+    value = _value(where, given["value"])
     return ResultRow(
         strategy=given["strategy"],
         seed=seed_name(given["seed"]),
-        value=number,
-        state=state,
+        value=value,
+        state="failed" if value is None else "complete",
         dataset=given.get(DATASET, ""),
         where=where,
     )
+
+
+def _value(where: str, written: str) -> float | None:
+    """The value of a run; None where it diverged or failed."""
+    if written.lower() in _FAILED:
+        return None
+    try:
+        value = float(written)
+    except ValueError:
+        comma = re.fullmatch(r"[-+]?\d*,\d+", written)
+        hint = "; write it with a decimal point" if comma else ", or failed"
+        raise Unreadable(f"{where}: the value {written!r} is not a number{hint}.") from None
+    return value if math.isfinite(value) else None
 
 
 def seed_name(text: str) -> str:

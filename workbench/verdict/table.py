@@ -82,6 +82,7 @@ def read(evidence: Evidence) -> Table:
             raise ValueError(f"Two arms are named {name!r}; names must differ.")
     design, arms = evidence.design, evidence.arms
     seeds = design.seeds or tuple(dict.fromkeys(run.seed for arm in arms for run in arm.runs))
+    # Test values that are seen too early could influence which runs are made.
     hidden = evidence.stage == Stage.CONFIRMATION and any(_to_come(arm, seeds) for arm in arms)
     worst, bounded = _worst(evidence), worst_value(design) is not None
     rows = []
@@ -97,6 +98,7 @@ def read(evidence: Evidence) -> Table:
                     f" {design.metric} is not known, so no value can be used instead."
                 )
                 found.append(because(6, Word.NOT_COMPARABLE, text))
+        # An arm without any value gets none from the others: it would look measured.
         stand_in = worst if bounded or _measured(arm, seeds) else None
         row = _row(arm, seeds, stand_in, sound=not found)
         rows.append(row)
@@ -116,7 +118,9 @@ def read(evidence: Evidence) -> Table:
 
 def comparable(first: Row, second: Row) -> bool:
     """Whether two rows are whole, on the same test samples and from searches of one size."""
+    # The default was not searched for, so it can be compared with a search of any size.
     same_budget = not (first.searched and second.searched) or first.budget == second.budget
+    # An empty name is an unknown split, which contradicts no other.
     same_samples = all(
         not a or not b or a == b for a, b in zip(first.splits, second.splits, strict=True)
     )

@@ -14,7 +14,8 @@ from workbench.verdict.wording import numbers
 
 if TYPE_CHECKING:
     from workbench.commands.verdict import Judged
-    from workbench.verdict import Bounds, Verdict
+    from workbench.verdict import Verdict
+    from workbench.verdict.estimates import Interval
     from workbench.verdict.external import ExternalVerdict
 
 
@@ -112,7 +113,7 @@ def _number(value: float | None, like: float | None = None, *ends: float) -> str
     return numbers.measured(value, like, *filter(math.isfinite, ends))
 
 
-def _between(bounds: Bounds, like: float | None = None) -> str:
+def _between(bounds: Interval, like: float | None = None) -> str:
     # A single value has no interval.
     if not (math.isfinite(bounds.low) and math.isfinite(bounds.high)):
         return ""

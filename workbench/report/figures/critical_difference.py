@@ -57,17 +57,18 @@ def summarize_table(
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
     result = statistics.critical_difference(table, alpha=alpha)
-    if len(names) != len(result.ranks):
+    ranks = result.friedman.ranks
+    if len(names) != len(ranks):
         raise ValueError(
-            f"{len(names)} names were given for {len(result.ranks)} columns; each column needs one."
+            f"{len(names)} names were given for {len(ranks)} columns; each column needs one."
         )
-    order = sorted(range(len(names)), key=lambda index: (float(result.ranks[index]), index))
+    order = sorted(range(len(names)), key=lambda index: (float(ranks[index]), index))
     place = {index: at for at, index in enumerate(order)}
     return CriticalDifference(
         names=tuple(names[index] for index in order),
-        ranks=tuple(float(result.ranks[index]) for index in order),
+        ranks=tuple(float(ranks[index]) for index in order),
         groups=tuple((place[group[0]], place[group[-1]]) for group in result.groups),
-        p=statistics.friedman(table).f_p,
+        p=result.friedman.p,
         alpha=alpha,
         n=len(np.asarray(table)),
     )

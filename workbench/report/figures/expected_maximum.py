@@ -58,7 +58,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ExpectedMaximum
     curves = []
     for sample in by_strategy:
         values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
-        band = statistics.expected_maximum_interval(values, independent=True, draws=DRAWS)
+        band = statistics.expected_maximum_interval(values, draws=DRAWS)
         # The statistics maximise; turning the sign back also swaps the ends.
         ends = [sign * band.low, sign * band.high]
         low, high = ends if sign > 0 else ends[::-1]

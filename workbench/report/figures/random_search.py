@@ -14,7 +14,8 @@ from workbench.report.figures import LeftOut
 from workbench.report.trials import by_strategy, varied
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.guards import Refused, expected_maximum
+from workbench.verdict.guards import expected_maximum
+from workbench.verdict.refusals import Refused
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

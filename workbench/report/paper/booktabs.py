@@ -1,56 +1,62 @@
 """LaTeX tables with the rules of booktabs that fit the column of a venue.
 
-Cells are LaTeX already. Used by ``paper.tables`` and ``paper.verdict_tables``.
+Cells are LaTeX already. Used by ``paper.verdict_tables`` and ``standalone``.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.plotting import venues
+from workbench.plotting.venues import Venue
 from workbench.report.paper import typeset
 
 # Sizes that stay legible: the mean width of a character in points (Times at 10 points; Computer
 # Modern is wider by about a twentieth), and how many lines of a table fit a page.
 _SIZES = ((r"\small", 4.7, 46), (r"\footnotesize", 4.2, 52), (r"\scriptsize", 3.7, 60))
 _GAP = 8.0  # points between two columns
+_POINTS = 72.27  # TeX's points to the inch
 _NARROWEST = 14  # characters of a column with line breaks
+
+Rows = Sequence[Sequence[str] | None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column of a table.
+class _Layout:
+    """How a table fits.
 
     Attributes:
-        head: LaTeX.
-        align: ``l``, ``r``, ``c``; ``p`` is text with line breaks.
+        environment: ``table``, or ``table*`` across both columns of a page.
+        lines: That fit a page.
+        wrapped: Places of the columns with line breaks; they share the space that the others leave.
+        room: Characters of a line in each of these.
+        natural: Width in points where that is more than the page has, so that the table is scaled.
     """
 
-    head: str
-    align: str = "r"
+    environment: str
+    size: str
+    lines: int
+    wrapped: tuple[int, ...] = ()
+    room: float = math.inf
+    natural: float | None = None
 
 
 def table(
-    *,
-    label: str,
-    caption: str,
-    columns: Sequence[Column],
-    rows: Sequence[Sequence[str] | None],
-    venue: str,
-    about: str,
+    *, label: str, caption: str, columns: Mapping[str, str], rows: Rows, venue: str, about: str
 ) -> str:
     r"""A table, or several with the same number where it is longer than a page.
 
-    It uses one column if it fits, else the whole page (``table*``, with a comment). The font gets
-    smaller before the table is scaled.
+    It uses one column if it fits without line breaks, else the whole page (``table*``). The font
+    gets smaller before the table is scaled.
 
     Args:
         label: For ``\ref``.
         caption: LaTeX.
-        columns: What the columns are.
+        columns: LaTeX of each head, with its alignment: ``l``, ``r``, ``c``, or ``p`` for text that
+            may have line breaks.
         rows: Cells, LaTeX; None is a rule between rows.
         venue: One of ``plotting.venues``.
         about: A line for the comment at the top.
@@ -58,158 +64,102 @@ def table(
     Raises:
         ValueError: There is no such venue.
     """
-    widths = venues.of(venue)
-    natural = _natural(columns, rows)
-    fit = _fit(columns, natural, widths.column)
-    across = widths.column < widths.text and _is_cramped(rows, fit)
-    if across:
-        fit = _fit(columns, natural, widths.text)
-    environment = "table*" if across else "table"
-    shrink = fit.scale < 1
+    layout = next(_layouts(columns, rows, venues.of(venue)))
     pattern = "".join(
-        f"p{{{width:.3f}\\linewidth}}" if width else item.align.replace("p", "l")
-        for item, width in zip(columns, fit.widths, strict=True)
+        r">{\raggedright\arraybackslash}X" if at in layout.wrapped else align.replace("p", "l")
+        for at, align in enumerate(columns.values())
     )
-    notes = [typeset.comment(about).strip(), r"% Needs \usepackage{booktabs}."]
-    if across:
-        notes.append("% Wider than one column: table* spans the page.")
-    if shrink:
-        notes.append(r"% Wider than the page in the smallest type: scaled; needs graphicx.")
-    lines = notes
-    for number, part in enumerate(_parts(rows, fit)):
+    start, end = rf"\begin{{tabular}}{{@{{}}{pattern}@{{}}}}", r"\end{tabular}"
+    packages = ["booktabs"]
+    if layout.wrapped:
+        width = rf"{layout.natural:.0f}pt" if layout.natural else r"\linewidth"
+        start = rf"\begin{{tabularx}}{{{width}}}{{@{{}}{pattern}@{{}}}}"
+        end = r"\end{tabularx}"
+        packages.append("tabularx")
+    if layout.natural:
+        start, end = r"\resizebox{\linewidth}{!}{%" + f"\n{start}", end + "}"
+        packages.append("graphicx")
+    lines = [
+        typeset.comment(about).strip(),
+        rf"% Needs \usepackage{{{','.join(packages)}}}.",
+        *(["% Wider than one column: table* spans the page."] if "*" in layout.environment else []),
+    ]
+    for number, part in enumerate(_parts(rows, layout)):
         if number:
             lines += ["", r"\addtocounter{table}{-1}% the same table, on another page"]
         lines += [
-            rf"\begin{{{environment}}}[tbp]",
+            rf"\begin{{{layout.environment}}}[tbp]",
             r"\centering",
             rf"\caption{{{'(continued)' if number else caption}}}",
             *([] if number else [rf"\label{{{label}}}"]),
-            fit.size,
+            layout.size,
             rf"\setlength{{\tabcolsep}}{{{_GAP / 2:g}pt}}",
-            *([r"\resizebox{\linewidth}{!}{%"] if shrink else []),
-            rf"\begin{{tabular}}{{@{{}}{pattern}@{{}}}}",
+            start,
             r"\toprule",
-            " & ".join(item.head for item in columns) + r" \\",
+            " & ".join(columns) + r" \\",
             r"\midrule",
-            *(r"\midrule" if row is None else _row(row, fit) for row in part),
+            *(" & ".join(row) + r" \tabularnewline" if row else r"\midrule" for row in part),
             r"\bottomrule",
-            r"\end{tabular}" + ("}" if shrink else ""),
-            rf"\end{{{environment}}}",
+            end,
+            rf"\end{{{layout.environment}}}",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _is_cramped(rows: Sequence[Sequence[str] | None], fit: _Fit) -> bool:
-    """Whether a table needs more room: it has a small font or many line breaks."""
-    lines = [_lines(row, fit) for row in rows if row is not None]
-    return fit.scale < 1 or fit.size != _SIZES[0][0] or sum(lines) > 1.3 * len(lines)
+def _layouts(columns: Mapping[str, str], rows: Rows, venue: Venue) -> Iterator[_Layout]:
+    """Layouts that fit, the best first; the last one is scaled."""
+    whole = [list(columns), *(row for row in rows if row is not None)]
+    # Estimates: the exact widths depend on the fonts of the venue.
+    widths = [max(visible(row[at]) for row in whole) for at in range(len(columns))]
+    gaps = _GAP * (len(columns) - 1)
+    places = {"table": venue.column}
+    if venue.column < venue.text:
+        places["table*"] = venue.text
+    # A smaller font is tried before line breaks; the smallest font only together with them.
+    for environment, inches in places.items():
+        for size, character, lines in _SIZES[:-1]:
+            if sum(widths) * character <= inches * _POINTS - gaps:
+                yield _Layout(environment=environment, size=size, lines=lines)
+    flowing = [at for at, align in enumerate(columns.values()) if align == "p"]
+    for size, character, lines in _SIZES:
+        free = (inches * _POINTS - gaps) / character
+        share = (free - sum(widths) + sum(widths[at] for at in flowing)) / max(1, len(flowing))
+        # A narrow column keeps its natural width, the wide ones share the rest equally.
+        wide = tuple(at for at in flowing if widths[at] > share)
+        room = (free - sum(widths) + sum(widths[at] for at in wide)) / max(1, len(wide))
+        if sum(widths) <= free or (wide and room >= _NARROWEST):
+            yield _Layout(environment=environment, size=size, lines=lines, wrapped=wide, room=room)
+    wide = tuple(at for at in flowing if widths[at] > _NARROWEST)
+    least = sum(widths) - sum(widths[at] - _NARROWEST for at in wide)
+    yield _Layout(
+        environment=environment,
+        size=size,
+        lines=lines,
+        wrapped=wide,
+        room=_NARROWEST,
+        natural=least * character + gaps,
+    )
 
 
-def _row(row: Sequence[str], fit: _Fit) -> str:
-    cells = [
-        rf"\raggedright {cell}" if width else cell
-        for cell, width in zip(row, fit.widths, strict=True)
-    ]
-    # After \raggedright the double backslash ends a line of the cell, not the row.
-    return " & ".join(cells) + r" \tabularnewline"
-
-
-def _parts(rows: Sequence[Sequence[str] | None], fit: _Fit) -> list[Sequence[Sequence[str] | None]]:
+def _parts(rows: Rows, layout: _Layout) -> list[list[Sequence[str] | None]]:
     """Rows by page."""
     parts: list[list[Sequence[str] | None]] = [[]]
     used = 0
     for row in rows:
-        needed = 1 if row is None else _lines(row, fit)
-        if used and used + needed > fit.lines:
+        # The factor allows for lines that break before they are full.
+        lengths = [1.1 * visible(row[at]) for at in layout.wrapped] if row else []
+        needed = max([1, *(math.ceil(length / layout.room) for length in lengths)])
+        if used and used + needed > layout.lines:
             parts.append([])
             used = 0
-        parts[-1].append(row)
+        # A rule at the start of a part would touch the part's own rule.
+        if row is not None or parts[-1]:
+            parts[-1].append(row)
         used += needed
-    # A rule at the start or end of a part would touch the part's own top or bottom rule.
-    return [_without_edges(part) for part in parts]
-
-
-def _lines(row: Sequence[str], fit: _Fit) -> int:
-    """Estimated number of lines of a row."""
-    # The factor allows for lines that break before they are full.
-    return max(
-        math.ceil(1.1 * visible(cell) / room) if room else 1
-        for cell, room in zip(row, fit.rooms, strict=True)
-    )
-
-
-def _without_edges(rows: Sequence[Sequence[str] | None]) -> Sequence[Sequence[str] | None]:
-    while rows and rows[0] is None:
-        rows = rows[1:]
-    while rows and rows[-1] is None:
-        rows = rows[:-1]
-    return rows
-
-
-def _natural(columns: Sequence[Column], rows: Sequence[Sequence[str] | None]) -> list[int]:
-    """Characters of the longest cell of each column."""
-    whole = [[item.head for item in columns], *(row for row in rows if row is not None)]
-    return [max(visible(row[at]) for row in whole) for at in range(len(columns))]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fit:
-    """The layout of a table.
-
-    Attributes:
-        scale: Below 1, the table must be scaled down even in the smallest font.
-        widths: Of each column with line breaks, as a share of the line; 0 for the others.
-        rooms: The same in characters.
-        lines: Lines that fit a page.
-    """
-
-    size: str
-    scale: float
-    widths: Sequence[float]
-    rooms: Sequence[float]
-    lines: int
-
-
-def _fit(columns: Sequence[Column], natural: Sequence[int], inches: float) -> _Fit:
-    """The largest font in which a table fits; a smaller font is tried before line breaks."""
-    points = inches * 72.27 - _GAP * (len(columns) - 1)  # TeX has 72.27 points to the inch
-    breaks = [item.align == "p" for item in columns]
-    whole = [0.0] * len(natural)
-    # First without line breaks; the smallest font only together with them.
-    for size, character, lines in _SIZES[:-1]:
-        if sum(natural) * character <= points:
-            return _Fit(size=size, scale=1.0, widths=whole, rooms=whole, lines=lines)
-    for size, character, lines in _SIZES:
-        rooms = _rooms(natural, breaks, points / character)
-        if rooms is not None:
-            widths = [room * character / (inches * 72.27) for room in rooms]
-            return _Fit(size=size, scale=1.0, widths=widths, rooms=rooms, lines=lines)
-    pairs = list(zip(natural, breaks, strict=True))
-    least = [float(min(n, _NARROWEST)) if flows else 0.0 for n, flows in pairs]
-    fixed = sum(n for n, flows in pairs if not flows)
-    needed = (fixed + sum(least)) * character + inches * 72.27 - points
-    widths = [room * character / (inches * 72.27) for room in least]
-    scale = inches * 72.27 / needed
-    return _Fit(size=size, scale=scale, widths=widths, rooms=least, lines=lines)
-
-
-def _rooms(natural: Sequence[int], breaks: Sequence[bool], free: float) -> list[float] | None:
-    """Characters for each column with line breaks, 0 for the others; None: it does not fit.
-
-    A narrow column gets its natural width, the wide ones share the rest equally.
-    """
-    if sum(natural) <= free:
-        return [0.0] * len(natural)
-    # The narrowest first: what it does not need is left to the others.
-    order = sorted((at for at, flows in enumerate(breaks) if flows), key=lambda at: natural[at])
-    free -= sum(n for n, flows in zip(natural, breaks, strict=True) if not flows)
-    rooms = [0.0] * len(natural)
-    for done, at in enumerate(order):
-        rooms[at] = min(natural[at], free / (len(order) - done))
-        free -= rooms[at]
-        if rooms[at] < min(natural[at], _NARROWEST):
-            return None
-    return rooms if order and free > -1e-9 else None
+    for part in parts:
+        if part and part[-1] is None:
+            part.pop()
+    return parts
 
 
 def visible(cell: str) -> int:

@@ -5,16 +5,15 @@ Written from the same summary as the page, so that both show the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from workbench.plotting import venues
 from workbench.report import templates
-from workbench.report.content import Judged, Summary
+from workbench.report.content import FigureEntry, Judged, Summary
 from workbench.report.figures import load
 from workbench.report.paper import bibliography, macros, typeset
 from workbench.report.paper import tables as papertables
@@ -35,30 +34,27 @@ def files(summary: Summary, *, venue: str) -> dict[str, str]:
     venues.of(venue)  # raises before anything is written
     tables = papertables.tables(summary, venue)
     methods = bibliography.cited(templates.methods(summary.content), summary)
-    figures = named((each.name, each.caption) for each in summary.figures if not each.page_only)
+    figures = [figure for figure in summary.figures if not figure.page_only]
     return {
         **tables,
         "macros.tex": macros.macros(summary),
-        "methods.tex": _methods(summary, methods),
+        # A document class without natbib has \cite but no \citep.
+        "methods.tex": typeset.comment(f"How the study {summary.study} was done.")
+        + f"\\providecommand{{\\citep}}[1]{{\\cite{{#1}}}}%\n{methods}\n",
         "captions.tex": captions(summary, figures),
         "checklist.md": templates.checklist(summary.content, confirmed=summary.shows_tests),
         "references.bib": bibliography.references(methods),
-        "example.tex": example(
-            summary,
-            venue=venue,
-            tables=list(tables),
-            figures=figures,
-        ),
+        "example.tex": example(summary, venue=venue, tables=[*tables], figures=figures),
     }
 
 
-def captions(summary: Judged, figures: Sequence[Mapping[str, Any]]) -> str:
+def captions(summary: Judged, figures: Sequence[FigureEntry]) -> str:
     r"""captions.tex: a command for each figure's caption, such as ``\captionForest``."""
     about = typeset.comment(f"Captions of the figures of {summary.title}.")
     return about + "".join(
-        rf"\providecommand{{\{entry['command']}}}{{}}\renewcommand{{\{entry['command']}}}"
-        + f"{{{typeset.prose(entry['caption'])}}}\n"
-        for entry in figures
+        rf"\providecommand{{\{command(figure)}}}{{}}\renewcommand{{\{command(figure)}}}"
+        + f"{{{typeset.prose(figure.caption)}}}\n"
+        for figure in figures
     )
 
 
@@ -67,7 +63,7 @@ def example(
     *,
     venue: str,
     tables: Sequence[str],
-    figures: Sequence[Mapping[str, Any]],
+    figures: Sequence[FigureEntry],
     cites: bool = True,
 ) -> str:
     """example.tex: a small article that includes all other files."""
@@ -85,6 +81,8 @@ def example(
             prefix=macros.prefix(summary),
             tables=tables,
             figures=figures,
+            wide=[figure.name for figure in figures if load(figure.name).wide],
+            command=command,
             confirmed=summary.shows_tests,
             claimed=summary.verdict.level != "none",
             searched=not summary.external,
@@ -93,28 +91,9 @@ def example(
     )
 
 
-def _methods(summary: Summary, methods: str) -> str:
-    about = typeset.comment(f"How the study {summary.study} was done; for a methods section.")
-    # A document class without natbib has \cite but no \citep.
-    return f"{about}\\providecommand{{\\citep}}[1]{{\\cite{{#1}}}}%\n{methods}\n"
-
-
-def named(figures: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Figures with the names of their captions' commands, and whether they span the page.
-
-    Args:
-        figures: Name and caption of each.
-    """
-    taken: set[str] = set()
-    return [
-        {
-            "name": name,
-            "caption": caption,
-            "command": macros.unique("caption" + typeset.letters(name), taken),
-            "wide": load(name).wide,
-        }
-        for name, caption in figures
-    ]
+def command(figure: FigureEntry) -> str:
+    """Name of the LaTeX command for a figure's caption."""
+    return f"caption{typeset.letters(figure.name)}"
 
 
 @cache

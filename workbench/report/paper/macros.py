@@ -7,19 +7,25 @@ A command's name consists of the study, the strategy and the quantity, in letter
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
+from string import ascii_uppercase
 
 from workbench.report import wording
 from workbench.report.content import Judged
 from workbench.report.paper import typeset, verdict_tables
 from workbench.report.paper.typeset import number, p_value, share
-from workbench.report.results import ArmResult
+from workbench.report.results import ArmResult, Row
 from workbench.verdict import Comparison, Verdict
 
 # The parts of a command's name, in letters; its value in LaTeX; its description.
 _Line = tuple[tuple[str, ...], str, str]
 
-# TeX's own commands are lower case; ours have a capital after the study's name.
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+# Appended to names that are equal. TeX's own commands are lower case.
+_SUFFIXES: tuple[str, ...] = (
+    "",
+    *ascii_uppercase,
+    *map("".join, product(ascii_uppercase, repeat=2)),
+)
 
 
 def macros(summary: Judged, taken: set[str] | None = None) -> str:
@@ -56,21 +62,9 @@ def prefix(summary: Judged) -> str:
 
 def unique(name: str, taken: set[str]) -> str:
     """The name, with letters appended if it is taken; added to ``taken``."""
-    candidate, number = name, 0
-    while candidate in taken:
-        number += 1
-        candidate = name + _suffix(number)
-    taken.add(candidate)
-    return candidate
-
-
-def _suffix(number: int) -> str:
-    """A, B, ..., Z, AA, AB, ... for 1, 2, ..."""
-    letters = ""
-    while number:
-        number, rest = divmod(number - 1, 26)
-        letters = _LETTERS[rest] + letters
-    return letters
+    free = next(name + more for more in _SUFFIXES if name + more not in taken)
+    taken.add(free)
+    return free
 
 
 def _called(summary: Judged) -> dict[str, str]:
@@ -100,7 +94,7 @@ def _lines(summary: Judged) -> Iterator[_Line]:
         if side.name not in {arm.name for arm in arms}:
             yield from _row(called[side.name], wording.row(side), like)
     for arm in arms:
-        yield from _row(called[arm.name], arm.row, like)
+        yield from _row(called[arm.name], arm, like)
         yield from _cost(called[arm.name], arm, like)
     for pair in verdict.comparisons:
         # In both directions: the better side may change, and the paper must still compile.
@@ -153,7 +147,7 @@ def _search(summary: Judged, called: Mapping[str, str]) -> Iterator[_Line]:
             yield (start, "SearchBest"), number(item.best.value), description
 
 
-def _row(start: str, row: wording.Row, like: float | None) -> Iterator[_Line]:
+def _row(start: str, row: Row, like: float | None) -> Iterator[_Line]:
     who = row.name
     for name, value, what in (
         ("Mean", row.mean, "mean over seeds"),
@@ -185,18 +179,20 @@ def _pair(
     who = f"{pair.first} against {pair.second}"
     # In a comparison, positive means that ``first`` is better; here, that its value is higher.
     difference = pair.difference if maximizes else pair.difference.negated()
-    description = f"{who}: the first minus the second, mean over paired seeds"
-    yield (*start, "Difference"), number(difference.estimate, like), description
-    description = f"{who}: low end of its 95 % interval"
-    yield (*start, "DifferenceLow"), number(difference.low, like), description
-    yield (*start, "DifferenceHigh"), number(difference.high, like), f"{who}: high end of it"
     chance = pair.improvement
-    yield (*start, "P"), p_value(pair.p_holm), f"{who}: sign-flip p, Holm-corrected"
-    yield (*start, "Poi"), share(chance.estimate), f"{who}: P(improvement)"
-    yield (*start, "PoiLow"), share(chance.low), f"{who}: low end of its interval"
-    yield (*start, "PoiHigh"), share(chance.high), f"{who}: high end of it"
+    numbers = [
+        ("Difference", number(difference.estimate, like), "the first minus the second, mean"),
+        ("DifferenceLow", number(difference.low, like), "low end of its 95 % interval"),
+        ("DifferenceHigh", number(difference.high, like), "high end of it"),
+        ("P", p_value(pair.p_holm), "sign-flip p, Holm-corrected"),
+        ("Poi", share(chance.estimate), "P(improvement)"),
+        ("PoiLow", share(chance.low), "low end of its interval"),
+        ("PoiHigh", share(chance.high), "high end of it"),
+    ]
     if pair.dz is not None:
-        yield (*start, "Dz"), share(pair.dz), f"{who}: paired Hedges d_z"
+        numbers.append(("Dz", share(pair.dz), "paired Hedges d_z"))
     if pair.p_equivalence is not None:
-        description = f"{who}: equivalence (TOST), Holm-corrected"
-        yield (*start, "PEquivalence"), p_value(pair.p_equivalence), description
+        equivalence = p_value(pair.p_equivalence)
+        numbers.append(("PEquivalence", equivalence, "equivalence (TOST), Holm-corrected"))
+    for name, value, what in numbers:
+        yield (*start, name), value, f"{who}: {what}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from workbench.report import templates, wording
 from workbench.report.content import Summary
-from workbench.report.paper.booktabs import Column
 from workbench.report.paper.typeset import NONE, name, number, prose, setting, text
 from workbench.report.paper.verdict_tables import judged, laid_out
 from workbench.verdict.wording.numbers import counted
@@ -30,17 +29,15 @@ def strategies(summary: Summary, venue: str) -> str:
     """The search of each strategy; no value is emphasised, because a search supports no claim."""
     objective = summary.objective.metric
     centre = summary.medians
-    columns = [Column(head="strategy", align="p")]
-    columns += [Column(head=head) for head in ("trials", "complete", "pruned", "failed", "best")]
-    columns += [Column(head="median")] if centre else []
-    columns += [Column(head="learning rate")]
+    heads = ("trials", "complete", "pruned", "failed", "best", *(["median"] if centre else []))
+    columns = {"strategy": "p", **dict.fromkeys((*heads, "learning rate"), "r")}
     rows = []
     for item in summary.strategies:
         best = item.best
         counts = map(str, (item.started, item.complete, item.pruned, item.failed))
         values = [number(best.value if best else None)] + ([number(item.median)] if centre else [])
         rows.append(
-            [name(item.name), *counts, *values, _rate(best.learning_rate if best else None)]
+            [name(item.name), *counts, *values, setting(best.learning_rate if best else None)]
         )
     progress = summary.progress
     caption = (
@@ -54,8 +51,8 @@ def strategies(summary: Summary, venue: str) -> str:
 
 def search_space(summary: Summary, venue: str) -> str:
     """What was tuned, where, and on which scale."""
-    columns = [Column(head=head, align="p") for head in ("hyperparameter", "applies when")]
-    columns += [Column(head=head, align="p") for head in ("values", "scale", "default")]
+    heads = ("hyperparameter", "applies when", "values", "scale", "default")
+    columns = dict.fromkeys(heads, "p")
     rows = []
     for entry in summary.search_space:
         when = ", ".join(
@@ -76,8 +73,7 @@ def search_space(summary: Summary, venue: str) -> str:
 
 def checks(summary: Summary, venue: str) -> str:
     """The checks of the search with their findings."""
-    columns = [Column(head="check", align="p"), Column(head="status", align="l")]
-    columns.append(Column(head="question and finding", align="p"))
+    columns = {"check": "p", "status": "l", "question and finding": "p"}
     rows = [
         [
             name(templates.words(item.name)),
@@ -101,9 +97,7 @@ def selection(summary: Summary, venue: str) -> str:
         trial = templates.within(item.trial or "", item.strategy)
         cells = [name(item.strategy), text(trial), values or NONE, number(item.mean)]
         rows.append([*cells, chosen])
-    columns = [Column(head="strategy", align="p"), Column(head="trial", align="l")]
-    columns += [Column(head="value of each seed", align="p"), Column(head="mean")]
-    columns.append(Column(head="chosen", align="c"))
+    columns = {"strategy": "p", "trial": "l", "value of each seed": "p", "mean": "r", "chosen": "c"}
     metric = templates.words(confirmation.protocol.validation_metric or "")
     seeds = max((len(item.values) for item in confirmation.selection), default=0)
     caption = (
@@ -119,22 +113,20 @@ def cost(summary: Summary, venue: str) -> str:
     """The cost of each arm: time, trainable parameters, memory."""
     assert summary.confirmation is not None
     arms, total = summary.confirmation.arms, summary.confirmation.cost
-    columns = [Column(head="strategy", align="p")]
     heads = ("search", "one run", "trainable parameters", "peak memory", "validation", "test")
-    columns += [Column(head=head) for head in heads]
-    rows = []
-    for arm in arms:
-        rows.append(
-            [
-                name(arm.name),
-                _time(arm.search_seconds) if arm.trial or not arm.baseline else "none",
-                _time(arm.seconds_mean),
-                text(templates.whole(arm.trainable)),
-                text(templates.size(arm.peak_memory)).replace(" ", r"\,"),
-                number(arm.validation_mean),
-                number(arm.mean),
-            ]
-        )
+    columns = {"strategy": "p", **dict.fromkeys(heads, "r")}
+    rows = [
+        [
+            name(arm.name),
+            _time(arm.search_seconds) if arm.trial or not arm.baseline else "none",
+            _time(arm.seconds_mean),
+            text(templates.whole(arm.trainable)),
+            text(templates.size(arm.peak_memory)).replace(" ", r"\,"),
+            number(arm.validation_mean),
+            number(arm.mean),
+        ]
+        for arm in arms
+    ]
     parts = ("search", "selection", "confirmation")
     spent = [(part, total[f"{part}_seconds"]) for part in parts]
     totals = ", ".join(f"{part} {_time(seconds)}" for part, seconds in spent if seconds)
@@ -153,7 +145,3 @@ def cost(summary: Summary, venue: str) -> str:
 
 def _time(seconds: float | None) -> str:
     return text(templates.duration(seconds)).replace(" ", r"\,")
-
-
-def _rate(value: float | None) -> str:
-    return NONE if value is None else setting(value)

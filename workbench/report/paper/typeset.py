@@ -35,54 +35,32 @@ _SIGNS = {
     "”": "''",
     "„": ",,",
     "…": r"\ldots{}",
-    "·": r"\ensuremath{\cdot}",
-    "×": r"\ensuremath{\times}",
-    "±": r"\ensuremath{\pm}",
-    "÷": r"\ensuremath{\div}",
     "−": r"\ensuremath{-}",
-    "≤": r"\ensuremath{\le}",
-    "≥": r"\ensuremath{\ge}",
-    "≠": r"\ensuremath{\ne}",
-    "≈": r"\ensuremath{\approx}",
-    "→": r"\ensuremath{\to}",
-    "←": r"\ensuremath{\gets}",
-    "∞": r"\ensuremath{\infty}",
     "°": r"\ensuremath{{}^\circ}",
     "²": r"\ensuremath{{}^2}",
     "³": r"\ensuremath{{}^3}",
     "¡": "!`",
     "¿": "?`",
-    "§": r"\S{}",
-    "©": r"\copyright{}",
-    "£": r"\pounds{}",
-    "ß": r"\ss{}",
-    "æ": r"\ae{}",
-    "Æ": r"\AE{}",
-    "œ": r"\oe{}",
-    "Œ": r"\OE{}",
-    "ø": r"\o{}",
-    "Ø": r"\O{}",
-    "ł": r"\l{}",
-    "Ł": r"\L{}",
-    "ı": r"\i{}",
     "đ": "d",
     "Đ": "D",
     "ð": "d",
     "þ": "th",
     "Þ": "Th",
 }
-# LaTeX has no command for a Greek capital that looks like a Latin one.
-_GREEK = {
-    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧ", "ABEZHIKMNOPTX", strict=True)),
-    "ο": r"\ensuremath{o}",
-    "ς": r"\ensuremath{\varsigma}",
-    "µ": r"\ensuremath{\mu}",
-}
-_SMALL = re.compile(
-    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau"
-    "|upsilon|phi|chi|psi|omega"
+# Greek capitals that look like Latin ones have no command.
+_TEXT, _MATH = r"\%s{}", r"\ensuremath{\%s}"
+_COMMANDS = (
+    (_TEXT, "§©£ßæÆœŒøØłŁı", "S copyright pounds ss ae AE oe OE o O l L i"),
+    (_MATH, "·×±÷≤≥≠≈→←∞", "cdot times pm div le ge ne approx to gets infty"),
+    (_MATH, "αβγδεζηθικλμ", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu"),
+    (_MATH, "νξπρςστυφχψω", "nu xi pi rho varsigma sigma tau upsilon phi chi psi omega"),
+    (_MATH, "ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"),
 )
-_CAPITAL = re.compile("gamma|delta|theta|lambda|xi|pi|sigma|upsilon|phi|psi|omega")
+_SIGNS |= {
+    character: form % command
+    for form, characters, commands in _COMMANDS
+    for character, command in zip(characters, commands.split(), strict=True)
+}
 _ACCENTS = {
     "\u0300": "`",
     "\u0301": "'",
@@ -100,10 +78,6 @@ _ACCENTS = {
     "\u0328": "k",
     "\u0331": "b",
 }
-
-
-_LATIN = {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l"}
-_LATIN |= {"Ł": "L", "ı": "i", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "Þ": "Th"}
 
 
 def text(value: Any) -> str:
@@ -146,24 +120,11 @@ def _character(character: str) -> str:
         return _SPECIAL.get(character) or _SIGNS[character]
     if character.isascii():
         return character if character.isprintable() else ""
-    if character in _GREEK:
-        return _GREEK[character]
     if unicodedata.category(character) in ("Cf", "Cc"):
         return ""
-    greek = re.fullmatch(r"GREEK (SMALL|CAPITAL) LETTER (\w+)", unicodedata.name(character, ""))
-    if greek:
-        letter = {"LAMDA": "lambda"}.get(greek[2], greek[2].lower())
-        command = letter if greek[1] == "SMALL" else letter.capitalize()
-        if (_SMALL if greek[1] == "SMALL" else _CAPITAL).fullmatch(letter):
-            return rf"\ensuremath{{\{command}}}"
-    # Another form of ASCII characters: a full-width letter, a ligature.
+    # Another form of other characters: a full-width letter, a ligature, the micro sign.
     same = unicodedata.normalize("NFKC", character)
-    return "".join(map(_character, same)) if same.isascii() else f"(U+{ord(character):04X})"
-
-
-def points(written: str) -> list[str]:
-    """The code points that ``text`` wrote instead of characters."""
-    return re.findall(r"\(U\+[0-9A-F]{4,6}\)", written)
+    return f"(U+{ord(character):04X})" if same == character else "".join(map(_character, same))
 
 
 def name(value: Any, limit: int = 16) -> str:
@@ -171,6 +132,7 @@ def name(value: Any, limit: int = 16) -> str:
     plain = " ".join(str(value).split())
     if len(plain) <= limit:
         return _between_points(text(plain))
+    # TeX does not hyphenate names; it may break them after a separator or 12 characters.
     parts = re.findall(r"[^-_/.,:=\s]{1,12}[-_/.,:=\s]*|[-_/.,:=\s]+", plain)
     written = []
     for part in parts:
@@ -253,6 +215,7 @@ def letters(value: Any) -> str:
     Accents are dropped and digits spelled out; a character of another script is written as its code
     point, so that no name is empty and few names become equal.
     """
+    # Decomposed, so that an accent is a character of its own and can be dropped.
     plain = unicodedata.normalize("NFKD", str(value))
     spelled = "".join(c if c.isascii() else _spelled(c) for c in plain)
     words = [
@@ -263,10 +226,11 @@ def letters(value: Any) -> str:
 
 
 def _spelled(character: str) -> str:
-    if character in _LATIN:
-        return _LATIN[character]
     if not character.isalpha():
         return "" if unicodedata.category(character) in ("Mn", "Cf") else " "
+    if "LATIN" in unicodedata.name(character, ""):
+        # The letters of its command: a sharp s becomes ss.
+        return re.sub("[^A-Za-z]", "", _SIGNS.get(character, ""))
     called = unicodedata.name(character, "").split()
     return f" {called[-1]} ".title() if called[:1] == ["GREEK"] else f" {ord(character):X} "
 

@@ -5,13 +5,13 @@ Used for a study (``paper.tables``) and for external results (``standalone``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from workbench.report import templates, wording
 from workbench.report.content import Judged, Summary
 from workbench.report.paper import booktabs, typeset
-from workbench.report.paper.booktabs import Column
 from workbench.report.paper.typeset import NONE, name, number, p_value, prose, share, span, text
+from workbench.report.results import ArmResult, Row
 from workbench.tracker.stored_study import Cited
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
@@ -48,17 +48,14 @@ def scale_of(verdict: Verdict) -> float | None:
 def main(summary: Judged, venue: str) -> str:
     """The main table: each arm's mean with its interval, compared with the reference arm."""
     verdict, confirmation = summary.verdict, summary.confirmation
-    arms = list(_arms(summary))
+    arms = _arms(summary)
     reference = _reference(verdict)
     like = scale(summary)
-    columns = [
-        Column(head="strategy", align="p"),
-        *(Column(head=head) for head in ("$n$", r"mean $\pm$ SD", r"95\,\% interval")),
-    ]
     against = _against(summary, reference)
+    heads = ["$n$", r"mean $\pm$ SD", r"95\,\% interval"]
     if reference is not None:
-        heads = ("difference", r"$p_\mathrm{Holm}$", "$P$(improvement)")
-        columns += [Column(head=head) for head in heads]
+        heads += ["difference", r"$p_\mathrm{Holm}$", "$P$(improvement)"]
+    columns = {"strategy": "p", **dict.fromkeys(heads, "r")}
     # A verdict on a factor has its levels as sides; they get rows of their own below the arms.
     sides = [side.name for side in verdict.sides]
     of_factor = confirmation is not None and sides != [arm.name for arm in arms]
@@ -80,18 +77,16 @@ def main(summary: Judged, venue: str) -> str:
     return laid_out(summary, venue, _called(summary), caption, columns, rows)
 
 
-def _arms(summary: Judged) -> Iterator[wording.Row]:
-    if summary.confirmation:
-        yield from (arm.row for arm in summary.confirmation.arms)
-    else:
-        yield from wording.rows(summary.verdict)
+def _arms(summary: Judged) -> Sequence[Row]:
+    confirmation = summary.confirmation
+    return confirmation.arms if confirmation else list(wording.rows(summary.verdict))
 
 
-def _measured(summary: Judged, arm: wording.Row, like: float | None) -> list[str]:
+def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
     mean = number(arm.mean, like)
     if summary.emphasis and arm.best:
         mean = rf"\textbf{{{mean}}}"
-    elif summary.emphasis and arm.tied:
+    elif summary.emphasis and arm.tied_with_best:
         mean = rf"\underline{{{mean}}}"
     spread = "" if arm.sd is None else rf" $\pm$ {number(arm.sd, like)}"
     called = name(arm.name) + (r"\textsuperscript{b}" if arm.baseline else "")
@@ -174,7 +169,9 @@ def _caption(summary: Judged, reference: str | None, of_factor: bool) -> str:
         sentences.append("Failed and diverged runs count with the worst value.")
     for arm in _arms(summary):
         if arm.baseline:
-            default = f": {name(arm.untuned)} with default values, not tuned" if arm.untuned else ""
+            default = ""
+            if isinstance(arm, ArmResult) and not arm.trial:
+                default = f": {name(arm.strategy)} with default values, not tuned"
             sentences.append(rf"\textsuperscript{{b}}Baseline{default}.")
     if summary.cited:
         sources = "; ".join(f"{name(item.name)}: {text(item.source)}" for item in summary.cited)
@@ -200,16 +197,9 @@ def pairwise(summary: Judged, venue: str) -> str:
         left_out = f" Only comparisons with {name(reference)} are shown; data/pairs.csv has all."
     has_margin = verdict.smallest_effect is not None
     like = scale_of(verdict)
-    columns = [
-        Column(head="first", align="p"),
-        Column(head="second", align="p"),
-        Column(head="difference"),
-        Column(head=r"95\,\% interval"),
-        Column(head=r"$p_\mathrm{Holm}$"),
-        Column(head=r"$d_z$"),
-        Column(head="$P$(improvement)"),
-    ]
-    columns += [Column(head=r"$p_\mathrm{TOST}$")] if has_margin else []
+    heads = ["difference", r"95\,\% interval", r"$p_\mathrm{Holm}$", "$d_z$", "$P$(improvement)"]
+    heads += [r"$p_\mathrm{TOST}$"] if has_margin else []
+    columns = {"first": "p", "second": "p", **dict.fromkeys(heads, "r")}
     rows = []
     for pair in shown:
         difference, improvement = pair.difference, pair.improvement
@@ -252,10 +242,10 @@ def laid_out(
     venue: str,
     about: str,
     caption: str,
-    columns: Sequence[Column],
-    rows: Sequence[Sequence[str] | None],
+    columns: Mapping[str, str],
+    rows: booktabs.Rows,
 ) -> str:
-    """A table with its label, and a comment on characters without a glyph in LaTeX's fonts.
+    """A table with its label.
 
     Args:
         summary: Of a study, or of external results.
@@ -265,7 +255,7 @@ def laid_out(
         columns: Heads and alignment.
         rows: Cells, LaTeX; None is a rule.
     """
-    written = booktabs.table(
+    return booktabs.table(
         label=f"tab:{typeset.label(summary.study, about)}",
         caption=caption,
         columns=columns,
@@ -273,6 +263,3 @@ def laid_out(
         venue=venue,
         about=f"{about} of {summary.title}, for {venue}",
     )
-    lost = sorted({point[1:-1] for point in typeset.points(written)})
-    note = f"no glyph in pdfLaTeX's fonts, so written as code points: {', '.join(lost)}"
-    return (typeset.comment(note) if lost else "") + written

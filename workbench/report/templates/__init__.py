@@ -254,47 +254,43 @@ def note(summary: Mapping[str, Any]) -> str:
 
 def csv(summary: Mapping[str, Any]) -> str:
     """The table of strategies after the search, numbers unrounded."""
-    objective = summary["objective"]["metric"]
-    rows = []
-    for item in summary["strategies"]:
-        best = item["best"] or {}
-        row = {
-            "strategy": item["name"],
-            "trials": item["started"],
-            "complete": item["complete"],
-            "pruned": item["pruned"],
-            "failed": item["failed"],
-            f"best {objective}": best.get("value"),
-        }
-        if summary["medians"]:
-            row["median"] = item["median"]
-        row |= {"learning rate": best.get("learning_rate"), "trial": best.get("trial")}
-        rows.append({**row, "run id": best.get("run_id")})
-    return trials_csv(rows)
+    heads = {name: name for name in ("name", "started", "complete", "pruned", "failed")}
+    heads |= {"name": "strategy", "started": "trials"}
+    heads["best.value"] = f"best {summary['objective']['metric']}"
+    if summary["medians"]:
+        heads["median"] = "median"
+    heads |= {"best.learning_rate": "learning rate", "best.trial": "trial", "best.run_id": "run id"}
+    return _selected(summary["strategies"], heads)
 
 
 def arms_csv(confirmation: Mapping[str, Any]) -> str:
     """The main table: a row for each confirmed configuration, numbers unrounded."""
     fields = ("name", "baseline", "trial", "n", "failed", "mean", "sd", "low", "high")
     costs = ("validation_mean", "validation_gap", "trainable", "seconds_mean", "peak_memory")
-    rows = []
-    for arm in confirmation["arms"]:
-        versus = arm["versus"] or {}
-        compared = {
-            "compared with": versus.get("name"),
-            "difference": versus.get("difference"),
-            "difference low": versus.get("low"),
-            "difference high": versus.get("high"),
-            "p holm": versus.get("p_holm"),
-            "improvement": (versus.get("improvement") or {}).get("estimate"),
-        }
-        row = {name: arm[name] for name in fields} | compared
-        row |= {name: arm[name] for name in costs}
-        rows.append({**row, "run ids": " ".join(run["run_id"] for run in arm["runs"])})
-    return trials_csv(rows)
+    heads = {name: name for name in fields} | {
+        "versus.name": "compared with",
+        "versus.difference": "difference",
+        "versus.low": "difference low",
+        "versus.high": "difference high",
+        "versus.p_holm": "p holm",
+        "versus.improvement.estimate": "improvement",
+    }
+    heads |= {name: name for name in costs} | {"run_ids": "run ids"}
+    rows = [
+        {**arm, "run_ids": " ".join(run["run_id"] for run in arm["runs"])}
+        for arm in confirmation["arms"]
+    ]
+    return _selected(rows, heads)
 
 
-def trials_csv(rows: Sequence[Mapping[Any, Any]]) -> str:
+def _selected(rows: list[dict[str, Any]], heads: Mapping[str, str]) -> str:
+    """Rows as CSV with the fields that ``heads`` names, nested ones by their path."""
+    # A field that no row has is still a column, so that every file has the same columns.
+    table = pd.json_normalize(rows).reindex(columns=list(heads))
+    return trials_csv(table.rename(columns=heads).to_dict("records"))
+
+
+def trials_csv(rows: Sequence[Mapping[Any, object]]) -> str:
     """Rows as CSV, numbers unrounded, with the columns of all rows in order of appearance."""
     cells = [{key: _inert(item) for key, item in row.items()} for row in rows]
     return pd.DataFrame(cells).to_csv(index=False, lineterminator="\n") if cells else "\n"

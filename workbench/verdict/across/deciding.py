@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from workbench.verdict import Level, Stage, Verdict, contrast, statistics
 from workbench.verdict.across import ranks, wording
 from workbench.verdict.conclusion import conclude
 from workbench.verdict.question import Question
 from workbench.verdict.statistics.several import LEAST_DATASETS
-from workbench.verdict.statistics.values import Array
 from workbench.verdict.table import Row, Table
 
 
@@ -41,7 +38,7 @@ def verdict(
         level=Level.DATASETS,
         seeds=datasets,
         shown=len(datasets) >= LEAST_DATASETS and not refused,
-        test=_wilcoxon,
+        test=statistics.wilcoxon,
         unit="data set",
     )
     # A mean with a failed run in it has not failed itself; ``sentences`` names the failed runs.
@@ -66,7 +63,3 @@ def _row(name: str, verdicts: Mapping[str, Verdict], *, baseline: bool) -> Row:
         baseline=baseline,
         scores_missing="data sets in place of seeds have no per-example scores",
     )
-
-
-def _wilcoxon(gaps: Array) -> float:
-    return statistics.wilcoxon(gaps, np.zeros_like(gaps))

@@ -87,6 +87,7 @@ def outcomes(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Pair
             for pair in verdict.comparisons
             if {pair.first, pair.second} == {first, second}
         ]
+        # A difference can be both significant and negligible: that counts as a win.
         beaten = [pair.first for pair in pairs if pair.beaten]
         ties = sum(pair.equivalent and not pair.beaten for pair in pairs)
         if pairs:
@@ -121,15 +122,16 @@ def across(
     if len(verdicts) < LEAST_DATASETS or refused(names, verdicts):
         return None
     table = means(names, verdicts)
+    # Rank 1 is the best, so an error is ranked by its negative.
     turned = table if question.direction == "maximize" else -table
-    friedman = statistics.friedman(turned)
     diagram = statistics.critical_difference(turned, alpha=question.design.alpha)
+    friedman = diagram.friedman
     return Ranks(
         datasets=tuple(verdicts),
         strategies=tuple(names),
         means=table.tolist(),
         ranks=friedman.ranks.tolist(),
-        friedman=Friedman(statistic=friedman.f_statistic, p=friedman.f_p),
+        friedman=Friedman(statistic=friedman.statistic, p=friedman.p),
         groups=tuple(tuple(names[at] for at in group) for group in diagram.groups),
     )
 

@@ -61,6 +61,7 @@ def _reasons(verdict: Verdict) -> Sequence[Doubt]:
 def _flags(verdicts: Mapping[str, Verdict]) -> tuple[Doubt, ...]:
     """What all data sets share once, then each other flag with the name of its data set."""
     every = [one.flags for one in verdicts.values()]
+    # Without this, each remark would be repeated for every data set.
     shared = [flag for flag in every[0] if all(flag in flags for flags in every)]
     own = [
         replace(flag, text=f"On {dataset}: {flag.text}")

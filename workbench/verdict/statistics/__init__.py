@@ -19,11 +19,10 @@ the same arguments give the same numbers. A value that is no finite number is an
 never left out. What may be said of a number is decided in ``verdict``. See docs/confirmation.md.
 """
 
-from workbench.verdict.statistics.aggregate import performance_profile
 from workbench.verdict.statistics.correction import holm
-from workbench.verdict.statistics.equivalence import Posterior, posterior, tost
+from workbench.verdict.statistics.equivalence import posterior, tost
 from workbench.verdict.statistics.factorial import interaction, main_effect
-from workbench.verdict.statistics.mcb import Best, best
+from workbench.verdict.statistics.mcb import best
 from workbench.verdict.statistics.paired import (
     hedges_dz,
     paired_t,
@@ -32,38 +31,25 @@ from workbench.verdict.statistics.paired import (
     t_interval,
 )
 from workbench.verdict.statistics.planning import (
-    SeedsNeeded,
     detectable_effect,
     p_floor,
     seeds_default,
     seeds_floor,
     seeds_needed,
 )
-from workbench.verdict.statistics.searches import Band, expected_maximum, expected_maximum_interval
+from workbench.verdict.statistics.searches import expected_maximum, expected_maximum_interval
 from workbench.verdict.statistics.several import (
-    CriticalDifference,
-    Friedman,
     critical_difference,
-    critical_groups,
     friedman,
+    performance_profile,
     wilcoxon,
     wilcoxon_holm,
 )
-from workbench.verdict.statistics.values import Interval, differences, moments
 
 __all__ = [
-    "Band",
-    "Best",
-    "CriticalDifference",
-    "Friedman",
-    "Interval",
-    "Posterior",
-    "SeedsNeeded",
     "best",
     "critical_difference",
-    "critical_groups",
     "detectable_effect",
-    "differences",
     "expected_maximum",
     "expected_maximum_interval",
     "friedman",
@@ -71,7 +57,6 @@ __all__ = [
     "holm",
     "interaction",
     "main_effect",
-    "moments",
     "p_floor",
     "paired_t",
     "performance_profile",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.verdict.statistics.values import Array, Interval, count, table
+from workbench.verdict.estimates import Interval
+from workbench.verdict.statistics.values import Array, finite
 
 
 def percentiles(estimate: float, replicates: Array, level: float) -> Interval:
@@ -32,16 +33,16 @@ def resampled_means(scores: ArrayLike, *, draws: int = 2_000, seed: int = 0) -> 
         seed: Of the generator.
 
     Raises:
-        ValueError: Too small, a value that is not finite, or fewer than 1 draw.
+        ValueError: Too small, or a value that is not finite.
 
     Source:
         Owen (2007), The pigeonhole bootstrap, Annals of Applied Statistics 1.
     """
-    of = ("seeds", "examples")
-    values = table(scores, "scores", rows=2, columns=2, of=of)
+    values = finite(scores, 2, 2)
     seeds, examples = values.shape
     generator = np.random.default_rng(seed)
-    weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=count(draws, "draws"))
+    weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws)
+    # One draw at a time: the examples of all draws at once would need gigabytes.
     means = np.empty(len(weights))
     for draw, weight in enumerate(weights):
         chosen = generator.integers(0, examples, size=examples, dtype=np.uint32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.verdict.statistics.values import series
+from workbench.verdict.statistics.values import finite
 
 
 def holm(p_values: ArrayLike) -> list[float]:
@@ -22,16 +22,12 @@ def holm(p_values: ArrayLike) -> list[float]:
         The adjusted p values in the order in which they came.
 
     Raises:
-        ValueError: None, or one outside [0, 1].
+        ValueError: There is none, or one is not finite.
 
     Source:
         Holm (1979), A simple sequentially rejective multiple test procedure, Scand. J. Stat. 6.
     """
-    given = series(p_values, "p_values", least=1)
-    wrong = (given < 0) | (given > 1)
-    if wrong.any():
-        place = int(np.argmax(wrong))
-        raise ValueError(f"p_values[{place}] is {given[place]:g}: expected a number from 0 to 1")
+    given = finite(p_values, 1)
     order = np.argsort(given, kind="stable")
     scaled = given[order] * np.arange(len(given), 0, -1)
     adjusted = np.empty_like(given)

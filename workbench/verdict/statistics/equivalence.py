@@ -7,26 +7,12 @@ corrects for the number of comparisons.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 from scipy import special
 
-from workbench.verdict.statistics.values import ROUNDING, moments, positive, series
-
-
-class Posterior(NamedTuple):
-    """Where the mean difference lies, given the data: three probabilities that sum to 1.
-
-    Attributes:
-        better: Above the margin.
-        equivalent: Within the margin on either side.
-        worse: Below minus the margin.
-    """
-
-    better: float
-    equivalent: float
-    worse: float
+from workbench.verdict.estimates import Posterior
+from workbench.verdict.statistics.values import ROUNDING, finite, moments
 
 
 def tost(differences: ArrayLike, margin: float) -> float:
@@ -45,13 +31,13 @@ def tost(differences: ArrayLike, margin: float) -> float:
         not on it, else 1.
 
     Raises:
-        ValueError: Fewer than 2 differences, one is not finite, or a margin that is not above 0.
+        ValueError: Fewer than 2 differences, or one is not finite.
 
     Source:
         Schuirmann (1987), A comparison of the two one-sided tests procedure and the power approach
         for assessing the equivalence of average bioavailability, J. Pharmacokinet. Biopharm. 15.
     """
-    data, margin = series(differences, "differences"), positive(margin, "margin")
+    data = finite(differences, 2)
     mean, sd = moments(data)
     if sd == 0:
         return 0.0 if abs(mean) < margin * (1 - ROUNDING) else 1.0
@@ -74,13 +60,13 @@ def posterior(differences: ArrayLike, margin: float) -> Posterior:
         lie, the margin itself being equivalent.
 
     Raises:
-        ValueError: Fewer than 2 differences, one is not finite, or a margin that is not above 0.
+        ValueError: Fewer than 2 differences, or one is not finite.
 
     Source:
         Benavoli, Corani, Demsar and Zaffalon (2017), Time for a change: a tutorial for comparing
         multiple classifiers through Bayesian analysis, JMLR 18.
     """
-    data, margin = series(differences, "differences"), positive(margin, "margin")
+    data = finite(differences, 2)
     mean, sd = moments(data)
     if sd == 0:
         if abs(mean) <= margin * (1 + ROUNDING):

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from workbench.verdict.statistics.mcb import sign_arrangements
 from workbench.verdict.statistics.paired import DRAWS
-from workbench.verdict.statistics.values import ROUNDING, Array, count, numbers, table
+from workbench.verdict.statistics.values import ROUNDING, Array, finite
 
 
 def main_effect(values: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> float:
@@ -35,7 +35,7 @@ def main_effect(values: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> floa
         Pitman (1938), Significance tests which may be applied to samples from any populations III:
         the analysis of variance test, Biometrika 29.
     """
-    data = table(values, "values", rows=2, columns=2, of=("seeds", "levels"))
+    data = finite(values, 2, 2)
     return _joint(data - data.mean(axis=1, keepdims=True), np.abs(data).max(), draws, seed)
 
 
@@ -59,13 +59,7 @@ def interaction(values: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> floa
         Pitman (1938), Biometrika 29, for the test; Anderson and ter Braak (2003), Permutation tests
         for multi-factorial analysis of variance, J. Stat. Comput. Simul. 73, for interactions.
     """
-    cube = numbers(values, "values")
-    if cube.ndim != 3 or min(cube.shape) < 2:
-        raise ValueError(
-            f"values has the shape {list(cube.shape)}: expected [seeds, levels, levels], each at"
-            " least 2"
-        )
-    table(cube.reshape(len(cube), -1), "values", rows=2, columns=4, of=("seeds", "cells"))
+    cube = finite(values, 2, 2, 2)
     rows, columns = cube.mean(axis=2, keepdims=True), cube.mean(axis=1, keepdims=True)
     left = cube - rows - columns + cube.mean(axis=(1, 2), keepdims=True)
     return _joint(left.reshape(len(cube), -1), np.abs(cube).max(), draws, seed)
@@ -76,6 +70,6 @@ def _joint(contrasts: Array, largest: float, draws: int, seed: int) -> float:
     contrasts = np.where(np.abs(contrasts) <= ROUNDING * largest, 0.0, contrasts)
     if not contrasts.any():
         return 1.0
-    signs = sign_arrangements(len(contrasts), count(draws, "draws"), seed)
+    signs = sign_arrangements(len(contrasts), draws, seed)
     between = ((signs @ contrasts) ** 2).sum(axis=1)
     return float(np.mean(between >= between[0] * (1 - ROUNDING)))

@@ -21,11 +21,9 @@ from workbench.verdict.statistics.paired import DRAWS, EXACT_TO, sign_flip
 from workbench.verdict.statistics.values import (
     ROUNDING,
     Array,
-    count,
     differences,
-    fraction,
+    finite,
     moments,
-    table,
 )
 
 # The least variance that a t statistic is divided by, relative to the sum of squares: an
@@ -85,8 +83,7 @@ def best(
         seed: Of the generator, used where n > 15.
 
     Raises:
-        ValueError: Fewer than 2 seeds or configurations, a value that is not finite, an alpha
-            outside (0, 1), or fewer than 1 draw.
+        ValueError: Fewer than 2 seeds or configurations, or a value that is not finite.
 
     Source:
         Berger (1982), Multiparameter hypothesis testing and acceptance sampling, Technometrics 24;
@@ -96,8 +93,7 @@ def best(
         and bounds). Westfall and Young (1993), Resampling-Based Multiple Testing (joint flips).
         Phipson and Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9 (drawn arrangements).
     """
-    data = table(values, "values", rows=2, columns=2, of=("seeds", "configurations"))
-    alpha, draws = fraction(alpha, "alpha"), count(draws, "draws")
+    data = finite(values, 2, 2)
     n, k = data.shape
     signs = sign_arrangements(n, draws, seed)
     # gaps[i][:, j] is how much better j is than i on each seed.

@@ -1,6 +1,6 @@
 """Two sides measured on the same seeds: is there a difference, how large, and how sure.
 
-Every function takes paired values or their differences, and none corrects for the number of
+Every function takes paired differences, and none corrects for the number of
 comparisons; see ``correction``. There is deliberately no unpaired test: the seeds are shared, and
 an unpaired test has less power (or a wrong error rate, where a seed moves both sides together).
 """
@@ -13,16 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics.bootstrap import percentiles
 from workbench.verdict.statistics.values import (
     ROUNDING,
     Array,
-    Interval,
-    count,
-    differences,
-    fraction,
+    finite,
     moments,
-    series,
 )
 
 EXACT_TO = 15  # pairs for which all arrangements of the signs are counted
@@ -45,13 +42,13 @@ def t_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
         In the units of the values; of zero width where all values are the same.
 
     Raises:
-        ValueError: Fewer than 2 values, one is not finite, or a level outside (0, 1).
+        ValueError: Fewer than 2 values, or one is not finite.
 
     Source:
         Student (1908), The probable error of a mean, Biometrika 6. Hesterberg (2015), What teachers
         should know about the bootstrap, The American Statistician 69.
     """
-    data, level = series(values), fraction(level, "level")
+    data = finite(values, 2)
     mean, sd = moments(data)
     n = len(data)
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
@@ -81,14 +78,15 @@ def sign_flip(differences: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> f
         p in (0, 1]; 1 where all differences are 0.
 
     Raises:
-        ValueError: Fewer than 2 differences, one is not finite, or fewer than 1 draw.
+        ValueError: Fewer than 2 differences, or one is not finite.
 
     Source:
         Fisher (1935), The Design of Experiments. Pitman (1937), Significance tests which may be
         applied to samples from any populations, Supplement to the J. R. Stat. Soc. 4. Phipson and
         Smyth (2010), Permutation p-values should never be zero, Stat. Appl. Genet. Mol. Biol. 9.
     """
-    data, draws = series(differences, "differences"), count(draws, "draws")
+    data = finite(differences, 2)
+    # Sorted, so that the order of the seeds does not change which arrangements are drawn.
     magnitudes = -np.sort(-np.abs(data))
     tolerance = ROUNDING * float(magnitudes.sum())
     if tolerance == 0:
@@ -96,6 +94,7 @@ def sign_flip(differences: ArrayLike, *, draws: int = DRAWS, seed: int = 0) -> f
     threshold = abs(float(data.sum())) - tolerance
     if len(data) <= EXACT_TO:
         return float(np.mean(np.abs(_arrangements(magnitudes)) >= threshold))
+    # In blocks, since all arrangements of many pairs would not fit into memory.
     generator = np.random.default_rng(seed)
     hits, left = 0, draws
     while left:
@@ -130,7 +129,7 @@ def paired_t(differences: ArrayLike) -> float:
     Source:
         Student (1908), The probable error of a mean, Biometrika 6.
     """
-    data = series(differences, "differences")
+    data = finite(differences, 2)
     mean, sd = moments(data)
     if sd == 0:
         return 1.0 if mean == 0 else 0.0
@@ -159,7 +158,7 @@ def hedges_dz(differences: ArrayLike) -> float:
         Hedges (1981), Distribution theory for Glass's estimator of effect size and related
         estimators, J. Educ. Stat. 6.
     """
-    data = series(differences, "differences")
+    data = finite(differences, 2)
     mean, sd = moments(data)
     degrees = len(data) - 1
     if sd == 0 or degrees == 1:
@@ -169,19 +168,18 @@ def hedges_dz(differences: ArrayLike) -> float:
 
 
 def probability_of_improvement(
-    first: ArrayLike, second: ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+    differences: ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> Interval:
     """How often the first side is better on a seed, with a bootstrap interval over seeds.
 
-    The share of seeds on which ``first`` is higher; ties count half. Paired: each run is compared
+    The share of differences above 0; ties count half. Paired: each run is compared
     with the run of the same seed, not with every run of the other side. The interval resamples
     seeds (percentiles). Where all seeds agree every resample does too, and an interval without
     width would claim to be certain after 7 seeds of 7: so an end is never nearer than for as large
     a share of seeds that turn out otherwise as n of n leave open (Clopper and Pearson).
 
     Args:
-        first: Values of one side, shape [n], n >= 2; higher is better.
-        second: Values of the other side for the same seeds in the same order, shape [n].
+        differences: First minus second for each seed, shape [n], n >= 2; higher is better.
         level: Of the interval.
         draws: Resamples.
         seed: Of the generator.
@@ -190,8 +188,7 @@ def probability_of_improvement(
         In [0, 1]; 0.5 where neither side is ahead.
 
     Raises:
-        ValueError: Fewer than 2 pairs, unequal lengths, a value that is not finite, a level outside
-            (0, 1), or fewer than 1 draw.
+        ValueError: Fewer than 2 differences, or one is not finite.
 
     Source:
         Bouthillier et al. (2021), Accounting for variance in machine learning benchmarks, MLSys
@@ -200,9 +197,8 @@ def probability_of_improvement(
         Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case
         of the binomial, Biometrika 26, for n of n.
     """
-    gaps = differences(first, second)
-    n = len(series(gaps, "first"))
-    level, draws = fraction(level, "level"), count(draws, "draws")
+    gaps = finite(differences, 2)
+    n = len(gaps)
     outcomes = np.array([np.sum(gaps > 0), np.sum(gaps == 0), np.sum(gaps < 0)])
     # Resampling n outcomes of three kinds is drawing from a multinomial distribution.
     resamples = np.random.default_rng(seed).multinomial(n, outcomes / n, size=draws)

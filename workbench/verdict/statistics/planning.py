@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from workbench.verdict.statistics.values import ROUNDING, Array, count, fraction, positive
+from workbench.verdict.statistics.values import ROUNDING, Array
 
 USUAL_SEEDS = 10
 LARGEST_PLAN = 10_000  # seeds; a plan beyond is no plan
@@ -53,13 +53,10 @@ def p_floor(n: int) -> float:
         n = 15 ``sign_flip`` draws arrangements, and 1 / (draws + 1) is a floor too: it matters
         to more than 1,000 pairs.
 
-    Raises:
-        ValueError: Fewer than 1 seed.
-
     Source:
         Pitman (1937), Significance tests which may be applied to samples from any populations.
     """
-    return math.ldexp(1.0, 1 - count(n, "n"))
+    return math.ldexp(1.0, 1 - n)
 
 
 def seeds_floor(pairs: int, *, alpha: float = 0.05) -> int:
@@ -71,13 +68,9 @@ def seeds_floor(pairs: int, *, alpha: float = 0.05) -> int:
         pairs: Comparisons that Holm corrects for, at least 1.
         alpha: Chance of any false rejection among them.
 
-    Raises:
-        ValueError: Fewer than 1 pair, or an alpha outside (0, 1).
-
     Source:
         Pitman (1937) for the floor, Holm (1979) for the factor.
     """
-    pairs, alpha = count(pairs, "pairs"), fraction(alpha, "alpha")
     n = 2
     while p_floor(n) * pairs > alpha:
         n += 1
@@ -85,11 +78,7 @@ def seeds_floor(pairs: int, *, alpha: float = 0.05) -> int:
 
 
 def seeds_default(pairs: int, *, alpha: float = 0.05) -> int:
-    """The number of seeds where the author gives none: 10, or ``seeds_floor`` if that is more.
-
-    Raises:
-        ValueError: Fewer than 1 pair, or an alpha outside (0, 1).
-    """
+    """The number of seeds where the author gives none: 10, or ``seeds_floor`` if that is more."""
     return max(USUAL_SEEDS, seeds_floor(pairs, alpha=alpha))
 
 
@@ -113,16 +102,12 @@ def detectable_effect(n: int, *, pairs: int, alpha: float = 0.05, power: float =
         In SDs of the paired differences, which are taken to be normal; inf where n lies below
         ``seeds_floor``, since no difference can be found then.
 
-    Raises:
-        ValueError: Too few seeds or pairs, or an alpha or a power outside (0, 1).
-
     Source:
         Cohen (1988), Statistical Power Analysis for the Behavioral Sciences, ch. 2.
     """
-    n, pairs = count(n, "n", least=2), count(pairs, "pairs")
-    alpha, power = fraction(alpha, "alpha"), fraction(power, "power")
     if n < seeds_floor(pairs, alpha=alpha):
         return math.inf
+    # Power grows with the effect: double until it is enough, then bisect.
     low, high = 0.0, 1.0
     while _power(n, high, pairs, alpha) < power:
         low, high = high, 2 * high
@@ -155,17 +140,9 @@ def seeds_needed(
     Returns:
         Numbers of seeds in all, not in addition to n; rounded beyond 10,000.
 
-    Raises:
-        ValueError: An SD below 0, an effect not above 0, too few seeds or pairs, or an alpha or a
-            power outside (0, 1).
-
     Source:
         Cohen (1988), Statistical Power Analysis for the Behavioral Sciences, ch. 2.
     """
-    n, pairs, effect = count(n, "n", least=2), count(pairs, "pairs"), positive(effect, "effect")
-    alpha, power = fraction(alpha, "alpha"), fraction(power, "power")
-    if not (math.isfinite(sd) and sd >= 0):
-        raise ValueError(f"sd is {sd}: expected a finite number, not below 0")
     tail = (1 - SD_LEVEL) / 2
     shrunk, grown = (
         sd * math.sqrt((n - 1) / float(special.chdtri(n - 1, share))) for share in (tail, 1 - tail)
@@ -192,6 +169,7 @@ def _seeds(effect: float, pairs: int, alpha: float, power: float) -> int:
             low = middle
         else:
             high = middle
+    # The t test has at least the power of the sign-flip test, so the answer is here or above.
     while _power(high, effect, pairs, alpha) < power:
         high += 1
     return high

@@ -1,6 +1,6 @@
 """How good the best of so many trials is expected to be: for random searches only.
 
-The caller must make sure that the trials are independent.
+The caller makes sure that the trials are independent; see ``guards.expected_maximum``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.verdict.statistics.values import Array, count, fraction, series
+from workbench.verdict.statistics.values import Array, finite
 
 _BLOCK = 2**20  # resampled values held in memory at a time
 
@@ -31,7 +31,7 @@ class Band(NamedTuple):
     level: float
 
 
-def expected_maximum(values: ArrayLike, *, independent: bool) -> Array:
+def expected_maximum(values: ArrayLike) -> Array:
     """The expected best of k trials, for k = 1 to n: an unbiased estimate.
 
     The mean of the maximum over all subsets of k of the n values, without replacement. Drawing
@@ -41,31 +41,23 @@ def expected_maximum(values: ArrayLike, *, independent: bool) -> Array:
     Args:
         values: Final value of each trial, shape [n], n >= 1, failed trials at the worst value;
             higher is better; independent draws from one distribution of hyperparameters.
-        independent: Whether they are: True for a random search, False for an adaptive one (TPE,
-            CMA-ES, a Gaussian process) and for one that was pruned.
 
     Returns:
         Shape [n], never falling; element k - 1 belongs to k trials.
 
     Raises:
-        ValueError: The trials are not independent, there is none, or one is not finite.
+        ValueError: There is no trial, or a value is not finite.
 
     Source:
         Tang et al. (2020), Showing your work doesn't always work, ACL, against Dodge et al. (2019),
         Show your work: improved reporting of experimental results, EMNLP.
     """
-    _demand_independence(independent)
-    data = np.sort(series(values, least=1))
+    data = np.sort(finite(values, 1))
     return np.asarray(_weights(len(data)) @ data)
 
 
 def expected_maximum_interval(
-    values: ArrayLike,
-    *,
-    independent: bool,
-    level: float = 0.95,
-    draws: int = 1_000,
-    seed: int = 0,
+    values: ArrayLike, *, level: float = 0.95, draws: int = 1_000, seed: int = 0
 ) -> Band:
     """``expected_maximum`` with a bootstrap interval over trials at each k.
 
@@ -76,7 +68,6 @@ def expected_maximum_interval(
 
     Args:
         values: As in ``expected_maximum``.
-        independent: As in ``expected_maximum``.
         level: Of the interval at each k.
         draws: Resamples.
         seed: Of the generator.
@@ -85,16 +76,15 @@ def expected_maximum_interval(
         Three curves of shape [n].
 
     Raises:
-        ValueError: As ``expected_maximum``; or a level outside (0, 1), or fewer than 1 draw.
+        ValueError: As ``expected_maximum``.
 
     Source:
         Tang et al. (2020), Showing your work doesn't always work, ACL.
     """
-    _demand_independence(independent)
-    data = np.sort(series(values, least=1))
-    level, draws = fraction(level, "level"), count(draws, "draws")
+    data = np.sort(finite(values, 1))
     weights, n = _weights(len(data)), len(data)
     generator = np.random.default_rng(seed)
+    # In blocks, since all resampled curves of a long search would not fit into memory.
     curves = np.empty((draws, n))
     block = max(1, _BLOCK // n)
     for start in range(0, draws, block):
@@ -103,14 +93,6 @@ def expected_maximum_interval(
         curves[start:stop] = data[chosen] @ weights.T
     low, high = np.quantile(curves, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return Band(weights @ data, low, high, level)
-
-
-def _demand_independence(independent: bool) -> None:
-    if not independent:
-        raise ValueError(
-            "no expected maximum of an adaptive or pruned search: the formula assumes independent "
-            "draws (sampler random, pruner none); show the best value so far instead"
-        )
 
 
 def _weights(n: int) -> Array:

@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from workbench.verdict.statistics.correction import holm
-from workbench.verdict.statistics.ranking import midranks
-from workbench.verdict.statistics.values import Array, fraction, series, table
+from workbench.verdict.statistics.values import ROUNDING, Array, finite
 from workbench.verdict.statistics.values import differences as gaps_of
 
 LEAST_DATASETS = 6
@@ -28,32 +27,28 @@ class Friedman(NamedTuple):
     """Friedman's test of strategies over data sets.
 
     Attributes:
-        statistic: Chi-square with k - 1 degrees of freedom, corrected for ties.
-        p: Of the chi-square statistic.
         ranks: Average rank of each strategy, shape [k]; 1 is best.
-        f_statistic: Iman and Davenport's F, with k - 1 and (k - 1)(N - 1) degrees of freedom; inf
+        statistic: Iman and Davenport's F, with k - 1 and (k - 1)(N - 1) degrees of freedom; inf
             where all data sets rank the strategies alike.
-        f_p: Of F: less conservative, and to be preferred; never below the least p that permutations
-            of the ranks within data sets can give, which F passes where nearly all agree.
+        p: Of F; never below the least p that permutations of the ranks within data sets can give,
+            which F passes where nearly all agree.
     """
 
+    ranks: Array
     statistic: float
     p: float
-    ranks: Array
-    f_statistic: float
-    f_p: float
 
 
 class CriticalDifference(NamedTuple):
     """What a critical-difference diagram shows.
 
     Attributes:
-        ranks: Average rank of each strategy, shape [k]; 1 is best.
+        friedman: With the average rank of each strategy.
         p_values: Holm-adjusted p of each pair, shape [k, k].
         groups: Strategies that no test separates, by number, best first; see ``critical_groups``.
     """
 
-    ranks: Array
+    friedman: Friedman
     p_values: Array
     groups: list[tuple[int, ...]]
 
@@ -66,9 +61,8 @@ def friedman(scores: ArrayLike) -> Friedman:
             share their mean rank.
 
     Returns:
-        Two statistics with their p values, and the average ranks; a statistic of 0 and p = 1 where
-        all strategies are equal on every data set. Both distributions are approximations that
-        are rough for few data sets.
+        A statistic of 0 and p = 1 where all strategies are equal on every data set. The
+        distribution is an approximation that is rough for few data sets.
 
     Raises:
         ValueError: Fewer than 6 data sets or 2 strategies, or a value that is not finite.
@@ -85,15 +79,13 @@ def friedman(scores: ArrayLike) -> Friedman:
     # With ties the ranks vary less; dividing by how much they do is Friedman's tie correction.
     varied = float(((each - (k + 1) / 2) ** 2).sum()) / (k - 1)
     between = rows * rows * float(((ranks - (k + 1) / 2) ** 2).sum())
-    statistic = between / varied if varied else 0.0
+    chi_square = between / varied if varied else 0.0
     largest = rows * (k - 1)
-    if statistic >= largest * (1 - 1e-12):
-        f_statistic, f_p = math.inf, 0.0
-    else:
-        f_statistic = (rows - 1) * statistic / (largest - statistic)
-        f_p = float(special.fdtrc(k - 1, (k - 1) * (rows - 1), f_statistic))
-    chi_p = float(special.chdtrc(k - 1, statistic))
-    return Friedman(statistic, chi_p, ranks, f_statistic, max(f_p, _least_p(each)))
+    if chi_square >= largest * (1 - 1e-12):
+        return Friedman(ranks, math.inf, _least_p(each))
+    statistic = (rows - 1) * chi_square / (largest - chi_square)
+    p = float(special.fdtrc(k - 1, (k - 1) * (rows - 1), statistic))
+    return Friedman(ranks, statistic, max(p, _least_p(each)))
 
 
 def _least_p(ranks: Array) -> float:
@@ -110,7 +102,7 @@ def _least_p(ranks: Array) -> float:
     return max(ways) / math.prod(ways)
 
 
-def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
+def wilcoxon(differences: ArrayLike) -> float:
     """Two-sided p of Wilcoxon's signed-rank test over data sets: exact for any n, with ties.
 
     Differences of 0 are ranked with the others and then left out (Pratt), so that data sets on
@@ -118,26 +110,26 @@ def wilcoxon(first: ArrayLike, second: ArrayLike) -> float:
     signs whose rank sum is at least as far from its mean.
 
     Args:
-        first: One value for each data set, shape [n], n >= 6.
-        second: Of the other side, in the same order, shape [n].
+        differences: First minus second for each data set, shape [n], n >= 6.
 
     Returns:
         p in (0, 1]; 1 where all differences are 0.
 
     Raises:
-        ValueError: Fewer than 6 data sets, unequal lengths, or a value that is not finite.
+        ValueError: Fewer than 6 data sets, or a value that is not finite.
 
     Source:
         Wilcoxon (1945), Individual comparisons by ranking methods, Biometrics Bulletin 1. Pratt
         (1959), Remarks on zeros and ties in the Wilcoxon signed rank procedures, J. Am. Stat.
         Assoc. 54.
     """
-    gaps = gaps_of(first, second)
+    gaps = finite(differences, 1)
     demand_datasets(len(gaps))
     kept = gaps != 0
     # Twice the rank, since ties share a half: whole numbers.
     ranks = np.rint(2 * midranks(np.abs(gaps))).astype(int)[kept]
     total = int(ranks.sum())
+    # The distribution of the rank sum: each rank is added with probability 1/2.
     chances = np.zeros(total + 1)
     chances[0] = 1.0
     for rank in ranks:
@@ -168,16 +160,14 @@ def wilcoxon_holm(scores: ArrayLike) -> Array:
     data = _scores(scores)
     k = data.shape[1]
     pairs = list(combinations(range(k), 2))
-    adjusted = holm([wilcoxon(data[:, i], data[:, j]) for i, j in pairs])
+    adjusted = holm([wilcoxon(gaps_of(data[:, i], data[:, j])) for i, j in pairs])
     matrix = np.ones((k, k))
     for (i, j), p in zip(pairs, adjusted, strict=True):
         matrix[i, j] = matrix[j, i] = p
     return matrix
 
 
-def critical_groups(
-    ranks: ArrayLike, p_matrix: ArrayLike, alpha: float = 0.05
-) -> list[tuple[int, ...]]:
+def critical_groups(ranks: Array, p_values: Array, alpha: float = 0.05) -> list[tuple[int, ...]]:
     """The bars of a critical-difference diagram: neighbours in rank that no test separates.
 
     Each group is as large as it can be, holds at least two strategies that follow one another in
@@ -186,30 +176,17 @@ def critical_groups(
 
     Args:
         ranks: Average ranks, shape [k]; 1 is best.
-        p_matrix: Corrected p of each pair, shape [k, k], symmetric.
+        p_values: Corrected p of each pair, shape [k, k], symmetric.
         alpha: Below it, a pair is separated.
 
     Returns:
         Numbers of the strategies, best first within a group; the groups by their best.
 
-    Raises:
-        ValueError: Of shapes that do not fit together, a value that is not finite, a matrix that
-            is not symmetric, or an alpha outside (0, 1).
-
     Source:
         Demsar (2006), Statistical comparisons of classifiers over multiple data sets, JMLR 7.
     """
-    average, alpha = series(ranks, "ranks"), fraction(alpha, "alpha")
-    k = len(average)
-    p_values = table(p_matrix, "p_matrix", rows=2, columns=2, of=("strategies", "strategies"))
-    if p_values.shape != (k, k):
-        raise ValueError(
-            f"p_matrix has the shape {list(p_values.shape)}: expected [{k}, {k}], as there are "
-            f"{k} ranks"
-        )
-    if not np.array_equal(p_values, p_values.T):
-        raise ValueError("p_matrix is not symmetric: p of a pair must not depend on its order")
-    order = np.argsort(average, kind="stable")
+    k = len(ranks)
+    order = np.argsort(ranks, kind="stable")
     apart = p_values[np.ix_(order, order)] < alpha
     np.fill_diagonal(apart, False)
     groups: list[tuple[int, ...]] = []
@@ -218,6 +195,7 @@ def critical_groups(
         stop = start + 1
         while stop < k and not apart[start:stop, stop].any():
             stop += 1
+        # A group that ends where an earlier one ended is part of it.
         if stop > reached and stop - start > 1:
             groups.append(tuple(int(strategy) for strategy in order[start:stop]))
         reached = max(reached, stop)
@@ -232,19 +210,18 @@ def critical_difference(scores: ArrayLike, *, alpha: float = 0.05) -> CriticalDi
         alpha: Below it, a pair is separated.
 
     Raises:
-        ValueError: Fewer than 6 data sets or 2 strategies, a value that is not finite, or an alpha
-            outside (0, 1).
+        ValueError: Fewer than 6 data sets or 2 strategies, or a value that is not finite.
 
     Source:
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
     data = _scores(scores)
-    ranks, p_values = friedman(data).ranks, wilcoxon_holm(data)
-    return CriticalDifference(ranks, p_values, critical_groups(ranks, p_values, alpha))
+    ranked, p_values = friedman(data), wilcoxon_holm(data)
+    return CriticalDifference(ranked, p_values, critical_groups(ranked.ranks, p_values, alpha))
 
 
 def _scores(scores: ArrayLike) -> Array:
-    data = table(scores, "scores", rows=1, columns=2, of=("data sets", "strategies"))
+    data = finite(scores, 1, 2)
     demand_datasets(len(data))
     return data
 
@@ -260,3 +237,55 @@ def demand_datasets(found: int) -> None:
             f"a claim across data sets needs at least {LEAST_DATASETS}, found {found}; seeds, folds"
             " and epochs do not count as data sets. With fewer, give one verdict for each data set"
         )
+
+
+def midranks(values: ArrayLike) -> Array:
+    """The rank of each value, 1 the smallest; equal ones share the mean of their ranks.
+
+    Values that differ by a rounding error are equal: a tie is often between differences such as
+    0.2 - 0.1 and 0.3 - 0.2.
+
+    Args:
+        values: Shape [n], n >= 1.
+
+    Returns:
+        Shape [n], from 1 to n.
+
+    Raises:
+        ValueError: No value, or one is not finite.
+    """
+    data = finite(values, 1)
+    order = np.argsort(data, kind="stable")
+    steps = np.diff(data[order]) > ROUNDING * float(np.max(np.abs(data)))
+    group = np.concatenate([[0], np.cumsum(steps)])
+    sizes = np.bincount(group)
+    last = np.cumsum(sizes)
+    ranks = np.empty(len(data))
+    ranks[order] = (last - (sizes - 1) / 2)[group]
+    return ranks
+
+
+def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Array:
+    """The share of data sets on which the score is above each threshold.
+
+    Where one profile lies above another everywhere, its strategy is better at every standard.
+
+    Args:
+        scores: Of one strategy, one for each data set, shape [data sets]; at least 6; on one scale,
+            higher is better.
+        thresholds: Shape [t], at least one.
+
+    Returns:
+        Shape [t], in [0, 1], never rising from a lower threshold to a higher one.
+
+    Raises:
+        ValueError: Fewer than 6 data sets, no threshold, or a value that is not finite.
+
+    Source:
+        Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice,
+        NeurIPS; after Dolan and More (2002), Benchmarking optimization software with performance
+        profiles, Math. Program. 91.
+    """
+    data = finite(scores, 1)
+    demand_datasets(len(data))
+    return 1.0 - np.searchsorted(np.sort(data), finite(thresholds, 1), side="right") / len(data)

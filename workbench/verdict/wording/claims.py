@@ -27,6 +27,7 @@ def claim(verdict: Verdict) -> str:
     if verdict.word == Word.UNDERPOWERED:
         seeds = words.units(verdict)
         return f"No claim: {seeds} cannot show a difference between these configurations."
+    # The caveats belong to the claim: without them it would say more than was shown.
     return f"{scope}, {finding(verdict)}.{words.caveats(verdict)}"
 
 
