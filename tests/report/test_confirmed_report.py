@@ -144,7 +144,7 @@ def test_a_mixed_data_set_is_not_comparable_and_nothing_is_emphasised() -> None:
     assert summary["verdict"]["word"] == "NOT COMPARABLE"
     assert summary["emphasis"] is None
     arms = summary["confirmation"]["arms"]
-    assert not any(arm["best"] or arm["tied_with_best"] for arm in arms)
+    assert not any(arm["best"] or arm["may_be_best"] for arm in arms)
     assert [arm["name"] for arm in arms] == [*THREE, "default"], "in no order of merit"
     page = page_of(summary)
     assert 'class="plain best"' not in page and 'class="plain tied"' not in page
@@ -328,7 +328,7 @@ def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_the
     arms = summary["confirmation"]["arms"]
     assert [arm["best"] for arm in arms] == [True, False, False, False]
     beaten = {*summary["verdict"]["beaten"]}
-    assert {arm["name"] for arm in arms[1:] if arm["tied_with_best"]} == {
+    assert {arm["name"] for arm in arms[1:] if arm["may_be_best"]} == {
         arm["name"] for arm in arms[1:]
     } - beaten
     assert summary["emphasis"] == (
@@ -337,7 +337,7 @@ def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_the
     )
     page = page_of(summary)
     assert page.count('class="plain best"') == 1
-    assert page.count('class="plain tied"') == sum(arm["tied_with_best"] for arm in arms)
+    assert page.count('class="plain tied"') == sum(arm["may_be_best"] for arm in arms)
     assert summary["emphasis"] in page
     text = templates.markdown(summary)
     assert f"| **{templates.number(arms[0]['mean'])}** ±" in text
@@ -406,7 +406,7 @@ def test_where_only_the_baseline_is_compared_nothing_is_underlined() -> None:
     summary = report.summarize(three(joint=True, gap=0, smallest_effect=0.05))
     content = summary["confirmation"]
     assert sum(arm["best"] for arm in content["arms"]) == 1
-    assert not any(arm["tied_with_best"] for arm in content["arms"])
+    assert not any(arm["may_be_best"] for arm in content["arms"])
     assert summary["emphasis"] == ("Bold: best mean. Only comparisons with the baseline were made.")
     assert "Underlined" not in page_of(summary)
 

@@ -166,7 +166,7 @@ def test_bold_and_underlined_means_are_those_of_the_report_and_the_rule_is_state
     text = verdict_tables.main(three, "neurips")
     arms = three.content["confirmation"]["arms"]
     bold = [f"{arm['mean']:.4f}" for arm in arms if arm["best"]]
-    underlined = [f"{arm['mean']:.4f}" for arm in arms if arm["tied_with_best"]]
+    underlined = [f"{arm['mean']:.4f}" for arm in arms if arm["may_be_best"]]
     assert re.findall(r"\\textbf\{([^}]*)\}", text) == bold
     assert re.findall(r"\\underline\{([^}]*)\}", text) == underlined
     assert typeset.text(three.content["emphasis"]) in text

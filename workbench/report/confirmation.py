@@ -183,7 +183,7 @@ def _sides(evidence: Evidence, verdict: Verdict) -> dict[str, Side]:
 
 
 def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[ArmResult]:
-    """Arms with marks for the best and those tied with it, each compared with the reference."""
+    """Arms with marks for the best and those that may be, each compared with the reference."""
     pairs = {frozenset((pair.first, pair.second)): pair for pair in verdict.comparisons}
     sign = 1 if maximizes else -1
     means = [(sign * arm.mean, arm) for arm in arms if arm.mean is not None]
@@ -194,11 +194,9 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
     # With a contrast against the baseline the best arm was compared with no other arm.
     base = next((arm for arm in arms if arm.baseline), None)
     reference = base if verdict.contrast == BASELINE else top
+    sides = {side.name: side for side in verdict.sides if verdict.contrast == ALL}
     compared = []
     for arm in arms:
-        # A tie needs a comparison: without one nothing is known about the two.
-        to_top = pairs.get(frozenset((arm.name, top.name)))
-        tied = arm is not top and to_top is not None and not to_top.beaten
         pair = None
         if reference is not None and arm is not reference:
             pair = pairs.get(frozenset((arm.name, reference.name)))
@@ -206,7 +204,9 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
             replace(
                 arm,
                 best=marked and arm is top,
-                tied_with_best=marked and verdict.contrast == ALL and tied,
+                may_be_best=arm is not top and arm.name in sides and arm.name in verdict.candidates,
+                p_best=sides[arm.name].p_best if arm.name in sides else None,
+                behind=sides[arm.name].behind if arm.name in sides else None,
                 versus=None if pair is None else _versus(arm.name, pair, maximizes),
             )
         )

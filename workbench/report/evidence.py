@@ -111,7 +111,6 @@ def _design(protocol: Protocol) -> Design:
         contrast=protocol.contrast,
         bounds=protocol.bounds,
         alpha=protocol.alpha,
-        gamma=protocol.gamma,
     )
 
 

@@ -78,7 +78,6 @@ class Protocol:
     validation_metric: str | None = None
     smallest_effect: float | None = None
     alpha: float = 0.05
-    gamma: float = 0.75
     bounds: tuple[float | None, float | None] = (None, None)
     seeds_floor: int | None = None
     pairs: int | None = None

@@ -10,7 +10,7 @@ from workbench.report.protocol import Protocol
 
 # Fields of the protocol that report.json repeats under ``confirmation``.
 _FROM_PROTOCOL = (
-    *("metric", "validation_metric", "direction", "smallest_effect", "alpha", "gamma", "bounds"),
+    *("metric", "validation_metric", "direction", "smallest_effect", "alpha", "bounds"),
     *("seeds", "seeds_floor", "contrast", "pairs", "epoch", "finalists", "not_comparable"),
     *("selection_configs", "selection_seeds", "test_samples", "test_digest"),
 )
@@ -70,7 +70,9 @@ class Row:
         mean: Over seeds; ``low`` and ``high`` are the ends of its t interval, cut at the metric's
             bounds. None where unknown or not to be shown yet, as all numbers.
         failed: Runs that count with the worst value.
-        tied_with_best: Whether the comparison with the best row is inconclusive or a tie.
+        may_be_best: Whether it may be the best as well: it is in the set of the best.
+        p_best: Of the hypothesis that it is the best; ``behind``: at most so far behind the best.
+            None where no set of the best was computed.
     """
 
     name: str
@@ -82,7 +84,9 @@ class Row:
     high: float | None = None
     failed: int = 0
     best: bool = False
-    tied_with_best: bool = False
+    may_be_best: bool = False
+    p_best: float | None = None
+    behind: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

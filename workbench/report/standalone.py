@@ -91,7 +91,7 @@ def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
         emphasis=wording.emphasis(
             verdict,
             best=compared and any(row.best for row in rows),
-            tied=any(row.tied_with_best for row in rows),
+            tied=any(row.may_be_best for row in rows),
             what="strategy",
         ),
         caution=wording.caution(verdict),

@@ -99,7 +99,7 @@ def compose(material: Material) -> Composed:
         emphasis=wording.emphasis(
             verdict,
             best=any(arm.best for arm in arms),
-            tied=any(arm.tied_with_best for arm in arms),
+            tied=any(arm.may_be_best for arm in arms),
         ),
         caution=caution,
         why=wording.why(verdict),

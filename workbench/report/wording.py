@@ -14,17 +14,16 @@ from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import counted, listed
 
-_AHEAD = (Word.WINNER, Word.NEGLIGIBLE)
 # Words under which a best mean may be pointed out at all.
-COMPARED = (*_AHEAD, Word.TIE, Word.INCONCLUSIVE)
+COMPARED = (Word.WINNER, Word.GOOD_ENOUGH, Word.NARROWED, Word.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Why:
-    """The reasons of a verdict: ``first`` what decides it, then those about ``beaten`` rivals."""
+    """The reasons of a verdict: ``first`` what decides it, then those about ``excluded`` rivals."""
 
     first: tuple[Doubt, ...]
-    beaten: tuple[Doubt, ...]
+    excluded: tuple[Doubt, ...]
 
 
 def sign_flip(verdict: Verdict) -> str | None:
@@ -55,8 +54,8 @@ def emphasis(
         text += f" Levels of {verdict.contrast} were compared, not single {plural}."
     if tied:
         text += (
-            " Underlined: not shown to be worse (which needs a Holm-corrected p below"
-            f" {verdict.alpha:g} and P(improvement) of at least {verdict.gamma:g})."
+            " Underlined: may be the best as well (in the"
+            f" {100 * (1 - verdict.alpha):g} % confidence set of the best)."
         )
     return text
 
@@ -87,12 +86,11 @@ def unconfirmed(strategies: Sequence[StrategyResult], confirmed: Collection[str]
 
 
 def rows(verdict: Verdict) -> Iterator[Row]:
-    """The sides of a verdict as rows, with the best one and those tied with it marked."""
-    leader, beaten = verdict.leader, verdict.beaten
+    """The sides of a verdict as rows, with the best one and others that may be the best marked."""
     for side in verdict.sides:
-        best = side.name == leader
-        tied = leader is not None and not best and side.name not in beaten
-        yield replace(row(side), best=best, tied_with_best=tied and verdict.contrast == ALL)
+        best = side.name == verdict.leader
+        tied = not best and side.name in verdict.candidates
+        yield replace(row(side), best=best, may_be_best=tied and verdict.contrast == ALL)
 
 
 def row(side: Side) -> Row:
@@ -107,6 +105,8 @@ def row(side: Side) -> Row:
         high=known(mean.high) if mean else None,
         failed=len(side.imputed),
         baseline=side.baseline,
+        p_best=side.p_best,
+        behind=side.behind,
     )
 
 
@@ -133,12 +133,12 @@ def caution(verdict: Verdict) -> str | None:
 
 
 def why(verdict: Verdict) -> Why:
-    """The reasons of a verdict: those that decide it, then those about beaten rivals."""
-    reasons = verdict.reasons
-    decided = verdict.word in _AHEAD
-    beaten = [
+    """The reasons of a verdict: those that decide it, then those about excluded rivals."""
+    won = verdict.word == Word.WINNER
+    excluded = tuple(
         reason
-        for reason in reasons
-        if reason.rival in verdict.beaten and not (decided and reason.rival == verdict.closest)
-    ]
-    return Why(first=tuple(r for r in reasons if r not in beaten), beaten=tuple(beaten))
+        for reason in verdict.reasons
+        if reason.rival in verdict.excluded and not (won and reason.rival == verdict.closest)
+    )
+    first = tuple(reason for reason in verdict.reasons if reason not in excluded)
+    return Why(first=first, excluded=excluded)

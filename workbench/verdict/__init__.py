@@ -5,12 +5,13 @@ Pure functions of plain data. docs/confirmation.md has the rules, ``statistics``
 
 from __future__ import annotations
 
-from workbench.verdict.evidence import ALPHA, GAMMA, Arm, Design, Doubt, Evidence, Run, Stage
+from workbench.verdict.evidence import ALPHA, Arm, Design, Doubt, Evidence, Run, Stage, corrected
 from workbench.verdict.judgement import (
     Comparison,
     Level,
     SeedPlan,
     Side,
+    Size,
     Verdict,
     Word,
     as_json,
@@ -19,7 +20,6 @@ from workbench.verdict.refusals import REFUSALS, Refusal, Refused
 
 __all__ = [
     "ALPHA",
-    "GAMMA",
     "REFUSALS",
     "Arm",
     "Comparison",
@@ -32,10 +32,12 @@ __all__ = [
     "Run",
     "SeedPlan",
     "Side",
+    "Size",
     "Stage",
     "Verdict",
     "Word",
     "as_json",
+    "corrected",
     "decide",
 ]
 

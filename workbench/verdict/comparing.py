@@ -75,7 +75,7 @@ def comparisons(
 
     Args:
         contrast: Sides and pairs.
-        design: Direction, smallest effect, alpha, gamma and bounds count.
+        design: Direction, smallest effect, alpha and bounds count.
         test: Gives the p value of a pair's differences.
         unit: What the values of a side belong to: ``seed`` or ``data set``.
         draws: Of the bootstrap over seeds; a fifth of it over seeds and examples.
@@ -161,13 +161,8 @@ def _comparison(
         posterior=posterior,
         beyond=beyond,
         beyond_missing=missing,
-        beaten=(
-            not undecidable
-            and difference.estimate > 0
-            and p_holm < design.alpha
-            and improvement.estimate >= design.gamma
-        ),
-        equivalent=not undecidable and p_equivalence is not None and p_equivalence < design.alpha,
+        beaten=(not undecidable and difference.estimate > 0 and p_holm <= design.alpha),
+        equivalent=not undecidable and p_equivalence is not None and p_equivalence <= design.alpha,
         undecidable=undecidable,
     )
 

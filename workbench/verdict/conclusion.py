@@ -6,15 +6,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from workbench.verdict import comparing, statistics
-from workbench.verdict.contrast import Contrast
-from workbench.verdict.evidence import Design, Doubt, Stage
-from workbench.verdict.judgement import Comparison, Level, Side, Verdict, Word
+from workbench.verdict.contrast import BASELINE, Contrast
+from workbench.verdict.evidence import Design, Doubt, Stage, corrected
+from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict, Word
+from workbench.verdict.statistics.mcb import Best
+from workbench.verdict.table import Row, worst_value
 
 # Words that a doubt may decide for, in their order of precedence.
 DECISIVE = (Word.NOT_COMPARABLE, Word.EXPLORATORY)
+
+CompareWithBest = Callable[[Sequence[Row], Design], Best]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the comparisons say of the side that leads.
+
+    Attributes:
+        lead: Lower bound of its lead over every other side; None where there is none.
+        behind: Upper bound of how far it is behind the best; None where there is none.
+    """
+
+    leader: str
+    p_win: float
+    candidates: tuple[str, ...]
+    lead: float | None = None
+    behind: float | None = None
+
+
+def with_the_best(rows: Sequence[Row], design: Design) -> Best:
+    """Multiple comparisons with the best over seeds."""
+    sign = 1.0 if design.direction == "maximize" else -1.0
+    values = sign * np.array([row.counted for row in rows]).T
+    # A failed run may have been worse than the worst value seen.
+    unbounded = worst_value(design) is None
+    overstated = [place for place, row in enumerate(rows) if row.imputed and unbounded]
+    return statistics.best(values, alpha=design.alpha, overstated=overstated)
 
 
 def conclude(
@@ -27,6 +60,7 @@ def conclude(
     seeds: tuple[str, ...],
     shown: bool,
     test: comparing.Test,
+    compare_with_best: CompareWithBest = with_the_best,
     unit: str = "seed",
     draws: int = 10_000,
 ) -> Verdict:
@@ -34,35 +68,90 @@ def conclude(
 
     Args:
         contrast: Sides and planned pairs.
-        design: Direction, smallest effect, alpha, gamma and bounds are used.
+        design: Direction, smallest effect, alpha and bounds are used.
         doubts: All that was found; one with a word decides for that word.
         stage: Kind of data.
         level: How far a claim reaches, if one can be made.
         seeds: Names of the seeds or data sets.
         shown: Whether values may be shown and compared.
         test: Gives the p value of a pair's differences.
+        compare_with_best: Gives the winner and the set of the best.
         unit: What ``seeds`` names: ``seed`` or ``data set``.
         draws: Of the bootstrap; see ``comparing.comparisons``.
     """
     sides = [comparing.side(row, design, shown=shown) for row in contrast.rows]
     sign = -1.0 if design.direction == "maximize" else 1.0
     # A side without a mean comes last in either direction.
-    sides.sort(key=lambda side: math.inf if side.mean is None else sign * side.mean.estimate)
+    order = sorted(
+        range(len(sides)),
+        key=lambda at: math.inf if (mean := sides[at].mean) is None else sign * mean.estimate,
+    )
     comparisons: tuple[Comparison, ...] = ()
     # With unplanned seeds a p value does not mean what it says.
     if shown and all(doubt.word != Word.EXPLORATORY for doubt in doubts):
         comparisons = comparing.comparisons(contrast, design, test=test, unit=unit, draws=draws)
+    finding = None
+    if comparisons and all(doubt.word not in DECISIVE for doubt in doubts):
+        if design.contrast == BASELINE:
+            finding = _against_baseline(sides[order[0]].name, comparisons, design)
+        else:
+            best = compare_with_best(contrast.rows, design)
+            sides = [
+                replace(side, p_best=float(p), behind=float(far) if math.isfinite(far) else None)
+                for side, p, far in zip(sides, best.p_best, best.behind, strict=True)
+            ]
+            finding = _of_best(best, [sides[at] for at in order], sides, design)
     return build(
         design,
         doubts,
         stage=stage,
         level=level,
-        sides=sides,
+        sides=[sides[at] for at in order],
         seeds=seeds,
         comparisons=comparisons,
         pairs=len(contrast.pairs),
         averaged=contrast.averaged,
+        finding=finding,
     )
+
+
+def _of_best(best: Best, ranked: Sequence[Side], sides: Sequence[Side], design: Design) -> Finding:
+    """The finding of multiple comparisons with the best.
+
+    Args:
+        best: Its results, in the order of ``sides``.
+        ranked: The sides by their means.
+        sides: The same in their own order.
+        design: Alpha is used.
+    """
+    leader = sides[best.leader]
+    left = [
+        side.name
+        for side in ranked
+        if side is not leader and best.p_win > design.alpha and (side.p_best or 0.0) > design.alpha
+    ]
+    return Finding(
+        leader=leader.name,
+        p_win=best.p_win,
+        candidates=(leader.name, *left),
+        lead=best.lead if math.isfinite(best.lead) else None,
+        behind=leader.behind,
+    )
+
+
+def _against_baseline(leader: str, comparisons: Sequence[Comparison], design: Design) -> Finding:
+    """The finding where every side is compared with the baseline only.
+
+    The leader is the best of several that are compared with one baseline, so Holm's correction
+    over them decides.
+    """
+    rivals = [pair for pair in comparisons if pair.first == leader]
+    p_values = [1.0 if pair.undecidable else pair.p_holm for pair in rivals]
+    left = [pair.second for pair, p in zip(rivals, p_values, strict=True) if p > design.alpha]
+    # The same correction, Bonferroni's, for the size.
+    level = 1 - 2 * design.alpha / len(comparisons)
+    lead = min(statistics.t_interval(pair.differences, level=level).low for pair in rivals)
+    return Finding(leader=leader, p_win=max(p_values), candidates=(leader, *left), lead=lead)
 
 
 def build(
@@ -76,6 +165,7 @@ def build(
     comparisons: Sequence[Comparison] = (),
     pairs: int = 0,
     averaged: tuple[str, ...] = (),
+    finding: Finding | None = None,
 ) -> Verdict:
     """The verdict that sides, comparisons and doubts give.
 
@@ -89,27 +179,27 @@ def build(
         comparisons: Of the planned pairs, those that could be compared.
         pairs: Number of planned pairs.
         averaged: Factors whose levels were averaged over.
+        finding: About the leader; None where nothing could be compared.
     """
     reasons = tuple(doubt for word in DECISIVE for doubt in doubts if doubt.word == word)
-    # Holm multiplies the smallest p by the number of pairs.
-    floor = min(1.0, statistics.p_floor(len(seeds)) * pairs) if seeds else None
+    tests = corrected(design.contrast, pairs)
+    floor = min(1.0, statistics.p_floor(len(seeds)) * tests) if seeds else None
     # Without a comparison there is no leader: the order of the means alone shows nothing.
-    leader = sides[0].name if comparisons and not reasons else None
-    rivals = [pair for pair in comparisons if leader in (pair.first, pair.second)]
+    leader, candidates = (finding.leader, finding.candidates) if finding else (None, ())
+    rivals = [
+        pair if pair.first == leader else pair.flipped()
+        for pair in comparisons
+        if leader in (pair.first, pair.second)
+    ]
     closest = min(rivals, key=lambda pair: pair.difference.estimate, default=None)
-    beaten = [pair for pair in rivals if pair.beaten and pair.first == leader]
-    tied = [pair for pair in rivals if pair not in beaten and pair.equivalent]
-    undecided = [pair for pair in rivals if pair not in (*beaten, *tied)]
+    behind = {pair.second for pair in rivals} - set(candidates)
+    excluded = tuple(side.name for side in sides if side.name in behind)
     if reasons:
         word = Word(str(reasons[0].word))
-    elif closest is None or floor is None or floor > design.alpha:
+    elif finding is None or closest is None or floor is None or floor > design.alpha:
         word = Word.UNDERPOWERED
     else:
-        word = _word(design, closest.difference.estimate, rivals, beaten, undecided)
-
-    def names(found: Sequence[Comparison]) -> tuple[str, ...]:
-        return tuple(pair.second if pair.first == leader else pair.first for pair in found)
-
+        word = _word(finding, excluded, design)
     return Verdict(
         word=word,
         stage=stage,
@@ -119,17 +209,19 @@ def build(
         contrast=design.contrast,
         averaged=averaged,
         alpha=design.alpha,
-        gamma=design.gamma,
         smallest_effect=design.smallest_effect,
         seeds=seeds,
         pairs=pairs,
         p_floor=floor,
         leader=leader,
         gap=closest.difference.estimate if closest else None,
-        closest=names([closest])[0] if closest else None,
-        beaten=names(beaten),
-        tied=names(tied),
-        open=names(undecided),
+        closest=closest.second if closest else None,
+        p_win=finding.p_win if finding else None,
+        size=_size(finding, closest, design)
+        if finding and closest and word == Word.WINNER
+        else None,
+        candidates=candidates,
+        excluded=excluded,
         sides=tuple(sides),
         comparisons=tuple(comparisons),
         reasons=reasons,
@@ -137,19 +229,24 @@ def build(
     )
 
 
-def _word(
-    design: Design,
-    gap: float,
-    rivals: Sequence[Comparison],
-    beaten: Sequence[Comparison],
-    undecided: Sequence[Comparison],
-) -> Word:
-    """The word where the leader was compared; ``gap`` is the one to its closest rival."""
+def _word(finding: Finding, excluded: Sequence[str], design: Design) -> Word:
+    """The word where the leader was compared with enough seeds."""
+    effect = design.smallest_effect
+    if finding.p_win <= design.alpha:
+        return Word.WINNER
+    if effect is not None and finding.behind is not None and finding.behind < effect:
+        return Word.GOOD_ENOUGH
+    return Word.NARROWED if excluded else Word.INCONCLUSIVE
+
+
+def _size(finding: Finding, closest: Comparison, design: Design) -> Size | None:
+    """How a winner's lead compares with the smallest effect."""
     effect = design.smallest_effect
     # Nobody has said which difference matters, so none can be called large or small.
     if effect is None:
-        return Word.INCONCLUSIVE
-    if len(beaten) == len(rivals):
-        # A gap that equals the smallest effect up to rounding is not above it.
-        return Word.WINNER if gap > effect * (1 + 1e-9) else Word.NEGLIGIBLE
-    return Word.INCONCLUSIVE if undecided else Word.TIE
+        return None
+    if finding.lead is not None and finding.lead > effect:
+        return Size.ABOVE
+    if statistics.tost(closest.differences, effect) <= design.alpha:
+        return Size.NEGLIGIBLE
+    return Size.OPEN

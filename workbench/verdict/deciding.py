@@ -11,7 +11,7 @@ from workbench.verdict import contrast, statistics
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.conclusion import conclude
 from workbench.verdict.contrast import Contrast
-from workbench.verdict.evidence import Design, Doubt, Evidence, Stage
+from workbench.verdict.evidence import Design, Doubt, Evidence, Stage, corrected
 from workbench.verdict.exploratory import of_search
 from workbench.verdict.judgement import Level, SeedPlan, Verdict, Word
 from workbench.verdict.table import Table, read
@@ -23,7 +23,8 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     """The verdict that the evidence allows; see ``workbench.verdict.decide``."""
     search = evidence.stage == Stage.SEARCH
     verdict = of_search(evidence) if search else _of_arms(evidence, draws)
-    plan = _plan(verdict, evidence) if verdict.word == Word.INCONCLUSIVE else None
+    open_ended = verdict.word in (Word.NARROWED, Word.INCONCLUSIVE)
+    plan = tuple(_plans(verdict, evidence)) if open_ended else ()
     return wording.worded(replace(verdict, absent=evidence.absent, plan=plan))
 
 
@@ -75,28 +76,28 @@ def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterat
         yield Doubt(rule=None, word=None, text=text)
 
 
-def _plan(verdict: Verdict, evidence: Evidence) -> SeedPlan | None:
-    """Seeds for the smallest effect, by the open rival whose differences vary most.
+def _plans(verdict: Verdict, evidence: Evidence) -> Iterator[SeedPlan]:
+    """Seeds for the smallest effect against each rival that more seeds could separate.
 
-    So many seeds serve every open rival. The effect is the one that matters, never the one seen.
-    None without an open rival that more seeds could settle.
+    The effect is the one that matters, never the one seen.
     """
-    unsettled = [
-        pair
-        for pair in words.against_leader(verdict)
-        if words.rival(pair, verdict) in verdict.open and not pair.undecidable
-    ]
-    widest = max(unsettled, key=lambda pair: pair.sd, default=None)
-    if verdict.smallest_effect is None or widest is None or widest.sd == 0:
-        return None
-    needed = statistics.seeds_needed(
-        widest.sd, widest.n, verdict.smallest_effect, pairs=verdict.pairs, alpha=verdict.alpha
-    )
     trained = sum(bool(arm.runs) for arm in evidence.arms)
     cost = None if evidence.seconds is None else evidence.seconds * trained
-    return SeedPlan(
-        **needed._asdict(),
-        rival=words.rival(widest, verdict),
-        seconds_low=None if cost is None else cost * needed.low,
-        seconds_high=None if cost is None or needed.high is None else cost * needed.high,
-    )
+    for pair in words.against_leader(verdict):
+        rival = words.rival(pair, verdict)
+        settled = rival not in verdict.candidates or pair.undecidable or pair.sd == 0
+        if settled or verdict.smallest_effect is None:
+            continue
+        needed = statistics.seeds_needed(
+            pair.sd,
+            pair.n,
+            verdict.smallest_effect,
+            pairs=corrected(verdict.contrast, verdict.pairs),
+            alpha=verdict.alpha,
+        )
+        yield SeedPlan(
+            **needed._asdict(),
+            rival=rival,
+            seconds_low=None if cost is None else cost * needed.low,
+            seconds_high=None if cost is None or needed.high is None else cost * needed.high,
+        )

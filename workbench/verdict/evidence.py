@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 ALPHA = 0.05  # level of every test, after correction
-GAMMA = 0.75  # least probability of improvement of a strategy that beats another
 
 
 class Stage(StrEnum):
@@ -90,7 +89,7 @@ class Design:
         contrast: ``all`` pairs, each arm against the ``baseline``, or a factor, whose levels are
             compared by the mean of their arms.
         smallest_effect: Smallest difference that matters, in units of the metric; None where the
-            author gave none, and then nothing is called a winner or a tie.
+            author gave none, and then nothing is said of the size of a difference.
         bounds: Lowest and highest value that the metric can have; None where there is none.
     """
 
@@ -101,7 +100,15 @@ class Design:
     contrast: str = "all"
     bounds: tuple[float | None, float | None] = (None, None)
     alpha: float = ALPHA
-    gamma: float = GAMMA
+
+
+def corrected(contrast: str, pairs: int) -> int:
+    """The number of comparisons that the p value of a winner is corrected for.
+
+    Of several that are compared with one baseline, any may be ahead by chance. "Better than every
+    other" needs no correction: it is false as soon as one comparison is.
+    """
+    return pairs if contrast == "baseline" else 1
 
 
 @dataclass(frozen=True, kw_only=True)

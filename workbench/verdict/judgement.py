@@ -20,9 +20,17 @@ class Word(StrEnum):
     EXPLORATORY = "EXPLORATORY"
     UNDERPOWERED = "UNDERPOWERED BY DESIGN"
     WINNER = "WINNER"
-    NEGLIGIBLE = "DETECTABLE BUT NEGLIGIBLE"
-    TIE = "TIE"
+    GOOD_ENOUGH = "GOOD ENOUGH"
+    NARROWED = "NARROWED"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Size(StrEnum):
+    """How a winner's lead compares with the smallest effect that matters."""
+
+    ABOVE = "above the smallest effect"
+    NEGLIGIBLE = "negligible"
+    OPEN = "open"
 
 
 class Level(StrEnum):
@@ -46,6 +54,9 @@ class Side:
         mean: With its t interval over seeds, cut at the metric's bounds; None where a value is
             missing, and of a search. Its ends are nan at n = 1.
         sd: Over seeds, with n - 1; None where there is no interval.
+        p_best: Of the hypothesis that it is the best; None where no set of the best was computed.
+        behind: It is at most so far behind the best, in units of the metric, simultaneously for all
+            sides; None where nothing bounds it.
     """
 
     name: str
@@ -56,6 +67,8 @@ class Side:
     mean: Interval | None
     sd: float | None
     baseline: bool = False
+    p_best: float | None = None
+    behind: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +78,8 @@ class Comparison:
     Attributes:
         difference: Mean of ``differences``, in units of the metric, with its t interval; positive
             means that ``first`` is better, whatever the metric's direction.
-        p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. Only the
-            corrected one decides.
+        p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. The first
+            decides about the leader, the second about a pair for itself.
         dz: Paired Hedges d_z; None where the differences do not vary.
         improvement: Probability that ``first`` is better on a seed; ties count half.
         p_t: Paired t, secondary; None where the differences do not vary.
@@ -76,8 +89,8 @@ class Comparison:
         beyond: The difference with an interval over seeds and test examples; None where no
             per-example scores are there, or where a run diverged or failed; ``beyond_missing`` says
             which.
-        beaten: ``first`` beats ``second``: ``p_holm`` below alpha and ``improvement`` at gamma or
-            above. ``equivalent``: ``p_equivalence`` below alpha.
+        beaten: ``first`` is better than ``second``: ``p_holm`` is at most alpha. ``equivalent``:
+            ``p_equivalence`` is at most alpha.
         undecidable: Why neither is said whatever the p values are; empty where they decide.
     """
 
@@ -118,15 +131,12 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedPlan:
-    """About how many seeds give the test 80 % power for the smallest effect: a range, and its cost.
-
-    The power of the test alone: the other conditions of WINNER are not part of it.
+    """About how many seeds give 80 % power for the smallest effect against a rival, and their cost.
 
     Attributes:
         low: From the lower end of the SD's chi-square interval; ``high`` from its upper end; None
             where that is beyond 10,000.
-        sd: Of the paired differences between the leader and ``rival``, the open one with the
-            highest.
+        sd: Of the paired differences between the leader and ``rival``.
         seconds_low: Of training all arms with so many new seeds; None where the cost of a run is
             unknown.
     """
@@ -152,13 +162,17 @@ class Verdict:
         seeds: The shared list; empty for a search.
         leader: Side with the best mean; None where no mean may be compared.
         gap: Mean difference to the closest rival that it is compared with, in units of the metric.
-        beaten: Names of the rivals that ``leader`` beats; ``tied`` those shown equivalent to it;
-            ``open`` those of which neither could be shown.
-        pairs: Number of comparisons that Holm corrects for; ``p_floor`` the least p that this many
-            seeds can reach after it.
+        p_win: The largest p of the leader against a rival; ``p_floor``: the least that so many
+            seeds can give.
+        size: Of a winner's lead; None without a winner or a smallest effect.
+        candidates: The leader and the others that may be the best, in the order of ``sides``: the
+            (1 - alpha) confidence set of the best. A winner is alone in it.
+        excluded: The others, which are not the best.
+        pairs: Number of comparisons that Holm corrects for.
         absent: What could not be compared at all, with why; see ``Evidence.absent``.
         reasons: Why the word is this one, a sentence each, those that decide it first; each refusal
             with its number.
+        plan: Of each rival that may be the best, unless there is a winner.
         needed: How many seeds would be enough, as a sentence; None without a plan.
         flags: What a reader must also know.
     """
@@ -173,7 +187,6 @@ class Verdict:
     contrast: str
     averaged: Sequence[str]
     alpha: float
-    gamma: float
     smallest_effect: float | None
     seeds: Sequence[str]
     pairs: int
@@ -181,15 +194,16 @@ class Verdict:
     leader: str | None
     gap: float | None
     closest: str | None
-    beaten: Sequence[str]
-    tied: Sequence[str]
-    open: Sequence[str]
+    p_win: float | None = None
+    size: Size | None = None
+    candidates: Sequence[str] = ()
+    excluded: Sequence[str] = ()
     absent: Mapping[str, str] = field(default_factory=dict)
     sides: Sequence[Side]
     comparisons: Sequence[Comparison]
     reasons: Sequence[Doubt]
     flags: Sequence[Doubt]
-    plan: SeedPlan | None = None
+    plan: Sequence[SeedPlan] = ()
     needed: str | None = None
 
 

@@ -115,9 +115,8 @@ def _headline(verdict: Verdict) -> Iterator[_Line]:
     yield ("Seeds",), str(len(verdict.seeds)), "seeds of each strategy"
     yield ("Pairs",), str(verdict.pairs), "comparisons that Holm corrects for"
     yield ("Alpha",), typeset.given(verdict.alpha), "level of the tests"
-    yield ("Gamma",), typeset.given(verdict.gamma), "least P(improvement) of a claim"
     if verdict.p_floor is not None:
-        yield ("PFloor",), p_value(verdict.p_floor), "smallest possible corrected p"
+        yield ("PFloor",), p_value(verdict.p_floor), "smallest possible p"
     if margin is not None:
         yield ("SmallestEffect",), typeset.given(margin), "smallest difference that matters"
     if verdict.leader is not None:
@@ -126,7 +125,12 @@ def _headline(verdict: Verdict) -> Iterator[_Line]:
         yield ("Closest",), typeset.text(verdict.closest), "its closest rival"
     if verdict.gap is not None:
         yield ("Gap",), number(verdict.gap, like), "mean difference of these two"
-    plan = verdict.plan
+    if verdict.p_win is not None:
+        yield ("PWin",), p_value(verdict.p_win), "largest p of the leader against a rival"
+    if verdict.candidates:
+        number_left = str(len(verdict.candidates))
+        yield ("Candidates",), number_left, "configurations that may be the best"
+    plan = max(verdict.plan, key=lambda plan: plan.estimate, default=None)
     if plan:
         yield ("SeedsNeededLow",), str(plan.low), "seeds for 80 % power of the test, low end"
         if plan.high is not None:

@@ -86,7 +86,7 @@ def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
     mean = number(arm.mean, like)
     if summary.emphasis and arm.best:
         mean = rf"\textbf{{{mean}}}"
-    elif summary.emphasis and arm.tied_with_best:
+    elif summary.emphasis and arm.may_be_best:
         mean = rf"\underline{{{mean}}}"
     spread = "" if arm.sd is None else rf" $\pm$ {number(arm.sd, like)}"
     called = name(arm.name) + (r"\textsuperscript{b}" if arm.baseline else "")

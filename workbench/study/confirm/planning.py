@@ -25,7 +25,7 @@ from workbench.study.confirm.protocol import Protocol
 from workbench.study.fingerprint import describe_entry
 from workbench.study.space import Proposal
 from workbench.study.study import Study
-from workbench.verdict import ALPHA, GAMMA
+from workbench.verdict import ALPHA
 
 SCHEMA = 1
 SELECTION = "selection.json"
@@ -78,7 +78,6 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "bounds": list(design.bounds(study)),
         "epoch": config.objective.epoch,
         "alpha": ALPHA,
-        "gamma": GAMMA,
         "smallest_effect": confirm.smallest_effect,
         "looks": 1,
         "contrast": config.contrast,

@@ -5,13 +5,18 @@ The decision rule is that over seeds, with data sets in place of seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from workbench.verdict import Level, Stage, Verdict, contrast, statistics
+import numpy as np
+from scipy.stats import rankdata
+
+from workbench.verdict import Design, Level, Stage, Verdict, contrast, statistics
 from workbench.verdict.across import ranks, wording
 from workbench.verdict.conclusion import conclude
 from workbench.verdict.question import Question
+from workbench.verdict.statistics.mcb import Best
 from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.table import Row, Table
 
@@ -24,7 +29,7 @@ def verdict(
     """The verdict over all data sets: of fewer than six it never says which strategy is ahead.
 
     The word follows the rules of a single data set, with data sets in place of seeds and Wilcoxon's
-    signed-rank test, Holm-corrected over all pairs, in place of the permutation test.
+    signed-rank test in place of the permutation test.
     """
     refused = ranks.refused(names, verdicts)
     datasets = tuple(verdicts)
@@ -39,12 +44,37 @@ def verdict(
         seeds=datasets,
         shown=len(datasets) >= LEAST_DATASETS and not refused,
         test=statistics.wilcoxon,
+        compare_with_best=_with_the_best,
         unit="data set",
     )
     # A mean with a failed run in it has not failed itself; ``sentences`` names the failed runs.
     sides = tuple(replace(side, imputed=()) for side in found.sides)
     found = replace(found, sides=sides)
     return wording.worded(found, verdicts, ranks.outcomes(names, verdicts))
+
+
+def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
+    """Multiple comparisons with the best, on values that are standardized on each data set.
+
+    A mean over raw values would be that of the data set with the largest differences. The winner is
+    tested by ranks, and nothing bounds a difference in units of the metric.
+    """
+    sign = 1.0 if design.direction == "maximize" else -1.0
+    values = sign * np.array([row.counted for row in rows]).T
+    spread = values.std(axis=1, ddof=1, keepdims=True)
+    centred = values - values.mean(axis=1, keepdims=True)
+    best = statistics.best(
+        np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0),
+        alpha=design.alpha,
+    )
+    gaps = values[:, [best.leader]] - np.delete(values, best.leader, axis=1)
+    # The leader of the standardized means may be behind by ranks: then it is no winner.
+    p_values = [
+        statistics.wilcoxon(gap) if np.sign(gap) @ rankdata(np.abs(gap)) > 0 else 1.0
+        for gap in gaps.T
+    ]
+    nothing = np.full(len(rows), math.inf)
+    return best._replace(p_win=max(p_values), lead=-math.inf, behind=nothing)
 
 
 def _row(name: str, verdicts: Mapping[str, Verdict], *, baseline: bool) -> Row:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from workbench.verdict import Doubt, Verdict, Word, statistics
+from workbench.verdict import Doubt, Verdict, Word, corrected, statistics
 from workbench.verdict.across.ranks import PairCounts
 from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.wording import claims, headlines, wording, words
@@ -44,7 +44,8 @@ def _reasons(verdict: Verdict) -> Sequence[Doubt]:
         # The reasons are worded alike, whether the test was over seeds or over data sets.
         return wording.worded(verdict).reasons
     k, floor = len(verdict.seeds), verdict.p_floor or 0.0
-    enough = statistics.seeds_floor(verdict.pairs, alpha=verdict.alpha)
+    tests = corrected(verdict.contrast, verdict.pairs)
+    enough = statistics.seeds_floor(tests, alpha=verdict.alpha)
     if k < LEAST_DATASETS:
         text = (
             f"{k} data sets support no claim across data sets, which needs {enough}; the verdict"
@@ -52,8 +53,8 @@ def _reasons(verdict: Verdict) -> Sequence[Doubt]:
         )
         return (Doubt(rule=8, word=verdict.word, text=text),)
     text = (
-        f"With {k} data sets and {words.pairs(verdict)} the smallest possible corrected p of"
-        f" Wilcoxon's signed-rank test is {bare_p(floor)}; {enough} data sets would be enough."
+        f"With {k} data sets{words.over_comparisons(verdict)} the smallest possible p of Wilcoxon's"
+        f" signed-rank test is {bare_p(floor)}; {enough} data sets would be enough."
     )
     return (Doubt(rule=7, word=verdict.word, text=text),)
 
@@ -109,24 +110,18 @@ def _headline(
         ).rstrip()
     if verdict.word == Word.UNDERPOWERED:
         return (
-            f"Underpowered by design across {k} data sets: no corrected p can be below"
+            f"Underpowered by design across {k} data sets: no p can be below"
             f" {bare_p(verdict.p_floor or 0.0)}.{failed} {each}."
         )
-    difference = words.difference(verdict, words.deciding(verdict), unit_of=words.metric(verdict))
-    return (
-        f"Across {k} data sets {headlines.outcome(verdict)}: {difference}."
-        f"{headlines.remarks(verdict)}{failed} {each}."
-    )
+    return f"Across {k} data sets {headlines.compared(verdict)}{failed} {each}."
 
 
 def _alone(one: Verdict) -> str:
     """The verdict on a data set in a few words."""
     if one.leader is None:
         return str(one.word)
-    if one.word in (Word.WINNER, Word.NEGLIGIBLE):
+    if one.word in (Word.WINNER, Word.GOOD_ENOUGH):
         return f"{one.word} ({one.leader})"
-    if one.word == Word.TIE:
-        return f"{one.word} ({one.leader} with {listed(one.tied)})"
     return f"{one.word} (best mean: {one.leader})"
 
 

@@ -41,6 +41,8 @@ class Best(NamedTuple):
         p_win: The largest of them. At most alpha: the leader is better than every other.
         p_best: Of the hypothesis that a configuration is the best, shape [k]. Those above alpha are
             the (1 - alpha) confidence set of the best.
+        lead: Lower bound of the lead over every other, in units of the values, with
+            confidence 1 - alpha; below 0 where it may be behind. -inf where nothing bounds it.
         behind: Upper bounds of how far each is behind the best, in units of the values, shape [k]:
             they hold all together with confidence 1 - alpha. inf where a difference shows no
             spread, so that nothing bounds it.
@@ -50,6 +52,7 @@ class Best(NamedTuple):
     p_rivals: Array
     p_win: float
     p_best: Array
+    lead: float
     behind: Array
 
 
@@ -114,7 +117,8 @@ def best(
         if evidence:
             largest = t[:, evidence].max(axis=1)
             p_best[i] = np.mean(largest >= largest[0] - ROUNDING * max(1.0, abs(largest[0])))
-    behind = np.max(means + critical[None, :] * sds / math.sqrt(n), axis=1, initial=0.0)
+    margins = sds / math.sqrt(n)
+    behind = np.max(means + critical[None, :] * margins, axis=1, initial=0.0)
     unbounded = ((sds == 0) & ~np.eye(k, dtype=bool)).any(axis=1)
     unbounded[list(overstated)] = True
     behind[unbounded] = math.inf
@@ -126,7 +130,10 @@ def best(
             decidable = sds[leader, j] > 0 and leader not in overstated
             drawn = sign_flip(gaps[leader][:, j], draws=draws, seed=seed) if decidable else 1.0
             p_rivals[j] = drawn
-    return Best(leader, p_rivals, float(np.nanmax(p_rivals)), p_best, behind)
+    others = np.arange(k) != leader
+    closest = (means[leader] + critical[leader] * margins[leader])[others].max()
+    lead = -math.inf if unbounded[leader] else float(-closest)
+    return Best(leader, p_rivals, float(np.nanmax(p_rivals)), p_best, lead, behind)
 
 
 def sign_arrangements(n: int, draws: int, seed: int) -> Array:

@@ -1,4 +1,4 @@
-"""How many seeds: what a number of pairs demands, what a number of seeds can detect.
+"""How many seeds: what a decision demands, and what a number of seeds can detect.
 
 Answers are given before a run, from a design, or after it, for the smallest effect that matters.
 There is deliberately no power for the effect observed: it is the p value in other words (Hoenig and
@@ -16,7 +16,7 @@ from scipy import special
 
 from workbench.verdict.statistics.values import ROUNDING, Array
 
-USUAL_SEEDS = 10
+USUAL_SEEDS = 12
 LARGEST_PLAN = 10_000  # seeds; a plan beyond is no plan
 SD_LEVEL = 0.90  # of the interval of the SD that a range of seeds comes from
 _STEPS = 40  # of a bisection
@@ -50,8 +50,7 @@ def p_floor(n: int) -> float:
 
     Returns:
         p in (0, 1], before any correction (beyond 1,075 seeds it is 0 in floating point). Above
-        n = 15 ``sign_flip`` draws arrangements, and 1 / (draws + 1) is a floor too: it matters
-        to more than 1,000 pairs.
+        n = 15 ``sign_flip`` draws arrangements, and 1 / (draws + 1) is a floor too.
 
     Source:
         Pitman (1937), Significance tests which may be applied to samples from any populations.
@@ -59,13 +58,13 @@ def p_floor(n: int) -> float:
     return math.ldexp(1.0, 1 - n)
 
 
-def seeds_floor(pairs: int, *, alpha: float = 0.05) -> int:
-    """The fewest seeds with which one of so many pairs can be significant after Holm.
+def seeds_floor(pairs: int = 1, *, alpha: float = 0.05) -> int:
+    """The fewest seeds with which a comparison can be significant.
 
     The smallest n with 2^(1 - n) x pairs <= alpha: 6 for 1 pair, 7 for 3, 8 for 6, 11 for 45.
 
     Args:
-        pairs: Comparisons that Holm corrects for, at least 1.
+        pairs: Comparisons that Holm corrects for; 1 for a winner among all, see ``mcb.best``.
         alpha: Chance of any false rejection among them.
 
     Source:
@@ -77,12 +76,12 @@ def seeds_floor(pairs: int, *, alpha: float = 0.05) -> int:
     return n
 
 
-def seeds_default(pairs: int, *, alpha: float = 0.05) -> int:
-    """The number of seeds where the author gives none: 10, or ``seeds_floor`` if that is more."""
+def seeds_default(pairs: int = 1, *, alpha: float = 0.05) -> int:
+    """The number of seeds where the author gives none: 12, or ``seeds_floor`` if that is more."""
     return max(USUAL_SEEDS, seeds_floor(pairs, alpha=alpha))
 
 
-def detectable_effect(n: int, *, pairs: int, alpha: float = 0.05, power: float = 0.8) -> float:
+def detectable_effect(n: int, *, pairs: int = 1, alpha: float = 0.05, power: float = 0.8) -> float:
     """The true difference that n seeds find with the given power, in SDs of the paired difference.
 
     Of the sign-flip test at alpha / pairs, the level of Holm's first step: conservative, since
@@ -94,7 +93,7 @@ def detectable_effect(n: int, *, pairs: int, alpha: float = 0.05, power: float =
 
     Args:
         n: Seeds, at least 2.
-        pairs: Comparisons that Holm corrects for, at least 1.
+        pairs: Comparisons that Holm corrects for.
         alpha: Chance of any false rejection among them.
         power: Chance of finding the difference.
 
@@ -121,7 +120,7 @@ def detectable_effect(n: int, *, pairs: int, alpha: float = 0.05, power: float =
 
 
 def seeds_needed(
-    sd: float, n: int, effect: float, *, pairs: int, alpha: float = 0.05, power: float = 0.8
+    sd: float, n: int, effect: float, *, pairs: int = 1, alpha: float = 0.05, power: float = 0.8
 ) -> SeedsNeeded:
     """About how many seeds find a difference of ``effect`` with the given power.
 
@@ -133,7 +132,7 @@ def seeds_needed(
         sd: SD of the paired differences over n seeds, not below 0, in the units of ``effect``.
         n: Seeds that the SD was estimated from, at least 2.
         effect: Difference to be found, above 0.
-        pairs: Comparisons that Holm corrects for, at least 1.
+        pairs: Comparisons that Holm corrects for.
         alpha: Chance of any false rejection among them.
         power: Chance of finding the difference.
 

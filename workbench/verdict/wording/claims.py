@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from workbench.verdict.evidence import Stage
 from workbench.verdict.judgement import Verdict, Word
-from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import listed, p_value
+from workbench.verdict.wording import headlines, words
+from workbench.verdict.wording.numbers import listed
 
 _TESTED = "For these configurations, on this data set and test split"
 # It is not known what external results were tested on.
@@ -33,32 +33,29 @@ def claim(verdict: Verdict) -> str:
 
 def finding(verdict: Verdict) -> str:
     """What the comparisons show, without its scope and without a full stop."""
-    if verdict.word == Word.TIE:
-        return _tie(verdict)
-    if verdict.word == Word.INCONCLUSIVE:
-        return words.undecided(verdict)
-    alone = words.against_baseline(verdict) or verdict.pairs == 1
-    text = (
-        f"{verdict.leader} has a {words.higher(verdict)} {words.metric(verdict)} than"
-        f" {words.others(verdict)}:"
-        f" {words.difference(verdict, words.closest(verdict), named=not alone)}"
+    metric, over = words.metric(verdict), words.units(verdict)
+    if verdict.word == Word.WINNER:
+        return (
+            f"{verdict.leader} has a {words.higher(verdict)} {metric} than {words.others(verdict)}:"
+            f" {words.difference(verdict, words.closest(verdict))}."
+            f" {words.size(verdict).rstrip('.')}"
+        )
+    if words.against_baseline(verdict):
+        return (
+            f"{verdict.leader} has the best mean {metric}, and no difference from"
+            f" {words.others(verdict)} is shown:"
+            f" {words.difference(verdict, words.closest(verdict))}"
+        )
+    method = f"multiple comparisons with the best, joint sign flips over {over}"
+    if verdict.word == Word.GOOD_ENOUGH:
+        return f"{headlines.bound(verdict)} ({method})"
+    if verdict.word == Word.NARROWED:
+        return (
+            f"no single winner is shown; the configuration with the {words.highest(verdict)} mean"
+            f" {metric} is one of {listed(verdict.candidates, 50)} ({method}:"
+            f" {100 * (1 - verdict.alpha):g} % confidence set)"
+        )
+    return (
+        f"any of the {len(verdict.candidates)} configurations compared may have the"
+        f" {words.highest(verdict)} mean {metric} ({method})"
     )
-    if verdict.word == Word.NEGLIGIBLE:
-        text += f"; this is not above {words.effect(verdict)}, the smallest effect that matters"
-    return text
-
-
-def _tie(verdict: Verdict) -> str:
-    tests = [
-        pair.p_equivalence
-        for pair in words.against_leader(verdict)
-        if pair.p_equivalence is not None and words.rival(pair, verdict) in verdict.tied
-    ]
-    text = (
-        f"{verdict.leader} is equivalent to {listed(verdict.tied, 50)} in {words.metric(verdict)}"
-        f" within {words.effect(verdict)} (paired TOST over {words.units(verdict)}, Holm over"
-        f" {words.pairs(verdict)}, {p_value(max(tests))})"
-    )
-    if verdict.beaten:
-        text += f", and {words.higher(verdict)} than {listed(verdict.beaten, 50)}"
-    return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.verdict.judgement import Verdict, Word
+from workbench.verdict.judgement import Comparison, Verdict, Word
 from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import fixed, listed, measured
 
@@ -16,36 +16,42 @@ def headline(verdict: Verdict) -> str:
         return _seen(verdict) if not verdict.seeds else f"Exploratory: {found}"
     if verdict.word == Word.UNDERPOWERED:
         return f"Underpowered by design: {found[:1].lower()}{found[1:]}"
-    return _compared(verdict)
+    return compared(verdict)
 
 
-def outcome(verdict: Verdict) -> str:
-    """What holds of the leader: ``a wins``, ``a ties with b within 0.01``."""
-    leader, left = verdict.leader, verdict.open
+def compared(verdict: Verdict) -> str:
+    """Who wins, or who may be the best and who is not, by how much; and the caveats."""
+    pair = words.closest(verdict)
     if verdict.word == Word.WINNER:
-        return f"{leader} wins{words.over(verdict)}"
-    if verdict.word == Word.NEGLIGIBLE:
-        return f"{leader} is detectably but negligibly {words.higher(verdict)}{words.over(verdict)}"
-    if verdict.word == Word.TIE:
-        return f"{leader} ties with {listed(verdict.tied)} within {words.effect(verdict)}"
-    if verdict.smallest_effect is None or not left:
-        return f"{leader} has the best mean"
-    return f"{leader} has the best mean, but the comparison with {listed(left)} is inconclusive"
+        text = f"{verdict.leader} wins{words.over(verdict)}: {_against(verdict, pair)}."
+        return f"{text} {words.size(verdict)}{words.caveats(verdict)}"
+    gap, low, high = words.reach(verdict, pair)
+    if words.against_baseline(verdict):
+        return (
+            f"{verdict.leader} has the best mean, but it is not shown to be better than"
+            f" {words.others(verdict)}: {_against(verdict, pair)}.{words.caveats(verdict)}"
+        )
+    text = words.the_set(verdict)
+    if verdict.word == Word.GOOD_ENOUGH:
+        text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
+    return (
+        f"{text} No single winner is shown: {verdict.leader} has the best mean and leads"
+        f" {words.rival(pair, verdict)} by {gap} (interval {low} to {high}; ahead"
+        f" {words.agreement(verdict, pair)}).{words.caveats(verdict)}"
+    )
 
 
-def remarks(verdict: Verdict) -> str:
-    """Sentences after a headline: a smallest effect that was not given, and the caveats."""
-    undefined = ""
-    if verdict.smallest_effect is None:
-        undefined = " No smallest effect was given, so neither a winner nor a tie can be named."
-    return undefined + words.caveats(verdict)
-
-
-def _compared(verdict: Verdict) -> str:
-    effect = ""
-    if verdict.word == Word.NEGLIGIBLE:
-        effect = f", and the smallest effect that matters is {words.effect(verdict)}"
-    return f"{outcome(verdict)}: {_against(verdict)}{effect}.{remarks(verdict)}"
+def bound(verdict: Verdict) -> str:
+    """How far the leader can be behind the best, compared with the smallest effect."""
+    side = next(side for side in verdict.sides if side.name == verdict.leader)
+    behind = side.behind or 0.0
+    places = words.places(verdict, words.closest(verdict))
+    better = "higher" if verdict.direction == "maximize" else "lower"
+    return (
+        f"with {100 * (1 - verdict.alpha):g} % confidence no other configuration compared has a"
+        f" {words.metric(verdict)} that is more than {fixed(behind, places)} {better} than that of"
+        f" {verdict.leader}; the smallest difference that matters is {words.effect(verdict)}"
+    )
 
 
 def _seen(verdict: Verdict) -> str:
@@ -63,22 +69,19 @@ def _seen(verdict: Verdict) -> str:
     )
 
 
-def _against(verdict: Verdict) -> str:
+def _against(verdict: Verdict, pair: Comparison) -> str:
     """Both means, the difference with its interval, and n."""
-    pair = words.deciding(verdict)
     places = words.places(verdict, pair)
     sides = {side.name: side for side in verdict.sides}
-    ours, theirs = (words.mean(sides[name], places) for name in (pair.first, pair.second))
-    alone = words.against_baseline(verdict)
-    nearest = words.rival(pair, verdict) == verdict.closest
-    rival = "the closest rival " if nearest and verdict.pairs > 1 and not alone else ""
-    low, high = (fixed(end, places) for end in (pair.difference.low, pair.difference.high))
+    other = words.rival(pair, verdict)
+    ours, theirs = (words.mean(sides[name], places) for name in (str(verdict.leader), other))
+    rival = (
+        "the closest rival " if verdict.pairs > 1 and not words.against_baseline(verdict) else ""
+    )
+    gap, low, high = words.reach(verdict, pair)
     turned = "" if verdict.direction == "maximize" else "lower is better; "
-    difference = fixed(pair.difference.estimate, places)
-    spread = f"{100 * pair.difference.level:g} % interval {low} to {high}, n = {pair.n} seeds"
-    if pair.sd == 0:
-        spread = f"the same on each of {pair.n} seeds"
     return (
-        f"{words.metric(verdict)} {ours} against {theirs} of {rival}{pair.second} ({turned}"
-        f"difference {difference}, {spread})"
+        f"{words.metric(verdict)} {ours} against {theirs} of {rival}{other} ({turned}difference"
+        f" {gap}, {100 * pair.difference.level:g} % interval {low} to {high}, ahead"
+        f" {words.agreement(verdict, pair)})"
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
-from workbench.verdict.evidence import Stage
-from workbench.verdict.judgement import Comparison, Level, Side, Verdict
+from workbench.verdict.evidence import Stage, corrected
+from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
     counted,
@@ -14,7 +16,6 @@ from workbench.verdict.wording.numbers import (
     listed,
     p_value,
     places_for,
-    share,
 )
 
 
@@ -112,32 +113,74 @@ def test(verdict: Verdict, pair: Comparison) -> str:
     return f"sign-flip permutation test with {draws:,} random draws"
 
 
-def difference(verdict: Verdict, pair: Comparison, *, named: bool = True, unit_of: str = "") -> str:
-    """A difference with its interval and its test.
+def difference(verdict: Verdict, pair: Comparison) -> str:
+    """The lead over a rival with its interval and its test, in parentheses where it is details."""
+    gap, low, high = reach(verdict, pair)
+    text = (
+        f"a mean difference of {gap} ({100 * pair.difference.level:g} % interval {low} to {high};"
+        f" paired over {pair.n} {unit(verdict)}s; {test(verdict, pair)},"
+    )
+    if verdict.contrast == BASELINE and verdict.pairs > 1:
+        return f"{text} Holm over {pairs(verdict)}, {p_value(pair.p_holm)})"
+    return f"{text} {p_value(pair.p)})"
 
-    Args:
-        verdict: The pair is one of its leader's.
-        pair: The comparison.
-        named: Say from whom the leader differs.
-        unit_of: The metric, where it was not named before.
-    """
+
+def reach(verdict: Verdict, pair: Comparison) -> tuple[str, str, str]:
+    """The leader's mean difference from a rival and the ends of its interval."""
+    found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
     decimals = places(verdict, pair)
-    gap, low, high = (
-        fixed(value, decimals)
-        for value in (pair.difference.estimate, pair.difference.low, pair.difference.high)
-    )
-    other = rival(pair, verdict)
-    if other == verdict.closest and len(against_leader(verdict)) > 1:
-        other = f"the closest, {other},"
-    rival_named = f" from {other}" if named else ""
-    metric_named = f" in {unit_of}" if unit_of else ""
+    gap, low, high = (fixed(value, decimals) for value in (found.estimate, found.low, found.high))
+    return gap, low, high
+
+
+def agreement(verdict: Verdict, pair: Comparison) -> str:
+    """On how many seeds the leader is ahead of a rival: ``on 7 of 12 seeds, equal on 2``."""
+    sign = 1 if pair.first == verdict.leader else -1
+    wins = sum(sign * value > 0 for value in pair.differences)
+    ties = sum(value == 0 for value in pair.differences)
+    equal = f", equal on {ties}" if ties else ""
+    return f"on {wins} of {pair.n} {unit(verdict)}s{equal}"
+
+
+def the_set(verdict: Verdict) -> str:
+    """Which may be the best and which is not, as a sentence."""
+    share_of_sure = f"{100 * (1 - verdict.alpha):g} % confidence"
+    if not verdict.excluded:
+        return f"Any of the {len(verdict.candidates)} may be the best ({share_of_sure})."
+    not_best = _joined(verdict.excluded, "or")
+    if len(verdict.candidates) == 1:
+        return f"The best is {verdict.leader} ({share_of_sure}); it is not {not_best}."
     return (
-        f"a mean difference{rival_named} of {gap}{metric_named}"
-        f" ({100 * pair.difference.level:g} % interval {low} to {high}; paired over {pair.n}"
-        f" {unit(verdict)}s; {test(verdict, pair)}, Holm over {pairs(verdict)},"
-        f" {p_value(pair.p_holm)}; probability of improvement"
-        f" {share(pair.improvement.estimate)})"
+        f"The best is one of {listed(verdict.candidates, 50)} ({share_of_sure}); it is not"
+        f" {not_best}."
     )
+
+
+def _joined(names: Sequence[str], word: str) -> str:
+    return listed(names, 50).replace(" and ", f" {word} ")
+
+
+def size(verdict: Verdict) -> str:
+    """How a winner's lead compares with the smallest effect, as a sentence."""
+    if verdict.size is None:
+        return "No smallest effect was given, so it is open whether the difference matters."
+    if verdict.size is Size.ABOVE:
+        return f"The lead is larger than {effect(verdict)}, the smallest difference that matters."
+    if verdict.size is Size.NEGLIGIBLE:
+        return (
+            f"The difference is negligible: smaller than {effect(verdict)}, the smallest that"
+            " matters."
+        )
+    return (
+        f"Whether the lead is larger than {effect(verdict)}, the smallest difference that matters,"
+        " is open."
+    )
+
+
+def over_comparisons(verdict: Verdict) -> str:
+    """`` and 6 pairs`` where the decision is corrected for them."""
+    tests = corrected(verdict.contrast, verdict.pairs)
+    return f" and {pairs(verdict)}" if tests > 1 else ""
 
 
 def mean(side: Side, places: int) -> str:
@@ -161,33 +204,6 @@ def closest(verdict: Verdict) -> Comparison:
     return next(
         pair for pair in against_leader(verdict) if verdict.closest in (pair.first, pair.second)
     )
-
-
-def undecided(verdict: Verdict) -> str:
-    """What an inconclusive verdict shows, without a full stop."""
-    leader, over = verdict.leader, units(verdict)
-    if verdict.smallest_effect is None:
-        beaten = verdict.beaten
-        shown = f"a difference from {listed(beaten, 50)}" if beaten else "no difference"
-        return (
-            f"{leader} has the best mean {metric(verdict)}, and {shown} was shown over {over};"
-            " no smallest effect that matters was defined"
-        )
-    text = (
-        f"neither a difference from {leader} nor equivalence within {effect(verdict)} was shown"
-        f" for {listed(verdict.open, 50)} in {metric(verdict)} over {over}"
-    )
-    if verdict.beaten:
-        text += f"; {leader} has a {higher(verdict)} mean than {listed(verdict.beaten, 50)}"
-    if verdict.tied:
-        text += f"; {leader} is equivalent to {listed(verdict.tied, 50)}"
-    return text
-
-
-def deciding(verdict: Verdict) -> Comparison:
-    """The comparison that a headline quotes: with the closest undecided rival, else the closest."""
-    left = [pair for pair in against_leader(verdict) if rival(pair, verdict) in verdict.open]
-    return min(left, key=lambda pair: pair.difference.estimate, default=closest(verdict))
 
 
 def rival(pair: Comparison, verdict: Verdict) -> str:
