@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from scipy.stats import skew
 
 from workbench.verdict import statistics
 from workbench.verdict.contrast import Contrast
@@ -152,6 +153,7 @@ def _comparison(
         differences=tuple(map(float, gaps)),
         difference=difference,
         sd=sd,
+        skewness=float(skew(gaps, bias=False)) if sd > 0 and len(gaps) > 2 else None,
         p=p,
         p_holm=p_holm,
         p_t=None if sd == 0 else statistics.paired_t(gaps),

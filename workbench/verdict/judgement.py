@@ -80,6 +80,8 @@ class Comparison:
             means that ``first`` is better, whatever the metric's direction.
         p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. The first
             decides about the leader, the second about a pair for itself.
+        skewness: Of the differences, adjusted for few seeds (Fisher and Pearson's G1); the tests
+            assume 0. None where the differences do not vary, and for fewer than 3.
         dz: Paired Hedges d_z; None where the differences do not vary.
         improvement: Probability that ``first`` is better on a seed; ties count half.
         p_t: Paired t, secondary; None where the differences do not vary.
@@ -100,6 +102,7 @@ class Comparison:
     differences: Sequence[float]
     difference: Interval
     sd: float
+    skewness: float | None
     p: float
     p_holm: float
     p_t: float | None
@@ -120,6 +123,7 @@ class Comparison:
             first=self.second,
             second=self.first,
             differences=tuple(-difference for difference in self.differences),
+            skewness=None if self.skewness is None else -self.skewness,
             difference=self.difference.negated(),
             dz=None if self.dz is None else -self.dz,
             improvement=self.improvement.complement(),
