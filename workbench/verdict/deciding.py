@@ -74,7 +74,7 @@ def _assumptions(verdict: Verdict) -> Iterator[Doubt]:
         ]
         if skewed:
             text = (
-                f"The differences from {verdict.leader} are skewed for {listed(skewed)}: a few seeds"
+                f"The differences from {verdict.leader} are skewed for {listed(skewed)}: few seeds"
                 " have much of the weight. The tests assume symmetric differences; in simulations,"
                 " one skewed configuration gave up to 10 % false winners at alpha = 0.05."
             )
