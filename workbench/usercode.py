@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.messages import did_you_mean
+
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 
 
@@ -88,12 +90,8 @@ def load(reference: str) -> Any:
     path = Path(file).resolve()
     module = _loaded(path).module
     if not hasattr(module, name):
-        import difflib
-
         names = [other for other in vars(module) if not other.startswith("_")]
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserCodeError(f"{path} has no {name}{hint}")
+        raise UserCodeError(f"{path} has no {name}{did_you_mean(name, names)}")
     return getattr(module, name)
 
 

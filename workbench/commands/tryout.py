@@ -15,9 +15,9 @@ from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
 from workbench.driver import Standing, failure, lease
 from workbench.driver.workers import Workers
+from workbench.messages import nearest
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar
-from workbench.record.text import nearest
 from workbench.study import space
 from workbench.study.checks import check
 from workbench.study.config import load, recipes, schema

@@ -13,8 +13,8 @@ from pathlib import Path
 from workbench import backbones, record
 from workbench.backbones.hub import is_folder
 from workbench.backbones.weights import SUFFIXES
+from workbench.messages import did_you_mean
 from workbench.record.strategy import Weights
-from workbench.record.text import did_you_mean
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.messages import nearest
 from workbench.record.strategy import Knobs
-from workbench.record.text import nearest
 from workbench.study.config import recipes, schema
 from workbench.study.config.document import Document, Location, Words
 from workbench.study.config.knobs import (

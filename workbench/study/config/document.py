@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+from workbench.messages import nearest
 from workbench.record.strategy import Scalar
-from workbench.record.text import nearest
 from workbench.study.config.knobs import label
 from workbench.study.config.problems import Flaw
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 
 from workbench import usercode
-from workbench.record.text import nearest
+from workbench.messages import nearest
 from workbench.study.config.problems import mismatch, one_of
 
 # As many names of one family as a message lists.

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from workbench.record.text import nearest
+from workbench.messages import nearest
 
 M = TypeVar("M", bound=BaseModel)
 
