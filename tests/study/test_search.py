@@ -22,7 +22,6 @@ from tests.support.tiny import TWO, Silent
 from workbench import record
 from workbench.commands.session import readable
 from workbench.driver import Busy, Driver, attempts
-from workbench.driver.workers import Desk
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
 from workbench.study.config import Changed, load
@@ -51,13 +50,13 @@ class MadeUpTraining:
         self.left = stop_after
         self.begun: list[str] = []
 
-    def run(self, desk: Desk) -> None:
-        while (directory := desk.next()) is not None:
+    def run(self, driver: Driver) -> None:
+        while (directory := driver.next()) is not None:
             spec = directory.spec()
             assert spec is not None
             self.begun.append(spec.name)
             last = self.left == 0
-            self._train(desk, directory, spec, epochs=1 if last else 3)
+            self._train(driver, directory, spec, epochs=1 if last else 3)
             if last:
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.left is not None:
@@ -69,7 +68,9 @@ class MadeUpTraining:
     def close(self) -> None:
         return None
 
-    def _train(self, desk: Desk, directory: TrialDirectory, spec: TrialSpec, epochs: int) -> None:
+    def _train(
+        self, driver: Driver, directory: TrialDirectory, spec: TrialSpec, epochs: int
+    ) -> None:
         known = len(directory.history())
         for epoch in range(1, epochs + 1):
             line = EpochResult(
@@ -80,17 +81,17 @@ class MadeUpTraining:
             )
             if epoch > known:
                 directory.append(line)
-            if epoch >= known and desk.report(directory, line) is Decision.PRUNE:
+            if epoch >= known and driver.report(directory, line) is Decision.PRUNE:
                 result = Result(state=State.PRUNED, attempt=spec.attempt)
                 directory.write_result(result)
-                desk.finish(directory, result)
+                driver.finish(directory, result)
                 return
         if epochs == 3:
             value = score(spec, 3)
             result = Result(state=State.COMPLETE, attempt=spec.attempt, value=value, epoch=3)
             write_atomically(directory.weights, b"weights")
             directory.write_result(result)
-            desk.finish(directory, result)
+            driver.finish(directory, result)
 
 
 def search_of(file: Path, home: Path) -> Search:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from workbench.driver import Driver, Standing, Stop
-from workbench.driver.workers import Desk
 from workbench.record import (
     Decision,
     EpochResult,
@@ -79,16 +78,16 @@ class ListSource:
 class Script:
     """Workers that do what a function says: the real ones are tested in test_workers."""
 
-    def __init__(self, act: Callable[[Desk, TrialDirectory], None]) -> None:
+    def __init__(self, act: Callable[[Driver, TrialDirectory], None]) -> None:
         self.act = act
         self.attempts: list[tuple[str, int]] = []
 
-    def run(self, desk: Desk) -> None:
-        while (directory := desk.next()) is not None:
+    def run(self, driver: Driver) -> None:
+        while (directory := driver.next()) is not None:
             spec = directory.spec()
             assert spec is not None
             self.attempts.append((spec.name, spec.attempt))
-            self.act(desk, directory)
+            self.act(driver, directory)
 
     def kill(self) -> None:
         return None

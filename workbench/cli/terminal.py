@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from workbench.commands.outcomes import Outcome
     from workbench.commands.session import Watcher
-    from workbench.driver.workers import LocalWorkers, Workers
+    from workbench.driver import Workers
+    from workbench.driver.workers import LocalWorkers
     from workbench.study.confirm import Offer
 
 

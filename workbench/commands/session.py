@@ -20,8 +20,7 @@ from workbench.commands import parent_run
 from workbench.commands import report as publish
 from workbench.commands.outcomes import Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
-from workbench.driver import Driver, Source, Standing, Stop
-from workbench.driver.workers import Workers
+from workbench.driver import Driver, Source, Standing, Stop, Workers
 from workbench.record import Role
 from workbench.record.files import DiskError
 from workbench.study.config import load

@@ -13,8 +13,7 @@ from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
-from workbench.driver import Standing, failure, lease
-from workbench.driver.workers import Workers
+from workbench.driver import Standing, Workers, failure, lease
 from workbench.messages import nearest
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar

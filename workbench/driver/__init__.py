@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from workbench import record
 from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
@@ -28,10 +28,6 @@ from workbench.record import (
 )
 from workbench.record.files import DiskError
 
-if TYPE_CHECKING:
-    # Not at run time: ``python -m workbench.driver.workers`` warns if the module is loaded already.
-    from workbench.driver.workers import Workers
-
 __all__ = [
     "MAX_FAILURES",
     "SIGNALS",
@@ -42,6 +38,7 @@ __all__ = [
     "Source",
     "Standing",
     "Stop",
+    "Workers",
     "failure",
     "holder_of",
     "lease",
@@ -111,6 +108,22 @@ class Mirror(Protocol):
         ...
 
 
+class Workers(Protocol):
+    """A place to run trials."""
+
+    def run(self, driver: Driver) -> None:
+        """Run the trials of the driver until it has no more and the last one has ended."""
+        ...
+
+    def kill(self) -> None:
+        """Kill what is running without waiting for it; safe in a signal handler."""
+        ...
+
+    def close(self) -> None:
+        """Kill what is running and wait until it is gone."""
+        ...
+
+
 class Driver:
     """Runs the trials of a source; the caller holds the study's lease.
 
@@ -177,7 +190,7 @@ class Driver:
             )
         return self._stop.signal
 
-    # The methods below are the workers' interface (workers.Desk).
+    # The methods below are called by the workers, from one thread only.
 
     @property
     def stopping(self) -> bool:
