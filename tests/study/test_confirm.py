@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import pandas as pd
 import pytest
 from pydantic import create_model
 
@@ -260,7 +261,7 @@ def test_an_offer_says_what_will_be_tested_and_how_far_the_seeds_reach(story: St
     assert (first.seeds, first.runs, first.test_samples) == (7, 7 * count, 40)
     assert first.floor == statistics.seeds_floor(first.pairs)
     values = {arm.name: arm.values for arm in first.arms if arm.values}
-    assert first.sd == spread(values)
+    assert first.sd == spread(pd.DataFrame(values))
     assert first.seconds is not None and first.seconds > 0
 
 
@@ -848,15 +849,11 @@ def test_a_selection_in_which_nothing_completes_ends_before_the_test(candidates:
 
 
 def test_the_spread_is_pooled_over_pairs_that_share_two_seeds() -> None:
-    sides: dict[str, list[float | None]] = {
-        "a": [0.5, 0.7, None],
-        "b": [0.4, 0.4, 0.4],
-        "c": [None, 0.1, 0.2],
-    }
+    sides = pd.DataFrame({"a": [0.5, 0.7, None], "b": [0.4, 0.4, 0.4], "c": [None, 0.1, 0.2]})
     # a - b: 0.1 and 0.3; b - c: 0.3 and 0.2; a and c share a single seed.
     assert spread(sides) == pytest.approx(((0.02 + 0.005) / 2) ** 0.5)
-    assert spread({"a": [0.5], "b": [0.4]}) is None
-    assert spread({"a": [0.5, 0.6]}) is None
+    assert spread(pd.DataFrame({"a": [0.5], "b": [0.4]})) is None
+    assert spread(pd.DataFrame({"a": [0.5, 0.6]})) is None
 
 
 # -- the list of runs as a source -----------------------------------------------------------------

@@ -146,13 +146,12 @@ class _Checks:
     def _location(self, knob: str) -> Location:
         """The place of a knob in the file: the first block that sets it or a part of it."""
         config = self._config
-        block = "compare" if config.balanced else "tune"
         for factor in config.factors:
             if f"{factor.name}.".startswith(f"{knob}."):
-                return (block, factor.name)
+                return (config.factor_block, factor.name)
             for level in factor.levels:
                 if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
-                    return (block, factor.name, level.label, knob)
+                    return (config.factor_block, factor.name, level.label, knob)
         if any(t.knob == knob for t in config.tune):
             return ("tune", knob)
         return ("recipe", *knob.split("."))

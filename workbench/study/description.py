@@ -21,7 +21,8 @@ def describe(study: Study) -> dict[str, Any]:
     config, resources, first = study.config, study.resources, study.strategies[0]
     knobs = first.knobs
     outline, sizes = resources.outline(knobs), resources.known_sizes(knobs)
-    targets = space.targets(config)
+    search = search_settings(config)
+    mode, budget, tune = (search.pop(key) for key in ("mode", "budget", "tune"))
     plans = {strategy.name: strategy.plan for strategy in study.strategies}
     baseline = study.groups[0].default.strategy.name
     plan = plans[baseline]
@@ -30,7 +31,7 @@ def describe(study: Study) -> dict[str, Any]:
         "question": config.question,
         "file": str(config.document.path),
         "overrides": list(config.document.overrides),
-        "mode": "balanced" if config.balanced else "joint",
+        "mode": mode,
         "objective": {
             "metric": config.objective.metric,
             "direction": config.objective.direction,
@@ -38,25 +39,9 @@ def describe(study: Study) -> dict[str, Any]:
         },
         "factors": {f.name: [level.label for level in f.levels] for f in config.factors},
         "strategies": [{"name": s.name, "levels": dict(s.levels)} for s in config.strategies],
-        "budget": {
-            "trials_per_strategy": config.search.trials_per_strategy,
-            "total": sum(targets.values()),
-            "targets": targets,
-        },
-        "search": {
-            "sampler": config.search.sampler.name,
-            "sampler_options": config.search.sampler.options,
-            "pruner": config.search.pruner.name,
-            "pruner_options": config.search.pruner.options,
-            "startup_trials": config.startup_trials,
-            "seed": config.search.seed,
-            "timeout": config.search.timeout,
-        },
-        "tune": [
-            {"knob": tuned.knob, **describe_entry(entry)}
-            for tuned in config.tune
-            for entry in tuned.entries
-        ],
+        "budget": budget,
+        "search": {**search, "timeout": config.search.timeout},
+        "tune": tune,
         "data": {
             "name": knobs["dataset"]["name"],
             "source": _source(knobs["dataset"]),
@@ -90,6 +75,30 @@ def describe(study: Study) -> dict[str, Any]:
         "plans_differ": len({tuple(p.name for p in other.phases) for other in plans.values()}) > 1,
         "baseline": baseline,
         "content": record.plain(config.document.content),
+    }
+
+
+def search_settings(config: StudyConfig) -> dict[str, Any]:
+    """How a study searches, as study.json and the protocol of its confirmation hold it."""
+    search, targets = config.search, space.targets(config)
+    return {
+        "mode": "balanced" if config.balanced else "joint",
+        "sampler": search.sampler.name,
+        "sampler_options": search.sampler.options,
+        "pruner": search.pruner.name,
+        "pruner_options": search.pruner.options,
+        "startup_trials": config.startup_trials,
+        "seed": search.seed,
+        "budget": {
+            "trials_per_strategy": search.trials_per_strategy,
+            "total": sum(targets.values()),
+            "targets": targets,
+        },
+        "tune": [
+            {"knob": tuned.knob, **describe_entry(entry)}
+            for tuned in config.tune
+            for entry in tuned.entries
+        ],
     }
 
 

@@ -22,7 +22,7 @@ from workbench.study.config.document import Document, Location
 from workbench.study.config.knobs import (
     Factor,
     Tuned,
-    leaves_of,
+    flatten_parts,
     levels_of,
     merged,
     named_in_full,
@@ -39,8 +39,6 @@ __all__ = ["BLOCKS", "Changed", "load"]
 BLOCKS = ("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report")
 # What an editor reads to find the JSON Schema.
 _MODELINE = "# yaml-language-server:"
-# Keys of a later version, at their places in the file.
-_NOT_YET: tuple[Location, ...] = (("across",), ("objective", "limits"), ("objective", "pareto"))
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -64,7 +62,6 @@ class _Reader:
         self._phases = phases_below(document.content)
 
     def read(self) -> StudyConfig:
-        self._not_yet()
         content = self._document.content
         self._blocks(content)
         recipe = self._recipe(self._mapping("recipe"))
@@ -94,16 +91,6 @@ class _Reader:
             consistency.check(config, without=broken)
         self._document.finish()
         return config
-
-    def _not_yet(self) -> None:
-        """Refuse keys that have no effect yet: the study would not be the one asked for."""
-        for *holder, key in _NOT_YET:
-            block: Any = self._document.content
-            for part in holder:
-                block = block.get(part)
-            if isinstance(block, dict) and key in block:
-                self._document.say((*holder, key), "not supported yet; remove it")
-                del block[key]
 
     def _blocks(self, content: dict[str, Any]) -> None:
         knobs = list(schema.Recipe.model_fields)
@@ -217,7 +204,7 @@ class _Reader:
         bundle or a conditional range leaves without one.
         """
         stands: dict[str, list[tuple[str, Location, bool]]] = {}
-        for parts in leaves_of(recipe):
+        for parts, _ in flatten_parts((), recipe):
             stands.setdefault(path_of(parts), []).append(("recipe", ("recipe", *parts), True))
         for factor in compare:
             for path in dict.fromkeys(p for level in factor.levels for p in level.knobs):

@@ -22,9 +22,7 @@ from workbench.study.config.knobs import (
     flatten,
     is_multiple,
     label,
-    leaves_of,
     parts_of,
-    path_of,
     phases_in,
 )
 from workbench.study.config.problems import Flaw, choice, one_of, read
@@ -132,9 +130,7 @@ class FactorBlocks:
         self, tune: dict[str, Any], recipe: dict[str, Any], compare: tuple[Factor, ...]
     ) -> tuple[Tuned, ...]:
         """The tuned knobs in the order of the file, without the entries that are flawed."""
-        known: dict[str, tuple[str, ...] | None] = {
-            path_of(parts): None for parts in leaves_of(recipe)
-        }
+        known: dict[str, tuple[str, ...] | None] = dict.fromkeys(flatten((), recipe))
         for factor in compare:
             known |= _conditions(factor.name, factor.levels)
         read: list[Tuned] = []
@@ -178,11 +174,7 @@ class FactorBlocks:
                     self._document.add((*at, index), entry, expected)
         elif isinstance(written, dict) and fields & set(written):
             yield at, written
-        elif isinstance(written, dict) and (
-            _SWEEP & set(written) or set(written) == {"min", "max"}
-        ):
-            self._document.say(at, _sweep(written))
-        elif isinstance(written, list | dict):
+        elif isinstance(written, list) or (isinstance(written, dict) and not _is_sweep(written)):
             yield at, {"choices": written}
         else:
             self._document.add(
@@ -277,18 +269,9 @@ class FactorBlocks:
         return interval
 
 
-# Keys of a sweep of Weights & Biases.
-_SWEEP = {"distribution", "values"}
-
-
-def _sweep(written: Knobs) -> str:
-    """What stands in place of the notation of a sweep."""
-    log = "log: true, " if "log" in str(written.get("distribution")) else ""
-    low, high = written.get("min", "..."), written.get("max", "...")
-    instead = f"{{low: {label(low)}, high: {label(high)}, {log}default: ...}}"
-    if "values" in written:
-        instead = "a list: [VALUE, VALUE]"
-    return f"this is the notation of W&B sweeps; write {instead}"
+def _is_sweep(written: Knobs) -> bool:
+    """Whether this is a range of a W&B sweep, whose keys would be read as labels of levels."""
+    return bool({"distribution", "values"} & set(written)) or set(written) == {"min", "max"}
 
 
 def _flaw(interval: Interval, written: schema.Range) -> tuple[str, object, str] | None:

@@ -223,11 +223,6 @@ def flatten_parts(parts: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[st
         yield parts, value
 
 
-def leaves_of(recipe: Knobs) -> list[tuple[str, ...]]:
-    """The keys of every single knob in a recipe."""
-    return [parts for parts, _ in flatten_parts((), recipe)]
-
-
 def flatten(parts: tuple[str, ...], value: Any) -> dict[str, Any]:
     """Every single knob in what stands at some keys of a recipe, by its path."""
     return {path_of(leaf): item for leaf, item in flatten_parts(parts, value)}

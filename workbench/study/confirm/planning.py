@@ -22,7 +22,7 @@ from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import Candidate, Searched, look
 from workbench.study.confirm.places import places
 from workbench.study.confirm.protocol import Protocol
-from workbench.study.fingerprint import describe_entry
+from workbench.study.description import search_settings
 from workbench.study.space import Proposal
 from workbench.study.study import Study
 from workbench.verdict import ALPHA, GAMMA
@@ -113,7 +113,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
             "levels": dict(baseline.strategy.levels),
             "hyperparameters": dict(baseline.hyperparameters),
         },
-        "search": _search(config),
+        "search": search_settings(config),
         "data": {
             "name": knobs["dataset"]["name"],
             "digest": sizes["digest"],
@@ -157,29 +157,6 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "number": candidate.spec.number,
         "value": candidate.value,
         "hyperparameters": dict(candidate.spec.hyperparameters),
-    }
-
-
-def _search(config: StudyConfig) -> dict[str, Any]:
-    search, targets = config.search, space.targets(config)
-    return {
-        "mode": "balanced" if config.balanced else "joint",
-        "sampler": search.sampler.name,
-        "sampler_options": dict(search.sampler.options),
-        "pruner": search.pruner.name,
-        "pruner_options": dict(search.pruner.options),
-        "startup_trials": config.startup_trials,
-        "seed": search.seed,
-        "budget": {
-            "trials_per_strategy": search.trials_per_strategy,
-            "total": sum(targets.values()),
-            "targets": targets,
-        },
-        "tune": [
-            {"knob": tuned.knob, **describe_entry(entry)}
-            for tuned in config.tune
-            for entry in tuned.entries
-        ],
     }
 
 

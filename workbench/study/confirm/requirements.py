@@ -60,6 +60,9 @@ def _tested(study: Study) -> list[Problem]:
     if len(digests) < 2:
         return []
     first, other = list(digests.values())[:2]
-    block = "compare" if config.balanced else "tune"
     words = Words(f"strategies with different test samples ({first} and {other})")
-    return [config.document.problem((block,), words, "the same ones for all: only they are pairs")]
+    return [
+        config.document.problem(
+            (config.factor_block,), words, "the same ones for all: only they are pairs"
+        )
+    ]
