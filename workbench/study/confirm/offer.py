@@ -137,10 +137,8 @@ def _sides(config: StudyConfig, arms: Sequence[Arm]) -> pd.DataFrame:
     if config.contrast in ("all", "baseline"):
         return values
     level_of = {arm.name: arm.spec.levels[config.contrast] for arm in arms}
-    levels = {level: [n for n in values if level_of[n] == level] for level in level_of.values()}
-    return pd.DataFrame(
-        {k: values[names].mean(axis=1, skipna=False) for k, names in levels.items()}
-    )
+    # A seed counts for a level only where all of the level's arms have a value.
+    return values.T.groupby(level_of).mean(skipna=False).T
 
 
 def spread(sides: pd.DataFrame) -> float | None:
