@@ -112,10 +112,10 @@ def confirm(
         _refuse_another_search(study)
         logged = Tracker(study.home).parent_tag(study.name, Role.CONFIRMATION, PROTOCOL)
         if record.protocol_path(study.directory).exists():
-            preregistration.settle(plan, study.directory, study.file, logged=logged)
+            preregistration.settle(plan, study, logged=logged)
         # Before a second one is written; and where one was put in the place of the first.
         refuse_a_second(plan, logged)
-        preregistration.settle(plan, study.directory, study.file, logged=logged)
+        preregistration.settle(plan, study, logged=logged)
         try:
             return _Confirming(session, study, plan).through(agree, at_once)
         finally:
@@ -142,7 +142,7 @@ def refusals(study: Study) -> list[str]:
             preregistration.refuse_more_trials(study)
             if not study.resources.absent:
                 plan = planning.plan_of_confirmation(study)
-                preregistration.hold(plan, study.directory, study.file)
+                preregistration.hold(plan, study)
     except (Changed, Unready, StudyFileError) as error:
         return [str(error)]
     return []

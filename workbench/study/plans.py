@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from workbench.engine.optimizers import OPTIMIZERS
+from workbench.record import places
 from workbench.record.strategy import Knobs, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
 from workbench.study.resources import Resources
+from workbench.trial import code
 
 
 def plan_of(knobs: Knobs, resources: Resources) -> Plan:
@@ -63,19 +65,20 @@ def plan_of(knobs: Knobs, resources: Resources) -> Plan:
         trial=trial.pop("name"),
         trial_options=trial,
     )
-    return replace(plan, code=resources.code(plan))
+    return replace(plan, code=code.hashes(plan))
 
 
-def completed(plan: Plan) -> Plan:
-    """A stored plan with the optimizers' options that its version did not know, at their defaults.
+def comparable(plan: Plan) -> Plan:
+    """A plan, which may be of an earlier version, in a form that is equal for equal trainings.
 
-    So it can be compared with a plan of this version.
+    Options of the optimizers that its version did not know get their defaults, and paths keep only
+    their last part: the content of the files is hashed.
     """
     phases = tuple(
         replace(phase, options={**OPTIMIZERS[phase.optimizer].options, **phase.options})
         for phase in plan.phases
     )
-    return replace(plan, phases=phases)
+    return places.without_folders(replace(plan, phases=phases))
 
 
 def _complete(

@@ -11,9 +11,7 @@ from workbench import backbones, datasets, record, tasks
 from workbench.downloads import Absent
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Plan, Weights
-from workbench.study import paths
-from workbench.study.weights import STUDY_SUFFIXES, Provenance
-from workbench.trial import code
+from workbench.study import paths, weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ class Resources:
         self.seed = derive(study_seed, "training", 0)
         self._folder = folder
         self._study_seed = study_seed
-        self._provenance = Provenance(folder=folder, home=home, pending=pending)
+        self._home = home
         self._sizes: dict[str, dict[str, Any]] = {}
         self._outlines: dict[str, Outline] = {}
         self._weights: dict[tuple[str, str], Weights] = {}
@@ -63,7 +61,6 @@ class Resources:
     def require(self) -> None:
         """End ``pending``: from now on whatever is missing is an error."""
         self.pending = False
-        self._provenance = replace(self._provenance, pending=False)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -119,10 +116,6 @@ class Resources:
         """A block of the study file with its paths and references made absolute."""
         return paths.located(block, written, self._folder)
 
-    def code(self, plan: Plan) -> dict[str, str]:
-        """Hashes of the code that a plan uses; see ``Plan.code``."""
-        return code.hashes(plan)
-
     def depth(self, value: int | str, knobs: Knobs) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
         from workbench.backbones.stages import resolve_depth
@@ -152,10 +145,10 @@ class Resources:
             shape, outputs = self._expected(knobs)
         source = knobs["backbone"].get("weights")
         try:
-            weights = self.weights(source, written) if source else None
-            if weights is not None and weights.source.endswith(STUDY_SUFFIXES):
-                weights = None
-            staged, notes = self._built(knobs, weights, shape, outputs)
+            named = self.weights(source, written) if source else None
+            if named is not None and named.source.endswith(weights.STUDY_SUFFIXES):
+                named = None  # Its study has not run yet.
+            staged, notes = self._built(knobs, named, shape, outputs)
         except Absent as absent:
             self.lacks(absent)
             try:
@@ -168,7 +161,7 @@ class Resources:
     def _built(
         self,
         knobs: Knobs,
-        weights: Weights | None,
+        named: Weights | None,
         shape: tuple[int, ...],
         outputs: int,
     ) -> tuple[Any, list[str]]:
@@ -180,8 +173,8 @@ class Resources:
         with memory.explain_errors("building the backbone", device=torch.device("cpu")):
             staged = backbones.build(
                 self._backbone(knobs),
-                weights=weights,
-                keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
+                weights=named,
+                keep_head=bool(knobs["backbone"].get("keep_head")) and named is not None,
                 input_shape=shape,
                 outputs=outputs,
                 seed=self.seed,
@@ -240,7 +233,9 @@ class Resources:
         key = (source, str(backbone.get("name")))
         if key not in self._weights:
             try:
-                self._weights[key] = self._provenance.find(*key)
+                self._weights[key] = weights.find(
+                    *key, folder=self._folder, home=self._home, pending=self.pending
+                )
             except Absent as absent:
                 self.lacks(absent)
                 return Weights(source=source)

@@ -246,9 +246,6 @@ def _distinct(candidates: list[Candidate]) -> Iterator[Candidate]:
 
 
 def plan_text(spec: TrialSpec) -> str:
-    """A plan as text: equal texts are equal trainings, but for the seed.
-
-    Of its files the content counts, and not where they lie.
-    """
-    plan = asdict(record.places.without_folders(plans.completed(spec.plan)))
+    """A plan as text: equal texts are equal trainings, but for the seed."""
+    plan = asdict(plans.comparable(spec.plan))
     return json.dumps([record.plain(plan), spec.data_digest], sort_keys=True)

@@ -138,7 +138,7 @@ def _sides(config: StudyConfig, arms: Sequence[Arm]) -> pd.DataFrame:
         return values
     level_of = {arm.name: arm.spec.levels[config.contrast] for arm in arms}
     # A seed counts for a level only where all of the level's arms have a value.
-    return values.T.groupby(level_of).mean(skipna=False).T
+    return values.T.groupby(pd.Series(level_of)).mean(skipna=False).T
 
 
 def spread(sides: pd.DataFrame) -> float | None:

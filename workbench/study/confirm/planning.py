@@ -20,7 +20,6 @@ from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import Candidate, Searched, look
-from workbench.study.confirm.places import places
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.description import search_settings
 from workbench.study.space import Proposal
@@ -131,7 +130,6 @@ def plan_of_confirmation(study: Study) -> Protocol:
             *searched.notes(confirm.select.configs),
             *_unfit(searched, baseline),
         ),
-        places=places(config),
     )
 
 

@@ -19,10 +19,7 @@ from workbench.record import (
     State,
     TrialSpec,
     directory_of,
-    places,
     plain,
-    spec_from_json,
-    to_json,
 )
 from workbench.study import plans
 from workbench.study.config.changes import Changed, differences
@@ -65,17 +62,7 @@ class Replicates:
         if stored is None:
             self._fresh.append(spec)
             return
-        # As it would read back: JSON has one kind of list.
-        wanted = spec_from_json(to_json(spec))
-        # Nor does it count where the files lie, of which the content is hashed.
-        same = replace(
-            stored,
-            attempt=wanted.attempt,
-            failures=wanted.failures,
-            plan=places.without_folders(plans.completed(stored.plan)),
-        )
-        wanted = replace(wanted, plan=places.without_folders(plans.completed(wanted.plan)))
-        lines = differences(plain(asdict(same)), plain(asdict(wanted)))
+        lines = differences(_settings(stored), _settings(spec))
         if lines:
             raise Changed.in_lines(
                 f"{at.path}: this run was made with other settings",
@@ -150,6 +137,12 @@ class Replicates:
             failed=states.count(State.FAILED),
             running=sum(key in self._begun for key in keys) - len(states),
         )
+
+
+def _settings(spec: TrialSpec) -> object:
+    """What the records of one run have in common, whichever attempt wrote them."""
+    plan = plans.comparable(spec.plan)
+    return plain(asdict(replace(spec, plan=plan, attempt=1, failures=0)))
 
 
 def selection(protocol: Protocol, directory: Path) -> Replicates:

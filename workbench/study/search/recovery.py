@@ -29,7 +29,8 @@ RETRIES = "retries"
 
 Records = Mapping[int, tuple[TrialDirectory, TrialSpec]]
 
-_STATES = {
+# How Optuna calls the final states.
+STATES = {
     State.COMPLETE: TrialState.COMPLETE,
     State.PRUNED: TrialState.PRUNED,
     State.FAILED: TrialState.FAIL,
@@ -162,7 +163,7 @@ def _told(at: TrialDirectory, spec: TrialSpec, result: Result | None) -> dict[st
     """How a trial went, by its record; without a result it is running, for the driver to adopt."""
     history = at.history() if result is not None else at.repair_history()
     values = {line.epoch: line.metrics[spec.objective.metric] for line in history}
-    state = TrialState.RUNNING if result is None else _STATES[result.state]
+    state = TrialState.RUNNING if result is None else STATES[result.state]
     value = result.value if result is not None and result.state is State.COMPLETE else None
     if state is TrialState.PRUNED and values:
         value = values[max(values)]  # As Optuna itself values a pruned trial.
