@@ -11,6 +11,7 @@ import importlib
 import inspect
 import re
 import sys
+import traceback
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -175,8 +176,9 @@ def _run(path: Path) -> _Loaded:
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         _forget_imports(before, path.parent)
+        frames = reversed(traceback.extract_tb(error.__traceback__))
         line = next(
-            (frame.lineno for frame in _frames(error) if frame.filename == str(path)),
+            (frame.lineno for frame in frames if frame.filename == str(path)),
             getattr(error, "lineno", None),
         )
         at = f":{line}" if line else ""
@@ -206,23 +208,13 @@ def _forget_imports(before: set[str], folder: Path) -> list[Path]:
         file = getattr(sys.modules[name], "__file__", None)
         if top in before:
             continue
+        # A namespace package has no file, but one or several folders.
+        sources = getattr(sys.modules[name], "__path__", ()) if file is None else (file,)
         places = (folder / f"{top}.py", folder / top)
-        if file is None:
-            # A namespace package has no file, but one or several folders.
-            spread = [Path(place) for place in getattr(sys.modules[name], "__path__", ())]
-            ours = any(place.is_relative_to(folder / top) for place in spread)
-        else:
-            ours = any(Path(file).is_relative_to(place) for place in places)
-        if ours:
+        if any(Path(source).is_relative_to(place) for source in sources for place in places):
             del sys.modules[name]
             paths.update([] if file is None else [Path(file)])
     return sorted(paths)
-
-
-def _frames(error: BaseException) -> list[Any]:
-    import traceback
-
-    return list(reversed(traceback.extract_tb(error.__traceback__)))
 
 
 def _content(path: Path) -> bytes:

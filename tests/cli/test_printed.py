@@ -19,7 +19,8 @@ from workbench.commands.check import check_study
 from workbench.commands.outcomes import Confirmed, Outcome
 from workbench.driver import Standing
 from workbench.record import State
-from workbench.study.confirm import Arm, Offer
+from workbench.study.confirm.offer import Offer
+from workbench.study.confirm.selection import Arm
 from workbench.verdict import statistics
 from workbench.verdict.wording import numbers
 
@@ -333,13 +334,11 @@ def offer(some: Studies) -> Offer:
     return Offer(
         study="tiny",
         metric="test/accuracy",
-        direction="maximize",
         arms=(
             Arm(name="sgd-0", spec=spec, baseline=False, values=(0.5, None)),
             Arm(name="[b]", spec=spec, baseline=False, values=(0.5, 0.625)),
             Arm(name="default", spec=spec, baseline=True),
         ),
-        default_is=None,
         contrast="all",
         pairs=3,
         seeds=10,
@@ -406,7 +405,7 @@ def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
 
 def test_an_offer_names_the_arm_that_is_the_default(paper: Paper, offer: Offer) -> None:
     arm = replace(offer.arms[0], baseline=True)
-    printed.offer(paper.console, replace(offer, arms=(arm,), default_is="sgd-0"))
+    printed.offer(paper.console, replace(offer, arms=(arm,)))
     assert paper.lines[2].startswith("sgd-0 (the default) sgd-0/003 0.5000, failed")
 
 

@@ -39,12 +39,14 @@ from workbench.record import EpochResult, Result, Role, State, TrialDirectory, T
 from workbench.record.knob import Knob
 from workbench.record.seeds import derive
 from workbench.record.strategy import Phase, Schedule
-from workbench.study import confirm, fingerprint, plans
+from workbench.study import fingerprint, plans
 from workbench.study.config import recipes, schema
 from workbench.study.config.changes import Changed, Unready
-from workbench.study.confirm import Offer, Replicates, preregistration
-from workbench.study.confirm.offer import spread
+from workbench.study.confirm import preregistration, replicates
+from workbench.study.confirm.offer import Offer, spread
 from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.replicates import Replicates
+from workbench.study.confirm.selection import Selected, choose
 from workbench.tracker import Tracker
 from workbench.verdict import statistics
 
@@ -675,7 +677,7 @@ def test_a_strategy_whose_chosen_configuration_is_the_default_is_the_baseline_it
         ("adamw", False),
     ]
     (offer,) = asked.offers
-    assert (offer.pairs, offer.runs, offer.default_is) == (1, 14, "sgd")
+    assert (offer.pairs, offer.runs) == (1, 14)
 
 
 def test_a_strategy_that_never_completes_is_named_before_anything_runs(
@@ -748,7 +750,7 @@ class Candidates:
     def reached(
         self, strategy: str, number: int, *values: float | None, trainable: int = 10
     ) -> None:
-        for spec in confirm.replicates.selection_specs(self.plan):
+        for spec in replicates.selection_specs(self.plan):
             if spec.group == f"{strategy}/{number:03d}":
                 value = values[spec.number]
                 at = record.directory_of(self.directory, spec)
@@ -765,9 +767,9 @@ class Candidates:
                     )
                 )
 
-    def chosen(self) -> confirm.Selected:
+    def chosen(self) -> Selected:
         searched = self.searched
-        return confirm.choose(searched.study, self.plan)
+        return choose(searched.study, self.plan)
 
 
 @pytest.fixture
@@ -862,7 +864,7 @@ def test_the_spread_is_pooled_over_pairs_that_share_two_seeds() -> None:
 @pytest.fixture
 def planned(candidates: Make) -> tuple[list[TrialSpec], Path]:
     found = candidates()
-    return confirm.replicates.selection_specs(found.plan), found.directory
+    return replicates.selection_specs(found.plan), found.directory
 
 
 def at(planned: tuple[list[TrialSpec], Path], index: int) -> TrialDirectory:

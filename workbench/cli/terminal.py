@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from workbench.commands.session import Watcher
     from workbench.driver import Workers
     from workbench.driver.workers import LocalWorkers
-    from workbench.study.confirm import Offer
+    from workbench.study.confirm.offer import Offer
 
 
 def console(*, error: bool = False) -> Console:

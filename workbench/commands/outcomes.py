@@ -19,7 +19,7 @@ from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
 
 if TYPE_CHECKING:
-    from workbench.study.confirm import Offer
+    from workbench.study.confirm.offer import Offer
 
 DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import starmap
 from typing import Any
 
 from workbench import downloads, usercode
@@ -81,26 +82,22 @@ class _Checks:
                 return [replace(problem, reason=str(error).rstrip("."))]
             return []
 
-        own = knobs.get("trial") or {}
-        depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
-        found = (
-            refused("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs))
-            or refused(
-                "backbone", knobs["backbone"]["name"], lambda: self._resources.outline(knobs)
-            )
-            or (own and refused("trial.name", own["name"], lambda: self._own_training(own)))
-            or refused(
+        own, method = knobs.get("trial") or {}, _method_in(knobs)
+        # Each look needs what the ones before it have loaded, so the first problem ends them.
+        looks: list[tuple[str, object, Callable[[], object]]] = [
+            ("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs)),
+            ("backbone", knobs["backbone"]["name"], lambda: self._resources.outline(knobs)),
+            ("trial.name", own.get("name"), lambda: self._own_training(own)),
+            (
                 "freeze_depth",
-                depth,
+                knobs.get("freeze_depth", f"strategy {proposal.strategy.name}"),
                 lambda: self._study.plan(proposal),
-            )
-        )
-        if not found:
-            found = refused(
-                "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
-            )
-        if not found and (method := _method_in(knobs)) is not None:
-            found = refused(method, knobs.get(method), lambda: self._rehearse(proposal, knobs))
+            ),
+            ("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
+        ]
+        if method is not None:
+            looks.append((method, knobs.get(method), lambda: self._rehearse(proposal, knobs)))
+        found = next(filter(None, starmap(refused, looks)), [])
         device = knobs.get("device", "auto")
         return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
 
@@ -111,6 +108,8 @@ class _Checks:
 
     def _own_training(self, written: Knobs) -> None:
         """The options of a training of the user's own must be those of its function."""
+        if not written:
+            return
         located = self._resources.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
 

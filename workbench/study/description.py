@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from workbench import record
 from workbench.record.strategy import Knobs
 from workbench.study import lint, space
-from workbench.study.config.knobs import Categorical, Interval
+from workbench.study.config.knobs import Categorical, Interval, Level, levels_of
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.fingerprint import describe_entry
 from workbench.study.study import Study
@@ -146,7 +146,7 @@ def _data_notes(study: Study) -> list[str]:
         (called, list(study.resources.outline(knobs).notes))
         for called, knobs in _distinct(study, "backbone")
     ]
-    return [*_told("dataset", data), *_told("backbone.weights", weights)]
+    return [*_sentences("dataset", data), *_sentences("backbone.weights", weights)]
 
 
 def _of_data(sizes: Mapping[str, Any]) -> list[str]:
@@ -164,7 +164,7 @@ def _of_data(sizes: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def _told(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
+def _sentences(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
     """Each sentence once, with those that it holds for, where it does not hold for all."""
     holders: dict[str, list[str]] = {}
     for called, several in sentences:
@@ -202,19 +202,16 @@ def _distinct(study: Study, block: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _setters(config: StudyConfig, block: str) -> set[str]:
     """What is compared or tuned and sets a block, or a part of it."""
-    paths: dict[str, set[str]] = {tuned.knob: {tuned.knob} for tuned in config.tune}
-    levels = [(factor.name, factor.levels) for factor in config.factors]
-    levels += [
-        (tuned.knob, entry.levels)
-        for tuned in config.tune
-        for entry in tuned.entries
-        if isinstance(entry, Categorical)
-    ]
-    for name, several in levels:
-        paths.setdefault(name, set()).update(path for level in several for path in level.knobs)
+    paths = {factor.name: _set_by(factor.levels) for factor in config.compare}
+    for tuned in config.tune:
+        paths[tuned.knob] = {tuned.knob, *_set_by(levels_of(tuned).values())}
     return {
         name for name, every in paths.items() if any(f"{p}.".startswith(f"{block}.") for p in every)
     }
+
+
+def _set_by(levels: Iterable[Level]) -> set[str]:
+    return {path for level in levels for path in level.knobs}
 
 
 def ranges(config: StudyConfig) -> list[tuple[str, str]]:

@@ -73,7 +73,9 @@ class FactorBlocks:
                 self._document.add(place, value, "a label for this level: {LABEL: VALUE}")
                 continue
             if any(level.label == word for level in levels):
-                self._same_label(place, word, value)
+                # Numbers that are not equal may have one label, which is rounded.
+                taken = Words(f"{value!r}, whose label {word} another level has")
+                self._document.add(place, taken, "a label for each: {LABEL: VALUE}")
                 continue
             bundle = {name: value} if knob else value
             if not isinstance(bundle, dict):
@@ -84,14 +86,6 @@ class FactorBlocks:
                 phases = frozenset(phases_in(bundle))
                 levels.append(Level(label=word, knobs=self._leaves(bundle), phases=phases))
         return tuple(levels)
-
-    def _same_label(self, at: Location, word: str, value: object) -> None:
-        """Note that two levels have one label, which a number may have by its rounding."""
-        if isinstance(value, float) and float(word) != value:
-            value = Words(f"{value!r}, whose label {word} another level has")
-            self._document.add(at, value, "a label for each: {LABEL: VALUE}")
-        else:
-            self._document.add(at, word, "a label that no other level has")
 
     def _is_knob(self, path: str) -> bool:
         return parts_of(path, self._phases)[0] in schema.Recipe.model_fields

@@ -291,7 +291,6 @@ class _Tree:
     def __init__(self) -> None:
         self.lines: dict[Location, str] = {}
         self.problems: list[tuple[Location, object, str]] = []
-        self._open: list[yaml.Node] = []
         self._count = 0
 
     def read(self, text: str) -> Any:
@@ -300,6 +299,7 @@ class _Tree:
             node = yaml.compose(text, Loader=_Loader)
             return None if node is None else self.build(node, ())
         except RecursionError:
+            # An alias of what it stands in is the deepest nesting of all.
             raise yaml.YAMLError("nested too deeply") from None
 
     def build(self, node: yaml.Node, location: Location) -> Any:
@@ -310,17 +310,9 @@ class _Tree:
             self.lines.setdefault(location, str(node.start_mark.line + 1))
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, location)
-        if node in self._open:
-            self.problems.append((location, Words("an alias"), "no alias of what it stands in"))
-            return None
-        self._open.append(node)
-        value: Any
         if isinstance(node, yaml.MappingNode):
-            value = self._mapping(node, location)
-        else:
-            value = [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
-        self._open.pop()
-        return value
+            return self._mapping(node, location)
+        return [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[Any, Any]:
         content: dict[Any, Any] = {}

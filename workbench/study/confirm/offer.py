@@ -48,9 +48,7 @@ class Offer:
 
     study: str
     metric: str
-    direction: str
     arms: Sequence[Arm]
-    default_is: str | None
     contrast: str
     pairs: int
     seeds: int
@@ -92,8 +90,8 @@ def offer_of(
     sides = _sides(config, selected.arms)
     sd, each = spread(sides), _cost(selected)
     size = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
-    least, most = content["bounds"]
-    widest = math.inf if least is None or most is None else most - least
+    lowest, highest = content["bounds"]
+    widest = math.inf if lowest is None or highest is None else highest - lowest
     reach = None
     # Without any spread nothing is known of it: so few values may well be alike by chance.
     if sd and math.isfinite(size):
@@ -102,9 +100,7 @@ def offer_of(
     return Offer(
         study=config.name,
         metric=content["metric"],
-        direction=content["direction"],
         arms=selected.arms,
-        default_is=selected.default_is,
         contrast=config.contrast,
         pairs=pairs,
         seeds=seeds,

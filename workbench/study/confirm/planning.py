@@ -30,9 +30,10 @@ SCHEMA = 1
 SELECTION = "selection.json"
 
 
-def replicate_seeds(config: StudyConfig, role: Role, count: int) -> list[int]:
+def _seeds(config: StudyConfig, role: Role, count: int) -> list[str]:
     """The shared list of training seeds of a selection or a confirmation."""
-    return [derive(config.search.seed, "training", str(role), i) for i in range(count)]
+    # As texts: a reader of JSON may keep 53 bits of a number, and a seed has 63.
+    return [str(derive(config.search.seed, "training", str(role), i)) for i in range(count)]
 
 
 def baseline_of(config: StudyConfig) -> Proposal:
@@ -83,10 +84,10 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "contrast": config.contrast,
         "pairs": pairs,
         "seeds_floor": design.floor(pairs),
-        "seeds": _texts(replicate_seeds(config, Role.CONFIRMATION, count)),
+        "seeds": _seeds(config, Role.CONFIRMATION, count),
         "selection": {
             "configs": confirm.select.configs,
-            "seeds": _texts(replicate_seeds(config, Role.SELECTION, confirm.select.seeds)),
+            "seeds": _seeds(config, Role.SELECTION, confirm.select.seeds),
             "candidates": {
                 name: [_candidate(one) for one in found] for name, found in chosen.items()
             },
@@ -142,11 +143,6 @@ def _unfit(searched: Searched, baseline: Proposal) -> Iterator[str]:
             f"({searched.unfit[name]}); the arm {BASELINE} will hardly do better on other seeds, "
             "and without any value of it the verdict may be NOT COMPARABLE"
         )
-
-
-def _texts(seeds: list[int]) -> list[str]:
-    # A reader of JSON may keep 53 bits of a number; a seed has 63.
-    return [str(seed) for seed in seeds]
 
 
 def _candidate(candidate: Candidate) -> dict[str, Any]:

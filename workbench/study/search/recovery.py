@@ -114,7 +114,12 @@ def _trial(
         parameters: Mapping[str, Any] = {} if stored is None else stored.params
         if stored is None and RETRIES in attributes:
             parameters, _ = _parameters(config, group, *records[attributes[RETRIES]])
-        return _waiting(number, parameters, attributes)
+        # Waits to be run; the sampler chooses the parameters that are not given.
+        return optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            user_attrs=dict(attributes),
+            system_attrs={"fixed_params": dict(parameters)},
+        )
     at, spec = records[number]
     result = at.result()
     ended = result is not None and result.state.ended
@@ -129,7 +134,7 @@ def _trial(
     if not config.balanced:
         attributes = {**attributes, "strategy": spec.strategy}
     return FrozenTrial(
-        **_told(at, spec, result if ended else None),
+        **_outcome_of(at, spec, result if ended else None),
         number=number,
         trial_id=-1,
         params=dict(parameters),
@@ -140,26 +145,7 @@ def _trial(
     )
 
 
-def _waiting(
-    number: int, parameters: Mapping[str, Any], attributes: Mapping[str, Any]
-) -> FrozenTrial:
-    """A trial to run; the sampler chooses the parameters that are not given."""
-    return FrozenTrial(
-        number=number,
-        trial_id=-1,
-        state=TrialState.WAITING,
-        value=None,
-        datetime_start=None,
-        datetime_complete=None,
-        params={},
-        distributions={},
-        user_attrs=dict(attributes),
-        system_attrs={"fixed_params": dict(parameters)},
-        intermediate_values={},
-    )
-
-
-def _told(at: TrialDirectory, spec: TrialSpec, result: Result | None) -> dict[str, Any]:
+def _outcome_of(at: TrialDirectory, spec: TrialSpec, result: Result | None) -> dict[str, Any]:
     """How a trial went, by its record; without a result it is running, for the driver to adopt."""
     history = at.history() if result is not None else at.repair_history()
     values = {line.epoch: line.metrics[spec.objective.metric] for line in history}
