@@ -22,7 +22,8 @@ from workbench.commands.check import check_study
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Confirmed, Outcome
 from workbench.commands.run import run_study
-from workbench.driver import Broken, Standing, lease
+from workbench.driver import Broken, Standing
+from workbench.driver.leases import lease
 from workbench.driver.workers import InlineWorkers
 from workbench.study.config import Changed, load
 from workbench.study.config.document import StudyFileError

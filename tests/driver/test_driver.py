@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,9 @@ import pytest
 
 from tests.support.scripted import ListSource, Script, a_spec, drive
 from workbench import driver, record
-from workbench.driver import SIGNALS, Broken, Busy, Driver, Stop, holder_of, lease
+from workbench.driver import Broken, Driver, attempts
+from workbench.driver.leases import Busy, holder_of, lease
+from workbench.driver.signals import SIGNALS, Stop
 from workbench.record import (
     Decision,
     EpochResult,
@@ -103,7 +104,7 @@ def test_a_failed_attempt_is_remembered_by_the_next_driver(tmp_path: Path) -> No
         assert stored is not None and stored.failures == failures
         if failures < 3:
             assert at.result() is None
-            specs = [spec for spec in [driver.take_over(stored, at, lambda *_: None)] if spec]
+            specs = [spec for spec in [attempts.take_over(stored, at, lambda *_: None)] if spec]
     result = at.result()
     assert result is not None and result.state is State.FAILED
 
@@ -255,7 +256,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from workbench.driver import lease\n"
+        "from workbench.driver.leases import lease\n"
         "with lease(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n"
@@ -273,8 +274,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
         holder.kill()
         holder.wait()
     with lease(tmp_path):
-        note = json.loads((tmp_path / "lock").read_text())
-        assert note["pid"] == os.getpid()
+        assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
     assert holder_of(tmp_path) is None
 
 
@@ -305,8 +305,8 @@ def test_what_becomes_of_a_run_that_an_earlier_driver_left(
     if state is not None:
         directory.write_result(Result(state=state, attempt=attempt))
     finished: list[tuple[State, str | None]] = []
-    with driver.orphaned(directory, "run a/000"):
-        taken = driver.take_over(
+    with attempts.orphaned(directory, "run a/000"):
+        taken = attempts.take_over(
             spec, directory, lambda _, result: finished.append((result.state, result.reason))
         )
     assert (taken.attempt if taken else None, finished) == (again, [told] if told else [])

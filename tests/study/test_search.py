@@ -21,7 +21,8 @@ from tests.support.processes import Forked
 from tests.support.tiny import TWO, Silent
 from workbench import record
 from workbench.commands.session import readable
-from workbench.driver import Busy, Driver, attempts
+from workbench.driver import Driver, attempts
+from workbench.driver.leases import Busy
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
 from workbench.study.config import Changed, load

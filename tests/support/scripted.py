@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.driver import Driver, Standing, Stop
+from workbench.driver import Driver, Standing
+from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
     EpochResult,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
-from workbench.driver import holder_of
+from workbench.driver.leases import holder_of
 from workbench.messages import listed, unknown
 from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.study.config import load

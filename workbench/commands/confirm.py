@@ -14,7 +14,8 @@ from workbench.commands import browse, session
 from workbench.commands.outcomes import Confirmed, damaged_checkpoints, reasons_of, report_of
 from workbench.commands.parent_run import ParentRun, confirmation_note
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import Standing, Workers, lease
+from workbench.driver import Standing, Workers
+from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.checks import check
 from workbench.study.config import load

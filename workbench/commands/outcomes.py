@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.commands import browse
-from workbench.driver import Broken, Busy, Standing
+from workbench.driver import Broken, Standing
+from workbench.driver.leases import Busy
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError

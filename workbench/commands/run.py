@@ -17,7 +17,8 @@ from workbench.commands.outcomes import (
 )
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import Standing, Workers, lease
+from workbench.driver import Standing, Workers
+from workbench.driver.leases import lease
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
 from workbench.study.checks import check

@@ -20,7 +20,8 @@ from workbench.commands import parent_run
 from workbench.commands import report as publish
 from workbench.commands.outcomes import Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
-from workbench.driver import Driver, Source, Standing, Stop, Workers
+from workbench.driver import Driver, Source, Standing, Workers
+from workbench.driver.signals import Stop
 from workbench.record import Role
 from workbench.record.files import DiskError
 from workbench.study.config import load

@@ -13,7 +13,9 @@ from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
-from workbench.driver import Standing, Workers, failure, lease
+from workbench.driver import Standing, Workers
+from workbench.driver.attempts import failure
+from workbench.driver.leases import lease
 from workbench.messages import nearest
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar

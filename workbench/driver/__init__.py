@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from workbench import record
-from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
-from workbench.driver.leases import Busy, holder_of, lease
-from workbench.driver.signals import SIGNALS, Stop
+from workbench.driver.attempts import MAX_FAILURES, failure
+from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
     EpochResult,
@@ -27,24 +26,6 @@ from workbench.record import (
     directory_of,
 )
 from workbench.record.files import DiskError
-
-__all__ = [
-    "MAX_FAILURES",
-    "SIGNALS",
-    "Broken",
-    "Busy",
-    "Driver",
-    "Mirror",
-    "Source",
-    "Standing",
-    "Stop",
-    "Workers",
-    "failure",
-    "holder_of",
-    "lease",
-    "orphaned",
-    "take_over",
-]
 
 SAME_FAILURES = 3
 
@@ -81,23 +62,18 @@ class Source(Protocol):
 
     def adopt(self) -> list[TrialSpec]:
         """Unfinished trials of an earlier driver, updated from their records."""
-        ...
 
     def next(self) -> TrialSpec | None:
         """A new trial, or None if there is none now."""
-        ...
 
     def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
         """Register an epoch, once however often it comes; decide whether the trial continues."""
-        ...
 
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Register the result of a trial."""
-        ...
 
     def standings(self) -> Sequence[Standing]:
         """Progress of each group of trials."""
-        ...
 
 
 class Mirror(Protocol):
@@ -105,7 +81,6 @@ class Mirror(Protocol):
 
     def changed(self, directory: TrialDirectory) -> None:
         """The record in this directory has changed."""
-        ...
 
 
 class Workers(Protocol):
@@ -113,15 +88,12 @@ class Workers(Protocol):
 
     def run(self, driver: Driver) -> None:
         """Run the trials of the driver until it has no more and the last one has ended."""
-        ...
 
     def kill(self) -> None:
         """Kill what is running without waiting for it; safe in a signal handler."""
-        ...
 
     def close(self) -> None:
         """Kill what is running and wait until it is gone."""
-        ...
 
 
 class Driver:

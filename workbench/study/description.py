@@ -14,6 +14,7 @@ from workbench.study.config.knobs import Categorical, Interval, Level, levels_of
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.fingerprint import describe_entry
 from workbench.study.study import Study
+from workbench.verdict.wording.numbers import counted
 
 
 def describe(study: Study) -> dict[str, Any]:
@@ -153,12 +154,10 @@ def _of_data(sizes: Mapping[str, Any]) -> list[str]:
     found = []
     for same in sizes.get("duplicates", ()):
         first, second = same["parts"]
-        copies = f"{same['count']} samples of {second} are"
-        if same["count"] == 1:
-            copies = f"1 sample of {second} is"
-        found.append(
-            f"{copies} in {first} too (for example {', '.join(map(str, same['examples'][:3]))})"
-        )
+        copies = f"{counted(same['count'], 'sample')} of {second}"
+        some = ", ".join(map(str, same["examples"][:3]))
+        verb = "is" if same["count"] == 1 else "are"
+        found.append(f"{copies} {verb} in {first} too (for example {some})")
     if skipped := sizes.get("skipped"):
         found.append(f"{len(skipped)} left out (for example {skipped[0]})")
     return found

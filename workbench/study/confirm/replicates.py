@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from workbench.driver import Standing, orphaned, take_over
+from workbench.driver import Standing
+from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
     EpochResult,

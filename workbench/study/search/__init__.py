@@ -11,7 +11,8 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench.driver import Standing, orphaned, take_over
+from workbench.driver import Standing
+from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
     EpochResult,

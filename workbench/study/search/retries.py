@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from workbench.driver import failure, orphaned
+from workbench.driver.attempts import failure, orphaned
 from workbench.record import State, TrialDirectory, plain
 from workbench.study.search.recovery import RETRIES, Records
 
