@@ -278,8 +278,8 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     assert holder_of(tmp_path) is None
 
 
-def test_a_standing_counts_what_has_ended() -> None:
-    standing = driver.Standing(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+def test_a_groups_status_counts_what_has_ended() -> None:
+    standing = driver.GroupStatus(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
     assert standing.ended == 6
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.commands import browse
-from workbench.driver import Broken, Standing
+from workbench.driver import Broken, GroupStatus
 from workbench.driver.leases import Busy
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unready
@@ -70,7 +70,7 @@ class Outcome:
     """
 
     study: str
-    standings: tuple[Standing, ...]
+    standings: tuple[GroupStatus, ...]
     fresh: int
     signal: int | None
     seconds: float
@@ -110,8 +110,8 @@ class Confirmed:
     """
 
     study: str
-    selection: tuple[Standing, ...]
-    arms: tuple[Standing, ...] = ()
+    selection: tuple[GroupStatus, ...]
+    arms: tuple[GroupStatus, ...] = ()
     offer: Offer | None = None
     agreed: bool = True
     fresh: int

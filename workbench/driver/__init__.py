@@ -35,7 +35,7 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class GroupStatus:
     """Progress of one group of trials.
 
     Attributes:
@@ -72,7 +72,7 @@ class Source(Protocol):
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Register the result of a trial."""
 
-    def standings(self) -> Sequence[Standing]:
+    def statuses(self) -> Sequence[GroupStatus]:
         """Progress of each group of trials."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from workbench.driver import Standing
+from workbench.driver import GroupStatus
 from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
@@ -119,18 +119,18 @@ class Replicates:
         """Whether no run has begun."""
         return not self._begun
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[GroupStatus]:
         """How far each strategy is, in the order of its first run; never a value.
 
         A test value before the last run has ended would be a look at the result.
         """
         names = dict.fromkeys(spec.strategy for spec in self._planned)
-        return [self._standing(name) for name in names]
+        return [self._status(name) for name in names]
 
-    def _standing(self, name: str) -> Standing:
+    def _status(self, name: str) -> GroupStatus:
         keys = [spec.key for spec in self._planned if spec.strategy == name]
         states = [self._ended[key] for key in keys if key in self._ended]
-        return Standing(
+        return GroupStatus(
             name=name,
             target=len(keys),
             complete=states.count(State.COMPLETE),

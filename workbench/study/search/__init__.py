@@ -11,7 +11,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench.driver import Standing
+from workbench.driver import GroupStatus
 from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
@@ -266,15 +266,15 @@ class Search:
 
     # -- what people ask for ---------------------------------------------------------------
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[GroupStatus]:
         """How far every group is."""
-        return [self._standing(name) for name in self._groups]
+        return [self._status(name) for name in self._groups]
 
-    def _standing(self, name: str) -> Standing:
+    def _status(self, name: str) -> GroupStatus:
         ended = self._ended[name]
         values = [value for _, value in ended if value is not None]
         best = max if self._config.objective.direction == "maximize" else min
-        return Standing(
+        return GroupStatus(
             name=name,
             target=self._targets[name],
             complete=sum(state is State.COMPLETE for state, _ in ended),
