@@ -51,6 +51,21 @@ class GroupStatus:
     running: int = 0
     best: float | None = None
 
+    @classmethod
+    def of(
+        cls, name: str, target: int, ended: Sequence[State], begun: int, best: float | None = None
+    ) -> GroupStatus:
+        """The status of a group from the final states of its trials, of which some still run."""
+        return cls(
+            name=name,
+            target=target,
+            complete=ended.count(State.COMPLETE),
+            pruned=ended.count(State.PRUNED),
+            failed=ended.count(State.FAILED),
+            running=begun - len(ended),
+            best=best,
+        )
+
     @property
     def ended(self) -> int:
         """Number of trials in a final state."""

@@ -33,11 +33,7 @@ def describe(study: Study) -> dict[str, Any]:
         "file": str(config.document.path),
         "overrides": list(config.document.overrides),
         "mode": mode,
-        "objective": {
-            "metric": config.objective.metric,
-            "direction": config.objective.direction,
-            "epoch": config.objective.epoch,
-        },
+        "objective": asdict(config.objective),
         "factors": {f.name: [level.label for level in f.levels] for f in config.factors},
         "strategies": [{"name": s.name, "levels": dict(s.levels)} for s in config.strategies],
         "budget": budget,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from workbench.engine.optimizers import OPTIMIZERS
@@ -11,6 +11,16 @@ from workbench.record.strategy import Knobs, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
 from workbench.study.resources import Resources
 from workbench.trial import code
+
+# Knobs that a plan holds as the recipe does; of the others it holds what they stand for.
+_SAME = {field.name for field in fields(Plan)} & schema.Recipe.model_fields.keys() - {
+    "dataset",
+    "backbone",
+    "task",
+    "augmentation",
+    "phases",
+    "trial",
+}
 
 
 def plan_of(knobs: Knobs, resources: Resources) -> Plan:
@@ -34,7 +44,9 @@ def plan_of(knobs: Knobs, resources: Resources) -> Plan:
     source = recipe.backbone.weights
     own = recipe.trial or schema.TrialKnobs()
     trial = resources.located("trial", {"name": own.name, **own.options})
+    settings: dict[str, Any] = {name: getattr(recipe, name) for name in _SAME}
     plan = Plan(
+        **settings,
         dataset=resources.located(
             "dataset", {"name": recipe.dataset.name, **recipe.dataset.options}
         ),
@@ -42,26 +54,13 @@ def plan_of(knobs: Knobs, resources: Resources) -> Plan:
         weights=None if source is None else resources.weights(source, backbone),
         keep_head=recipe.backbone.keep_head,
         task=resources.located("task", {"name": task.name or "classification", **task.options}),
-        batch_size=recipe.batch_size,
         augmentation=tuple(
             resources.located("augmentation", step)
             for step in recipes.augmentation_steps(recipe.augmentation)
         ),
-        device=recipe.device,
-        threads=recipe.threads,
         phases=tuple(
             _complete(name, phase, recipe, knobs, resources) for name, phase in phases.items()
         ),
-        micro_batch_size=recipe.micro_batch_size,
-        precision=recipe.precision,
-        clip_norm=recipe.clip_norm,
-        ema=recipe.ema,
-        mixup=recipe.mixup,
-        cutmix=recipe.cutmix,
-        report_every=recipe.report_every,
-        early_stopping=recipe.early_stopping,
-        lora=recipe.lora,
-        loader_workers=recipe.loader_workers,
         trial=trial.pop("name"),
         trial_options=trial,
     )

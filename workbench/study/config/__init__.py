@@ -203,32 +203,30 @@ class _Reader:
         One exception loses nothing: a recipe's value may serve the strategies and trials that a
         bundle or a conditional range leaves without one.
         """
-        stands: dict[str, list[tuple[str, Location, bool]]] = {}
+        # By knob: where it stands, and whether every strategy and trial gets a value from there.
+        stands: dict[str, list[tuple[Location, bool]]] = {}
         for parts, _ in flatten_parts((), recipe):
-            stands.setdefault(path_of(parts), []).append(("recipe", ("recipe", *parts), True))
+            stands.setdefault(path_of(parts), []).append((("recipe", *parts), True))
         for factor in compare:
             for path in dict.fromkeys(p for level in factor.levels for p in level.knobs):
                 whole = all(path in level.knobs for level in factor.levels)
-                place = ("compare", factor.name)
-                stands.setdefault(path, []).append(("compare", place, whole))
+                stands.setdefault(path, []).append((("compare", factor.name), whole))
         for tuned in tune:
             whole = any(not entry.when for entry in tuned.entries)
             levels = levels_of(tuned).values()
             paths = dict.fromkeys(path for level in levels for path in level.knobs)
             for path in paths or (path_of(parts_of(tuned.knob, self._phases)),):
                 covered = whole and all(path in level.knobs for level in levels)
-                stands.setdefault(path, []).append(("tune", ("tune", tuned.knob), covered))
+                stands.setdefault(path, []).append((("tune", tuned.knob), covered))
         for path, places in stands.items():
-            if len(places) < 2:
-                continue
-            first, last = places[0], places[-1]
-            if len(places) == 2 and first[0] == "recipe" and not last[2]:
+            (first, _), (last, covered) = places[0], places[-1]
+            if len(places) == 1 or (len(places) == 2 and first[0] == "recipe" and not covered):
                 continue
             self._document.add(
-                last[1],
+                last,
                 path,
                 f"a knob to stand in one block only; it stands in {first[0]} too "
-                f"({self._document.place(first[1])})",
+                f"({self._document.place(first)})",
             )
 
 

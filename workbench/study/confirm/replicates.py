@@ -130,14 +130,7 @@ class Replicates:
     def _status(self, name: str) -> GroupStatus:
         keys = [spec.key for spec in self._planned if spec.strategy == name]
         states = [self._ended[key] for key in keys if key in self._ended]
-        return GroupStatus(
-            name=name,
-            target=len(keys),
-            complete=states.count(State.COMPLETE),
-            pruned=states.count(State.PRUNED),
-            failed=states.count(State.FAILED),
-            running=sum(key in self._begun for key in keys) - len(states),
-        )
+        return GroupStatus.of(name, len(keys), states, begun=sum(k in self._begun for k in keys))
 
 
 def _settings(spec: TrialSpec) -> object:

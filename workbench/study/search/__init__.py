@@ -274,14 +274,12 @@ class Search:
         ended = self._ended[name]
         values = [value for _, value in ended if value is not None]
         best = max if self._config.objective.direction == "maximize" else min
-        return GroupStatus(
-            name=name,
-            target=self._targets[name],
-            complete=sum(state is State.COMPLETE for state, _ in ended),
-            pruned=sum(state is State.PRUNED for state, _ in ended),
-            failed=sum(state is State.FAILED for state, _ in ended),
-            running=self._started[name] - len(ended),
-            best=best(values) if values else None,
+        return GroupStatus.of(
+            name,
+            self._targets[name],
+            [state for state, _ in ended],
+            begun=self._started[name],
+            best=best(values, default=None),
         )
 
     def best(self) -> Mapping[str, TrialDirectory]:
