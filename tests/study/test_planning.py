@@ -468,10 +468,10 @@ def test_a_protocol_is_written_once_and_then_only_held_against(two: Searched) ->
 
 def settled(searched: Searched, *overrides: str) -> str:
     """What is said to a study that changed after its protocol was written."""
-    config = load(searched.file, overrides)
-    plan = planning.plan_of_confirmation(Study(config, searched.study.home))
+    study = Study(load(searched.file, overrides), searched.study.home)
+    plan = planning.plan_of_confirmation(study)
     with pytest.raises(Changed) as caught:
-        preregistration.settle(plan, searched.study, logged=None)
+        preregistration.settle(plan, study, logged=None)
     text = str(caught.value).replace(str(searched.file), "FILE")
     return text.replace(str(searched.directory), "DIR")
 
