@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from itertools import starmap
-from typing import Any
 
 from workbench import downloads, usercode
 from workbench.downloads import Absent
@@ -113,7 +112,7 @@ class _Checks:
         located = self._resources.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
 
-    def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
+    def _augment(self, steps: Sequence[Mapping[str, Knobs]], knobs: Knobs) -> None:
         """Transform two samples: whether images keep their size shows only then."""
         if not steps:
             return

@@ -173,7 +173,7 @@ def _sentences(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[st
     ]
 
 
-def _distinct(study: Study, block: str) -> list[tuple[str, dict[str, Any]]]:
+def _distinct(study: Study, block: str) -> list[tuple[str, Knobs]]:
     """A recipe for every data set or backbone that a trial may have, the first strategy's first.
 
     Args:
@@ -184,7 +184,7 @@ def _distinct(study: Study, block: str) -> list[tuple[str, dict[str, Any]]]:
         Each with what a person calls it: the labels of the levels that set it, else its name.
     """
     setting = _setters(study.config, block)
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    found: dict[str, tuple[str, Knobs]] = {}
     for strategy in study.strategies:
         for proposal in strategy.proposals:
             knobs = study.knobs(proposal)

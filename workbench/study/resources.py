@@ -94,7 +94,7 @@ class Resources:
             )
         return self._sizes[key]
 
-    def _task(self, knobs: Knobs) -> dict[str, Any]:
+    def _task(self, knobs: Knobs) -> Knobs:
         return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
 
     def data(self, knobs: Knobs) -> datasets.Data:
@@ -107,7 +107,7 @@ class Resources:
         )
         return backbones.prepare(self._backbone(knobs), data)
 
-    def _backbone(self, knobs: Knobs) -> dict[str, Any]:
+    def _backbone(self, knobs: Knobs) -> Knobs:
         """The backbone of a recipe without its weights."""
         written = {k: v for k, v in knobs["backbone"].items() if k not in ("weights", "keep_head")}
         return self.located("backbone", written)

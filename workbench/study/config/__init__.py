@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench import tasks
 from workbench.record import STUDY_NAME, Objective
+from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
 from workbench.study.config import consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
@@ -92,7 +93,7 @@ class _Reader:
         self._document.finish()
         return config
 
-    def _blocks(self, content: dict[str, Any]) -> None:
+    def _blocks(self, content: Knobs) -> None:
         knobs = list(schema.Recipe.model_fields)
         for key in content:
             if key not in BLOCKS:
@@ -114,7 +115,7 @@ class _Reader:
                 ("compare",), None, "a factor; leave compare out for one search over everything"
             )
 
-    def _mapping(self, key: str) -> dict[str, Any]:
+    def _mapping(self, key: str) -> Knobs:
         value = self._document.content.get(key)
         if value is None:
             return {}
@@ -123,12 +124,12 @@ class _Reader:
             return {}
         return value
 
-    def _model(self, model: type[M], key: str, value: dict[str, Any]) -> M:
+    def _model(self, model: type[M], key: str, value: Knobs) -> M:
         found = read(model, value)[1]
         self._document.add_flaws((key,), found)
         return _sound(model, value, found)
 
-    def _recipe(self, written: dict[str, Any]) -> dict[str, Any]:
+    def _recipe(self, written: Knobs) -> Knobs:
         """The recipe without dotted paths: each as the nested keys that it stands for."""
         knobs = schema.Recipe.model_fields
         paths = {
@@ -136,7 +137,7 @@ class _Reader:
             for key in written
             if len(parts := parts_of(key, self._phases)) > 1 and parts[0] in knobs
         }
-        recipe = {key: value for key, value in written.items() if key not in paths}
+        recipe: Knobs = {key: value for key, value in written.items() if key not in paths}
         for key, parts in paths.items():
             place = ("recipe", *parts)
             if place in self._document.lines:
@@ -151,7 +152,7 @@ class _Reader:
                 self._document.add(at, phase, "a phase's name that is no knob and has no dot")
         return recipe
 
-    def _search(self, search: dict[str, Any], balanced: bool) -> Search:
+    def _search(self, search: Knobs, balanced: bool) -> Search:
         found = recipes.search_flaws(search)
         self._document.add_flaws(("search",), found)
         wanted, other, because = "trials", "trials_per_strategy", "without a compare block"
@@ -163,7 +164,7 @@ class _Reader:
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
         return _sound(Search, search, found)
 
-    def _objective(self, written: dict[str, Any], recipe: dict[str, Any]) -> Objective:
+    def _objective(self, written: Knobs, recipe: Knobs) -> Objective:
         block = self._model(ObjectiveKnobs, "objective", written)
         usual, metrics = self._measured(recipe.get("task"))
         valid = [f"{split}/{metric}" for split in ("validation", "train") for metric in metrics]
@@ -194,7 +195,7 @@ class _Reader:
 
     def _one_block_each(
         self,
-        recipe: dict[str, Any],
+        recipe: Knobs,
         compare: tuple[Factor, ...],
         tune: tuple[Tuned, ...],
     ) -> None:
@@ -230,7 +231,7 @@ class _Reader:
             )
 
 
-def _sound(model: type[M], value: dict[str, Any], found: Sequence[Flaw]) -> M:
+def _sound(model: type[M], value: Knobs, found: Sequence[Flaw]) -> M:
     """A block without its flawed keys, so that the others are checked all the same."""
     flawed = {flaw.loc[0] for flaw in found if flaw.loc}
     block, _ = read(model, {key: item for key, item in value.items() if key not in flawed})

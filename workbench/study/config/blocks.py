@@ -40,7 +40,7 @@ class FactorBlocks:
         self._document = document
         self._phases = phases
 
-    def factors(self, factors: dict[str, Any]) -> tuple[Factor, ...]:
+    def factors(self, factors: Knobs) -> tuple[Factor, ...]:
         """The factors of ``compare``, without those that are flawed."""
         read: list[Factor] = []
         for name, written in factors.items():
@@ -114,15 +114,13 @@ class FactorBlocks:
             self._document.add_flaw((*at, *flaw.loc[len(parts) :]), flaw)
         return bool(found)
 
-    def _leaves(self, bundle: Knobs) -> dict[str, Any]:
+    def _leaves(self, bundle: Knobs) -> Knobs:
         leaves: dict[str, Any] = {}
         for path, value in bundle.items():
             leaves.update(flatten(parts_of(path, self._phases), value))
         return leaves
 
-    def tune(
-        self, tune: dict[str, Any], recipe: dict[str, Any], compare: tuple[Factor, ...]
-    ) -> tuple[Tuned, ...]:
+    def tune(self, tune: Knobs, recipe: Knobs, compare: tuple[Factor, ...]) -> tuple[Tuned, ...]:
         """The tuned knobs in the order of the file, without the entries that are flawed."""
         known: dict[str, tuple[str, ...] | None] = dict.fromkeys(flatten((), recipe))
         for factor in compare:
@@ -154,7 +152,7 @@ class FactorBlocks:
                     self._document.add(at, level.label, expected)
         return tuple(levels.values())
 
-    def _entries(self, at: Location, written: object) -> Iterator[tuple[Location, dict[str, Any]]]:
+    def _entries(self, at: Location, written: object) -> Iterator[tuple[Location, Knobs]]:
         """The entries of a tuned knob: one, a list of them, or levels in the grammar of compare."""
         fields = {*schema.Range.model_fields, *schema.Choices.model_fields}
         if isinstance(written, list) and any(
@@ -207,7 +205,7 @@ class FactorBlocks:
         return read
 
     def _entry(
-        self, at: Location, knob: str, entry: dict[str, Any], when: dict[str, tuple[str, ...]]
+        self, at: Location, knob: str, entry: Knobs, when: dict[str, tuple[str, ...]]
     ) -> Interval | Categorical | None:
         if "choices" not in entry:
             return self._interval(at, knob, entry, when)
@@ -223,7 +221,7 @@ class FactorBlocks:
         return Categorical(when=when, levels=levels, default=chosen)
 
     def _interval(
-        self, at: Location, knob: str, entry: dict[str, Any], when: dict[str, tuple[str, ...]]
+        self, at: Location, knob: str, entry: Knobs, when: dict[str, tuple[str, ...]]
     ) -> Interval | None:
         written, found = read(schema.Range, entry)
         self._document.add_flaws(at, found)

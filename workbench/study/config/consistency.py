@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
-from workbench.record.strategy import Strategy
+from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config import recipes
 from workbench.study.config.document import Location, Words
 from workbench.study.config.knobs import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from workbench.study.config.study_config import StudyConfig
 
 # What a loss depends on beside the outputs, and the values that change nothing.
-_LOSS: dict[str, Any] = {
+_LOSS: Knobs = {
     "task.name": "classification",
     "task.label_smoothing": 0.0,
     "task.class_weights": None,
@@ -46,7 +46,7 @@ BASELINE = "default"
 MOST_STRATEGIES, MOST_TRIALS = 1_000, 100_000
 # Bytes of a strategy's name. A folder has it too, with a temporary ending for a while: 255 at most.
 LONGEST_NAME = 200
-_MIXED: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0}
+_MIXED: Knobs = {"mixup": 0.0, "cutmix": 0.0}
 
 
 def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
@@ -189,7 +189,7 @@ def _losses(config: StudyConfig) -> None:
     # What is mixed is only trained on.
     defaults = {**_LOSS, **(_MIXED if split == "train" else {})}
     usual = {path: flatten((), config.recipe).get(path, held) for path, held in defaults.items()}
-    brought: list[tuple[Location, list[Mapping[str, Any]]]] = [
+    brought: list[tuple[Location, list[Knobs]]] = [
         (("compare", factor.name), [level.knobs for level in factor.levels])
         for factor in config.compare
     ]

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from workbench.messages import nearest
-from workbench.record.strategy import Scalar
+from workbench.record.strategy import Knobs, Scalar
 from workbench.study.config.knobs import label
 from workbench.study.config.problems import Flaw
 
@@ -176,7 +176,7 @@ class Document:
         if self.problems:
             raise StudyFileError(self.problems)
 
-    def _read(self) -> tuple[str, dict[str, Any]]:
+    def _read(self) -> tuple[str, Knobs]:
         try:
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -238,7 +238,7 @@ class Document:
         self.problems.append(Problem(place=place, key=key, found=found, expected=expected))
 
 
-def _override_location(content: Mapping[str, Any], words: list[str]) -> Location:
+def _override_location(content: Knobs, words: list[str]) -> Location:
     """The keys that a dotted path names; a key of the file may hold dots itself."""
     location: list[str | int] = []
     block: Any = content

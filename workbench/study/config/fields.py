@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchem
 
 from workbench import usercode
 from workbench.messages import nearest
+from workbench.record.strategy import Knobs
 from workbench.study.config.problems import mismatch, one_of
 
 # As many names of one family as a message lists.
@@ -36,7 +37,7 @@ class Named(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Knobs:
         """Everything but the fields that every entry of the catalogue has."""
         return dict(self.model_extra or {})
 

@@ -131,7 +131,7 @@ def _is_bare(label: str) -> bool:
     return label in ("true", "false", "none") or re.fullmatch(number, label) is not None
 
 
-def merged(recipe: Knobs, knobs: Knobs) -> dict[str, Any]:
+def merged(recipe: Knobs, knobs: Knobs) -> Knobs:
     """A recipe with some knobs set, by their paths; the recipe itself is left alone."""
     result = deepcopy(dict(recipe))
     for path, value in knobs.items():
@@ -223,12 +223,12 @@ def flatten_parts(parts: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[st
         yield parts, value
 
 
-def flatten(parts: tuple[str, ...], value: Any) -> dict[str, Any]:
+def flatten(parts: tuple[str, ...], value: Any) -> Knobs:
     """Every single knob in what stands at some keys of a recipe, by its path."""
     return {path_of(leaf): item for leaf, item in flatten_parts(parts, value)}
 
 
-def named_in_full(recipe: Knobs) -> dict[str, Any]:
+def named_in_full(recipe: Knobs) -> Knobs:
     """A recipe in which no catalogue entry is given by its bare name."""
     return {
         key: {"name": value} if key in _NAMED and isinstance(value, str) else deepcopy(value)
