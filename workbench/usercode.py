@@ -113,6 +113,7 @@ def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> No
     except (TypeError, ValueError):
         return  # Some functions written in C have no signature.
     try:
+        # The numbers take the places of the arguments that the caller gives by position.
         signature.bind(*range(given), **options)
     except TypeError as error:
         names = list(signature.parameters)[given:]

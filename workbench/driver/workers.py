@@ -124,6 +124,7 @@ class LocalWorkers:
                 for worker in busy:
                     self._lose(driver, worker, f"did not stop within {GRACE_SECONDS:.0f} s")
                 continue
+            # The timeout lets the loop notice a signal, and the display show the time.
             ready = wait([worker.connection for worker in busy], timeout=0.25)
             for worker in busy:
                 if worker.connection in ready:
@@ -201,6 +202,7 @@ class _Process:
             # In a new session, so that Ctrl-C and a closed terminal reach the driver alone, which
             # then asks the worker to stop. The worker inherits the open log, and so its lock.
             self._process = subprocess.Popen(
+                # -P: a file in the current folder must not take the place of a library.
                 [sys.executable, "-P", "-m", "workbench.driver.workers", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -207,6 +207,7 @@ result_from_json = TypeAdapter(Result).validate_json
 
 def to_json(value: TrialSpec | EpochResult | Result, *, indent: int | None = None) -> str:
     """JSON text; a float survives the round trip bit for bit."""
+    # NaN is not JSON: other programs could not read the record.
     return json.dumps(asdict(value), indent=indent, allow_nan=False)
 
 

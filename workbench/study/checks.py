@@ -34,6 +34,7 @@ def check(study: Study) -> None:
     Raises:
         StudyFileError: Everything that does not fit, each with file, line and key.
     """
+    # ``workbench check`` must not download gigabytes; ``run`` and ``confirm`` may.
     with nullcontext() if study.resources.pending else downloads.allowed():
         problems = _Checks(study).find()
     if problems:
@@ -134,6 +135,7 @@ class _Checks:
         if word is None:
             return []
         depth = strategy.plan.phases[-1].freeze_depth
+        # Strategies that differ in another factor too may well freeze the same stages.
         rest = tuple(label for name, label in strategy.levels.items() if name != "freeze_depth")
         same = depths.setdefault(rest, {}).setdefault(depth, word)
         if same == word:

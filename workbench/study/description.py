@@ -191,6 +191,7 @@ def _distinct(study: Study, block: str) -> list[tuple[str, Knobs]]:
             chosen = {**proposal.strategy.levels, **proposal.hyperparameters}
             labels = [str(label) for knob, label in chosen.items() if knob in setting]
             called = ", ".join(labels) or str(knobs[block]["name"])
+            # Two blocks are the same data set or backbone if all their settings are equal.
             found.setdefault(json.dumps(record.plain(knobs[block])), (called, knobs))
     return list(found.values())
 

@@ -90,6 +90,8 @@ def _complete(
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""
 
     def setting(knob: str, default: Any = None) -> Any:
+        # Only what the author wrote counts: a phase that leaves a knob open takes it from the
+        # recipe, whose own defaults come last.
         for block in (phase, trial):
             if knob in block.model_fields_set and getattr(block, knob) is not None:
                 return getattr(block, knob)

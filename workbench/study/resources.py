@@ -84,6 +84,7 @@ class Resources:
         return str(self._sizes_of(plan.dataset, plan.task)["digest"])
 
     def _sizes_of(self, dataset: Knobs, task: Knobs) -> dict[str, Any]:
+        # Reading a data set may take minutes, and most strategies share one.
         key = json.dumps(record.plain([dataset, task]))
         if key not in self._sizes:
             self._sizes[key] = datasets.sizes(
@@ -121,6 +122,7 @@ class Resources:
         from workbench.backbones.stages import resolve_depth
 
         outline = self.outline(knobs)
+        # Nothing is known of a backbone that must still be downloaded; a depth is checked later.
         if not outline.stages:
             return value if isinstance(value, int) else 0
         return resolve_depth(value, outline.names)

@@ -66,6 +66,7 @@ def propose(config: StudyConfig, strategy: Strategy, pick: Pick) -> Proposal:
         if isinstance(entry, Categorical):
             set_now = next(level.knobs for level in entry.levels if level.label == value)
         knobs.update(set_now)
+        # Conditions of later knobs may name this one, or a knob that its level sets.
         context |= {**labels_of_knobs(set_now), tuned.knob: label(value)}
     return Proposal(
         parameters=parameters,

@@ -37,6 +37,7 @@ def find(source: str, backbone: str, *, folder: Path, home: Path, pending: bool 
     own = entry.weights if entry is not None else ()
     if entry is not None and entry.hub and source == "hub":
         return Weights(source=source, sha256=_hash_of(backbone))
+    # Before any file: a name of the family is never the path of a file.
     if source in own:
         return backbones.named(backbone, source)
     if source.startswith("run:"):

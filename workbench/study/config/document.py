@@ -269,6 +269,7 @@ class _Loader(yaml.SafeLoader):
     pass
 
 
+# A dictionary of its own: the inherited one belongs to all loaders of PyYAML.
 _Loader.yaml_implicit_resolvers = {}
 
 for _tag, _pattern, _first in (
@@ -326,6 +327,7 @@ class _Tree:
                 self.lines[at] = line
                 self.problems.append((at, written, "a key that is text or a number"))
                 continue
+            # Keys that are numbers name phases and levels, which are texts everywhere else.
             key = label(key)
             at = (*location, key)
             if key in content:

@@ -28,12 +28,14 @@ OWN = ", or your own FILE.py:NAME"
 class Block(BaseModel):
     """A mapping in a study file: frozen, and no key that it does not know."""
 
+    # Strict: `epochs: "3"` is a slip, which must not be read as a number.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Named(BaseModel):
     """A catalogue's entry with its options beside the name; a bare name is enough."""
 
+    # Which keys are options depends on the name; ``recipes`` refuses the others.
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     @property

@@ -102,6 +102,7 @@ def label(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
+        # Short for names and tables; the level itself keeps every digit of the value.
         return f"{value:g}"
     if isinstance(value, Mapping):
         return str(value.get("name", ""))
@@ -119,6 +120,7 @@ def strategy_of(factors: Sequence[Factor], levels: Sequence[Level]) -> Strategy:
         f"{factor.name}-{level.label}" if bare else level.label
         for factor, level in zip(factors, levels, strict=True)
     ]
+    # A folder has this name: no separators, and no dot in front, which would hide it.
     name = re.sub(r"[^\w.-]+|^[.]+", "_", "-".join(words))
     knobs = {path: value for level in levels for path, value in level.knobs.items()}
     labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
@@ -133,6 +135,7 @@ def _is_bare(label: str) -> bool:
 
 def merged(recipe: Knobs, knobs: Knobs) -> Knobs:
     """A recipe with some knobs set, by their paths; the recipe itself is left alone."""
+    # A study has one recipe and many trials; none may change what the others read.
     result = deepcopy(dict(recipe))
     for path, value in knobs.items():
         first = path.partition(".")[0]

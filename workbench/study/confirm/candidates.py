@@ -85,6 +85,7 @@ class Searched:
                 f"The search of {config.name} is unfinished: {sum(missing.values())} of {total} "
                 f"trials are missing ({names}). Finish it first: {command}"
             )
+            # With equal numbers the strategies compare fairly, however short the search.
             if len(set(counts)) == 1 and counts[0]:
                 text += f", or confirm what is there with --set {key}={counts[0]}"
             raise Unready(text)

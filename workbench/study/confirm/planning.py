@@ -80,6 +80,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "alpha": ALPHA,
         "gamma": GAMMA,
         "smallest_effect": confirm.smallest_effect,
+        # The test split is looked at once; a second look would need a correction.
         "looks": 1,
         "contrast": config.contrast,
         "pairs": pairs,

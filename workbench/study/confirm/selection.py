@@ -145,6 +145,7 @@ def choose(study: Study, protocol: Protocol) -> Selected:
         return (mean, size, one.spec.plan.epochs, one.spec.number)
 
     chosen = {name: min(found, key=order) for name, found in runs.items()}
+    # Without the number, which says nothing between strategies: ties keep the order of the file.
     best = sorted(chosen, key=lambda name: order(chosen[name])[:3])
     finalists = [name for name in chosen if name in best[: config.finalists or len(best)]]
     baseline = _baseline(study)

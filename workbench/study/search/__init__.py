@@ -203,12 +203,14 @@ class Search:
             return None
         name = min(open_groups, key=lambda group: self._started[group])
         timeout = self._config.search.timeout
+        # All groups must have had the same number of trials, or their best values do not compare.
         full_round = len({self._started[group] for group in open_groups}) == 1
         if timeout and time.monotonic() - self._began >= timeout and full_round:
             return None
         study = self._studies[name]
         trials = study.get_trials(deepcopy=False)
         waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        # Optuna hands out a waiting trial first, so the sampler is that of its number.
         study.sampler = sampler_of(self._config, name, min(waiting, default=len(trials)))
         if not waiting:
             tried = [trial.system_attrs.get("fixed_params") for trial in trials]
@@ -237,6 +239,7 @@ class Search:
 
     def _prunes(self, spec: TrialSpec, trial: optuna.Trial) -> bool:
         study = self._studies[spec.group]
+        # Hyperband divides the trials of a study into brackets itself.
         if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
             return trial.should_prune()
         trials = study.get_trials(deepcopy=False)
@@ -245,6 +248,7 @@ class Search:
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:
         reported = self._reported.setdefault(spec.key, set())
+        # Optuna ignores a second report of an epoch, with a warning.
         if result.epoch not in reported:
             value = result.metrics[spec.objective.metric]
             self._live[spec.key].report(value, step=result.epoch)

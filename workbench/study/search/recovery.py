@@ -74,6 +74,7 @@ def reconcile(
         for number, (at, _) in records.items()
         if (result := at.result()) is not None and result.retried is not None
     }
+    # A number is a position in Optuna: trials that are missing in between must be made too.
     count = max(len(stored), 1 + max([*records, *replaced], default=-1))
     trials = [
         _trial(

@@ -35,6 +35,7 @@ def sampler_of(config: StudyConfig, group: str, number: int) -> optuna.samplers.
     if knobs.name != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)
     options: dict[str, Any] = {"n_startup_trials": config.startup_trials, **knobs.options}
+    # Optuna marks the options of a multivariate TPE as experimental each time.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, **options)
