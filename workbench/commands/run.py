@@ -77,7 +77,7 @@ def search(
     study = Study(config, session.home, pending=True)
     check(study)
     if not (study.studies_needed or study.resources.absent):
-        study.resources.require()
+        study.resources.pending = False
     else:
         stopped = run_needed(session, study, above)
         if stopped is not None:

@@ -27,11 +27,6 @@ class Outline:
     stages: tuple[tuple[str, int], ...]
     notes: tuple[str, ...] = ()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The stages' names from input to output, without the head."""
-        return tuple(name for name, _ in self.stages[:-1])
-
 
 class Resources:
     """Data, backbones and weights of one study, each looked up once.
@@ -43,7 +38,8 @@ class Resources:
         home: Where the trials of other studies are, whose weights may be named.
         study_seed: Divides the data into training, validation and test samples.
         pending: Weights of a study that has not run yet and files that must be downloaded are
-            listed in ``absent`` instead of raising an error, and nothing is downloaded.
+            listed in ``absent`` instead of raising an error, and nothing is downloaded. It may be
+            set to False later: from then on whatever is missing is an error.
     """
 
     def __init__(self, folder: Path, home: Path, *, study_seed: int, pending: bool = False) -> None:
@@ -57,10 +53,6 @@ class Resources:
         self._outlines: dict[str, Outline] = {}
         self._weights: dict[tuple[str, str], Weights] = {}
         self._absent: dict[str, None] = {}
-
-    def require(self) -> None:
-        """End ``pending``: from now on whatever is missing is an error."""
-        self.pending = False
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -125,7 +117,7 @@ class Resources:
         # Nothing is known of a backbone that must still be downloaded; a depth is checked later.
         if not outline.stages:
             return value if isinstance(value, int) else 0
-        return resolve_depth(value, outline.names)
+        return resolve_depth(value, tuple(name for name, _ in outline.stages[:-1]))
 
     def outline(self, knobs: Knobs) -> Outline:
         """The stages of the backbone that the knobs describe."""
