@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("datasets", "tasks", "tracker", "plotting"),
     ("record", "verdict"),
     ("usercode", "downloads"),
+    ("messages",),
 )
 RANK = {name: rank for rank, row in enumerate(LAYERS) for name in row}
 

@@ -11,11 +11,14 @@ import importlib
 import inspect
 import re
 import sys
+import traceback
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from workbench.messages import did_you_mean
 
 _REFERENCE = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 
@@ -88,12 +91,8 @@ def load(reference: str) -> Any:
     path = Path(file).resolve()
     module = _loaded(path).module
     if not hasattr(module, name):
-        import difflib
-
         names = [other for other in vars(module) if not other.startswith("_")]
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserCodeError(f"{path} has no {name}{hint}")
+        raise UserCodeError(f"{path} has no {name}{did_you_mean(name, names)}")
     return getattr(module, name)
 
 
@@ -114,6 +113,7 @@ def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> No
     except (TypeError, ValueError):
         return  # Some functions written in C have no signature.
     try:
+        # The numbers take the places of the arguments that the caller gives by position.
         signature.bind(*range(given), **options)
     except TypeError as error:
         names = list(signature.parameters)[given:]
@@ -177,8 +177,9 @@ def _run(path: Path) -> _Loaded:
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         _forget_imports(before, path.parent)
+        frames = reversed(traceback.extract_tb(error.__traceback__))
         line = next(
-            (frame.lineno for frame in _frames(error) if frame.filename == str(path)),
+            (frame.lineno for frame in frames if frame.filename == str(path)),
             getattr(error, "lineno", None),
         )
         at = f":{line}" if line else ""
@@ -208,23 +209,13 @@ def _forget_imports(before: set[str], folder: Path) -> list[Path]:
         file = getattr(sys.modules[name], "__file__", None)
         if top in before:
             continue
+        # A namespace package has no file, but one or several folders.
+        sources = getattr(sys.modules[name], "__path__", ()) if file is None else (file,)
         places = (folder / f"{top}.py", folder / top)
-        if file is None:
-            # A namespace package has no file, but one or several folders.
-            spread = [Path(place) for place in getattr(sys.modules[name], "__path__", ())]
-            ours = any(place.is_relative_to(folder / top) for place in spread)
-        else:
-            ours = any(Path(file).is_relative_to(place) for place in places)
-        if ours:
+        if any(Path(source).is_relative_to(place) for source in sources for place in places):
             del sys.modules[name]
             paths.update([] if file is None else [Path(file)])
     return sorted(paths)
-
-
-def _frames(error: BaseException) -> list[Any]:
-    import traceback
-
-    return list(reversed(traceback.extract_tb(error.__traceback__)))
 
 
 def _content(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import call
-from workbench.driver import lease
+from workbench.driver.leases import lease
 from workbench.record import study_directory
 
 Write = Callable[..., Path]

@@ -17,9 +17,10 @@ from workbench.cli import printed
 from workbench.commands import browse, verdict
 from workbench.commands.check import check_study
 from workbench.commands.outcomes import Confirmed, Outcome
-from workbench.driver import Standing
+from workbench.driver import GroupStatus
 from workbench.record import State
-from workbench.study.confirm import Arm, Offer
+from workbench.study.confirm.offer import Offer
+from workbench.study.confirm.selection import Arm
 from workbench.verdict import statistics
 from workbench.verdict.wording import numbers
 
@@ -67,7 +68,7 @@ def some(studies: Studies) -> Studies:
 
 
 def outcome(
-    *standings: Standing,
+    *standings: GroupStatus,
     fresh: int = 0,
     signal: int | None = None,
     unsent: int = 0,
@@ -84,8 +85,8 @@ def outcome(
     )
 
 
-DONE = Standing(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
-OPEN = Standing(name="sgd-all", target=3, failed=1)
+DONE = GroupStatus(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
+OPEN = GroupStatus(name="sgd-all", target=3, failed=1)
 NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 
@@ -333,13 +334,11 @@ def offer(some: Studies) -> Offer:
     return Offer(
         study="tiny",
         metric="test/accuracy",
-        direction="maximize",
         arms=(
             Arm(name="sgd-0", spec=spec, baseline=False, values=(0.5, None)),
             Arm(name="[b]", spec=spec, baseline=False, values=(0.5, 0.625)),
             Arm(name="default", spec=spec, baseline=True),
         ),
-        default_is=None,
         contrast="all",
         pairs=3,
         seeds=10,
@@ -406,16 +405,16 @@ def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
 
 def test_an_offer_names_the_arm_that_is_the_default(paper: Paper, offer: Offer) -> None:
     arm = replace(offer.arms[0], baseline=True)
-    printed.offer(paper.console, replace(offer, arms=(arm,), default_is="sgd-0"))
+    printed.offer(paper.console, replace(offer, arms=(arm,)))
     assert paper.lines[2].startswith("sgd-0 (the default) sgd-0/003 0.5000, failed")
 
 
-SELECTED = Standing(name="sgd-0", target=4, complete=4)
-ARM = Standing(name="default", target=7, complete=6, failed=1)
+SELECTED = GroupStatus(name="sgd-0", target=4, complete=4)
+ARM = GroupStatus(name="default", target=7, complete=6, failed=1)
 
 
 def confirmed(
-    *arms: Standing, fresh: int = 7, signal: int | None = None, agreed: bool = True
+    *arms: GroupStatus, fresh: int = 7, signal: int | None = None, agreed: bool = True
 ) -> Confirmed:
     return Confirmed(
         study="tiny",
@@ -462,7 +461,7 @@ NEXT_REPORT = "next: workbench report tiny"
             "failed: 1 x diverged [1e9]",
         ),
         (
-            confirmed(Standing(name="default", target=7), agreed=False),
+            confirmed(GroupStatus(name="default", target=7), agreed=False),
             "sgd-0 4 4 0",
             "tiny: not tested. The selection is kept, the test split is untouched; rerun the "
             "same command to be asked again.",

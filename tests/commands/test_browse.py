@@ -12,7 +12,7 @@ from tests.support.commands import call
 from tests.support.studies import Studies, ended
 from workbench import record
 from workbench.commands import browse
-from workbench.driver import lease
+from workbench.driver.leases import lease
 from workbench.record import EpochResult, Role, State
 from workbench.record.seeds import derive
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,8 +14,9 @@ import pytest
 
 from tests.support.scripted import ListSource, Script, a_spec, drive
 from workbench import driver, record
-from workbench.driver import SIGNALS, Broken, Busy, Stop, holder_of, lease
-from workbench.driver.workers import Desk
+from workbench.driver import Broken, Driver, attempts
+from workbench.driver.leases import Busy, holder_of, lease
+from workbench.driver.signals import SIGNALS, Stop
 from workbench.record import (
     Decision,
     EpochResult,
@@ -28,11 +28,11 @@ from workbench.record import (
 from workbench.record.files import DiskError
 
 
-def complete(desk: Desk, directory: TrialDirectory) -> None:
+def complete(driver: Driver, directory: TrialDirectory) -> None:
     epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
     directory.append(epoch)
-    assert desk.report(directory, epoch) is Decision.CONTINUE
-    desk.finish(directory, Result(state=State.COMPLETE, attempt=1, value=1.0))
+    assert driver.report(directory, epoch) is Decision.CONTINUE
+    driver.finish(directory, Result(state=State.COMPLETE, attempt=1, value=1.0))
 
 
 def test_every_trial_is_specified_on_disk_before_a_worker_sees_it(tmp_path: Path) -> None:
@@ -54,7 +54,9 @@ def test_a_trial_whose_worker_dies_is_tried_three_times_and_then_fails_with_the_
     tmp_path: Path,
 ) -> None:
     source = ListSource(1)
-    workers = Script(lambda desk, directory: desk.lost(directory, "worker ended by signal SIGKILL"))
+    workers = Script(
+        lambda driver, directory: driver.lost(directory, "worker ended by signal SIGKILL")
+    )
     drive(tmp_path, source, workers)
     assert workers.attempts == [("a/000", 1), ("a/000", 2), ("a/000", 3)]
     spec = TrialDirectory(tmp_path / "trials" / "a" / "000").spec()
@@ -72,9 +74,9 @@ def test_a_result_written_by_a_worker_that_died_before_it_said_so_is_kept(
 ) -> None:
     source = ListSource(0, adopted=[replace(a_spec(0), attempt=attempt)])
 
-    def act(desk: Desk, directory: TrialDirectory) -> None:
+    def act(driver: Driver, directory: TrialDirectory) -> None:
         directory.write_result(Result(state=State.COMPLETE, attempt=attempt, value=1.0))
-        desk.lost(directory, "worker ended by signal SIGKILL")
+        driver.lost(directory, "worker ended by signal SIGKILL")
 
     workers = Script(act)
     drive(tmp_path, source, workers)
@@ -88,8 +90,8 @@ def test_a_failed_attempt_is_remembered_by_the_next_driver(tmp_path: Path) -> No
     class Died(BaseException):
         pass
 
-    def act(desk: Desk, directory: TrialDirectory) -> None:
-        desk.lost(directory, "worker ended by signal SIGKILL")
+    def act(driver: Driver, directory: TrialDirectory) -> None:
+        driver.lost(directory, "worker ended by signal SIGKILL")
         raise Died
 
     at = TrialDirectory(tmp_path / "trials" / "a" / "000")
@@ -102,7 +104,7 @@ def test_a_failed_attempt_is_remembered_by_the_next_driver(tmp_path: Path) -> No
         assert stored is not None and stored.failures == failures
         if failures < 3:
             assert at.result() is None
-            specs = [spec for spec in [driver.take_over(stored, at, lambda *_: None)] if spec]
+            specs = [spec for spec in [attempts.take_over(stored, at, lambda *_: None)] if spec]
     result = at.result()
     assert result is not None and result.state is State.FAILED
 
@@ -120,7 +122,7 @@ def test_a_driver_that_fails_parks_what_had_not_ended(tmp_path: Path) -> None:
 
 def test_trials_given_up_before_their_first_epoch_stop_the_study(tmp_path: Path) -> None:
     source = ListSource(9)
-    workers = Script(lambda desk, directory: desk.lost(directory, "worker ended with status 1"))
+    workers = Script(lambda driver, directory: driver.lost(directory, "worker ended with status 1"))
     with pytest.raises(Broken, match="given up after 3 attempts"):
         drive(tmp_path, source, workers)
     assert len(source.finished) == 3
@@ -129,11 +131,11 @@ def test_trials_given_up_before_their_first_epoch_stop_the_study(tmp_path: Path)
 def test_the_first_signal_parks_running_trials_and_hands_out_no_more(tmp_path: Path) -> None:
     source = ListSource(3)
 
-    def act(desk: Desk, directory: TrialDirectory) -> None:
+    def act(driver: Driver, directory: TrialDirectory) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
-        assert desk.report(directory, epoch) is Decision.PARK
-        desk.finish(directory, Result(state=State.PARKED, attempt=1))
+        assert driver.report(directory, epoch) is Decision.PARK
+        driver.finish(directory, Result(state=State.PARKED, attempt=1))
 
     before = signal.getsignal(signal.SIGTERM)
     done, notes = drive(tmp_path, source, Script(act))
@@ -149,11 +151,11 @@ def test_a_pruned_trial_stays_pruned_when_a_signal_comes(tmp_path: Path) -> None
         def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
             return Decision.PRUNE
 
-    def act(desk: Desk, directory: TrialDirectory) -> None:
+    def act(driver: Driver, directory: TrialDirectory) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
-        assert desk.report(directory, epoch) is Decision.PRUNE
-        desk.finish(directory, Result(state=State.PRUNED, attempt=1))
+        assert driver.report(directory, epoch) is Decision.PRUNE
+        driver.finish(directory, Result(state=State.PRUNED, attempt=1))
 
     source = Pruning(1)
     drive(tmp_path, source, Script(act))
@@ -167,9 +169,9 @@ def test_a_second_signal_stops_at_once_and_parks(tmp_path: Path, number: signal.
         "from pathlib import Path\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         "from tests.support import scripted as t\n"
-        "def act(desk, directory):\n"
+        "def act(driver, directory):\n"
         f"    os.kill(os.getpid(), {int(number)})\n"
-        "    assert desk.stopping\n"
+        "    assert driver.stopping\n"
         f"    os.kill(os.getpid(), {int(number)})\n"
         f"    os.kill(os.getpid(), {int(number)} if {number is not SIGHUP} else signal.SIGTERM)\n"
         "t.drive(Path(sys.argv[1]), t.ListSource(1), t.Script(act))\n"
@@ -202,7 +204,7 @@ def test_a_record_that_cannot_be_written_stops_the_study_and_fails_no_trial(tmp_
         drive(
             tmp_path,
             source,
-            Script(lambda desk, at: desk.halt(at, "disk full (0 bytes are free).")),
+            Script(lambda driver, at: driver.halt(at, "disk full (0 bytes are free).")),
         )
     assert source.finished == []
     assert len(source.specs) == 2
@@ -213,11 +215,11 @@ def test_a_record_that_cannot_be_written_stops_the_study_and_fails_no_trial(tmp_
 def test_the_same_failure_three_times_before_the_first_epoch_stops_the_study(
     tmp_path: Path,
 ) -> None:
-    def act(desk: Desk, directory: TrialDirectory) -> None:
+    def act(driver: Driver, directory: TrialDirectory) -> None:
         result = Result(
             state=State.FAILED, attempt=1, reason="RuntimeError: no data", traceback="Traceback: x"
         )
-        desk.finish(directory, result)
+        driver.finish(directory, result)
 
     source = ListSource(9)
     told = r"Study stopped: 3 trials(?s:.*)Traceback: x\n.*--retry-failed"
@@ -227,8 +229,10 @@ def test_the_same_failure_three_times_before_the_first_epoch_stops_the_study(
 
 
 def test_trials_that_diverge_do_not_stop_the_study(tmp_path: Path) -> None:
-    def act(desk: Desk, directory: TrialDirectory) -> None:
-        desk.finish(directory, Result(state=State.FAILED, attempt=1, reason="diverged at epoch 1"))
+    def act(driver: Driver, directory: TrialDirectory) -> None:
+        driver.finish(
+            directory, Result(state=State.FAILED, attempt=1, reason="diverged at epoch 1")
+        )
 
     source = ListSource(5)
     drive(tmp_path, source, Script(act))
@@ -238,11 +242,11 @@ def test_trials_that_diverge_do_not_stop_the_study(tmp_path: Path) -> None:
 def test_a_trial_that_the_driver_does_not_know_is_fenced(tmp_path: Path) -> None:
     source = ListSource(1)
 
-    def act(desk: Desk, directory: TrialDirectory) -> None:
+    def act(driver: Driver, directory: TrialDirectory) -> None:
         epoch = EpochResult(epoch=1, phase="main", metrics={"x": 1.0}, timestamp=1)
         stranger = TrialDirectory(tmp_path / "trials" / "a" / "099")
-        assert desk.report(stranger, epoch) is Decision.FENCED
-        complete(desk, directory)
+        assert driver.report(stranger, epoch) is Decision.FENCED
+        complete(driver, directory)
 
     drive(tmp_path, source, Script(act))
     assert source.reports == [(0, 1)]
@@ -252,7 +256,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from workbench.driver import lease\n"
+        "from workbench.driver.leases import lease\n"
         "with lease(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n"
@@ -270,13 +274,12 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
         holder.kill()
         holder.wait()
     with lease(tmp_path):
-        note = json.loads((tmp_path / "lock").read_text())
-        assert note["pid"] == os.getpid()
+        assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
     assert holder_of(tmp_path) is None
 
 
-def test_a_standing_counts_what_has_ended() -> None:
-    standing = driver.Standing(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+def test_a_groups_status_counts_what_has_ended() -> None:
+    standing = driver.GroupStatus(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
     assert standing.ended == 6
 
 
@@ -302,8 +305,8 @@ def test_what_becomes_of_a_run_that_an_earlier_driver_left(
     if state is not None:
         directory.write_result(Result(state=state, attempt=attempt))
     finished: list[tuple[State, str | None]] = []
-    with driver.orphaned(directory, "run a/000"):
-        taken = driver.take_over(
+    with attempts.orphaned(directory, "run a/000"):
+        taken = attempts.take_over(
             spec, directory, lambda _, result: finished.append((result.state, result.reason))
         )
     assert (taken.attempt if taken else None, finished) == (again, [told] if told else [])

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.trials import directory_for, numbers, planned, spec_for
-from workbench.driver import workers
+from workbench.driver import Driver, workers
 from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
 from workbench.trial import run as trial_run
@@ -22,12 +22,13 @@ from workbench.trial import run as trial_run
 Write = Callable[..., Path]
 
 
-class Tray:
-    """A desk with a fixed pile of trials."""
+class Tray(Driver):
+    """A driver with a fixed pile of trials."""
+
+    stopping: bool = False
 
     def __init__(self, pile: list[TrialDirectory]) -> None:
         self.pile = pile
-        self.stopping = False
         self.finished: list[tuple[TrialDirectory, Result]] = []
         self.lost_ones: list[tuple[TrialDirectory, str]] = []
         self.on_report: Callable[[TrialDirectory, EpochResult], None] | None = None
@@ -264,13 +265,13 @@ def test_workers_die_with_their_driver(tiny: Path, home: Path, tmp_path: Path) -
         "from workbench.record import TrialDirectory\n"
         "from workbench.driver.workers import LocalWorkers\n"
         "crew = LocalWorkers(1, Path(sys.argv[1]))\n"
-        "class Desk:\n"
+        "class Pile:\n"
         "    stopping = False\n"
         "    pile = [TrialDirectory(Path(sys.argv[2]))]\n"
         "    def next(self): return self.pile.pop() if self.pile else None\n"
         "    def report(self, *_): print('warm', flush=True); time.sleep(60)\n"
         "    def idle(self): pass\n"
-        "crew.run(Desk())\n"
+        "crew.run(Pile())\n"
         "time.sleep(60)\n"
     )
     driver = psutil.Popen(

@@ -379,11 +379,6 @@ BROKEN: dict[str, tuple[str, list[tuple[int | None, str, str | None]]]] = {
         changed(JOINT, ("mlp", "mlp\n  epochs: 1000000000\n  lora: {rank: 100000000000}")),
         [(5, "recipe.epochs", None), (6, "recipe.lora.rank", None)],
     ),
-    "keys that have no effect yet": (
-        JOINT
-        + "across: {search_seed: [1, 2]}\nobjective: {limits: {cost/ms: 8}, pareto: cost/ms}\n",
-        [(8, "across", None), (9, "objective.limits", None), (9, "objective.pareto", None)],
-    ),
     "what other tools call a knob": (
         changed(
             JOINT,

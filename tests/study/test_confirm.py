@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import pandas as pd
 import pytest
 from pydantic import create_model
 
@@ -38,12 +39,14 @@ from workbench.record import EpochResult, Result, Role, State, TrialDirectory, T
 from workbench.record.knob import Knob
 from workbench.record.seeds import derive
 from workbench.record.strategy import Phase, Schedule
-from workbench.study import confirm, fingerprint, plans
+from workbench.study import fingerprint, plans
 from workbench.study.config import recipes, schema
 from workbench.study.config.changes import Changed, Unready
-from workbench.study.confirm import Offer, Replicates, preregistration
-from workbench.study.confirm.offer import spread
+from workbench.study.confirm import preregistration, replicates
+from workbench.study.confirm.offer import Offer, spread
 from workbench.study.confirm.protocol import Protocol
+from workbench.study.confirm.replicates import Replicates
+from workbench.study.confirm.selection import Selected, choose
 from workbench.tracker import Tracker
 from workbench.verdict import statistics
 
@@ -260,7 +263,7 @@ def test_an_offer_says_what_will_be_tested_and_how_far_the_seeds_reach(story: St
     assert (first.seeds, first.runs, first.test_samples) == (7, 7 * count, 40)
     assert first.floor == statistics.seeds_floor(first.pairs)
     values = {arm.name: arm.values for arm in first.arms if arm.values}
-    assert first.sd == spread(values)
+    assert first.sd == spread(pd.DataFrame(values))
     assert first.seconds is not None and first.seconds > 0
 
 
@@ -674,7 +677,7 @@ def test_a_strategy_whose_chosen_configuration_is_the_default_is_the_baseline_it
         ("adamw", False),
     ]
     (offer,) = asked.offers
-    assert (offer.pairs, offer.runs, offer.default_is) == (1, 14, "sgd")
+    assert (offer.pairs, offer.runs) == (1, 14)
 
 
 def test_a_strategy_that_never_completes_is_named_before_anything_runs(
@@ -747,7 +750,7 @@ class Candidates:
     def reached(
         self, strategy: str, number: int, *values: float | None, trainable: int = 10
     ) -> None:
-        for spec in confirm.replicates.selection_specs(self.plan):
+        for spec in replicates.selection_specs(self.plan):
             if spec.group == f"{strategy}/{number:03d}":
                 value = values[spec.number]
                 at = record.directory_of(self.directory, spec)
@@ -764,9 +767,9 @@ class Candidates:
                     )
                 )
 
-    def chosen(self) -> confirm.Selected:
+    def chosen(self) -> Selected:
         searched = self.searched
-        return confirm.choose(searched.study, self.plan)
+        return choose(searched.study, self.plan)
 
 
 @pytest.fixture
@@ -848,15 +851,11 @@ def test_a_selection_in_which_nothing_completes_ends_before_the_test(candidates:
 
 
 def test_the_spread_is_pooled_over_pairs_that_share_two_seeds() -> None:
-    sides: dict[str, list[float | None]] = {
-        "a": [0.5, 0.7, None],
-        "b": [0.4, 0.4, 0.4],
-        "c": [None, 0.1, 0.2],
-    }
+    sides = pd.DataFrame({"a": [0.5, 0.7, None], "b": [0.4, 0.4, 0.4], "c": [None, 0.1, 0.2]})
     # a - b: 0.1 and 0.3; b - c: 0.3 and 0.2; a and c share a single seed.
     assert spread(sides) == pytest.approx(((0.02 + 0.005) / 2) ** 0.5)
-    assert spread({"a": [0.5], "b": [0.4]}) is None
-    assert spread({"a": [0.5, 0.6]}) is None
+    assert spread(pd.DataFrame({"a": [0.5], "b": [0.4]})) is None
+    assert spread(pd.DataFrame({"a": [0.5, 0.6]})) is None
 
 
 # -- the list of runs as a source -----------------------------------------------------------------
@@ -865,7 +864,7 @@ def test_the_spread_is_pooled_over_pairs_that_share_two_seeds() -> None:
 @pytest.fixture
 def planned(candidates: Make) -> tuple[list[TrialSpec], Path]:
     found = candidates()
-    return confirm.replicates.selection_specs(found.plan), found.directory
+    return replicates.selection_specs(found.plan), found.directory
 
 
 def at(planned: tuple[list[TrialSpec], Path], index: int) -> TrialDirectory:
@@ -907,7 +906,7 @@ def test_what_an_earlier_driver_left_is_taken_up_and_what_had_ended_is_not_run_a
     ]
     assert source.next() == specs[4]
     assert source.missing == 7
-    sgd, adamw = source.standings()
+    sgd, adamw = source.statuses()
     assert (sgd.target, sgd.complete, sgd.running) == (4, 1, 2)
     assert (adamw.target, adamw.running, adamw.best) == (4, 2, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from workbench.study.checks import check
 from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
 from workbench.study.study import Study
-from workbench.study.weights import Provenance
+from workbench.study.weights import find
 from workbench.tracker import Tracker
 
 FIRST = """\
@@ -32,10 +33,6 @@ compare:
   optimizer: [sgd, adam]
 search: {trials_per_strategy: 1}
 """
-
-
-def provenance(folder: Path, home: Path, *, pending: bool = False) -> Provenance:
-    return Provenance(folder=folder, home=home, pending=pending)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +54,7 @@ def best_of(home: Path) -> record.TrialDirectory:
 
 def test_a_study_gives_the_weights_of_its_best_trial(ran: tuple[Path, Path]) -> None:
     folder, home = ran
-    found = provenance(folder, home).find("first.yaml", "mlp")
+    found = find("first.yaml", "mlp", folder=folder, home=home)
     best = best_of(home)
     assert found.source == str(best.weights)
     assert found.sha256 == record.sha256_of(best.weights)
@@ -67,9 +64,9 @@ def test_a_study_that_has_not_run_stands_for_its_weights_only_when_looking_ahead
     ran: tuple[Path, Path], tmp_path: Path
 ) -> None:
     folder, _ = ran
-    assert provenance(folder, tmp_path, pending=True).find("first.yaml", "mlp").sha256 is None
+    assert find("first.yaml", "mlp", folder=folder, home=tmp_path, pending=True).sha256 is None
     with pytest.raises(ValueError, match="has no completed trial to take weights from"):
-        provenance(folder, tmp_path).find("first.yaml", "mlp")
+        find("first.yaml", "mlp", folder=folder, home=tmp_path)
 
 
 def test_a_run_gives_the_weights_of_its_trial(ran: tuple[Path, Path]) -> None:
@@ -80,30 +77,30 @@ def test_a_run_gives_the_weights_of_its_trial(ran: tuple[Path, Path]) -> None:
     spec = best.spec()
     assert spec is not None
     (run_id,) = [trial.run_id for trial in trials if trial.group == spec.group]
-    found = provenance(folder, home).find(f"run:{run_id}", "mlp")
+    found = find(f"run:{run_id}", "mlp", folder=folder, home=home)
     assert found.source == str(best.weights)
 
 
 def test_a_run_that_is_unknown_or_no_trials_is_refused(ran: tuple[Path, Path]) -> None:
     folder, home = ran
     with pytest.raises(ValueError, match="run:abc: MLflow has no run abc in"):
-        provenance(folder, home).find("run:abc", "mlp")
+        find("run:abc", "mlp", folder=folder, home=home)
     with closing(Tracker(home)) as tracker:
         parent = tracker.read_study("first").parent_run_id
     with pytest.raises(ValueError, match="is the trial first/search, which has no weights"):
-        provenance(folder, home).find(f"run:{parent}", "mlp")
+        find(f"run:{parent}", "mlp", folder=folder, home=home)
 
 
 def test_a_home_without_mlflow_knows_no_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="run:abc: "):
-        provenance(tmp_path, tmp_path).find("run:abc", "mlp")
+        find("run:abc", "mlp", folder=tmp_path, home=tmp_path)
 
 
 def test_a_models_folder_is_hashed_by_its_weights(tmp_path: Path) -> None:
     tiny_bert.save(tmp_path / "bert")
-    here = provenance(tmp_path, tmp_path)
-    named = here.find("hub", str(tmp_path / "bert"))
-    given = here.find("./bert", "bert-base-uncased")
+    here = partial(find, folder=tmp_path, home=tmp_path)
+    named = here("hub", str(tmp_path / "bert"))
+    given = here("./bert", "bert-base-uncased")
     assert named.sha256 == given.sha256 is not None
     assert given.source == str(tmp_path / "bert")
     config = json.loads((tmp_path / "bert" / "config.json").read_text())
@@ -111,15 +108,15 @@ def test_a_models_folder_is_hashed_by_its_weights(tmp_path: Path) -> None:
 
 
 def test_a_hub_id_is_weights_of_a_model_of_the_hub_only(tmp_path: Path) -> None:
-    here = provenance(tmp_path, tmp_path)
+    here = partial(find, folder=tmp_path, home=tmp_path)
     with pytest.raises(Absent, match="of org/model are not on this machine"):
-        here.find("org/model", "bert-base-uncased")
+        here("org/model", "bert-base-uncased")
     with pytest.raises(ValueError, match="is not a file; weights are a file"):
-        here.find("org/model", "resnet18")
+        here("org/model", "resnet18")
 
 
 def test_a_name_that_the_family_knows_needs_no_file(tmp_path: Path) -> None:
-    found = provenance(tmp_path, tmp_path).find("imagenet", "resnet18")
+    found = find("imagenet", "resnet18", folder=tmp_path, home=tmp_path)
     assert found.source == "IMAGENET1K_V1" and found.sha256 is None
 
 
@@ -127,7 +124,7 @@ def test_weights_that_are_nowhere_are_refused_with_the_nearest_file(tmp_path: Pa
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "best.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match=r"did you mean weights/best\.safetensors\?"):
-        provenance(tmp_path, tmp_path).find("weights/bets.safetensors", "mlp")
+        find("weights/bets.safetensors", "mlp", folder=tmp_path, home=tmp_path)
 
 
 def test_a_second_study_starts_from_a_run(ran: tuple[Path, Path], tmp_path: Path) -> None:

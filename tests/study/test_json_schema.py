@@ -138,7 +138,7 @@ print("| `sam` | 0.1 | 0 | `sharpness` 0.5 |" in tables()["optimizers"])
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "1.0",
-        "tune.sharpness.high: found 2, expected a number of at most 1",
+        "tune.sharpness.high: found 2, expected a number of at least 0 and of at most 1",
         "tune.sharpnes: unknown key 'sharpnes'; did you mean sharpness?",
         "compare.optimizer.0: found 'sma'; did you mean sam?",
         "Radius of the search.",

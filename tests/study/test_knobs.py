@@ -18,7 +18,6 @@ from workbench.study.config.knobs import (
     is_multiple,
     label,
     labels_of,
-    leaves_of,
     levels_of,
     merged,
     named_in_full,
@@ -79,7 +78,6 @@ def test_the_single_knobs_of_a_recipe_are_found_by_their_paths() -> None:
         "augmentation": [{"random_crop": {"size": 8}}],
         "unfreeze.every": 2,
     }
-    assert leaves_of({}) == []
     assert labels_of(RECIPE)["probe.schedule.name"] == "linear"
 
 

@@ -457,27 +457,27 @@ def test_the_baseline_is_the_default_of_the_first_strategy_or_of_the_one_that_is
 def test_a_protocol_is_written_once_and_then_only_held_against(two: Searched) -> None:
     plan, path = two.plan(), record.protocol_path(two.directory)
     assert not preregistration.begun(two.directory)
-    preregistration.settle(plan, two.directory, two.file)
+    preregistration.settle(plan, two.study, logged=None)
     assert path.read_bytes() == plan.text
     assert json.loads(path.read_text()) == plan.content
     assert preregistration.begun(two.directory)
     before = path.stat().st_mtime_ns
-    preregistration.settle(plan, two.directory, two.file)
+    preregistration.settle(plan, two.study, logged=None)
     assert path.stat().st_mtime_ns == before
 
 
 def settled(searched: Searched, *overrides: str) -> str:
     """What is said to a study that changed after its protocol was written."""
-    config = load(searched.file, overrides)
-    plan = planning.plan_of_confirmation(Study(config, searched.study.home))
+    study = Study(load(searched.file, overrides), searched.study.home)
+    plan = planning.plan_of_confirmation(study)
     with pytest.raises(Changed) as caught:
-        preregistration.settle(plan, searched.directory, searched.file)
+        preregistration.settle(plan, study, logged=None)
     text = str(caught.value).replace(str(searched.file), "FILE")
     return text.replace(str(searched.directory), "DIR")
 
 
 def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
-    preregistration.settle(two.plan(), two.directory, two.file)
+    preregistration.settle(two.plan(), two.study, logged=None)
     assert settled(two, "confirm.smallest_effect=0.01", "confirm.select.configs=1") == (
         "FILE: the confirmation of tiny has begun by another protocol (DIR/protocol.json):\n"
         "  smallest_effect: was 0.02, is 0.01  (--set confirm.smallest_effect=0.01)\n"
@@ -503,7 +503,7 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
 def test_an_edited_protocol_is_refused(
     two: Searched, edit: Callable[[str], str], told: str
 ) -> None:
-    preregistration.settle(two.plan(), two.directory, two.file)
+    preregistration.settle(two.plan(), two.study, logged=None)
     path = record.protocol_path(two.directory)
     path.write_text(edit(path.read_text()))
     assert told in settled(two)
@@ -526,7 +526,7 @@ def more_trials(searched: Searched, *overrides: str) -> StudyConfig:
 
 def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) -> None:
     more_trials(two, "search.trials_per_strategy=4")
-    preregistration.settle(two.plan(), two.directory, two.file)
+    preregistration.settle(two.plan(), two.study, logged=None)
     more_trials(two)
     # A record that is gone is trained again, which changes nothing.
     shutil.rmtree(two.directory / "trials" / "sgd" / "000")
@@ -556,7 +556,7 @@ def test_check_refuses_nothing_before_a_confirmation_has_begun(two: Searched, ho
 
 
 def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None:
-    preregistration.settle(two.plan(), two.directory, two.file)
+    preregistration.settle(two.plan(), two.study, logged=None)
     found = ahead(two, home)
     assert found["begun"] == {"stage": "selection", "ended": 0, "planned": 5 * 3}
     assert found["refused"] == []
@@ -565,7 +565,7 @@ def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None
 def test_check_refuses_a_study_file_that_was_edited_in_the_words_of_confirm(
     two: Searched, home: Path
 ) -> None:
-    preregistration.settle(two.plan(), two.directory, two.file)
+    preregistration.settle(two.plan(), two.study, logged=None)
     two.file.write_text(two.file.read_text().replace("0.02", "0.03"))
     (lines,) = ahead(two, home)["refused"]
     line = two.file.read_text().splitlines().index("confirm: {smallest_effect: 0.03}") + 1
@@ -576,7 +576,7 @@ def test_check_refuses_a_study_file_that_was_edited_in_the_words_of_confirm(
 def test_check_refuses_a_longer_search_once_the_confirmation_has_begun(
     two: Searched, home: Path
 ) -> None:
-    preregistration.settle(two.plan(), two.directory, two.file)
+    preregistration.settle(two.plan(), two.study, logged=None)
     ((line,),) = ahead(two, home, "search.trials_per_strategy=4")["refused"]
     assert "2 more trials (sgd: 1, adamw: 1) would change what was searched" in line
 
@@ -593,7 +593,7 @@ def test_check_misses_a_protocol_that_was_deleted(two: Searched, home: Path) -> 
 def test_check_ends_like_the_command_that_would_refuse(
     two: Searched, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    preregistration.settle(two.plan(), two.directory, two.file)
+    preregistration.settle(two.plan(), two.study, logged=None)
     app.check([two.file], home=home)
     assert "selecting 0/15" in capsys.readouterr().out
     with pytest.raises(typer.Exit) as caught:

@@ -111,7 +111,7 @@ def test_studies_that_weights_come_from_are_listed_with_their_files(
 def test_the_outline_has_the_stages_in_order_and_the_head_last(tiny: Path, home: Path) -> None:
     config = load(tiny)
     outline = Study(config, home).resources.outline(config.recipe)
-    assert outline.names == ("hidden1", "hidden2")
+    assert [name for name, _ in outline.stages[:-1]] == ["hidden1", "hidden2"]
     assert outline.stages == (("hidden1", 13 * 8 + 8), ("hidden2", 8 * 8 + 8), ("head", 8 * 3 + 3))
     assert record.study_directory(home, "tiny") == home / "mlruns" / "studies" / "tiny"
 

@@ -13,7 +13,6 @@ from tests.support.mlflow_home import runs_of
 from workbench import record
 from workbench.commands import browse
 from workbench.driver import Driver
-from workbench.driver.workers import Desk
 from workbench.record import Result, State, TrialDirectory
 from workbench.study.config import Changed, load
 from workbench.study.confirm import candidates, preregistration
@@ -41,8 +40,8 @@ class Scripted:
         self.reasons = reasons
         self.begun: list[int] = []
 
-    def run(self, desk: Desk) -> None:
-        while (directory := desk.next()) is not None:
+    def run(self, driver: Driver) -> None:
+        while (directory := driver.next()) is not None:
             spec = directory.spec()
             assert spec is not None
             self.begun.append(spec.number)
@@ -55,7 +54,7 @@ class Scripted:
                 epoch=None if reason else 1,
             )
             directory.write_result(result)
-            desk.finish(directory, result)
+            driver.finish(directory, result)
 
     def kill(self) -> None:
         return None
@@ -105,7 +104,7 @@ def test_failed_trials_are_run_again_with_their_settings_and_count_once(
     }
     assert replaced == {1: 4, 2: None, 3: 5, 5: 6}
     config = load(file)
-    (standing,) = Search(Study(config, home)).standings()
+    (standing,) = Search(Study(config, home)).statuses()
     assert (standing.ended, standing.complete, standing.failed) == (4, 3, 1)
     assert candidates.look(Study(config, home)).ended == {"sgd": 4}
 

@@ -21,8 +21,8 @@ from tests.support.processes import Forked
 from tests.support.tiny import TWO, Silent
 from workbench import record
 from workbench.commands.session import readable
-from workbench.driver import Busy, Driver, attempts
-from workbench.driver.workers import Desk
+from workbench.driver import Driver, attempts
+from workbench.driver.leases import Busy
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory, TrialSpec
 from workbench.record.files import lock, write_atomically
 from workbench.study.config import Changed, load
@@ -51,13 +51,13 @@ class MadeUpTraining:
         self.left = stop_after
         self.begun: list[str] = []
 
-    def run(self, desk: Desk) -> None:
-        while (directory := desk.next()) is not None:
+    def run(self, driver: Driver) -> None:
+        while (directory := driver.next()) is not None:
             spec = directory.spec()
             assert spec is not None
             self.begun.append(spec.name)
             last = self.left == 0
-            self._train(desk, directory, spec, epochs=1 if last else 3)
+            self._train(driver, directory, spec, epochs=1 if last else 3)
             if last:
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.left is not None:
@@ -69,7 +69,9 @@ class MadeUpTraining:
     def close(self) -> None:
         return None
 
-    def _train(self, desk: Desk, directory: TrialDirectory, spec: TrialSpec, epochs: int) -> None:
+    def _train(
+        self, driver: Driver, directory: TrialDirectory, spec: TrialSpec, epochs: int
+    ) -> None:
         known = len(directory.history())
         for epoch in range(1, epochs + 1):
             line = EpochResult(
@@ -80,17 +82,17 @@ class MadeUpTraining:
             )
             if epoch > known:
                 directory.append(line)
-            if epoch >= known and desk.report(directory, line) is Decision.PRUNE:
+            if epoch >= known and driver.report(directory, line) is Decision.PRUNE:
                 result = Result(state=State.PRUNED, attempt=spec.attempt)
                 directory.write_result(result)
-                desk.finish(directory, result)
+                driver.finish(directory, result)
                 return
         if epochs == 3:
             value = score(spec, 3)
             result = Result(state=State.COMPLETE, attempt=spec.attempt, value=value, epoch=3)
             write_atomically(directory.weights, b"weights")
             directory.write_result(result)
-            desk.finish(directory, result)
+            driver.finish(directory, result)
 
 
 def search_of(file: Path, home: Path) -> Search:
@@ -137,7 +139,7 @@ def test_every_strategy_gets_the_same_number_of_trials_in_turn(tiny: Path, home:
     search = drive(tiny, home, workers)
     first = ["sgd-0/000", "sgd-all/000", "adamw-0/000", "adamw-all/000", "sgd-0/001"]
     assert workers.begun[:5] == first
-    assert [(s.name, s.ended, s.target) for s in search.standings()] == [
+    assert [(s.name, s.ended, s.target) for s in search.statuses()] == [
         (name, 5, 5) for name in ("sgd-0", "sgd-all", "adamw-0", "adamw-all")
     ]
 
@@ -184,7 +186,7 @@ def test_a_search_killed_and_resumed_equals_one_that_was_not(
     kill(tiny, home, after=ended)
     search = drive(tiny, home, MadeUpTraining())
     assert outcomes(home) == outcomes(whole)
-    assert all(standing.running == 0 for standing in search.standings())
+    assert all(standing.running == 0 for standing in search.statuses())
 
 
 def test_an_orphan_keeps_its_number_and_gets_the_next_attempt(tiny: Path, home: Path) -> None:
@@ -225,7 +227,7 @@ def test_a_result_that_optuna_was_never_told_is_told_on_adoption(tiny: Path, hom
     directory.write_result(Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
     search = search_of(tiny, home)
     assert search.adopt() == []
-    assert search.standings()[0].best == 0.5
+    assert search.statuses()[0].best == 0.5
 
 
 def test_a_trial_asked_but_never_specified_is_specified_again_as_it_was(
@@ -308,7 +310,7 @@ def test_a_joint_study_reads_the_strategy_back_from_the_trial(
     workers = MadeUpTraining()
     search = drive(file, home, workers)
     assert workers.begun[0] == "joint/000"
-    (standing,) = search.standings()
+    (standing,) = search.statuses()
     assert (standing.name, standing.ended) == ("joint", 12)
     for _, spec in record.scan(record.study_directory(home, "tiny")):
         optimizer, depth = spec.hyperparameters["optimizer"], spec.hyperparameters["freeze_depth"]
@@ -326,9 +328,9 @@ def test_every_sampler_runs_with_every_pruner(
         TWO, ("sampler: tpe", f"sampler: {sampler}"), ("pruner: median", f"pruner: {pruner}")
     )
     search = drive(file, home, MadeUpTraining())
-    assert all(standing.ended == standing.target for standing in search.standings())
+    assert all(standing.ended == standing.target for standing in search.statuses())
     if pruner == "none":
-        assert all(standing.pruned == 0 for standing in search.standings())
+        assert all(standing.pruned == 0 for standing in search.statuses())
 
 
 def test_a_grid_has_no_more_trials_than_cells(write_study: Write, home: Path) -> None:
@@ -338,7 +340,7 @@ def test_a_grid_has_no_more_trials_than_cells(write_study: Write, home: Path) ->
     )
     search = drive(file, home, MadeUpTraining())
     # Three rates (the default is not among them) and three momenta; the default comes first.
-    assert {s.name: s.ended for s in search.standings()} == {
+    assert {s.name: s.ended for s in search.statuses()} == {
         "sgd-0": 10,
         "sgd-all": 10,
         "adamw-0": 4,

@@ -69,7 +69,8 @@ def search(file: Path, home: Path, *, inline: bool) -> None:
 
     Once it has been asked to stop there is a file ``stopping`` in the home.
     """
-    from workbench.driver import Driver, Stop
+    from workbench.driver import Driver
+    from workbench.driver.signals import Stop
     from workbench.driver.workers import InlineWorkers, LocalWorkers
     from workbench.study.config import load
     from workbench.study.search import Search

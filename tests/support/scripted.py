@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.driver import Driver, Standing, Stop
-from workbench.driver.workers import Desk
+from workbench.driver import Driver, GroupStatus
+from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
     EpochResult,
@@ -72,23 +72,23 @@ class ListSource:
     def finish(self, spec: TrialSpec, result: Result) -> None:
         self.finished.append((spec.name, result.state, result.reason))
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[GroupStatus]:
         return []
 
 
 class Script:
     """Workers that do what a function says: the real ones are tested in test_workers."""
 
-    def __init__(self, act: Callable[[Desk, TrialDirectory], None]) -> None:
+    def __init__(self, act: Callable[[Driver, TrialDirectory], None]) -> None:
         self.act = act
         self.attempts: list[tuple[str, int]] = []
 
-    def run(self, desk: Desk) -> None:
-        while (directory := desk.next()) is not None:
+    def run(self, driver: Driver) -> None:
+        while (directory := driver.next()) is not None:
             spec = directory.spec()
             assert spec is not None
             self.attempts.append((spec.name, spec.attempt))
-            self.act(desk, directory)
+            self.act(driver, directory)
 
     def kill(self) -> None:
         return None

@@ -14,9 +14,9 @@ from workbench import usercode
 from workbench.backbones import hub
 from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
+from workbench.messages import refuse_unknown_options, unknown
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Weights
-from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     from workbench.backbones.stages import Staged

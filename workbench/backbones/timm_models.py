@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from workbench.backbones import hub
 from workbench.backbones.stages import Staged, check_memory, discover
 from workbench.backbones.weights import WeightsError, fingerprint
+from workbench.messages import did_you_mean
 from workbench.record.strategy import Weights
-from workbench.record.text import did_you_mean
 
 
 def build(

@@ -25,7 +25,7 @@ from workbench.backbones import hub, stages
 from workbench.backbones.stages import Staged, check_memory
 from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
 from workbench.backbones.weights import Pretrained, WeightsError
-from workbench.record.text import listed
+from workbench.messages import listed
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.messages import listed
 from workbench.record.files import sha256_of
 from workbench.record.strategy import Weights
-from workbench.record.text import listed
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from workbench.commands.outcomes import Outcome
     from workbench.commands.session import Watcher
-    from workbench.driver.workers import LocalWorkers, Workers
-    from workbench.study.confirm import Offer
+    from workbench.driver import Workers
+    from workbench.driver.workers import LocalWorkers
+    from workbench.study.confirm.offer import Offer
 
 
 def console(*, error: bool = False) -> Console:

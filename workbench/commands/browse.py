@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
-from workbench.driver import holder_of
+from workbench.driver.leases import holder_of
+from workbench.messages import listed, unknown
 from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
-from workbench.record.text import listed, unknown
 from workbench.study.config import load
 from workbench.study.weights import STUDY_SUFFIXES
 

@@ -14,8 +14,8 @@ from workbench.commands import browse, session
 from workbench.commands.outcomes import Confirmed, damaged_checkpoints, reasons_of, report_of
 from workbench.commands.parent_run import ParentRun, confirmation_note
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import Standing, lease
-from workbench.driver.workers import Workers
+from workbench.driver import GroupStatus, Workers
+from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.checks import check
 from workbench.study.config import load
@@ -113,10 +113,10 @@ def confirm(
         _refuse_another_search(study)
         logged = Tracker(study.home).parent_tag(study.name, Role.CONFIRMATION, PROTOCOL)
         if record.protocol_path(study.directory).exists():
-            preregistration.settle(plan, study.directory, study.file, logged=logged)
+            preregistration.settle(plan, study, logged=logged)
         # Before a second one is written; and where one was put in the place of the first.
         refuse_a_second(plan, logged)
-        preregistration.settle(plan, study.directory, study.file, logged=logged)
+        preregistration.settle(plan, study, logged=logged)
         try:
             return _Confirming(session, study, plan).through(agree, at_once)
         finally:
@@ -143,7 +143,7 @@ def refusals(study: Study) -> list[str]:
             preregistration.refuse_more_trials(study)
             if not study.resources.absent:
                 plan = planning.plan_of_confirmation(study)
-                preregistration.hold(plan, study.directory, study.file)
+                preregistration.hold(plan, study)
     except (Changed, Unready, StudyFileError) as error:
         return [str(error)]
     return []
@@ -226,7 +226,7 @@ class _Confirming:
         if not before and self._session.is_settled(study, role, self._files):
             return None
 
-        def note(standings: Sequence[Standing]) -> str:
+        def note(standings: Sequence[GroupStatus]) -> str:
             return confirmation_note(study.config, role, standings, self._plan.sha256)
 
         try:
@@ -261,7 +261,7 @@ class _Confirming:
         content = self._plan.content
         return {
             PROTOCOL: self._plan.sha256,
-            "workbench.runs": str(sum(standing.target for standing in source.standings())),
+            "workbench.runs": str(sum(standing.target for standing in source.statuses())),
             "workbench.seeds": str(len(content["seeds"])),
             "workbench.contrast": content["contrast"],
         }
@@ -279,8 +279,8 @@ class _Confirming:
         records = record.scan(study.directory)
         return Confirmed(
             study=study.name,
-            selection=tuple(selecting.standings()),
-            arms=() if testing is None else tuple(testing.standings()),
+            selection=tuple(selecting.statuses()),
+            arms=() if testing is None else tuple(testing.statuses()),
             offer=offer,
             agreed=agreed,
             fresh=self._fresh,

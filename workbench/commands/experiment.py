@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from workbench.record.text import did_you_mean, listed
+from workbench.messages import did_you_mean, listed
 from workbench.tracker import external_runs, store
 from workbench.tracker.external_runs import ExternalRun, ExternalRuns
 from workbench.verdict.results import ResultRow, Results, Unreadable, repeated, seed_name

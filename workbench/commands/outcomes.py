@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.commands import browse
-from workbench.driver import Broken, Busy, Standing
+from workbench.driver import Broken, GroupStatus
+from workbench.driver.leases import Busy
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError
@@ -19,7 +20,7 @@ from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
 
 if TYPE_CHECKING:
-    from workbench.study.confirm import Offer
+    from workbench.study.confirm.offer import Offer
 
 DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
 
@@ -69,7 +70,7 @@ class Outcome:
     """
 
     study: str
-    standings: tuple[Standing, ...]
+    standings: tuple[GroupStatus, ...]
     fresh: int
     signal: int | None
     seconds: float
@@ -109,8 +110,8 @@ class Confirmed:
     """
 
     study: str
-    selection: tuple[Standing, ...]
-    arms: tuple[Standing, ...] = ()
+    selection: tuple[GroupStatus, ...]
+    arms: tuple[GroupStatus, ...] = ()
     offer: Offer | None = None
     agreed: bool = True
     fresh: int

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench import record, report
 from workbench.commands import browse
-from workbench.driver import Busy, lease
+from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
 from workbench.report import writing

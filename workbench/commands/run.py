@@ -17,8 +17,8 @@ from workbench.commands.outcomes import (
 )
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import Standing, lease
-from workbench.driver.workers import Workers
+from workbench.driver import GroupStatus, Workers
+from workbench.driver.leases import lease
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
 from workbench.study.checks import check
@@ -77,7 +77,7 @@ def search(
     study = Study(config, session.home, pending=True)
     check(study)
     if not (study.studies_needed or study.resources.absent):
-        study.resources.require()
+        study.resources.pending = False
     else:
         stopped = run_needed(session, study, above)
         if stopped is not None:
@@ -93,7 +93,7 @@ def search(
         preregistration.refuse_more_trials(study)
         with readable(study):
             source = Search(study, retry_failed=retry_failed)
-        begun = source.standings()
+        begun = source.statuses()
         trains = any(s.ended < s.target or s.running for s in begun)
         if not trains and session.is_settled(study, Role.SEARCH):
             session.watcher.end()
@@ -138,7 +138,7 @@ def run_needed(session: Session, study: Study, above: tuple[str, ...] = ()) -> O
 def _outcome(
     study: Study,
     began: float,
-    standings: Sequence[Standing],
+    standings: Sequence[GroupStatus],
     *,
     fresh: int = 0,
     signal: int | None = None,

@@ -13,7 +13,7 @@ from workbench.commands.confirm import confirm
 from workbench.commands.outcomes import DONE, UNUSABLE, Outcome
 from workbench.commands.run import search
 from workbench.commands.session import Watcher
-from workbench.driver.workers import Workers
+from workbench.driver import Workers
 from workbench.study.config import load
 from workbench.study.config.changes import Unready
 from workbench.study.config.study_config import StudyConfig

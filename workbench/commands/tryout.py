@@ -13,11 +13,12 @@ from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
-from workbench.driver import Standing, failure, lease
-from workbench.driver.workers import Workers
+from workbench.driver import GroupStatus, Workers
+from workbench.driver.attempts import failure
+from workbench.driver.leases import lease
+from workbench.messages import nearest
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar
-from workbench.record.text import nearest
 from workbench.study import space
 from workbench.study.checks import check
 from workbench.study.config import load, recipes, schema
@@ -33,7 +34,7 @@ class One:
 
     def __init__(self, spec: TrialSpec) -> None:
         self._specs = [spec]
-        self._standing = Standing(name=spec.strategy, target=1)
+        self._standing = GroupStatus(name=spec.strategy, target=1)
 
     def adopt(self) -> list[TrialSpec]:
         """A try that was interrupted is not continued."""
@@ -57,7 +58,7 @@ class One:
             self._standing, running=0, complete=complete, failed=1 - complete, best=result.value
         )
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[GroupStatus]:
         """How far the trial is."""
         return [self._standing]
 

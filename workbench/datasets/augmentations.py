@@ -14,9 +14,9 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from workbench import usercode
+from workbench.messages import refuse_unknown_options, unknown
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs
-from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,9 +18,9 @@ from workbench import downloads, usercode
 from workbench.datasets.catalogue import DATASETS, common_options, entry_of
 from workbench.datasets.samples import Data, Samples
 from workbench.datasets.splits.seal import must_be_open, must_hold
+from workbench.messages import refuse_unknown_options, unknown
 from workbench.record import plain
 from workbench.record.strategy import Knobs
-from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from workbench import record
-from workbench.driver.attempts import MAX_FAILURES, failure, orphaned, take_over
-from workbench.driver.leases import Busy, holder_of, lease
-from workbench.driver.signals import SIGNALS, Stop
+from workbench.driver.attempts import MAX_FAILURES, failure
+from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
     EpochResult,
@@ -28,27 +27,6 @@ from workbench.record import (
 )
 from workbench.record.files import DiskError
 
-if TYPE_CHECKING:
-    # Not at run time: ``python -m workbench.driver.workers`` warns if the module is loaded already.
-    from workbench.driver.workers import Workers
-
-__all__ = [
-    "MAX_FAILURES",
-    "SIGNALS",
-    "Broken",
-    "Busy",
-    "Driver",
-    "Mirror",
-    "Source",
-    "Standing",
-    "Stop",
-    "failure",
-    "holder_of",
-    "lease",
-    "orphaned",
-    "take_over",
-]
-
 SAME_FAILURES = 3
 
 
@@ -57,7 +35,7 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class GroupStatus:
     """Progress of one group of trials.
 
     Attributes:
@@ -73,6 +51,21 @@ class Standing:
     running: int = 0
     best: float | None = None
 
+    @classmethod
+    def of(
+        cls, name: str, target: int, ended: Sequence[State], begun: int, best: float | None = None
+    ) -> GroupStatus:
+        """The status of a group from the final states of its trials, of which some still run."""
+        return cls(
+            name=name,
+            target=target,
+            complete=ended.count(State.COMPLETE),
+            pruned=ended.count(State.PRUNED),
+            failed=ended.count(State.FAILED),
+            running=begun - len(ended),
+            best=best,
+        )
+
     @property
     def ended(self) -> int:
         """Number of trials in a final state."""
@@ -84,23 +77,18 @@ class Source(Protocol):
 
     def adopt(self) -> list[TrialSpec]:
         """Unfinished trials of an earlier driver, updated from their records."""
-        ...
 
     def next(self) -> TrialSpec | None:
         """A new trial, or None if there is none now."""
-        ...
 
     def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
         """Register an epoch, once however often it comes; decide whether the trial continues."""
-        ...
 
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Register the result of a trial."""
-        ...
 
-    def standings(self) -> Sequence[Standing]:
+    def statuses(self) -> Sequence[GroupStatus]:
         """Progress of each group of trials."""
-        ...
 
 
 class Mirror(Protocol):
@@ -108,7 +96,19 @@ class Mirror(Protocol):
 
     def changed(self, directory: TrialDirectory) -> None:
         """The record in this directory has changed."""
-        ...
+
+
+class Workers(Protocol):
+    """A place to run trials."""
+
+    def run(self, driver: Driver) -> None:
+        """Run the trials of the driver until it has no more and the last one has ended."""
+
+    def kill(self) -> None:
+        """Kill what is running without waiting for it; safe in a signal handler."""
+
+    def close(self) -> None:
+        """Kill what is running and wait until it is gone."""
 
 
 class Driver:
@@ -177,7 +177,7 @@ class Driver:
             )
         return self._stop.signal
 
-    # The methods below are the workers' interface (workers.Desk).
+    # The methods below are called by the workers, from one thread only.
 
     @property
     def stopping(self) -> bool:

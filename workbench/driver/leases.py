@@ -6,7 +6,6 @@ study; ``list`` and ``show`` ask who holds it.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -15,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench.record.files import Locked, holder, lock, sweep
+
+# The holder has not written its note yet.
+_UNKNOWN = "another process"
 
 
 class Busy(Exception):
@@ -32,20 +34,17 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         Busy: Another process holds the lease; the message names it.
     """
-    note = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-    }
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    note = f"process {os.getpid()} on {socket.gethostname()}, since {since}"
     wait_seconds = float("inf") if wait else 0.0
     try:
-        with lock(study_directory / "lock", note=json.dumps(note), wait_seconds=wait_seconds):
+        with lock(study_directory / "lock", note=note, wait_seconds=wait_seconds):
             # Only now: no other driver can be writing these temporary files.
             sweep(study_directory)
             yield
     except Locked as locked:
         raise Busy(
-            f"Study {study_directory.name} is already running: {_holder(str(locked))}. "
+            f"Study {study_directory.name} is already running: {locked or _UNKNOWN}. "
             "Use --wait to wait for it to finish."
         ) from None
 
@@ -53,12 +52,4 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
 def holder_of(study_directory: Path) -> str | None:
     """The process that runs a study now, in words, or None. Needs no write permission."""
     note = holder(study_directory / "lock")
-    return None if note is None else _holder(note)
-
-
-def _holder(note: str) -> str:
-    try:
-        process = json.loads(note)
-        return f"process {process['pid']} on {process['host']}, since {process['since']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+    return None if note is None else note or _UNKNOWN

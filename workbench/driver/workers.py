@@ -23,15 +23,19 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 from workbench import record
-from workbench.record import Decision, EpochResult, Result, TrialDirectory, environment
+from workbench.driver import Driver
+from workbench.record import Decision, EpochResult, TrialDirectory, environment
 from workbench.record.files import DiskError
 
 GRACE_SECONDS = 30.0
+
+Message = dict[str, object]
 
 
 def default_count() -> int:
@@ -41,77 +45,48 @@ def default_count() -> int:
     return 1 if torch.cuda.is_available() else environment.cores()
 
 
-class Desk(Protocol):
-    """The driver, as workers see it; called from one thread only."""
+def _outcome(
+    directory: TrialDirectory,
+    report: Callable[[EpochResult], Decision],
+    interrupted: Callable[[], bool],
+) -> Message:
+    """Run a trial; the message says how it ended."""
+    # Not at the top: it loads torch, which the driver of local workers does not need.
+    from workbench.trial import run as trial_run
 
-    @property
-    def stopping(self) -> bool:
-        """Whether the study is stopping: no new trials, and running ones park."""
-        ...
-
-    def next(self) -> TrialDirectory | None:
-        """The next trial to run, or None if there is none now."""
-        ...
-
-    def report(self, directory: TrialDirectory, result: EpochResult) -> Decision:
-        """Register an epoch and decide whether the trial continues."""
-        ...
-
-    def finish(self, directory: TrialDirectory, result: Result) -> None:
-        """Register the result of a trial."""
-        ...
-
-    def lost(self, directory: TrialDirectory, reason: str) -> None:
-        """Register that the worker died, or a process that it needs."""
-        ...
-
-    def halt(self, directory: TrialDirectory, reason: str) -> None:
-        """Register that a trial's record cannot be written: the study must stop."""
-        ...
-
-    def idle(self) -> None:
-        """Called while nothing happens, to refresh the progress display."""
-        ...
+    try:
+        result = trial_run.run(directory, report=report, interrupted=interrupted)
+    except trial_run.Fenced:
+        return {"fenced": True}
+    except DiskError as error:
+        return {"halt": str(error)}
+    except trial_run.Lost as lost:
+        return {"lost": str(lost)}
+    return {"result": json.loads(record.to_json(result))}
 
 
-class Workers(Protocol):
-    """A place to run trials."""
-
-    def run(self, desk: Desk) -> None:
-        """Run the trials of the desk until it has no more and the last one has ended."""
-        ...
-
-    def kill(self) -> None:
-        """Kill what is running without waiting for it; safe in a signal handler."""
-        ...
-
-    def close(self) -> None:
-        """Kill what is running and wait until it is gone."""
-        ...
+def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> None:
+    """Tell the driver how a trial ended; a fenced one is another worker's by now."""
+    if "halt" in message:
+        driver.halt(directory, str(message["halt"]))
+    elif "lost" in message:
+        driver.lost(directory, str(message["lost"]))
+    elif "result" in message:
+        driver.finish(directory, record.result_from_json(json.dumps(message["result"])))
 
 
 class InlineWorkers:
     """Runs trials one after another in this process, for debugging."""
 
-    def run(self, desk: Desk) -> None:
-        """Run the trials of the desk."""
-        from workbench.trial import run as trial_run
-
-        while (directory := desk.next()) is not None:
+    def run(self, driver: Driver) -> None:
+        """Run the trials of a driver."""
+        while (directory := driver.next()) is not None:
 
             def report(result: EpochResult, at: TrialDirectory = directory) -> Decision:
-                desk.idle()
-                return desk.report(at, result)
+                driver.idle()
+                return driver.report(at, result)
 
-            try:
-                result = trial_run.run(directory, report=report, interrupted=lambda: desk.stopping)
-            except DiskError as error:
-                desk.halt(directory, str(error))
-                continue
-            except trial_run.Lost as lost:
-                desk.lost(directory, str(lost))
-                continue
-            desk.finish(directory, result)
+            _deliver(driver, directory, _outcome(directory, report, lambda: driver.stopping))
 
     def kill(self) -> None:
         """Nothing to do: there are no other processes."""
@@ -133,27 +108,28 @@ class LocalWorkers:
         self._logs = logs
         self._pool: list[_Process] = []
 
-    def run(self, desk: Desk) -> None:
-        """Run the trials of the desk; the processes are kept for the next call."""
+    def run(self, driver: Driver) -> None:
+        """Run the trials of a driver; the processes are kept for the next call."""
         deadline: float | None = None
         while True:
-            self._hand_out(desk)
+            self._hand_out(driver)
             busy = [worker for worker in self._pool if worker.directory is not None]
             if not busy:
                 return
-            if desk.stopping and deadline is None:
+            if driver.stopping and deadline is None:
                 deadline = time.monotonic() + GRACE_SECONDS
                 for worker in busy:
                     worker.send({"interrupt": True})
             if deadline is not None and time.monotonic() > deadline:
                 for worker in busy:
-                    self._lose(desk, worker, f"did not stop within {GRACE_SECONDS:.0f} s")
+                    self._lose(driver, worker, f"did not stop within {GRACE_SECONDS:.0f} s")
                 continue
+            # The timeout lets the loop notice a signal, and the display show the time.
             ready = wait([worker.connection for worker in busy], timeout=0.25)
             for worker in busy:
                 if worker.connection in ready:
-                    self._receive(desk, worker)
-            desk.idle()
+                    self._receive(driver, worker)
+            driver.idle()
 
     def kill(self) -> None:
         """Kill the processes and everything that they have started, without waiting."""
@@ -166,10 +142,10 @@ class LocalWorkers:
             worker.kill()
         self._pool.clear()
 
-    def _hand_out(self, desk: Desk) -> None:
+    def _hand_out(self, driver: Driver) -> None:
         free = [worker for worker in self._pool if worker.directory is None]
         while free or len(self._pool) < self._count:
-            directory = desk.next()
+            directory = driver.next()
             if directory is None:
                 return
             if not free:
@@ -177,32 +153,27 @@ class LocalWorkers:
                 self._pool += free
             free.pop(0).start(directory)
 
-    def _receive(self, desk: Desk, worker: _Process) -> None:
+    def _receive(self, driver: Driver, worker: _Process) -> None:
         directory = worker.directory
         assert directory is not None
         try:
             message = json.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
-            self._lose(desk, worker, worker.exit_reason())
+            self._lose(driver, worker, worker.exit_reason())
             return
         if "epoch" in message:
             result = record.epoch_from_json(json.dumps(message["epoch"]))
-            worker.send({"decision": desk.report(directory, result)})
+            worker.send({"decision": driver.report(directory, result)})
             return
         worker.directory = None
-        if "halt" in message:
-            desk.halt(directory, message["halt"])
-        elif "result" in message:
-            desk.finish(directory, record.result_from_json(json.dumps(message["result"])))
-        elif "lost" in message:
-            desk.lost(directory, message["lost"])
+        _deliver(driver, directory, message)
 
-    def _lose(self, desk: Desk, worker: _Process, reason: str) -> None:
+    def _lose(self, driver: Driver, worker: _Process, reason: str) -> None:
         directory = worker.directory
         assert directory is not None
         worker.kill()
         self._pool.remove(worker)
-        desk.lost(directory, reason)
+        driver.lost(directory, reason)
 
 
 def _free_log(folder: Path) -> BinaryIO:
@@ -231,6 +202,7 @@ class _Process:
             # In a new session, so that Ctrl-C and a closed terminal reach the driver alone, which
             # then asks the worker to stop. The worker inherits the open log, and so its lock.
             self._process = subprocess.Popen(
+                # -P: a file in the current folder must not take the place of a library.
                 [sys.executable, "-P", "-m", "workbench.driver.workers", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -246,7 +218,7 @@ class _Process:
         self.directory = directory
         self.send({"run": str(directory.path)})
 
-    def send(self, message: dict[str, object]) -> None:
+    def send(self, message: Message) -> None:
         """Send a message. A dead worker is detected in ``_receive``, so errors are ignored here."""
         try:
             self.connection.send_bytes(json.dumps(message).encode())
@@ -297,11 +269,10 @@ def _work(connection: Connection) -> None:
             else:
                 answers.put(Decision(message["decision"]))
 
-    # The import below takes seconds: the thread notices meanwhile that the driver has ended.
+    # A thread: while libraries are imported or a trial runs, it notices that the driver has ended.
     threading.Thread(target=listen, daemon=True).start()
-    from workbench.trial import run as trial_run
 
-    def send(message: dict[str, object]) -> None:
+    def send(message: Message) -> None:
         connection.send_bytes(json.dumps(message).encode())
 
     def report(result: EpochResult) -> Decision:
@@ -309,19 +280,7 @@ def _work(connection: Connection) -> None:
         return answers.get()
 
     while True:
-        directory = TrialDirectory(Path(orders.get()))
-        try:
-            result = trial_run.run(directory, report=report, interrupted=interrupt.is_set)
-        except trial_run.Fenced:
-            send({"fenced": True})
-            continue
-        except DiskError as error:
-            send({"halt": str(error)})
-            continue
-        except trial_run.Lost as lost:
-            send({"lost": str(lost)})
-            continue
-        send({"result": json.loads(record.to_json(result))})
+        send(_outcome(TrialDirectory(Path(orders.get())), report, interrupt.is_set))
 
 
 def _start_guard(connection: int) -> None:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from workbench.backbones.stages import Staged, memory_limit
 from workbench.engine.ema import temporary_weights
+from workbench.messages import did_you_mean, listed
 from workbench.record.seeds import derive
 from workbench.record.strategy import Lora
-from workbench.record.text import did_you_mean, listed
 
 _ADAPTER = "default"
 # peft puts this into the names of a wrapped layer's own parameters.

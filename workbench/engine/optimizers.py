@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from workbench.messages import refuse_unknown_options, unknown
 from workbench.record.knob import Knob
 from workbench.record.strategy import Phase, Scalar, Schedule
-from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     import torch

@@ -199,28 +199,15 @@ class Result:
     retried: int | None = None
 
 
-_SPEC = TypeAdapter(TrialSpec)
-_EPOCH = TypeAdapter(EpochResult)
-_RESULT = TypeAdapter(Result)
-
-
-def spec_from_json(text: str | bytes) -> TrialSpec:
-    """Read a specification back; raises pydantic's ``ValidationError`` for anything else."""
-    return _SPEC.validate_json(text)
-
-
-def epoch_from_json(text: str | bytes) -> EpochResult:
-    """Read an epoch result back; raises pydantic's ``ValidationError`` for anything else."""
-    return _EPOCH.validate_json(text)
-
-
-def result_from_json(text: str | bytes) -> Result:
-    """Read a result back; raises pydantic's ``ValidationError`` for anything else."""
-    return _RESULT.validate_json(text)
+# Read a text back; they raise pydantic's ``ValidationError`` for anything else.
+spec_from_json = TypeAdapter(TrialSpec).validate_json
+epoch_from_json = TypeAdapter(EpochResult).validate_json
+result_from_json = TypeAdapter(Result).validate_json
 
 
 def to_json(value: TrialSpec | EpochResult | Result, *, indent: int | None = None) -> str:
     """JSON text; a float survives the round trip bit for bit."""
+    # NaN is not JSON: other programs could not read the record.
     return json.dumps(asdict(value), indent=indent, allow_nan=False)
 
 

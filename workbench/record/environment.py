@@ -87,6 +87,7 @@ def git_state(folder: Path) -> dict[str, Any]:
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}
+    # A user may have told git to colour the diff or to hand it to another program.
     diff = _git(folder, "diff", "--no-ext-diff", "--no-color", "HEAD") or ""
     return {
         "commit": commit.strip(),

@@ -66,6 +66,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DiskError: The disk is full, or fails.
     """
+    # Two processes may write the same file, so each has a temporary file of its own.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with writing(path, len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)

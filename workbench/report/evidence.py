@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from workbench.messages import listed
 from workbench.record import Role
-from workbench.record.text import listed
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
 from workbench.report.protocol import Protocol

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from itertools import starmap
 
 from workbench import downloads, usercode
 from workbench.downloads import Absent
@@ -34,6 +34,7 @@ def check(study: Study) -> None:
     Raises:
         StudyFileError: Everything that does not fit, each with file, line and key.
     """
+    # ``workbench check`` must not download gigabytes; ``run`` and ``confirm`` may.
     with nullcontext() if study.resources.pending else downloads.allowed():
         problems = _Checks(study).find()
     if problems:
@@ -81,26 +82,22 @@ class _Checks:
                 return [replace(problem, reason=str(error).rstrip("."))]
             return []
 
-        own = knobs.get("trial") or {}
-        depth = knobs.get("freeze_depth", f"strategy {proposal.strategy.name}")
-        found = (
-            refused("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs))
-            or refused(
-                "backbone", knobs["backbone"]["name"], lambda: self._resources.outline(knobs)
-            )
-            or (own and refused("trial.name", own["name"], lambda: self._own_training(own)))
-            or refused(
+        own, method = knobs.get("trial") or {}, _method_in(knobs)
+        # Each look needs what the ones before it have loaded, so the first problem ends them.
+        looks: list[tuple[str, object, Callable[[], object]]] = [
+            ("dataset", knobs["dataset"]["name"], lambda: self._resources.sizes(knobs)),
+            ("backbone", knobs["backbone"]["name"], lambda: self._resources.outline(knobs)),
+            ("trial.name", own.get("name"), lambda: self._own_training(own)),
+            (
                 "freeze_depth",
-                depth,
+                knobs.get("freeze_depth", f"strategy {proposal.strategy.name}"),
                 lambda: self._study.plan(proposal),
-            )
-        )
-        if not found:
-            found = refused(
-                "augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)
-            )
-        if not found and (method := _method_in(knobs)) is not None:
-            found = refused(method, knobs.get(method), lambda: self._rehearse(proposal, knobs))
+            ),
+            ("augmentation", knobs.get("augmentation"), lambda: self._augment(steps, knobs)),
+        ]
+        if method is not None:
+            looks.append((method, knobs.get(method), lambda: self._rehearse(proposal, knobs)))
+        found = next(filter(None, starmap(refused, looks)), [])
         device = knobs.get("device", "auto")
         return [*found, *refused("device", knobs.get("device"), lambda: _device(device))]
 
@@ -111,10 +108,12 @@ class _Checks:
 
     def _own_training(self, written: Knobs) -> None:
         """The options of a training of the user's own must be those of its function."""
+        if not written:
+            return
         located = self._resources.located("trial", written)
         usercode.refuse_options(located.pop("name"), 1, located)
 
-    def _augment(self, steps: tuple[dict[str, dict[str, Any]], ...], knobs: Any) -> None:
+    def _augment(self, steps: Sequence[Mapping[str, Knobs]], knobs: Knobs) -> None:
         """Transform two samples: whether images keep their size shows only then."""
         if not steps:
             return
@@ -136,6 +135,7 @@ class _Checks:
         if word is None:
             return []
         depth = strategy.plan.phases[-1].freeze_depth
+        # Strategies that differ in another factor too may well freeze the same stages.
         rest = tuple(label for name, label in strategy.levels.items() if name != "freeze_depth")
         same = depths.setdefault(rest, {}).setdefault(depth, word)
         if same == word:
@@ -146,13 +146,12 @@ class _Checks:
     def _location(self, knob: str) -> Location:
         """The place of a knob in the file: the first block that sets it or a part of it."""
         config = self._config
-        block = "compare" if config.balanced else "tune"
         for factor in config.factors:
             if f"{factor.name}.".startswith(f"{knob}."):
-                return (block, factor.name)
+                return (config.factor_block, factor.name)
             for level in factor.levels:
                 if any(f"{path}.".startswith(f"{knob}.") for path in level.knobs):
-                    return (block, factor.name, level.label, knob)
+                    return (config.factor_block, factor.name, level.label, knob)
         if any(t.knob == knob for t in config.tune):
             return ("tune", knob)
         return ("recipe", *knob.split("."))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from workbench import record
 from workbench.record.strategy import Knobs
 from workbench.study import lint, space
-from workbench.study.config.knobs import Categorical, Interval
+from workbench.study.config.knobs import Categorical, Interval, Level, levels_of
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.fingerprint import describe_entry
 from workbench.study.study import Study
+from workbench.verdict.wording.numbers import counted
 
 
 def describe(study: Study) -> dict[str, Any]:
@@ -21,7 +22,8 @@ def describe(study: Study) -> dict[str, Any]:
     config, resources, first = study.config, study.resources, study.strategies[0]
     knobs = first.knobs
     outline, sizes = resources.outline(knobs), resources.known_sizes(knobs)
-    targets = space.targets(config)
+    search = search_settings(config)
+    mode, budget, tune = (search.pop(key) for key in ("mode", "budget", "tune"))
     plans = {strategy.name: strategy.plan for strategy in study.strategies}
     baseline = study.groups[0].default.strategy.name
     plan = plans[baseline]
@@ -30,33 +32,13 @@ def describe(study: Study) -> dict[str, Any]:
         "question": config.question,
         "file": str(config.document.path),
         "overrides": list(config.document.overrides),
-        "mode": "balanced" if config.balanced else "joint",
-        "objective": {
-            "metric": config.objective.metric,
-            "direction": config.objective.direction,
-            "epoch": config.objective.epoch,
-        },
+        "mode": mode,
+        "objective": asdict(config.objective),
         "factors": {f.name: [level.label for level in f.levels] for f in config.factors},
         "strategies": [{"name": s.name, "levels": dict(s.levels)} for s in config.strategies],
-        "budget": {
-            "trials_per_strategy": config.search.trials_per_strategy,
-            "total": sum(targets.values()),
-            "targets": targets,
-        },
-        "search": {
-            "sampler": config.search.sampler.name,
-            "sampler_options": config.search.sampler.options,
-            "pruner": config.search.pruner.name,
-            "pruner_options": config.search.pruner.options,
-            "startup_trials": config.startup_trials,
-            "seed": config.search.seed,
-            "timeout": config.search.timeout,
-        },
-        "tune": [
-            {"knob": tuned.knob, **describe_entry(entry)}
-            for tuned in config.tune
-            for entry in tuned.entries
-        ],
+        "budget": budget,
+        "search": {**search, "timeout": config.search.timeout},
+        "tune": tune,
         "data": {
             "name": knobs["dataset"]["name"],
             "source": _source(knobs["dataset"]),
@@ -90,6 +72,30 @@ def describe(study: Study) -> dict[str, Any]:
         "plans_differ": len({tuple(p.name for p in other.phases) for other in plans.values()}) > 1,
         "baseline": baseline,
         "content": record.plain(config.document.content),
+    }
+
+
+def search_settings(config: StudyConfig) -> dict[str, Any]:
+    """How a study searches, as study.json and the protocol of its confirmation hold it."""
+    search, targets = config.search, space.targets(config)
+    return {
+        "mode": "balanced" if config.balanced else "joint",
+        "sampler": search.sampler.name,
+        "sampler_options": search.sampler.options,
+        "pruner": search.pruner.name,
+        "pruner_options": search.pruner.options,
+        "startup_trials": config.startup_trials,
+        "seed": search.seed,
+        "budget": {
+            "trials_per_strategy": search.trials_per_strategy,
+            "total": sum(targets.values()),
+            "targets": targets,
+        },
+        "tune": [
+            {"knob": tuned.knob, **describe_entry(entry)}
+            for tuned in config.tune
+            for entry in tuned.entries
+        ],
     }
 
 
@@ -137,25 +143,23 @@ def _data_notes(study: Study) -> list[str]:
         (called, list(study.resources.outline(knobs).notes))
         for called, knobs in _distinct(study, "backbone")
     ]
-    return [*_told("dataset", data), *_told("backbone.weights", weights)]
+    return [*_sentences("dataset", data), *_sentences("backbone.weights", weights)]
 
 
 def _of_data(sizes: Mapping[str, Any]) -> list[str]:
     found = []
     for same in sizes.get("duplicates", ()):
         first, second = same["parts"]
-        copies = f"{same['count']} samples of {second} are"
-        if same["count"] == 1:
-            copies = f"1 sample of {second} is"
-        found.append(
-            f"{copies} in {first} too (for example {', '.join(map(str, same['examples'][:3]))})"
-        )
+        copies = f"{counted(same['count'], 'sample')} of {second}"
+        some = ", ".join(map(str, same["examples"][:3]))
+        verb = "is" if same["count"] == 1 else "are"
+        found.append(f"{copies} {verb} in {first} too (for example {some})")
     if skipped := sizes.get("skipped"):
         found.append(f"{len(skipped)} left out (for example {skipped[0]})")
     return found
 
 
-def _told(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
+def _sentences(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
     """Each sentence once, with those that it holds for, where it does not hold for all."""
     holders: dict[str, list[str]] = {}
     for called, several in sentences:
@@ -169,7 +173,7 @@ def _told(knob: str, sentences: Sequence[tuple[str, list[str]]]) -> list[str]:
     ]
 
 
-def _distinct(study: Study, block: str) -> list[tuple[str, dict[str, Any]]]:
+def _distinct(study: Study, block: str) -> list[tuple[str, Knobs]]:
     """A recipe for every data set or backbone that a trial may have, the first strategy's first.
 
     Args:
@@ -180,32 +184,30 @@ def _distinct(study: Study, block: str) -> list[tuple[str, dict[str, Any]]]:
         Each with what a person calls it: the labels of the levels that set it, else its name.
     """
     setting = _setters(study.config, block)
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    found: dict[str, tuple[str, Knobs]] = {}
     for strategy in study.strategies:
         for proposal in strategy.proposals:
             knobs = study.knobs(proposal)
             chosen = {**proposal.strategy.levels, **proposal.hyperparameters}
             labels = [str(label) for knob, label in chosen.items() if knob in setting]
             called = ", ".join(labels) or str(knobs[block]["name"])
+            # Two blocks are the same data set or backbone if all their settings are equal.
             found.setdefault(json.dumps(record.plain(knobs[block])), (called, knobs))
     return list(found.values())
 
 
 def _setters(config: StudyConfig, block: str) -> set[str]:
     """What is compared or tuned and sets a block, or a part of it."""
-    paths: dict[str, set[str]] = {tuned.knob: {tuned.knob} for tuned in config.tune}
-    levels = [(factor.name, factor.levels) for factor in config.factors]
-    levels += [
-        (tuned.knob, entry.levels)
-        for tuned in config.tune
-        for entry in tuned.entries
-        if isinstance(entry, Categorical)
-    ]
-    for name, several in levels:
-        paths.setdefault(name, set()).update(path for level in several for path in level.knobs)
+    paths = {factor.name: _set_by(factor.levels) for factor in config.compare}
+    for tuned in config.tune:
+        paths[tuned.knob] = {tuned.knob, *_set_by(levels_of(tuned).values())}
     return {
         name for name, every in paths.items() if any(f"{p}.".startswith(f"{block}.") for p in every)
     }
+
+
+def _set_by(levels: Iterable[Level]) -> set[str]:
+    return {path for level in levels for path in level.knobs}
 
 
 def ranges(config: StudyConfig) -> list[tuple[str, str]]:

@@ -70,6 +70,7 @@ def values_of(entry: Interval | Categorical, points: int) -> list[Any]:
         return [level.label for level in entry.levels]
     count = points
     if entry.step:
+        # A whole number of steps may come out slightly too small by rounding.
         count = math.floor((entry.high - entry.low) / entry.step + 1e-9) + 1
     if count > MOST:
         raise TooMany
@@ -81,4 +82,5 @@ def values_of(entry: Interval | Categorical, points: int) -> list[Any]:
         values = np.linspace(entry.low, entry.high, points).tolist()
     if entry.whole:
         return sorted({round(value) for value in values})
+    # The ends of a logarithmic range are rounded, and Optuna refuses what is outside.
     return [min(max(value, entry.low), entry.high) for value in values]

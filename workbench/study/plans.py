@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from workbench.engine.optimizers import OPTIMIZERS
+from workbench.record import places
 from workbench.record.strategy import Knobs, Phase, Plan, Schedule
 from workbench.study.config import recipes, schema
 from workbench.study.resources import Resources
+from workbench.trial import code
+
+# Knobs that a plan holds as the recipe does; of the others it holds what they stand for.
+_SAME = {field.name for field in fields(Plan)} & schema.Recipe.model_fields.keys() - {
+    "dataset",
+    "backbone",
+    "task",
+    "augmentation",
+    "phases",
+    "trial",
+}
 
 
 def plan_of(knobs: Knobs, resources: Resources) -> Plan:
@@ -32,7 +44,9 @@ def plan_of(knobs: Knobs, resources: Resources) -> Plan:
     source = recipe.backbone.weights
     own = recipe.trial or schema.TrialKnobs()
     trial = resources.located("trial", {"name": own.name, **own.options})
+    settings: dict[str, Any] = {name: getattr(recipe, name) for name in _SAME}
     plan = Plan(
+        **settings,
         dataset=resources.located(
             "dataset", {"name": recipe.dataset.name, **recipe.dataset.options}
         ),
@@ -40,42 +54,30 @@ def plan_of(knobs: Knobs, resources: Resources) -> Plan:
         weights=None if source is None else resources.weights(source, backbone),
         keep_head=recipe.backbone.keep_head,
         task=resources.located("task", {"name": task.name or "classification", **task.options}),
-        batch_size=recipe.batch_size,
         augmentation=tuple(
             resources.located("augmentation", step)
             for step in recipes.augmentation_steps(recipe.augmentation)
         ),
-        device=recipe.device,
-        threads=recipe.threads,
         phases=tuple(
             _complete(name, phase, recipe, knobs, resources) for name, phase in phases.items()
         ),
-        micro_batch_size=recipe.micro_batch_size,
-        precision=recipe.precision,
-        clip_norm=recipe.clip_norm,
-        ema=recipe.ema,
-        mixup=recipe.mixup,
-        cutmix=recipe.cutmix,
-        report_every=recipe.report_every,
-        early_stopping=recipe.early_stopping,
-        lora=recipe.lora,
-        loader_workers=recipe.loader_workers,
         trial=trial.pop("name"),
         trial_options=trial,
     )
-    return replace(plan, code=resources.code(plan))
+    return replace(plan, code=code.hashes(plan))
 
 
-def completed(plan: Plan) -> Plan:
-    """A stored plan with the optimizers' options that its version did not know, at their defaults.
+def comparable(plan: Plan) -> Plan:
+    """A plan, which may be of an earlier version, in a form that is equal for equal trainings.
 
-    So it can be compared with a plan of this version.
+    Options of the optimizers that its version did not know get their defaults, and paths keep only
+    their last part: the content of the files is hashed.
     """
     phases = tuple(
         replace(phase, options={**OPTIMIZERS[phase.optimizer].options, **phase.options})
         for phase in plan.phases
     )
-    return replace(plan, phases=phases)
+    return places.without_folders(replace(plan, phases=phases))
 
 
 def _complete(
@@ -88,6 +90,8 @@ def _complete(
     """A phase with everything it leaves open taken from the trial, then from the catalogue."""
 
     def setting(knob: str, default: Any = None) -> Any:
+        # Only what the author wrote counts: a phase that leaves a knob open takes it from the
+        # recipe, whose own defaults come last.
         for block in (phase, trial):
             if knob in block.model_fields_set and getattr(block, knob) is not None:
                 return getattr(block, knob)

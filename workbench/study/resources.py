@@ -11,9 +11,7 @@ from workbench import backbones, datasets, record, tasks
 from workbench.downloads import Absent
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Plan, Weights
-from workbench.study import paths
-from workbench.study.weights import STUDY_SUFFIXES, Provenance
-from workbench.trial import code
+from workbench.study import paths, weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,11 +27,6 @@ class Outline:
     stages: tuple[tuple[str, int], ...]
     notes: tuple[str, ...] = ()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The stages' names from input to output, without the head."""
-        return tuple(name for name, _ in self.stages[:-1])
-
 
 class Resources:
     """Data, backbones and weights of one study, each looked up once.
@@ -45,7 +38,8 @@ class Resources:
         home: Where the trials of other studies are, whose weights may be named.
         study_seed: Divides the data into training, validation and test samples.
         pending: Weights of a study that has not run yet and files that must be downloaded are
-            listed in ``absent`` instead of raising an error, and nothing is downloaded.
+            listed in ``absent`` instead of raising an error, and nothing is downloaded. It may be
+            set to False later: from then on whatever is missing is an error.
     """
 
     def __init__(self, folder: Path, home: Path, *, study_seed: int, pending: bool = False) -> None:
@@ -54,16 +48,11 @@ class Resources:
         self.seed = derive(study_seed, "training", 0)
         self._folder = folder
         self._study_seed = study_seed
-        self._provenance = Provenance(folder=folder, home=home, pending=pending)
+        self._home = home
         self._sizes: dict[str, dict[str, Any]] = {}
         self._outlines: dict[str, Outline] = {}
         self._weights: dict[tuple[str, str], Weights] = {}
         self._absent: dict[str, None] = {}
-
-    def require(self) -> None:
-        """End ``pending``: from now on whatever is missing is an error."""
-        self.pending = False
-        self._provenance = replace(self._provenance, pending=False)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -87,6 +76,7 @@ class Resources:
         return str(self._sizes_of(plan.dataset, plan.task)["digest"])
 
     def _sizes_of(self, dataset: Knobs, task: Knobs) -> dict[str, Any]:
+        # Reading a data set may take minutes, and most strategies share one.
         key = json.dumps(record.plain([dataset, task]))
         if key not in self._sizes:
             self._sizes[key] = datasets.sizes(
@@ -97,7 +87,7 @@ class Resources:
             )
         return self._sizes[key]
 
-    def _task(self, knobs: Knobs) -> dict[str, Any]:
+    def _task(self, knobs: Knobs) -> Knobs:
         return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
 
     def data(self, knobs: Knobs) -> datasets.Data:
@@ -110,7 +100,7 @@ class Resources:
         )
         return backbones.prepare(self._backbone(knobs), data)
 
-    def _backbone(self, knobs: Knobs) -> dict[str, Any]:
+    def _backbone(self, knobs: Knobs) -> Knobs:
         """The backbone of a recipe without its weights."""
         written = {k: v for k, v in knobs["backbone"].items() if k not in ("weights", "keep_head")}
         return self.located("backbone", written)
@@ -119,18 +109,15 @@ class Resources:
         """A block of the study file with its paths and references made absolute."""
         return paths.located(block, written, self._folder)
 
-    def code(self, plan: Plan) -> dict[str, str]:
-        """Hashes of the code that a plan uses; see ``Plan.code``."""
-        return code.hashes(plan)
-
     def depth(self, value: int | str, knobs: Knobs) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
         from workbench.backbones.stages import resolve_depth
 
         outline = self.outline(knobs)
+        # Nothing is known of a backbone that must still be downloaded; a depth is checked later.
         if not outline.stages:
             return value if isinstance(value, int) else 0
-        return resolve_depth(value, outline.names)
+        return resolve_depth(value, tuple(name for name, _ in outline.stages[:-1]))
 
     def outline(self, knobs: Knobs) -> Outline:
         """The stages of the backbone that the knobs describe."""
@@ -152,10 +139,10 @@ class Resources:
             shape, outputs = self._expected(knobs)
         source = knobs["backbone"].get("weights")
         try:
-            weights = self.weights(source, written) if source else None
-            if weights is not None and weights.source.endswith(STUDY_SUFFIXES):
-                weights = None
-            staged, notes = self._built(knobs, weights, shape, outputs)
+            named = self.weights(source, written) if source else None
+            if named is not None and named.source.endswith(weights.STUDY_SUFFIXES):
+                named = None  # Its study has not run yet.
+            staged, notes = self._built(knobs, named, shape, outputs)
         except Absent as absent:
             self.lacks(absent)
             try:
@@ -168,7 +155,7 @@ class Resources:
     def _built(
         self,
         knobs: Knobs,
-        weights: Weights | None,
+        named: Weights | None,
         shape: tuple[int, ...],
         outputs: int,
     ) -> tuple[Any, list[str]]:
@@ -180,8 +167,8 @@ class Resources:
         with memory.explain_errors("building the backbone", device=torch.device("cpu")):
             staged = backbones.build(
                 self._backbone(knobs),
-                weights=weights,
-                keep_head=bool(knobs["backbone"].get("keep_head")) and weights is not None,
+                weights=named,
+                keep_head=bool(knobs["backbone"].get("keep_head")) and named is not None,
                 input_shape=shape,
                 outputs=outputs,
                 seed=self.seed,
@@ -240,7 +227,9 @@ class Resources:
         key = (source, str(backbone.get("name")))
         if key not in self._weights:
             try:
-                self._weights[key] = self._provenance.find(*key)
+                self._weights[key] = weights.find(
+                    *key, folder=self._folder, home=self._home, pending=self.pending
+                )
             except Absent as absent:
                 self.lacks(absent)
                 return Weights(source=source)

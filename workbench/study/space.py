@@ -10,7 +10,7 @@ import optuna
 
 from workbench.record.strategy import Knobs, Scalar, Strategy
 from workbench.study import grid
-from workbench.study.config.document import Problem, StudyFileError, Words
+from workbench.study.config.document import StudyFileError, Words
 from workbench.study.config.knobs import (
     Categorical,
     Interval,
@@ -66,6 +66,7 @@ def propose(config: StudyConfig, strategy: Strategy, pick: Pick) -> Proposal:
         if isinstance(entry, Categorical):
             set_now = next(level.knobs for level in entry.levels if level.label == value)
         knobs.update(set_now)
+        # Conditions of later knobs may name this one, or a knob that its level sets.
         context |= {**labels_of_knobs(set_now), tuned.knob: label(value)}
     return Proposal(
         parameters=parameters,
@@ -224,15 +225,12 @@ def fixed(config: StudyConfig, strategy: Strategy) -> list[Mapping[str, Scalar]]
         try:
             points += grid.cells(lambda pick: propose(config, strategy, pick), count, most=most)
         except grid.TooMany:
-            raise StudyFileError([_too_fine(config)]) from None
+            found = Words(f"a grid of more than {grid.MOST:,} points in all strategies together")
+            expected = f"at most {grid.MOST:,}: fewer points a range, ranges or strategies"
+            problem = config.document.problem(("search", "sampler"), found, expected)
+            raise StudyFileError([problem]) from None
     unique = {tuple(point.parameters.items()): point.parameters for point in points}
     return list(unique.values())
-
-
-def _too_fine(config: StudyConfig) -> Problem:
-    found = Words(f"a grid of more than {grid.MOST:,} points in all strategies together")
-    expected = f"at most {grid.MOST:,}: fewer points a range, ranges or strategies"
-    return config.document.problem(("search", "sampler"), found, expected)
 
 
 def _setting(config: StudyConfig, settings: Knobs) -> Pick:

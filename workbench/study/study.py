@@ -64,7 +64,7 @@ class Study:
             return self.strategies
         return tuple(StudyStrategy(self, strategy) for strategy in self.config.groups)
 
-    def knobs(self, proposal: Proposal) -> dict[str, Any]:
+    def knobs(self, proposal: Proposal) -> Knobs:
         """The recipe as one trial sees it, nested."""
         return merged(self.config.recipe, {**proposal.strategy.knobs, **proposal.knobs})
 

@@ -7,113 +7,99 @@ names mean is for the family.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import backbones, record
 from workbench.backbones.hub import is_folder
 from workbench.backbones.weights import SUFFIXES
+from workbench.messages import did_you_mean
 from workbench.record.strategy import Weights
-from workbench.record.text import did_you_mean
 from workbench.study.config import load
-from workbench.study.config.study_config import StudyConfig
 
 STUDY_SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Provenance:
-    """Finds the weights that a study file names.
+def find(source: str, backbone: str, *, folder: Path, home: Path, pending: bool = False) -> Weights:
+    """The weights of a source, for a backbone by its name.
 
-    Attributes:
+    Args:
+        source: As the study file names it.
+        backbone: Its name, with its whole path if it is a folder.
         folder: Of the study file: paths are relative to it.
         home: Where other studies' trials are.
-        pending: A study that has not run yet is accepted in place of its weights.
+        pending: Accept a study that has not run yet in place of its weights.
+
+    Raises:
+        Absent: They have to be downloaded first.
+        ValueError: There are none, in words for the author of the study file.
     """
-
-    folder: Path
-    home: Path
-    pending: bool
-
-    def find(self, source: str, backbone: str) -> Weights:
-        """The weights of a source, for a backbone by its name.
-
-        Raises:
-            Absent: They have to be downloaded first.
-            ValueError: There are none, in words for the author of the study file.
-        """
-        entry = backbones.entry_of(backbone)
-        own = entry.weights if entry is not None else ()
-        if entry is not None and entry.hub and source == "hub":
-            return Weights(source=source, sha256=_hash_of(self._named(backbone)))
-        if source in own:
-            return backbones.named(backbone, source)
-        if source.startswith("run:"):
-            return self._of_run(source.removeprefix("run:"))
-        path = (self.folder / Path(source).expanduser()).resolve()
-        if (path / "config.json").is_file():
-            return Weights(source=str(path), sha256=_hash_of(str(path)))
-        if path.is_file() and path.suffix in STUDY_SUFFIXES:
-            best = self._best_of(load(path))
-            if best is None and self.pending:
-                return Weights(source=source)
-            if best is None:
-                raise ValueError(f"the study {path} has no completed trial to take weights from")
-            path = best
-        if path.is_file():
-            return Weights(source=str(path), sha256=record.sha256_of(path))
-        wanted = (*STUDY_SUFFIXES, *SUFFIXES)
-        if entry is not None and entry.hub and path.suffix not in wanted and not is_folder(source):
-            return Weights(source=source, sha256=_hash_of(source))
-        files = [
-            str(found.relative_to(self.folder))
-            for found in self.folder.rglob("*")
-            if found.suffix in wanted
-        ]
-        hint = did_you_mean(source, [*own, *files])
-        named = f", or one of {', '.join(own)}" if own else ""
-        raise ValueError(
-            f"{path} is not a file; weights are a file (a path relative to the study file: "
-            f"{', '.join(wanted)}), run:ID of an MLflow run{named}{hint}"
-        )
-
-    def _named(self, model: str) -> str:
-        """A hub id as it is, a folder with its whole path."""
-        if not is_folder(model):
-            return model
-        return str((self.folder / Path(model).expanduser()).resolve())
-
-    def _best_of(self, other: StudyConfig) -> Path | None:
-        best: Path | None = None
-        held: tuple[float, int] | None = None
-        for trial, spec in record.scan(record.study_directory(self.home, other.name)):
-            result = trial.result()
-            if spec.role is not record.Role.SEARCH or result is None or result.value is None:
-                continue
-            found = (result.value, spec.number)
-            if trial.weights.exists() and spec.objective.outdoes(found, held):
-                best, held = trial.weights, found
-        return best
-
-    def _of_run(self, run_id: str) -> Weights:
-        """The weights that the trial of an MLflow run has kept."""
-        from workbench.tracker import Tracker
-        from workbench.tracker.store import StoreError
-
-        try:
-            with closing(Tracker(self.home, create=False)) as tracker:
-                key = tracker.key_of(run_id)
-        except (LookupError, StoreError) as error:
-            raise ValueError(f"run:{run_id}: {error}") from error
-        trials = record.scan(record.study_directory(self.home, key.partition("/")[0]))
-        paths = [trial.weights for trial, spec in trials if spec.key == key]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            raise ValueError(
-                f"run:{run_id} is the trial {key}, which has no weights in {self.home}: the best "
-                f"trial of each strategy keeps them"
-            )
+    entry = backbones.entry_of(backbone)
+    own = entry.weights if entry is not None else ()
+    if entry is not None and entry.hub and source == "hub":
+        return Weights(source=source, sha256=_hash_of(backbone))
+    # Before any file: a name of the family is never the path of a file.
+    if source in own:
+        return backbones.named(backbone, source)
+    if source.startswith("run:"):
+        return _of_run(source.removeprefix("run:"), home)
+    path = (folder / Path(source).expanduser()).resolve()
+    if (path / "config.json").is_file():
+        return Weights(source=str(path), sha256=_hash_of(str(path)))
+    if path.is_file() and path.suffix in STUDY_SUFFIXES:
+        best = _best_of(load(path).name, home)
+        if best is None and pending:
+            return Weights(source=source)
+        if best is None:
+            raise ValueError(f"the study {path} has no completed trial to take weights from")
+        path = best
+    if path.is_file():
         return Weights(source=str(path), sha256=record.sha256_of(path))
+    wanted = (*STUDY_SUFFIXES, *SUFFIXES)
+    if entry is not None and entry.hub and path.suffix not in wanted and not is_folder(source):
+        return Weights(source=source, sha256=_hash_of(source))
+    files = [
+        str(found.relative_to(folder)) for found in folder.rglob("*") if found.suffix in wanted
+    ]
+    hint = did_you_mean(source, [*own, *files])
+    named = f", or one of {', '.join(own)}" if own else ""
+    raise ValueError(
+        f"{path} is not a file; weights are a file (a path relative to the study file: "
+        f"{', '.join(wanted)}), run:ID of an MLflow run{named}{hint}"
+    )
+
+
+def _best_of(study: str, home: Path) -> Path | None:
+    best: Path | None = None
+    held: tuple[float, int] | None = None
+    for trial, spec in record.scan(record.study_directory(home, study)):
+        result = trial.result()
+        if spec.role is not record.Role.SEARCH or result is None or result.value is None:
+            continue
+        found = (result.value, spec.number)
+        if trial.weights.exists() and spec.objective.outdoes(found, held):
+            best, held = trial.weights, found
+    return best
+
+
+def _of_run(run_id: str, home: Path) -> Weights:
+    """The weights that the trial of an MLflow run has kept."""
+    from workbench.tracker import Tracker
+    from workbench.tracker.store import StoreError
+
+    try:
+        with closing(Tracker(home, create=False)) as tracker:
+            key = tracker.key_of(run_id)
+    except (LookupError, StoreError) as error:
+        raise ValueError(f"run:{run_id}: {error}") from error
+    trials = record.scan(record.study_directory(home, key.partition("/")[0]))
+    paths = [trial.weights for trial, spec in trials if spec.key == key]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise ValueError(
+            f"run:{run_id} is the trial {key}, which has no weights in {home}: the best "
+            f"trial of each strategy keeps them"
+        )
+    return Weights(source=str(path), sha256=record.sha256_of(path))
 
 
 def _hash_of(model: str) -> str:

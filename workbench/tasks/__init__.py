@@ -17,8 +17,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 from workbench import usercode
+from workbench.messages import refuse_unknown_options, unknown
 from workbench.record.strategy import Knobs
-from workbench.record.text import refuse_unknown_options, unknown
 from workbench.tasks.task import Task
 
 if TYPE_CHECKING:

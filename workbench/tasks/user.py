@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from workbench import usercode
-from workbench.record.text import listed
+from workbench.messages import listed
 from workbench.tasks import examination
 from workbench.tasks.examination import Examination
 from workbench.tasks.task import Task

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from workbench.record.text import did_you_mean, listed
+from workbench.messages import did_you_mean, listed
 from workbench.tracker.client import known
 from workbench.tracker.connection import import_mlflow
 from workbench.tracker.stored_run import Run

@@ -8,8 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from workbench.messages import did_you_mean
 from workbench.verdict import Arm, Design, Doubt, Evidence, Run, Stage, Verdict, decide, seed_names
-from workbench.verdict.results import ResultRow, Unreadable, did_you_mean
+from workbench.verdict.results import ResultRow, Unreadable
 from workbench.verdict.wording.numbers import listed
 
 # What the name of a metric says of its values: that lower ones are better, or that it is a share.

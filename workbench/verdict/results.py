@@ -6,14 +6,14 @@ Reads a CSV file, and says what is wrong with each line that it cannot read.
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.messages import did_you_mean, nearest
 from workbench.verdict.wording.numbers import listed
 
 COLUMNS = ("strategy", "seed", "value")
@@ -176,13 +176,13 @@ def _misspelt(where: str, named: Sequence[str], metric: str | None) -> Iterator[
     plain = {name.lower(): name for name in named}
     if metric is None or metric.lower() in plain or "value" not in plain:
         return
-    others = [name for name in plain if name not in (*COLUMNS, DATASET)]
+    others = [plain[name] for name in plain if name not in (*COLUMNS, DATASET)]
     # Otherwise the column value would silently be taken for the misspelt metric.
-    nearest = difflib.get_close_matches(metric.lower(), others, n=1, cutoff=_ALMOST)
-    if nearest:
+    near = nearest(metric, others, cutoff=_ALMOST)
+    if near is not None:
         yield (
-            f"{where}: there is no column {metric}; did you mean {plain[nearest[0]]}? Use --metric"
-            f" {plain[nearest[0]]} to compare its values; to use the column {plain['value']!r} as"
+            f"{where}: there is no column {metric}; did you mean {near}? Use --metric"
+            f" {near} to compare its values; to use the column {plain['value']!r} as"
             f" {metric}, remove the other column from the file."
         )
 
@@ -230,10 +230,3 @@ def _refuse(problems: Sequence[str]) -> None:
         more = len(problems) - _MOST
         lines = [*problems[:_MOST], *([f"... and {more} more."] if more > 0 else [])]
         raise Unreadable("\n".join(lines))
-
-
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """For example ``; did you mean adam?``, to end a message; empty where no name is close."""
-    names = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=cutoff)
-    return f"; did you mean {names[close[0]]}?" if close else ""

@@ -23,7 +23,7 @@ from workbench.backbones.stages.replaying import Cut
 from workbench.backbones.stages.staged import Stage, Staged
 from workbench.backbones.stages.torch_internals import DROPOUTS
 from workbench.backbones.stages.verification import unstable_depths
-from workbench.record.text import did_you_mean
+from workbench.messages import did_you_mean
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch

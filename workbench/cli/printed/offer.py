@@ -11,7 +11,7 @@ from workbench.cli.printed.layout import PLAIN, number, say, table_of
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
-    from workbench.study.confirm import Offer
+    from workbench.study.confirm.offer import Offer
 
 
 def offer(console: Console, offer: Offer) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from workbench.datasets.reading import must_fit, readable_errors
 from workbench.datasets.rows.rows import Rows
-from workbench.record.text import did_you_mean
+from workbench.messages import did_you_mean
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _CHUNK = 20_000

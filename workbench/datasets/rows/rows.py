@@ -15,7 +15,7 @@ import pandas as pd
 from torch import Tensor
 
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION
-from workbench.record.text import did_you_mean, listed
+from workbench.messages import did_you_mean, listed
 
 # Names of the parts, in file names and in a column.
 PARTS = {

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 
+from workbench.messages import listed
 from workbench.record import State
-from workbench.record.text import listed
 from workbench.report.checks import Answer, Check, Question, ask
 from workbench.report.checks.bounds import at_bound, settings_of
 from workbench.report.checks.conditions import compare

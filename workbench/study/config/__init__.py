@@ -10,10 +10,10 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from workbench import tasks
 from workbench.record import STUDY_NAME, Objective
+from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
 from workbench.study.config import consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
@@ -22,7 +22,7 @@ from workbench.study.config.document import Document, Location
 from workbench.study.config.knobs import (
     Factor,
     Tuned,
-    leaves_of,
+    flatten_parts,
     levels_of,
     merged,
     named_in_full,
@@ -39,8 +39,6 @@ __all__ = ["BLOCKS", "Changed", "load"]
 BLOCKS = ("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report")
 # What an editor reads to find the JSON Schema.
 _MODELINE = "# yaml-language-server:"
-# Keys of a later version, at their places in the file.
-_NOT_YET: tuple[Location, ...] = (("across",), ("objective", "limits"), ("objective", "pareto"))
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -64,7 +62,6 @@ class _Reader:
         self._phases = phases_below(document.content)
 
     def read(self) -> StudyConfig:
-        self._not_yet()
         content = self._document.content
         self._blocks(content)
         recipe = self._recipe(self._mapping("recipe"))
@@ -95,17 +92,7 @@ class _Reader:
         self._document.finish()
         return config
 
-    def _not_yet(self) -> None:
-        """Refuse keys that have no effect yet: the study would not be the one asked for."""
-        for *holder, key in _NOT_YET:
-            block: Any = self._document.content
-            for part in holder:
-                block = block.get(part)
-            if isinstance(block, dict) and key in block:
-                self._document.say((*holder, key), "not supported yet; remove it")
-                del block[key]
-
-    def _blocks(self, content: dict[str, Any]) -> None:
+    def _blocks(self, content: Knobs) -> None:
         knobs = list(schema.Recipe.model_fields)
         for key in content:
             if key not in BLOCKS:
@@ -127,7 +114,7 @@ class _Reader:
                 ("compare",), None, "a factor; leave compare out for one search over everything"
             )
 
-    def _mapping(self, key: str) -> dict[str, Any]:
+    def _mapping(self, key: str) -> Knobs:
         value = self._document.content.get(key)
         if value is None:
             return {}
@@ -136,12 +123,12 @@ class _Reader:
             return {}
         return value
 
-    def _model(self, model: type[M], key: str, value: dict[str, Any]) -> M:
+    def _model(self, model: type[M], key: str, value: Knobs) -> M:
         found = read(model, value)[1]
         self._document.add_flaws((key,), found)
         return _sound(model, value, found)
 
-    def _recipe(self, written: dict[str, Any]) -> dict[str, Any]:
+    def _recipe(self, written: Knobs) -> Knobs:
         """The recipe without dotted paths: each as the nested keys that it stands for."""
         knobs = schema.Recipe.model_fields
         paths = {
@@ -149,7 +136,7 @@ class _Reader:
             for key in written
             if len(parts := parts_of(key, self._phases)) > 1 and parts[0] in knobs
         }
-        recipe = {key: value for key, value in written.items() if key not in paths}
+        recipe: Knobs = {key: value for key, value in written.items() if key not in paths}
         for key, parts in paths.items():
             place = ("recipe", *parts)
             if place in self._document.lines:
@@ -164,7 +151,7 @@ class _Reader:
                 self._document.add(at, phase, "a phase's name that is no knob and has no dot")
         return recipe
 
-    def _search(self, search: dict[str, Any], balanced: bool) -> Search:
+    def _search(self, search: Knobs, balanced: bool) -> Search:
         found = recipes.search_flaws(search)
         self._document.add_flaws(("search",), found)
         wanted, other, because = "trials", "trials_per_strategy", "without a compare block"
@@ -176,7 +163,7 @@ class _Reader:
             self._document.add(("search",), None, f"{wanted}: a number of trials, {because}")
         return _sound(Search, search, found)
 
-    def _objective(self, written: dict[str, Any], recipe: dict[str, Any]) -> Objective:
+    def _objective(self, written: Knobs, recipe: Knobs) -> Objective:
         block = self._model(ObjectiveKnobs, "objective", written)
         usual, metrics = self._measured(recipe.get("task"))
         valid = [f"{split}/{metric}" for split in ("validation", "train") for metric in metrics]
@@ -207,7 +194,7 @@ class _Reader:
 
     def _one_block_each(
         self,
-        recipe: dict[str, Any],
+        recipe: Knobs,
         compare: tuple[Factor, ...],
         tune: tuple[Tuned, ...],
     ) -> None:
@@ -216,36 +203,34 @@ class _Reader:
         One exception loses nothing: a recipe's value may serve the strategies and trials that a
         bundle or a conditional range leaves without one.
         """
-        stands: dict[str, list[tuple[str, Location, bool]]] = {}
-        for parts in leaves_of(recipe):
-            stands.setdefault(path_of(parts), []).append(("recipe", ("recipe", *parts), True))
+        # By knob: where it stands, and whether every strategy and trial gets a value from there.
+        stands: dict[str, list[tuple[Location, bool]]] = {}
+        for parts, _ in flatten_parts((), recipe):
+            stands.setdefault(path_of(parts), []).append((("recipe", *parts), True))
         for factor in compare:
             for path in dict.fromkeys(p for level in factor.levels for p in level.knobs):
                 whole = all(path in level.knobs for level in factor.levels)
-                place = ("compare", factor.name)
-                stands.setdefault(path, []).append(("compare", place, whole))
+                stands.setdefault(path, []).append((("compare", factor.name), whole))
         for tuned in tune:
             whole = any(not entry.when for entry in tuned.entries)
             levels = levels_of(tuned).values()
             paths = dict.fromkeys(path for level in levels for path in level.knobs)
             for path in paths or (path_of(parts_of(tuned.knob, self._phases)),):
                 covered = whole and all(path in level.knobs for level in levels)
-                stands.setdefault(path, []).append(("tune", ("tune", tuned.knob), covered))
+                stands.setdefault(path, []).append((("tune", tuned.knob), covered))
         for path, places in stands.items():
-            if len(places) < 2:
-                continue
-            first, last = places[0], places[-1]
-            if len(places) == 2 and first[0] == "recipe" and not last[2]:
+            (first, _), (last, covered) = places[0], places[-1]
+            if len(places) == 1 or (len(places) == 2 and first[0] == "recipe" and not covered):
                 continue
             self._document.add(
-                last[1],
+                last,
                 path,
                 f"a knob to stand in one block only; it stands in {first[0]} too "
-                f"({self._document.place(first[1])})",
+                f"({self._document.place(first)})",
             )
 
 
-def _sound(model: type[M], value: dict[str, Any], found: Sequence[Flaw]) -> M:
+def _sound(model: type[M], value: Knobs, found: Sequence[Flaw]) -> M:
     """A block without its flawed keys, so that the others are checked all the same."""
     flawed = {flaw.loc[0] for flaw in found if flaw.loc}
     block, _ = read(model, {key: item for key, item in value.items() if key not in flawed})

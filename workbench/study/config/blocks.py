@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from workbench.messages import nearest
 from workbench.record.strategy import Knobs
-from workbench.record.text import nearest
 from workbench.study.config import recipes, schema
 from workbench.study.config.document import Document, Location, Words
 from workbench.study.config.knobs import (
@@ -22,9 +22,7 @@ from workbench.study.config.knobs import (
     flatten,
     is_multiple,
     label,
-    leaves_of,
     parts_of,
-    path_of,
     phases_in,
 )
 from workbench.study.config.problems import Flaw, choice, one_of, read
@@ -42,7 +40,7 @@ class FactorBlocks:
         self._document = document
         self._phases = phases
 
-    def factors(self, factors: dict[str, Any]) -> tuple[Factor, ...]:
+    def factors(self, factors: Knobs) -> tuple[Factor, ...]:
         """The factors of ``compare``, without those that are flawed."""
         read: list[Factor] = []
         for name, written in factors.items():
@@ -75,7 +73,9 @@ class FactorBlocks:
                 self._document.add(place, value, "a label for this level: {LABEL: VALUE}")
                 continue
             if any(level.label == word for level in levels):
-                self._same_label(place, word, value)
+                # Numbers that are not equal may have one label, which is rounded.
+                taken = Words(f"{value!r}, whose label {word} another level has")
+                self._document.add(place, taken, "a label for each: {LABEL: VALUE}")
                 continue
             bundle = {name: value} if knob else value
             if not isinstance(bundle, dict):
@@ -86,14 +86,6 @@ class FactorBlocks:
                 phases = frozenset(phases_in(bundle))
                 levels.append(Level(label=word, knobs=self._leaves(bundle), phases=phases))
         return tuple(levels)
-
-    def _same_label(self, at: Location, word: str, value: object) -> None:
-        """Note that two levels have one label, which a number may have by its rounding."""
-        if isinstance(value, float) and float(word) != value:
-            value = Words(f"{value!r}, whose label {word} another level has")
-            self._document.add(at, value, "a label for each: {LABEL: VALUE}")
-        else:
-            self._document.add(at, word, "a label that no other level has")
 
     def _is_knob(self, path: str) -> bool:
         return parts_of(path, self._phases)[0] in schema.Recipe.model_fields
@@ -122,19 +114,15 @@ class FactorBlocks:
             self._document.add_flaw((*at, *flaw.loc[len(parts) :]), flaw)
         return bool(found)
 
-    def _leaves(self, bundle: Knobs) -> dict[str, Any]:
+    def _leaves(self, bundle: Knobs) -> Knobs:
         leaves: dict[str, Any] = {}
         for path, value in bundle.items():
             leaves.update(flatten(parts_of(path, self._phases), value))
         return leaves
 
-    def tune(
-        self, tune: dict[str, Any], recipe: dict[str, Any], compare: tuple[Factor, ...]
-    ) -> tuple[Tuned, ...]:
+    def tune(self, tune: Knobs, recipe: Knobs, compare: tuple[Factor, ...]) -> tuple[Tuned, ...]:
         """The tuned knobs in the order of the file, without the entries that are flawed."""
-        known: dict[str, tuple[str, ...] | None] = {
-            path_of(parts): None for parts in leaves_of(recipe)
-        }
+        known: dict[str, tuple[str, ...] | None] = dict.fromkeys(flatten((), recipe))
         for factor in compare:
             known |= _conditions(factor.name, factor.levels)
         read: list[Tuned] = []
@@ -164,7 +152,7 @@ class FactorBlocks:
                     self._document.add(at, level.label, expected)
         return tuple(levels.values())
 
-    def _entries(self, at: Location, written: object) -> Iterator[tuple[Location, dict[str, Any]]]:
+    def _entries(self, at: Location, written: object) -> Iterator[tuple[Location, Knobs]]:
         """The entries of a tuned knob: one, a list of them, or levels in the grammar of compare."""
         fields = {*schema.Range.model_fields, *schema.Choices.model_fields}
         if isinstance(written, list) and any(
@@ -178,11 +166,7 @@ class FactorBlocks:
                     self._document.add((*at, index), entry, expected)
         elif isinstance(written, dict) and fields & set(written):
             yield at, written
-        elif isinstance(written, dict) and (
-            _SWEEP & set(written) or set(written) == {"min", "max"}
-        ):
-            self._document.say(at, _sweep(written))
-        elif isinstance(written, list | dict):
+        elif isinstance(written, list) or (isinstance(written, dict) and not _is_sweep(written)):
             yield at, {"choices": written}
         else:
             self._document.add(
@@ -221,7 +205,7 @@ class FactorBlocks:
         return read
 
     def _entry(
-        self, at: Location, knob: str, entry: dict[str, Any], when: dict[str, tuple[str, ...]]
+        self, at: Location, knob: str, entry: Knobs, when: dict[str, tuple[str, ...]]
     ) -> Interval | Categorical | None:
         if "choices" not in entry:
             return self._interval(at, knob, entry, when)
@@ -237,7 +221,7 @@ class FactorBlocks:
         return Categorical(when=when, levels=levels, default=chosen)
 
     def _interval(
-        self, at: Location, knob: str, entry: dict[str, Any], when: dict[str, tuple[str, ...]]
+        self, at: Location, knob: str, entry: Knobs, when: dict[str, tuple[str, ...]]
     ) -> Interval | None:
         written, found = read(schema.Range, entry)
         self._document.add_flaws(at, found)
@@ -277,18 +261,9 @@ class FactorBlocks:
         return interval
 
 
-# Keys of a sweep of Weights & Biases.
-_SWEEP = {"distribution", "values"}
-
-
-def _sweep(written: Knobs) -> str:
-    """What stands in place of the notation of a sweep."""
-    log = "log: true, " if "log" in str(written.get("distribution")) else ""
-    low, high = written.get("min", "..."), written.get("max", "...")
-    instead = f"{{low: {label(low)}, high: {label(high)}, {log}default: ...}}"
-    if "values" in written:
-        instead = "a list: [VALUE, VALUE]"
-    return f"this is the notation of W&B sweeps; write {instead}"
+def _is_sweep(written: Knobs) -> bool:
+    """Whether this is a range of a W&B sweep, whose keys would be read as labels of levels."""
+    return bool({"distribution", "values"} & set(written)) or set(written) == {"min", "max"}
 
 
 def _flaw(interval: Interval, written: schema.Range) -> tuple[str, object, str] | None:

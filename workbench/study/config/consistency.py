@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
-from workbench.record.strategy import Strategy
+from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config import recipes
 from workbench.study.config.document import Location, Words
 from workbench.study.config.knobs import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from workbench.study.config.study_config import StudyConfig
 
 # What a loss depends on beside the outputs, and the values that change nothing.
-_LOSS: dict[str, Any] = {
+_LOSS: Knobs = {
     "task.name": "classification",
     "task.label_smoothing": 0.0,
     "task.class_weights": None,
@@ -46,7 +46,7 @@ BASELINE = "default"
 MOST_STRATEGIES, MOST_TRIALS = 1_000, 100_000
 # Bytes of a strategy's name. A folder has it too, with a temporary ending for a while: 255 at most.
 LONGEST_NAME = 200
-_MIXED: dict[str, Any] = {"mixup": 0.0, "cutmix": 0.0}
+_MIXED: Knobs = {"mixup": 0.0, "cutmix": 0.0}
 
 
 def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
@@ -63,7 +63,7 @@ def check(config: StudyConfig, *, without: Collection[str] = ()) -> None:
     every = {"recipe", "compare", "tune"}
     checks: tuple[tuple[set[str], Callable[[StudyConfig], None]], ...] = (
         (made_of, _names),
-        (every, _wholes),
+        (every, _fitting),
         (every, _phases),
         (every | {"objective"}, _losses),
         ({"compare", "tune"}, _enqueued),
@@ -85,7 +85,7 @@ def _too_many(config: StudyConfig) -> bool:
         strategies = len(combinations(config.tune, given, most=MOST_STRATEGIES))
         found = f"more than {MOST_STRATEGIES:,} combinations of choices"
     if strategies > MOST_STRATEGIES:
-        config.document.add((_block(config),), Words(found), f"at most {MOST_STRATEGIES:,}")
+        config.document.add((config.factor_block,), Words(found), f"at most {MOST_STRATEGIES:,}")
         return True
     search = config.search
     trials = (
@@ -104,55 +104,46 @@ def _names(config: StudyConfig) -> None:
     for strategy in config.strategies:
         if strategy.name in names:
             expected = "labels that make each strategy's name differ"
-            config.document.add((_block(config),), strategy.name, expected)
+            config.document.add((config.factor_block,), strategy.name, expected)
         elif len(strategy.name.encode()) > LONGEST_NAME:
             expected = f"shorter labels: the name of a strategy may have {LONGEST_NAME} bytes"
-            config.document.add((_block(config),), strategy.name, expected)
+            config.document.add((config.factor_block,), strategy.name, expected)
             break
         names.add(strategy.name)
-
-
-def _wholes(config: StudyConfig) -> None:
-    for strategy in config.strategies:
-        _whole(config, strategy)
-
-
-def _block(config: StudyConfig) -> str:
-    """Where the factors stand."""
-    return "compare" if config.balanced else "tune"
 
 
 def _levels(config: StudyConfig, strategy: Strategy) -> list[tuple[Location, Level]]:
     """The levels that make a strategy, in the order of the factors, and where they stand."""
     return [
-        ((_block(config), factor.name, level.label), level)
+        ((config.factor_block, factor.name, level.label), level)
         for factor in config.factors
         for level in factor.levels
         if level.label == strategy.levels.get(factor.name)
     ]
 
 
-def _whole(config: StudyConfig, strategy: Strategy) -> None:
-    """What a strategy's levels set may not fit what the recipe says, and something may lack."""
-    knobs = merged(config.recipe, strategy.knobs)
-    for flaw in recipes.recipe_flaws(knobs):
-        path = path_of(flaw.loc)
-        places = [
-            place
-            for place, level in _levels(config, strategy)
-            if any(path == known or path.startswith(f"{known}.") for known in level.knobs)
-        ]
-        at = places[0] if places else ("recipe", *flaw.loc)
-        config.document.add_flaw(at, flaw)
+def _fitting(config: StudyConfig) -> None:
+    """What a strategy's levels set must fit what the recipe says, and nothing may lack."""
     tuned = {path for t in config.tune for level in levels_of(t).values() for path in level.knobs}
     tuned |= {t.knob for t in config.tune if not levels_of(t)}
-    for block in ("dataset", "backbone"):
-        if not (knobs.get(block) or {}).get("name") and f"{block}.name" not in tuned:
-            config.document.add(("recipe",), Words(f"no {block}"), f"{block}: {{name: ...}}")
-    options = [path for path in (*flatten((), knobs), *tuned) if path.startswith("trial.")]
-    if options and "trial.name" not in options:
-        found = f"{options[0]}, but no training of your own"
-        config.document.add(("recipe",), Words(found), "trial: {name: FILE.py:NAME}")
+    for strategy in config.strategies:
+        knobs = merged(config.recipe, strategy.knobs)
+        for flaw in recipes.recipe_flaws(knobs):
+            path = path_of(flaw.loc)
+            places = [
+                place
+                for place, level in _levels(config, strategy)
+                if any(path == known or path.startswith(f"{known}.") for known in level.knobs)
+            ]
+            at = places[0] if places else ("recipe", *flaw.loc)
+            config.document.add_flaw(at, flaw)
+        for block in ("dataset", "backbone"):
+            if not (knobs.get(block) or {}).get("name") and f"{block}.name" not in tuned:
+                config.document.add(("recipe",), Words(f"no {block}"), f"{block}: {{name: ...}}")
+        options = [path for path in (*flatten((), knobs), *tuned) if path.startswith("trial.")]
+        if options and "trial.name" not in options:
+            found = f"{options[0]}, but no training of your own"
+            config.document.add(("recipe",), Words(found), "trial: {name: FILE.py:NAME}")
 
 
 def _phases(config: StudyConfig) -> None:
@@ -198,7 +189,7 @@ def _losses(config: StudyConfig) -> None:
     # What is mixed is only trained on.
     defaults = {**_LOSS, **(_MIXED if split == "train" else {})}
     usual = {path: flatten((), config.recipe).get(path, held) for path, held in defaults.items()}
-    brought: list[tuple[Location, list[Mapping[str, Any]]]] = [
+    brought: list[tuple[Location, list[Knobs]]] = [
         (("compare", factor.name), [level.knobs for level in factor.levels])
         for factor in config.compare
     ]
@@ -275,7 +266,7 @@ def _confirmed(config: StudyConfig) -> None:
         expected = (
             f"labels that name no strategy {BASELINE}: so the confirmation's baseline is called"
         )
-        config.document.add((_block(config),), BASELINE, expected)
+        config.document.add((config.factor_block,), BASELINE, expected)
     _finalists(config, len(names))
     factors = {factor.name: factor for factor in config.compare}
     factor = factors.get(config.confirm.contrast or "")

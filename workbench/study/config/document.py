@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from workbench.record.strategy import Scalar
-from workbench.record.text import nearest
+from workbench.messages import nearest
+from workbench.record.strategy import Knobs, Scalar
 from workbench.study.config.knobs import label
 from workbench.study.config.problems import Flaw
 
@@ -176,7 +176,7 @@ class Document:
         if self.problems:
             raise StudyFileError(self.problems)
 
-    def _read(self) -> tuple[str, dict[str, Any]]:
+    def _read(self) -> tuple[str, Knobs]:
         try:
             text = self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -238,7 +238,7 @@ class Document:
         self.problems.append(Problem(place=place, key=key, found=found, expected=expected))
 
 
-def _override_location(content: Mapping[str, Any], words: list[str]) -> Location:
+def _override_location(content: Knobs, words: list[str]) -> Location:
     """The keys that a dotted path names; a key of the file may hold dots itself."""
     location: list[str | int] = []
     block: Any = content
@@ -269,6 +269,7 @@ class _Loader(yaml.SafeLoader):
     pass
 
 
+# A dictionary of its own: the inherited one belongs to all loaders of PyYAML.
 _Loader.yaml_implicit_resolvers = {}
 
 for _tag, _pattern, _first in (
@@ -291,7 +292,6 @@ class _Tree:
     def __init__(self) -> None:
         self.lines: dict[Location, str] = {}
         self.problems: list[tuple[Location, object, str]] = []
-        self._open: list[yaml.Node] = []
         self._count = 0
 
     def read(self, text: str) -> Any:
@@ -300,6 +300,7 @@ class _Tree:
             node = yaml.compose(text, Loader=_Loader)
             return None if node is None else self.build(node, ())
         except RecursionError:
+            # An alias of what it stands in is the deepest nesting of all.
             raise yaml.YAMLError("nested too deeply") from None
 
     def build(self, node: yaml.Node, location: Location) -> Any:
@@ -310,17 +311,9 @@ class _Tree:
             self.lines.setdefault(location, str(node.start_mark.line + 1))
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, location)
-        if node in self._open:
-            self.problems.append((location, Words("an alias"), "no alias of what it stands in"))
-            return None
-        self._open.append(node)
-        value: Any
         if isinstance(node, yaml.MappingNode):
-            value = self._mapping(node, location)
-        else:
-            value = [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
-        self._open.pop()
-        return value
+            return self._mapping(node, location)
+        return [self.build(item, (*location, i)) for i, item in enumerate(node.value)]
 
     def _mapping(self, node: yaml.MappingNode, location: Location) -> dict[Any, Any]:
         content: dict[Any, Any] = {}
@@ -334,6 +327,7 @@ class _Tree:
                 self.lines[at] = line
                 self.problems.append((at, written, "a key that is text or a number"))
                 continue
+            # Keys that are numbers name phases and levels, which are texts everywhere else.
             key = label(key)
             at = (*location, key)
             if key in content:

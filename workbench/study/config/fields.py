@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 
 from workbench import usercode
-from workbench.record.text import nearest
+from workbench.messages import nearest
+from workbench.record.strategy import Knobs
 from workbench.study.config.problems import mismatch, one_of
 
 # As many names of one family as a message lists.
@@ -27,16 +28,18 @@ OWN = ", or your own FILE.py:NAME"
 class Block(BaseModel):
     """A mapping in a study file: frozen, and no key that it does not know."""
 
+    # Strict: `epochs: "3"` is a slip, which must not be read as a number.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Named(BaseModel):
     """A catalogue's entry with its options beside the name; a bare name is enough."""
 
+    # Which keys are options depends on the name; ``recipes`` refuses the others.
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Knobs:
         """Everything but the fields that every entry of the catalogue has."""
         return dict(self.model_extra or {})
 

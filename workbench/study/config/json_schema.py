@@ -126,14 +126,16 @@ def _one_of(catalogue: Mapping[str, Mapping[str, Knob]]) -> Schema:
     return {
         "anyOf": [
             {
-                "type": "object",
+                **_object({"name": {"const": name}, **{k: _option(o) for k, o in own.items()}}),
                 "required": ["name"],
-                "additionalProperties": False,
-                "properties": {"name": {"const": name}, **{k: _option(o) for k, o in own.items()}},
             }
             for name, own in catalogue.items()
         ]
     }
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 def _option(knob: Knob) -> Schema:
@@ -144,20 +146,14 @@ def _option(knob: Knob) -> Schema:
 def _transform() -> Schema:
     """A step of ``augmentation``: a name, or one name with its options."""
     options = {
-        name: {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {k: TypeAdapter(kind).json_schema() for k, kind in entry.options.items()},
-        }
+        name: _object({k: TypeAdapter(kind).json_schema() for k, kind in entry.options.items()})
         for name, entry in AUGMENTATIONS.items()
     }
     named = {
-        "type": "object",
+        **_object(options),
         "minProperties": 1,
         "maxProperties": 1,
-        "properties": options,
         "patternProperties": {_OWN: {"type": "object"}},
-        "additionalProperties": False,
     }
     return {"anyOf": [{"enum": [*AUGMENTATIONS]}, {"type": "string", "pattern": _OWN}, named]}
 

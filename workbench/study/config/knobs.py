@@ -102,6 +102,7 @@ def label(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
+        # Short for names and tables; the level itself keeps every digit of the value.
         return f"{value:g}"
     if isinstance(value, Mapping):
         return str(value.get("name", ""))
@@ -119,6 +120,7 @@ def strategy_of(factors: Sequence[Factor], levels: Sequence[Level]) -> Strategy:
         f"{factor.name}-{level.label}" if bare else level.label
         for factor, level in zip(factors, levels, strict=True)
     ]
+    # A folder has this name: no separators, and no dot in front, which would hide it.
     name = re.sub(r"[^\w.-]+|^[.]+", "_", "-".join(words))
     knobs = {path: value for level in levels for path, value in level.knobs.items()}
     labels = {factor.name: level.label for factor, level in zip(factors, levels, strict=True)}
@@ -131,8 +133,9 @@ def _is_bare(label: str) -> bool:
     return label in ("true", "false", "none") or re.fullmatch(number, label) is not None
 
 
-def merged(recipe: Knobs, knobs: Knobs) -> dict[str, Any]:
+def merged(recipe: Knobs, knobs: Knobs) -> Knobs:
     """A recipe with some knobs set, by their paths; the recipe itself is left alone."""
+    # A study has one recipe and many trials; none may change what the others read.
     result = deepcopy(dict(recipe))
     for path, value in knobs.items():
         first = path.partition(".")[0]
@@ -223,17 +226,12 @@ def flatten_parts(parts: tuple[str, ...], value: Any) -> Iterator[tuple[tuple[st
         yield parts, value
 
 
-def leaves_of(recipe: Knobs) -> list[tuple[str, ...]]:
-    """The keys of every single knob in a recipe."""
-    return [parts for parts, _ in flatten_parts((), recipe)]
-
-
-def flatten(parts: tuple[str, ...], value: Any) -> dict[str, Any]:
+def flatten(parts: tuple[str, ...], value: Any) -> Knobs:
     """Every single knob in what stands at some keys of a recipe, by its path."""
     return {path_of(leaf): item for leaf, item in flatten_parts(parts, value)}
 
 
-def named_in_full(recipe: Knobs) -> dict[str, Any]:
+def named_in_full(recipe: Knobs) -> Knobs:
     """A recipe in which no catalogue entry is given by its bare name."""
     return {
         key: {"name": value} if key in _NAMED and isinstance(value, str) else deepcopy(value)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from workbench.record.text import nearest
+from workbench.messages import nearest
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -85,98 +85,74 @@ _WORDS = {
     str: "text",
     list: "a list",
     dict: "a mapping",
-    type(None): "null",
 }
+_LIMITS = {"ge": "of at least", "gt": "greater than", "le": "of at most", "lt": "less than"}
 
 
 def in_words(annotation: Any) -> str:
-    """What a type annotation asks for."""
+    """What a type annotation asks for; null is not named, which is the same as no value."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         limits = [
             f" {words} {getattr(limit, key):g}"
             for field in arguments[1:]
-            for limit in field.metadata
+            for limit in getattr(field, "metadata", ())
             for key, words in _LIMITS.items()
             if hasattr(limit, key)
         ]
         return in_words(arguments[0]) + " and".join(limits)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(in_words(argument) for argument in arguments)
+        return " or ".join(in_words(each) for each in arguments if each is not type(None))
     if origin in (list, tuple):
         inner = [in_words(argument) for argument in arguments if argument is not ...]
         return f"a list ({inner[0]} each)" if inner else "a list"
     if origin is Literal:
         return one_of(arguments)
+    if hasattr(annotation, "__pydantic_fields__") or is_dataclass(annotation):
+        return "a mapping"
     return _WORDS.get(origin or annotation, str(annotation))
 
 
 def _translate(model: type[BaseModel], details: ErrorDetails) -> Flaw:
-    kind, context = details["type"], details.get("ctx", {})
+    kind, found, context = details["type"], details["input"], details.get("ctx", {})
     # pydantic appends the name of a union's branch to the path; only keys of the file belong.
     loc = tuple(
         part for part in details["loc"] if not str(part).startswith(("function-", "constrained-"))
     )
-    found: object = details["input"]
-    near = None
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return unknown_key(loc, _keys_at(model, loc[:-1]))
+        return unknown_key(loc, _types_of(_annotation_at(model, loc[:-1])))
     if kind == "missing":
-        found, expected = None, f"the key {loc[-1]}"
-    elif kind == "mismatch":
+        return Flaw(loc=loc, found=None, expected=f"the key {loc[-1]}")
+    if kind == "mismatch":
         expected, near = str(context["expected"]), context.get("nearest")
     elif kind == "literal_error":
-        words = str(context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-        expected, near = choice(found, words)
-    elif kind in _BOUNDS:
-        key = _BOUNDS[kind]
-        limit = context[key]
-        limit = str(limit) if isinstance(limit, int) else f"{limit:g}"
-        expected = f"a number {_LIMITS[key]} {limit}"
+        expected, near = choice(found, typing.get_args(_inside(_annotation_at(model, loc))))
     else:
-        expected = _PYDANTIC_WORDS.get(kind, details["msg"])
+        finite = kind == "finite_number"
+        expected, near = "a finite number" if finite else in_words(_annotation_at(model, loc)), None
     return Flaw(loc=loc, found=found, expected=expected, nearest=near)
 
 
-_LIMITS = {"ge": "of at least", "gt": "greater than", "le": "of at most", "lt": "less than"}
-_BOUNDS = {
-    "greater_than_equal": "ge",
-    "greater_than": "gt",
-    "less_than_equal": "le",
-    "less_than": "lt",
-}
-_PYDANTIC_WORDS = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "dataclass_type": "a mapping",
-    "list_type": "a list",
-    "tuple_type": "a list",
-}
-
-
-def _keys_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that the model has at a path."""
+def _annotation_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> Any:
+    """The type, with its limits, that a model declares at a path."""
     annotation: Any = model
     for part in loc:
-        annotation = _model_in(annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = annotation.model_fields[str(part)].annotation
-        else:
-            annotation = typing.get_args(annotation)[-1]
-    annotation = _model_in(annotation)
-    if is_dataclass(annotation):
-        return [field.name for field in fields(annotation)]
-    return list(annotation.model_fields)
+        known = _types_of(annotation)
+        annotation = known[str(part)] if known else typing.get_args(_inside(annotation))[-1]
+    return annotation
 
 
-def _model_in(annotation: Any) -> Any:
-    """The model or mapping inside an optional or annotated type."""
+def _types_of(annotation: Any) -> dict[str, object]:
+    """The types of a block's keys; empty for a type that is no block."""
+    block = _inside(annotation)
+    if is_dataclass(block):
+        return typing.get_type_hints(block, include_extras=True)
+    fields = getattr(block, "__pydantic_fields__", {})
+    return {name: Annotated[field.annotation, field] for name, field in fields.items()}
+
+
+def _inside(annotation: Any) -> Any:
+    """The type inside an optional or annotated type."""
     while typing.get_origin(annotation) in (Annotated, typing.Union, types.UnionType):
         annotation = next(item for item in typing.get_args(annotation) if item is not type(None))
     return annotation

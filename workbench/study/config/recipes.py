@@ -6,7 +6,7 @@ declares it. The readers of all blocks that hold knobs use it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -28,7 +28,7 @@ def recipe_flaws(knobs: Knobs) -> list[Flaw]:
     recipe, found = read(Recipe, knobs)
     if recipe is None:
         return found
-    blocks: tuple[tuple[str, Named | None, Mapping[str, Any], Callable[[str], Any]], ...] = (
+    blocks: tuple[tuple[str, Named | None, Knobs, Callable[[str], Any]], ...] = (
         ("dataset", recipe.dataset, DATASETS, datasets.entry_of),
         ("backbone", recipe.backbone, BACKBONES, backbones.entry_of),
         ("task", recipe.task, TASKS, TASKS.get),
@@ -66,7 +66,7 @@ def search_flaws(search: Knobs) -> list[Flaw]:
     return found
 
 
-def augmentation_steps(steps: Iterable[Any]) -> tuple[dict[str, dict[str, Any]], ...]:
+def augmentation_steps(steps: Iterable[Any]) -> tuple[dict[str, Knobs], ...]:
     """Every step as ``{name: options}``, from a bare name or a mapping."""
     return tuple({step: {}} if isinstance(step, str) else dict(step) for step in steps)
 

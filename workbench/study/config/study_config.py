@@ -47,6 +47,11 @@ class StudyConfig:
         return bool(self.compare)
 
     @property
+    def factor_block(self) -> str:
+        """The block of the file in which the factors stand."""
+        return "compare" if self.compare else "tune"
+
+    @property
     def factors(self) -> tuple[Factor, ...]:
         """What the strategies differ in: what is compared, or in a joint study the choices."""
         if self.compare:

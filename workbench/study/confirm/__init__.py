@@ -2,20 +2,3 @@
 
 Reads and writes records alone.
 """
-
-from workbench.study.confirm.offer import Offer, offer_of
-from workbench.study.confirm.replicates import Replicates, confirmation, selection
-from workbench.study.confirm.selection import Arm, Chosen, Selected, choose, write_selection
-
-__all__ = [
-    "Arm",
-    "Chosen",
-    "Offer",
-    "Replicates",
-    "Selected",
-    "choose",
-    "confirmation",
-    "offer_of",
-    "selection",
-    "write_selection",
-]

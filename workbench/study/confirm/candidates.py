@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,11 +61,7 @@ class Searched:
     def missing(self) -> dict[str, int]:
         """How many trials each group still lacks."""
         targets = space.targets(self.config)
-        return {
-            name: target - self.ended.get(name, 0)
-            for name, target in targets.items()
-            if self.ended.get(name, 0) < target
-        }
+        return dict(Counter(targets) - Counter(self.ended))
 
     @property
     def seconds(self) -> float | None:
@@ -88,6 +85,7 @@ class Searched:
                 f"The search of {config.name} is unfinished: {sum(missing.values())} of {total} "
                 f"trials are missing ({names}). Finish it first: {command}"
             )
+            # With equal numbers the strategies compare fairly, however short the search.
             if len(set(counts)) == 1 and counts[0]:
                 text += f", or confirm what is there with --set {key}={counts[0]}"
             raise Unready(text)
@@ -182,19 +180,10 @@ def look(study: Study) -> Searched:
     """Read what the search of a study has left in the study's directory."""
     config = study.config
     groups = {group.name for group in config.groups}
-    ended = dict.fromkeys(groups, 0)
-    trials: dict[str, int] = {}
+    # A group that is no longer one is a level that the file no longer has.
+    ended = [trial for trial in _ended(study.directory) if trial[1].group in groups]
     found: dict[str, list[Candidate]] = {}
-    kept, unfit = set(), {}
-    for at, spec, result in _ended(study.directory):
-        if spec.group not in groups:
-            continue  # A level that the file no longer has.
-        ended[spec.group] += 1
-        trials[spec.strategy] = trials.get(spec.strategy, 0) + 1
-        if spec.number == 0 and result.state is State.FAILED:
-            unfit[spec.strategy] = result.reason or "no reason recorded"
-        if at.weights.exists():
-            kept.add(spec.strategy)
+    for _, spec, result in ended:
         if result.state is State.COMPLETE and result.value is not None:
             found.setdefault(spec.strategy, []).append(
                 Candidate(
@@ -210,12 +199,16 @@ def look(study: Study) -> Searched:
         found[name].sort(key=lambda one: (sign * one.value, one.spec.number))
     return Searched(
         config=config,
-        ended=ended,
-        trials=trials,
+        ended=Counter(spec.group for _, spec, _ in ended),
+        trials=Counter(spec.strategy for _, spec, _ in ended),
         completed={name: len(found[name]) for name in names},
         candidates={name: tuple(_distinct(found[name])) for name in names},
-        kept=frozenset(kept),
-        unfit=unfit,
+        kept=frozenset(spec.strategy for at, spec, _ in ended if at.weights.exists()),
+        unfit={
+            spec.strategy: result.reason or "no reason recorded"
+            for _, spec, result in ended
+            if spec.number == 0 and result.state is State.FAILED
+        },
     )
 
 
@@ -246,9 +239,6 @@ def _distinct(candidates: list[Candidate]) -> Iterator[Candidate]:
 
 
 def plan_text(spec: TrialSpec) -> str:
-    """A plan as text: equal texts are equal trainings, but for the seed.
-
-    Of its files the content counts, and not where they lie.
-    """
-    plan = asdict(record.places.without_folders(plans.completed(spec.plan)))
+    """A plan as text: equal texts are equal trainings, but for the seed."""
+    plan = asdict(plans.comparable(spec.plan))
     return json.dumps([record.plain(plan), spec.data_digest], sort_keys=True)

@@ -66,11 +66,11 @@ def bounds(study: Study) -> Bounds:
 
 def cautions(seeds: int, pairs: int) -> list[str]:
     """Warnings about too few seeds, shown before anything runs."""
-    least = floor(pairs)
-    if seeds >= least:
+    needed = floor(pairs)
+    if seeds >= needed:
         return []
     need = "1 pair needs" if pairs == 1 else f"{pairs} pairs need"
     return [
-        f"confirm.seeds: with {seeds} seeds no result can be significant: {need} at least {least}; "
-        "the verdict will be UNDERPOWERED BY DESIGN"
+        f"confirm.seeds: with {seeds} seeds no result can be significant: {need} at least "
+        f"{needed}; the verdict will be UNDERPOWERED BY DESIGN"
     ]

@@ -6,11 +6,12 @@ Computed from the selection's runs, on validation data.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, median, variance
 
+import pandas as pd
 from scipy import special
 
 from workbench.study.config.changes import Unready
@@ -47,9 +48,7 @@ class Offer:
 
     study: str
     metric: str
-    direction: str
     arms: Sequence[Arm]
-    default_is: str | None
     contrast: str
     pairs: int
     seeds: int
@@ -91,8 +90,8 @@ def offer_of(
     sides = _sides(config, selected.arms)
     sd, each = spread(sides), _cost(selected)
     size = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
-    least, most = content["bounds"]
-    widest = math.inf if least is None or most is None else most - least
+    lowest, highest = content["bounds"]
+    widest = math.inf if lowest is None or highest is None else highest - lowest
     reach = None
     # Without any spread nothing is known of it: so few values may well be alike by chance.
     if sd and math.isfinite(size):
@@ -101,9 +100,7 @@ def offer_of(
     return Offer(
         study=config.name,
         metric=content["metric"],
-        direction=content["direction"],
         arms=selected.arms,
-        default_is=selected.default_is,
         contrast=config.contrast,
         pairs=pairs,
         seeds=seeds,
@@ -130,46 +127,34 @@ def _cost(selected: Selected) -> float | None:
     return fmean(training) + median(overhead) if training and overhead else None
 
 
-def _sides(config: StudyConfig, arms: Sequence[Arm]) -> dict[str, list[float | None]]:
-    """What is compared, seed by seed: arms, or the levels of a factor by the mean of theirs."""
-    tried = [arm for arm in arms if arm.values]
+def _sides(config: StudyConfig, arms: Sequence[Arm]) -> pd.DataFrame:
+    """What is compared, a column each: arms, or the levels of a factor by the mean of theirs."""
+    values = pd.DataFrame({arm.name: arm.values for arm in arms if arm.values}, dtype=float)
     if config.contrast in ("all", "baseline"):
-        return {arm.name: list(arm.values) for arm in tried}
-    levels: dict[str, list[Sequence[float | None]]] = {}
-    for arm in tried:
-        levels.setdefault(arm.spec.levels[config.contrast], []).append(arm.values)
-    return {
-        level: [_mean(values) for values in zip(*found, strict=True)]
-        for level, found in levels.items()
-    }
+        return values
+    level_of = {arm.name: arm.spec.levels[config.contrast] for arm in arms}
+    # A seed counts for a level only where all of the level's arms have a value.
+    return values.T.groupby(pd.Series(level_of)).mean(skipna=False).T
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if len(known) == len(values) else None
-
-
-def spread(sides: Mapping[str, Sequence[float | None]]) -> float | None:
+def spread(sides: pd.DataFrame) -> float | None:
     """Standard deviation of the paired differences, pooled over all pairs of sides.
 
     Args:
-        sides: Values by seed, each; None where there is none.
+        sides: A row for each seed and a column for each side.
 
     Returns:
         None where no pair has two seeds.
     """
-    squares, freedom = 0.0, 0
-    for first, second in combinations(sides.values(), 2):
-        differences = [
-            a - b for a, b in zip(first, second, strict=True) if a is not None and b is not None
-        ]
-        if len(differences) > 1:
-            squares += variance(differences) * (len(differences) - 1)
-            freedom += len(differences) - 1
-    return math.sqrt(squares / freedom) if freedom else None
+    pairs = [(sides[a] - sides[b]).dropna() for a, b in combinations(sides, 2)]
+    compared = [differences for differences in pairs if len(differences) > 1]
+    degrees = sum(len(differences) - 1 for differences in compared)
+    # Not numpy's variance, which rounds: of equal differences it may be greater than 0.
+    squares = sum(variance(differences) * (len(differences) - 1) for differences in compared)
+    return math.sqrt(squares / degrees) if degrees else None
 
 
-def freedom(sides: Mapping[str, Sequence[float | None]]) -> int:
+def freedom(sides: pd.DataFrame) -> int:
     """Degrees of freedom of ``spread``: (arms - 1) x (seeds - 1) where no value is missing.
 
     Fewer than the pairs' degrees of freedom add up to, because pairs share arms: of k arms on n
@@ -178,7 +163,7 @@ def freedom(sides: Mapping[str, Sequence[float | None]]) -> int:
     seeds, which has the degrees of freedom given here. Each missing value takes one away.
 
     Args:
-        sides: Values by seed, each; None where there is none.
+        sides: A row for each seed and a column for each side.
 
     Returns:
         At least 1 where ``spread`` gives a number.
@@ -186,10 +171,10 @@ def freedom(sides: Mapping[str, Sequence[float | None]]) -> int:
     Source:
         Fisher (1925), Statistical Methods for Research Workers, ch. 8 (randomised blocks).
     """
-    used = [values for values in sides.values() if sum(v is not None for v in values) > 1]
-    blocks = [[v for v in block if v is not None] for block in zip(*used, strict=True)]
-    compared = [len(block) for block in blocks if len(block) > 1]
-    return max(1, sum(compared) - len(used) - len(compared) + 1)
+    used = sides.loc[:, sides.count() > 1]
+    by_seed = used.count(axis=1)
+    blocks = by_seed[by_seed > 1]
+    return max(1, int(blocks.sum()) - used.shape[1] - len(blocks) + 1)
 
 
 def interval(sd: float, degrees: int) -> tuple[float, float]:

@@ -20,9 +20,8 @@ from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import Candidate, Searched, look
-from workbench.study.confirm.places import places
 from workbench.study.confirm.protocol import Protocol
-from workbench.study.fingerprint import describe_entry
+from workbench.study.description import search_settings
 from workbench.study.space import Proposal
 from workbench.study.study import Study
 from workbench.verdict import ALPHA
@@ -31,9 +30,10 @@ SCHEMA = 1
 SELECTION = "selection.json"
 
 
-def replicate_seeds(config: StudyConfig, role: Role, count: int) -> list[int]:
+def _seeds(config: StudyConfig, role: Role, count: int) -> list[str]:
     """The shared list of training seeds of a selection or a confirmation."""
-    return [derive(config.search.seed, "training", str(role), i) for i in range(count)]
+    # As texts: a reader of JSON may keep 53 bits of a number, and a seed has 63.
+    return [str(derive(config.search.seed, "training", str(role), i)) for i in range(count)]
 
 
 def baseline_of(config: StudyConfig) -> Proposal:
@@ -79,14 +79,15 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "epoch": config.objective.epoch,
         "alpha": ALPHA,
         "smallest_effect": confirm.smallest_effect,
+        # The test split is looked at once; a second look would need a correction.
         "looks": 1,
         "contrast": config.contrast,
         "pairs": pairs,
         "seeds_floor": design.floor(pairs),
-        "seeds": _texts(replicate_seeds(config, Role.CONFIRMATION, count)),
+        "seeds": _seeds(config, Role.CONFIRMATION, count),
         "selection": {
             "configs": confirm.select.configs,
-            "seeds": _texts(replicate_seeds(config, Role.SELECTION, confirm.select.seeds)),
+            "seeds": _seeds(config, Role.SELECTION, confirm.select.seeds),
             "candidates": {
                 name: [_candidate(one) for one in found] for name, found in chosen.items()
             },
@@ -112,7 +113,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
             "levels": dict(baseline.strategy.levels),
             "hyperparameters": dict(baseline.hyperparameters),
         },
-        "search": _search(config),
+        "search": search_settings(config),
         "data": {
             "name": knobs["dataset"]["name"],
             "digest": sizes["digest"],
@@ -130,7 +131,6 @@ def plan_of_confirmation(study: Study) -> Protocol:
             *searched.notes(confirm.select.configs),
             *_unfit(searched, baseline),
         ),
-        places=places(config),
     )
 
 
@@ -145,40 +145,12 @@ def _unfit(searched: Searched, baseline: Proposal) -> Iterator[str]:
         )
 
 
-def _texts(seeds: list[int]) -> list[str]:
-    # A reader of JSON may keep 53 bits of a number; a seed has 63.
-    return [str(seed) for seed in seeds]
-
-
 def _candidate(candidate: Candidate) -> dict[str, Any]:
     return {
         "trial": candidate.spec.name,
         "number": candidate.spec.number,
         "value": candidate.value,
         "hyperparameters": dict(candidate.spec.hyperparameters),
-    }
-
-
-def _search(config: StudyConfig) -> dict[str, Any]:
-    search, targets = config.search, space.targets(config)
-    return {
-        "mode": "balanced" if config.balanced else "joint",
-        "sampler": search.sampler.name,
-        "sampler_options": dict(search.sampler.options),
-        "pruner": search.pruner.name,
-        "pruner_options": dict(search.pruner.options),
-        "startup_trials": config.startup_trials,
-        "seed": search.seed,
-        "budget": {
-            "trials_per_strategy": search.trials_per_strategy,
-            "total": sum(targets.values()),
-            "targets": targets,
-        },
-        "tune": [
-            {"knob": tuned.knob, **describe_entry(entry)}
-            for tuned in config.tune
-            for entry in tuned.entries
-        ],
     }
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from workbench import record
 from workbench.study import space
 from workbench.study.config.changes import Changed, file_differences
+from workbench.study.config.document import Document, Location
 from workbench.study.confirm.candidates import look
-from workbench.study.confirm.places import place_of
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.study import Study
 
@@ -25,31 +25,23 @@ def _has_runs(directory: Path) -> bool:
     )
 
 
-def settle(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
+def settle(protocol: Protocol, study: Study, *, logged: str | None) -> None:
     """Write the protocol once, or compare it with the one that was written before.
 
-    Args:
-        protocol: Of the study as it is now.
-        directory: The study's directory; the caller holds its lease.
-        file: The study file, for the message.
-        logged: SHA-256 of the protocol in MLflow; None if there is none.
-
-    Raises:
-        Changed: As for ``hold``.
+    The caller holds the study's lease; otherwise as ``hold``.
     """
-    hold(protocol, directory, file, logged=logged)
-    path = record.protocol_path(directory)
+    hold(protocol, study, logged=logged)
+    path = record.protocol_path(study.directory)
     if not path.exists():
         record.write_atomically(path, protocol.text)
 
 
-def hold(protocol: Protocol, directory: Path, file: Path, *, logged: str | None = None) -> None:
+def hold(protocol: Protocol, study: Study, *, logged: str | None = None) -> None:
     """Compare a protocol with the one that was written before, if any.
 
     Args:
         protocol: Of the study as it is now.
-        directory: The study's directory.
-        file: The study file, for the message.
+        study: The study.
         logged: SHA-256 of the protocol in MLflow; None if there is none, or it was not read.
 
     Raises:
@@ -57,13 +49,13 @@ def hold(protocol: Protocol, directory: Path, file: Path, *, logged: str | None 
             at which line of the study file, and whether the study file or the protocol was
             changed.
     """
-    path, study = record.protocol_path(directory), protocol.content["study"]
+    path = record.protocol_path(study.directory)
+    restore = f"(MLflow has it below study/ of the run {study.name} confirmation)"
     if not path.exists():
-        if _has_runs(directory):
+        if _has_runs(study.directory):
             raise Changed(
-                f"{path} is missing, but runs that it planned exist. Restore it (MLflow has it "
-                f"below study/ of the run {study} confirmation), or give the study {study} a new "
-                "name."
+                f"{path} is missing, but runs that it planned exist. Restore it {restore}, or give "
+                f"the study {study.name} a new name."
             )
         return
     lines = file_differences(path, protocol.text)
@@ -71,24 +63,54 @@ def hold(protocol: Protocol, directory: Path, file: Path, *, logged: str | None 
         return
     if logged == protocol.sha256:
         raise Changed.in_lines(
-            f"{path} was edited after the confirmation of {study} began. It differs from what "
-            f"MLflow holds, and {file} does not",
+            f"{path} was edited after the confirmation of {study.name} began. It differs from what "
+            f"MLflow holds, and {study.file} does not",
             lines,
-            f"Restore the file (MLflow has it below study/ of the run {study} confirmation), or "
-            "give the study a new name.",
+            f"Restore the file {restore}, or give the study a new name.",
         )
     raise Changed.in_lines(
-        f"{file}: the confirmation of {study} has begun by another protocol ({path})",
-        (_placed(line, protocol) for line in lines),
+        f"{study.file}: the confirmation of {study.name} has begun by another protocol ({path})",
+        (_placed(line, study.config.document) for line in lines),
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
         "settings, or give the study a new name and another search.seed.",
     )
 
 
-def _placed(line: str, protocol: Protocol) -> str:
-    """A difference with where in the study file it comes from."""
-    place = place_of(line.partition(":")[0], protocol.places)
-    return line if place is None else f"{line}  ({place})"
+# Where in the study file a part of the protocol comes from. A part without an entry uses the entry
+# of the part that holds it.
+_SOURCES: dict[str, Location] = {
+    "metric": ("objective", "metric"),
+    "validation_metric": ("objective", "metric"),
+    "direction": ("objective", "direction"),
+    "epoch": ("objective", "epoch"),
+    "smallest_effect": ("confirm", "smallest_effect"),
+    "contrast": ("confirm", "contrast"),
+    "pairs": ("confirm", "contrast"),
+    "seeds": ("confirm", "seeds"),
+    "selection.configs": ("confirm", "select", "configs"),
+    "selection.candidates": ("confirm", "select", "configs"),
+    "selection.seeds": ("confirm", "select", "seeds"),
+    "strategies": ("compare",),
+    "finalists": ("confirm", "finalists"),
+    "baseline": ("confirm", "baseline"),
+    "search": ("search",),
+    "search.sampler": ("search", "sampler"),
+    "search.pruner": ("search", "pruner"),
+    "search.seed": ("search", "seed"),
+    "search.tune": ("tune",),
+    "data": ("recipe", "dataset"),
+}
+
+
+def _placed(line: str, document: Document) -> str:
+    """A difference with the line of the study file that it comes from, if the file sets it."""
+    part = line.partition(":")[0]
+    while part not in _SOURCES and "." in part:
+        part = part.rpartition(".")[0]
+    location = _SOURCES.get(part, ())
+    if location[:1] not in document.lines:
+        return line
+    return f"{line}  ({document.place(location)})"
 
 
 def refuse_retries(study: Study) -> None:

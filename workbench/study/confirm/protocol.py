@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from workbench.record import TrialSpec
@@ -19,13 +19,11 @@ class Protocol:
         content: What the file says.
         candidates: The search trials that the selection runs again, by strategy, the best first.
         notes: What an author should know before anything runs.
-        places: Where in the study file stands what decides on a part of the content, by its path.
     """
 
     content: Mapping[str, Any]
     candidates: Mapping[str, tuple[TrialSpec, ...]]
     notes: tuple[str, ...] = ()
-    places: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> bytes:

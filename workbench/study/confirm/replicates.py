@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from workbench.driver import Standing, orphaned, take_over
+from workbench.driver import GroupStatus
+from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
     EpochResult,
@@ -19,10 +20,7 @@ from workbench.record import (
     State,
     TrialSpec,
     directory_of,
-    places,
     plain,
-    spec_from_json,
-    to_json,
 )
 from workbench.study import plans
 from workbench.study.config.changes import Changed, differences
@@ -65,17 +63,7 @@ class Replicates:
         if stored is None:
             self._fresh.append(spec)
             return
-        # As it would read back: JSON has one kind of list.
-        wanted = spec_from_json(to_json(spec))
-        # Nor does it count where the files lie, of which the content is hashed.
-        same = replace(
-            stored,
-            attempt=wanted.attempt,
-            failures=wanted.failures,
-            plan=places.without_folders(plans.completed(stored.plan)),
-        )
-        wanted = replace(wanted, plan=places.without_folders(plans.completed(wanted.plan)))
-        lines = differences(plain(asdict(same)), plain(asdict(wanted)))
+        lines = differences(_settings(stored), _settings(spec))
         if lines:
             raise Changed.in_lines(
                 f"{at.path}: this run was made with other settings",
@@ -131,25 +119,24 @@ class Replicates:
         """Whether no run has begun."""
         return not self._begun
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[GroupStatus]:
         """How far each strategy is, in the order of its first run; never a value.
 
         A test value before the last run has ended would be a look at the result.
         """
         names = dict.fromkeys(spec.strategy for spec in self._planned)
-        return [self._standing(name) for name in names]
+        return [self._status(name) for name in names]
 
-    def _standing(self, name: str) -> Standing:
+    def _status(self, name: str) -> GroupStatus:
         keys = [spec.key for spec in self._planned if spec.strategy == name]
         states = [self._ended[key] for key in keys if key in self._ended]
-        return Standing(
-            name=name,
-            target=len(keys),
-            complete=states.count(State.COMPLETE),
-            pruned=states.count(State.PRUNED),
-            failed=states.count(State.FAILED),
-            running=sum(key in self._begun for key in keys) - len(states),
-        )
+        return GroupStatus.of(name, len(keys), states, begun=sum(k in self._begun for k in keys))
+
+
+def _settings(spec: TrialSpec) -> object:
+    """What the records of one run have in common, whichever attempt wrote them."""
+    plan = plans.comparable(spec.plan)
+    return plain(asdict(replace(spec, plan=plan, attempt=1, failures=0)))
 
 
 def selection(protocol: Protocol, directory: Path) -> Replicates:

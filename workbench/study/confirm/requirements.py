@@ -32,6 +32,7 @@ def find(study: Study) -> list[Problem]:
 
 def _unequal(config: StudyConfig) -> list[Problem]:
     """A grid has as many trials as cells, which strategies with more ranges have more of."""
+    # The strategy with more trials would have the better maximum by chance alone.
     targets = space.targets(config)
     if len(set(targets.values())) == 1:
         return []
@@ -60,6 +61,9 @@ def _tested(study: Study) -> list[Problem]:
     if len(digests) < 2:
         return []
     first, other = list(digests.values())[:2]
-    block = "compare" if config.balanced else "tune"
     words = Words(f"strategies with different test samples ({first} and {other})")
-    return [config.document.problem((block,), words, "the same ones for all: only they are pairs")]
+    return [
+        config.document.problem(
+            (config.factor_block,), words, "the same ones for all: only they are pairs"
+        )
+    ]

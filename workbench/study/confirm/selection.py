@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -135,11 +136,7 @@ def choose(study: Study, protocol: Protocol) -> Selected:
     The candidate with the best mean is chosen. Ties go to fewer trainable parameters, then to
     fewer epochs, then to the earlier trial; measured seconds would not be reproducible.
     """
-    config, values = study.config, _Values(protocol, study.directory)
-    runs = {
-        name: tuple(values.of(candidate) for candidate in candidates)
-        for name, candidates in protocol.candidates.items()
-    }
+    config, runs = study.config, _runs(protocol, study.directory)
     sign = -1 if config.objective.direction == "maximize" else 1
 
     def order(one: Chosen) -> tuple[float, float, int, int]:
@@ -148,6 +145,7 @@ def choose(study: Study, protocol: Protocol) -> Selected:
         return (mean, size, one.spec.plan.epochs, one.spec.number)
 
     chosen = {name: min(found, key=order) for name, found in runs.items()}
+    # Without the number, which says nothing between strategies: ties keep the order of the file.
     best = sorted(chosen, key=lambda name: order(chosen[name])[:3])
     finalists = [name for name in chosen if name in best[: config.finalists or len(best)]]
     baseline = _baseline(study)
@@ -180,41 +178,40 @@ def _baseline(study: Study) -> TrialSpec:
     return spec_from_json(to_json(spec))
 
 
-class _Values:
-    """The selection's values, read once; a failed run counts with the worst one.
+def _runs(protocol: Protocol, directory: Path) -> dict[str, tuple[Chosen, ...]]:
+    """What the selection's runs reached, by strategy; a failed run counts with the worst value.
 
     That is the bound of the metric, where it has one, else the worst that any run has reached.
     """
+    seeds = range(len(protocol.content["selection"]["seeds"]))
+    results = {
+        name: [[_result(spec, name, number, directory) for number in seeds] for spec in candidates]
+        for name, candidates in protocol.candidates.items()
+    }
+    upwards = protocol.content["direction"] == "maximize"
+    worst = protocol.content["bounds"][0 if upwards else 1]
+    if worst is None:
+        values = [_value(r) for found in results.values() for runs in found for r in runs]
+        seen = [value for value in values if value is not None]
+        worst = (min if upwards else max)(seen, default=None)
+    return {
+        name: tuple(map(_chosen, candidates, results[name], repeat(worst)))
+        for name, candidates in protocol.candidates.items()
+    }
 
-    def __init__(self, protocol: Protocol, directory: Path) -> None:
-        self._results: dict[tuple[str, int], list[Result | None]] = {}
-        seeds = len(protocol.content["selection"]["seeds"])
-        for name, candidates in protocol.candidates.items():
-            for spec in candidates:
-                found = [_result(spec, name, number, directory) for number in range(seeds)]
-                self._results[name, spec.number] = found
-        upwards = protocol.content["direction"] == "maximize"
-        bound = protocol.content["bounds"][0 if upwards else 1]
-        seen = [
-            v for found in self._results.values() for r in found if (v := _value(r)) is not None
-        ]
-        self._worst = bound
-        if bound is None and seen:
-            self._worst = min(seen) if upwards else max(seen)
 
-    def of(self, spec: TrialSpec) -> Chosen:
-        results = self._results[spec.strategy, spec.number]
-        values = [_value(result) for result in results]
-        counted = [self._worst if value is None else value for value in values]
-        complete = [r for r in results if r is not None and r.state is State.COMPLETE]
-        return Chosen(
-            spec=spec,
-            values=tuple(values),
-            mean=None if None in counted else fmean(v for v in counted if v is not None),
-            seconds=fmean(r.seconds for r in complete) if complete else None,
-            overhead=tuple(took(r) - r.seconds for r in complete),
-            trainable=complete[0].parameters.get("trainable") if complete else None,
-        )
+def _chosen(spec: TrialSpec, results: Sequence[Result | None], worst: float | None) -> Chosen:
+    values = tuple(_value(result) for result in results)
+    counted = [worst if value is None else value for value in values]
+    complete = [r for r in results if r is not None and r.state is State.COMPLETE]
+    return Chosen(
+        spec=spec,
+        values=values,
+        mean=None if None in counted else fmean(v for v in counted if v is not None),
+        seconds=fmean(r.seconds for r in complete) if complete else None,
+        overhead=tuple(took(r) - r.seconds for r in complete),
+        trainable=complete[0].parameters.get("trainable") if complete else None,
+    )
 
 
 def _result(spec: TrialSpec, strategy: str, number: int, directory: Path) -> Result | None:

@@ -11,7 +11,8 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench.driver import Standing, orphaned, take_over
+from workbench.driver import GroupStatus
+from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
     EpochResult,
@@ -25,7 +26,7 @@ from workbench.record import (
 from workbench.record.files import write_atomically
 from workbench.study import space
 from workbench.study.search import retries
-from workbench.study.search.recovery import Records, reconcile, records_of, rewrite
+from workbench.study.search.recovery import STATES, Records, reconcile, records_of, rewrite
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.search.storage import (
     definition_path,
@@ -37,11 +38,7 @@ from workbench.study.study import Study
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-_ENDED = {
-    TrialState.COMPLETE: State.COMPLETE,
-    TrialState.PRUNED: State.PRUNED,
-    TrialState.FAIL: State.FAILED,
-}
+_ENDED = {theirs: ours for ours, theirs in STATES.items()}
 
 
 def refuse_another_search(study: Study) -> None:
@@ -106,7 +103,6 @@ class Search:
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
         self._reported: dict[str, set[int]] = {}
-        self._pruned_at: dict[str, int] = {}
         self._started = dict.fromkeys(self._groups, 0)
         self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
         self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
@@ -139,7 +135,7 @@ class Search:
         )
 
     def _count(self, name: str) -> None:
-        replaced = retries.retried(self._studies[name])
+        replaced = retries.successors(self._studies[name])
         for trial in self._studies[name].get_trials(deepcopy=False):
             if trial.state is TrialState.WAITING or trial.number in replaced:
                 continue
@@ -147,19 +143,18 @@ class Search:
             if trial.state in _ENDED:
                 value = trial.value if trial.state is TrialState.COMPLETE else None
                 self._ended[name].append((_ENDED[trial.state], value))
-                self._remember_best(name, trial)
+                spec = None if value is None else self._directory_at(name, trial.number).spec()
+                if value is not None and spec is not None:
+                    self._becomes_best(spec, value)
 
-    def _remember_best(self, name: str, trial: FrozenTrial) -> None:
-        if trial.state is not TrialState.COMPLETE or trial.value is None:
-            return
-        directory = self._directory_at(name, trial.number)
-        spec = directory.spec()
-        if spec is None:
-            return
-        held = self._best.get(spec.strategy)
-        found = (trial.value, trial.number)
-        if spec.objective.outdoes(found, held[1] if held else None):
-            self._best[spec.strategy] = (directory, found)
+    def _becomes_best(self, spec: TrialSpec, value: float) -> bool:
+        """Note a completed trial if it is the best of its strategy so far; whether it is."""
+        _, best = self._best.get(spec.strategy, (None, None))
+        outdoes = spec.objective.outdoes((value, spec.number), best)
+        if outdoes:
+            directory = directory_of(self._directory, spec)
+            self._best[spec.strategy] = (directory, (value, spec.number))
+        return outdoes
 
     def _directory_at(self, group: str, number: int) -> TrialDirectory:
         return TrialDirectory(self._directory / "trials" / group / f"{number:03d}")
@@ -178,26 +173,18 @@ class Search:
 
     def _adopt(self, name: str, study: optuna.Study, trial: FrozenTrial) -> TrialSpec | None:
         directory = self._directory_at(name, trial.number)
-        with orphaned(directory, f"trial {name}/{trial.number:03d}"):
-            return self._take_over(name, study, trial, directory)
-
-    def _take_over(
-        self, name: str, study: optuna.Study, trial: FrozenTrial, directory: TrialDirectory
-    ) -> TrialSpec | None:
         study.sampler = sampler_of(self._config, name, trial.number)
         live = optuna.Trial(study, trial._trial_id)
-        spec = directory.spec()
-        if spec is None:
-            spec = self._spec(name, live)
+        with orphaned(directory, f"trial {name}/{trial.number:03d}"):
+            recorded = directory.spec()
+            spec = recorded or self._spec(name, live)
             self._live[spec.key] = live
-            return spec
-        self._live[spec.key] = live
-        self._reported[spec.key] = set(trial.intermediate_values)
-        if "pruned_at" in trial.user_attrs:
-            self._pruned_at[spec.key] = trial.user_attrs["pruned_at"]
-        for line in directory.repair_history(keep=self._undamaged(spec, trial, directory)):
-            self._take(spec, line)
-        return take_over(spec, directory, self.finish)
+            if recorded is None:
+                return spec  # Its driver ended before any worker had it.
+            self._reported[spec.key] = set(trial.intermediate_values)
+            for line in directory.repair_history(keep=self._undamaged(spec, trial, directory)):
+                self._take(spec, line)
+            return take_over(spec, directory, self.finish)
 
     def _undamaged(
         self, spec: TrialSpec, trial: FrozenTrial, directory: TrialDirectory
@@ -216,12 +203,14 @@ class Search:
             return None
         name = min(open_groups, key=lambda group: self._started[group])
         timeout = self._config.search.timeout
+        # All groups must have had the same number of trials, or their best values do not compare.
         full_round = len({self._started[group] for group in open_groups}) == 1
         if timeout and time.monotonic() - self._began >= timeout and full_round:
             return None
         study = self._studies[name]
         trials = study.get_trials(deepcopy=False)
         waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        # Optuna hands out a waiting trial first, so the sampler is that of its number.
         study.sampler = sampler_of(self._config, name, min(waiting, default=len(trials)))
         if not waiting:
             tried = [trial.system_attrs.get("fixed_params") for trial in trials]
@@ -240,7 +229,7 @@ class Search:
         trial = self._live[spec.key]
         if result.epoch >= spec.plan.reports:
             return Decision.CONTINUE  # Nothing is left to save.
-        if self._pruned_at.get(spec.key) == result.epoch:
+        if trial.user_attrs.get("pruned_at") == result.epoch:
             return Decision.PRUNE
         if not self._prunes(spec, trial):
             return Decision.CONTINUE
@@ -250,6 +239,7 @@ class Search:
 
     def _prunes(self, spec: TrialSpec, trial: optuna.Trial) -> bool:
         study = self._studies[spec.group]
+        # Hyperband divides the trials of a study into brackets itself.
         if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
             return trial.should_prune()
         trials = study.get_trials(deepcopy=False)
@@ -258,6 +248,7 @@ class Search:
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:
         reported = self._reported.setdefault(spec.key, set())
+        # Optuna ignores a second report of an epoch, with a warning.
         if result.epoch not in reported:
             value = result.metrics[spec.objective.metric]
             self._live[spec.key].report(value, step=result.epoch)
@@ -267,45 +258,32 @@ class Search:
         """Tell Optuna; keep the weights of the best trial of each strategy only."""
         study, trial = self._studies[spec.group], self._live.pop(spec.key)
         self._reported.pop(spec.key, None)
-        if result.state is State.COMPLETE:
-            study.tell(trial, result.value)
-        elif result.state is State.PRUNED:
-            study.tell(trial, state=TrialState.PRUNED)
-        else:
-            study.tell(trial, state=TrialState.FAIL)
+        completed = result.state is State.COMPLETE
+        study.tell(trial, result.value if completed else None, state=STATES[result.state])
         self._ended[spec.group].append((result.state, result.value))
         if result.value is not None:
-            self._keep_best(spec, result.value)
-
-    def _keep_best(self, spec: TrialSpec, value: float) -> None:
-        directory = directory_of(self._directory, spec)
-        held = self._best.get(spec.strategy)
-        found = (value, spec.number)
-        if spec.objective.outdoes(found, held[1] if held else None):
-            self._best[spec.strategy] = (directory, found)
-            if held is not None:
-                held[0].drop_weights()
-        else:
-            directory.drop_weights()
+            before = self._best.get(spec.strategy)
+            if not self._becomes_best(spec, result.value):
+                directory_of(self._directory, spec).drop_weights()
+            elif before is not None:
+                before[0].drop_weights()
 
     # -- what people ask for ---------------------------------------------------------------
 
-    def standings(self) -> list[Standing]:
+    def statuses(self) -> list[GroupStatus]:
         """How far every group is."""
-        return [self._standing(name) for name in self._groups]
+        return [self._status(name) for name in self._groups]
 
-    def _standing(self, name: str) -> Standing:
+    def _status(self, name: str) -> GroupStatus:
         ended = self._ended[name]
         values = [value for _, value in ended if value is not None]
         best = max if self._config.objective.direction == "maximize" else min
-        return Standing(
-            name=name,
-            target=self._targets[name],
-            complete=sum(state is State.COMPLETE for state, _ in ended),
-            pruned=sum(state is State.PRUNED for state, _ in ended),
-            failed=sum(state is State.FAILED for state, _ in ended),
-            running=self._started[name] - len(ended),
-            best=best(values) if values else None,
+        return GroupStatus.of(
+            name,
+            self._targets[name],
+            [state for state, _ in ended],
+            begun=self._started[name],
+            best=best(values, default=None),
         )
 
     def best(self) -> Mapping[str, TrialDirectory]:

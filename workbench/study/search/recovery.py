@@ -29,7 +29,8 @@ RETRIES = "retries"
 
 Records = Mapping[int, tuple[TrialDirectory, TrialSpec]]
 
-_STATES = {
+# How Optuna calls the final states.
+STATES = {
     State.COMPLETE: TrialState.COMPLETE,
     State.PRUNED: TrialState.PRUNED,
     State.FAILED: TrialState.FAIL,
@@ -73,6 +74,7 @@ def reconcile(
         for number, (at, _) in records.items()
         if (result := at.result()) is not None and result.retried is not None
     }
+    # A number is a position in Optuna: trials that are missing in between must be made too.
     count = max(len(stored), 1 + max([*records, *replaced], default=-1))
     trials = [
         _trial(
@@ -113,7 +115,12 @@ def _trial(
         parameters: Mapping[str, Any] = {} if stored is None else stored.params
         if stored is None and RETRIES in attributes:
             parameters, _ = _parameters(config, group, *records[attributes[RETRIES]])
-        return _waiting(number, parameters, attributes)
+        # Waits to be run; the sampler chooses the parameters that are not given.
+        return optuna.trial.create_trial(
+            state=TrialState.WAITING,
+            user_attrs=dict(attributes),
+            system_attrs={"fixed_params": dict(parameters)},
+        )
     at, spec = records[number]
     result = at.result()
     ended = result is not None and result.state.ended
@@ -128,7 +135,7 @@ def _trial(
     if not config.balanced:
         attributes = {**attributes, "strategy": spec.strategy}
     return FrozenTrial(
-        **_told(at, spec, result if ended else None),
+        **_outcome_of(at, spec, result if ended else None),
         number=number,
         trial_id=-1,
         params=dict(parameters),
@@ -139,30 +146,11 @@ def _trial(
     )
 
 
-def _waiting(
-    number: int, parameters: Mapping[str, Any], attributes: Mapping[str, Any]
-) -> FrozenTrial:
-    """A trial to run; the sampler chooses the parameters that are not given."""
-    return FrozenTrial(
-        number=number,
-        trial_id=-1,
-        state=TrialState.WAITING,
-        value=None,
-        datetime_start=None,
-        datetime_complete=None,
-        params={},
-        distributions={},
-        user_attrs=dict(attributes),
-        system_attrs={"fixed_params": dict(parameters)},
-        intermediate_values={},
-    )
-
-
-def _told(at: TrialDirectory, spec: TrialSpec, result: Result | None) -> dict[str, Any]:
+def _outcome_of(at: TrialDirectory, spec: TrialSpec, result: Result | None) -> dict[str, Any]:
     """How a trial went, by its record; without a result it is running, for the driver to adopt."""
     history = at.history() if result is not None else at.repair_history()
     values = {line.epoch: line.metrics[spec.objective.metric] for line in history}
-    state = TrialState.RUNNING if result is None else _STATES[result.state]
+    state = TrialState.RUNNING if result is None else STATES[result.state]
     value = result.value if result is not None and result.state is State.COMPLETE else None
     if state is TrialState.PRUNED and values:
         value = values[max(values)]  # As Optuna itself values a pruned trial.

@@ -14,14 +14,14 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from workbench.driver import failure, orphaned
+from workbench.driver.attempts import failure, orphaned
 from workbench.record import State, TrialDirectory, plain
 from workbench.study.search.recovery import RETRIES, Records
 
 At = Callable[[str, int], TrialDirectory]
 
 
-def retried(study: optuna.Study) -> dict[int, int]:
+def successors(study: optuna.Study) -> dict[int, int]:
     """The number of the trial that took a failed one's place, by the failed one's number."""
     trials = study.get_trials(deepcopy=False)
     return {t.user_attrs[RETRIES]: t.number for t in trials if RETRIES in t.user_attrs}
@@ -29,7 +29,7 @@ def retried(study: optuna.Study) -> dict[int, int]:
 
 def mark(study: optuna.Study, at: At) -> None:
     """Have the records of failed trials name the trials that took their places."""
-    for number, other in retried(study).items():
+    for number, other in successors(study).items():
         directory = at(study.study_name, number)
         result = directory.result()
         if result is not None and result.retried is None:
@@ -50,7 +50,7 @@ def retry(study: optuna.Study, at: At, *, corrected: bool) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if corrected:
             _fail(study, trial.number, at(name, trial.number))
-    known = retried(study)
+    known = successors(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,)):
         result = at(name, trial.number).result()
         reason = "" if result is None else str(result.reason)

@@ -16,6 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 from workbench.record.seeds import derive
 from workbench.study.config.study_config import StudyConfig
 
+_PRUNERS: dict[str, type[optuna.pruners.BasePruner]] = {
+    "none": optuna.pruners.NopPruner,
+    "median": optuna.pruners.MedianPruner,
+    "successive_halving": optuna.pruners.SuccessiveHalvingPruner,
+    "hyperband": optuna.pruners.HyperbandPruner,
+}
+
 
 def sampler_of(config: StudyConfig, group: str, number: int) -> optuna.samplers.BaseSampler:
     """The sampler of one trial of a group; a grid is enumerated by ``space`` and needs none.
@@ -28,6 +35,7 @@ def sampler_of(config: StudyConfig, group: str, number: int) -> optuna.samplers.
     if knobs.name != "tpe":
         return optuna.samplers.RandomSampler(seed=seed)
     options: dict[str, Any] = {"n_startup_trials": config.startup_trials, **knobs.options}
+    # Optuna marks the options of a multivariate TPE as experimental each time.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, **options)
@@ -36,15 +44,9 @@ def sampler_of(config: StudyConfig, group: str, number: int) -> optuna.samplers.
 def pruner_of(config: StudyConfig) -> optuna.pruners.BasePruner:
     """The pruner of a study; it counts reports, of which an epoch may have several."""
     options: dict[str, Any] = dict(config.search.pruner.options)
-    match config.search.pruner.name:
-        case "median":
-            options.setdefault("n_startup_trials", config.startup_trials)
-            return optuna.pruners.MedianPruner(**options)
-        case "successive_halving":
-            return optuna.pruners.SuccessiveHalvingPruner(**options)
-        case "hyperband":
-            return optuna.pruners.HyperbandPruner(**options)
-    return optuna.pruners.NopPruner()
+    if config.search.pruner.name == "median":
+        options.setdefault("n_startup_trials", config.startup_trials)
+    return _PRUNERS[config.search.pruner.name](**options)
 
 
 class OneStrategy(optuna.Study):

@@ -39,6 +39,7 @@ def open_storage(path: Path) -> RDBStorage:
     def connected(connection: Any, _: object) -> None:
         # The driver of sqlite would begin transactions late, as readers; see `begun`.
         connection.isolation_level = None
+        # People look at the storage while the driver writes; with a log neither waits.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
 
@@ -46,6 +47,7 @@ def open_storage(path: Path) -> RDBStorage:
     def begun(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    # Connections that were opened before the two listeners must not be used again.
     storage.engine.dispose()
     return storage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workbench.record.text import did_you_mean, listed, nearest, refuse_unknown_options, unknown
+from workbench.messages import did_you_mean, listed, nearest, refuse_unknown_options, unknown
 
 
 def test_the_nearest_name_ignores_case_and_is_none_when_nothing_is_close() -> None:

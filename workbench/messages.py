@@ -1,7 +1,6 @@
 """Words for messages: the valid name that was probably meant, and lists of names.
 
-Used wherever a name is refused. ``usercode`` and ``verdict`` cannot import it: they are not above
-``record``.
+Used wherever a name is refused.
 """
 
 from __future__ import annotations
@@ -25,19 +24,21 @@ _ALIASES = {
 }
 
 
-def nearest(written: object, valid: Iterable[object]) -> str | None:
-    """The valid name closest to what was written; None where none is close."""
+def nearest(written: object, valid: Iterable[object], cutoff: float = 0.6) -> str | None:
+    """The valid name closest to what was written; None where none is as similar as ``cutoff``."""
     names = {str(name).lower(): str(name) for name in valid}
     word = str(written).lower()
     if _ALIASES.get(word) in names:
         return names[_ALIASES[word]]
-    matches = difflib.get_close_matches(word, list(names), n=1)
+    matches = difflib.get_close_matches(word, list(names), n=1, cutoff=cutoff)
     return names[matches[0]] if matches else None
 
 
-def did_you_mean(written: object, valid: Iterable[object], prefix: str = "") -> str:
+def did_you_mean(
+    written: object, valid: Iterable[object], prefix: str = "", cutoff: float = 0.6
+) -> str:
     """For example ``; did you mean resnet18?``, to end a message; empty where no name is close."""
-    near = nearest(written, valid)
+    near = nearest(written, valid, cutoff)
     return f"; did you mean {prefix}{near}?" if near else ""
 
 
