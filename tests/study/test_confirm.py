@@ -189,7 +189,7 @@ def test_every_candidate_is_run_on_every_selection_seed_and_reads_no_test_sample
     story: Story,
 ) -> None:
     runs = records(story.home, Role.SELECTION)
-    seeds = [derive(1, "training", "selection", i) for i in range(2)]
+    seeds = [derive(1, "training", "tiny", "selection", i) for i in range(2)]
     candidates = story.protocol["selection"]["candidates"]
     assert sorted(runs) == sorted(
         f"{strategy}/{one['number']:03d}/{i:03d}"

@@ -63,7 +63,7 @@ def test_a_protocol_says_all_that_is_fixed_before_the_first_run(two: Searched) -
     assert all(len(digest) == 64 for digest in definitions.values())
     sgd = {"learning_rate": 0.01, "momentum": 0.9}
     assert content == {
-        "schema": 1,
+        "schema": 2,
         "study": "tiny",
         "metric": "test/accuracy",
         "validation_metric": "validation/accuracy",
@@ -71,16 +71,15 @@ def test_a_protocol_says_all_that_is_fixed_before_the_first_run(two: Searched) -
         "bounds": [0.0, 1.0],
         "epoch": "best",
         "alpha": 0.05,
-        "gamma": 0.75,
         "smallest_effect": 0.02,
         "looks": 1,
         "contrast": "all",
         "pairs": 3,
-        "seeds_floor": 7,
-        "seeds": [str(derive(1, "training", "confirmation", i)) for i in range(10)],
+        "seeds_floor": 6,
+        "seeds": [str(derive(1, "training", "tiny", "confirmation", i)) for i in range(12)],
         "selection": {
             "configs": 3,
-            "seeds": [str(derive(1, "training", "selection", i)) for i in range(3)],
+            "seeds": [str(derive(1, "training", "tiny", "selection", i)) for i in range(3)],
             "candidates": {
                 "sgd": [_listed("sgd", 1, 0.7, momentum=0.9), _listed("sgd", 0, 0.5, momentum=0.9)],
                 "adamw": [
@@ -203,23 +202,56 @@ def test_nothing_is_known_of_the_bounds_of_a_users_own_metric(tmp_path: Path) ->
     assert design.bounds(Study(config, tmp_path)) == (None, None)
 
 
+def test_a_study_with_another_name_has_other_seeds(make: Make) -> None:
+    overrides = ("confirm.seeds=8",)
+    one, other = (make(NINE, overrides=(*overrides, f"name={name}")) for name in ("one", "other"))
+    for searched in (one, other):
+        for strategy in searched.config.strategies:
+            for number in range(5):
+                searched.trial(strategy.name, number, 0.5)
+    first, second = (set(searched.plan().content["seeds"]) for searched in (one, other))
+    assert len(first) == len(second) == 8
+    assert not first & second
+
+
+def test_a_confirmation_that_an_earlier_version_began_continues_by_its_protocol(
+    two: Searched,
+) -> None:
+    earlier = {
+        **two.plan().content,
+        "schema": 1,
+        "seeds_floor": 7,
+        "seeds": [str(derive(1, "training", "confirmation", i)) for i in range(10)],
+    }
+    earlier["selection"] = {
+        **earlier["selection"],
+        "seeds": [str(derive(1, "training", "selection", i)) for i in range(3)],
+    }
+    keys = list(earlier)
+    keys.insert(keys.index("alpha") + 1, "gamma")
+    content = {key: earlier.get(key, 0.75) for key in keys}
+    path = record.protocol_path(two.study.directory)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    assert two.plan().text == path.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("overrides", "pairs", "floor"),
     [
-        ((), 45, 11),
-        (("confirm.contrast=optimizer",), 3, 7),
+        ((), 45, 6),
+        (("confirm.contrast=optimizer",), 3, 6),
         (("confirm.contrast=baseline",), 9, 9),
-        (("confirm.finalists=3",), 6, 8),
+        (("confirm.finalists=3",), 6, 6),
         (("confirm.finalists=3", "confirm.contrast=baseline"), 3, 7),
     ],
 )
-def test_more_pairs_demand_more_seeds(
+def test_only_comparisons_with_one_baseline_demand_more_seeds_the_more_they_are(
     make: Make, overrides: tuple[str, ...], pairs: int, floor: int
 ) -> None:
     searched = make(NINE, overrides=overrides)
     found = outlook(searched.study)
     assert (found["pairs"], found["seeds_floor"]) == (pairs, floor)
-    assert found["seeds"] == found["seeds_default"] == max(10, floor)
+    assert found["seeds"] == found["seeds_default"] == max(12, floor)
     assert found["notes"] == []
 
 
@@ -230,13 +262,13 @@ def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> N
         "arms": 10,
         "contrast": "all",
         "pairs": 45,
-        "seeds_floor": 11,
-        "seeds_default": 11,
+        "seeds_floor": 6,
+        "seeds_default": 12,
         "seeds": 12,
         "chosen": True,
         "metric": "test/accuracy",
         "smallest_effect": 0.02,
-        "detectable": statistics.detectable_effect(12, pairs=45),
+        "detectable": statistics.detectable_effect(12),
         "selection_runs": 81,
         "confirmation_runs": 120,
         "seconds": None,
@@ -247,16 +279,16 @@ def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> N
 def test_once_searched_check_says_what_a_confirmation_costs(two: Searched) -> None:
     two.trial("sgd", 0, 0.5, seconds=3.0)
     found = outlook(two.study)
-    # The median of 3, 2, 2, 2 and 2 seconds, for 18 runs to select and 30 to test.
-    assert found["seconds"] == 2.0 * 48
+    # The median of 3, 2, 2, 2 and 2 seconds, for 18 runs to select and 36 to test.
+    assert found["seconds"] == 2.0 * 54
 
 
 def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> None:
-    searched = make(NINE, overrides=("confirm.seeds=9",))
+    searched = make(NINE, overrides=("confirm.seeds=5",))
     found = outlook(searched.study)
     assert found["detectable"] is None
     assert found["notes"] == [
-        "confirm.seeds: with 9 seeds no result can be significant: 45 pairs need at least 11; the "
+        "confirm.seeds: with 5 seeds no result can be significant; at least 6 are needed. The "
         "verdict will be UNDERPOWERED BY DESIGN"
     ]
     for strategy in searched.config.strategies:
@@ -264,7 +296,7 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
             searched.trial(strategy.name, number, 0.5)
     plan = searched.plan()
     assert plan.notes == tuple(found["notes"])
-    assert len(plan.content["seeds"]) == 9
+    assert len(plan.content["seeds"]) == 5
 
 
 @pytest.mark.parametrize(
@@ -274,8 +306,8 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
             ("confirm.smallest_effect=null",),
             "--set confirm.smallest_effect=null: confirm.smallest_effect: found nothing, expected "
             "the smallest difference in accuracy that matters to you, in its units: it decides "
-            "what a tie and a negligible gap are, so it is fixed beforehand (a line in the file, "
-            "or --set confirm.smallest_effect=0.01)",
+            "what is good enough and which lead matters, so it is fixed beforehand (a line in the "
+            "file, or --set confirm.smallest_effect=0.01)",
         ),
         (
             ("objective.metric=train/accuracy",),

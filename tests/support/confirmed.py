@@ -84,7 +84,7 @@ class Case:
     @cached_property
     def seed_names(self) -> list[str]:
         """The shared list, as the protocol has it."""
-        return [str(derive(0, "training", "confirmation", n)) for n in range(self.seeds)]
+        return [str(derive(0, "training", "digits", "confirmation", n)) for n in range(self.seeds)]
 
     @cached_property
     def finalists(self) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ class Case:
             for name in self.strategies
         }
         return {
-            "schema": 1,
+            "schema": 2,
             "study": "digits",
             "metric": "test/accuracy",
             "validation_metric": "validation/accuracy",
@@ -194,16 +194,15 @@ class Case:
             "bounds": [0.0, 1.0],
             "epoch": "best",
             "alpha": 0.05,
-            "gamma": 0.75,
             "smallest_effect": self.smallest_effect,
             "looks": 1,
             "contrast": "baseline" if self.joint else self.contrast,
             "pairs": pairs,
-            "seeds_floor": 1 + math.ceil(math.log2(pairs / 0.05)),
+            "seeds_floor": 1 + math.ceil(math.log2((pairs if self.joint else 1) / 0.05)),
             "seeds": self.seed_names,
             "selection": {
                 "configs": 3,
-                "seeds": [str(derive(0, "training", "selection", n)) for n in range(3)],
+                "seeds": [str(derive(0, "training", "digits", "selection", n)) for n in range(3)],
                 "candidates": self.candidates,
             },
             "strategies": [

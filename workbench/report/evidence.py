@@ -151,6 +151,7 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     yield from _edited(material, confirmation)
     yield from _beyond(confirmation)
     yield from _search_changed(material, confirmation)
+    yield from _earlier_rule(confirmation)
     yield from _other_configurations(confirmation)
     yield from _data(confirmation)
     yield from mixed(confirmation.runs)
@@ -242,6 +243,15 @@ def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[
         verb = "was" if len(added) == 1 else "were"
         text = f"{', '.join(added)} {verb} searched after the protocol was written."
         yield Doubt(rule=None, word=word, text=text)
+
+
+def _earlier_rule(confirmation: Confirmation) -> Iterator[Doubt]:
+    if confirmation.protocol.gamma is not None:
+        text = (
+            "The protocol was written for an earlier rule: Holm's correction over all pairs. The"
+            " verdict follows the present rule, which was not fixed before the test split was used."
+        )
+        yield Doubt(rule=None, word=None, text=text)
 
 
 def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:

@@ -64,6 +64,7 @@ class Protocol:
         joint: Whether one search proposed all strategies.
         finalists: How many strategies are tested; None: all.
         candidates: Of the selection, by strategy.
+        gamma: Of the rule that an earlier version planned; None in newer protocols.
         bounds: Lowest and highest possible value of the metric; None for an open end.
     """
 
@@ -78,6 +79,7 @@ class Protocol:
     validation_metric: str | None = None
     smallest_effect: float | None = None
     alpha: float = 0.05
+    gamma: float | None = None
     bounds: tuple[float | None, float | None] = (None, None)
     seeds_floor: int | None = None
     pairs: int | None = None

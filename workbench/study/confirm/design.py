@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tasks import TASKS
-from workbench.verdict import ALPHA, statistics
+from workbench.verdict import ALPHA, corrected, statistics
 
 Bounds = tuple[float | None, float | None]
 
@@ -34,7 +34,7 @@ def arms(config: StudyConfig, strategies: int) -> int:
 
 
 def pairs(config: StudyConfig, arms: int) -> int:
-    """Number of comparisons, which Holm corrects for; one of the arms is the baseline."""
+    """Number of planned comparisons; one of the arms is the baseline."""
     if config.contrast == "all":
         return arms * (arms - 1) // 2
     if config.contrast == "baseline":
@@ -43,14 +43,19 @@ def pairs(config: StudyConfig, arms: int) -> int:
     return levels * (levels - 1) // 2
 
 
-def floor(pairs: int) -> int:
-    """The smallest number of seeds with which any pair can be significant."""
-    return statistics.seeds_floor(pairs, alpha=ALPHA)
+def tests(config: StudyConfig, pairs: int) -> int:
+    """Number of comparisons that the p value of a winner is corrected for."""
+    return corrected(config.contrast, pairs)
 
 
-def seeds(config: StudyConfig, pairs: int) -> int:
-    """Number of seeds: that of the study file, or the default for this number of pairs."""
-    return config.confirm.seeds or statistics.seeds_default(pairs, alpha=ALPHA)
+def floor(tests: int) -> int:
+    """The smallest number of seeds with which there can be a winner."""
+    return statistics.seeds_floor(tests, alpha=ALPHA)
+
+
+def seeds(config: StudyConfig, tests: int) -> int:
+    """Number of seeds: that of the study file, or the default for this number of tests."""
+    return config.confirm.seeds or statistics.seeds_default(tests, alpha=ALPHA)
 
 
 def bounds(study: Study) -> Bounds:
@@ -64,13 +69,12 @@ def bounds(study: Study) -> Bounds:
     return found.pop() if len(found) == 1 else (None, None)
 
 
-def cautions(seeds: int, pairs: int) -> list[str]:
+def cautions(seeds: int, tests: int) -> list[str]:
     """Warnings about too few seeds, shown before anything runs."""
-    needed = floor(pairs)
+    needed = floor(tests)
     if seeds >= needed:
         return []
-    need = "1 pair needs" if pairs == 1 else f"{pairs} pairs need"
     return [
-        f"confirm.seeds: with {seeds} seeds no result can be significant: {need} at least "
-        f"{needed}; the verdict will be UNDERPOWERED BY DESIGN"
+        f"confirm.seeds: with {seeds} seeds no result can be significant; at least {needed} are "
+        "needed. The verdict will be UNDERPOWERED BY DESIGN"
     ]

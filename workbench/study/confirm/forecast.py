@@ -30,9 +30,10 @@ def outlook(study: Study) -> dict[str, Any]:
     select, strategies = config.confirm.select, len(config.strategies)
     arms = design.arms(config, strategies)
     pairs = design.pairs(config, arms)
-    seeds = design.seeds(config, pairs)
+    tests = design.tests(config, pairs)
+    seeds = design.seeds(config, tests)
     selection, confirmation = strategies * select.configs * select.seeds, arms * seeds
-    reach = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
+    reach = statistics.detectable_effect(seeds, pairs=tests, alpha=ALPHA)
     trial = look(study).seconds
     stand = [
         f"workbench confirm will refuse this: {problem}"
@@ -43,8 +44,8 @@ def outlook(study: Study) -> dict[str, Any]:
         "arms": arms,
         "contrast": config.contrast,
         "pairs": pairs,
-        "seeds_floor": design.floor(pairs),
-        "seeds_default": statistics.seeds_default(pairs, alpha=ALPHA),
+        "seeds_floor": design.floor(tests),
+        "seeds_default": statistics.seeds_default(tests, alpha=ALPHA),
         "seeds": seeds,
         "chosen": config.confirm.seeds is not None,
         "metric": config.objective.tested,
@@ -53,5 +54,5 @@ def outlook(study: Study) -> dict[str, Any]:
         "selection_runs": selection,
         "confirmation_runs": confirmation,
         "seconds": None if trial is None else trial * (selection + confirmation),
-        "notes": [*design.cautions(seeds, pairs), *stand],
+        "notes": [*design.cautions(seeds, tests), *stand],
     }

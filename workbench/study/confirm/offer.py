@@ -29,7 +29,7 @@ class Offer:
 
     Attributes:
         contrast: What is compared: ``all`` pairs, each with the ``baseline``, or a factor.
-        pairs: Comparisons that Holm corrects for.
+        pairs: Planned comparisons.
         seeds: Of each arm; with fewer than ``floor`` nothing can be significant.
         sd: Standard deviation of the paired differences between seeds, in units of the metric, on
             validation data: pooled over the pairs, from the few seeds of the selection, so a rough
@@ -89,7 +89,8 @@ def offer_of(
         )
     sides = _sides(config, selected.arms)
     sd, each = spread(sides), _cost(selected)
-    size = statistics.detectable_effect(seeds, pairs=pairs, alpha=ALPHA)
+    tests = design.tests(config, pairs)
+    size = statistics.detectable_effect(seeds, pairs=tests, alpha=ALPHA)
     lowest, highest = content["bounds"]
     widest = math.inf if lowest is None or highest is None else highest - lowest
     reach = None
@@ -104,7 +105,7 @@ def offer_of(
         contrast=config.contrast,
         pairs=pairs,
         seeds=seeds,
-        floor=design.floor(pairs),
+        floor=design.floor(tests),
         smallest_effect=content["smallest_effect"],
         sd=sd,
         reach=reach,
@@ -112,7 +113,7 @@ def offer_of(
         seconds=None if each is None else each * runs,
         workers=workers,
         test_samples=content["data"]["test"],
-        notes=design.cautions(seeds, pairs),
+        notes=design.cautions(seeds, tests),
     )
 
 

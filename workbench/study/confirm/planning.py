@@ -26,14 +26,19 @@ from workbench.study.space import Proposal
 from workbench.study.study import Study
 from workbench.verdict import ALPHA
 
-SCHEMA = 1
+SCHEMA = 2
 SELECTION = "selection.json"
 
 
-def _seeds(config: StudyConfig, role: Role, count: int) -> list[str]:
-    """The shared list of training seeds of a selection or a confirmation."""
+def _seeds(config: StudyConfig, role: Role, count: int, *, schema: int) -> list[str]:
+    """The shared list of training seeds of a selection or a confirmation.
+
+    The name of the study is part of their derivation, so that a study with a new name gets fresh
+    ones.
+    """
+    keys = ("training", str(role)) if schema == 1 else ("training", config.name, str(role))
     # As texts: a reader of JSON may keep 53 bits of a number, and a seed has 63.
-    return [str(derive(config.search.seed, "training", str(role), i)) for i in range(count)]
+    return [str(derive(config.search.seed, *keys, i)) for i in range(count)]
 
 
 def baseline_of(config: StudyConfig) -> Proposal:
@@ -65,12 +70,16 @@ def plan_of_confirmation(study: Study) -> Protocol:
     chosen = {name: found[: confirm.select.configs] for name, found in searched.candidates.items()}
     arms = design.arms(config, len(chosen))
     pairs = design.pairs(config, arms)
-    count = design.seeds(config, pairs)
+    # A confirmation that began with an earlier version continues by its own protocol.
+    earlier = _earlier(study)
+    schema = 1 if earlier else SCHEMA
+    tests = pairs if earlier else design.tests(config, pairs)
+    count = confirm.seeds or len(earlier.get("seeds", ())) or design.seeds(config, tests)
     metric = config.objective.metric
     knobs = study.strategies[0].knobs
     sizes = study.resources.sizes(knobs)
     content = {
-        "schema": SCHEMA,
+        "schema": schema,
         "study": config.name,
         "metric": config.objective.tested,
         "validation_metric": metric,
@@ -78,16 +87,17 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "bounds": list(design.bounds(study)),
         "epoch": config.objective.epoch,
         "alpha": ALPHA,
+        **({"gamma": earlier["gamma"]} if "gamma" in earlier else {}),
         "smallest_effect": confirm.smallest_effect,
         # The test split is looked at once; a second look would need a correction.
         "looks": 1,
         "contrast": config.contrast,
         "pairs": pairs,
-        "seeds_floor": design.floor(pairs),
-        "seeds": _seeds(config, Role.CONFIRMATION, count),
+        "seeds_floor": design.floor(tests),
+        "seeds": _seeds(config, Role.CONFIRMATION, count, schema=schema),
         "selection": {
             "configs": confirm.select.configs,
-            "seeds": _seeds(config, Role.SELECTION, confirm.select.seeds),
+            "seeds": _seeds(config, Role.SELECTION, confirm.select.seeds, schema=schema),
             "candidates": {
                 name: [_candidate(one) for one in found] for name, found in chosen.items()
             },
@@ -127,11 +137,23 @@ def plan_of_confirmation(study: Study) -> Protocol:
         content=record.plain(content),
         candidates={name: tuple(one.spec for one in found) for name, found in chosen.items()},
         notes=(
-            *design.cautions(count, pairs),
+            *design.cautions(count, tests),
             *searched.notes(confirm.select.configs),
             *_unfit(searched, baseline),
         ),
     )
+
+
+def _earlier(study: Study) -> Mapping[str, Any]:
+    """The content of a protocol that an earlier version wrote; empty without one.
+
+    Its seeds do not depend on the study's name, and it plans Holm's correction over all pairs.
+    """
+    try:
+        content: dict[str, Any] = json.loads(record.protocol_path(study.directory).read_bytes())
+        return content if content["schema"] == 1 else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # ``preregistration.hold`` says what is wrong with it.
 
 
 def _unfit(searched: Searched, baseline: Proposal) -> Iterator[str]:

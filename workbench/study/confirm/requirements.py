@@ -18,8 +18,8 @@ def find(study: Study) -> list[Problem]:
     if config.confirm.smallest_effect is None:
         expected = (
             f"the smallest difference in {metric.partition('/')[2]} that matters to you, in its "
-            "units: it decides what a tie and a negligible gap are, so it is fixed beforehand "
-            "(a line in the file, or --set confirm.smallest_effect=0.01)"
+            "units: it decides what is good enough and which lead matters, so it is fixed "
+            "beforehand (a line in the file, or --set confirm.smallest_effect=0.01)"
         )
         found.append(document.problem(_EFFECT, None, expected))
     if not metric.startswith("validation/"):
