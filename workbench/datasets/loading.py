@@ -211,7 +211,7 @@ def _read(name: str, stamp: str, own: str, target: str) -> Samples:
 
     options = json.loads(own)
     called = {entry.renamed.get(option, option): value for option, value in options.items()}
-    where = next((options[path] for path in entry.paths if path in options), name)
+    where = name if entry.options is None else options.get("path", name)
     with readable_errors(where):
         samples: Samples = read(target=target, **entry.arguments, **called)
         return checked(samples, target=target, where=where)
