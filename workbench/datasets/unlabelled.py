@@ -21,19 +21,6 @@ from workbench.datasets.samples import Data, Inputs, Tensors, Texts
 from workbench.record.strategy import Knobs
 
 _ARRAYS = (".npy", ".npz")
-# Options of a table that its encoding depends on.
-_TABLE_OPTIONS = (
-    "path",
-    "features",
-    "drop",
-    "categories",
-    "separator",
-    "split",
-    "validation_path",
-    "test_path",
-    "delimiter",
-    "on_bad_input",
-)
 
 
 def read_unlabelled(
@@ -76,7 +63,9 @@ def _vectors(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Input
     if path.suffix.lower() in _ARRAYS:
         values, names = _array(path)
     elif dataset["name"] == "table":
-        options = {key: value for key, value in dataset.items() if key in _TABLE_OPTIONS}
+        # The encoding depends on the options of a table alone, not on those of the split.
+        known = set(datasets.DATASETS["table"].options or ()) - {"target"}
+        options = {key: value for key, value in dataset.items() if key in known}
         _, encoding = tables.encoded(target=target, label=dataset["target"], **options)
         values, names = tables.read_unlabelled(path, encoding, delimiter=dataset.get("delimiter"))
     else:

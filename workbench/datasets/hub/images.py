@@ -39,15 +39,11 @@ def of_rows(
         **decoding,
     )
     kept = kept.taken(images.positions)
-    values = columns.target_values(kept, options)
-    return Samples(
+    return columns.samples_of(
+        kept,
+        options,
         kind="image",
         inputs=images.images,
-        targets=values.targets,
-        classes=values.classes,
-        given=values.given,
-        groups=values.groups,
-        names=kept.names,
         skipped=(*skipped, *images.skipped),
         mapped=images.mapped,
     )
