@@ -10,11 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import downloads
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
 
 INSTALL = "pip install datasets"
 
@@ -31,15 +34,14 @@ class HubData:
     """
 
     name: str
-    parts: Mapping[str, Any]
+    parts: Mapping[str, Dataset]
     given: Mapping[str, int]
     notes: tuple[str, ...]
 
     @property
-    def features(self) -> Mapping[str, Any]:
+    def features(self) -> Features:
         """The library's feature type of each column."""
-        features: Mapping[str, Any] = next(iter(self.parts.values())).features
-        return features
+        return next(iter(self.parts.values())).features
 
 
 def _library() -> Any:

@@ -5,9 +5,11 @@ Used by ``images.loading``.
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +41,18 @@ class Form:
         return self.channels, self.height, self.width
 
 
-def header(file: Path) -> tuple[int, int, bool] | str:
+class Content(Protocol):
+    """An image that is not a file of its own."""
+
+    def read_bytes(self) -> bytes:
+        """Its bytes, as in a file; empty if it is missing."""
+        ...
+
+
+def header(file: Path | Content) -> tuple[int, int, bool] | str:
     """Height and width after the EXIF rotation, and whether it is grey; or what is wrong."""
     try:
-        if file.stat().st_size == 0:
-            return "the file is empty"
-        with Image.open(file) as image:
+        with _opened(file) as image:
             width, height = _bounded(image).size
             # For a PNG without EXIF, getexif() would decode the whole image.
             has_exif = image.format in ("JPEG", "MPO", "TIFF", "WEBP") or "exif" in image.info
@@ -55,10 +63,10 @@ def header(file: Path) -> tuple[int, int, bool] | str:
         return _reason(error)
 
 
-def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
+def pixels(file: Path | Content, form: Form) -> NDArray[np.uint8] | str:
     """The pixels ``[C, H, W]``, or what is wrong."""
     try:
-        with Image.open(file) as opened:
+        with _opened(file) as opened:
             _bounded(opened)
             if form.side is not None:
                 # Lets a JPEG decode at a fraction of its size, at least twice the target size.
@@ -77,6 +85,15 @@ def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
     if (image.height, image.width) != (form.height, form.width):
         return f"it has {image.width} x {image.height} pixels, unlike its header"
     return np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _opened(file: Path | Content) -> Image.Image:
+    # Pillow reads only the header of a path; bytes are in memory anyway.
+    source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
+    size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+    if size == 0:
+        raise ValueError("the file is empty")
+    return Image.open(source)
 
 
 def _bounded(image: Image.Image) -> Image.Image:

@@ -7,12 +7,9 @@ of images.
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.datasets.images import decoding
-from workbench.datasets.images.cache import Decoded, Place, cached, place_of, place_of_content, save
-from workbench.datasets.images.decoding import Form
+from workbench.datasets.images.cache import Decoded, cached, place_of, place_of_content, save
+from workbench.datasets.images.decoding import Content, Form
 from workbench.record import environment
 
 # Default side in pixels for images of different sizes, or of larger ones.
@@ -32,24 +29,12 @@ _AT_ONCE = 256
 _SHOWN = 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Unwritten:
-    """Images that are not files; they are written to temporary files for decoding.
-
-    Attributes:
-        content: Identifies the content: it differs whenever the content does.
-        write: Writes the images to a folder and returns the files.
-    """
-
-    content: str
-    write: Callable[[Path], Sequence[Path]]
-
-
 def decode(
-    files: Sequence[Path] | Unwritten,
+    files: Sequence[Path] | Sequence[Content],
     names: Sequence[str],
     *,
     where: str,
+    content: str | None = None,
     store_size: int | None = None,
     image_size: int | None = None,
     channels: int | None = None,
@@ -64,9 +49,11 @@ def decode(
     (bilinear, antialiased) to ``image_size`` (default 256) pixels.
 
     Args:
-        files: Existing files, or images to be written.
+        files: Existing files, or images that are not files.
         names: Names of the files, for messages.
         where: Name of all files together, for messages.
+        content: Identifies the content of images that are not files: it differs whenever the
+            content does.
         store_size: Resize all images to this many pixels instead.
         image_size: Side of a model's input.
         channels: 1 or 3; None keeps those of the images.
@@ -81,27 +68,24 @@ def decode(
         if value is not None and value < 1:
             raise ValueError(f"dataset.{option} is {value}; it must be at least 1.")
     how = [_VERSION, store_size, image_size, channels, on_bad_input]
-    place = (
-        place_of_content(files.content, names, how)
-        if isinstance(files, Unwritten)
-        else place_of(files, names, how)
-    )
+    if content is None:
+        place = place_of([file for file in files if isinstance(file, Path)], names, how)
+    else:
+        place = place_of_content(content, names, how)
     if (found := cached(place)) is not None:
         return found
-    with (
-        _written(files, place) as paths,
-        warnings.catch_warnings(),
-        ThreadPoolExecutor(_threads()) as threads,
-    ):
+    # Pillow releases the GIL while it decodes.
+    count = min(8, environment.cores())
+    with warnings.catch_warnings(), ThreadPoolExecutor(count) as threads:
         # Pillow warns of damaged EXIF and of large images; both are handled here.
         warnings.simplefilter("ignore")
-        headers = list(threads.map(decoding.header, paths))
+        headers = list(threads.map(decoding.header, files))
         bad = {n: header for n, header in enumerate(headers) if isinstance(header, str)}
         good = [header for header in headers if not isinstance(header, str)]
         if good:
             form = _form(good, store_size, image_size, channels)
-            numbers = [n for n in range(len(paths)) if n not in bad]
-            stream = _stream(threads, paths, numbers, form, bad)
+            numbers = [n for n in range(len(files)) if n not in bad]
+            stream = _stream(threads, files, numbers, form, bad)
             refuse = on_bad_input != "skip"
             found = save(place, stream, form, len(good), names, bad, refuse=refuse, where=where)
     if found is None:
@@ -113,21 +97,6 @@ def decode(
             f"Fix or remove them{leave}."
         )
     return found
-
-
-@contextmanager
-def _written(files: Sequence[Path] | Unwritten, place: Place) -> Iterator[Sequence[Path]]:
-    if not isinstance(files, Unwritten):
-        yield files
-        return
-    # Next to the cache, which has room for them; else in the system's temporary folder.
-    parent: Path | None = place.folder.parent
-    try:
-        place.folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        parent = None
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as folder:
-        yield files.write(Path(folder))
 
 
 def store(
@@ -158,11 +127,6 @@ def store(
     return written
 
 
-def _threads() -> int:
-    """Number of threads: Pillow releases the GIL while it decodes."""
-    return min(8, environment.cores())
-
-
 def _form(
     headers: Sequence[tuple[int, int, bool]],
     store_size: int | None,
@@ -180,7 +144,7 @@ def _form(
 
 def _stream(
     threads: ThreadPoolExecutor,
-    files: Sequence[Path],
+    files: Sequence[Path] | Sequence[Content],
     numbers: Sequence[int],
     form: Form,
     bad: dict[int, str],
