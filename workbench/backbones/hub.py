@@ -107,10 +107,6 @@ def input_of(name: str) -> str:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
         return "any"
-    return _input_of_config(config)
-
-
-def _input_of_config(config: object) -> str:
     if not isinstance(config, Mapping):
         return "any"
     # Images first: BEiT has a vocabulary too, for its visual tokens.

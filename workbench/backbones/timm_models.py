@@ -50,7 +50,7 @@ def build(
         if value is not None and not 0.0 <= value < 1.0:
             raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
     channels, height, width = input_shape
-    given: dict[str, Any] = {
+    given: dict[str, object] = {
         "drop_rate": dropout,
         "drop_path_rate": stochastic_depth,
         "in_chans": channels,

@@ -6,7 +6,7 @@ The names and the properties of each model are in ``torchvision_names``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -198,17 +198,18 @@ def _check_images(model: str, input_shape: tuple[int, ...]) -> None:
         )
 
 
-def _made(model: str, input_shape: tuple[int, ...], options: dict[str, Any]) -> nn.Module:
+def _made(model: str, input_shape: tuple[int, ...], options: Mapping[str, float]) -> nn.Module:
+    given: dict[str, object] = dict(options)
     if model in _WIDTHS:
-        return _MNASNet(_WIDTHS[model], **options)
+        return _MNASNet(_WIDTHS[model], **given)
     # No auxiliary heads; inputs are converted as for torchvision's own weights.
     if model in ("googlenet", "inception_v3"):
-        options |= {"init_weights": True, "aux_logits": False, "transform_input": True}
+        given |= {"init_weights": True, "aux_logits": False, "transform_input": True}
     if model.startswith("vit_"):
-        options |= {"image_size": input_shape[1]}
+        given |= {"image_size": input_shape[1]}
     if model.startswith("maxvit_"):
-        options |= {"input_size": input_shape[1:]}
-    made: nn.Module = models.get_model(model, weights=None, **options)
+        given |= {"input_size": input_shape[1:]}
+    made: nn.Module = models.get_model(model, weights=None, **given)
     return made
 
 

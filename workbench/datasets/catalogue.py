@@ -113,14 +113,10 @@ DATASETS: dict[str, Entry] = {
             read="workbench.datasets.scikit_learn:vectors",
             kind="vector",
             arguments={"name": name},
+            targets=("numbers",) if name == "diabetes" else ("class",),
         )
-        for name in ("wine", "iris", "breast_cancer")
+        for name in ("wine", "iris", "breast_cancer", "diabetes")
     },
-    "diabetes": Entry(
-        read="workbench.datasets.scikit_learn:diabetes",
-        kind="vector",
-        targets=("numbers",),
-    ),
     "image_folder": Entry(
         read="workbench.datasets.image_folder:read",
         kind="image",

@@ -24,6 +24,7 @@ from torch import Tensor
 from workbench import downloads
 from workbench.datasets import torchvision_names
 from workbench.datasets.images import loading
+from workbench.datasets.images.loading import ImageOptions
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.datasets.torchvision_names import TorchvisionSet
 from workbench.record.strategy import Knobs
@@ -48,9 +49,9 @@ def read(
         target: Always ``class``.
         name: A key of ``torchvision_names.TORCHVISION``.
         path: torchvision's ``root``; by default the data set's folder in ``downloads.folder()``.
-        store_size: For image files; see ``images.loading.decode``.
-        image_size: For image files; see ``images.loading.decode``.
-        on_bad_input: For image files; see ``images.loading.decode``.
+        store_size: For image files; see ``images.loading.ImageOptions``.
+        image_size: For image files; see ``images.loading.ImageOptions``.
+        on_bad_input: For image files; see ``images.loading.ImageOptions``.
         options: The data set's own options: ``variant``, ``label``, ``partition``, ``size``.
 
     Raises:
@@ -78,7 +79,7 @@ def read(
             part: _PAIRS.get(name, _pairs)(loader, {"split": parts[part], **options})
             for part, loader in loaded.items()
         }
-        form = {"store_size": store_size, "image_size": image_size, "on_bad_input": on_bad_input}
+        form = ImageOptions(store_size=store_size, image_size=image_size, on_bad_input=on_bad_input)
         return _of_files(name, source, root, pairs, classes, form)
     if name == "pcam":
         return _of_pcam(source, root, parts, classes)
@@ -210,7 +211,7 @@ def _of_files(
     root: Path,
     loaded: Mapping[int, _Pairs],
     classes: tuple[str, ...],
-    form: Knobs,
+    form: ImageOptions,
 ) -> Samples:
     files, labels, given = [], [], []
     for part, pairs in loaded.items():
@@ -224,18 +225,8 @@ def _of_files(
             "unpacked completely. Delete the unpacked files and start again; to use only some of "
             "the images, set dataset.name: image_folder."
         )
-    names = [file.relative_to(root).as_posix() for file in files]
-    images = loading.decode(files, names, where=f"{name} in {root}", **form)
-    kept = torch.tensor(images.positions)
-    return Samples(
-        kind="image",
-        inputs=images.images,
-        targets=torch.tensor(labels)[kept],
-        classes=classes,
-        given=torch.tensor(given)[kept] if len(loaded) > 1 else None,
-        names=tuple(names[number] for number in images.positions),
-        skipped=images.skipped,
-        mapped=images.mapped,
+    return loading.samples_of_files(
+        files, labels, given, root=root, classes=classes, where=f"{name} in {root}", form=form
     )
 
 

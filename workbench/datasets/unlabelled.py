@@ -88,7 +88,7 @@ def _vectors(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Input
 def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs, tuple[str, ...]]:
     from workbench.datasets.image_folder import images_in
     from workbench.datasets.images.decoding import EXTENSIONS
-    from workbench.datasets.images.loading import decode
+    from workbench.datasets.images.loading import ImageOptions, decode
 
     channels, height, width = datasets.stored_shape(dataset, target=target)
     if path.suffix.lower() in _ARRAYS:
@@ -109,9 +109,11 @@ def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs
             names,
             where=str(path),
             channels=channels,
-            # The trial's images are not square only if all had one size, which was kept.
-            store_size=height if height == width else None,
-            image_size=min(height, width),
+            form=ImageOptions(
+                # The trial's images are not square only if all had one size, which was kept.
+                store_size=height if height == width else None,
+                image_size=min(height, width),
+            ),
         ).images
     if tuple(images.shape[1:]) != (channels, height, width):
         raise ValueError(

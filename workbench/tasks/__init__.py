@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from workbench import usercode
 from workbench.record.strategy import Knobs
@@ -54,13 +54,13 @@ class Entry:
 
     build: str
     target: str
-    options: Knobs | None
+    options: Mapping[str, object] | None
     metrics: Mapping[str, str]
     objective: str = "loss"
 
 
 # Options of every task: metrics of the user, each a function FILE.py:NAME.
-COMMON_OPTIONS: dict[str, Any] = {"metrics": list[str]}
+COMMON_OPTIONS: dict[str, object] = {"metrics": list[str]}
 _ClassWeights = Literal["balanced"] | list[float]
 _UP, _DOWN = "maximize", "minimize"
 

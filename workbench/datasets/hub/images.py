@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.datasets.images.loading import decode
+from workbench.datasets.images.loading import ImageOptions, decode
 from workbench.datasets.rows import columns
 from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
@@ -27,7 +27,7 @@ def of_rows(
         options: For the other columns.
         parts: The library's data sets, in the order of the rows.
         image: The column of the images.
-        decoding: See ``images.loading.decode``.
+        decoding: See ``images.loading.ImageOptions``.
 
     Raises:
         ValueError: Rows cannot be used, or images cannot be decoded.
@@ -40,8 +40,7 @@ def of_rows(
         kept.names,
         where=rows.path,
         content=_content(parts, image),
-        on_bad_input=options.on_bad_input,
-        **decoding,
+        form=ImageOptions(on_bad_input=options.on_bad_input, **decoding),
     )
     kept = kept.taken(images.positions)
     return columns.samples_of(

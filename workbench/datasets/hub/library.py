@@ -133,10 +133,9 @@ def _offline() -> Iterator[Any]:
 
 
 def _parts(name: str, data: Any) -> HubData:
-    if not isinstance(data, dict):
-        return HubData(name=name, parts={"train": data}, given={}, notes=())
+    data = dict(data) if isinstance(data, dict) else {"train": data}
     if len(data) == 1:
-        return HubData(name=name, parts=dict(data), given={}, notes=())
+        return HubData(name=name, parts=data, given={}, notes=())
     given = {split: PARTS[split.lower()] for split in data if split.lower() in PARTS}
     # Names of splits are free text: only those of known parts can be mapped.
     if TRAIN not in given.values():

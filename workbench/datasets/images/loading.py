@@ -10,15 +10,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from workbench.datasets.images import decoding
 from workbench.datasets.images.cache import Decoded, cached, place_of, place_of_content, save
 from workbench.datasets.images.decoding import Content, Form
+from workbench.datasets.samples import Samples
 from workbench.record import environment
 
 # Default side in pixels for images of different sizes, or of larger ones.
@@ -29,16 +32,29 @@ _AT_ONCE = 256
 _SHOWN = 10
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """The options of a study file for decoding.
+
+    Attributes:
+        store_size: Resize all images to this many pixels.
+        image_size: Side of a model's input.
+        on_bad_input: ``refuse``, or ``skip`` to ignore files that cannot be decoded.
+    """
+
+    store_size: int | None = None
+    image_size: int | None = None
+    on_bad_input: str = "refuse"
+
+
 def decode(
     files: Sequence[Path] | Sequence[Content],
     names: Sequence[str],
     *,
     where: str,
+    form: ImageOptions,
     content: str | None = None,
-    store_size: int | None = None,
-    image_size: int | None = None,
     channels: int | None = None,
-    on_bad_input: str = "refuse",
 ) -> Decoded:
     """Decode image files, or map them if they are in the cache.
 
@@ -52,22 +68,21 @@ def decode(
         files: Existing files, or images that are not files.
         names: Names of the files, for messages.
         where: Name of all files together, for messages.
+        form: How to decode them.
         content: Identifies the content of images that are not files: it differs whenever the
             content does.
-        store_size: Resize all images to this many pixels instead.
-        image_size: Side of a model's input.
         channels: 1 or 3; None keeps those of the images.
-        on_bad_input: ``refuse``, or ``skip`` to ignore files that cannot be decoded.
 
     Raises:
         ValueError: A file is damaged, empty, not an image, or has more than
             ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, and bad input is refused; no file can be decoded;
             or there is not enough space for the decoded images.
     """
+    store_size, image_size = form.store_size, form.image_size
     for option, value in (("store_size", store_size), ("image_size", image_size)):
         if value is not None and value < 1:
             raise ValueError(f"dataset.{option} is {value}; it must be at least 1.")
-    how = [_VERSION, store_size, image_size, channels, on_bad_input]
+    how = [_VERSION, store_size, image_size, channels, form.on_bad_input]
     if content is None:
         place = place_of([file for file in files if isinstance(file, Path)], names, how)
     else:
@@ -83,11 +98,11 @@ def decode(
         bad = {n: header for n, header in enumerate(headers) if isinstance(header, str)}
         good = [header for header in headers if not isinstance(header, str)]
         if good:
-            form = _form(good, store_size, image_size, channels)
+            size = _form(good, store_size, image_size, channels)
             numbers = [n for n in range(len(files)) if n not in bad]
-            stream = _stream(threads, files, numbers, form, bad)
-            refuse = on_bad_input != "skip"
-            found = save(place, stream, form, len(good), names, bad, refuse=refuse, where=where)
+            stream = _stream(threads, files, numbers, size, bad)
+            refuse = form.on_bad_input != "skip"
+            found = save(place, stream, size, len(good), names, bad, refuse=refuse, where=where)
     if found is None:
         shown = [f"{names[n]} ({bad[n]})" for n in sorted(bad)[:_SHOWN]]
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
@@ -97,6 +112,45 @@ def decode(
             f"Fix or remove them{leave}."
         )
     return found
+
+
+def samples_of_files(
+    files: Sequence[Path],
+    labels: Sequence[int],
+    given: Sequence[int],
+    *,
+    root: Path,
+    classes: Sequence[str],
+    where: str,
+    form: ImageOptions,
+) -> Samples:
+    """Samples from image files with their labels and parts, named by their paths.
+
+    Args:
+        files: In the order of the samples.
+        labels: Of each file.
+        given: Part of each file.
+        root: Names are relative to it.
+        classes: Names of the classes.
+        where: Name of all files together, for messages.
+        form: How to decode them.
+
+    Raises:
+        ValueError: As for ``decode``.
+    """
+    names = [file.relative_to(root).as_posix() for file in files]
+    decoded = decode(files, names, where=where, form=form)
+    kept = torch.tensor(decoded.positions)
+    return Samples(
+        kind="image",
+        inputs=decoded.images,
+        targets=torch.tensor(labels)[kept],
+        classes=tuple(classes),
+        given=torch.tensor(given)[kept] if len(set(given)) > 1 else None,
+        names=tuple(names[number] for number in decoded.positions),
+        skipped=decoded.skipped,
+        mapped=decoded.mapped,
+    )
 
 
 def store(

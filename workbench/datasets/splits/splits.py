@@ -20,7 +20,7 @@ from workbench.datasets.splits import grouped, strata
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs
 
-DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
+DEFAULTS: dict[str, float] = {"validation": 0.2, "test": 0.2}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
