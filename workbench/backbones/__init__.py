@@ -164,14 +164,9 @@ def prepare(backbone: Knobs, data: Data) -> Data:
     if data.kind != "text" or not entry.tokenize:
         return data
 
-    made: dict[int, Part] = {}
-
     def ready(part: Part) -> Part:
-        # Training and validation may be one and the same object: tokenize it once.
-        if id(part) not in made:
-            tokens = resolve_name(entry.tokenize)(part.inputs, **entry.arguments, **options)
-            made[id(part)] = replace(part, inputs=tokens)
-        return made[id(part)]
+        tokens = resolve_name(entry.tokenize)(part.inputs, **entry.arguments, **options)
+        return replace(part, inputs=tokens)
 
     return replace(
         data,

@@ -15,6 +15,7 @@ from pathlib import Path
 from workbench import downloads
 from workbench.backbones.weights import WeightsError, files_of
 from workbench.record.files import sha256_of
+from workbench.record.text import first_line
 
 # The hub's client reads this variable when it is first imported.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -210,6 +211,7 @@ def _cached(name: str) -> Path | None:
             commit = (cache / "refs" / "main").read_text().strip()
         except OSError:
             continue
+        # A download that was interrupted leaves a reference without its snapshot.
         if (cache / "snapshots" / commit).is_dir():
             return cache / "snapshots" / commit
     return None
@@ -248,10 +250,9 @@ def _fetch(name: str, needed: tuple[str, ...]) -> Path:
         ) from error
     # Errors of the client, the connection and the disk have no common base class.
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise downloads.Absent(
             f"The {_CALLED[needed]} of {repository} could not be downloaded from the Hugging Face "
-            f"hub: {reason.rstrip('.')}."
+            f"hub: {first_line(error)}."
         ) from error
     raise downloads.Absent(
         f"{repository} on the Hugging Face hub has no usable {_CALLED[needed]}: none of "

@@ -149,6 +149,7 @@ def _check_runs(
     """Refuse images that the model cannot take; timm does not document the smallest size."""
     try:
         with torch.no_grad():
+            # One sample in evaluation mode: BatchNorm cannot train on one, and one is enough here.
             module.eval()(example[:1])
     except (RuntimeError, AssertionError, ValueError) as error:
         size = f"; it was trained with dataset.image_size: {own[-1]}" if own else ""

@@ -20,8 +20,9 @@ from transformers import (
 )
 
 from workbench.backbones import hub
-from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
+from workbench.backbones.transformers_configs import configuration, padding, quiet
 from workbench.datasets.samples import Texts, Tokens
+from workbench.record.text import first_line
 
 # Default for the tokens of a text, if the model takes as many.
 LENGTH = 128
@@ -71,6 +72,7 @@ def _tokenize(
     taken = _taken(config)
     tokenizer = _load(name)
     length = _length(model, config, tokenizer, max_length)
+    # Without this check an unknown token would be an index error in the embedding.
     known = config.get_text_config().vocab_size
     if len(tokenizer) > known:
         largest = max(tokenizer.get_vocab().values())
@@ -127,7 +129,7 @@ def _load(name: str) -> PreTrainedTokenizerBase:
             if not (folder / "tokenizer.json").is_file():
                 hint = " It has no tokenizer.json; pip install sentencepiece may help."
             raise ValueError(
-                f"The tokenizer of {name} in {folder} cannot be loaded: {first_line(error)}{hint}"
+                f"The tokenizer of {name} in {folder} cannot be loaded: {first_line(error)}.{hint}"
             ) from error
     if not found.is_fast:
         raise ValueError(

@@ -22,6 +22,7 @@ from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.record.files import sha256_of
 from workbench.record.strategy import Weights
+from workbench.record.text import first_line
 
 # The first digits of a file's SHA-256 are part of its name in torchvision.
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.")
@@ -85,6 +86,7 @@ def build(
         assert isinstance(old, nn.Linear)
         head = nn.Linear(old.in_features, outputs, bias=old.bias is not None)
     module.set_submodule(path, head)
+    # A generator of its own: the trial's random numbers must not depend on the search for stages.
     generator = torch.Generator().manual_seed(0)
     cuts = None if stages is None else tuple(stages)
     return discover(
@@ -145,7 +147,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
         )
     # Errors of the connection, the disk, the hash and the file have no common base class.
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        reason = first_line(error)
         if here:
             raise WeightsError(
                 f"The weights {file} are damaged or of another format: {reason}. Remove the file "

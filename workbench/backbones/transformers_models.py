@@ -22,9 +22,9 @@ from transformers import (
 
 from workbench.backbones import hub
 from workbench.backbones.stages import Staged, check_memory, discover
-from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
+from workbench.backbones.transformers_configs import configuration, padding, quiet
 from workbench.backbones.weights import Pretrained, WeightsError
-from workbench.record.text import listed
+from workbench.record.text import first_line, listed
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -146,7 +146,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
             )
         except Exception as error:
             raise WeightsError(
-                f"The weights {place} in {folder} cannot be loaded: {first_line(error)}"
+                f"The weights {place} in {folder} cannot be loaded: {first_line(error)}."
             ) from error
     return _sorted(place, found, info)
 
@@ -195,6 +195,7 @@ def _initialised(config: PreTrainedConfig, kind: str, outputs: int) -> PreTraine
 
 
 def _made(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
+    # The configuration is also the key of the stages: it must not change with the outputs.
     config = copy.deepcopy(config)
     config.num_labels = outputs
     config.use_cache = False

@@ -147,6 +147,7 @@ def build(
                     pixels = transform(pixels)
                 outputs.append(pixels)
         sizes = {tuple(output.shape) for output in outputs}
+        # Images of different sizes cannot be stacked, and the model takes fixed channels.
         if len(sizes) > 1 or outputs[0].shape[0] != inputs.shape[1]:
             found = ", ".join(str(size) for size in sorted(sizes)[:3])
             raise ValueError(

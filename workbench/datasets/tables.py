@@ -145,6 +145,7 @@ def _is_numeric(table: Rows, name: str) -> bool:
     ):
         return True
     parsed = int(np.isfinite(rows.numbers(column)).sum())
+    # A few bad numbers must not turn a column into categories without a message.
     if parsed > 0.5 * len(column):
         return True
     # Mostly empty columns: decide by the values that are there.

@@ -28,6 +28,7 @@ from workbench.datasets.images.loading import ImageOptions
 from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.datasets.torchvision_names import TorchvisionSet
 from workbench.record.strategy import Knobs
+from workbench.record.text import first_line
 
 _Pairs = list[tuple[Path, int]]
 _ADVICE = re.compile("download|not found|No such file")
@@ -141,8 +142,7 @@ def _load(name: str, source: TorchvisionSet, root: Path, keywords: Knobs) -> Any
     try:
         return loader(root, **keywords, **quiet)
     except Exception as error:  # loaders raise anything
-        reason = str(error).strip().rstrip(".").split("\n")[0]
-        cause = error
+        reason, cause = first_line(error), error
     files = " and ".join(Path(archive).name for archive in source.archives)
     folders = sorted({str((root / archive).parent) for archive in source.archives})
     place = f"put {files} into {' or '.join(folders)}"
@@ -161,9 +161,8 @@ def _load(name: str, source: TorchvisionSet, root: Path, keywords: Knobs) -> Any
     try:
         return loader(root, **keywords, download=True)
     except Exception as error:
-        reason = str(error).strip().rstrip(".").replace("\n", " ") or type(error).__name__
         raise downloads.Absent(
-            f"{name} could not be downloaded to {root} ({reason}): {place} yourself."
+            f"{name} could not be downloaded to {root} ({first_line(error)}): {place} yourself."
         ) from error
 
 
@@ -191,12 +190,14 @@ def _classes(name: str, source: TorchvisionSet, found: Any, options: Knobs) -> t
 
 def _array(found: Any) -> tuple[Tensor, Tensor]:
     """All images ``uint8 [N, C, H, W]`` and labels of a loader that holds them in memory."""
+    # FER2013 decodes each image from its line of text and keeps no array.
     if not hasattr(found, "data"):
         every = [found[number] for number in range(len(found))]
         data = torch.from_numpy(np.stack([np.asarray(image) for image, _ in every]))
         return data.unsqueeze(1), torch.tensor([label for _, label in every])
     data = torch.as_tensor(found.data)
     labels = torch.as_tensor(found.targets if hasattr(found, "targets") else found.labels).long()
+    # Grey images come as [N, H, W], colour ones of CIFAR as [N, H, W, C].
     if data.ndim == 3:
         data = data.unsqueeze(1)
     elif data.shape[-1] == 3:
@@ -215,6 +216,7 @@ def _of_files(
 ) -> Samples:
     files, labels, given = [], [], []
     for part, pairs in loaded.items():
+        # The order of a folder differs between file systems, and the split depends on it.
         pairs = sorted(pairs)
         files += [file for file, _ in pairs]
         labels += [label for _, label in pairs]

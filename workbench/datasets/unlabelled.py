@@ -93,6 +93,7 @@ def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs
     channels, height, width = datasets.stored_shape(dataset, target=target)
     if path.suffix.lower() in _ARRAYS:
         images, names = _array(path)
+        # NumPy images often have the channels last; the trial's channels tell which axis it is.
         if images.ndim == 4 and images.shape[1] != channels and images.shape[3] == channels:
             images = images.permute(0, 3, 1, 2).contiguous()
         if images.dtype != torch.uint8:

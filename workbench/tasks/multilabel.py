@@ -46,6 +46,7 @@ class Multilabel(Task):
 
     def _loss(self, outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
         weights = None if self._weights is None else self._weights.to(outputs)
+        # ``targets.to(outputs)``: under autocast the outputs have half precision.
         return functional.binary_cross_entropy_with_logits(
             outputs, targets.to(outputs), pos_weight=weights, reduction=reduction
         )

@@ -79,6 +79,7 @@ class UserTask(Task):
         """
         if not hasattr(self.own, "metrics"):
             return {}
+        # float(): a user's metric may be a tensor, which the record cannot store.
         values = {name: float(value) for name, value in self.own.metrics(outputs, targets).items()}
         declared = set(self.measures) - {"loss"}
         if set(values) != declared:

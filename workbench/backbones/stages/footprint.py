@@ -178,6 +178,7 @@ def _saved_bytes(staged: Staged, example: Batch) -> int:
 @contextmanager
 def _frozen(staged: Staged, depth: int) -> Iterator[None]:
     """Apply a freeze depth within a block."""
+    # freeze() drops the gradients of frozen stages; the caller may still need them.
     before = [(p, p.requires_grad, p.grad) for p in staged.module.parameters()]
     freeze(staged, depth)
     try:

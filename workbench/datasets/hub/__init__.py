@@ -23,7 +23,8 @@ from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
-_IMAGE, _TEXT = ("PIL.Image.Image",), ("string", "large_string")
+# Types of the columns that can be inputs, by the kind of the samples.
+_TYPES = {"image": ("PIL.Image.Image",), "text": ("string", "large_string")}
 
 
 def read(
@@ -118,30 +119,31 @@ def _inputs(
     chosen = [kind for kind, value in inputs.items() if value]
     if len(chosen) > 1:
         raise ValueError("dataset has more than one of text, image and features; use one of them.")
-    if text or image:
-        column = str(text or image)
-        _column(data, column, option=chosen[0])
-        type_ = _type(data.features[column])
-        if type_ not in (_IMAGE if image else _TEXT):
-            raise ValueError(
-                f"dataset.{chosen[0]} names the column {column} of {data.name}, which is {type_}."
-            )
-        return chosen[0], [column]
     if features:
         return "vector", [str(name) for name in features]
+    if chosen:
+        (kind,) = chosen
+        column = str(inputs[kind])
+        _column(data, column, option=kind)
+        type_ = _type(data.features[column])
+        if type_ not in _TYPES[kind]:
+            raise ValueError(
+                f"dataset.{kind} names the column {column} of {data.name}, which is {type_}."
+            )
+        return kind, [column]
     taken = {*columns.column_names(label), *split.values()}
-    free = {name: type_ for name, type_ in data.features.items() if name not in taken}
-    images = [name for name, type_ in free.items() if _type(type_) in _IMAGE]
-    words = [name for name, type_ in free.items() if _type(type_) in _TEXT]
-    for kind, candidates in (("image", images), ("text", words)):
+    free = {name: _type(type_) for name, type_ in data.features.items() if name not in taken}
+    # Images first: their data sets often have a text (a caption, a file's name) as well.
+    for kind, types in _TYPES.items():
+        candidates = [name for name, type_ in free.items() if type_ in types]
         if len(candidates) == 1:
             return kind, candidates
-    if not images and not words:
+    if not any(type_ in types for types in _TYPES.values() for type_ in free.values()):
         return "vector", list(free)
     raise ValueError(
         f"{data.name} has several possible input columns; name one in dataset.text, "
-        f"dataset.image or dataset.features: "
-        + ", ".join(f"{name} ({_type(type_)})" for name, type_ in free.items())
+        "dataset.image or dataset.features: "
+        + ", ".join(f"{name} ({type_})" for name, type_ in free.items())
         + "."
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from workbench import downloads
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN
+from workbench.record.text import first_line
 
 if TYPE_CHECKING:
     from datasets import Dataset, Features
@@ -68,7 +69,7 @@ def saved(path: str) -> HubData:
         cached = library.load_from_disk(path)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{path} is not a data set saved by save_to_disk: {_first_line(error)}"
+            f"{path} is not a data set saved by save_to_disk: {first_line(error)}."
         ) from error
     return _parts(path, cached)
 
@@ -99,7 +100,7 @@ def fetched(id: str, config: str | None) -> HubData:
         # Errors of the network, the hub and the library have no common base class.
         raise downloads.Absent(
             f"The data set {wanted} could not be downloaded from the Hugging Face hub: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}."
         ) from error
     return _parts(id, cached)
 
@@ -182,7 +183,3 @@ def labelled(data: HubData, name: str) -> HubData:
 def _hidden(value: object) -> bool:
     """Whether a list of labels has only -1; an empty list means that no label applies."""
     return isinstance(value, list) and bool(value) and all(label == -1 for label in value)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -53,7 +53,7 @@ def header(file: Path | Content) -> tuple[int, int, bool] | str:
     """Height and width after the EXIF rotation, and whether it is grey; or what is wrong."""
     try:
         with _opened(file) as image:
-            width, height = _bounded(image).size
+            width, height = image.size
             # For a PNG without EXIF, getexif() would decode the whole image.
             has_exif = image.format in ("JPEG", "MPO", "TIFF", "WEBP") or "exif" in image.info
             if has_exif and image.getexif().get(_ORIENTATION) in _LYING:
@@ -67,7 +67,6 @@ def pixels(file: Path | Content, form: Form) -> NDArray[np.uint8] | str:
     """The pixels ``[C, H, W]``, or what is wrong."""
     try:
         with _opened(file) as opened:
-            _bounded(opened)
             if form.side is not None:
                 # Lets a JPEG decode at a fraction of its size, at least twice the target size.
                 opened.draft(None, (2 * form.side, 2 * form.side))
@@ -88,19 +87,16 @@ def pixels(file: Path | Content, form: Form) -> NDArray[np.uint8] | str:
 
 
 def _opened(file: Path | Content) -> Image.Image:
+    """An image whose header has no more pixels than Pillow's limit; nothing is decoded yet."""
     # Pillow reads only the header of a path; bytes are in memory anyway.
     source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
     size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
     if size == 0:
         raise ValueError("the file is empty")
-    return Image.open(source)
-
-
-def _bounded(image: Image.Image) -> Image.Image:
-    """The image, if its header has no more pixels than Pillow's limit; nothing is decoded yet."""
-    width, height = image.size
-    if width * height > (Image.MAX_IMAGE_PIXELS or _MOST_PIXELS):
-        raise ValueError(_bomb(width * height))
+    image = Image.open(source)
+    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or _MOST_PIXELS):
+        image.close()
+        raise ValueError(_bomb(image.width * image.height))
     return image
 
 

@@ -104,6 +104,7 @@ def samples_of(
 
 def sorted_names(names: Sequence[str]) -> tuple[str, ...]:
     """Distinct names in alphabetical order, or in numeric order if all are integers."""
+    # Alphabetical order would put class 10 before class 2.
     different = set(names)
     if all(_WHOLE.fullmatch(name) for name in different):
         return tuple(sorted(different, key=lambda name: (int(name), name)))
