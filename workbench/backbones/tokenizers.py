@@ -69,7 +69,7 @@ def _tokenize(
 ) -> Tokens:
     del now
     config = configuration(model)
-    taken = _taken(config)
+    taken = inspect.signature(_class_of(config).forward).parameters
     tokenizer = _load(name)
     length = _length(model, config, tokenizer, max_length)
     # Without this check an unknown token would be an index error in the embedding.
@@ -137,11 +137,6 @@ def _load(name: str) -> PreTrainedTokenizerBase:
             f"backbone.tokenizer to one."
         )
     return found
-
-
-def _taken(config: PreTrainedConfig) -> Any:
-    """Names of what the model of a configuration takes."""
-    return inspect.signature(_class_of(config).forward).parameters
 
 
 def _reserved(config: PreTrainedConfig, positions: int) -> int:
