@@ -10,14 +10,13 @@ from typing import Any
 
 from workbench import backbones
 from workbench.backbones import BACKBONES
-from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.datasets.catalogue import DATASETS
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.report.figures import FIGURES
 from workbench.tasks import TASKS
 
 TARGET = re.compile(r"[a-z_]\w*(\.\w+)+:\w+")
-CATALOGUES: list[Mapping[str, Any]] = [BACKBONES, TASKS, DATASETS, AUGMENTATIONS, OPTIMIZERS]
+CATALOGUES: list[Mapping[str, Any]] = [BACKBONES, TASKS, DATASETS, OPTIMIZERS]
 # What such a name stands for, which is in no catalogue.
 UNLISTED = [backbones.entry_of(name) for name in ("timm:resnet18", "./bert")]
 

@@ -91,9 +91,7 @@ NAMES: dict[str, Iterable[str]] = {
     "schedule": SCHEDULES,
     "option of a schedule": [k for k in Schedule.__dataclass_fields__ if k != "name"],
     "augmentation": AUGMENTATIONS,
-    "option of an augmentation": [
-        option for entry in AUGMENTATIONS.values() for option in entry.options or {}
-    ],
+    "option of an augmentation": [o for options in AUGMENTATIONS.values() for o in options],
     "key of search": schema.Search.model_fields,
     "sampler": [*SAMPLERS, *(o for options in SAMPLERS.values() for o in options)],
     "pruner": [*PRUNERS, *(o for options in PRUNERS.values() for o in options)],

@@ -63,3 +63,12 @@ def refuse_unknown_options(owner: str, options: Iterable[str], known: Iterable[s
     if strange:
         has = f"its options are {listed(names or (), 50)}" if names else "it has none"
         raise ValueError(f"The {owner} has no option {listed(strange)}; {has}.")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without a full stop; the error's class if it is empty.
+
+    Libraries append advice that does not apply here.
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

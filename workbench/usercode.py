@@ -177,12 +177,9 @@ def _run(path: Path) -> _Loaded:
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         _forget_imports(before, path.parent)
-        frames = reversed(traceback.extract_tb(error.__traceback__))
-        line = next(
-            (frame.lineno for frame in frames if frame.filename == str(path)),
-            getattr(error, "lineno", None),
-        )
-        at = f":{line}" if line else ""
+        # A syntax error has no frame in the file, but it names the line.
+        line = getattr(error, "lineno", None)
+        at = line_of(error, path) or (f":{line}" if line else "")
         raise UserCodeError(
             f"{path}{at} raised {type(error).__name__} when it was run: {error}"
         ) from error
@@ -216,6 +213,16 @@ def _forget_imports(before: set[str], folder: Path) -> list[Path]:
             del sys.modules[name]
             paths.update([] if file is None else [Path(file)])
     return sorted(paths)
+
+
+def line_of(error: BaseException, path: Path) -> str:
+    """The last line of a file in an error's traceback, as ``:LINE``; empty if it has none.
+
+    The error may come from a library that the user's file called.
+    """
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    line = next((frame.lineno for frame in frames if frame.filename == str(path)), None)
+    return f":{line}" if line else ""
 
 
 def _content(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.freeze_contract import DEPTHS, data_of, hold, images
+from tests.support.freeze_contract import DEPTHS, cases, data_of, hold, images
 from workbench.backbones.torchvision_names import FAMILIES
 from workbench.datasets.samples import Tensors
 
@@ -38,11 +38,7 @@ SMALLEST: dict[str, tuple[str, int]] = {
 # Families of 20 million parameters or more (MaxViT: of large images), which are given half as many
 # samples. One of them stands for the others, which take a minute together, outside of the night.
 LARGE = ("alexnet", "convnext", "inception", "maxvit", "swin", "vgg", "vit")
-NIGHTLY = [pytest.mark.slow, pytest.mark.nightly]
-
-
-def family(name: str) -> Any:
-    return pytest.param(name, marks=NIGHTLY if name in LARGE and name != "vit" else [])
+NIGHTLY = [name for name in LARGE if name != "convnext"]
 
 
 def test_every_family_of_torchvision_is_held_to_it() -> None:
@@ -50,8 +46,7 @@ def test_every_family_of_torchvision_is_held_to_it() -> None:
     assert all(model in FAMILIES[name].names for name, (model, _) in SMALLEST.items())
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("name", [family(name) for name in SMALLEST])
+@pytest.mark.parametrize(("name", "depth"), cases(SMALLEST, thorough=["resnet"], nightly=NIGHTLY))
 def test_a_model_of_torchvision_holds_still_where_it_is_frozen(name: str, depth: str | int) -> None:
     model, side = SMALLEST[name]
     hold({"name": model}, images(side, samples=6 if name in LARGE else 10), depth)

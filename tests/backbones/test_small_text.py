@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -25,14 +22,9 @@ def test_words_and_marks_are_numbered_whatever_their_case() -> None:
 
 
 def test_a_word_has_the_same_number_in_every_process() -> None:
-    script = (
-        "from workbench.backbones import small_text\n"
-        "from workbench.datasets.samples import Texts\n"
-        "print(small_text.tokenize(Texts(('fine film',))).columns['input_ids'].tolist())"
-    )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    here = small_text.tokenize(Texts(("fine film",))).columns["input_ids"].tolist()
-    assert ran.stdout.strip() == str(here)
+    # Python's own hash of a string is another one in each process.
+    ids = small_text.tokenize(Texts(("fine film",))).columns["input_ids"]
+    assert ids.tolist() == [[7117, 397]]
 
 
 def test_a_long_text_is_cut() -> None:

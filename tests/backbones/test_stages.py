@@ -488,11 +488,6 @@ def test_a_stage_may_begin_within_a_block() -> None:
     assert stages.cut(staged, 1, batch_of()) is None
 
 
-def test_chosen_stages_may_be_named() -> None:
-    staged = stages.discover(net(), batch_of(), head=None, cuts={"upper": "blocks.2"})
-    assert staged.names == ("stem", "upper")
-
-
 @pytest.mark.parametrize(
     ("cuts", "message"),
     [

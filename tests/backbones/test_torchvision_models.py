@@ -119,7 +119,7 @@ def test_a_model_has_its_stages_and_torchvisions_numbers(model: str) -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        pytest.param(name, marks=[] if name == "vit_b_32" else [pytest.mark.nightly])
+        pytest.param(name, marks=[] if name == "convnext_tiny" else [pytest.mark.nightly])
         for name in LARGE
     ],
 )

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
 
 from tests.support import tiny_bert
-from tests.support.freeze_contract import DEPTHS, data_of, hold
+from tests.support.freeze_contract import cases, data_of, hold
 from workbench import backbones
 from workbench.backbones.stages import Staged
 from workbench.backbones.transformers_configs import quiet
@@ -372,8 +372,7 @@ def engine(
 STILL = {"dinov2": ("embeddings.mask_token",)}
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "depth"), cases(FAMILIES, thorough=["bert", "gpt2", "vit"]))
 def test_the_freeze_contract_holds_for_every_family(
     family: str, depth: str | int, folders: dict[str, Path]
 ) -> None:

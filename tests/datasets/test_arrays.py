@@ -209,7 +209,7 @@ def test_arrays_run_through_a_split(tmp_path: Path) -> None:
         ({"x_val": np.ones((4, 2)), "y_val": [0, 1, 0, 1]}, "has no inputs"),
         (
             {"x_train": np.ones((4, 2)), "y_train": [0, 1, 0, 1], "x_test": np.ones((2, 2))},
-            "there is no array y_test",
+            "x_test has no counterpart in x or y",
         ),
         (
             {
@@ -235,7 +235,7 @@ def test_arrays_run_through_a_split(tmp_path: Path) -> None:
         ),
         (
             {f"{a}_{part}": np.arange(2) for a in "xy" for part in ("train", "dev", "val")},
-            "x_val and x_dev are the same part; keep one",
+            "x_dev and x_val are the same part; keep one",
         ),
     ],
 )

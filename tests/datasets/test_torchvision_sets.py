@@ -56,7 +56,8 @@ def test_a_data_set_is_read_as_it_lies_on_disk_in_its_given_parts(
     if len(parts) == 1:
         assert samples.given is None
     else:
-        given = [number for number, labels in zip(source.parts, parts, strict=True) for _ in labels]
+        numbers = (0, 2) if len(parts) == 2 else (0, 1, 2)
+        given = [number for number, labels in zip(numbers, parts, strict=True) for _ in labels]
         assert samples.given is not None and samples.given.tolist() == given
     assert images.float().std() > 10, "noise was written"
 
@@ -70,10 +71,6 @@ def entry(name: str) -> datasets.Entry:
     found = datasets.entry_of(name)
     assert found is not None
     return found
-
-
-def test_every_loader_is_one_of_torchvisions() -> None:
-    assert all(hasattr(tv, source.loader) for source in torchvision_names.TORCHVISION.values())
 
 
 def test_pixels_of_cifar_are_those_of_torchvision(

@@ -68,8 +68,8 @@ def test_every_option_of_every_optimizer_is_a_knob_of_a_trial_and_of_a_phase() -
 
 def test_every_transform_may_be_named_alone_or_with_each_of_its_options() -> None:
     assert recipes.recipe_flaws({"augmentation": list(AUGMENTATIONS)}) == []
-    for name, entry in AUGMENTATIONS.items():
-        for option in entry.options:
+    for name, options in AUGMENTATIONS.items():
+        for option in options:
             (flaw,) = recipes.recipe_flaws({"augmentation": [{name: {option: {}}}]})
             assert flaw.loc == ("augmentation", 0, name, option)
 

@@ -7,8 +7,10 @@ parameter and buffer before and after.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,32 @@ from workbench.tasks.classification import Classification
 
 CLASSES = ("left", "right")
 DEPTHS = (0, "middle", "all")
+_NIGHTLY = [pytest.mark.slow, pytest.mark.nightly]
+
+
+def cases(
+    families: Iterable[str], *, thorough: Collection[str] = (), nightly: Collection[str] = ()
+) -> list[Any]:
+    """Each family at each depth, of which most run at night only.
+
+    By day each family is tried at the middle depth, where some parts are frozen and others live.
+
+    Args:
+        families: Their names.
+        thorough: Those that are tried at each depth by day as well.
+        nightly: Those that are tried at night alone.
+    """
+    return [
+        pytest.param(
+            name,
+            depth,
+            marks=[]
+            if name not in nightly and (depth == "middle" or name in thorough)
+            else _NIGHTLY,
+        )
+        for name in families
+        for depth in DEPTHS
+    ]
 
 
 def images(side: int, *, samples: int = 10, channels: int = 3) -> Data:

@@ -45,8 +45,8 @@ def tables() -> dict[str, str]:
         "augmentation": _table(
             ("Transform", "Options"),
             (
-                (f"`{name}`", ", ".join(f"`{option}`" for option in entry.options))
-                for name, entry in AUGMENTATIONS.items()
+                (f"`{name}`", ", ".join(f"`{option}`" for option in known))
+                for name, known in AUGMENTATIONS.items()
             ),
         ),
         "tune": _keys(

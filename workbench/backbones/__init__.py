@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from workbench import usercode
 from workbench.backbones import hub
@@ -48,8 +48,8 @@ class Entry:
 
     build: str
     input: str
-    options: Mapping[str, Any] | None = field(default_factory=dict)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] | None = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
     named: str = ""
     hub: bool = False
@@ -164,14 +164,9 @@ def prepare(backbone: Knobs, data: Data) -> Data:
     if data.kind != "text" or not entry.tokenize:
         return data
 
-    made: dict[int, Part] = {}
-
     def ready(part: Part) -> Part:
-        # Training and validation may be one and the same object: tokenize it once.
-        if id(part) not in made:
-            tokens = resolve_name(entry.tokenize)(part.inputs, **entry.arguments, **options)
-            made[id(part)] = replace(part, inputs=tokens)
-        return made[id(part)]
+        tokens = resolve_name(entry.tokenize)(part.inputs, **entry.arguments, **options)
+        return replace(part, inputs=tokens)
 
     return replace(
         data,
@@ -255,7 +250,7 @@ def build(
     return staged
 
 
-def _entry_and_options(backbone: Knobs) -> tuple[Entry, dict[str, Any]]:
+def _entry_and_options(backbone: Knobs) -> tuple[Entry, Knobs]:
     options = {key: value for key, value in backbone.items() if key != "strict"}
     name = options.pop("name")
     entry = entry_of(name)

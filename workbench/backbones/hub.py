@@ -14,6 +14,7 @@ from pathlib import Path
 
 from workbench import downloads
 from workbench.backbones.weights import WeightsError, files_of
+from workbench.messages import first_line
 from workbench.record.files import sha256_of
 
 # The hub's client reads this variable when it is first imported.
@@ -107,10 +108,6 @@ def input_of(name: str) -> str:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError):
         return "any"
-    return _input_of_config(config)
-
-
-def _input_of_config(config: object) -> str:
     if not isinstance(config, Mapping):
         return "any"
     # Images first: BEiT has a vocabulary too, for its visual tokens.
@@ -214,6 +211,7 @@ def _cached(name: str) -> Path | None:
             commit = (cache / "refs" / "main").read_text().strip()
         except OSError:
             continue
+        # A download that was interrupted leaves a reference without its snapshot.
         if (cache / "snapshots" / commit).is_dir():
             return cache / "snapshots" / commit
     return None
@@ -252,10 +250,9 @@ def _fetch(name: str, needed: tuple[str, ...]) -> Path:
         ) from error
     # Errors of the client, the connection and the disk have no common base class.
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise downloads.Absent(
             f"The {_CALLED[needed]} of {repository} could not be downloaded from the Hugging Face "
-            f"hub: {reason.rstrip('.')}."
+            f"hub: {first_line(error)}."
         ) from error
     raise downloads.Absent(
         f"{repository} on the Hugging Face hub has no usable {_CALLED[needed]}: none of "

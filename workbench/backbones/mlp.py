@@ -12,9 +12,6 @@ from torch import nn
 
 from workbench.backbones.stages import Staged, check_memory, discover
 
-# Each layer is a stage, and finding 400 stages takes 5 s in every process.
-_MOST = 100
-
 
 def build(
     *,
@@ -32,15 +29,11 @@ def build(
         dropout: Probability of dropping a unit.
 
     Raises:
-        ValueError: A width is below 1, there are no layers or more than 100, or the probability is
-            not in ``[0, 1)``.
+        ValueError: A width is below 1, there are no layers, or the probability is not in
+            ``[0, 1)``.
     """
     if not hidden or min(hidden) < 1:
         raise ValueError(f"backbone.hidden is {list(hidden)}; it must list widths of at least 1.")
-    if len(hidden) > _MOST:
-        raise ValueError(
-            f"backbone.hidden lists {len(hidden)} layers; at most {_MOST} are allowed."
-        )
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"backbone.dropout is {dropout}; it must be at least 0 and below 1.")
     make = partial(_made, math.prod(input_shape), hidden, outputs, dropout)

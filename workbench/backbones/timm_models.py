@@ -50,7 +50,7 @@ def build(
         if value is not None and not 0.0 <= value < 1.0:
             raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
     channels, height, width = input_shape
-    given: dict[str, Any] = {
+    given: dict[str, object] = {
         "drop_rate": dropout,
         "drop_path_rate": stochastic_depth,
         "in_chans": channels,
@@ -149,6 +149,7 @@ def _check_runs(
     """Refuse images that the model cannot take; timm does not document the smallest size."""
     try:
         with torch.no_grad():
+            # One sample in evaluation mode: BatchNorm cannot train on one, and one is enough here.
             module.eval()(example[:1])
     except (RuntimeError, AssertionError, ValueError) as error:
         size = f"; it was trained with dataset.image_size: {own[-1]}" if own else ""

@@ -20,8 +20,9 @@ from transformers import (
 )
 
 from workbench.backbones import hub
-from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
+from workbench.backbones.transformers_configs import configuration, padding, quiet
 from workbench.datasets.samples import Texts, Tokens
+from workbench.messages import first_line
 
 # Default for the tokens of a text, if the model takes as many.
 LENGTH = 128
@@ -68,9 +69,10 @@ def _tokenize(
 ) -> Tokens:
     del now
     config = configuration(model)
-    taken = _taken(config)
+    taken = inspect.signature(_class_of(config).forward).parameters
     tokenizer = _load(name)
     length = _length(model, config, tokenizer, max_length)
+    # Without this check an unknown token would be an index error in the embedding.
     known = config.get_text_config().vocab_size
     if len(tokenizer) > known:
         largest = max(tokenizer.get_vocab().values())
@@ -127,7 +129,7 @@ def _load(name: str) -> PreTrainedTokenizerBase:
             if not (folder / "tokenizer.json").is_file():
                 hint = " It has no tokenizer.json; pip install sentencepiece may help."
             raise ValueError(
-                f"The tokenizer of {name} in {folder} cannot be loaded: {first_line(error)}{hint}"
+                f"The tokenizer of {name} in {folder} cannot be loaded: {first_line(error)}.{hint}"
             ) from error
     if not found.is_fast:
         raise ValueError(
@@ -135,11 +137,6 @@ def _load(name: str) -> PreTrainedTokenizerBase:
             f"backbone.tokenizer to one."
         )
     return found
-
-
-def _taken(config: PreTrainedConfig) -> Any:
-    """Names of what the model of a configuration takes."""
-    return inspect.signature(_class_of(config).forward).parameters
 
 
 def _reserved(config: PreTrainedConfig, positions: int) -> int:

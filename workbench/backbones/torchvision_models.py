@@ -6,7 +6,7 @@ The names and the properties of each model are in ``torchvision_names``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from workbench import downloads
 from workbench.backbones.stages import Staged, check_memory, discover
 from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
+from workbench.messages import first_line
 from workbench.record.files import sha256_of
 from workbench.record.strategy import Weights
 
@@ -85,6 +86,7 @@ def build(
         assert isinstance(old, nn.Linear)
         head = nn.Linear(old.in_features, outputs, bias=old.bias is not None)
     module.set_submodule(path, head)
+    # A generator of its own: the trial's random numbers must not depend on the search for stages.
     generator = torch.Generator().manual_seed(0)
     cuts = None if stages is None else tuple(stages)
     return discover(
@@ -145,7 +147,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
         )
     # Errors of the connection, the disk, the hash and the file have no common base class.
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        reason = first_line(error)
         if here:
             raise WeightsError(
                 f"The weights {file} are damaged or of another format: {reason}. Remove the file "
@@ -198,17 +200,18 @@ def _check_images(model: str, input_shape: tuple[int, ...]) -> None:
         )
 
 
-def _made(model: str, input_shape: tuple[int, ...], options: dict[str, Any]) -> nn.Module:
+def _made(model: str, input_shape: tuple[int, ...], options: Mapping[str, float]) -> nn.Module:
+    given: dict[str, object] = dict(options)
     if model in _WIDTHS:
-        return _MNASNet(_WIDTHS[model], **options)
+        return _MNASNet(_WIDTHS[model], **given)
     # No auxiliary heads; inputs are converted as for torchvision's own weights.
     if model in ("googlenet", "inception_v3"):
-        options |= {"init_weights": True, "aux_logits": False, "transform_input": True}
+        given |= {"init_weights": True, "aux_logits": False, "transform_input": True}
     if model.startswith("vit_"):
-        options |= {"image_size": input_shape[1]}
+        given |= {"image_size": input_shape[1]}
     if model.startswith("maxvit_"):
-        options |= {"input_size": input_shape[1:]}
-    made: nn.Module = models.get_model(model, weights=None, **options)
+        given |= {"input_size": input_shape[1:]}
+    made: nn.Module = models.get_model(model, weights=None, **given)
     return made
 
 

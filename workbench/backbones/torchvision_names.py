@@ -14,35 +14,38 @@ class Family:
 
     Attributes:
         names: torchvision's names.
-        smallest: Side in pixels of the smallest image, by model; the empty name is the default.
-        multiple: The side must be a multiple of this, in the same way.
+        smallest: Side in pixels of the smallest image.
+        multiple: The side must be a multiple of this.
         options: Option in a study file, and torchvision's argument for it.
     """
 
     names: tuple[str, ...]
-    smallest: dict[str, int] = field(default_factory=lambda: {"": 1})
-    multiple: dict[str, int] = field(default_factory=lambda: {"": 1})
+    smallest: int = 1
+    multiple: int = 1
     options: dict[str, str] = field(default_factory=dict)
 
     def side(self, name: str) -> tuple[int, int]:
         """The smallest side of an image for a model, and what the side must be a multiple of."""
-        smallest = self.smallest.get(name, self.smallest[""])
-        return smallest, self.multiple.get(name, self.multiple[""])
+        if name.startswith("vit_"):
+            patch = int(name.rpartition("_")[2])
+            return patch, patch
+        # Its first convolution is smaller than that of SqueezeNet 1.0.
+        return 17 if name == "squeezenet1_1" else self.smallest, self.multiple
 
 
 _DROPOUT = {"dropout": "dropout"}
 _DEPTH = {"stochastic_depth": "stochastic_depth_prob"}
 
 FAMILIES: dict[str, Family] = {
-    "alexnet": Family(names=("alexnet",), smallest={"": 63}, options=_DROPOUT),
+    "alexnet": Family(names=("alexnet",), smallest=63, options=_DROPOUT),
     "convnext": Family(
         names=("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
-        smallest={"": 32},
+        smallest=32,
         options=_DEPTH,
     ),
     "densenet": Family(
         names=("densenet121", "densenet161", "densenet169", "densenet201"),
-        smallest={"": 29},
+        smallest=29,
         options={"dropout": "drop_rate"},
     ),
     "efficientnet": Family(
@@ -52,9 +55,9 @@ FAMILIES: dict[str, Family] = {
         ),
         options={**_DROPOUT, **_DEPTH},
     ),
-    "googlenet": Family(names=("googlenet",), smallest={"": 15}, options=_DROPOUT),
-    "inception": Family(names=("inception_v3",), smallest={"": 75}, options=_DROPOUT),
-    "maxvit": Family(names=("maxvit_t",), smallest={"": 224}, multiple={"": 224}),
+    "googlenet": Family(names=("googlenet",), smallest=15, options=_DROPOUT),
+    "inception": Family(names=("inception_v3",), smallest=75, options=_DROPOUT),
+    "maxvit": Family(names=("maxvit_t",), smallest=224, multiple=224),
     "mnasnet": Family(
         names=("mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3"), options=_DROPOUT
     ),
@@ -65,38 +68,31 @@ FAMILIES: dict[str, Family] = {
             *(f"regnet_x_{s}" for s in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
             *(f"regnet_y_{s}" for s in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
             "regnet_y_128gf",
-        ),
+        )
     ),
     "resnet": Family(
         names=(
             *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
             *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
             *("wide_resnet50_2", "wide_resnet101_2"),
-        ),
+        )
     ),
     "shufflenet_v2": Family(
-        names=tuple(f"shufflenet_v2_x{width}" for width in ("0_5", "1_0", "1_5", "2_0")),
+        names=tuple(f"shufflenet_v2_x{width}" for width in ("0_5", "1_0", "1_5", "2_0"))
     ),
-    "squeezenet": Family(
-        names=("squeezenet1_0", "squeezenet1_1"),
-        smallest={"": 21, "squeezenet1_1": 17},
-        options=_DROPOUT,
-    ),
+    "squeezenet": Family(names=("squeezenet1_0", "squeezenet1_1"), smallest=21, options=_DROPOUT),
     "swin": Family(
         names=("swin_t", "swin_s", "swin_b", "swin_v2_t", "swin_v2_s", "swin_v2_b"),
-        smallest={"": 4},
+        smallest=4,
         options=_DROPOUT,
     ),
     "vgg": Family(
         names=tuple(f"vgg{depth}{bn}" for depth in (11, 13, 16, 19) for bn in ("", "_bn")),
-        smallest={"": 32},
+        smallest=32,
         options=_DROPOUT,
     ),
     "vit": Family(
-        names=("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"),
-        smallest={"": 16, "vit_b_32": 32, "vit_l_32": 32, "vit_h_14": 14},
-        multiple={"": 16, "vit_b_32": 32, "vit_l_32": 32, "vit_h_14": 14},
-        options=_DROPOUT,
+        names=("vit_b_16", "vit_b_32", "vit_l_16", "vit_l_32", "vit_h_14"), options=_DROPOUT
     ),
 }
 FAMILY_OF = {name: family for family in FAMILIES.values() for name in family.names}

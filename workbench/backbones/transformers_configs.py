@@ -14,6 +14,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.utils import logging
 
 from workbench.backbones import hub
+from workbench.messages import first_line
 
 
 def configuration(model: str) -> PreTrainedConfig:
@@ -32,7 +33,7 @@ def configuration(model: str) -> PreTrainedConfig:
         except Exception as error:
             raise ValueError(
                 f"transformers cannot use the configuration of {model} in {folder}: "
-                f"{first_line(error)}"
+                f"{first_line(error)}."
             ) from error
     return found
 
@@ -65,9 +66,3 @@ def quiet() -> Iterator[None]:
             logging.set_verbosity(verbosity)
             if bars:
                 logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, with a full stop."""
-    lines = str(error).strip().splitlines()
-    return f"{lines[0].rstrip('.') if lines else type(error).__name__}."

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +20,11 @@ from transformers import (
     PreTrainedModel,
 )
 
-from workbench.backbones import hub, stages
-from workbench.backbones.stages import Staged, check_memory
-from workbench.backbones.transformers_configs import configuration, first_line, padding, quiet
+from workbench.backbones import hub
+from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.transformers_configs import configuration, padding, quiet
 from workbench.backbones.weights import Pretrained, WeightsError
-from workbench.messages import listed
+from workbench.messages import first_line, listed
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
@@ -97,20 +96,18 @@ def build(
         _check_channels(model, config, input_shape)
     check_memory(f"the backbone {model}", partial(_made, config, kind, outputs))
     module = Logits(_initialised(config, kind, outputs)).eval()
-    example = _texts(config) if kind == _TEXT else _images(input_shape)
-    if kind == _IMAGE:
+    if kind == _TEXT:
+        example: Batch = _texts(config)
+    else:
         _check_size(model, module, config, input_shape)
+        example = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
     # Stages depend neither on the weights nor on the number of outputs.
     key = (__name__, config.to_json_string(), input_shape, tuple(stages or ()))
-    return _staged(module, example, cuts=stages, key=key)
-
-
-def _staged(module: Logits, example: Batch, *, cuts: list[str] | None, key: Hashable) -> Staged:
     base = module.model.base_model
     parts = [child for child in module.model.children() if child is not base]
     head = [part for part in parts if any(True for _ in part.parameters())]
     only = head[0] if len(head) == 1 else nn.ModuleList(head)
-    return stages.discover(module, example, head=only, cuts=cuts, key=key)
+    return discover(module, example, head=only, cuts=stages, key=key)
 
 
 def pretrained(*, source: str, model: str) -> Pretrained:
@@ -149,7 +146,7 @@ def pretrained(*, source: str, model: str) -> Pretrained:
             )
         except Exception as error:
             raise WeightsError(
-                f"The weights {place} in {folder} cannot be loaded: {first_line(error)}"
+                f"The weights {place} in {folder} cannot be loaded: {first_line(error)}."
             ) from error
     return _sorted(place, found, info)
 
@@ -198,6 +195,7 @@ def _initialised(config: PreTrainedConfig, kind: str, outputs: int) -> PreTraine
 
 
 def _made(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
+    # The configuration is also the key of the stages: it must not change with the outputs.
     config = copy.deepcopy(config)
     config.num_labels = outputs
     config.use_cache = False
@@ -277,7 +275,3 @@ def _texts(config: PreTrainedConfig) -> dict[str, Tensor]:
         "input_ids": torch.where(mask.bool(), ids.view(2, _EXAMPLE), pad),
         "attention_mask": mask,
     }
-
-
-def _images(shape: tuple[int, ...]) -> Tensor:
-    return torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))

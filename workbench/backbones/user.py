@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from typing import Any
 
 import torch
@@ -92,8 +91,6 @@ def _head(module: nn.Module) -> nn.Module | None:
 
 
 def _where(reference: str, error: Exception, when: str) -> str:
-    file = str(usercode.file_of(reference))
-    # The last line of the user's own file, not of a library that it called.
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    line = next((f":{frame.lineno}" for frame in frames if frame.filename == file), "")
+    file = usercode.file_of(reference)
+    line = usercode.line_of(error, file)
     return f"{file}{line} raised {type(error).__name__} {when}: {error}"

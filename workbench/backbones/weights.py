@@ -195,6 +195,7 @@ def load(
     """
     if not isinstance(found, Pretrained):
         found = Pretrained(tensors=found)
+    # keep_vars gives the tensors themselves, which are compared by identity.
     tensors = staged.module.state_dict(keep_vars=True)
     of_head = {id(tensor) for tensor in staged.head.state_dict(keep_vars=True).values()}
     head = {name for name, tensor in tensors.items() if id(tensor) in of_head}

@@ -222,7 +222,7 @@ def _classes(values: Tensor, classes: Sequence[str]) -> Iterator[tuple[str, floa
 
 def _labels(values: Tensor, classes: Sequence[str], task: Task) -> Iterator[tuple[str, float]]:
     """Every label predicted, with ``;`` between them; the confidence is that of the least sure."""
-    threshold = float(getattr(task, "threshold", 0.5))
+    threshold = task.threshold
     sure = torch.where(values >= threshold, values, 1 - values).amin(dim=1)
     for row, share in zip((values >= threshold).tolist(), sure.tolist(), strict=True):
         yield ";".join(name for name, given in zip(classes, row, strict=True) if given), share

@@ -55,10 +55,7 @@ def read(
     classes = None if names is None else [str(name) for name in names.reshape(-1)]
     try:
         if inputs in arrays:
-            _refuse_mixed_parts(inputs, targets, arrays)
-            samples = of_arrays(
-                arrays[inputs], _named(targets, arrays), target=target, classes=classes
-            )
+            samples = _whole(arrays, inputs, targets, target, classes)
             return _map_images(samples, files.get(inputs))
         return _of_parts(arrays, inputs, targets, target, classes)
     except ValueError as error:
@@ -105,9 +102,7 @@ def _array(file: Path, name: str, archive: Any) -> _Array:
 
 def _name_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], place: Path) -> str:
     for name in names:
-        training = [affix for affix, part in PARTS.items() if part == TRAIN]
-        keys = [name, *(key for affix in training for key in _keys(name, affix))]
-        if any(key in arrays for key in keys):
+        if name in arrays or any(PARTS.get(_affix(key, name)) == TRAIN for key in arrays):
             return name
     raise ValueError(
         f"{place} has no {what}: its arrays are {', '.join(arrays) or 'none'}; name one in "
@@ -115,14 +110,31 @@ def _name_of(what: str, names: Sequence[str], arrays: Mapping[str, _Array], plac
     )
 
 
-def _keys(name: str, part: str) -> tuple[str, str]:
-    return f"{name}_{part}", f"{part}_{name}"
+def _affix(name: str, stem: str) -> str:
+    """The prefix or suffix of the name of inputs or targets: ``dev`` of ``x_dev``; else empty."""
+    if name.startswith(f"{stem}_"):
+        return name.removeprefix(f"{stem}_")
+    return name.removesuffix(f"_{stem}") if name.endswith(f"_{stem}") else ""
 
 
-def _named(name: str, arrays: Mapping[str, _Array]) -> _Array:
-    if name not in arrays:
-        raise ValueError(f"there is no array {name}; its arrays are {', '.join(arrays)}.")
-    return arrays[name]
+def _whole(
+    arrays: Mapping[str, _Array],
+    inputs: str,
+    targets: str,
+    target: str,
+    classes: Sequence[str] | None,
+) -> Samples:
+    """Samples from one array of inputs and one of targets."""
+    for name in arrays:
+        # It would be ignored silently.
+        if any(_affix(name, stem) in PARTS for stem in (inputs, targets)):
+            raise ValueError(
+                f"the array {inputs} has all samples, but {name} is an array of a part; rename "
+                f"{inputs} to {inputs}_train and {targets} to {targets}_train, or remove {name}."
+            )
+    if targets not in arrays:
+        raise ValueError(f"there is no array {targets}; its arrays are {', '.join(arrays)}.")
+    return of_arrays(arrays[inputs], arrays[targets], target=target, classes=classes)
 
 
 def _of_parts(
@@ -132,69 +144,52 @@ def _of_parts(
     target: str,
     classes: Sequence[str] | None,
 ) -> Samples:
-    pieces: dict[int, tuple[str, _Array, _Array]] = {}
-    taken: set[str] = set()
-    for affix, part in PARTS.items():
-        for key, of_targets in zip(_keys(inputs, affix), _keys(targets, affix), strict=True):
-            if key not in arrays:
-                continue
-            if part in pieces:
-                raise ValueError(f"{pieces[part][0]} and {key} are the same part; keep one.")
-            pieces[part] = (key, arrays[key], _named(of_targets, arrays))
-            taken |= {key, of_targets}
-    if TRAIN not in pieces:
+    """Samples from arrays of inputs and of targets for each part."""
+    names = _by_part(arrays, inputs)
+    names_of_targets = _by_part(arrays, targets)
+    if TRAIN not in names:
         raise ValueError(
             f"there is no array {inputs}, {inputs}_train or train_{inputs}; its arrays are "
             f"{', '.join(arrays)}."
         )
-    _refuse_left_out(inputs, targets, [name for name in arrays if name not in taken])
-    for key, x, y in pieces.values():
-        if x.shape[1:] != pieces[TRAIN][1].shape[1:]:
+    if odd := names.keys() ^ names_of_targets.keys():
+        name = {**names, **names_of_targets}[min(odd)]
+        raise ValueError(f"{name} has no counterpart in {inputs} or {targets}.")
+    parts = sorted(names)
+    pairs = [(arrays[names[part]], arrays[names_of_targets[part]]) for part in parts]
+    shape = pairs[0][0].shape[1:]
+    for part, (x, y) in zip(parts, pairs, strict=True):
+        if x.shape[1:] != shape:
             raise ValueError(
-                f"samples of {pieces[TRAIN][0]} have the shape {list(pieces[TRAIN][1].shape[1:])}, "
-                f"those of {key} {list(x.shape[1:])}."
+                f"samples of {names[TRAIN]} have the shape {list(shape)}, those of {names[part]} "
+                f"{list(x.shape[1:])}."
             )
         if len(x) != len(y):
-            raise ValueError(f"{key} has {len(x)} samples, but {len(y)} targets.")
+            raise ValueError(f"{names[part]} has {len(x)} samples, but {len(y)} targets.")
     samples = of_arrays(
-        np.concatenate([x for _, x, _ in pieces.values()]),
-        np.concatenate([y for _, _, y in pieces.values()]),
+        np.concatenate([x for x, _ in pairs]),
+        np.concatenate([y for _, y in pairs]),
         target=target,
         classes=classes,
     )
-    given = [torch.full((len(x),), part) for part, (_, x, _) in pieces.items()]
+    given = [torch.full((len(x),), part) for part, (x, _) in zip(parts, pairs, strict=True)]
     return replace(samples, given=torch.cat(given) if len(given) > 1 else None)
 
 
-def _refuse_mixed_parts(inputs: str, targets: str, arrays: Mapping[str, _Array]) -> None:
-    """Refuse arrays of a part next to arrays for all samples: they would be ignored silently."""
+def _by_part(arrays: Mapping[str, _Array], stem: str) -> dict[int, str]:
+    """The name of the array of inputs or targets for each part."""
+    names: dict[int, str] = {}
     for name in arrays:
-        if name not in (inputs, targets) and _affix(name, (inputs, targets)) in PARTS:
-            raise ValueError(
-                f"the array {inputs} has all samples, but {name} is an array of a part; rename "
-                f"{inputs} to {inputs}_train and {targets} to {targets}_train, or remove {name}."
-            )
-
-
-def _refuse_left_out(inputs: str, targets: str, left: Sequence[str]) -> None:
-    for name in left:
-        affix = _affix(name, (inputs, targets))
-        if affix in PARTS:
-            raise ValueError(f"{name} has no counterpart in {inputs} or {targets}.")
-        if affix is not None:
+        if not (affix := _affix(name, stem)):
+            continue
+        if affix not in PARTS:
             raise ValueError(
                 f"{name} is not a part; parts are {', '.join(PARTS)}. Rename or remove it."
             )
-
-
-def _affix(name: str, stems: Sequence[str]) -> str | None:
-    """The prefix or suffix of the name of inputs or targets: ``dev`` of ``x_dev``."""
-    for stem in stems:
-        if name.startswith(f"{stem}_"):
-            return name.removeprefix(f"{stem}_")
-        if name.endswith(f"_{stem}"):
-            return name.removesuffix(f"_{stem}")
-    return None
+        if PARTS[affix] in names:
+            raise ValueError(f"{names[PARTS[affix]]} and {name} are the same part; keep one.")
+        names[PARTS[affix]] = name
+    return names
 
 
 def _map_images(samples: Samples, file: Path | None) -> Samples:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from workbench import usercode
 from workbench.messages import refuse_unknown_options, unknown
@@ -22,122 +20,61 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A transform that a study file may name.
-
-    Attributes:
-        target: The class, as ``module:name``.
-        options: Type of each option, named as in torchvision. Pixels are in 0 to 1, so ``fill``
-            and ``value`` are brightnesses: 0 is black.
-        converted: Function that converts an option's value for torchvision, as ``module:name``.
-    """
-
-    target: str
-    options: Mapping[str, Any]
-    converted: Mapping[str, str] = field(default_factory=dict)
-
-
-_V2 = "torchvision.transforms.v2"
 _INTERVAL = float | list[float]
+_SIZE = int | list[int]
 
-AUGMENTATIONS: dict[str, Entry] = {
-    "random_horizontal_flip": Entry(target=f"{_V2}:RandomHorizontalFlip", options={"p": float}),
-    "random_vertical_flip": Entry(target=f"{_V2}:RandomVerticalFlip", options={"p": float}),
-    "random_crop": Entry(
-        target=f"{_V2}:RandomCrop",
-        options={
-            "size": int | list[int],
-            "padding": int | list[int],
-            "fill": float,
-            "padding_mode": str,
-        },
-    ),
-    "random_rotation": Entry(
-        target=f"{_V2}:RandomRotation",
-        options={"degrees": _INTERVAL, "interpolation": str, "fill": float},
-    ),
-    "random_resized_crop": Entry(
-        target=f"{_V2}:RandomResizedCrop",
-        options={
-            "size": int | list[int],
-            "scale": list[float],
-            "ratio": list[float],
-            "interpolation": str,
-            "antialias": bool,
-        },
-    ),
-    "random_affine": Entry(
-        target=f"{_V2}:RandomAffine",
-        options={
-            "degrees": _INTERVAL,
-            "translate": list[float],
-            "scale": list[float],
-            "shear": _INTERVAL,
-            "interpolation": str,
-            "fill": float,
-        },
-    ),
-    "color_jitter": Entry(
-        target=f"{_V2}:ColorJitter",
-        options=dict.fromkeys(("brightness", "contrast", "saturation", "hue"), _INTERVAL),
-    ),
-    "random_erasing": Entry(
-        target=f"{_V2}:RandomErasing",
-        options={"p": float, "scale": list[float], "ratio": list[float], "value": float},
-    ),
-    "random_perspective": Entry(
-        target=f"{_V2}:RandomPerspective",
-        options={"distortion_scale": float, "p": float, "interpolation": str, "fill": float},
-    ),
-    "gaussian_blur": Entry(
-        target=f"{_V2}:GaussianBlur", options={"kernel_size": int | list[int], "sigma": _INTERVAL}
-    ),
-    "random_grayscale": Entry(target=f"{_V2}:RandomGrayscale", options={"p": float}),
-    "random_invert": Entry(target=f"{_V2}:RandomInvert", options={"p": float}),
-    "random_solarize": Entry(
-        target=f"{_V2}:RandomSolarize", options={"threshold": float, "p": float}
-    ),
-    "random_posterize": Entry(target=f"{_V2}:RandomPosterize", options={"bits": int, "p": float}),
-    "random_equalize": Entry(target=f"{_V2}:RandomEqualize", options={"p": float}),
-    "random_autocontrast": Entry(target=f"{_V2}:RandomAutocontrast", options={"p": float}),
-    "random_adjust_sharpness": Entry(
-        target=f"{_V2}:RandomAdjustSharpness", options={"sharpness_factor": float, "p": float}
-    ),
+# Type of each option of a transform, named as in torchvision; the transform's name is that of
+# torchvision's class. Pixels are in 0 to 1, so ``fill`` and ``value`` are brightnesses: 0 is black.
+AUGMENTATIONS: dict[str, Mapping[str, object]] = {
+    "random_horizontal_flip": {"p": float},
+    "random_vertical_flip": {"p": float},
+    "random_crop": {"size": _SIZE, "padding": _SIZE, "fill": float, "padding_mode": str},
+    "random_rotation": {"degrees": _INTERVAL, "interpolation": str, "fill": float},
+    "random_resized_crop": {
+        "size": _SIZE,
+        "scale": list[float],
+        "ratio": list[float],
+        "interpolation": str,
+        "antialias": bool,
+    },
+    "random_affine": {
+        "degrees": _INTERVAL,
+        "translate": list[float],
+        "scale": list[float],
+        "shear": _INTERVAL,
+        "interpolation": str,
+        "fill": float,
+    },
+    "color_jitter": dict.fromkeys(("brightness", "contrast", "saturation", "hue"), _INTERVAL),
+    "random_erasing": {"p": float, "scale": list[float], "ratio": list[float], "value": float},
+    "random_perspective": {
+        "distortion_scale": float,
+        "p": float,
+        "interpolation": str,
+        "fill": float,
+    },
+    "gaussian_blur": {"kernel_size": _SIZE, "sigma": _INTERVAL},
+    "random_grayscale": {"p": float},
+    "random_invert": {"p": float},
+    "random_solarize": {"threshold": float, "p": float},
+    "random_posterize": {"bits": int, "p": float},
+    "random_equalize": {"p": float},
+    "random_autocontrast": {"p": float},
+    "random_adjust_sharpness": {"sharpness_factor": float, "p": float},
     # Cubuk et al. 2019; 2020; Mueller and Hutter 2021; Hendrycks et al. 2020.
-    "auto_augment": Entry(
-        target=f"{_V2}:AutoAugment",
-        options={"policy": Literal["imagenet", "cifar10", "svhn"], "fill": float},
-        converted={"policy": f"{_V2}:AutoAugmentPolicy"},
-    ),
-    "rand_augment": Entry(
-        target=f"{_V2}:RandAugment",
-        options={
-            "num_ops": int,
-            "magnitude": int,
-            "num_magnitude_bins": int,
-            "fill": float,
-        },
-    ),
-    "trivial_augment_wide": Entry(
-        target=f"{_V2}:TrivialAugmentWide", options={"num_magnitude_bins": int, "fill": float}
-    ),
-    "aug_mix": Entry(
-        target=f"{_V2}:AugMix",
-        options={
-            "severity": int,
-            "mixture_width": int,
-            "chain_depth": int,
-            "alpha": float,
-            "all_ops": bool,
-            "fill": float,
-        },
-    ),
-    "resize": Entry(
-        target=f"{_V2}:Resize",
-        options={"size": int | list[int], "interpolation": str, "antialias": bool},
-    ),
-    "center_crop": Entry(target=f"{_V2}:CenterCrop", options={"size": int | list[int]}),
+    "auto_augment": {"policy": Literal["imagenet", "cifar10", "svhn"], "fill": float},
+    "rand_augment": {"num_ops": int, "magnitude": int, "num_magnitude_bins": int, "fill": float},
+    "trivial_augment_wide": {"num_magnitude_bins": int, "fill": float},
+    "aug_mix": {
+        "severity": int,
+        "mixture_width": int,
+        "chain_depth": int,
+        "alpha": float,
+        "all_ops": bool,
+        "fill": float,
+    },
+    "resize": {"size": _SIZE, "interpolation": str, "antialias": bool},
+    "center_crop": {"size": _SIZE},
 }
 
 
@@ -210,6 +147,7 @@ def build(
                     pixels = transform(pixels)
                 outputs.append(pixels)
         sizes = {tuple(output.shape) for output in outputs}
+        # Images of different sizes cannot be stacked, and the model takes fixed channels.
         if len(sizes) > 1 or outputs[0].shape[0] != inputs.shape[1]:
             found = ", ".join(str(size) for size in sorted(sizes)[:3])
             raise ValueError(
@@ -226,16 +164,16 @@ def _transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
         return _user_transform(name, options)
     if name not in AUGMENTATIONS:
         raise ValueError(unknown("augmentation", name, AUGMENTATIONS, ", or your own FILE.py:NAME"))
-    entry = AUGMENTATIONS[name]
-    refuse_unknown_options(f"augmentation {name}", options, entry.options)
+    refuse_unknown_options(f"augmentation {name}", options, AUGMENTATIONS[name])
+
+    from torchvision.transforms import v2
+
     try:
-        given = {
-            option: resolve_name(entry.converted[option])(value)
-            if option in entry.converted
-            else value
-            for option, value in options.items()
-        }
-        transform: Callable[[Tensor], Tensor] = resolve_name(entry.target)(**given)
+        if "policy" in options:
+            options = {**options, "policy": v2.AutoAugmentPolicy(options["policy"])}
+        # ``random_crop`` is ``RandomCrop``.
+        made = getattr(v2, name.title().replace("_", ""))(**options)
+        transform: Callable[[Tensor], Tensor] = made
     except (TypeError, ValueError) as error:
         raise ValueError(f"The augmentation {name} cannot be built: {error}") from error
     return transform

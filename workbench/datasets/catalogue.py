@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from workbench import usercode
-from workbench.datasets import torchvision_names
 from workbench.datasets.samples import TARGETS
+from workbench.datasets.torchvision_names import FILES, TORCHVISION
+from workbench.record.strategy import Knobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,33 +24,27 @@ class Entry:
         options: Type of each of its own options; None if only the user's code knows them.
         renamed: Arguments of ``read`` whose name differs from the option in a study file.
         arguments: Fixed arguments of ``read``.
-        paths: The options that are paths, relative to the study file.
         required: The options that a study file must give.
         targets: The targets that it has (see ``samples.TARGETS``).
         shape: Of one image if all have the same shape; known before the data are downloaded.
         outputs: Number of its classes; 0 if it depends on the data.
-        summary: One line of description.
     """
 
     read: str
     kind: str
-    options: Mapping[str, Any] | None = field(default_factory=dict)
+    options: Mapping[str, object] | None = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    paths: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     targets: tuple[str, ...] = ("class",)
     shape: tuple[int, ...] = ()
     outputs: int = 0
-    summary: str = ""
 
-    def paths_in(self, options: Mapping[str, Any]) -> tuple[str, ...]:
-        """The options that are paths; for a user's code, those whose names end in ``path``.
+    def paths_in(self, options: Knobs) -> tuple[str, ...]:
+        """The options that are paths, relative to the study file: their names end in ``path``.
 
         A URL such as ``s3://bucket/x`` is not a path.
         """
-        if self.options is not None:
-            return self.paths
         return tuple(
             name
             for name, value in options.items()
@@ -58,7 +53,7 @@ class Entry:
 
 
 # Options of every data set; see ``splits``.
-COMMON_OPTIONS: dict[str, Any] = {
+COMMON_OPTIONS: dict[str, object] = {
     # Labels to keep, relabelled 0, 1, ... in this order; all by default.
     "classes": list[int | str],
     # K/N, the K-th of N disjoint parts: to continue in another study with new data.
@@ -71,7 +66,7 @@ COMMON_OPTIONS: dict[str, Any] = {
     "test": int | float,
 }
 # Further options of data sets of images; other data sets refuse them. See ``preprocessing``.
-IMAGE_OPTIONS: dict[str, Any] = {
+IMAGE_OPTIONS: dict[str, object] = {
     # Side in pixels that images are resized to, and channels (grey is repeated).
     "image_size": int,
     "channels": Literal[1, 3],
@@ -81,7 +76,7 @@ IMAGE_OPTIONS: dict[str, Any] = {
 }
 
 # Options of every reader of rows; see ``rows.columns``.
-_ROWS: dict[str, Any] = {
+_ROWS: dict[str, object] = {
     # The column of the target, or several; the separator splits labels in one column.
     "label": str | list[str],
     "separator": str,
@@ -89,7 +84,7 @@ _ROWS: dict[str, Any] = {
     "split": dict[str, str],
     "on_bad_input": Literal["refuse", "skip"],
 }
-_FILES: dict[str, Any] = {
+_TABLE_FILES: dict[str, object] = {
     "path": str,
     "validation_path": str,
     "test_path": str,
@@ -97,10 +92,10 @@ _FILES: dict[str, Any] = {
     **_ROWS,
 }
 # ``table`` calls this column ``target``; texts and images call it ``label``.
-_TARGET: dict[str, Any] = {
-    "target" if option == "label" else option: kind for option, kind in _FILES.items()
+_TARGET: dict[str, object] = {
+    "target" if option == "label" else option: kind for option, kind in _TABLE_FILES.items()
 }
-_FEATURES: dict[str, Any] = {
+_FEATURES: dict[str, object] = {
     "features": list[str],
     "drop": list[str],
     "categories": list[str],
@@ -112,67 +107,43 @@ DATASETS: dict[str, Entry] = {
         kind="image",
         shape=(1, 8, 8),
         outputs=10,
-        summary="1,797 handwritten digits of 8 x 8 pixels, bundled with scikit-learn",
     ),
-    "wine": Entry(
-        read="workbench.datasets.scikit_learn:vectors",
-        kind="vector",
-        arguments={"name": "wine"},
-        summary="178 wines of 3 growers, 13 chemical measurements each, bundled with scikit-learn",
-    ),
-    "iris": Entry(
-        read="workbench.datasets.scikit_learn:vectors",
-        kind="vector",
-        arguments={"name": "iris"},
-        summary="150 flowers of 3 species, 4 measurements each, bundled with scikit-learn",
-    ),
-    "breast_cancer": Entry(
-        read="workbench.datasets.scikit_learn:vectors",
-        kind="vector",
-        arguments={"name": "breast_cancer"},
-        summary="569 tumours of 2 kinds, 30 measurements each, bundled with scikit-learn",
-    ),
-    "diabetes": Entry(
-        read="workbench.datasets.scikit_learn:diabetes",
-        kind="vector",
-        targets=("numbers",),
-        summary="442 patients, 10 measurements and a number each, bundled with scikit-learn",
-    ),
+    **{
+        name: Entry(
+            read="workbench.datasets.scikit_learn:vectors",
+            kind="vector",
+            arguments={"name": name},
+            targets=("numbers",) if name == "diabetes" else ("class",),
+        )
+        for name in ("wine", "iris", "breast_cancer", "diabetes")
+    },
     "image_folder": Entry(
         read="workbench.datasets.image_folder:read",
         kind="image",
-        options={"path": str, **torchvision_names.FILES},
-        paths=("path",),
+        options={"path": str, **FILES},
         required=("path",),
-        summary="your own images, a folder for each class",
     ),
     "arrays": Entry(
         read="workbench.datasets.arrays:read",
         kind="any",
         options={"path": str, "inputs": str, "targets": str},
-        paths=("path",),
         required=("path",),
         targets=TARGETS,
-        summary="your own NumPy arrays, an .npz file or a folder of .npy files",
     ),
     "table": Entry(
         read="workbench.datasets.tables:read",
         kind="vector",
         options={**_TARGET, **_FEATURES},
         renamed={"target": "label"},
-        paths=("path", "validation_path", "test_path"),
         required=("path", "target"),
         targets=TARGETS,
-        summary="your table of numbers and categories: CSV, TSV, JSONL or Parquet",
     ),
     "text_table": Entry(
         read="workbench.datasets.texts:read",
         kind="text",
-        options={**_FILES, "text": str},
-        paths=("path", "validation_path", "test_path"),
+        options={**_TABLE_FILES, "text": str},
         required=("path", "text", "label"),
         targets=TARGETS,
-        summary="your texts in a column of a table: CSV, TSV, JSONL or Parquet",
     ),
     "hub": Entry(
         read="workbench.datasets.hub:read",
@@ -185,25 +156,21 @@ DATASETS: dict[str, Entry] = {
             "image": str,
             **_ROWS,
             **_FEATURES,
-            **torchvision_names.FILES,
+            **FILES,
         },
-        paths=("path",),
         required=("label",),
         targets=TARGETS,
-        summary="a data set of the Hugging Face hub, or one saved by its library",
     ),
     **{
         name: Entry(
             read="workbench.datasets.torchvision_sets:read",
             kind="image",
-            options={"path": str, **found.options},
+            options={"path": str, **source.options, **({} if source.shape else FILES)},
             arguments={"name": name},
-            paths=("path",),
-            shape=found.shape,
-            outputs=found.outputs,
-            summary=f"{found.summary}, by torchvision",
+            shape=source.shape,
+            outputs=source.outputs,
         )
-        for name, found in torchvision_names.TORCHVISION.items()
+        for name, source in TORCHVISION.items()
     },
 }
 # Its options are arguments of the user's function, so they cannot be checked here.
@@ -217,6 +184,6 @@ def entry_of(name: str) -> Entry | None:
     return DATASETS.get(name)
 
 
-def common_options(entry: Entry) -> dict[str, Any]:
+def common_options(entry: Entry) -> dict[str, object]:
     """The options that do not depend on the data set's reader."""
     return {**COMMON_OPTIONS, **(IMAGE_OPTIONS if entry.kind in ("image", "any") else {})}

@@ -93,6 +93,7 @@ def _targets(
             raise ValueError(f"{target} must be {shape}, but the targets are {list(array.shape)}.")
         columns = classes or [str(number) for number in range(array.shape[1])]
         return _tensor(array, np.float32), tuple(columns)
+    # A column of labels [N, 1] is what data frames and scikit-learn often give.
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim != 1:
         raise ValueError(f"classes must be [N], but the targets are {list(array.shape)}.")

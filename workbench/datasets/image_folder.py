@@ -5,23 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from workbench.datasets.images.decoding import EXTENSIONS
-from workbench.datasets.images.loading import decode
+from workbench.datasets.images.loading import ImageOptions, samples_of_files
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN, Samples
 
 
-def read(
-    *,
-    target: str,
-    path: str,
-    store_size: int | None = None,
-    image_size: int | None = None,
-    on_bad_input: str = "refuse",
-) -> Samples:
+def read(*, target: str, path: str, **options: Any) -> Samples:
     """Images ``uint8 [N, C, H, W]``, ordered by part, class and path; names relative to the folder.
 
     If there is a folder ``train``, the folders are parts; otherwise every folder is a class. Images
@@ -30,15 +22,13 @@ def read(
     Args:
         target: Always ``class``.
         path: Of the folder.
-        store_size: See ``images.loading.decode``.
-        image_size: See ``images.loading.decode``.
-        on_bad_input: See ``images.loading.decode``.
+        options: See ``images.loading.ImageOptions``.
 
     Raises:
         ValueError: The folder does not exist, has no images, fewer than two classes or a class
             without images; the parts have different classes; an image cannot be used.
     """
-    root = Path(path)
+    root, form = Path(path), ImageOptions(**options)
     if not root.is_dir():
         what = "is a file" if root.is_file() else "does not exist"
         raise ValueError(f"dataset.path must be a folder of images, but {root} {what}.")
@@ -56,31 +46,14 @@ def read(
             files += found
             labels += [label] * len(found)
             given += [part] * len(found)
-    names = [file.relative_to(root).as_posix() for file in files]
-    decoded = decode(
-        files,
-        names,
-        where=str(root),
-        store_size=store_size,
-        image_size=image_size,
-        on_bad_input=on_bad_input,
+    samples = samples_of_files(
+        files, labels, given, root=root, classes=classes, where=str(root), form=form
     )
-    kept = torch.tensor(decoded.positions)
-    targets = torch.tensor(labels)[kept]
     for label, name in enumerate(classes):
         # Bad images are skipped on request; a class may lose all of its images by that.
-        if not (targets == label).any():
+        if not (samples.targets == label).any():
             raise ValueError(f"No image of the class {name} in {root} can be used.")
-    return Samples(
-        kind="image",
-        inputs=decoded.images,
-        targets=targets,
-        classes=tuple(classes),
-        given=torch.tensor(given)[kept] if len(parts) > 1 else None,
-        names=tuple(names[number] for number in decoded.positions),
-        skipped=decoded.skipped,
-        mapped=decoded.mapped,
-    )
+    return samples
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -178,6 +178,7 @@ def _pool(key: str, target: str) -> Pool:
             f"The data set {name} has no {target} to predict, only {' or '.join(entry.targets)}; "
             f"did you mean task: {_TASKS[entry.targets[0]]}?"
         )
+    # With the defaults, so that a change of a default changes the digest as well.
     options = {**splits.DEFAULTS, **options}
     samples = _read(name, stamp, json.dumps(own, sort_keys=True), target)
     preprocessing.check(samples, options)
@@ -211,7 +212,8 @@ def _read(name: str, stamp: str, own: str, target: str) -> Samples:
 
     options = json.loads(own)
     called = {entry.renamed.get(option, option): value for option, value in options.items()}
-    where = next((options[path] for path in entry.paths if path in options), name)
+    # A user's function may use ``path`` for anything; its own reference is clearer.
+    where = name if entry.options is None else options.get("path", name)
     with readable_errors(where):
         samples: Samples = read(target=target, **entry.arguments, **called)
         return checked(samples, target=target, where=where)

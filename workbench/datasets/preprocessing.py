@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from workbench.datasets.images.pixels import Pixels, Stored
-from workbench.datasets.memmap import Mapped
 from workbench.datasets.samples import Data, Inputs, Part, Samples, Tensors, Texts
 from workbench.datasets.splits.splits import Pool, Split
 from workbench.record.strategy import Knobs
@@ -35,26 +34,14 @@ def prepare(pool: Pool, split: Split) -> Data:
     samples = pool.samples
     view = _view(samples, pool.options)
     if view is not None:
-        mean, std = _pixel_statistics(samples, pool.options, view.channels)
+        mean, std = _pixel_statistics(samples, pool.options)
     else:
         mean, std = _feature_statistics(samples, pool.index[split.train])
-    together = len(split.train) + len(split.validation)
-
-    def part(positions: Tensor, *, side: int | None, crop: int | None) -> Part:
-        index = pool.index[positions]
-        inputs: Inputs
-        if view is None:
-            inputs = _vectors_or_texts(samples, index, mean, std)
-        else:
-            assert isinstance(samples.inputs, Tensor)
-            pixels = view.of(samples.inputs, index, mean, std, side, crop, samples.mapped)
-            small = 4 * together * math.prod(pixels.shape) <= SMALL
-            inputs = _in_memory(pixels) if small else pixels
-        return Part(inputs=inputs, targets=pool.targets[positions], index=index)
-
-    side, crop = (None, None) if view is None else (view.side, view.crop)
-    train = part(split.train, side=side, crop=None)
-    validation = part(split.validation, side=side, crop=crop)
+    # Training images keep their margin for the augmentation.
+    uncropped = None if view is None else replace(view, crop=None)
+    count = len(split.train) + len(split.validation)
+    train = _part(pool, split.train, uncropped, mean, std, count=count)
+    validation = _part(pool, split.validation, view, mean, std, count=count)
     shape: tuple[int, ...] = ()
     if samples.kind != "text":
         first = validation.inputs[torch.tensor([0])]
@@ -84,28 +71,42 @@ def with_test(data: Data, pool: Pool, split: Split) -> Data:
     Raises:
         ValueError: The split has no test samples.
     """
-    samples, index = pool.samples, pool.index[split.test]
-    if len(index) == 0:
+    if len(split.test) == 0:
         raise ValueError(
             f"There are no test samples: dataset.test is {pool.options.get('test')}; a "
             "confirmation needs some."
         )
-    view = _view(samples, pool.options)
+    view = _view(pool.samples, pool.options)
     mean, std = (torch.tensor(numbers, dtype=torch.float64) for numbers in (data.mean, data.std))
-    inputs: Inputs
-    if view is None:
-        inputs = _vectors_or_texts(samples, index, mean, std)
-    else:
-        assert isinstance(samples.inputs, Tensor)
-        mean, std = mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)
-        pixels = view.of(samples.inputs, index, mean, std, view.side, view.crop, samples.mapped)
-        small = 4 * len(index) * math.prod(pixels.shape) <= SMALL
-        # Resizing on a GPU gives slightly different pixels: use the same way as for validation.
-        small = small and isinstance(data.validation.inputs, Tensors)
-        inputs = _in_memory(pixels) if small else pixels
-    test = Part(inputs=inputs, targets=pool.targets[split.test], index=index)
-    names = _names(samples, data.train, data.validation, test)
+    # Resizing on a GPU gives slightly different pixels: use the same way as for validation.
+    in_memory = isinstance(data.validation.inputs, Tensors)
+    count = len(split.test) if in_memory else None
+    test = _part(pool, split.test, view, mean, std, count=count)
+    names = _names(pool.samples, data.train, data.validation, test)
     return replace(data, test=test, names=names)
+
+
+def _part(
+    pool: Pool,
+    positions: Tensor,
+    view: _View | None,
+    mean: Tensor,
+    std: Tensor,
+    *,
+    count: int | None,
+) -> Part:
+    """A part of a split; images are kept in memory if ``count`` of them are small together."""
+    samples, index = pool.samples, pool.index[positions]
+    inputs: Inputs
+    if isinstance(samples.inputs, tuple):
+        inputs = Texts(tuple(samples.inputs[number] for number in index.tolist()))
+    elif view is None:
+        inputs = Tensors((samples.inputs[index] - mean.float()) / std.float())
+    else:
+        pixels = view.of(Stored(samples.inputs, index, samples.mapped), mean, std)
+        small = count is not None and 4 * count * math.prod(pixels.shape) <= SMALL
+        inputs = _in_memory(pixels) if small else pixels
+    return Part(inputs=inputs, targets=pool.targets[positions], index=index)
 
 
 def _names(samples: Samples, *parts: Part) -> dict[int, str] | None:
@@ -120,9 +121,8 @@ def check(samples: Samples, options: Knobs) -> None:
     Raises:
         ValueError: As for ``prepare``.
     """
-    view = _view(samples, options)
-    if view is not None:
-        _pixel_statistics(samples, options, view.channels)
+    if _view(samples, options) is not None:
+        _pixel_statistics(samples, options)
 
 
 def images_like(data: Data, images: Tensor, options: Knobs) -> Inputs:
@@ -138,41 +138,26 @@ def images_like(data: Data, images: Tensor, options: Knobs) -> Inputs:
     """
     view = _view(Samples(kind="image", inputs=images, targets=images, classes=()), options)
     assert view is not None
-    mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (data.mean, data.std))
-    every = torch.arange(len(images))
-    return view.of(images, every, mean, std, view.side, view.crop, None)
+    mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+    return view.of(Stored(images, torch.arange(len(images))), mean, std)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _View:
-    """How stored images are converted to a model's input; see ``Pixels``.
+    """How stored images are converted to a model's input; see ``Pixels``."""
 
-    Attributes:
-        channels: Of a model's input.
-        crop: For validation images; training images keep their margin for the augmentation.
-    """
-
-    channels: int
     side: int | None
     crop: int | None
+    channels: int | None
 
-    def of(
-        self,
-        source: Tensor,
-        index: Tensor,
-        mean: Tensor,
-        std: Tensor,
-        side: int | None,
-        crop: int | None,
-        mapped: Mapped | None,
-    ) -> Pixels:
+    def of(self, stored: Stored, mean: Tensor, std: Tensor) -> Pixels:
         return Pixels(
-            stored=Stored(source, index, mapped),
-            mean=mean.float(),
-            std=std.float(),
-            side=side,
-            crop=crop,
-            channels=None if source.shape[1] == self.channels else self.channels,
+            stored=stored,
+            mean=mean.float().reshape(-1, 1, 1),
+            std=std.float().reshape(-1, 1, 1),
+            side=self.side,
+            crop=self.crop,
+            channels=self.channels,
         )
 
 
@@ -189,9 +174,10 @@ def _view(samples: Samples, options: Knobs) -> _View | None:
         raise ValueError(
             f"dataset.channels is {channels}, but images of {stored} channels cannot be converted."
         )
+    converted = None if channels == stored else channels
     side, margin = options.get("image_size"), options.get("store_size")
     if side is None:
-        return _View(channels=channels, side=None, crop=None)
+        return _View(channels=converted, side=None, crop=None)
     if side < 1:
         raise ValueError(f"dataset.image_size is {side}; it must be at least 1.")
     # Refused here, before a worker is killed for its memory.
@@ -202,12 +188,14 @@ def _view(samples: Samples, options: Knobs) -> _View | None:
             f"memory, but {free / 1e9:.1f} GB are free."
         )
     if margin is not None and side < min(height, width):
-        return _View(channels=channels, side=None, crop=side)
-    return _View(channels=channels, side=None if side == height == width else side, crop=None)
+        return _View(channels=converted, side=None, crop=side)
+    return _View(channels=converted, side=None if side == height == width else side, crop=None)
 
 
-def _pixel_statistics(samples: Samples, options: Knobs, channels: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation for images, each ``float64 [1 or channels, 1, 1]``."""
+def _pixel_statistics(samples: Samples, options: Knobs) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation for images, each ``float64 [1 or channels]``."""
+    assert isinstance(samples.inputs, Tensor)
+    channels = options.get("channels") or samples.inputs.shape[1]
     chosen = [options.get("mean"), options.get("std")]
     if (chosen[0] is None) != (chosen[1] is None):
         lone, lacking = ("mean", "std") if chosen[1] is None else ("std", "mean")
@@ -228,7 +216,7 @@ def _pixel_statistics(samples: Samples, options: Knobs, channels: int) -> tuple[
             raise ValueError(f"dataset.{name} is {value}; it must be finite.")
         if name == "std" and min(numbers) <= 0:
             raise ValueError(f"dataset.std is {value}; it must be above 0.")
-        found.append(torch.tensor(numbers, dtype=torch.float64).reshape(-1, 1, 1))
+        found.append(torch.tensor(numbers, dtype=torch.float64))
     return found[0], found[1]
 
 
@@ -242,12 +230,6 @@ def _feature_statistics(samples: Samples, training: Tensor) -> tuple[Tensor, Ten
     std, mean = torch.std_mean(samples.inputs[training].double(), dim=0, correction=0)
     # A feature that is constant in training is centred but not divided by its deviation of 0.
     return mean, torch.where(std > 0, std, torch.ones_like(std))
-
-
-def _vectors_or_texts(samples: Samples, index: Tensor, mean: Tensor, std: Tensor) -> Inputs:
-    if isinstance(samples.inputs, tuple):
-        return Texts(tuple(samples.inputs[number] for number in index.tolist()))
-    return Tensors((samples.inputs[index] - mean.float()) / std.float())
 
 
 def _in_memory(pixels: Pixels) -> Tensors:

@@ -19,29 +19,26 @@ def images(*, target: str) -> Samples:
         kind="image",
         inputs=torch.from_numpy(bunch.images).float().div(16.0).unsqueeze(1),
         targets=torch.from_numpy(bunch.target).long(),
-        classes=tuple(str(name) for name in bunch.target_names),
+        classes=tuple(map(str, bunch.target_names)),
         mean=(0.5,),
         std=(0.5,),
     )
 
 
 def vectors(*, target: str, name: str) -> Samples:
-    """Measurements ``[N, F]`` of several classes, in the units of the source."""
-    bunch = getattr(datasets, f"load_{name}")()
+    """Measurements ``[N, F]`` in the units of the source.
+
+    The targets are classes, except in ``diabetes``: there they are the progression of the disease
+    (25 to 346) of 442 patients.
+    """
+    # scikit-learn scales the inputs of diabetes by default; the others have no such option.
+    options = {"scaled": False} if name == "diabetes" else {}
+    bunch = getattr(datasets, f"load_{name}")(**options)
+    targets = torch.from_numpy(bunch.target)
+    numeric = target == "numbers"
     return Samples(
         kind="vector",
         inputs=torch.from_numpy(bunch.data).float(),
-        targets=torch.from_numpy(bunch.target).long(),
-        classes=tuple(str(name) for name in bunch.target_names),
-    )
-
-
-def diabetes(*, target: str) -> Samples:
-    """Ten measurements of 442 patients; the target is disease progression (25 to 346)."""
-    bunch = datasets.load_diabetes(scaled=False)
-    return Samples(
-        kind="vector",
-        inputs=torch.from_numpy(bunch.data).float(),
-        targets=torch.from_numpy(bunch.target).float().unsqueeze(1),
-        classes=("progression",),
+        targets=targets.float().unsqueeze(1) if numeric else targets.long(),
+        classes=("progression",) if numeric else tuple(map(str, bunch.target_names)),
     )

@@ -44,25 +44,17 @@ class Encoding:
         )
 
 
-def read(*, target: str, **options: Any) -> Samples:
+def read(**options: Any) -> Samples:
     """A table's rows as vectors ``float32 [N, F]``; the options are those of ``encoded``."""
-    return encoded(target=target, **options)[0]
+    return encoded(**options)[0]
 
 
 def encoded(
     *,
-    target: str,
-    path: str,
-    label: columns.Columns,
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
     categories: Sequence[str] = (),
-    separator: str | None = None,
-    split: Mapping[str, str] | None = None,
-    validation_path: str | None = None,
-    test_path: str | None = None,
-    delimiter: str | None = None,
-    on_bad_input: str = "refuse",
+    **options: Any,
 ) -> tuple[Samples, Encoding]:
     """A table's rows as vectors, and their encoding.
 
@@ -71,35 +63,16 @@ def encoded(
     not reveal targets, and no row has an unknown level.
 
     Args:
-        target: What is predicted; see ``samples.TARGETS``.
-        path: A CSV, TSV, JSONL or Parquet file, or a folder with ``train.csv`` and the like.
-        label: The column of the classes, labels or numbers; a list for several.
         features: The columns of the inputs; by default all others.
         drop: Columns that are not inputs.
         categories: Columns of numbers that are categories: a postcode, a month.
-        separator: Between several labels in one column.
-        split: ``column`` names the column with the part of each row, ``group`` the column whose
-            equal values stay in one part; neither is a feature.
-        validation_path: File of the validation part.
-        test_path: File of the test part.
-        delimiter: Between the columns of a CSV.
-        on_bad_input: ``skip`` ignores bad rows and counts them.
+        options: See ``rows.files.labelled``.
 
     Raises:
         ValueError: A file or a column does not exist, or rows cannot be used; up to ten are listed.
     """
-    table = files.read(
-        path, validation_path=validation_path, test_path=test_path, delimiter=delimiter
-    )
-    options = RowOptions(
-        target=target,
-        label=label,
-        separator=separator,
-        split=split or {},
-        on_bad_input=on_bad_input,
-        option="target",
-    )
-    return of_rows(table, options, features=features, drop=drop, categories=categories)
+    table, row_options = files.labelled(**options, option="target")
+    return of_rows(table, row_options, features=features, drop=drop, categories=categories)
 
 
 def of_rows(
@@ -124,18 +97,10 @@ def of_rows(
             for name in chosen
         }
     )
-    values = columns.target_values(kept, options)
-    samples = Samples(
-        kind="vector",
-        inputs=_vectors(kept, encoding),
-        targets=values.targets,
-        classes=values.classes,
-        given=values.given,
-        groups=values.groups,
-        names=kept.names,
-        skipped=skipped,
-    )
-    return samples, encoding
+    vectors = _vectors(kept, encoding)
+    return columns.samples_of(
+        kept, options, kind="vector", inputs=vectors, skipped=skipped
+    ), encoding
 
 
 def read_unlabelled(
@@ -180,6 +145,7 @@ def _is_numeric(table: Rows, name: str) -> bool:
     ):
         return True
     parsed = int(np.isfinite(rows.numbers(column)).sum())
+    # A few bad numbers must not turn a column into categories without a message.
     if parsed > 0.5 * len(column):
         return True
     # Mostly empty columns: decide by the values that are there.

@@ -5,7 +5,6 @@ Pairs of texts are refused: each model family joins them in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +16,17 @@ from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
 
-def read(
-    *,
-    target: str,
-    path: str,
-    text: str,
-    label: columns.Columns,
-    separator: str | None = None,
-    split: Mapping[str, str] | None = None,
-    validation_path: str | None = None,
-    test_path: str | None = None,
-    delimiter: str | None = None,
-    on_bad_input: str = "refuse",
-) -> Samples:
+def read(*, text: str, **options: Any) -> Samples:
     """Texts, unchanged, with their targets.
 
     Args:
-        target: What is predicted; see ``samples.TARGETS``.
-        path: A CSV, TSV, JSONL or Parquet file, or a folder with ``train.csv`` and the like.
         text: The column of the texts.
-        label: The column of the classes, labels or numbers; a list for several.
-        separator: Between several labels in one column.
-        split: ``column`` names the column with the part of each row, ``group`` the column whose
-            equal values stay in one part.
-        validation_path: File of the validation part.
-        test_path: File of the test part.
-        delimiter: Between the columns of a CSV.
-        on_bad_input: ``skip`` ignores bad rows and counts them.
+        options: See ``rows.files.labelled``.
 
     Raises:
         ValueError: A file or a column does not exist, or rows cannot be used; up to ten are listed.
     """
-    table = files.read(
-        path, validation_path=validation_path, test_path=test_path, delimiter=delimiter
-    )
-    options = RowOptions(
-        target=target,
-        label=label,
-        separator=separator,
-        split=split or {},
-        on_bad_input=on_bad_input,
-    )
-    return of_rows(table, options, text=text)
+    return of_rows(*files.labelled(**options), text=text)
 
 
 def of_rows(table: Rows, options: RowOptions, *, text: str) -> Samples:
@@ -66,17 +34,8 @@ def of_rows(table: Rows, options: RowOptions, *, text: str) -> Samples:
     _mark_bad_texts(table, text)
     columns.mark_bad_rows(table, options)
     kept, skipped = table.kept(options.on_bad_input)
-    values = columns.target_values(kept, options)
-    return Samples(
-        kind="text",
-        inputs=tuple(map(str, kept.frame[text].tolist())),
-        targets=values.targets,
-        classes=values.classes,
-        given=values.given,
-        groups=values.groups,
-        names=kept.names,
-        skipped=skipped,
-    )
+    values = tuple(map(str, kept.frame[text].tolist()))
+    return columns.samples_of(kept, options, kind="text", inputs=values, skipped=skipped)
 
 
 def read_unlabelled(

@@ -24,8 +24,10 @@ from torch import Tensor
 from workbench import downloads
 from workbench.datasets import torchvision_names
 from workbench.datasets.images import loading
-from workbench.datasets.samples import TRAIN, Samples
+from workbench.datasets.images.loading import ImageOptions
+from workbench.datasets.samples import TEST, TRAIN, VALIDATION, Samples
 from workbench.datasets.torchvision_names import TorchvisionSet
+from workbench.messages import first_line
 from workbench.record.strategy import Knobs
 
 _Pairs = list[tuple[Path, int]]
@@ -48,9 +50,9 @@ def read(
         target: Always ``class``.
         name: A key of ``torchvision_names.TORCHVISION``.
         path: torchvision's ``root``; by default the data set's folder in ``downloads.folder()``.
-        store_size: For image files; see ``images.loading.decode``.
-        image_size: For image files; see ``images.loading.decode``.
-        on_bad_input: For image files; see ``images.loading.decode``.
+        store_size: For image files; see ``images.loading.ImageOptions``.
+        image_size: For image files; see ``images.loading.ImageOptions``.
+        on_bad_input: For image files; see ``images.loading.ImageOptions``.
         options: The data set's own options: ``variant``, ``label``, ``partition``, ``size``.
 
     Raises:
@@ -65,22 +67,26 @@ def read(
         )
     root = Path(path) if path is not None else downloads.folder() / name
     keywords = _keywords(name, options)
+    # The parts are named by their position: a data set without validation has two.
+    numbers = (TRAIN, VALIDATION, TEST) if len(source.parts) == 3 else (TRAIN, TEST)
+    parts = dict(zip(numbers, source.parts, strict=True)) if source.parts else {TRAIN: ""}
     loaded = {
-        part: _load(name, source, root, {**own, **keywords}) for part, own in source.parts.items()
+        part: _load(name, source, root, {**_part_argument(name, part, split), **keywords})
+        for part, split in parts.items()
     }
     classes = _classes(name, source, loaded[TRAIN], options)
-    if "store_size" in source.options:
-        said = {"store_size": store_size, "image_size": image_size, "on_bad_input": on_bad_input}
+    if not source.shape:
         pairs = {
-            part: _PAIRS.get(name, _pairs)(found, {**source.parts[part], **options})
-            for part, found in loaded.items()
+            part: _PAIRS.get(name, _pairs)(loader, {"split": parts[part], **options})
+            for part, loader in loaded.items()
         }
-        return _of_files(name, source, root, pairs, classes, said)
+        form = ImageOptions(store_size=store_size, image_size=image_size, on_bad_input=on_bad_input)
+        return _of_files(name, source, root, pairs, classes, form)
     if name == "pcam":
-        return _of_pcam(source, root, loaded, classes)
+        return _of_pcam(source, root, parts, classes)
     inputs, targets, given = [], [], []
-    for part, found in loaded.items():
-        images, labels = _array(found)
+    for part, loader in loaded.items():
+        images, labels = _array(loader)
         inputs.append(images)
         # EMNIST numbers its letters from 1; its class 0 has no samples.
         targets.append(labels - 1 if options.get("variant") == "letters" else labels)
@@ -94,7 +100,23 @@ def read(
     )
 
 
-def _keywords(name: str, options: Knobs) -> dict[str, Any]:
+def _loader(name: str) -> Any:
+    """The class of torchvision: ``FashionMNIST`` for ``fashion_mnist``."""
+    classes = {known.lower(): known for known in torchvision.datasets.__all__}
+    return getattr(torchvision.datasets, classes[name.replace("_", "")])
+
+
+def _part_argument(name: str, part: int, split: str) -> Knobs:
+    """The argument of a loader that chooses a part: a flag of the older ones, else a name."""
+    if not split:
+        return {}
+    # EMNIST passes ``train`` on to MNIST, so that its signature does not have it.
+    if name == "emnist" or "train" in inspect.signature(_loader(name)).parameters:
+        return {"train": part == TRAIN}
+    return {"split": split}
+
+
+def _keywords(name: str, options: Knobs) -> Knobs:
     """The loader's arguments for the options of a study file."""
     if name == "emnist":
         return {"split": options.get("variant", "balanced")}
@@ -105,11 +127,11 @@ def _keywords(name: str, options: Knobs) -> dict[str, Any]:
         return {"annotation_level": options.get("label", "variant")}
     if name == "dtd" and not 1 <= options.get("partition", 1) <= 10:
         raise ValueError(f"dataset.partition is {options['partition']}; valid are 1 to 10.")
-    return dict(options)
+    return options
 
 
-def _load(name: str, source: TorchvisionSet, root: Path, keywords: Mapping[str, Any]) -> Any:
-    loader = getattr(torchvision.datasets, source.loader)
+def _load(name: str, source: TorchvisionSet, root: Path, keywords: Knobs) -> Any:
+    loader = _loader(name)
     arguments = inspect.signature(loader).parameters
     keywords = dict(keywords)
     # Return the path instead of the decoded image; ``images.loading`` decodes it.
@@ -120,8 +142,7 @@ def _load(name: str, source: TorchvisionSet, root: Path, keywords: Mapping[str, 
     try:
         return loader(root, **keywords, **quiet)
     except Exception as error:  # loaders raise anything
-        reason = str(error).strip().rstrip(".").split("\n")[0]
-        cause = error
+        reason, cause = first_line(error), error
     files = " and ".join(Path(archive).name for archive in source.archives)
     folders = sorted({str((root / archive).parent) for archive in source.archives})
     place = f"put {files} into {' or '.join(folders)}"
@@ -140,9 +161,8 @@ def _load(name: str, source: TorchvisionSet, root: Path, keywords: Mapping[str, 
     try:
         return loader(root, **keywords, download=True)
     except Exception as error:
-        reason = str(error).strip().rstrip(".").replace("\n", " ") or type(error).__name__
         raise downloads.Absent(
-            f"{name} could not be downloaded to {root} ({reason}): {place} yourself."
+            f"{name} could not be downloaded to {root} ({first_line(error)}): {place} yourself."
         ) from error
 
 
@@ -151,7 +171,11 @@ def _classes(name: str, source: TorchvisionSet, found: Any, options: Knobs) -> t
         return source.classes
     if name == "oxford_iiit_pet" and options.get("label") == "species":
         return tuple(found.bin_classes)
-    names = list(found.classes if hasattr(found, "classes") else found.categories)
+    # Loaders without names have numbers as classes: digits, traffic signs.
+    numbers = [str(number) for number in range(source.outputs)]
+    names = list(getattr(found, "classes", getattr(found, "categories", numbers)))
+    if name in ("mnist", "qmnist"):
+        names = numbers  # torchvision's are "0 - zero"
     if name == "emnist" and names[0] == "N/A":
         names = names[1:]
     if isinstance(names[0], tuple):
@@ -166,12 +190,14 @@ def _classes(name: str, source: TorchvisionSet, found: Any, options: Knobs) -> t
 
 def _array(found: Any) -> tuple[Tensor, Tensor]:
     """All images ``uint8 [N, C, H, W]`` and labels of a loader that holds them in memory."""
+    # FER2013 decodes each image from its line of text and keeps no array.
     if not hasattr(found, "data"):
         every = [found[number] for number in range(len(found))]
         data = torch.from_numpy(np.stack([np.asarray(image) for image, _ in every]))
         return data.unsqueeze(1), torch.tensor([label for _, label in every])
     data = torch.as_tensor(found.data)
     labels = torch.as_tensor(found.targets if hasattr(found, "targets") else found.labels).long()
+    # Grey images come as [N, H, W], colour ones of CIFAR as [N, H, W, C].
     if data.ndim == 3:
         data = data.unsqueeze(1)
     elif data.shape[-1] == 3:
@@ -186,10 +212,11 @@ def _of_files(
     root: Path,
     loaded: Mapping[int, _Pairs],
     classes: tuple[str, ...],
-    form: Knobs,
+    form: ImageOptions,
 ) -> Samples:
     files, labels, given = [], [], []
     for part, pairs in loaded.items():
+        # The order of a folder differs between file systems, and the split depends on it.
         pairs = sorted(pairs)
         files += [file for file, _ in pairs]
         labels += [label for _, label in pairs]
@@ -200,31 +227,20 @@ def _of_files(
             "unpacked completely. Delete the unpacked files and start again; to use only some of "
             "the images, set dataset.name: image_folder."
         )
-    names = [file.relative_to(root).as_posix() for file in files]
-    images = loading.decode(files, names, where=f"{name} in {root}", **form)
-    kept = torch.tensor(images.positions)
-    return Samples(
-        kind="image",
-        inputs=images.images,
-        targets=torch.tensor(labels)[kept],
-        classes=classes,
-        given=torch.tensor(given)[kept] if len(loaded) > 1 else None,
-        names=tuple(names[number] for number in images.positions),
-        skipped=images.skipped,
-        mapped=images.mapped,
+    return loading.samples_of_files(
+        files, labels, given, root=root, classes=classes, where=f"{name} in {root}", form=form
     )
 
 
 def _of_pcam(
-    source: TorchvisionSet, root: Path, loaded: Mapping[int, Any], classes: tuple[str, ...]
+    source: TorchvisionSet, root: Path, parts: Mapping[int, str], classes: tuple[str, ...]
 ) -> Samples:
     """PCam from HDF5 directly: torchvision's loader opens two files for every image."""
     hdf5 = importlib.import_module("h5py")
     images, labels, given = [], [], []
-    for part in loaded:
-        # Archives are named by the first five letters of a split: ``val`` is ``valid`` there.
-        split = {"val": "valid"}.get(source.parts[part]["split"], source.parts[part]["split"])
-        x, y = (root / name for name in source.archives if f"_{split}_" in name)
+    for part, split in parts.items():
+        # The archives call the validation part ``valid``.
+        x, y = (root / name for name in source.archives if f"_split_{split}" in name)
         images.append(x)
         with hdf5.File(y) as file:
             labels.append(torch.from_numpy(file["y"][:].reshape(-1)).long())

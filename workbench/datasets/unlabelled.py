@@ -21,19 +21,6 @@ from workbench.datasets.samples import Data, Inputs, Tensors, Texts
 from workbench.record.strategy import Knobs
 
 _ARRAYS = (".npy", ".npz")
-# Options of a table that its encoding depends on.
-_TABLE_OPTIONS = (
-    "path",
-    "features",
-    "drop",
-    "categories",
-    "separator",
-    "split",
-    "validation_path",
-    "test_path",
-    "delimiter",
-    "on_bad_input",
-)
 
 
 def read_unlabelled(
@@ -76,7 +63,9 @@ def _vectors(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Input
     if path.suffix.lower() in _ARRAYS:
         values, names = _array(path)
     elif dataset["name"] == "table":
-        options = {key: value for key, value in dataset.items() if key in _TABLE_OPTIONS}
+        # The encoding depends on the options of a table alone, not on those of the split.
+        known = set(datasets.DATASETS["table"].options or ()) - {"target"}
+        options = {key: value for key, value in dataset.items() if key in known}
         _, encoding = tables.encoded(target=target, label=dataset["target"], **options)
         values, names = tables.read_unlabelled(path, encoding, delimiter=dataset.get("delimiter"))
     else:
@@ -99,11 +88,12 @@ def _vectors(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Input
 def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs, tuple[str, ...]]:
     from workbench.datasets.image_folder import images_in
     from workbench.datasets.images.decoding import EXTENSIONS
-    from workbench.datasets.images.loading import decode
+    from workbench.datasets.images.loading import ImageOptions, decode
 
     channels, height, width = datasets.stored_shape(dataset, target=target)
     if path.suffix.lower() in _ARRAYS:
         images, names = _array(path)
+        # NumPy images often have the channels last; the trial's channels tell which axis it is.
         if images.ndim == 4 and images.shape[1] != channels and images.shape[3] == channels:
             images = images.permute(0, 3, 1, 2).contiguous()
         if images.dtype != torch.uint8:
@@ -120,9 +110,11 @@ def _images(dataset: Knobs, path: Path, data: Data, target: str) -> tuple[Inputs
             names,
             where=str(path),
             channels=channels,
-            # The trial's images are not square only if all had one size, which was kept.
-            store_size=height if height == width else None,
-            image_size=min(height, width),
+            form=ImageOptions(
+                # The trial's images are not square only if all had one size, which was kept.
+                store_size=height if height == width else None,
+                image_size=min(height, width),
+            ),
         ).images
     if tuple(images.shape[1:]) != (channels, height, width):
         raise ValueError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
 from typing import Any
 
 from workbench import usercode
@@ -35,7 +33,7 @@ def read(*, target: str, reference: str, **options: Any) -> Samples:
         returned = function(**options)
     except Exception as error:  # the user's code may raise anything
         raise usercode.UserCodeError(
-            f"{file}{_line(error, file)}: {name}({', '.join(options)}) raised "
+            f"{file}{usercode.line_of(error, file)}: {name}({', '.join(options)}) raised "
             f"{type(error).__name__}: {error}"
         ) from error
     if isinstance(returned, Samples):
@@ -49,10 +47,3 @@ def read(*, target: str, reference: str, **options: Any) -> Samples:
         return of_arrays(*returned, target=target)
     except ValueError as error:
         raise ValueError(f"{file}: {name}: {error}") from error
-
-
-def _line(error: BaseException, file: Path) -> str:
-    """The last line of the user's file in the traceback."""
-    frames = reversed(traceback.extract_tb(error.__traceback__))
-    line = next((frame.lineno for frame in frames if Path(frame.filename) == file), None)
-    return f":{line}" if line else ""

@@ -12,9 +12,9 @@ the outputs of a whole part would not fit into memory.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from workbench import usercode
 from workbench.messages import refuse_unknown_options, unknown
@@ -54,13 +54,13 @@ class Entry:
 
     build: str
     target: str
-    options: Knobs | None
+    options: Mapping[str, object] | None
     metrics: Mapping[str, str]
     objective: str = "loss"
 
 
 # Options of every task: metrics of the user, each a function FILE.py:NAME.
-COMMON_OPTIONS: dict[str, Any] = {"metrics": list[str]}
+COMMON_OPTIONS: dict[str, object] = {"metrics": list[str]}
 _ClassWeights = Literal["balanced"] | list[float]
 _UP, _DOWN = "maximize", "minimize"
 
@@ -145,8 +145,7 @@ def scores_of(task: Task, metric: str, outputs: Tensor, targets: Tensor) -> Tens
     """The value of each sample in a metric that is a mean over samples.
 
     Args:
-        task: Computed by its method ``scores(metric, outputs, targets)``, which a user's own task
-            need not have.
+        task: Computed by its method ``scores``.
         metric: Its name without a prefix, such as ``accuracy``.
         outputs: ``[N, O]``.
         targets: N of them.
@@ -155,8 +154,9 @@ def scores_of(task: Task, metric: str, outputs: Tensor, targets: Tensor) -> Tens
         ``float64 [N]``, whose mean is the metric's value; None if the metric is not such a mean
         (F1, RMSE) or the task has no scores.
     """
-    scores = getattr(task, "scores", None)
-    values = None if scores is None else scores(metric, outputs, targets)
+    # A user's own metric need not be a mean over samples.
+    own = [reference.rpartition(":")[2] for reference in task.user_metrics]
+    values = None if metric in own else task.scores(metric, outputs, targets)
     return None if values is None else values.detach().cpu().double()
 
 
@@ -182,9 +182,10 @@ def build(task: Knobs, classes: Sequence[str], targets: Tensor | None = None) ->
     built: Task = resolve_name(entry.build)(classes=classes, targets=targets, **options)
     if not own:
         return built
-    from workbench.tasks.user import with_metrics
+    from workbench.tasks.user import directions
 
-    return with_metrics(built, own, entry.metrics)
+    directions(own, entry.metrics)  # Refuses what is not a metric.
+    return replace(built, user_metrics={reference: usercode.load(reference) for reference in own})
 
 
 def _entry(name: str) -> Entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,23 +12,20 @@ from torch.nn import functional
 
 from workbench.tasks import examination, weighting
 from workbench.tasks.examination import Examination
+from workbench.tasks.task import Task
 from workbench.tasks.weighting import ClassWeights
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classification:
+class Classification(Task):
     """Cross-entropy over the classes.
 
     Attributes:
-        classes: Their names, in the order of the labels.
-        targets: Labels of the training part.
         label_smoothing: Part of the target that is distributed over all classes, in ``[0, 1)``
             (Szegedy et al. 2016, section 7).
         class_weights: Of each class in the loss; see ``weighting.of_classes``.
     """
 
-    classes: Sequence[str]
-    targets: Tensor | None = None
     label_smoothing: float = 0.0
     class_weights: ClassWeights = None
 
@@ -43,11 +39,6 @@ class Classification:
     @cached_property
     def _weights(self) -> Tensor | None:
         return weighting.of_classes(self.class_weights, self.classes, self.targets)
-
-    @property
-    def outputs(self) -> int:
-        """One logit per class."""
-        return len(self.classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy; with class weights, the weighted mean.
@@ -85,7 +76,7 @@ class Classification:
         """One-hot labels ``[B, classes]``."""
         return functional.one_hot(targets, self.outputs).float()
 
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    def task_metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Accuracy, and macro-averaged precision, recall and F1, as scikit-learn defines them.
 
         A class that is never true or never predicted counts with 0.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,22 +10,19 @@ from torch.nn import functional
 
 from workbench.tasks import examination, weighting
 from workbench.tasks.examination import Examination
+from workbench.tasks.task import Task
 from workbench.tasks.weighting import ClassWeights
 
 
 @dataclass(frozen=True, kw_only=True)
-class Multilabel:
+class Multilabel(Task):
     """Binary cross-entropy, averaged over samples and labels.
 
     Attributes:
-        classes: Names of the labels.
-        targets: Of the training part, 0 and 1, ``[N, labels]``.
         threshold: Smallest probability of a predicted label, in ``(0, 1)``.
         class_weights: Of the positive samples of each label; see ``weighting.of_labels``.
     """
 
-    classes: Sequence[str]
-    targets: Tensor | None = None
     threshold: float = 0.5
     class_weights: ClassWeights = None
 
@@ -39,11 +35,6 @@ class Multilabel:
     def _weights(self) -> Tensor | None:
         return weighting.of_labels(self.class_weights, self.classes, self.targets)
 
-    @property
-    def outputs(self) -> int:
-        """One logit per label."""
-        return len(self.classes)
-
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean binary cross-entropy.
 
@@ -55,19 +46,12 @@ class Multilabel:
 
     def _loss(self, outputs: Tensor, targets: Tensor, reduction: str) -> Tensor:
         weights = None if self._weights is None else self._weights.to(outputs)
+        # ``targets.to(outputs)``: under autocast the outputs have half precision.
         return functional.binary_cross_entropy_with_logits(
             outputs, targets.to(outputs), pos_weight=weights, reduction=reduction
         )
 
-    def total_weight(self, targets: Tensor) -> float:
-        """The number of samples: the loss is a plain mean, also with label weights."""
-        return float(len(targets))
-
-    def soft(self, targets: Tensor) -> Tensor:
-        """The targets themselves, ``[B, labels]``."""
-        return targets.float()
-
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    def task_metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Precision, recall and F1, macro- and micro-averaged over labels, and subset accuracy.
 
         As in scikit-learn: macro is the mean over labels, micro counts all decisions together, and
@@ -90,9 +74,6 @@ class Multilabel:
             predicted = self.predictions(outputs) >= self.threshold
             return ((targets > 0.5) == predicted).all(dim=1).double()
         return self._loss(outputs, targets, "none").mean(dim=1) if metric == "loss" else None
-
-    def confusion(self, outputs: Tensor, targets: Tensor) -> None:
-        """None: a sample has no single class."""
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Probability of each label, ``[B, labels]``."""

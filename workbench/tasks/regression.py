@@ -17,24 +17,21 @@ from torch.nn import functional
 
 from workbench.tasks import examination
 from workbench.tasks.examination import Examination
+from workbench.tasks.task import Task
 
 LOSSES = ("mse", "mae", "huber")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regression:
+class Regression(Task):
     """Squared, absolute or Huber error of standardised numbers.
 
     Attributes:
-        classes: Names of the columns.
-        targets: Of the training part, ``[N, columns]``; None does not standardise.
         loss_name: ``mse``, ``mae`` or ``huber``.
         delta: ``huber`` only: the error, in standard deviations, up to which it is squared
             (Huber 1964).
     """
 
-    classes: Sequence[str]
-    targets: Tensor | None = None
     loss_name: str = "mse"
     delta: float = 1.0
 
@@ -52,11 +49,6 @@ class Regression:
         std, mean = torch.std_mean(self.targets.cpu().double(), dim=0, correction=0)
         # A constant column is only centred, because its deviation is 0.
         return mean.float(), torch.where(std > 0, std, 1.0).float()
-
-    @property
-    def outputs(self) -> int:
-        """One number per column."""
-        return len(self.classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean error over samples and columns, in standard deviations of the targets.
@@ -77,15 +69,7 @@ class Regression:
         }
         return errors[self.loss_name](outputs, wanted, reduction=reduction)
 
-    def total_weight(self, targets: Tensor) -> float:
-        """The number of samples."""
-        return float(len(targets))
-
-    def soft(self, targets: Tensor) -> Tensor:
-        """The targets themselves, ``[B, columns]``."""
-        return targets.float()
-
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    def task_metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Mean absolute error, root mean squared error and R2, in the data set's units.
 
         For several columns, the plain mean over columns.
@@ -98,9 +82,6 @@ class Regression:
         if metric == "mae":
             return (self.predictions(outputs).double() - targets.double()).abs().mean(dim=1)
         return self._loss(outputs, targets, "none").mean(dim=1) if metric == "loss" else None
-
-    def confusion(self, outputs: Tensor, targets: Tensor) -> None:
-        """None: there are no classes."""
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Numbers in the data set's units, ``[B, columns]``."""

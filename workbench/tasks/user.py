@@ -1,59 +1,59 @@
-"""Wrappers that make a ``Task`` of a user's own class, and add a user's own metrics to any task."""
+"""A ``Task`` made of a user's own class, and the directions of a user's own metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from workbench import usercode
 from workbench.messages import listed
 from workbench.tasks import examination
+from workbench.tasks.classification import Classification
 from workbench.tasks.examination import Examination
+from workbench.tasks.multilabel import Multilabel
+from workbench.tasks.regression import Regression
 from workbench.tasks.task import Task
 from workbench.usercode import UserCodeError
 
 DIRECTIONS = ("maximize", "minimize")
+_SHIPPED: dict[str, type[Task]] = {
+    "class": Classification,
+    "labels": Multilabel,
+    "numbers": Regression,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserTask:
+class UserTask(Task):
     """A user's class as a ``Task``; only its method ``loss`` is required.
 
     Attributes:
-        own: The user's object. Defaults: ``outputs`` is one for each class; without ``metrics``,
-            only the loss is measured; without ``total_weight``, all samples have equal weight;
-            without ``scores``, no metric counts as a mean over samples; ``soft``, ``confusion``,
-            ``predictions`` and ``examine`` are those of the built-in task for its target.
-        classes: Names of the classes, labels or columns.
+        own: The user's object. What it lacks is that of the shipped task for its target; if it has
+            not one output for each class, the outputs themselves are the predictions.
         target: What it predicts; see ``datasets.samples.TARGETS``.
         measures: The direction of each metric, by name.
         reference: The class, as ``FILE.py:NAME``.
+        threshold: Smallest probability of a predicted label.
     """
 
     own: Any
-    classes: Sequence[str]
     target: str
     measures: Mapping[str, str]
     reference: str
+    threshold: float = 0.5
+
+    @cached_property
+    def _shipped(self) -> Task:
+        return _SHIPPED[self.target](classes=self.classes)
 
     @property
     def outputs(self) -> int:
         """The user's, else one for each class."""
         return int(getattr(self.own, "outputs", len(self.classes)))
-
-    @property
-    def threshold(self) -> float:
-        """Smallest probability of a predicted label: the user's, else 0.5."""
-        return float(getattr(self.own, "threshold", 0.5))
-
-    @property
-    def _one_per_class(self) -> bool:
-        return self.outputs == len(self.classes)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The user's."""
@@ -62,21 +62,16 @@ class UserTask:
 
     def total_weight(self, targets: Tensor) -> Tensor | float:
         """The user's, else the number of samples."""
-        if hasattr(self.own, "total_weight"):
-            weight: Tensor | float = self.own.total_weight(targets)
-            return weight
-        return float(len(targets))
+        own = getattr(self.own, "total_weight", super().total_weight)
+        weight: Tensor | float = own(targets)
+        return weight
 
     def soft(self, targets: Tensor) -> Tensor:
         """The user's, else one-hot labels, or the targets themselves."""
-        if hasattr(self.own, "soft"):
-            mixed: Tensor = self.own.soft(targets)
-            return mixed
-        if self.target == "class":
-            return functional.one_hot(targets, len(self.classes)).float()
-        return targets.float()
+        soft: Tensor = getattr(self.own, "soft", self._shipped.soft)(targets)
+        return soft
 
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    def task_metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """The user's.
 
         Raises:
@@ -84,6 +79,7 @@ class UserTask:
         """
         if not hasattr(self.own, "metrics"):
             return {}
+        # float(): a user's metric may be a tensor, which the record cannot store.
         values = {name: float(value) for name, value in self.own.metrics(outputs, targets).items()}
         declared = set(self.measures) - {"loss"}
         if set(values) != declared:
@@ -94,41 +90,32 @@ class UserTask:
         return values
 
     def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """The user's, else None; see ``tasks.scores_of``."""
-        if not hasattr(self.own, "scores"):
-            return None
-        given: Tensor | None = self.own.scores(metric, outputs, targets)
-        return given
+        """The user's, else None: a user's metric need not be a mean over samples."""
+        scores: Tensor | None = getattr(self.own, "scores", super().scores)(
+            metric, outputs, targets
+        )
+        return scores
 
     def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:
         """The user's, else by the largest output if there is one for each class."""
-        if hasattr(self.own, "confusion"):
-            given: list[list[int]] | None = self.own.confusion(outputs, targets)
-            return given
-        if self.target != "class" or not self._one_per_class:
-            return None
-        count = len(self.classes)
-        # One index per cell of the matrix, so that one bincount counts them all.
-        cells = targets.cpu() * count + outputs.argmax(dim=1).cpu()
-        counts: list[list[int]] = (
-            torch.bincount(cells, minlength=count * count).reshape(count, count).tolist()
-        )
+        one_per_class = self.outputs == len(self.classes)
+        default = self._shipped.confusion if one_per_class else super().confusion
+        counts: list[list[int]] | None = getattr(self.own, "confusion", default)(outputs, targets)
         return counts
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The user's, else probabilities, or the outputs themselves."""
-        if hasattr(self.own, "predictions"):
-            given: Tensor = self.own.predictions(outputs)
-            return given
-        if self.target == "numbers" or not self._one_per_class:
-            return outputs.float()
-        return outputs.float().softmax(dim=1) if self.target == "class" else outputs.sigmoid()
+        one_per_class = self.outputs == len(self.classes)
+        default = self._shipped.predictions if one_per_class else Tensor.float
+        predicted: Tensor = getattr(self.own, "predictions", default)(outputs)
+        return predicted
 
     def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
-        """The user's, else that of the built-in task; empty if the outputs are not classes."""
+        """The user's, else that of the shipped task; empty if the outputs are not classes."""
         if hasattr(self.own, "examine"):
-            given: Examination = self.own.examine(outputs, targets)
-            return given
+            examined: Examination = self.own.examine(outputs, targets)
+            return examined
+        # Not the shipped task's own: the user's class may make its predictions in another way.
         predicted = self.predictions(outputs)
         if predicted.shape != (len(targets), len(self.classes)):
             return Examination(scores=[], mistakes=[])
@@ -164,109 +151,12 @@ def build(
     return UserTask(
         own=own,
         classes=classes,
+        targets=targets,
         target=getattr(user_class, "target", "class"),
         measures=measures,
         reference=reference,
+        threshold=float(getattr(own, "threshold", 0.5)),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A task with a user's metrics in addition to its own.
-
-    Attributes:
-        task: Does everything except these metrics.
-        functions: By the metric's name; each is called with the task's predictions (probabilities,
-            or numbers in their own units) and the targets, as arrays.
-        references: ``FILE.py:NAME`` of each function.
-    """
-
-    task: Task
-    functions: Mapping[str, Callable[[Any, Any], Any]]
-    references: Mapping[str, str]
-
-    @property
-    def outputs(self) -> int:
-        """The task's."""
-        return self.task.outputs
-
-    @property
-    def threshold(self) -> float:
-        """The task's, if it has one; see ``UserTask``."""
-        return float(getattr(self.task, "threshold", 0.5))
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The task's."""
-        return self.task.loss(outputs, targets)
-
-    def total_weight(self, targets: Tensor) -> Tensor | float:
-        """The task's."""
-        return self.task.total_weight(targets)
-
-    def soft(self, targets: Tensor) -> Tensor:
-        """The task's."""
-        return self.task.soft(targets)
-
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """The task's and the user's.
-
-        Raises:
-            UserCodeError: A user's metric raised an error, or did not return a number.
-        """
-        values = self.task.metrics(outputs, targets)
-        # Arrays, because most metrics are written for NumPy or scikit-learn.
-        predicted, true = self.predictions(outputs).cpu().numpy(), targets.cpu().numpy()
-        for name, function in self.functions.items():
-            try:
-                value = function(predicted, true)
-            except Exception as error:
-                raise UserCodeError(
-                    f"The metric {self.references[name]} raised {type(error).__name__}: {error}"
-                ) from error
-            try:
-                values[name] = float(value)
-            except (TypeError, ValueError) as error:
-                raise UserCodeError(
-                    f"The metric {self.references[name]} returned {value!r}; it must be a number."
-                ) from error
-        return values
-
-    def scores(self, metric: str, outputs: Tensor, targets: Tensor) -> Tensor | None:
-        """The task's; None for a user's metric, which need not be a mean over samples."""
-        if metric in self.functions or not hasattr(self.task, "scores"):
-            return None
-        values: Tensor | None = self.task.scores(metric, outputs, targets)
-        return values
-
-    def confusion(self, outputs: Tensor, targets: Tensor) -> list[list[int]] | None:
-        """The task's."""
-        return self.task.confusion(outputs, targets)
-
-    def predictions(self, outputs: Tensor) -> Tensor:
-        """The task's."""
-        return self.task.predictions(outputs)
-
-    def examine(self, outputs: Tensor, targets: Tensor) -> Examination:
-        """The task's."""
-        return self.task.examine(outputs, targets)
-
-
-def with_metrics(task: Task, references: Sequence[str], taken: Mapping[str, str]) -> Measured:
-    """A task with a user's own metrics.
-
-    Args:
-        task: Any.
-        references: The metrics, each ``FILE.py:NAME``.
-        taken: Names of the task's own metrics.
-
-    Raises:
-        UserCodeError: A file cannot be run, or has no such function.
-        ValueError: A metric is not a reference, or its name is taken.
-    """
-    named = {_name(reference): reference for reference in references}
-    directions(references, taken)
-    functions = {name: usercode.load(reference) for name, reference in named.items()}
-    return Measured(task=task, functions=functions, references=named)
 
 
 def directions(references: Sequence[str], taken: Mapping[str, str]) -> dict[str, str]:
@@ -282,7 +172,7 @@ def directions(references: Sequence[str], taken: Mapping[str, str]) -> dict[str,
     for reference in references:
         if not usercode.is_reference(reference):
             raise ValueError(f"metrics: {reference!r} is not a metric of your own (FILE.py:NAME).")
-        name = _name(reference)
+        name = reference.rpartition(":")[2]
         if name in taken or name in result:
             raise ValueError(
                 f"metrics: {reference} has the name of another metric, {name}; "
@@ -297,10 +187,6 @@ def directions(references: Sequence[str], taken: Mapping[str, str]) -> dict[str,
         result[name] = getattr(function, "direction", "maximize")
         _check_direction(f"{reference}: direction", result[name])
     return result
-
-
-def _name(reference: str) -> str:
-    return reference.rpartition(":")[2]
 
 
 def _check_direction(what: str, direction: object) -> None:

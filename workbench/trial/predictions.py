@@ -88,7 +88,7 @@ def _predicted(
         return {f"predicted/{name}": values[:, i].numpy() for i, name in enumerate(classes)}
     each = {f"probability/{name}": values[:, i].numpy() for i, name in enumerate(classes)}
     if target == "labels":
-        chosen = values >= float(getattr(task, "threshold", 0.5))
+        chosen = values >= task.threshold
         decisions = {f"predicted/{name}": chosen[:, i].numpy() for i, name in enumerate(classes)}
         return decisions | (each if values.numel() <= MAX_PROBABILITIES else {})
     confidence, label = torch.max(values, dim=1)

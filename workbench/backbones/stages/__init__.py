@@ -8,7 +8,6 @@ from __future__ import annotations
 from workbench.backbones.stages.cutting import cut
 from workbench.backbones.stages.discovery import discover
 from workbench.backbones.stages.footprint import (
-    Memory,
     OutOfMemory,
     check_memory,
     free_memory,
@@ -16,9 +15,8 @@ from workbench.backbones.stages.footprint import (
     memory_limit,
     size_text,
 )
-from workbench.backbones.stages.replaying import Activations, Cut, prefix, replay
+from workbench.backbones.stages.replaying import prefix, replay
 from workbench.backbones.stages.staged import (
-    ALL,
     Stage,
     Staged,
     describe,
@@ -30,10 +28,6 @@ from workbench.backbones.stages.staged import (
 )
 
 __all__ = [
-    "ALL",
-    "Activations",
-    "Cut",
-    "Memory",
     "OutOfMemory",
     "Stage",
     "Staged",

@@ -8,7 +8,7 @@ one before. Cuts between stages are not verified here: see ``cutting.cut``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ def discover(
     example: Batch,
     *,
     head: nn.Module | None,
-    cuts: Mapping[str, str] | Sequence[str] | None = None,
+    cuts: Sequence[str] | None = None,
     key: Hashable | None = None,
 ) -> Staged:
     """Split a model into stages.
@@ -69,9 +69,8 @@ def discover(
         example: Samples that differ from each other, at least 2.
         head: A module of the model, or an ``nn.ModuleList`` of several (the list itself need not
             belong to the model). None takes the last layer with parameters.
-        cuts: The modules that begin a stage, by path or by the last parts of it; a mapping gives
-            the stages' names as well. Everything before the first one is the ``stem``. None finds
-            them.
+        cuts: The modules that begin a stage, by path or by the last parts of it. Everything before
+            the first one is the ``stem``. None finds them.
         key: Identifies the structure: models with the same key must have the same structure. The
             stages of a key are found once per process.
 
@@ -162,7 +161,7 @@ class _Search:
     def _is_dropout(self, call: Call) -> bool:
         return isinstance(self.module.get_submodule(call.path), DROPOUTS)
 
-    def layout(self, cuts: Mapping[str, str] | Sequence[str] | None) -> _Layout:
+    def layout(self, cuts: Sequence[str] | None) -> _Layout:
         """Find where stages begin, verify each of them, and drop those that fail."""
         starts = self._suggested_starts() if cuts is None else self._requested_starts(cuts)
         for name, call, path in self._inside_shared_layers(starts):
@@ -218,9 +217,8 @@ class _Search:
         starts = group(self.calls, self.body, self.head_call)
         return self._with_stem(list(zip(short_names([*starts]), starts.values(), strict=True)))
 
-    def _requested_starts(self, cuts: Mapping[str, str] | Sequence[str]) -> list[Start]:
-        names = dict(cuts) if isinstance(cuts, Mapping) else {name: name for name in cuts}
-        starts = [(name, self._call_of(path)) for name, path in names.items()]
+    def _requested_starts(self, cuts: Sequence[str]) -> list[Start]:
+        starts = [(path, self._call_of(path)) for path in dict.fromkeys(cuts)]
         ordered = sorted(starts, key=lambda start: start[1].number)
         if starts != ordered:
             raise ValueError(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from workbench.backbones.stages.recording import evaluation_mode
+from workbench.backbones.stages.replaying import samples_in
 from workbench.backbones.stages.staged import Staged, freeze
 
 if TYPE_CHECKING:
@@ -141,12 +142,11 @@ def memory(
     with _frozen(staged, depth):
         live = sum(_bytes(p) for p in module.parameters() if p.requires_grad)
         kept = _saved_bytes(staged, example)
-    samples = len(example if isinstance(example, Tensor) else next(iter(example.values())))
     return Memory(
         weights=sum(map(_bytes, every)),
         gradients=live,
         optimizer=slots * live,
-        activations=round(kept / samples * batch_size),
+        activations=round(kept / samples_in(example) * batch_size),
     )
 
 
@@ -178,6 +178,7 @@ def _saved_bytes(staged: Staged, example: Batch) -> int:
 @contextmanager
 def _frozen(staged: Staged, depth: int) -> Iterator[None]:
     """Apply a freeze depth within a block."""
+    # freeze() drops the gradients of frozen stages; the caller may still need them.
     before = [(p, p.requires_grad, p.grad) for p in staged.module.parameters()]
     freeze(staged, depth)
     try:

@@ -124,6 +124,7 @@ def _blocks(units: Sequence[Call]) -> dict[str, Call]:
 
     majors = [unit for unit in composite if is_major(unit)]
     everything = sum(unit.operations for unit in units)
+    # One block, or blocks that do little, are not what the model is built of.
     if sum(unit.operations for unit in majors) < _MOST * everything or len(majors) < 2:
         return {}
     # A transition that changes the resolution belongs to the stage after it.

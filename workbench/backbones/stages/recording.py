@@ -101,22 +101,12 @@ class _Operations(TorchFunctionMode):
         kwargs = kwargs or {}
         # Reading a property (shape, dtype, device) is not an operation.
         if getattr(func, "__name__", "") != "__get__":
-            for tensor in _tensors_in((args, kwargs)):
-                name = self._names.get(id(tensor))
+            for leaf in tree_flatten((args, kwargs))[0]:
+                name = self._names.get(id(leaf))
                 if name is not None:
                     self.uses.setdefault(name, self.count)
             self.count += 1
         return func(*args, **kwargs)
-
-
-def _tensors_in(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors_in(item)
-    elif isinstance(value, dict):
-        yield from _tensors_in(list(value.values()))
 
 
 def record(module: nn.Module, batch: Batch) -> Recording:

@@ -118,7 +118,7 @@ def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
         stack.enter_context(_forward_replaced(module, cut.path, stopped))
         with suppress(_Stop):
             module(batch)
-    return Activations(values=values, shapes=shapes, samples=_samples(batch))
+    return Activations(values=values, shapes=shapes, samples=samples_in(batch))
 
 
 def replay(module: nn.Module, cut: Cut, batch: Batch, activations: Activations) -> Tensor:
@@ -131,7 +131,7 @@ def replay(module: nn.Module, cut: Cut, batch: Batch, activations: Activations) 
         activations: Of this batch. They are copied, so the model cannot change them.
     """
     live = False
-    samples, recorded = _samples(batch), activations.samples
+    samples, recorded = samples_in(batch), activations.samples
     device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
 
     def nan(form: Form) -> Tensor:
@@ -203,7 +203,8 @@ def _forward_replaced(
             part.__dict__["forward"] = own
 
 
-def _samples(batch: Batch) -> int:
+def samples_in(batch: Batch) -> int:
+    """Number of samples of a batch."""
     if isinstance(batch, Tensor):
         return len(batch)
     return len(next(iter(batch.values())))

@@ -23,7 +23,8 @@ from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
-_IMAGE, _TEXT = ("PIL.Image.Image",), ("string", "large_string")
+# Types of the columns that can be inputs, by the kind of the samples.
+_TYPES = {"image": ("PIL.Image.Image",), "text": ("string", "large_string")}
 
 
 def read(
@@ -118,30 +119,31 @@ def _inputs(
     chosen = [kind for kind, value in inputs.items() if value]
     if len(chosen) > 1:
         raise ValueError("dataset has more than one of text, image and features; use one of them.")
-    if text or image:
-        column = str(text or image)
-        _column(data, column, option=chosen[0])
-        type_ = _type(data.features[column])
-        if type_ not in (_IMAGE if image else _TEXT):
-            raise ValueError(
-                f"dataset.{chosen[0]} names the column {column} of {data.name}, which is {type_}."
-            )
-        return chosen[0], [column]
     if features:
         return "vector", [str(name) for name in features]
+    if chosen:
+        (kind,) = chosen
+        column = str(inputs[kind])
+        _column(data, column, option=kind)
+        type_ = _type(data.features[column])
+        if type_ not in _TYPES[kind]:
+            raise ValueError(
+                f"dataset.{kind} names the column {column} of {data.name}, which is {type_}."
+            )
+        return kind, [column]
     taken = {*columns.column_names(label), *split.values()}
-    free = {name: type_ for name, type_ in data.features.items() if name not in taken}
-    images = [name for name, type_ in free.items() if _type(type_) in _IMAGE]
-    words = [name for name, type_ in free.items() if _type(type_) in _TEXT]
-    for kind, candidates in (("image", images), ("text", words)):
+    free = {name: _type(type_) for name, type_ in data.features.items() if name not in taken}
+    # Images first: their data sets often have a text (a caption, a file's name) as well.
+    for kind, types in _TYPES.items():
+        candidates = [name for name, type_ in free.items() if type_ in types]
         if len(candidates) == 1:
             return kind, candidates
-    if not images and not words:
+    if not any(type_ in types for types in _TYPES.values() for type_ in free.values()):
         return "vector", list(free)
     raise ValueError(
         f"{data.name} has several possible input columns; name one in dataset.text, "
-        f"dataset.image or dataset.features: "
-        + ", ".join(f"{name} ({_type(type_)})" for name, type_ in free.items())
+        "dataset.image or dataset.features: "
+        + ", ".join(f"{name} ({type_})" for name, type_ in free.items())
         + "."
     )
 
@@ -162,10 +164,12 @@ def _rows(data: HubData, names: Sequence[str], *, numbered: str = "") -> Rows:
     for part in data.parts.values():
         frame = part.with_format(None).select_columns(wanted).to_pandas()
         for name in wanted:
-            for row, number in _unknown_classes(frame[name], part.features[name]).items():
+            if (classes := _class_names(part.features[name])) is None:
+                continue
+            frame[name], unknown = _by_name(frame[name], classes)
+            for row, number in unknown.items():
                 reason = f"{name} has {number}, which is not one of its classes"
                 problems.setdefault(before + row, reason)
-            frame[name] = _by_name(frame[name], part.features[name])
         frames.append(frame)
         before += len(frame)
     together = pd.concat(frames, ignore_index=True)
@@ -187,36 +191,26 @@ def _rows(data: HubData, names: Sequence[str], *, numbered: str = "") -> Rows:
     )
 
 
-def _unknown_classes(column: pd.Series[Any], feature: Any) -> dict[int, Any]:
-    """By row, the first number in a list of classes that is not a class."""
-    names = _class_names(feature)
-    if names is None:
-        return {}
+def _by_name(column: pd.Series[Any], names: Sequence[str]) -> tuple[pd.Series[Any], dict[int, Any]]:
+    """The column with classes by name, and the first unknown number in each list by its row.
+
+    Missing values, and -1 for no class, become None.
+    """
+    named: list[Any] = []
     unknown = {}
     for row, value in enumerate(column.tolist()):
-        if isinstance(value, np.ndarray | list):
-            odd = [number for number in value if not _is_class(number, names)]
-            unknown.update({row: odd[0]} if odd else {})
-    return unknown
+        if not isinstance(value, np.ndarray | list):
+            named.append(names[int(value)] if _is_class(value, names) else None)
+            continue
+        named.append([names[int(number)] for number in value if _is_class(number, names)])
+        if len(named[-1]) < len(value):
+            unknown[row] = next(number for number in value if not _is_class(number, names))
+    return pd.Series(named, dtype=object), unknown
 
 
 def _is_class(value: Any, names: Sequence[str]) -> bool:
     # NaN, pandas' missing value, is not equal to itself.
     return value is not None and value == value and 0 <= int(value) < len(names)
-
-
-def _by_name(column: pd.Series[Any], feature: Any) -> pd.Series[Any]:
-    """Replace the numbers of classes by their names; -1 means that there is no class."""
-    names = _class_names(feature)
-    if names is None:
-        return column
-
-    def name(value: Any) -> Any:
-        if isinstance(value, np.ndarray | list):
-            return [names[int(number)] for number in value if _is_class(number, names)]
-        return names[int(value)] if _is_class(value, names) else None
-
-    return pd.Series([name(value) for value in column.tolist()], dtype=object)
 
 
 def _class_names(feature: Any) -> list[str] | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench.datasets.images.loading import Unwritten, decode
+from workbench.datasets.images.loading import ImageOptions, decode
 from workbench.datasets.rows import columns
 from workbench.datasets.rows.columns import RowOptions
 from workbench.datasets.rows.rows import Rows
 from workbench.datasets.samples import Samples
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 
 def of_rows(
-    rows: Rows, options: RowOptions, parts: Mapping[str, Any], *, image: str, **decoding: Any
+    rows: Rows, options: RowOptions, parts: Mapping[str, Dataset], *, image: str, **decoding: Any
 ) -> Samples:
     """Images with the targets of their rows.
 
@@ -24,65 +27,66 @@ def of_rows(
         options: For the other columns.
         parts: The library's data sets, in the order of the rows.
         image: The column of the images.
-        decoding: See ``images.loading.decode``.
+        decoding: See ``images.loading.ImageOptions``.
 
     Raises:
         ValueError: Rows cannot be used, or images cannot be decoded.
     """
     columns.mark_bad_rows(rows, options)
     kept, skipped = rows.kept(options.on_bad_input)
+    every = _images_of(parts, image)
     images = decode(
-        _unwritten(parts, image, kept.frame[image].tolist()),
+        [every[number] for number in kept.frame[image].tolist()],
         kept.names,
         where=rows.path,
-        on_bad_input=options.on_bad_input,
-        **decoding,
+        content=_content(parts, image),
+        form=ImageOptions(on_bad_input=options.on_bad_input, **decoding),
     )
     kept = kept.taken(images.positions)
-    values = columns.target_values(kept, options)
-    return Samples(
+    return columns.samples_of(
+        kept,
+        options,
         kind="image",
         inputs=images.images,
-        targets=values.targets,
-        classes=values.classes,
-        given=values.given,
-        groups=values.groups,
-        names=kept.names,
         skipped=(*skipped, *images.skipped),
         mapped=images.mapped,
     )
 
 
-def _unwritten(parts: Mapping[str, Any], image: str, numbers: Sequence[int]) -> Unwritten:
-    """Images by their numbers, to be written from the library's files."""
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    """An image of the library, which is read when it is decoded."""
+
+    part: Dataset
+    column: str
+    number: int
+
+    def read_bytes(self) -> bytes:
+        """Its bytes; empty if it is missing, which the decoder refuses with its name."""
+        value = self.part[self.number][self.column] or {}
+        content: bytes | None = value.get("bytes")
+        if content is None and value.get("path"):
+            return Path(value["path"]).read_bytes()
+        return content or b""
+
+
+def _images_of(parts: Mapping[str, Dataset], column: str) -> list[_Image]:
+    from datasets import Image
+
+    images = []
+    for part in parts.values():
+        alone = part.with_format(None).select_columns([column])
+        # decode=False gives the stored bytes, which our own decoder checks and resizes.
+        stored = alone.cast_column(column, Image(decode=False))
+        images += [_Image(part=stored, column=column, number=n) for n in range(len(part))]
+    return images
+
+
+def _content(parts: Mapping[str, Dataset], column: str) -> str:
     # The library's fingerprint covers its own changes; size and times cover changes to the files.
     prints = [f"{split}:{part._fingerprint}:{len(part)}" for split, part in parts.items()]
     for part in parts.values():
         for file in part.cache_files:
             state = Path(file["filename"]).stat()
             prints.append(f"{state.st_size}:{state.st_mtime_ns}:{state.st_ctime_ns}")
-    return Unwritten(
-        content="\n".join([image, *prints]),
-        write=partial(_write, parts, image, numbers),
-    )
-
-
-def _write(
-    parts: Mapping[str, Any], image: str, numbers: Sequence[int], folder: Path
-) -> list[Path]:
-    from datasets import Image
-
-    number, wanted = 0, set(numbers)
-    for part in parts.values():
-        column = part.with_format(None).select_columns([image])
-        # decode=False gives the stored bytes, which our own decoder checks and resizes.
-        for row in column.cast_column(image, Image(decode=False)):
-            value = row[image] or {}
-            content = value.get("bytes")
-            if content is None and value.get("path"):
-                content = Path(value["path"]).read_bytes()
-            if number in wanted:
-                # A missing image becomes an empty file, which is refused with its name.
-                (folder / f"{number:08d}").write_bytes(content or b"")
-            number += 1
-    return [folder / f"{number:08d}" for number in numbers]
+    return "\n".join([column, *prints])

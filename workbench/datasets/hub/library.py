@@ -10,11 +10,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import downloads
 from workbench.datasets.rows.rows import PARTS
 from workbench.datasets.samples import TRAIN
+from workbench.messages import first_line
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
 
 INSTALL = "pip install datasets"
 
@@ -31,15 +35,14 @@ class HubData:
     """
 
     name: str
-    parts: Mapping[str, Any]
+    parts: Mapping[str, Dataset]
     given: Mapping[str, int]
     notes: tuple[str, ...]
 
     @property
-    def features(self) -> Mapping[str, Any]:
+    def features(self) -> Features:
         """The library's feature type of each column."""
-        features: Mapping[str, Any] = next(iter(self.parts.values())).features
-        return features
+        return next(iter(self.parts.values())).features
 
 
 def _library() -> Any:
@@ -66,7 +69,7 @@ def saved(path: str) -> HubData:
         cached = library.load_from_disk(path)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"{path} is not a data set saved by save_to_disk: {_first_line(error)}"
+            f"{path} is not a data set saved by save_to_disk: {first_line(error)}."
         ) from error
     return _parts(path, cached)
 
@@ -97,7 +100,7 @@ def fetched(id: str, config: str | None) -> HubData:
         # Errors of the network, the hub and the library have no common base class.
         raise downloads.Absent(
             f"The data set {wanted} could not be downloaded from the Hugging Face hub: "
-            f"{_first_line(error)}"
+            f"{first_line(error)}."
         ) from error
     return _parts(id, cached)
 
@@ -131,10 +134,9 @@ def _offline() -> Iterator[Any]:
 
 
 def _parts(name: str, data: Any) -> HubData:
-    if not isinstance(data, dict):
-        return HubData(name=name, parts={"train": data}, given={}, notes=())
+    data = dict(data) if isinstance(data, dict) else {"train": data}
     if len(data) == 1:
-        return HubData(name=name, parts=dict(data), given={}, notes=())
+        return HubData(name=name, parts=data, given={}, notes=())
     given = {split: PARTS[split.lower()] for split in data if split.lower() in PARTS}
     # Names of splits are free text: only those of known parts can be mapped.
     if TRAIN not in given.values():
@@ -181,7 +183,3 @@ def labelled(data: HubData, name: str) -> HubData:
 def _hidden(value: object) -> bool:
     """Whether a list of labels has only -1; an empty list means that no label applies."""
     return isinstance(value, list) and bool(value) and all(label == -1 for label in value)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

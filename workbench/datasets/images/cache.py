@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,8 +31,6 @@ from workbench.datasets.memmap import Mapped, sha256_of
 
 _LOGGER = logging.getLogger(__name__)
 
-# Most bytes of decoded images that are held in memory if the cache cannot be written.
-MEMORY = 2**30
 _DAY = 24 * 3600
 
 
@@ -42,7 +39,7 @@ class Decoded:
     """Decoded images of one size.
 
     Attributes:
-        images: ``uint8 [N, C, H, W]``; a memory map of ``mapped`` if that is not None.
+        images: ``uint8 [N, C, H, W]``, a memory map of ``mapped``.
         positions: Positions of the files that could be decoded, among all files.
         skipped: The other files, each as ``NAME: REASON``.
     """
@@ -50,7 +47,7 @@ class Decoded:
     images: Tensor
     positions: tuple[int, ...]
     skipped: tuple[str, ...]
-    mapped: Mapped | None
+    mapped: Mapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,22 +127,6 @@ def save(
     try:
         _remove_leftovers(parent)
         new.mkdir(parents=True)
-    except OSError as error:
-        if size > MEMORY:
-            raise ValueError(
-                f"{where}: the decoded images need {size / 1e9:.1f} GB, but {parent} cannot "
-                f"be written to ({error.strerror}); set WORKBENCH_DATA to another folder."
-            ) from error
-        every = list(stream)
-        if not every or (bad and refuse):
-            return None
-        return Decoded(
-            images=torch.from_numpy(np.stack([pixels for _, pixels in every])),
-            positions=tuple(number for number, _ in every),
-            skipped=tuple(_skipped(names, bad)),
-            mapped=None,
-        )
-    try:
         free = shutil.disk_usage(new).free
         if size > free:
             raise ValueError(
@@ -160,7 +141,7 @@ def save(
             "shape": [len(positions), *form.shape],
             "sha256": sha256,
             "positions": positions,
-            "skipped": _skipped(names, bad),
+            "skipped": [f"{names[number]}: {bad[number]}" for number in sorted(bad)],
             "times": place.times,
         }
         description["checksum"] = _checksum(description)
@@ -208,10 +189,6 @@ def _publish(new: Path, place: Place) -> None:
             with suppress(OSError):
                 new.rename(place.folder)
             shutil.rmtree(aside, ignore_errors=True)
-
-
-def _skipped(names: Sequence[str], bad: Mapping[int, str]) -> list[str]:
-    return [f"{names[number]}: {bad[number]}" for number in sorted(bad)]
 
 
 def _checksum(description: Mapping[str, Any]) -> str:

@@ -5,9 +5,11 @@ Used by ``images.loading``.
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +41,19 @@ class Form:
         return self.channels, self.height, self.width
 
 
-def header(file: Path) -> tuple[int, int, bool] | str:
+class Content(Protocol):
+    """An image that is not a file of its own."""
+
+    def read_bytes(self) -> bytes:
+        """Its bytes, as in a file; empty if it is missing."""
+        ...
+
+
+def header(file: Path | Content) -> tuple[int, int, bool] | str:
     """Height and width after the EXIF rotation, and whether it is grey; or what is wrong."""
     try:
-        if file.stat().st_size == 0:
-            return "the file is empty"
-        with Image.open(file) as image:
-            width, height = _bounded(image).size
+        with _opened(file) as image:
+            width, height = image.size
             # For a PNG without EXIF, getexif() would decode the whole image.
             has_exif = image.format in ("JPEG", "MPO", "TIFF", "WEBP") or "exif" in image.info
             if has_exif and image.getexif().get(_ORIENTATION) in _LYING:
@@ -55,11 +63,10 @@ def header(file: Path) -> tuple[int, int, bool] | str:
         return _reason(error)
 
 
-def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
+def pixels(file: Path | Content, form: Form) -> NDArray[np.uint8] | str:
     """The pixels ``[C, H, W]``, or what is wrong."""
     try:
-        with Image.open(file) as opened:
-            _bounded(opened)
+        with _opened(file) as opened:
             if form.side is not None:
                 # Lets a JPEG decode at a fraction of its size, at least twice the target size.
                 opened.draft(None, (2 * form.side, 2 * form.side))
@@ -79,11 +86,17 @@ def pixels(file: Path, form: Form) -> NDArray[np.uint8] | str:
     return np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def _bounded(image: Image.Image) -> Image.Image:
-    """The image, if its header has no more pixels than Pillow's limit; nothing is decoded yet."""
-    width, height = image.size
-    if width * height > (Image.MAX_IMAGE_PIXELS or _MOST_PIXELS):
-        raise ValueError(_bomb(width * height))
+def _opened(file: Path | Content) -> Image.Image:
+    """An image whose header has no more pixels than Pillow's limit; nothing is decoded yet."""
+    # Pillow reads only the header of a path; bytes are in memory anyway.
+    source = file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
+    size = source.stat().st_size if isinstance(source, Path) else source.getbuffer().nbytes
+    if size == 0:
+        raise ValueError("the file is empty")
+    image = Image.open(source)
+    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or _MOST_PIXELS):
+        image.close()
+        raise ValueError(_bomb(image.width * image.height))
     return image
 
 

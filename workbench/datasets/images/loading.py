@@ -7,21 +7,21 @@ of images.
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from workbench.datasets.images import decoding
-from workbench.datasets.images.cache import Decoded, Place, cached, place_of, place_of_content, save
-from workbench.datasets.images.decoding import Form
+from workbench.datasets.images.cache import Decoded, cached, place_of, place_of_content, save
+from workbench.datasets.images.decoding import Content, Form
+from workbench.datasets.samples import Samples
 from workbench.record import environment
 
 # Default side in pixels for images of different sizes, or of larger ones.
@@ -33,27 +33,28 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unwritten:
-    """Images that are not files; they are written to temporary files for decoding.
+class ImageOptions:
+    """The options of a study file for decoding.
 
     Attributes:
-        content: Identifies the content: it differs whenever the content does.
-        write: Writes the images to a folder and returns the files.
+        store_size: Resize all images to this many pixels.
+        image_size: Side of a model's input.
+        on_bad_input: ``refuse``, or ``skip`` to ignore files that cannot be decoded.
     """
 
-    content: str
-    write: Callable[[Path], Sequence[Path]]
+    store_size: int | None = None
+    image_size: int | None = None
+    on_bad_input: str = "refuse"
 
 
 def decode(
-    files: Sequence[Path] | Unwritten,
+    files: Sequence[Path] | Sequence[Content],
     names: Sequence[str],
     *,
     where: str,
-    store_size: int | None = None,
-    image_size: int | None = None,
+    form: ImageOptions,
+    content: str | None = None,
     channels: int | None = None,
-    on_bad_input: str = "refuse",
 ) -> Decoded:
     """Decode image files, or map them if they are in the cache.
 
@@ -64,46 +65,44 @@ def decode(
     (bilinear, antialiased) to ``image_size`` (default 256) pixels.
 
     Args:
-        files: Existing files, or images to be written.
+        files: Existing files, or images that are not files.
         names: Names of the files, for messages.
         where: Name of all files together, for messages.
-        store_size: Resize all images to this many pixels instead.
-        image_size: Side of a model's input.
+        form: How to decode them.
+        content: Identifies the content of images that are not files: it differs whenever the
+            content does.
         channels: 1 or 3; None keeps those of the images.
-        on_bad_input: ``refuse``, or ``skip`` to ignore files that cannot be decoded.
 
     Raises:
         ValueError: A file is damaged, empty, not an image, or has more than
             ``PIL.Image.MAX_IMAGE_PIXELS`` pixels, and bad input is refused; no file can be decoded;
             or there is not enough space for the decoded images.
     """
+    store_size, image_size = form.store_size, form.image_size
     for option, value in (("store_size", store_size), ("image_size", image_size)):
         if value is not None and value < 1:
             raise ValueError(f"dataset.{option} is {value}; it must be at least 1.")
-    how = [_VERSION, store_size, image_size, channels, on_bad_input]
-    place = (
-        place_of_content(files.content, names, how)
-        if isinstance(files, Unwritten)
-        else place_of(files, names, how)
-    )
+    how = [_VERSION, store_size, image_size, channels, form.on_bad_input]
+    if content is None:
+        place = place_of([file for file in files if isinstance(file, Path)], names, how)
+    else:
+        place = place_of_content(content, names, how)
     if (found := cached(place)) is not None:
         return found
-    with (
-        _written(files, place) as paths,
-        warnings.catch_warnings(),
-        ThreadPoolExecutor(_threads()) as threads,
-    ):
+    # Pillow releases the GIL while it decodes.
+    count = min(8, environment.cores())
+    with warnings.catch_warnings(), ThreadPoolExecutor(count) as threads:
         # Pillow warns of damaged EXIF and of large images; both are handled here.
         warnings.simplefilter("ignore")
-        headers = list(threads.map(decoding.header, paths))
+        headers = list(threads.map(decoding.header, files))
         bad = {n: header for n, header in enumerate(headers) if isinstance(header, str)}
         good = [header for header in headers if not isinstance(header, str)]
         if good:
-            form = _form(good, store_size, image_size, channels)
-            numbers = [n for n in range(len(paths)) if n not in bad]
-            stream = _stream(threads, paths, numbers, form, bad)
-            refuse = on_bad_input != "skip"
-            found = save(place, stream, form, len(good), names, bad, refuse=refuse, where=where)
+            size = _form(good, store_size, image_size, channels)
+            numbers = [n for n in range(len(files)) if n not in bad]
+            stream = _stream(threads, files, numbers, size, bad)
+            refuse = form.on_bad_input != "skip"
+            found = save(place, stream, size, len(good), names, bad, refuse=refuse, where=where)
     if found is None:
         shown = [f"{names[n]} ({bad[n]})" for n in sorted(bad)[:_SHOWN]]
         more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
@@ -115,19 +114,43 @@ def decode(
     return found
 
 
-@contextmanager
-def _written(files: Sequence[Path] | Unwritten, place: Place) -> Iterator[Sequence[Path]]:
-    if not isinstance(files, Unwritten):
-        yield files
-        return
-    # Next to the cache, which has room for them; else in the system's temporary folder.
-    parent: Path | None = place.folder.parent
-    try:
-        place.folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        parent = None
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=parent) as folder:
-        yield files.write(Path(folder))
+def samples_of_files(
+    files: Sequence[Path],
+    labels: Sequence[int],
+    given: Sequence[int],
+    *,
+    root: Path,
+    classes: Sequence[str],
+    where: str,
+    form: ImageOptions,
+) -> Samples:
+    """Samples from image files with their labels and parts, named by their paths.
+
+    Args:
+        files: In the order of the samples.
+        labels: Of each file.
+        given: Part of each file.
+        root: Names are relative to it.
+        classes: Names of the classes.
+        where: Name of all files together, for messages.
+        form: How to decode them.
+
+    Raises:
+        ValueError: As for ``decode``.
+    """
+    names = [file.relative_to(root).as_posix() for file in files]
+    decoded = decode(files, names, where=where, form=form)
+    kept = torch.tensor(decoded.positions)
+    return Samples(
+        kind="image",
+        inputs=decoded.images,
+        targets=torch.tensor(labels)[kept],
+        classes=tuple(classes),
+        given=torch.tensor(given)[kept] if len(set(given)) > 1 else None,
+        names=tuple(names[number] for number in decoded.positions),
+        skipped=decoded.skipped,
+        mapped=decoded.mapped,
+    )
 
 
 def store(
@@ -158,11 +181,6 @@ def store(
     return written
 
 
-def _threads() -> int:
-    """Number of threads: Pillow releases the GIL while it decodes."""
-    return min(8, environment.cores())
-
-
 def _form(
     headers: Sequence[tuple[int, int, bool]],
     store_size: int | None,
@@ -180,7 +198,7 @@ def _form(
 
 def _stream(
     threads: ThreadPoolExecutor,
-    files: Sequence[Path],
+    files: Sequence[Path] | Sequence[Content],
     numbers: Sequence[int],
     form: Form,
     bad: dict[int, str],

@@ -118,6 +118,7 @@ class Pixels:
         if self.side is not None and tuple(images.shape[2:]) != (self.side, self.side):
             images = _resized(images, self.side)
         if images.dtype == torch.uint8:
+            # After resizing: bytes are a quarter of the size of floats.
             images = images.float().div_(255.0)
         if self.channels == 1 and images.shape[1] == 3:
             weights = torch.tensor(_LUMA, device=images.device).reshape(3, 1, 1)

@@ -12,7 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from workbench.datasets.memmap import Mapped
 from workbench.datasets.rows.rows import PARTS, Numbers, Rows, missing, numbers, words
+from workbench.datasets.samples import Samples
 
 Columns = str | Sequence[str]
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -45,16 +47,6 @@ class RowOptions:
         return [*column_names(self.label), *self.split.values()]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class TargetValues:
-    """The values of these columns in the form of ``Samples``."""
-
-    targets: Tensor
-    classes: tuple[str, ...]
-    given: Tensor | None
-    groups: Tensor | None
-
-
 def column_names(columns: Columns) -> list[str]:
     """The names of one or several columns."""
     return [columns] if isinstance(columns, str) else [str(name) for name in columns]
@@ -70,22 +62,49 @@ def mark_bad_rows(rows: Rows, options: RowOptions) -> None:
     _mark_bad_parts(rows, options.split)
 
 
-def target_values(rows: Rows, options: RowOptions) -> TargetValues:
-    """Targets, parts and groups of rows without a problem.
+def samples_of(
+    rows: Rows,
+    options: RowOptions,
+    *,
+    kind: str,
+    inputs: Tensor | tuple[str, ...],
+    skipped: tuple[str, ...],
+    mapped: Mapped | None = None,
+) -> Samples:
+    """Samples of rows without a problem: the inputs, with targets, parts and groups of their rows.
 
     Names of classes and labels are in alphabetical order, integers in numeric order; columns in the
     given order. A row whose column of labels is empty has none of the labels.
+
+    Args:
+        rows: N of them.
+        options: The columns that are not inputs.
+        kind: See ``Samples``; also for ``inputs``, ``skipped`` and ``mapped``.
+        inputs: Of the rows.
+        skipped: The rows that were left out.
+        mapped: The file of the inputs.
 
     Raises:
         ValueError: No row has a label, or the parts are given twice, by files and by a column.
     """
     targets, classes = _targets(rows, options)
     given, groups = _parts_and_groups(rows, options.split)
-    return TargetValues(targets=targets, classes=classes, given=given, groups=groups)
+    return Samples(
+        kind=kind,
+        inputs=inputs,
+        targets=targets,
+        classes=classes,
+        given=given,
+        groups=groups,
+        names=rows.names,
+        skipped=skipped,
+        mapped=mapped,
+    )
 
 
 def sorted_names(names: Sequence[str]) -> tuple[str, ...]:
     """Distinct names in alphabetical order, or in numeric order if all are integers."""
+    # Alphabetical order would put class 10 before class 2.
     different = set(names)
     if all(_WHOLE.fullmatch(name) for name in different):
         return tuple(sorted(different, key=lambda name: (int(name), name)))

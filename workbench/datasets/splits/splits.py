@@ -8,7 +8,7 @@ not read. Used by ``loading``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from workbench.datasets.splits import grouped, strata
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs
 
-DEFAULTS: dict[str, Any] = {"validation": 0.2, "test": 0.2}
+DEFAULTS: dict[str, float] = {"validation": 0.2, "test": 0.2}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +117,7 @@ def _kth_part(pool: Pool, written: str) -> Pool:
     # A constant seed: disjoint parts must not depend on the study.
     every = strata.positions(pool.targets, pool.target, len(pool.classes))
     for members in strata.shuffled(every, derive(0, "part")):
+        # Interleaved: every part gets the same share of each class.
         free = members[given[members] != TEST]
         keep[free[which - 1 :: parts]] = True
     return replace(pool, index=pool.index[keep], targets=pool.targets[keep])
@@ -165,7 +166,7 @@ def draw(pool: Pool, *, study_seed: int, seed: int) -> Split:
     else:
         # With a given validation part, the seed still decides which training samples are kept.
         members = strata.shuffled(members, by)
-    _check_all_classes(pool, parts[VALIDATION] if VALIDATION in sizes else None, members, sizes)
+    _check_all_classes(pool, parts[VALIDATION] if VALIDATION in sizes else None, members)
     train = _subset(pool, members, classes)
     return Split(
         train=strata.joined(train),
@@ -251,12 +252,7 @@ def _draw_part(
     return first, [samples[~mask] for samples, mask in zip(members, within, strict=True)]
 
 
-def _check_all_classes(
-    pool: Pool,
-    validation: list[Tensor] | None,
-    train: list[Tensor],
-    sizes: Mapping[int, int],
-) -> None:
+def _check_all_classes(pool: Pool, validation: list[Tensor] | None, train: list[Tensor]) -> None:
     """Check that classes are in training and drawn validation parts, and labels in training."""
     if pool.target == "labels":
         counts = pool.targets[strata.joined(train)].sum(dim=0).tolist()
@@ -272,15 +268,10 @@ def _check_all_classes(
     for part, content in (("validation", validation), ("training", train)):
         for name, samples in zip(pool.classes, content or [], strict=content is not None):
             if len(samples) == 0:
-                divided = [
-                    f"{sizes[number]} for {word}"
-                    for number, word in ((VALIDATION, "validation"), (TEST, "the test"))
-                    if number in sizes
-                ]
-                total = sum(sizes.values()) + sum(len(samples) for samples in train)
                 raise ValueError(
-                    f"Class {name} has no {part} sample left: {total} samples are divided into "
-                    f"{', '.join([*divided, 'the rest'])}.{_regression_hint(pool.classes)}"
+                    f"Class {name} has no {part} sample left after the split; change "
+                    "dataset.validation or dataset.test, or leave the class out in "
+                    f"dataset.classes.{_regression_hint(pool.classes)}"
                 )
 
 

@@ -25,6 +25,7 @@ def positions(targets: Tensor, target: str, classes: int) -> list[Tensor]:
         return [torch.arange(len(targets))]
     if target == "labels":
         # Columns by frequency: argmax then finds the first, that is the rarest, label of a sample.
+        # stable: labels of equal frequency keep their order, whatever the version of torch.
         order = torch.argsort(targets.sum(dim=0), stable=True)
         labelled = targets[:, order] > 0
         none = torch.full((len(labelled),), classes)

@@ -17,6 +17,7 @@ from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.record import STUDY_NAME
 from workbench.record.knob import Knob
+from workbench.record.strategy import Knobs
 from workbench.study.config import schema
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.tasks import TASKS
@@ -114,11 +115,14 @@ def _entry(block: Schema, options: Iterable[Mapping[str, Any]]) -> Schema:
     for known in options:
         for name, kind in known.items():
             types[name] = types[name] | kind if name in types else kind
-    properties = {name: TypeAdapter(kind).json_schema() for name, kind in types.items()}
-    shipped = {**block, "properties": {**block["properties"], **properties}}
+    shipped = {**block, "properties": {**block["properties"], **_properties(types)}}
     # The options of a user's own code are declared nowhere, and may have the name of another's.
     own = {"type": "object", "required": ["name"], "properties": {"name": {"pattern": _OWN}}}
     return {"anyOf": [{**shipped, "additionalProperties": False}, own]}
+
+
+def _properties(types: Knobs) -> Schema:
+    return {name: TypeAdapter(kind).json_schema() for name, kind in types.items()}
 
 
 def _one_of(catalogue: Mapping[str, Mapping[str, Knob]]) -> Schema:
@@ -145,10 +149,7 @@ def _option(knob: Knob) -> Schema:
 
 def _transform() -> Schema:
     """A step of ``augmentation``: a name, or one name with its options."""
-    options = {
-        name: _object({k: TypeAdapter(kind).json_schema() for k, kind in entry.options.items()})
-        for name, entry in AUGMENTATIONS.items()
-    }
+    options = {name: _object(_properties(known)) for name, known in AUGMENTATIONS.items()}
     named = {
         **_object(options),
         "minProperties": 1,

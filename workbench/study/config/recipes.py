@@ -86,7 +86,7 @@ def _augmentation_flaws(index: int, step: object) -> list[Flaw]:
         return [Flaw(loc=(*loc, name), found=options, expected="a mapping of options")]
     if own:
         return []
-    known = AUGMENTATIONS[name].options
+    known = AUGMENTATIONS[name]
     return _option_flaws((*loc, name), options, known, list(known), name)
 
 
