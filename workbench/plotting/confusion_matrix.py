@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, style, venues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,22 +74,21 @@ def _pairs(
     )
 
 
-@lettered
 def draw(numbers: ConfusionMatrix) -> Figure:
     """A matrix with counts and names; for many classes without these, with a list of pairs."""
-    with style.context():
-        return (_draw_many if len(numbers.classes) > _MOST_NAMES else _draw_few)(numbers)
+    many = len(numbers.classes) > _MOST_NAMES
+    return style.draw(_plot_many if many else _plot_few, numbers)
 
 
-def _draw_few(numbers: ConfusionMatrix) -> Figure:
+def _plot_few(numbers: ConfusionMatrix) -> Figure:
     count = len(numbers.classes)
-    side = min(max(2.4, 0.36 * count + 1.0), style.WIDTH)
+    side = min(max(2.4, 0.36 * count + 1.0), venues.WIDTH)
     figure = style.figure(height=side, width=side)
     axes = figure.subplots()
     _shade(axes, numbers)
     if count <= _MOST_COUNTS:
         _write_counts(axes, numbers)
-    names = [style.cut(name, 18) for name in numbers.classes]
+    names = [naming.cut(name, 18) for name in numbers.classes]
     upright = max(map(len, names), default=0) > 3 or count > 12
     size = 8 if count <= 20 else 6
     axes.set_xticks(range(count), names, rotation=90 if upright else 0, fontsize=size)
@@ -116,10 +114,10 @@ def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
                 axes.text(column, row, f"{number}", fontsize=size, **look)
 
 
-def _draw_many(numbers: ConfusionMatrix) -> Figure:
+def _plot_many(numbers: ConfusionMatrix) -> Figure:
     """The matrix by class number, and the most frequent mistakes with their names."""
     listed = max(len(numbers.pairs), 1)
-    figure = style.figure(height=max(3.0, 0.7 + 0.19 * listed), width=style.WIDTH * 1.45)
+    figure = style.figure(height=max(3.0, 0.7 + 0.19 * listed), width=venues.WIDTH * 1.45)
     square, bars = figure.subplots(1, 2, width_ratios=[1.25, 1.0])
     _shade(square, numbers)
     square.set_xlabel("predicted class, by number")
@@ -141,7 +139,7 @@ def _draw_many(numbers: ConfusionMatrix) -> Figure:
             fontsize=7,
             color=style.QUIET,
         )
-    names = [f"{style.cut(p.true, 20)} → {style.cut(p.predicted, 20)}" for p in numbers.pairs]
+    names = [f"{naming.cut(p.true, 20)} → {naming.cut(p.predicted, 20)}" for p in numbers.pairs]
     bars.set_yticks(places, names, fontsize=7)
     bars.tick_params(axis="y", length=0)
     bars.invert_yaxis()

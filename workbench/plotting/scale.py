@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from workbench.plotting import style
+from workbench.plotting import naming, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
     subs = (1.0,) if decades >= 2 else (1.0, 3.0) if decades >= 1 else (1.0, 2.0, 3.0, 5.0)
     axis = axes.xaxis if name == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=subs, numticks=most))
-    axis.set_major_formatter(FuncFormatter(style.decimal))
+    axis.set_major_formatter(FuncFormatter(naming.decimal))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -177,7 +177,7 @@ def _cell(side: Side | None) -> str:
 
 def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Draw the figures; names with captions, and pictures for the page."""
-    from workbench.plotting import style
+    from workbench.plotting import saving
 
     drawn: list[dict[str, Any]] = []
     pictures = {}
@@ -185,8 +185,8 @@ def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[dict[str, Any]]
         figure = load(name)
         caption = figure.caption(numbers)
         picture = figure.draw(numbers)
-        style.save(picture, folder / name)
-        pictures[name] = style.inline_svg(picture, name, caption)
+        saving.save(picture, folder / name)
+        pictures[name] = saving.inline_svg(picture, name, caption)
         drawn.append({"name": name, "number": len(drawn) + 1, "caption": caption})
     return drawn, pictures
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workbench.record import State
 from workbench.report.checks import Answer, Check, Question, ask
-from workbench.report.checks.bounds import at_bound
+from workbench.report.checks.bounds import Bound, at_bound, described
 from workbench.report.checks.conditions import compare
 from workbench.report.evidence import edited, unproven
 from workbench.report.material import Material
@@ -108,19 +108,17 @@ def _bounds(subject: Subject) -> Answer:
         return Answer("not checked", "The selection has not ended.")
     if not any(entry.low is not None for entry in study.tune):
         return Answer("not checked", "The study searches no numeric range.")
-    texts, names, runs = [], [], []
+    bounds: list[Bound] = []
     for arm in confirmation.arms:
         tuned = arm.plan.hyperparameters
-        for hit in at_bound(study, tuned, {**tuned, **arm.plan.levels}):
-            text = f"{arm.name}: {hit.knob} = {hit.value:.3g}, {hit.side} bound {hit.bound:.3g}"
-            texts.append(text)
-            names.append(arm.name)
-            # All runs of an arm have the same setting, so one of them is enough.
-            runs += [run.run_id for run in arm.runs.values()][:1]
-    if not texts:
+        bounds += at_bound(study, arm.name, tuned, {**tuned, **arm.plan.levels})
+    if not bounds:
         return Answer("ok", "No.")
-    finding = f"At a bound, so a wider range may change the result: {'; '.join(texts)}."
-    return Answer("warning", finding, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(runs)))
+    names = tuple(dict.fromkeys(bound.strategy for bound in bounds))
+    # All runs of an arm have the same setting, so one of them is enough.
+    first = {arm.name: run.run_id for arm in confirmation.arms for run in [*arm.runs.values()][:1]}
+    runs = tuple(first[name] for name in names if name in first)
+    return Answer("warning", described(bounds), names, runs)
 
 
 def _selection(subject: Subject) -> Answer:

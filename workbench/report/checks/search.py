@@ -13,9 +13,9 @@ from statistics import median
 from workbench.record import State
 from workbench.record.text import listed
 from workbench.report.checks import Answer, Check, Question, ask
-from workbench.report.checks.bounds import at_bound, settings_of
+from workbench.report.checks.bounds import described, of_best_trials
 from workbench.report.checks.conditions import compare
-from workbench.report.trials import best, by_strategy
+from workbench.report.trials import best_of_each, by_strategy
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
@@ -42,8 +42,7 @@ class Search:
     @cached_property
     def chosen(self) -> dict[str, TrialRun]:
         """The best trial of each strategy that has one."""
-        groups = self.groups.items()
-        return {name: trial for name, group in groups if (trial := best(self.study, group))}
+        return best_of_each(self.study, self.trials)
 
     def runs(self, names: Sequence[str] | Mapping[str, object]) -> tuple[str, ...]:
         """Run ids of the best trials of some strategies."""
@@ -58,20 +57,11 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Check, ..
 def _bounds(search: Search) -> Answer:
     if not any(entry.low is not None for entry in search.study.tune):
         return Answer("not checked", "The study searches no numeric range.")
-    hits = [
-        (name, hit)
-        for name, trial in search.chosen.items()
-        for hit in at_bound(search.study, trial.hyperparameters, settings_of(trial))
-    ]
-    if not hits:
+    bounds = of_best_trials(search.study, search.trials)
+    if not bounds:
         return _ok("No.", search.chosen)
-    text = "; ".join(
-        f"{name}: {hit.knob} = {hit.value:.3g}, {hit.side} bound {hit.bound:.3g}"
-        for name, hit in hits
-    )
-    names = tuple(dict.fromkeys(name for name, _ in hits))
-    finding = f"At a bound, so a wider range may change the result: {text}."
-    return Answer("warning", finding, names, search.runs(names))
+    names = tuple(dict.fromkeys(bound.strategy for bound in bounds))
+    return Answer("warning", described(bounds), names, search.runs(names))
 
 
 def _failures(search: Search) -> Answer:

@@ -7,11 +7,14 @@ run once; for the expected maximum of independent draws see ``expected_maximum``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
-from workbench.report.figures import LeftOut, ReportFigure
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+from workbench.plotting import naming, saving, scale, style, venues
+from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import by_strategy, encoding, varied
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
@@ -73,8 +76,9 @@ class BestSoFar(NamedTuple):
     marked: bool = False
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun], unit: str = "trials") -> BestSoFar:
+def summarize(findings: Findings, unit: str = "trials") -> BestSoFar:
     """Improvements in the order of the trials' numbers; raises ``LeftOut`` where there are none."""
+    study, trials = findings.study, findings.trials
     codes = encoding(study, trials)
     joint = not study.balanced
     groups = {"all strategies": list(trials)} if joint else by_strategy(study, trials)
@@ -129,7 +133,7 @@ def _panels(
     titles: dict[int, tuple[str, ...]] = {}
     for curve in curves:
         first = next(trial for trial in trials if trial.strategy == curve.name)
-        titles[curve.panel] = tuple(f"{style.words(name)} {first.label(name)}" for name in others)
+        titles[curve.panel] = tuple(f"{naming.words(name)} {first.label(name)}" for name in others)
     if len(curves) <= _FEW or not 2 <= len(titles) <= _MOST_PANELS:
         return ()
     # Panels are numbered by their levels; one whose strategies have no value leaves a gap.
@@ -143,7 +147,7 @@ def caption(numbers: BestSoFar) -> str:
     each = f"{min(spent)}" if min(spent) == max(spent) else f"{min(spent)} to {max(spent)}"
     what = "the number of trials spent" if numbers.unit == "trials" else "seconds of training spent"
     text = (
-        f"{extreme} {style.words(numbers.metric)} so far against {what}; pruned"
+        f"{extreme} {naming.words(numbers.metric)} so far against {what}; pruned"
         f" and failed trials count as spent (n = {sum(spent)} trials"
     )
     if numbers.points:
@@ -159,59 +163,40 @@ def caption(numbers: BestSoFar) -> str:
     )
 
 
-@lettered
-def draw(numbers: BestSoFar) -> Figure:
+def plot(numbers: BestSoFar) -> Figure:
     """Step curves: many in panels, few in one panel with their names next to their ends."""
-    with style.context(wide=True):
-        shown = [index for index, label in enumerate(numbers.panels) if label] or [0]
-        columns = min(len(shown), _COLUMNS)
-        rows = -(-len(shown) // columns)
-        single = max(2.5, 0.17 * len(numbers.curves) + 1.0)
-        height = 0.55 + 1.95 * rows if numbers.panels else single
-        figure = style.figure(height=height)
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        longest = max(2.0 if numbers.unit == "trials" else 0.0, *_spent(numbers))
-        values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
-        values += [point.value for point in numbers.points]
-        for axes, panel in zip(grid, shown, strict=False):
-            for curve in numbers.curves:
-                if curve.panel == panel:
-                    end = "" if numbers.points else _end(numbers, curve)
-                    _draw_curve(axes, curve, end)
-            if numbers.panels:
-                style.panel_label(axes, numbers.panels[panel])
-            style.grid(axes)
-        for axes in grid[len(shown) :]:
-            axes.set_visible(False)
-        first, step = (0.7, 0.3) if numbers.unit == "trials" else (0.0, 0.02 * longest)
-        grid[0].set_xlim(first, longest + step if numbers.points else longest)
-        grid[0].xaxis.get_major_locator().set_params(integer=numbers.unit == "trials")
-        scale.spread(grid[0], "y", values, numbers.direction)
-        spent = "trials spent" if numbers.unit == "trials" else "seconds of training spent"
-        figure.supxlabel(spent)
-        metric = style.words(numbers.metric)
-        figure.supylabel(
-            metric if numbers.points else f"best {metric} so far", fontsize=style.sizes().label
-        )
-        if numbers.points:
-            _draw_points(grid[0], numbers.points)
-        elif numbers.panels:
-            entries = [
-                (label, style.colour(i), style.line(i)) for i, label in enumerate(numbers.colours)
-            ]
-            style.legend_of_lines(figure, entries)
-        else:
-            _name_ends(grid[0], numbers, longest, gap=0.155 / (single - 0.6))
-        return figure
-
-
-def _spent(numbers: BestSoFar) -> list[float]:
-    return [curve.spent for curve in numbers.curves]
-
-
-def _end(numbers: BestSoFar, curve: Curve) -> str:
-    """The marker of its last trial."""
-    return style.marker(curve.stroke) if numbers.marked else "o"
+    shown = [index for index, title in enumerate(numbers.panels) if title] or [0]
+    in_trials = numbers.unit == "trials"
+    row = 1.95 if numbers.panels else max(1.95, 0.17 * len(numbers.curves) + 0.45)
+    figure, grid = style.panels(len(shown), min(len(shown), _COLUMNS), row=row, rest=0.55)
+    longest = max(2.0 if in_trials else 0.0, *(curve.spent for curve in numbers.curves))
+    values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
+    values += [point.value for point in numbers.points]
+    for axes, panel in zip(grid, shown, strict=True):
+        for curve in numbers.curves:
+            if curve.panel == panel:
+                end = style.marker(curve.stroke) if numbers.marked else "o"
+                _draw_curve(axes, curve, "" if numbers.points else end)
+        if numbers.panels:
+            style.panel_label(axes, numbers.panels[panel])
+    first, step = (0.7, 0.3) if in_trials else (0.0, 0.02 * longest)
+    grid[0].set_xlim(first, longest + step if numbers.points else longest)
+    grid[0].locator_params(axis="x", integer=in_trials)
+    scale.spread(grid[0], "y", values, numbers.direction)
+    figure.supxlabel("trials spent" if in_trials else "seconds of training spent")
+    metric = naming.words(numbers.metric)
+    figure.supylabel(metric if numbers.points else f"best {metric} so far")
+    if numbers.points:
+        _draw_points(grid[0], numbers.points)
+    elif numbers.panels:
+        entries = [
+            style.Entry(level, style.colour(index), line=style.line(index))
+            for index, level in enumerate(numbers.colours)
+        ]
+        style.legend(figure, entries)
+    else:
+        _name_ends(grid[0], numbers, longest, gap=0.155 / (row - 0.05))
+    return figure
 
 
 def _draw_curve(axes: Axes, curve: Curve, end: str) -> None:
@@ -229,12 +214,12 @@ def _draw_curve(axes: Axes, curve: Curve, end: str) -> None:
         linestyle=style.line(curve.stroke) if end else "-",
         linewidth=1.5 if end else 1.0,
     )
-    style.tell(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
+    saving.hover(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
 
 
 def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
     order = sorted({(point.colour, point.marker, point.strategy) for point in points})
-    names = style.told_apart([name for *_, name in order])
+    names = naming.distinct([name for *_, name in order])
     for shown, (*_, name) in zip(names, order, strict=True):
         own = [point for point in points if point.strategy == name]
         axes.scatter(
@@ -256,44 +241,34 @@ def _name_ends(axes: Axes, numbers: BestSoFar, longest: float, gap: float) -> No
     axes.get_ylim()  # matplotlib computes the limits lazily, and the transform needs them
     to_axes = axes.transData + axes.transAxes.inverted()
     ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
-    names = style.told_apart([curve.name for curve in curves])
+    names = naming.distinct([curve.name for curve in curves])
     for curve, name, end, height in zip(curves, names, ends, _spread(ends, gap), strict=True):
-        place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
-        axes.plot([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5, **place)
-        look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.stroke)}
-        axes.plot([1.04, 1.10], [height] * 2, **look, **place)
-        if numbers.marked:
-            look = {"color": look["color"], "marker": style.marker(curve.stroke)}
-            axes.plot([1.07], [height], markersize=3.5, **look, **place)
-        axes.text(
-            1.115, height, name, transform=axes.transAxes, va="center", fontsize=style.sizes().tick
+        draw = partial(axes.plot, transform=axes.transAxes, clip_on=False)
+        draw([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5)
+        draw(
+            [1.04, 1.07, 1.10],
+            [height] * 3,
+            color=style.colour(curve.colour),
+            linestyle=style.line(curve.stroke),
+            marker=style.marker(curve.stroke) if numbers.marked else "",
+            markersize=3.5,
+            markevery=[1],
         )
+        size = venues.sizes().tick
+        axes.text(1.115, height, name, transform=axes.transAxes, va="center", fontsize=size)
 
 
 def _spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move heights apart until neighbours are at least ``gap`` apart, in the same order."""
-    order = sorted(range(len(heights)), key=lambda index: heights[index])
-    placed = [heights[index] for index in order]
-    # Each pass moves both neighbours by half of what is missing, which may bring them too close to
-    # the next ones, so it is repeated.
-    for _ in range(200):
-        for low in range(len(placed) - 1):
-            lack = max(gap - (placed[low + 1] - placed[low]), 0.0)
-            placed[low] -= lack / 2
-            placed[low + 1] += lack / 2
-    moved = dict(zip(order, placed, strict=True))
-    return [moved[index] for index in range(len(heights))]
+    """Move heights apart, as little as possible, until neighbours are at least ``gap`` apart."""
+    order = np.argsort(heights, kind="stable")
+    steps = gap * np.arange(len(heights))
+    placed = np.empty(len(heights))
+    # The closest heights that rise by ``gap`` or more are, without the steps, an isotonic fit.
+    placed[order] = isotonic_regression(np.asarray(heights)[order] - steps).x + steps
+    return [float(height) for height in placed]
 
 
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-    wide=True,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)
 BY_SECONDS = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials, "seconds"),
-    caption=caption,
-    draw=draw,
-    wide=True,
+    summarize=partial(summarize, unit="seconds"), caption=caption, plot=plot, wide=True
 )

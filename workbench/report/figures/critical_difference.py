@@ -7,19 +7,22 @@ Bars join strategies whose comparison by pairwise Wilcoxon tests is inconclusive
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import ReportFigure
 from workbench.verdict import statistics
+from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_AXIS = 0.32  # inches from the top to the line of ranks
 
 
 class CriticalDifference(NamedTuple):
@@ -75,7 +78,7 @@ def summarize_table(
 
 def caption(numbers: CriticalDifference) -> str:
     """What a rank and a bar are, and n."""
-    p = f"p {style.p_value(numbers.p)}" if numbers.p < 0.0001 else f"p = {style.p_value(numbers.p)}"
+    p = f"p {bare_p(numbers.p)}" if numbers.p < 0.0001 else f"p = {bare_p(numbers.p)}"
     return (
         f"Average rank of each strategy over n = {numbers.n} data sets; 1 is the best. A bar joins"
         " strategies whose pairwise comparison is inconclusive (Wilcoxon signed-rank test,"
@@ -84,71 +87,54 @@ def caption(numbers: CriticalDifference) -> str:
     )
 
 
-@lettered
-def draw(numbers: CriticalDifference) -> Figure:
+def plot(numbers: CriticalDifference) -> Figure:
     """A scale of ranks with names below it, the better half on the left."""
-    with style.context(wide=True):
-        count = len(numbers.names)
-        left = -(-count // 2)
-        bars = 0.13 * len(numbers.groups)
-        figure = style.figure(height=0.62 + bars + 0.2 * left, fitted=False)
-        height = figure.get_size_inches()[1]
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_axis_off()
-        low, high = 1.0, float(count)
-        names = style.told_apart(numbers.names, 22)
-        # Names are on both sides of the scale; 0.058 inches is the width of a letter at 8 points.
-        margin = min(0.36, (0.058 * max(map(len, names)) + 0.5) / style.width())
-
-        def across(rank: float) -> float:
-            return margin + (1 - 2 * margin) * (rank - low) / (high - low)
-
-        def down(inches: float) -> float:
-            return float(1 - inches / height)
-
-        _draw_scale(axes, count, across, down)
-        for place, (name, rank) in enumerate(zip(names, numbers.ranks, strict=True)):
-            at_left = place < left
-            step = place if at_left else count - 1 - place
-            y = down(0.5 + bars + 0.2 * step)
-            edge = margin - 0.02 if at_left else 1 - margin + 0.02
-            x = across(rank)
-            line = {"color": style.QUIET, "linewidth": 0.7}
-            axes.plot([x, x, edge], [down(0.32), y, y], **line)  # type: ignore[arg-type]
-            axes.scatter([x], [down(0.32)], s=12, color=style.INK, zorder=3)
-            text = f"{name}  {rank:.2f}" if at_left else f"{rank:.2f}  {name}"
-            written = axes.text(
-                edge - 0.008 if at_left else edge + 0.008,
-                y,
-                text,
-                ha="right" if at_left else "left",
-                va="center",
-                fontsize=style.sizes().tick,
-            )
-            style.tell(written, f"{numbers.names[place]}: average rank {rank:.3f}")
-        for level, (first, last) in enumerate(numbers.groups):
-            ends = [across(numbers.ranks[first]) - 0.008, across(numbers.ranks[last]) + 0.008]
-            y = down(0.42 + 0.13 * level)
-            axes.plot(ends, [y, y], color=style.INK, linewidth=2.4, solid_capstyle="butt")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
-        return figure
-
-
-def _draw_scale(axes: Axes, count: int, across: Any, down: Any) -> None:
-    line: dict[str, Any] = {"color": style.INK, "linewidth": 0.8}
-    axes.plot([across(1), across(count)], [down(0.32)] * 2, **line)
-    step = 1 if count <= 12 else 2
-    for rank in range(1, count + 1, step):
-        axes.plot([across(rank)] * 2, [down(0.32), down(0.26)], **line)
-        axes.text(
-            across(rank),
-            down(0.22),
-            f"{rank}",
-            ha="center",
-            va="bottom",
-            fontsize=style.sizes().tick,
+    count = len(numbers.names)
+    left = -(-count // 2)
+    bars = 0.13 * len(numbers.groups)
+    height = 0.62 + bars + 0.2 * left
+    figure = style.figure(height=height, fitted=False)
+    names = naming.distinct(numbers.names, 22)
+    # Names are on both sides of the scale; 0.058 inches is the width of a letter at 8 points.
+    margin = min(0.36, (0.058 * max(map(len, names)) + 0.5) / venues.width())
+    axes = figure.add_axes((margin, 0.0, 1 - 2 * margin, 1.0))
+    axes.set_axis_off()
+    # Horizontally in ranks, vertically in inches from the top.
+    axes.set(xlim=(1, count), ylim=(height, 0))
+    _draw_scale(axes, count)
+    for place, (name, rank) in enumerate(zip(names, numbers.ranks, strict=True)):
+        at_left = place < left
+        y = 0.5 + bars + 0.2 * (place if at_left else count - 1 - place)
+        end = 1 if at_left else count
+        axes.plot([rank, rank, end], [_AXIS, y, y], color=style.QUIET, linewidth=0.7)
+        axes.scatter([rank], [_AXIS], s=12, color=style.INK, zorder=3)
+        text = axes.annotate(
+            f"{name}  {rank:.2f}" if at_left else f"{rank:.2f}  {name}",
+            (end, y),
+            (-4 if at_left else 4, 0),
+            textcoords="offset points",
+            ha="right" if at_left else "left",
+            va="center",
+            fontsize=venues.sizes().tick,
         )
+        saving.hover(text, f"{numbers.names[place]}: average rank {rank:.3f}")
+    beyond = 0.01 * (count - 1)  # so that a bar visibly covers the ranks at its ends
+    for level, (first, last) in enumerate(numbers.groups):
+        ends = [numbers.ranks[first] - beyond, numbers.ranks[last] + beyond]
+        y = _AXIS + 0.1 + 0.13 * level
+        axes.plot(
+            ends, [y, y], color=style.INK, linewidth=2.4, solid_capstyle="butt", clip_on=False
+        )
+    return figure
 
 
-FIGURE = ReportFigure(summarize=summarize_table, caption=caption, draw=draw, wide=True)
+def _draw_scale(axes: Axes, count: int) -> None:
+    draw = partial(axes.plot, color=style.INK, linewidth=0.8, clip_on=False)
+    draw([1, count], [_AXIS, _AXIS])
+    for rank in range(1, count + 1, 1 if count <= 12 else 2):
+        draw([rank, rank], [_AXIS, _AXIS - 0.06])
+        size = venues.sizes().tick
+        axes.text(rank, _AXIS - 0.1, f"{rank}", ha="center", va="bottom", fontsize=size)
+
+
+FIGURE = ReportFigure(summarize=summarize_table, caption=caption, plot=plot, wide=True)

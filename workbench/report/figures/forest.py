@@ -6,15 +6,15 @@ minus the reference's, as in the tables of a paper.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import compared, how_tested, imputed, leader
+from workbench.report.figures.sides import compared, how_tested, imputed, names
 from workbench.verdict import Comparison
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.guards import Bar
+from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,8 @@ def summarize(findings: Findings) -> Forest:
     verdict = compared(findings)
     baselines = [side.name for side in verdict.sides if side.baseline and side.mean]
     against_baseline = verdict.contrast == BASELINE and baselines
-    reference = baselines[0] if against_baseline else leader(verdict)
+    leader = verdict.leader or names(verdict)[0]
+    reference = baselines[0] if against_baseline else leader
     maximizes = verdict.direction == "maximize"
     rows = []
     for item in verdict.comparisons:
@@ -110,7 +111,7 @@ def caption(numbers: Forest) -> str:
     # Whether a difference above 0 is good depends on the metric, so the caption says it.
     better = "higher" if numbers.direction == "maximize" else "lower"
     parts = [
-        f"Paired differences in {style.words(numbers.metric)}, seed by seed: the value of the row"
+        f"Paired differences in {naming.words(numbers.metric)}, seed by seed: the value of the row"
         f" minus that of {numbers.reference}; {better} values are better"
         f" (n = {numbers.n} seeds, the same for every row). A dot is one seed, the square their"
         f" mean, the bar its t interval ({numbers.bar}). {numbers.source}"
@@ -130,39 +131,22 @@ def caption(numbers: Forest) -> str:
     return "".join(parts)
 
 
-@lettered
-def draw(numbers: Forest) -> Figure:
+def plot(numbers: Forest) -> Figure:
     """A row for each comparison: mean and interval, seeds below them, numbers at the right."""
-    with style.context(wide=False):
-        count = len(numbers.rows)
-        figure = style.figure(height=0.62 + 0.33 * count)
-        axes = figure.subplots()
-        if numbers.margin:
-            axes.axvspan(
-                -numbers.margin, numbers.margin, color=style.RULE, alpha=0.45, lw=0, zorder=0
-            )
-        axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
-        for y, row in enumerate(numbers.rows):
-            _draw_row(axes, numbers, row, y)
-        _write_numbers(axes, numbers)
-        axes.set_ylim(count - 0.45, -0.6)
-        names = style.told_apart([numbers.name(row) for row in numbers.rows], _room())
-        axes.set_yticks(range(count), names)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(_axis(numbers))
-        style.grid(axes, "x")
-        return figure
-
-
-def _room() -> int:
-    return 18 if style.is_narrow() else 28
-
-
-def _axis(numbers: Forest) -> str:
-    reference = style.cut(numbers.reference, _room())
-    text = f"{style.words(numbers.metric)}: row minus {reference}"
-    return text if len(text) < 48 or not style.is_narrow() else text.replace(": ", ":\n")
+    figure = style.figure(height=0.62 + 0.33 * len(numbers.rows))
+    axes = figure.subplots()
+    if margin := numbers.margin:
+        axes.axvspan(-margin, margin, color=style.RULE, alpha=0.45, lw=0, zorder=0)
+    axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
+    for y, row in enumerate(numbers.rows):
+        _draw_row(axes, numbers, row, y)
+    reference = naming.cut(numbers.reference, 18 if venues.is_narrow() else 28)
+    label = f"{naming.words(numbers.metric)}: row minus {reference}"
+    if venues.is_narrow() and len(label) >= 48:
+        label = label.replace(": ", ":\n")
+    style.rows(axes, [numbers.name(row) for row in numbers.rows], label)
+    _write_numbers(axes, numbers)
+    return figure
 
 
 def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
@@ -185,10 +169,9 @@ def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
         linewidths=1.2,
         zorder=4,
     )
-    style.tell(mean, f"{numbers.name(row)} − {numbers.reference}: {_numbers(row)}")
+    saving.hover(mean, f"{numbers.name(row)} − {numbers.reference}: {_numbers(row)}")
     count = len(row.differences)
-    # Multiples of the golden ratio spread any number of points evenly, so that none hides another.
-    heights = [y + 0.2 + 0.2 * ((index * 0.618034) % 1 - 0.5) for index in range(count)]
+    heights = [y + 0.2 + offset for offset in style.spread_out(count, 0.2)]
     named = numbers.seeds if len(numbers.seeds) == count else [f"{n}" for n in range(count)]
     points = list(zip(named, row.differences, heights, numbers.imputed[y], strict=True))
     for lost, shape, size in ((False, "o", 8), (True, "x", 14)):
@@ -205,39 +188,29 @@ def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
             linewidths=1.0 if lost else 0.0,
             zorder=3,
         )
-        style.tell(marks, *(f"seed {seed}: {value:+.4g}" for seed, value, _ in some))
+        saving.hover(marks, *(f"seed {seed}: {value:+.4g}" for seed, value, _ in some))
 
 
 def _numbers(row: Comparison) -> str:
     mean = row.difference
     interval = f"[{mean.low:+.4g}, {mean.high:+.4g}]"
-    return f"{mean.estimate:+.4g} {interval}, p {style.p_value(row.p_holm)}"
+    return f"{mean.estimate:+.4g} {interval}, p {bare_p(row.p_holm)}"
 
 
 def _write_numbers(axes: Axes, numbers: Forest) -> None:
+    p_values = [bare_p(row.p_holm) for row in numbers.rows]
+    if venues.is_narrow():  # there is no room for means next to the rows
+        style.column(axes, "p (Holm)", p_values)
+        return
     ends = [end for row in numbers.rows for end in (row.difference.low, row.difference.high)]
     unit = max(map(abs, ends))
-    look: dict[str, Any] = {
-        "xycoords": ("axes fraction", "data"),
-        "textcoords": "offset points",
-        "va": "center",
-        "fontsize": style.sizes().small,
-    }
-    # Mean and interval only where the figure has room for them next to the rows.
-    columns: list[tuple[str, float]] = [("p (Holm)", 4)]
-    if not style.is_narrow():
-        columns = [(f"mean [{100 * numbers.level:g} % interval]", 4), ("p (Holm)", 104)]
-    for title, offset in columns:
-        axes.annotate(
-            title, (1.0, -0.6), (offset, 1), **look | {"va": "bottom", "color": style.QUIET}
-        )
-        for y, row in enumerate(numbers.rows):
-            text = style.p_value(row.p_holm)
-            if title.startswith("mean"):
-                parts = (row.difference.estimate, row.difference.low, row.difference.high)
-                mean, low, high = (style.signed(part, unit, ends) for part in parts)
-                text = f"{mean} [{low}, {high}]".replace("[+", "[").replace(", +", ", ")
-            axes.annotate(text, (1.0, y), (offset, 0), color=style.INK, **look)
+    means = []
+    for row in numbers.rows:
+        parts = (row.difference.estimate, row.difference.low, row.difference.high)
+        mean, low, high = (naming.signed(part, unit, ends) for part in parts)
+        means.append(f"{mean} [{low.lstrip('+')}, {high.lstrip('+')}]")
+    style.column(axes, f"mean [{100 * numbers.level:g} % interval]", means)
+    style.column(axes, "p (Holm)", p_values, offset=104)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

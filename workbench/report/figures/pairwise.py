@@ -6,14 +6,15 @@ differences that no test supports.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import compared, how_tested, names
 from workbench.verdict import Comparison
 from workbench.verdict.contrast import BASELINE
+from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,44 +91,42 @@ def caption(numbers: Pairwise) -> str:
         f" {better} mean, orange where the column has it"
     )
     return (
-        f"Pairwise differences in {style.words(numbers.metric)}. {cell}; {marks}. Rows and columns"
+        f"Pairwise differences in {naming.words(numbers.metric)}. {cell}; {marks}. Rows and columns"
         f" are sorted by mean (n = {numbers.n} training seeds, paired). {numbers.tested}."
     )
 
 
-@lettered
-def draw(numbers: Pairwise) -> Figure:
+def plot(numbers: Pairwise) -> Figure:
     """The upper triangle, with names at its left and above it."""
-    with style.context(wide=True):
-        count = len(numbers.sides)
-        condensed = count > _MOST_NUMBERS
-        size = 0.2 if condensed else 0.32
-        figure = style.figure(height=0.9 + size * (count - 1) + 0.12)
-        axes = figure.subplots()
-        for row in range(count - 1):
-            for column, item in enumerate(numbers.cells[row], start=row):
-                if item is not None:
-                    _draw_cell(axes, numbers, item, row, column, condensed=condensed)
-        axes.set_xlim(0, max(count - 1, _LEAST_COLUMNS))
-        axes.set_ylim(count - 1, 0)
-        labels = style.told_apart(numbers.sides, 16 if condensed else 20)
-        places = [index + 0.5 for index in range(count - 1)]
-        turned = (
-            condensed
-            or max(map(len, labels[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * style.width()
-        )
-        axes.xaxis.tick_top()
-        axes.set_xticks(
-            places,
-            labels[1:],
-            rotation=35 if turned else 0,
-            ha="left" if turned else "center",
-            rotation_mode="anchor",
-        )
-        axes.set_yticks(places, labels[:-1])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        return figure
+    count = len(numbers.sides)
+    condensed = count > _MOST_NUMBERS
+    size = 0.2 if condensed else 0.32
+    figure = style.figure(height=0.9 + size * (count - 1) + 0.12)
+    axes = figure.subplots()
+    for row in range(count - 1):
+        for column, item in enumerate(numbers.cells[row], start=row):
+            if item is not None:
+                _draw_cell(axes, numbers, item, row, column, condensed=condensed)
+    axes.set_xlim(0, max(count - 1, _LEAST_COLUMNS))
+    axes.set_ylim(count - 1, 0)
+    labels = naming.distinct(numbers.sides, 16 if condensed else 20)
+    places = [index + 0.5 for index in range(count - 1)]
+    turned = (
+        condensed
+        or max(map(len, labels[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * venues.width()
+    )
+    axes.xaxis.tick_top()
+    axes.set_xticks(
+        places,
+        labels[1:],
+        rotation=35 if turned else 0,
+        ha="left" if turned else "center",
+        rotation_mode="anchor",
+    )
+    axes.set_yticks(places, labels[:-1])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
 
 
 def _draw_cell(
@@ -144,20 +143,19 @@ def _draw_cell(
     )
     axes.add_patch(tile)
     text = f"{item.first} against {item.second}: {mean.estimate:+.4g}"
-    style.tell(tile, f"{text} [{mean.low:+.4g}, {mean.high:+.4g}], p {style.p_value(item.p_holm)}")
-    middle: dict[str, Any] = {"ha": "center", "va": "center"}
+    saving.hover(tile, f"{text} [{mean.low:+.4g}, {mean.high:+.4g}], p {bare_p(item.p_holm)}")
+    write = partial(axes.text, column + 0.5, ha="center", va="center")
     if condensed:
         mark = ("▲" if ahead else "▼") if decided else "○" if item.equivalent else ""
-        axes.text(column + 0.5, row + 0.5, mark, fontsize=6, color=style.INK, **middle)
+        write(row + 0.5, mark, fontsize=6, color=style.INK)
         return
     unit = max(abs(cell.difference.estimate) for line in numbers.cells for cell in line if cell)
-    small = style.sizes().small
-    weight = "bold" if decided else "normal"
-    text = style.signed(mean.estimate, unit)
-    axes.text(column + 0.5, row + 0.34, text, fontsize=small + 0.5, weight=weight, **middle)
-    p = style.p_value(item.p_holm)
+    small = venues.sizes().small
+    text = naming.signed(mean.estimate, unit)
+    write(row + 0.34, text, fontsize=small + 0.5, weight="bold" if decided else "normal")
+    p = bare_p(item.p_holm)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
-    axes.text(column + 0.5, row + 0.72, p, fontsize=small - 0.5, color=style.INK, **middle)
+    write(row + 0.72, p, fontsize=small - 0.5, color=style.INK)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION, wide=True)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION, wide=True)

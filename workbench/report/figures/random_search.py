@@ -5,10 +5,10 @@ Used by the figures ``edf`` and ``expected_maximum``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
+from workbench.plotting import naming, style
 from workbench.record import State
 from workbench.report.figures import LeftOut
 from workbench.report.trials import by_strategy, varied
@@ -84,7 +84,7 @@ def _in_panels(
     placed = []
     for sample in draws:
         trial = next(trial for trial in trials if trial.strategy == sample.strategy)
-        panel = ", ".join(f"{style.words(name)} {trial.label(name)}" for name, _ in others)
+        panel = ", ".join(f"{naming.words(name)} {trial.label(name)}" for name, _ in others)
         label = str(trial.label(first))
         look = labels.index(label) if label in labels else len(labels)
         placed.append(sample._replace(label=label, look=look, panel=panel))
@@ -92,36 +92,31 @@ def _in_panels(
 
 
 def in_panels(
-    samples: Sequence[Sample], draw: Callable[[Axes, int, str, Any], None], across: str, up: str
-) -> Figure:
-    """Small multiples on shared axes with a legend of lines; call it inside ``style.context``.
+    samples: Sequence[Sample], across: str, up: str
+) -> tuple[Figure, list[tuple[Axes, style.Entry]]]:
+    """Small multiples on shared axes with a legend of lines.
 
     Args:
-        samples: In the order of ``draw``'s numbers.
-        draw: Draws the sample of that number on axes, with a colour and a line style.
+        samples: Each is drawn in the panel that it names.
         across: Label of the horizontal axis.
         up: Label of the vertical axis.
+
+    Returns:
+        The figure and, for each sample, its axes with the colour and line style of its curve.
     """
-    panels = list(dict.fromkeys(sample.panel for sample in samples))
-    columns = min(len(panels), 3)
-    rows = -(-len(panels) // columns)
+    titles = list(dict.fromkeys(sample.panel for sample in samples))
+    columns = min(len(titles), 3)
     entries = {
-        sample.label: (sample.label, style.colour(sample.look), style.line(sample.look))
-        for sample in samples
+        s.label: style.Entry(s.label, style.colour(s.look), line=style.line(s.look))
+        for s in samples
     }
-    legend = style.legend_rows(list(entries))
-    figure = style.figure(height=0.45 + (1.85 if rows > 1 else 2.1) * rows + 0.17 * legend)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for number, sample in enumerate(samples):
-        _, shade, dashes = entries[sample.label]
-        draw(grid[panels.index(sample.panel)], number, shade, dashes)
-    for axes, panel in zip(grid, panels, strict=False):
-        style.grid(axes)
-        if panel:
-            style.panel_label(axes, [panel])
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
+    row = 1.85 if len(titles) > columns else 2.1
+    rest = 0.45 + style.legend_height(list(entries))
+    figure, grid = style.panels(len(titles), columns, row=row, rest=rest)
+    for axes, title in zip(grid, titles, strict=True):
+        if title:
+            style.panel_label(axes, [title])
     figure.supxlabel(across)
     figure.supylabel(up)
-    style.legend_of_lines(figure, list(entries.values()))
-    return figure
+    style.legend(figure, list(entries.values()))
+    return figure, [(grid[titles.index(s.panel)], entries[s.label]) for s in samples]

@@ -1,12 +1,12 @@
-"""What the figures of a confirmation share: conditions for drawing, and colours of the arms."""
+"""What the figures of a confirmation share: conditions for drawing, and arms with their colours."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 from workbench.plotting import style
 from workbench.report.figures import Findings, LeftOut
-from workbench.report.results import ArmResult, ConfirmationResult
+from workbench.report.results import ConfirmationResult
 from workbench.report.trials import encoding
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.guards import Bar
@@ -14,6 +14,43 @@ from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import counted
 
 _MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")
+
+
+class Point(NamedTuple):
+    """One seed; ``imputed`` where its run diverged or failed and has the worst value."""
+
+    seed: str
+    value: float
+    imputed: bool
+
+
+class Arm(NamedTuple):
+    """A confirmed arm that has a mean.
+
+    Attributes:
+        low: End of the interval of the mean; for a single value, the value itself.
+        high: The other end.
+        points: The seeds whose values the verdict uses.
+        seconds: Mean of its complete training runs.
+        trainable: Number of trainable parameters.
+        colour: That of its first factor's level; the default configuration has ``style.INK``.
+        marker: Different for every arm, so that arms can be distinguished without colours.
+    """
+
+    name: str
+    mean: float
+    low: float
+    high: float
+    points: tuple[Point, ...]
+    seconds: float | None
+    trainable: int | None
+    colour: str
+    marker: str
+
+    @property
+    def hover(self) -> str:
+        """Its mean and interval, as a hover text."""
+        return f"{self.name}: {self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
 def finished(findings: Findings) -> ConfirmationResult:
@@ -29,45 +66,59 @@ def finished(findings: Findings) -> ConfirmationResult:
     return confirmation
 
 
-def valued(confirmation: ConfirmationResult) -> tuple[ArmResult, ...]:
-    """The arms that have a mean; raises ``LeftOut`` where none has one.
+def arms(findings: Findings) -> tuple[Arm, ...]:
+    """The arms that have a mean, in the report's order: by mean, unless not comparable.
 
     Raises:
+        LeftOut: The confirmation is unfinished, or no arm has a mean.
         Refused: An interval extends beyond the metric's bounds (refusal 11).
     """
-    arms = tuple(arm for arm in confirmation.arms if arm.mean is not None)
-    if not arms:
-        raise LeftOut("No confirmed strategy has a value.")
-    for arm in arms:
-        if len(values(arm)) > 1:
-            low, high = ends(arm)
+    confirmation = finished(findings)
+    codes = encoding(findings.study, findings.trials)
+    places = {strategy.name: at for at, strategy in enumerate(findings.study.strategies)}
+    shown: list[Arm] = []
+    for result in confirmation.arms:
+        if result.mean is None:
+            continue
+        points = tuple(
+            Point(run.seed, run.counted, run.imputed)
+            for run in result.runs
+            if run.counted is not None
+        )
+        low = result.mean if result.low is None else result.low
+        high = result.mean if result.high is None else result.high
+        if len(points) > 1:
             Bar(
                 low=low,
                 high=high,
                 kind="CI",
-                n=len(values(arm)),
+                n=len(points),
                 source="training seeds",
                 level=0.95,
                 bounds=confirmation.protocol.bounds,
             )
-    return arms
-
-
-def values(arm: ArmResult) -> list[float]:
-    """The values that the verdict uses, by seed."""
-    return [run.counted for run in arm.runs if run.counted is not None]
-
-
-def mean(arm: ArmResult) -> float:
-    """The mean of an arm that has one."""
-    assert arm.mean is not None
-    return arm.mean
-
-
-def ends(arm: ArmResult) -> tuple[float, float]:
-    """The ends of the interval of an arm's mean; for a single value, the value itself."""
-    low, high = arm.low, arm.high
-    return mean(arm) if low is None else low, mean(arm) if high is None else high
+        colour, marker = style.INK, "*"
+        if result.name == result.strategy:
+            index = len(shown)
+            shade, _ = codes.get(result.strategy, (index, 0))
+            own = places.get(result.strategy, index)
+            colour, marker = style.colour(shade), _MARKERS[own % len(_MARKERS)]
+        shown.append(
+            Arm(
+                name=result.name,
+                mean=result.mean,
+                low=low,
+                high=high,
+                points=points,
+                seconds=result.seconds_mean,
+                trainable=result.trainable,
+                colour=colour,
+                marker=marker,
+            )
+        )
+    if not shown:
+        raise LeftOut("No confirmed strategy has a value.")
+    return tuple(shown)
 
 
 def compared(findings: Findings) -> Verdict:
@@ -80,11 +131,6 @@ def compared(findings: Findings) -> Verdict:
         word = "missing" if verdict is None else verdict.word
         raise LeftOut(f"The verdict is {word}: there are no comparisons.")
     return verdict
-
-
-def leader(verdict: Verdict) -> str:
-    """The side with the best mean."""
-    return verdict.leader or names(verdict)[0]
 
 
 def names(verdict: Verdict) -> tuple[str, ...]:
@@ -106,24 +152,6 @@ def imputed(verdict: Verdict, pair: Comparison) -> tuple[bool, ...]:
         for seed in side.imputed
     }
     return tuple(seed in lost for seed in seeds)
-
-
-def looks(findings: Findings, arms: Sequence[ArmResult]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each arm: the colour of its first factor's level, a unique marker.
-
-    Markers distinguish arms without colours. The default configuration is a star in ``INK``.
-    """
-    codes = encoding(findings.study, findings.trials)
-    places = {strategy.name: at for at, strategy in enumerate(findings.study.strategies)}
-    by_arm = {}
-    for index, arm in enumerate(arms):
-        if arm.name == arm.strategy:
-            shade, _ = codes.get(arm.strategy, (index, 0))
-            own = places.get(arm.strategy, index)
-            by_arm[arm.name] = (style.colour(shade), _MARKERS[own % len(_MARKERS)])
-        else:
-            by_arm[arm.name] = (style.INK, "*")
-    return by_arm
 
 
 def how_tested(verdict: Verdict) -> str:
