@@ -101,12 +101,12 @@ PAIRS = [
 def test_a_forest_has_a_row_for_each_rival_of_the_leader_the_closest_first() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS[::-1]))
     assert numbers.reference == "a"
-    assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
-    assert [row.difference.estimate for row in numbers.rows] == pytest.approx([-0.1, -0.2]), (
-        "row minus leader"
-    )
-    assert numbers.rows[0].differences == (-0.05, -0.15)
-    assert (numbers.n, numbers.level, numbers.margin) == (2, 0.95, 0.01)
+    assert [row.name for row in numbers.rows] == ["b", "c"]
+    assert [row.comparison.difference.estimate for row in numbers.rows] == pytest.approx(
+        [-0.1, -0.2]
+    ), "row minus leader"
+    assert numbers.rows[0].comparison.differences == (-0.05, -0.15)
+    assert (numbers.n, numbers.bar) == (2, "95 % CI over 2 training seeds")
 
 
 def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None:
@@ -114,8 +114,8 @@ def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None
     pairs = [comparison("a", "base", 0.05, 0.15), comparison("base", "c", 0.1, 0.3)]
     numbers = forest.summarize(verdict(sides, pairs, contrast="baseline"))
     assert numbers.reference == "base"
-    assert [numbers.name(row) for row in numbers.rows] == ["a", "c"]
-    better, worse = numbers.rows
+    assert [row.name for row in numbers.rows] == ["a", "c"]
+    better, worse = (row.comparison for row in numbers.rows)
     assert worse.difference.estimate == pytest.approx(-0.2)
     assert (worse.difference.low, worse.difference.high) == pytest.approx((-0.23, -0.18))
     assert worse.differences == (-0.1, -0.3)
@@ -125,10 +125,10 @@ def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None
 
 def test_where_lower_is_better_a_row_is_still_its_value_minus_the_leaders() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS, direction="minimize", metric="test/loss"))
-    assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
-    assert [row.difference.estimate for row in numbers.rows] == pytest.approx([0.1, 0.2]), (
-        "a loss higher than a's"
-    )
+    assert [row.name for row in numbers.rows] == ["b", "c"]
+    assert [row.comparison.difference.estimate for row in numbers.rows] == pytest.approx(
+        [0.1, 0.2]
+    ), "a loss higher than a's"
     text = forest.caption(numbers)
     assert "the value of the row minus that of a; lower values are better" in text
     assert forest.FIGURE.draw(numbers).axes[0].get_xlabel() == "test loss: row minus a"
@@ -161,7 +161,10 @@ def test_without_a_smallest_effect_there_is_no_band() -> None:
 def test_a_difference_that_rests_on_a_diverged_run_is_marked() -> None:
     found = verdict([ABC[0], side("b", 0.8, imputed=["12"]), ABC[2]], PAIRS)
     numbers = forest.summarize(found)
-    assert list(numbers.imputed) == [(False, True), (False, False)]
+    assert [[point.imputed for point in row.points] for row in numbers.rows] == [
+        [False, True],
+        [False, False],
+    ]
     assert "diverged or failed" in forest.caption(numbers)
     assert "(1 row)" in forest.caption(numbers)
 

@@ -173,7 +173,7 @@ def test_a_resample_of_many_trials_is_smaller_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("observations", "message"),
     [
-        (observed(9), "need 10 completed trials; there are 9"),
+        (observed(9), "9 trials completed; importances need 10 or more"),
         (tuple(o._replace(loss=1.0) for o in observed(12)), "the same value"),
         (observed(12)[:1] * 11 + (observed(12)[0]._replace(loss=3.0),), "No knob varies"),
     ],

@@ -152,11 +152,11 @@ def test_a_pointer_finds_the_value_of_every_seed_and_mean() -> None:
     found = list(titles(svg))
     assert len(found) == len(numbers.rows) * (numbers.n + 1)
     row = numbers.rows[0]
-    gap = row.difference
-    (mean,) = (text for text in found if text.startswith(f"{row.first} − {row.second}: "))
+    gap = row.comparison.difference
+    (mean,) = (text for text in found if text.startswith(f"{row.name} − {numbers.reference}: "))
     assert f"{gap.estimate:+.4g} [{gap.low:+.4g}, {gap.high:+.4g}], p " in mean
-    for seed, value in zip(numbers.seeds, row.differences, strict=True):
-        assert f"seed {seed}: {value:+.4g}" in found
+    for point in row.points:
+        assert f"seed {point.seed}: {point.value:+.4g}" in found
 
 
 def test_hover_texts_stand_inside_the_shapes_they_tell_of() -> None:

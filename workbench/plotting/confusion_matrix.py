@@ -6,7 +6,8 @@ For many classes, the matrix shows the pattern, and bars next to it show the mos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, style, venues
 
@@ -43,15 +44,10 @@ class ConfusionMatrix(NamedTuple):
 def summarize(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> ConfusionMatrix:
     """Counts and row shares; a class without samples has shares of 0.
 
-    Raises:
-        ValueError: The matrix is not square with a row for each class.
+    Args:
+        matrix: Shape [classes, classes].
+        classes: Their names.
     """
-    if len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
-        sizes = sorted({len(row) for row in matrix})
-        raise ValueError(
-            f"The confusion matrix has {len(matrix)} rows of {sizes} columns,"
-            f" but there are {len(classes)} classes; all three must agree."
-        )
     names = tuple(str(name) for name in classes)
     counts = tuple(tuple(int(count) for count in row) for row in matrix)
     shares = tuple(tuple(count / (sum(row) or 1) for count in row) for row in counts)
@@ -89,6 +85,7 @@ def _plot_few(numbers: ConfusionMatrix) -> Figure:
     if count <= _MOST_COUNTS:
         _write_counts(axes, numbers)
     names = [naming.cut(name, 18) for name in numbers.classes]
+    # Names longer than a cell is wide would run into each other.
     upright = max(map(len, names), default=0) > 3 or count > 12
     size = 8 if count <= 20 else 6
     axes.set_xticks(range(count), names, rotation=90 if upright else 0, fontsize=size)
@@ -106,12 +103,12 @@ def _shade(axes: Axes, numbers: ConfusionMatrix) -> None:
 
 def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
     size = 8 if len(numbers.classes) <= 12 else 6
+    write = partial(axes.text, ha="center", va="center", fontsize=size)
     for row, (counts, shares) in enumerate(zip(numbers.counts, numbers.shares, strict=True)):
         for column, (number, share) in enumerate(zip(counts, shares, strict=True)):
             if number:
                 shade = "#ffffff" if share > 0.55 else "#000000"  # legible on the cell's blue
-                look: dict[str, Any] = {"ha": "center", "va": "center", "color": shade}
-                axes.text(column, row, f"{number}", fontsize=size, **look)
+                write(column, row, f"{number}", color=shade)
 
 
 def _plot_many(numbers: ConfusionMatrix) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, scale, style
@@ -61,13 +62,10 @@ def summarize(
     """
     losses = [_line(history, name) for name in ("train/loss", "validation/loss")]
     target = _line(history, objective.metric)
-    phases: list[Span] = []
-    for result in history:
-        done = _done(result)
-        if phases and phases[-1].name == result.phase:
-            phases[-1] = phases[-1]._replace(last=done)
-        else:
-            phases.append(Span(result.phase, done, done))
+    phases = []
+    for name, group in groupby(history, key=lambda result: result.phase):
+        done = [_done(result) for result in group]
+        phases.append(Span(name, done[0], done[-1]))
     chosen = [_done(result) for result in history if result.epoch == chosen_epoch]
     shown = [value for line in losses for value in line.values]
     return LearningCurve(
@@ -133,6 +131,7 @@ def _plot(numbers: LearningCurve) -> Figure:
     panels[-1].set_xlabel("epoch")
     figure.align_ylabels(panels)
     whole = max(1, int(last))
+    # At most 12 ticks, at whole epochs.
     if last >= 1:
         panels[-1].set_xticks(range(1, whole + 1, -(-whole // 12)))
     if numbers.chosen_epoch is not None:

@@ -48,6 +48,7 @@ def _plot(numbers: Sequence[Mistake]) -> Figure:
     for axes in grid:
         axes.set_axis_off()
     for axes, mistake in zip(grid, numbers, strict=False):
+        # Channels that are not RGB cannot be shown as colours.
         grey = mistake.image.shape[2] != 3
         pixels = mistake.image[:, :, 0] if grey else mistake.image
         axes.imshow(pixels, cmap="gray" if grey else None, vmin=0.0, vmax=1.0)

@@ -77,17 +77,14 @@ def context(*, wide: bool | None = None) -> Iterator[None]:
         if wide is not None:
             stack.enter_context(venues.laid_out(wide=wide))
         stack.enter_context(mpl.rc_context())
+        # The defaults first: a user's matplotlibrc must not change the figures of a report.
         mpl.rcdefaults()
-        mpl.rcParams.update(_RC | _letters())
+        label, tick, _ = venues.sizes()
+        labels = ("font.size", "axes.labelsize", "figure.labelsize")
+        ticks = ("xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+        mpl.rcParams.update(_RC | dict.fromkeys(labels, label) | dict.fromkeys(ticks, tick))
         mpl.rcParams["font.family"] = lettering.families()
         yield
-
-
-def _letters() -> dict[str, Any]:
-    label, tick, _ = venues.sizes()
-    ticks = ("xtick.labelsize", "ytick.labelsize", "legend.fontsize")
-    labels = ("font.size", "axes.labelsize", "figure.labelsize")
-    return dict.fromkeys(labels, label) | dict.fromkeys(ticks, tick)
 
 
 def figure(height: float, width: float | None = None, *, fitted: bool = True) -> Figure:
@@ -151,7 +148,7 @@ def line(index: int) -> Any:
 def grid(axes: Axes, axis: Any = "both") -> None:
     """Faint lines behind the data."""
     axes.grid(True, axis=axis)
-    axes.set_axisbelow(True)
+    axes.set_axisbelow(True)  # else the lines would be drawn over bars
 
 
 def panels(

@@ -45,6 +45,7 @@ VENUES: dict[str, Venue] = {
 PAGE = "neurips"  # the layout of figures in the HTML page, for any venue of the files
 WIDTH = VENUES[PAGE].text
 
+# Context variables instead of arguments: sizes are needed deep inside the drawing functions.
 _venue: ContextVar[Venue] = ContextVar("venue", default=VENUES[PAGE])
 _width: ContextVar[float] = ContextVar("width", default=WIDTH)
 

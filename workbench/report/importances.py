@@ -104,14 +104,15 @@ def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importance
     """
     n = len(observations)
     if n < LEAST:
-        raise ValueError(f"Importances need {LEAST} completed trials; there are {n}.")
+        raise ValueError(f"{n} trials completed; importances need {LEAST} or more.")
     if len({item.loss for item in observations}) < 2:
         raise ValueError("All completed trials have the same value, so importances are undefined.")
-    knobs = _varying(observations)
+    settings = _by_knob(observations)
+    knobs = [knob for knob, own in settings.items() if len({item.value for item in own}) > 1]
     if not knobs:
         raise ValueError("No knob varies between the completed trials.")
-    everywhere = [knob for knob in knobs if all(_of(item, knob) for item in observations)]
-    table, cells = _table(observations, everywhere)
+    everywhere = [knob for knob in knobs if len(settings[knob]) == n]
+    table, cells = _table([settings[knob] for knob in everywhere], n)
     losses = np.array([item.loss for item in observations])
     frozen = [_trial(number, item) for number, item in enumerate(observations)]
     # Resamples dominate the time of a report of many trials, so these get fewer.
@@ -142,16 +143,13 @@ def _row(knob: str, evaluator: str, estimate: float, draws: Sequence[float]) -> 
     return Importance(knob, evaluator, at, min(float(low), at), max(float(high), at))
 
 
-def _of(item: Observation, knob: str) -> Setting | None:
-    return next((setting for setting in item.settings if setting.knob == knob), None)
-
-
-def _varying(observations: Sequence[Observation]) -> list[str]:
-    values: dict[str, set[float | str]] = {}
+def _by_knob(observations: Sequence[Observation]) -> dict[str, list[Setting]]:
+    """The settings of each knob, in the order of the observations that have it."""
+    settings: dict[str, list[Setting]] = {}
     for item in observations:
         for setting in item.settings:
-            values.setdefault(setting.knob, set()).add(setting.value)
-    return [knob for knob, settings in values.items() if len(settings) > 1]
+            settings.setdefault(setting.knob, []).append(setting)
+    return settings
 
 
 def _trial(number: int, item: Observation) -> FrozenTrial:
@@ -214,22 +212,19 @@ def _quietly() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _table(
-    observations: Sequence[Observation], knobs: Sequence[str]
-) -> tuple[Array, list[tuple[float, float]]]:
-    """Positions in [0, 1] or indices of choices, shape [trials, knobs]; and the ends per knob."""
+def _table(knobs: Sequence[Sequence[Setting]], n: int) -> tuple[Array, list[tuple[float, float]]]:
+    """Positions in [0, 1] or indices of choices, shape [n, knobs]; and the ends per knob."""
     columns, cells = [], []
-    for knob in knobs:
-        settings = [setting for item in observations if (setting := _of(item, knob))]
-        choices = list(dict.fromkeys(label for s in settings for label in _choices(s)))
+    for settings in knobs:
+        choices = list(dict.fromkeys(label for item in settings for label in _choices(item)))
         if choices:
-            columns.append([float(choices.index(str(s.value))) for s in settings])
+            columns.append([float(choices.index(str(item.value))) for item in settings])
             # Each choice is an interval of width 1, so that all have the same weight.
             cells.append((-0.5, len(choices) - 0.5))
         else:
-            columns.append([_position(setting) for setting in settings])
+            columns.append([_position(item) for item in settings])
             cells.append((0.0, 1.0))
-    return np.array(columns, dtype=float).T.reshape(len(observations), len(knobs)), cells
+    return np.array(columns, dtype=float).T.reshape(n, len(knobs)), cells
 
 
 def _choices(setting: Setting) -> tuple[str, ...]:

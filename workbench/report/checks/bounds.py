@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from workbench.plotting import naming
 from workbench.report.trials import best_of_each
@@ -34,7 +34,7 @@ def of_best_trials(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Boun
     )
 
 
-def settings_of(trial: TrialRun) -> dict[str, Any]:
+def settings_of(trial: TrialRun) -> dict[str, object]:
     """Settings of a trial that the condition of a range (``when``) may refer to."""
     plan = {"optimizer": trial.optimizer, "freeze_depth": trial.freeze_depth}
     return {**plan, **trial.hyperparameters, **trial.levels}
@@ -43,8 +43,8 @@ def settings_of(trial: TrialRun) -> dict[str, Any]:
 def at_bound(
     study: StoredStudy,
     strategy: str,
-    hyperparameters: Mapping[str, Any],
-    settings: Mapping[str, Any],
+    hyperparameters: Mapping[str, object],
+    settings: Mapping[str, object],
 ) -> list[Bound]:
     """Tuned values within 5 % of an end of their range.
 
@@ -103,7 +103,7 @@ def warned(caption: str, at_bound: Sequence[Bound]) -> str:
     return text
 
 
-def range_of(study: StoredStudy, knob: str, settings: Mapping[str, Any]) -> Range | None:
+def range_of(study: StoredStudy, knob: str, settings: Mapping[str, object]) -> Range | None:
     """The first range of a knob that applies; None if none does or a setting is unknown."""
     for entry in study.tune:
         if entry.knob != knob:
@@ -115,6 +115,6 @@ def range_of(study: StoredStudy, knob: str, settings: Mapping[str, Any]) -> Rang
     return None
 
 
-def _is_one_of(value: Any, labels: tuple[Any, ...]) -> bool:
+def _is_one_of(value: object, labels: tuple[object, ...]) -> bool:
     # As text: YAML reads ``true`` and ``2`` as other types than a stored label has.
     return str(value).lower() in {str(label).lower() for label in labels}

@@ -12,15 +12,15 @@ from statistics import median
 
 from workbench.record import State
 from workbench.record.text import listed
-from workbench.report.checks import Answer, Check, Question, ask
+from workbench.report.checks import Answer, Check, ask, question
 from workbench.report.checks.bounds import described, of_best_trials
 from workbench.report.checks.conditions import compare
 from workbench.report.trials import best_of_each, by_strategy
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
-FAILED_SHARE = 0.20
-PRUNED_GAP = 0.15
+FAILED_SHARE = 0.20  # of the ended trials
+PRUNED_GAP = 0.15  # between the shares of two strategies
 LATE = 0.75  # of the epochs
 _JOINT = Answer(
     "not checked", "Does not apply: in a joint study the sampler distributes the trials."
@@ -54,17 +54,21 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Check, ..
     return ask(QUESTIONS, Search(study=study, trials=trials))
 
 
-def _bounds(search: Search) -> Answer:
+@question
+def bounds(search: Search) -> Answer:
+    """Is a setting of a best trial within 5 % of a bound of its range, on the range's scale?"""
     if not any(entry.low is not None for entry in search.study.tune):
         return Answer("not checked", "The study searches no numeric range.")
-    bounds = of_best_trials(search.study, search.trials)
-    if not bounds:
+    near = of_best_trials(search.study, search.trials)
+    if not near:
         return _ok("No.", search.chosen)
-    names = tuple(dict.fromkeys(bound.strategy for bound in bounds))
-    return Answer("warning", described(bounds), names, search.runs(names))
+    names = tuple(dict.fromkeys(bound.strategy for bound in near))
+    return Answer("warning", described(near), names, search.runs(names))
 
 
-def _failures(search: Search) -> Answer:
+@question
+def failures(search: Search) -> Answer:
+    """Did more than 20 % of a strategy's ended trials fail or diverge?"""
     shares = _shares(search.groups, State.FAILED)
     high = {name: pair for name, pair in shares.items() if pair[0] > FAILED_SHARE * pair[1]}
     if not high:
@@ -73,7 +77,9 @@ def _failures(search: Search) -> Answer:
     return Answer("warning", f"Yes: {text}.", tuple(high))
 
 
-def _budgets(search: Search) -> Answer:
+@question
+def budgets(search: Search) -> Answer:
+    """Did every strategy get the same number of trials?"""
     if not search.study.balanced:
         return _JOINT
     counts = {name: len(group) for name, group in search.groups.items()}
@@ -88,7 +94,9 @@ def _budgets(search: Search) -> Answer:
     return Answer("warning", text, tuple(dict.fromkeys([*odd, *unfinished])))
 
 
-def _completed(search: Search) -> Answer:
+@question
+def completed(search: Search) -> Answer:
+    """Did every strategy complete the same number of trials?"""
     if not search.study.balanced:
         return _JOINT
     groups = search.groups.items()
@@ -103,7 +111,9 @@ def _completed(search: Search) -> Answer:
     return Answer("warning", text, tuple(n for n in counts if counts[n] < many))
 
 
-def _pruned(search: Search) -> Answer:
+@question
+def pruned(search: Search) -> Answer:
+    """Do two strategies' shares of pruned trials differ by more than 15 percentage points?"""
     shares = {n: pruned / of for n, (pruned, of) in _shares(search.groups, State.PRUNED).items()}
     joint = not search.study.balanced
     if joint or len(shares) < 2:
@@ -120,7 +130,9 @@ def _pruned(search: Search) -> Answer:
     return Answer("warning", text, tuple(n for n in shares if shares[n] > low + PRUNED_GAP))
 
 
-def _still_improving(search: Search) -> Answer:
+@question
+def still_improving(search: Search) -> Answer:
+    """Is the best epoch of a best trial in the last quarter of its epochs?"""
     epochs = search.study.epochs
     if search.study.objective.epoch == "last" or not epochs:
         why = (
@@ -140,8 +152,11 @@ def _still_improving(search: Search) -> Answer:
     return Answer("warning", finding, tuple(late), search.runs(late))
 
 
-def _inclusion(search: Search) -> Answer:
-    """An optimizer that contains SGD as a special case should reach what SGD reaches.
+@question
+def inclusion(search: Search) -> Answer:
+    """Is AdamW (or Adam) clearly worse than SGD when all other factors are equal?
+
+    An optimizer that contains SGD as a special case should reach what SGD reaches.
 
     A warning means that its best value is worse than the median of SGD's completed values: a
     threshold that needs no unit and is wider than their noise.
@@ -150,6 +165,7 @@ def _inclusion(search: Search) -> Answer:
     """
     if not search.study.balanced:
         return Answer("not checked", "Does not apply: in a joint study the trial counts differ.")
+    # Only pairs that differ in nothing but the optimizer say something about the optimizer.
     pairs = list(_pairs(search.chosen))
     sign = 1 if search.study.maximizes else -1
     low = []
@@ -188,7 +204,9 @@ def _pairs(chosen: Mapping[str, TrialRun]) -> Iterator[tuple[str, str]]:
                 yield name, rival
 
 
-def _provenance(search: Search) -> Answer:
+@question
+def provenance(search: Search) -> Answer:
+    """Did all trials use the same commit, packages and kind of machine?"""
     # A trial that failed before it chose a device recorded nothing, and has no value either.
     begun = [trial for trial in search.trials if trial.provenance or trial.state != State.FAILED]
     return compare(begun, "trial")
@@ -216,36 +234,13 @@ def _with(counts: Mapping[str, float], value: float) -> str:
     return listed((name for name, count in counts.items() if count == value), 3)
 
 
-QUESTIONS: tuple[Question[Search], ...] = (
-    Question(
-        "bounds",
-        "Is a setting of a best trial within 5 % of a bound of its range, on the range's scale?",
-        _bounds,
-    ),
-    Question(
-        "failures", "Did more than 20 % of a strategy's ended trials fail or diverge?", _failures
-    ),
-    Question("budgets", "Did every strategy get the same number of trials?", _budgets),
-    Question("completed", "Did every strategy complete the same number of trials?", _completed),
-    Question(
-        "pruned",
-        "Do the shares of pruned trials of two strategies differ by more than 15 percentage"
-        " points?",
-        _pruned,
-    ),
-    Question(
-        "still improving",
-        "Is the best epoch of a best trial in the last quarter of its epochs?",
-        _still_improving,
-    ),
-    Question(
-        "inclusion",
-        "Is AdamW (or Adam) clearly worse than SGD when all other factors are equal?",
-        _inclusion,
-    ),
-    Question(
-        "provenance",
-        "Did all trials use the same commit, packages and kind of machine?",
-        _provenance,
-    ),
+QUESTIONS = (
+    bounds,
+    failures,
+    budgets,
+    completed,
+    pruned,
+    still_improving,
+    inclusion,
+    provenance,
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, ReportFigure
-from workbench.report.figures.sides import Arm, arms, finished
+from workbench.report.figures.sides import Arm, arms, draw_seeds, finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,6 +73,7 @@ def plot(numbers: Values) -> Figure:
     for y, row in enumerate(numbers.rows):
         _draw_row(axes, row, y)
     style.rows(axes, [row.name for row in numbers.rows], naming.words(numbers.metric))
+    # One unit, so that all means have equal decimals.
     unit = max(abs(row.mean) for row in numbers.rows)
     means = [naming.signed(row.mean, unit).lstrip("+") for row in numbers.rows]
     style.column(axes, "mean", means)
@@ -95,25 +96,15 @@ def _draw_row(axes: Axes, row: Arm, y: int) -> None:
     )
     saving.hover(bar, row.hover)
     axes.plot([row.mean] * 2, [y - 0.31, y + 0.31], color=row.colour, linewidth=1.6, zorder=2)
-    heights = [y + offset for offset in style.spread_out(len(row.points), 0.4)]
-    for imputed, shape in ((False, row.marker), (True, "x")):
-        chosen = [
-            (point, at)
-            for point, at in zip(row.points, heights, strict=True)
-            if point.imputed == imputed
-        ]
-        if chosen:
-            drawn = axes.scatter(
-                [point.value for point, _ in chosen],
-                [at for _, at in chosen],
-                s=20 if row.marker == "*" else 13,
-                color=row.colour,
-                marker=shape,
-                alpha=0.85,
-                linewidths=1.0 if imputed else 0,
-                zorder=3,
-            )
-            saving.hover(drawn, *(f"seed {point.seed}: {point.value:.4g}" for point, _ in chosen))
+    draw_seeds(
+        axes,
+        row.points,
+        y,
+        0.4,
+        colour=row.colour,
+        size=20 if row.marker == "*" else 13,
+        marker=row.marker,
+    )
 
 
 FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

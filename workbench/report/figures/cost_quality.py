@@ -49,6 +49,7 @@ def summarize(findings: Findings) -> CostQuality:
         ("seconds a training run", [arm.seconds for arm in shown]),
         ("trainable parameters", [arm.trainable for arm in shown]),
     ):
+        # An arm of unknown cost has no place in the panel.
         pairs = [(arm, float(cost)) for arm, cost in zip(shown, costs, strict=True) if cost]
         # With equal costs the panel would be a vertical line of points.
         if len({cost for _, cost in pairs}) < 2:
@@ -120,6 +121,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     else:
         axes.margins(x=0.1)
     front = sorted((point.cost, point.arm.mean) for point in panel.points if point.front)
+    # Steps, because nothing between two points of the front was measured.
     axes.step(
         [cost for cost, _ in front],
         [mean for _, mean in front],

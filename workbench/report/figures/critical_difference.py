@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_ALPHA = 0.05  # a pair with a corrected p below it differs
 _AXIS = 0.32  # inches from the top to the line of ranks
 
 
@@ -39,19 +40,15 @@ class CriticalDifference(NamedTuple):
     ranks: tuple[float, ...]
     groups: tuple[tuple[int, int], ...]
     p: float
-    alpha: float
     n: int
 
 
-def summarize_table(
-    names: Sequence[str], table: ArrayLike, *, alpha: float = 0.05
-) -> CriticalDifference:
+def summarize_table(names: Sequence[str], table: ArrayLike) -> CriticalDifference:
     """Ranks and groups of a table of results.
 
     Args:
         names: Of the strategies, the columns.
         table: Shape [data sets, strategies], at least 6 by 2; higher is better.
-        alpha: A pair with a corrected p below it differs.
 
     Raises:
         ValueError: Too few data sets or strategies, or a value that is not finite.
@@ -59,11 +56,7 @@ def summarize_table(
     Source:
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
-    result = statistics.critical_difference(table, alpha=alpha)
-    if len(names) != len(result.ranks):
-        raise ValueError(
-            f"{len(names)} names were given for {len(result.ranks)} columns; each column needs one."
-        )
+    result = statistics.critical_difference(table, alpha=_ALPHA)
     order = sorted(range(len(names)), key=lambda index: (float(result.ranks[index]), index))
     place = {index: at for at, index in enumerate(order)}
     return CriticalDifference(
@@ -71,7 +64,6 @@ def summarize_table(
         ranks=tuple(float(result.ranks[index]) for index in order),
         groups=tuple((place[group[0]], place[group[-1]]) for group in result.groups),
         p=statistics.friedman(table).f_p,
-        alpha=alpha,
         n=len(np.asarray(table)),
     )
 
@@ -82,7 +74,7 @@ def caption(numbers: CriticalDifference) -> str:
     return (
         f"Average rank of each strategy over n = {numbers.n} data sets; 1 is the best. A bar joins"
         " strategies whose pairwise comparison is inconclusive (Wilcoxon signed-rank test,"
-        f" Holm-corrected p of at least {numbers.alpha:g}); this does not show that they are equal."
+        f" Holm-corrected p of at least {_ALPHA:g}); this does not show that they are equal."
         f" Friedman test: {p} (Iman and Davenport's F)."
     )
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, scale
-from workbench.report.figures import Findings, ReportFigure
-from workbench.report.figures.random_search import Sample, in_panels, samples
+from workbench.report.figures import Findings, ReportFigure, curves
+from workbench.report.figures.random_search import Sample, samples
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,15 +33,15 @@ class Distributions(NamedTuple):
 def summarize(findings: Findings) -> Distributions:
     """Shares by value; raises ``LeftOut`` unless the trials are independent draws."""
     study, trials = findings.study, findings.trials
-    curves = []
+    distributions = []
     for sample in samples(study, trials):
         shares = [
             sum(other >= own if study.maximizes else other <= own for other in sample.values)
             / sample.n
             for own in sample.values
         ]
-        curves.append(Distribution(sample, tuple(shares)))
-    return Distributions(study.objective.metric, study.objective.direction, tuple(curves))
+        distributions.append(Distribution(sample, tuple(shares)))
+    return Distributions(study.objective.metric, study.objective.direction, tuple(distributions))
 
 
 def caption(numbers: Distributions) -> str:
@@ -60,9 +60,9 @@ def caption(numbers: Distributions) -> str:
 
 def plot(numbers: Distributions) -> Figure:
     """Step curves, in panels where strategies are many."""
-    samples = [curve.sample for curve in numbers.curves]
-    figure, places = in_panels(samples, naming.words(numbers.metric), "share of trials")
-    for (sample, shares), (axes, look) in zip(numbers.curves, places, strict=True):
+    places = [curve.sample.place for curve in numbers.curves]
+    figure, shown = curves.plot(places, naming.words(numbers.metric), "share of trials")
+    for (sample, shares), (axes, look) in zip(numbers.curves, shown, strict=True):
         # Beyond the best value the share is 0, so the curve starts there.
         axes.step(
             (sample.values[0], *sample.values),
@@ -74,8 +74,8 @@ def plot(numbers: Distributions) -> Figure:
         )
     axes = figure.axes[0]
     axes.set_ylim(0, 1.02)
-    shown = [value for sample in samples for value in sample.values]
-    scale.spread(axes, "x", shown, numbers.direction)
+    values = [value for curve in numbers.curves for value in curve.sample.values]
+    scale.spread(axes, "x", values, numbers.direction)
     return figure
 
 

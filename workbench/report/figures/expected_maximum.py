@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from workbench.plotting import naming, scale
-from workbench.report.figures import Findings, ReportFigure
-from workbench.report.figures.random_search import Sample, in_panels, samples
+from workbench.report.figures import Findings, ReportFigure, curves
+from workbench.report.figures.random_search import Sample, samples
 from workbench.verdict import statistics
 
 if TYPE_CHECKING:
@@ -50,16 +52,16 @@ def summarize(findings: Findings) -> ExpectedMaximum:
     study, trials = findings.study, findings.trials
     by_strategy = samples(study, trials)
     sign = 1 if study.maximizes else -1
+    # A failed trial is a draw as well: without it, strategies that fail often would look better.
     worst = sign * min(sign * value for sample in by_strategy for value in sample.values)
-    curves = []
+    expected = []
     for sample in by_strategy:
         values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
         band = statistics.expected_maximum_interval(values, independent=True, draws=DRAWS)
         # The statistics maximise; turning the sign back also swaps the ends.
-        ends = [sign * band.low, sign * band.high]
-        low, high = ends if sign > 0 else ends[::-1]
+        low, high = np.sort([sign * band.low, sign * band.high], axis=0)
         quarter = max(1, sample.n // 4)
-        curves.append(
+        expected.append(
             Expected(
                 sample,
                 tuple(float(value) for value in sign * band.estimate),
@@ -70,7 +72,7 @@ def summarize(findings: Findings) -> ExpectedMaximum:
     return ExpectedMaximum(
         study.objective.metric,
         study.objective.direction,
-        tuple(curves),
+        tuple(expected),
         worst,
         band.level,
     )
@@ -100,18 +102,18 @@ def plot(numbers: ExpectedMaximum) -> Figure:
 
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     up = f"expected {extreme} {naming.words(numbers.metric)}"
-    samples = [curve.sample for curve in numbers.curves]
-    figure, places = in_panels(samples, "random trials", up)
-    for curve, (axes, look) in zip(numbers.curves, places, strict=True):
+    places = [curve.sample.place for curve in numbers.curves]
+    figure, shown = curves.plot(places, "random trials", up)
+    for curve, (axes, look) in zip(numbers.curves, shown, strict=True):
         k = range(1, len(curve.estimate) + 1)
         band = k[: len(curve.low)]
         axes.fill_between(band, curve.low, curve.high, color=look.colour, alpha=0.15, lw=0)
         axes.plot(k, curve.estimate, color=look.colour, linestyle=look.line, linewidth=1.4)
     axes = figure.axes[0]
-    axes.set_xlim(1, max(sample.n for sample in samples))
+    axes.set_xlim(1, max(curve.sample.n for curve in numbers.curves))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    shown = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
-    scale.spread(axes, "y", shown, numbers.direction)
+    values = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
+    scale.spread(axes, "y", values, numbers.direction)
     return figure
 
 

@@ -6,6 +6,7 @@ A cell shows no mean, because the sampler decided which trials are in it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -92,16 +93,16 @@ def bins(rates: Sequence[float]) -> tuple[float, ...]:
 
     They do not depend on the exact rates, so that another trial does not move all cells.
     """
-    low, high = math.log10(min(rates)), math.log10(max(rates))
+    lowest, highest = min(rates), max(rates)
+    edges: list[float] = []
     for step in _STEPS:
-        first = math.floor(low / step) - 1
-        last = math.ceil(high / step) + 1
+        first = math.floor(math.log10(lowest) / step) - 1
+        last = math.ceil(math.log10(highest) / step) + 1
         edges = [_round(10 ** (index * step), step) for index in range(first, last + 1)]
-        inner = [edge for edge in edges if min(rates) < edge < max(rates)]
-        outer = [max(e for e in edges if e <= min(rates)), min(e for e in edges if e >= max(rates))]
-        if len(inner) + 1 <= _MOST_BINS:
+        edges = edges[bisect_right(edges, lowest) - 1 : bisect_left(edges, highest) + 1]
+        if len(edges) - 1 <= _MOST_BINS:
             break
-    return tuple(sorted({*inner, *outer}))
+    return tuple(edges)
 
 
 def _round(edge: float, step: float) -> float:
@@ -110,7 +111,7 @@ def _round(edge: float, step: float) -> float:
 
 def _bin_of(rate: float, edges: Sequence[float]) -> int:
     # A rate at an edge may be smaller than it by rounding: 10 ** -3 is not exactly 0.001.
-    below = sum(1 for edge in edges if edge <= rate * (1 + 1e-12))
+    below = bisect_right(edges, rate * (1 + 1e-12))
     return min(max(below - 1, 0), len(edges) - 2)
 
 
@@ -133,13 +134,14 @@ def caption(numbers: HeatMap) -> str:
 
 def plot(numbers: HeatMap) -> Figure:
     """Tiles with value and count, rows grouped by the first factor."""
-    tops = [0.0]
+    tops = [0.0]  # of the rows; a gap separates the levels of the first factor
     for before, after in zip(numbers.groups, numbers.groups[1:], strict=False):
         tops.append(tops[-1] + (1.0 if after == before else 1.22))
     figure = style.figure(height=0.55 + 0.3 * (tops[-1] + 1))
     axes = figure.subplots()
     present = [value for row in numbers.values for value in row if value is not None]
     written = dict(zip(present, naming.alike(present), strict=True))
+    # The shade follows the objective: darker is lower where the study minimises.
     norm = _norm(present, numbers.direction)
     for top, values, counts in zip(tops, numbers.values, numbers.counts, strict=True):
         for column, (value, count) in enumerate(zip(values, counts, strict=True)):

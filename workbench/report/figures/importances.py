@@ -6,7 +6,7 @@ Both are shown because they answer different questions and often disagree.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style
 from workbench.report.checks.bounds import range_of, settings_of
@@ -36,7 +36,6 @@ class Shown(NamedTuple):
     evaluators: tuple[str, ...]
     without_value: int
     adaptive: bool
-    factors: tuple[str, ...]
 
 
 def summarize(findings: Findings) -> Shown:
@@ -52,11 +51,7 @@ def summarize(findings: Findings) -> Shown:
     # Imported here because Optuna takes long to import and most commands do not need it.
     from workbench.report import importances
 
-    if len(valued) < importances.LEAST:
-        raise LeftOut(
-            f"{len(valued)} trials completed; importances need {importances.LEAST} or more."
-        )
-    sign = -1 if study.maximizes else 1
+    sign = -1 if study.maximizes else 1  # an observation has a loss
     observed = []
     for trial in valued:
         settings, ranges = _setting(study, trial)
@@ -68,10 +63,9 @@ def summarize(findings: Findings) -> Shown:
     for row in results.rows:
         # The guard: an importance is never shown without its evaluator, n and interval.
         importance(evaluator=row.evaluator, n=results.n, low=row.low, high=row.high)
-    strength = {row.knob: 0.0 for row in results.rows}
-    for row in results.rows:
-        strength[row.knob] = max(strength[row.knob], row.estimate)
-    knobs = sorted(strength, key=lambda knob: -strength[knob])[:_MOST_KNOBS]
+    # By the larger of both: a knob is worth showing if either evaluator finds it important.
+    ranked = sorted(results.rows, key=lambda row: -row.estimate)
+    knobs = list(dict.fromkeys(row.knob for row in ranked))[:_MOST_KNOBS]
     return Shown(
         metric=study.objective.metric,
         results=results,
@@ -79,17 +73,16 @@ def summarize(findings: Findings) -> Shown:
         evaluators=(importances.PED_ANOVA, importances.FANOVA),
         without_value=len(trials) - len(valued),
         adaptive=is_adaptive(study),
-        factors=tuple(name for name in study.factors if name in knobs),
     )
 
 
-def _setting(study: StoredStudy, trial: TrialRun) -> tuple[dict[str, Any], dict[str, Range]]:
+def _setting(
+    study: StoredStudy, trial: TrialRun
+) -> tuple[dict[str, float | str], dict[str, Range]]:
     """What a trial was set to, and the ranges that applied to it; levels count as choices."""
-    ranges: dict[str, Range] = {}
-    settings: dict[str, Any] = dict(trial.hyperparameters)
-    for knob in settings:
-        if entry := range_of(study, knob, settings_of(trial)):
-            ranges[knob] = entry
+    settings: dict[str, float | str] = dict(trial.hyperparameters)
+    known = settings_of(trial)
+    ranges = {knob: entry for knob in settings if (entry := range_of(study, knob, known))}
     for factor, labels in study.factors.items():
         if (label := trial.levels.get(factor)) in labels:
             settings[factor], ranges[factor] = label, Range(knob=factor, choices=labels)
@@ -136,9 +129,11 @@ def plot(numbers: Shown) -> Figure:
 
 
 def _draw_row(axes: Axes, row: Importance, y: float, place: int) -> None:
-    look: dict[str, Any] = {"color": style.colour(place), "clip_on": False, "zorder": 3}
-    axes.plot([row.low, row.high], [y, y], linewidth=1.3, **look)
-    point = axes.scatter([row.estimate], [y], s=20, marker=style.marker(place), **look)
+    shade, shape = style.colour(place), style.marker(place)
+    axes.plot([row.low, row.high], [y, y], linewidth=1.3, color=shade, clip_on=False, zorder=3)
+    point = axes.scatter(
+        [row.estimate], [y], s=20, marker=shape, color=shade, clip_on=False, zorder=3
+    )
     ends = f"[{row.low:.2f}, {row.high:.2f}]"
     saving.hover(point, f"{row.knob}, {row.evaluator}: {row.estimate:.3f} {ends}")
 

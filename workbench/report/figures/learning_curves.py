@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import Findings, LeftOut, ReportFigure
@@ -89,12 +90,11 @@ def _panels(findings: Findings, runs: Mapping[str, Sequence[str]]) -> list[Panel
 
 
 def _middle(curves: Sequence[Curve]) -> Curve:
-    at: dict[float, list[float]] = {}
-    for curve in curves:
-        for epoch, value in zip(curve.epochs, curve.values, strict=True):
-            at.setdefault(epoch, []).append(value)
-    kept = sorted(epoch for epoch, values in at.items() if 2 * len(values) >= len(curves))
-    return Curve(tuple(kept), tuple(median(at[epoch]) for epoch in kept))
+    runs = pd.concat([pd.Series(curve.values, curve.epochs) for curve in curves])
+    by_epoch = runs.groupby(level=0)
+    # Late epochs of the few longest runs alone would bend the median.
+    medians = by_epoch.median()[2 * by_epoch.count() >= len(curves)]
+    return Curve(tuple(medians.index), tuple(medians))
 
 
 def caption(numbers: LearningCurves) -> str:
@@ -141,8 +141,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 
     if len(panel.curves) > 1:
         lines = [list(zip(curve.epochs, curve.values, strict=True)) for curve in panel.curves]
-        look: dict[str, Any] = {"colors": style.colour(0), "linewidths": 0.6, "alpha": 0.35}
-        axes.add_collection(LineCollection(lines, **look))
+        faint = LineCollection(lines, colors=style.colour(0), linewidths=0.6, alpha=0.35)
+        axes.add_collection(faint)
     middle = panel.middle
     axes.plot(middle.epochs, middle.values, color=style.colour(0), linewidth=1.5)
     # Invisible points that carry the values shown under the mouse pointer.

@@ -33,8 +33,7 @@ class Sensitivity(NamedTuple):
 def summarize(findings: Findings) -> Sensitivity:
     """Points by panel and colour; raises ``LeftOut`` where learning rates or values are missing.
 
-    Colours are optimizers where these differ, because a learning rate has a different meaning for
-    each; panels are freeze depths. Without these, other factors are used.
+    Panels are freeze depths or, where these do not differ, levels of another factor.
     """
     study, trials = findings.study, findings.trials
     if all(trial.value is None for trial in trials):
@@ -42,8 +41,8 @@ def summarize(findings: Findings) -> Sensitivity:
     if len({trial.learning_rate for trial in trials if trial.learning_rate is not None}) < 2:
         raise LeftOut("All trials have the same learning rate.")
     factors = varied(study, trials)
-    factor = "optimizer" if "optimizer" in factors else next(iter(factors), None)
-    colours = factors[factor] if factor else ("",)
+    factor, colours = trial_points.colour_factor(study, trials)
+    # A factor of many levels would need more panels than fit a page.
     others = [name for name in factors if name != factor and len(factors[name]) <= _MOST_PANELS]
     panel_factor = "freeze_depth" if "freeze_depth" in others else next(iter(others), None)
     panels = []
@@ -87,6 +86,7 @@ def plot(numbers: Sensitivity) -> Figure:
     figure, grid = trial_points.plot(numbers.shown, columns, row=row, sharex=True)
     rates = [point.at for point in numbers.shown.points]
     for axes, panel in zip(grid, numbers.shown.panels, strict=True):
+        # Before the ticks, which depend on the limits.
         axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
         scale.logarithmic(axes, "x")
         if numbers.panel_factor:

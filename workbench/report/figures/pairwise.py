@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import compared, how_tested, names
-from workbench.verdict import Comparison
+from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.wording.numbers import bare_p
 
@@ -32,13 +32,10 @@ class Pairwise(NamedTuple):
     ``sides`` are sorted by mean, the best first; a cell is None where the two were not compared.
     """
 
-    metric: str
-    direction: str
+    verdict: Verdict
     sides: tuple[str, ...]
     cells: tuple[tuple[Comparison | None, ...], ...]
-    alpha: float
     n: int
-    tested: str
 
 
 def summarize(findings: Findings) -> Pairwise:
@@ -51,6 +48,7 @@ def summarize(findings: Findings) -> Pairwise:
         raise LeftOut("Only pairs with the baseline are compared; the forest plot shows them all.")
     if len(sides) > _MOST_SIDES:
         raise LeftOut(f"{len(sides)} strategies do not fit a page; tables/ has every pair.")
+    # The verdict has each pair once, in either order.
     by_pair = {frozenset((item.first, item.second)): item for item in verdict.comparisons}
     cells = []
     for row, own in enumerate(sides):
@@ -61,38 +59,34 @@ def summarize(findings: Findings) -> Pairwise:
             line.append(item.flipped() if item and item.first != own else item)
         cells.append(tuple(line))
     return Pairwise(
-        metric=verdict.metric,
-        direction=verdict.direction,
+        verdict=verdict,
         sides=sides,
         cells=tuple(cells),
-        alpha=verdict.alpha,
         n=min(len(item.differences) for item in verdict.comparisons),
-        tested=how_tested(verdict),
     )
 
 
 def caption(numbers: Pairwise) -> str:
     """What a cell is, n, and what its colour means."""
-    better = "higher" if numbers.direction == "maximize" else "lower"
-    turned = "" if numbers.direction == "maximize" else ", positive where the row is lower,"
-    condensed = len(numbers.sides) > _MOST_NUMBERS
-    cell = (
-        "A cell compares its row with its column"
-        if condensed
-        else f"A cell shows the mean difference between its row and its column{turned} and below it"
-        " the corrected p"
-    )
-    marks = (
-        f"triangles where p < {numbers.alpha:g}: up (blue) where the row has the {better} mean,"
-        " down (orange) where the column has it; ring: equivalent by TOST within the smallest"
-        " effect"
-        if condensed
-        else f"it is coloured only where p < {numbers.alpha:g}: blue where the row has the"
-        f" {better} mean, orange where the column has it"
-    )
+    verdict = numbers.verdict
+    maximizes = verdict.direction == "maximize"
+    better = "higher" if maximizes else "lower"
+    if len(numbers.sides) > _MOST_NUMBERS:
+        cells = (
+            f"A cell compares its row with its column; triangles where p < {verdict.alpha:g}: up"
+            f" (blue) where the row has the {better} mean, down (orange) where the column has it;"
+            " ring: equivalent by TOST within the smallest effect"
+        )
+    else:
+        turned = "" if maximizes else ", positive where the row is lower,"
+        cells = (
+            f"A cell shows the mean difference between its row and its column{turned} and below it"
+            f" the corrected p; it is coloured only where p < {verdict.alpha:g}: blue where the row"
+            f" has the {better} mean, orange where the column has it"
+        )
     return (
-        f"Pairwise differences in {naming.words(numbers.metric)}. {cell}; {marks}. Rows and columns"
-        f" are sorted by mean (n = {numbers.n} training seeds, paired). {numbers.tested}."
+        f"Pairwise differences in {naming.words(verdict.metric)}. {cells}. Rows and columns are"
+        f" sorted by mean (n = {numbers.n} training seeds, paired). {how_tested(verdict)}."
     )
 
 
@@ -134,7 +128,7 @@ def _draw_cell(
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    decided = item.p_holm < numbers.alpha
+    decided = item.p_holm < numbers.verdict.alpha
     mean = item.difference
     ahead = mean.estimate > 0
     shade = (_AHEAD if ahead else _BEHIND) if decided else style.RULE

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from workbench.plotting import naming, saving, style, venues
 from workbench.report.checks.bounds import Bound, of_best_trials, position, warned
 from workbench.report.figures import Findings, LeftOut, ReportFigure
+from workbench.report.trials import ranked
 from workbench.tracker.stored_study import StoredStudy
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ class Line(NamedTuple):
 
     trial: str
     heights: tuple[float | None, ...]
-    value: float
     hover: str
 
 
@@ -46,7 +46,6 @@ class ParallelCoordinates(NamedTuple):
     """The last axis is the value; ``n`` trials completed, not all of which may have a line."""
 
     metric: str
-    direction: str
     axes: tuple[Axis, ...]
     lines: tuple[Line, ...]
     n: int
@@ -59,11 +58,9 @@ def summarize(findings: Findings) -> ParallelCoordinates:
     Of more than 200 trials, a regular part by value is shown, which includes the best.
     """
     study, trials = findings.study, findings.trials
-    sign = 1 if study.maximizes else -1
-    valued = [(sign * t.value, t) for t in trials if t.value is not None]
-    if not valued:
+    done = ranked(study, trials)[::-1]
+    if not done:
         raise LeftOut("No trial completed, so there is no value to show.")
-    done = [trial for _, trial in sorted(valued, key=lambda pair: (pair[0], pair[1].name))]
     settings = [
         {**{name: trial.levels.get(name) for name in study.factors}, **trial.hyperparameters}
         for trial in done
@@ -84,10 +81,9 @@ def summarize(findings: Findings) -> ParallelCoordinates:
         own = {**settings[place], axes[-1].name: trial.value}
         text = ", ".join(f"{axis.name} {_shown(own.get(axis.name))}" for axis in axes)
         heights = tuple(_height(axis, own.get(axis.name)) for axis in axes)
-        lines.append(Line(trial.name, heights, float(trial.value or 0.0), f"{trial.name}: {text}"))
+        lines.append(Line(trial.name, heights, f"{trial.name}: {text}"))
     return ParallelCoordinates(
         study.objective.metric,
-        study.objective.direction,
         tuple(axes),
         tuple(lines),
         len(done),
@@ -97,6 +93,7 @@ def summarize(findings: Findings) -> ParallelCoordinates:
 
 def _axis(study: StoredStudy, name: str, column: Sequence[Any]) -> Axis:
     given = [value for value in column if value is not None]
+    # A setting of true or false is a choice, although a bool is an int.
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
     entries = [entry for entry in study.tune if entry.knob == name]
     declared = [*study.factors.get(name, ())]
@@ -113,7 +110,7 @@ def _height(axis: Axis, value: Any) -> float | None:
     if value is None:
         return None
     if axis.choices:
-        return axis.choices.index(str(value)) / max(1, len(axis.choices) - 1)
+        value = axis.choices.index(str(value))
     return position(value, axis.low, axis.high, log=axis.log)
 
 

@@ -39,17 +39,12 @@ def summarize_table(names: Sequence[str], table: ArrayLike) -> PerformanceProfil
         table: Shape [data sets, strategies], at least 6 by 1; on one scale, higher is better.
 
     Raises:
-        ValueError: Too few data sets, names that do not fit, or a value that is not finite.
+        ValueError: Too few data sets, or a value that is not finite.
 
     Source:
         Agarwal et al. (2021), NeurIPS; after Dolan and More (2002), Math. Program. 91.
     """
     data = np.asarray(table, dtype=float)
-    if data.ndim != 2 or data.shape[1] != len(names):
-        raise ValueError(
-            f"The table has the shape {list(data.shape)}, expected [data sets, {len(names)}], a"
-            " column for each name."
-        )
     thresholds = np.unique(data)
     shares = [statistics.performance_profile(column, thresholds) for column in data.T]
     return PerformanceProfile(
@@ -83,7 +78,7 @@ def plot(numbers: PerformanceProfile) -> Figure:
     for index, (shares, look) in enumerate(zip(numbers.shares, entries, strict=True)):
         axes.step(
             (numbers.thresholds[0], *numbers.thresholds),
-            (1.0, *shares),
+            (1.0, *shares),  # below the lowest value, all data sets score above the threshold
             where="post",
             color=look.colour,
             linestyle=look.line,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
+from workbench.plotting import saving, style
 from workbench.report.figures import Findings, LeftOut
 from workbench.report.results import ConfirmationResult
 from workbench.report.trials import encoding
 from workbench.verdict import Comparison, Verdict
-from workbench.verdict.guards import Bar
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import counted
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# More than the house style has, because an arm without a marker of its own needs its colour.
 _MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")
 
 
@@ -71,7 +75,6 @@ def arms(findings: Findings) -> tuple[Arm, ...]:
 
     Raises:
         LeftOut: The confirmation is unfinished, or no arm has a mean.
-        Refused: An interval extends beyond the metric's bounds (refusal 11).
     """
     confirmation = finished(findings)
     codes = encoding(findings.study, findings.trials)
@@ -87,16 +90,7 @@ def arms(findings: Findings) -> tuple[Arm, ...]:
         )
         low = result.mean if result.low is None else result.low
         high = result.mean if result.high is None else result.high
-        if len(points) > 1:
-            Bar(
-                low=low,
-                high=high,
-                kind="CI",
-                n=len(points),
-                source="training seeds",
-                level=0.95,
-                bounds=confirmation.protocol.bounds,
-            )
+        # The default configuration belongs to no strategy, so it has no strategy's colour.
         colour, marker = style.INK, "*"
         if result.name == result.strategy:
             index = len(shown)
@@ -140,18 +134,59 @@ def names(verdict: Verdict) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(means, key=lambda item: item[0]))
 
 
-def imputed(verdict: Verdict, pair: Comparison) -> tuple[bool, ...]:
-    """For each difference, whether one of its runs diverged or failed."""
+def differences(verdict: Verdict, pair: Comparison) -> tuple[Point, ...]:
+    """The difference on each seed; imputed where one of the two runs is."""
     count = len(pair.differences)
     # If a seed has no value, differences cannot be matched with seeds by position.
-    seeds = verdict.seeds if len(verdict.seeds) == count else [""] * count
-    lost = {
-        seed
-        for side in verdict.sides
-        if side.name in (pair.first, pair.second)
-        for seed in side.imputed
-    }
-    return tuple(seed in lost for seed in seeds)
+    matched = len(verdict.seeds) == count
+    seeds = verdict.seeds if matched else [f"{number}" for number in range(count)]
+    sides = [side for side in verdict.sides if side.name in (pair.first, pair.second)]
+    imputed = {seed for side in sides for seed in side.imputed} if matched else set()
+    return tuple(
+        Point(seed, value, seed in imputed)
+        for seed, value in zip(seeds, pair.differences, strict=True)
+    )
+
+
+def draw_seeds(
+    axes: Axes,
+    points: Sequence[Point],
+    y: float,
+    width: float,
+    *,
+    colour: str,
+    size: float,
+    marker: str = "o",
+    form: str = ".4g",
+) -> None:
+    """The seeds of one row, spread around ``y``; a cross where a value is imputed.
+
+    Args:
+        axes: With rows.
+        points: Of one row.
+        y: The middle of the points.
+        width: How far they are apart vertically at most.
+        colour: Of all points.
+        size: As of ``Axes.scatter``.
+        marker: Of the points that are not imputed.
+        form: Format of a value in its hover text.
+    """
+    heights = [y + offset for offset in style.spread_out(len(points), width)]
+    placed = list(zip(points, heights, strict=True))
+    for imputed in (False, True):
+        some = [(point, height) for point, height in placed if point.imputed == imputed]
+        if some:
+            drawn = axes.scatter(
+                [point.value for point, _ in some],
+                [height for _, height in some],
+                s=1.5 * size if imputed else size,
+                color=colour,
+                marker="x" if imputed else marker,
+                alpha=0.8,
+                linewidths=1.0 if imputed else 0.0,
+                zorder=3,
+            )
+            saving.hover(drawn, *(f"seed {point.seed}: {point.value:{form}}" for point, _ in some))
 
 
 def how_tested(verdict: Verdict) -> str:

@@ -12,7 +12,7 @@ from workbench.record import State
 from workbench.report.checks.bounds import of_best_trials
 from workbench.report.figures import Findings, LeftOut, ReportFigure, trial_points
 from workbench.report.figures.trial_points import Panel, TrialPoints
-from workbench.report.trials import is_adaptive, varied
+from workbench.report.trials import is_adaptive
 from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def summarize(findings: Findings) -> Slices:
     study, trials = findings.study, findings.trials
     if all(trial.value is None for trial in trials):
         raise LeftOut("No trial completed, so there is no value to show.")
-    factors = varied(study, trials)
-    factor = "optimizer" if "optimizer" in factors else next(iter(factors), None)
-    colours = factors[factor] if factor else ("",)
+    factor, colours = trial_points.colour_factor(study, trials)
     knobs = list(dict.fromkeys(entry.knob for entry in study.tune))
     panels = [_slice(findings, knob, factor, colours) for knob in knobs if knob != factor]
     panels = [panel for panel in panels if len({point.at for point in panel.points}) > 1]

@@ -112,6 +112,7 @@ def plot(numbers: Strategies) -> Figure:
             linewidths=0,
             zorder=2,
         )
+        # Hover texts for all points of the figure or for none.
         if len(values) <= saving.MOST_HOVER_TEXTS:
             pairs = zip(row.names, row.values, strict=True)
             saving.hover(points, *(f"{name}: {value:.4g}" for name, value in pairs))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from workbench.plotting import naming, saving, scale, style
 from workbench.record import State
 from workbench.report.checks.bounds import Bound, warned
+from workbench.report.trials import varied
+from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
@@ -66,6 +68,18 @@ class TrialPoints(NamedTuple):
     def count(self, state: State) -> int:
         """Trials in a state; one with a point in each of several panels counts once."""
         return len({point.trial for point in self.points if point.state == state})
+
+
+def colour_factor(
+    study: StoredStudy, trials: Sequence[TrialRun]
+) -> tuple[str | None, tuple[str, ...]]:
+    """The factor that colours show, and its levels: the optimizer where it differs.
+
+    A learning rate has a different meaning for each optimizer.
+    """
+    factors = varied(study, trials)
+    name = "optimizer" if "optimizer" in factors else next(iter(factors), None)
+    return name, factors[name] if name else ("",)
 
 
 def points(
@@ -123,7 +137,7 @@ def plot(
         if strip:
             scale.band(axes)
         _draw_panel(axes, panel, hover=hover)
-    (scale.leave_band if strip else scale.leave_room)(grid[0], values, numbers.direction)
+    scale.leave_room(grid[0], values, numbers.direction, strip=strip)
     figure.supylabel(naming.words(numbers.metric))
     if entries:
         style.legend(figure, entries)
@@ -134,6 +148,7 @@ def _draw_panel(axes: Axes, panel: Panel, *, hover: bool) -> None:
     if panel.choices:
         axes.set_xticks(range(len(panel.choices)), naming.distinct(panel.choices, 12))
         axes.set_xlim(-0.5, len(panel.choices) - 0.5)
+    # One scatter for each colour and state, because a scatter has one marker.
     for colour in sorted({point.colour for point in panel.points}):
         own = [point for point in panel.points if point.colour == colour]
         _draw_values(axes, panel, [p for p in own if p.value is not None], hover=hover)
