@@ -54,10 +54,10 @@ def test_no_figure_draws_a_box(name: str, tmp_path: Path) -> None:
 
 def test_wide_forms_of_latin_letters_become_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "_is_truetype", lambda path: False)
-    lettering._found.cache_clear()
+    lettering._letters_for.cache_clear()
     with lettering.of("\uff21\uff22\u5b66"):
         assert naming.cut("\uff21\uff22\u5b66") == r"AB\u5b66"
-    lettering._found.cache_clear()
+    lettering._letters_for.cache_clear()
 
 
 def test_class_names_without_a_font_are_codes_too() -> None:

@@ -311,5 +311,3 @@ def test_a_profile_is_the_share_of_data_sets_above_each_value() -> None:
     assert first == pytest.approx((5 / 6, 4 / 6, 3 / 6, 2 / 6, 0.0))
     assert second == (1.0, 1.0, 1.0, 1.0, 0.0)
     assert "n = 6 data sets" in performance_profile.caption(numbers)
-    with pytest.raises(ValueError, match=r"shape \[6, 2\], expected \[data sets, 1\]"):
-        performance_profile.summarize_table(("a",), table)

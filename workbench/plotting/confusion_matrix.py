@@ -125,17 +125,11 @@ def _plot_many(numbers: ConfusionMatrix) -> Figure:
         bars.set_axis_off()
         return figure
     places = range(len(numbers.pairs))
-    bars.barh(places, [pair.samples for pair in numbers.pairs], height=0.62, color=style.colour(0))
-    for place, pair in zip(places, numbers.pairs, strict=True):
-        bars.annotate(
-            f"{pair.share:.0%}",
-            (pair.samples, place),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=style.QUIET,
-        )
+    drawn = bars.barh(
+        places, [pair.samples for pair in numbers.pairs], height=0.62, color=style.colour(0)
+    )
+    shares = [f"{pair.share:.0%}" for pair in numbers.pairs]
+    bars.bar_label(drawn, shares, padding=3, fontsize=7, color=style.QUIET)
     names = [f"{naming.cut(p.true, 20)} → {naming.cut(p.predicted, 20)}" for p in numbers.pairs]
     bars.set_yticks(places, names, fontsize=7)
     bars.tick_params(axis="y", length=0)

@@ -38,7 +38,7 @@ def of(shown: Any) -> Iterator[None]:
     foreign = frozenset(
         letter for text in _texts(shown) if not text.isascii() for letter in text if letter > "\x7f"
     )
-    token = _letters.set(_found(foreign) if foreign else _USUAL)
+    token = _letters.set(_letters_for(foreign) if foreign else _USUAL)
     try:
         yield
     finally:
@@ -84,7 +84,7 @@ def _texts(shown: Any) -> Iterator[str]:
 
 
 @cache
-def _found(letters: frozenset[str]) -> Letters:
+def _letters_for(letters: frozenset[str]) -> Letters:
     from matplotlib.font_manager import findfont, fontManager
 
     lacking = {letter for letter in letters if not letter.isspace()}

@@ -27,9 +27,13 @@ _PAGE_COLOURS = {
     style.RULE: "var(--rule)",
     style.PAPER: "var(--paper)",
 }
-_METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-# Takes half as long as the default level, and files are hardly larger.
-_OPTIONS: dict[str, Any] = {"png": {"pil_kwargs": {"compress_level": 3}}}
+# Without dates and versions, so that the same figure gives the same bytes.
+_OPTIONS: dict[str, Any] = {
+    "pdf": {"metadata": {"CreationDate": None}},
+    "svg": {"metadata": {"Date": None}},
+    # Takes half as long as the default level, and files are hardly larger.
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
+}
 _READABLE = 450.0  # pixels of a figure as wide as the page's: its letters have 8 and more
 _MARK = "hover-"
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -67,7 +71,7 @@ def save(
         _mark(figure)
         for name in formats:
             path = path_without_suffix.with_name(f"{path_without_suffix.name}.{name}")
-            figure.savefig(path, format=name, metadata=_METADATA[name], **_OPTIONS.get(name, {}))
+            figure.savefig(path, format=name, **_OPTIONS[name])
             paths.append(path)
     return paths
 
@@ -97,7 +101,7 @@ def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = 
         with style.context():
             _settle(figure)
             _mark(figure)
-            figure.savefig(buffer, format="svg", metadata=_METADATA["svg"])
+            figure.savefig(buffer, format="svg", **_OPTIONS["svg"])
         drawn = buffer.getvalue()
     root = ElementTree.fromstring(drawn)
     _strip(root)

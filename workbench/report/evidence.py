@@ -176,11 +176,11 @@ def protocol_problems(material: Material, confirmation: Confirmation) -> list[Pr
     if not logged:
         text = "No SHA-256 of protocol.json was logged, so it may have been written later."
         problems.append(ProtocolProblem(text))
-    for place, found in (("in MLflow", stored), ("on disk", material.protocol_on_disk)):
-        if logged and found and found != logged:
+    for place, digest in (("in MLflow", stored), ("on disk", material.protocol_on_disk)):
+        if logged and digest and digest != logged:
             text = (
                 f"protocol.json {place} was edited after the confirmation began: its SHA-256 is"
-                f" {found[:12]}, {logged[:12]} was logged."
+                f" {digest[:12]}, {logged[:12]} was logged."
             )
             problems.append(ProtocolProblem(text))
     expected = logged or stored

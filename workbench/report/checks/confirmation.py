@@ -5,7 +5,7 @@ What decides a verdict is in ``evidence``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workbench.record import State
@@ -143,7 +143,8 @@ def selection(subject: Subject) -> Answer:
     groups: dict[str, list[CandidateResult]] = {}
     for candidate in result.selection:
         groups.setdefault(candidate.strategy, []).append(candidate)
-    other = [name for name, candidates in groups.items() if _changed(candidates)]
+    # The best trial of the search is the first candidate.
+    other = [name for name, candidates in groups.items() if not candidates[0].chosen]
     text = (
         f"In {len(groups) - len(other)} of {len(groups)} strategies it was chosen"
         f" (mean of {result.protocol.selection_seeds} fresh seeds)."
@@ -151,11 +152,6 @@ def selection(subject: Subject) -> Answer:
     if other:
         text += f" Another configuration was chosen in {', '.join(other)}."
     return Answer("note", text, tuple(other))
-
-
-def _changed(candidates: Sequence[CandidateResult]) -> bool:
-    """Whether the selection chose another candidate than the search, whose best is the first."""
-    return not candidates[0].chosen
 
 
 QUESTIONS = (

@@ -31,19 +31,16 @@ def _of_all(
     Returns:
         None where a data set has no notes recorded, because it may have problems.
     """
-    notes: list[tuple[str, Noted]] = []
-    seen: list[tuple[str | None, str | None, Noted]] = []
+    notes: dict[tuple[str | None, str | None, Noted], tuple[str, Noted]] = {}
     for dataset in (data, *data.others):
         items = noted(dataset)
         if items is None:
             return None
+        where = f" in {dataset.called}" if dataset.called else ""
         for item in items:
             # Levels that use parts of the same files would repeat the same note.
-            same = (dataset.name, dataset.source, item)
-            if same not in seen:
-                notes.append((f" in {dataset.called}" if dataset.called else "", item))
-            seen.append(same)
-    return notes
+            notes.setdefault((dataset.name, dataset.source, item), (where, item))
+    return list(notes.values())
 
 
 @question

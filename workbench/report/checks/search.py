@@ -115,10 +115,10 @@ def completed(search: Search) -> Answer:
 def pruned(search: Search) -> Answer:
     """Do two strategies' shares of pruned trials differ by more than 15 percentage points?"""
     shares = {n: pruned / of for n, (pruned, of) in _shares(search.groups, State.PRUNED).items()}
-    joint = not search.study.balanced
-    if joint or len(shares) < 2:
-        why = "the study is joint" if joint else "one strategy has ended trials"
-        return Answer("not checked", f"Nothing to compare: {why}.")
+    if not search.study.balanced:
+        return _JOINT
+    if len(shares) < 2:
+        return Answer("not checked", "Nothing to compare: one strategy has ended trials.")
     low, high = min(shares.values()), max(shares.values())
     text = f"Between {low:.0%} ({_with(shares, low)}) and {high:.0%} ({_with(shares, high)})."
     if low == high:
@@ -134,13 +134,10 @@ def pruned(search: Search) -> Answer:
 def still_improving(search: Search) -> Answer:
     """Is the best epoch of a best trial in the last quarter of its epochs?"""
     epochs = search.study.epochs
-    if search.study.objective.epoch == "last" or not epochs:
-        why = (
-            "The objective always uses the last epoch"
-            if epochs
-            else "The number of epochs is unknown"
-        )
-        return Answer("not checked", f"{why}.")
+    if not epochs:
+        return Answer("not checked", "The number of epochs is unknown.")
+    if search.study.objective.epoch == "last":
+        return Answer("not checked", "The objective always uses the last epoch.")
     chosen = search.chosen
     planned = {name: trial.epochs or int(epochs) for name, trial in chosen.items()}
     # A trial that stopped early was planned for more epochs than it ran.

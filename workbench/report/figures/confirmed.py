@@ -96,15 +96,9 @@ def _draw_row(axes: Axes, row: Arm, y: int) -> None:
     )
     saving.hover(bar, row.hover)
     axes.plot([row.mean] * 2, [y - 0.31, y + 0.31], color=row.colour, linewidth=1.6, zorder=2)
-    draw_seeds(
-        axes,
-        row.points,
-        y,
-        0.4,
-        colour=row.colour,
-        size=20 if row.marker == "*" else 13,
-        marker=row.marker,
-    )
+    # A star has less area than the other markers of its size.
+    size = 20 if row.marker == "*" else 13
+    draw_seeds(axes, row.points, y, 0.4, colour=row.colour, size=size, marker=row.marker)
 
 
 FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

@@ -19,7 +19,6 @@ from workbench.verdict import statistics
 from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _ALPHA = 0.05  # a pair with a corrected p below it differs
@@ -93,40 +92,36 @@ def plot(numbers: CriticalDifference) -> Figure:
     axes.set_axis_off()
     # Horizontally in ranks, vertically in inches from the top.
     axes.set(xlim=(1, count), ylim=(height, 0))
-    _draw_scale(axes, count)
-    for place, (name, rank) in enumerate(zip(names, numbers.ranks, strict=True)):
+    # Ends are outside the axes, which end at the first and the last rank.
+    draw = partial(axes.plot, clip_on=False)
+    draw([1, count], [_AXIS, _AXIS], color=style.INK, linewidth=0.8)
+    size = venues.sizes().tick
+    for rank in range(1, count + 1, 1 if count <= 12 else 2):
+        draw([rank, rank], [_AXIS, _AXIS - 0.06], color=style.INK, linewidth=0.8)
+        axes.text(rank, _AXIS - 0.1, f"{rank}", ha="center", va="bottom", fontsize=size)
+    beyond = 0.012 * (count - 1)
+    for place, (name, mean) in enumerate(zip(names, numbers.ranks, strict=True)):
         at_left = place < left
         y = 0.5 + bars + 0.2 * (place if at_left else count - 1 - place)
-        end = 1 if at_left else count
-        axes.plot([rank, rank, end], [_AXIS, y, y], color=style.QUIET, linewidth=0.7)
-        axes.scatter([rank], [_AXIS], s=12, color=style.INK, zorder=3)
+        end = 1 - 2 * beyond if at_left else count + 2 * beyond
+        draw([mean, mean, end], [_AXIS, y, y], color=style.QUIET, linewidth=0.7)
+        draw([mean], [_AXIS], color=style.INK, marker="o", markersize=3.5)
         text = axes.annotate(
-            f"{name}  {rank:.2f}" if at_left else f"{rank:.2f}  {name}",
+            f"{name}  {mean:.2f}" if at_left else f"{mean:.2f}  {name}",
             (end, y),
             (-4 if at_left else 4, 0),
             textcoords="offset points",
+            annotation_clip=False,
             ha="right" if at_left else "left",
             va="center",
-            fontsize=venues.sizes().tick,
+            fontsize=size,
         )
-        saving.hover(text, f"{numbers.names[place]}: average rank {rank:.3f}")
-    beyond = 0.01 * (count - 1)  # so that a bar visibly covers the ranks at its ends
+        saving.hover(text, f"{numbers.names[place]}: average rank {mean:.3f}")
     for level, (first, last) in enumerate(numbers.groups):
         ends = [numbers.ranks[first] - beyond, numbers.ranks[last] + beyond]
         y = _AXIS + 0.1 + 0.13 * level
-        axes.plot(
-            ends, [y, y], color=style.INK, linewidth=2.4, solid_capstyle="butt", clip_on=False
-        )
+        draw(ends, [y, y], color=style.INK, linewidth=2.4, solid_capstyle="butt")
     return figure
-
-
-def _draw_scale(axes: Axes, count: int) -> None:
-    draw = partial(axes.plot, color=style.INK, linewidth=0.8, clip_on=False)
-    draw([1, count], [_AXIS, _AXIS])
-    for rank in range(1, count + 1, 1 if count <= 12 else 2):
-        draw([rank, rank], [_AXIS, _AXIS - 0.06])
-        size = venues.sizes().tick
-        axes.text(rank, _AXIS - 0.1, f"{rank}", ha="center", va="bottom", fontsize=size)
 
 
 FIGURE = ReportFigure(summarize=summarize_table, caption=caption, plot=plot, wide=True)

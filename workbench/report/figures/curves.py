@@ -34,14 +34,13 @@ class Place(NamedTuple):
 def places(
     study: StoredStudy, trials: Sequence[TrialRun], strategies: Sequence[str]
 ) -> tuple[Place, ...]:
-    """The place of each strategy, in their order: panels by all factors but the first where curves are many."""
+    """The place of each strategy; many curves get panels by all factors but the first."""
     codes = encoding(study, trials)
     first, *others = [*varied(study, trials)] or [""]
     # More curves than line styles could not be distinguished without colours.
     many = len(strategies) > len(style.LINES) and bool(others)
     made = []
     for index, name in enumerate(strategies):
-        # All trials of a strategy have the same levels.
         trial = next(trial for trial in trials if trial.strategy == name)
         colour, _ = codes[name]
         if many:
@@ -76,10 +75,9 @@ def plot(
         )
         for place in places
     }
-    columns = min(len(titles), 3)  # four would leave no room for the ticks of a page
-    row = 1.9 if len(titles) > columns else 2.1
+    columns = min(len(titles), 3)  # in four, labels of ticks would overlap
     rest = 0.45 + style.legend_height(list(entries))
-    figure, grid = style.panels(len(titles), columns, row=row, rest=rest)
+    figure, grid = style.panels(len(titles), columns, row=1.9, rest=rest)
     for axes, title in zip(grid, titles, strict=True):
         style.panel_label(axes, title)
     figure.supxlabel(across)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from scipy.stats import rankdata
+
 from workbench.plotting import naming, scale
 from workbench.report.figures import Findings, ReportFigure, curves
 from workbench.report.figures.random_search import Sample, samples
@@ -33,14 +35,12 @@ class Distributions(NamedTuple):
 def summarize(findings: Findings) -> Distributions:
     """Shares by value; raises ``LeftOut`` unless the trials are independent draws."""
     study, trials = findings.study, findings.trials
+    sign = -1 if study.maximizes else 1
     distributions = []
     for sample in samples(study, trials):
-        shares = [
-            sum(other >= own if study.maximizes else other <= own for other in sample.values)
-            / sample.n
-            for own in sample.values
-        ]
-        distributions.append(Distribution(sample, tuple(shares)))
+        # The best value has rank 1, and equal values have the rank of their last.
+        ranks = rankdata([sign * value for value in sample.values], method="max")
+        distributions.append(Distribution(sample, tuple((ranks / sample.n).tolist())))
     return Distributions(study.objective.metric, study.objective.direction, tuple(distributions))
 
 

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_ROWS = 30
-
 
 class Row(NamedTuple):
     """A side, its value minus the reference's, and the difference on each seed."""
@@ -43,7 +41,6 @@ class Forest(NamedTuple):
 
     Attributes:
         reference: The leader, or the baseline of a contrast with it.
-        more: Number of rows that did not fit.
         n: Seeds of every row.
         bar: What the bars are.
         source: What varies between the runs of an arm, a sentence.
@@ -52,7 +49,6 @@ class Forest(NamedTuple):
     verdict: Verdict
     reference: str
     rows: tuple[Row, ...]
-    more: int
     n: int
     bar: str
     source: str
@@ -77,8 +73,7 @@ def summarize(findings: Findings) -> Forest:
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
     rows.sort(key=lambda row: row.comparison.difference.estimate, reverse=maximizes)
-    shown = rows[:_MOST_ROWS]
-    n = min(len(row.points) for row in shown)
+    n = min(len(row.points) for row in rows)
     # The guard of refusal 11: a bar must state what it is.
     bars = [
         Bar(
@@ -89,13 +84,12 @@ def summarize(findings: Findings) -> Forest:
             source=findings.seeds,
             level=row.comparison.difference.level,
         )
-        for row in shown
+        for row in rows
     ]
     return Forest(
         verdict=verdict,
         reference=reference,
-        rows=tuple(shown),
-        more=len(rows) - len(shown),
+        rows=tuple(rows),
         n=n,
         bar=bars[0].label,
         source=findings.source,
@@ -124,7 +118,7 @@ def caption(numbers: Forest) -> str:
             " Cross: one of the two runs diverged or failed and counts with the worst value"
             f" ({lost} {'row' if lost == 1 else 'rows'})."
         )
-    return text + (f" {numbers.more} more rows are not shown." if numbers.more else "")
+    return text
 
 
 def plot(numbers: Forest) -> Figure:

@@ -137,12 +137,8 @@ def plot(numbers: LearningCurves) -> Figure:
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
-    from matplotlib.collections import LineCollection
-
-    if len(panel.curves) > 1:
-        lines = [list(zip(curve.epochs, curve.values, strict=True)) for curve in panel.curves]
-        faint = LineCollection(lines, colors=style.colour(0), linewidths=0.6, alpha=0.35)
-        axes.add_collection(faint)
+    for curve in panel.curves if len(panel.curves) > 1 else ():
+        axes.plot(curve.epochs, curve.values, color=style.colour(0), linewidth=0.6, alpha=0.35)
     middle = panel.middle
     axes.plot(middle.epochs, middle.values, color=style.colour(0), linewidth=1.5)
     # Invisible points that carry the values shown under the mouse pointer.

@@ -16,7 +16,7 @@ from workbench.verdict.wording.numbers import counted
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# More than the house style has, because an arm without a marker of its own needs its colour.
+# More than the house style has, so that most studies have a different marker for every arm.
 _MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")
 
 
