@@ -7,7 +7,7 @@ directly, because pyplot keeps figures alive in a global. Figures have captions 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -73,10 +73,7 @@ def context(*, wide: bool | None = None) -> Iterator[None]:
     """
     import matplotlib as mpl
 
-    with ExitStack() as stack:
-        if wide is not None:
-            stack.enter_context(venues.laid_out(wide=wide))
-        stack.enter_context(mpl.rc_context())
+    with venues.laid_out(wide=wide), mpl.rc_context():
         # The defaults first: a user's matplotlibrc must not change the figures of a report.
         mpl.rcdefaults()
         label, tick, _ = venues.sizes()
