@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from tests.support.pictured import numbers_of
 from tests.support.searched import respelled
-from workbench.plotting import confusion_matrix, lettering, mistakes, style
+from workbench.plotting import confusion_matrix, lettering, mistakes, naming
 from workbench.report.figures import ACROSS, FIGURES, rendering
 
 UNKNOWN = "\U000f1234"  # for private use: no font of a system has it
@@ -25,7 +25,7 @@ def renamed(shown: Any, old: str, new: str) -> Any:
 
 def test_a_script_that_the_house_fonts_have_is_printed_as_it_is() -> None:
     with lettering.of(("größe", "Δ-модель")):
-        assert style.cut("Δ-модель größe") == "Δ-модель größe"
+        assert naming.cut("Δ-модель größe") == "Δ-модель größe"
         assert lettering.families() == list(lettering.FONTS)
 
 
@@ -40,7 +40,7 @@ def test_a_character_that_no_font_has_becomes_its_code_and_the_figure_says_so(
     assert any(r"\U000f1234" in text for text in comments)
     assert lettering.NOTE in comments
     # What is drawn after it has the house's fonts alone.
-    assert style.cut(UNKNOWN) == UNKNOWN
+    assert naming.cut(UNKNOWN) == UNKNOWN
 
 
 @pytest.mark.parametrize("name", [*FIGURES, *ACROSS])
@@ -54,10 +54,10 @@ def test_no_figure_draws_a_box(name: str, tmp_path: Path) -> None:
 
 def test_wide_forms_of_latin_letters_become_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "_is_truetype", lambda path: False)
-    lettering._found.cache_clear()
+    lettering._letters_for.cache_clear()
     with lettering.of("\uff21\uff22\u5b66"):
-        assert style.cut("\uff21\uff22\u5b66") == r"AB\u5b66"
-    lettering._found.cache_clear()
+        assert naming.cut("\uff21\uff22\u5b66") == r"AB\u5b66"
+    lettering._letters_for.cache_clear()
 
 
 def test_class_names_without_a_font_are_codes_too() -> None:

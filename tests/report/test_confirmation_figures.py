@@ -102,12 +102,12 @@ PAIRS = [
 def test_a_forest_has_a_row_for_each_rival_of_the_leader_the_closest_first() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS[::-1]))
     assert numbers.reference == "a"
-    assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
-    assert [row.difference.estimate for row in numbers.rows] == pytest.approx([-0.1, -0.2]), (
-        "row minus leader"
-    )
-    assert numbers.rows[0].differences == (-0.05, -0.15)
-    assert (numbers.n, numbers.level, numbers.margin) == (2, 0.95, 0.01)
+    assert [row.name for row in numbers.rows] == ["b", "c"]
+    assert [row.comparison.difference.estimate for row in numbers.rows] == pytest.approx(
+        [-0.1, -0.2]
+    ), "row minus leader"
+    assert numbers.rows[0].comparison.differences == (-0.05, -0.15)
+    assert (numbers.n, numbers.bar) == (2, "95 % CI over 2 training seeds")
 
 
 def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None:
@@ -115,8 +115,8 @@ def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None
     pairs = [comparison("a", "base", 0.05, 0.15), comparison("base", "c", 0.1, 0.3)]
     numbers = forest.summarize(verdict(sides, pairs, contrast="baseline"))
     assert numbers.reference == "base"
-    assert [numbers.name(row) for row in numbers.rows] == ["a", "c"]
-    better, worse = numbers.rows
+    assert [row.name for row in numbers.rows] == ["a", "c"]
+    better, worse = (row.comparison for row in numbers.rows)
     assert worse.difference.estimate == pytest.approx(-0.2)
     assert (worse.difference.low, worse.difference.high) == pytest.approx((-0.23, -0.18))
     assert worse.differences == (-0.1, -0.3)
@@ -126,13 +126,13 @@ def test_a_contrast_with_the_baseline_shows_each_arms_distance_from_it() -> None
 
 def test_where_lower_is_better_a_row_is_still_its_value_minus_the_leaders() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS, direction="minimize", metric="test/loss"))
-    assert [numbers.name(row) for row in numbers.rows] == ["b", "c"]
-    assert [row.difference.estimate for row in numbers.rows] == pytest.approx([0.1, 0.2]), (
-        "a loss higher than a's"
-    )
+    assert [row.name for row in numbers.rows] == ["b", "c"]
+    assert [row.comparison.difference.estimate for row in numbers.rows] == pytest.approx(
+        [0.1, 0.2]
+    ), "a loss higher than a's"
     text = forest.caption(numbers)
     assert "the value of the row minus that of a; lower values are better" in text
-    assert forest.draw(numbers).axes[0].get_xlabel() == "test loss: row minus a"
+    assert forest.FIGURE.draw(numbers).axes[0].get_xlabel() == "test loss: row minus a"
 
 
 def test_a_forest_says_what_its_bars_points_and_band_are() -> None:
@@ -155,20 +155,23 @@ def test_beyond_fifteen_seeds_the_permutations_are_not_called_exact() -> None:
 def test_without_a_smallest_effect_there_is_no_band() -> None:
     numbers = forest.summarize(verdict(ABC, PAIRS, smallest_effect=None))
     assert "Band" not in forest.caption(numbers)
-    assert len(forest.draw(numbers).axes[0].patches) == 0
-    assert len(forest.draw(forest.summarize(verdict(ABC, PAIRS))).axes[0].patches) == 1
+    assert len(forest.FIGURE.draw(numbers).axes[0].patches) == 0
+    assert len(forest.FIGURE.draw(forest.summarize(verdict(ABC, PAIRS))).axes[0].patches) == 1
 
 
 def test_a_difference_that_rests_on_a_diverged_run_is_marked() -> None:
     found = verdict([ABC[0], side("b", 0.8, imputed=["12"]), ABC[2]], PAIRS)
     numbers = forest.summarize(found)
-    assert list(numbers.imputed) == [(False, True), (False, False)]
+    assert [[point.imputed for point in row.points] for row in numbers.rows] == [
+        [False, True],
+        [False, False],
+    ]
     assert "diverged or failed" in forest.caption(numbers)
     assert "(1 row)" in forest.caption(numbers)
 
 
 def test_a_square_is_filled_only_where_the_corrected_p_lies_below_alpha() -> None:
-    axes = forest.draw(forest.summarize(verdict(ABC, PAIRS))).axes[0]
+    axes = forest.FIGURE.draw(forest.summarize(verdict(ABC, PAIRS))).axes[0]
     width = 1.2  # of the outline that every square has, filled or not
     squares = [item for item in axes.collections if np.isclose(item.get_linewidth(), width).all()]
     assert [np.asarray(item.get_facecolor()).size > 0 for item in squares] == [False, True]
@@ -201,7 +204,7 @@ def test_a_lower_mean_comes_first_where_the_study_minimises() -> None:
 
 
 def test_only_cells_whose_corrected_p_lies_below_alpha_are_coloured() -> None:
-    axes = pairwise.draw(pairwise.summarize(verdict(ABC, PAIRS))).axes[0]
+    axes = pairwise.FIGURE.draw(pairwise.summarize(verdict(ABC, PAIRS))).axes[0]
     blue = style.COLOURS[0]
     shades = [mpl.colors.to_hex(tile.get_facecolor()) for tile in axes.patches]
     assert shades == [style.RULE, blue, style.RULE]
@@ -217,7 +220,7 @@ def test_many_sides_are_condensed_to_marks() -> None:
         for b in sides[i + 1 :]
     ]
     numbers = pairwise.summarize(verdict(sides, pairs))
-    marks = [text.get_text() for text in pairwise.draw(numbers).axes[0].texts]
+    marks = [text.get_text() for text in pairwise.FIGURE.draw(numbers).axes[0].texts]
     assert (marks.count("○"), marks.count("▲")) == (11, 55)
     assert "ring: equivalent by TOST" in pairwise.caption(numbers)
 
@@ -251,7 +254,7 @@ def test_rows_stand_in_the_reports_order_with_every_seed() -> None:
     assert found.confirmation is not None
     assert [row.name for row in numbers.rows] == [x.name for x in found.confirmation.arms]
     for row, item in zip(numbers.rows, found.confirmation.arms, strict=True):
-        assert [run.value for run in row.runs] == [run.counted for run in item.runs]
+        assert [point.value for point in row.points] == [run.counted for run in item.runs]
         assert (row.mean, row.low) == (item.mean, item.low)
     text = confirmed.caption(numbers)
     assert "n = 12 for each strategy" in text and "95 % CI over 12 training seeds" in text
@@ -261,7 +264,7 @@ def test_rows_stand_in_the_reports_order_with_every_seed() -> None:
 
 def test_a_diverged_run_is_shown_at_the_worst_value_and_told() -> None:
     numbers = confirmed.summarize(three(diverged=(("adam-0", 3),)))
-    (lost,) = [run for row in numbers.rows for run in row.runs if run.imputed]
+    (lost,) = [point for row in numbers.rows for point in row.points if point.imputed]
     assert lost.value == 0.0
     text = confirmed.caption(numbers)
     assert "Cross: 1 run diverged or failed and counts with the worst value." in text
@@ -276,13 +279,11 @@ def test_a_bar_ends_where_the_metric_does() -> None:
 
 
 def test_arms_are_told_apart_without_colour() -> None:
-    found = findings()
-    assert found.confirmation is not None
-    look = sides_of.looks(found, found.confirmation.arms)
-    assert len(look) == 10
-    assert len({marker for _, marker in look.values()}) == 10
-    assert look["default"] == (style.INK, "*")
-    assert look["sgd-0"][0] == look["sgd-all"][0] != look["adam-0"][0]
+    arms = {arm.name: arm for arm in sides_of.arms(findings())}
+    assert len(arms) == 10
+    assert len({arm.marker for arm in arms.values()}) == 10
+    assert (arms["default"].colour, arms["default"].marker) == (style.INK, "*")
+    assert arms["sgd-0"].colour == arms["sgd-all"].colour != arms["adam-0"].colour
 
 
 def test_where_the_default_is_a_strategy_there_is_no_arm_beside_them() -> None:
@@ -325,7 +326,7 @@ def test_cost_is_shown_in_seconds_and_in_parameters_where_arms_differ_in_them() 
     more = with_arms(found, arms)
     numbers = cost_quality.summarize(more)
     assert [panel.label for panel in numbers.panels][1:] == ["trainable parameters"]
-    assert cost_quality.draw(numbers).axes[1].get_xscale() == "log"
+    assert cost_quality.FIGURE.draw(numbers).axes[1].get_xscale() == "log"
     assert "may be noise" in cost_quality.caption(numbers)
 
 

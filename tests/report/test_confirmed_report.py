@@ -278,7 +278,7 @@ def test_a_difference_is_this_mean_minus_the_best_one_whatever_the_direction(
             verdict=made.verdict,
         )
     )
-    assert {shown.name(row): row.difference.estimate for row in shown.rows} == pytest.approx(
+    assert {row.name: row.comparison.difference.estimate for row in shown.rows} == pytest.approx(
         {arm["name"]: arm["versus"]["difference"] for arm in arms[1:]}
     ), "figure and table have one sign"
     assert arms[0]["best"] and arms[0]["versus"] is None

@@ -159,7 +159,7 @@ def test_a_run_of_an_older_store_is_paired_by_the_number_of_its_seed() -> None:
 
 def test_a_protocol_that_was_edited_in_the_store_makes_it_exploratory() -> None:
     (text,) = doubts(three(edited=True), "EXPLORATORY")
-    assert "protocol.json in MLflow was changed" in text
+    assert "protocol.json in MLflow was edited" in text
 
 
 def test_a_protocol_that_was_edited_on_disk_makes_it_exploratory() -> None:

@@ -16,18 +16,27 @@ import pytest
 from tests.support.searched import (
     HOSTILE,
     describe,
+    findings,
     joint,
     realistic,
     row,
     runs,
     trials,
 )
-from workbench.plotting import confusion_matrix, learning_curve, mistakes, scale, style
-from workbench.record import EpochResult, Objective
+from workbench.plotting import (
+    confusion_matrix,
+    learning_curve,
+    mistakes,
+    naming,
+    saving,
+    scale,
+    style,
+    venues,
+)
+from workbench.record import EpochResult, Objective, State
 from workbench.report.checks import Check, search
 from workbench.report.checks import data as sources
 from workbench.report.figures import (
-    Findings,
     LeftOut,
     best_so_far,
     heat_map,
@@ -92,10 +101,10 @@ SEARCH = (
 @pytest.mark.parametrize("name", SEARCH)
 def test_every_figure_of_a_search_says_its_n_and_draws(name: str) -> None:
     figure = load(name)
-    numbers = figure.summarize(Findings(study=describe(), trials=trials(realistic())))
+    numbers = figure.summarize(findings(describe(), trials(realistic())))
     assert re.search(r"n = \d+", figure.caption(numbers))
     drawing = figure.draw(numbers)
-    assert drawing.get_size_inches()[0] == style.WIDTH
+    assert drawing.get_size_inches()[0] == venues.WIDTH
     assert not drawing.get_suptitle()
     assert all(not axes.get_title() for axes in drawing.axes)
 
@@ -105,9 +114,7 @@ def test_every_figure_of_a_search_is_left_out_with_a_reason_where_nothing_comple
     name: str,
 ) -> None:
     with pytest.raises(LeftOut, match=r"^No trial completed.*\.$"):
-        load(name).summarize(
-            Findings(study=describe(), trials=trials([row("sgd-0", 0), row("adam-0", 1)]))
-        )
+        load(name).summarize(findings(describe(), trials([row("sgd-0", 0), row("adam-0", 1)])))
 
 
 # Learning rate
@@ -120,71 +127,59 @@ def test_sensitivity_has_values_of_completed_trials_only_and_marks_for_the_other
         row("sgd-0", 2, learning_rate=0.3, state="failed"),
         row("adam-0", 0, 0.8, learning_rate=0.001),
     ]
-    numbers = learning_rate_sensitivity.summarize(describe(), trials(rows))
-    assert numbers.colours == ("sgd", "adam")
+    numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(rows)))
+    assert numbers.shown.colours == ("sgd", "adam")
     assert numbers.panel_factor is None
-    assert numbers.series[0][2:] == ((0.01,), (0.9,), (0.02,), (0.3,))
+    assert [(p.at, p.value, p.state, p.colour) for p in numbers.shown.points] == [
+        (0.01, 0.9, "complete", 0),
+        (0.02, None, "pruned", 0),
+        (0.3, None, "failed", 0),
+        (0.001, 0.8, "complete", 1),
+    ]
     caption = learning_rate_sensitivity.caption(numbers)
     assert "n = 2" in caption
     assert "1 pruned, 1 failed" in caption
 
 
 def test_marks_without_a_value_lie_below_every_value_and_every_tick() -> None:
-    numbers = learning_rate_sensitivity.summarize(describe(), trials(realistic()))
-    lowest = min(value for series in numbers.series for value in series.values)
-    axes = learning_rate_sensitivity.draw(numbers).axes[0]
+    numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(realistic())))
+    lowest = min(point.value for point in numbers.shown.points if point.value is not None)
+    axes = learning_rate_sensitivity.FIGURE.draw(numbers).axes[0]
     bottom, top = axes.get_ylim()
     assert (lowest - bottom) / (top - bottom) > 0.13
     assert min(axes.get_yticks()) > bottom + 0.09 * (top - bottom)
 
 
 def test_the_grey_strip_is_drawn_only_where_a_mark_lies_in_it() -> None:
-    numbers = learning_rate_sensitivity.summarize(describe(), trials(realistic()))
+    numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(realistic())))
     whole = [
-        item._replace(pruned=(), failed=()) if index or not item.values else item
-        for index, item in enumerate(numbers.series)
+        panel._replace(points=tuple(p for p in panel.points if p.value is not None))
+        for panel in numbers.shown.panels
     ]
-    none = numbers._replace(series=tuple(s._replace(pruned=(), failed=()) for s in whole))
-    one = numbers._replace(series=(none.series[0]._replace(failed=(0.1,)), *none.series[1:]))
-    for shown, strips in ((none, 0), (one, len(numbers.panels))):
-        axes = learning_rate_sensitivity.draw(shown).axes
+    mark = numbers.shown.points[0]._replace(value=None, state=State.FAILED)
+    one = [whole[0]._replace(points=(*whole[0].points, mark)), *whole[1:]]
+    for panels, strips in ((whole, 0), (one, len(whole))):
+        shown = numbers._replace(shown=numbers.shown._replace(panels=tuple(panels)))
+        axes = learning_rate_sensitivity.FIGURE.draw(shown).axes
         assert sum(len(panel.patches) for panel in axes) == strips
         assert ("grey strip" in learning_rate_sensitivity.caption(shown)) == bool(strips)
 
 
-def test_curves_that_share_a_colour_differ_in_dash_and_marker_and_are_named_so() -> None:
-    numbers = best_so_far.summarize(describe(), trials(realistic()))
-    assert not numbers.marked
-    curves = tuple(
-        best_so_far.Curve(name, colour, 0, (1.0,), (value,), 2.0, 2, stroke)
-        for name, colour, stroke, value in (
-            ("sgd-a", 0, 0, 0.9),
-            ("sgd-b", 0, 1, 0.8),
-            ("adam-a", 1, 0, 0.7),
-            ("adam-b", 1, 1, 0.6),
-        )
-    )
-    drawn = best_so_far.draw(numbers._replace(curves=curves, panels=(), marked=True))
-    looks = [
-        (line.get_color(), str(line._dash_pattern), line.get_marker())  # type: ignore[attr-defined]
-        for line in drawn.axes[0].lines
-        if line.get_marker() != "None" and line.get_markevery() is not None
-    ]
-    assert len(set(looks)) == len(looks) == 4
-    legend = [line.get_marker() for line in drawn.axes[0].lines if not line.get_clip_on()]
-    assert {"o", "s"} <= set(legend)
-
-
-def test_strokes_are_those_of_the_second_factor_where_colours_repeat() -> None:
+def test_few_curves_share_a_panel_and_differ_in_dash_and_marker_also_without_colours() -> None:
     rows = [
         row(f"{optimizer}-{depth}", n, 0.5 + 0.1 * n, freeze_depth=depth)
         for optimizer in ("sgd", "adam")
         for depth in (0, 2)
         for n in range(2)
     ]
-    found = best_so_far.summarize(describe(), trials(rows))
-    assert found.marked
-    assert len({(curve.colour, curve.stroke) for curve in found.curves}) == len(found.curves) == 4
+    found = best_so_far.summarize(findings(describe(), trials(rows)))
+    assert [place.colour for place in found.places] == [0, 0, 1, 1], "of the optimizer"
+    (axes,) = best_so_far.FIGURE.draw(found).axes
+    looks = {
+        (str(line._dash_pattern), line.get_marker())  # type: ignore[attr-defined]
+        for line in axes.lines
+    }
+    assert len(looks) == 4
     assert "marker at its end" in best_so_far.caption(found)
 
 
@@ -201,31 +196,32 @@ def test_strokes_are_those_of_the_second_factor_where_colours_repeat() -> None:
 def test_values_of_one_figure_have_one_number_of_decimals(
     values: tuple[float, ...], texts: list[str]
 ) -> None:
-    assert style.alike(values) == texts
+    assert naming.alike(values) == texts
 
 
 def test_sensitivity_panels_are_freeze_depths_in_the_studys_order() -> None:
-    numbers = learning_rate_sensitivity.summarize(describe(), trials(realistic()))
+    numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(realistic())))
     assert numbers.panel_factor == "freeze_depth"
-    assert numbers.panels == ("0", "2", "all")
-    points = sum(len(series.values) for series in numbers.series)
-    assert points == sum(item["state"] == "complete" for item in realistic())
+    assert [panel.name for panel in numbers.shown.panels] == ["0", "2", "all"]
+    assert numbers.shown.count(State.COMPLETE) == sum(
+        item["state"] == "complete" for item in realistic()
+    )
 
 
 def test_one_learning_rate_leaves_its_figure_out() -> None:
     with pytest.raises(LeftOut, match="same learning rate"):
         learning_rate_sensitivity.summarize(
-            describe(), trials([row("sgd-0", n, 0.5) for n in range(3)])
+            findings(describe(), trials([row("sgd-0", n, 0.5) for n in range(3)]))
         )
 
 
 def test_an_optimum_at_a_bound_is_a_warning_in_the_caption() -> None:
     rows = [row("sgd-0", 0, 0.9, learning_rate=0.29), row("sgd-0", 1, 0.5, learning_rate=0.01)]
-    numbers = learning_rate_sensitivity.summarize(describe(), trials(rows))
-    assert numbers.at_bound == ("sgd-0",)
+    numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(rows)))
+    assert [bound.strategy for bound in numbers.shown.at_bound] == ["sgd-0"]
     assert "Warning" in learning_rate_sensitivity.caption(numbers)
     rows[0] |= {"value": 0.4}
-    numbers = learning_rate_sensitivity.summarize(describe(), trials(rows))
+    numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(rows)))
     assert "Warning" not in learning_rate_sensitivity.caption(numbers)
 
 
@@ -234,7 +230,9 @@ def test_losses_over_many_decades_are_drawn_on_a_logarithm() -> None:
     rows = [row("sgd-0", n, 10.0 ** (3 * n), learning_rate=10.0**-n) for n in range(4)]
     for module in (learning_rate_sensitivity, strategies):
         study = describe(objective=loss)
-        axes = module.draw(module.summarize(study, of_search(study, runs(rows)))).axes[0]
+        axes = module.FIGURE.draw(
+            module.summarize(findings(study, of_search(study, runs(rows))))
+        ).axes[0]
         assert "log" in (axes.get_xscale() if module is strategies else axes.get_yscale())
 
 
@@ -248,7 +246,7 @@ def test_a_cell_holds_its_best_value_and_its_count() -> None:
         row("sgd-0", 2, 0.95, learning_rate=0.012, state="pruned"),
         row("adam-0", 0, 0.8, learning_rate=0.09),
     ]
-    numbers = heat_map.summarize(describe(), trials(rows))
+    numbers = heat_map.summarize(findings(describe(), trials(rows)))
     assert numbers.rows == ("sgd-0", "adam-0")
     assert sum(map(sum, numbers.counts)) == 3
     assert numbers.values[0][0] == 0.9
@@ -262,7 +260,7 @@ def test_a_cells_best_value_is_the_lowest_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, n + 1.0, learning_rate=0.01 * (1 + n % 2 / 100)) for n in range(3)]
     rows += [row("adam-0", 0, 5.0, learning_rate=0.1)]
-    numbers = heat_map.summarize(study, of_search(study, runs(rows)))
+    numbers = heat_map.summarize(findings(study, of_search(study, runs(rows))))
     assert numbers.values[0][0] == 1.0
 
 
@@ -286,7 +284,7 @@ def test_bins_have_round_edges() -> None:
 def test_a_map_of_one_strategy_is_left_out() -> None:
     rows = [row("sgd-0", n, 0.5, learning_rate=10.0**-n) for n in range(3)]
     with pytest.raises(LeftOut, match="one strategy"):
-        heat_map.summarize(describe(), trials(rows))
+        heat_map.summarize(findings(describe(), trials(rows)))
 
 
 # Best so far
@@ -301,15 +299,15 @@ def test_pruned_and_failed_trials_count_as_spent() -> None:
         row("sgd-0", 4, 0.6),
         row("sgd-0", 5),
     ]
-    (curve,) = best_so_far.summarize(describe(), trials(rows)).curves
+    (curve,) = best_so_far.summarize(findings(describe(), trials(rows))).curves
     assert (curve.at, curve.values, curve.spent) == ((2, 5), (0.5, 0.6), 6)
 
 
 def test_a_curve_ends_at_its_last_trial() -> None:
     rows = [row("sgd-0", n, 0.5 + n / 10) for n in range(3)] + [row("adam-0", 0, 0.5)]
     for mode in ("balanced", "joint"):
-        numbers = best_so_far.summarize(describe(mode=mode), trials(rows))
-        figure = best_so_far.draw(numbers)
+        numbers = best_so_far.summarize(findings(describe(mode=mode), trials(rows)))
+        figure = best_so_far.FIGURE.draw(numbers)
         curves = [line for line in figure.axes[0].lines if line.get_drawstyle() == "steps-post"]
         ends = sorted(float(np.max(np.asarray(line.get_xdata(), dtype=float))) for line in curves)
         assert ends == sorted(curve.spent for curve in numbers.curves)
@@ -318,7 +316,7 @@ def test_a_curve_ends_at_its_last_trial() -> None:
 def test_the_best_so_far_only_falls_where_the_study_minimises() -> None:
     study = describe(objective={"metric": "loss", "direction": "minimize"})
     rows = [row("sgd-0", n, value) for n, value in enumerate((3.0, 4.0, 2.0, 2.0, 1.0))]
-    (curve,) = best_so_far.summarize(study, of_search(study, runs(rows))).curves
+    (curve,) = best_so_far.summarize(findings(study, of_search(study, runs(rows)))).curves
     assert (curve.at, curve.values) == ((1, 3, 5), (3.0, 2.0, 1.0))
 
 
@@ -326,7 +324,7 @@ def test_a_joint_study_has_one_curve_over_all_strategies_and_their_points() -> N
     rows = joint(
         [row("sgd-0", 0, 0.5), row("adam-2", 0, 0.7), row("sgd-0", 1), row("sgd-2", 0, 0.6)]
     )
-    numbers = best_so_far.summarize(describe(mode="joint"), trials(rows))
+    numbers = best_so_far.summarize(findings(describe(mode="joint"), trials(rows)))
     (curve,) = numbers.curves
     assert (curve.at, curve.values, curve.spent) == ((1, 2), (0.5, 0.7), 4)
     assert [(p.strategy, p.at) for p in numbers.points] == [
@@ -334,19 +332,17 @@ def test_a_joint_study_has_one_curve_over_all_strategies_and_their_points() -> N
         ("adam-2", 2),
         ("sgd-2", 4),
     ]
-    assert numbers.panels == ()
+    assert numbers.places == ()
 
 
 def test_nine_curves_are_told_apart_by_panel_and_colour() -> None:
-    numbers = best_so_far.summarize(describe(), trials(realistic()))
-    assert len({(curve.panel, curve.colour) for curve in numbers.curves}) == 9
-    assert numbers.panels == (("freeze depth 0",), ("freeze depth 2",), ("freeze depth all",))
-
-
-def test_names_beside_curves_do_not_cover_each_other() -> None:
-    placed = best_so_far._spread([0.9, 0.91, 0.5, 0.9], gap=0.1)
-    assert min(b - a for a, b in zip(sorted(placed), sorted(placed)[1:], strict=False)) > 0.099
-    assert placed[2] == 0.5
+    numbers = best_so_far.summarize(findings(describe(), trials(realistic())))
+    assert len({(place.panel, place.colour) for place in numbers.places}) == 9
+    assert {place.panel for place in numbers.places} == {
+        ("freeze depth 0",),
+        ("freeze depth 2",),
+        ("freeze depth all",),
+    }
 
 
 # Strategies
@@ -355,7 +351,9 @@ def test_names_beside_curves_do_not_cover_each_other() -> None:
 def test_a_strip_shows_completed_values_with_median_and_best() -> None:
     rows = [row("sgd-0", n, value) for n, value in enumerate((0.5, 0.9, 0.6))]
     study = describe(search={"sampler": "random"})
-    numbers = strategies.summarize(study, trials([*rows, row("sgd-0", 3, state="failed")]))
+    numbers = strategies.summarize(
+        findings(study, trials([*rows, row("sgd-0", 3, state="failed")]))
+    )
     first = numbers.rows[0]
     assert (first.values, first.median, first.best) == ((0.5, 0.9, 0.6), 0.6, 0.9)
     assert first.names == ("sgd-0/000", "sgd-0/001", "sgd-0/002")
@@ -367,21 +365,23 @@ def test_a_strip_shows_completed_values_with_median_and_best() -> None:
 def test_values_that_are_no_sample_have_no_medians(sampler: str) -> None:
     # Of the one the sampler followed earlier values, of the other the pruner hid some.
     study = describe(search={"sampler": sampler})
-    numbers = strategies.summarize(study, trials(realistic()))
+    numbers = strategies.summarize(findings(study, trials(realistic())))
     assert all(item.median is None for item in numbers.rows)
     assert "No medians" in strategies.caption(numbers)
 
 
 def test_a_joint_study_has_no_medians() -> None:
     study = describe(mode="joint", search={"sampler": "random"})
-    numbers = strategies.summarize(study, trials(joint([row("sgd-0", n, 0.5) for n in range(3)])))
+    numbers = strategies.summarize(
+        findings(study, trials(joint([row("sgd-0", n, 0.5) for n in range(3)])))
+    )
     assert all(item.median is None for item in numbers.rows)
     assert "No medians" in strategies.caption(numbers)
 
 
 def test_a_random_search_is_not_called_adaptive() -> None:
     study = describe(search={"sampler": "random"})
-    caption = strategies.caption(strategies.summarize(study, trials(realistic())))
+    caption = strategies.caption(strategies.summarize(findings(study, trials(realistic()))))
     assert "adaptively" not in caption
 
 
@@ -454,7 +454,7 @@ def test_a_trial_that_stopped_within_its_first_epoch_can_be_drawn() -> None:
 def test_a_trial_that_ended_before_its_first_epoch_can_be_drawn(tmp_path: Path) -> None:
     objective = Objective(metric="validation/accuracy", direction="maximize")
     drawing = learning_curve.draw(learning_curve.summarize([], None, objective))
-    assert style.save(drawing, tmp_path / "curve", formats=("png",))[0].stat().st_size > 0
+    assert saving.save(drawing, tmp_path / "curve", formats=("png",))[0].stat().st_size > 0
 
 
 def test_a_confusion_matrix_is_shaded_by_the_share_of_the_true_class() -> None:
@@ -466,11 +466,6 @@ def test_a_confusion_matrix_is_shaded_by_the_share_of_the_true_class() -> None:
     shown = axes.images[0].get_array()
     assert shown is not None
     assert np.asarray(shown).tolist() == [[0.75, 0.25], [0.0, 0.0]]
-
-
-def test_a_confusion_matrix_that_does_not_fit_its_classes_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 rows of \\[2\\] columns, but there are 3 classes"):
-        confusion_matrix.summarize([[1, 2], [3, 4]], ["a", "b", "c"])
 
 
 def test_where_names_do_not_fit_the_commonest_mistakes_are_listed() -> None:
@@ -493,7 +488,7 @@ def test_where_names_do_not_fit_the_commonest_mistakes_are_listed() -> None:
 
 def test_many_classes_still_make_a_figure(tmp_path: Path) -> None:
     numbers = confusion_matrix.summarize(np.eye(100, dtype=int).tolist(), [HOSTILE] * 100)
-    style.save(confusion_matrix.draw(numbers), tmp_path / "matrix", formats=("png",))
+    saving.save(confusion_matrix.draw(numbers), tmp_path / "matrix", formats=("png",))
 
 
 def wrong(true: Any, predicted: Any, **size: float) -> dict[str, Any]:
@@ -532,7 +527,7 @@ def test_every_mistake_is_drawn_with_its_image(channels: int, count: int, tmp_pa
         True
     ] * count
     assert np.asarray(shown[-1].images[0].get_array()).max() == pytest.approx((count - 1) / count)
-    assert style.save(drawing, tmp_path / "mistakes", formats=("png",))[0].stat().st_size > 0
+    assert saving.save(drawing, tmp_path / "mistakes", formats=("png",))[0].stat().st_size > 0
 
 
 # The validity panel
@@ -820,9 +815,9 @@ def test_colours_are_those_of_okabe_and_ito() -> None:
 
 
 def test_files_are_the_same_bytes_twice_and_embed_truetype_fonts(tmp_path: Path) -> None:
-    numbers = heat_map.summarize(describe(), trials(realistic()))
-    first = style.save(heat_map.draw(numbers), tmp_path / "one")
-    second = style.save(heat_map.draw(numbers), tmp_path / "two")
+    numbers = heat_map.summarize(findings(describe(), trials(realistic())))
+    first = saving.save(heat_map.FIGURE.draw(numbers), tmp_path / "one")
+    second = saving.save(heat_map.FIGURE.draw(numbers), tmp_path / "two")
     assert [path.suffix for path in first] == [".pdf", ".svg", ".png"]
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
     pdf = first[0].read_bytes()
@@ -832,13 +827,15 @@ def test_files_are_the_same_bytes_twice_and_embed_truetype_fonts(tmp_path: Path)
 
 def test_style_leaves_the_callers_matplotlib_as_it_was() -> None:
     with mpl.rc_context({"font.size": 31.0}):
-        strategies.draw(strategies.summarize(describe(), trials(realistic())))
+        strategies.FIGURE.draw(strategies.summarize(findings(describe(), trials(realistic()))))
         assert mpl.rcParams["font.size"] == 31.0
 
 
 def test_an_inline_figure_takes_the_pages_colours_and_shares_no_identifier() -> None:
-    numbers = strategies.summarize(describe(), trials(realistic()))
-    texts = [style.inline_svg(strategies.draw(numbers), name, "x") for name in ("one", "two")]
+    numbers = strategies.summarize(findings(describe(), trials(realistic())))
+    texts = [
+        saving.inline_svg(strategies.FIGURE.draw(numbers), name, "x") for name in ("one", "two")
+    ]
     found = [set(re.findall(r'\bid="([^"]+)"', text)) for text in texts]
     assert found[0]
     assert not found[0] & found[1]
@@ -853,20 +850,20 @@ def test_an_inline_figure_takes_the_pages_colours_and_shares_no_identifier() -> 
     ("value", "text"), [(1e-4, "0.0001"), (0.03, "0.03"), (1e-5, "1e-05"), (1.0, "1"), (10, "10")]
 )
 def test_learning_rates_are_written_as_people_write_them(value: float, text: str) -> None:
-    assert style.decimal(value) == text
+    assert naming.decimal(value) == text
 
 
 def test_names_that_would_look_alike_lose_what_they_share() -> None:
     names = [f"pretrained-on-{x}-with-the-{y}-optimizer" for x in ("laion", "jft") for y in "ab"]
-    assert style.told_apart(names) == [
+    assert naming.distinct(names) == [
         "…laion-with-the-a…",
         "…laion-with-the-b…",
         "…jft-with-the-a…",
         "…jft-with-the-b…",
     ]
-    assert style.told_apart(["sgd-0", "sgd-all"]) == ["sgd-0", "sgd-all"]
+    assert naming.distinct(["sgd-0", "sgd-all"]) == ["sgd-0", "sgd-all"]
     alike = [f"{'x' * 40}{n}{'y' * 40}" for n in range(3)]
-    assert len(set(style.told_apart(alike))) == 3
+    assert len(set(naming.distinct(alike))) == 3
 
 
 @pytest.mark.parametrize(
@@ -880,7 +877,7 @@ def test_names_that_would_look_alike_lose_what_they_share() -> None:
     ],
 )
 def test_values_inside_a_figure_take_little_room(value: float, text: str) -> None:
-    assert style.short(value) == text
+    assert naming.short(value) == text
 
 
 def test_r2_far_below_zero_leaves_room_for_the_other_values() -> None:
@@ -892,7 +889,7 @@ def test_r2_far_below_zero_leaves_room_for_the_other_values() -> None:
     objective = {"metric": "validation/r2", "direction": "maximize", "epoch": "best"}
     shown = trials(rows, objective=objective)
     study = describe(objective=objective)
-    (axes,) = strategies.draw(strategies.summarize(study, shown)).axes
+    (axes,) = strategies.FIGURE.draw(strategies.summarize(findings(study, shown))).axes
     assert axes.get_xscale() == "symlog"
     to_axes = axes.transScale + axes.transLimits
     left, right = (to_axes.transform((value, 0))[0] for value in (0.7, 0.9))
@@ -901,5 +898,5 @@ def test_r2_far_below_zero_leaves_room_for_the_other_values() -> None:
 
 
 def test_long_names_keep_both_ends() -> None:
-    assert style.cut("a" * 40 + "\nresnet") == "a" * 13 + "…" + "aaaaaa resnet"
-    assert style.cut("short") == "short"
+    assert naming.cut("a" * 40 + "\nresnet") == "a" * 13 + "…" + "aaaaaa resnet"
+    assert naming.cut("short") == "short"

@@ -14,7 +14,16 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution
 
-from tests.support.searched import describe, described, joint, realistic, row, runs, trials
+from tests.support.searched import (
+    describe,
+    described,
+    findings,
+    joint,
+    realistic,
+    row,
+    runs,
+    trials,
+)
 from workbench.report import importances
 from workbench.report.figures import LeftOut
 from workbench.report.figures import importances as figure
@@ -164,7 +173,7 @@ def test_a_resample_of_many_trials_is_smaller_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("observations", "message"),
     [
-        (observed(9), "need 10 completed trials; there are 9"),
+        (observed(9), "9 trials completed; importances need 10 or more"),
         (tuple(o._replace(loss=1.0) for o in observed(12)), "the same value"),
         (observed(12)[:1] * 11 + (observed(12)[0]._replace(loss=3.0),), "No knob varies"),
     ],
@@ -194,7 +203,7 @@ def test_optuna_speaks_as_it_did_before() -> None:
 
 def test_compared_factors_count_as_knobs_and_n_is_of_completed_trials() -> None:
     rows = realistic()
-    numbers = figure.summarize(describe(), trials(rows))
+    numbers = figure.summarize(findings(describe(), trials(rows)))
     completed = sum(item["state"] == "complete" for item in rows)
     assert numbers.results.n == completed
     assert {"optimizer", "freeze_depth", "learning_rate", "momentum"} <= set(numbers.knobs)
@@ -207,7 +216,7 @@ def test_compared_factors_count_as_knobs_and_n_is_of_completed_trials() -> None:
 
 
 def test_the_most_important_knob_stands_at_the_top() -> None:
-    numbers = figure.summarize(describe(), trials(realistic()))
+    numbers = figure.summarize(findings(describe(), trials(realistic())))
     strongest = [
         max(r.estimate for r in numbers.results.rows if r.knob == knob) for knob in numbers.knobs
     ]
@@ -223,14 +232,14 @@ def test_choices_of_a_joint_study_are_knobs_like_any_other() -> None:
         for name, labels in describe().factors.items()
     ]
     study = describe(mode="joint", tune=[*tune, *described()["tune"]])
-    numbers = figure.summarize(study, of_search(study, runs(rows)))
+    numbers = figure.summarize(findings(study, of_search(study, runs(rows))))
     assert {"optimizer", "freeze_depth", "learning_rate"} <= set(numbers.knobs)
 
 
 def test_nine_completed_trials_leave_importances_out() -> None:
     rows = [row("sgd-0", n, 0.5 + n / 100, learning_rate=0.002 * (n + 1)) for n in range(9)]
     with pytest.raises(LeftOut, match="9 trials completed; importances need 10 or more"):
-        figure.summarize(describe(), trials(rows))
+        figure.summarize(findings(describe(), trials(rows)))
 
 
 def test_few_completed_trials_are_called_unstable() -> None:
@@ -240,7 +249,7 @@ def test_few_completed_trials_are_called_unstable() -> None:
             **item["hyperparameters"],
             "weight_decay": 10.0 ** (-2 - number % 4),
         }
-    numbers = figure.summarize(describe(), trials(rows))
+    numbers = figure.summarize(findings(describe(), trials(rows)))
     assert "Fewer than 50 completed trials: PED-ANOVA is unstable" in figure.caption(numbers)
     many = numbers._replace(results=numbers.results._replace(n=50))
     assert "unstable" not in figure.caption(many)
@@ -249,12 +258,12 @@ def test_few_completed_trials_are_called_unstable() -> None:
 def test_equal_values_leave_importances_out_with_the_reason() -> None:
     rows = [row("sgd-0", n, 0.5, learning_rate=0.002 * (n + 1)) for n in range(12)]
     with pytest.raises(LeftOut, match="the same value"):
-        figure.summarize(describe(), trials(rows))
+        figure.summarize(findings(describe(), trials(rows)))
 
 
 def test_a_study_that_minimises_has_the_importances_of_its_negative() -> None:
     loss = {"metric": "validation/loss", "direction": "minimize", "epoch": "best"}
     shown = trials(realistic())
     turned = [dataclasses.replace(t, value=None if t.value is None else -t.value) for t in shown]
-    first = figure.summarize(describe(), shown).results
-    assert figure.summarize(describe(objective=loss), turned).results == first
+    first = figure.summarize(findings(describe(), shown)).results
+    assert figure.summarize(findings(describe(objective=loss), turned)).results == first

@@ -18,7 +18,7 @@ from tests.support.confirmed import THREE
 from tests.support.pictured import RANDOM, numbers_of, of_random_search
 from tests.support.pictured import findings as pictured
 from tests.support.searched import HOSTILE, respelled
-from workbench.plotting import saving, style, venues
+from workbench.plotting import naming, saving, style, venues
 from workbench.report import templates
 from workbench.report.figures import (
     ACROSS,
@@ -28,6 +28,7 @@ from workbench.report.figures import (
     load,
     rendering,
 )
+from workbench.verdict.wording.numbers import bare_p
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,7 +41,7 @@ def findings(**knobs: Any) -> Findings:
 @cache
 def drawn(name: str, venue: str) -> Any:
     """A figure at a venue's width, drawn once for all tests that only look at it."""
-    with style.at(venue):
+    with venues.at(venue):
         return load(name).draw(numbers_of(name))
 
 
@@ -97,11 +98,11 @@ def renamed(found: Findings, names: dict[str, str]) -> Findings:
 
 
 def test_on_a_phone_a_figure_is_pushed_sideways_rather_than_shrunk_beyond_reading() -> None:
-    svg = style.inline_svg(drawn("heat_map", "neurips"), "heat_map", "x")
+    svg = saving.inline_svg(drawn("heat_map", "neurips"), "heat_map", "x")
     shown, least = (int(found) for found in re.findall(r"width:(\d+)px", svg)[:2])
     smallest = 6.5 * 96 / 72  # pixels of the smallest letters at the figure's own width
     assert least <= shown and smallest * least / shown > 7
-    narrow = style.inline_svg(drawn("strategies", "icml"), "strategies", "x")
+    narrow = saving.inline_svg(drawn("strategies", "icml"), "strategies", "x")
     shown, least = (int(found) for found in re.findall(r"width:(\d+)px", narrow)[:2])
     assert least == shown
 
@@ -112,7 +113,7 @@ def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
     hostile = renamed(findings(), {"sgd": "优化器", "adam": r"$\nope$", "adamw": HOSTILE})
     figure = load(name)
     numbers = figure.summarize(of_random_search(hostile) if name in RANDOM else hostile)
-    svg = style.inline_svg(figure.draw(numbers), name, figure.caption(numbers))
+    svg = saving.inline_svg(figure.draw(numbers), name, figure.caption(numbers))
     assert "<script" not in svg
     ElementTree.fromstring(svg)
 
@@ -120,7 +121,7 @@ def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
 def test_files_of_every_figure_are_the_same_bytes_twice() -> None:
     for name in (*FIGURES, *ACROSS):
         again = load(name).draw(numbers_of(name))
-        texts = [style.inline_svg(figure, name, "") for figure in (drawn(name, "neurips"), again)]
+        texts = [saving.inline_svg(figure, name, "") for figure in (drawn(name, "neurips"), again)]
         assert texts[0] == texts[1], name
 
 
@@ -128,7 +129,7 @@ def test_no_file_has_a_type_3_font(tmp_path: Path) -> None:
     if (tool := shutil.which("pdffonts")) is None:
         pytest.skip("pdffonts is not installed")
     for name in (*FIGURES, *ACROSS):
-        (path,) = style.save(drawn(name, "icml"), tmp_path / name, ("pdf",))
+        (path,) = saving.save(drawn(name, "icml"), tmp_path / name, ("pdf",))
         done = subprocess.run([tool, path], capture_output=True, text=True, check=True)
         fonts = done.stdout.splitlines()[2:]
         assert fonts, name
@@ -147,15 +148,15 @@ def titles(svg: str) -> Iterator[str]:
 
 def test_a_pointer_finds_the_value_of_every_seed_and_mean() -> None:
     numbers = numbers_of("forest")
-    svg = style.inline_svg(load("forest").draw(numbers), "forest", "x")
+    svg = saving.inline_svg(load("forest").draw(numbers), "forest", "x")
     found = list(titles(svg))
     assert len(found) == len(numbers.rows) * (numbers.n + 1)
     row = numbers.rows[0]
-    gap = row.difference
-    (mean,) = (text for text in found if text.startswith(f"{row.first} − {row.second}: "))
+    gap = row.comparison.difference
+    (mean,) = (text for text in found if text.startswith(f"{row.name} − {numbers.reference}: "))
     assert f"{gap.estimate:+.4g} [{gap.low:+.4g}, {gap.high:+.4g}], p " in mean
-    for seed, value in zip(numbers.seeds, row.differences, strict=True):
-        assert f"seed {seed}: {value:+.4g}" in found
+    for point in row.points:
+        assert f"seed {point.seed}: {point.value:+.4g}" in found
 
 
 def test_hover_texts_stand_inside_the_shapes_they_tell_of() -> None:
@@ -163,9 +164,9 @@ def test_hover_texts_stand_inside_the_shapes_they_tell_of() -> None:
         drawing = style.figure(height=2.0)
         axes = drawing.subplots()
         points = axes.scatter([1.0, 2.0, 3.0], [3.0, 1.0, 2.0])
-        style.tell(points, "one", "two & <b>", "three")
-        style.tell(axes.text(2, 2, "here"), "a text")
-    page = ElementTree.fromstring(style.inline_svg(drawing, "x", "y"))
+        saving.hover(points, "one", "two & <b>", "three")
+        saving.hover(axes.text(2, 2, "here"), "a text")
+    page = ElementTree.fromstring(saving.inline_svg(drawing, "x", "y"))
     uses = [use for use in page.iter(f"{SVG}use") if use.find(f"{SVG}title") is not None]
     assert [use.findtext(f"{SVG}title") for use in uses] == ["one", "two & <b>", "three"]
     places = [float(use.attrib["x"]) for use in uses]
@@ -178,9 +179,9 @@ def test_thousands_of_points_are_drawn_without_hover_texts() -> None:
     with style.context(wide=False):
         drawing = style.figure(height=2.0)
         points = drawing.subplots().scatter(range(500), range(500))
-        style.tell(points, *(f"{n}" for n in range(500)))
-    assert saving.MOST_TOLD < 500
-    assert "<title>" not in style.inline_svg(drawing, "x", "y")
+        saving.hover(points, *(f"{n}" for n in range(500)))
+    assert saving.MOST_HOVER_TEXTS < 500
+    assert "<title>" not in saving.inline_svg(drawing, "x", "y")
 
 
 def test_the_page_keeps_its_layout_whatever_venue_the_files_are_for(tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_what_stands_in_the_page_alone_has_no_file(tmp_path: Path) -> None:
 
 
 def test_the_page_is_the_background_of_its_figures() -> None:
-    svg = style.inline_svg(load("confirmed").draw(numbers_of("confirmed")), "confirmed", "x")
+    svg = saving.inline_svg(load("confirmed").draw(numbers_of("confirmed")), "confirmed", "x")
     assert "#ffffff" not in svg
     assert style.PAPER not in svg and style.INK not in svg
 
@@ -233,10 +234,10 @@ def test_an_unknown_venue_is_refused_with_those_that_there_are(tmp_path: Path) -
 def test_letters_are_smaller_in_a_column_and_never_below_six_points() -> None:
     for venue in venues.VENUES:
         for wide in (True, False):
-            with style.at(venue), venues.laid_out(wide=wide):
-                label, tick, small = style.sizes()
+            with venues.at(venue), venues.laid_out(wide=wide):
+                label, tick, small = venues.sizes()
                 assert label >= tick >= small >= 6.5
-                assert (label == 9) == (style.width() > 4)
+                assert (label == 9) == (venues.width() > 4)
 
 
 @pytest.mark.parametrize(
@@ -253,13 +254,13 @@ def test_letters_are_smaller_in_a_column_and_never_below_six_points() -> None:
 def test_differences_show_the_digits_that_their_figure_needs(
     value: float, unit: float, text: str
 ) -> None:
-    assert style.signed(value, unit) == text
+    assert naming.signed(value, unit) == text
 
 
 def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
     ends = (-0.0002, 0.0174, 0.2199)
-    assert [style.signed(end, 0.2199, ends) for end in ends] == ["−0.0002", "+0.0174", "+0.2199"]
-    assert style.signed(0.0174, 0.2199, (0.0, 0.0174)) == "+0.017", "an end that is 0"
+    assert [naming.signed(end, 0.2199, ends) for end in ends] == ["−0.0002", "+0.0174", "+0.2199"]
+    assert naming.signed(0.0174, 0.2199, (0.0, 0.0174)) == "+0.017", "an end that is 0"
 
 
 @pytest.mark.parametrize(
@@ -267,4 +268,4 @@ def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
     [(0.0004, "0.0004"), (0.0214, "0.021"), (1.0, "1.00"), (0.52, "0.52"), (0.00001, "<0.0001")],
 )
 def test_a_figure_writes_a_p_value_as_a_table_does(p: float, text: str) -> None:
-    assert style.p_value(p) == templates.p_value(p) == text
+    assert bare_p(p) == templates.p_value(p) == text

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from workbench.record import State
+from workbench.report.figures import Findings
 from workbench.report.trials import of_search
 from workbench.tracker.stored_study import StoredStudy, read
 from workbench.tracker.trial_run import TrialRun
@@ -217,6 +218,11 @@ def realistic(seed: int = 0) -> list[dict[str, Any]]:
 
 def trials(rows: Sequence[Mapping[str, Any]], **changes: Any) -> tuple[TrialRun, ...]:
     return of_search(describe(**changes), runs(rows))
+
+
+def findings(study: StoredStudy, trials: Sequence[TrialRun]) -> Findings:
+    """What a figure of the search is made from."""
+    return Findings(study=study, trials=trials)
 
 
 HOSTILE = "<script>alert(1)</script> $x_{y}$ & 'q' \\alpha #50% ~^ | `c` " + "long " * 40

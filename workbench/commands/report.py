@@ -14,7 +14,7 @@ from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
 from workbench.report import writing
-from workbench.report.trials import best, by_strategy, of_search
+from workbench.report.trials import best_of_each, of_search
 from workbench.study.config import load
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
@@ -158,10 +158,9 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
 
 def _shown(study: StoredStudy, trials: Sequence[TrialRun]) -> list[str]:
     """The runs whose curves a report shows: each strategy's best trial, and the confirmation's."""
-    groups = by_strategy(study, of_search(study, trials)).values()
-    found = [best(study, group) for group in groups]
+    best = best_of_each(study, of_search(study, trials)).values()
     confirmed = [trial.run_id for trial in trials if trial.role == Role.CONFIRMATION]
-    return [*(trial.run_id for trial in found if trial), *confirmed]
+    return [*(trial.run_id for trial in best), *confirmed]
 
 
 def parents(study: StoredStudy) -> list[str]:

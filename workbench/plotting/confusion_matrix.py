@@ -6,10 +6,10 @@ For many classes, the matrix shows the pattern, and bars next to it show the mos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, style, venues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,15 +44,10 @@ class ConfusionMatrix(NamedTuple):
 def summarize(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> ConfusionMatrix:
     """Counts and row shares; a class without samples has shares of 0.
 
-    Raises:
-        ValueError: The matrix is not square with a row for each class.
+    Args:
+        matrix: Shape [classes, classes].
+        classes: Their names.
     """
-    if len(matrix) != len(classes) or any(len(row) != len(classes) for row in matrix):
-        sizes = sorted({len(row) for row in matrix})
-        raise ValueError(
-            f"The confusion matrix has {len(matrix)} rows of {sizes} columns,"
-            f" but there are {len(classes)} classes; all three must agree."
-        )
     names = tuple(str(name) for name in classes)
     counts = tuple(tuple(int(count) for count in row) for row in matrix)
     shares = tuple(tuple(count / (sum(row) or 1) for count in row) for row in counts)
@@ -75,22 +70,22 @@ def _pairs(
     )
 
 
-@lettered
 def draw(numbers: ConfusionMatrix) -> Figure:
     """A matrix with counts and names; for many classes without these, with a list of pairs."""
-    with style.context():
-        return (_draw_many if len(numbers.classes) > _MOST_NAMES else _draw_few)(numbers)
+    many = len(numbers.classes) > _MOST_NAMES
+    return style.draw(_plot_many if many else _plot_few, numbers)
 
 
-def _draw_few(numbers: ConfusionMatrix) -> Figure:
+def _plot_few(numbers: ConfusionMatrix) -> Figure:
     count = len(numbers.classes)
-    side = min(max(2.4, 0.36 * count + 1.0), style.WIDTH)
+    side = min(max(2.4, 0.36 * count + 1.0), venues.WIDTH)
     figure = style.figure(height=side, width=side)
     axes = figure.subplots()
     _shade(axes, numbers)
     if count <= _MOST_COUNTS:
         _write_counts(axes, numbers)
-    names = [style.cut(name, 18) for name in numbers.classes]
+    names = [naming.cut(name, 18) for name in numbers.classes]
+    # Names longer than a cell is wide would run into each other.
     upright = max(map(len, names), default=0) > 3 or count > 12
     size = 8 if count <= 20 else 6
     axes.set_xticks(range(count), names, rotation=90 if upright else 0, fontsize=size)
@@ -108,18 +103,18 @@ def _shade(axes: Axes, numbers: ConfusionMatrix) -> None:
 
 def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
     size = 8 if len(numbers.classes) <= 12 else 6
+    write = partial(axes.text, ha="center", va="center", fontsize=size)
     for row, (counts, shares) in enumerate(zip(numbers.counts, numbers.shares, strict=True)):
         for column, (number, share) in enumerate(zip(counts, shares, strict=True)):
             if number:
                 shade = "#ffffff" if share > 0.55 else "#000000"  # legible on the cell's blue
-                look: dict[str, Any] = {"ha": "center", "va": "center", "color": shade}
-                axes.text(column, row, f"{number}", fontsize=size, **look)
+                write(column, row, f"{number}", color=shade)
 
 
-def _draw_many(numbers: ConfusionMatrix) -> Figure:
+def _plot_many(numbers: ConfusionMatrix) -> Figure:
     """The matrix by class number, and the most frequent mistakes with their names."""
     listed = max(len(numbers.pairs), 1)
-    figure = style.figure(height=max(3.0, 0.7 + 0.19 * listed), width=style.WIDTH * 1.45)
+    figure = style.figure(height=max(3.0, 0.7 + 0.19 * listed), width=venues.WIDTH * 1.45)
     square, bars = figure.subplots(1, 2, width_ratios=[1.25, 1.0])
     _shade(square, numbers)
     square.set_xlabel("predicted class, by number")
@@ -130,18 +125,12 @@ def _draw_many(numbers: ConfusionMatrix) -> Figure:
         bars.set_axis_off()
         return figure
     places = range(len(numbers.pairs))
-    bars.barh(places, [pair.samples for pair in numbers.pairs], height=0.62, color=style.colour(0))
-    for place, pair in zip(places, numbers.pairs, strict=True):
-        bars.annotate(
-            f"{pair.share:.0%}",
-            (pair.samples, place),
-            (3, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=style.QUIET,
-        )
-    names = [f"{style.cut(p.true, 20)} → {style.cut(p.predicted, 20)}" for p in numbers.pairs]
+    drawn = bars.barh(
+        places, [pair.samples for pair in numbers.pairs], height=0.62, color=style.colour(0)
+    )
+    shares = [f"{pair.share:.0%}" for pair in numbers.pairs]
+    bars.bar_label(drawn, shares, padding=3, fontsize=7, color=style.QUIET)
+    names = [f"{naming.cut(p.true, 20)} → {naming.cut(p.predicted, 20)}" for p in numbers.pairs]
     bars.set_yticks(places, names, fontsize=7)
     bars.tick_params(axis="y", length=0)
     bars.invert_yaxis()

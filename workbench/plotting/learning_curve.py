@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
+from workbench.plotting import naming, scale, style
 from workbench.record import EpochResult, Objective
 
 if TYPE_CHECKING:
@@ -61,13 +62,10 @@ def summarize(
     """
     losses = [_line(history, name) for name in ("train/loss", "validation/loss")]
     target = _line(history, objective.metric)
-    phases: list[Span] = []
-    for result in history:
-        done = _done(result)
-        if phases and phases[-1].name == result.phase:
-            phases[-1] = phases[-1]._replace(last=done)
-        else:
-            phases.append(Span(result.phase, done, done))
+    phases = []
+    for name, group in groupby(history, key=lambda result: result.phase):
+        done = [_done(result) for result in group]
+        phases.append(Span(name, done[0], done[-1]))
     chosen = [_done(result) for result in history if result.epoch == chosen_epoch]
     shown = [value for line in losses for value in line.values]
     return LearningCurve(
@@ -95,71 +93,75 @@ def _line(history: Sequence[EpochResult], metric: str) -> Line:
 
 def draw(numbers: LearningCurve) -> Figure:
     """Losses above, objective below, on the same epochs; phases shaded where there are several."""
-    with style.context():
-        rows = 2 if numbers.objective else 1
-        height = 0.5 + 1.65 * rows
-        # Drawn after every trial, so without the slow computation of margins.
-        figure = style.figure(height=height, fitted=False)
-        edges = {"bottom": 0.42 / height, "top": 1 - 0.2 / height}
-        figure.subplots_adjust(left=0.115, right=0.99, hspace=0.12, **edges)
-        panels = list(figure.subplots(rows, 1, sharex=True, squeeze=False).ravel())
-        for index, loss in enumerate(numbers.losses):
-            _plot(panels[0], loss, index)
-        panels[0].set_ylabel("loss")
-        if numbers.objective:
-            _plot(panels[1], numbers.objective, 2)
-            panels[1].set_ylabel(style.words(numbers.objective.metric))
-        for axes in panels:
-            _mark(axes, numbers)
-            style.grid(axes)
-        for span in numbers.phases if len(numbers.phases) > 1 else ():
-            panels[0].annotate(
-                span.name,
-                (span.first - numbers.step / 2, 1.0),
-                (3, 3),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                fontsize=8,
-                color=style.QUIET,
-            )
-        last = max((span.last for span in numbers.phases), default=1)
-        first = numbers.step if numbers.step < 1 else 1.0
-        panels[-1].set_xlim(first - numbers.step / 2, max(last, first) + numbers.step / 2)
-        if numbers.logarithm:
-            scale.logarithmic(panels[0], "y")
-        panels[-1].set_xlabel("epoch")
-        figure.align_ylabels(panels)
-        whole = max(1, int(last))
-        if last >= 1:
-            panels[-1].set_xticks(range(1, whole + 1, -(-whole // 12)))
-        if numbers.chosen_epoch is not None:
-            falls = numbers.direction == "minimize"
-            late = numbers.chosen_epoch > 0.8 * last
-            panels[-1].annotate(
-                f"chosen: {numbers.chosen_epoch:g}",
-                # A falling curve leaves room at the top, a rising one at the bottom.
-                (numbers.chosen_epoch, 1.0 if falls else 0.0),
-                (-3 if late else 3, -3 if falls else 3),
-                va="top" if falls else "bottom",
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="right" if late else "left",
-                fontsize=8,
-                color=style.QUIET,
-            )
-        if numbers.losses:
-            panels[0].legend(loc="best")
-        return figure
+    return style.draw(_plot, numbers)
 
 
-def _plot(axes: Axes, line: Line, index: int) -> None:
+def _plot(numbers: LearningCurve) -> Figure:
+    rows = 2 if numbers.objective else 1
+    height = 0.5 + 1.65 * rows
+    # Drawn after every trial, so without the slow computation of margins.
+    figure = style.figure(height=height, fitted=False)
+    edges = {"bottom": 0.42 / height, "top": 1 - 0.2 / height}
+    figure.subplots_adjust(left=0.115, right=0.99, hspace=0.12, **edges)
+    panels = list(figure.subplots(rows, 1, sharex=True, squeeze=False).ravel())
+    for index, loss in enumerate(numbers.losses):
+        _draw_line(panels[0], loss, index)
+    panels[0].set_ylabel("loss")
+    if numbers.objective:
+        _draw_line(panels[1], numbers.objective, 2)
+        panels[1].set_ylabel(naming.words(numbers.objective.metric))
+    for axes in panels:
+        _mark(axes, numbers)
+        style.grid(axes)
+    for span in numbers.phases if len(numbers.phases) > 1 else ():
+        panels[0].annotate(
+            span.name,
+            (span.first - numbers.step / 2, 1.0),
+            (3, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+            color=style.QUIET,
+        )
+    last = max((span.last for span in numbers.phases), default=1)
+    first = numbers.step if numbers.step < 1 else 1.0
+    panels[-1].set_xlim(first - numbers.step / 2, max(last, first) + numbers.step / 2)
+    if numbers.logarithm:
+        scale.logarithmic(panels[0], "y")
+    panels[-1].set_xlabel("epoch")
+    figure.align_ylabels(panels)
+    whole = max(1, int(last))
+    # At most 12 ticks, at whole epochs.
+    if last >= 1:
+        panels[-1].set_xticks(range(1, whole + 1, -(-whole // 12)))
+    if numbers.chosen_epoch is not None:
+        falls = numbers.direction == "minimize"
+        late = numbers.chosen_epoch > 0.8 * last
+        panels[-1].annotate(
+            f"chosen: {numbers.chosen_epoch:g}",
+            # A falling curve leaves room at the top, a rising one at the bottom.
+            (numbers.chosen_epoch, 1.0 if falls else 0.0),
+            (-3 if late else 3, -3 if falls else 3),
+            va="top" if falls else "bottom",
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            fontsize=8,
+            color=style.QUIET,
+        )
+    if numbers.losses:
+        panels[0].legend(loc="best")
+    return figure
+
+
+def _draw_line(axes: Axes, line: Line, index: int) -> None:
     axes.plot(
         line.epochs,
         line.values,
         color=style.colour(index),
         marker=style.marker(index) if len(line.epochs) <= _MOST_MARKERS else "",
         markersize=3,
-        label=style.words(line.metric),
+        label=naming.words(line.metric),
     )
 
 

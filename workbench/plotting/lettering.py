@@ -38,7 +38,7 @@ def of(shown: Any) -> Iterator[None]:
     foreign = frozenset(
         letter for text in _texts(shown) if not text.isascii() for letter in text if letter > "\x7f"
     )
-    token = _letters.set(_found(foreign) if foreign else _USUAL)
+    token = _letters.set(_letters_for(foreign) if foreign else _USUAL)
     try:
         yield
     finally:
@@ -84,11 +84,12 @@ def _texts(shown: Any) -> Iterator[str]:
 
 
 @cache
-def _found(letters: frozenset[str]) -> Letters:
-    from matplotlib.font_manager import fontManager
+def _letters_for(letters: frozenset[str]) -> Letters:
+    from matplotlib.font_manager import findfont, fontManager
 
     lacking = {letter for letter in letters if not letter.isspace()}
-    lacking -= {letter for name in FONTS for letter in lacking if ord(letter) in _of_house(name)}
+    house = frozenset().union(*(_characters(findfont(name)) for name in FONTS))
+    lacking -= {letter for letter in lacking if ord(letter) in house}
     families: list[str] = []
     # Sorted, because matplotlib lists fonts in the order of the file system.
     for font in sorted(fontManager.ttflist, key=lambda font: (font.name, font.fname)):
@@ -103,12 +104,6 @@ def _found(letters: frozenset[str]) -> Letters:
             families.append(font.name)
             lacking -= has
     return Letters(tuple(families), frozenset(lacking))
-
-
-def _of_house(name: str) -> frozenset[int]:
-    from matplotlib.font_manager import findfont
-
-    return _characters(findfont(name))
 
 
 @cache

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,35 +35,38 @@ def summarize(rows: Sequence[Mapping[str, Any]], images: Sequence[Any]) -> tuple
     )
 
 
-@lettered
 def draw(numbers: Sequence[Mistake]) -> Figure:
     """A grid of images, the worst first, line by line."""
-    with style.context():
-        rows = -(-len(numbers) // _COLUMNS)
-        figure = style.figure(height=1.55 * max(rows, 1), fitted=False)
-        figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.3 / max(rows, 1))
-        grid = figure.subplots(max(rows, 1), _COLUMNS, squeeze=False).ravel()
-        for axes in grid:
-            axes.set_axis_off()
-        for axes, mistake in zip(grid, numbers, strict=False):
-            grey = mistake.image.shape[2] != 3
-            pixels = mistake.image[:, :, 0] if grey else mistake.image
-            axes.imshow(pixels, cmap="gray" if grey else None, vmin=0.0, vmax=1.0)
-            lines = (
-                f"true: {style.cut(mistake.true, 20)}",
-                f"predicted: {style.cut(mistake.predicted, 15)}",
-                mistake.size,
-            )
-            axes.text(
-                0.5,
-                -0.04,
-                "\n".join(lines),
-                transform=axes.transAxes,
-                ha="center",
-                va="top",
-                fontsize=6.5,
-            )
-        return figure
+    return style.draw(_plot, numbers)
+
+
+def _plot(numbers: Sequence[Mistake]) -> Figure:
+    rows = -(-len(numbers) // _COLUMNS)
+    figure = style.figure(height=1.55 * max(rows, 1), fitted=False)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.3 / max(rows, 1))
+    grid = figure.subplots(max(rows, 1), _COLUMNS, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, mistake in zip(grid, numbers, strict=False):
+        # Channels that are not RGB cannot be shown as colours.
+        grey = mistake.image.shape[2] != 3
+        pixels = mistake.image[:, :, 0] if grey else mistake.image
+        axes.imshow(pixels, cmap="gray" if grey else None, vmin=0.0, vmax=1.0)
+        lines = (
+            f"true: {naming.cut(mistake.true, 20)}",
+            f"predicted: {naming.cut(mistake.predicted, 15)}",
+            mistake.size,
+        )
+        axes.text(
+            0.5,
+            -0.04,
+            "\n".join(lines),
+            transform=axes.transAxes,
+            ha="center",
+            va="top",
+            fontsize=6.5,
+        )
+    return figure
 
 
 def size_of(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Short names and numbers for the inside of a figure; used through ``style``."""
+"""Short names and numbers for the inside of a figure, in characters that its fonts have."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from workbench.plotting import lettering
+
 _MINUS = "\N{MINUS SIGN}"
 
 
 def words(name: str) -> str:
     """A metric's or knob's path as words: ``validation/top_5`` reads ``validation top 5``."""
-    return name.replace("/", " ").replace("_", " ").replace(".", " ")
+    return lettering.printable(name).replace("/", " ").replace("_", " ").replace(".", " ")
 
 
 def cut(name: str, limit: int = 28) -> str:
     """A name of at most ``limit`` characters, cut in the middle, on one line."""
-    plain = " ".join(name.split())
+    plain = " ".join(lettering.printable(name).split())
     keep = (limit - 1) // 2
     return plain if len(plain) <= limit else f"{plain[:keep]}…{plain[-keep:]}"
 
 
-def told_apart(names: Sequence[str], limit: int = 28) -> list[str]:
+def distinct(names: Sequence[str], limit: int = 28) -> list[str]:
     """Names cut as by ``cut``; if some would become equal, without what all have in common.
 
     ``pretrained-on-laion-with-sgd`` and ``pretrained-on-jft-with-sgd`` become ``…laion…`` and
     ``…jft…``.
     """
-    plain = [" ".join(name.split()) for name in names]
+    plain = [" ".join(lettering.printable(name).split()) for name in names]
     short_names = [cut(name, limit) for name in plain]
     if len(set(short_names)) == len(set(plain)):
         return short_names

@@ -13,43 +13,47 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 from xml.etree import ElementTree
 
-from workbench.plotting.canvas import INK, PAPER, QUIET, RULE, context
+from workbench.plotting import style
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-MOST_TOLD = 400  # hover texts of one figure; more would be most of the page's size
+MOST_HOVER_TEXTS = 400  # hover texts of one figure; more would be most of the page's size
 
 _PAGE_COLOURS = {
-    INK: "var(--ink)",
-    QUIET: "var(--quiet)",
-    RULE: "var(--rule)",
-    PAPER: "var(--paper)",
+    style.INK: "var(--ink)",
+    style.QUIET: "var(--quiet)",
+    style.RULE: "var(--rule)",
+    style.PAPER: "var(--paper)",
 }
-_METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-# Takes half as long as the default level, and files are hardly larger.
-_OPTIONS: dict[str, Any] = {"png": {"pil_kwargs": {"compress_level": 3}}}
+# Without dates and versions, so that the same figure gives the same bytes.
+_OPTIONS: dict[str, Any] = {
+    "pdf": {"metadata": {"CreationDate": None}},
+    "svg": {"metadata": {"Date": None}},
+    # Takes half as long as the default level, and files are hardly larger.
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
+}
 _READABLE = 450.0  # pixels of a figure as wide as the page's: its letters have 8 and more
-_MARK = "told-"
+_MARK = "hover-"
 _SVG = "{http://www.w3.org/2000/svg}"
 # Otherwise ElementTree would write ``ns0:svg``, which HTML does not recognise.
 ElementTree.register_namespace("", _SVG.strip("{}"))
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 # Weak keys, so that hover texts do not keep figures in memory.
-_told: WeakKeyDictionary[Artist, tuple[str, ...]] = WeakKeyDictionary()
+_hover_texts: WeakKeyDictionary[Artist, tuple[str, ...]] = WeakKeyDictionary()
 
 
-def tell(artist: Artist, *texts: str) -> None:
+def hover(artist: Artist, *texts: str) -> None:
     """Show hover texts for an artist in the page.
 
     Args:
         artist: A text, a patch, or the points of a scatter.
-        texts: One for the artist, or one for each point in their order. More than ``MOST_TOLD``
-            are ignored.
+        texts: One for the artist, or one for each point in their order. If there are more than
+            ``MOST_HOVER_TEXTS``, the artist gets none.
     """
-    if 0 < len(texts) <= MOST_TOLD:
-        _told[artist] = texts
+    if 0 < len(texts) <= MOST_HOVER_TEXTS:
+        _hover_texts[artist] = texts
 
 
 def save(
@@ -62,12 +66,12 @@ def save(
     """
     paths = []
     path_without_suffix.parent.mkdir(parents=True, exist_ok=True)
-    with context():
+    with style.context():
         _settle(figure)
         _mark(figure)
         for name in formats:
             path = path_without_suffix.with_name(f"{path_without_suffix.name}.{name}")
-            figure.savefig(path, format=name, metadata=_METADATA[name], **_OPTIONS.get(name, {}))
+            figure.savefig(path, format=name, **_OPTIONS[name])
             paths.append(path)
     return paths
 
@@ -94,10 +98,10 @@ def inline_svg(figure: Figure, name: str, description: str, drawn: str | None = 
     """
     if drawn is None:
         buffer = io.StringIO()
-        with context():
+        with style.context():
             _settle(figure)
             _mark(figure)
-            figure.savefig(buffer, format="svg", metadata=_METADATA["svg"])
+            figure.savefig(buffer, format="svg", **_OPTIONS["svg"])
         drawn = buffer.getvalue()
     root = ElementTree.fromstring(drawn)
     _strip(root)
@@ -163,8 +167,8 @@ def _prefix(element: ElementTree.Element, name: str) -> None:
 def _mark(figure: Figure) -> dict[str, tuple[str, ...]]:
     """Give every artist that has texts an identifier, in the order they were drawn."""
     marks: dict[str, tuple[str, ...]] = {}
-    for artist in figure.findobj(lambda artist: artist in _told):
+    for artist in figure.findobj(lambda artist: artist in _hover_texts):
         mark = f"{_MARK}{len(marks)}"
         artist.set_gid(mark)
-        marks[mark] = _told[artist]
+        marks[mark] = _hover_texts[artist]
     return marks

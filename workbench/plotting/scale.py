@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from workbench.plotting import style
+from workbench.plotting import naming, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
     subs = (1.0,) if decades >= 2 else (1.0, 3.0) if decades >= 1 else (1.0, 2.0, 3.0, 5.0)
     axis = axes.xaxis if name == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=subs, numticks=most))
-    axis.set_major_formatter(FuncFormatter(style.decimal))
+    axis.set_major_formatter(FuncFormatter(naming.decimal))
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -98,21 +98,16 @@ def band(axes: Axes) -> None:
     axes.add_patch(shade)
 
 
-def leave_room(axes: Axes, values: Sequence[float], direction: str) -> None:
-    """Limits with some room below and above the values, for axes without a strip."""
+def leave_room(axes: Axes, values: Sequence[float], direction: str, *, strip: bool) -> None:
+    """Limits with room below and above the values, and for the strip of ``band`` if there is one.
+
+    The strip gets no ticks, because its marks have no value.
+    """
     spread(axes, "y", values, direction)
-    axes.set_ylim(room(axes.yaxis, values, 0.06, 0.06))
+    axes.set_ylim(room(axes.yaxis, values, 0.24 if strip else 0.06, 0.06))
     if wants_logarithm(values, direction):
         logarithmic(axes, "y")  # its ticks depend on the limits
-
-
-def leave_band(axes: Axes, values: Sequence[float], direction: str) -> None:
-    """Limits with room for the strip; it gets no ticks, because its marks have no value."""
-    spread(axes, "y", values, direction)
-    lowest, _ = room(axes.yaxis, values, 0.05, 0.0)
-    bottom, top = room(axes.yaxis, values, 0.24, 0.06)
-    axes.set_ylim(bottom, top)
-    if wants_logarithm(values, direction):
-        logarithmic(axes, "y")  # its ticks depend on the limits
-    axes.set_yticks([tick for tick in axes.get_yticks() if lowest <= tick <= top])
-    axes.set_yticks([], minor=True)
+    if strip:
+        lowest, highest = room(axes.yaxis, values, 0.05, 0.06)
+        axes.set_yticks([tick for tick in axes.get_yticks() if lowest <= tick <= highest])
+        axes.set_yticks([], minor=True)

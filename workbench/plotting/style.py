@@ -1,4 +1,4 @@
-"""The style of all figures: colours, markers, lines, panels, legends.
+"""The style of all figures: settings of matplotlib, colours, panels, rows, legends.
 
 Imports matplotlib only when a function is called. Creates ``matplotlib.figure.Figure`` objects
 directly, because pyplot keeps figures alive in a global. Figures have captions instead of titles.
@@ -6,58 +6,56 @@ directly, because pyplot keeps figures alive in a global. Figures have captions 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from workbench.plotting import lettering, naming
-from workbench.plotting.canvas import INK, PAPER, QUIET, RULE, context, figure
-from workbench.plotting.naming import alike, decimal, short, signed
-from workbench.plotting.saving import MOST_TOLD, inline_svg, save, tell
-from workbench.plotting.venues import WIDTH, at, is_narrow, sizes, width
-from workbench.verdict.wording.numbers import bare_p as p_value
+from workbench.plotting import lettering, naming, venues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
-__all__ = [
-    "COLOURS",
-    "INK",
-    "LINES",
-    "MARKERS",
-    "MOST_TOLD",
-    "PAPER",
-    "QUIET",
-    "RULE",
-    "WIDTH",
-    "alike",
-    "at",
-    "colour",
-    "context",
-    "cut",
-    "decimal",
-    "figure",
-    "grid",
-    "inline_svg",
-    "is_narrow",
-    "legend_columns",
-    "legend_of_lines",
-    "legend_of_markers",
-    "legend_rows",
-    "line",
-    "marker",
-    "p_value",
-    "panel_label",
-    "save",
-    "short",
-    "signed",
-    "sizes",
-    "tell",
-    "told_apart",
-    "width",
-    "words",
-]
+Numbers = TypeVar("Numbers")
+
+INK, QUIET, RULE = "#1c2024", "#687078", "#d4d8dc"
+PAPER = "#fefefe"  # looks white, but can be replaced apart from the white text on dark tiles
+
+_RC: Any = {
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "axes.linewidth": 0.6,
+    "axes.formatter.useoffset": False,  # 0.95 is easier to read than 5e-2 + 0.9
+    "axes.formatter.limits": (-4, 6),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "xtick.minor.size": 1.6,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.4,
+    "figure.facecolor": "white",
+    "savefig.dpi": 200,
+    "text.parse_math": False,  # a name may contain dollar signs
+    "pdf.fonttype": 42,  # ICML refuses Type 3 fonts
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "workbench",
+}
+
 
 # Okabe and Ito 2008, https://jfly.uni-koeln.de/color: distinct with any colour vision. Yellow is
 # last because it is faint on paper; black is left out because text and axes have it.
@@ -66,19 +64,64 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
 LINES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (7, 1.5, 1.2, 1.5)))
 
 
-def words(name: str) -> str:
-    """A metric's or knob's path as words, in characters that the fonts have."""
-    return naming.words(lettering.printable(name))
+@contextmanager
+def context(*, wide: bool | None = None) -> Iterator[None]:
+    """Draw and save in the house style; the user's matplotlibrc has no effect.
+
+    Args:
+        wide: Use the width of the venue's text, else of a column; None keeps the width.
+    """
+    import matplotlib as mpl
+
+    with venues.laid_out(wide=wide), mpl.rc_context():
+        # The defaults first: a user's matplotlibrc must not change the figures of a report.
+        mpl.rcdefaults()
+        label, tick, _ = venues.sizes()
+        labels = ("font.size", "axes.labelsize", "figure.labelsize")
+        ticks = ("xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+        mpl.rcParams.update(_RC | dict.fromkeys(labels, label) | dict.fromkeys(ticks, tick))
+        mpl.rcParams["font.family"] = lettering.families()
+        yield
 
 
-def cut(name: str, limit: int = 28) -> str:
-    """A short name in characters that the fonts have; see ``naming.cut``."""
-    return naming.cut(lettering.printable(name), limit)
+def figure(height: float, width: float | None = None, *, fitted: bool = True) -> Figure:
+    """An empty figure of that size in inches; call it inside ``context()``.
+
+    Args:
+        height: In inches.
+        width: In inches; None is the width that the venue allows.
+        fitted: Compute margins that fit all labels; takes about as long as drawing them.
+    """
+    from matplotlib.figure import Figure
+
+    size = (venues.width() if width is None else width, height)
+    return Figure(figsize=size, layout="constrained" if fitted else None)
 
 
-def told_apart(names: Sequence[str], limit: int = 28) -> list[str]:
-    """Short names in characters that the fonts have; see ``naming.told_apart``."""
-    return naming.told_apart([lettering.printable(name) for name in names], limit)
+def draw(
+    plot: Callable[[Numbers], Figure], numbers: Numbers, *, wide: bool | None = None
+) -> Figure:
+    """A figure in the house style that shows every text of its numbers.
+
+    Characters without a font are shown as codes, with a note in the figure.
+
+    Args:
+        plot: Draws the numbers with matplotlib.
+        numbers: Their texts decide which fonts the figure needs.
+        wide: See ``context``.
+    """
+    with lettering.of(numbers), context(wide=wide):
+        drawn = plot(numbers)
+        if lettering.has_codes():
+            _explain_codes(drawn)
+        return drawn
+
+
+def _explain_codes(figure: Figure) -> None:
+    if figure.get_layout_engine() is None:
+        figure.text(0.005, 0.005, lettering.NOTE, fontsize=6)
+    else:
+        figure.legend([], [], loc="outside lower left", title=lettering.NOTE, title_fontsize=6)
 
 
 def colour(index: int) -> str:
@@ -102,66 +145,114 @@ def line(index: int) -> Any:
 def grid(axes: Axes, axis: Any = "both") -> None:
     """Faint lines behind the data."""
     axes.grid(True, axis=axis)
-    axes.set_axisbelow(True)
+    axes.set_axisbelow(True)  # else the lines would be drawn over bars
+
+
+def panels(
+    count: int, columns: int, *, row: float, rest: float, sharex: bool = True
+) -> tuple[Figure, list[Axes]]:
+    """A figure of small multiples on shared axes, and the axes line by line.
+
+    Args:
+        count: How many panels.
+        columns: How many panels a line has.
+        row: Height of a line in inches.
+        rest: Height of labels and legend in inches.
+        sharex: Whether panels share the horizontal axis as well as the vertical one.
+    """
+    rows = -(-count // columns)
+    made = figure(height=rest + row * rows)
+    axes = made.subplots(rows, columns, sharex=sharex, sharey=True, squeeze=False).ravel()
+    for own in axes[:count]:
+        grid(own)
+    for unused in axes[count:]:
+        unused.set_visible(False)
+    return made, list(axes[:count])
 
 
 def panel_label(axes: Axes, lines: Sequence[str]) -> None:
     """Name one panel of small multiples above its left corner."""
-    text = "\n".join(cut(line) for line in lines)
     axes.annotate(
-        text,
+        "\n".join(naming.cut(line) for line in lines),
         (0, 1),
         (0, 4),
         xycoords="axes fraction",
         textcoords="offset points",
-        fontsize=sizes().tick,
+        fontsize=venues.sizes().tick,
     )
 
 
-def legend_of_lines(
-    figure: Figure, entries: Sequence[tuple[str, str, Any]], markers: Sequence[str] = ()
-) -> None:
-    """A legend above all panels, of label, colour and line style, and of markers on the lines."""
+def rows(axes: Axes, names: Sequence[str], label: str) -> None:
+    """Axes with a row for each name, from top to bottom, and a label of the horizontal axis."""
+    limit = 18 if venues.is_narrow() else 28
+    axes.set_yticks(range(len(names)), naming.distinct(names, limit))
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(label)
+    grid(axes, "x")
+
+
+def column(axes: Axes, title: str, texts: Sequence[str], offset: float = 4) -> None:
+    """Write a title and a text for each row at the right of the rows, ``offset`` points away."""
+    write = partial(axes.annotate, textcoords="offset points", fontsize=venues.sizes().small)
+    write(title, (1, 1), (offset, 2), xycoords="axes fraction", va="bottom", color=QUIET)
+    for y, text in enumerate(texts):
+        write(text, (1, y), (offset, 0), xycoords=("axes fraction", "data"), va="center")
+
+
+def spread_out(count: int, width: float) -> list[float]:
+    """Offsets around 0 for points of one row, at most ``width`` apart."""
+    # Multiples of the golden ratio spread any number of points evenly, so that none hides another.
+    return [width * ((index * 0.618034) % 1 - 0.5) for index in range(count)]
+
+
+def ring(axes: Axes, x: float, y: float, size: float) -> None:
+    """A ring around a point; ``size`` is that of ``Axes.scatter``."""
+    axes.scatter([x], [y], s=size, zorder=4, facecolors="none", edgecolors=INK, linewidths=0.8)
+
+
+class Entry(NamedTuple):
+    """One entry of a legend, with a marker, a line style, or both."""
+
+    label: str
+    colour: str
+    marker: str = ""
+    line: Any = ""
+
+
+def entries(labels: Sequence[str]) -> list[Entry]:
+    """Entries with the colours and markers of levels."""
+    return [Entry(label, colour(index), marker(index)) for index, label in enumerate(labels)]
+
+
+def legend(figure: Figure, entries: Sequence[Entry]) -> None:
+    """A legend above all panels."""
     from matplotlib.lines import Line2D
 
-    names = told_apart([label for label, *_ in entries])
-    shapes = markers or [""] * len(entries)
+    names = naming.distinct([entry.label for entry in entries])
     handles = [
-        Line2D([], [], color=shade, ls=dashes, marker=shape, ms=3.5, label=name)
-        for name, (_, shade, dashes), shape in zip(names, entries, shapes, strict=True)
+        Line2D([], [], color=shade, marker=shape, ls=dashes, ms=3.5 if dashes else 4.5, label=name)
+        for name, (_, shade, shape, dashes) in zip(names, entries, strict=True)
     ]
-    _legend(figure, handles)
-
-
-def legend_of_markers(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
-    """A legend above all panels, of label, colour and marker."""
-    from matplotlib.lines import Line2D
-
-    names = told_apart([label for label, *_ in entries])
-    handles = [
-        Line2D([], [], color=shade, marker=shape, ls="", ms=4.5, label=name)
-        for name, (_, shade, shape) in zip(names, entries, strict=True)
-    ]
-    _legend(figure, handles)
-
-
-def legend_columns(labels: Sequence[str]) -> int:
-    """How many columns a legend above a figure has room for."""
-    longest = max(map(len, labels), default=1)
-    # Inches: a column is as wide as its longest label at 8 points and the handle next to it.
-    return max(1, min(len(labels), 6, int((width() - 0.3) / (0.36 + 0.066 * longest))))
-
-
-def legend_rows(labels: Sequence[str]) -> int:
-    """How many lines a legend above a figure takes."""
-    return -(-len(labels) // legend_columns(told_apart(labels))) if labels else 0
-
-
-def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
     figure.legend(
-        handles=list(handles),
+        handles=handles,
         loc="outside upper right",
-        ncols=legend_columns([str(handle.get_label()) for handle in handles]),
+        ncols=_legend_columns(names),
         handletextpad=0.4,
         columnspacing=1.2,
     )
+
+
+def legend_height(labels: Sequence[str]) -> float:
+    """The height in inches that a legend above a figure takes."""
+    if not labels:
+        return 0.0
+    return 0.17 * -(-len(labels) // _legend_columns(naming.distinct(labels)))
+
+
+def _legend_columns(labels: Sequence[str]) -> int:
+    longest = max(map(len, labels))
+    # Inches: a column is as wide as its longest label at 8 points and the handle next to it.
+    room = int((venues.width() - 0.3) / (0.36 + 0.066 * longest))
+    return max(1, min(len(labels), 6, room))

@@ -45,6 +45,7 @@ VENUES: dict[str, Venue] = {
 PAGE = "neurips"  # the layout of figures in the HTML page, for any venue of the files
 WIDTH = VENUES[PAGE].text
 
+# Context variables instead of arguments: sizes are needed deep inside the drawing functions.
 _venue: ContextVar[Venue] = ContextVar("venue", default=VENUES[PAGE])
 _width: ContextVar[float] = ContextVar("width", default=WIDTH)
 
@@ -75,10 +76,13 @@ def at(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def laid_out(*, wide: bool) -> Iterator[None]:
-    """Context: figures are as wide as the venue's text if ``wide``, else as a column."""
+def laid_out(*, wide: bool | None) -> Iterator[None]:
+    """Context: figures are as wide as the venue's text if ``wide``, else as a column.
+
+    None keeps the width.
+    """
     venue = _venue.get()
-    token = _width.set(venue.text if wide else venue.column)
+    token = _width.set(width() if wide is None else venue.text if wide else venue.column)
     try:
         yield
     finally:

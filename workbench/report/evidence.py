@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from workbench.messages import listed
 from workbench.record import Role
@@ -42,6 +43,7 @@ def gather(
     doubts = tuple(_doubts(material, confirmation))
     if not confirmation.finished:
         return _of_search(material.study, trials, (unfinished(confirmation), *doubts))
+    # The verdict estimates with it how long more seeds would take.
     seconds = [run.seconds for run in confirmation.runs if run.seconds is not None]
     return Evidence(
         stage=Stage.CONFIRMATION,
@@ -148,7 +150,8 @@ def _budget(protocol: Protocol, arm: Arm) -> int | None:
 
 
 def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
-    yield from _edited(material, confirmation)
+    for problem in protocol_problems(material, confirmation):
+        yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=problem.text)
     yield from _beyond(confirmation)
     yield from _search_changed(material, confirmation)
     yield from _earlier_rule(confirmation)
@@ -159,48 +162,44 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
         yield Doubt(rule=None, word=None, text=text)
 
 
-def edited(material: Material) -> list[str]:
-    """Reasons why the protocol may differ from the one at the start of the confirmation."""
-    logged, stored = material.study.protocol_logged, material.study.protocol_sha256
-    texts = []
+class ProtocolProblem(NamedTuple):
+    """A reason why the plan may have changed after the start, and the runs that show it."""
+
+    text: str
+    runs: tuple[TrialRun, ...] = ()
+
+
+def protocol_problems(material: Material, confirmation: Confirmation) -> list[ProtocolProblem]:
+    """Signs that the protocol was not fixed before the runs; empty where there are none."""
+    study, runs = material.study, confirmation.runs
+    logged, stored = study.protocol_logged, study.protocol_sha256
+    problems = []
     if not logged:
-        texts.append("No SHA-256 of protocol.json was logged, so it may have been written later.")
-    if logged and stored and logged != stored:
-        texts.append(
-            "protocol.json in MLflow was changed after the confirmation began: its SHA-256 is"
-            f" {stored[:12]}, {logged[:12]} was logged."
-        )
-    if logged and material.protocol_on_disk and material.protocol_on_disk != logged:
-        texts.append(
-            "protocol.json on disk was edited after the confirmation began: its SHA-256 is"
-            f" {material.protocol_on_disk[:12]}, {logged[:12]} was logged."
-        )
-    return texts
-
-
-def unproven(runs: Sequence[TrialRun]) -> list[TrialRun]:
-    """Runs that have ended without a record of the protocol that they were started with."""
-    return [run for run in runs if run.ended and not run.protocol]
-
-
-def _edited(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
-    word = str(Word.EXPLORATORY)
-    for text in edited(material):
-        yield Doubt(rule=None, word=word, text=text)
-    logged = material.study.protocol_logged or material.study.protocol_sha256
-    other = [run for run in confirmation.runs if run.protocol and run.protocol != logged]
-    if logged and other:
+        text = "No SHA-256 of protocol.json was logged, so it may have been written later."
+        problems.append(ProtocolProblem(text))
+    for place, digest in (("in MLflow", stored), ("on disk", material.protocol_on_disk)):
+        if logged and digest and digest != logged:
+            text = (
+                f"protocol.json {place} was edited after the confirmation began: its SHA-256 is"
+                f" {digest[:12]}, {logged[:12]} was logged."
+            )
+            problems.append(ProtocolProblem(text))
+    expected = logged or stored
+    other = tuple(run for run in runs if run.protocol and run.protocol != expected)
+    if expected and other:
         text = (
-            f"{counted(len(other), 'confirmation run')} of {len(confirmation.runs)} used a"
-            f" different protocol.json than the one that was logged ({logged[:12]})."
+            f"{counted(len(other), 'confirmation run')} of {len(runs)} used a different"
+            f" protocol.json than the one that was logged ({expected[:12]})."
         )
-        yield Doubt(rule=None, word=word, text=text)
-    if blank := unproven(confirmation.runs):
+        problems.append(ProtocolProblem(text, other))
+    blank = tuple(run for run in runs if run.ended and not run.protocol)
+    if blank:
         text = (
-            f"{counted(len(blank), 'confirmation run')} of {len(confirmation.runs)} ended without"
-            f" the hash of a protocol ({_names(blank)}), so it may have been written later."
+            f"{counted(len(blank), 'confirmation run')} of {len(runs)} ended without the hash of a"
+            f" protocol ({_names(blank)}), so it may have been written later."
         )
-        yield Doubt(rule=None, word=word, text=text)
+        problems.append(ProtocolProblem(text, blank))
+    return problems
 
 
 def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:

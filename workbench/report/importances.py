@@ -8,7 +8,6 @@ importances describe the search only.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,15 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
+from workbench.report.checks.bounds import position
 from workbench.tracker.stored_study import Range
 
 LEAST = 10  # completed trials
@@ -40,23 +35,15 @@ _MOST_TRIALS = 300  # in a resample; more would take longer and hardly change th
 Array = NDArray[np.float64]
 
 
-class Setting(NamedTuple):
-    """The setting of one knob in one trial.
+Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
-    Attributes:
-        value: A number, or the label of a choice.
-        low: End of the range that applied to the trial; None for a choice.
-        high: The other end.
-        log: The range was searched on its logarithm.
-        choices: Labels of a choice; empty for a number.
-    """
+
+class Setting(NamedTuple):
+    """The setting of one knob in one trial, and the range that applied to the trial."""
 
     knob: str
     value: float | str
-    low: float | None = None
-    high: float | None = None
-    log: bool = False
-    choices: tuple[str, ...] = ()
+    range: Distribution
 
 
 class Observation(NamedTuple):
@@ -117,16 +104,17 @@ def evaluate(observations: tuple[Observation, ...], seed: int = 0) -> Importance
     """
     n = len(observations)
     if n < LEAST:
-        raise ValueError(f"Importances need {LEAST} completed trials; there are {n}.")
+        raise ValueError(f"{n} trials completed; importances need {LEAST} or more.")
     if len({item.loss for item in observations}) < 2:
         raise ValueError("All completed trials have the same value, so importances are undefined.")
-    knobs = _varying(observations)
+    settings = _by_knob(observations)
+    knobs = [knob for knob, own in settings.items() if len({item.value for item in own}) > 1]
     if not knobs:
         raise ValueError("No knob varies between the completed trials.")
-    everywhere = [knob for knob in knobs if all(_of(item, knob) for item in observations)]
-    table, cells = _table(observations, everywhere)
+    everywhere = [knob for knob in knobs if len(settings[knob]) == n]
+    table, cells = _table([settings[knob] for knob in everywhere], n)
     losses = np.array([item.loss for item in observations])
-    frozen = [_frozen(number, item) for number, item in enumerate(observations)]
+    frozen = [_trial(number, item) for number, item in enumerate(observations)]
     # Resamples dominate the time of a report of many trials, so these get fewer.
     draws, of = (30 if n <= 200 else 20), min(n, _MOST_TRIALS)
     generator = np.random.default_rng(seed)
@@ -155,29 +143,18 @@ def _row(knob: str, evaluator: str, estimate: float, draws: Sequence[float]) -> 
     return Importance(knob, evaluator, at, min(float(low), at), max(float(high), at))
 
 
-def _of(item: Observation, knob: str) -> Setting | None:
-    return next((setting for setting in item.settings if setting.knob == knob), None)
-
-
-def _varying(observations: Sequence[Observation]) -> list[str]:
-    values: dict[str, set[float | str]] = {}
+def _by_knob(observations: Sequence[Observation]) -> dict[str, list[Setting]]:
+    """The settings of each knob, in the order of the observations that have it."""
+    settings: dict[str, list[Setting]] = {}
     for item in observations:
         for setting in item.settings:
-            values.setdefault(setting.knob, set()).add(setting.value)
-    return [knob for knob, settings in values.items() if len(settings) > 1]
+            settings.setdefault(setting.knob, []).append(setting)
+    return settings
 
 
-def _distribution(setting: Setting) -> BaseDistribution:
-    if setting.choices:
-        return CategoricalDistribution(setting.choices)
-    low, high = float(setting.low or 0.0), float(setting.high or 0.0)
-    if isinstance(setting.value, int):
-        return IntDistribution(int(low), int(high), log=setting.log)
-    return FloatDistribution(low, high, log=setting.log)
-
-
-def _frozen(number: int, item: Observation) -> FrozenTrial:
+def _trial(number: int, item: Observation) -> FrozenTrial:
     now = datetime(2000, 1, 1)  # a completed trial needs dates; the evaluator ignores them
+    # Not ``optuna.create_trial``: it gives all trials one id, by which the evaluator selects them.
     return FrozenTrial(
         number=number,
         trial_id=number,
@@ -186,7 +163,7 @@ def _frozen(number: int, item: Observation) -> FrozenTrial:
         datetime_start=now,
         datetime_complete=now,
         params={setting.knob: setting.value for setting in item.settings},
-        distributions={setting.knob: _distribution(setting) for setting in item.settings},
+        distributions={setting.knob: setting.range for setting in item.settings},
         user_attrs={},
         system_attrs={},
         intermediate_values={},
@@ -235,33 +212,31 @@ def _quietly() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _table(
-    observations: Sequence[Observation], knobs: Sequence[str]
-) -> tuple[Array, list[tuple[float, float]]]:
-    """Positions in [0, 1] or indices of choices, shape [trials, knobs]; and the ends per knob."""
+def _table(knobs: Sequence[Sequence[Setting]], n: int) -> tuple[Array, list[tuple[float, float]]]:
+    """Positions in [0, 1] or indices of choices, shape [n, knobs]; and the ends per knob."""
     columns, cells = [], []
-    for knob in knobs:
-        settings = [setting for item in observations if (setting := _of(item, knob))]
-        choices = list(dict.fromkeys(label for s in settings for label in s.choices))
+    for settings in knobs:
+        choices = list(dict.fromkeys(label for item in settings for label in _choices(item)))
         if choices:
-            columns.append([float(choices.index(str(s.value))) for s in settings])
+            columns.append([float(choices.index(str(item.value))) for item in settings])
             # Each choice is an interval of width 1, so that all have the same weight.
             cells.append((-0.5, len(choices) - 0.5))
         else:
-            columns.append([_place(setting) for setting in settings])
+            columns.append([_position(item) for item in settings])
             cells.append((0.0, 1.0))
-    return np.array(columns, dtype=float).T.reshape(len(observations), len(knobs)), cells
+    return np.array(columns, dtype=float).T.reshape(n, len(knobs)), cells
 
 
-def _place(setting: Setting) -> float:
-    low, high, value = float(setting.low or 0.0), float(setting.high or 0.0), float(setting.value)
-    if high <= low:  # a range of one value has no positions
-        return 0.5
-    if setting.log:
-        share = math.log(value / low) / math.log(high / low)
-    else:
-        share = (value - low) / (high - low)
-    return min(1.0, max(0.0, share))
+def _choices(setting: Setting) -> tuple[str, ...]:
+    if isinstance(setting.range, CategoricalDistribution):
+        return tuple(map(str, setting.range.choices))
+    return ()
+
+
+def _position(setting: Setting) -> float:
+    assert not isinstance(setting.range, CategoricalDistribution)
+    low, high = setting.range.low, setting.range.high
+    return position(float(setting.value), low, high, log=setting.range.log)
 
 
 def _fanova(
@@ -339,12 +314,16 @@ def observe(
         if entry is None:
             continue
         if entry.choices:
-            observed.append(Setting(knob, str(value), choices=tuple(map(str, entry.choices))))
+            choices = CategoricalDistribution(tuple(map(str, entry.choices)))
+            observed.append(Setting(knob, str(value), choices))
             continue
-        low, high = entry.low, entry.high
+        low, high, log = entry.low, entry.high, bool(entry.log)
         if low is None or high is None or not isinstance(value, int | float):
             continue
         # An enqueued setting may be outside the range, which Optuna's distributions refuse.
         if low <= value <= high:
-            observed.append(Setting(knob, value, float(low), float(high), bool(entry.log)))
+            own: Distribution = FloatDistribution(low, high, log)
+            if isinstance(value, int):
+                own = IntDistribution(int(low), int(high), log)
+            observed.append(Setting(knob, value, own))
     return Observation(tuple(observed), float(loss))

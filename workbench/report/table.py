@@ -182,13 +182,9 @@ def divergence(rows: Sequence[TrialRun]) -> list[dict[str, Any]]:
 
 def flat(trial: TrialRun) -> dict[str, Any]:
     """A trial as a row of data/trials.csv."""
-    row = {
-        **asdict(describe(trial)),
-        "number": trial.number,
-        "state": trial.state,
-        "reason": trial.reason,
-    }
-    row |= {"device": trial.device, "started": trial.started}
+    row = asdict(describe(trial))
+    for name in ("number", "state", "device", "started"):
+        row[name] = getattr(trial, name)
     groups = {"level": trial.levels, **{k: row.pop(k) for k in ("hyperparameters", "metrics")}}
     for prefix, items in groups.items():
         row |= {f"{prefix}.{key}": item for key, item in sorted(items.items())}

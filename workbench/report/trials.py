@@ -45,6 +45,12 @@ def best(study: StoredStudy, trials: Iterable[TrialRun]) -> TrialRun | None:
     return next(iter(ranked(study, trials)), None)
 
 
+def best_of_each(study: StoredStudy, trials: Iterable[TrialRun]) -> dict[str, TrialRun]:
+    """The best trial of each strategy that has one, in the study's order."""
+    groups = by_strategy(study, trials).items()
+    return {name: trial for name, group in groups if (trial := best(study, group))}
+
+
 def is_adaptive(study: StoredStudy) -> bool:
     """Whether the sampler looks at earlier results when it proposes a trial."""
     return study.sampler not in NOT_ADAPTIVE

@@ -16,7 +16,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, record, tasks
-from workbench.plotting import confusion_matrix, learning_curve, mistakes, style
+from workbench.plotting import confusion_matrix, learning_curve, mistakes, saving
 from workbench.record import EpochResult, Objective, Role, TrialDirectory, TrialSpec
 from workbench.record.files import is_disk_error, writing
 
@@ -123,7 +123,7 @@ def draw_learning_curve(
     summary = learning_curve.summarize(history, chosen, objective)
     directory.artifacts.mkdir(parents=True, exist_ok=True)
     path = directory.artifacts / "learning_curve"
-    style.save(learning_curve.draw(summary), path, formats=("png",))
+    saving.save(learning_curve.draw(summary), path, formats=("png",))
 
 
 def write_scores(directory: TrialDirectory, scores: Sequence[Mapping[str, Any]]) -> None:
@@ -180,7 +180,7 @@ def _draw_confusion(directory: TrialDirectory) -> None:
     if result is not None and result.confusion and result.classes:
         figure = confusion_matrix.draw(confusion_matrix.summarize(result.confusion, result.classes))
         directory.artifacts.mkdir(parents=True, exist_ok=True)
-        style.save(figure, directory.artifacts / "confusion_matrix", formats=("png",))
+        saving.save(figure, directory.artifacts / "confusion_matrix", formats=("png",))
 
 
 def _show_mistakes(directory: TrialDirectory) -> None:
@@ -191,7 +191,7 @@ def _show_mistakes(directory: TrialDirectory) -> None:
     data = data_of(spec)
     if data.kind == "image":
         figure = mistakes.draw(mistakes.summarize(rows, _images(data, rows)))
-        style.save(figure, directory.artifacts / "mistakes", formats=("png",))
+        saving.save(figure, directory.artifacts / "mistakes", formats=("png",))
     elif data.kind == "text":
         page = _table(rows, _texts(data, rows))
         (directory.artifacts / "mistakes.html").write_text(page, encoding="utf-8")

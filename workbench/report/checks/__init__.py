@@ -43,11 +43,17 @@ class Answer(NamedTuple):
 
 
 class Question(NamedTuple, Generic[Subject]):
-    """One row of a panel."""
+    """One row of a panel; ``text`` includes the threshold."""
 
     name: str
     text: str
     answer: Callable[[Subject], Answer]
+
+
+def question(answer: Callable[[Subject], Answer]) -> Question[Subject]:
+    """Decorator: the question that a function answers is the first line of its docstring."""
+    text = (answer.__doc__ or "").partition("\n")[0]
+    return Question(answer.__name__.replace("_", " "), text, answer)
 
 
 def ask(questions: Sequence[Question[Subject]], subject: Subject) -> tuple[Check, ...]:

@@ -5,14 +5,14 @@ What decides a verdict is in ``evidence``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workbench.record import State
-from workbench.report.checks import Answer, Check, Question, ask
-from workbench.report.checks.bounds import at_bound
+from workbench.report.checks import Answer, Check, ask, question
+from workbench.report.checks.bounds import Bound, at_bound, described
 from workbench.report.checks.conditions import compare
-from workbench.report.evidence import edited, unproven
+from workbench.report.evidence import protocol_problems
 from workbench.report.material import Material
 from workbench.report.results import CandidateResult, ConfirmationResult
 from workbench.report.runs import Confirmation
@@ -41,22 +41,26 @@ def summarize(
     return ask(QUESTIONS, Subject(material=material, confirmation=confirmation, result=result))
 
 
-def _protocol(subject: Subject) -> Answer:
-    logged, runs = subject.material.study.protocol_logged, subject.confirmation.runs
-    texts = edited(subject.material)
-    blank = unproven(runs)
-    other = [run for run in runs if logged and run.protocol and run.protocol != logged]
-    if other:
-        texts.append(f"{len(other)} of {len(runs)} runs used a different protocol.")
-    if blank:
-        texts.append(f"{len(blank)} of {len(runs)} runs ended without the protocol's hash.")
-    if texts:
-        run_ids = tuple(run.run_id for run in (*other, *blank))
-        return Answer("warning", " ".join(texts), runs=run_ids)
+@question
+def protocol(subject: Subject) -> Answer:
+    """Is the protocol unchanged since the confirmation began?"""
+    problems = protocol_problems(subject.material, subject.confirmation)
+    if problems:
+        run_ids = tuple(run.run_id for problem in problems for run in problem.runs)
+        return Answer("warning", " ".join(problem.text for problem in problems), runs=run_ids)
+    logged = subject.material.study.protocol_logged
     return Answer("ok", f"Yes, SHA-256 {logged}, in every run that ended.")
 
 
-def _failures(subject: Subject) -> Answer:
+@question
+def conditions(subject: Subject) -> Answer:
+    """Did all runs use the same commit, packages and kind of machine?"""
+    return compare(subject.confirmation.runs, "run")
+
+
+@question
+def confirmation_failures(subject: Subject) -> Answer:
+    """Did every run of the confirmation complete?"""
     result = subject.result
     failed = {arm.name: arm.failed for arm in result.arms if arm.failed}
     pruned = {arm.name: arm.pruned for arm in result.arms if arm.pruned}
@@ -65,17 +69,16 @@ def _failures(subject: Subject) -> Answer:
             return Answer("not checked", "Runs are unfinished.")
         return Answer("ok", f"Yes, all {result.done}.")
     findings = []
-    for counts, what in (
-        (
-            failed,
-            "Failed: {}. Such a run counts with the worst value that the metric can have or, if it"
-            " has none, the worst one seen.",
-        ),
-        (pruned, "Pruned: {}. Such a run has no value, so its configuration has no mean."),
-    ):
-        n = len(result.protocol.seeds)
-        names_and_counts = ", ".join(f"{name} ({count} of {n})" for name, count in counts.items())
-        findings += [what.format(names_and_counts)] if counts else []
+    if failed:
+        findings.append(
+            f"Failed: {_counts(failed, result)}. Such a run counts with the worst value that the"
+            " metric can have or, if it has none, the worst one seen."
+        )
+    if pruned:
+        findings.append(
+            f"Pruned: {_counts(pruned, result)}. Such a run has no value, so its configuration has"
+            " no mean."
+        )
     runs = tuple(
         run.run_id
         for arm in result.arms
@@ -86,13 +89,21 @@ def _failures(subject: Subject) -> Answer:
     return Answer("warning", " ".join(findings), names, runs)
 
 
-def _gap(subject: Subject) -> Answer:
+def _counts(by_arm: Mapping[str, int], result: ConfirmationResult) -> str:
+    n = len(result.protocol.seeds)
+    return ", ".join(f"{name} ({count} of {n})" for name, count in by_arm.items())
+
+
+@question
+def validation_to_test(subject: Subject) -> Answer:
+    """How much do the means on validation data and on the test split differ?"""
     arms = subject.result.arms
     gaps = {arm.name: arm.validation_gap for arm in arms if arm.validation_gap is not None}
     if not gaps:
         finished = subject.result.finished
         why = "No run has both values." if finished else "Runs are unfinished."
         return Answer("not checked", why)
+    # All gaps with the decimals of the means that they are gaps between.
     size = scale(arm.mean for arm in arms)
     text = ", ".join(f"{name} {signed(gap, size)}" for name, gap in gaps.items())
     return Answer(
@@ -102,35 +113,38 @@ def _gap(subject: Subject) -> Answer:
     )
 
 
-def _bounds(subject: Subject) -> Answer:
+@question
+def confirmed_bounds(subject: Subject) -> Answer:
+    """Is a setting of a confirmed configuration within 5 % of a bound of its range?"""
     study, confirmation = subject.material.study, subject.confirmation
     if confirmation.chosen is None:
         return Answer("not checked", "The selection has not ended.")
     if not any(entry.low is not None for entry in study.tune):
         return Answer("not checked", "The study searches no numeric range.")
-    texts, names, runs = [], [], []
+    bounds: list[Bound] = []
     for arm in confirmation.arms:
         tuned = arm.plan.hyperparameters
-        for hit in at_bound(study, tuned, {**tuned, **arm.plan.levels}):
-            text = f"{arm.name}: {hit.knob} = {hit.value:.3g}, {hit.side} bound {hit.bound:.3g}"
-            texts.append(text)
-            names.append(arm.name)
-            # All runs of an arm have the same setting, so one of them is enough.
-            runs += [run.run_id for run in arm.runs.values()][:1]
-    if not texts:
+        bounds += at_bound(study, arm.name, tuned, {**tuned, **arm.plan.levels})
+    if not bounds:
         return Answer("ok", "No.")
-    finding = f"At a bound, so a wider range may change the result: {'; '.join(texts)}."
-    return Answer("warning", finding, tuple(dict.fromkeys(names)), tuple(dict.fromkeys(runs)))
+    names = tuple(dict.fromkeys(bound.strategy for bound in bounds))
+    # All runs of an arm have the same setting, so one of them is enough.
+    first = {arm.name: run.run_id for arm in confirmation.arms for run in [*arm.runs.values()][:1]}
+    runs = tuple(first[name] for name in names if name in first)
+    return Answer("warning", described(bounds), names, runs)
 
 
-def _selection(subject: Subject) -> Answer:
+@question
+def selection(subject: Subject) -> Answer:
+    """Was the best trial of the search also the best on fresh seeds?"""
     result = subject.result
     if not result.selected:
         return Answer("not checked", "The selection has not ended.")
     groups: dict[str, list[CandidateResult]] = {}
     for candidate in result.selection:
         groups.setdefault(candidate.strategy, []).append(candidate)
-    other = [name for name, candidates in groups.items() if _changed(candidates)]
+    # The best trial of the search is the first candidate.
+    other = [name for name, candidates in groups.items() if not candidates[0].chosen]
     text = (
         f"In {len(groups) - len(other)} of {len(groups)} strategies it was chosen"
         f" (mean of {result.protocol.selection_seeds} fresh seeds)."
@@ -140,34 +154,11 @@ def _selection(subject: Subject) -> Answer:
     return Answer("note", text, tuple(other))
 
 
-def _changed(candidates: Sequence[CandidateResult]) -> bool:
-    """Whether the selection chose another candidate than the search, whose best is the first."""
-    return not candidates[0].chosen
-
-
-QUESTIONS: tuple[Question[Subject], ...] = (
-    Question(
-        "protocol",
-        "Is the protocol unchanged since the confirmation began?",
-        _protocol,
-    ),
-    Question(
-        "conditions",
-        "Did all runs use the same commit, packages and kind of machine?",
-        lambda subject: compare(subject.confirmation.runs, "run"),
-    ),
-    Question("confirmation failures", "Did every run of the confirmation complete?", _failures),
-    Question(
-        "validation to test",
-        "How much do the means on validation data and on the test split differ?",
-        _gap,
-    ),
-    Question(
-        "confirmed bounds",
-        "Is a setting of a confirmed configuration within 5 % of a bound of its range?",
-        _bounds,
-    ),
-    Question(
-        "selection", "Was the best trial of the search also the best on fresh seeds?", _selection
-    ),
+QUESTIONS = (
+    protocol,
+    conditions,
+    confirmation_failures,
+    validation_to_test,
+    confirmed_bounds,
+    selection,
 )

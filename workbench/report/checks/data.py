@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from workbench.report.checks import Answer, Check, Question, ask
+from workbench.report.checks import Answer, Check, ask, question
 from workbench.tracker.stored_study import Data, StoredStudy
 from workbench.verdict.wording.numbers import counted
 
@@ -19,8 +19,8 @@ Noted = TypeVar("Noted")
 
 def summarize(study: StoredStudy) -> tuple[Check, ...]:
     """Checks in a fixed order; a check that the description cannot answer says so."""
-    spread = COLUMNS if study.data.numbers else CLASSES
-    return ask((DUPLICATES, SKIPPED, spread, WEIGHTS), study)
+    spread = numbers if study.data.numbers else classes
+    return ask((duplicates, skipped, spread, weights), study)
 
 
 def _of_all(
@@ -31,34 +31,33 @@ def _of_all(
     Returns:
         None where a data set has no notes recorded, because it may have problems.
     """
-    notes: list[tuple[str, Noted]] = []
-    seen: list[tuple[str | None, str | None, Noted]] = []
+    notes: dict[tuple[str | None, str | None, Noted], tuple[str, Noted]] = {}
     for dataset in (data, *data.others):
         items = noted(dataset)
         if items is None:
             return None
+        where = f" in {dataset.called}" if dataset.called else ""
         for item in items:
             # Levels that use parts of the same files would repeat the same note.
-            same = (dataset.name, dataset.source, item)
-            if same not in seen:
-                notes.append((f" in {dataset.called}" if dataset.called else "", item))
-            seen.append(same)
-    return notes
+            notes.setdefault((dataset.name, dataset.source, item), (where, item))
+    return list(notes.values())
 
 
-def _duplicates(study: StoredStudy) -> Answer:
+@question
+def duplicates(study: StoredStudy) -> Answer:
+    """Do parts of the data share samples?"""
     notes = _of_all(study.data, lambda data: data.duplicates)
     if notes is None:
         return _UNKNOWN
     sentences = []
-    for where, duplicates in notes:
-        if not duplicates.count:
+    for where, shared in notes:
+        if not shared.count:
             continue
-        first, second = duplicates.parts
-        examples = ", ".join(duplicates.examples[:_EXAMPLES])
+        first, second = shared.parts
+        examples = ", ".join(shared.examples[:_EXAMPLES])
         shown = f" (for example {examples})" if examples else ""
         sentences.append(
-            f"{counted(duplicates.count, 'sample')} of {second}, also in {first}{where}{shown}"
+            f"{counted(shared.count, 'sample')} of {second}, also in {first}{where}{shown}"
         )
     if not sentences:
         return Answer("ok", "No.")
@@ -69,7 +68,9 @@ def _duplicates(study: StoredStudy) -> Answer:
     )
 
 
-def _skipped(study: StoredStudy) -> Answer:
+@question
+def skipped(study: StoredStudy) -> Answer:
+    """Were samples left out because they could not be read?"""
     notes = _of_all(study.data, lambda data: data.skipped)
     if notes is None:
         return _UNKNOWN
@@ -81,10 +82,13 @@ def _skipped(study: StoredStudy) -> Answer:
     return Answer("note", f"{counted(len(notes), 'sample')}: {shown}{more}.")
 
 
-def _classes(study: StoredStudy) -> Answer:
+@question
+def classes(study: StoredStudy) -> Answer:
+    """Does the largest class have more than 3 times as many samples as the smallest?"""
     counts, metric = study.data.per_class, study.objective.metric
     if not counts:
         return Answer("not checked", "Samples are not counted by class.")
+    # The first of equals, in the order of the classes.
     largest = max(counts, key=lambda name: counts[name])
     smallest = min(counts, key=lambda name: counts[name])
     high, low = counts[largest], counts[smallest]
@@ -98,7 +102,9 @@ def _classes(study: StoredStudy) -> Answer:
     return Answer("note", f"{text}{times}.{weight}")
 
 
-def _columns(study: StoredStudy) -> Answer:
+@question
+def numbers(study: StoredStudy) -> Answer:
+    """How widely do the target columns vary?"""
     parts = [
         f"{name}: mean {_plain(column['mean'])}, standard deviation {_plain(column['sd'])}"
         for name, column in study.data.numbers.items()
@@ -109,7 +115,9 @@ def _columns(study: StoredStudy) -> Answer:
     return Answer("note", f"{text} the standard deviation, and an R2 of about 0.")
 
 
-def _weights(study: StoredStudy) -> Answer:
+@question
+def weights(study: StoredStudy) -> Answer:
+    """Are there notes on the initial weights?"""
     backbone = study.backbone
     if backbone is None or not backbone.weights:
         return Answer("ok", "There are no initial weights: training starts from scratch.")
@@ -123,14 +131,3 @@ def _weights(study: StoredStudy) -> Answer:
 def _plain(value: float) -> str:
     """Four significant digits, or all digits before the decimal point."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
-DUPLICATES = Question("duplicates", "Do parts of the data share samples?", _duplicates)
-SKIPPED = Question("skipped", "Were samples left out because they could not be read?", _skipped)
-CLASSES = Question(
-    "classes",
-    "Does the largest class have more than 3 times as many samples as the smallest?",
-    _classes,
-)
-COLUMNS = Question("numbers", "How widely do the target columns vary?", _columns)
-WEIGHTS = Question("weights", "Are there notes on the initial weights?", _weights)

@@ -12,15 +12,15 @@ from statistics import median
 
 from workbench.messages import listed
 from workbench.record import State
-from workbench.report.checks import Answer, Check, Question, ask
-from workbench.report.checks.bounds import at_bound, settings_of
+from workbench.report.checks import Answer, Check, ask, question
+from workbench.report.checks.bounds import described, of_best_trials
 from workbench.report.checks.conditions import compare
-from workbench.report.trials import best, by_strategy
+from workbench.report.trials import best_of_each, by_strategy
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
-FAILED_SHARE = 0.20
-PRUNED_GAP = 0.15
+FAILED_SHARE = 0.20  # of the ended trials
+PRUNED_GAP = 0.15  # between the shares of two strategies
 LATE = 0.75  # of the epochs
 _JOINT = Answer(
     "not checked", "Does not apply: in a joint study the sampler distributes the trials."
@@ -42,8 +42,7 @@ class Search:
     @cached_property
     def chosen(self) -> dict[str, TrialRun]:
         """The best trial of each strategy that has one."""
-        groups = self.groups.items()
-        return {name: trial for name, group in groups if (trial := best(self.study, group))}
+        return best_of_each(self.study, self.trials)
 
     def runs(self, names: Sequence[str] | Mapping[str, object]) -> tuple[str, ...]:
         """Run ids of the best trials of some strategies."""
@@ -55,26 +54,21 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Check, ..
     return ask(QUESTIONS, Search(study=study, trials=trials))
 
 
-def _bounds(search: Search) -> Answer:
+@question
+def bounds(search: Search) -> Answer:
+    """Is a setting of a best trial within 5 % of a bound of its range, on the range's scale?"""
     if not any(entry.low is not None for entry in search.study.tune):
         return Answer("not checked", "The study searches no numeric range.")
-    hits = [
-        (name, hit)
-        for name, trial in search.chosen.items()
-        for hit in at_bound(search.study, trial.hyperparameters, settings_of(trial))
-    ]
-    if not hits:
+    near = of_best_trials(search.study, search.trials)
+    if not near:
         return _ok("No.", search.chosen)
-    text = "; ".join(
-        f"{name}: {hit.knob} = {hit.value:.3g}, {hit.side} bound {hit.bound:.3g}"
-        for name, hit in hits
-    )
-    names = tuple(dict.fromkeys(name for name, _ in hits))
-    finding = f"At a bound, so a wider range may change the result: {text}."
-    return Answer("warning", finding, names, search.runs(names))
+    names = tuple(dict.fromkeys(bound.strategy for bound in near))
+    return Answer("warning", described(near), names, search.runs(names))
 
 
-def _failures(search: Search) -> Answer:
+@question
+def failures(search: Search) -> Answer:
+    """Did more than 20 % of a strategy's ended trials fail or diverge?"""
     shares = _shares(search.groups, State.FAILED)
     high = {name: pair for name, pair in shares.items() if pair[0] > FAILED_SHARE * pair[1]}
     if not high:
@@ -83,7 +77,9 @@ def _failures(search: Search) -> Answer:
     return Answer("warning", f"Yes: {text}.", tuple(high))
 
 
-def _budgets(search: Search) -> Answer:
+@question
+def budgets(search: Search) -> Answer:
+    """Did every strategy get the same number of trials?"""
     if not search.study.balanced:
         return _JOINT
     counts = {name: len(group) for name, group in search.groups.items()}
@@ -98,7 +94,9 @@ def _budgets(search: Search) -> Answer:
     return Answer("warning", text, tuple(dict.fromkeys([*odd, *unfinished])))
 
 
-def _completed(search: Search) -> Answer:
+@question
+def completed(search: Search) -> Answer:
+    """Did every strategy complete the same number of trials?"""
     if not search.study.balanced:
         return _JOINT
     groups = search.groups.items()
@@ -113,12 +111,14 @@ def _completed(search: Search) -> Answer:
     return Answer("warning", text, tuple(n for n in counts if counts[n] < many))
 
 
-def _pruned(search: Search) -> Answer:
+@question
+def pruned(search: Search) -> Answer:
+    """Do two strategies' shares of pruned trials differ by more than 15 percentage points?"""
     shares = {n: pruned / of for n, (pruned, of) in _shares(search.groups, State.PRUNED).items()}
-    joint = not search.study.balanced
-    if joint or len(shares) < 2:
-        why = "the study is joint" if joint else "one strategy has ended trials"
-        return Answer("not checked", f"Nothing to compare: {why}.")
+    if not search.study.balanced:
+        return _JOINT
+    if len(shares) < 2:
+        return Answer("not checked", "Nothing to compare: one strategy has ended trials.")
     low, high = min(shares.values()), max(shares.values())
     text = f"Between {low:.0%} ({_with(shares, low)}) and {high:.0%} ({_with(shares, high)})."
     if low == high:
@@ -130,15 +130,14 @@ def _pruned(search: Search) -> Answer:
     return Answer("warning", text, tuple(n for n in shares if shares[n] > low + PRUNED_GAP))
 
 
-def _still_improving(search: Search) -> Answer:
+@question
+def still_improving(search: Search) -> Answer:
+    """Is the best epoch of a best trial in the last quarter of its epochs?"""
     epochs = search.study.epochs
-    if search.study.objective.epoch == "last" or not epochs:
-        why = (
-            "The objective always uses the last epoch"
-            if epochs
-            else "The number of epochs is unknown"
-        )
-        return Answer("not checked", f"{why}.")
+    if not epochs:
+        return Answer("not checked", "The number of epochs is unknown.")
+    if search.study.objective.epoch == "last":
+        return Answer("not checked", "The objective always uses the last epoch.")
     chosen = search.chosen
     planned = {name: trial.epochs or int(epochs) for name, trial in chosen.items()}
     # A trial that stopped early was planned for more epochs than it ran.
@@ -150,8 +149,11 @@ def _still_improving(search: Search) -> Answer:
     return Answer("warning", finding, tuple(late), search.runs(late))
 
 
-def _inclusion(search: Search) -> Answer:
-    """An optimizer that contains SGD as a special case should reach what SGD reaches.
+@question
+def inclusion(search: Search) -> Answer:
+    """Is AdamW (or Adam) clearly worse than SGD when all other factors are equal?
+
+    An optimizer that contains SGD as a special case should reach what SGD reaches.
 
     A warning means that its best value is worse than the median of SGD's completed values: a
     threshold that needs no unit and is wider than their noise.
@@ -160,6 +162,7 @@ def _inclusion(search: Search) -> Answer:
     """
     if not search.study.balanced:
         return Answer("not checked", "Does not apply: in a joint study the trial counts differ.")
+    # Only pairs that differ in nothing but the optimizer say something about the optimizer.
     pairs = list(_pairs(search.chosen))
     sign = 1 if search.study.maximizes else -1
     low = []
@@ -198,7 +201,9 @@ def _pairs(chosen: Mapping[str, TrialRun]) -> Iterator[tuple[str, str]]:
                 yield name, rival
 
 
-def _provenance(search: Search) -> Answer:
+@question
+def provenance(search: Search) -> Answer:
+    """Did all trials use the same commit, packages and kind of machine?"""
     # A trial that failed before it chose a device recorded nothing, and has no value either.
     begun = [trial for trial in search.trials if trial.provenance or trial.state != State.FAILED]
     return compare(begun, "trial")
@@ -226,36 +231,13 @@ def _with(counts: Mapping[str, float], value: float) -> str:
     return listed((name for name, count in counts.items() if count == value), 3)
 
 
-QUESTIONS: tuple[Question[Search], ...] = (
-    Question(
-        "bounds",
-        "Is a setting of a best trial within 5 % of a bound of its range, on the range's scale?",
-        _bounds,
-    ),
-    Question(
-        "failures", "Did more than 20 % of a strategy's ended trials fail or diverge?", _failures
-    ),
-    Question("budgets", "Did every strategy get the same number of trials?", _budgets),
-    Question("completed", "Did every strategy complete the same number of trials?", _completed),
-    Question(
-        "pruned",
-        "Do the shares of pruned trials of two strategies differ by more than 15 percentage"
-        " points?",
-        _pruned,
-    ),
-    Question(
-        "still improving",
-        "Is the best epoch of a best trial in the last quarter of its epochs?",
-        _still_improving,
-    ),
-    Question(
-        "inclusion",
-        "Is AdamW (or Adam) clearly worse than SGD when all other factors are equal?",
-        _inclusion,
-    ),
-    Question(
-        "provenance",
-        "Did all trials use the same commit, packages and kind of machine?",
-        _provenance,
-    ),
+QUESTIONS = (
+    bounds,
+    failures,
+    budgets,
+    completed,
+    pruned,
+    still_improving,
+    inclusion,
+    provenance,
 )

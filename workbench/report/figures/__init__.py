@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from workbench.plotting import style
 from workbench.report.material import Histories
 from workbench.report.results import ConfirmationResult
 from workbench.tracker.stored_study import StoredStudy
@@ -81,7 +82,7 @@ class ReportFigure(Generic[Numbers]):
         summarize: Computes the numbers from the findings (or from a table, for several data sets);
             raises ``LeftOut`` with a reason.
         caption: What a point and a bar are, how many there are, and what is not shown.
-        draw: Draws the numbers with matplotlib; computes nothing that a reader could quote.
+        plot: Draws the numbers with matplotlib; computes nothing that a reader could quote.
         of: The part of a report that it belongs to: the search or the confirmation.
         wide: Whether it spans both columns of a page of two columns.
         page_only: Whether it is shown in the page but not written to ``figures/``.
@@ -89,10 +90,14 @@ class ReportFigure(Generic[Numbers]):
 
     summarize: Callable[..., Numbers]
     caption: Callable[[Numbers], str]
-    draw: Callable[[Numbers], Figure]
+    plot: Callable[[Numbers], Figure]
     of: str = SEARCH
     wide: bool = False
     page_only: bool = False
+
+    def draw(self, numbers: Numbers) -> Figure:
+        """The figure in the house style, at the width of the current venue."""
+        return style.draw(self.plot, numbers, wide=self.wide)
 
 
 def load(name: str) -> ReportFigure[Any]:

@@ -6,41 +6,27 @@ run once; for the expected maximum of independent draws see ``expected_maximum``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.trials import by_strategy, encoding, varied
-from workbench.tracker.stored_study import StoredStudy
-from workbench.tracker.trial_run import TrialRun
+from workbench.plotting import naming, saving, scale, style
+from workbench.report.figures import Findings, LeftOut, ReportFigure, curves
+from workbench.report.figures.curves import Place, places
+from workbench.report.trials import by_strategy, encoding
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_FEW = 4  # curves that share one panel without hiding each other
-_MOST_PANELS = 6
-_COLUMNS = 3
-
 
 class Curve(NamedTuple):
-    """One search: ``values[i]`` is the best value from ``at[i]`` on, up to ``spent``.
-
-    ``colour`` is the index of the first factor's level, ``panel`` that of the other factors
-    combined. ``stroke`` decides dash and marker: it equals ``colour``, or the other index where
-    curves of one panel share a colour.
-    """
+    """One search: ``values[i]`` is the best value from ``at[i]`` on, up to ``spent``."""
 
     name: str
-    colour: int
-    panel: int
     at: tuple[float, ...]
     values: tuple[float, ...]
     spent: float
     trials: int
-    stroke: int = 0
 
 
 class Point(NamedTuple):
@@ -54,86 +40,57 @@ class Point(NamedTuple):
 
 
 class BestSoFar(NamedTuple):
-    """The curves; points only where all strategies share one search.
+    """The curves with their places; points only where all strategies share one search.
 
     Attributes:
         unit: Of what was spent: ``trials``, or ``seconds`` of training.
-        panels: The lines of each panel's title; empty where there is one panel.
-        colours: Levels of the first factor.
-        marked: Whether markers at the ends distinguish curves, because some share a colour.
     """
 
     metric: str
     direction: str
     unit: str
     curves: tuple[Curve, ...]
+    places: tuple[Place, ...]
     points: tuple[Point, ...]
-    panels: tuple[tuple[str, ...], ...]
-    colours: tuple[str, ...]
-    marked: bool = False
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun], unit: str = "trials") -> BestSoFar:
+def summarize(findings: Findings, unit: str = "trials") -> BestSoFar:
     """Improvements in the order of the trials' numbers; raises ``LeftOut`` where there are none."""
+    study, trials = findings.study, findings.trials
     codes = encoding(study, trials)
     joint = not study.balanced
     groups = {"all strategies": list(trials)} if joint else by_strategy(study, trials)
-    maximize = study.maximizes
-    curves, points = [], []
+    searches, points = [], []
     for name, group in groups.items():
         steps: list[tuple[float, float]] = []
         spent = 0.0
         for trial in sorted(group, key=lambda trial: trial.number):
+            # Also without a value: a failed trial has used its share of the budget.
             spent += 1 if unit == "trials" else trial.seconds or 0.0
             value = trial.value
             if value is None:
                 continue
             points.append(Point(trial.strategy, spent, value, *codes[trial.strategy]))
             # Equal values are not an improvement, so the curve has no step for them.
-            if not steps or (value > steps[-1][1] if maximize else value < steps[-1][1]):
+            if study.objective.better(value, steps[-1][1] if steps else None):
                 steps.append((spent, value))
         if steps:
-            colour, panel = (0, 0) if joint else codes[name]
             at, values = zip(*steps, strict=True)
-            curves.append(Curve(name, colour, panel, at, values, spent, len(group)))
-    if not curves:
+            searches.append(Curve(name, at, values, spent, len(group)))
+    if not searches:
         raise LeftOut("No trial completed, so there is no value to show.")
-    if max(curve.trials for curve in curves) < 2:
+    if max(curve.trials for curve in searches) < 2:
         raise LeftOut("No search has more than one trial.")
-    if unit == "seconds" and not all(curve.at[0] > 0 for curve in curves):
+    if unit == "seconds" and not all(curve.at[0] > 0 for curve in searches):
         raise LeftOut("The seconds of the trials are unknown.")
-    panels = () if joint else _panels(study, trials, curves)
-    marked = not panels and len({curve.colour for curve in curves}) < len(curves)
-    curves = [
-        curve._replace(
-            stroke=curve.panel if marked else curve.colour, panel=curve.panel if panels else 0
-        )
-        for curve in curves
-    ]
     return BestSoFar(
         metric=study.objective.metric,
         direction=study.objective.direction,
         unit=unit,
-        curves=tuple(curves),
+        curves=tuple(searches),
+        places=() if joint else places(study, trials, [curve.name for curve in searches]),
         points=tuple(points) if joint else (),
-        panels=panels,
-        colours=next(iter(varied(study, trials).values()), ()),
-        marked=marked,
     )
-
-
-def _panels(
-    study: StoredStudy, trials: Sequence[TrialRun], curves: Sequence[Curve]
-) -> tuple[tuple[str, ...], ...]:
-    others = list(varied(study, trials))[1:]
-    titles: dict[int, tuple[str, ...]] = {}
-    for curve in curves:
-        first = next(trial for trial in trials if trial.strategy == curve.name)
-        titles[curve.panel] = tuple(f"{style.words(name)} {first.label(name)}" for name in others)
-    if len(curves) <= _FEW or not 2 <= len(titles) <= _MOST_PANELS:
-        return ()
-    # Panels are numbered by their levels; one whose strategies have no value leaves a gap.
-    return tuple(titles.get(index, ()) for index in range(max(titles) + 1))
 
 
 def caption(numbers: BestSoFar) -> str:
@@ -143,7 +100,7 @@ def caption(numbers: BestSoFar) -> str:
     each = f"{min(spent)}" if min(spent) == max(spent) else f"{min(spent)} to {max(spent)}"
     what = "the number of trials spent" if numbers.unit == "trials" else "seconds of training spent"
     text = (
-        f"{extreme} {style.words(numbers.metric)} so far against {what}; pruned"
+        f"{extreme} {naming.words(numbers.metric)} so far against {what}; pruned"
         f" and failed trials count as spent (n = {sum(spent)} trials"
     )
     if numbers.points:
@@ -152,148 +109,83 @@ def caption(numbers: BestSoFar) -> str:
             " trial. The sampler decided how many trials each strategy got."
         )
     many = f"in {len(spent)} searches, {each} each" if len(spent) > 1 else "in one search"
-    end = "the marker at its end" if numbers.marked else "its dot"
     return (
-        f"{text} {many}). One curve is one search, {end} the last trial. Another seed would give"
-        " another curve; there are no intervals, because no search was repeated."
+        f"{text} {many}). One curve is one search, the marker at its end the last trial. Another"
+        " seed would give another curve; there are no intervals, because no search was repeated."
     )
 
 
-@lettered
-def draw(numbers: BestSoFar) -> Figure:
-    """Step curves: many in panels, few in one panel with their names next to their ends."""
-    with style.context(wide=True):
-        shown = [index for index, label in enumerate(numbers.panels) if label] or [0]
-        columns = min(len(shown), _COLUMNS)
-        rows = -(-len(shown) // columns)
-        single = max(2.5, 0.17 * len(numbers.curves) + 1.0)
-        height = 0.55 + 1.95 * rows if numbers.panels else single
-        figure = style.figure(height=height)
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        longest = max(2.0 if numbers.unit == "trials" else 0.0, *_spent(numbers))
-        values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
-        values += [point.value for point in numbers.points]
-        for axes, panel in zip(grid, shown, strict=False):
-            for curve in numbers.curves:
-                if curve.panel == panel:
-                    end = "" if numbers.points else _end(numbers, curve)
-                    _draw_curve(axes, curve, end)
-            if numbers.panels:
-                style.panel_label(axes, numbers.panels[panel])
-            style.grid(axes)
-        for axes in grid[len(shown) :]:
-            axes.set_visible(False)
-        first, step = (0.7, 0.3) if numbers.unit == "trials" else (0.0, 0.02 * longest)
-        grid[0].set_xlim(first, longest + step if numbers.points else longest)
-        grid[0].xaxis.get_major_locator().set_params(integer=numbers.unit == "trials")
-        scale.spread(grid[0], "y", values, numbers.direction)
-        spent = "trials spent" if numbers.unit == "trials" else "seconds of training spent"
-        figure.supxlabel(spent)
-        metric = style.words(numbers.metric)
-        figure.supylabel(
-            metric if numbers.points else f"best {metric} so far", fontsize=style.sizes().label
-        )
-        if numbers.points:
-            _draw_points(grid[0], numbers.points)
-        elif numbers.panels:
-            entries = [
-                (label, style.colour(i), style.line(i)) for i, label in enumerate(numbers.colours)
-            ]
-            style.legend_of_lines(figure, entries)
-        else:
-            _name_ends(grid[0], numbers, longest, gap=0.155 / (single - 0.6))
-        return figure
+def plot(numbers: BestSoFar) -> Figure:
+    """Step curves, in panels where they are many; a joint search has one curve and points."""
+    in_trials = numbers.unit == "trials"
+    across = "trials spent" if in_trials else "seconds of training spent"
+    metric = naming.words(numbers.metric)
+    # At least two trials, or an axis of one trial would have no width.
+    longest = max(2.0 if in_trials else 0.0, *(curve.spent for curve in numbers.curves))
+    if numbers.points:
+        figure = _plot_joint(numbers)
+        figure.supxlabel(across)
+        figure.supylabel(metric)
+        longest += 0.3 if in_trials else 0.02 * longest  # points are not cut at the edge
+    else:
+        figure, shown = curves.plot(numbers.places, across, f"best {metric} so far", markers=True)
+        for curve, (own, look) in zip(numbers.curves, shown, strict=True):
+            _draw_curve(own, curve, look, width=1.5)
+    axes = figure.axes[0]
+    axes.set_xlim(0.7 if in_trials else 0.0, longest)
+    axes.locator_params(axis="x", integer=in_trials)
+    values = [curve.values[i] for curve in numbers.curves for i in (0, -1)]
+    values += [point.value for point in numbers.points]
+    scale.spread(axes, "y", values, numbers.direction)
+    return figure
 
 
-def _spent(numbers: BestSoFar) -> list[float]:
-    return [curve.spent for curve in numbers.curves]
-
-
-def _end(numbers: BestSoFar, curve: Curve) -> str:
-    """The marker of its last trial."""
-    return style.marker(curve.stroke) if numbers.marked else "o"
-
-
-def _draw_curve(axes: Axes, curve: Curve, end: str) -> None:
-    """In ink and without a marker where points stand beside it."""
+def _draw_curve(axes: Axes, curve: Curve, look: style.Entry, *, width: float) -> None:
     (line,) = axes.step(
         (*curve.at, curve.spent),
         (*curve.values, curve.values[-1]),
         where="post",
-        # Without a dot a step at the last trial, and a search of one trial, would not show.
-        marker=end,
+        # Without a marker a step at the last trial, and a search of one trial, would not show.
+        marker=look.marker,
         markersize=3.5,
         markevery=[len(curve.at)],
         clip_on=False,
-        color=style.colour(curve.colour) if end else style.INK,
-        linestyle=style.line(curve.stroke) if end else "-",
-        linewidth=1.5 if end else 1.0,
+        color=look.colour,
+        linestyle=look.line,
+        linewidth=width,
     )
-    style.tell(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
+    saving.hover(line, f"{curve.name}: {curve.values[-1]:.4g} from {curve.at[-1]:g} on")
 
 
-def _draw_points(axes: Axes, points: Sequence[Point]) -> None:
-    order = sorted({(point.colour, point.marker, point.strategy) for point in points})
-    names = style.told_apart([name for *_, name in order])
-    for shown, (*_, name) in zip(names, order, strict=True):
-        own = [point for point in points if point.strategy == name]
+def _plot_joint(numbers: BestSoFar) -> Figure:
+    """One curve in ink, which belongs to no strategy, and the strategies' points."""
+    order = sorted({(point.colour, point.marker, point.strategy) for point in numbers.points})
+    entries = [
+        style.Entry(name, style.colour(colour), style.marker(marker))
+        for colour, marker, name in order
+    ]
+    figure = style.figure(height=2.3 + style.legend_height([entry.label for entry in entries]))
+    axes = figure.subplots()
+    style.grid(axes)
+    for curve in numbers.curves:
+        _draw_curve(axes, curve, style.Entry("", style.INK, line="-"), width=1.0)
+    for entry in entries:
+        own = [point for point in numbers.points if point.strategy == entry.label]
         axes.scatter(
             [point.at for point in own],
             [point.value for point in own],
             s=17,
-            color=style.colour(own[0].colour),
-            marker=style.marker(own[0].marker),
+            color=entry.colour,
+            marker=entry.marker,
             alpha=0.8,
             linewidths=0,
-            label=shown,
             zorder=3,
         )
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handletextpad=0.3)
+    style.legend(figure, entries)
+    return figure
 
 
-def _name_ends(axes: Axes, numbers: BestSoFar, longest: float, gap: float) -> None:
-    curves = numbers.curves
-    axes.get_ylim()  # matplotlib computes the limits lazily, and the transform needs them
-    to_axes = axes.transData + axes.transAxes.inverted()
-    ends = [float(to_axes.transform((longest, curve.values[-1]))[1]) for curve in curves]
-    names = style.told_apart([curve.name for curve in curves])
-    for curve, name, end, height in zip(curves, names, ends, _spread(ends, gap), strict=True):
-        place: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False}
-        axes.plot([1.0, 1.035], [end, height], color=style.QUIET, linewidth=0.5, **place)
-        look = {"color": style.colour(curve.colour), "linestyle": style.line(curve.stroke)}
-        axes.plot([1.04, 1.10], [height] * 2, **look, **place)
-        if numbers.marked:
-            look = {"color": look["color"], "marker": style.marker(curve.stroke)}
-            axes.plot([1.07], [height], markersize=3.5, **look, **place)
-        axes.text(
-            1.115, height, name, transform=axes.transAxes, va="center", fontsize=style.sizes().tick
-        )
-
-
-def _spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move heights apart until neighbours are at least ``gap`` apart, in the same order."""
-    order = sorted(range(len(heights)), key=lambda index: heights[index])
-    placed = [heights[index] for index in order]
-    # Each pass moves both neighbours by half of what is missing, which may bring them too close to
-    # the next ones, so it is repeated.
-    for _ in range(200):
-        for low in range(len(placed) - 1):
-            lack = max(gap - (placed[low + 1] - placed[low]), 0.0)
-            placed[low] -= lack / 2
-            placed[low + 1] += lack / 2
-    moved = dict(zip(order, placed, strict=True))
-    return [moved[index] for index in range(len(heights))]
-
-
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-    wide=True,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)
 BY_SECONDS = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials, "seconds"),
-    caption=caption,
-    draw=draw,
-    wide=True,
+    summarize=partial(summarize, unit="seconds"), caption=caption, plot=plot, wide=True
 )

@@ -6,12 +6,11 @@ Only the verdict can show whether differences along the front are more than nois
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, scale, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import ends, finished, looks, mean, valued, values
+from workbench.report.figures.sides import Arm, arms, finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,14 +20,9 @@ if TYPE_CHECKING:
 class Point(NamedTuple):
     """One arm at its cost; ``front``: no other arm is both cheaper and better."""
 
-    name: str
+    arm: Arm
     cost: float
-    mean: float
-    low: float
-    high: float
     front: bool
-    colour: str
-    marker: str
 
 
 class Panel(NamedTuple):
@@ -49,28 +43,24 @@ class CostQuality(NamedTuple):
 
 def summarize(findings: Findings) -> CostQuality:
     """Arms by cost; raises ``LeftOut`` where fewer than two costs differ."""
-    confirmation = finished(findings)
-    protocol, arms = confirmation.protocol, valued(confirmation)
-    look = looks(findings, arms)
+    protocol, shown = finished(findings).protocol, arms(findings)
     panels = []
     for label, costs in (
-        ("seconds a training run", [arm.seconds_mean for arm in arms]),
-        ("trainable parameters", [arm.trainable for arm in arms]),
+        ("seconds a training run", [arm.seconds for arm in shown]),
+        ("trainable parameters", [arm.trainable for arm in shown]),
     ):
-        pairs = [(arm, float(cost)) for arm, cost in zip(arms, costs, strict=True) if cost]
+        # An arm of unknown cost has no place in the panel.
+        pairs = [(arm, float(cost)) for arm, cost in zip(shown, costs, strict=True) if cost]
         # With equal costs the panel would be a vertical line of points.
         if len({cost for _, cost in pairs}) < 2:
             continue
-        means = [mean(arm) for arm, _ in pairs]
+        means = [arm.mean for arm, _ in pairs]
         front = pareto([cost for _, cost in pairs], means, protocol.direction)
-        points = [
-            Point(arm.name, cost, mean(arm), *ends(arm), on, *look[arm.name])
-            for (arm, cost), on in zip(pairs, front, strict=True)
-        ]
+        points = [Point(arm, cost, on) for (arm, cost), on in zip(pairs, front, strict=True)]
         panels.append(Panel(label, tuple(points)))
     if not panels:
         raise LeftOut("No two strategies have different costs.")
-    n = max(len(values(arm)) for arm in arms)
+    n = max(len(arm.points) for arm in shown)
     return CostQuality(protocol.metric, protocol.direction, tuple(panels), n)
 
 
@@ -93,43 +83,36 @@ def pareto(costs: Sequence[float], values: Sequence[float], direction: str) -> l
 def caption(numbers: CostQuality) -> str:
     """What a point, a bar and the line are, and n."""
     fronts = [
-        f"{panel.label}: {', '.join(p.name for p in panel.points if p.front)}"
+        f"{panel.label}: {', '.join(p.arm.name for p in panel.points if p.front)}"
         for panel in numbers.panels
     ]
     return (
-        f"Mean {style.words(numbers.metric)} against cost. A point is one strategy; bar: t interval"
-        f" of its mean (95 % CI over n = {numbers.n} training seeds). Seconds are the mean of its"
-        " training runs on this machine, without the search. Ring and line: Pareto front, where no"
-        " other strategy is both cheaper and closer to the objective in the mean"
+        f"Mean {naming.words(numbers.metric)} against cost. A point is one strategy; bar: t"
+        f" interval of its mean (95 % CI over n = {numbers.n} training seeds). Seconds are the"
+        " mean of its training runs on this machine, without the search. Ring and line: Pareto"
+        " front, where no other strategy is both cheaper and closer to the objective in the mean"
         f" ({'; '.join(fronts)}); differences along it may be noise."
     )
 
 
-@lettered
-def draw(numbers: CostQuality) -> Figure:
+def plot(numbers: CostQuality) -> Figure:
     """A panel for each cost, arms named in the legend."""
-    with style.context(wide=False):
-        stacked = style.is_narrow() and len(numbers.panels) > 1
-        rows = len(numbers.panels) if stacked else 1
-        columns = 1 if stacked else len(numbers.panels)
-        named = {
-            p.name: (p.name, p.colour, p.marker) for panel in numbers.panels for p in panel.points
-        }
-        legend = style.legend_rows(list(named))
-        figure = style.figure(height=0.35 + 1.9 * rows + 0.17 * legend)
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-        for axes, panel in zip(grid, numbers.panels, strict=True):
-            _draw_panel(axes, panel, numbers.direction)
-            axes.set_xlabel(panel.label)
-            style.grid(axes)
-        ends = [end for panel in numbers.panels for p in panel.points for end in (p.low, p.high)]
-        scale.spread(grid[0], "y", ends, numbers.direction)
-        figure.supylabel(style.words(numbers.metric))
-        style.legend_of_markers(figure, list(named.values()))
-        return figure
+    points = [point for panel in numbers.panels for point in panel.points]
+    entries = {p.arm.name: style.Entry(p.arm.name, p.arm.colour, p.arm.marker) for p in points}
+    columns = 1 if venues.is_narrow() else len(numbers.panels)
+    rest = 0.35 + style.legend_height(list(entries))
+    figure, grid = style.panels(len(numbers.panels), columns, row=1.9, rest=rest, sharex=False)
+    for axes, panel in zip(grid, numbers.panels, strict=True):
+        _draw_panel(axes, panel)
+        axes.set_xlabel(panel.label)
+    ends = [end for point in points for end in (point.arm.low, point.arm.high)]
+    scale.spread(grid[0], "y", ends, numbers.direction)
+    figure.supylabel(naming.words(numbers.metric))
+    style.legend(figure, list(entries.values()))
+    return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, direction: str) -> None:
+def _draw_panel(axes: Axes, panel: Panel) -> None:
     costs = [point.cost for point in panel.points]
     # On a linear axis the cheap ones would share one spot.
     if max(costs) > 20 * min(costs):
@@ -137,7 +120,8 @@ def _draw_panel(axes: Axes, panel: Panel, direction: str) -> None:
         scale.logarithmic(axes, "x")
     else:
         axes.margins(x=0.1)
-    front = sorted(point for point in ((p.cost, p.mean) for p in panel.points if p.front))
+    front = sorted((point.cost, point.arm.mean) for point in panel.points if point.front)
+    # Steps, because nothing between two points of the front was measured.
     axes.step(
         [cost for cost, _ in front],
         [mean for _, mean in front],
@@ -147,22 +131,12 @@ def _draw_panel(axes: Axes, panel: Panel, direction: str) -> None:
         linestyle=(0, (3, 2)),
         zorder=1,
     )
-    for point in panel.points:
-        look: dict[str, Any] = {"color": point.colour, "zorder": 3}
-        axes.plot([point.cost] * 2, [point.low, point.high], linewidth=1.1, **look)
-        dot = axes.scatter([point.cost], [point.mean], s=26, marker=point.marker, **look)
-        style.tell(
-            dot,
-            f"{point.name}: {point.mean:.4g} [{point.low:.4g}, {point.high:.4g}]"
-            f" at {style.short(point.cost)} {panel.label}",
-        )
-        if point.front:
-            ring: dict[str, Any] = {
-                "facecolors": "none",
-                "edgecolors": style.INK,
-                "linewidths": 0.8,
-            }
-            axes.scatter([point.cost], [point.mean], s=75, zorder=4, **ring)
+    for arm, cost, on_front in panel.points:
+        axes.plot([cost] * 2, [arm.low, arm.high], linewidth=1.1, color=arm.colour, zorder=3)
+        dot = axes.scatter([cost], [arm.mean], s=26, marker=arm.marker, color=arm.colour, zorder=3)
+        saving.hover(dot, f"{arm.hover} at {naming.short(cost)} {panel.label}")
+        if on_front:
+            style.ring(axes, cost, arm.mean, 75)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

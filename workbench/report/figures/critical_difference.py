@@ -7,19 +7,22 @@ Bars join strategies whose comparison by pairwise Wilcoxon tests is inconclusive
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import ReportFigure
 from workbench.verdict import statistics
+from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_ALPHA = 0.05  # a pair with a corrected p below it differs
+_AXIS = 0.32  # inches from the top to the line of ranks
 
 
 class CriticalDifference(NamedTuple):
@@ -36,19 +39,15 @@ class CriticalDifference(NamedTuple):
     ranks: tuple[float, ...]
     groups: tuple[tuple[int, int], ...]
     p: float
-    alpha: float
     n: int
 
 
-def summarize_table(
-    names: Sequence[str], table: ArrayLike, *, alpha: float = 0.05
-) -> CriticalDifference:
+def summarize_table(names: Sequence[str], table: ArrayLike) -> CriticalDifference:
     """Ranks and groups of a table of results.
 
     Args:
         names: Of the strategies, the columns.
         table: Shape [data sets, strategies], at least 6 by 2; higher is better.
-        alpha: A pair with a corrected p below it differs.
 
     Raises:
         ValueError: Too few data sets or strategies, or a value that is not finite.
@@ -56,12 +55,8 @@ def summarize_table(
     Source:
         Demsar (2006), JMLR 7, with the pairwise tests of Benavoli et al. (2016), JMLR 17.
     """
-    result = statistics.critical_difference(table, alpha=alpha)
+    result = statistics.critical_difference(table, alpha=_ALPHA)
     ranks = result.friedman.ranks
-    if len(names) != len(ranks):
-        raise ValueError(
-            f"{len(names)} names were given for {len(ranks)} columns; each column needs one."
-        )
     order = sorted(range(len(names)), key=lambda index: (float(ranks[index]), index))
     place = {index: at for at, index in enumerate(order)}
     return CriticalDifference(
@@ -69,87 +64,65 @@ def summarize_table(
         ranks=tuple(float(ranks[index]) for index in order),
         groups=tuple((place[group[0]], place[group[-1]]) for group in result.groups),
         p=result.friedman.p,
-        alpha=alpha,
         n=len(np.asarray(table)),
     )
 
 
 def caption(numbers: CriticalDifference) -> str:
     """What a rank and a bar are, and n."""
-    p = f"p {style.p_value(numbers.p)}" if numbers.p < 0.0001 else f"p = {style.p_value(numbers.p)}"
+    p = f"p {bare_p(numbers.p)}" if numbers.p < 0.0001 else f"p = {bare_p(numbers.p)}"
     return (
         f"Average rank of each strategy over n = {numbers.n} data sets; 1 is the best. A bar joins"
         " strategies whose pairwise comparison is inconclusive (Wilcoxon signed-rank test,"
-        f" Holm-corrected p of at least {numbers.alpha:g}); this does not show that they are equal."
+        f" Holm-corrected p of at least {_ALPHA:g}); this does not show that they are equal."
         f" Friedman test: {p} (Iman and Davenport's F)."
     )
 
 
-@lettered
-def draw(numbers: CriticalDifference) -> Figure:
+def plot(numbers: CriticalDifference) -> Figure:
     """A scale of ranks with names below it, the better half on the left."""
-    with style.context(wide=True):
-        count = len(numbers.names)
-        left = -(-count // 2)
-        bars = 0.13 * len(numbers.groups)
-        figure = style.figure(height=0.62 + bars + 0.2 * left, fitted=False)
-        height = figure.get_size_inches()[1]
-        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-        axes.set_axis_off()
-        low, high = 1.0, float(count)
-        names = style.told_apart(numbers.names, 22)
-        # Names are on both sides of the scale; 0.058 inches is the width of a letter at 8 points.
-        margin = min(0.36, (0.058 * max(map(len, names)) + 0.5) / style.width())
-
-        def across(rank: float) -> float:
-            return margin + (1 - 2 * margin) * (rank - low) / (high - low)
-
-        def down(inches: float) -> float:
-            return float(1 - inches / height)
-
-        _draw_scale(axes, count, across, down)
-        for place, (name, rank) in enumerate(zip(names, numbers.ranks, strict=True)):
-            at_left = place < left
-            step = place if at_left else count - 1 - place
-            y = down(0.5 + bars + 0.2 * step)
-            edge = margin - 0.02 if at_left else 1 - margin + 0.02
-            x = across(rank)
-            line = {"color": style.QUIET, "linewidth": 0.7}
-            axes.plot([x, x, edge], [down(0.32), y, y], **line)  # type: ignore[arg-type]
-            axes.scatter([x], [down(0.32)], s=12, color=style.INK, zorder=3)
-            text = f"{name}  {rank:.2f}" if at_left else f"{rank:.2f}  {name}"
-            written = axes.text(
-                edge - 0.008 if at_left else edge + 0.008,
-                y,
-                text,
-                ha="right" if at_left else "left",
-                va="center",
-                fontsize=style.sizes().tick,
-            )
-            style.tell(written, f"{numbers.names[place]}: average rank {rank:.3f}")
-        for level, (first, last) in enumerate(numbers.groups):
-            ends = [across(numbers.ranks[first]) - 0.008, across(numbers.ranks[last]) + 0.008]
-            y = down(0.42 + 0.13 * level)
-            axes.plot(ends, [y, y], color=style.INK, linewidth=2.4, solid_capstyle="butt")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1)
-        return figure
-
-
-def _draw_scale(axes: Axes, count: int, across: Any, down: Any) -> None:
-    line: dict[str, Any] = {"color": style.INK, "linewidth": 0.8}
-    axes.plot([across(1), across(count)], [down(0.32)] * 2, **line)
-    step = 1 if count <= 12 else 2
-    for rank in range(1, count + 1, step):
-        axes.plot([across(rank)] * 2, [down(0.32), down(0.26)], **line)
-        axes.text(
-            across(rank),
-            down(0.22),
-            f"{rank}",
-            ha="center",
-            va="bottom",
-            fontsize=style.sizes().tick,
+    count = len(numbers.names)
+    left = -(-count // 2)
+    bars = 0.13 * len(numbers.groups)
+    height = 0.62 + bars + 0.2 * left
+    figure = style.figure(height=height, fitted=False)
+    names = naming.distinct(numbers.names, 22)
+    # Names are on both sides of the scale; 0.058 inches is the width of a letter at 8 points.
+    margin = min(0.36, (0.058 * max(map(len, names)) + 0.5) / venues.width())
+    axes = figure.add_axes((margin, 0.0, 1 - 2 * margin, 1.0))
+    axes.set_axis_off()
+    # Horizontally in ranks, vertically in inches from the top.
+    axes.set(xlim=(1, count), ylim=(height, 0))
+    # Ends are outside the axes, which end at the first and the last rank.
+    draw = partial(axes.plot, clip_on=False)
+    draw([1, count], [_AXIS, _AXIS], color=style.INK, linewidth=0.8)
+    size = venues.sizes().tick
+    for rank in range(1, count + 1, 1 if count <= 12 else 2):
+        draw([rank, rank], [_AXIS, _AXIS - 0.06], color=style.INK, linewidth=0.8)
+        axes.text(rank, _AXIS - 0.1, f"{rank}", ha="center", va="bottom", fontsize=size)
+    beyond = 0.012 * (count - 1)
+    for place, (name, mean) in enumerate(zip(names, numbers.ranks, strict=True)):
+        at_left = place < left
+        y = 0.5 + bars + 0.2 * (place if at_left else count - 1 - place)
+        end = 1 - 2 * beyond if at_left else count + 2 * beyond
+        draw([mean, mean, end], [_AXIS, y, y], color=style.QUIET, linewidth=0.7)
+        draw([mean], [_AXIS], color=style.INK, marker="o", markersize=3.5)
+        text = axes.annotate(
+            f"{name}  {mean:.2f}" if at_left else f"{mean:.2f}  {name}",
+            (end, y),
+            (-4 if at_left else 4, 0),
+            textcoords="offset points",
+            annotation_clip=False,
+            ha="right" if at_left else "left",
+            va="center",
+            fontsize=size,
         )
+        saving.hover(text, f"{numbers.names[place]}: average rank {mean:.3f}")
+    for level, (first, last) in enumerate(numbers.groups):
+        ends = [numbers.ranks[first] - beyond, numbers.ranks[last] + beyond]
+        y = _AXIS + 0.1 + 0.13 * level
+        draw(ends, [y, y], color=style.INK, linewidth=2.4, solid_capstyle="butt")
+    return figure
 
 
-FIGURE = ReportFigure(summarize=summarize_table, caption=caption, draw=draw, wide=True)
+FIGURE = ReportFigure(summarize=summarize_table, caption=caption, plot=plot, wide=True)

@@ -5,18 +5,15 @@ Only for independent draws: in an adaptive search the sampler decides the distri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
-from workbench.report.figures import ReportFigure
-from workbench.report.figures.random_search import Sample, in_panels, samples
-from workbench.tracker.stored_study import StoredStudy
-from workbench.tracker.trial_run import TrialRun
+from scipy.stats import rankdata
+
+from workbench.plotting import naming, scale
+from workbench.report.figures import Findings, ReportFigure, curves
+from workbench.report.figures.random_search import Sample, samples
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -35,17 +32,16 @@ class Distributions(NamedTuple):
     curves: tuple[Distribution, ...]
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Distributions:
+def summarize(findings: Findings) -> Distributions:
     """Shares by value; raises ``LeftOut`` unless the trials are independent draws."""
-    curves = []
+    study, trials = findings.study, findings.trials
+    sign = -1 if study.maximizes else 1
+    distributions = []
     for sample in samples(study, trials):
-        shares = [
-            sum(other >= own if study.maximizes else other <= own for other in sample.values)
-            / sample.n
-            for own in sample.values
-        ]
-        curves.append(Distribution(sample, tuple(shares)))
-    return Distributions(study.objective.metric, study.objective.direction, tuple(curves))
+        # The best value has rank 1, and equal values have the rank of their last.
+        ranks = rankdata([sign * value for value in sample.values], method="max")
+        distributions.append(Distribution(sample, tuple((ranks / sample.n).tolist())))
+    return Distributions(study.objective.metric, study.objective.direction, tuple(distributions))
 
 
 def caption(numbers: Distributions) -> str:
@@ -55,38 +51,32 @@ def caption(numbers: Distributions) -> str:
     failed = sum(curve.sample.failed for curve in numbers.curves)
     side = "high" if numbers.direction == "maximize" else "low"
     text = (
-        f"Share of random trials whose {style.words(numbers.metric)} is at least as {side} as the"
+        f"Share of random trials whose {naming.words(numbers.metric)} is at least as {side} as the"
         f" value on the axis, by strategy (n = {total} trials, drawn independently; default and"
         " enqueued trials are left out). One training seed for each trial."
     )
     return text + (f" {failed} failed trials count as reaching no value." if failed else "")
 
 
-@lettered
-def draw(numbers: Distributions) -> Figure:
+def plot(numbers: Distributions) -> Figure:
     """Step curves, in panels where strategies are many."""
-    with style.context(wide=True):
+    places = [curve.sample.place for curve in numbers.curves]
+    figure, shown = curves.plot(places, naming.words(numbers.metric), "share of trials")
+    for (sample, shares), (axes, look) in zip(numbers.curves, shown, strict=True):
+        # Beyond the best value the share is 0, so the curve starts there.
+        axes.step(
+            (sample.values[0], *sample.values),
+            (0.0, *shares),
+            where="pre",
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=1.3,
+        )
+    axes = figure.axes[0]
+    axes.set_ylim(0, 1.02)
+    values = [value for curve in numbers.curves for value in curve.sample.values]
+    scale.spread(axes, "x", values, numbers.direction)
+    return figure
 
-        def draw_curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
-            distribution = numbers.curves[number]
-            # Beyond the best value the share is 0, so the curve starts there.
-            values = (distribution.sample.values[0], *distribution.sample.values)
-            shares = (0.0, *distribution.shares)
-            axes.step(values, shares, where="pre", color=shade, linestyle=dashes, linewidth=1.3)
 
-        metric = style.words(numbers.metric)
-        parts = [curve.sample for curve in numbers.curves]
-        figure = in_panels(parts, draw_curve, metric, "share of trials")
-        axes = figure.axes[0]
-        axes.set_ylim(0, 1.02)
-        shown = [value for curve in numbers.curves for value in curve.sample.values]
-        scale.spread(axes, "x", shown, numbers.direction)
-        return figure
-
-
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-    wide=True,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)

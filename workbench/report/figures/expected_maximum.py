@@ -5,19 +5,16 @@ Only for random searches: the formula assumes independent draws.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
-from workbench.report.figures import ReportFigure
-from workbench.report.figures.random_search import Sample, in_panels, samples
-from workbench.tracker.stored_study import StoredStudy
-from workbench.tracker.trial_run import TrialRun
+import numpy as np
+
+from workbench.plotting import naming, scale
+from workbench.report.figures import Findings, ReportFigure, curves
+from workbench.report.figures.random_search import Sample, samples
 from workbench.verdict import statistics
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DRAWS = 1_000
@@ -46,24 +43,25 @@ class ExpectedMaximum(NamedTuple):
     level: float
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ExpectedMaximum:
+def summarize(findings: Findings) -> ExpectedMaximum:
     """Unbiased estimates (Tang et al. 2020) with a bootstrap band over trials.
 
     Raises:
         LeftOut: The trials are not independent draws, or too few.
     """
+    study, trials = findings.study, findings.trials
     by_strategy = samples(study, trials)
     sign = 1 if study.maximizes else -1
+    # A failed trial is a draw as well: without it, strategies that fail often would look better.
     worst = sign * min(sign * value for sample in by_strategy for value in sample.values)
-    curves = []
+    expected = []
     for sample in by_strategy:
         values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
         band = statistics.expected_maximum_interval(values, draws=DRAWS)
         # The statistics maximise; turning the sign back also swaps the ends.
-        ends = [sign * band.low, sign * band.high]
-        low, high = ends if sign > 0 else ends[::-1]
+        low, high = np.sort([sign * band.low, sign * band.high], axis=0)
         quarter = max(1, sample.n // 4)
-        curves.append(
+        expected.append(
             Expected(
                 sample,
                 tuple(float(value) for value in sign * band.estimate),
@@ -74,7 +72,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ExpectedMaximum
     return ExpectedMaximum(
         study.objective.metric,
         study.objective.direction,
-        tuple(curves),
+        tuple(expected),
         worst,
         band.level,
     )
@@ -86,7 +84,7 @@ def caption(numbers: ExpectedMaximum) -> str:
     failed = sum(curve.sample.failed for curve in numbers.curves)
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     text = (
-        f"Expected {extreme} {style.words(numbers.metric)} of k random trials, by strategy:"
+        f"Expected {extreme} {naming.words(numbers.metric)} of k random trials, by strategy:"
         " unbiased estimate (Tang et al. 2020) from"
         f" n = {total} independent trials, without default and enqueued ones. Band:"
         f" {100 * numbers.level:g} % percentile bootstrap over trials ({DRAWS} draws), at each k up"
@@ -98,36 +96,25 @@ def caption(numbers: ExpectedMaximum) -> str:
     return text
 
 
-@lettered
-def draw(numbers: ExpectedMaximum) -> Figure:
+def plot(numbers: ExpectedMaximum) -> Figure:
     """Curves with bands, in panels where strategies are many."""
     from matplotlib.ticker import MaxNLocator
 
-    with style.context(wide=True):
-
-        def draw_curve(axes: Axes, number: int, shade: str, dashes: Any) -> None:
-            _draw_curve(axes, numbers.curves[number], shade, dashes)
-
-        extreme = "highest" if numbers.direction == "maximize" else "lowest"
-        up = f"expected {extreme} {style.words(numbers.metric)}"
-        figure = in_panels([c.sample for c in numbers.curves], draw_curve, "random trials", up)
-        axes = figure.axes[0]
-        axes.set_xlim(1, max(curve.sample.n for curve in numbers.curves))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        shown = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
-        scale.spread(axes, "y", shown, numbers.direction)
-        return figure
-
-
-def _draw_curve(axes: Axes, curve: Expected, shade: str, dashes: Any) -> None:
-    at = range(1, len(curve.estimate) + 1)
-    axes.fill_between(at[: len(curve.low)], curve.low, curve.high, color=shade, alpha=0.15, lw=0)
-    axes.plot(at, curve.estimate, color=shade, linestyle=dashes, linewidth=1.4)
+    extreme = "highest" if numbers.direction == "maximize" else "lowest"
+    up = f"expected {extreme} {naming.words(numbers.metric)}"
+    places = [curve.sample.place for curve in numbers.curves]
+    figure, shown = curves.plot(places, "random trials", up)
+    for curve, (axes, look) in zip(numbers.curves, shown, strict=True):
+        k = range(1, len(curve.estimate) + 1)
+        band = k[: len(curve.low)]
+        axes.fill_between(band, curve.low, curve.high, color=look.colour, alpha=0.15, lw=0)
+        axes.plot(k, curve.estimate, color=look.colour, linestyle=look.line, linewidth=1.4)
+    axes = figure.axes[0]
+    axes.set_xlim(1, max(curve.sample.n for curve in numbers.curves))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    values = [v for c in numbers.curves for v in (*c.estimate, *c.low, *c.high)]
+    scale.spread(axes, "y", values, numbers.direction)
+    return figure
 
 
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-    wide=True,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)

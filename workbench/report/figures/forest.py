@@ -6,21 +6,34 @@ minus the reference's, as in the tables of a paper.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import compared, how_tested, imputed, leader
-from workbench.verdict import Comparison
+from workbench.report.figures.sides import (
+    Point,
+    compared,
+    differences,
+    draw_seeds,
+    how_tested,
+    names,
+)
+from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.guards import Bar
+from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MOST_ROWS = 30
+
+class Row(NamedTuple):
+    """A side, its value minus the reference's, and the difference on each seed."""
+
+    name: str
+    comparison: Comparison
+    points: tuple[Point, ...]
 
 
 class Forest(NamedTuple):
@@ -28,78 +41,56 @@ class Forest(NamedTuple):
 
     Attributes:
         reference: The leader, or the baseline of a contrast with it.
-        rows: Each difference is the row's value minus the reference's; ``name`` gives the row's
-            name.
-        imputed: By row and difference, whether one of its runs diverged or failed.
-        more: Number of rows that did not fit.
-        tested: How p was computed.
+        n: Seeds of every row.
+        bar: What the bars are.
         source: What varies between the runs of an arm, a sentence.
     """
 
-    metric: str
-    direction: str
+    verdict: Verdict
     reference: str
-    rows: tuple[Comparison, ...]
-    imputed: tuple[tuple[bool, ...], ...]
-    more: int
+    rows: tuple[Row, ...]
     n: int
-    seeds: tuple[str, ...]
-    level: float
-    alpha: float
-    margin: float | None
-    tested: str
     bar: str
     source: str
-
-    def name(self, row: Comparison) -> str:
-        """The side of a row that is not the reference."""
-        return row.second if row.first == self.reference else row.first
 
 
 def summarize(findings: Findings) -> Forest:
     """Differences from the leader or the baseline; raises ``LeftOut`` without a comparison."""
     verdict = compared(findings)
+    reference = verdict.leader or names(verdict)[0]
     baselines = [side.name for side in verdict.sides if side.baseline and side.mean]
-    against_baseline = verdict.contrast == BASELINE and baselines
-    reference = baselines[0] if against_baseline else leader(verdict)
+    if verdict.contrast == BASELINE and baselines:
+        reference = baselines[0]
     maximizes = verdict.direction == "maximize"
     rows = []
     for item in verdict.comparisons:
         if reference in (item.first, item.second):
+            name = item.second if item.first == reference else item.first
             # A comparison is positive where its first is better, a row where its value is higher.
             is_row_minus_reference = (item.second == reference) == maximizes
-            rows.append(item if is_row_minus_reference else item.flipped())
+            turned = item if is_row_minus_reference else item.flipped()
+            rows.append(Row(name, turned, differences(verdict, turned)))
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
-    rows.sort(key=lambda item: item.difference.estimate, reverse=maximizes)
-    shown = rows[:_MOST_ROWS]
-    n = min(len(item.differences) for item in shown)
+    rows.sort(key=lambda row: row.comparison.difference.estimate, reverse=maximizes)
+    n = min(len(row.points) for row in rows)
     # The guard of refusal 11: a bar must state what it is.
-    level = verdict.comparisons[0].difference.level
     bars = [
         Bar(
-            low=item.difference.low,
-            high=item.difference.high,
+            low=row.comparison.difference.low,
+            high=row.comparison.difference.high,
             kind="CI",
             n=n,
             source=findings.seeds,
-            level=level,
+            level=row.comparison.difference.level,
         )
-        for item in shown
+        for row in rows
     ]
     return Forest(
-        metric=verdict.metric,
-        direction=verdict.direction,
+        verdict=verdict,
         reference=reference,
-        rows=tuple(shown),
-        imputed=tuple(imputed(verdict, item) for item in shown),
-        more=len(rows) - len(shown),
+        rows=tuple(rows),
         n=n,
-        seeds=tuple(verdict.seeds),
-        level=level,
-        alpha=verdict.alpha,
-        margin=verdict.smallest_effect,
-        tested=how_tested(verdict),
         bar=bars[0].label,
         source=findings.source,
     )
@@ -107,137 +98,84 @@ def summarize(findings: Findings) -> Forest:
 
 def caption(numbers: Forest) -> str:
     """What a point, a bar and the band are, n, and how p was computed."""
+    verdict = numbers.verdict
     # Whether a difference above 0 is good depends on the metric, so the caption says it.
-    better = "higher" if numbers.direction == "maximize" else "lower"
-    parts = [
-        f"Paired differences in {style.words(numbers.metric)}, seed by seed: the value of the row"
+    better = "higher" if verdict.direction == "maximize" else "lower"
+    text = (
+        f"Paired differences in {naming.words(verdict.metric)}, seed by seed: the value of the row"
         f" minus that of {numbers.reference}; {better} values are better"
         f" (n = {numbers.n} seeds, the same for every row). A dot is one seed, the square their"
         f" mean, the bar its t interval ({numbers.bar}). {numbers.source}"
-        f" Filled square: Holm-corrected p < {numbers.alpha:g} ({numbers.tested}).",
-    ]
-    if numbers.margin is not None:
-        parts.append(
-            f" Band: differences up to the smallest effect that matters, {numbers.margin:g}."
-        )
-    if lost := sum(map(any, numbers.imputed)):
-        parts.append(
-            f" Cross: one of the two runs diverged or failed and counts with the worst"
-            f" value ({lost} {'row' if lost == 1 else 'rows'})."
-        )
-    if numbers.more:
-        parts.append(f" {numbers.more} more rows are not shown.")
-    return "".join(parts)
-
-
-@lettered
-def draw(numbers: Forest) -> Figure:
-    """A row for each comparison: mean and interval, seeds below them, numbers at the right."""
-    with style.context(wide=False):
-        count = len(numbers.rows)
-        figure = style.figure(height=0.62 + 0.33 * count)
-        axes = figure.subplots()
-        if numbers.margin:
-            axes.axvspan(
-                -numbers.margin, numbers.margin, color=style.RULE, alpha=0.45, lw=0, zorder=0
-            )
-        axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
-        for y, row in enumerate(numbers.rows):
-            _draw_row(axes, numbers, row, y)
-        _write_numbers(axes, numbers)
-        axes.set_ylim(count - 0.45, -0.6)
-        names = style.told_apart([numbers.name(row) for row in numbers.rows], _room())
-        axes.set_yticks(range(count), names)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(_axis(numbers))
-        style.grid(axes, "x")
-        return figure
-
-
-def _room() -> int:
-    return 18 if style.is_narrow() else 28
-
-
-def _axis(numbers: Forest) -> str:
-    reference = style.cut(numbers.reference, _room())
-    text = f"{style.words(numbers.metric)}: row minus {reference}"
-    return text if len(text) < 48 or not style.is_narrow() else text.replace(": ", ":\n")
-
-
-def _draw_row(axes: Axes, numbers: Forest, row: Comparison, y: int) -> None:
-    shade = style.colour(0)
-    axes.plot(
-        [row.difference.low, row.difference.high],
-        [y - 0.13] * 2,
-        color=shade,
-        linewidth=1.5,
-        zorder=3,
+        f" Filled square: Holm-corrected p < {verdict.alpha:g} ({how_tested(verdict)})."
     )
-    decided = row.p_holm < numbers.alpha
-    mean = axes.scatter(
-        [row.difference.estimate],
+    if verdict.smallest_effect is not None:
+        text += (
+            " Band: differences up to the smallest effect that matters,"
+            f" {verdict.smallest_effect:g}."
+        )
+    if lost := sum(any(point.imputed for point in row.points) for row in numbers.rows):
+        text += (
+            " Cross: one of the two runs diverged or failed and counts with the worst value"
+            f" ({lost} {'row' if lost == 1 else 'rows'})."
+        )
+    return text
+
+
+def plot(numbers: Forest) -> Figure:
+    """A row for each comparison: mean and interval, seeds below them, numbers at the right."""
+    figure = style.figure(height=0.62 + 0.33 * len(numbers.rows))
+    axes = figure.subplots()
+    if margin := numbers.verdict.smallest_effect:
+        axes.axvspan(-margin, margin, color=style.RULE, alpha=0.45, lw=0, zorder=0)
+    axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
+    for y, row in enumerate(numbers.rows):
+        _draw_row(axes, numbers, row, y)
+    reference = naming.cut(numbers.reference, 18 if venues.is_narrow() else 28)
+    label = f"{naming.words(numbers.verdict.metric)}: row minus {reference}"
+    if venues.is_narrow() and len(label) >= 48:
+        label = label.replace(": ", ":\n")
+    style.rows(axes, [row.name for row in numbers.rows], label)
+    _write_numbers(axes, numbers.rows)
+    return figure
+
+
+def _draw_row(axes: Axes, numbers: Forest, row: Row, y: int) -> None:
+    shade, mean = style.colour(0), row.comparison.difference
+    # The mean is above the seeds, so that neither hides the other.
+    axes.plot([mean.low, mean.high], [y - 0.13] * 2, color=shade, linewidth=1.5, zorder=3)
+    square = axes.scatter(
+        [mean.estimate],
         [y - 0.13],
         s=26,
         marker="s",
-        facecolors=shade if decided else "none",
+        facecolors=shade if row.comparison.p_holm < numbers.verdict.alpha else "none",
         edgecolors=shade,
         linewidths=1.2,
         zorder=4,
     )
-    style.tell(mean, f"{numbers.name(row)} − {numbers.reference}: {_numbers(row)}")
-    count = len(row.differences)
-    # Multiples of the golden ratio spread any number of points evenly, so that none hides another.
-    heights = [y + 0.2 + 0.2 * ((index * 0.618034) % 1 - 0.5) for index in range(count)]
-    named = numbers.seeds if len(numbers.seeds) == count else [f"{n}" for n in range(count)]
-    points = list(zip(named, row.differences, heights, numbers.imputed[y], strict=True))
-    for lost, shape, size in ((False, "o", 8), (True, "x", 14)):
-        some = [(seed, value, at) for seed, value, at, is_imputed in points if is_imputed == lost]
-        if not some:
-            continue
-        marks = axes.scatter(
-            [value for _, value, _ in some],
-            [at for _, _, at in some],
-            s=size,
-            marker=shape,
-            color=style.QUIET,
-            alpha=0.75,
-            linewidths=1.0 if lost else 0.0,
-            zorder=3,
-        )
-        style.tell(marks, *(f"seed {seed}: {value:+.4g}" for seed, value, _ in some))
+    saving.hover(
+        square,
+        f"{row.name} − {numbers.reference}: {mean.estimate:+.4g}"
+        f" [{mean.low:+.4g}, {mean.high:+.4g}], p {bare_p(row.comparison.p_holm)}",
+    )
+    draw_seeds(axes, row.points, y + 0.2, 0.2, colour=style.QUIET, size=8, form="+.4g")
 
 
-def _numbers(row: Comparison) -> str:
-    mean = row.difference
-    interval = f"[{mean.low:+.4g}, {mean.high:+.4g}]"
-    return f"{mean.estimate:+.4g} {interval}, p {style.p_value(row.p_holm)}"
-
-
-def _write_numbers(axes: Axes, numbers: Forest) -> None:
-    ends = [end for row in numbers.rows for end in (row.difference.low, row.difference.high)]
+def _write_numbers(axes: Axes, rows: tuple[Row, ...]) -> None:
+    p_values = [bare_p(row.comparison.p_holm) for row in rows]
+    if venues.is_narrow():  # there is no room for means next to the rows
+        style.column(axes, "p (Holm)", p_values)
+        return
+    means = [row.comparison.difference for row in rows]
+    ends = [end for mean in means for end in (mean.low, mean.high)]
     unit = max(map(abs, ends))
-    look: dict[str, Any] = {
-        "xycoords": ("axes fraction", "data"),
-        "textcoords": "offset points",
-        "va": "center",
-        "fontsize": style.sizes().small,
-    }
-    # Mean and interval only where the figure has room for them next to the rows.
-    columns: list[tuple[str, float]] = [("p (Holm)", 4)]
-    if not style.is_narrow():
-        columns = [(f"mean [{100 * numbers.level:g} % interval]", 4), ("p (Holm)", 104)]
-    for title, offset in columns:
-        axes.annotate(
-            title, (1.0, -0.6), (offset, 1), **look | {"va": "bottom", "color": style.QUIET}
-        )
-        for y, row in enumerate(numbers.rows):
-            text = style.p_value(row.p_holm)
-            if title.startswith("mean"):
-                parts = (row.difference.estimate, row.difference.low, row.difference.high)
-                mean, low, high = (style.signed(part, unit, ends) for part in parts)
-                text = f"{mean} [{low}, {high}]".replace("[+", "[").replace(", +", ", ")
-            axes.annotate(text, (1.0, y), (offset, 0), color=style.INK, **look)
+    texts = []
+    for mean in means:
+        parts = (mean.estimate, mean.low, mean.high)
+        estimate, low, high = (naming.signed(part, unit, ends) for part in parts)
+        texts.append(f"{estimate} [{low.lstrip('+')}, {high.lstrip('+')}]")
+    style.column(axes, f"mean [{100 * means[0].level:g} % interval]", texts)
+    style.column(axes, "p (Holm)", p_values, offset=104)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

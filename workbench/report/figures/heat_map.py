@@ -6,19 +6,20 @@ A cell shows no mean, because the sampler decided which trials are in it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.figures.bounds import Hit, hits, warned
+from workbench.plotting import naming, scale, style, venues
+from workbench.report.checks.bounds import Bound, of_best_trials, warned
+from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding
-from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
@@ -46,11 +47,12 @@ class HeatMap(NamedTuple):
     values: tuple[tuple[float | None, ...], ...]
     counts: tuple[tuple[int, ...], ...]
     hidden: int
-    at_bound: tuple[Hit, ...] = ()
+    at_bound: tuple[Bound, ...] = ()
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> HeatMap:
+def summarize(findings: Findings) -> HeatMap:
     """Best values and counts by strategy and bin; raises ``LeftOut`` where there is no map."""
+    study, trials = findings.study, findings.trials
     valued = [(t, t.learning_rate) for t in trials if t.value is not None and t.learning_rate]
     if not valued:
         raise LeftOut("No trial completed, so there is no value to show.")
@@ -72,6 +74,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> HeatMap:
         chosen = [best(study, cell) for cell in cells]
         values.append(tuple(trial.value if trial else None for trial in chosen))
         counts.append(tuple(len(cell) for cell in cells))
+    bounds = of_best_trials(study, trials)
     return HeatMap(
         metric=study.objective.metric,
         direction=study.objective.direction,
@@ -81,7 +84,7 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> HeatMap:
         values=tuple(values),
         counts=tuple(counts),
         hidden=len(trials) - len(valued),
-        at_bound=tuple(hit for hit in hits(study, trials) if hit.knob.endswith("learning_rate")),
+        at_bound=tuple(bound for bound in bounds if bound.knob.endswith("learning_rate")),
     )
 
 
@@ -90,16 +93,16 @@ def bins(rates: Sequence[float]) -> tuple[float, ...]:
 
     They do not depend on the exact rates, so that another trial does not move all cells.
     """
-    low, high = math.log10(min(rates)), math.log10(max(rates))
+    lowest, highest = min(rates), max(rates)
+    edges: list[float] = []
     for step in _STEPS:
-        first = math.floor(low / step) - 1
-        last = math.ceil(high / step) + 1
+        first = math.floor(math.log10(lowest) / step) - 1
+        last = math.ceil(math.log10(highest) / step) + 1
         edges = [_round(10 ** (index * step), step) for index in range(first, last + 1)]
-        inner = [edge for edge in edges if min(rates) < edge < max(rates)]
-        outer = [max(e for e in edges if e <= min(rates)), min(e for e in edges if e >= max(rates))]
-        if len(inner) + 1 <= _MOST_BINS:
+        edges = edges[bisect_right(edges, lowest) - 1 : bisect_left(edges, highest) + 1]
+        if len(edges) - 1 <= _MOST_BINS:
             break
-    return tuple(sorted({*inner, *outer}))
+    return tuple(edges)
 
 
 def _round(edge: float, step: float) -> float:
@@ -108,7 +111,7 @@ def _round(edge: float, step: float) -> float:
 
 def _bin_of(rate: float, edges: Sequence[float]) -> int:
     # A rate at an edge may be smaller than it by rounding: 10 ** -3 is not exactly 0.001.
-    below = sum(1 for edge in edges if edge <= rate * (1 + 1e-12))
+    below = bisect_right(edges, rate * (1 + 1e-12))
     return min(max(below - 1, 0), len(edges) - 2)
 
 
@@ -117,7 +120,7 @@ def caption(numbers: HeatMap) -> str:
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     total = sum(sum(row) for row in numbers.counts)
     text = (
-        f"{extreme.capitalize()} {style.words(numbers.metric)} by strategy and learning rate. A"
+        f"{extreme.capitalize()} {naming.words(numbers.metric)} by strategy and learning rate. A"
         f" cell holds the {extreme} value of its completed trials and, below it, their number"
         f" (n = {total} in all); a cell with none is blank; darker"
         " is closer to the objective. A cell with more trials had more chances of a good value, so"
@@ -129,62 +132,46 @@ def caption(numbers: HeatMap) -> str:
     return warned(text, numbers.at_bound)
 
 
-@lettered
-def draw(numbers: HeatMap) -> Figure:
+def plot(numbers: HeatMap) -> Figure:
     """Tiles with value and count, rows grouped by the first factor."""
+    tops = [0.0]  # of the rows; a gap separates the levels of the first factor
+    for before, after in zip(numbers.groups, numbers.groups[1:], strict=False):
+        tops.append(tops[-1] + (1.0 if after == before else 1.22))
+    figure = style.figure(height=0.55 + 0.3 * (tops[-1] + 1))
+    axes = figure.subplots()
+    present = [value for row in numbers.values for value in row if value is not None]
+    written = dict(zip(present, naming.alike(present), strict=True))
+    # The shade follows the objective: darker is lower where the study minimises.
+    norm = _norm(present, numbers.direction)
+    for top, values, counts in zip(tops, numbers.values, numbers.counts, strict=True):
+        for column, (value, count) in enumerate(zip(values, counts, strict=True)):
+            if value is not None:
+                # With a single value the norm would divide by zero.
+                share = float(norm(value)) if max(present) > min(present) else 0.5
+                share = share if numbers.direction == "maximize" else 1 - share
+                _draw_cell(axes, column, top, share, (written[value], f"n={count}"))
+    axes.set_xlim(0, len(numbers.edges) - 1)
+    axes.set_ylim(tops[-1] + 1, 0)
+    axes.set_xticks(range(len(numbers.edges)), [naming.decimal(edge) for edge in numbers.edges])
+    axes.set_yticks([top + 0.5 for top in tops], naming.distinct(numbers.rows))
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("learning rate")
+    return figure
+
+
+def _draw_cell(axes: Axes, column: int, top: float, share: float, texts: tuple[str, str]) -> None:
+    """A tile with two lines of text; the higher ``share``, the darker."""
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
-    with style.context(wide=True):
-        gaps = [0.0]
-        for before, after in zip(numbers.groups, numbers.groups[1:], strict=False):
-            gaps.append(gaps[-1] + 1.0 + (0.22 if after != before else 0.0))
-        figure = style.figure(height=0.55 + 0.3 * (gaps[-1] + 1))
-        axes = figure.subplots()
-        present = [value for row in numbers.values for value in row if value is not None]
-        written = dict(zip(present, style.alike(present), strict=True))
-        norm = _norm(present, numbers.direction)
-        shades = colormaps["Blues"]
-        for top, values, counts in zip(gaps, numbers.values, numbers.counts, strict=True):
-            for column, (value, count) in enumerate(zip(values, counts, strict=True)):
-                if value is None:
-                    continue
-                # With a single value the norm would divide by zero.
-                place = float(norm(value)) if max(present) > min(present) else 0.5
-                place = place if numbers.direction == "maximize" else 1 - place
-                red, green, blue, _ = shades(0.08 + 0.72 * place)
-                # The luma of BT.601: how bright a colour looks, for text that is legible on it.
-                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-                axes.add_patch(
-                    Rectangle((column + 0.02, top + 0.04), 0.96, 0.92, color=(red, green, blue))
-                )
-                text: dict[str, Any] = {
-                    "ha": "center",
-                    "va": "center",
-                    "color": "#ffffff" if dark else "#000000",
-                }
-                axes.text(
-                    column + 0.5,
-                    top + 0.36,
-                    written[value],
-                    fontsize=style.sizes().tick,
-                    **text,
-                )
-                axes.text(
-                    column + 0.5,
-                    top + 0.74,
-                    f"n={count}",
-                    fontsize=style.sizes().small - 0.5,
-                    **text,
-                )
-        axes.set_xlim(0, len(numbers.edges) - 1)
-        axes.set_ylim(gaps[-1] + 1, 0)
-        axes.set_xticks(range(len(numbers.edges)), [style.decimal(edge) for edge in numbers.edges])
-        axes.set_yticks([top + 0.5 for top in gaps], style.told_apart(numbers.rows))
-        axes.tick_params(axis="y", length=0)
-        axes.spines[["left"]].set_visible(False)
-        axes.set_xlabel("learning rate")
-        return figure
+    red, green, blue, _ = colormaps["Blues"](0.08 + 0.72 * share)
+    axes.add_patch(Rectangle((column + 0.02, top + 0.04), 0.96, 0.92, color=(red, green, blue)))
+    # The luma of BT.601: how bright a colour looks, for text that is legible on it.
+    dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+    write = partial(axes.text, ha="center", va="center", color="#ffffff" if dark else "#000000")
+    write(column + 0.5, top + 0.36, texts[0], fontsize=venues.sizes().tick)
+    write(column + 0.5, top + 0.74, texts[1], fontsize=venues.sizes().small - 0.5)
 
 
 def _norm(values: Sequence[float], direction: str) -> Normalize:
@@ -199,9 +186,4 @@ def _norm(values: Sequence[float], direction: str) -> Normalize:
     return Normalize(low, high)
 
 
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-    wide=True,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)

@@ -6,13 +6,11 @@ Both are shown because they answer different questions and often disagree.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, style
 from workbench.report.checks.bounds import range_of, settings_of
-from workbench.report.figures import LeftOut, ReportFigure
+from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import is_adaptive
 from workbench.tracker.stored_study import Range, StoredStudy
 from workbench.tracker.trial_run import TrialRun
@@ -38,26 +36,22 @@ class Shown(NamedTuple):
     evaluators: tuple[str, ...]
     without_value: int
     adaptive: bool
-    factors: tuple[str, ...]
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Shown:
+def summarize(findings: Findings) -> Shown:
     """Importances over all completed trials, compared factors among the knobs.
 
     Raises:
         LeftOut: Too few trials completed, or nothing varies between them.
     """
+    study, trials = findings.study, findings.trials
     valued = [trial for trial in trials if trial.value is not None]
     if not valued:
         raise LeftOut("No trial completed, so there is no value to explain.")
     # Imported here because Optuna takes long to import and most commands do not need it.
     from workbench.report import importances
 
-    if len(valued) < importances.LEAST:
-        raise LeftOut(
-            f"{len(valued)} trials completed; importances need {importances.LEAST} or more."
-        )
-    sign = -1 if study.maximizes else 1
+    sign = -1 if study.maximizes else 1  # an observation has a loss
     observed = []
     for trial in valued:
         settings, ranges = _setting(study, trial)
@@ -69,10 +63,9 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Shown:
     for row in results.rows:
         # The guard: an importance is never shown without its evaluator, n and interval.
         importance(evaluator=row.evaluator, n=results.n, low=row.low, high=row.high)
-    strength = {row.knob: 0.0 for row in results.rows}
-    for row in results.rows:
-        strength[row.knob] = max(strength[row.knob], row.estimate)
-    knobs = sorted(strength, key=lambda knob: -strength[knob])[:_MOST_KNOBS]
+    # By the larger of both: a knob is worth showing if either evaluator finds it important.
+    ranked = sorted(results.rows, key=lambda row: -row.estimate)
+    knobs = list(dict.fromkeys(row.knob for row in ranked))[:_MOST_KNOBS]
     return Shown(
         metric=study.objective.metric,
         results=results,
@@ -80,17 +73,16 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Shown:
         evaluators=(importances.PED_ANOVA, importances.FANOVA),
         without_value=len(trials) - len(valued),
         adaptive=is_adaptive(study),
-        factors=tuple(name for name in study.factors if name in knobs),
     )
 
 
-def _setting(study: StoredStudy, trial: TrialRun) -> tuple[dict[str, Any], dict[str, Range]]:
+def _setting(
+    study: StoredStudy, trial: TrialRun
+) -> tuple[dict[str, float | str], dict[str, Range]]:
     """What a trial was set to, and the ranges that applied to it; levels count as choices."""
-    ranges: dict[str, Range] = {}
-    settings: dict[str, Any] = dict(trial.hyperparameters)
-    for knob in settings:
-        if entry := range_of(study, knob, settings_of(trial)):
-            ranges[knob] = entry
+    settings: dict[str, float | str] = dict(trial.hyperparameters)
+    known = settings_of(trial)
+    ranges = {knob: entry for knob in settings if (entry := range_of(study, knob, known))}
     for factor, labels in study.factors.items():
         if (label := trial.levels.get(factor)) in labels:
             settings[factor], ranges[factor] = label, Range(knob=factor, choices=labels)
@@ -102,7 +94,7 @@ def caption(numbers: Shown) -> str:
     results = numbers.results
     part = f" of {results.of}" if results.of < results.n else ""
     text = (
-        f"Importance of each knob for {style.words(numbers.metric)}, by two evaluators that answer"
+        f"Importance of each knob for {naming.words(numbers.metric)}, by two evaluators that answer"
         f" different questions (n = {results.n} completed trials). {numbers.evaluators[0]}"
         " (Watanabe et al. 2023): which knobs distinguish the best tenth of the trials; shares sum"
         f" to 1. {numbers.evaluators[1]} (Hutter et al. 2014): share of a random forest's variance"
@@ -111,7 +103,7 @@ def caption(numbers: Shown) -> str:
         f" resamples{part}, so its ends are rough)."
     )
     if results.skipped:
-        names = ", ".join(map(style.words, results.skipped))
+        names = ", ".join(map(naming.words, results.skipped))
         text += f" {numbers.evaluators[1]} cannot evaluate what only some trials have: {names}."
     if numbers.without_value:
         text += f" Left out: {counted(numbers.without_value, 'trial')} without a value."
@@ -122,45 +114,28 @@ def caption(numbers: Shown) -> str:
     return text
 
 
-@lettered
-def draw(numbers: Shown) -> Figure:
+def plot(numbers: Shown) -> Figure:
     """A row for each knob: a point and a bar for each evaluator."""
-    with style.context(wide=False):
-        count = len(numbers.knobs)
-        figure = style.figure(height=0.85 + 0.3 * count)
-        axes = figure.subplots()
-        for place, evaluator in enumerate(numbers.evaluators):
-            rows = [row for row in numbers.results.rows if row.evaluator == evaluator]
-            for row in rows:
-                if row.knob in numbers.knobs:
-                    y = numbers.knobs.index(row.knob) + 0.26 * (place - 0.5)
-                    _draw_row(axes, row, y, place)
-        limit = 18 if style.is_narrow() else 28
-        names = style.told_apart([style.words(knob) for knob in numbers.knobs], limit)
-        axes.set_yticks(range(count), names)
-        axes.set_ylim(count - 0.5, -0.5)
-        axes.set_xlim(0, 1)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel("importance")
-        style.grid(axes, "x")
-        style.legend_of_markers(
-            figure,
-            [(name, style.colour(i), style.marker(i)) for i, name in enumerate(numbers.evaluators)],
-        )
-        return figure
+    figure = style.figure(height=0.85 + 0.3 * len(numbers.knobs))
+    axes = figure.subplots()
+    for row in numbers.results.rows:
+        if row.knob in numbers.knobs:
+            place = numbers.evaluators.index(row.evaluator)
+            _draw_row(axes, row, numbers.knobs.index(row.knob) + 0.26 * (place - 0.5), place)
+    style.rows(axes, [naming.words(knob) for knob in numbers.knobs], "importance")
+    axes.set_xlim(0, 1)
+    style.legend(figure, style.entries(numbers.evaluators))
+    return figure
 
 
 def _draw_row(axes: Axes, row: Importance, y: float, place: int) -> None:
-    look: dict[str, Any] = {"color": style.colour(place), "clip_on": False, "zorder": 3}
-    axes.plot([row.low, row.high], [y, y], linewidth=1.3, **look)
-    point = axes.scatter([row.estimate], [y], s=20, marker=style.marker(place), **look)
+    shade, shape = style.colour(place), style.marker(place)
+    axes.plot([row.low, row.high], [y, y], linewidth=1.3, color=shade, clip_on=False, zorder=3)
+    point = axes.scatter(
+        [row.estimate], [y], s=20, marker=shape, color=shade, clip_on=False, zorder=3
+    )
     ends = f"[{row.low:.2f}, {row.high:.2f}]"
-    style.tell(point, f"{row.knob}, {row.evaluator}: {row.estimate:.3f} {ends}")
+    saving.hover(point, f"{row.knob}, {row.evaluator}: {row.estimate:.3f} {ends}")
 
 
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
+import pandas as pd
+
+from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import Findings, LeftOut, ReportFigure
-from workbench.report.trials import best, by_strategy
+from workbench.report.trials import best_of_each
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,9 +49,11 @@ def summarize(findings: Findings) -> LearningCurves:
     metric = study.objective.metric
     if findings.confirmation is None and all(trial.value is None for trial in findings.trials):
         raise LeftOut("No trial completed, so there is no curve to show.")
-    panels, confirmed = _of_seeds(findings, metric), True
+    panels = _panels(findings, _confirmation_runs(findings))
+    confirmed = bool(panels)
     if not panels:
-        panels, confirmed = _of_best(findings, metric), False
+        best = best_of_each(study, findings.trials)
+        panels = _panels(findings, {name: [trial.run_id] for name, trial in best.items()})
     if not panels:
         raise LeftOut(f"No run has a history of {metric} with more than one epoch.")
     return LearningCurves(
@@ -63,56 +65,43 @@ def summarize(findings: Findings) -> LearningCurves:
     )
 
 
-def _of_seeds(findings: Findings, metric: str) -> list[Panel]:
+def _confirmation_runs(findings: Findings) -> dict[str, list[str]]:
     confirmation = findings.confirmation
     # The curves are of validation data, but would let a reader guess unfinished test values.
     if confirmation is None or not confirmation.finished:
-        return []
-    return [
-        panel
-        for arm in confirmation.arms
-        if (panel := _panel(findings, metric, arm.name, [run.run_id for run in arm.runs]))
-    ]
+        return {}
+    return {arm.name: [run.run_id for run in arm.runs] for arm in confirmation.arms}
 
 
-def _of_best(findings: Findings, metric: str) -> list[Panel]:
-    chosen = {
-        name: best(findings.study, group)
-        for name, group in by_strategy(findings.study, findings.trials).items()
-    }
-    return [
-        panel
-        for name, trial in chosen.items()
-        if trial and (panel := _panel(findings, metric, name, [trial.run_id]))
-    ]
-
-
-def _panel(findings: Findings, metric: str, name: str, runs: Sequence[str]) -> Panel | None:
-    curves = []
-    for run in runs:
-        points = findings.histories.get(run, {}).get(metric, ())
-        if points:
-            epochs, values = zip(*points, strict=True)
-            curves.append(Curve(tuple(map(float, epochs)), tuple(map(float, values))))
-    if not curves or max(len(curve.epochs) for curve in curves) < 2:
-        return None
-    return Panel(str(name), tuple(curves), _middle(curves))
+def _panels(findings: Findings, runs: Mapping[str, Sequence[str]]) -> list[Panel]:
+    """A panel for each name that has a run with more than one epoch."""
+    metric = findings.study.objective.metric
+    panels = []
+    for name, run_ids in runs.items():
+        histories = [findings.histories.get(run_id, {}).get(metric, ()) for run_id in run_ids]
+        curves = [
+            Curve(tuple(epoch for epoch, _ in points), tuple(value for _, value in points))
+            for points in histories
+            if points
+        ]
+        if any(len(curve.epochs) > 1 for curve in curves):
+            panels.append(Panel(name, tuple(curves), _middle(curves)))
+    return panels
 
 
 def _middle(curves: Sequence[Curve]) -> Curve:
-    at: dict[float, list[float]] = {}
-    for curve in curves:
-        for epoch, value in zip(curve.epochs, curve.values, strict=True):
-            at.setdefault(epoch, []).append(value)
-    kept = sorted(epoch for epoch, values in at.items() if 2 * len(values) >= len(curves))
-    return Curve(tuple(kept), tuple(median(at[epoch]) for epoch in kept))
+    runs = pd.concat([pd.Series(curve.values, curve.epochs) for curve in curves])
+    by_epoch = runs.groupby(level=0)
+    # Late epochs of the few longest runs alone would bend the median.
+    medians = by_epoch.median()[2 * by_epoch.count() >= len(curves)]
+    return Curve(tuple(medians.index), tuple(medians))
 
 
 def caption(numbers: LearningCurves) -> str:
     """What a line is and n."""
     runs = [len(panel.curves) for panel in numbers.panels]
     each = f"{runs[0]}" if len(set(runs)) == 1 else f"{min(runs)} to {max(runs)}"
-    metric = style.words(numbers.metric)
+    metric = naming.words(numbers.metric)
     if numbers.confirmed:
         text = (
             f"{metric.capitalize()} against epochs in the confirmation. A faint line is one"
@@ -128,45 +117,35 @@ def caption(numbers: LearningCurves) -> str:
     return text + (f" {numbers.more} more are not shown." if numbers.more else "")
 
 
-@lettered
-def draw(numbers: LearningCurves) -> Figure:
+def plot(numbers: LearningCurves) -> Figure:
     """A panel for each arm on shared axes."""
-    with style.context(wide=True):
-        count = len(numbers.panels)
-        rows = 1 if count <= 4 else max(2, -(-count // 5))
-        columns = -(-count // rows)
-        figure = style.figure(height=0.45 + (1.45 if rows > 1 else 1.9) * rows)
-        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes, panel in zip(grid, numbers.panels, strict=False):
-            _draw_panel(axes, panel)
-            style.panel_label(axes, [style.cut(panel.name, 18)])
-            style.grid(axes)
-        for axes in grid[count:]:
-            axes.set_visible(False)
-        for axes in grid[max(0, count - columns) : count]:
-            axes.tick_params(labelbottom=True)
-        grid[0].xaxis.get_major_locator().set_params(integer=True)
-        values = [v for panel in numbers.panels for curve in panel.curves for v in curve.values]
-        scale.spread(grid[0], "y", values, numbers.direction)
-        figure.supxlabel("epoch")
-        figure.supylabel(style.words(numbers.metric))
-        return figure
+    count = len(numbers.panels)
+    lines = 1 if count <= 4 else max(2, -(-count // 5))
+    columns = -(-count // lines)
+    figure, grid = style.panels(count, columns, row=1.45 if lines > 1 else 1.9, rest=0.45)
+    for axes, panel in zip(grid, numbers.panels, strict=True):
+        _draw_panel(axes, panel)
+        style.panel_label(axes, [naming.cut(panel.name, 18)])
+    for axes in grid[-columns:]:
+        axes.tick_params(labelbottom=True)  # also above a place without a panel
+    grid[0].locator_params(axis="x", integer=True)
+    values = [v for panel in numbers.panels for curve in panel.curves for v in curve.values]
+    scale.spread(grid[0], "y", values, numbers.direction)
+    figure.supxlabel("epoch")
+    figure.supylabel(naming.words(numbers.metric))
+    return figure
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
-    from matplotlib.collections import LineCollection
-
-    if len(panel.curves) > 1:
-        lines = [list(zip(curve.epochs, curve.values, strict=True)) for curve in panel.curves]
-        look: dict[str, Any] = {"colors": style.colour(0), "linewidths": 0.6, "alpha": 0.35}
-        axes.add_collection(LineCollection(lines, **look))
+    for curve in panel.curves if len(panel.curves) > 1 else ():
+        axes.plot(curve.epochs, curve.values, color=style.colour(0), linewidth=0.6, alpha=0.35)
     middle = panel.middle
     axes.plot(middle.epochs, middle.values, color=style.colour(0), linewidth=1.5)
     # Invisible points that carry the values shown under the mouse pointer.
     points = axes.scatter(middle.epochs, middle.values, s=14, color=style.colour(0), alpha=0.0)
     kind = "median " if len(panel.curves) > 1 else ""
     pairs = zip(middle.epochs, middle.values, strict=True)
-    style.tell(points, *(f"{panel.name}, epoch {epoch:g}: {kind}{v:.4g}" for epoch, v in pairs))
+    saving.hover(points, *(f"{panel.name}, epoch {epoch:g}: {kind}{v:.4g}" for epoch, v in pairs))
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, wide=True)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True)

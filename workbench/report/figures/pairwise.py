@@ -6,14 +6,15 @@ differences that no test supports.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
+from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import compared, how_tested, names
-from workbench.verdict import Comparison
+from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
+from workbench.verdict.wording.numbers import bare_p
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,13 +32,10 @@ class Pairwise(NamedTuple):
     ``sides`` are sorted by mean, the best first; a cell is None where the two were not compared.
     """
 
-    metric: str
-    direction: str
+    verdict: Verdict
     sides: tuple[str, ...]
     cells: tuple[tuple[Comparison | None, ...], ...]
-    alpha: float
     n: int
-    tested: str
 
 
 def summarize(findings: Findings) -> Pairwise:
@@ -50,6 +48,7 @@ def summarize(findings: Findings) -> Pairwise:
         raise LeftOut("Only pairs with the baseline are compared; the forest plot shows them all.")
     if len(sides) > _MOST_SIDES:
         raise LeftOut(f"{len(sides)} strategies do not fit a page; tables/ has every pair.")
+    # The verdict has each pair once, in either order.
     by_pair = {frozenset((item.first, item.second)): item for item in verdict.comparisons}
     cells = []
     for row, own in enumerate(sides):
@@ -60,74 +59,68 @@ def summarize(findings: Findings) -> Pairwise:
             line.append(item.flipped() if item and item.first != own else item)
         cells.append(tuple(line))
     return Pairwise(
-        metric=verdict.metric,
-        direction=verdict.direction,
+        verdict=verdict,
         sides=sides,
         cells=tuple(cells),
-        alpha=verdict.alpha,
         n=min(len(item.differences) for item in verdict.comparisons),
-        tested=how_tested(verdict),
     )
 
 
 def caption(numbers: Pairwise) -> str:
     """What a cell is, n, and what its colour means."""
-    better = "higher" if numbers.direction == "maximize" else "lower"
-    turned = "" if numbers.direction == "maximize" else ", positive where the row is lower,"
-    condensed = len(numbers.sides) > _MOST_NUMBERS
-    cell = (
-        "A cell compares its row with its column"
-        if condensed
-        else f"A cell shows the mean difference between its row and its column{turned} and below it"
-        " the corrected p"
-    )
-    marks = (
-        f"triangles where p < {numbers.alpha:g}: up (blue) where the row has the {better} mean,"
-        " down (orange) where the column has it; ring: equivalent by TOST within the smallest"
-        " effect"
-        if condensed
-        else f"it is coloured only where p < {numbers.alpha:g}: blue where the row has the"
-        f" {better} mean, orange where the column has it"
-    )
+    verdict = numbers.verdict
+    maximizes = verdict.direction == "maximize"
+    better = "higher" if maximizes else "lower"
+    if len(numbers.sides) > _MOST_NUMBERS:
+        cells = (
+            f"A cell compares its row with its column; triangles where p < {verdict.alpha:g}: up"
+            f" (blue) where the row has the {better} mean, down (orange) where the column has it;"
+            " ring: equivalent by TOST within the smallest effect"
+        )
+    else:
+        turned = "" if maximizes else ", positive where the row is lower,"
+        cells = (
+            f"A cell shows the mean difference between its row and its column{turned} and below it"
+            f" the corrected p; it is coloured only where p < {verdict.alpha:g}: blue where the row"
+            f" has the {better} mean, orange where the column has it"
+        )
     return (
-        f"Pairwise differences in {style.words(numbers.metric)}. {cell}; {marks}. Rows and columns"
-        f" are sorted by mean (n = {numbers.n} training seeds, paired). {numbers.tested}."
+        f"Pairwise differences in {naming.words(verdict.metric)}. {cells}. Rows and columns are"
+        f" sorted by mean (n = {numbers.n} training seeds, paired). {how_tested(verdict)}."
     )
 
 
-@lettered
-def draw(numbers: Pairwise) -> Figure:
+def plot(numbers: Pairwise) -> Figure:
     """The upper triangle, with names at its left and above it."""
-    with style.context(wide=True):
-        count = len(numbers.sides)
-        condensed = count > _MOST_NUMBERS
-        size = 0.2 if condensed else 0.32
-        figure = style.figure(height=0.9 + size * (count - 1) + 0.12)
-        axes = figure.subplots()
-        for row in range(count - 1):
-            for column, item in enumerate(numbers.cells[row], start=row):
-                if item is not None:
-                    _draw_cell(axes, numbers, item, row, column, condensed=condensed)
-        axes.set_xlim(0, max(count - 1, _LEAST_COLUMNS))
-        axes.set_ylim(count - 1, 0)
-        labels = style.told_apart(numbers.sides, 16 if condensed else 20)
-        places = [index + 0.5 for index in range(count - 1)]
-        turned = (
-            condensed
-            or max(map(len, labels[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * style.width()
-        )
-        axes.xaxis.tick_top()
-        axes.set_xticks(
-            places,
-            labels[1:],
-            rotation=35 if turned else 0,
-            ha="left" if turned else "center",
-            rotation_mode="anchor",
-        )
-        axes.set_yticks(places, labels[:-1])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        return figure
+    count = len(numbers.sides)
+    condensed = count > _MOST_NUMBERS
+    size = 0.2 if condensed else 0.32
+    figure = style.figure(height=0.9 + size * (count - 1) + 0.12)
+    axes = figure.subplots()
+    for row in range(count - 1):
+        for column, item in enumerate(numbers.cells[row], start=row):
+            if item is not None:
+                _draw_cell(axes, numbers, item, row, column, condensed=condensed)
+    axes.set_xlim(0, max(count - 1, _LEAST_COLUMNS))
+    axes.set_ylim(count - 1, 0)
+    labels = naming.distinct(numbers.sides, 16 if condensed else 20)
+    places = [index + 0.5 for index in range(count - 1)]
+    turned = (
+        condensed
+        or max(map(len, labels[1:])) * max(count, _LEAST_COLUMNS + 1) > 14 * venues.width()
+    )
+    axes.xaxis.tick_top()
+    axes.set_xticks(
+        places,
+        labels[1:],
+        rotation=35 if turned else 0,
+        ha="left" if turned else "center",
+        rotation_mode="anchor",
+    )
+    axes.set_yticks(places, labels[:-1])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
 
 
 def _draw_cell(
@@ -135,7 +128,7 @@ def _draw_cell(
 ) -> None:
     from matplotlib.patches import Rectangle
 
-    decided = item.p_holm < numbers.alpha
+    decided = item.p_holm < numbers.verdict.alpha
     mean = item.difference
     ahead = mean.estimate > 0
     shade = (_AHEAD if ahead else _BEHIND) if decided else style.RULE
@@ -144,20 +137,19 @@ def _draw_cell(
     )
     axes.add_patch(tile)
     text = f"{item.first} against {item.second}: {mean.estimate:+.4g}"
-    style.tell(tile, f"{text} [{mean.low:+.4g}, {mean.high:+.4g}], p {style.p_value(item.p_holm)}")
-    middle: dict[str, Any] = {"ha": "center", "va": "center"}
+    saving.hover(tile, f"{text} [{mean.low:+.4g}, {mean.high:+.4g}], p {bare_p(item.p_holm)}")
+    write = partial(axes.text, column + 0.5, ha="center", va="center")
     if condensed:
         mark = ("▲" if ahead else "▼") if decided else "○" if item.equivalent else ""
-        axes.text(column + 0.5, row + 0.5, mark, fontsize=6, color=style.INK, **middle)
+        write(row + 0.5, mark, fontsize=6, color=style.INK)
         return
     unit = max(abs(cell.difference.estimate) for line in numbers.cells for cell in line if cell)
-    small = style.sizes().small
-    weight = "bold" if decided else "normal"
-    text = style.signed(mean.estimate, unit)
-    axes.text(column + 0.5, row + 0.34, text, fontsize=small + 0.5, weight=weight, **middle)
-    p = style.p_value(item.p_holm)
+    small = venues.sizes().small
+    text = naming.signed(mean.estimate, unit)
+    write(row + 0.34, text, fontsize=small + 0.5, weight="bold" if decided else "normal")
+    p = bare_p(item.p_holm)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
-    axes.text(column + 0.5, row + 0.72, p, fontsize=small - 0.5, color=style.INK, **middle)
+    write(row + 0.72, p, fontsize=small - 0.5, color=style.INK)
 
 
-FIGURE = ReportFigure(summarize=summarize, caption=caption, draw=draw, of=CONFIRMATION, wide=True)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION, wide=True)

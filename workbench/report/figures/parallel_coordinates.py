@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from workbench.plotting import style
-from workbench.plotting.canvas import lettered
-from workbench.report.figures import LeftOut, ReportFigure
-from workbench.report.figures.bounds import Hit, hits, warned
+from workbench.plotting import naming, saving, style, venues
+from workbench.report.checks.bounds import Bound, of_best_trials, position, warned
+from workbench.report.figures import Findings, LeftOut, ReportFigure
+from workbench.report.trials import ranked
 from workbench.tracker.stored_study import StoredStudy
-from workbench.tracker.trial_run import TrialRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +39,6 @@ class Line(NamedTuple):
 
     trial: str
     heights: tuple[float | None, ...]
-    value: float
     hover: str
 
 
@@ -48,26 +46,27 @@ class ParallelCoordinates(NamedTuple):
     """The last axis is the value; ``n`` trials completed, not all of which may have a line."""
 
     metric: str
-    direction: str
     axes: tuple[Axis, ...]
     lines: tuple[Line, ...]
     n: int
-    at_bound: tuple[Hit, ...]
+    at_bound: tuple[Bound, ...]
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ParallelCoordinates:
+def summarize(findings: Findings) -> ParallelCoordinates:
     """Lines from the worst to the best trial; raises ``LeftOut`` where fewer than three complete.
 
     Of more than 200 trials, a regular part by value is shown, which includes the best.
     """
-    sign = 1 if study.maximizes else -1
-    valued = [(sign * t.value, t) for t in trials if t.value is not None]
-    if not valued:
+    study, trials = findings.study, findings.trials
+    done = ranked(study, trials)[::-1]
+    if not done:
         raise LeftOut("No trial completed, so there is no value to show.")
-    done = [trial for _, trial in sorted(valued, key=lambda pair: (pair[0], pair[1].name))]
-    settings = {trial.run_id: _settings(study, trial) for trial in done}
-    names = list(dict.fromkeys(name for own in settings.values() for name in own))
-    columns = {name: [settings[t.run_id].get(name) for t in done] for name in names}
+    settings = [
+        {**{name: trial.levels.get(name) for name in study.factors}, **trial.hyperparameters}
+        for trial in done
+    ]
+    names = list(dict.fromkeys(name for own in settings for name in own))
+    columns = {name: [own.get(name) for own in settings] for name in names}
     varying = [name for name in names if len({v for v in columns[name] if v is not None}) > 1]
     if len(done) < 3 or len(varying) < 2:
         raise LeftOut("Fewer than three completed trials, or fewer than two knobs that vary.")
@@ -77,27 +76,24 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> ParallelCoordin
     step = max(1, math.ceil(len(done) / _MOST_LINES))
     lines = []
     # Steps are counted from the end, so that the best trial is always shown.
-    for trial in done[(len(done) - 1) % step :: step]:
-        own = {**settings[trial.run_id], axes[-1].name: trial.value}
+    for place in range((len(done) - 1) % step, len(done), step):
+        trial = done[place]
+        own = {**settings[place], axes[-1].name: trial.value}
         text = ", ".join(f"{axis.name} {_shown(own.get(axis.name))}" for axis in axes)
         heights = tuple(_height(axis, own.get(axis.name)) for axis in axes)
-        lines.append(Line(trial.name, heights, float(trial.value or 0.0), f"{trial.name}: {text}"))
+        lines.append(Line(trial.name, heights, f"{trial.name}: {text}"))
     return ParallelCoordinates(
         study.objective.metric,
-        study.objective.direction,
         tuple(axes),
         tuple(lines),
         len(done),
-        hits(study, trials),
+        of_best_trials(study, trials),
     )
-
-
-def _settings(study: StoredStudy, trial: TrialRun) -> dict[str, Any]:
-    return {**{name: trial.levels.get(name) for name in study.factors}, **trial.hyperparameters}
 
 
 def _axis(study: StoredStudy, name: str, column: Sequence[Any]) -> Axis:
     given = [value for value in column if value is not None]
+    # A setting of true or false is a choice, although a bool is an int.
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
     entries = [entry for entry in study.tune if entry.knob == name]
     declared = [*study.factors.get(name, ())]
@@ -114,16 +110,14 @@ def _height(axis: Axis, value: Any) -> float | None:
     if value is None:
         return None
     if axis.choices:
-        return axis.choices.index(str(value)) / max(1, len(axis.choices) - 1)
-    if axis.log:
-        return math.log(value / axis.low) / math.log(axis.high / axis.low)
-    return float((value - axis.low) / ((axis.high - axis.low) or 1.0))
+        value = axis.choices.index(str(value))
+    return position(value, axis.low, axis.high, log=axis.log)
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "none"
-    return style.short(value) if isinstance(value, float) else str(value)
+    return naming.short(value) if isinstance(value, float) else str(value)
 
 
 def caption(numbers: ParallelCoordinates) -> str:
@@ -131,7 +125,7 @@ def caption(numbers: ParallelCoordinates) -> str:
     shown = len(numbers.lines)
     part = f", of which {shown} at regular ranks are drawn" if shown < numbers.n else ""
     text = (
-        f"Settings of the completed trials and their {style.words(numbers.metric)}, the last axis."
+        f"Settings of the completed trials and their {naming.words(numbers.metric)}, the last axis."
         f" A line is one trial (n = {numbers.n}{part}); bolder lines are closer to the"
         " objective. A gap: the knob does not apply. Lines show what was tried, not the effect of a"
         " knob."
@@ -139,36 +133,34 @@ def caption(numbers: ParallelCoordinates) -> str:
     return warned(text, numbers.at_bound)
 
 
-@lettered
-def draw(numbers: ParallelCoordinates) -> Figure:
+def plot(numbers: ParallelCoordinates) -> Figure:
     """Vertical axes side by side, a line for each trial, the best on top."""
-    with style.context(wide=True):
-        figure = style.figure(height=2.7)
-        axes = figure.subplots()
-        count = len(numbers.axes)
-        for place, axis in enumerate(numbers.axes):
-            _draw_axis(axes, axis, place)
-        for rank, line in enumerate(numbers.lines):
-            share = rank / max(1, len(numbers.lines) - 1)
-            heights = [float("nan") if height is None else height for height in line.heights]
-            (drawn,) = axes.plot(
-                range(count),
-                heights,
-                # By weight, not by lightness, because the page may have a dark background.
-                color=style.colour(0),
-                linewidth=0.4 + 1.1 * share,
-                alpha=0.15 + 0.8 * share**2,
-                zorder=2 + share,
-            )
-            style.tell(drawn, line.hover)
-        names = ["\n".join(wrap(style.words(axis.name), 14)[:2]) for axis in numbers.axes]
-        axes.set_xticks(range(count), names)
-        axes.set_yticks([])
-        axes.set_xlim(-0.1, count - 0.75)
-        axes.set_ylim(-0.05, 1.05)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        return figure
+    figure = style.figure(height=2.7)
+    axes = figure.subplots()
+    count = len(numbers.axes)
+    for place, axis in enumerate(numbers.axes):
+        _draw_axis(axes, axis, place)
+    for rank, line in enumerate(numbers.lines):
+        share = rank / max(1, len(numbers.lines) - 1)
+        heights = [float("nan") if height is None else height for height in line.heights]
+        (drawn,) = axes.plot(
+            range(count),
+            heights,
+            # By weight, not by lightness, because the page may have a dark background.
+            color=style.colour(0),
+            linewidth=0.4 + 1.1 * share,
+            alpha=0.15 + 0.8 * share**2,
+            zorder=2 + share,
+        )
+        saving.hover(drawn, line.hover)
+    names = ["\n".join(wrap(naming.words(axis.name), 14)[:2]) for axis in numbers.axes]
+    axes.set_xticks(range(count), names)
+    axes.set_yticks([])
+    axes.set_xlim(-0.1, count - 0.75)
+    axes.set_ylim(-0.05, 1.05)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
 
 
 def _draw_axis(axes: Axes, axis: Axis, place: int) -> None:
@@ -176,7 +168,7 @@ def _draw_axis(axes: Axes, axis: Axis, place: int) -> None:
     if axis.choices:
         last = max(1, len(axis.choices) - 1)
         marks = [
-            (index / last, name) for index, name in enumerate(style.told_apart(axis.choices, 10))
+            (index / last, name) for index, name in enumerate(naming.distinct(axis.choices, 10))
         ]
     else:
         middle = math.sqrt(axis.low * axis.high) if axis.log else (axis.low + axis.high) / 2
@@ -187,7 +179,7 @@ def _draw_axis(axes: Axes, axis: Axis, place: int) -> None:
             (place, height),
             (3, 0),
             textcoords="offset points",
-            fontsize=style.sizes().small,
+            fontsize=venues.sizes().small,
             va="center",
             zorder=5,
             # A background keeps labels legible where lines cross them.
@@ -195,10 +187,4 @@ def _draw_axis(axes: Axes, axis: Axis, place: int) -> None:
         )
 
 
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-    wide=True,
-    page_only=True,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, wide=True, page_only=True)

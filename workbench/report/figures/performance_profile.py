@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from workbench.plotting import style
-from workbench.plotting.canvas import lettered
 from workbench.report.figures import ReportFigure
 from workbench.verdict import statistics
 
@@ -40,17 +39,12 @@ def summarize_table(names: Sequence[str], table: ArrayLike) -> PerformanceProfil
         table: Shape [data sets, strategies], at least 6 by 1; on one scale, higher is better.
 
     Raises:
-        ValueError: Too few data sets, names that do not fit, or a value that is not finite.
+        ValueError: Too few data sets, or a value that is not finite.
 
     Source:
         Agarwal et al. (2021), NeurIPS; after Dolan and More (2002), Math. Program. 91.
     """
     data = np.asarray(table, dtype=float)
-    if data.ndim != 2 or data.shape[1] != len(names):
-        raise ValueError(
-            f"The table has the shape {list(data.shape)}, expected [data sets, {len(names)}], a"
-            " column for each name."
-        )
     thresholds = np.unique(data)
     shares = [statistics.performance_profile(column, thresholds) for column in data.T]
     return PerformanceProfile(
@@ -71,40 +65,34 @@ def caption(numbers: PerformanceProfile) -> str:
     )
 
 
-@lettered
-def draw(numbers: PerformanceProfile) -> Figure:
+def plot(numbers: PerformanceProfile) -> Figure:
     """Step curves, strategies named in the legend."""
-    with style.context(wide=False):
-        entries = [
-            (name, style.colour(index), style.line(index))
-            for index, name in enumerate(numbers.names)
-        ]
-        legend = style.legend_rows(list(numbers.names))
-        figure = style.figure(height=0.45 + 2.0 + 0.17 * legend)
-        axes = figure.subplots()
-        # Line styles repeat after four and colours after seven, so markers distinguish lines.
-        shapes = [style.marker(index) for index in range(len(entries))]
-        every = max(1, len(numbers.thresholds) // 7)
-        for index, (row, (_, shade, dashes)) in enumerate(
-            zip(numbers.shares, entries, strict=True)
-        ):
-            axes.step(
-                (numbers.thresholds[0], *numbers.thresholds),
-                (1.0, *row),
-                where="post",
-                color=shade,
-                linestyle=dashes,
-                linewidth=1.2,
-                marker=shapes[index],
-                markersize=3.2,
-                markevery=(1 + index % every, every),
-            )
-        axes.set_ylim(0, 1.02)
-        axes.set_xlabel("threshold (score)")
-        axes.set_ylabel("share of data sets")
-        style.grid(axes)
-        style.legend_of_lines(figure, entries, shapes)
-        return figure
+    # Line styles repeat after four and colours after seven, so markers distinguish lines.
+    entries = [
+        style.Entry(name, style.colour(index), style.marker(index), style.line(index))
+        for index, name in enumerate(numbers.names)
+    ]
+    figure = style.figure(height=2.45 + style.legend_height(numbers.names))
+    axes = figure.subplots()
+    every = max(1, len(numbers.thresholds) // 7)
+    for index, (shares, look) in enumerate(zip(numbers.shares, entries, strict=True)):
+        axes.step(
+            (numbers.thresholds[0], *numbers.thresholds),
+            (1.0, *shares),  # below the lowest value, all data sets score above the threshold
+            where="post",
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=1.2,
+            marker=look.marker,
+            markersize=3.2,
+            markevery=(1 + index % every, every),
+        )
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("threshold (score)")
+    axes.set_ylabel("share of data sets")
+    style.grid(axes)
+    style.legend(figure, entries)
+    return figure
 
 
-FIGURE = ReportFigure(summarize=summarize_table, caption=caption, draw=draw)
+FIGURE = ReportFigure(summarize=summarize_table, caption=caption, plot=plot)

@@ -1,42 +1,29 @@
-"""The independent draws of a random search, by strategy, and panels to draw them in.
+"""The independent draws of a random search, by strategy.
 
 Used by the figures ``edf`` and ``expected_maximum``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from workbench.plotting import style
 from workbench.record import State
 from workbench.report.figures import LeftOut
-from workbench.report.trials import by_strategy, varied
+from workbench.report.figures.curves import Place, places
+from workbench.report.trials import by_strategy
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.guards import expected_maximum
 from workbench.verdict.refusals import Refused
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
 LEAST = 5  # draws of a strategy; fewer do not show a distribution
 
 
 class Sample(NamedTuple):
-    """The draws of one strategy, best first; ``failed`` of them have no value.
+    """The draws of one strategy, best first; ``failed`` of them have no value."""
 
-    Attributes:
-        label: Of its line: the strategy, or the level of its first factor where there are panels.
-        look: Index of its colour and line style.
-        panel: Title of its panel: the levels of the other factors; empty where there is one panel.
-    """
-
-    strategy: str
-    label: str
-    look: int
-    panel: str
+    place: Place
     values: tuple[float, ...]
     failed: int
 
@@ -63,66 +50,12 @@ def samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ...
     except Refused as refused:
         raise LeftOut(str(refused)) from refused
     sign = -1 if study.maximizes else 1
-    draws: list[Sample] = []
+    draws = {}
     for name, group in by_strategy(study, drawn).items():
         values = sorted((t.value for t in group if t.value is not None), key=lambda v: sign * v)
         if values and len(group) >= LEAST:
-            lost = len(group) - len(values)
-            draws.append(Sample(name, name, len(draws), "", tuple(values), lost))
+            draws[name] = (tuple(values), len(group) - len(values))
     if not draws:
         raise LeftOut(f"No strategy has {LEAST} random trials with a value among them.")
-    return _in_panels(study, trials, draws)
-
-
-def _in_panels(
-    study: StoredStudy, trials: Sequence[TrialRun], draws: Sequence[Sample]
-) -> tuple[Sample, ...]:
-    """Panels by the levels of all factors but the first, where lines are more than styles."""
-    factors = varied(study, trials)
-    if len(draws) <= len(style.LINES) or len(factors) < 2:
-        return tuple(draws)
-    (first, labels), *others = factors.items()
-    placed = []
-    for sample in draws:
-        trial = next(trial for trial in trials if trial.strategy == sample.strategy)
-        panel = ", ".join(f"{style.words(name)} {trial.label(name)}" for name, _ in others)
-        label = str(trial.label(first))
-        look = labels.index(label) if label in labels else len(labels)
-        placed.append(sample._replace(label=label, look=look, panel=panel))
-    return tuple(placed)
-
-
-def in_panels(
-    samples: Sequence[Sample], draw: Callable[[Axes, int, str, Any], None], across: str, up: str
-) -> Figure:
-    """Small multiples on shared axes with a legend of lines; call it inside ``style.context``.
-
-    Args:
-        samples: In the order of ``draw``'s numbers.
-        draw: Draws the sample of that number on axes, with a colour and a line style.
-        across: Label of the horizontal axis.
-        up: Label of the vertical axis.
-    """
-    panels = list(dict.fromkeys(sample.panel for sample in samples))
-    columns = min(len(panels), 3)
-    rows = -(-len(panels) // columns)
-    entries = {
-        sample.label: (sample.label, style.colour(sample.look), style.line(sample.look))
-        for sample in samples
-    }
-    legend = style.legend_rows(list(entries))
-    figure = style.figure(height=0.45 + (1.85 if rows > 1 else 2.1) * rows + 0.17 * legend)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for number, sample in enumerate(samples):
-        _, shade, dashes = entries[sample.label]
-        draw(grid[panels.index(sample.panel)], number, shade, dashes)
-    for axes, panel in zip(grid, panels, strict=False):
-        style.grid(axes)
-        if panel:
-            style.panel_label(axes, [panel])
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    figure.supxlabel(across)
-    figure.supylabel(up)
-    style.legend_of_lines(figure, list(entries.values()))
-    return figure
+    placed = places(study, trials, list(draws))
+    return tuple(Sample(place, *own) for place, own in zip(placed, draws.values(), strict=True))

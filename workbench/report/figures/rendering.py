@@ -40,7 +40,7 @@ def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = ven
         else:
             with venues.at(venue):
                 filed = figure.draw(numbers)
-        paths = saving.save(filed, folder / name)
+        saving.save(filed, folder / name)
         if filed is shown:
-            text = next(path for path in paths if path.suffix == ".svg").read_text("utf-8")
+            text = (folder / f"{name}.svg").read_text("utf-8")
     return saving.inline_svg(shown, name, caption, text)

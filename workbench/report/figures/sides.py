@@ -1,19 +1,60 @@
-"""What the figures of a confirmation share: conditions for drawing, and colours of the arms."""
+"""What the figures of a confirmation share: conditions for drawing, and arms with their colours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import style
+from workbench.plotting import saving, style
 from workbench.report.figures import Findings, LeftOut
-from workbench.report.results import ArmResult, ConfirmationResult
+from workbench.report.results import ConfirmationResult
 from workbench.report.trials import encoding
 from workbench.verdict import Comparison, Verdict
-from workbench.verdict.guards import Bar
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import counted
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# More than the house style has, so that most studies have a different marker for every arm.
 _MARKERS = (*style.MARKERS, "<", ">", "p", "d", "H")
+
+
+class Point(NamedTuple):
+    """One seed; ``imputed`` where its run diverged or failed and has the worst value."""
+
+    seed: str
+    value: float
+    imputed: bool
+
+
+class Arm(NamedTuple):
+    """A confirmed arm that has a mean.
+
+    Attributes:
+        low: End of the interval of the mean; for a single value, the value itself.
+        high: The other end.
+        points: The seeds whose values the verdict uses.
+        seconds: Mean of its complete training runs.
+        trainable: Number of trainable parameters.
+        colour: That of its first factor's level; the default configuration has ``style.INK``.
+        marker: Different for every arm, so that arms can be distinguished without colours.
+    """
+
+    name: str
+    mean: float
+    low: float
+    high: float
+    points: tuple[Point, ...]
+    seconds: float | None
+    trainable: int | None
+    colour: str
+    marker: str
+
+    @property
+    def hover(self) -> str:
+        """Its mean and interval, as a hover text."""
+        return f"{self.name}: {self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
 
 
 def finished(findings: Findings) -> ConfirmationResult:
@@ -29,45 +70,49 @@ def finished(findings: Findings) -> ConfirmationResult:
     return confirmation
 
 
-def valued(confirmation: ConfirmationResult) -> tuple[ArmResult, ...]:
-    """The arms that have a mean; raises ``LeftOut`` where none has one.
+def arms(findings: Findings) -> tuple[Arm, ...]:
+    """The arms that have a mean, in the report's order: by mean, unless not comparable.
 
     Raises:
-        Refused: An interval extends beyond the metric's bounds (refusal 11).
+        LeftOut: The confirmation is unfinished, or no arm has a mean.
     """
-    arms = tuple(arm for arm in confirmation.arms if arm.mean is not None)
-    if not arms:
-        raise LeftOut("No confirmed strategy has a value.")
-    for arm in arms:
-        if len(values(arm)) > 1:
-            low, high = ends(arm)
-            Bar(
+    confirmation = finished(findings)
+    codes = encoding(findings.study, findings.trials)
+    places = {strategy.name: at for at, strategy in enumerate(findings.study.strategies)}
+    shown: list[Arm] = []
+    for result in confirmation.arms:
+        if result.mean is None:
+            continue
+        points = tuple(
+            Point(run.seed, run.counted, run.imputed)
+            for run in result.runs
+            if run.counted is not None
+        )
+        low = result.mean if result.low is None else result.low
+        high = result.mean if result.high is None else result.high
+        # The default configuration belongs to no strategy, so it has no strategy's colour.
+        colour, marker = style.INK, "*"
+        if result.name == result.strategy:
+            index = len(shown)
+            shade, _ = codes.get(result.strategy, (index, 0))
+            own = places.get(result.strategy, index)
+            colour, marker = style.colour(shade), _MARKERS[own % len(_MARKERS)]
+        shown.append(
+            Arm(
+                name=result.name,
+                mean=result.mean,
                 low=low,
                 high=high,
-                kind="CI",
-                n=len(values(arm)),
-                source="training seeds",
-                level=0.95,
-                bounds=confirmation.protocol.bounds,
+                points=points,
+                seconds=result.seconds_mean,
+                trainable=result.trainable,
+                colour=colour,
+                marker=marker,
             )
-    return arms
-
-
-def values(arm: ArmResult) -> list[float]:
-    """The values that the verdict uses, by seed."""
-    return [run.counted for run in arm.runs if run.counted is not None]
-
-
-def mean(arm: ArmResult) -> float:
-    """The mean of an arm that has one."""
-    assert arm.mean is not None
-    return arm.mean
-
-
-def ends(arm: ArmResult) -> tuple[float, float]:
-    """The ends of the interval of an arm's mean; for a single value, the value itself."""
-    low, high = arm.low, arm.high
-    return mean(arm) if low is None else low, mean(arm) if high is None else high
+        )
+    if not shown:
+        raise LeftOut("No confirmed strategy has a value.")
+    return tuple(shown)
 
 
 def compared(findings: Findings) -> Verdict:
@@ -82,11 +127,6 @@ def compared(findings: Findings) -> Verdict:
     return verdict
 
 
-def leader(verdict: Verdict) -> str:
-    """The side with the best mean."""
-    return verdict.leader or names(verdict)[0]
-
-
 def names(verdict: Verdict) -> tuple[str, ...]:
     """Sides that have a mean, the best first."""
     sign = -1 if verdict.direction == "maximize" else 1
@@ -94,36 +134,59 @@ def names(verdict: Verdict) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(means, key=lambda item: item[0]))
 
 
-def imputed(verdict: Verdict, pair: Comparison) -> tuple[bool, ...]:
-    """For each difference, whether one of its runs diverged or failed."""
+def differences(verdict: Verdict, pair: Comparison) -> tuple[Point, ...]:
+    """The difference on each seed; imputed where one of the two runs is."""
     count = len(pair.differences)
     # If a seed has no value, differences cannot be matched with seeds by position.
-    seeds = verdict.seeds if len(verdict.seeds) == count else [""] * count
-    lost = {
-        seed
-        for side in verdict.sides
-        if side.name in (pair.first, pair.second)
-        for seed in side.imputed
-    }
-    return tuple(seed in lost for seed in seeds)
+    matched = len(verdict.seeds) == count
+    seeds = verdict.seeds if matched else [f"{number}" for number in range(count)]
+    sides = [side for side in verdict.sides if side.name in (pair.first, pair.second)]
+    imputed = {seed for side in sides for seed in side.imputed} if matched else set()
+    return tuple(
+        Point(seed, value, seed in imputed)
+        for seed, value in zip(seeds, pair.differences, strict=True)
+    )
 
 
-def looks(findings: Findings, arms: Sequence[ArmResult]) -> dict[str, tuple[str, str]]:
-    """Colour and marker of each arm: the colour of its first factor's level, a unique marker.
+def draw_seeds(
+    axes: Axes,
+    points: Sequence[Point],
+    y: float,
+    width: float,
+    *,
+    colour: str,
+    size: float,
+    marker: str = "o",
+    form: str = ".4g",
+) -> None:
+    """The seeds of one row, spread around ``y``; a cross where a value is imputed.
 
-    Markers distinguish arms without colours. The default configuration is a star in ``INK``.
+    Args:
+        axes: With rows.
+        points: Of one row.
+        y: The middle of the points.
+        width: How far they are apart vertically at most.
+        colour: Of all points.
+        size: As of ``Axes.scatter``.
+        marker: Of the points that are not imputed.
+        form: Format of a value in its hover text.
     """
-    codes = encoding(findings.study, findings.trials)
-    places = {strategy.name: at for at, strategy in enumerate(findings.study.strategies)}
-    by_arm = {}
-    for index, arm in enumerate(arms):
-        if arm.name == arm.strategy:
-            shade, _ = codes.get(arm.strategy, (index, 0))
-            own = places.get(arm.strategy, index)
-            by_arm[arm.name] = (style.colour(shade), _MARKERS[own % len(_MARKERS)])
-        else:
-            by_arm[arm.name] = (style.INK, "*")
-    return by_arm
+    heights = [y + offset for offset in style.spread_out(len(points), width)]
+    placed = list(zip(points, heights, strict=True))
+    for imputed in (False, True):
+        some = [(point, height) for point, height in placed if point.imputed == imputed]
+        if some:
+            drawn = axes.scatter(
+                [point.value for point, _ in some],
+                [height for _, height in some],
+                s=1.5 * size if imputed else size,
+                color=colour,
+                marker="x" if imputed else marker,
+                alpha=0.8,
+                linewidths=1.0 if imputed else 0.0,
+                zorder=3,
+            )
+            saving.hover(drawn, *(f"seed {point.seed}: {point.value:{form}}" for point, _ in some))
 
 
 def how_tested(verdict: Verdict) -> str:

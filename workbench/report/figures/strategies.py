@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from workbench.plotting import scale, style
-from workbench.plotting.canvas import lettered
-from workbench.report.figures import LeftOut, ReportFigure
+from workbench.plotting import naming, saving, scale, style
+from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding, is_adaptive, may_show_medians
-from workbench.tracker.stored_study import StoredStudy
-from workbench.tracker.trial_run import TrialRun
 from workbench.verdict.wording.numbers import counted
 
 if TYPE_CHECKING:
@@ -40,11 +36,12 @@ class Strategies(NamedTuple):
     adaptive: bool
 
 
-def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> Strategies:
+def summarize(findings: Findings) -> Strategies:
     """Values by strategy; raises ``LeftOut`` where no trial completed.
 
     ``trials.may_show_medians`` decides whether rows have a median.
     """
+    study, trials = findings.study, findings.trials
     medians = may_show_medians(study, trials)
     codes = encoding(study, trials)
     rows = []
@@ -80,8 +77,8 @@ def caption(numbers: Strategies) -> str:
     hidden = sum(row.without_value for row in numbers.rows)
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     text = (
-        f"{style.words(numbers.metric).capitalize()} of every completed trial, by strategy. A point"
-        f" is one trial: one set of hyperparameters, one seed (n = {shown} trials of"
+        f"{naming.words(numbers.metric).capitalize()} of every completed trial, by strategy. A"
+        f" point is one trial: one set of hyperparameters, one seed (n = {shown} trials of"
         f" {len(numbers.rows)} strategies; the number at the right is n of each)."
         f" Ring: {extreme} value."
     )
@@ -97,80 +94,36 @@ def caption(numbers: Strategies) -> str:
     return text
 
 
-@lettered
-def draw(numbers: Strategies) -> Figure:
+def plot(numbers: Strategies) -> Figure:
     """A horizontal strip of points for each strategy, the first at the top."""
-    with style.context(wide=False):
-        count = len(numbers.rows)
-        figure = style.figure(height=0.62 + 0.27 * count)
-        axes = figure.subplots()
-        for y, row in enumerate(numbers.rows):
-            axes.axhline(y, color=style.RULE, linewidth=0.5, zorder=0)
-            # Multiples of the golden ratio spread any number of points evenly, so none is hidden.
-            heights = [
-                y + 0.44 * ((index * 0.618034) % 1 - 0.5) for index in range(len(row.values))
-            ]
-            points = axes.scatter(
-                row.values,
-                heights,
-                s=17,
-                color=style.colour(row.colour),
-                marker=style.marker(row.colour),
-                alpha=0.75,
-                linewidths=0,
-                zorder=2,
-            )
-            texts = [
-                f"{name}: {value:.4g}" for name, value in zip(row.names, row.values, strict=True)
-            ]
-            if sum(len(other.values) for other in numbers.rows) <= style.MOST_TOLD:
-                style.tell(points, *texts)
-            if row.median is not None:
-                axes.plot([row.median] * 2, [y - 0.36, y + 0.36], color=style.INK, linewidth=1.3)
-            if row.best is not None:
-                at = heights[row.values.index(row.best)]
-                ring: dict[str, Any] = {
-                    "facecolors": "none",
-                    "edgecolors": style.INK,
-                    "linewidths": 0.9,
-                }
-                axes.scatter([row.best], [at], s=58, zorder=3, **ring)
-            axes.annotate(
-                f"{len(row.values)}",
-                (1.0, y),
-                (4, 0),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                va="center",
-                fontsize=style.sizes().small,
-                color=style.INK if row.values else style.QUIET,
-            )
-        axes.annotate(
-            "n",
-            (1.0, -0.5),
-            (4, 2),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            va="bottom",
-            fontsize=style.sizes().small,
-            fontstyle="italic",
-            color=style.QUIET,
+    figure = style.figure(height=0.62 + 0.27 * len(numbers.rows))
+    axes = figure.subplots()
+    values = [value for row in numbers.rows for value in row.values]
+    for y, row in enumerate(numbers.rows):
+        axes.axhline(y, color=style.RULE, linewidth=0.5, zorder=0)
+        heights = [y + offset for offset in style.spread_out(len(row.values), 0.44)]
+        points = axes.scatter(
+            row.values,
+            heights,
+            s=17,
+            color=style.colour(row.colour),
+            marker=style.marker(row.colour),
+            alpha=0.75,
+            linewidths=0,
+            zorder=2,
         )
-        axes.set_ylim(count - 0.5, -0.5)
-        limit = 18 if style.is_narrow() else 28
-        names = style.told_apart([row.strategy for row in numbers.rows], limit)
-        axes.set_yticks(range(count), names)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(style.words(numbers.metric))
-        values = [value for row in numbers.rows for value in row.values]
-        scale.spread(axes, "x", values, numbers.direction)
-        style.grid(axes, "x")
-        return figure
+        # Hover texts for all points of the figure or for none.
+        if len(values) <= saving.MOST_HOVER_TEXTS:
+            pairs = zip(row.names, row.values, strict=True)
+            saving.hover(points, *(f"{name}: {value:.4g}" for name, value in pairs))
+        if row.median is not None:
+            axes.plot([row.median] * 2, [y - 0.36, y + 0.36], color=style.INK, linewidth=1.3)
+        if row.best is not None:
+            style.ring(axes, row.best, heights[row.values.index(row.best)], 58)
+    style.rows(axes, [row.strategy for row in numbers.rows], naming.words(numbers.metric))
+    style.column(axes, "n", [f"{len(row.values)}" for row in numbers.rows])
+    scale.spread(axes, "x", values, numbers.direction)
+    return figure
 
 
-FIGURE = ReportFigure(
-    summarize=lambda findings: summarize(findings.study, findings.trials),
-    caption=caption,
-    draw=draw,
-)
+FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot)
