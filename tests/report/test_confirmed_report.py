@@ -25,6 +25,7 @@ from workbench.record import State
 from workbench.report import Material, methods, templates, wording
 from workbench.report.figures import FIGURES, Findings, forest
 from workbench.report.paper import files as paper
+from workbench.report.results import Row
 from workbench.tracker.stored_study import Cited, Range, StoredStudy, read
 from workbench.verdict import Doubt, Verdict, Word
 from workbench.verdict.wording import numbers
@@ -492,7 +493,8 @@ def test_a_caution_says_what_was_found_whole() -> None:
 
 
 def test_levels_that_were_compared_are_told_from_single_rows_in_the_plural() -> None:
-    told = wording.emphasis(verdict(contrast="optimizer"), best=True, tied=False, what="strategy")
+    best = Row(name="a", baseline=False, best=True)
+    told = wording.emphasis(verdict(contrast="optimizer"), [best], "strategy")
     assert told is not None and told.endswith("not single strategies.")
 
 

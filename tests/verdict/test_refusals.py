@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.planted import SEEDS, arm, changed, evidence, planted
 from workbench.report import wording
+from workbench.report.results import Row
 from workbench.verdict import (
     REFUSALS,
     Doubt,
@@ -313,7 +314,9 @@ def test_the_table_holds_all_seventeen_and_what_could_be_asked_for_has_an_attemp
     assert all(number == refusal.number for number, refusal in REFUSALS.items())
     assert [level for level in Level if "strategy" in level] == []
     verdict = decide(evidence(*planted(SPREAD)))
-    assert wording.emphasis(verdict, best=True, tied=False) == "Bold: best mean."
+    assert (
+        wording.emphasis(verdict, [Row(name="a", baseline=False, best=True)]) == "Bold: best mean."
+    )
 
 
 def test_the_table_may_stand_in_a_report_of_search_data() -> None:

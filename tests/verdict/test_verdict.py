@@ -620,11 +620,6 @@ def test_levels_that_meet_other_levels_of_the_other_factors_are_not_comparable()
     assert "(configurations: sgd 3, adamw 2)" in verdict.headline
 
 
-def test_a_factor_that_no_arm_has_is_refused_with_the_ones_there_are() -> None:
-    with pytest.raises(ValueError, match="expected all, baseline, optimizer, freeze_depth"):
-        decide(evidence(*grid(), contrast="optimiser"))
-
-
 # Test examples.
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from workbench.record import State
+from workbench.report import wording
 from workbench.report.results import (
     ArmResult,
     CandidateResult,
@@ -18,7 +19,6 @@ from workbench.report.results import (
     Versus,
 )
 from workbench.report.runs import Arm, Confirmation
-from workbench.report.wording import COMPARED, known
 from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Comparison, Evidence, Side, Verdict, Word, comparing, table
 from workbench.verdict.contrast import ALL, BASELINE
@@ -119,21 +119,20 @@ def _arm(
         selection_seconds=_seconds(selected) if selected else None,
         confirmation_seconds=_seconds(runs),
         peak_memory=max((run.peak_memory for run in runs if run.peak_memory), default=None),
-        runs=tuple(map(_open, runs)),
+        # Without their values, which are shown once all runs have ended.
+        runs=tuple(
+            SeedResult(
+                seed=run.seed,
+                run_id=run.run_id,
+                number=run.number,
+                state=run.state,
+                reason=run.reason,
+                seconds=run.seconds,
+            )
+            for run in runs
+        ),
     )
     return result if side is None else _measured(confirmation, result, runs, side)
-
-
-def _open(run: TrialRun) -> SeedResult:
-    """A run without its values, which are shown once all runs have ended."""
-    return SeedResult(
-        seed=run.seed,
-        run_id=run.run_id,
-        number=run.number,
-        state=run.state,
-        reason=run.reason,
-        seconds=run.seconds,
-    )
 
 
 def _measured(
@@ -160,13 +159,14 @@ def _measured(
         for result in results
         if result.validation is not None and result.value is not None
     ]
+    row = wording.row(side)
     return replace(
         arm,
-        n=side.n,
-        mean=side.mean.estimate if side.mean else None,
-        low=known(side.mean.low) if side.mean else None,
-        high=known(side.mean.high) if side.mean else None,
-        sd=side.sd,
+        n=row.n,
+        mean=row.mean,
+        low=row.low,
+        high=row.high,
+        sd=row.sd,
         validation_mean=_mean(validation for validation, _ in both),
         validation_gap=moments(differences(*zip(*both, strict=True)))[0] if both else None,
         runs=results,
@@ -190,7 +190,7 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
     if not means:
         return arms
     _, top = max(means, key=lambda item: item[0])
-    marked = verdict.word in COMPARED
+    marked = verdict.word in wording.COMPARED
     # With a contrast against the baseline the best arm was compared with no other arm.
     base = next((arm for arm in arms if arm.baseline), None)
     reference = base if verdict.contrast == BASELINE else top

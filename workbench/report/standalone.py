@@ -82,18 +82,12 @@ def _summaries(study: str, found: ExternalVerdict) -> list[Judged]:
 
 
 def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
-    rows = list(wording.rows(verdict))
-    compared = verdict.word in wording.COMPARED
+    rows = list(wording.rows(verdict)) if verdict.word in wording.COMPARED else []
     return Judged(
         study=study,
         verdict=verdict,
         test=_tested_by(verdict, unit),
-        emphasis=wording.emphasis(
-            verdict,
-            best=compared and any(row.best for row in rows),
-            tied=any(row.may_be_best for row in rows),
-            what="strategy",
-        ),
+        emphasis=wording.emphasis(verdict, rows, "strategy"),
         caution=wording.caution(verdict),
         unit=unit,
         external=True,

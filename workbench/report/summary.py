@@ -96,11 +96,7 @@ def compose(material: Material) -> Composed:
         notes=_notes(study, trials, searched_only=not tests_loaded),
         confirmation=result,
         test=wording.sign_flip(verdict),
-        emphasis=wording.emphasis(
-            verdict,
-            best=any(arm.best for arm in arms),
-            tied=any(arm.may_be_best for arm in arms),
-        ),
+        emphasis=wording.emphasis(verdict, arms),
         caution=caution,
         why=wording.why(verdict),
         needed=verdict.needed,

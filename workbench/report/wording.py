@@ -33,18 +33,15 @@ def sign_flip(verdict: Verdict) -> str | None:
     return None if most is None else words.test(verdict, most)
 
 
-def emphasis(
-    verdict: Verdict, *, best: bool, tied: bool, what: str = "configuration"
-) -> str | None:
+def emphasis(verdict: Verdict, rows: Collection[Row], what: str = "configuration") -> str | None:
     """The rule for bold and underlined values; None where no value is emphasised.
 
     Args:
         verdict: Of the table.
-        best: Whether a value is bold.
-        tied: Whether a value is underlined; only possible if all pairs were compared.
+        rows: Of the table; the best one is bold, others that may be the best are underlined.
         what: The noun for a row.
     """
-    if not best:
+    if not any(row.best for row in rows):
         return None
     text = "Bold: best mean."
     if verdict.contrast == BASELINE:
@@ -52,7 +49,7 @@ def emphasis(
     elif verdict.contrast != ALL:
         _, _, plural = counted(2, what).partition(" ")
         text += f" Levels of {verdict.contrast} were compared, not single {plural}."
-    if tied:
+    if any(row.may_be_best for row in rows):
         text += (
             " Underlined: may be the best as well (in the"
             f" {100 * (1 - verdict.alpha):g} % confidence set of the best)."

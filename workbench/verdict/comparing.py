@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import skew
@@ -89,52 +90,43 @@ def comparisons(
     ]
     if not pairs:
         return ()
-    gaps = [_differences(first, second, design) for first, second in pairs]
+    # Fewer draws: each of them also resamples the test examples, which takes longer.
+    resampled = _resampled(pairs, draws=max(1, draws // 5))
+    compared = [
+        _compared(first, second, design, resampled, test=test, unit=unit, draws=draws)
+        for first, second in pairs
+    ]
     missing = [1.0] * (len(contrast.pairs) - len(pairs))
-    p_values = [test(each) for each in gaps]
-    p_holm = statistics.holm([*p_values, *missing])
+    p_holm = statistics.holm([*(pair.p for pair in compared), *missing])
     equivalence: Sequence[float | None] = [None] * len(pairs)
     if design.smallest_effect is not None:
         margin = design.smallest_effect
         # Without spread the test has no p value; 1 keeps it in the number that Holm corrects for.
-        tested = [statistics.tost(each, margin) if moments(each)[1] else 1.0 for each in gaps]
+        tested = [
+            statistics.tost(pair.differences, margin) if pair.sd else 1.0 for pair in compared
+        ]
         equivalence = statistics.holm([*tested, *missing])
-    # Fewer draws: each of them also resamples the test examples, which takes longer.
-    resampled = _resampled(pairs, draws=max(1, draws // 5))
     return tuple(
-        _comparison(
-            first,
-            second,
-            gaps[place],
-            design,
-            unit=unit,
-            p=p_values[place],
-            p_holm=p_holm[place],
-            p_equivalence=equivalence[place],
-            draws=draws,
-            resampled=resampled,
-        )
-        for place, (first, second) in enumerate(pairs)
+        _decided(pair, p_holm[place], equivalence[place], design)
+        for place, pair in enumerate(compared)
     )
 
 
-def _comparison(
+def _compared(
     first: Row,
     second: Row,
-    gaps: Array,
     design: Design,
-    *,
-    unit: str,
-    p: float,
-    p_holm: float,
-    p_equivalence: float | None,
-    draws: int,
     resampled: Mapping[str, Array],
+    *,
+    test: Test,
+    unit: str,
+    draws: int,
 ) -> Comparison:
+    """Two sides with all that does not depend on the other pairs."""
+    gaps = _differences(first, second, design)
     sd = moments(gaps)[1]
     dz = statistics.hedges_dz(gaps)
     difference = statistics.t_interval(gaps).cut(_range(design))
-    improvement = statistics.probability_of_improvement(gaps, draws=draws)
     # Without spread each probability is 0 or 1, which claims more than a few seeds can show.
     posterior = None
     if design.smallest_effect is not None and sd > 0:
@@ -146,6 +138,7 @@ def _comparison(
         if sd > 0
         else f"their difference is the same on every {unit}, so it cannot be tested"
     )
+    p = test(gaps)
     return Comparison(
         first=first.name,
         second=second.name,
@@ -155,17 +148,31 @@ def _comparison(
         sd=sd,
         skewness=float(skew(gaps, bias=False)) if sd > 0 and len(gaps) > 2 else None,
         p=p,
-        p_holm=p_holm,
+        p_holm=p,
         p_t=None if sd == 0 else statistics.paired_t(gaps),
         dz=dz if math.isfinite(dz) else None,
-        improvement=improvement,
-        p_equivalence=p_equivalence if sd > 0 else None,
+        improvement=statistics.probability_of_improvement(gaps, draws=draws),
+        p_equivalence=None,
         posterior=posterior,
         beyond=beyond,
         beyond_missing=missing,
-        beaten=(not undecidable and difference.estimate > 0 and p_holm <= design.alpha),
-        equivalent=not undecidable and p_equivalence is not None and p_equivalence <= design.alpha,
+        beaten=False,
+        equivalent=False,
         undecidable=undecidable,
+    )
+
+
+def _decided(
+    pair: Comparison, p_holm: float, p_equivalence: float | None, design: Design
+) -> Comparison:
+    """A comparison with its corrected p values and what they decide."""
+    decidable = not pair.undecidable
+    return replace(
+        pair,
+        p_holm=p_holm,
+        p_equivalence=p_equivalence if pair.sd > 0 else None,
+        beaten=decidable and pair.difference.estimate > 0 and p_holm <= design.alpha,
+        equivalent=decidable and p_equivalence is not None and p_equivalence <= design.alpha,
     )
 
 
