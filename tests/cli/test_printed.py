@@ -17,7 +17,7 @@ from workbench.cli import printed
 from workbench.commands import browse, verdict
 from workbench.commands.check import check_study
 from workbench.commands.outcomes import Confirmed, Outcome
-from workbench.driver import GroupStatus
+from workbench.driver import GroupProgress
 from workbench.record import State
 from workbench.study.confirm.offer import Offer
 from workbench.study.confirm.selection import Arm
@@ -68,7 +68,7 @@ def some(studies: Studies) -> Studies:
 
 
 def outcome(
-    *standings: GroupStatus,
+    *standings: GroupProgress,
     fresh: int = 0,
     signal: int | None = None,
     unsent: int = 0,
@@ -85,8 +85,8 @@ def outcome(
     )
 
 
-DONE = GroupStatus(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
-OPEN = GroupStatus(name="sgd-all", target=3, failed=1)
+DONE = GroupProgress(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
+OPEN = GroupProgress(name="sgd-all", target=3, failed=1)
 NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 
@@ -409,12 +409,12 @@ def test_an_offer_names_the_arm_that_is_the_default(paper: Paper, offer: Offer) 
     assert paper.lines[2].startswith("sgd-0 (the default) sgd-0/003 0.5000, failed")
 
 
-SELECTED = GroupStatus(name="sgd-0", target=4, complete=4)
-ARM = GroupStatus(name="default", target=7, complete=6, failed=1)
+SELECTED = GroupProgress(name="sgd-0", target=4, complete=4)
+ARM = GroupProgress(name="default", target=7, complete=6, failed=1)
 
 
 def confirmed(
-    *arms: GroupStatus, fresh: int = 7, signal: int | None = None, agreed: bool = True
+    *arms: GroupProgress, fresh: int = 7, signal: int | None = None, agreed: bool = True
 ) -> Confirmed:
     return Confirmed(
         study="tiny",
@@ -461,7 +461,7 @@ NEXT_REPORT = "next: workbench report tiny"
             "failed: 1 x diverged [1e9]",
         ),
         (
-            confirmed(GroupStatus(name="default", target=7), agreed=False),
+            confirmed(GroupProgress(name="default", target=7), agreed=False),
             "sgd-0 4 4 0",
             "tiny: not tested. The selection is kept, the test split is untouched; rerun the "
             "same command to be asked again.",

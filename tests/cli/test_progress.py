@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from workbench.cli.progress import LogWatcher, Pace, TerminalWatcher
-from workbench.driver import GroupStatus
+from workbench.driver import GroupProgress
 
 STANDINGS = [
-    GroupStatus(name="sgd-0", target=12, complete=3, pruned=1, running=1, best=0.75),
-    GroupStatus(name="adamw-0", target=12, complete=2, failed=1),
+    GroupProgress(name="sgd-0", target=12, complete=3, pruned=1, running=1, best=0.75),
+    GroupProgress(name="adamw-0", target=12, complete=2, failed=1),
 ]
 
 
@@ -79,7 +79,7 @@ class Watched:
         """What is said once so many trials have ended."""
         self.now = at
         running = min(self._workers, self._target - count)
-        standings = [GroupStatus(name="a", target=self._target, complete=count, running=running)]
+        standings = [GroupProgress(name="a", target=self._target, complete=count, running=running)]
         self._pace.see(standings)
         return self._pace.left(standings)
 

@@ -16,7 +16,7 @@ from mlflow.entities import Run
 from tests.support.studies import hold
 from workbench import record
 from workbench.commands import parent_run
-from workbench.driver import GroupStatus
+from workbench.driver import GroupProgress
 from workbench.record import Role, environment
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
@@ -234,8 +234,8 @@ def test_a_start_without_a_trial_to_train_keeps_the_code_and_changes_the_descrip
 def test_the_note_shows_how_far_every_strategy_is(tiny: Path) -> None:
     config: StudyConfig = load(tiny)
     standings = [
-        GroupStatus(name="sgd-0", target=5, complete=2, pruned=1, best=0.91237),
-        GroupStatus(name="sgd-all", target=5, failed=1),
+        GroupProgress(name="sgd-0", target=5, complete=2, pruned=1, best=0.91237),
+        GroupProgress(name="sgd-all", target=5, failed=1),
     ]
     lines = parent_run.note(config, standings).splitlines()
     assert lines[0] == "Which optimizer fits the wines?"
@@ -245,8 +245,8 @@ def test_the_note_shows_how_far_every_strategy_is(tiny: Path) -> None:
 
 def test_the_note_of_a_confirmation_says_how_far_it_is_and_no_value(tiny: Path) -> None:
     standings = [
-        GroupStatus(name="sgd-0", target=7, complete=3, failed=1, best=0.91237),
-        GroupStatus(name="default", target=7),
+        GroupProgress(name="sgd-0", target=7, complete=3, failed=1, best=0.91237),
+        GroupProgress(name="default", target=7),
     ]
     config: StudyConfig = load(tiny)
     note = parent_run.confirmation_note(config, Role.CONFIRMATION, standings, "abc")

@@ -279,7 +279,7 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
 
 
 def test_a_groups_status_counts_what_has_ended() -> None:
-    standing = driver.GroupStatus(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+    standing = driver.GroupProgress(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
     assert standing.ended == 6
 
 

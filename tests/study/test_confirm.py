@@ -906,7 +906,7 @@ def test_what_an_earlier_driver_left_is_taken_up_and_what_had_ended_is_not_run_a
     ]
     assert source.next() == specs[4]
     assert source.missing == 7
-    sgd, adamw = source.statuses()
+    sgd, adamw = source.progress()
     assert (sgd.target, sgd.complete, sgd.running) == (4, 1, 2)
     assert (adamw.target, adamw.running, adamw.best) == (4, 2, None)
 

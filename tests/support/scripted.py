@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.driver import Driver, GroupStatus
+from workbench.driver import Driver, GroupProgress
 from workbench.driver.signals import Stop
 from workbench.record import (
     Decision,
@@ -72,7 +72,7 @@ class ListSource:
     def finish(self, spec: TrialSpec, result: Result) -> None:
         self.finished.append((spec.name, result.state, result.reason))
 
-    def statuses(self) -> list[GroupStatus]:
+    def progress(self) -> list[GroupProgress]:
         return []
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.cli.printed.layout import number
-from workbench.driver import GroupStatus
+from workbench.driver import GroupProgress
 from workbench.verdict.wording.numbers import duration
 
 _LOG_SECONDS = 10.0
@@ -46,7 +46,7 @@ class TerminalWatcher:
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def update(self, standings: Sequence[GroupStatus], *, stopping: bool = False) -> None:
+    def update(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """Redraw."""
         if self._live is not None:
             self._live.update(self._picture(standings, stopping=stopping))
@@ -60,7 +60,7 @@ class TerminalWatcher:
             self._live.stop()
             self._live = None
 
-    def _picture(self, standings: Sequence[GroupStatus], *, stopping: bool = False) -> Group:
+    def _picture(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> Group:
         ended, target = total(standings)
         self._pace.see(standings)
         left = self._pace.left(standings)
@@ -95,7 +95,7 @@ class LogWatcher:
         self._shown = 0.0
         self._pace = Pace()
         self._title = ""
-        self._last: Sequence[GroupStatus] = ()
+        self._last: Sequence[GroupProgress] = ()
         self._stopping = False
         self._prepared = ""
 
@@ -113,7 +113,7 @@ class LogWatcher:
         for note in notes:
             self._line(f"note: {note}")
 
-    def update(self, standings: Sequence[GroupStatus], *, stopping: bool = False) -> None:
+    def update(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """Print a line if the last one is old enough."""
         self._last = standings
         if stopping and not self._stopping:
@@ -149,7 +149,7 @@ class LogWatcher:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def total(standings: Sequence[GroupStatus]) -> tuple[int, int]:
+def total(standings: Sequence[GroupProgress]) -> tuple[int, int]:
     """Trials that have ended, and trials in the end."""
     return (
         sum(standing.ended for standing in standings),
@@ -172,7 +172,7 @@ class Pace:
         self._warm: tuple[int, float] | None = None
         self._last: tuple[int, float] | None = None
 
-    def see(self, standings: Sequence[GroupStatus]) -> None:
+    def see(self, standings: Sequence[GroupProgress]) -> None:
         """Take note of how far the groups are now."""
         ended, now = total(standings)[0], self._clock()
         if self._before is None:
@@ -184,7 +184,7 @@ class Pace:
         elif self._last is not None and ended > self._last[0]:
             self._last = (ended, now)
 
-    def left(self, standings: Sequence[GroupStatus]) -> str:
+    def left(self, standings: Sequence[GroupProgress]) -> str:
         """About how long the rest will take; empty where it cannot be estimated yet."""
         ended, target = total(standings)
         if self._warm is None or self._last is None or target <= ended:

@@ -14,7 +14,7 @@ from workbench.commands import browse, session
 from workbench.commands.outcomes import Confirmed, damaged_checkpoints, reasons_of, report_of
 from workbench.commands.parent_run import ParentRun, confirmation_note
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import GroupStatus, Workers
+from workbench.driver import GroupProgress, Workers
 from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.checks import check
@@ -226,7 +226,7 @@ class _Confirming:
         if not before and self._session.is_settled(study, role, self._files):
             return None
 
-        def note(standings: Sequence[GroupStatus]) -> str:
+        def note(standings: Sequence[GroupProgress]) -> str:
             return confirmation_note(study.config, role, standings, self._plan.sha256)
 
         try:
@@ -261,7 +261,7 @@ class _Confirming:
         content = self._plan.content
         return {
             PROTOCOL: self._plan.sha256,
-            "workbench.runs": str(sum(standing.target for standing in source.statuses())),
+            "workbench.runs": str(sum(standing.target for standing in source.progress())),
             "workbench.seeds": str(len(content["seeds"])),
             "workbench.contrast": content["contrast"],
         }
@@ -279,8 +279,8 @@ class _Confirming:
         records = record.scan(study.directory)
         return Confirmed(
             study=study.name,
-            selection=tuple(selecting.statuses()),
-            arms=() if testing is None else tuple(testing.statuses()),
+            selection=tuple(selecting.progress()),
+            arms=() if testing is None else tuple(testing.progress()),
             offer=offer,
             agreed=agreed,
             fresh=self._fresh,

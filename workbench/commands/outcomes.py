@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.commands import browse
-from workbench.driver import Broken, GroupStatus
+from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unready
@@ -70,7 +70,7 @@ class Outcome:
     """
 
     study: str
-    standings: tuple[GroupStatus, ...]
+    standings: tuple[GroupProgress, ...]
     fresh: int
     signal: int | None
     seconds: float
@@ -110,8 +110,8 @@ class Confirmed:
     """
 
     study: str
-    selection: tuple[GroupStatus, ...]
-    arms: tuple[GroupStatus, ...] = ()
+    selection: tuple[GroupProgress, ...]
+    arms: tuple[GroupProgress, ...] = ()
     offer: Offer | None = None
     agreed: bool = True
     fresh: int

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench import record
-from workbench.driver import GroupStatus
+from workbench.driver import GroupProgress
 from workbench.record import Role, TrialDirectory, environment
 from workbench.record.files import write_atomically
 from workbench.study import description
@@ -216,7 +216,7 @@ def _datasets(described: Mapping[str, Any], role: Role) -> list[DatasetUse]:
     ]
 
 
-def note(config: StudyConfig, standings: Sequence[GroupStatus]) -> str:
+def note(config: StudyConfig, standings: Sequence[GroupProgress]) -> str:
     """The parent run's description while the search runs."""
     ended = sum(standing.ended for standing in standings)
     target = sum(standing.target for standing in standings)
@@ -235,7 +235,7 @@ def note(config: StudyConfig, standings: Sequence[GroupStatus]) -> str:
 
 
 def confirmation_note(
-    config: StudyConfig, role: Role, standings: Sequence[GroupStatus], sha256: str
+    config: StudyConfig, role: Role, standings: Sequence[GroupProgress], sha256: str
 ) -> str:
     """The confirmation's description while its runs are made: how far they are, and no value.
 

@@ -17,7 +17,7 @@ from workbench.commands.outcomes import (
 )
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import GroupStatus, Workers
+from workbench.driver import GroupProgress, Workers
 from workbench.driver.leases import lease
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
@@ -93,7 +93,7 @@ def search(
         preregistration.refuse_more_trials(study)
         with readable(study):
             source = Search(study, retry_failed=retry_failed)
-        begun = source.statuses()
+        begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
         if not trains and session.is_settled(study, Role.SEARCH):
             session.watcher.end()
@@ -138,7 +138,7 @@ def run_needed(session: Session, study: Study, above: tuple[str, ...] = ()) -> O
 def _outcome(
     study: Study,
     began: float,
-    standings: Sequence[GroupStatus],
+    standings: Sequence[GroupProgress],
     *,
     fresh: int = 0,
     signal: int | None = None,

@@ -20,7 +20,7 @@ from workbench.commands import parent_run
 from workbench.commands import report as publish
 from workbench.commands.outcomes import Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
-from workbench.driver import Driver, GroupStatus, Source, Workers
+from workbench.driver import Driver, GroupProgress, Source, Workers
 from workbench.driver.signals import Stop
 from workbench.record import Role
 from workbench.record.files import DiskError
@@ -42,7 +42,7 @@ class Watcher(Protocol):
         """Trials begin."""
         ...
 
-    def update(self, standings: Sequence[GroupStatus], *, stopping: bool = False) -> None:
+    def update(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """There may be something new; called often."""
         ...
 
@@ -62,7 +62,7 @@ class Driven:
     """
 
     signal: int | None
-    standings: tuple[GroupStatus, ...]
+    standings: tuple[GroupProgress, ...]
     page: ParentRun
 
 
@@ -106,7 +106,7 @@ class Session:
         trains: bool = True,
         tags: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
-        note: Callable[[Sequence[GroupStatus]], str] | None = None,
+        note: Callable[[Sequence[GroupProgress]], str] | None = None,
         finish: Callable[[ParentRun], None] = lambda page: None,
     ) -> Driven:
         """Run the trials of a source below the parent run of their role; the caller has the lease.
@@ -135,13 +135,13 @@ class Session:
             ):
 
                 def progress(stopping: bool) -> None:
-                    standings = source.statuses()
+                    standings = source.progress()
                     self.watcher.update(standings, stopping=stopping)
                     if note is not None:
                         page.mirror.describe(lambda: note(standings))
 
                 signal = self._run(study, source, page, progress)
-                standings = tuple(source.statuses())
+                standings = tuple(source.progress())
                 finish(page)
                 # The test follows a selection, and a search whose time is up can be continued.
                 if role is Role.SELECTION or any(s.ended < s.target for s in standings):

@@ -13,7 +13,7 @@ from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
-from workbench.driver import GroupStatus, Workers
+from workbench.driver import GroupProgress, Workers
 from workbench.driver.attempts import failure
 from workbench.driver.leases import lease
 from workbench.messages import nearest
@@ -34,7 +34,7 @@ class One:
 
     def __init__(self, spec: TrialSpec) -> None:
         self._specs = [spec]
-        self._standing = GroupStatus(name=spec.strategy, target=1)
+        self._standing = GroupProgress(name=spec.strategy, target=1)
 
     def adopt(self) -> list[TrialSpec]:
         """A try that was interrupted is not continued."""
@@ -58,7 +58,7 @@ class One:
             self._standing, running=0, complete=complete, failed=1 - complete, best=result.value
         )
 
-    def statuses(self) -> list[GroupStatus]:
+    def progress(self) -> list[GroupProgress]:
         """How far the trial is."""
         return [self._standing]
 

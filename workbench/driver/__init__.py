@@ -35,7 +35,7 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GroupStatus:
+class GroupProgress:
     """Progress of one group of trials.
 
     Attributes:
@@ -54,7 +54,7 @@ class GroupStatus:
     @classmethod
     def of(
         cls, name: str, target: int, ended: Sequence[State], begun: int, best: float | None = None
-    ) -> GroupStatus:
+    ) -> GroupProgress:
         """The status of a group from the final states of its trials, of which some still run."""
         return cls(
             name=name,
@@ -87,7 +87,7 @@ class Source(Protocol):
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Register the result of a trial."""
 
-    def statuses(self) -> Sequence[GroupStatus]:
+    def progress(self) -> Sequence[GroupProgress]:
         """Progress of each group of trials."""
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workbench.commands.outcomes import Confirmed, Outcome
     from workbench.commands.report import Written
-    from workbench.driver import GroupStatus
+    from workbench.driver import GroupProgress
 
 
 def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = False) -> None:
@@ -125,7 +125,7 @@ def _sentence(found: Confirmed) -> str:
     )
 
 
-def _ended(standings: Sequence[GroupStatus]) -> int:
+def _ended(standings: Sequence[GroupProgress]) -> int:
     return sum(standing.ended for standing in standings)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from workbench.driver import GroupStatus
+from workbench.driver import GroupProgress
 from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
@@ -119,7 +119,7 @@ class Replicates:
         """Whether no run has begun."""
         return not self._begun
 
-    def statuses(self) -> list[GroupStatus]:
+    def progress(self) -> list[GroupProgress]:
         """How far each strategy is, in the order of its first run; never a value.
 
         A test value before the last run has ended would be a look at the result.
@@ -127,10 +127,10 @@ class Replicates:
         names = dict.fromkeys(spec.strategy for spec in self._planned)
         return [self._status(name) for name in names]
 
-    def _status(self, name: str) -> GroupStatus:
+    def _status(self, name: str) -> GroupProgress:
         keys = [spec.key for spec in self._planned if spec.strategy == name]
         states = [self._ended[key] for key in keys if key in self._ended]
-        return GroupStatus.of(name, len(keys), states, begun=sum(k in self._begun for k in keys))
+        return GroupProgress.of(name, len(keys), states, begun=sum(k in self._begun for k in keys))
 
 
 def _settings(spec: TrialSpec) -> object:

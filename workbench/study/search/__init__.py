@@ -11,7 +11,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench.driver import GroupStatus
+from workbench.driver import GroupProgress
 from workbench.driver.attempts import orphaned, take_over
 from workbench.record import (
     Decision,
@@ -270,15 +270,15 @@ class Search:
 
     # -- what people ask for ---------------------------------------------------------------
 
-    def statuses(self) -> list[GroupStatus]:
+    def progress(self) -> list[GroupProgress]:
         """How far every group is."""
         return [self._status(name) for name in self._groups]
 
-    def _status(self, name: str) -> GroupStatus:
+    def _status(self, name: str) -> GroupProgress:
         ended = self._ended[name]
         values = [value for _, value in ended if value is not None]
         best = max if self._config.objective.direction == "maximize" else min
-        return GroupStatus.of(
+        return GroupProgress.of(
             name,
             self._targets[name],
             [state for state, _ in ended],
