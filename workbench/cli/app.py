@@ -270,10 +270,10 @@ def verdict(
             out=out,
         )
     if as_json:
-        typer.echo(json.dumps(judged.content, indent=1))
+        typer.echo(json.dumps(judged.result.as_json(), indent=1))
     else:
         printed.verdict(terminal.console(), judged)
-    if not judged.usable:
+    if not judged.result.usable:
         raise typer.Exit(outcomes.UNUSABLE)
 
 

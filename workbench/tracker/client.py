@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,8 @@ class Ledger:
 
     def experiments(self) -> dict[str, str]:
         """Ids by name, without deleted experiments and MLflow's default experiment."""
-        token = None
-        ids: dict[str, str] = {}
-        while True:
-            page = self._client.search_experiments(max_results=_PAGE, page_token=token)
-            ids |= {item.name: str(item.experiment_id) for item in page}
-            token = page.token
-            if not token:
-                return {name: number for name, number in ids.items() if number != "0"}
+        found = pages(self._client.search_experiments)
+        return {item.name: item.experiment_id for item in found if item.experiment_id != "0"}
 
     def open_experiment(self, name: str, artifacts: str) -> str:
         """The id of an experiment, which is created or restored if necessary.
@@ -82,17 +76,8 @@ class Ledger:
         meanwhile may be missing. Takes 2.5 ms of processor time per run.
         """
         everywhere = self._mlflow.entities.ViewType.ALL
-        token, runs = None, []
-        while True:
-            page = self._client.search_runs(
-                [experiment_id], run_view_type=everywhere, max_results=_PAGE, page_token=token
-            )
-            runs += [known(run) for run in page]
-            token = page.token
-            if not token:
-                return sorted(
-                    runs, key=lambda run: (run.started is None, run.started or 0, run.run_id)
-                )
+        found = pages(self._client.search_runs, [experiment_id], run_view_type=everywhere)
+        return sorted(map(known, found), key=lambda run: (run.started or math.inf, run.run_id))
 
     def get(self, run_id: str) -> Run:
         """One run by its id."""
@@ -279,6 +264,17 @@ class Ledger:
         # Not through the client, which first reads the whole run (14 ms each time).
         registry = self._mlflow.store.artifact.artifact_repository_registry
         return registry.get_artifact_repository(self._store.folder_of(run.artifacts).as_uri())
+
+
+def pages(search: Callable[..., Any], *where: Any, **options: Any) -> Iterator[Any]:
+    """Everything that a search of MLflow's client finds; MLflow answers in pages."""
+    token = None
+    while True:
+        page = search(*where, max_results=_PAGE, page_token=token, **options)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def known(run: Any) -> Run:

@@ -23,20 +23,20 @@ def verdict(console: Console, judged: Judged) -> None:
 
     Of several data sets also the verdict of each, the counts of each pair, and ranks.
     """
-    found = judged.found.verdict
+    found = judged.result.verdict
     console.print(f"[bold]{escape(found.word)}[/bold]  {escape(found.headline)}", **PLAIN)
     if any(side.mean is not None for side in found.sides):
         console.print(_sides(found))
     if found.comparisons:
         console.print(_pairs(found))
-    if len(judged.found.datasets) > 1:
-        _datasets(console, judged.found)
+    if len(judged.result.datasets) > 1:
+        _datasets(console, judged.result)
     for reason in found.reasons:
         rule = "" if reason.rule is None else f" (rule {reason.rule})"
         console.print(f"why: {escape(reason.text + rule)}", **PLAIN)
     if found.needed:
         console.print(f"needed: {escape(found.needed)}", **PLAIN)
-    for note in (*(flag.text for flag in found.flags), *judged.notes):
+    for note in (*(flag.text for flag in found.flags), *judged.result.results.notes):
         console.print(f"[yellow]note: {escape(note)}[/yellow]", **PLAIN)
     console.print(f"[dim]claim level: {escape(found.level)}[/dim]", **PLAIN)
     if judged.page is not None:
