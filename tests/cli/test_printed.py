@@ -17,7 +17,7 @@ from workbench.cli import printed
 from workbench.commands import browse, verdict
 from workbench.commands.check import check_study
 from workbench.commands.outcomes import Confirmed, Outcome
-from workbench.driver import Standing
+from workbench.driver import GroupProgress
 from workbench.record import State
 from workbench.study.confirm import Arm, Offer
 from workbench.verdict import statistics
@@ -67,7 +67,7 @@ def some(studies: Studies) -> Studies:
 
 
 def outcome(
-    *standings: Standing,
+    *groups: GroupProgress,
     fresh: int = 0,
     signal: int | None = None,
     unsent: int = 0,
@@ -75,7 +75,7 @@ def outcome(
 ) -> Outcome:
     return Outcome(
         study="tiny",
-        standings=standings,
+        groups=groups,
         fresh=fresh,
         signal=signal,
         seconds=61.4,
@@ -84,8 +84,8 @@ def outcome(
     )
 
 
-DONE = Standing(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
-OPEN = Standing(name="sgd-all", target=3, failed=1)
+DONE = GroupProgress(name="sgd-0", target=3, complete=2, pruned=1, best=0.91237)
+OPEN = GroupProgress(name="sgd-all", target=3, failed=1)
 NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 
@@ -410,12 +410,12 @@ def test_an_offer_names_the_arm_that_is_the_default(paper: Paper, offer: Offer) 
     assert paper.lines[2].startswith("sgd-0 (the default) sgd-0/003 0.5000, failed")
 
 
-SELECTED = Standing(name="sgd-0", target=4, complete=4)
-ARM = Standing(name="default", target=7, complete=6, failed=1)
+SELECTED = GroupProgress(name="sgd-0", target=4, complete=4)
+ARM = GroupProgress(name="default", target=7, complete=6, failed=1)
 
 
 def confirmed(
-    *arms: Standing, fresh: int = 7, signal: int | None = None, agreed: bool = True
+    *arms: GroupProgress, fresh: int = 7, signal: int | None = None, agreed: bool = True
 ) -> Confirmed:
     return Confirmed(
         study="tiny",
@@ -462,7 +462,7 @@ NEXT_REPORT = "next: workbench report tiny"
             "failed: 1 x diverged [1e9]",
         ),
         (
-            confirmed(Standing(name="default", target=7), agreed=False),
+            confirmed(GroupProgress(name="default", target=7), agreed=False),
             "sgd-0 4 4 0",
             "tiny: not tested. The selection is kept, the test split is untouched; rerun the "
             "same command to be asked again.",

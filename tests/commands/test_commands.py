@@ -22,7 +22,7 @@ from workbench.commands.check import check_study
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Confirmed, Outcome
 from workbench.commands.run import run_study
-from workbench.driver import Broken, Standing, lease
+from workbench.driver import Broken, GroupProgress, lease
 from workbench.driver.workers import InlineWorkers
 from workbench.study.config import Changed, load
 from workbench.study.config.document import StudyFileError
@@ -47,16 +47,16 @@ def without_mlflow(home: Path) -> Path:
     return bare
 
 
-def outcome_of(*standings: Standing, signal: int | None = None) -> Outcome:
-    return Outcome(study="s", standings=standings, fresh=0, signal=signal, seconds=0.0)
+def outcome_of(*groups: GroupProgress, signal: int | None = None) -> Outcome:
+    return Outcome(study="s", groups=groups, fresh=0, signal=signal, seconds=0.0)
 
 
 @pytest.mark.parametrize(
     ("outcome", "code"),
     [
-        (outcome_of(Standing(name="a", target=2, complete=1, failed=1)), outcomes.DONE),
-        (outcome_of(Standing(name="a", target=2, failed=2)), outcomes.UNUSABLE),
-        (outcome_of(Standing(name="a", target=2, complete=1), signal=2), outcomes.RESUMABLE),
+        (outcome_of(GroupProgress(name="a", target=2, complete=1, failed=1)), outcomes.DONE),
+        (outcome_of(GroupProgress(name="a", target=2, failed=2)), outcomes.UNUSABLE),
+        (outcome_of(GroupProgress(name="a", target=2, complete=1), signal=2), outcomes.RESUMABLE),
     ],
 )
 def test_the_exit_code_says_how_it_ended(outcome: Outcome, code: int) -> None:
@@ -84,7 +84,7 @@ def test_a_report_is_up_to_date_when_it_was_written_after_the_last_run_had_ended
 
 
 def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
-    done, open_ = Standing(name="a", target=1, pruned=1), Standing(name="b", target=1)
+    done, open_ = GroupProgress(name="a", target=1, pruned=1), GroupProgress(name="b", target=1)
     assert outcome_of(done).finished
     assert not outcome_of(done, open_).finished
 

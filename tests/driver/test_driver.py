@@ -276,8 +276,8 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
 
 
 def test_a_standing_counts_what_has_ended() -> None:
-    standing = driver.Standing(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
-    assert standing.ended == 6
+    group = driver.GroupProgress(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+    assert group.ended == 6
 
 
 @pytest.mark.parametrize(

@@ -693,7 +693,7 @@ def test_a_strategy_that_never_completes_is_named_before_anything_runs(
     left_out, unfit = told.notes["tiny selection"]
     assert left_out == "wild is NOT COMPARABLE and left out: none of its 2 trials completed"
     assert "the default configuration of wild failed in the search (diverged" in unfit
-    assert [standing.name for standing in done.selection] == ["tame"]
+    assert [group.name for group in done.selection] == ["tame"]
 
 
 def test_nothing_is_tested_where_the_one_configuration_is_the_default(
@@ -907,7 +907,7 @@ def test_what_an_earlier_driver_left_is_taken_up_and_what_had_ended_is_not_run_a
     ]
     assert source.next() == specs[4]
     assert source.missing == 7
-    sgd, adamw = source.standings()
+    sgd, adamw = source.progress()
     assert (sgd.target, sgd.complete, sgd.running) == (4, 1, 2)
     assert (adamw.target, adamw.running, adamw.best) == (4, 2, None)
 

@@ -105,8 +105,8 @@ def test_failed_trials_are_run_again_with_their_settings_and_count_once(
     }
     assert replaced == {1: 4, 2: None, 3: 5, 5: 6}
     config = load(file)
-    (standing,) = Search(Study(config, home)).standings()
-    assert (standing.ended, standing.complete, standing.failed) == (4, 3, 1)
+    (group,) = Search(Study(config, home)).progress()
+    assert (group.ended, group.complete, group.failed) == (4, 3, 1)
     assert candidates.look(Study(config, home)).ended == {"sgd": 4}
 
 

@@ -137,7 +137,7 @@ def test_every_strategy_gets_the_same_number_of_trials_in_turn(tiny: Path, home:
     search = drive(tiny, home, workers)
     first = ["sgd-0/000", "sgd-all/000", "adamw-0/000", "adamw-all/000", "sgd-0/001"]
     assert workers.begun[:5] == first
-    assert [(s.name, s.ended, s.target) for s in search.standings()] == [
+    assert [(s.name, s.ended, s.target) for s in search.progress()] == [
         (name, 5, 5) for name in ("sgd-0", "sgd-all", "adamw-0", "adamw-all")
     ]
 
@@ -184,7 +184,7 @@ def test_a_search_killed_and_resumed_equals_one_that_was_not(
     kill(tiny, home, after=ended)
     search = drive(tiny, home, MadeUpTraining())
     assert outcomes(home) == outcomes(whole)
-    assert all(standing.running == 0 for standing in search.standings())
+    assert all(group.running == 0 for group in search.progress())
 
 
 def test_an_orphan_keeps_its_number_and_gets_the_next_attempt(tiny: Path, home: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_result_that_optuna_was_never_told_is_told_on_adoption(tiny: Path, hom
     directory.write_result(Result(state=State.COMPLETE, attempt=1, value=0.5, epoch=1))
     search = search_of(tiny, home)
     assert search.adopt() == []
-    assert search.standings()[0].best == 0.5
+    assert search.progress()[0].best == 0.5
 
 
 def test_a_trial_asked_but_never_specified_is_specified_again_as_it_was(
@@ -308,8 +308,8 @@ def test_a_joint_study_reads_the_strategy_back_from_the_trial(
     workers = MadeUpTraining()
     search = drive(file, home, workers)
     assert workers.begun[0] == "joint/000"
-    (standing,) = search.standings()
-    assert (standing.name, standing.ended) == ("joint", 12)
+    (group,) = search.progress()
+    assert (group.name, group.ended) == ("joint", 12)
     for _, spec in record.scan(record.study_directory(home, "tiny")):
         optimizer, depth = spec.hyperparameters["optimizer"], spec.hyperparameters["freeze_depth"]
         assert spec.strategy == f"{optimizer}-{depth}"
@@ -326,9 +326,9 @@ def test_every_sampler_runs_with_every_pruner(
         TWO, ("sampler: tpe", f"sampler: {sampler}"), ("pruner: median", f"pruner: {pruner}")
     )
     search = drive(file, home, MadeUpTraining())
-    assert all(standing.ended == standing.target for standing in search.standings())
+    assert all(group.ended == group.target for group in search.progress())
     if pruner == "none":
-        assert all(standing.pruned == 0 for standing in search.standings())
+        assert all(group.pruned == 0 for group in search.progress())
 
 
 def test_a_grid_has_no_more_trials_than_cells(write_study: Write, home: Path) -> None:
@@ -338,7 +338,7 @@ def test_a_grid_has_no_more_trials_than_cells(write_study: Write, home: Path) ->
     )
     search = drive(file, home, MadeUpTraining())
     # Three rates (the default is not among them) and three momenta; the default comes first.
-    assert {s.name: s.ended for s in search.standings()} == {
+    assert {s.name: s.ended for s in search.progress()} == {
         "sgd-0": 10,
         "sgd-all": 10,
         "adamw-0": 4,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from workbench.driver import Driver, Standing, Stop
+from workbench.driver import Driver, GroupProgress, Stop
 from workbench.driver.workers import Desk
 from workbench.record import (
     Decision,
@@ -72,7 +72,7 @@ class ListSource:
     def finish(self, spec: TrialSpec, result: Result) -> None:
         self.finished.append((spec.name, result.state, result.reason))
 
-    def standings(self) -> list[Standing]:
+    def progress(self) -> list[GroupProgress]:
         return []
 
 

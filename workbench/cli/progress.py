@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from workbench.cli.printed.layout import number
-from workbench.driver import Standing
+from workbench.driver import GroupProgress
 from workbench.verdict.wording.numbers import duration
 
 _LOG_SECONDS = 10.0
@@ -46,10 +46,10 @@ class TerminalWatcher:
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
         self._live.start()
 
-    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
+    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """Redraw."""
         if self._live is not None:
-            self._live.update(self._picture(standings, stopping=stopping))
+            self._live.update(self._picture(groups, stopping=stopping))
 
     def end(self) -> None:
         """Leave the terminal as it was."""
@@ -60,10 +60,10 @@ class TerminalWatcher:
             self._live.stop()
             self._live = None
 
-    def _picture(self, standings: Sequence[Standing], *, stopping: bool = False) -> Group:
-        ended, target = total(standings)
-        self._pace.see(standings)
-        left = self._pace.left(standings)
+    def _picture(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> Group:
+        ended, target = total(groups)
+        self._pace.see(groups)
+        left = self._pace.left(groups)
         bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -75,14 +75,14 @@ class TerminalWatcher:
         table.add_column("strategy")
         for name in ("done", "pruned", "failed", "running", "best"):
             table.add_column(name, justify="right")
-        for standing in standings:
+        for group in groups:
             table.add_row(
-                standing.name,
-                str(standing.complete),
-                str(standing.pruned),
-                str(standing.failed) if not standing.failed else f"[red]{standing.failed}[/red]",
-                str(standing.running),
-                number(standing.best),
+                group.name,
+                str(group.complete),
+                str(group.pruned),
+                str(group.failed) if not group.failed else f"[red]{group.failed}[/red]",
+                str(group.running),
+                number(group.best),
             )
         return Group(bar, table, *([Text(_STOPPING, style="yellow")] if stopping else []))
 
@@ -95,7 +95,7 @@ class LogWatcher:
         self._shown = 0.0
         self._pace = Pace()
         self._title = ""
-        self._last: Sequence[Standing] = ()
+        self._last: Sequence[GroupProgress] = ()
         self._stopping = False
         self._prepared = ""
 
@@ -113,13 +113,13 @@ class LogWatcher:
         for note in notes:
             self._line(f"note: {note}")
 
-    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
+    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """Print a line if the last one is old enough."""
-        self._last = standings
+        self._last = groups
         if stopping and not self._stopping:
             self._stopping = True
             self._line(_STOPPING)
-        self._pace.see(standings)
+        self._pace.see(groups)
         if time.monotonic() - self._shown >= _LOG_SECONDS:
             self._print()
 
@@ -134,7 +134,7 @@ class LogWatcher:
         ended, target = total(self._last)
         left = self._pace.left(self._last)
         counts = {
-            name: sum(getattr(standing, name) for standing in self._last)
+            name: sum(getattr(group, name) for group in self._last)
             for name in ("complete", "pruned", "failed")
         }
         words = ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -149,11 +149,11 @@ class LogWatcher:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def total(standings: Sequence[Standing]) -> tuple[int, int]:
+def total(groups: Sequence[GroupProgress]) -> tuple[int, int]:
     """Trials that have ended, and trials in the end."""
     return (
-        sum(standing.ended for standing in standings),
-        sum(standing.target for standing in standings),
+        sum(group.ended for group in groups),
+        sum(group.target for group in groups),
     )
 
 
@@ -172,21 +172,21 @@ class Pace:
         self._warm: tuple[int, float] | None = None
         self._last: tuple[int, float] | None = None
 
-    def see(self, standings: Sequence[Standing]) -> None:
+    def see(self, groups: Sequence[GroupProgress]) -> None:
         """Take note of how far the groups are now."""
-        ended, now = total(standings)[0], self._clock()
+        ended, now = total(groups)[0], self._clock()
         if self._before is None:
             self._before = ended
-        self._workers = max(self._workers, sum(standing.running for standing in standings))
+        self._workers = max(self._workers, sum(group.running for group in groups))
         if self._warm is None:
             if ended - self._before >= self._workers:
                 self._warm = self._last = (ended, now)
         elif self._last is not None and ended > self._last[0]:
             self._last = (ended, now)
 
-    def left(self, standings: Sequence[Standing]) -> str:
+    def left(self, groups: Sequence[GroupProgress]) -> str:
         """About how long the rest will take; empty where it cannot be estimated yet."""
-        ended, target = total(standings)
+        ended, target = total(groups)
         if self._warm is None or self._last is None or target <= ended:
             return ""
         count, until = self._last[0] - self._warm[0], self._last[1] - self._warm[1]

@@ -14,7 +14,7 @@ from workbench.commands import browse, session
 from workbench.commands.outcomes import Confirmed, damaged_checkpoints, reasons_of, report_of
 from workbench.commands.parent_run import ParentRun, confirmation_note
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import Standing, lease
+from workbench.driver import GroupProgress, lease
 from workbench.driver.workers import Workers
 from workbench.record import Role
 from workbench.study.checks import check
@@ -226,8 +226,8 @@ class _Confirming:
         if not before and self._session.is_settled(study, role, self._files):
             return None
 
-        def note(standings: Sequence[Standing]) -> str:
-            return confirmation_note(study.config, role, standings, self._plan.sha256)
+        def note(groups: Sequence[GroupProgress]) -> str:
+            return confirmation_note(study.config, role, groups, self._plan.sha256)
 
         try:
             driven = self._session.drive(
@@ -261,7 +261,7 @@ class _Confirming:
         content = self._plan.content
         return {
             PROTOCOL: self._plan.sha256,
-            "workbench.runs": str(sum(standing.target for standing in source.standings())),
+            "workbench.runs": str(sum(group.target for group in source.progress())),
             "workbench.seeds": str(len(content["seeds"])),
             "workbench.contrast": content["contrast"],
         }
@@ -279,8 +279,8 @@ class _Confirming:
         records = record.scan(study.directory)
         return Confirmed(
             study=study.name,
-            selection=tuple(selecting.standings()),
-            arms=() if testing is None else tuple(testing.standings()),
+            selection=tuple(selecting.progress()),
+            arms=() if testing is None else tuple(testing.progress()),
             offer=offer,
             agreed=agreed,
             fresh=self._fresh,

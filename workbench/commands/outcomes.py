@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.commands import browse
-from workbench.driver import Broken, Busy, Standing
+from workbench.driver import Broken, Busy, GroupProgress
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError
@@ -69,7 +69,7 @@ class Outcome:
     """
 
     study: str
-    standings: tuple[Standing, ...]
+    groups: tuple[GroupProgress, ...]
     fresh: int
     signal: int | None
     seconds: float
@@ -84,12 +84,12 @@ class Outcome:
         """0 done, 3 finished without a usable trial, 75 stopped and resumable."""
         if self.signal is not None:
             return RESUMABLE
-        return DONE if any(standing.complete for standing in self.standings) else UNUSABLE
+        return DONE if any(group.complete for group in self.groups) else UNUSABLE
 
     @property
     def finished(self) -> bool:
         """Whether every group has all its trials."""
-        return all(standing.ended >= standing.target for standing in self.standings)
+        return all(group.ended >= group.target for group in self.groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +109,8 @@ class Confirmed:
     """
 
     study: str
-    selection: tuple[Standing, ...]
-    arms: tuple[Standing, ...] = ()
+    selection: tuple[GroupProgress, ...]
+    arms: tuple[GroupProgress, ...] = ()
     offer: Offer | None = None
     agreed: bool = True
     fresh: int
@@ -127,7 +127,7 @@ class Confirmed:
         if self.signal is not None or not self.agreed:
             return RESUMABLE
         last = self.arms or self.selection
-        return DONE if any(standing.complete for standing in last) else UNUSABLE
+        return DONE if any(group.complete for group in last) else UNUSABLE
 
     @property
     def finished(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench import record
-from workbench.driver import Standing
+from workbench.driver import GroupProgress
 from workbench.record import Role, TrialDirectory, environment
 from workbench.record.files import write_atomically
 from workbench.study import description
@@ -216,10 +216,10 @@ def _datasets(described: Mapping[str, Any], role: Role) -> list[DatasetUse]:
     ]
 
 
-def note(config: StudyConfig, standings: Sequence[Standing]) -> str:
+def note(config: StudyConfig, groups: Sequence[GroupProgress]) -> str:
     """The parent run's description while the search runs."""
-    ended = sum(standing.ended for standing in standings)
-    target = sum(standing.target for standing in standings)
+    ended = sum(group.ended for group in groups)
+    target = sum(group.target for group in groups)
     lines = [
         config.question,
         "",
@@ -228,25 +228,25 @@ def note(config: StudyConfig, standings: Sequence[Standing]) -> str:
         f"| strategy | complete | pruned | failed | best {config.objective.metric} |",
         "|:--|--:|--:|--:|--:|",
     ]
-    for item in standings:
+    for item in groups:
         best = "" if item.best is None else f"{item.best:.4f}"
         lines.append(f"| {item.name} | {item.complete} | {item.pruned} | {item.failed} | {best} |")
     return "\n".join(lines)
 
 
 def confirmation_note(
-    config: StudyConfig, role: Role, standings: Sequence[Standing], sha256: str
+    config: StudyConfig, role: Role, groups: Sequence[GroupProgress], sha256: str
 ) -> str:
     """The confirmation's description while its runs are made: how far they are, and no value.
 
     Args:
         config: The study.
         role: Whether they are those of the selection or of the confirmation.
-        standings: How far each strategy is.
+        groups: How far each strategy is.
         sha256: Of the protocol.
     """
-    ended = sum(standing.ended for standing in standings)
-    target = sum(standing.target for standing in standings)
+    ended = sum(group.ended for group in groups)
+    target = sum(group.target for group in groups)
     selecting = role is Role.SELECTION
     what = "Selecting on validation data" if selecting else "Testing what was selected"
     lines = [
@@ -258,5 +258,5 @@ def confirmation_note(
         f"| {'strategy' if selecting else 'arm'} | runs | complete | failed |",
         "|:--|--:|--:|--:|",
     ]
-    lines += [f"| {s.name} | {s.target} | {s.complete} | {s.failed} |" for s in standings]
+    lines += [f"| {s.name} | {s.target} | {s.complete} | {s.failed} |" for s in groups]
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from workbench.commands.outcomes import (
 )
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import Standing, lease
+from workbench.driver import GroupProgress, lease
 from workbench.driver.workers import Workers
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
@@ -93,7 +93,7 @@ def search(
         preregistration.refuse_more_trials(study)
         with readable(study):
             source = Search(study, retry_failed=retry_failed)
-        begun = source.standings()
+        begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
         if not trains and session.is_settled(study, Role.SEARCH):
             session.watcher.end()
@@ -109,12 +109,12 @@ def search(
             title=study.name,
             notes=description.notes(study),
             trains=trains,
-            note=lambda standings: parent_run.note(config, standings),
+            note=lambda groups: parent_run.note(config, groups),
             finish=keep_best,
         )
-    fresh = sum(s.ended for s in driven.standings) - sum(s.ended for s in begun)
+    fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
     return _outcome(
-        study, began, driven.standings, fresh=fresh, signal=driven.signal, unsent=driven.page.unsent
+        study, began, driven.groups, fresh=fresh, signal=driven.signal, unsent=driven.page.unsent
     )
 
 
@@ -138,7 +138,7 @@ def run_needed(session: Session, study: Study, above: tuple[str, ...] = ()) -> O
 def _outcome(
     study: Study,
     began: float,
-    standings: Sequence[Standing],
+    groups: Sequence[GroupProgress],
     *,
     fresh: int = 0,
     signal: int | None = None,
@@ -147,7 +147,7 @@ def _outcome(
     records = record.scan(study.directory)
     return Outcome(
         study=study.name,
-        standings=tuple(standings),
+        groups=tuple(groups),
         fresh=fresh,
         signal=signal,
         seconds=time.monotonic() - began,

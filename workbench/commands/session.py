@@ -20,7 +20,7 @@ from workbench.commands import parent_run
 from workbench.commands import report as publish
 from workbench.commands.outcomes import Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
-from workbench.driver import Driver, Source, Standing, Stop
+from workbench.driver import Driver, GroupProgress, Source, Stop
 from workbench.driver.workers import Workers
 from workbench.record import Role
 from workbench.record.files import DiskError
@@ -42,7 +42,7 @@ class Watcher(Protocol):
         """Trials begin."""
         ...
 
-    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
+    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """There may be something new; called often."""
         ...
 
@@ -57,12 +57,12 @@ class Driven:
 
     Attributes:
         signal: What stopped them; None where all of them ended.
-        standings: Of the source, at the end.
+        groups: Of the source, at the end.
         page: The parent run, which is closed.
     """
 
     signal: int | None
-    standings: tuple[Standing, ...]
+    groups: tuple[GroupProgress, ...]
     page: ParentRun
 
 
@@ -106,7 +106,7 @@ class Session:
         trains: bool = True,
         tags: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
-        note: Callable[[Sequence[Standing]], str] | None = None,
+        note: Callable[[Sequence[GroupProgress]], str] | None = None,
         finish: Callable[[ParentRun], None] = lambda page: None,
     ) -> Driven:
         """Run the trials of a source below the parent run of their role; the caller has the lease.
@@ -135,22 +135,22 @@ class Session:
             ):
 
                 def progress(stopping: bool) -> None:
-                    standings = source.standings()
-                    self.watcher.update(standings, stopping=stopping)
+                    groups = source.progress()
+                    self.watcher.update(groups, stopping=stopping)
                     if note is not None:
-                        page.mirror.describe(lambda: note(standings))
+                        page.mirror.describe(lambda: note(groups))
 
                 signal = self._run(study, source, page, progress)
-                standings = tuple(source.standings())
+                groups = tuple(source.progress())
                 finish(page)
                 # The test follows a selection, and a search whose time is up can be continued.
-                if role is Role.SELECTION or any(s.ended < s.target for s in standings):
+                if role is Role.SELECTION or any(s.ended < s.target for s in groups):
                     page.status = "SCHEDULED"
             if role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None):
                 _describe(study, page)
         finally:
             self.watcher.end()
-        return Driven(signal=signal, standings=standings, page=page)
+        return Driven(signal=signal, groups=groups, page=page)
 
     def _run(
         self, study: Study, source: Source, page: ParentRun, progress: Callable[[bool], None]

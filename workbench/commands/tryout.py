@@ -13,7 +13,7 @@ from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
-from workbench.driver import Standing, failure, lease
+from workbench.driver import GroupProgress, failure, lease
 from workbench.driver.workers import Workers
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
 from workbench.record.strategy import Scalar
@@ -33,7 +33,7 @@ class One:
 
     def __init__(self, spec: TrialSpec) -> None:
         self._specs = [spec]
-        self._standing = Standing(name=spec.strategy, target=1)
+        self._progress = GroupProgress(name=spec.strategy, target=1)
 
     def adopt(self) -> list[TrialSpec]:
         """A try that was interrupted is not continued."""
@@ -43,7 +43,7 @@ class One:
         """The trial, once."""
         if not self._specs:
             return None
-        self._standing = replace(self._standing, running=1)
+        self._progress = replace(self._progress, running=1)
         return self._specs.pop()
 
     def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
@@ -53,13 +53,13 @@ class One:
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Note whether it completed."""
         complete = int(result.state is State.COMPLETE)
-        self._standing = replace(
-            self._standing, running=0, complete=complete, failed=1 - complete, best=result.value
+        self._progress = replace(
+            self._progress, running=0, complete=complete, failed=1 - complete, best=result.value
         )
 
-    def standings(self) -> list[Standing]:
+    def progress(self) -> list[GroupProgress]:
         """How far the trial is."""
-        return [self._standing]
+        return [self._progress]
 
 
 def try_trial(

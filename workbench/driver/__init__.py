@@ -38,9 +38,9 @@ __all__ = [
     "Broken",
     "Busy",
     "Driver",
+    "GroupProgress",
     "Mirror",
     "Source",
-    "Standing",
     "Stop",
     "failure",
     "holder_of",
@@ -57,7 +57,7 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class GroupProgress:
     """Progress of one group of trials.
 
     Attributes:
@@ -98,7 +98,7 @@ class Source(Protocol):
         """Register the result of a trial."""
         ...
 
-    def standings(self) -> Sequence[Standing]:
+    def progress(self) -> Sequence[GroupProgress]:
         """Progress of each group of trials."""
         ...
 

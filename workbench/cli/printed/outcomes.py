@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workbench.commands.outcomes import Confirmed, Outcome
     from workbench.commands.report import Written
-    from workbench.driver import Standing
+    from workbench.driver import GroupProgress
 
 
 def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = False) -> None:
@@ -29,16 +29,16 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
         "best",
         right=("done", "pruned", "failed", "best"),
     )
-    for standing in outcome.standings:
+    for group in outcome.groups:
         table.add_row(
-            standing.name,
-            str(standing.complete),
-            str(standing.pruned),
-            str(standing.failed),
-            number(standing.best),
+            group.name,
+            str(group.complete),
+            str(group.pruned),
+            str(group.failed),
+            number(group.best),
         )
     console.print(table)
-    name, ended = outcome.study, sum(standing.ended for standing in outcome.standings)
+    name, ended = outcome.study, sum(group.ended for group in outcome.groups)
     trials = counted(ended, "trial")
     if outcome.signal is not None:
         text = f"{name}: stopped after {trials}; rerun the same command to resume."
@@ -60,7 +60,7 @@ def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = F
     _damaged(console, outcome.damaged)
     _unsent(console, outcome.study, outcome.unsent)
     if outcome.signal is None and not smoke:
-        usable = any(standing.complete for standing in outcome.standings)
+        usable = any(group.complete for group in outcome.groups)
         _next(console, name, outcome.report, confirm=usable and not outcome.confirmed)
 
 
@@ -74,9 +74,9 @@ def confirmed(console: Console, found: Confirmed) -> None:
         "failed",
         right=("runs", "done", "failed"),
     )
-    for standing in last:
-        counts = (standing.target, standing.complete, standing.failed)
-        table.add_row(escape(standing.name), *map(str, counts))
+    for group in last:
+        counts = (group.target, group.complete, group.failed)
+        table.add_row(escape(group.name), *map(str, counts))
     console.print(table)
     console.print(escape(_sentence(found)), **PLAIN)
     for reason in found.reasons:
@@ -103,7 +103,7 @@ def _sentence(found: Confirmed) -> str:
     stage = "confirmation" if arms else "selection"
     selected, tested = (_ended(side) for side in (found.selection, arms))
     if found.signal is not None:
-        target = sum(standing.target for standing in arms or found.selection)
+        target = sum(group.target for group in arms or found.selection)
         return (
             f"{name}: stopped after {tested if arms else selected} of {target} {stage} runs; rerun"
             " the same command to resume."
@@ -118,15 +118,15 @@ def _sentence(found: Confirmed) -> str:
     if found.fresh == 0:
         return f"{name}: {runs} are done; nothing to do."
     now = "" if found.fresh == selected + tested else f", {found.fresh} of them now,"
-    seeds = max(standing.target for standing in arms)
+    seeds = max(group.target for group in arms)
     return (
         f"{name}: {runs}{now} in {duration(found.seconds)};"
         f" {counted(len(arms), 'configuration')} tested on {seeds} seeds each."
     )
 
 
-def _ended(standings: Sequence[Standing]) -> int:
-    return sum(standing.ended for standing in standings)
+def _ended(groups: Sequence[GroupProgress]) -> int:
+    return sum(group.ended for group in groups)
 
 
 def _damaged(console: Console, count: int) -> None:

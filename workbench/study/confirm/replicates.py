@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from workbench.driver import Standing, orphaned, take_over
+from workbench.driver import GroupProgress, orphaned, take_over
 from workbench.record import (
     Decision,
     EpochResult,
@@ -131,18 +131,18 @@ class Replicates:
         """Whether no run has begun."""
         return not self._begun
 
-    def standings(self) -> list[Standing]:
+    def progress(self) -> list[GroupProgress]:
         """How far each strategy is, in the order of its first run; never a value.
 
         A test value before the last run has ended would be a look at the result.
         """
         names = dict.fromkeys(spec.strategy for spec in self._planned)
-        return [self._standing(name) for name in names]
+        return [self._progress_of(name) for name in names]
 
-    def _standing(self, name: str) -> Standing:
+    def _progress_of(self, name: str) -> GroupProgress:
         keys = [spec.key for spec in self._planned if spec.strategy == name]
         states = [self._ended[key] for key in keys if key in self._ended]
-        return Standing(
+        return GroupProgress(
             name=name,
             target=len(keys),
             complete=states.count(State.COMPLETE),

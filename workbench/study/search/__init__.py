@@ -11,7 +11,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from workbench.driver import Standing, orphaned, take_over
+from workbench.driver import GroupProgress, orphaned, take_over
 from workbench.record import (
     Decision,
     EpochResult,
@@ -290,15 +290,15 @@ class Search:
 
     # -- what people ask for ---------------------------------------------------------------
 
-    def standings(self) -> list[Standing]:
+    def progress(self) -> list[GroupProgress]:
         """How far every group is."""
-        return [self._standing(name) for name in self._groups]
+        return [self._progress_of(name) for name in self._groups]
 
-    def _standing(self, name: str) -> Standing:
+    def _progress_of(self, name: str) -> GroupProgress:
         ended = self._ended[name]
         values = [value for _, value in ended if value is not None]
         best = max if self._config.objective.direction == "maximize" else min
-        return Standing(
+        return GroupProgress(
             name=name,
             target=self._targets[name],
             complete=sum(state is State.COMPLETE for state, _ in ended),
