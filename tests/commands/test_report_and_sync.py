@@ -49,7 +49,7 @@ def test_sync_of_an_unknown_study_names_it_and_the_nearest(stored: Path) -> None
 
 
 def test_sync_in_an_empty_home_names_the_study_and_makes_no_store(home: Path) -> None:
-    with pytest.raises(browse.Unknown, match="There is no study tiny; there is none yet"):
+    with pytest.raises(browse.Unknown, match="No study named tiny in /"):
         publish.sync("tiny", home)
     assert everything_in(home) == []
 

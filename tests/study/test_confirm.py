@@ -26,8 +26,9 @@ from tests.support.studies import Searched
 from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
 from workbench import record
 from workbench.commands import browse, outcomes, report
+from workbench.commands.browse import ConfirmationProgress
 from workbench.commands.confirm import confirm_study
-from workbench.commands.outcomes import Confirmed
+from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.commands.smoke import smoke_study
 from workbench.commands.tryout import try_trial
@@ -88,7 +89,7 @@ def confirmed(
     *overrides: str,
     agree: Callable[[Offer], bool] = lambda offer: True,
     watcher: Unseen | None = None,
-) -> Confirmed:
+) -> Outcome:
     return confirm_study(file, overrides, home, InlineWorkers(), watcher or Unseen(), agree=agree)
 
 
@@ -156,7 +157,7 @@ class Story:
         self.no, self.yes = Asked(False), Asked(True)
         self.declined = confirmed(file, home, agree=self.no)
         self.after_declining = sorted(path.name for path in self.directory.iterdir())
-        self.row_after_declining = browse.study(home, "tiny")
+        self.row_after_declining = browse.study(home, "tiny").summary
         self.untested = copied(home, home.with_name("untested"))
         self.done = confirmed(file, home, agree=self.yes)
         self.protocol = json.loads(record.protocol_path(self.directory).read_text())
@@ -174,11 +175,9 @@ def test_declined_it_keeps_the_selection_and_leaves_the_test_split_alone(story: 
     assert story.declined.exit_code == outcomes.RESUMABLE
     assert "selection.json" in story.after_declining
     assert "confirmation" not in story.after_declining
-    assert story.row_after_declining["confirmation"] == {
-        "stage": "selected",
-        "ended": 0,
-        "planned": 7 * len(story.selection["arms"]),
-    }
+    assert story.row_after_declining.confirmation == ConfirmationProgress(
+        stage="selected", planned=7 * len(story.selection["arms"])
+    )
     assert (story.declined.fresh, story.done.fresh) == (8, 7 * len(story.selection["arms"]))
 
 
@@ -299,10 +298,10 @@ def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
 def test_a_finished_confirmation_is_listed_and_shows_its_test_values(story: Story) -> None:
     (row,) = browse.studies(story.home)
     total = 7 * len(story.selection["arms"])
-    assert row["confirmation"] == {"stage": "complete", "ended": total, "planned": total}
+    assert row.confirmation == ConfirmationProgress(stage="complete", ended=total, planned=total)
     shown = browse.trial(story.home, "tiny", "confirmation/adamw/003")
-    assert set(shown["test"]) >= {"test/accuracy", "test/loss"}
-    assert shown["seed"] == story.protocol["seeds"][3]
+    assert set(shown.summary.test) >= {"test/accuracy", "test/loss"}
+    assert shown.summary.seed == story.protocol["seeds"][3]
 
 
 def test_no_test_value_is_shown_before_the_last_run_has_ended(story: Story, tmp_path: Path) -> None:
@@ -310,8 +309,10 @@ def test_no_test_value_is_shown_before_the_last_run_has_ended(story: Story, tmp_
     shutil.copytree(story.home / "mlruns" / "studies", home / "mlruns" / "studies")
     last = home / "mlruns" / "studies" / "tiny" / "confirmation" / "sgd" / "006" / "result.json"
     last.unlink()
-    assert browse.studies(home)[0]["confirmation"]["stage"] == "confirmation"
-    assert "test/" not in json.dumps(browse.trial(home, "tiny", "confirmation/adamw/003"))
+    progress = browse.studies(home)[0].confirmation
+    assert progress is not None and progress.stage == "confirmation"
+    shown = browse.trial(home, "tiny", "confirmation/adamw/003")
+    assert "test/" not in json.dumps(shown.as_json())
 
 
 def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story) -> None:
@@ -320,7 +321,7 @@ def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story)
     assert run(story.file, story.home).fresh == 0
     assert len(records(story.home, Role.SEARCH)) == 4
     tried = try_trial(story.file, ["learning_rate=0.005"], story.home, InlineWorkers(), Unseen())
-    assert tried["state"] == "complete"
+    assert tried.trial.summary.state == "complete"
 
 
 @pytest.mark.parametrize(

@@ -263,9 +263,9 @@ def test_a_user_corrects_a_file_and_runs_the_failed_trials_again(
         "tiny/search/sgd/003": ("FINISHED", None),
     }
     (row,) = browse.studies(stored)
-    assert (row["state"], row["complete"], row["failed"]) == ("complete", 2, 0)
+    assert (row.state, row.complete, row.failed) == ("complete", 2, 0)
     shown = browse.trial(stored, "tiny", "sgd/000")
-    assert shown["reason"].endswith("(run again as sgd/002)")
+    assert str(shown.summary.reason).endswith("(run again as sgd/002)")
     status, _, errors = call("report", "tiny", "--home", stored, "--out", stored / "out")
     assert status == 0, errors
     summary = json.loads((stored / "out" / "report.json").read_text())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,15 +17,25 @@ from workbench.cli import terminal
 
 
 class _Group(typer.core.TyperGroup):
-    """The commands; Ctrl-C ends any of them with a message and exit code 130."""
+    """The commands; each ends with a line on Ctrl-C, or where its output cannot be written."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            # Here, because an error at the end of the process would be a traceback.
+            sys.stdout.flush()
+            return result
         except KeyboardInterrupt:
             typer.echo("Stopped by Ctrl-C.", err=True)
             raise typer.Exit(130) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # The reader has seen enough, as in ``| head``; click ends quietly.
+            typer.echo(f"The output cannot be written: {error.strerror}.", err=True)
+            # What is left in the buffer would fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(4) from None
 
 
 app = typer.Typer(
@@ -37,7 +50,9 @@ Home = Annotated[
     Path,
     typer.Option(
         envvar="WORKBENCH_HOME",
-        callback=terminal.existing,
+        # A mistyped home must not be made: every study would start again in it.
+        exists=True,
+        file_okay=False,
         help="Directory that contains mlruns/ and reports/.",
     ),
 ]
@@ -98,11 +113,11 @@ def check(
         with terminal.errors(go_on=len(files) > 1):
             plans.append(check_study(file, overrides or [], home.absolute()))
     if as_json:
-        typer.echo(json.dumps(plans, indent=1))
+        terminal.print_json([plan.as_json() for plan in plans])
     else:
         for plan in plans:
             printed.plan(terminal.console(), plan)
-    if len(plans) < len(files) or any(plan["refused"] for plan in plans):
+    if len(plans) < len(files) or any(plan.refused for plan in plans):
         raise typer.Exit(2)
 
 
@@ -146,8 +161,8 @@ def run(
                 wait=wait,
                 retry_failed=retry_failed,
             )
-        printed.outcome(terminal.console(), outcome, home, smoke=smoke)
-    terminal.leave(outcome)
+        printed.outcome(terminal.console(), outcome, smoke=smoke)
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -179,8 +194,7 @@ def confirm(
             at_once=terminal.count(workers, inline),
         )
         printed.confirmed(terminal.console(), outcome)
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command("try")
@@ -198,12 +212,12 @@ def try_(
     from workbench.commands.tryout import try_trial
 
     with terminal.errors(), terminal.crew(home.absolute(), 1, True) as crew:
-        trial = try_trial(
+        tried = try_trial(
             file, settings or [], home.absolute(), crew, terminal.watcher(), wait=wait
         )
-        printed.trial(terminal.console(), trial)
-    if trial["state"] != "complete":
-        raise typer.Exit(outcomes.RESUMABLE if trial["stopped"] else outcomes.UNUSABLE)
+        printed.trial(terminal.console(), tried.trial, tried.run_id)
+    if tried.trial.summary.state != "complete":
+        raise typer.Exit(outcomes.RESUMABLE if tried.stopped else outcomes.UNUSABLE)
 
 
 @app.command()
@@ -270,7 +284,7 @@ def verdict(
             out=out,
         )
     if as_json:
-        typer.echo(json.dumps(judged.result.as_json(), indent=1))
+        terminal.print_json(judged.result.as_json())
     else:
         printed.verdict(terminal.console(), judged)
     if not judged.result.usable:
@@ -307,11 +321,11 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
     from workbench.commands import browse
 
     with terminal.errors():
-        found = browse.studies(home.absolute())
+        rows = browse.studies(home.absolute())
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        terminal.print_json([asdict(row) for row in rows])
     else:
-        printed.studies(terminal.console(), found)
+        printed.studies(terminal.console(), rows)
 
 
 @app.command()
@@ -333,15 +347,16 @@ def show(
     from workbench.commands import browse
 
     with terminal.errors():
-        name, within = browse.named(study)
+        name, within = browse.split_name(study)
         trial = trial or within
+        found: browse.StudyDetails | browse.TrialDetails
         if trial is None:
             found = browse.study(home.absolute(), name)
         else:
             found = browse.trial(home.absolute(), name, trial)
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    elif trial is None:
+        terminal.print_json(found.as_json())
+    elif isinstance(found, browse.StudyDetails):
         printed.study(terminal.console(), found)
     else:
         printed.trial(terminal.console(), found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from workbench.commands.outcomes import Outcome
     from workbench.commands.session import Watcher
     from workbench.driver.workers import LocalWorkers, Workers
     from workbench.study.confirm import Offer
@@ -37,15 +37,9 @@ def watcher() -> Watcher:
     return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
 
 
-def existing(home: Path) -> Path:
-    """The home, which must exist: a mistyped one would start every study again.
-
-    Raises:
-        BadParameter: There is no such directory.
-    """
-    if not home.exists():
-        raise typer.BadParameter(f"{home} does not exist; create it with: mkdir -p {home}")
-    return home
+def print_json(content: object) -> None:
+    """Print what ``--json`` promises."""
+    typer.echo(json.dumps(content, indent=1))
 
 
 @contextmanager
@@ -131,9 +125,3 @@ def errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> It
         if not go_on:
             known = isinstance(error, outcomes.FIXABLE)
             raise typer.Exit(outcomes.exit_code(error) if known else outcomes.BAD_STUDY) from None
-
-
-def leave(outcome: Outcome) -> None:
-    """Exit with the code of the outcome."""
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)

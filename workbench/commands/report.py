@@ -122,9 +122,9 @@ def _statuses(home: Path, name: str) -> dict[str, str]:
     done = {"search": False, "confirmation": False, "try": True}
     # Of a report whose records are not here, or damaged, MLflow alone tells.
     with suppress(browse.Unknown, OSError):
-        found = browse.study(home, name)
-        done["search"] = found["state"] in browse.SEARCHED
-        done["confirmation"] = (found["confirmation"] or {}).get("stage") == "complete"
+        summary = browse.study(home, name).summary
+        done["search"] = summary.searched
+        done["confirmation"] = bool(summary.confirmation and summary.confirmation.complete)
     return {role: "FINISHED" if ended else "SCHEDULED" for role, ended in done.items()}
 
 

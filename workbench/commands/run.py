@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from workbench import record
 from workbench.commands import parent_run, session
-from workbench.commands.outcomes import (
-    Outcome,
-    damaged_checkpoints,
-    is_confirmed,
-    reasons_of,
-    report_of,
-)
+from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import GroupProgress, lease
+from workbench.driver import lease
 from workbench.driver.workers import Workers
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
@@ -97,7 +91,7 @@ def search(
         trains = any(s.ended < s.target or s.running for s in begun)
         if not trains and session.is_settled(study, Role.SEARCH):
             session.watcher.end()
-            return _outcome(study, began, begun)
+            return replace(outcome_of(study, Role.SEARCH), groups=tuple(begun))
 
         def keep_best(page: ParentRun) -> None:
             _keep_best(source.best(), page)
@@ -113,8 +107,13 @@ def search(
             finish=keep_best,
         )
     fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
-    return _outcome(
-        study, began, driven.groups, fresh=fresh, signal=driven.signal, unsent=driven.page.unsent
+    return replace(
+        outcome_of(study, Role.SEARCH),
+        groups=driven.groups,
+        fresh=fresh,
+        signal=driven.signal,
+        seconds=time.monotonic() - began,
+        unsent=driven.page.unsent,
     )
 
 
@@ -133,30 +132,6 @@ def run_needed(session: Session, study: Study, above: tuple[str, ...] = ()) -> O
         if outcome.signal is not None:
             return outcome
     return None
-
-
-def _outcome(
-    study: Study,
-    began: float,
-    groups: Sequence[GroupProgress],
-    *,
-    fresh: int = 0,
-    signal: int | None = None,
-    unsent: int = 0,
-) -> Outcome:
-    records = record.scan(study.directory)
-    return Outcome(
-        study=study.name,
-        groups=tuple(groups),
-        fresh=fresh,
-        signal=signal,
-        seconds=time.monotonic() - began,
-        unsent=unsent,
-        reasons=reasons_of(records),
-        damaged=damaged_checkpoints(study.directory),
-        confirmed=is_confirmed(study.directory, records),
-        report=report_of(study.home, study.name, records),
-    )
 
 
 def _keep_best(best: Mapping[str, TrialDirectory], page: ParentRun) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from workbench.commands import report as publish
 from workbench.commands.outcomes import Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
 from workbench.driver import Driver, GroupProgress, Source, Stop
+from workbench.driver.signals import signal_name
 from workbench.driver.workers import Workers
 from workbench.record import Role
 from workbench.record.files import DiskError
@@ -195,17 +195,18 @@ def opened(
             watcher.end()
             if stop.signal is None:
                 raise
-            name = signal.Signals(stop.signal).name
             raise Stopped(
-                f"Stopped by {name} while no trial was running. Rerun the command to continue."
+                f"Stopped by {signal_name(stop.signal)} while no trial was running. Rerun the "
+                "command to continue."
             ) from None
 
 
 def _writable(home: Path) -> Path:
     for folder in (home / "mlruns" / "studies", home / "reports"):
+        # Nothing is made yet: a command that is refused must leave no empty folder.
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
+            with tempfile.TemporaryFile(dir=existing):
                 pass
         except OSError as error:
             raise UnwritableError(

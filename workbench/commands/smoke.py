@@ -47,7 +47,7 @@ def smoke_study(
     failing = confirmed.exit_code == UNUSABLE
     return replace(
         outcome,
-        groups=(confirmed.arms or confirmed.selection) if failing else outcome.groups,
+        groups=(confirmed.groups or confirmed.selection) if failing else outcome.groups,
         signal=confirmed.signal,
         seconds=outcome.seconds + confirmed.seconds,
         reasons=(*outcome.reasons, *confirmed.reasons),

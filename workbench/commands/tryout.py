@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from workbench import record
 from workbench.commands import browse, session
+from workbench.commands.browse import TrialDetails
 from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
@@ -26,6 +27,15 @@ from workbench.study.config.knobs import Categorical, Interval, label, merged, p
 from workbench.study.config.problems import choice
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A trial that ``try`` has run, and the id of its MLflow run; ``stopped`` by a signal."""
+
+    trial: TrialDetails
+    run_id: str
+    stopped: bool
 
 
 class One:
@@ -70,11 +80,8 @@ def try_trial(
     watcher: Watcher,
     *,
     wait: bool = False,
-) -> dict[str, Any]:
+) -> Tried:
     """Run one trial of a study with some knobs set (``KNOB=VALUE``): tracked, but not counted.
-
-    Returns:
-        What ``show`` says of it, with its MLflow run and whether it was ``stopped``.
 
     Raises:
         StudyFileError: As for ``run_study``, or a setting is not valid.
@@ -101,8 +108,8 @@ def try_trial(
 
             driven = at.drive(study, One(spec), Role.TRY, title=spec.name, finish=finish)
             run_id = driven.page.tracker.mirror(directory, driven.page.parent)
-    found = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
-    return {**found, "run_id": run_id, "stopped": driven.signal is not None}
+    trial = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
+    return Tried(trial=trial, run_id=run_id, stopped=driven.signal is not None)
 
 
 def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:

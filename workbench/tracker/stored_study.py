@@ -97,17 +97,26 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage of a backbone and its number of parameters."""
+
+    name: str
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backbone:
     """The backbone, its stages without the head, and the source of its initial weights.
 
     Attributes:
-        stages: Each ``name`` with its number of ``parameters``.
+        head: Number of parameters of the head; None where the model was not on this machine.
         notes: Remarks on the weights; None if they were not checked.
     """
 
     name: str | None = None
     weights: str | None = None
-    stages: tuple[Mapping[str, Any], ...] = ()
+    stages: tuple[Stage, ...] = ()
+    head: int | None = None
     notes: tuple[str, ...] | None = None
 
 
@@ -313,7 +322,7 @@ def _backbone(block: Mapping[str, Any]) -> Backbone:
         Backbone,
         block,
         weights=weights.get("source") if isinstance(weights, Mapping) else weights,
-        stages=tuple(block.get("stages") or ()),
+        stages=tuple(_of(Stage, stage) for stage in block.get("stages") or ()),
         notes=None if notes is None else _texts(notes),
     )
 
