@@ -308,7 +308,7 @@ def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:
     accuracy = [(float(n), made.epoch(n).metrics["validation/accuracy"]) for n in (1, 2, 3)]
     curves = {"train/loss": loss, "validation/accuracy": accuracy}
     assert histories(tracker, metrics, [first]) == {first: curves}
-    assert histories(tracker, metrics) == {first: curves, second: curves}
+    assert histories(tracker, metrics, [first, second]) == {first: curves, second: curves}
     assert histories(tracker, metrics, []) == {}
     with pytest.raises(UnknownStudy):
         tracker.read_trials("digts")

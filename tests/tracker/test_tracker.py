@@ -306,11 +306,6 @@ def test_a_parent_is_closed_and_runs_again(
     assert made.run_of(home, "digits/search")[1] == "RUNNING"
 
 
-def test_a_parent_cannot_be_closed_as_running(tracker: Tracker, parent: str) -> None:
-    with pytest.raises(ValueError, match="choose FINISHED, FAILED, KILLED or SCHEDULED"):
-        tracker.close_parent(parent, "RUNNING")
-
-
 def test_a_description_is_shown_and_cut_where_mlflow_would_refuse_it(
     home: Path, tracker: Tracker, parent: str
 ) -> None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench import record
-from workbench.commands import browse, session
+from workbench.commands import browse, parent_run, session
 from workbench.commands.outcomes import Outcome, outcome_of
-from workbench.commands.parent_run import ParentRun, confirmation_note
+from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
 from workbench.driver import GroupProgress, lease
 from workbench.driver.workers import Workers
@@ -223,11 +223,11 @@ class _Confirming:
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
         study, before = self._study, source.missing
-        if not before and self._session.is_settled(study, role, self._files):
+        if not before and parent_run.is_settled(study, role, self._files):
             return None
 
         def note(groups: Sequence[GroupProgress]) -> str:
-            return confirmation_note(study.config, role, groups, self._plan.sha256)
+            return parent_run.confirmation_note(study.config, role, groups, self._plan.sha256)
 
         try:
             driven = self._session.drive(

@@ -16,6 +16,7 @@ from workbench.record import Role
 from workbench.report import writing
 from workbench.report.trials import best, by_strategy, of_search
 from workbench.study.config import load
+from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
@@ -60,12 +61,8 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         ValueError: No such venue, or MLflow lacks what no report can do without.
     """
     venues.of(venue)
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(STUDY_SUFFIXES):
         name = load(Path(name)).name
-    return _publish(name, home, out, venue)
-
-
-def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
     if not record.STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is no name of a study.")
     tracker = Tracker(home, create=False)
@@ -74,29 +71,30 @@ def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
     kept = directory.is_dir()
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
+    notes: list[str] = []
     try:
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if kept else nullcontext():
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
-            written, note, run_ids = _write(tracker, name, directory, folder, venue, ())
-            for run_id in run_ids:
+            written, study, note = _write(tracker, name, directory, folder, venue, notes)
+            for run_id in parents(study):
                 tracker.log_report(run_id, folder, only=report.CONTENTS)
                 tracker.describe(run_id, note)
             return written
     except Busy as busy:
-        notes = [f"{busy} This report shows it as it is now."]
+        notes.append(f"{busy} This report shows it as it is now.")
     except record.Damaged as damaged:
-        notes = [f"{damaged} The report shows the study as MLflow has it."]
+        notes.append(f"{damaged} The report shows the study as MLflow has it.")
     except OSError as error:
         if isinstance(error, FileExistsError) or not tracker.read_only:
             raise
-        notes = ["the home cannot be written to: the report was not stored in MLflow"]
+        notes.append("the home cannot be written to: the report was not stored in MLflow")
     with suppress(record.Damaged):
         behind = _behind(tracker, directory, name)
         if behind:
             notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
-    return _write(tracker, name, directory, folder, venue, tuple(notes))[0]
+    return _write(tracker, name, directory, folder, venue, notes)[0]
 
 
 def sync(name: str, home: Path) -> int:
@@ -171,14 +169,9 @@ def parents(study: StoredStudy) -> list[str]:
 
 
 def _write(
-    tracker: Tracker,
-    name: str,
-    directory: Path,
-    folder: Path,
-    venue: str,
-    notes: tuple[str, ...],
-) -> tuple[Written, str, list[str]]:
-    """What was written, a note for the study's page in MLflow, and the runs that keep it."""
+    tracker: Tracker, name: str, directory: Path, folder: Path, venue: str, notes: Sequence[str]
+) -> tuple[Written, StoredStudy, str]:
+    """What was written, of which study, and a note for the study's page in MLflow."""
     found = material(tracker, name, directory)
     if not found.study.described:
         raise StoreError(
@@ -195,9 +188,9 @@ def _write(
         page=writing.write(composed, folder, venue),
         verdict=f"{judged.word}  {judged.headline}" if finished else "",
         usable=summary.usable and not unanswered,
-        notes=notes,
+        notes=tuple(notes),
     )
-    return written, report.markdown_summary(summary.content), parents(found.study)
+    return written, found.study, report.markdown_summary(summary.content)
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:

@@ -89,7 +89,7 @@ def search(
             source = Search(study, retry_failed=retry_failed)
         begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
-        if not trains and session.is_settled(study, Role.SEARCH):
+        if not trains and parent_run.is_settled(study, Role.SEARCH):
             session.watcher.end()
             return replace(outcome_of(study, Role.SEARCH), groups=tuple(begun))
 

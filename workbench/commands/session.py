@@ -27,7 +27,6 @@ from workbench.record.files import DiskError
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
-from workbench.tracker import Tracker
 from workbench.tracker.store import StoreError
 
 
@@ -83,17 +82,6 @@ class Session:
     watcher: Watcher
     stop: Stop
     read: Callable[[Path], StudyConfig]
-
-    def is_settled(self, study: Study, role: Role, files: Mapping[str, str] | None = None) -> bool:
-        """Whether MLflow's parent run is finished and holds what ``drive`` would write.
-
-        Then MLflow is sent what an earlier driver left unsent, and nothing else changes.
-        """
-        tracker = Tracker(self.home)
-        settled = parent_run.is_settled(study, tracker, role, files)
-        if settled:
-            tracker.reconcile(study.directory)
-        return settled
 
     def drive(
         self,

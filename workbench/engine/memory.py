@@ -16,11 +16,7 @@ from workbench.backbones.stages import OutOfMemory, Staged, free_memory, size_te
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
-_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_REQUESTED = (
-    re.compile(r"tried to allocate (?P<number>[0-9]+) (?P<unit>bytes)"),
-    re.compile(r"Tried to allocate (?P<number>[0-9.]+) (?P<unit>[KMGT]iB)"),
-)
+_REQUESTED = re.compile(r"tried to allocate ([0-9.]+) (bytes|[KMGT]iB)", re.IGNORECASE)
 _CPU = ("DefaultCPUAllocator", "not enough memory")
 # torch's messages for a tensor with more numbers than it can count.
 _OVERFLOW = ("Overflow when unpacking", "Storage size calculation overflowed")
@@ -132,8 +128,9 @@ def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, s
 def _requested(text: str) -> str:
     if any(mark in text for mark in _OVERFLOW):
         return "one tensor has more numbers than torch can count"
-    for pattern in _REQUESTED:
-        if match := pattern.search(text):
-            size = int(float(match["number"]) * _BYTES[match["unit"]])
-            return f"tried to allocate {size_text(size)}"
-    return ""
+    match = _REQUESTED.search(text)
+    if match is None:
+        return ""
+    # On the CPU torch gives bytes; on a GPU a size with its unit.
+    size = size_text(int(match[1])) if match[2] == "bytes" else f"{match[1]} {match[2]}"
+    return f"tried to allocate {size}"

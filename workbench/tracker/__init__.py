@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from workbench import record
 from workbench.record import Role, State, TrialDirectory
@@ -35,7 +34,7 @@ class Tracker(Connection):
         role: str,
         *,
         tags: Mapping[str, str],
-        params: Mapping[str, Any],
+        params: Mapping[str, object],
         files: Mapping[str, str],
         datasets: Sequence[DatasetUse] = (),
     ) -> str:
@@ -84,11 +83,6 @@ class Tracker(Connection):
 
     def close_parent(self, run_id: str, status: str) -> None:
         """Set how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it can continue."""
-        if status not in entry.STATUS.values() or status == "RUNNING":
-            raise ValueError(
-                f"A run cannot be closed as {status!r}: "
-                "choose FINISHED, FAILED, KILLED or SCHEDULED."
-            )
         with self._writing_run(run_id) as run:
             self._ledger.set_status(run, status, record.now())
 
@@ -134,7 +128,8 @@ class Tracker(Connection):
         traceback = None if result is None else result.traceback
         with self._writing(spec.study) as runs:
             lacked = spec.key not in runs
-            began = wanted.started or _modified(directory.path / "spec.json")
+            spec_written = (directory.path / "spec.json").stat().st_mtime_ns // 1_000_000
+            began = wanted.started or spec_written
             run = self._open(runs, spec.study, spec.key, wanted.name, began, wanted.identity)
             listed = self._send_artifacts(run, directory, traceback)
             lacked |= bool(listed) | self._say(run, wanted, listed)
@@ -165,17 +160,11 @@ class Tracker(Connection):
         tags = {**wanted.identity, **wanted.tags, **listed}
         return self._ledger.say(run, params=wanted.params, tags=tags, points=points)
 
-    def mark_best(
-        self,
-        parent_run_id: str,
-        strategy: str,
-        directory: TrialDirectory,
-        files: Sequence[Path] | None = None,
-    ) -> str:
-        """Mark a trial as the best of its strategy, with its weights, in place of another one.
+    def mark_best(self, parent_run_id: str, strategy: str, directory: TrialDirectory) -> str:
+        """Mark a trial as the best of its strategy, in place of another one; returns its run's id.
 
-        The files are stored below ``model/``; by default the weights, their description and the
-        confusion matrix, as far as they exist. Returns the run's id.
+        The weights, their description and the confusion matrix are stored below ``model/``, as far
+        as they exist.
 
         Raises:
             ValueError: The trial is none of a search: which seed did best means nothing.
@@ -185,9 +174,8 @@ class Tracker(Connection):
             raise ValueError(
                 f"{spec.key} is a run of a {spec.role}; only a search marks its best trial."
             )
-        if files is None:
-            picture = directory.artifacts / "confusion_matrix.png"
-            files = [directory.weights, directory.weights_description, picture]
+        picture = directory.artifacts / "confusion_matrix.png"
+        files = [directory.weights, directory.weights_description, picture]
         models: dict[str, Path | str] = {f"model/{p.name}": p for p in files if p.exists()}
         run, _ = self._mirror(directory, parent_run_id)
         with self._writing(run.tags["workbench.study"]) as runs:
@@ -231,7 +219,8 @@ class Tracker(Connection):
             if role not in parents:
                 parents[role] = self._parent(study_directory, role)
             parent = parents[role]
-            _, lacked = self._mirror(directory, parent, orphaned=not _held(directory.lock_path))
+            orphaned = holder(directory.lock_path) is None
+            _, lacked = self._mirror(directory, parent, orphaned=orphaned)
             sent += lacked
         if not study_directory.is_dir():
             return 0
@@ -310,12 +299,3 @@ def _artifacts(directory: TrialDirectory) -> dict[str, Path]:
     found = sorted(root.rglob("*")) if root.is_dir() else []
     paths = [path for path in found if path.is_file() and not is_temporary(path)]
     return {path.relative_to(root).as_posix(): path for path in paths}
-
-
-def _modified(path: Path) -> int:
-    return path.stat().st_mtime_ns // 1_000_000
-
-
-def _held(lock: Path) -> bool:
-    """Whether a worker holds a trial directory."""
-    return holder(lock) is not None

@@ -243,22 +243,11 @@ class Ledger:
         """The path of an artifact, which may not exist."""
         return self._store.folder_of(run.artifacts) / name
 
-    def histories(
-        self, run_ids: Collection[str], metrics: Collection[str]
-    ) -> dict[str, dict[str, dict[int, float]]]:
-        """Values by metric, run and step, without NaN; of several at a step, the latest."""
-        by_metric: dict[str, dict[str, dict[int, float]]] = {metric: {} for metric in metrics}
-        for metric, by_run in by_metric.items():
-            for run_id in run_ids:
-                points = self._client.get_metric_history(run_id, metric)
-                values = {
-                    point.step: point.value
-                    for point in sorted(points, key=lambda point: point.timestamp)
-                    if not math.isnan(point.value)
-                }
-                if values:
-                    by_run[run_id] = values
-        return by_metric
+    def history(self, run_id: str, metric: str) -> dict[int, float]:
+        """Values by step, without NaN; of several at a step, the latest."""
+        points = self._client.get_metric_history(run_id, metric)
+        in_time = sorted(points, key=lambda point: point.timestamp)
+        return {point.step: point.value for point in in_time if not math.isnan(point.value)}
 
     def _repository(self, run: Run) -> Any:
         # Not through the client, which first reads the whole run (14 ms each time).

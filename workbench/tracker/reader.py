@@ -135,25 +135,24 @@ class Reading:
         return by_run
 
     def histories(
-        self, metrics: Sequence[str], run_ids: Collection[str] | None = None
+        self, metrics: Sequence[str], run_ids: Collection[str]
     ) -> dict[str, dict[str, list[tuple[float, float]]]]:
         """Curves of some runs: by run id and metric, pairs of epoch and value, in order.
 
         Runs and metrics without a value are left out. The epoch is the number of epochs done, a
-        fraction where a trial reports within an epoch. Default: all trials of the study.
+        fraction where a trial reports within an epoch.
         """
-        if run_ids is None:
-            run_ids = [run.run_id for run in self._of_trials()]
-        stored_names = {metric: valid_name(metric) for metric in metrics}
-        stored = self._ledger.histories(run_ids, {*stored_names.values(), "epochs"})
         curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-        for metric, name in stored_names.items():
-            for run_id, points in stored[name].items():
-                # MLflow's steps are integers: the number of the report, not of the epoch.
-                epochs = stored["epochs"].get(run_id, {})
-                curves.setdefault(run_id, {})[metric] = [
-                    (float(epochs.get(step, step)), value) for step, value in sorted(points.items())
-                ]
+        for run_id in run_ids:
+            # MLflow's steps are integers: the number of the report, not of the epoch.
+            epochs = self._ledger.history(run_id, "epochs")
+            for metric in metrics:
+                points = self._ledger.history(run_id, valid_name(metric))
+                if points:
+                    curves.setdefault(run_id, {})[metric] = [
+                        (float(epochs.get(step, step)), value)
+                        for step, value in sorted(points.items())
+                    ]
         return curves
 
     def _of_trials(self) -> list[Run]:

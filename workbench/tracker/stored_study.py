@@ -5,16 +5,17 @@ Read by ``reader`` and used by the report. Keys that earlier versions did not wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BeforeValidator, TypeAdapter
 
 from workbench.record import Objective
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    Block = TypeVar("Block", bound=DataclassInstance)
+Block = TypeVar("Block")
+# A label that YAML reads as a number or a truth value is text here.
+Text = Annotated[str, BeforeValidator(str)]
 
 _NONE = Objective(metric="", direction="maximize")
 # Without these keys there can be no report.
@@ -26,7 +27,15 @@ class Strategy:
     """A strategy and its label of each compared factor."""
 
     name: str
-    levels: Mapping[str, str]
+    levels: Mapping[str, Text]
+
+
+def _several(labels: Any) -> Any:
+    return labels if isinstance(labels, list | tuple) else [labels]
+
+
+def _source(weights: Any) -> Any:
+    return weights.get("source") if isinstance(weights, Mapping) else weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +49,9 @@ class Range:
     """
 
     knob: str
-    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    when: Mapping[str, Annotated[tuple[Any, ...], BeforeValidator(_several)]] = field(
+        default_factory=dict
+    )
     low: float | None = None
     high: float | None = None
     log: bool | None = None
@@ -53,8 +64,8 @@ class Duplicates:
     """Samples that two parts of the data share; ``examples`` names some of them."""
 
     parts: tuple[str, str]
-    count: int
-    examples: tuple[str, ...] = ()
+    count: int = 0
+    examples: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +100,7 @@ class Data:
     digest: str | None = None
     classes: Sequence[str] | int | None = None
     duplicates: tuple[Duplicates, ...] | None = None
-    skipped: tuple[str, ...] | None = None
+    skipped: tuple[Text, ...] | None = None
     per_class: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     redrawn: Redrawn | None = None
@@ -114,10 +125,10 @@ class Backbone:
     """
 
     name: str | None = None
-    weights: str | None = None
+    weights: Annotated[str | None, BeforeValidator(_source)] = None
     stages: tuple[Stage, ...] = ()
     head: int | None = None
-    notes: tuple[str, ...] | None = None
+    notes: tuple[Text, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,34 +250,32 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
         **stored: Fields of ``StoredStudy`` that come from other places in MLflow.
 
     Raises:
-        TypeError: A value has the wrong type.
+        ValueError: A value has the wrong type, or a block lacks its ``name``.
+        TypeError: A list has the wrong type.
         AttributeError: A block has the wrong type.
-        KeyError: A block lacks its ``name``.
     """
     budget, plans = content.get("budget") or {}, content.get("plans") or {}
-    file = content.get("content") or {}
+    file, objective = content.get("content") or {}, content.get("objective") or {}
     return StoredStudy(
         missing=tuple(name for name in NEEDED if name not in content),
         name=str(content.get("name") or ""),
         question=str(content.get("question") or ""),
         mode=str(content.get("mode", "balanced")),
-        objective=_of(
-            Objective, {"metric": "", "direction": "", **(content.get("objective") or {})}
-        ),
-        factors={name: _texts(labels) for name, labels in (content.get("factors") or {}).items()},
-        strategies=tuple(
-            Strategy(name=item["name"], levels=item["levels"])
-            for item in content.get("strategies") or ()
-        ),
+        objective=_of(Objective, {"metric": "", "direction": "", **objective}),
+        factors={
+            name: tuple(map(str, labels or ()))
+            for name, labels in (content.get("factors") or {}).items()
+        },
+        strategies=tuple(_of(Strategy, item) for item in content.get("strategies") or ()),
         total=budget.get("total"),
         trials_per_strategy=budget.get("trials_per_strategy"),
         targets={group: int(target) for group, target in (budget.get("targets") or {}).items()},
         search=content.get("search") or {},
-        tune=tuple(map(_range, content.get("tune") or ())),
-        data=_data(content.get("data") or {}),
-        backbone=_backbone(content["backbone"]) if content.get("backbone") else None,
+        tune=tuple(_of(Range, item) for item in content.get("tune") or ()),
+        data=_of(Data, content.get("data") or {}),
+        backbone=_of(Backbone, content["backbone"]) if content.get("backbone") else None,
         epochs=content.get("epochs"),
-        training=_training(content["plan"]) if content.get("plan") else None,
+        training=_of(Training, content["plan"]) if content.get("plan") else None,
         plans=plans,
         plans_differ=bool(content.get("plans_differ")),
         baseline=content.get("baseline"),
@@ -276,61 +285,16 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
     )
 
 
-def _of(kind: type[Block], block: Mapping[str, Any], **given: Any) -> Block:
+def _of(kind: type[Block], block: Mapping[str, Any]) -> Block:
     """A dataclass from the keys of a block that are its fields; None becomes the default."""
     # Unknown keys are ignored: a later version may have written them.
-    names = {field.name for field in fields(kind)}
-    values = {name: x for name, x in block.items() if name in names and x is not None}
-    return kind(**{**values, **given})
+    return TypeAdapter(kind).validate_python(_without_none(block))
 
 
-def _texts(items: Iterable[Any] | None) -> tuple[str, ...]:
-    return tuple(map(str, items or ()))
-
-
-def _range(entry: Mapping[str, Any]) -> Range:
-    when = {
-        name: tuple(labels) if isinstance(labels, list | tuple) else (labels,)
-        for name, labels in (entry.get("when") or {}).items()
-    }
-    return _of(Range, entry, when=when, choices=tuple(entry.get("choices") or ()))
-
-
-def _data(block: Mapping[str, Any]) -> Data:
-    pairs, redrawn, skipped = block.get("duplicates"), block.get("redrawn"), block.get("skipped")
-    return _of(
-        Data,
-        block,
-        # None and an empty list differ: not searched for, and none found.
-        duplicates=None if pairs is None else tuple(map(_duplicates, pairs)),
-        skipped=None if skipped is None else _texts(skipped),
-        redrawn=redrawn and Redrawn(parts=_texts(redrawn["parts"]), of=redrawn.get("of")),
-        others=tuple(_data(other) for other in block.get("others") or ()),
-    )
-
-
-def _duplicates(block: Mapping[str, Any]) -> Duplicates:
-    first, second = block.get("parts") or ("", "")
-    return Duplicates(
-        parts=(first, second), count=block.get("count") or 0, examples=_texts(block.get("examples"))
-    )
-
-
-def _backbone(block: Mapping[str, Any]) -> Backbone:
-    weights, notes = block.get("weights"), block.get("notes")
-    return _of(
-        Backbone,
-        block,
-        weights=weights.get("source") if isinstance(weights, Mapping) else weights,
-        stages=tuple(_of(Stage, stage) for stage in block.get("stages") or ()),
-        notes=None if notes is None else _texts(notes),
-    )
-
-
-def _training(block: Mapping[str, Any]) -> Training:
-    phases = tuple(_of(Phase, phase) for phase in block.get("phases") or ())
-    augmentation = tuple(block.get("augmentation") or ())
-    return _of(Training, block, augmentation=augmentation, phases=phases)
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
 def _task(plans: Mapping[str, Mapping[str, Any]], written: Any) -> str:
