@@ -568,7 +568,7 @@ def test_a_damaged_storage_of_the_search_is_named_with_what_to_do(
     damaged.write_bytes(content[:intact] + b"x" * (len(content) - intact))
     code, _, errors = call(words, story.file, "--home", home)
     assert code == outcomes.ENVIRONMENT
-    assert f"{damaged}, Optuna's storage of the search of tiny, cannot be read" in errors
+    assert f"{damaged}, Optuna's storage of the search of tiny, cannot be used" in errors
     assert "move the file away: the next `workbench run` rebuilds it" in errors
     assert "Traceback" not in errors
 

@@ -673,7 +673,7 @@ def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damag
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with (
-        pytest.raises(StoreError, match=r"is locked by another program\. End that program"),
+        pytest.raises(StoreError, match=r"database is locked\. If another program has it open"),
         readable(study),
         engine.begin() as connection,
     ):

@@ -14,9 +14,9 @@ from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
-from workbench.driver import GroupProgress, failure, lease
+from workbench.driver import failure, lease
 from workbench.driver.workers import Workers
-from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
+from workbench.record import Role, TrialSpec
 from workbench.record.strategy import Scalar
 from workbench.record.text import nearest
 from workbench.study import space
@@ -26,6 +26,7 @@ from workbench.study.config.document import Problem, StudyFileError, parse_value
 from workbench.study.config.knobs import Categorical, Interval, label, merged, phases_below
 from workbench.study.config.problems import choice
 from workbench.study.config.study_config import StudyConfig
+from workbench.study.confirm.replicates import Replicates
 from workbench.study.study import Study
 
 
@@ -36,40 +37,6 @@ class Tried:
     trial: TrialDetails
     run_id: str
     stopped: bool
-
-
-class One:
-    """A source of a single trial that no search counts (``driver.Source``)."""
-
-    def __init__(self, spec: TrialSpec) -> None:
-        self._specs = [spec]
-        self._progress = GroupProgress(name=spec.strategy, target=1)
-
-    def adopt(self) -> list[TrialSpec]:
-        """A try that was interrupted is not continued."""
-        return []
-
-    def next(self) -> TrialSpec | None:
-        """The trial, once."""
-        if not self._specs:
-            return None
-        self._progress = replace(self._progress, running=1)
-        return self._specs.pop()
-
-    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
-        """It is never pruned."""
-        return Decision.CONTINUE
-
-    def finish(self, spec: TrialSpec, result: Result) -> None:
-        """Note whether it completed."""
-        complete = int(result.state is State.COMPLETE)
-        self._progress = replace(
-            self._progress, running=0, complete=complete, failed=1 - complete, best=result.value
-        )
-
-    def progress(self) -> list[GroupProgress]:
-        """How far the trial is."""
-        return [self._progress]
 
 
 def try_trial(
@@ -106,7 +73,8 @@ def try_trial(
                     directory.write_result(failure(spec, "interrupted"))
                     page.changed(directory)
 
-            driven = at.drive(study, One(spec), Role.TRY, title=spec.name, finish=finish)
+            source = Replicates([spec], study.directory, keeps_weights=lambda spec: True)
+            driven = at.drive(study, source, Role.TRY, title=spec.name, finish=finish)
             run_id = driven.page.tracker.mirror(directory, driven.page.parent)
     trial = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
     return Tried(trial=trial, run_id=run_id, stopped=driven.signal is not None)
