@@ -13,8 +13,7 @@ import pytest
 
 from tests.support import mlflow_home as made
 from workbench.record import State
-from workbench.record.files import sha256_of
-from workbench.tracker import Tracker, client
+from workbench.tracker import Tracker
 from workbench.tracker.mirror import Mirror
 
 KEY = "digits/search/adamw-2/007"
@@ -127,26 +126,6 @@ def test_a_file_that_a_worker_has_not_finished_is_never_sent(home: Path) -> None
     sent = made.artifacts_of(home, made.run_of(home, KEY)[0])
     assert (sent / "notes.tmp").exists()
     assert not (sent / "predictions.parquet.5391.tmp").exists()
-
-
-def test_a_file_that_vanishes_while_it_is_sent_gives_no_alarm(
-    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory = made.write(home, ended=made.result(State.COMPLETE))
-    passing = directory.artifacts / "passing.csv"
-    passing.write_text("a")
-
-    def vanishes(path: Path) -> str:
-        passing.unlink(missing_ok=True)
-        return sha256_of(path)
-
-    monkeypatch.setattr(client, "sha256_of", vanishes)
-    with caplog.at_level(logging.WARNING), mirror_of(home) as mirror:
-        mirror.changed(directory)
-    assert caplog.records == []
-    assert (mirror.sent, mirror.pending) == (1, 0)
-    sent = made.artifacts_of(home, made.run_of(home, KEY)[0])
-    assert (sent / "learning_curve.png").exists() and not (sent / "passing.csv").exists()
 
 
 def rename(home: Path, old: str, new: str) -> None:

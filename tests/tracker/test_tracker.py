@@ -396,17 +396,6 @@ def test_the_best_mark_and_its_weights_move_to_the_better_trial(
     assert made.tags_of(home, elsewhere)["workbench.best"] == "true"
 
 
-def test_no_seed_of_a_selection_or_a_confirmation_is_marked_as_best(
-    home: Path, tracker: Tracker
-) -> None:
-    parent = made.parent_of(tracker, "confirmation")
-    for spec in (made.selection(), made.confirmation()):
-        directory = made.write(home, spec, ended=made.tested())
-        with pytest.raises(ValueError, match=f"{spec.key} is a run of a {spec.role}; only a sea"):
-            tracker.mark_best(parent, "adamw-2", directory)
-    assert tracker.read_trials(made.STUDY) == ()
-
-
 def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_set(
     home: Path, tracker: Tracker
 ) -> None:

@@ -16,7 +16,6 @@ from pydantic import Field
 
 from workbench.record.knob import Knob
 from workbench.record.strategy import Phase, Scalar, Schedule
-from workbench.record.text import refuse_unknown_options, unknown
 
 if TYPE_CHECKING:
     import torch
@@ -169,12 +168,10 @@ def build(
         parameters: Only those that are to be trained, or groups of them as torch takes them.
 
     Raises:
-        ValueError: The name or an option is unknown, or torch refuses a value.
+        ValueError: torch refuses a value.
     """
-    if phase.optimizer not in OPTIMIZERS:
-        raise ValueError(unknown("optimizer", phase.optimizer, OPTIMIZERS))
+    # The study file's reader has checked the name and the options.
     entry = OPTIMIZERS[phase.optimizer]
-    refuse_unknown_options(f"optimizer {phase.optimizer}", phase.options, entry.knobs)
     # Not every optimizer of torch takes the argument.
     arguments: dict[str, Any] = {"fused": True} if entry.fused else {}
     for name, knob in entry.knobs.items():
@@ -225,12 +222,7 @@ def factor(schedule: Schedule, *, step: int, steps: int, steps_per_epoch: int) -
         step: Counted from 0 at the phase's start.
         steps: In the whole phase.
         steps_per_epoch: Turns the schedule's epochs into steps.
-
-    Raises:
-        ValueError: The schedule's name is unknown.
     """
-    if schedule.name not in SCHEDULES:
-        raise ValueError(unknown("schedule", schedule.name, SCHEDULES))
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return (step + 1) / warmup

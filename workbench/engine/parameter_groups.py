@@ -67,8 +67,6 @@ def check(staged: Staged, plan: Plan) -> None:
     """
     for phase in plan.phases:
         where = f" in phase {phase.name}" if len(plan.phases) > 1 else ""
-        if phase.trainable not in ("all", *_WORDS):
-            raise ValueError(f"trainable is {phase.trainable!r}; it must be all, bias or norm.")
         if plan.lora is not None and (phase.trainable != "all" or phase.l2_sp):
             other = "l2_sp" if phase.l2_sp else f"trainable {phase.trainable}"
             raise ValueError(

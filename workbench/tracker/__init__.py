@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from workbench import record
-from workbench.record import Role, State, TrialDirectory
+from workbench.record import State, TrialDirectory
 from workbench.record.files import holder, is_temporary
 from workbench.tracker import entry, reader
 from workbench.tracker.connection import Connection
@@ -125,31 +125,19 @@ class Tracker(Connection):
         wanted = entry.entry_of(
             spec, directory.history(), result, parent_run_id=parent_run_id, orphaned=orphaned
         )
-        traceback = None if result is None else result.traceback
+        texts = {}
+        if result is not None and result.traceback is not None:
+            texts["traceback.txt"] = result.traceback
         with self._writing(spec.study) as runs:
             lacked = spec.key not in runs
             spec_written = (directory.path / "spec.json").stat().st_mtime_ns // 1_000_000
             began = wanted.started or spec_written
             run = self._open(runs, spec.study, spec.key, wanted.name, began, wanted.identity)
-            listed = self._send_artifacts(run, directory, traceback)
+            listed = self._ledger.send_files(run, {**_artifacts(directory), **texts}, FILES)
             lacked |= bool(listed) | self._say(run, wanted, listed)
             self._ledger.use(run, wanted.datasets)
             lacked |= self._ledger.set_status(run, wanted.status, wanted.ended)
             return run, lacked
-
-    def _send_artifacts(
-        self, run: Run, directory: TrialDirectory, traceback: str | None
-    ) -> dict[str, str]:
-        """Store a trial's artifacts as they are now; see ``Ledger.send_files``."""
-        texts = {} if traceback is None else {"traceback.txt": traceback}
-        while True:
-            files = _artifacts(directory)
-            try:
-                return self._ledger.send_files(run, {**files, **texts}, FILES)
-            except FileNotFoundError:
-                # A trial that runs may remove a file between its listing and its sending.
-                if all(path.exists() for path in files.values()):
-                    raise
 
     def _say(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
         sent = int(run.tags.get(entry.EPOCHS, 0))
@@ -165,15 +153,7 @@ class Tracker(Connection):
 
         The weights, their description and the confusion matrix are stored below ``model/``, as far
         as they exist.
-
-        Raises:
-            ValueError: The trial is none of a search: which seed did best means nothing.
         """
-        spec = directory.spec()
-        if spec is not None and spec.role in (Role.SELECTION, Role.CONFIRMATION):
-            raise ValueError(
-                f"{spec.key} is a run of a {spec.role}; only a search marks its best trial."
-            )
         picture = directory.artifacts / "confusion_matrix.png"
         files = [directory.weights, directory.weights_description, picture]
         models: dict[str, Path | str] = {f"model/{p.name}": p for p in files if p.exists()}

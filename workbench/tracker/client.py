@@ -19,7 +19,7 @@ from workbench.tracker.stored_run import Run
 _PAGE = 1000
 # MLflow takes 1000 metrics, params and tags in one batch, of which 100 params and 100 tags.
 _METRICS_A_BATCH = 800
-_LONGEST_DATASET, _LONGEST_DIGEST, _LONGEST_SOURCE = 500, 36, 65_535
+_LONGEST_DATASET, _LONGEST_DIGEST = 500, 36
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 
 _COLUMNS = (
@@ -159,7 +159,7 @@ class Ledger:
             return
         inputs = [
             entities.DatasetInput(
-                entities.Dataset(name, digest, "workbench", _source(use)),
+                entities.Dataset(name, digest, "workbench", json.dumps(record.plain(use.source))),
                 [entities.InputTag("mlflow.data.context", use.context)],
             )
             for (name, digest), use in fresh.items()
@@ -280,12 +280,6 @@ def known(run: Any) -> Run:
         metrics=dict(run.data.metrics),
         datasets={(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs},
     )
-
-
-def _source(use: DatasetUse) -> str:
-    # MLflow refuses a longer source; the digest still identifies the data.
-    text = json.dumps(record.plain(use.source))
-    return text if len(text) <= _LONGEST_SOURCE else json.dumps({"digest": use.digest})
 
 
 def _digest(content: Path | str) -> str:
