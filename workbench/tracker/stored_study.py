@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, TypeAdapter
+from pydantic import AliasPath, BeforeValidator, Field, TypeAdapter
 
 from workbench.record import Objective
 
-Block = TypeVar("Block")
 # A label that YAML reads as a number or a truth value is text here.
 Text = Annotated[str, BeforeValidator(str)]
+
+
+def _at(*path: str) -> Any:
+    """Where a field lies in study.json, if not below its own name at the top."""
+    return Field(validation_alias=AliasPath(*path))
+
 
 _NONE = Objective(metric="", direction="maximize")
 # Without these keys there can be no report.
@@ -192,22 +197,22 @@ class StoredStudy:
     question: str = ""
     mode: str = "balanced"
     objective: Objective = _NONE
-    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    factors: Mapping[str, tuple[Text, ...]] = field(default_factory=dict)
     strategies: tuple[Strategy, ...] = ()
-    total: int | None = None
-    trials_per_strategy: int | None = None
-    targets: Mapping[str, int] = field(default_factory=dict)
+    total: Annotated[int | None, _at("budget", "total")] = None
+    trials_per_strategy: Annotated[int | None, _at("budget", "trials_per_strategy")] = None
+    targets: Annotated[Mapping[str, int], _at("budget", "targets")] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     tune: tuple[Range, ...] = ()
     data: Data = field(default_factory=Data)
     backbone: Backbone | None = None
     epochs: int | None = None
-    training: Training | None = None
+    training: Annotated[Training | None, _at("plan")] = None
     plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plans_differ: bool = False
     baseline: str | None = None
     task: str = "classification"
-    cited: tuple[Cited, ...] = ()
+    cited: Annotated[tuple[Cited, ...], _at("content", "report", "cited")] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
@@ -242,6 +247,9 @@ class StoredStudy:
         return str(self.search.get("sampler", "")).lower()
 
 
+_STUDY = TypeAdapter(StoredStudy)
+
+
 def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
     """A study from the content of study.json.
 
@@ -251,47 +259,22 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
 
     Raises:
         ValueError: A value has the wrong type, or a block lacks its ``name``.
-        TypeError: A list has the wrong type.
-        AttributeError: A block has the wrong type.
     """
-    budget, plans = content.get("budget") or {}, content.get("plans") or {}
-    file, objective = content.get("content") or {}, content.get("objective") or {}
-    return StoredStudy(
-        missing=tuple(name for name in NEEDED if name not in content),
-        name=str(content.get("name") or ""),
-        question=str(content.get("question") or ""),
-        mode=str(content.get("mode", "balanced")),
-        objective=_of(Objective, {"metric": "", "direction": "", **objective}),
-        factors={
-            name: tuple(map(str, labels or ()))
-            for name, labels in (content.get("factors") or {}).items()
-        },
-        strategies=tuple(_of(Strategy, item) for item in content.get("strategies") or ()),
-        total=budget.get("total"),
-        trials_per_strategy=budget.get("trials_per_strategy"),
-        targets={group: int(target) for group, target in (budget.get("targets") or {}).items()},
-        search=content.get("search") or {},
-        tune=tuple(_of(Range, item) for item in content.get("tune") or ()),
-        data=_of(Data, content.get("data") or {}),
-        backbone=_of(Backbone, content["backbone"]) if content.get("backbone") else None,
-        epochs=content.get("epochs"),
-        training=_of(Training, content["plan"]) if content.get("plan") else None,
-        plans=plans,
-        plans_differ=bool(content.get("plans_differ")),
-        baseline=content.get("baseline"),
-        task=_task(plans, (file.get("recipe") or {}).get("task")),
-        cited=tuple(_of(Cited, item) for item in (file.get("report") or {}).get("cited") or ()),
+    plans = content.get("plans") or {}
+    file = content.get("content") or {}
+    fields = {
+        # Unknown keys are ignored: a later version may have written them.
+        **_without_none(content),
+        "missing": tuple(name for name in NEEDED if name not in content),
+        "plans": plans,
+        "task": _task(plans, (file.get("recipe") or {}).get("task")),
         **stored,
-    )
-
-
-def _of(kind: type[Block], block: Mapping[str, Any]) -> Block:
-    """A dataclass from the keys of a block that are its fields; None becomes the default."""
-    # Unknown keys are ignored: a later version may have written them.
-    return TypeAdapter(kind).validate_python(_without_none(block))
+    }
+    return _STUDY.validate_python(fields)
 
 
 def _without_none(value: Any) -> Any:
+    """The value without keys that hold None, so that a field has its default."""
     if isinstance(value, Mapping):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     return [_without_none(item) for item in value] if isinstance(value, list) else value
