@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,32 +68,32 @@ class Reading:
         if content and content.get("name") != name:
             raise _damaged(described, name, f"it describes the study {content.get('name')!r}")
         environment = _json(ledger.file(main, "study/environment.json"), name) or {}
-        stored: dict[str, Any] = {
-            "packages": environment.pop("packages", None) or {},
-            "environment": environment,
-            "commit": main.tags.get("mlflow.source.git.commit", ""),
-            "dirty": main.tags.get("workbench.git_dirty") == "true",
-            "parents": {role: run.run_id for role, run in parents.items()},
-            "parent_run_id": main.run_id,
-            "experiment_id": self._experiment_id,
-            "tracking_uri": self._store.uri,
-        }
-        if confirmation := parents.get("confirmation"):
-            stored |= self._confirmation(confirmation)
         try:
-            return stored_study.read(content, **stored)
+            study = stored_study.read(
+                content,
+                packages=environment.pop("packages", None) or {},
+                environment=environment,
+                commit=main.tags.get("mlflow.source.git.commit", ""),
+                dirty=main.tags.get("workbench.git_dirty") == "true",
+                parents={role: run.run_id for role, run in parents.items()},
+                parent_run_id=main.run_id,
+                experiment_id=self._experiment_id,
+                tracking_uri=self._store.uri,
+            )
         except (TypeError, AttributeError, KeyError, ValueError) as error:
             # Valid JSON with values of other types: somebody edited the artifact.
             raise _damaged(described, name, error) from error
-
-    def _confirmation(self, parent: Run) -> dict[str, Any]:
-        protocol = self._ledger.file(parent, "study/protocol.json")
-        return {
-            "protocol": _json(protocol, self._name),
-            "selection": _json(self._ledger.file(parent, "study/selection.json"), self._name),
-            "protocol_sha256": sha256_of(protocol) if protocol.exists() else None,
-            "protocol_logged": parent.tags.get(PROTOCOL),
-        }
+        confirmation = parents.get("confirmation")
+        if confirmation is None:
+            return study
+        protocol = ledger.file(confirmation, "study/protocol.json")
+        return replace(
+            study,
+            protocol=_json(protocol, name),
+            selection=_json(ledger.file(confirmation, "study/selection.json"), name),
+            protocol_sha256=sha256_of(protocol) if protocol.exists() else None,
+            protocol_logged=confirmation.tags.get(PROTOCOL),
+        )
 
     def trials(self) -> tuple[TrialRun, ...]:
         """Every trial, by role, group and number.
