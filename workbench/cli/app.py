@@ -146,17 +146,17 @@ def run(
 
     with (
         terminal.errors(),
-        terminal.place(home, smoke) as place,
-        terminal.crew(place, workers, inline) as crew,
+        terminal.home_or_temporary(home, smoke) as place,
+        terminal.started_workers(place, workers, inline) as started,
     ):
         if smoke:
-            outcome = smoke_study(file, overrides or [], place, crew, terminal.watcher())
+            outcome = smoke_study(file, overrides or [], place, started, terminal.watcher())
         else:
             outcome = run_study(
                 file,
                 overrides or [],
                 place,
-                crew,
+                started,
                 terminal.watcher(),
                 wait=wait,
                 retry_failed=retry_failed,
@@ -182,16 +182,16 @@ def confirm(
     from workbench.commands.confirm import confirm_study
 
     place = home.absolute()
-    with terminal.errors(), terminal.crew(place, workers, inline) as crew:
+    with terminal.errors(), terminal.started_workers(place, workers, inline) as started:
         outcome = confirm_study(
             study,
             overrides or [],
             place,
-            crew,
+            started,
             terminal.watcher(),
             wait=wait,
-            agree=lambda offer: terminal.consent(offer, yes),
-            at_once=terminal.count(workers, inline),
+            agree=lambda offer: terminal.ask_consent(offer, yes),
+            at_once=terminal.worker_count(workers, inline),
         )
         printed.confirmed(terminal.console(), outcome)
     raise typer.Exit(outcome.exit_code)
@@ -211,9 +211,9 @@ def try_(
     from workbench.commands import outcomes
     from workbench.commands.tryout import try_trial
 
-    with terminal.errors(), terminal.crew(home.absolute(), 1, True) as crew:
+    with terminal.errors(), terminal.started_workers(home.absolute(), 1, True) as started:
         tried = try_trial(
-            file, settings or [], home.absolute(), crew, terminal.watcher(), wait=wait
+            file, settings or [], home.absolute(), started, terminal.watcher(), wait=wait
         )
         printed.trial(terminal.console(), tried.trial, tried.run_id)
     if tried.trial.summary.state != "complete":
@@ -269,10 +269,10 @@ def verdict(
     """Apply the same statistics to any results table; claims are limited to what it supports."""
     from workbench.cli import printed
     from workbench.commands import outcomes
-    from workbench.commands import verdict as elsewhere
+    from workbench.commands import verdict as verdicts
 
-    with terminal.errors(also=(elsewhere.Unreadable,)):
-        judged = elsewhere.judge(
+    with terminal.errors(also=(verdicts.Unreadable,)):
+        judged = verdicts.judge(
             results,
             experiment=experiment,
             uri=uri,

@@ -43,7 +43,7 @@ def print_json(content: object) -> None:
 
 
 @contextmanager
-def place(home: Path, smoke: bool) -> Iterator[Path]:
+def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
     """Where the state goes: the home, or a throwaway folder for a smoke run."""
     import tempfile
 
@@ -54,7 +54,7 @@ def place(home: Path, smoke: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def consent(offer: Offer, yes: bool) -> bool:
+def ask_consent(offer: Offer, yes: bool) -> bool:
     """Show what is about to be tested, and ask whether to continue."""
     from workbench.cli import printed
 
@@ -71,7 +71,7 @@ def consent(offer: Offer, yes: bool) -> bool:
         return False
 
 
-def count(workers: int | None, inline: bool) -> int:
+def worker_count(workers: int | None, inline: bool) -> int:
     """How many trials run at a time."""
     from workbench.driver.workers import default_count
 
@@ -79,7 +79,7 @@ def count(workers: int | None, inline: bool) -> int:
 
 
 @contextmanager
-def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
+def started_workers(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
     """Where trials run, until the end of the block."""
     from workbench.driver.workers import InlineWorkers, LocalWorkers
 
@@ -87,7 +87,7 @@ def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
     if inline:
         yield InlineWorkers()
         return
-    local: LocalWorkers = LocalWorkers(count(workers, inline), home / "mlruns" / "workers")
+    local: LocalWorkers = LocalWorkers(worker_count(workers, inline), home / "mlruns" / "workers")
     try:
         yield local
     finally:

@@ -31,9 +31,9 @@ from workbench.engine import (
     parameter_groups,
 )
 from workbench.engine.batches import Batches
-from workbench.engine.dropout import Noise
+from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
-from workbench.engine.parameter_groups import StartingPoint
+from workbench.engine.parameter_groups import L2SPPenalty
 from workbench.record import EpochResult, now
 from workbench.record.strategy import Phase, Plan
 from workbench.tasks import Task
@@ -118,7 +118,7 @@ class Engine:
         parameter_groups.check(staged, plan)
         with self._explain_errors("moving the model to its device"):
             staged.module.to(device)
-            self._noise = Noise(staged, seed)
+            self._dropout_seeds = DropoutSeeds(staged, seed)
             self._batches = Batches(data, plan, seed=seed, device=device)
             self._validation_inputs = data.validation.inputs.to(device)
             self._validation_targets = data.validation.targets.to(device)
@@ -129,7 +129,7 @@ class Engine:
                     f"least {1 / self._batches.steps:.3g}."
                 )
             penalised = any(phase.l2_sp for phase in plan.phases)
-            self._start = StartingPoint(staged) if penalised else None
+            self._l2_sp = L2SPPenalty(staged) if penalised else None
             self._average = None if plan.ema is None else Average(staged.module, plan.ema)
             self._optimizer: torch.optim.Optimizer
             self._settle(1)
@@ -310,7 +310,7 @@ class Engine:
         whole = self._task.total_weight(targets) if len(passes) > 1 else None
         losses, outputs = [], []
         for number, rows in enumerate(passes):
-            self._noise.begin(epoch, step, number)
+            self._dropout_seeds.begin(epoch, step, number)
             part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
             rows_of_part = batches.rows(inputs, part)
             passed = inference.forward(
@@ -322,8 +322,8 @@ class Engine:
             torch.autograd.backward(loss)
             losses.append(loss.detach())
             outputs.append(passed.detach())
-        if self._start is not None and phase.l2_sp:
-            self._start.pull(phase.l2_sp)
+        if self._l2_sp is not None and phase.l2_sp:
+            self._l2_sp.add_gradient(phase.l2_sp)
         # After the penalty, whose gradient is part of the norm.
         if plan.clip_norm is not None:
             live = stages.trainable_parameters(self._staged)

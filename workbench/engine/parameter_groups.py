@@ -108,7 +108,7 @@ def groups(staged: Staged, phase: Phase) -> list[dict[str, Any]]:
     return [{"params": group, "lr": rate, "rate": rate} for (rate, _), group in grouped.items()]
 
 
-class StartingPoint:
+class L2SPPenalty:
     """The body's parameters at the start, and the L2-SP penalty on the distance from them.
 
     The penalty is ``strength / 2 * ||w - w0||^2`` over the trained parameters of the body (Li et
@@ -120,7 +120,7 @@ class StartingPoint:
         self._pairs = [(now, now.detach().clone()) for now in _body(staged)]
 
     @torch.no_grad()
-    def pull(self, strength: float) -> None:
+    def add_gradient(self, strength: float) -> None:
         """Add the penalty's gradient to every parameter that has a gradient."""
         for now, start in self._pairs:
             if now.requires_grad and now.grad is not None:

@@ -53,14 +53,14 @@ class Tracker(Connection):
         with self._writing(study) as runs:
             run = self._open(runs, study, key, f"{study} {role}", record.now(), constant)
             texts: dict[str, Path | str] = {f"study/{name}": text for name, text in files.items()}
-            listed = self._ledger.send_files(run, texts, FILES)
-            self._ledger.say(
+            listed = self._client.send_files(run, texts, FILES)
+            self._client.write(
                 run,
                 params={valid_name(k): param_text(v) for k, v in params.items()},
                 tags={valid_name(k): tag_text(v) for k, v in tags.items()} | listed,
             )
-            self._ledger.use(run, datasets)
-            self._ledger.set_status(run, "RUNNING", None)
+            self._client.write_datasets(run, datasets)
+            self._client.set_status(run, "RUNNING", None)
             return run.run_id
 
     def parent_tag(self, study: str, role: str, tag: str) -> str | None:
@@ -75,7 +75,7 @@ class Tracker(Connection):
             run = runs.get(f"{study}/{role}")
             if run is None or run.deleted or run.status != "FINISHED":
                 return False
-            paths = {self._ledger.file(run, f"study/{name}"): text for name, text in files.items()}
+            paths = {self._client.file(run, f"study/{name}"): text for name, text in files.items()}
             return all(
                 path.is_file() and path.read_bytes() == text.encode("utf-8", "replace")
                 for path, text in paths.items()
@@ -84,12 +84,12 @@ class Tracker(Connection):
     def close_parent(self, run_id: str, status: str) -> None:
         """Set how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it can continue."""
         with self._writing_run(run_id) as run:
-            self._ledger.set_status(run, status, record.now())
+            self._client.set_status(run, status, record.now())
 
     def describe(self, run_id: str, markdown: str) -> None:
         """Show a text on a run's page, cut at a line break where MLflow takes no more."""
         with self._writing_run(run_id) as run:
-            self._ledger.say(run, tags={NOTE: tag_text(markdown)})
+            self._client.write(run, tags={NOTE: tag_text(markdown)})
 
     def log_report(self, run_id: str, folder: Path, only: Collection[str] | None = None) -> None:
         """Store a report below ``report/`` of a run, in place of the one before.
@@ -97,7 +97,7 @@ class Tracker(Connection):
         Of the folder's entries all are stored, or only some by their names.
         """
         with self._writing_run(run_id) as run:
-            self._ledger.replace_folder(run, "report", folder, only)
+            self._client.replace_folder(run, "report", folder, only)
 
     def mirror(
         self, directory: TrialDirectory, parent_run_id: str, *, orphaned: bool = False
@@ -133,20 +133,20 @@ class Tracker(Connection):
             spec_written = (directory.path / "spec.json").stat().st_mtime_ns // 1_000_000
             began = wanted.started or spec_written
             run = self._open(runs, spec.study, spec.key, wanted.name, began, wanted.identity)
-            listed = self._ledger.send_files(run, {**_artifacts(directory), **texts}, FILES)
-            lacked |= bool(listed) | self._say(run, wanted, listed)
-            self._ledger.use(run, wanted.datasets)
-            lacked |= self._ledger.set_status(run, wanted.status, wanted.ended)
+            listed = self._client.send_files(run, {**_artifacts(directory), **texts}, FILES)
+            lacked |= bool(listed) | self._write_values(run, wanted, listed)
+            self._client.write_datasets(run, wanted.datasets)
+            lacked |= self._client.set_status(run, wanted.status, wanted.ended)
             return run, lacked
 
-    def _say(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
+    def _write_values(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
         sent = int(run.tags.get(entry.EPOCHS, 0))
         points = [point for epoch, row in wanted.history if epoch > sent for point in row]
         if any(run.tags.get(name) != value for name, value in wanted.tags.items()):
             points += wanted.summary
-        self._ledger.unsay(run, (name for name in entry.PASSING if name not in wanted.tags))
+        self._client.remove_tags(run, (name for name in entry.PASSING if name not in wanted.tags))
         tags = {**wanted.identity, **wanted.tags, **listed}
-        return self._ledger.say(run, params=wanted.params, tags=tags, points=points)
+        return self._client.write(run, params=wanted.params, tags=tags, points=points)
 
     def mark_best(self, parent_run_id: str, strategy: str, directory: TrialDirectory) -> str:
         """Mark a trial as the best of its strategy, in place of another one; returns its run's id.
@@ -159,8 +159,8 @@ class Tracker(Connection):
         models: dict[str, Path | str] = {f"model/{p.name}": p for p in files if p.exists()}
         run, _ = self._mirror(directory, parent_run_id)
         with self._writing(run.tags["workbench.study"]) as runs:
-            listed = self._ledger.send_files(run, models, MODEL)
-            self._ledger.say(run, tags={BEST: "true", **listed})
+            listed = self._client.send_files(run, models, MODEL)
+            self._client.write(run, tags={BEST: "true", **listed})
             for other in runs.values():
                 if (
                     other is not run
@@ -168,10 +168,10 @@ class Tracker(Connection):
                     and other.tags.get(PARENT) == parent_run_id
                     and other.tags.get("workbench.strategy") == strategy
                 ):
-                    self._ledger.restore(other)
-                    self._ledger.replace_folder(other, "model", None)
+                    self._client.restore(other)
+                    self._client.replace_folder(other, "model", None)
                     other.files.pop(MODEL, None)
-                    self._ledger.unsay(other, (BEST, MODEL))
+                    self._client.remove_tags(other, (BEST, MODEL))
         return run.run_id
 
     def reconcile(
@@ -212,10 +212,10 @@ class Tracker(Connection):
                     continue
                 status = (parent_statuses or {}).get(run.tags.get("workbench.role", ""))
                 if PARENT not in run.tags and status is not None:
-                    self._ledger.set_status(run, status, record.now())
+                    self._client.set_status(run, status, record.now())
                 elif PARENT in run.tags and run.status == "RUNNING":
-                    self._ledger.say(run, tags=gone)
-                    self._ledger.set_status(run, entry.STATUS[State.FAILED], record.now())
+                    self._client.write(run, tags=gone)
+                    self._client.set_status(run, entry.STATUS[State.FAILED], record.now())
                     sent += 1
         return sent
 
@@ -231,9 +231,9 @@ class Tracker(Connection):
                 run_id = self.open_parent(study, role, tags={}, params={}, files={})
                 self.close_parent(run_id, entry.STATUS[State.PARKED])
                 run = runs[f"{study}/{role}"]
-            self._ledger.restore(run)
+            self._client.restore(run)
             files = _PARENT_FILES if role == "confirmation" else _PARENT_FILES[:1]
-            self._ledger.restore_files(
+            self._client.restore_files(
                 run, {f"study/{name}": study_directory / name for name in files}
             )
             return run.run_id
@@ -245,7 +245,7 @@ class Tracker(Connection):
             LookupError: MLflow has no such run, or it mirrors no trial.
         """
         try:
-            run = self._ledger.get(run_id)
+            run = self._client.get(run_id)
         except self._refusal as error:
             raise LookupError(f"MLflow has no run {run_id} in {self._store.home}.") from error
         if KEY not in run.tags:
@@ -260,7 +260,7 @@ class Tracker(Connection):
             UnknownStudy: MLflow has no such study.
         """
         with self._reached():
-            yield reader.Reading(self._ledger, self._store, study)
+            yield reader.Reading(self._client, self._store, study)
 
     def read_study(self, name: str) -> StoredStudy:
         """See ``reader.Reading.study``."""

@@ -35,7 +35,7 @@ _TAGS = {
 }
 
 
-class Ledger:
+class RunClient:
     """Reads complete runs, and then writes only values that they do not have yet."""
 
     def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
@@ -77,18 +77,18 @@ class Ledger:
         """
         everywhere = self._mlflow.entities.ViewType.ALL
         found = pages(self._client.search_runs, [experiment_id], run_view_type=everywhere)
-        return sorted(map(known, found), key=lambda run: (run.started or math.inf, run.run_id))
+        return sorted(map(run_of, found), key=lambda run: (run.started or math.inf, run.run_id))
 
     def get(self, run_id: str) -> Run:
         """One run by its id."""
-        return known(self._client.get_run(run_id))
+        return run_of(self._client.get_run(run_id))
 
     def create(self, experiment_id: str, name: str, started: int, tags: Mapping[str, str]) -> Run:
         """A new run, which MLflow marks as running."""
         made = self._client.create_run(
             experiment_id, start_time=started, tags=dict(tags), run_name=name
         )
-        return known(made)
+        return run_of(made)
 
     def restore(self, run: Run) -> None:
         """Restore a deleted run, because MLflow refuses to write to it."""
@@ -96,7 +96,7 @@ class Ledger:
             self._client.restore_run(run.run_id)
             run.deleted = False
 
-    def say(
+    def write(
         self,
         run: Run,
         *,
@@ -141,14 +141,14 @@ class Ledger:
             point.name, point.value, timestamp=point.timestamp, step=point.step
         )
 
-    def unsay(self, run: Run, names: Iterable[str]) -> None:
+    def remove_tags(self, run: Run, names: Iterable[str]) -> None:
         """Remove those of the tags that a run has."""
         for name in names:
             if name in run.tags:
                 self._client.delete_tag(run.run_id, name)
                 del run.tags[name]
 
-    def use(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
+    def write_datasets(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
         """Record which data sets a run uses."""
         entities = self._mlflow.entities
         fresh = {
@@ -266,7 +266,7 @@ def pages(search: Callable[..., Any], *where: Any, **options: Any) -> Iterator[A
             return
 
 
-def known(run: Any) -> Run:
+def run_of(run: Any) -> Run:
     """A ``Run`` from a run of MLflow's client."""
     return Run(
         run_id=run.info.run_id,

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from workbench.record.text import did_you_mean, listed
-from workbench.tracker.client import known, pages
+from workbench.tracker.client import pages, run_of
 from workbench.tracker.connection import import_mlflow
 from workbench.tracker.entry import PARENT
 from workbench.tracker.stored_run import Run
@@ -97,7 +97,7 @@ def _runs(uri: str, experiment: str) -> list[Run]:
             hint = did_you_mean(experiment, ids) or f"; it has {listed(sorted(ids), 20)}."
             raise Unreadable(f"MLflow at {shown} has no experiment {experiment!r}{hint}")
         order = ["attributes.start_time ASC", "attributes.run_id ASC"]
-        return [known(run) for run in pages(client.search_runs, [number], order_by=order)]
+        return [run_of(run) for run in pages(client.search_runs, [number], order_by=order)]
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
         problem = str(error).replace(urlsplit(uri).netloc or uri, urlsplit(shown).netloc or uri)

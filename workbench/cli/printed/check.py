@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, say
+from workbench.cli.printed.layout import PLAIN, print_field
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
 from workbench.verdict.wording.numbers import counted, duration, setting
@@ -31,27 +31,27 @@ def plan(console: Console, checked: CheckedStudy) -> None:
     objective, search, data = study.objective, study.search, study.data
     console.print(f"[bold]{escape(study.name)}[/bold]  {escape(study.question)}", highlight=False)
     epoch = f"{objective.epoch} epoch"
-    say(console, "objective", f"{objective.direction} {objective.metric} of the {epoch}")
+    print_field(console, "objective", f"{objective.direction} {objective.metric} of the {epoch}")
     each = ""
     if study.balanced:
         names = ", ".join(strategy.name for strategy in study.strategies)
-        say(console, "strategies", f"{len(study.strategies)}: {names}")
+        print_field(console, "strategies", f"{len(study.strategies)}: {names}")
         each = f" ({study.trials_per_strategy} per strategy)"
     else:
         factors = "; ".join(f"{k}: {', '.join(v)}" for k, v in study.factors.items())
-        say(console, "joint search", factors or "ranges only")
-    say(console, "baseline", study.baseline)
-    say(console, "trials", f"{study.total}{each} of {counted(study.epochs or 0, 'epoch')}")
-    say(
+        print_field(console, "joint search", factors or "ranges only")
+    print_field(console, "baseline", study.baseline)
+    print_field(console, "trials", f"{study.total}{each} of {counted(study.epochs or 0, 'epoch')}")
+    print_field(
         console, "sampler", f"{search['sampler']}, pruner {search['pruner']}, seed {search['seed']}"
     )
     for knob, words in checked.ranges:
-        say(console, "tune", f"{knob}: {words}")
-    say(console, "data", f"{data.name}: {_samples(study)}")
+        print_field(console, "tune", f"{knob}: {words}")
+    print_field(console, "data", f"{data.name}: {_samples(study)}")
     for name, words in _confirmation(checked.confirmation):
-        say(console, name, words)
+        print_field(console, name, words)
     if checked.begun is not None:
-        say(console, "confirmed", _BEGUN.get(checked.begun.stage, stage_of(checked.begun)))
+        print_field(console, "confirmed", _BEGUN.get(checked.begun.stage, stage_of(checked.begun)))
     if study.backbone is not None:
         _backbone(console, study.backbone)
     for note in checked.notes:
@@ -63,14 +63,14 @@ def plan(console: Console, checked: CheckedStudy) -> None:
 
 def _backbone(console: Console, backbone: Backbone) -> None:
     weights = backbone.weights or "none (from scratch)"
-    say(console, "backbone", f"{backbone.name}, weights: {weights}")
+    print_field(console, "backbone", f"{backbone.name}, weights: {weights}")
     for depth, stage in enumerate(backbone.stages, start=1):
         count = f"{stage.name:<10} {stage.parameters:>11,} parameters"
-        say(console, "", f"{count}  frozen from depth {depth}")
+        print_field(console, "", f"{count}  frozen from depth {depth}")
     if backbone.head is None:
-        say(console, "", "its stages are shown once it is downloaded")
+        print_field(console, "", "its stages are shown once it is downloaded")
     else:
-        say(console, "", f"{'head':<10} {backbone.head:>11,} parameters  never frozen")
+        print_field(console, "", f"{'head':<10} {backbone.head:>11,} parameters  never frozen")
 
 
 def _confirmation(outlook: Outlook) -> list[tuple[str, str]]:

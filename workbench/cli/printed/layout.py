@@ -30,6 +30,6 @@ def number(value: float | None) -> str:
     return "" if value is None else numbers.measured(value)
 
 
-def say(console: Console, name: str, text: object) -> None:
+def print_field(console: Console, name: str, text: object) -> None:
     """One thing by its name, below the line that says whose it is."""
     console.print(f"  [dim]{escape(name):<14}[/dim] {escape(str(text))}", **PLAIN)

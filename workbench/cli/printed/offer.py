@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, say, table_of
+from workbench.cli.printed.layout import PLAIN, number, print_field, table_of
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
@@ -33,11 +33,13 @@ def offer(console: Console, offer: Offer) -> None:
         )
     console.print(table)
     pairs = f"{counted(offer.pairs, 'pair')} ({offer.contrast})"
-    say(console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed")
-    say(console, "power", _power(offer))
-    say(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
+    print_field(
+        console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed"
+    )
+    print_field(console, "power", _power(offer))
+    print_field(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"
-    say(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
+    print_field(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
     notes = [*offer.notes, *offer.tested]
     if offer.seen:
         notes.append(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, say, table_of
+from workbench.cli.printed.layout import PLAIN, number, print_field, table_of
 from workbench.verdict.wording.numbers import setting
 
 if TYPE_CHECKING:
@@ -94,16 +94,16 @@ def trial(console: Console, found: TrialDetails, run_id: str | None = None) -> N
         value = f", {metric} {number(summary.value)} at epoch {at}"
     console.print(f"[bold]{escape(summary.trial)}[/bold]  {summary.state}{value}", highlight=False)
     if summary.reason:
-        say(console, "reason", summary.reason)
+        print_field(console, "reason", summary.reason)
     if found.withheld:
-        say(console, "test", "shown once every run of the confirmation has ended")
+        print_field(console, "test", "shown once every run of the confirmation has ended")
     for name, measured in summary.test.items():
-        say(console, name, number(measured))
+        print_field(console, name, number(measured))
     for knob, chosen_value in summary.hyperparameters.items():
-        say(console, knob, setting(chosen_value))
-    say(console, "record", found.directory)
+        print_field(console, knob, setting(chosen_value))
+    print_field(console, "record", found.directory)
     if run_id:
-        say(console, "MLflow run", run_id)
+        print_field(console, "MLflow run", run_id)
     if history:
         both = (metric.replace("validation/", "train/"), "validation/loss", metric)
         wanted = dict.fromkeys(["train/loss", *both, "learning_rate"])
