@@ -105,11 +105,13 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Validate study files without running them, and print what each will do."""
+    # Here and below: --help must not wait for torch and MLflow.
     from workbench.cli import printed
     from workbench.commands.check import check_study
 
     plans = []
     for file in files:
+        # One broken file of several must not hide the plans of the others.
         with terminal.errors(go_on=len(files) > 1):
             plans.append(check_study(file, overrides or [], home.absolute()))
     if as_json:
@@ -404,5 +406,6 @@ def ui(
     with terminal.errors():
         url = ui.page(home.absolute(), port, study)
         typer.echo(f"The MLflow UI opens in about 20 seconds (Ctrl-C stops it): {url}")
+        # Now: the server replaces this process, and its buffer would be lost.
         sys.stdout.flush()
         ui.serve(home.absolute(), port)

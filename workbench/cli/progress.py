@@ -53,6 +53,7 @@ class TerminalWatcher:
             self._live.stop()
             self._live = None
 
+    # rich hides the cursor while it draws; ``stop`` shows it again.
     def _show(self, picture: RenderableType) -> None:
         self.end()
         # A new one each time: a stopped one would be drawn over the lines printed since.
@@ -112,6 +113,7 @@ class LogWatcher:
             self._stopping = True
             self._line(_STOPPING)
         self._pace.see(groups)
+        # A log on a cluster is a file that people search: one line must not become thousands.
         if time.monotonic() - self._shown >= _LOG_SECONDS:
             self._print()
 

@@ -62,6 +62,7 @@ def ask_consent(offer: Offer, yes: bool) -> bool:
     printed.offer(asked, offer)
     if yes:
         return True
+    # A script or a scheduler would wait for ever for an answer.
     if not (asked.is_terminal and sys.stdin.isatty()):
         asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
@@ -83,11 +84,13 @@ def started_workers(home: Path, workers: int | None, inline: bool) -> Iterator[W
     """Where trials run, until the end of the block."""
     from workbench.driver.workers import InlineWorkers, LocalWorkers
 
+    # Before the workers start, so that the warning is the first line.
     _name_the_store(home)
     if inline:
         yield InlineWorkers()
         return
     local: LocalWorkers = LocalWorkers(worker_count(workers, inline), home / "mlruns" / "workers")
+    # Also after an error: an abandoned worker would keep its GPU memory.
     try:
         yield local
     finally:

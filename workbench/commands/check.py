@@ -57,6 +57,7 @@ def check_study(file: Path, overrides: Sequence[str], home: Path) -> CheckedStud
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
     """
+    # Pending: what a study lacks, such as a download, is a note and not an error.
     study = Study(load(file, overrides), home, pending=True)
     check(study)
     forecast = outlook(study)

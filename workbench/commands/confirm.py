@@ -82,6 +82,7 @@ def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
     if study.endswith(STUDY_SUFFIXES):
         return Path(study), []
     browse.study(home, study)
+    # A search may have had overrides; without them the confirmation would be another one.
     described = browse.description(record.study_directory(home, study))
     named = Path(described.file)
     # Relative to the home, to this directory, or where it is since the home was moved.

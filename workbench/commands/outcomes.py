@@ -34,6 +34,7 @@ class Stopped(Exception):
     """A signal stopped the command before any trial ran."""
 
 
+# The first kind that fits counts, so OSError, the parent of others, comes last.
 # Errors that a user can fix, each with its exit code.
 _EXIT_CODES: dict[type[Exception], int] = {
     StudyFileError: BAD_STUDY,

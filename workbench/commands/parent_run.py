@@ -84,6 +84,7 @@ def opened(
     own_tags = {"workbench.file": _file(study), "workbench.data_digest": data.digest or ""}
     if role is not Role.CONFIRMATION:
         own_tags["workbench.trials"] = str(described.total)
+    # A rerun that trains nothing must not claim that this code made the results.
     origin_tags, origin_files = _origin(study) if trains else ({}, {})
     tracker = Tracker(study.home)
     parent = tracker.open_parent(
@@ -115,6 +116,7 @@ def opened(
     finally:
         page.unsent = page.mirror.pending
         if not page.unsent:
+            # Also what an earlier driver left, which no thread has in its queue.
             tracker.reconcile(
                 study.directory,
                 parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED"),
@@ -160,6 +162,7 @@ def _files(study: Study) -> dict[str, str]:
 def _drain(mirror: Mirror) -> None:
     """Wait for everything to be sent, as long as anything is."""
     sent = -1
+    # A slow store may need longer than one drain; a broken one makes no progress and ends it.
     while mirror.pending and mirror.sent > sent:
         sent = mirror.sent
         mirror.drain()

@@ -79,6 +79,7 @@ def predict(home: Path, run: str, path: Path) -> Predictions:
         weights = artifacts.read_weights(TrialDirectory(trial.directory))
         if weights is None:
             raise _no_weights(trial)
+        # Changed code would load the weights and compute something else with them.
         trial_run.require_planned_code(spec.plan.code)
         data = artifacts.data_of(spec)
         task = tasks.build(spec.plan.task, data.classes, data.train.targets)

@@ -86,6 +86,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         notes.append(f"{busy} This report shows it as it is now.")
     except record.Damaged as damaged:
         notes.append(f"{damaged} The report shows the study as MLflow has it.")
+    # The lease itself fails in a home that cannot be written to.
     except OSError as error:
         if isinstance(error, FileExistsError) or not tracker.read_only:
             raise
@@ -143,6 +144,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         scores = stored.scores() if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
     protocol = record.protocol_path(directory)
+    # A report compares both: a protocol that was edited after the runs is named.
     known = study.protocol and protocol.is_file()
     return report.Material(
         study=study,

@@ -79,6 +79,7 @@ def search(
         session.watcher.prepare(config.name)
         study = Study(config, session.home)
         check(study)
+    # Only here: Optuna takes a second to load, and a file with an error needs none of it.
     with lease(study.directory, wait=wait):
         from workbench.study.search import Search
 

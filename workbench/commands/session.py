@@ -118,6 +118,7 @@ class Session:
         self.watcher.begin(title, notes)
         try:
             with (
+                # From here on a signal parks trials instead of raising KeyboardInterrupt.
                 self.stop.deferred(),
                 parent_run.opened(study, role, trains=trains, tags=tags, files=files) as page,
             ):
@@ -134,6 +135,7 @@ class Session:
                 # The test follows a selection, and a search whose time is up can be continued.
                 if role is Role.SELECTION or any(s.ended < s.target for s in groups):
                     page.status = "SCHEDULED"
+            # A confirmation that is not complete must show no value.
             if role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None):
                 _describe(study, page)
         finally:

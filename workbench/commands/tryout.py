@@ -62,6 +62,7 @@ def try_trial(
             raise Stopped(f"Stopped while running {stopped.study}. Rerun the command to continue.")
         study = Study(config, at.home)
         check(study)
+        # Inside the lease: two tries at once would get the same number.
         with lease(study.directory, wait=wait):
             spec = spec_of(study, proposal)
             directory = record.directory_of(study.directory, spec)
@@ -103,6 +104,7 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
         labels = [level.label for level in factors[name].levels] if name in factors else []
         if name in factors and label(value) not in labels:
             raise StudyFileError([_bad(f"try {name}={value}", name, value, *choice(value, labels))])
+    # The first strategy that the chosen labels allow; its other factors keep their defaults.
     group = next(
         strategy
         for strategy in config.groups

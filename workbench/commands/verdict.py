@@ -70,6 +70,7 @@ def judge(
     result = external.judge(rows, question)
     page = None
     if out is not None:
+        # Only now: it loads matplotlib, and most calls want no page.
         from workbench.report import standalone
 
         page = standalone.write(result, out)

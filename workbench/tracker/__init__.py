@@ -207,6 +207,7 @@ class Tracker(Connection):
         reason = "The record of this trial is gone."
         gone = {entry.STATE: str(State.FAILED), "workbench.reason": reason}
         with self._writing(study) as runs:
+            # Last, when every record has its run: what is still running has no record.
             for key, run in runs.items():
                 if run.status not in ("RUNNING", "SCHEDULED") or run.deleted or key in seen:
                     continue

@@ -131,6 +131,7 @@ def entry_of(
 
 
 def _run_name(spec: TrialSpec) -> str:
+    # Each rate once; three are enough to tell runs apart in a table.
     rates = dict.fromkeys(_short(phase.learning_rate) for phase in spec.plan.phases)
     return f"{spec.name} lr={','.join(list(rates)[:3])}"
 

@@ -192,6 +192,7 @@ class Mirror(threading.Thread):
         # Behind all others, so that one record that MLflow refuses does not hold them up; what has
         # been posted meanwhile is newer.
         self._jobs.setdefault(key, _Job(due=now + pause, send=job.send, failures=job.failures + 1))
+        # One line a minute: an outage of an hour must not fill the log.
         if now - self._warned_at >= _WARNING_SECONDS:
             self._warned_at = now
             _LOGGER.warning(

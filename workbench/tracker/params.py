@@ -101,6 +101,7 @@ def _named(knob: str, options: Mapping[str, object]) -> dict[str, object]:
 def valid_name(name: str) -> str:
     """A name that MLflow takes for a param, metric or tag, as close to the given one as can be."""
     kept = re.sub(r"[^\w/.\- ]", "_", name)
+    # MLflow takes names as paths, and refuses those that lead out of their folder.
     parts = (part for part in kept.split("/") if part not in ("", ".", ".."))
     return "/".join(parts)[:_LONGEST_NAME].rstrip("/") or "_"
 

@@ -44,6 +44,7 @@ def try_to_write(name: str, what: str, write: Callable[[], None]) -> None:
     try:
         write()
     except Exception as error:
+        # The caller waits for a disk that is full, and tries again.
         if is_disk_error(error):
             raise
         _LOGGER.warning("%s: cannot make the %s", name, what, exc_info=True)

@@ -57,6 +57,7 @@ def plan(console: Console, checked: CheckedStudy) -> None:
     for note in checked.notes:
         console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
     for text in checked.refused:
+        # Lines below the first one start where its text starts.
         lines = text.replace("\n", "\n" + 17 * " ")
         console.print(f"  refused        {lines}", style="red", markup=False, **PLAIN)
 

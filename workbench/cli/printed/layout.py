@@ -19,6 +19,7 @@ def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
     """A table whose last column alone is folded where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
+        # The last column holds hyperparameters, the only cell that may be longer than a line.
         last = name == columns[-1]
         justify: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(name, justify=justify, overflow="fold", no_wrap=not last)

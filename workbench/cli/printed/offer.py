@@ -22,6 +22,7 @@ def offer(console: Console, offer: Offer) -> None:
     )
     table = table_of("strategy", "chosen from", "validation values", "hyperparameters")
     for arm in offer.arms:
+        # A strategy may be the default itself; a separate default has no values of the selection.
         default = arm.baseline and not arm.values
         values = ", ".join("failed" if v is None else number(v) for v in arm.values)
         name = f"{arm.name} (the default)" if arm.baseline and arm.values else arm.name
@@ -63,6 +64,7 @@ def _power(offer: Offer) -> str:
         f"(estimated from the few validation seeds: SD of paired differences {setting(offer.sd)},"
         " with its 90 % interval)"
     )
+    # Both ends are clipped to the range of the metric.
     if low == high:
         return f"80 % for no difference that the metric can have {source}"
     exact = f"a difference of exactly the smallest effect ({effect:g})"

@@ -29,8 +29,10 @@ def outcome(console: Console, outcome: Outcome, *, smoke: bool = False) -> None:
     _problems(console, outcome)
     if smoke:
         return
+    # A trial that diverged would diverge again: its hyperparameters are the cause.
     if any("diverged at" not in reason for reason in outcome.reasons):
         console.print("[dim]fix the cause, then rerun with --retry-failed[/dim]", **PLAIN)
+    # After a signal the next step is to resume, which the sentence above says.
     if outcome.signal is None:
         _next(console, outcome, confirm=outcome.usable and not outcome.confirmed)
 
@@ -77,6 +79,7 @@ def _confirmed(outcome: Outcome) -> str:
             " the same command to resume."
         )
     if not outcome.agreed:
+        # Where others have tested these samples, the split is not untouched.
         seen = outcome.offer is not None and (outcome.offer.seen or outcome.offer.tested)
         kept = "The selection is kept" + ("" if seen else ", the test split is untouched")
         return f"{name}: not tested. {kept}; rerun the same command to be asked again."
