@@ -99,32 +99,27 @@ def started_workers(home: Path, workers: int | None, inline: bool) -> Iterator[W
 
 def _name_the_store(home: Path) -> None:
     """Warn that the store which the environment names is not used."""
+    from workbench.cli.printed.layout import print_line
     from workbench.tracker.store import uri_of
 
     own = home.resolve() / "mlruns" / "mlflow.db"
     if os.environ.get("MLFLOW_TRACKING_URI", "") not in ("", uri_of(own)):
         # Without the value: an address may contain a password.
-        console(error=True).print(
-            f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}.",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        text = f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}."
+        print_line(console(error=True), text, "yellow")
 
 
 @contextmanager
 def errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn errors that a user can fix (``also`` adds more) into a message and an exit code."""
+    from workbench.cli.printed.layout import print_line
     from workbench.commands import outcomes
 
     fixable = (*outcomes.FIXABLE, *also)
     try:
         yield
     except fixable as error:
-        console(error=True).print(
-            f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        print_line(console(error=True), str(error), "red")
         if not go_on:
             known = isinstance(error, outcomes.FIXABLE)
             raise typer.Exit(outcomes.exit_code(error) if known else outcomes.BAD_STUDY) from None

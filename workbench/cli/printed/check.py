@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, print_field
+from workbench.cli.printed.layout import print_field, print_heading, print_line
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
 from workbench.verdict.wording.numbers import counted, duration, setting
@@ -29,7 +28,7 @@ def plan(console: Console, checked: CheckedStudy) -> None:
     """The plan of a study without errors."""
     study = checked.study
     objective, search, data = study.objective, study.search, study.data
-    console.print(f"[bold]{escape(study.name)}[/bold]  {escape(study.question)}", highlight=False)
+    print_heading(console, study.name, study.question)
     epoch = f"{objective.epoch} epoch"
     print_field(console, "objective", f"{objective.direction} {objective.metric} of the {epoch}")
     each = ""
@@ -55,11 +54,11 @@ def plan(console: Console, checked: CheckedStudy) -> None:
     if study.backbone is not None:
         _backbone(console, study.backbone)
     for note in checked.notes:
-        console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
+        print_field(console, "note", note, "yellow")
     for text in checked.refused:
         # Lines below the first one start where its text starts.
         lines = text.replace("\n", "\n" + 17 * " ")
-        console.print(f"  refused        {lines}", style="red", markup=False, **PLAIN)
+        print_line(console, f"  refused        {lines}", "red")
 
 
 def _backbone(console: Console, backbone: Backbone) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, print_field, table_of
+from workbench.cli.printed.layout import number, print_field, print_heading, table_of
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def offer(console: Console, offer: Offer) -> None:
     """Which strategies will be tested, on how many seeds, and what that can show."""
     split = "was read before" if offer.seen or offer.tested else "is untouched"
-    console.print(
-        f"[bold]{escape(offer.study)}[/bold]  selected; the test split {split}", highlight=False
-    )
+    print_heading(console, offer.study, f"selected; the test split {split}")
     table = table_of("strategy", "chosen from", "validation values", "hyperparameters")
     for arm in offer.arms:
         # A strategy may be the default itself; a separate default has no values of the selection.
@@ -48,7 +46,7 @@ def offer(console: Console, offer: Offer) -> None:
             " the study's folder confirmation/. Restore it; otherwise the runs are repeated"
         )
     for note in notes:
-        console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
+        print_field(console, "note", note, "yellow")
 
 
 def _power(offer: Offer) -> str:

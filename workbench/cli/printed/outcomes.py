@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, table_of
+from workbench.cli.printed.layout import number, print_line, table_of
 from workbench.verdict.wording.numbers import counted, duration
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def outcome(console: Console, outcome: Outcome, *, smoke: bool = False) -> None:
         counts = (group.complete, group.pruned, group.failed)
         table.add_row(escape(group.name), *map(str, counts), number(group.best))
     console.print(table)
-    console.print(escape(_searched(outcome, smoke)), **PLAIN)
+    print_line(console, _searched(outcome, smoke))
     _problems(console, outcome)
     if smoke:
         return
     # A trial that diverged would diverge again: its hyperparameters are the cause.
     if any("diverged at" not in reason for reason in outcome.reasons):
-        console.print("[dim]fix the cause, then rerun with --retry-failed[/dim]", **PLAIN)
+        print_line(console, "fix the cause, then rerun with --retry-failed", "dim")
     # After a signal the next step is to resume, which the sentence above says.
     if outcome.signal is None:
         _next(console, outcome, confirm=outcome.usable and not outcome.confirmed)
@@ -61,7 +61,7 @@ def confirmed(console: Console, outcome: Outcome) -> None:
         counts = (group.target, group.complete, group.failed)
         table.add_row(escape(group.name), *map(str, counts))
     console.print(table)
-    console.print(escape(_confirmed(outcome)), **PLAIN)
+    print_line(console, _confirmed(outcome))
     _problems(console, outcome)
     if outcome.finished:
         _next(console, outcome, confirm=False)
@@ -103,35 +103,30 @@ def _ended(groups: Sequence[GroupProgress]) -> int:
 def _problems(console: Console, outcome: Outcome) -> None:
     """Why trials failed, which resumed from an older checkpoint, and what MLflow lacks."""
     for reason in outcome.reasons:
-        console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
+        print_line(console, f"failed: {reason}", "red")
     if outcome.damaged:
-        console.print(
-            f"[yellow]{counted(outcome.damaged, 'damaged checkpoint')} set aside (*.corrupt); "
-            "those trials resumed from an earlier one[/yellow]",
-            **PLAIN,
-        )
+        found = f"{counted(outcome.damaged, 'damaged checkpoint')} set aside (*.corrupt)"
+        print_line(console, f"{found}; those trials resumed from an earlier one", "yellow")
     if outcome.unsent:
-        console.print(
-            f"[yellow]{counted(outcome.unsent, 'record')} not sent to MLflow; once it can be "
-            f"reached: workbench sync {escape(outcome.study)}[/yellow]",
-            **PLAIN,
-        )
+        unsent = f"{counted(outcome.unsent, 'record')} not sent to MLflow"
+        command = f"workbench sync {outcome.study}"
+        print_line(console, f"{unsent}; once it can be reached: {command}", "yellow")
 
 
 def _next(console: Console, outcome: Outcome, *, confirm: bool) -> None:
     """The report's path, or which command comes next."""
     if outcome.report is not None:
-        console.print(f"report: {escape(str(outcome.report))}", **PLAIN)
+        print_line(console, f"report: {outcome.report}")
     steps = [*(["confirm"] if confirm else []), *(["report"] if outcome.report is None else [])]
     if steps:
         commands = ", or ".join(f"workbench {step} {outcome.study}" for step in steps)
-        console.print(f"[dim]next: {escape(commands)}[/dim]", **PLAIN)
+        print_line(console, f"next: {commands}", "dim")
 
 
 def report(console: Console, written: Written) -> None:
     """The verdict of a finished confirmation, and the report's path."""
     if written.verdict:
-        console.print(escape(written.verdict), **PLAIN)
+        print_line(console, written.verdict)
     for note in written.notes:
-        console.print(f"[yellow]note: {escape(note)}[/yellow]", **PLAIN)
-    console.print(f"report: {escape(str(written.page))}", **PLAIN)
+        print_line(console, f"note: {note}", "yellow")
+    print_line(console, f"report: {written.page}")

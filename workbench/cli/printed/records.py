@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, print_field, table_of
+from workbench.cli.printed.layout import number, print_field, print_heading, print_line, table_of
 from workbench.verdict.wording.numbers import setting
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
     console.print(table)
     for row in rows:
         if row.problem:
-            console.print(f"[red]{escape(row.name)}: {escape(row.problem)}[/red]", **PLAIN)
+            print_line(console, f"{row.name}: {row.problem}", "red")
 
 
 def stage_of(confirmation: ConfirmationProgress | None) -> str:
@@ -62,7 +62,7 @@ def study(console: Console, found: StudyDetails) -> None:
     summary = found.summary
     studies(console, [summary])
     if summary.holder:
-        console.print(f"[dim]running: {escape(summary.holder)}[/dim]", highlight=False)
+        print_line(console, f"running: {summary.holder}", "dim")
     # Only a finished confirmation has test values to show.
     tested = any(row.test for row in found.trials)
     values = [summary.metric or "value", *([summary.test_metric] if tested else [])]
@@ -92,7 +92,7 @@ def trial(console: Console, found: TrialDetails, run_id: str | None = None) -> N
         chosen = [report for report in history if report.epoch == summary.epoch]
         at = f"{chosen[0].epochs_done:g}" if chosen else summary.epoch
         value = f", {metric} {number(summary.value)} at epoch {at}"
-    console.print(f"[bold]{escape(summary.trial)}[/bold]  {summary.state}{value}", highlight=False)
+    print_heading(console, summary.trial, f"{summary.state}{value}")
     if summary.reason:
         print_field(console, "reason", summary.reason)
     if found.withheld:
@@ -117,7 +117,7 @@ def trial(console: Console, found: TrialDetails, run_id: str | None = None) -> N
             table.add_row(f"{report.epochs_done:g}", *cells)
         console.print(table)
     if found.result and found.result.traceback:
-        console.print(escape(found.result.traceback), highlight=False)
+        print_line(console, found.result.traceback)
 
 
 def _metric(value: float) -> str:
