@@ -16,6 +16,8 @@ from workbench.backbones.stages import OutOfMemory, Staged, free_memory, size_te
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
+# On the CPU torch gives bytes; on a GPU a size with its unit.
+_BYTES = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _REQUESTED = re.compile(r"tried to allocate ([0-9.]+) (bytes|[KMGT]iB)", re.IGNORECASE)
 _CPU = ("DefaultCPUAllocator", "not enough memory")
 # torch's messages for a tensor with more numbers than it can count.
@@ -131,6 +133,5 @@ def _requested(text: str) -> str:
     match = _REQUESTED.search(text)
     if match is None:
         return ""
-    # On the CPU torch gives bytes; on a GPU a size with its unit.
-    size = size_text(int(match[1])) if match[2] == "bytes" else f"{match[1]} {match[2]}"
-    return f"tried to allocate {size}"
+    size = float(match[1]) * _BYTES[match[2].lower()]
+    return f"tried to allocate {size_text(int(size))}"
