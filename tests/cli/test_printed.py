@@ -15,8 +15,8 @@ from rich.console import Console
 from tests.support.studies import Studies, ended
 from workbench.cli import printed
 from workbench.commands import browse, verdict
-from workbench.commands.browse import ConfirmationProgress
 from workbench.commands.check import check_study
+from workbench.commands.confirmation_progress import ConfirmationProgress
 from workbench.commands.outcomes import Outcome
 from workbench.driver import GroupProgress
 from workbench.record import State

@@ -347,18 +347,19 @@ def show(
     """Show a study with its trials, or one trial with its epochs."""
     from workbench.cli import printed
     from workbench.commands import browse
+    from workbench.commands.summaries import StudyDetails, TrialDetails
 
     with terminal.errors():
         name, within = browse.split_name(study)
         trial = trial or within
-        found: browse.StudyDetails | browse.TrialDetails
+        found: StudyDetails | TrialDetails
         if trial is None:
             found = browse.study(home.absolute(), name)
         else:
             found = browse.trial(home.absolute(), name, trial)
     if as_json:
         terminal.print_json(found.as_json())
-    elif isinstance(found, browse.StudyDetails):
+    elif isinstance(found, StudyDetails):
         printed.study(terminal.console(), found)
     else:
         printed.trial(terminal.console(), found)

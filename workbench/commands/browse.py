@@ -5,150 +5,25 @@ Reads records only, so that it works while a driver runs and without any store.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from workbench import record
+from workbench.commands.confirmation_progress import confirmation_progress
+from workbench.commands.summaries import StudyDetails, StudySummary, TrialDetails, TrialSummary
 from workbench.driver import holder_of
-from workbench.record import EpochResult, Objective, Result, Role, State, TrialDirectory, TrialSpec
-from workbench.record.strategy import Scalar
+from workbench.record import Objective, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.record.text import listed, unknown
 from workbench.study.config import load
 from workbench.study.weights import STUDY_SUFFIXES
 
-# A study's records, as ``record.scan`` gives them.
-Records = list[tuple[TrialDirectory, TrialSpec]]
-
 
 class Unknown(LookupError):
     """No study or trial has this name; the message suggests the nearest one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfirmationProgress:
-    """How far a confirmation is.
-
-    Attributes:
-        stage: ``selection``; ``selected``, and not agreed to yet; ``confirmation``; ``complete``;
-            or ``damaged``, where its files are, or are gone.
-        ended: Runs of that stage that have ended.
-        planned: Runs of that stage.
-    """
-
-    stage: str
-    ended: int = 0
-    planned: int = 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether every run of the confirmation has ended: before, no test value is shown."""
-        return self.stage == "complete"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudySummary:
-    """One study, as ``list`` shows it.
-
-    Attributes:
-        state: ``running``, ``unfinished``, ``complete``, ``complete, none usable`` or ``damaged``.
-        holder: The process that runs it, in words.
-        trials: Planned trials of the search; the counts of each state are the search's too.
-        test_metric: Name of the objective's metric on the test split.
-        best: Value of the best complete trial, whose name is ``best_trial``.
-        confirmation: None where none has begun.
-        problem: Why a damaged study cannot be read.
-    """
-
-    name: str
-    state: str
-    holder: str | None = None
-    trials: int = 0
-    complete: int = 0
-    pruned: int = 0
-    failed: int = 0
-    parked: int = 0
-    running: int = 0
-    metric: str = ""
-    test_metric: str = ""
-    best: float | None = None
-    best_trial: str | None = None
-    confirmation: ConfirmationProgress | None = None
-    file: str = ""
-    question: str = ""
-    problem: str | None = None
-
-    @property
-    def searched(self) -> bool:
-        """Whether its search has all its trials and nobody runs it."""
-        return self.state.startswith("complete")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialSummary:
-    """One trial, as ``show STUDY`` lists it.
-
-    Attributes:
-        trial: Its name within the study, as ``trial`` takes it.
-        value: Of the objective; None without a result.
-        test: Metrics on the test split; empty until the whole confirmation has ended.
-        epoch: The report whose value counts.
-        epochs: Epochs done; a fraction where a trial reports within an epoch.
-        reason: Why it ended as it did.
-        seed: Text, because a number of its size is not safe in every reader of JSON.
-    """
-
-    trial: str
-    role: str
-    strategy: str
-    state: State
-    value: float | None
-    test: Mapping[str, float]
-    epoch: int | None
-    epochs: float
-    seconds: float
-    reason: str | None
-    seed: str
-    hyperparameters: Mapping[str, Scalar]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StudyDetails:
-    """A study with all its trials."""
-
-    summary: StudySummary
-    trials: tuple[TrialSummary, ...]
-
-    def as_json(self) -> dict[str, object]:
-        """For ``show --json``."""
-        return {**asdict(self.summary), "rows": [asdict(row) for row in self.trials]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialDetails:
-    """A trial with its whole record.
-
-    Attributes:
-        withheld: Whether it has test values that must not be shown yet.
-        result: Without its test values, where they are withheld; None while it runs.
-    """
-
-    summary: TrialSummary
-    withheld: bool
-    spec: TrialSpec
-    history: list[EpochResult]
-    result: Result | None
-    directory: Path
-
-    def as_json(self) -> dict[str, object]:
-        """For ``show --json``."""
-        content = asdict(self)
-        return {**content.pop("summary"), **content, "directory": str(self.directory)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +143,7 @@ class _StudyRecords:
         self.trials = sorted(
             record.scan(directory), key=lambda pair: list(Role).index(pair[1].role)
         )
-        self.confirmation = confirmation(directory, self.trials)
+        self.confirmation = confirmation_progress(directory, self.trials)
         self.confirmed = self.confirmation is not None and self.confirmation.complete
 
     def state(self, result: Result | None) -> State:
@@ -369,84 +244,6 @@ def description(directory: Path) -> Description:
             f"rename the folder to {described.name}."
         )
     return described
-
-
-def confirmation(directory: Path, records: Records) -> ConfirmationProgress | None:
-    """How far the confirmation is; None where none has begun.
-
-    Args:
-        directory: The study's, which may not exist.
-        records: Its records.
-    """
-    path = record.protocol_path(directory)
-    if not path.exists():
-        orphaned = any(spec.role in (Role.SELECTION, Role.CONFIRMATION) for _, spec in records)
-        return ConfirmationProgress(stage="damaged") if orphaned else None
-    selected = path.with_name("selection.json")
-    role = Role.CONFIRMATION if selected.exists() else Role.SELECTION
-    try:
-        protocol: Mapping[str, Any] = json.loads(path.read_text())
-        if role is Role.CONFIRMATION:
-            planned = len(protocol["seeds"]) * len(json.loads(selected.read_text())["arms"])
-        else:
-            selection = protocol["selection"]
-            planned = len(selection["seeds"]) * sum(map(len, selection["candidates"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ConfirmationProgress(stage="damaged")
-    results = [at.result() for at, spec in records if spec.role is role]
-    ended = sum(result is not None and result.state.ended for result in results)
-    stage = str(role)
-    if role is Role.CONFIRMATION and not results:
-        stage = "selected"
-    elif role is Role.CONFIRMATION and ended >= planned:
-        stage = "complete"
-    return ConfirmationProgress(stage=stage, ended=ended, planned=planned)
-
-
-def tested_by_others(directory: Path) -> tuple[str, ...]:
-    """A sentence for each other study of the home that has tested the same test samples.
-
-    Args:
-        directory: A study's. Without a readable protocol nothing is known.
-
-    Returns:
-        Of a study whose records are damaged, that it cannot be told.
-    """
-    own = _planned_test(record.protocol_path(directory))
-    sentences = []
-    for path in sorted(directory.parent.glob("*/protocol.json")):
-        other = _planned_test(path)
-        if own is None or other is None or path.parent == directory or own[0] != other[0]:
-            continue
-        try:
-            tested = any(
-                spec.role is Role.CONFIRMATION and (result := run.result()) and result.test
-                for run, spec in record.scan(path.parent)
-            )
-        except record.Damaged as damaged:
-            sentences.append(
-                f"It is not known whether the study {path.parent.name} has tested the same test "
-                f"samples: {damaged}"
-            )
-            continue
-        if tested:
-            shared = len(own[1] & other[1])
-            sentences.append(
-                f"The study {path.parent.name} has tested the same test samples"
-                f"{f', with {shared} of the {len(own[1])} seeds of this one' if shared else ''}."
-                " What was chosen after its results were seen is not independent of this test."
-            )
-    return tuple(sentences)
-
-
-def _planned_test(path: Path) -> tuple[tuple[str, str], set[str]] | None:
-    """What a protocol tests on (digests of data and test split) and with which seeds."""
-    try:
-        protocol = json.loads(path.read_text())
-        data = protocol["data"]
-        return (data["digest"], data["test_digest"]), set(protocol["seeds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _summary_of_trial(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
-from workbench.commands import browse
-from workbench.commands.browse import ConfirmationProgress
 from workbench.commands.confirm import refusals
+from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.study import description
 from workbench.study.checks import check
 from workbench.study.config import load
@@ -65,7 +64,7 @@ def check_study(file: Path, overrides: Sequence[str], home: Path) -> CheckedStud
         description=description.describe(study),
         ranges=description.ranges(study.config),
         confirmation=forecast,
-        begun=browse.confirmation(study.directory, record.scan(study.directory)),
+        begun=confirmation_progress(study.directory, record.scan(study.directory)),
         refused=refusals(study),
         notes=[*description.notes(study), *forecast.notes],
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from workbench import record
 from workbench.commands import browse
+from workbench.commands.confirmation_progress import Records, confirmation_progress
 from workbench.driver import Broken, Busy, GroupProgress
 from workbench.record import Role, State
 from workbench.study.config.changes import Changed, Unready
@@ -116,7 +117,7 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
         roles: Whose failures are counted.
     """
     records = record.scan(study.directory)
-    progress = browse.confirmation(study.directory, records)
+    progress = confirmation_progress(study.directory, records)
     return Outcome(
         study=study.name,
         reasons=reasons_of(records, *roles),
@@ -126,7 +127,7 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
     )
 
 
-def reasons_of(records: browse.Records, *roles: Role) -> tuple[str, ...]:
+def reasons_of(records: Records, *roles: Role) -> tuple[str, ...]:
     """The three commonest reasons for which runs of some roles failed, with their number."""
     counts: Counter[str] = Counter()
     for directory, spec in records:
@@ -138,7 +139,7 @@ def reasons_of(records: browse.Records, *roles: Role) -> tuple[str, ...]:
     return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))
 
 
-def report_of(home: Path, study: str, records: browse.Records) -> Path | None:
+def report_of(home: Path, study: str, records: Records) -> Path | None:
     """The page of a study's report, where it was written after the last run had ended."""
     page = home / "reports" / study / "index.html"
     if not page.is_file():

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from workbench import backbones, record, tasks
 from workbench.commands import browse
-from workbench.commands.browse import TrialDetails
+from workbench.commands.summaries import TrialDetails
 from workbench.datasets.samples import Part
 from workbench.datasets.unlabelled import read_unlabelled
 from workbench.engine import inference

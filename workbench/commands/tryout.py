@@ -9,11 +9,11 @@ from typing import Any
 
 from workbench import record
 from workbench.commands import browse, session
-from workbench.commands.browse import TrialDetails
 from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
+from workbench.commands.summaries import TrialDetails
 from workbench.driver import failure, lease
 from workbench.driver.workers import Workers
 from workbench.record import Role, TrialSpec

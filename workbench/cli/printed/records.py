@@ -13,12 +13,8 @@ from workbench.cli.printed.layout import number, print_field, print_heading, pri
 from workbench.verdict.wording.numbers import setting
 
 if TYPE_CHECKING:
-    from workbench.commands.browse import (
-        ConfirmationProgress,
-        StudyDetails,
-        StudySummary,
-        TrialDetails,
-    )
+    from workbench.commands.confirmation_progress import ConfirmationProgress
+    from workbench.commands.summaries import StudyDetails, StudySummary, TrialDetails
 
 
 def studies(console: Console, rows: Sequence[StudySummary]) -> None:
