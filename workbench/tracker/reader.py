@@ -80,7 +80,7 @@ class Reading:
                 experiment_id=self._experiment_id,
                 tracking_uri=self._store.uri,
             )
-        except (TypeError, AttributeError, KeyError, ValueError) as error:
+        except (AttributeError, ValueError) as error:
             # Valid JSON with values of other types: somebody edited the artifact.
             raise _damaged(described, name, error) from error
         confirmation = parents.get("confirmation")

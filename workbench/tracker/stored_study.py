@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import AliasPath, BeforeValidator, Field, TypeAdapter
+from pydantic import AliasPath, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from workbench.record import Objective
 
@@ -259,6 +259,7 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
 
     Raises:
         ValueError: A value has the wrong type, or a block lacks its ``name``.
+        AttributeError: The study file's own content is not a mapping.
     """
     plans = content.get("plans") or {}
     file = content.get("content") or {}
@@ -270,7 +271,12 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
         "task": _task(plans, (file.get("recipe") or {}).get("task")),
         **stored,
     }
-    return _STUDY.validate_python(fields)
+    try:
+        return _STUDY.validate_python(fields)
+    except ValidationError as error:
+        # pydantic's own text has several lines for each problem.
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def _without_none(value: Any) -> Any:
