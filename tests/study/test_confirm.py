@@ -27,7 +27,10 @@ from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
 from workbench import record
 from workbench.commands import browse, outcomes, report
 from workbench.commands.confirm import confirm_study
-from workbench.commands.confirmation_progress import ConfirmationProgress, tested_by_others
+from workbench.commands.confirmation_progress import (
+    ConfirmationProgress,
+    other_tests_of_same_samples,
+)
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.commands.smoke import smoke_study
@@ -515,7 +518,7 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     assert said in " ".join(output.split()) and "untouched" not in output
     material = report.material(Tracker(home, create=False), "tiny", directory)
     assert material.tested_by_others == (said,), "and the report says it"
-    assert tested_by_others(first) == (), "tiny has tested nothing"
+    assert other_tests_of_same_samples(first) == (), "tiny has tested nothing"
 
     (first / "confirmation" / "sgd" / "000" / "spec.json").write_text("{")
     code, output, _ = call("confirm", story.file, "--home", home, "--inline")

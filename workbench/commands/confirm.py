@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench import record
 from workbench.commands import browse, parent_run, session
-from workbench.commands.confirmation_progress import tested_by_others
+from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
@@ -209,7 +209,7 @@ class _Confirming:
         offer = offer_of(study.config, plan, selected, runs=testing.missing, workers=at_once)
         self._session.watcher.end()
         if testing.untouched:
-            tested = tested_by_others(study.directory)
+            tested = other_tests_of_same_samples(study.directory)
             offer = replace(offer, seen=self._seen_before(), tested=tested)
         # What has begun was agreed to: a look at the test split cannot be taken back.
         if testing.untouched and not agree(offer):

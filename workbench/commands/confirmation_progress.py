@@ -68,7 +68,7 @@ def confirmation_progress(directory: Path, records: Records) -> ConfirmationProg
     return ConfirmationProgress(stage=stage, ended=ended, planned=planned)
 
 
-def tested_by_others(directory: Path) -> tuple[str, ...]:
+def other_tests_of_same_samples(directory: Path) -> tuple[str, ...]:
     """A sentence for each other study of the home that has tested the same test samples.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from workbench import record, report
 from workbench.commands import browse
-from workbench.commands.confirmation_progress import tested_by_others
+from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.driver import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
@@ -153,7 +153,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         scores=scores,
         histories=histories,
         protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest() if known else None,
-        tested_by_others=tested_by_others(directory) if study.protocol else (),
+        tested_by_others=other_tests_of_same_samples(directory) if study.protocol else (),
     )
 
 
