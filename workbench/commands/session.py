@@ -233,8 +233,8 @@ def readable(study: Study) -> Iterator[None]:
         raise StoreError(
             f"{path}, Optuna's storage of the search of {study.name}, cannot be used: {reason}. If "
             "another program has it open, end that program and rerun the command. If the file is "
-            "damaged, restore a copy or move it away: the next `workbench run` rebuilds it from the"
-            " records of the trials."
+            "damaged, restore a copy or move the file away: the next `workbench run` rebuilds it "
+            "from the records of the trials."
         ) from error
 
 
