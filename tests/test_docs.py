@@ -124,7 +124,7 @@ def test_every_whole_study_on_a_page_is_valid(page: str, block: str, tmp_path: P
     assert load(file).question
     # Other pages' studies need files or weights, and are run by the tests of what they are about.
     if page == "studies" and " path: " not in block:
-        assert check_study(file, [], tmp_path)["notes"] == []
+        assert check_study(file, [], tmp_path).notes == []
 
 
 @pytest.mark.parametrize("block", FRAGMENTS)

@@ -291,4 +291,4 @@ def test_the_study_on_the_page_is_looked_ahead_at(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(study)
     ahead = check_study(path, [], tmp_path)
-    assert "features.9" in str(ahead) and ahead["notes"] == []
+    assert "features.9" in str(ahead) and ahead.notes == []

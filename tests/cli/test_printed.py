@@ -16,7 +16,8 @@ from tests.support.studies import Studies, ended
 from workbench.cli import printed
 from workbench.commands import browse, verdict
 from workbench.commands.check import check_study
-from workbench.commands.outcomes import Confirmed, Outcome
+from workbench.commands.confirmation_progress import ConfirmationProgress
+from workbench.commands.outcomes import Outcome
 from workbench.driver import GroupProgress
 from workbench.record import State
 from workbench.study.confirm.offer import Offer
@@ -68,7 +69,7 @@ def some(studies: Studies) -> Studies:
 
 
 def outcome(
-    *standings: GroupProgress,
+    *groups: GroupProgress,
     fresh: int = 0,
     signal: int | None = None,
     unsent: int = 0,
@@ -76,7 +77,7 @@ def outcome(
 ) -> Outcome:
     return Outcome(
         study="tiny",
-        standings=standings,
+        groups=groups,
         fresh=fresh,
         signal=signal,
         seconds=61.4,
@@ -91,7 +92,7 @@ NEXT = "next: workbench confirm tiny, or workbench report tiny"
 
 
 def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
-    printed.outcome(paper.console, outcome(DONE, damaged=1), "home")
+    printed.outcome(paper.console, outcome(DONE, damaged=1))
     told = "1 damaged checkpoint set aside (*.corrupt); those trials resumed from an earlier one"
     assert told in paper.lines
 
@@ -185,7 +186,7 @@ def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
 
 
 def test_an_outcome_counts_every_strategy_and_says_what_is_new(paper: Paper, home: Path) -> None:
-    printed.outcome(paper.console, outcome(DONE, fresh=2), home)
+    printed.outcome(paper.console, outcome(DONE, fresh=2))
     assert paper.lines[:2] == ["strategy done pruned failed best", "sgd-0 2 1 0 0.9124"]
     assert "tiny: 2 trials in 61 s; 3 in total." in paper.lines
     assert paper.lines[-1] == NEXT
@@ -194,7 +195,7 @@ def test_an_outcome_counts_every_strategy_and_says_what_is_new(paper: Paper, hom
 def test_an_outcome_of_a_study_that_was_complete_says_that_nothing_is_to_do(
     paper: Paper, home: Path
 ) -> None:
-    printed.outcome(paper.console, outcome(DONE), home)
+    printed.outcome(paper.console, outcome(DONE))
     assert "tiny: all 3 trials are done; nothing to do." in paper.lines
     assert paper.lines[-1] == NEXT
 
@@ -202,7 +203,7 @@ def test_an_outcome_of_a_study_that_was_complete_says_that_nothing_is_to_do(
 def test_after_a_finished_confirmation_an_outcome_names_no_step_that_was_taken(
     paper: Paper, home: Path
 ) -> None:
-    printed.outcome(paper.console, replace(outcome(DONE), confirmed=True), home)
+    printed.outcome(paper.console, replace(outcome(DONE), confirmed=True))
     assert paper.lines[-1] == "next: workbench report tiny"
 
 
@@ -212,7 +213,7 @@ def test_a_report_that_is_up_to_date_is_named_instead_of_its_command(
 ) -> None:
     page = home / "reports" / "tiny" / "index.html"
     found = replace(outcome(DONE), confirmed=not confirm, report=page)
-    printed.outcome(paper.console, found, home)
+    printed.outcome(paper.console, found)
     last = ["next: workbench confirm tiny"] if confirm else []
     assert paper.lines[-1 - len(last) :] == [f"report: {page}", *last]
     printed.confirmed((other := Paper()).console, replace(confirmed(ARM, fresh=0), report=page))
@@ -220,12 +221,12 @@ def test_a_report_that_is_up_to_date_is_named_instead_of_its_command(
 
 
 def test_an_outcome_that_was_stopped_names_no_report(paper: Paper, home: Path) -> None:
-    printed.outcome(paper.console, outcome(DONE, OPEN, fresh=4, signal=2), home)
+    printed.outcome(paper.console, outcome(DONE, OPEN, fresh=4, signal=2))
     assert paper.lines[-1] == "tiny: stopped after 4 trials; rerun the same command to resume."
 
 
 def test_an_outcome_without_a_value_leaves_its_place_empty(paper: Paper, home: Path) -> None:
-    printed.outcome(paper.console, outcome(OPEN, fresh=1), home)
+    printed.outcome(paper.console, outcome(OPEN, fresh=1))
     assert "sgd-all 0 0 1" in paper.lines
     assert "tiny: timeout reached after 1 trial; rerun the same command to continue." in paper.lines
 
@@ -233,15 +234,15 @@ def test_an_outcome_without_a_value_leaves_its_place_empty(paper: Paper, home: P
 def test_an_outcome_of_a_smoke_test_names_nothing_that_was_thrown_away(
     paper: Paper, home: Path
 ) -> None:
-    printed.outcome(paper.console, outcome(DONE, fresh=3), home, smoke=True)
+    printed.outcome(paper.console, outcome(DONE, fresh=3), smoke=True)
     assert paper.lines[-1] == "tiny: the tiny copy finished in 61 s; nothing was kept."
     assert "workbench report" not in paper.text
 
 
 def test_an_outcome_with_unsent_records_says_how_to_send_them(paper: Paper, home: Path) -> None:
-    printed.outcome(paper.console, outcome(DONE, fresh=3, unsent=2), home)
+    printed.outcome(paper.console, outcome(DONE, fresh=3, unsent=2))
     assert "2 records not sent to MLflow; once" in paper.text
-    printed.outcome((sent := Paper()).console, outcome(DONE, fresh=3), home)
+    printed.outcome((sent := Paper()).console, outcome(DONE, fresh=3))
     assert "sync" not in sent.text
 
 
@@ -290,14 +291,24 @@ def test_a_trial_that_reports_within_an_epoch_is_printed_by_epochs_and_its_own_m
     paper: Paper, some: Studies
 ) -> None:
     found = browse.trial(some.home, "tiny", "sgd-all/000")
-    found["spec"]["objective"]["metric"] = "validation/rmse"
-    found["value"] = 21_770.44
-    for line in found["history"]:
-        line["metrics"] = {
-            "epochs": line["epoch"] / 4,
-            "train/rmse": 1000.0 * line["epoch"],
-            "validation/rmse": 2000.0 * line["epoch"],
-        }
+    objective = replace(found.spec.objective, metric="validation/rmse")
+    history = [
+        replace(
+            report,
+            metrics={
+                "epochs": report.epoch / 4,
+                "train/rmse": 1000.0 * report.epoch,
+                "validation/rmse": 2000.0 * report.epoch,
+            },
+        )
+        for report in found.history
+    ]
+    found = replace(
+        found,
+        summary=replace(found.summary, value=21_770.44),
+        spec=replace(found.spec, objective=objective),
+        history=history,
+    )
     printed.trial(paper.console, found)
     assert paper.lines[0] == "sgd-all/000 complete, validation/rmse 21770 at epoch 0.5"
     assert paper.lines[-3:] == [
@@ -320,8 +331,9 @@ def test_a_trial_that_raised_is_printed_with_its_traceback_as_it_is(
     paper: Paper, some: Studies
 ) -> None:
     found = browse.trial(some.home, "tiny", "sgd-all/001")
-    found["result"]["traceback"] = "KeyError: '[red]'\n"
-    printed.trial(paper.console, {**found, "run_id": "abc"})
+    assert found.result is not None
+    result = replace(found.result, traceback="KeyError: '[red]'\n")
+    printed.trial(paper.console, replace(found, result=result), "abc")
     assert "KeyError: '[red]'" in paper.lines
     assert "MLflow run abc" in paper.lines
 
@@ -415,11 +427,11 @@ ARM = GroupProgress(name="default", target=7, complete=6, failed=1)
 
 def confirmed(
     *arms: GroupProgress, fresh: int = 7, signal: int | None = None, agreed: bool = True
-) -> Confirmed:
-    return Confirmed(
+) -> Outcome:
+    return Outcome(
         study="tiny",
         selection=(SELECTED,),
-        arms=arms,
+        groups=arms if agreed else (),
         agreed=agreed,
         fresh=fresh,
         signal=signal,
@@ -476,7 +488,7 @@ NEXT_REPORT = "next: workbench report tiny"
     ],
 )
 def test_a_confirmation_says_where_it_stands_and_no_value(
-    paper: Paper, found: Confirmed, row: str, told: str, last: str
+    paper: Paper, found: Outcome, row: str, told: str, last: str
 ) -> None:
     printed.confirmed(paper.console, found)
     assert paper.lines[1:3] == [row, told]
@@ -492,18 +504,18 @@ def test_a_confirmation_that_mlflow_missed_is_told_how_to_be_sent(paper: Paper) 
     ("stage", "expected"),
     [
         (None, ""),
-        ({"stage": "selection", "ended": 3, "planned": 18}, "selecting 3/18"),
-        ({"stage": "selected", "ended": 0, "planned": 30}, "selected"),
-        ({"stage": "confirmation", "ended": 4, "planned": 30}, "testing 4/30"),
-        ({"stage": "complete", "ended": 30, "planned": 30}, "yes"),
-        ({"stage": "damaged", "ended": 0, "planned": 0}, "damaged"),
+        (ConfirmationProgress(stage="selection", ended=3, planned=18), "selecting 3/18"),
+        (ConfirmationProgress(stage="selected", ended=0, planned=30), "selected"),
+        (ConfirmationProgress(stage="confirmation", ended=4, planned=30), "testing 4/30"),
+        (ConfirmationProgress(stage="complete", ended=30, planned=30), "yes"),
+        (ConfirmationProgress(stage="damaged", ended=0, planned=0), "damaged"),
     ],
 )
 def test_the_list_says_how_far_a_confirmation_is(
-    paper: Paper, some: Studies, stage: dict[str, object] | None, expected: str
+    paper: Paper, some: Studies, stage: ConfirmationProgress | None, expected: str
 ) -> None:
     (row,) = browse.studies(some.home)
-    printed.studies(paper.console, [{**row, "confirmation": stage}])
+    printed.studies(paper.console, [replace(row, confirmation=stage)])
     assert paper.lines[1].removeprefix(paper.lines[1].partition("validation/accuracy")[0]) == (
         f"validation/accuracy {expected}".strip()
     )

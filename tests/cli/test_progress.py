@@ -10,7 +10,7 @@ from rich.console import Console
 from workbench.cli.progress import LogWatcher, Pace, TerminalWatcher
 from workbench.driver import GroupProgress
 
-STANDINGS = [
+GROUPS = [
     GroupProgress(name="sgd-0", target=12, complete=3, pruned=1, running=1, best=0.75),
     GroupProgress(name="adamw-0", target=12, complete=2, failed=1),
 ]
@@ -20,7 +20,7 @@ def test_a_log_gets_plain_lines_with_counts_and_the_best_of_each_strategy() -> N
     output = io.StringIO()
     watcher = LogWatcher(Console(file=output, width=300))
     watcher.begin("digits", ["the confirmation comes later"])
-    watcher.update(STANDINGS)
+    watcher.update(GROUPS)
     watcher.end()
     assert output.getvalue().splitlines() == [
         "note: the confirmation comes later",
@@ -42,7 +42,7 @@ def test_a_log_says_once_that_the_study_is_stopping() -> None:
     watcher = LogWatcher(Console(file=output, width=300))
     watcher.begin("digits", [])
     for _ in range(3):
-        watcher.update(STANDINGS, stopping=True)
+        watcher.update(GROUPS, stopping=True)
     assert output.getvalue().count("pausing running trials") == 1
 
 
@@ -51,7 +51,7 @@ def test_a_log_is_not_flooded() -> None:
     watcher = LogWatcher(Console(file=output, width=300))
     watcher.begin("digits", [])
     for _ in range(100):
-        watcher.update(STANDINGS)
+        watcher.update(GROUPS)
     assert output.getvalue() == ""
 
 
@@ -59,7 +59,7 @@ def test_a_terminal_shows_a_bar_and_a_row_for_each_strategy() -> None:
     output = io.StringIO()
     console = Console(file=output, width=100, force_terminal=True, color_system=None)
     watcher = TerminalWatcher(console)
-    console.print(watcher._picture(STANDINGS))
+    console.print(watcher._picture(GROUPS))
     text = output.getvalue()
     assert "7/24 trials" in text
     assert "sgd-0" in text and "0.7500" in text
@@ -79,9 +79,9 @@ class Watched:
         """What is said once so many trials have ended."""
         self.now = at
         running = min(self._workers, self._target - count)
-        standings = [GroupProgress(name="a", target=self._target, complete=count, running=running)]
-        self._pace.see(standings)
-        return self._pace.left(standings)
+        groups = [GroupProgress(name="a", target=self._target, complete=count, running=running)]
+        self._pace.see(groups)
+        return self._pace.left(groups)
 
 
 def test_the_time_left_leaves_out_the_round_in_which_the_workers_start() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -40,28 +41,29 @@ def busy(studies: Studies) -> Studies:
 
 def test_an_empty_home_has_no_study(home: Path) -> None:
     assert browse.studies(home) == []
-    with pytest.raises(browse.Unknown, match="There is no study tiny; there is none yet"):
+    with pytest.raises(browse.Unknown, match="No study named tiny in /"):
         browse.study(home, "tiny")
 
 
 def test_a_study_shows_its_states_counts_and_best_trial(busy: Studies) -> None:
     (row,) = browse.studies(busy.home)
-    assert {key: row[key] for key in ("name", "state", "holder", "trials", "metric")} == {
+    assert {key: asdict(row)[key] for key in ("name", "state", "holder", "trials", "metric")} == {
         "name": "tiny",
         "state": "unfinished",
         "holder": None,
         "trials": 20,
         "metric": "validation/accuracy",
     }
-    counts = {key: row[key] for key in ("complete", "pruned", "failed", "parked", "running")}
+    states = ("complete", "pruned", "failed", "parked", "running")
+    counts = {key: asdict(row)[key] for key in states}
     assert counts == {"complete": 2, "pruned": 1, "failed": 1, "parked": 2, "running": 0}
-    assert row["question"] == "Which optimizer fits the wines?"
-    assert row["file"].endswith("tiny.yaml")
+    assert row.question == "Which optimizer fits the wines?"
+    assert row.file.endswith("tiny.yaml")
 
 
 def test_the_best_trial_is_a_completed_one_of_the_search(busy: Studies) -> None:
     (row,) = browse.studies(busy.home)
-    assert (row["best"], row["best_trial"]) == (0.8, "sgd-all/000")
+    assert (row.best, row.best_trial) == (0.8, "sgd-all/000")
 
 
 def test_the_best_trial_of_a_loss_has_the_lowest_one(studies: Studies) -> None:
@@ -69,7 +71,7 @@ def test_the_best_trial_of_a_loss_has_the_lowest_one(studies: Studies) -> None:
     studies.trial("tiny", 0, 0, ended(State.COMPLETE, 0.7))
     studies.trial("tiny", 0, 1, ended(State.COMPLETE, 0.3))
     (row,) = browse.studies(studies.home)
-    assert (row["best"], row["best_trial"]) == (0.3, "sgd-0/001")
+    assert (row.best, row.best_trial) == (0.3, "sgd-0/001")
 
 
 def test_a_trial_without_a_result_runs_only_while_somebody_drives_the_study(
@@ -78,33 +80,33 @@ def test_a_trial_without_a_result_runs_only_while_somebody_drives_the_study(
     directory = record.study_directory(busy.home, "tiny")
 
     def states() -> list[str]:
-        trials = browse.study(busy.home, "tiny")["rows"]
-        return [row["state"] for row in trials if row["role"] == "search"]
+        trials = browse.study(busy.home, "tiny").trials
+        return [row.state for row in trials if row.role == "search"]
 
     rest = ["complete", "pruned", "complete", "failed"]
     assert states() == ["parked", "parked", *rest]
-    assert browse.trial(busy.home, "tiny", "adamw-all/000")["state"] == "parked"
+    assert browse.trial(busy.home, "tiny", "adamw-all/000").summary.state == "parked"
     with lease(directory):
         (row,) = browse.studies(busy.home)
-        assert row["state"] == "running" and row["holder"].startswith("process ")
-        assert (row["parked"], row["running"]) == (1, 1)
-        assert browse.trial(busy.home, "tiny", "adamw-all/000")["state"] == "running"
+        assert row.state == "running" and str(row.holder).startswith("process ")
+        assert (row.parked, row.running) == (1, 1)
+        assert browse.trial(busy.home, "tiny", "adamw-all/000").summary.state == "running"
         assert states() == ["parked", "running", *rest]
 
 
 def test_a_study_with_all_its_trials_is_complete(studies: Studies) -> None:
     studies.study("tiny", ("trials_per_strategy: 5", "trials_per_strategy: 1"))
     for group in range(4):
-        assert browse.studies(studies.home)[0]["state"] == "unfinished"
+        assert browse.studies(studies.home)[0].state == "unfinished"
         studies.trial("tiny", group, 0, ended(State.PRUNED if group else State.COMPLETE))
-    assert browse.studies(studies.home)[0]["state"] == "complete"
+    assert browse.studies(studies.home)[0].state == "complete"
 
 
 def test_a_study_of_which_every_trial_failed_is_not_called_just_complete(studies: Studies) -> None:
     studies.study("tiny", ("trials_per_strategy: 5", "trials_per_strategy: 1"))
     for group in range(4):
         studies.trial("tiny", group, 0, ended(State.FAILED))
-    assert browse.studies(studies.home)[0]["state"] == "complete, none usable"
+    assert browse.studies(studies.home)[0].state == "complete, none usable"
 
 
 def test_reports_within_an_epoch_count_as_the_part_of_it_that_is_done(studies: Studies) -> None:
@@ -112,12 +114,12 @@ def test_reports_within_an_epoch_count_as_the_part_of_it_that_is_done(studies: S
     directory = studies.trial("tiny", 0, 0, None, epochs=0)
     metrics = {"validation/accuracy": 0.5, "epochs": 0.25}
     directory.append(EpochResult(epoch=1, phase="main", metrics=metrics, timestamp=1))
-    assert browse.study(studies.home, "tiny")["rows"][0]["epochs"] == 0.25
+    assert browse.study(studies.home, "tiny").trials[0].epochs == 0.25
 
 
 def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> None:
-    rows = browse.study(busy.home, "tiny")["rows"]
-    assert [(row["role"], row["trial"]) for row in rows] == [
+    rows = browse.study(busy.home, "tiny").trials
+    assert [(row.role, row.trial) for row in rows] == [
         ("search", "adamw-0/000"),
         ("search", "adamw-all/000"),
         ("search", "sgd-0/000"),
@@ -126,7 +128,7 @@ def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> N
         ("search", "sgd-all/001"),
         ("try", "try/sgd-0/000"),
     ]
-    best = rows[4]
+    best = asdict(rows[4])
     assert best == {
         "trial": "sgd-all/000",
         "role": "search",
@@ -141,34 +143,38 @@ def test_show_lists_every_trial_with_what_it_was_and_came_to(busy: Studies) -> N
         "seed": str(derive(1, "training", 0)),
         "hyperparameters": {"learning_rate": 0.01, "momentum": 0.9},
     }
-    assert (rows[5]["reason"], rows[5]["epochs"]) == ("diverged at epoch 1", 0)
+    assert (rows[5].reason, rows[5].epochs) == ("diverged at epoch 1", 0)
 
 
 def test_show_gives_one_trial_with_its_record(busy: Studies) -> None:
     found = browse.trial(busy.home, "tiny", "sgd-all/000")
-    assert found["spec"]["plan"]["dataset"]["name"] == "wine"
-    assert [line["epoch"] for line in found["history"]] == [1, 2]
-    assert found["result"]["value"] == 0.8
-    assert Path(found["directory"]).name == "000"
-    assert json.loads(json.dumps(found)) == found
-    assert browse.trial(busy.home, "tiny", "adamw-all/000")["result"] is None
+    assert found.spec.plan.dataset["name"] == "wine"
+    assert [report.epoch for report in found.history] == [1, 2]
+    assert found.directory.name == "000"
+    content = json.loads(json.dumps(found.as_json()))
+    assert content["spec"]["plan"]["dataset"]["name"] == "wine"
+    assert [line["epoch"] for line in content["history"]] == [1, 2]
+    assert (content["trial"], content["result"]["value"]) == ("sgd-all/000", 0.8)
+    assert content["directory"] == str(found.directory)
+    assert browse.trial(busy.home, "tiny", "adamw-all/000").result is None
 
 
 def test_a_trial_of_another_role_is_shown_by_its_role_and_name(busy: Studies) -> None:
-    assert browse.trial(busy.home, "tiny", "sgd-0/000")["value"] == 0.7
-    assert browse.trial(busy.home, "tiny", "search/sgd-0/000")["value"] == 0.7
-    assert browse.trial(busy.home, "tiny", "try/sgd-0/000")["value"] == 0.95
+    assert browse.trial(busy.home, "tiny", "sgd-0/000").summary.value == 0.7
+    assert browse.trial(busy.home, "tiny", "search/sgd-0/000").summary.value == 0.7
+    assert browse.trial(busy.home, "tiny", "try/sgd-0/000").summary.value == 0.95
 
 
 def test_a_name_alone_is_the_searchs_although_the_confirmation_has_it_too(busy: Studies) -> None:
     busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
     busy.trial("tiny", 1, 7, ended(State.COMPLETE, 0.5), role=Role.CONFIRMATION)
-    assert browse.trial(busy.home, "tiny", "sgd-0/000")["value"] == 0.7
-    names = [row["trial"] for row in browse.study(busy.home, "tiny")["rows"]]
+    assert browse.trial(busy.home, "tiny", "sgd-0/000").summary.value == 0.7
+    names = [row.trial for row in browse.study(busy.home, "tiny").trials]
     assert len(set(names)) == len(names)
-    values = {name: browse.trial(busy.home, "tiny", name)["value"] for name in names}
+    values = {name: browse.trial(busy.home, "tiny", name).summary.value for name in names}
     assert values["confirmation/sgd-0/000"] == 0.6
-    assert browse.trial(busy.home, "tiny", "sgd-all/007")["value"] == 0.5, "no other has the name"
+    only = browse.trial(busy.home, "tiny", "sgd-all/007")
+    assert only.summary.value == 0.5, "no other has the name"
 
 
 @pytest.mark.parametrize("part", ["confirmation", "confirmation/sgd-0"])
@@ -194,13 +200,21 @@ def test_what_is_unknown_is_answered_with_the_nearest(busy: Studies) -> None:
     assert str(caught.value) == "There is no trial sdg-all/000; did you mean sgd-all/000?"
 
 
+def test_a_strategy_that_is_nearly_right_is_answered_with_the_nearest_strategy(
+    busy: Studies,
+) -> None:
+    with pytest.raises(browse.Unknown) as caught:
+        browse.trial(busy.home, "tiny", "sdg-all")
+    assert str(caught.value) == "There is no strategy sdg-all; did you mean sgd-all?"
+
+
 @pytest.mark.parametrize("name", ["sgd-0/000", "confirmation/sgd-0/000"])
 def test_a_trial_is_shown_by_one_word_with_its_study(busy: Studies, name: str) -> None:
     busy.trial("tiny", 0, 0, ended(State.COMPLETE, 0.6), role=Role.CONFIRMATION)
     apart = call("show", "tiny", name, "--home", busy.home, "--json")
     assert apart[0] == 0
     assert call("show", f"tiny/{name}", "--home", busy.home, "--json") == apart
-    assert browse.named("tiny") == browse.named("tiny/") == ("tiny", None)
+    assert browse.split_name("tiny") == browse.split_name("tiny/") == ("tiny", None)
 
 
 def test_a_path_is_no_study_and_those_that_there_are_are_named(busy: Studies) -> None:
@@ -210,7 +224,7 @@ def test_a_path_is_no_study_and_those_that_there_are_are_named(busy: Studies) ->
 
 def test_a_folder_that_is_no_study_is_passed_over(busy: Studies) -> None:
     (record.study_directory(busy.home, "half") / "trials").mkdir(parents=True)
-    assert [row["name"] for row in browse.studies(busy.home)] == ["tiny"]
+    assert [row.name for row in browse.studies(busy.home)] == ["tiny"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +233,7 @@ def test_a_folder_that_is_no_study_is_passed_over(busy: Studies) -> None:
         ("study.json", b"{", "study.json is damaged"),
         ("study.json", b"[1]", "study.json is damaged"),
         ("study.json", b"", "study.json is gone. Run the study's file again"),
-        ("study.json", b'{"name": "tiny"}', "study.json is damaged ('budget')"),
+        ("study.json", b'{"name": "tiny"}', "study.json is damaged ("),
         ("trials/sgd-0/000/result.json", b"{}", "result.json is damaged"),
         ("trials/sgd-0/000/result.json", None, "Is a directory"),
     ],
@@ -235,12 +249,12 @@ def test_a_study_with_a_damaged_file_hides_no_other_and_is_named(
     elif garbage:
         path.write_bytes(garbage)
     other, tiny = browse.studies(busy.home)
-    assert (other["name"], other["state"], other["problem"]) == ("other", "unfinished", None)
-    assert (tiny["name"], tiny["state"]) == ("tiny", "damaged")
-    assert message in tiny["problem"]
+    assert (other.name, other.state, other.problem) == ("other", "unfinished", None)
+    assert (tiny.name, tiny.state) == ("tiny", "damaged")
+    assert message in str(tiny.problem)
     code, output, _ = call("list", "--home", busy.home)
     assert code == 0
-    assert f"tiny: {tiny['problem']}" in output
+    assert f"tiny: {tiny.problem}" in output
     assert str(path) in output
 
 
@@ -248,4 +262,4 @@ def test_a_renamed_folder_is_told_its_studys_name(busy: Studies) -> None:
     folder = record.study_directory(busy.home, "tiny")
     folder.rename(folder.with_name("renamed"))
     (row,) = browse.studies(busy.home)
-    assert row["problem"].endswith("must have its name: rename the folder to tiny.")
+    assert str(row.problem).endswith("must have its name: rename the folder to tiny.")

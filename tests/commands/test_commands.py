@@ -20,7 +20,7 @@ from workbench.commands import outcomes
 from workbench.commands import report as publish
 from workbench.commands.check import check_study
 from workbench.commands.confirm import confirm_study
-from workbench.commands.outcomes import Confirmed, Outcome
+from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import lease
@@ -48,8 +48,8 @@ def without_mlflow(home: Path) -> Path:
     return bare
 
 
-def outcome_of(*standings: GroupProgress, signal: int | None = None) -> Outcome:
-    return Outcome(study="s", standings=standings, fresh=0, signal=signal, seconds=0.0)
+def outcome_of(*groups: GroupProgress, signal: int | None = None) -> Outcome:
+    return Outcome(study="s", groups=groups, fresh=0, signal=signal, seconds=0.0)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
 
 
 def test_looking_ahead_says_what_a_run_will_do_and_writes_nothing(tiny: Path, home: Path) -> None:
-    plan = check_study(tiny, [], home)
+    plan = check_study(tiny, [], home).as_json()
     assert plan["budget"]["total"] == 20
     assert set(plan["budget"]["targets"].values()) == {5}
     assert plan["data"]["test"] == 40
@@ -227,7 +227,7 @@ def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of
     def search() -> Outcome:
         return run_study(file, [], stored, InlineWorkers(), watcher)
 
-    def confirm() -> Confirmed:
+    def confirm() -> Outcome:
         return confirm_study(file, [], stored, InlineWorkers(), watcher, agree=lambda _: True)
 
     assert search().fresh == 4

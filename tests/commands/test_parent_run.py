@@ -233,23 +233,23 @@ def test_a_start_without_a_trial_to_train_keeps_the_code_and_changes_the_descrip
 
 def test_the_note_shows_how_far_every_strategy_is(tiny: Path) -> None:
     config: StudyConfig = load(tiny)
-    standings = [
+    groups = [
         GroupProgress(name="sgd-0", target=5, complete=2, pruned=1, best=0.91237),
         GroupProgress(name="sgd-all", target=5, failed=1),
     ]
-    lines = parent_run.note(config, standings).splitlines()
+    lines = parent_run.note(config, groups).splitlines()
     assert lines[0] == "Which optimizer fits the wines?"
     assert lines[2].startswith("Searching: 4 of 10 trials have ended. EXPLORATORY")
     assert lines[-2:] == ["| sgd-0 | 2 | 1 | 0 | 0.9124 |", "| sgd-all | 0 | 0 | 1 |  |"]
 
 
 def test_the_note_of_a_confirmation_says_how_far_it_is_and_no_value(tiny: Path) -> None:
-    standings = [
+    groups = [
         GroupProgress(name="sgd-0", target=7, complete=3, failed=1, best=0.91237),
         GroupProgress(name="default", target=7),
     ]
     config: StudyConfig = load(tiny)
-    note = parent_run.confirmation_note(config, Role.CONFIRMATION, standings, "abc")
+    note = parent_run.confirmation_note(config, Role.CONFIRMATION, groups, "abc")
     assert note.splitlines() == [
         "Which optimizer fits the wines?",
         "",
@@ -262,7 +262,7 @@ def test_the_note_of_a_confirmation_says_how_far_it_is_and_no_value(tiny: Path) 
         "| sgd-0 | 7 | 3 | 1 |",
         "| default | 7 | 0 | 0 |",
     ]
-    selecting = parent_run.confirmation_note(config, Role.SELECTION, standings[:1], "abc")
+    selecting = parent_run.confirmation_note(config, Role.SELECTION, groups[:1], "abc")
     assert "Selecting on validation data: 4 of 7 runs have ended." in selecting
     assert "| strategy | runs |" in selecting
 

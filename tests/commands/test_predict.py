@@ -84,7 +84,7 @@ def test_predictions_are_those_of_the_validated_model(searched: Path, wines: Pat
 def test_a_strategy_stands_for_its_best_trial(searched: Path, wines: Path) -> None:
     name, _ = kept(searched)
     study, strategy, _ = name.split("/")
-    assert find(searched, f"{study}/{strategy}")[0] == name
+    assert f"{study}/{find(searched, f'{study}/{strategy}').summary.trial}" == name
 
 
 def test_an_mlflow_run_is_found_by_its_id(searched: Path, wines: Path) -> None:
@@ -93,7 +93,7 @@ def test_an_mlflow_run_is_found_by_its_id(searched: Path, wines: Path) -> None:
     (run,) = [
         run for run in runs_of(searched, study) if run.data.tags["mlflow.runName"].startswith(trial)
     ]
-    assert find(searched, run.info.run_id)[1] == find(searched, name)[1]
+    assert find(searched, run.info.run_id) == find(searched, name)
     assert predict(searched, run.info.run_id, wines) == predict(searched, name, wines)
 
 
@@ -129,6 +129,7 @@ def test_weights_that_do_not_fit_the_plan_are_refused(own_home: Path, wines: Pat
     ("run", "message"),
     [
         ("tiny/sgd/009", "There is no trial sgd/009"),
+        ("tiny/sgb", r"There is no strategy sgb; did you mean sgd\?"),
         ("tony/sgd/000", "There is no study tony; did you mean tiny?"),
         ("0" * 32, "MLflow has no run 0{32}"),
     ],

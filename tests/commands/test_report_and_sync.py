@@ -19,6 +19,7 @@ from tests.support.studies import hold
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands import report as publish
+from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.record import Role
 from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker
@@ -49,7 +50,7 @@ def test_sync_of_an_unknown_study_names_it_and_the_nearest(stored: Path) -> None
 
 
 def test_sync_in_an_empty_home_names_the_study_and_makes_no_store(home: Path) -> None:
-    with pytest.raises(browse.Unknown, match="There is no study tiny; there is none yet"):
+    with pytest.raises(browse.Unknown, match="No study named tiny in /"):
         publish.sync("tiny", home)
     assert everything_in(home) == []
 
@@ -207,7 +208,7 @@ def test_a_study_that_tested_the_same_samples_is_named(confirmed_home: Path) -> 
         protocol = json.loads(record.protocol_path(first).read_text())
         protocol["data"]["digest"] = "sha256:other"
         record.protocol_path(first).write_text(json.dumps(protocol))
-        assert browse.tested_by_others(directory) == (), "equal numbers of other data"
+        assert other_tests_of_same_samples(directory) == (), "equal numbers of other data"
     finally:
         shutil.rmtree(first)
 

@@ -155,7 +155,7 @@ def test_results_are_judged_from_a_server_as_from_a_file(served: tuple[int, str]
         metric="acc",
         smallest_effect=0.01,
     )
-    verdict = found.content["verdict"]
+    verdict = found.result.as_json()["verdict"]
     assert (verdict["word"], verdict["leader"], len(verdict["seeds"])) == ("WINNER", "a", 8)
 
 

@@ -278,9 +278,9 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     assert holder_of(tmp_path) is None
 
 
-def test_a_groups_status_counts_what_has_ended() -> None:
-    standing = driver.GroupProgress(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
-    assert standing.ended == 6
+def test_a_standing_counts_what_has_ended() -> None:
+    group = driver.GroupProgress(name="a", target=9, complete=2, pruned=3, failed=1, running=2)
+    assert group.ended == 6
 
 
 @pytest.mark.parametrize(

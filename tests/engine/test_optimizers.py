@@ -131,16 +131,6 @@ def test_a_missing_option_is_the_catalogues_default() -> None:
     assert built.defaults["nesterov"] is True
 
 
-def test_an_unknown_optimizer_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"no optimizer adamm; did you mean adam\w?\?"):
-        optimizers.build(replace(phase("sgd"), optimizer="adamm"), [])
-
-
-def test_an_option_of_another_optimizer_is_refused_with_the_valid_ones() -> None:
-    with pytest.raises(ValueError, match="adam has no option momentum; its options are beta1"):
-        optimizers.build(phase("adam", momentum=0.9), [])
-
-
 def factors(schedule: Schedule, *, epochs: int = 4, steps_per_epoch: int = 5) -> list[float]:
     steps = epochs * steps_per_epoch
     return [

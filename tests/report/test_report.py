@@ -66,7 +66,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         packages={label: label},
         environment={label: label},
         plan={
-            "batch_size": label,
+            "batch_size": 32,
             "augmentation": [label],
             "phases": [{"name": label, "schedule": label, "optimizer": label}] * 2,
         },

@@ -28,7 +28,11 @@ from tests.support.tiny import CONFIRM, JOINT, TINY, TWO, Unseen
 from workbench import record
 from workbench.commands import browse, outcomes, report
 from workbench.commands.confirm import confirm_study
-from workbench.commands.outcomes import Confirmed
+from workbench.commands.confirmation_progress import (
+    ConfirmationProgress,
+    other_tests_of_same_samples,
+)
+from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.commands.smoke import smoke_study
 from workbench.commands.tryout import try_trial
@@ -91,7 +95,7 @@ def confirmed(
     *overrides: str,
     agree: Callable[[Offer], bool] = lambda offer: True,
     watcher: Unseen | None = None,
-) -> Confirmed:
+) -> Outcome:
     return confirm_study(file, overrides, home, InlineWorkers(), watcher or Unseen(), agree=agree)
 
 
@@ -159,7 +163,7 @@ class Story:
         self.no, self.yes = Asked(False), Asked(True)
         self.declined = confirmed(file, home, agree=self.no)
         self.after_declining = sorted(path.name for path in self.directory.iterdir())
-        self.row_after_declining = browse.study(home, "tiny")
+        self.row_after_declining = browse.study(home, "tiny").summary
         self.untested = copied(home, home.with_name("untested"))
         self.done = confirmed(file, home, agree=self.yes)
         self.protocol = json.loads(record.protocol_path(self.directory).read_text())
@@ -177,11 +181,9 @@ def test_declined_it_keeps_the_selection_and_leaves_the_test_split_alone(story: 
     assert story.declined.exit_code == outcomes.RESUMABLE
     assert "selection.json" in story.after_declining
     assert "confirmation" not in story.after_declining
-    assert story.row_after_declining["confirmation"] == {
-        "stage": "selected",
-        "ended": 0,
-        "planned": 7 * len(story.selection["arms"]),
-    }
+    assert story.row_after_declining.confirmation == ConfirmationProgress(
+        stage="selected", planned=7 * len(story.selection["arms"])
+    )
     assert (story.declined.fresh, story.done.fresh) == (8, 7 * len(story.selection["arms"]))
 
 
@@ -302,10 +304,10 @@ def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
 def test_a_finished_confirmation_is_listed_and_shows_its_test_values(story: Story) -> None:
     (row,) = browse.studies(story.home)
     total = 7 * len(story.selection["arms"])
-    assert row["confirmation"] == {"stage": "complete", "ended": total, "planned": total}
+    assert row.confirmation == ConfirmationProgress(stage="complete", ended=total, planned=total)
     shown = browse.trial(story.home, "tiny", "confirmation/adamw/003")
-    assert set(shown["test"]) >= {"test/accuracy", "test/loss"}
-    assert shown["seed"] == story.protocol["seeds"][3]
+    assert set(shown.summary.test) >= {"test/accuracy", "test/loss"}
+    assert shown.summary.seed == story.protocol["seeds"][3]
 
 
 def test_no_test_value_is_shown_before_the_last_run_has_ended(story: Story, tmp_path: Path) -> None:
@@ -313,8 +315,10 @@ def test_no_test_value_is_shown_before_the_last_run_has_ended(story: Story, tmp_
     shutil.copytree(story.home / "mlruns" / "studies", home / "mlruns" / "studies")
     last = home / "mlruns" / "studies" / "tiny" / "confirmation" / "sgd" / "006" / "result.json"
     last.unlink()
-    assert browse.studies(home)[0]["confirmation"]["stage"] == "confirmation"
-    assert "test/" not in json.dumps(browse.trial(home, "tiny", "confirmation/adamw/003"))
+    progress = browse.studies(home)[0].confirmation
+    assert progress is not None and progress.stage == "confirmation"
+    shown = browse.trial(home, "tiny", "confirmation/adamw/003")
+    assert "test/" not in json.dumps(shown.as_json())
 
 
 def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story) -> None:
@@ -323,7 +327,7 @@ def test_a_confirmed_study_is_searched_no_further_and_may_be_tried(story: Story)
     assert run(story.file, story.home).fresh == 0
     assert len(records(story.home, Role.SEARCH)) == 4
     tried = try_trial(story.file, ["learning_rate=0.005"], story.home, InlineWorkers(), Unseen())
-    assert tried["state"] == "complete"
+    assert tried.trial.summary.state == "complete"
 
 
 @pytest.mark.parametrize(
@@ -517,7 +521,7 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     assert said in " ".join(output.split()) and "untouched" not in output
     material = report.material(Tracker(home, create=False), "tiny", directory)
     assert material.tested_by_others == (said,), "and the report says it"
-    assert browse.tested_by_others(first) == (), "tiny has tested nothing"
+    assert other_tests_of_same_samples(first) == (), "tiny has tested nothing"
 
     (first / "confirmation" / "sgd" / "000" / "spec.json").write_text("{")
     code, output, _ = call("confirm", story.file, "--home", home, "--inline")
@@ -570,7 +574,7 @@ def test_a_damaged_storage_of_the_search_is_named_with_what_to_do(
     damaged.write_bytes(content[:intact] + b"x" * (len(content) - intact))
     code, _, errors = call(words, story.file, "--home", home)
     assert code == outcomes.ENVIRONMENT
-    assert f"{damaged}, Optuna's storage of the search of tiny, cannot be read" in errors
+    assert f"{damaged}, Optuna's storage of the search of tiny, cannot be used" in errors
     assert "move the file away: the next `workbench run` rebuilds it" in errors
     assert "Traceback" not in errors
 
@@ -696,7 +700,7 @@ def test_a_strategy_that_never_completes_is_named_before_anything_runs(
     left_out, unfit = told.notes["tiny selection"]
     assert left_out == "wild is NOT COMPARABLE and left out: none of its 2 trials completed"
     assert "the default configuration of wild failed in the search (diverged" in unfit
-    assert [standing.name for standing in done.selection] == ["tame"]
+    assert [group.name for group in done.selection] == ["tame"]
 
 
 def test_nothing_is_tested_where_the_one_configuration_is_the_default(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -250,15 +250,15 @@ def test_only_comparisons_with_one_baseline_demand_more_seeds_the_more_they_are(
 ) -> None:
     searched = make(NINE, overrides=overrides)
     found = outlook(searched.study)
-    assert (found["pairs"], found["seeds_floor"]) == (pairs, floor)
-    assert found["seeds"] == found["seeds_default"] == max(12, floor)
-    assert found["notes"] == []
+    assert (found.pairs, found.seeds_floor) == (pairs, floor)
+    assert found.seeds == found.seeds_default == max(12, floor)
+    assert found.notes == []
 
 
 def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> None:
     searched = make(NINE, overrides=("confirm.seeds=12",))
     found = outlook(searched.study)
-    assert found == {
+    assert asdict(found) == {
         "arms": 10,
         "contrast": "all",
         "pairs": 45,
@@ -280,14 +280,14 @@ def test_once_searched_check_says_what_a_confirmation_costs(two: Searched) -> No
     two.trial("sgd", 0, 0.5, seconds=3.0)
     found = outlook(two.study)
     # The median of 3, 2, 2, 2 and 2 seconds, for 18 runs to select and 36 to test.
-    assert found["seconds"] == 2.0 * 54
+    assert found.seconds == 2.0 * 54
 
 
 def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> None:
     searched = make(NINE, overrides=("confirm.seeds=5",))
     found = outlook(searched.study)
-    assert found["detectable"] is None
-    assert found["notes"] == [
+    assert found.detectable is None
+    assert found.notes == [
         "confirm.seeds: with 5 seeds no result can be significant; at least 6 are needed. The "
         "verdict will be UNDERPOWERED BY DESIGN"
     ]
@@ -295,7 +295,7 @@ def test_fewer_seeds_than_the_floor_are_allowed_and_said_loudly(make: Make) -> N
         for number in range(5):
             searched.trial(strategy.name, number, 0.5)
     plan = searched.plan()
-    assert plan.notes == tuple(found["notes"])
+    assert plan.notes == tuple(found.notes)
     assert len(plan.content["seeds"]) == 5
 
 
@@ -348,7 +348,7 @@ def test_every_flaw_of_the_file_is_told_at_once_and_check_tells_them_too(
     file = write_study(TWO, THREE, ("{metric: validation/accuracy}", "{metric: train/accuracy}"))
     assert len(Searched(file, home).refused().splitlines()) == 2
     searched = Searched(file, home, "confirm.seeds=10")
-    (note,) = outlook(searched.study)["notes"]
+    (note,) = outlook(searched.study).notes
     assert note.startswith("workbench confirm will refuse this: ")
     assert "objective.metric: found 'train/accuracy'" in note
 
@@ -577,7 +577,7 @@ def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) ->
 
 
 def ahead(searched: Searched, home: Path, *overrides: str) -> dict[str, Any]:
-    found = check_study(searched.file, list(overrides), home)
+    found = check_study(searched.file, list(overrides), home).as_json()
     told = [text.replace(str(searched.file), "FILE") for text in found["refused"]]
     return {**found, "refused": [text.splitlines() for text in told]}
 

@@ -104,8 +104,8 @@ def test_failed_trials_are_run_again_with_their_settings_and_count_once(
     }
     assert replaced == {1: 4, 2: None, 3: 5, 5: 6}
     config = load(file)
-    (standing,) = Search(Study(config, home)).progress()
-    assert (standing.ended, standing.complete, standing.failed) == (4, 3, 1)
+    (group,) = Search(Study(config, home)).progress()
+    assert (group.ended, group.complete, group.failed) == (4, 3, 1)
     assert candidates.look(Study(config, home)).ended == {"sgd": 4}
 
 
@@ -262,9 +262,9 @@ def test_a_user_corrects_a_file_and_runs_the_failed_trials_again(
         "tiny/search/sgd/003": ("FINISHED", None),
     }
     (row,) = browse.studies(stored)
-    assert (row["state"], row["complete"], row["failed"]) == ("complete", 2, 0)
+    assert (row.state, row.complete, row.failed) == ("complete", 2, 0)
     shown = browse.trial(stored, "tiny", "sgd/000")
-    assert shown["reason"].endswith("(run again as sgd/002)")
+    assert str(shown.summary.reason).endswith("(run again as sgd/002)")
     status, _, errors = call("report", "tiny", "--home", stored, "--out", stored / "out")
     assert status == 0, errors
     summary = json.loads((stored / "out" / "report.json").read_text())

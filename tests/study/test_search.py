@@ -186,7 +186,7 @@ def test_a_search_killed_and_resumed_equals_one_that_was_not(
     kill(tiny, home, after=ended)
     search = drive(tiny, home, MadeUpTraining())
     assert outcomes(home) == outcomes(whole)
-    assert all(standing.running == 0 for standing in search.progress())
+    assert all(group.running == 0 for group in search.progress())
 
 
 def test_an_orphan_keeps_its_number_and_gets_the_next_attempt(tiny: Path, home: Path) -> None:
@@ -310,8 +310,8 @@ def test_a_joint_study_reads_the_strategy_back_from_the_trial(
     workers = MadeUpTraining()
     search = drive(file, home, workers)
     assert workers.begun[0] == "joint/000"
-    (standing,) = search.progress()
-    assert (standing.name, standing.ended) == ("joint", 12)
+    (group,) = search.progress()
+    assert (group.name, group.ended) == ("joint", 12)
     for _, spec in record.scan(record.study_directory(home, "tiny")):
         optimizer, depth = spec.hyperparameters["optimizer"], spec.hyperparameters["freeze_depth"]
         assert spec.strategy == f"{optimizer}-{depth}"
@@ -328,9 +328,9 @@ def test_every_sampler_runs_with_every_pruner(
         TWO, ("sampler: tpe", f"sampler: {sampler}"), ("pruner: median", f"pruner: {pruner}")
     )
     search = drive(file, home, MadeUpTraining())
-    assert all(standing.ended == standing.target for standing in search.progress())
+    assert all(group.ended == group.target for group in search.progress())
     if pruner == "none":
-        assert all(standing.pruned == 0 for standing in search.progress())
+        assert all(group.pruned == 0 for group in search.progress())
 
 
 def test_a_grid_has_no_more_trials_than_cells(write_study: Write, home: Path) -> None:
@@ -675,7 +675,7 @@ def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damag
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with (
-        pytest.raises(StoreError, match=r"is locked by another program\. End that program"),
+        pytest.raises(StoreError, match=r"database is locked\. If another program has it open"),
         readable(study),
         engine.begin() as connection,
     ):

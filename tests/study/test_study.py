@@ -34,7 +34,7 @@ def test_check_reads_the_data_and_builds_the_backbone_once(
 
     count(datasets, "sizes")
     count(backbones, "build")
-    plan = check_study(tiny, [], home)
+    plan = check_study(tiny, [], home).as_json()
     assert len(plan["strategies"]) == 4
     assert calls == {"sizes": 1, "build": 1}
 

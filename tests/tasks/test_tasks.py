@@ -531,9 +531,9 @@ def test_the_study_of_the_page_is_valid_and_compares_what_it_says(tmp_path: Path
     (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     file = tmp_path / "study.yaml"
     file.write_text(text)
-    plan = check_study(file, [], tmp_path)
-    assert [strategy["name"] for strategy in plan["strategies"]] == ["plain", "weighted"]
-    assert plan["objective"]["metric"] == "validation/f1"
+    study = check_study(file, [], tmp_path).study
+    assert [strategy.name for strategy in study.strategies] == ["plain", "weighted"]
+    assert study.objective.metric == "validation/f1"
 
 
 def test_the_commands_of_the_page_parse() -> None:

@@ -217,7 +217,7 @@ def test_training_and_validation_data_are_two_data_sets_of_one_digest() -> None:
     assert [use.context for use in uses] == ["training", "validation"]
     assert len({(use.name, use.digest) for use in uses}) == 2
     assert uses[0].source["digest"] == "cd" * 32
-    # Whole, as the parent's: MLflow's limit is the ledger's matter, and the same for both.
+    # Whole, as the parent's: MLflow's limit is the client's matter, and the same for both.
     assert {use.digest for use in uses} == {"cd" * 32}
 
 

@@ -128,7 +128,7 @@ def test_a_study_without_trials_has_none(home: Path) -> None:
 def test_a_run_that_a_crash_left_with_its_key_alone_can_be_read(home: Path) -> None:
     tracker = Tracker(home)
     parent = made.parent_of(tracker)
-    tracker._ledger._client.create_run(
+    tracker._client._client.create_run(
         tracker.experiment(made.STUDY),
         tags={"workbench.key": "digits/search/a/000", "mlflow.parentRunId": parent},
     )
@@ -140,7 +140,7 @@ def test_a_run_that_a_crash_left_with_its_key_alone_can_be_read(home: Path) -> N
 def test_runs_that_others_logged_into_the_experiment_are_no_trials(home: Path) -> None:
     tracker = Tracker(home)
     made.parent_of(tracker)
-    tracker._ledger._client.create_run(tracker.experiment(made.STUDY))
+    tracker._client._client.create_run(tracker.experiment(made.STUDY))
     assert tracker.read_trials(made.STUDY) == ()
 
 
@@ -148,10 +148,10 @@ def test_what_lies_in_the_bin_is_neither_trial_nor_study(home: Path) -> None:
     tracker = Tracker(home)
     parent = made.parent_of(tracker)
     run_id = tracker.mirror(made.write(home), parent)
-    tracker._ledger._client.delete_run(run_id)
+    tracker._client._client.delete_run(run_id)
     assert tracker.read_trials(made.STUDY) == ()
 
-    tracker._ledger._client.delete_run(parent)
+    tracker._client._client.delete_run(parent)
     with pytest.raises(UnknownStudy):
         tracker.read_study(made.STUDY)
 
@@ -308,7 +308,7 @@ def test_histories_are_the_curves_of_the_runs_asked_for(home: Path) -> None:
     accuracy = [(float(n), made.epoch(n).metrics["validation/accuracy"]) for n in (1, 2, 3)]
     curves = {"train/loss": loss, "validation/accuracy": accuracy}
     assert histories(tracker, metrics, [first]) == {first: curves}
-    assert histories(tracker, metrics) == {first: curves, second: curves}
+    assert histories(tracker, metrics, [first, second]) == {first: curves, second: curves}
     assert histories(tracker, metrics, []) == {}
     with pytest.raises(UnknownStudy):
         tracker.read_trials("digts")
@@ -329,12 +329,12 @@ def test_runs_are_read_whole_the_oldest_first_with_those_in_the_bin(home: Path) 
     tracker = Tracker(home)
     parent = made.parent_of(tracker)
     ids = [tracker.mirror(made.write(home, made.spec(n), epochs=2), parent) for n in range(3)]
-    ledger, experiment = tracker._ledger, tracker.experiment(made.STUDY)
-    ledger._client.log_metric(ids[0], "train/loss", math.nan, step=3)
-    ledger._client.delete_run(ids[1])
-    other = ledger._client.create_run(tracker.experiment("other")).info.run_id
+    client, experiment = tracker._client, tracker.experiment(made.STUDY)
+    client._client.log_metric(ids[0], "train/loss", math.nan, step=3)
+    client._client.delete_run(ids[1])
+    other = client._client.create_run(tracker.experiment("other")).info.run_id
 
-    found = ledger.read(experiment)
+    found = client.read(experiment)
 
     assert {run.run_id for run in found} == {parent, *ids}
     assert other not in {run.run_id for run in found}
@@ -342,7 +342,7 @@ def test_runs_are_read_whole_the_oldest_first_with_those_in_the_bin(home: Path) 
     assert [run.started for run in found] == sorted(run.started for run in found)
     for run in found:
         assert run.tags and (run.run_id == parent or (run.params and run.metrics and run.datasets))
-        known = ledger.get(run.run_id)
+        known = client.get(run.run_id)
         assert repr(sorted(run.metrics.items())) == repr(sorted(known.metrics.items()))  # NaN
         run.metrics = known.metrics
         assert run == known

@@ -16,8 +16,7 @@ from tests.support.mlflow_home import contents
 from workbench import record
 from workbench.record import Result, State, TrialDirectory
 from workbench.record.files import lock
-from workbench.tracker import Tracker, reader
-from workbench.tracker import client as ledger
+from workbench.tracker import Tracker, client, reader
 from workbench.tracker.entry import DatasetUse
 from workbench.tracker.store import StoreError
 
@@ -135,7 +134,7 @@ def test_a_crash_after_the_run_was_made_leaves_one_run_that_is_completed_later(
 ) -> None:
     directory = complete(home)
     # As far as a killed process comes: the run with its key, and half of a batch.
-    client = tracker._ledger._client
+    client = tracker._client._client
     run = client.create_run(
         tracker.experiment(made.STUDY),
         tags={"workbench.key": KEY, "mlflow.parentRunId": parent},
@@ -160,7 +159,7 @@ def test_epochs_that_were_sent_but_not_counted_are_not_doubled(
     directory = complete(home)
     run_id = tracker.mirror(directory, parent)
     before = made.everything(home)
-    client = tracker._ledger._client
+    client = tracker._client._client
     client.set_tag(run_id, "workbench.epochs", "2")
     client.set_tag(run_id, "workbench.state", "running")
     client.update_run(run_id, status="RUNNING")
@@ -306,11 +305,6 @@ def test_a_parent_is_closed_and_runs_again(
     assert made.run_of(home, "digits/search")[1] == "RUNNING"
 
 
-def test_a_parent_cannot_be_closed_as_running(tracker: Tracker, parent: str) -> None:
-    with pytest.raises(ValueError, match="choose FINISHED, FAILED, KILLED or SCHEDULED"):
-        tracker.close_parent(parent, "RUNNING")
-
-
 def test_a_description_is_shown_and_cut_where_mlflow_would_refuse_it(
     home: Path, tracker: Tracker, parent: str
 ) -> None:
@@ -327,7 +321,7 @@ def test_what_was_deleted_in_the_web_interface_comes_back_with_its_history(
 ) -> None:
     directory = made.write(home, epochs=2)
     run_id = tracker.mirror(directory, parent)
-    tracker._ledger._client.delete_experiment(tracker.experiment(made.STUDY))
+    tracker._client._client.delete_experiment(tracker.experiment(made.STUDY))
     directory.append(made.epoch(3))
 
     later = Tracker(home)
@@ -341,7 +335,7 @@ def test_a_run_deleted_meanwhile_fails_once_and_is_taken_back_the_next_time(
 ) -> None:
     directory = made.write(home, epochs=2)
     run_id = tracker.mirror(directory, parent)
-    tracker._ledger._client.delete_run(run_id)
+    tracker._client._client.delete_run(run_id)
     directory.append(made.epoch(3))
 
     with pytest.raises(Exception, match="must be in the 'active' state"):
@@ -353,7 +347,7 @@ def test_a_run_deleted_meanwhile_fails_once_and_is_taken_back_the_next_time(
 def test_of_several_runs_of_one_trial_the_oldest_that_is_not_deleted_goes_on(
     home: Path, tracker: Tracker, parent: str
 ) -> None:
-    client, experiment = tracker._ledger._client, tracker.experiment(made.STUDY)
+    client, experiment = tracker._client._client, tracker.experiment(made.STUDY)
     tags = {"workbench.key": KEY, "mlflow.parentRunId": parent}
     runs = [client.create_run(experiment, start_time=at, tags=tags) for at in (3, 1, 2)]
     newest, deleted, oldest = (run.info.run_id for run in runs)
@@ -399,17 +393,6 @@ def test_the_best_mark_and_its_weights_move_to_the_better_trial(
     assert stored.read_bytes() == b"new"
     assert made.tags_of(home, second)["workbench.best"] == "true"
     assert made.tags_of(home, elsewhere)["workbench.best"] == "true"
-
-
-def test_no_seed_of_a_selection_or_a_confirmation_is_marked_as_best(
-    home: Path, tracker: Tracker
-) -> None:
-    parent = made.parent_of(tracker, "confirmation")
-    for spec in (made.selection(), made.confirmation()):
-        directory = made.write(home, spec, ended=made.tested())
-        with pytest.raises(ValueError, match=f"{spec.key} is a run of a {spec.role}; only a sea"):
-            tracker.mark_best(parent, "adamw-2", directory)
-    assert tracker.read_trials(made.STUDY) == ()
 
 
 def test_a_confirmation_run_hangs_under_its_own_parent_with_the_test_as_a_data_set(
@@ -503,7 +486,7 @@ def test_a_study_beyond_the_first_page_of_experiments_is_found(
     tracker.mirror(made.write(home, made.spec(0), epochs=1), parent)
     for number in range(5):
         tracker.experiment(f"later-{number}")
-    monkeypatch.setattr(ledger, "_PAGE", 2)
+    monkeypatch.setattr(client, "_PAGE", 2)
 
     # MLflow lists the newest first.
     assert [trial.number for trial in Tracker(home).read_trials(made.STUDY)] == [0]

@@ -128,10 +128,13 @@ def test_the_kept_model_measured_as_in_the_test_is_the_one_that_was_validated(
     data = artifacts.data_of(spec)
     task = tasks.build(spec.plan.task, data.classes, data.train.targets)
     module = inference.rebuild_model(spec.plan, weights, owner="t", input_shape=(13,), outputs=3)
-    every, targets = evaluation._outputs(
-        module, spec, data.validation, data, torch.device("cpu"), lambda: None
+    outputs = inference.outputs_of(
+        module,
+        data.validation.inputs,
+        device=torch.device("cpu"),
+        precision=spec.plan.precision,
     )
-    found = inference.metrics_of(task, every, targets)
+    found = inference.metrics_of(task, outputs, data.validation.targets)
     wanted = {
         name.removeprefix("validation/"): value
         for name, value in result.metrics.items()

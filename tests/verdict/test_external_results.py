@@ -73,9 +73,9 @@ def refused(path: Path, **given: Any) -> str:
 
 
 def test_a_gap_of_three_standard_deviations_is_found(tmp_path: Path) -> None:
-    verdict = judge(table(tmp_path, rows({"adam": 0.94, "sgd": 0.91, "lion": 0.9}))).content[
-        "verdict"
-    ]
+    verdict = judge(
+        table(tmp_path, rows({"adam": 0.94, "sgd": 0.91, "lion": 0.9}))
+    ).result.as_json()["verdict"]
     assert (verdict["word"], verdict["leader"]) == (Word.WINNER, "adam")
     assert verdict["level"] == "this configuration"
     assert verdict["claim"].startswith("For these configurations, by the results given, ")
@@ -84,7 +84,7 @@ def test_a_gap_of_three_standard_deviations_is_found(tmp_path: Path) -> None:
 def test_identical_strategies_have_no_winner(tmp_path: Path) -> None:
     means = dict.fromkeys(("a", "b", "c"), 0.9)
     words = {
-        judge(table(tmp_path, rows(means, seed=seed))).content["verdict"]["word"]
+        judge(table(tmp_path, rows(means, seed=seed))).result.as_json()["verdict"]["word"]
         for seed in range(5)
     }
     assert words <= {Word.TIE, Word.INCONCLUSIVE}
@@ -92,25 +92,27 @@ def test_identical_strategies_have_no_winner(tmp_path: Path) -> None:
 
 def test_where_lower_is_better_the_lowest_leads(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"adam": 0.30, "sgd": 0.35}))
-    verdict = judge(path, direction="minimize", metric="loss").content["verdict"]
+    verdict = judge(path, direction="minimize", metric="loss").result.as_json()["verdict"]
     assert (verdict["leader"], verdict["metric"]) == ("adam", "loss")
 
 
 def test_without_a_smallest_effect_nobody_is_called_a_winner(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"adam": 0.94, "sgd": 0.80}))
-    assert judge(path, smallest_effect=None).content["verdict"]["word"] == Word.INCONCLUSIVE
+    assert (
+        judge(path, smallest_effect=None).result.as_json()["verdict"]["word"] == Word.INCONCLUSIVE
+    )
 
 
 def test_a_baseline_is_the_only_one_compared_with(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"adam": 0.94, "sgd": 0.91, "lion": 0.9}))
-    verdict = judge(path, baseline="sgd").content["verdict"]
+    verdict = judge(path, baseline="sgd").result.as_json()["verdict"]
     assert verdict["pairs"] == 2
     assert all("sgd" in (pair["first"], pair["second"]) for pair in verdict["comparisons"])
 
 
 def test_different_seeds_are_not_comparable_with_the_reason(tmp_path: Path) -> None:
     found = [row for row in rows({"adam": 0.94, "sgd": 0.91}) if row[:2] != ("sgd", "3")]
-    verdict = judge(table(tmp_path, found)).content["verdict"]
+    verdict = judge(table(tmp_path, found)).result.as_json()["verdict"]
     assert verdict["word"] == Word.NOT_COMPARABLE
     assert "sgd has no run for seed 3" in verdict["headline"]
     assert verdict["reasons"][0]["rule"] == 9
@@ -118,14 +120,14 @@ def test_different_seeds_are_not_comparable_with_the_reason(tmp_path: Path) -> N
 
 def test_too_few_seeds_are_underpowered(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"adam": 0.94, "sgd": 0.8}, n=3))
-    assert judge(path).content["verdict"]["word"] == Word.UNDERPOWERED
+    assert judge(path).result.as_json()["verdict"]["word"] == Word.UNDERPOWERED
 
 
 def test_failed_runs_count_with_the_worst_value(tmp_path: Path) -> None:
     found: list[Sequence[object]] = [*rows({"adam": 0.94, "sgd": 0.91})]
     for at, word in ((0, "failed"), (1, "nan"), (2, "inf"), (3, "diverged")):
         found[at] = (*found[at][:2], word)
-    verdict = judge(table(tmp_path, found)).content["verdict"]
+    verdict = judge(table(tmp_path, found)).result.as_json()["verdict"]
     adam = next(side for side in verdict["sides"] if side["name"] == "adam")
     worst = min(float(str(row[2])) for row in found[4:])
     assert adam["imputed"] == ["0", "1", "2", "3"]
@@ -135,7 +137,7 @@ def test_failed_runs_count_with_the_worst_value(tmp_path: Path) -> None:
 
 def test_what_results_cannot_prove_is_said(tmp_path: Path) -> None:
     judged = judge(table(tmp_path, rows({"adam": 0.94, "sgd": 0.91})))
-    told = " ".join(flag["text"] for flag in judged.content["verdict"]["flags"])
+    told = " ".join(flag["text"] for flag in judged.result.as_json()["verdict"]["flags"])
     for word in ("protocol", "test data", "budget", "seeds differ", "same samples", "hardware"):
         assert word in told
 
@@ -162,21 +164,21 @@ def test_tables_of_any_program_are_read(delimiter: str, encoding: str, tmp_path:
     lines += [delimiter.join((f"{seed}.0", str(value), f'"{name}"')) for name, seed, value in found]
     path = tmp_path / "results.csv"
     path.write_bytes("\r\n".join(lines).encode(encoding))
-    verdict = judge(path).content["verdict"]
+    verdict = judge(path).result.as_json()["verdict"]
     assert {side["name"] for side in verdict["sides"]} == {"größe", "b"}
     assert verdict["seeds"] == [str(n) for n in range(12)]
 
 
 def test_a_column_named_like_the_metric_holds_the_values(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"a": 0.9, "b": 0.8}), "strategy,seed,f1")
-    assert judge(path, metric="f1").content["verdict"]["metric"] == "f1"
+    assert judge(path, metric="f1").result.as_json()["verdict"]["metric"] == "f1"
 
 
 def test_other_columns_are_ignored_and_named(tmp_path: Path) -> None:
     found = [(*row, 7, "x") for row in rows({"a": 0.9, "b": 0.8})]
     judged = judge(table(tmp_path, found, "strategy,seed,value,trial,note"))
-    assert judged.notes == ("Ignored in results.csv: the columns trial, note.",)
-    assert judged.content["notes"] == list(judged.notes)
+    assert judged.result.results.notes == ("Ignored in results.csv: the columns trial, note.",)
+    assert judged.result.as_json()["notes"] == list(judged.result.results.notes)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_an_error_is_not_maximised(metric: str, tmp_path: Path) -> None:
         f"Lower values of {metric} are better, by its name: add --minimize. If higher ones are"
         " better, give the metric another name."
     )
-    verdict = judge(path, metric=metric, direction="minimize").content["verdict"]
+    verdict = judge(path, metric=metric, direction="minimize").result.as_json()["verdict"]
     assert verdict["leader"] == "good"
 
 
@@ -293,9 +295,9 @@ def test_a_share_beyond_its_bounds_is_refused_with_its_line(
     level: float, usable: bool, tmp_path: Path
 ) -> None:
     path = table(tmp_path, rows({"a": level, "b": level + 0.02}))
-    assert judge(path).content, "of a metric without a name nothing is known"
+    assert judge(path).result.as_json(), "of a metric without a name nothing is known"
     if usable:
-        assert judge(path, metric="test_accuracy").content
+        assert judge(path, metric="test_accuracy").result.as_json()
         return
     told = refused(path, metric="test_accuracy")
     assert re.match(
@@ -312,7 +314,7 @@ def test_parts_of_a_run_are_no_seeds(name: str, tmp_path: Path) -> None:
     assert told.startswith(f"The seeds {name.format(0)}, {name.format(1)}, ")
     assert "named like folds, epochs or steps" in told
     ours = [(s, f"seed {seed}", value) for s, seed, value in rows({"a": 0.9, "b": 0.8})]
-    assert judge(table(tmp_path, ours)).content["verdict"]["word"] == Word.WINNER
+    assert judge(table(tmp_path, ours)).result.as_json()["verdict"]["word"] == Word.WINNER
 
 
 def test_copied_runs_are_no_seeds(tmp_path: Path) -> None:
@@ -325,12 +327,12 @@ def test_copied_runs_are_no_seeds(tmp_path: Path) -> None:
     for strategies in ({"a": 0.9, "b": 0.88, "c": 0.8}, {"a": 0.9, "b": 0.8}):
         single = [*rows(strategies)]
         single += [(s, "copy", value) for s, seed, value in single if seed == "3"]
-        verdict = judge(table(tmp_path, single)).content["verdict"]
+        verdict = judge(table(tmp_path, single)).result.as_json()["verdict"]
         flags = [flag["text"] for flag in verdict["flags"]]
         assert "The seeds 3 and copy have the same value in every strategy. Copied runs?" in flags
     # Two strategies on a test set of 50 samples meet now and then.
     coarse = [(s, seed, round(value * 50) / 50) for s, seed, value in rows({"a": 0.9, "b": 0.8})]
-    assert judge(table(tmp_path, coarse)).content
+    assert judge(table(tmp_path, coarse)).result.as_json()
 
 
 # Several data sets
@@ -362,7 +364,7 @@ def test_fewer_than_six_data_sets_have_a_verdict_each_and_counts(tmp_path: Path)
         "cars": {"a": 0.80, "b": 0.95},
         "birds": {"a": 0.95, "b": 0.70},
     }
-    content = judge(datasets(tmp_path, means.__getitem__, list(means))).content
+    content = judge(datasets(tmp_path, means.__getitem__, list(means))).result.as_json()
     assert [item["name"] for item in content["datasets"]] == list(means)
     assert [item["verdict"]["leader"] for item in content["datasets"]] == ["a", "b", "a"]
     assert content["outcomes"] == [
@@ -382,7 +384,7 @@ def test_fewer_than_six_data_sets_have_a_verdict_each_and_counts(tmp_path: Path)
 def test_five_data_sets_carry_no_claim_and_the_least_number_is_named(tmp_path: Path) -> None:
     for means, least in (({"a": 0.9, "b": 0.7}, 6), ({"a": 0.9, "b": 0.7, "c": 0.6}, 7)):
         path = datasets(tmp_path, dict.fromkeys(SIX, means).__getitem__, SIX[:5])
-        content = judge(path).content
+        content = judge(path).result.as_json()
         over = content["verdict"]
         assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
         assert content["across"] is None and over["comparisons"] == []
@@ -394,7 +396,7 @@ def test_five_data_sets_carry_no_claim_and_the_least_number_is_named(tmp_path: P
 def test_a_winner_across_data_sets_is_tested_over_data_sets(tmp_path: Path) -> None:
     level = dict(zip(SIX, (0.9, 0.8, 0.7, 0.6, 0.85, 0.75, 0.65), strict=True))
     path = datasets(tmp_path, lambda name: {"a": level[name], "b": level[name] - 0.05})
-    content = judge(path).content
+    content = judge(path).result.as_json()
     over, across = content["verdict"], content["across"]
     assert (over["word"], over["level"], over["leader"]) == (Word.WINNER, "across data sets", "a")
     assert over["comparisons"][0]["p"] == pytest.approx(2 / 2**7)  # exact Wilcoxon, all one way
@@ -407,7 +409,7 @@ def test_a_winner_across_data_sets_is_tested_over_data_sets(tmp_path: Path) -> N
 
 def test_across_data_sets_too_nobody_wins_without_a_smallest_effect(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8})
-    over = judge(path, smallest_effect=None).content["verdict"]
+    over = judge(path, smallest_effect=None).result.as_json()["verdict"]
     assert over["word"] == Word.INCONCLUSIVE
     assert "No smallest effect was given" in over["headline"]
     assert "wins" not in over["headline"]
@@ -415,7 +417,7 @@ def test_across_data_sets_too_nobody_wins_without_a_smallest_effect(tmp_path: Pa
 
 def test_a_baseline_that_leads_all_data_sets_is_said_to_lead(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.8, "base": 0.9})
-    over = judge(path, baseline="base").content["verdict"]
+    over = judge(path, baseline="base").result.as_json()["verdict"]
     assert (over["word"], over["leader"]) == (Word.WINNER, "base")
     assert over["headline"].startswith("Across 7 data sets base wins: a mean difference from a of")
     assert "base has a higher value than a: " in over["claim"]
@@ -423,7 +425,7 @@ def test_a_baseline_that_leads_all_data_sets_is_said_to_lead(tmp_path: Path) -> 
 
 def test_with_a_baseline_no_closest_rival_is_told_of(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "c": 0.89, "base": 0.8}, n=8)
-    over = judge(path, baseline="base").content["verdict"]
+    over = judge(path, baseline="base").result.as_json()["verdict"]
     assert over["headline"].startswith(
         "Across 7 data sets a wins against the baseline base, which 2 of 2 configurations beat:"
         " a mean difference from base of 0."
@@ -447,7 +449,7 @@ def failing(path: Path, *runs: tuple[str, str, str]) -> Path:
 def test_failed_runs_are_named_with_their_data_set_and_shared_flags_once(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8}, n=8)
     failing(path, ("flowers", "b", "3"), ("food", "b", "1"), ("food", "b", "2"))
-    over = judge(path).content["verdict"]
+    over = judge(path).result.as_json()["verdict"]
     said = (
         " On flowers 1 run of b failed and counts with the worst value. On food 2 runs of b failed"
         " and count with the worst value."
@@ -465,7 +467,7 @@ def test_failed_runs_are_named_with_their_data_set_and_shared_flags_once(tmp_pat
 
 def test_a_strategy_with_a_failed_run_is_not_ahead_across_data_sets(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8}, n=8)
-    over = judge(failing(path, ("food", "a", "0"))).content["verdict"]
+    over = judge(failing(path, ("food", "a", "0"))).result.as_json()["verdict"]
     assert (over["word"], over["leader"], over["open"]) == (Word.INCONCLUSIVE, "a", ["b"])
     assert "No conclusion for b: failed runs of a count" in over["reasons"][0]["text"]
 
@@ -477,7 +479,7 @@ def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -
         for strategy, gap in (("a", 0.05), ("b", 0.0))
         for _, seed, draw in rows({strategy: 0.0}, n=8, seed=at)
     ]
-    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).content["verdict"]
+    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).result.as_json()["verdict"]
     assert over["comparisons"][0]["p_holm"] < 0.05
     assert (over["word"], over["open"]) == (Word.INCONCLUSIVE, ["b"])
     assert "the same on every data set" in over["reasons"][0]["text"]
@@ -494,7 +496,7 @@ def test_a_pair_without_spread_does_not_relax_the_correction_of_the_others(
         for strategy, mean in (("a", level + gap), ("b", level), ("c", level - 0.003)):
             for seed in range(6):
                 found.append((f"set-{'abcdefghij'[at]}", strategy, seed, mean + seed / 1000))
-    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).content["verdict"]
+    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).result.as_json()["verdict"]
     pairs = {(pair["first"], pair["second"]): pair for pair in over["comparisons"]}
     constant = pairs.pop(("b", "c"))
     assert (constant["p_equivalence"], constant["posterior"]) == (None, None)
@@ -522,7 +524,7 @@ def test_across_data_sets_each_rival_has_its_reason(
     b: float, word: Word, gap: str, tmp_path: Path
 ) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": b, "c": 0.7}, n=8)
-    over = judge(path, smallest_effect=0.03).content["verdict"]
+    over = judge(path, smallest_effect=0.03).result.as_json()["verdict"]
     assert over["word"] == word
     assert [reason["rival"] for reason in over["reasons"]] == ["b", "", "c"]
     first, size, last = (reason["text"] for reason in over["reasons"])
@@ -534,7 +536,7 @@ def test_across_data_sets_each_rival_has_its_reason(
 def test_page_numbers_and_data_agree_that_nothing_is_claimed(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.7}, SIX[:3])
     judged = judge(path, out=tmp_path / "out")
-    assert judged.content["verdict"]["level"] == "none"
+    assert judged.result.as_json()["verdict"]["level"] == "none"
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "<dt>Claim level</dt><dd>none</dd>" in page
     numbers = (tmp_path / "out" / "macros.tex").read_text(encoding="utf-8")
@@ -551,7 +553,7 @@ def test_a_misspelt_metric_is_refused_and_another_name_for_the_values_is_told(
     with pytest.raises(elsewhere.Unreadable) as told:
         judge(path, metric="acuracy")
     assert "results.csv:1: there is no column acuracy; did you mean accuracy?" in str(told.value)
-    notes = judge(path, metric="f1").notes
+    notes = judge(path, metric="f1").result.results.notes
     assert "No column is called f1: the values are those of the column value." in notes
 
 
@@ -591,7 +593,7 @@ def test_files_on_results_from_elsewhere_speak_of_seeds_and_of_no_search(tmp_pat
 
 
 def test_identical_strategies_have_no_winner_across_data_sets(tmp_path: Path) -> None:
-    over = judge(datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.9})).content["verdict"]
+    over = judge(datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.9})).result.as_json()["verdict"]
     assert over["word"] in (Word.TIE, Word.INCONCLUSIVE)
 
 
@@ -600,7 +602,7 @@ def test_a_data_set_that_lacks_a_strategy_makes_all_not_comparable(tmp_path: Pat
         tmp_path,
         lambda name: {"a": 0.9, "b": 0.8, "c": 0.7} if name != "cars" else {"a": 0.9, "b": 0.8},
     )
-    over = judge(path).content["verdict"]
+    over = judge(path).result.as_json()["verdict"]
     assert over["word"] == Word.NOT_COMPARABLE
     assert "c was not run on cars." in over["reasons"][0]["text"]
 
@@ -662,13 +664,16 @@ def test_an_experiment_of_mlflow_is_judged(store: Path) -> None:
     judged = elsewhere.judge(
         None, experiment="papers", home=store, metric="acc", smallest_effect=0.01
     )
-    verdict = judged.content["verdict"]
+    verdict = judged.result.as_json()["verdict"]
     sides = {side["name"]: side for side in verdict["sides"]}
     assert set(sides) == {"adam", "sgd"}  # neither the parent nor the nameless run
     assert sides["sgd"]["imputed"] == ["6", "7"]
     assert sides["adam"]["n"] == sides["sgd"]["n"] == 8
     assert all(len(run_id) == 32 for run_id in sides["adam"]["run_ids"])
-    assert any("1 run without a param or tag strategy and seed" in note for note in judged.notes)
+    assert any(
+        "1 run without a param or tag strategy and seed" in note
+        for note in judged.result.results.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -689,11 +694,11 @@ def test_a_run_that_was_stopped_or_goes_on_is_not_left_out(
     judged = elsewhere.judge(
         None, experiment=experiment, home=store, metric="acc", smallest_effect=0.01
     )
-    verdict = judged.content["verdict"]
+    verdict = judged.result.as_json()["verdict"]
     assert verdict["word"] == Word.NOT_COMPARABLE
     assert (verdict["reasons"][0]["rule"], verdict["comparisons"]) == (rule, [])
     assert said in verdict["headline"]
-    assert len(judged.notes) == 1 and judged.notes[0].endswith(note)
+    assert len(judged.result.results.notes) == 1 and judged.result.results.notes[0].endswith(note)
 
 
 @pytest.mark.parametrize("experiment", ["digits", "older"])
@@ -772,9 +777,9 @@ def test_everything_is_written_and_twice_the_same(tmp_path: Path) -> None:
     first, second = contents(tmp_path / "a"), contents(tmp_path / "b")
     assert first == second
     assert judged.page == (tmp_path / "a/index.html").resolve()
-    assert json.loads(first["results.json"]) == judged.content
+    assert json.loads(first["results.json"]) == judged.result.as_json()
     assert {"tables/results.tex", "macros.tex", "figures/forest.pdf"} <= first.keys()
-    verdict = judged.content["verdict"]
+    verdict = judged.result.as_json()["verdict"]
     page = first["index.html"].decode()
     assert verdict["word"] in page and "sgd &amp; 50%" in page
     mean = verdict["sides"][0]["mean"]["estimate"]

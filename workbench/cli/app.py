@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,15 +17,25 @@ from workbench.cli import terminal
 
 
 class _Group(typer.core.TyperGroup):
-    """The commands; Ctrl-C ends any of them with a message and exit code 130."""
+    """The commands; each ends with a line on Ctrl-C, or where its output cannot be written."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            # Here, because an error at the end of the process would be a traceback.
+            sys.stdout.flush()
+            return result
         except KeyboardInterrupt:
             typer.echo("Stopped by Ctrl-C.", err=True)
             raise typer.Exit(130) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # The reader has seen enough, as in ``| head``; click ends quietly.
+            typer.echo(f"The output cannot be written: {error.strerror}.", err=True)
+            # What is left in the buffer would fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(4) from None
 
 
 app = typer.Typer(
@@ -37,7 +50,9 @@ Home = Annotated[
     Path,
     typer.Option(
         envvar="WORKBENCH_HOME",
-        callback=terminal.existing,
+        # A mistyped home must not be made: every study would start again in it.
+        exists=True,
+        file_okay=False,
         help="Directory that contains mlruns/ and reports/.",
     ),
 ]
@@ -90,19 +105,21 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Validate study files without running them, and print what each will do."""
+    # Here and below: --help must not wait for torch and MLflow.
     from workbench.cli import printed
     from workbench.commands.check import check_study
 
     plans = []
     for file in files:
+        # One broken file of several must not hide the plans of the others.
         with terminal.errors(go_on=len(files) > 1):
             plans.append(check_study(file, overrides or [], home.absolute()))
     if as_json:
-        typer.echo(json.dumps(plans, indent=1))
+        terminal.print_json([plan.as_json() for plan in plans])
     else:
         for plan in plans:
             printed.plan(terminal.console(), plan)
-    if len(plans) < len(files) or any(plan["refused"] for plan in plans):
+    if len(plans) < len(files) or any(plan.refused for plan in plans):
         raise typer.Exit(2)
 
 
@@ -131,23 +148,23 @@ def run(
 
     with (
         terminal.errors(),
-        terminal.place(home, smoke) as place,
-        terminal.crew(place, workers, inline) as crew,
+        terminal.home_or_temporary(home, smoke) as place,
+        terminal.started_workers(place, workers, inline) as started,
     ):
         if smoke:
-            outcome = smoke_study(file, overrides or [], place, crew, terminal.watcher())
+            outcome = smoke_study(file, overrides or [], place, started, terminal.watcher())
         else:
             outcome = run_study(
                 file,
                 overrides or [],
                 place,
-                crew,
+                started,
                 terminal.watcher(),
                 wait=wait,
                 retry_failed=retry_failed,
             )
-        printed.outcome(terminal.console(), outcome, home, smoke=smoke)
-    terminal.leave(outcome)
+        printed.outcome(terminal.console(), outcome, smoke=smoke)
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -167,20 +184,19 @@ def confirm(
     from workbench.commands.confirm import confirm_study
 
     place = home.absolute()
-    with terminal.errors(), terminal.crew(place, workers, inline) as crew:
+    with terminal.errors(), terminal.started_workers(place, workers, inline) as started:
         outcome = confirm_study(
             study,
             overrides or [],
             place,
-            crew,
+            started,
             terminal.watcher(),
             wait=wait,
-            agree=lambda offer: terminal.consent(offer, yes),
-            at_once=terminal.count(workers, inline),
+            agree=lambda offer: terminal.ask_consent(offer, yes),
+            at_once=terminal.worker_count(workers, inline),
         )
         printed.confirmed(terminal.console(), outcome)
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command("try")
@@ -197,13 +213,13 @@ def try_(
     from workbench.commands import outcomes
     from workbench.commands.tryout import try_trial
 
-    with terminal.errors(), terminal.crew(home.absolute(), 1, True) as crew:
-        trial = try_trial(
-            file, settings or [], home.absolute(), crew, terminal.watcher(), wait=wait
+    with terminal.errors(), terminal.started_workers(home.absolute(), 1, True) as started:
+        tried = try_trial(
+            file, settings or [], home.absolute(), started, terminal.watcher(), wait=wait
         )
-        printed.trial(terminal.console(), trial)
-    if trial["state"] != "complete":
-        raise typer.Exit(outcomes.RESUMABLE if trial["stopped"] else outcomes.UNUSABLE)
+        printed.trial(terminal.console(), tried.trial, tried.run_id)
+    if tried.trial.summary.state != "complete":
+        raise typer.Exit(outcomes.RESUMABLE if tried.stopped else outcomes.UNUSABLE)
 
 
 @app.command()
@@ -255,10 +271,10 @@ def verdict(
     """Apply the same statistics to any results table; claims are limited to what it supports."""
     from workbench.cli import printed
     from workbench.commands import outcomes
-    from workbench.commands import verdict as elsewhere
+    from workbench.commands import verdict as verdicts
 
-    with terminal.errors(also=(elsewhere.Unreadable,)):
-        judged = elsewhere.judge(
+    with terminal.errors(also=(verdicts.Unreadable,)):
+        judged = verdicts.judge(
             results,
             experiment=experiment,
             uri=uri,
@@ -270,10 +286,10 @@ def verdict(
             out=out,
         )
     if as_json:
-        typer.echo(json.dumps(judged.content, indent=1))
+        terminal.print_json(judged.result.as_json())
     else:
         printed.verdict(terminal.console(), judged)
-    if not judged.usable:
+    if not judged.result.usable:
         raise typer.Exit(outcomes.UNUSABLE)
 
 
@@ -307,11 +323,11 @@ def list_(home: Home = HERE, as_json: Json = False) -> None:
     from workbench.commands import browse
 
     with terminal.errors():
-        found = browse.studies(home.absolute())
+        rows = browse.studies(home.absolute())
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        terminal.print_json([asdict(row) for row in rows])
     else:
-        printed.studies(terminal.console(), found)
+        printed.studies(terminal.console(), rows)
 
 
 @app.command()
@@ -331,17 +347,19 @@ def show(
     """Show a study with its trials, or one trial with its epochs."""
     from workbench.cli import printed
     from workbench.commands import browse
+    from workbench.commands.summaries import StudyDetails, TrialDetails
 
     with terminal.errors():
-        name, within = browse.named(study)
+        name, within = browse.split_name(study)
         trial = trial or within
+        found: StudyDetails | TrialDetails
         if trial is None:
             found = browse.study(home.absolute(), name)
         else:
             found = browse.trial(home.absolute(), name, trial)
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
-    elif trial is None:
+        terminal.print_json(found.as_json())
+    elif isinstance(found, StudyDetails):
         printed.study(terminal.console(), found)
     else:
         printed.trial(terminal.console(), found)
@@ -389,5 +407,6 @@ def ui(
     with terminal.errors():
         url = ui.page(home.absolute(), port, study)
         typer.echo(f"The MLflow UI opens in about 20 seconds (Ctrl-C stops it): {url}")
+        # Now: the server replaces this process, and its buffer would be lost.
         sys.stdout.flush()
         ui.serve(home.absolute(), port)

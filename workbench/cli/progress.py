@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.status import Status
-from rich.table import Table
+from rich.spinner import Spinner
 from rich.text import Text
 
-from workbench.cli.printed.layout import number
+from workbench.cli.printed.layout import number, table_of
 from workbench.driver import GroupProgress
 from workbench.verdict.wording.numbers import duration
 
 _LOG_SECONDS = 10.0
+_CHECKING = "looking at data, backbone and weights"
 _STOPPING = "pausing running trials after the current batch; Ctrl-C again quits at once"
 
 
@@ -27,15 +27,12 @@ class TerminalWatcher:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._status: Status | None = None
         self._pace = Pace()
         self._title = ""
 
     def prepare(self, title: str) -> None:
-        """A study is looked at."""
-        self.end()
-        self._status = self._console.status(f"{title}: looking at data, backbone and weights")
-        self._status.start()
+        """A study is being checked."""
+        self._show(Spinner("dots", f"{title}: {_CHECKING}"))
 
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
@@ -43,27 +40,30 @@ class TerminalWatcher:
         self._title, self._pace = title, Pace()
         for note in notes:
             self._console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
-        self._live.start()
+        self._show("")
 
-    def update(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """Redraw."""
         if self._live is not None:
-            self._live.update(self._picture(standings, stopping=stopping))
+            self._live.update(self._picture(groups, stopping=stopping))
 
     def end(self) -> None:
         """Leave the terminal as it was."""
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _picture(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> Group:
-        ended, target = total(standings)
-        self._pace.see(standings)
-        left = self._pace.left(standings)
+    # rich hides the cursor while it draws; ``stop`` shows it again.
+    def _show(self, picture: RenderableType) -> None:
+        self.end()
+        # A new one each time: a stopped one would be drawn over the lines printed since.
+        self._live = Live(picture, console=self._console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def _picture(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> Group:
+        ended, target = total(groups)
+        self._pace.see(groups)
+        left = self._pace.left(groups)
         bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -71,19 +71,12 @@ class TerminalWatcher:
             console=self._console,
         )
         bar.add_task(self._title, total=target, completed=ended, left=left)
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        table.add_column("strategy")
-        for name in ("done", "pruned", "failed", "running", "best"):
-            table.add_column(name, justify="right")
-        for standing in standings:
-            table.add_row(
-                standing.name,
-                str(standing.complete),
-                str(standing.pruned),
-                str(standing.failed) if not standing.failed else f"[red]{standing.failed}[/red]",
-                str(standing.running),
-                number(standing.best),
-            )
+        numbers = ("done", "pruned", "failed", "running", "best")
+        table = table_of("strategy", *numbers, right=numbers)
+        for group in groups:
+            failed = f"[red]{group.failed}[/red]" if group.failed else "0"
+            counts = (str(group.complete), str(group.pruned), failed, str(group.running))
+            table.add_row(escape(group.name), *counts, number(group.best))
         return Group(bar, table, *([Text(_STOPPING, style="yellow")] if stopping else []))
 
 
@@ -104,7 +97,7 @@ class LogWatcher:
         if title == self._prepared:
             return
         self._prepared = title
-        self._line(f"{title}: looking at data, backbone and weights")
+        self._line(f"{title}: {_CHECKING}")
 
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
@@ -113,13 +106,14 @@ class LogWatcher:
         for note in notes:
             self._line(f"note: {note}")
 
-    def update(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """Print a line if the last one is old enough."""
-        self._last = standings
+        self._last = groups
         if stopping and not self._stopping:
             self._stopping = True
             self._line(_STOPPING)
-        self._pace.see(standings)
+        self._pace.see(groups)
+        # A log on a cluster is a file that people search: one line must not become thousands.
         if time.monotonic() - self._shown >= _LOG_SECONDS:
             self._print()
 
@@ -134,7 +128,7 @@ class LogWatcher:
         ended, target = total(self._last)
         left = self._pace.left(self._last)
         counts = {
-            name: sum(getattr(standing, name) for standing in self._last)
+            name: sum(getattr(group, name) for group in self._last)
             for name in ("complete", "pruned", "failed")
         }
         words = ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -149,11 +143,11 @@ class LogWatcher:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def total(standings: Sequence[GroupProgress]) -> tuple[int, int]:
+def total(groups: Sequence[GroupProgress]) -> tuple[int, int]:
     """Trials that have ended, and trials in the end."""
     return (
-        sum(standing.ended for standing in standings),
-        sum(standing.target for standing in standings),
+        sum(group.ended for group in groups),
+        sum(group.target for group in groups),
     )
 
 
@@ -167,32 +161,26 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._before: int | None = None
         self._workers = 1
-        self._warm: tuple[int, float] | None = None
-        self._last: tuple[int, float] | None = None
+        # How many trials had ended, and when that was first seen.
+        self._marks: list[tuple[int, float]] = []
 
-    def see(self, standings: Sequence[GroupProgress]) -> None:
+    def see(self, groups: Sequence[GroupProgress]) -> None:
         """Take note of how far the groups are now."""
-        ended, now = total(standings)[0], self._clock()
-        if self._before is None:
-            self._before = ended
-        self._workers = max(self._workers, sum(standing.running for standing in standings))
-        if self._warm is None:
-            if ended - self._before >= self._workers:
-                self._warm = self._last = (ended, now)
-        elif self._last is not None and ended > self._last[0]:
-            self._last = (ended, now)
+        ended = total(groups)[0]
+        self._workers = max(self._workers, sum(group.running for group in groups))
+        if not self._marks or ended > self._marks[-1][0]:
+            self._marks.append((ended, self._clock()))
 
-    def left(self, standings: Sequence[GroupProgress]) -> str:
+    def left(self, groups: Sequence[GroupProgress]) -> str:
         """About how long the rest will take; empty where it cannot be estimated yet."""
-        ended, target = total(standings)
-        if self._warm is None or self._last is None or target <= ended:
+        ended, target = total(groups)
+        warm = [mark for mark in self._marks if mark[0] - self._marks[0][0] >= self._workers]
+        if not warm or target <= ended or warm[-1][0] - warm[0][0] < self._workers:
             return ""
-        count, until = self._last[0] - self._warm[0], self._last[1] - self._warm[1]
-        if count < self._workers:
-            return ""
+        (first, began), (last, until) = warm[0], warm[-1]
+        each = (until - began) / (last - first)
         # Trials that run are no delay until they have taken longer than those before.
-        overdue = self._clock() - self._last[1] - until / count * self._workers
-        seconds = (until + max(overdue, 0.0)) / count * (target - ended)
+        overdue = self._clock() - until - each * self._workers
+        seconds = (each + max(overdue, 0.0) / (last - first)) * (target - ended)
         return f"about {duration(seconds)} left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from workbench.commands.outcomes import Outcome
     from workbench.commands.session import Watcher
     from workbench.driver import Workers
     from workbench.driver.workers import LocalWorkers
@@ -38,19 +38,13 @@ def watcher() -> Watcher:
     return TerminalWatcher(shown) if shown.is_terminal else LogWatcher(shown)
 
 
-def existing(home: Path) -> Path:
-    """The home, which must exist: a mistyped one would start every study again.
-
-    Raises:
-        BadParameter: There is no such directory.
-    """
-    if not home.exists():
-        raise typer.BadParameter(f"{home} does not exist; create it with: mkdir -p {home}")
-    return home
+def print_json(content: object) -> None:
+    """Print what ``--json`` promises."""
+    typer.echo(json.dumps(content, indent=1))
 
 
 @contextmanager
-def place(home: Path, smoke: bool) -> Iterator[Path]:
+def home_or_temporary(home: Path, smoke: bool) -> Iterator[Path]:
     """Where the state goes: the home, or a throwaway folder for a smoke run."""
     import tempfile
 
@@ -61,7 +55,7 @@ def place(home: Path, smoke: bool) -> Iterator[Path]:
         yield Path(folder)
 
 
-def consent(offer: Offer, yes: bool) -> bool:
+def ask_consent(offer: Offer, yes: bool) -> bool:
     """Show what is about to be tested, and ask whether to continue."""
     from workbench.cli import printed
 
@@ -69,6 +63,7 @@ def consent(offer: Offer, yes: bool) -> bool:
     printed.offer(asked, offer)
     if yes:
         return True
+    # A script or a scheduler would wait for ever for an answer.
     if not (asked.is_terminal and sys.stdin.isatty()):
         asked.print("Cannot ask for confirmation (no terminal). Rerun with --yes.")
         return False
@@ -78,7 +73,7 @@ def consent(offer: Offer, yes: bool) -> bool:
         return False
 
 
-def count(workers: int | None, inline: bool) -> int:
+def worker_count(workers: int | None, inline: bool) -> int:
     """How many trials run at a time."""
     from workbench.driver.workers import default_count
 
@@ -86,15 +81,17 @@ def count(workers: int | None, inline: bool) -> int:
 
 
 @contextmanager
-def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
+def started_workers(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
     """Where trials run, until the end of the block."""
     from workbench.driver.workers import InlineWorkers, LocalWorkers
 
+    # Before the workers start, so that the warning is the first line.
     _name_the_store(home)
     if inline:
         yield InlineWorkers()
         return
-    local: LocalWorkers = LocalWorkers(count(workers, inline), home / "mlruns" / "workers")
+    local: LocalWorkers = LocalWorkers(worker_count(workers, inline), home / "mlruns" / "workers")
+    # Also after an error: an abandoned worker would keep its GPU memory.
     try:
         yield local
     finally:
@@ -103,38 +100,27 @@ def crew(home: Path, workers: int | None, inline: bool) -> Iterator[Workers]:
 
 def _name_the_store(home: Path) -> None:
     """Warn that the store which the environment names is not used."""
+    from workbench.cli.printed.layout import print_line
     from workbench.tracker.store import uri_of
 
     own = home.resolve() / "mlruns" / "mlflow.db"
     if os.environ.get("MLFLOW_TRACKING_URI", "") not in ("", uri_of(own)):
         # Without the value: an address may contain a password.
-        console(error=True).print(
-            f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}.",
-            style="yellow",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        text = f"MLFLOW_TRACKING_URI is not used: runs are written to the local store {own}."
+        print_line(console(error=True), text, "yellow")
 
 
 @contextmanager
 def errors(*, go_on: bool = False, also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn errors that a user can fix (``also`` adds more) into a message and an exit code."""
+    from workbench.cli.printed.layout import print_line
     from workbench.commands import outcomes
 
     fixable = (*outcomes.FIXABLE, *also)
     try:
         yield
     except fixable as error:
-        console(error=True).print(
-            f"{error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        print_line(console(error=True), str(error), "red")
         if not go_on:
             known = isinstance(error, outcomes.FIXABLE)
             raise typer.Exit(outcomes.exit_code(error) if known else outcomes.BAD_STUDY) from None
-
-
-def leave(outcome: Outcome) -> None:
-    """Exit with the code of the outcome."""
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)

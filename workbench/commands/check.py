@@ -2,37 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.commands import browse
+from workbench import record
 from workbench.commands.confirm import refusals
+from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.study import description
 from workbench.study.checks import check
 from workbench.study.config import load
-from workbench.study.confirm.forecast import outlook
+from workbench.study.confirm.forecast import Outlook, outlook
 from workbench.study.study import Study
+from workbench.tracker import stored_study
+from workbench.tracker.stored_study import StoredStudy
 
 
-def check_study(file: Path, overrides: Sequence[str], home: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class CheckedStudy:
     """What a study will do, and how far it is.
 
-    Returns:
-        Besides the description ``begun``, how far the confirmation is (``browse``; None before
-        it), and ``refused``: what the next command would refuse, because of what has been run.
+    Attributes:
+        description: The content of study.json, for ``--json``.
+        ranges: Every range in words: the knob with its condition, and what it may be.
+        confirmation: What a confirmation would take.
+        begun: How far the confirmation is; None before it.
+        refused: What the next command would refuse, because of what has been run.
+        notes: What an author should know; none of it stops the run.
+    """
+
+    description: Mapping[str, Any]
+    ranges: Sequence[tuple[str, str]]
+    confirmation: Outlook
+    begun: ConfirmationProgress | None
+    refused: Sequence[str]
+    notes: Sequence[str]
+
+    @property
+    def study(self) -> StoredStudy:
+        """The description, typed."""
+        return stored_study.read(self.description)
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        content = asdict(self)
+        return {**content.pop("description"), **content}
+
+
+def check_study(file: Path, overrides: Sequence[str], home: Path) -> CheckedStudy:
+    """What a study will do, and how far it is.
 
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
     """
+    # Pending: what a study lacks, such as a download, is a note and not an error.
     study = Study(load(file, overrides), home, pending=True)
     check(study)
-    confirmation = outlook(study)
-    return {
-        **description.describe(study),
-        "ranges": description.ranges(study.config),
-        "confirmation": confirmation,
-        "begun": browse.confirmation(study.directory),
-        "refused": refusals(study),
-        "notes": [*description.notes(study), *confirmation["notes"]],
-    }
+    forecast = outlook(study)
+    return CheckedStudy(
+        description=description.describe(study),
+        ranges=description.ranges(study.config),
+        confirmation=forecast,
+        begun=confirmation_progress(study.directory, record.scan(study.directory)),
+        refused=refusals(study),
+        notes=[*description.notes(study), *forecast.notes],
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench import record
-from workbench.commands import browse, session
-from workbench.commands.outcomes import Confirmed, damaged_checkpoints, reasons_of, report_of
-from workbench.commands.parent_run import ParentRun, confirmation_note
+from workbench.commands import browse, parent_run, session
+from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.commands.outcomes import Outcome, outcome_of
+from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
 from workbench.driver import GroupProgress, Workers
 from workbench.driver.leases import lease
@@ -46,7 +46,7 @@ def confirm_study(
     wait: bool = False,
     agree: Agree,
     at_once: int = 1,
-) -> Confirmed:
+) -> Outcome:
     """Test the best configuration of each strategy on fresh seeds and the test split, once.
 
     Args:
@@ -71,9 +71,10 @@ def confirm_study(
         Broken: Every run fails in the same way before its first epoch.
         UnwritableError, StoreError: The home or a store cannot be used.
     """
+    # Before the session, which needs a home that can be written to.
+    file, before = _file_of(str(study), home)
+    config = load(file, [*before, *overrides])
     with session.opened(home, workers, watcher) as at:
-        file, before = _file_of(str(study), home)
-        config = load(file, [*before, *overrides])
         return confirm(at, config, wait=wait, agree=agree, at_once=at_once)
 
 
@@ -82,8 +83,9 @@ def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
     if study.endswith(STUDY_SUFFIXES):
         return Path(study), []
     browse.study(home, study)
-    described = json.loads((record.study_directory(home, study) / "study.json").read_text())
-    named = Path(described["file"])
+    # A search may have had overrides; without them the confirmation would be another one.
+    described = browse.description(record.study_directory(home, study))
+    named = Path(described.file)
     # Relative to the home, to this directory, or where it is since the home was moved.
     candidates = (home / named, named, record.places.find(named, home))
     file = next(filter(Path.is_file, candidates), None)
@@ -92,12 +94,12 @@ def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
             f"The study {study} was run from {named}, which is not there. Name its file: "
             "workbench confirm FILE"
         )
-    return file, list(described["overrides"])
+    return file, described.overrides
 
 
 def confirm(
     session: Session, config: StudyConfig, *, wait: bool, agree: Agree, at_once: int
-) -> Confirmed:
+) -> Outcome:
     """Confirm a searched study; see ``confirm_study``."""
     session.watcher.prepare(config.name)
     study = Study(config, session.home)
@@ -191,7 +193,7 @@ class _Confirming:
         self._fresh = 0
         self._unsent = 0
 
-    def through(self, agree: Agree, at_once: int) -> Confirmed:
+    def through(self, agree: Agree, at_once: int) -> Outcome:
         """Select, ask, test, until a signal or a declined offer stops it."""
         study, plan = self._study, self._plan
         selecting = replicates.selection(plan, study.directory)
@@ -207,7 +209,7 @@ class _Confirming:
         offer = offer_of(study.config, plan, selected, runs=testing.missing, workers=at_once)
         self._session.watcher.end()
         if testing.untouched:
-            tested = browse.tested_by_others(study.directory)
+            tested = other_tests_of_same_samples(study.directory)
             offer = replace(offer, seen=self._seen_before(), tested=tested)
         # What has begun was agreed to: a look at the test split cannot be taken back.
         if testing.untouched and not agree(offer):
@@ -223,11 +225,11 @@ class _Confirming:
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
         study, before = self._study, source.missing
-        if not before and self._session.is_settled(study, role, self._files):
+        if not before and parent_run.is_settled(study, role, self._files):
             return None
 
-        def note(standings: Sequence[GroupProgress]) -> str:
-            return confirmation_note(study.config, role, standings, self._plan.sha256)
+        def note(groups: Sequence[GroupProgress]) -> str:
+            return parent_run.confirmation_note(study.config, role, groups, self._plan.sha256)
 
         try:
             driven = self._session.drive(
@@ -261,7 +263,7 @@ class _Confirming:
         content = self._plan.content
         return {
             PROTOCOL: self._plan.sha256,
-            "workbench.runs": str(sum(standing.target for standing in source.progress())),
+            "workbench.runs": str(sum(group.target for group in source.progress())),
             "workbench.seeds": str(len(content["seeds"])),
             "workbench.contrast": content["contrast"],
         }
@@ -274,20 +276,15 @@ class _Confirming:
         offer: Offer | None = None,
         agreed: bool = True,
         signal: int | None = None,
-    ) -> Confirmed:
-        study = self._study
-        records = record.scan(study.directory)
-        return Confirmed(
-            study=study.name,
+    ) -> Outcome:
+        return replace(
+            outcome_of(self._study, Role.SELECTION, Role.CONFIRMATION),
             selection=tuple(selecting.progress()),
-            arms=() if testing is None else tuple(testing.progress()),
+            groups=tuple(testing.progress()) if testing is not None and agreed else (),
             offer=offer,
             agreed=agreed,
             fresh=self._fresh,
             signal=signal,
             seconds=time.monotonic() - self._began,
             unsent=self._unsent,
-            reasons=reasons_of(records, Role.SELECTION, Role.CONFIRMATION),
-            damaged=damaged_checkpoints(study.directory),
-            report=report_of(study.home, study.name, records),
         )

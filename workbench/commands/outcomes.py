@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from workbench import record
 from workbench.commands import browse
+from workbench.commands.confirmation_progress import Records, confirmation_progress
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
 from workbench.record import Role, State
@@ -21,6 +23,7 @@ from workbench.tracker.store import StoreError
 
 if TYPE_CHECKING:
     from workbench.study.confirm.offer import Offer
+    from workbench.study.study import Study
 
 DONE, BAD_STUDY, UNUSABLE, ENVIRONMENT, RESUMABLE = 0, 2, 3, 4, 75
 
@@ -33,6 +36,7 @@ class Stopped(Exception):
     """A signal stopped the command before any trial ran."""
 
 
+# The first kind that fits counts, so OSError, the parent of others, comes last.
 # Errors that a user can fix, each with its exit code.
 _EXIT_CODES: dict[type[Exception], int] = {
     StudyFileError: BAD_STUDY,
@@ -57,10 +61,15 @@ def exit_code(error: Exception) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a command ended.
+    """How a search or a confirmation ended, or where it stopped.
 
     Attributes:
-        fresh: Trials that ended while it ran.
+        groups: Progress of the search by strategy, or of the confirmation's runs by arm; empty
+            where the confirmation has not come to its test.
+        selection: Of a confirmation, the progress of its selection by strategy.
+        offer: What was, or is to be, agreed to; None where no selection has ended.
+        agreed: Whether it was.
+        fresh: Trials that ended while the command ran.
         signal: What stopped it, or None.
         unsent: Records that MLflow did not take.
         reasons: Why trials failed, each reason once with the number of trials.
@@ -70,10 +79,13 @@ class Outcome:
     """
 
     study: str
-    standings: tuple[GroupProgress, ...]
-    fresh: int
-    signal: int | None
-    seconds: float
+    groups: tuple[GroupProgress, ...] = ()
+    selection: tuple[GroupProgress, ...] = ()
+    offer: Offer | None = None
+    agreed: bool = True
+    fresh: int = 0
+    signal: int | None = None
+    seconds: float = 0.0
     unsent: int = 0
     reasons: tuple[str, ...] = ()
     damaged: int = 0
@@ -81,94 +93,58 @@ class Outcome:
     report: Path | None = None
 
     @property
+    def usable(self) -> bool:
+        """Whether any trial of the last step has completed."""
+        return any(group.complete for group in self.groups or self.selection)
+
+    @property
     def exit_code(self) -> int:
-        """0 done, 3 finished without a usable trial, 75 stopped and resumable."""
-        if self.signal is not None:
+        """0 done, 3 finished without a usable trial, 75 stopped or declined, and resumable."""
+        if self.signal is not None or not self.agreed:
             return RESUMABLE
-        return DONE if any(standing.complete for standing in self.standings) else UNUSABLE
+        return DONE if self.usable else UNUSABLE
 
     @property
     def finished(self) -> bool:
         """Whether every group has all its trials."""
-        return all(standing.ended >= standing.target for standing in self.standings)
+        return bool(self.groups) and all(group.ended >= group.target for group in self.groups)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Confirmed:
-    """How a confirmation ended, or where it stopped.
-
-    Attributes:
-        selection: How far the selection's runs are, by strategy; ``arms`` the confirmation's.
-        offer: What was, or is to be, agreed to; None where the selection has not ended.
-        agreed: Whether it was.
-        fresh: Runs that ended while the command ran.
-        signal: What stopped it, or None.
-        unsent: Records that MLflow did not take.
-        reasons: Why runs failed, each reason once with the number of runs.
-        damaged: Checkpoints of the study that were set aside as damaged.
-        report: The page of the study's report; None where none is up to date.
-    """
-
-    study: str
-    selection: tuple[GroupProgress, ...]
-    arms: tuple[GroupProgress, ...] = ()
-    offer: Offer | None = None
-    agreed: bool = True
-    fresh: int
-    signal: int | None
-    seconds: float
-    unsent: int = 0
-    reasons: tuple[str, ...] = ()
-    damaged: int = 0
-    report: Path | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0 done, 3 without a usable run, 75 stopped or declined, and resumable."""
-        if self.signal is not None or not self.agreed:
-            return RESUMABLE
-        last = self.arms or self.selection
-        return DONE if any(standing.complete for standing in last) else UNUSABLE
-
-    @property
-    def finished(self) -> bool:
-        """Whether every run of the confirmation has ended."""
-        return bool(self.arms) and all(arm.ended >= arm.target for arm in self.arms)
-
-
-def reasons_of(records: browse.Records, *roles: Role) -> tuple[str, ...]:
-    """The three commonest reasons for which runs of a study failed, with their number.
+def outcome_of(study: Study, *roles: Role) -> Outcome:
+    """What a study's records say at the end of a command; the caller adds the rest.
 
     Args:
-        records: The study's.
-        roles: Whose runs; by default the search's.
+        study: The study.
+        roles: Whose failures are counted.
     """
+    records = record.scan(study.directory)
+    progress = confirmation_progress(study.directory, records)
+    return Outcome(
+        study=study.name,
+        reasons=reasons_of(records, *roles),
+        damaged=sum(1 for _ in study.directory.rglob("checkpoint*.corrupt")),
+        confirmed=progress is not None and progress.complete,
+        report=report_of(study.home, study.name, records),
+    )
+
+
+def reasons_of(records: Records, *roles: Role) -> tuple[str, ...]:
+    """The three commonest reasons for which runs of some roles failed, with their number."""
     counts: Counter[str] = Counter()
-    for found, spec in records:
-        result = found.result()
-        if spec.role not in (roles or (Role.SEARCH,)):
+    for directory, spec in records:
+        result = directory.result()
+        if result is None or spec.role not in roles:
             continue
-        if result is not None and result.state is State.FAILED and result.retried is None:
+        if result.state is State.FAILED and result.retried is None:
             counts[str(result.reason)] += 1
     return tuple(f"{count} x {reason}" for reason, count in counts.most_common(3))
 
 
-def damaged_checkpoints(directory: Path) -> int:
-    """How many checkpoints of a study's runs were set aside as damaged."""
-    return sum(1 for _ in directory.rglob("checkpoint*.corrupt"))
-
-
-def is_confirmed(directory: Path, records: browse.Records) -> bool:
-    """Whether the confirmation of a study is finished."""
-    found = browse.confirmation(directory, records)
-    return found is not None and found["stage"] == "complete"
-
-
-def report_of(home: Path, study: str, records: browse.Records) -> Path | None:
+def report_of(home: Path, study: str, records: Records) -> Path | None:
     """The page of a study's report, where it was written after the last run had ended."""
     page = home / "reports" / study / "index.html"
     if not page.is_file():
         return None
-    results = [found.result() for found, spec in records if spec.role is not Role.TRY]
+    results = [at.result() for at, spec in records if spec.role is not Role.TRY]
     last = max((result.ended for result in results if result is not None), default=0)
     return page if page.stat().st_mtime_ns // 1_000_000 >= last else None

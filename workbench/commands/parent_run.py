@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from workbench import record
 from workbench.driver import GroupProgress
@@ -16,9 +15,10 @@ from workbench.record.files import write_atomically
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
-from workbench.tracker import Tracker
-from workbench.tracker.entry import DatasetUse
+from workbench.tracker import Tracker, stored_study
+from workbench.tracker.entry import dataset_uses
 from workbench.tracker.mirror import Mirror
+from workbench.tracker.stored_study import StoredStudy
 
 # Uncommitted changes may contain secrets: they are stored only on request.
 LOG_DIFF = "WORKBENCH_LOG_DIFF"
@@ -73,21 +73,32 @@ def opened(
         tags: Beside those that every parent has.
         files: The same of texts by file name, stored below ``study/``.
     """
-    config, role = study.config, _parent_role(role)
-    described = _described(study)
+    role = _parent_role(role)
+    texts = _files(study)
     path = study.directory / "study.json"
     # What the search was made with; a try may come after the file has changed.
     if role is Role.SEARCH or not path.exists():
-        write_atomically(path, json.dumps(described, indent=1).encode())
+        write_atomically(path, texts["study.json"].encode())
+    described = stored_study.read(json.loads(texts["study.json"]))
+    data = described.data
+    own_tags = {"workbench.file": _file(study), "workbench.data_digest": data.digest or ""}
+    if role is not Role.CONFIRMATION:
+        own_tags["workbench.trials"] = str(described.total)
+    # A rerun that trains nothing must not claim that this code made the results.
     origin_tags, origin_files = _origin(study) if trains else ({}, {})
     tracker = Tracker(study.home)
     parent = tracker.open_parent(
-        config.name,
+        study.name,
         role,
-        tags={**_tags(described, role), **origin_tags, **(tags or {})},
-        params=_params(config, described, role),
-        files={**_files(config, described), **origin_files, **(files or {})},
-        datasets=_datasets(described, role),
+        tags={**own_tags, **origin_tags, **(tags or {})},
+        params=_params(described, role),
+        files={**texts, **origin_files, **(files or {})},
+        datasets=dataset_uses(
+            str(data.name),
+            str(data.digest),
+            {"dataset": data.name, "study": study.name},
+            tested=role is Role.CONFIRMATION,
+        ),
     )
     page = ParentRun(
         study=study.name,
@@ -105,6 +116,7 @@ def opened(
     finally:
         page.unsent = page.mirror.pending
         if not page.unsent:
+            # Also what an earlier driver left, which no thread has in its queue.
             tracker.reconcile(
                 study.directory,
                 parent_statuses=dict.fromkeys(("search", "confirmation"), "SCHEDULED"),
@@ -112,75 +124,63 @@ def opened(
             tracker.close_parent(parent, page.status)
 
 
-def is_settled(
-    study: Study, tracker: Tracker, role: Role, files: Mapping[str, str] | None = None
-) -> bool:
-    """Whether a parent run is finished and holds what ``opened`` would write.
+def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None) -> bool:
+    """Whether MLflow's parent run is finished and holds what ``opened`` would write.
+
+    Then MLflow is sent what an earlier driver left unsent, and nothing else changes.
 
     Args:
         study: The study.
-        tracker: Of its home.
         role: As for ``opened``.
         files: As for ``opened``.
     """
-    wanted = {**_files(study.config, _described(study)), **(files or {})}
-    return tracker.is_finished(study.name, _parent_role(role), files=wanted)
+    tracker = Tracker(study.home)
+    wanted = {**_files(study), **(files or {})}
+    settled = tracker.is_finished(study.name, _parent_role(role), files=wanted)
+    if settled:
+        tracker.reconcile(study.directory)
+    return settled
 
 
 def _parent_role(role: Role) -> Role:
     return Role.CONFIRMATION if role is Role.SELECTION else role
 
 
-def _described(study: Study) -> dict[str, Any]:
-    """The content of study.json."""
-    file = record.places.relative_to_home(study.file, study.home)
-    return {**description.describe(study), "file": file}
+def _file(study: Study) -> str:
+    return record.places.relative_to_home(study.file, study.home)
+
+
+def _files(study: Study) -> dict[str, str]:
+    """The study file and the study's description."""
+    described = {**description.describe(study), "file": _file(study)}
+    return {
+        "study.yaml": study.config.document.text,
+        "study.json": json.dumps(described, indent=1),
+    }
 
 
 def _drain(mirror: Mirror) -> None:
     """Wait for everything to be sent, as long as anything is."""
     sent = -1
+    # A slow store may need longer than one drain; a broken one makes no progress and ends it.
     while mirror.pending and mirror.sent > sent:
         sent = mirror.sent
         mirror.drain()
 
 
-def _params(config: StudyConfig, described: Mapping[str, Any], role: Role) -> dict[str, Any]:
+def _params(study: StoredStudy, role: Role) -> dict[str, object]:
     """What the page's runs have in common: of a confirmation what it measures, and no search."""
-    search, data, objective = described["search"], described["data"], described["objective"]
     common = {
-        "direction": objective["direction"],
-        "backbone": described["backbone"]["name"],
-        "dataset": data["name"],
-        "epochs": described["epochs"],
+        "direction": study.objective.direction,
+        "backbone": None if study.backbone is None else study.backbone.name,
+        "dataset": study.data.name,
+        "epochs": study.epochs,
     }
+    metric = study.objective.metric
     if role is Role.CONFIRMATION:
-        metric = config.objective.tested
-        return {"metric": metric, "selection_metric": objective["metric"], **common}
-    return {
-        "mode": described["mode"],
-        "metric": objective["metric"],
-        "sampler": search["sampler"],
-        "pruner": search["pruner"],
-        "seed": search["seed"],
-        **common,
-    }
-
-
-def _tags(described: Mapping[str, Any], role: Role) -> dict[str, str]:
-    total = str(described["budget"]["total"])
-    return {
-        "workbench.file": described["file"],
-        **({} if role is Role.CONFIRMATION else {"workbench.trials": total}),
-        "workbench.data_digest": described["data"]["digest"],
-    }
-
-
-def _files(config: StudyConfig, described: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "study.yaml": config.document.text,
-        "study.json": json.dumps(described, indent=1),
-    }
+        return {"metric": study.objective.tested, "selection_metric": metric, **common}
+    search = {name: study.search[name] for name in ("sampler", "pruner", "seed")}
+    return {"mode": study.mode, "metric": metric, **search, **common}
 
 
 def _origin(study: Study) -> tuple[dict[str, str], dict[str, str]]:
@@ -204,59 +204,56 @@ def _origin(study: Study) -> tuple[dict[str, str], dict[str, str]]:
     return {"mlflow.source.git.commit": code["commit"], "workbench.git_dirty": dirty}, files
 
 
-def _datasets(described: Mapping[str, Any], role: Role) -> list[DatasetUse]:
-    contexts = ["training", "validation", *(["test"] if role is Role.CONFIRMATION else [])]
-    data = described["data"]
-    source = {"dataset": data["name"], "study": described["name"]}
-    return [
-        DatasetUse(
-            name=f"{data['name']} {context}", digest=data["digest"], context=context, source=source
-        )
-        for context in contexts
-    ]
-
-
-def note(config: StudyConfig, standings: Sequence[GroupProgress]) -> str:
+def note(config: StudyConfig, groups: Sequence[GroupProgress]) -> str:
     """The parent run's description while the search runs."""
-    ended = sum(standing.ended for standing in standings)
-    target = sum(standing.target for standing in standings)
-    lines = [
-        config.question,
-        "",
-        f"Searching: {ended} of {target} trials have ended. EXPLORATORY: nothing is confirmed.",
-        "",
-        f"| strategy | complete | pruned | failed | best {config.objective.metric} |",
-        "|:--|--:|--:|--:|--:|",
-    ]
-    for item in standings:
-        best = "" if item.best is None else f"{item.best:.4f}"
-        lines.append(f"| {item.name} | {item.complete} | {item.pruned} | {item.failed} | {best} |")
-    return "\n".join(lines)
+    metric = config.objective.metric
+    return "\n".join(
+        [
+            config.question,
+            "",
+            f"Searching: {_ended(groups)} trials have ended. EXPLORATORY: nothing is confirmed.",
+            "",
+            f"| strategy | complete | pruned | failed | best {metric} |",
+            "|:--|--:|--:|--:|--:|",
+            *(
+                f"| {s.name} | {s.complete} | {s.pruned} | {s.failed} | {_best(s.best)} |"
+                for s in groups
+            ),
+        ]
+    )
 
 
 def confirmation_note(
-    config: StudyConfig, role: Role, standings: Sequence[GroupProgress], sha256: str
+    config: StudyConfig, role: Role, groups: Sequence[GroupProgress], sha256: str
 ) -> str:
     """The confirmation's description while its runs are made: how far they are, and no value.
 
     Args:
         config: The study.
         role: Whether they are those of the selection or of the confirmation.
-        standings: How far each strategy is.
+        groups: How far each strategy is.
         sha256: Of the protocol.
     """
-    ended = sum(standing.ended for standing in standings)
-    target = sum(standing.target for standing in standings)
     selecting = role is Role.SELECTION
     what = "Selecting on validation data" if selecting else "Testing what was selected"
-    lines = [
-        config.question,
-        "",
-        f"{what}: {ended} of {target} runs have ended. No test value is shown before the last.",
-        f"By the protocol {sha256} (study/protocol.json).",
-        "",
-        f"| {'strategy' if selecting else 'arm'} | runs | complete | failed |",
-        "|:--|--:|--:|--:|",
-    ]
-    lines += [f"| {s.name} | {s.target} | {s.complete} | {s.failed} |" for s in standings]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            config.question,
+            "",
+            f"{what}: {_ended(groups)} runs have ended. No test value is shown before the last.",
+            f"By the protocol {sha256} (study/protocol.json).",
+            "",
+            f"| {'strategy' if selecting else 'arm'} | runs | complete | failed |",
+            "|:--|--:|--:|--:|",
+            *(f"| {s.name} | {s.target} | {s.complete} | {s.failed} |" for s in groups),
+        ]
+    )
+
+
+def _ended(groups: Sequence[GroupProgress]) -> str:
+    ended, target = sum(group.ended for group in groups), sum(group.target for group in groups)
+    return f"{ended} of {target}"
+
+
+def _best(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from workbench import backbones, record, tasks
 from workbench.commands import browse
+from workbench.commands.summaries import TrialDetails
 from workbench.datasets.samples import Part
 from workbench.datasets.unlabelled import read_unlabelled
 from workbench.engine import inference
@@ -72,27 +73,28 @@ def predict(home: Path, run: str, path: Path) -> Predictions:
         Unusable: The trial has no sound weights, its data or code have changed, or the data are
             of another kind than the trial's.
     """
-    name, directory, spec = find(home, run)
+    trial = find(home, run)
+    spec = trial.spec
     try:
-        weights = artifacts.read_weights(directory)
+        weights = artifacts.read_weights(TrialDirectory(trial.directory))
         if weights is None:
-            raise _no_weights(name, directory, spec)
+            raise _no_weights(trial)
+        # Changed code would load the weights and compute something else with them.
         trial_run.require_planned_code(spec.plan.code)
         data = artifacts.data_of(spec)
         task = tasks.build(spec.plan.task, data.classes, data.train.targets)
         target = tasks.target_of(spec.plan.task)
-        taken, names = read_unlabelled(spec.plan.dataset, path, data, target=target)
-        inputs = _prepared(spec, data, taken)
-        found = _outputs(name, spec, data, task, weights, inputs)
+        inputs, names = read_unlabelled(spec.plan.dataset, path, data, target=target)
+        outputs = _outputs(spec, data, task, weights, _prepared(spec, data, inputs))
     except Unusable:
         raise
     except (ValueError, OSError) as error:
         raise Unusable(str(error)) from error
-    return table(task, target, data.classes, found, names)
+    return table(task, target, data.classes, outputs, names)
 
 
-def find(home: Path, run: str) -> tuple[str, TrialDirectory, TrialSpec]:
-    """The trial of a name or an MLflow run: its full name, its record, and its specification.
+def find(home: Path, run: str) -> TrialDetails:
+    """The trial of a name or an MLflow run.
 
     Raises:
         Unknown: There is none.
@@ -107,25 +109,14 @@ def find(home: Path, run: str) -> tuple[str, TrialDirectory, TrialSpec]:
             f"STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007, or the id of an MLflow run. "
             f"workbench show {run} lists the trials of a study."
         )
-    if "/" not in name and (best := _best_of(home, study, name)) is not None:
-        name = best
-        run = f"{study}/{best}"
-    found = browse.trial(home, study, name)
-    directory = TrialDirectory(Path(found["directory"]))
-    spec = directory.spec()
-    assert spec is not None
-    return run, directory, spec
+    # Only the best trial of a strategy keeps its weights.
+    kept = _with_weights(record.study_directory(home, study))
+    best = [s.name for s in kept if s.role is Role.SEARCH and s.strategy == name]
+    return browse.trial(home, study, best[0] if best else name)
 
 
-def _best_of(home: Path, study: str, strategy: str) -> str | None:
-    """The trial of a strategy that keeps its weights, because it is the best one."""
-    trials = record.scan(record.study_directory(home, study))
-    kept = (
-        spec.name
-        for at, spec in trials
-        if spec.strategy == strategy and spec.role is Role.SEARCH and at.weights.exists()
-    )
-    return next(kept, None)
+def _with_weights(study_directory: Path) -> list[TrialSpec]:
+    return [spec for at, spec in record.scan(study_directory) if at.weights.exists()]
 
 
 def _key_of(home: Path, run_id: str) -> str:
@@ -139,18 +130,14 @@ def _key_of(home: Path, run_id: str) -> str:
         raise browse.Unknown(str(error)) from error
 
 
-def _no_weights(name: str, directory: TrialDirectory, spec: TrialSpec) -> Unusable:
+def _no_weights(trial: TrialDetails) -> Unusable:
     """Why a trial has no weights, and which trials of its study have."""
-    result = directory.result()
-    state = State.RUNNING if result is None else result.state
+    spec, state = trial.spec, trial.summary.state
+    name = f"{spec.study}/{trial.summary.trial}"
     if state is not State.COMPLETE:
         return Unusable(f"{name} has no weights: its state is {state}, not complete.")
-    study = record.study_of(directory, spec)
-    kept = [
-        f"{spec.study}/" + ("" if other.role is Role.SEARCH else f"{other.role}/") + other.name
-        for at, other in record.scan(study)
-        if other.role in (Role.SEARCH, Role.CONFIRMATION) and at.weights.exists()
-    ]
+    study = record.study_of(TrialDirectory(trial.directory), spec)
+    kept = [f"{spec.study}/{browse.name_of(other)}" for other in _with_weights(study)]
     return Unusable(
         f"{name} has no weights: the best trial of each strategy keeps them, and the first run of "
         f"each arm of a confirmation. Here these have: {', '.join(kept) or 'none'}."
@@ -169,12 +156,16 @@ def _prepared(spec: TrialSpec, data: Data, taken: Inputs) -> Inputs:
 
 
 def _outputs(
-    name: str, spec: TrialSpec, data: Data, task: Task, weights: dict[str, Tensor], inputs: Inputs
+    spec: TrialSpec, data: Data, task: Task, weights: dict[str, Tensor], inputs: Inputs
 ) -> Tensor:
     """The model's outputs for every sample, ``float32 [N, O]``, on the CPU."""
     plan = spec.plan
     module = inference.rebuild_model(
-        plan, weights, owner=name, input_shape=data.input_shape, outputs=task.outputs
+        plan,
+        weights,
+        owner=f"{spec.study}/{browse.name_of(spec)}",
+        input_shape=data.input_shape,
+        outputs=task.outputs,
     )
     # Trained on an accelerator, used wherever there is one or none.
     device = choose_device("auto" if plan.device != "cpu" else "cpu")

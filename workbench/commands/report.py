@@ -10,12 +10,14 @@ from pathlib import Path
 
 from workbench import record, report
 from workbench.commands import browse
+from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
 from workbench.report import writing
 from workbench.report.trials import best_of_each, of_search
 from workbench.study.config import load
+from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
@@ -60,12 +62,8 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         ValueError: No such venue, or MLflow lacks what no report can do without.
     """
     venues.of(venue)
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(STUDY_SUFFIXES):
         name = load(Path(name)).name
-    return _publish(name, home, out, venue)
-
-
-def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
     if not record.STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is no name of a study.")
     tracker = Tracker(home, create=False)
@@ -74,29 +72,31 @@ def _publish(name: str, home: Path, out: Path | None, venue: str) -> Written:
     kept = directory.is_dir()
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
+    notes: list[str] = []
     try:
         # Where MLflow's store alone is there, nobody can drive the study.
         with lease(directory) if kept else nullcontext():
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
-            written, note, run_ids = _write(tracker, name, directory, folder, venue, ())
-            for run_id in run_ids:
+            written, study, note = _write(tracker, name, directory, folder, venue, notes)
+            for run_id in parents(study):
                 tracker.log_report(run_id, folder, only=report.CONTENTS)
                 tracker.describe(run_id, note)
             return written
     except Busy as busy:
-        notes = [f"{busy} This report shows it as it is now."]
+        notes.append(f"{busy} This report shows it as it is now.")
     except record.Damaged as damaged:
-        notes = [f"{damaged} The report shows the study as MLflow has it."]
+        notes.append(f"{damaged} The report shows the study as MLflow has it.")
+    # The lease itself fails in a home that cannot be written to.
     except OSError as error:
         if isinstance(error, FileExistsError) or not tracker.read_only:
             raise
-        notes = ["the home cannot be written to: the report was not stored in MLflow"]
+        notes.append("the home cannot be written to: the report was not stored in MLflow")
     with suppress(record.Damaged):
         behind = _behind(tracker, directory, name)
         if behind:
             notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
-    return _write(tracker, name, directory, folder, venue, tuple(notes))[0]
+    return _write(tracker, name, directory, folder, venue, notes)[0]
 
 
 def sync(name: str, home: Path) -> int:
@@ -122,9 +122,9 @@ def _statuses(home: Path, name: str) -> dict[str, str]:
     done = {"search": False, "confirmation": False, "try": True}
     # Of a report whose records are not here, or damaged, MLflow alone tells.
     with suppress(browse.Unknown, OSError):
-        found = browse.study(home, name)
-        done["search"] = found["state"] in browse.SEARCHED
-        done["confirmation"] = (found["confirmation"] or {}).get("stage") == "complete"
+        summary = browse.study(home, name).summary
+        done["search"] = summary.searched
+        done["confirmation"] = bool(summary.confirmation and summary.confirmation.complete)
     return {role: "FINISHED" if ended else "SCHEDULED" for role, ended in done.items()}
 
 
@@ -145,6 +145,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         scores = stored.scores() if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
     protocol = record.protocol_path(directory)
+    # A report compares both: a protocol that was edited after the runs is named.
     known = study.protocol and protocol.is_file()
     return report.Material(
         study=study,
@@ -152,7 +153,7 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         scores=scores,
         histories=histories,
         protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest() if known else None,
-        tested_by_others=browse.tested_by_others(directory) if study.protocol else (),
+        tested_by_others=other_tests_of_same_samples(directory) if study.protocol else (),
     )
 
 
@@ -170,14 +171,9 @@ def parents(study: StoredStudy) -> list[str]:
 
 
 def _write(
-    tracker: Tracker,
-    name: str,
-    directory: Path,
-    folder: Path,
-    venue: str,
-    notes: tuple[str, ...],
-) -> tuple[Written, str, list[str]]:
-    """What was written, a note for the study's page in MLflow, and the runs that keep it."""
+    tracker: Tracker, name: str, directory: Path, folder: Path, venue: str, notes: Sequence[str]
+) -> tuple[Written, StoredStudy, str]:
+    """What was written, of which study, and a note for the study's page in MLflow."""
     found = material(tracker, name, directory)
     if not found.study.described:
         raise StoreError(
@@ -194,9 +190,9 @@ def _write(
         page=writing.write(composed, folder, venue),
         verdict=f"{judged.word}  {judged.headline}" if finished else "",
         usable=summary.usable and not unanswered,
-        notes=notes,
+        notes=tuple(notes),
     )
-    return written, report.markdown_summary(summary.content), parents(found.study)
+    return written, found.study, report.markdown_summary(summary.content)
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from workbench import record
 from workbench.commands import parent_run, session
-from workbench.commands.outcomes import (
-    Outcome,
-    damaged_checkpoints,
-    is_confirmed,
-    reasons_of,
-    report_of,
-)
+from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.session import Session, Watcher, readable
-from workbench.driver import GroupProgress, Workers
+from workbench.driver import Workers
 from workbench.driver.leases import lease
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
@@ -85,6 +79,7 @@ def search(
         session.watcher.prepare(config.name)
         study = Study(config, session.home)
         check(study)
+    # Only here: Optuna takes a second to load, and a file with an error needs none of it.
     with lease(study.directory, wait=wait):
         from workbench.study.search import Search
 
@@ -95,9 +90,9 @@ def search(
             source = Search(study, retry_failed=retry_failed)
         begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
-        if not trains and session.is_settled(study, Role.SEARCH):
+        if not trains and parent_run.is_settled(study, Role.SEARCH):
             session.watcher.end()
-            return _outcome(study, began, begun)
+            return replace(outcome_of(study, Role.SEARCH), groups=tuple(begun))
 
         def keep_best(page: ParentRun) -> None:
             _keep_best(source.best(), page)
@@ -109,12 +104,17 @@ def search(
             title=study.name,
             notes=description.notes(study),
             trains=trains,
-            note=lambda standings: parent_run.note(config, standings),
+            note=lambda groups: parent_run.note(config, groups),
             finish=keep_best,
         )
-    fresh = sum(s.ended for s in driven.standings) - sum(s.ended for s in begun)
-    return _outcome(
-        study, began, driven.standings, fresh=fresh, signal=driven.signal, unsent=driven.page.unsent
+    fresh = sum(s.ended for s in driven.groups) - sum(s.ended for s in begun)
+    return replace(
+        outcome_of(study, Role.SEARCH),
+        groups=driven.groups,
+        fresh=fresh,
+        signal=driven.signal,
+        seconds=time.monotonic() - began,
+        unsent=driven.page.unsent,
     )
 
 
@@ -133,30 +133,6 @@ def run_needed(session: Session, study: Study, above: tuple[str, ...] = ()) -> O
         if outcome.signal is not None:
             return outcome
     return None
-
-
-def _outcome(
-    study: Study,
-    began: float,
-    standings: Sequence[GroupProgress],
-    *,
-    fresh: int = 0,
-    signal: int | None = None,
-    unsent: int = 0,
-) -> Outcome:
-    records = record.scan(study.directory)
-    return Outcome(
-        study=study.name,
-        standings=tuple(standings),
-        fresh=fresh,
-        signal=signal,
-        seconds=time.monotonic() - began,
-        unsent=unsent,
-        reasons=reasons_of(records),
-        damaged=damaged_checkpoints(study.directory),
-        confirmed=is_confirmed(study.directory, records),
-        report=report_of(study.home, study.name, records),
-    )
 
 
 def _keep_best(best: Mapping[str, TrialDirectory], page: ParentRun) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,13 +20,12 @@ from workbench.commands import report as publish
 from workbench.commands.outcomes import Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
 from workbench.driver import Driver, GroupProgress, Source, Workers
-from workbench.driver.signals import Stop
+from workbench.driver.signals import Stop, signal_name
 from workbench.record import Role
 from workbench.record.files import DiskError
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
-from workbench.tracker import Tracker
 from workbench.tracker.store import StoreError
 
 
@@ -42,7 +40,7 @@ class Watcher(Protocol):
         """Trials begin."""
         ...
 
-    def update(self, standings: Sequence[GroupProgress], *, stopping: bool = False) -> None:
+    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """There may be something new; called often."""
         ...
 
@@ -57,12 +55,12 @@ class Driven:
 
     Attributes:
         signal: What stopped them; None where all of them ended.
-        standings: Of the source, at the end.
+        groups: Of the source, at the end.
         page: The parent run, which is closed.
     """
 
     signal: int | None
-    standings: tuple[GroupProgress, ...]
+    groups: tuple[GroupProgress, ...]
     page: ParentRun
 
 
@@ -83,17 +81,6 @@ class Session:
     watcher: Watcher
     stop: Stop
     read: Callable[[Path], StudyConfig]
-
-    def is_settled(self, study: Study, role: Role, files: Mapping[str, str] | None = None) -> bool:
-        """Whether MLflow's parent run is finished and holds what ``drive`` would write.
-
-        Then MLflow is sent what an earlier driver left unsent, and nothing else changes.
-        """
-        tracker = Tracker(self.home)
-        settled = parent_run.is_settled(study, tracker, role, files)
-        if settled:
-            tracker.reconcile(study.directory)
-        return settled
 
     def drive(
         self,
@@ -130,27 +117,29 @@ class Session:
         self.watcher.begin(title, notes)
         try:
             with (
+                # From here on a signal parks trials instead of raising KeyboardInterrupt.
                 self.stop.deferred(),
                 parent_run.opened(study, role, trains=trains, tags=tags, files=files) as page,
             ):
 
                 def progress(stopping: bool) -> None:
-                    standings = source.progress()
-                    self.watcher.update(standings, stopping=stopping)
+                    groups = source.progress()
+                    self.watcher.update(groups, stopping=stopping)
                     if note is not None:
-                        page.mirror.describe(lambda: note(standings))
+                        page.mirror.describe(lambda: note(groups))
 
                 signal = self._run(study, source, page, progress)
-                standings = tuple(source.progress())
+                groups = tuple(source.progress())
                 finish(page)
                 # The test follows a selection, and a search whose time is up can be continued.
-                if role is Role.SELECTION or any(s.ended < s.target for s in standings):
+                if role is Role.SELECTION or any(s.ended < s.target for s in groups):
                     page.status = "SCHEDULED"
+            # A confirmation that is not complete must show no value.
             if role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None):
                 _describe(study, page)
         finally:
             self.watcher.end()
-        return Driven(signal=signal, standings=standings, page=page)
+        return Driven(signal=signal, groups=groups, page=page)
 
     def _run(
         self, study: Study, source: Source, page: ParentRun, progress: Callable[[bool], None]
@@ -195,17 +184,18 @@ def opened(
             watcher.end()
             if stop.signal is None:
                 raise
-            name = signal.Signals(stop.signal).name
             raise Stopped(
-                f"Stopped by {name} while no trial was running. Rerun the command to continue."
+                f"Stopped by {signal_name(stop.signal)} while no trial was running. Rerun the "
+                "command to continue."
             ) from None
 
 
 def _writable(home: Path) -> Path:
     for folder in (home / "mlruns" / "studies", home / "reports"):
+        # Nothing is made yet: a command that is refused must leave no empty folder.
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
+            with tempfile.TemporaryFile(dir=existing):
                 pass
         except OSError as error:
             raise UnwritableError(
@@ -236,18 +226,14 @@ def readable(study: Study) -> Iterator[None]:
         # SQLAlchemy's own message adds the whole SQL statement.
         reason = getattr(cause, "orig", None) or cause
         code = getattr(reason, "sqlite_errorname", "")
-        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise StoreError(
-                f"{path}, Optuna's storage of the search of {study.name}, is locked by another "
-                "program. End that program and rerun the command; nothing is lost."
-            ) from error
         if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             free = shutil.disk_usage(study.directory).free
             raise DiskError(f"{path}: {reason} ({free:,} bytes are free).") from error
         raise StoreError(
-            f"{path}, Optuna's storage of the search of {study.name}, cannot be "
-            f"read: {reason}. Restore an undamaged copy, or move the file away: the next "
-            "`workbench run` rebuilds it from the records of the trials."
+            f"{path}, Optuna's storage of the search of {study.name}, cannot be used: {reason}. If "
+            "another program has it open, end that program and rerun the command. If the file is "
+            "damaged, restore a copy or move the file away: the next `workbench run` rebuilds it "
+            "from the records of the trials."
         ) from error
 
 

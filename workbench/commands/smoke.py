@@ -37,17 +37,19 @@ def smoke_study(
     """
     with session.opened(home, workers, watcher, read=tiny) as at:
         config = tiny(file, overrides)
+        # The tiny copy takes the real path, so that what fails here would fail there.
         outcome = search(at, config)
         if outcome.exit_code != DONE or config.confirm.smallest_effect is None:
             return outcome
         try:
             confirmed = confirm(at, config, wait=False, agree=lambda offer: True, at_once=1)
+        # Such as a search whose only strategy is the default.
         except Unready:
             return outcome
     failing = confirmed.exit_code == UNUSABLE
     return replace(
         outcome,
-        standings=(confirmed.arms or confirmed.selection) if failing else outcome.standings,
+        groups=(confirmed.groups or confirmed.selection) if failing else outcome.groups,
         signal=confirmed.signal,
         seconds=outcome.seconds + confirmed.seconds,
         reasons=(*outcome.reasons, *confirmed.reasons),
@@ -68,6 +70,7 @@ def tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:
     places = list(_epochs_in(content.get("recipe"), "recipe"))
     places += list(_epochs_in(content.get("compare"), "compare"))
     shrunk += [f"{place}=1" for place in places]
+    # Without any ``epochs`` in the file the default would be trained, which takes long.
     if not places and not any("epochs" in str(tuned.knob) for tuned in config.tune):
         shrunk.append("recipe.epochs=1")
     return load(file, [*overrides, *shrunk])

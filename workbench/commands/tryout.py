@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from workbench.commands.outcomes import Stopped
 from workbench.commands.parent_run import ParentRun
 from workbench.commands.run import run_needed
 from workbench.commands.session import Watcher
-from workbench.driver import GroupProgress, Workers
+from workbench.commands.summaries import TrialDetails
+from workbench.driver import Workers
 from workbench.driver.attempts import failure
 from workbench.driver.leases import lease
 from workbench.messages import nearest
-from workbench.record import Decision, EpochResult, Result, Role, State, TrialSpec
+from workbench.record import Role, TrialSpec
 from workbench.record.strategy import Scalar
 from workbench.study import space
 from workbench.study.checks import check
@@ -26,41 +27,17 @@ from workbench.study.config.document import Problem, StudyFileError, parse_value
 from workbench.study.config.knobs import Categorical, Interval, label, merged, phases_below
 from workbench.study.config.problems import choice
 from workbench.study.config.study_config import StudyConfig
+from workbench.study.confirm.replicates import Replicates
 from workbench.study.study import Study
 
 
-class One:
-    """A source of a single trial that no search counts (``driver.Source``)."""
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A trial that ``try`` has run, and the id of its MLflow run; ``stopped`` by a signal."""
 
-    def __init__(self, spec: TrialSpec) -> None:
-        self._specs = [spec]
-        self._standing = GroupProgress(name=spec.strategy, target=1)
-
-    def adopt(self) -> list[TrialSpec]:
-        """A try that was interrupted is not continued."""
-        return []
-
-    def next(self) -> TrialSpec | None:
-        """The trial, once."""
-        if not self._specs:
-            return None
-        self._standing = replace(self._standing, running=1)
-        return self._specs.pop()
-
-    def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
-        """It is never pruned."""
-        return Decision.CONTINUE
-
-    def finish(self, spec: TrialSpec, result: Result) -> None:
-        """Note whether it completed."""
-        complete = int(result.state is State.COMPLETE)
-        self._standing = replace(
-            self._standing, running=0, complete=complete, failed=1 - complete, best=result.value
-        )
-
-    def progress(self) -> list[GroupProgress]:
-        """How far the trial is."""
-        return [self._standing]
+    trial: TrialDetails
+    run_id: str
+    stopped: bool
 
 
 def try_trial(
@@ -71,11 +48,8 @@ def try_trial(
     watcher: Watcher,
     *,
     wait: bool = False,
-) -> dict[str, Any]:
+) -> Tried:
     """Run one trial of a study with some knobs set (``KNOB=VALUE``): tracked, but not counted.
-
-    Returns:
-        What ``show`` says of it, with its MLflow run and whether it was ``stopped``.
 
     Raises:
         StudyFileError: As for ``run_study``, or a setting is not valid.
@@ -89,6 +63,7 @@ def try_trial(
             raise Stopped(f"Stopped while running {stopped.study}. Rerun the command to continue.")
         study = Study(config, at.home)
         check(study)
+        # Inside the lease: two tries at once would get the same number.
         with lease(study.directory, wait=wait):
             spec = spec_of(study, proposal)
             directory = record.directory_of(study.directory, spec)
@@ -100,10 +75,11 @@ def try_trial(
                     directory.write_result(failure(spec, "interrupted"))
                     page.changed(directory)
 
-            driven = at.drive(study, One(spec), Role.TRY, title=spec.name, finish=finish)
+            source = Replicates([spec], study.directory, keeps_weights=lambda spec: True)
+            driven = at.drive(study, source, Role.TRY, title=spec.name, finish=finish)
             run_id = driven.page.tracker.mirror(directory, driven.page.parent)
-    found = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
-    return {**found, "run_id": run_id, "stopped": driven.signal is not None}
+    trial = browse.trial(home, study.name, f"{spec.role}/{spec.name}")
+    return Tried(trial=trial, run_id=run_id, stopped=driven.signal is not None)
 
 
 def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
@@ -129,6 +105,7 @@ def proposal_of(config: StudyConfig, settings: Sequence[str]) -> space.Proposal:
         labels = [level.label for level in factors[name].levels] if name in factors else []
         if name in factors and label(value) not in labels:
             raise StudyFileError([_bad(f"try {name}={value}", name, value, *choice(value, labels))])
+    # The first strategy that the chosen labels allow; its other factors keep their defaults.
     group = next(
         strategy
         for strategy in config.groups

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from workbench.commands.experiment import read_experiment
+from workbench.tracker import store
+from workbench.tracker.external_runs import read_experiment
 from workbench.verdict import external
 from workbench.verdict.external import ExternalVerdict
 from workbench.verdict.question import Question
-from workbench.verdict.results import Results, Unreadable, read_csv
+from workbench.verdict.results import Unreadable, read_csv
 
 __all__ = ["Judged", "Unreadable", "judge"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What the command reports.
+    """A verdict on external results, and the page that was written; None without a folder."""
 
-    Attributes:
-        found: The verdict.
-        page: Where the page was written; None without a folder.
-    """
-
-    found: ExternalVerdict
+    result: ExternalVerdict
     page: Path | None
-
-    @property
-    def content(self) -> Mapping[str, Any]:
-        """For ``--json``: the content of results.json."""
-        return self.found.as_json()
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What was left out while reading."""
-        return self.found.results.notes
-
-    @property
-    def usable(self) -> bool:
-        """Whether a claim can be made: over all data sets, or on any one."""
-        return self.found.usable
 
 
 def judge(
@@ -74,27 +53,25 @@ def judge(
         Unreadable: The results cannot be read or compared as asked; the message says why.
         FileExistsError: ``out`` contains something else.
     """
-    rows = _read(path, experiment, uri, home, metric)
+    if (path is None) == (experiment is None):
+        raise Unreadable("Name either a CSV file or, with --mlflow, an experiment.")
+    if experiment is not None:
+        address = uri or store.uri_of(home / "mlruns" / "mlflow.db")
+        rows = read_experiment(address, experiment, metric)
+    else:
+        assert path is not None
+        rows = read_csv(path, metric)
     question = Question(
         metric=rows.metric,
         direction=direction,
         smallest_effect=smallest_effect,
         baseline=baseline,
     )
-    found = external.judge(rows, question)
+    result = external.judge(rows, question)
     page = None
     if out is not None:
+        # Only now: it loads matplotlib, and most calls want no page.
         from workbench.report import standalone
 
-        page = standalone.write(found, out)
-    return Judged(found=found, page=page)
-
-
-def _read(
-    path: Path | None, experiment: str | None, uri: str | None, home: Path, metric: str | None
-) -> Results:
-    if (path is None) == (experiment is None):
-        raise Unreadable("Name either a CSV file or, with --mlflow, an experiment.")
-    if path is not None:
-        return read_csv(path, metric)
-    return read_experiment(str(experiment), uri=uri, home=home, metric=metric)
+        page = standalone.write(result, out)
+    return Judged(result=result, page=page)

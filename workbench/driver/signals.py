@@ -6,11 +6,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 # Ctrl-C, kill, a closed terminal, Ctrl-\, and what a scheduler sends before the time is up.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
+
+
+def signal_name(number: int) -> str:
+    """``Ctrl-C`` or, for example, ``SIGTERM``."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 class Stop:
@@ -70,6 +75,10 @@ class Stop:
             if self.signal == number:
                 return  # A closing terminal sends SIGHUP several times.
         if self.signal is not None:
+            line = f"\nEnded at once by {signal_name(number)}. Rerun the command to resume.\n"
+            with suppress(OSError):
+                # Not print: the signal may have interrupted one.
+                os.write(2, line.encode())
             try:
                 self._last_act()
             finally:

@@ -151,7 +151,8 @@ class Batches:
             self._loader = DataLoader(
                 self._reader,
                 batch_size=None,
-                sampler=_Requests(self._requests),
+                # Read anew for each part of an epoch: torch keeps the sampler with its workers.
+                sampler=self._requests,
                 num_workers=plan.loader_workers,
                 collate_fn=_identity,
                 worker_init_fn=_ignore_signals,
@@ -187,22 +188,9 @@ class Batches:
         if self._loader is None:
             yield from map(self._reader.__getitem__, requests)
             return
-        # In place: the sampler, which torch keeps with its persistent workers, has this list.
+        # In place, because this list is the sampler.
         self._requests[:] = requests
         yield from self._loader
-
-
-class _Requests:
-    """A sampler: the contents of a list at the start of each iteration."""
-
-    def __init__(self, requests: list[_Request]) -> None:
-        self._requests = requests
-
-    def __iter__(self) -> Iterator[_Request]:
-        return iter(list(self._requests))
-
-    def __len__(self) -> int:
-        return len(self._requests)
 
 
 def _identity(batch: Any) -> Any:

@@ -18,7 +18,7 @@ from workbench.backbones.stages.torch_internals import DROPOUTS
 from workbench.record.seeds import derive
 
 
-class Noise:
+class DropoutSeeds:
     """The seeds of a model's own draws."""
 
     def __init__(self, staged: Staged, seed: int) -> None:

@@ -71,6 +71,7 @@ def temporary_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> Itera
         tensors: Keyed like the state dict; an empty mapping changes nothing.
     """
     live = module.state_dict() if tensors else {}
+    # Copies: the live tensors are overwritten in place, so that the optimizer keeps its own.
     own = {name: tensor.clone() for name, tensor in live.items()}
     _copy(live, tensors)
     try:

@@ -31,9 +31,9 @@ from workbench.engine import (
     parameter_groups,
 )
 from workbench.engine.batches import Batches
-from workbench.engine.dropout import Noise
+from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
-from workbench.engine.parameter_groups import StartingPoint
+from workbench.engine.parameter_groups import L2SPPenalty
 from workbench.record import EpochResult, now
 from workbench.record.strategy import Phase, Plan
 from workbench.tasks import Task
@@ -67,6 +67,8 @@ class Engine:
 
     Attributes:
         device: Of the model.
+        confusion: Rows true, columns predicted, of the last validation; None before it.
+        validated: Outputs and targets of the last validation; None before it.
     """
 
     def __init__(
@@ -103,8 +105,8 @@ class Engine:
         self._plan, self._task, self._seed = plan, task, seed
         self._interrupted = interrupted
         self._report = 0
-        self._confusion: list[list[int]] | None = None
-        self._validated: tuple[Tensor, Tensor] | None = None
+        self.confusion: list[list[int]] | None = None
+        self.validated: tuple[Tensor, Tensor] | None = None
         # Number of the phase, and of frozen stages, that the optimizer was built for.
         self._settled: tuple[int, int] | None = None
         mixup.check(plan, data.kind)
@@ -116,7 +118,7 @@ class Engine:
         parameter_groups.check(staged, plan)
         with self._explain_errors("moving the model to its device"):
             staged.module.to(device)
-            self._noise = Noise(staged, seed)
+            self._dropout_seeds = DropoutSeeds(staged, seed)
             self._batches = Batches(data, plan, seed=seed, device=device)
             self._validation_inputs = data.validation.inputs.to(device)
             self._validation_targets = data.validation.targets.to(device)
@@ -127,21 +129,11 @@ class Engine:
                     f"least {1 / self._batches.steps:.3g}."
                 )
             penalised = any(phase.l2_sp for phase in plan.phases)
-            self._start = StartingPoint(staged) if penalised else None
+            self._l2_sp = L2SPPenalty(staged) if penalised else None
             self._average = None if plan.ema is None else Average(staged.module, plan.ema)
             self._optimizer: torch.optim.Optimizer
             self._settle(1)
             self._snapshot = self._take_snapshot()
-
-    @property
-    def confusion(self) -> list[list[int]] | None:
-        """Rows true, columns predicted, of the last validation; None before it."""
-        return self._confusion
-
-    @property
-    def validated(self) -> tuple[Tensor, Tensor] | None:
-        """Outputs and targets of the last validation; None before it."""
-        return self._validated
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -189,7 +181,7 @@ class Engine:
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a state of the same plan, data and seed."""
         self._report = state["epoch"]
-        self._confusion, self._validated = state["confusion"], None
+        self.confusion, self.validated = state["confusion"], None
         self._settled = None
         self._settle(max(math.ceil(self._report / self._plan.reports_per_epoch), 1))
         self._staged.module.load_state_dict(state["weights"])
@@ -318,17 +310,20 @@ class Engine:
         whole = self._task.total_weight(targets) if len(passes) > 1 else None
         losses, outputs = [], []
         for number, rows in enumerate(passes):
-            self._noise.begin(epoch, step, number)
+            self._dropout_seeds.begin(epoch, step, number)
             part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
-            passed = self._forward(batches.rows(inputs, part))
+            rows_of_part = batches.rows(inputs, part)
+            passed = inference.forward(
+                self._staged.module, rows_of_part, device=self.device, precision=plan.precision
+            )
             loss = self._task.loss(passed, targets[part])
             if whole is not None:
                 loss = loss * (self._task.total_weight(targets[part]) / whole)
             torch.autograd.backward(loss)
             losses.append(loss.detach())
             outputs.append(passed.detach())
-        if self._start is not None and phase.l2_sp:
-            self._start.pull(phase.l2_sp)
+        if self._l2_sp is not None and phase.l2_sp:
+            self._l2_sp.add_gradient(phase.l2_sp)
         # After the penalty, whose gradient is part of the norm.
         if plan.clip_norm is not None:
             live = stages.trainable_parameters(self._staged)
@@ -337,12 +332,6 @@ class Engine:
         if self._average is not None:
             self._average.update()
         return torch.stack(losses).sum(), torch.cat(outputs)
-
-    def _forward(self, inputs: Batch) -> Tensor:
-        precision = self._plan.precision
-        return inference.forward(
-            self._staged.module, inputs, device=self.device, precision=precision
-        )
 
     def _validate(self) -> dict[str, float]:
         module, targets = self._staged.module, self._validation_targets
@@ -354,8 +343,8 @@ class Engine:
                 precision=self._plan.precision,
                 before=self._stop_if_asked,
             )
-        self._confusion = self._task.confusion(outputs, targets)
-        self._validated = outputs, targets
+        self.confusion = self._task.confusion(outputs, targets)
+        self.validated = outputs, targets
         return inference.metrics_of(self._task, outputs, targets)
 
     def _set_learning_rates(self, phase: Phase, step: int) -> None:
@@ -378,7 +367,7 @@ class Engine:
     def _take_snapshot(self) -> dict[str, Any]:
         return {
             "epoch": self._report,
-            "confusion": self._confusion,
+            "confusion": self.confusion,
             "weights": _copied(dict(self._staged.module.state_dict())),
             "average": {} if self._average is None else _copied(self._average.tensors),
             "optimizer": _copied(self._optimizer.state_dict()["state"]),

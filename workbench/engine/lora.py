@@ -123,7 +123,6 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
     """The layers that get an adapter, by their names in the model."""
     from transformers.pytorch_utils import Conv1D
 
-    kinds: tuple[type[nn.Module], ...] = (nn.Linear, Conv1D, nn.Conv2d)
     inside = {
         id(module)
         for stage in staged.stages[frozen:]
@@ -137,32 +136,29 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
         for module in staged.module.modules()
         if isinstance(module, nn.MultiheadAttention)
     }
-    fit: dict[str, nn.Module] = {}
-    for name, module in staged.module.named_modules():
-        if id(module) in inside - unused and isinstance(module, kinds):
-            fit[name] = module
-    every = {name: module for name, module in fit.items() if not isinstance(module, nn.Conv2d)}
-    if lora.targets is None and not every:
-        other = (
-            f"name some of its other layers in lora.targets ({listed(fit)})"
-            if fit
-            else "no other layer of this backbone can have an adapter: remove lora from the recipe"
-        )
-        raise ValueError(
-            f"lora adds adapters to linear layers, but the stages "
-            f"{', '.join(staged.names[frozen:])} have none; {other}."
-        )
+    fit: dict[str, nn.Module] = {
+        name: module
+        for name, module in staged.module.named_modules()
+        if id(module) in inside - unused and isinstance(module, nn.Linear | Conv1D | nn.Conv2d)
+    }
     if lora.targets is None:
-        return every
-    chosen: dict[str, nn.Module] = {}
+        linear = {n: module for n, module in fit.items() if not isinstance(module, nn.Conv2d)}
+        if not linear:
+            raise ValueError(
+                f"lora adds adapters to linear layers, but the stages "
+                f"{', '.join(staged.names[frozen:])} have none. Name other layers in lora.targets "
+                f"(there is {listed(fit)}), or remove lora from the recipe."
+            )
+        return linear
+    chosen: set[str] = set()
     for target in lora.targets:
-        matches = {n: m for n, m in fit.items() if n == target or n.endswith(f".{target}")}
+        matches = {name for name in fit if name == target or name.endswith(f".{target}")}
         if not matches:
             ends = [name.rpartition(".")[2] for name in fit] + list(fit)
-            hint = did_you_mean(target, ends) or f"; they have {listed(fit)}."
             raise ValueError(
                 f"lora.targets: no linear or convolutional layer in the stages that are not frozen "
-                f"has a name that ends in {target}; their layers: {listed(fit)}{hint}"
+                f"has a name that ends in {target}; their layers: {listed(fit)}"
+                f"{did_you_mean(target, ends) or '.'}"
             )
         chosen |= matches
-    return {name: chosen[name] for name in fit if name in chosen}
+    return {name: module for name, module in fit.items() if name in chosen}

@@ -16,11 +16,9 @@ from workbench.backbones.stages import OutOfMemory, Staged, free_memory, size_te
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
-_BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_REQUESTED = (
-    re.compile(r"tried to allocate (?P<number>[0-9]+) (?P<unit>bytes)"),
-    re.compile(r"Tried to allocate (?P<number>[0-9.]+) (?P<unit>[KMGT]iB)"),
-)
+# On the CPU torch gives bytes; on a GPU a size with its unit.
+_BYTES = {"bytes": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_REQUESTED = re.compile(r"tried to allocate ([0-9.]+) (bytes|[KMGT]iB)", re.IGNORECASE)
 _CPU = ("DefaultCPUAllocator", "not enough memory")
 # torch's messages for a tensor with more numbers than it can count.
 _OVERFLOW = ("Overflow when unpacking", "Storage size calculation overflowed")
@@ -132,8 +130,8 @@ def needed(staged: Staged, example: Batch | None, *, depth: int, samples: int, s
 def _requested(text: str) -> str:
     if any(mark in text for mark in _OVERFLOW):
         return "one tensor has more numbers than torch can count"
-    for pattern in _REQUESTED:
-        if match := pattern.search(text):
-            size = int(float(match["number"]) * _BYTES[match["unit"]])
-            return f"tried to allocate {size_text(size)}"
-    return ""
+    match = _REQUESTED.search(text)
+    if match is None:
+        return ""
+    size = float(match[1]) * _BYTES[match[2].lower()]
+    return f"tried to allocate {size_text(int(size))}"

@@ -15,18 +15,6 @@ from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.record.strategy import Phase, Plan
 
-_NORMS = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
-    nn.InstanceNorm1d,
-    nn.InstanceNorm2d,
-    nn.InstanceNorm3d,
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.RMSNorm,
-)
 _WORDS = {"bias": "bias terms", "norm": "normalisation layers with affine parameters"}
 
 
@@ -60,20 +48,14 @@ def select(staged: Staged, phase: Phase, *, frozen: int, adapters: bool = False)
     stages.freeze(staged, frozen)
     if phase.trainable == "all" and not adapters:
         return
-    wanted = set(map(id, staged.head.parameters()))
-    for module in staged.module.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if _is_wanted(module, name, parameter, phase.trainable):
-                wanted.add(id(parameter))
-    if adapters:
-        wanted = set(map(id, staged.head.parameters())) | {
-            id(parameter) for name, parameter in staged.module.named_parameters() if "lora_" in name
-        }
-    for parameter in staged.module.parameters():
-        if id(parameter) not in wanted:
-            parameter.requires_grad_(False)
-            # An old gradient would only take memory.
-            parameter.grad = None
+    head = set(map(id, staged.head.parameters()))
+    for path, module in staged.module.named_modules():
+        for name, parameter in module.named_parameters(path, recurse=False):
+            wanted = "lora_" in name if adapters else _is_wanted(module, name, parameter, phase)
+            if id(parameter) not in head and not wanted:
+                parameter.requires_grad_(False)
+                # An old gradient would only take memory.
+                parameter.grad = None
 
 
 def check(staged: Staged, plan: Plan) -> None:
@@ -85,8 +67,6 @@ def check(staged: Staged, plan: Plan) -> None:
     """
     for phase in plan.phases:
         where = f" in phase {phase.name}" if len(plan.phases) > 1 else ""
-        if phase.trainable not in ("all", *_WORDS):
-            raise ValueError(f"trainable is {phase.trainable!r}; it must be all, bias or norm.")
         if plan.lora is not None and (phase.trainable != "all" or phase.l2_sp):
             other = "l2_sp" if phase.l2_sp else f"trainable {phase.trainable}"
             raise ValueError(
@@ -128,7 +108,7 @@ def groups(staged: Staged, phase: Phase) -> list[dict[str, Any]]:
     return [{"params": group, "lr": rate, "rate": rate} for (rate, _), group in grouped.items()]
 
 
-class StartingPoint:
+class L2SPPenalty:
     """The body's parameters at the start, and the L2-SP penalty on the distance from them.
 
     The penalty is ``strength / 2 * ||w - w0||^2`` over the trained parameters of the body (Li et
@@ -140,7 +120,7 @@ class StartingPoint:
         self._pairs = [(now, now.detach().clone()) for now in _body(staged)]
 
     @torch.no_grad()
-    def pull(self, strength: float) -> None:
+    def add_gradient(self, strength: float) -> None:
         """Add the penalty's gradient to every parameter that has a gradient."""
         for now, start in self._pairs:
             if now.requires_grad and now.grad is not None:
@@ -152,10 +132,11 @@ def _body(staged: Staged) -> Iterator[nn.Parameter]:
     return (each for each in staged.module.parameters() if id(each) not in head)
 
 
-def _is_wanted(module: nn.Module, name: str, parameter: Tensor, trainable: str) -> bool:
-    """Whether a module's own parameter is of the kind that is trained."""
-    if trainable == "bias":
+def _is_wanted(module: nn.Module, name: str, parameter: Tensor, phase: Phase) -> bool:
+    """Whether a module's own parameter is of the kind that a phase trains."""
+    if phase.trainable == "bias":
         return name.endswith("bias")
-    # Model families define their own normalisation layers; only the name tells what they are.
-    has_norm_name = "norm" in type(module).__name__.lower() and parameter.ndim == 1
-    return isinstance(module, _NORMS) or has_norm_name
+    # Model families define their own normalisation layers; only the name tells what they are. A
+    # parameter of two dimensions belongs to a layer that normalises over both, or to another layer.
+    named = "norm" in type(module).__name__.lower()
+    return named and (parameter.ndim == 1 or isinstance(module, nn.LayerNorm | nn.RMSNorm))

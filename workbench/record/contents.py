@@ -147,6 +147,11 @@ class EpochResult:
     metrics: Mapping[str, float]
     timestamp: int
 
+    @property
+    def epochs_done(self) -> float:
+        """Epochs done at this report; a fraction where an epoch has several."""
+        return self.metrics.get("epochs", self.epoch)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:

@@ -67,8 +67,8 @@ def backbone(study: StoredStudy) -> dict[str, Any]:
     return {
         "name": backbone.name,
         "weights": backbone.weights,
-        "stages": stages,
-        "parameters": sum(stage["parameters"] for stage in stages) if stages else None,
+        "stages": [asdict(stage) for stage in stages],
+        "parameters": sum(stage.parameters for stage in stages) if stages else None,
     }
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from workbench import record
-from workbench.record import Role, State, TrialDirectory
+from workbench.record import State, TrialDirectory
 from workbench.record.files import holder, is_temporary
 from workbench.tracker import entry, reader
 from workbench.tracker.connection import Connection
@@ -35,7 +34,7 @@ class Tracker(Connection):
         role: str,
         *,
         tags: Mapping[str, str],
-        params: Mapping[str, Any],
+        params: Mapping[str, object],
         files: Mapping[str, str],
         datasets: Sequence[DatasetUse] = (),
     ) -> str:
@@ -54,14 +53,14 @@ class Tracker(Connection):
         with self._writing(study) as runs:
             run = self._open(runs, study, key, f"{study} {role}", record.now(), constant)
             texts: dict[str, Path | str] = {f"study/{name}": text for name, text in files.items()}
-            listed = self._ledger.send_files(run, texts, FILES)
-            self._ledger.say(
+            listed = self._client.send_files(run, texts, FILES)
+            self._client.write(
                 run,
                 params={valid_name(k): param_text(v) for k, v in params.items()},
                 tags={valid_name(k): tag_text(v) for k, v in tags.items()} | listed,
             )
-            self._ledger.use(run, datasets)
-            self._ledger.set_status(run, "RUNNING", None)
+            self._client.write_datasets(run, datasets)
+            self._client.set_status(run, "RUNNING", None)
             return run.run_id
 
     def parent_tag(self, study: str, role: str, tag: str) -> str | None:
@@ -76,7 +75,7 @@ class Tracker(Connection):
             run = runs.get(f"{study}/{role}")
             if run is None or run.deleted or run.status != "FINISHED":
                 return False
-            paths = {self._ledger.file(run, f"study/{name}"): text for name, text in files.items()}
+            paths = {self._client.file(run, f"study/{name}"): text for name, text in files.items()}
             return all(
                 path.is_file() and path.read_bytes() == text.encode("utf-8", "replace")
                 for path, text in paths.items()
@@ -84,18 +83,13 @@ class Tracker(Connection):
 
     def close_parent(self, run_id: str, status: str) -> None:
         """Set how a command ended: FINISHED, FAILED, KILLED, or SCHEDULED if it can continue."""
-        if status not in entry.STATUS.values() or status == "RUNNING":
-            raise ValueError(
-                f"A run cannot be closed as {status!r}: "
-                "choose FINISHED, FAILED, KILLED or SCHEDULED."
-            )
         with self._writing_run(run_id) as run:
-            self._ledger.set_status(run, status, record.now())
+            self._client.set_status(run, status, record.now())
 
     def describe(self, run_id: str, markdown: str) -> None:
         """Show a text on a run's page, cut at a line break where MLflow takes no more."""
         with self._writing_run(run_id) as run:
-            self._ledger.say(run, tags={NOTE: tag_text(markdown)})
+            self._client.write(run, tags={NOTE: tag_text(markdown)})
 
     def log_report(self, run_id: str, folder: Path, only: Collection[str] | None = None) -> None:
         """Store a report below ``report/`` of a run, in place of the one before.
@@ -103,7 +97,7 @@ class Tracker(Connection):
         Of the folder's entries all are stored, or only some by their names.
         """
         with self._writing_run(run_id) as run:
-            self._ledger.replace_folder(run, "report", folder, only)
+            self._client.replace_folder(run, "report", folder, only)
 
     def mirror(
         self, directory: TrialDirectory, parent_run_id: str, *, orphaned: bool = False
@@ -131,68 +125,42 @@ class Tracker(Connection):
         wanted = entry.entry_of(
             spec, directory.history(), result, parent_run_id=parent_run_id, orphaned=orphaned
         )
-        traceback = None if result is None else result.traceback
+        texts = {}
+        if result is not None and result.traceback is not None:
+            texts["traceback.txt"] = result.traceback
         with self._writing(spec.study) as runs:
             lacked = spec.key not in runs
-            began = wanted.started or _modified(directory.path / "spec.json")
+            spec_written = (directory.path / "spec.json").stat().st_mtime_ns // 1_000_000
+            began = wanted.started or spec_written
             run = self._open(runs, spec.study, spec.key, wanted.name, began, wanted.identity)
-            listed = self._send_artifacts(run, directory, traceback)
-            lacked |= bool(listed) | self._say(run, wanted, listed)
-            self._ledger.use(run, wanted.datasets)
-            lacked |= self._ledger.set_status(run, wanted.status, wanted.ended)
+            listed = self._client.send_files(run, {**_artifacts(directory), **texts}, FILES)
+            lacked |= bool(listed) | self._write_values(run, wanted, listed)
+            self._client.write_datasets(run, wanted.datasets)
+            lacked |= self._client.set_status(run, wanted.status, wanted.ended)
             return run, lacked
 
-    def _send_artifacts(
-        self, run: Run, directory: TrialDirectory, traceback: str | None
-    ) -> dict[str, str]:
-        """Store a trial's artifacts as they are now; see ``Ledger.send_files``."""
-        texts = {} if traceback is None else {"traceback.txt": traceback}
-        while True:
-            files = _artifacts(directory)
-            try:
-                return self._ledger.send_files(run, {**files, **texts}, FILES)
-            except FileNotFoundError:
-                # A trial that runs may remove a file between its listing and its sending.
-                if all(path.exists() for path in files.values()):
-                    raise
-
-    def _say(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
+    def _write_values(self, run: Run, wanted: Entry, listed: Mapping[str, str]) -> bool:
         sent = int(run.tags.get(entry.EPOCHS, 0))
         points = [point for epoch, row in wanted.history if epoch > sent for point in row]
         if any(run.tags.get(name) != value for name, value in wanted.tags.items()):
             points += wanted.summary
-        self._ledger.unsay(run, (name for name in entry.PASSING if name not in wanted.tags))
+        self._client.remove_tags(run, (name for name in entry.PASSING if name not in wanted.tags))
         tags = {**wanted.identity, **wanted.tags, **listed}
-        return self._ledger.say(run, params=wanted.params, tags=tags, points=points)
+        return self._client.write(run, params=wanted.params, tags=tags, points=points)
 
-    def mark_best(
-        self,
-        parent_run_id: str,
-        strategy: str,
-        directory: TrialDirectory,
-        files: Sequence[Path] | None = None,
-    ) -> str:
-        """Mark a trial as the best of its strategy, with its weights, in place of another one.
+    def mark_best(self, parent_run_id: str, strategy: str, directory: TrialDirectory) -> str:
+        """Mark a trial as the best of its strategy, in place of another one; returns its run's id.
 
-        The files are stored below ``model/``; by default the weights, their description and the
-        confusion matrix, as far as they exist. Returns the run's id.
-
-        Raises:
-            ValueError: The trial is none of a search: which seed did best means nothing.
+        The weights, their description and the confusion matrix are stored below ``model/``, as far
+        as they exist.
         """
-        spec = directory.spec()
-        if spec is not None and spec.role in (Role.SELECTION, Role.CONFIRMATION):
-            raise ValueError(
-                f"{spec.key} is a run of a {spec.role}; only a search marks its best trial."
-            )
-        if files is None:
-            picture = directory.artifacts / "confusion_matrix.png"
-            files = [directory.weights, directory.weights_description, picture]
+        picture = directory.artifacts / "confusion_matrix.png"
+        files = [directory.weights, directory.weights_description, picture]
         models: dict[str, Path | str] = {f"model/{p.name}": p for p in files if p.exists()}
         run, _ = self._mirror(directory, parent_run_id)
         with self._writing(run.tags["workbench.study"]) as runs:
-            listed = self._ledger.send_files(run, models, MODEL)
-            self._ledger.say(run, tags={BEST: "true", **listed})
+            listed = self._client.send_files(run, models, MODEL)
+            self._client.write(run, tags={BEST: "true", **listed})
             for other in runs.values():
                 if (
                     other is not run
@@ -200,10 +168,10 @@ class Tracker(Connection):
                     and other.tags.get(PARENT) == parent_run_id
                     and other.tags.get("workbench.strategy") == strategy
                 ):
-                    self._ledger.restore(other)
-                    self._ledger.replace_folder(other, "model", None)
+                    self._client.restore(other)
+                    self._client.replace_folder(other, "model", None)
                     other.files.pop(MODEL, None)
-                    self._ledger.unsay(other, (BEST, MODEL))
+                    self._client.remove_tags(other, (BEST, MODEL))
         return run.run_id
 
     def reconcile(
@@ -231,22 +199,24 @@ class Tracker(Connection):
             if role not in parents:
                 parents[role] = self._parent(study_directory, role)
             parent = parents[role]
-            _, lacked = self._mirror(directory, parent, orphaned=not _held(directory.lock_path))
+            orphaned = holder(directory.lock_path) is None
+            _, lacked = self._mirror(directory, parent, orphaned=orphaned)
             sent += lacked
         if not study_directory.is_dir():
             return 0
         reason = "The record of this trial is gone."
         gone = {entry.STATE: str(State.FAILED), "workbench.reason": reason}
         with self._writing(study) as runs:
+            # Last, when every record has its run: what is still running has no record.
             for key, run in runs.items():
                 if run.status not in ("RUNNING", "SCHEDULED") or run.deleted or key in seen:
                     continue
                 status = (parent_statuses or {}).get(run.tags.get("workbench.role", ""))
                 if PARENT not in run.tags and status is not None:
-                    self._ledger.set_status(run, status, record.now())
+                    self._client.set_status(run, status, record.now())
                 elif PARENT in run.tags and run.status == "RUNNING":
-                    self._ledger.say(run, tags=gone)
-                    self._ledger.set_status(run, entry.STATUS[State.FAILED], record.now())
+                    self._client.write(run, tags=gone)
+                    self._client.set_status(run, entry.STATUS[State.FAILED], record.now())
                     sent += 1
         return sent
 
@@ -262,9 +232,9 @@ class Tracker(Connection):
                 run_id = self.open_parent(study, role, tags={}, params={}, files={})
                 self.close_parent(run_id, entry.STATUS[State.PARKED])
                 run = runs[f"{study}/{role}"]
-            self._ledger.restore(run)
+            self._client.restore(run)
             files = _PARENT_FILES if role == "confirmation" else _PARENT_FILES[:1]
-            self._ledger.restore_files(
+            self._client.restore_files(
                 run, {f"study/{name}": study_directory / name for name in files}
             )
             return run.run_id
@@ -276,7 +246,7 @@ class Tracker(Connection):
             LookupError: MLflow has no such run, or it mirrors no trial.
         """
         try:
-            run = self._ledger.get(run_id)
+            run = self._client.get(run_id)
         except self._refusal as error:
             raise LookupError(f"MLflow has no run {run_id} in {self._store.home}.") from error
         if KEY not in run.tags:
@@ -291,7 +261,7 @@ class Tracker(Connection):
             UnknownStudy: MLflow has no such study.
         """
         with self._reached():
-            yield reader.Reading(self._ledger, self._store, study)
+            yield reader.Reading(self._client, self._store, study)
 
     def read_study(self, name: str) -> StoredStudy:
         """See ``reader.Reading.study``."""
@@ -310,12 +280,3 @@ def _artifacts(directory: TrialDirectory) -> dict[str, Path]:
     found = sorted(root.rglob("*")) if root.is_dir() else []
     paths = [path for path in found if path.is_file() and not is_temporary(path)]
     return {path.relative_to(root).as_posix(): path for path in paths}
-
-
-def _modified(path: Path) -> int:
-    return path.stat().st_mtime_ns // 1_000_000
-
-
-def _held(lock: Path) -> bool:
-    """Whether a worker holds a trial directory."""
-    return holder(lock) is not None

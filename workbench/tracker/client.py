@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from workbench.tracker.stored_run import Run
 _PAGE = 1000
 # MLflow takes 1000 metrics, params and tags in one batch, of which 100 params and 100 tags.
 _METRICS_A_BATCH = 800
-_LONGEST_DATASET, _LONGEST_DIGEST, _LONGEST_SOURCE = 500, 36, 65_535
+_LONGEST_DATASET, _LONGEST_DIGEST = 500, 36
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 
 _COLUMNS = (
@@ -35,7 +35,7 @@ _TAGS = {
 }
 
 
-class Ledger:
+class RunClient:
     """Reads complete runs, and then writes only values that they do not have yet."""
 
     def __init__(self, mlflow: Any, client: Any, store: Store) -> None:
@@ -45,14 +45,8 @@ class Ledger:
 
     def experiments(self) -> dict[str, str]:
         """Ids by name, without deleted experiments and MLflow's default experiment."""
-        token = None
-        ids: dict[str, str] = {}
-        while True:
-            page = self._client.search_experiments(max_results=_PAGE, page_token=token)
-            ids |= {item.name: str(item.experiment_id) for item in page}
-            token = page.token
-            if not token:
-                return {name: number for name, number in ids.items() if number != "0"}
+        found = pages(self._client.search_experiments)
+        return {item.name: item.experiment_id for item in found if item.experiment_id != "0"}
 
     def open_experiment(self, name: str, artifacts: str) -> str:
         """The id of an experiment, which is created or restored if necessary.
@@ -82,28 +76,19 @@ class Ledger:
         meanwhile may be missing. Takes 2.5 ms of processor time per run.
         """
         everywhere = self._mlflow.entities.ViewType.ALL
-        token, runs = None, []
-        while True:
-            page = self._client.search_runs(
-                [experiment_id], run_view_type=everywhere, max_results=_PAGE, page_token=token
-            )
-            runs += [known(run) for run in page]
-            token = page.token
-            if not token:
-                return sorted(
-                    runs, key=lambda run: (run.started is None, run.started or 0, run.run_id)
-                )
+        found = pages(self._client.search_runs, [experiment_id], run_view_type=everywhere)
+        return sorted(map(run_of, found), key=lambda run: (run.started or math.inf, run.run_id))
 
     def get(self, run_id: str) -> Run:
         """One run by its id."""
-        return known(self._client.get_run(run_id))
+        return run_of(self._client.get_run(run_id))
 
     def create(self, experiment_id: str, name: str, started: int, tags: Mapping[str, str]) -> Run:
         """A new run, which MLflow marks as running."""
         made = self._client.create_run(
             experiment_id, start_time=started, tags=dict(tags), run_name=name
         )
-        return known(made)
+        return run_of(made)
 
     def restore(self, run: Run) -> None:
         """Restore a deleted run, because MLflow refuses to write to it."""
@@ -111,7 +96,7 @@ class Ledger:
             self._client.restore_run(run.run_id)
             run.deleted = False
 
-    def say(
+    def write(
         self,
         run: Run,
         *,
@@ -156,14 +141,14 @@ class Ledger:
             point.name, point.value, timestamp=point.timestamp, step=point.step
         )
 
-    def unsay(self, run: Run, names: Iterable[str]) -> None:
+    def remove_tags(self, run: Run, names: Iterable[str]) -> None:
         """Remove those of the tags that a run has."""
         for name in names:
             if name in run.tags:
                 self._client.delete_tag(run.run_id, name)
                 del run.tags[name]
 
-    def use(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
+    def write_datasets(self, run: Run, datasets: Sequence[DatasetUse]) -> None:
         """Record which data sets a run uses."""
         entities = self._mlflow.entities
         fresh = {
@@ -174,7 +159,7 @@ class Ledger:
             return
         inputs = [
             entities.DatasetInput(
-                entities.Dataset(name, digest, "workbench", _source(use)),
+                entities.Dataset(name, digest, "workbench", json.dumps(record.plain(use.source))),
                 [entities.InputTag("mlflow.data.context", use.context)],
             )
             for (name, digest), use in fresh.items()
@@ -258,22 +243,11 @@ class Ledger:
         """The path of an artifact, which may not exist."""
         return self._store.folder_of(run.artifacts) / name
 
-    def histories(
-        self, run_ids: Collection[str], metrics: Collection[str]
-    ) -> dict[str, dict[str, dict[int, float]]]:
-        """Values by metric, run and step, without NaN; of several at a step, the latest."""
-        by_metric: dict[str, dict[str, dict[int, float]]] = {metric: {} for metric in metrics}
-        for metric, by_run in by_metric.items():
-            for run_id in run_ids:
-                points = self._client.get_metric_history(run_id, metric)
-                values = {
-                    point.step: point.value
-                    for point in sorted(points, key=lambda point: point.timestamp)
-                    if not math.isnan(point.value)
-                }
-                if values:
-                    by_run[run_id] = values
-        return by_metric
+    def history(self, run_id: str, metric: str) -> dict[int, float]:
+        """Values by step, without NaN; of several at a step, the latest."""
+        points = self._client.get_metric_history(run_id, metric)
+        in_time = sorted(points, key=lambda point: point.timestamp)
+        return {point.step: point.value for point in in_time if not math.isnan(point.value)}
 
     def _repository(self, run: Run) -> Any:
         # Not through the client, which first reads the whole run (14 ms each time).
@@ -281,7 +255,18 @@ class Ledger:
         return registry.get_artifact_repository(self._store.folder_of(run.artifacts).as_uri())
 
 
-def known(run: Any) -> Run:
+def pages(search: Callable[..., Any], *where: Any, **options: Any) -> Iterator[Any]:
+    """Everything that a search of MLflow's client finds; MLflow answers in pages."""
+    token = None
+    while True:
+        page = search(*where, max_results=_PAGE, page_token=token, **options)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def run_of(run: Any) -> Run:
     """A ``Run`` from a run of MLflow's client."""
     return Run(
         run_id=run.info.run_id,
@@ -295,12 +280,6 @@ def known(run: Any) -> Run:
         metrics=dict(run.data.metrics),
         datasets={(used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs},
     )
-
-
-def _source(use: DatasetUse) -> str:
-    # MLflow refuses a longer source; the digest still identifies the data.
-    text = json.dumps(record.plain(use.source))
-    return text if len(text) <= _LONGEST_SOURCE else json.dumps({"digest": use.digest})
 
 
 def _digest(content: Path | str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.tracker import store
-from workbench.tracker.client import Ledger
+from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY
 from workbench.tracker.stored_run import Run
 
@@ -51,7 +51,7 @@ class Connection:
         self.read_only = self._store.read_only
         with self._reached():
             client = mlflow.MlflowClient(self._store.opened)
-        self._ledger = Ledger(mlflow, client, self._store)
+        self._client = RunClient(mlflow, client, self._store)
         self._lock = threading.RLock()
         self._experiments: dict[str, str] = {}
         self._runs: dict[str, dict[str, Run]] = {}
@@ -70,7 +70,7 @@ class Connection:
         Raises:
             StoreError: MLflow's store cannot be used, or the name is not valid.
         """
-        return self._ledger.open_experiment(study, self._store.artifacts(study).as_uri())
+        return self._client.open_experiment(study, self._store.artifacts(study).as_uri())
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -100,7 +100,7 @@ class Connection:
                 if study not in self._runs:
                     store.relocate(self._store.database, self._store.home)
                     self._experiments[study] = self.experiment(study)
-                    found = list(self._ledger.read(self._experiments[study]))[::-1]
+                    found = list(self._client.read(self._experiments[study]))[::-1]
                     # The last one of a key stays: the oldest that is not in MLflow's bin.
                     found.sort(key=lambda run: not run.deleted)
                     self._runs[study] = {r.tags[KEY]: r for r in found if KEY in r.tags}
@@ -116,14 +116,14 @@ class Connection:
             known = (run for runs in self._runs.values() for run in runs.values())
             run = next((run for run in known if run.run_id == run_id), None)
             with self._reached():
-                study = (run or self._ledger.get(run_id)).tags.get("workbench.study", "")
+                study = (run or self._client.get(run_id)).tags.get("workbench.study", "")
             with self._writing(study) as runs:
                 run = next((run for run in runs.values() if run.run_id == run_id), None)
                 if run is None:
                     raise store.StoreError(
                         f"The run {run_id} in {self.uri} does not belong to a study."
                     )
-                self._ledger.restore(run)
+                self._client.restore(run)
                 yield run
 
     def _open(
@@ -140,9 +140,9 @@ class Connection:
         if run is None:
             source = {"mlflow.source.name": "workbench", "mlflow.source.type": "LOCAL"}
             tags = {**source, "mlflow.user": _user(), **tags}
-            run = self._ledger.create(self._experiments[study], name, started, tags)
+            run = self._client.create(self._experiments[study], name, started, tags)
             runs[key] = run
-        self._ledger.restore(run)
+        self._client.restore(run)
         return run
 
 

@@ -68,7 +68,7 @@ class DatasetUse:
     name: str
     digest: str
     context: str
-    source: Mapping[str, Any]
+    source: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +131,7 @@ def entry_of(
 
 
 def _run_name(spec: TrialSpec) -> str:
+    # Each rate once; three are enough to tell runs apart in a table.
     rates = dict.fromkeys(_short(phase.learning_rate) for phase in spec.plan.phases)
     return f"{spec.name} lr={','.join(list(rates)[:3])}"
 
@@ -198,16 +199,19 @@ def _tags(
 
 def datasets_of(spec: TrialSpec) -> list[DatasetUse]:
     """The parts of the split that a trial reads; only a confirmation run is tested."""
-    tested = ("test",) if spec.role is Role.CONFIRMATION else ()
-    source = {**plain(spec.plan.dataset), "digest": spec.data_digest}
+    name, digest = str(spec.plan.dataset.get("name", "data")), spec.data_digest
+    source = {**plain(spec.plan.dataset), "digest": digest}
+    tested = spec.role is Role.CONFIRMATION
+    return dataset_uses(name[:400], digest or "unknown", source, tested=tested)
+
+
+def dataset_uses(
+    name: str, digest: str, source: Mapping[str, object], *, tested: bool
+) -> list[DatasetUse]:
+    """The parts of a data set that a run reads, each by its context."""
     return [
-        DatasetUse(
-            name=f"{str(spec.plan.dataset.get('name', 'data'))[:400]} {context}",
-            digest=spec.data_digest or "unknown",
-            context=context,
-            source=source,
-        )
-        for context in ("training", "validation", *tested)
+        DatasetUse(name=f"{name} {context}", digest=digest, context=context, source=source)
+        for context in ("training", "validation", *(["test"] if tested else []))
     ]
 
 

@@ -1,177 +1,175 @@
-"""Reads the runs of an MLflow experiment that Workbench did not write: strategy, seed, value.
+"""Reads the runs of an MLflow experiment that Workbench did not write, as rows of results.
 
-``workbench verdict --mlflow`` uses it. It recognises Workbench's own runs by their tags.
+``workbench verdict --mlflow`` uses it. Strategy, seed and data set are params or tags of a run.
 """
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from workbench.messages import did_you_mean, listed
-from workbench.tracker.client import known
+from workbench.tracker.client import pages, run_of
 from workbench.tracker.connection import import_mlflow
+from workbench.tracker.entry import PARENT
 from workbench.tracker.stored_run import Run
+from workbench.verdict.results import ResultRow, Results, Unreadable, repeated, seed_name
+from workbench.verdict.wording.numbers import counted
 
-_PARENT = "mlflow.parentRunId"
-_NAMES = ("strategy", "seed", "dataset")
-_OWN = ("workbench.study", "workbench.role")
-
-
-class UnknownExperiment(LookupError):
-    """The store has no such experiment, or cannot be opened; the message says which it has."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExternalRun:
-    """One run; a text that it does not give is empty.
-
-    Attributes:
-        status: MLflow's: FINISHED, FAILED, KILLED, RUNNING or SCHEDULED.
-        value: Of the metric asked for; None where the run has none.
-    """
-
-    run_id: str
-    name: str
-    status: str
-    strategy: str
-    seed: str
-    dataset: str
-    value: float | None
+# MLflow's statuses as ``verdict.Run`` has them.
+_STATES = {
+    "FINISHED": "complete",
+    "FAILED": "failed",
+    "KILLED": "pruned",
+    "RUNNING": "running",
+    "SCHEDULED": "running",
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExternalRuns:
-    """The runs of an experiment, and the names of all metrics that any of them has.
+def read_experiment(uri: str, experiment: str, metric: str | None) -> Results:
+    """The runs of an experiment that have strategy and seed as params or tags.
 
-    Attributes:
-        study: Name of the study if Workbench wrote any of the runs; else empty.
-    """
-
-    runs: tuple[ExternalRun, ...]
-    metrics: tuple[str, ...]
-    study: str
-
-
-def read(uri: str, experiment: str, metric: str) -> ExternalRuns:
-    """The runs of an experiment, the oldest first, without parents of nested runs.
-
-    Strategy, seed and data set are params or tags of these names.
+    FINISHED runs count with the metric's last value, FAILED ones as failed. KILLED runs are pruned
+    and the others unfinished: they have no value, and their strategy is not compared. Parents of
+    nested runs are ignored.
 
     Args:
         uri: MLflow's tracking URI.
         experiment: Name or id.
-        metric: Name of the metric; its last value counts.
+        metric: Its name, which has no default: an experiment has several.
 
     Raises:
-        UnknownExperiment: There is no such experiment, or no such store.
+        Unreadable: No such store, experiment or metric, a study of Workbench, or runs that cannot
+            be told apart.
     """
-    _demand_file(uri)
+    runs = _runs(uri, experiment)
+    for run in runs:
+        if "workbench.study" in run.tags or "workbench.role" in run.tags:
+            # Its confirmation may be unfinished, and its protocol would be ignored.
+            study = run.tags.get("workbench.study") or experiment
+            raise Unreadable(
+                f"{study} is a study of Workbench: workbench report {study} says what may be"
+                " claimed."
+            )
+    parents = {run.tags.get(PARENT) for run in runs}
+    runs = [run for run in runs if run.run_id not in parents]
+    metrics = sorted({name for run in runs for name in run.metrics})
+    if metric is None or metric not in metrics:
+        raise Unreadable(_no_metric(experiment, metric, metrics))
+    notes = list(_without_names(runs))
+    rows = []
+    for run in runs:
+        row = _row(run, metric, notes)
+        if row is not None:
+            rows.append(row)
+    if not rows:
+        raise Unreadable(
+            f"No run of the experiment {experiment!r} counts: expected runs with the metric"
+            f" {metric} and the params or tags strategy and seed. {' '.join(notes[:5])}"
+        )
+    problems = [*repeated(rows), *_without_dataset(rows)]
+    if problems:
+        raise Unreadable("\n".join(problems[:10]))
+    return Results(
+        rows=tuple(rows), metric=metric, source=f"MLflow {experiment}", notes=tuple(notes)
+    )
+
+
+def _runs(uri: str, experiment: str) -> list[Run]:
+    """All runs of an experiment, the oldest first."""
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    # MLflow would make an empty store where there is none.
+    if uri.startswith("sqlite:///") and not path.is_file():
+        raise Unreadable(f"There is no MLflow store at {path}.")
     # MLflow would retry for minutes if a server does not answer.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     mlflow = import_mlflow()
+    shown = _without_password(uri)
     try:
         client = mlflow.MlflowClient(uri)
-        found = client.get_experiment_by_name(experiment)
-        ids = {} if found is not None else _experiments(client)
-        if found is None and experiment not in ids.values():
-            raise _unknown(uri, experiment, ids)
-        number = found.experiment_id if found is not None else experiment
-        runs = list(_runs(client, str(number)))
+        ids = {item.name: str(item.experiment_id) for item in pages(client.search_experiments)}
+        number = ids.get(experiment, experiment)
+        if number not in ids.values():
+            hint = did_you_mean(experiment, ids) or f"; it has {listed(sorted(ids), 20)}."
+            raise Unreadable(f"MLflow at {shown} has no experiment {experiment!r}{hint}")
+        order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+        return [run_of(run) for run in pages(client.search_runs, [number], order_by=order)]
     except mlflow.MlflowException as error:
         # MLflow's own message repeats the whole address.
-        problem = str(error).replace(
-            urlsplit(uri).netloc or uri, urlsplit(_shown(uri)).netloc or uri
-        )
+        problem = str(error).replace(urlsplit(uri).netloc or uri, urlsplit(shown).netloc or uri)
         if "timed out" in problem:
             seconds = os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
             problem = (
                 f"it did not answer within {seconds} s. Check that the server works; the variable "
                 "MLFLOW_HTTP_REQUEST_TIMEOUT sets how many seconds to wait."
             )
-        raise UnknownExperiment(f"MLflow at {_shown(uri)} cannot be read: {problem}") from None
-    parents = {run.tags[_PARENT] for run in runs if _PARENT in run.tags}
-    own = [run for run in runs if run.run_id not in parents]
-    names = sorted({name for run in own for name in run.metrics})
-    written = next((run for run in runs if any(tag in run.tags for tag in _OWN)), None)
-    study = "" if written is None else written.tags.get("workbench.study", "") or experiment
-    return ExternalRuns(
-        runs=tuple(_read(run, metric) for run in own), metrics=tuple(names), study=study
-    )
+        raise Unreadable(f"MLflow at {shown} cannot be read: {problem}") from None
 
 
-def _runs(client: Any, experiment_id: str) -> Iterator[Run]:
-    """Through MLflow's client: the store may be a server."""
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment_id],
-            max_results=1000,
-            order_by=["attributes.start_time ASC", "attributes.run_id ASC"],
-            page_token=token,
-        )
-        yield from map(known, page)
-        token = page.token
-        if not token:
-            return
-
-
-def _read(run: Run, metric: str) -> ExternalRun:
-    said = {name: _said(run, name) for name in _NAMES}
-    return ExternalRun(
-        run_id=run.run_id,
-        name=run.name,
-        status=run.status,
-        value=_unbounded(run.metrics.get(metric)),
-        **said,
-    )
-
-
-def _unbounded(value: float | None) -> float | None:
+def _row(run: Run, metric: str, notes: list[str]) -> ResultRow | None:
+    """A run as a row of results; None for one that does not count, with a note where none is."""
+    strategy, seed = _label(run, "strategy"), _label(run, "seed")
+    if not strategy or not seed:
+        return None
+    value = run.metrics.get(metric)
+    if run.status == "FINISHED" and value is None:
+        notes.append(f"Ignored: run {run.run_id} is FINISHED and has no {metric}.")
+        return None
+    state = _STATES.get(run.status, "running")
     # MLflow stores infinity as the largest double.
-    return value if value is None or abs(value) < 1e308 else math.copysign(math.inf, value)
+    if value is not None and not abs(value) < 1e308:
+        state = "failed"
+    if state in ("pruned", "running"):
+        notes.append(f"Run {run.run_id} is {run.status}, so it has no result: {state}.")
+    return ResultRow(
+        strategy=strategy,
+        seed=seed_name(seed),
+        value=value if state == "complete" else None,
+        state=state,
+        dataset=_label(run, "dataset"),
+        where=f"run {run.run_id}",
+        run_id=run.run_id,
+    )
 
 
-def _said(run: Run, name: str) -> str:
+def _label(run: Run, name: str) -> str:
     # A tag may correct a param, which cannot be changed.
-    for source in (run.tags, run.params):
-        if source.get(name, "").strip():
-            return source[name].strip()
-    return ""
+    return run.tags.get(name, "").strip() or run.params.get(name, "").strip()
 
 
-def _experiments(client: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
-    token = None
-    while True:
-        page = client.search_experiments(page_token=token)
-        found |= {item.name: str(item.experiment_id) for item in page}
-        token = page.token
-        if not token:
-            return found
+def _without_names(runs: Sequence[Run]) -> Iterator[str]:
+    """How many runs name no strategy or no seed."""
+    missing = Counter(
+        " and ".join(name for name in ("strategy", "seed") if not _label(run, name)) for run in runs
+    )
+    for names, count in sorted(missing.items()):
+        if names:
+            yield f"Ignored: {counted(count, 'run')} without a param or tag {names}."
 
 
-def _unknown(uri: str, experiment: str, ids: Mapping[str, str]) -> UnknownExperiment:
-    hint = did_you_mean(experiment, ids) or f"; it has {listed(sorted(ids), 20)}."
-    return UnknownExperiment(f"MLflow at {_shown(uri)} has no experiment {experiment!r}{hint}")
+def _without_dataset(rows: Sequence[ResultRow]) -> Iterator[str]:
+    named = [row for row in rows if row.dataset]
+    if named and len(named) < len(rows):
+        nameless = next(row for row in rows if not row.dataset)
+        yield (
+            f"{nameless.where} has no param or tag dataset, but {named[0].where} has; either every"
+            " run must name its data set, or none."
+        )
 
 
-def _demand_file(uri: str) -> None:
-    # MLflow would make an empty store where there is none.
-    if uri.startswith("sqlite:///"):
-        path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-        if not path.is_file():
-            raise UnknownExperiment(f"There is no MLflow store at {path}.")
+def _no_metric(experiment: str, metric: str | None, metrics: Sequence[str]) -> str:
+    known = f"; it has {listed(metrics, 20)}."
+    if metric is None:
+        return f"Name the metric with --metric: of the experiment {experiment!r}{known}"
+    hint = did_you_mean(metric, metrics) or known
+    return f"The experiment {experiment!r} has no metric {metric!r}{hint}"
 
 
-def _shown(uri: str) -> str:
-    """An address without the password that it may hold."""
+def _without_password(uri: str) -> str:
     parts = urlsplit(uri)
     if not parts.netloc:
         return uri

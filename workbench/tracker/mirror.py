@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 
 from workbench.record import TrialDirectory
 from workbench.tracker import Tracker
@@ -15,6 +14,7 @@ from workbench.tracker import Tracker
 _LOGGER = logging.getLogger(__name__)
 
 _WARNING_SECONDS = 60.0
+_LONGEST_RETRY_SECONDS = 60.0
 _LAST_ATTEMPTS = 3
 
 
@@ -43,18 +43,16 @@ class Mirror(threading.Thread):
         parent_run_id: str,
         *,
         interval_seconds: float = 1.0,
-        note_seconds: float = 5.0,
         retry_seconds: float = 1.0,
-        longest_retry_seconds: float = 60.0,
     ) -> None:
         super().__init__(name="mirror", daemon=True)
         self.sent = 0
         self._tracker = tracker
         self._parent = parent_run_id
         self._interval = interval_seconds
-        self._note_interval = note_seconds
+        # Notes and marks change with every trial, and nobody reads them every second.
+        self._note_interval = 5 * interval_seconds
         self._first_retry = retry_seconds
-        self._longest_retry = longest_retry_seconds
         self._condition = threading.Condition()
         self._jobs: dict[tuple[str, str], _Job] = {}
         self._last: dict[tuple[str, str], float] = {}
@@ -82,12 +80,11 @@ class Mirror(threading.Thread):
 
         self._post(("best", strategy), send, self._note_interval)
 
-    def describe(self, text: str | Callable[[], str]) -> None:
-        """There is a new text for the parent's page, or one to be made. Returns at once."""
+    def describe(self, text: Callable[[], str]) -> None:
+        """There is a new text for the parent's page, made when it is sent. Returns at once."""
 
         def send() -> None:
-            made = text if isinstance(text, str) else text()
-            self._tracker.describe(self._parent, made)
+            self._tracker.describe(self._parent, text())
 
         self._post(("note", ""), send, self._note_interval)
 
@@ -136,23 +133,17 @@ class Mirror(threading.Thread):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def run(self) -> None:
         """Send until closed."""
         while True:
             with self._condition:
-                found = self._wait_for_job()
-                if found is None:
+                key = self._wait_for_job()
+                if key is None:
                     return
-                key, job = found
-                del self._jobs[key]
+                job = self._jobs.pop(key)
                 self._busy = True
             problem = None
             try:
@@ -178,8 +169,8 @@ class Mirror(threading.Thread):
             self._jobs[key] = _Job(due=min(due, waiting.due) if waiting else due, send=send)
             self._condition.notify_all()
 
-    def _wait_for_job(self) -> tuple[tuple[str, str], _Job] | None:
-        """The next job when it is due, or None when the mirror is closed."""
+    def _wait_for_job(self) -> tuple[str, str] | None:
+        """The key of the next job when it is due, or None when the mirror is closed."""
         while not self._closing:
             now = time.monotonic()
             key = min(self._jobs, key=lambda key: self._jobs[key].due, default=None)
@@ -189,18 +180,19 @@ class Mirror(threading.Thread):
             due = 0.0 if self._hurry else self._jobs[key].due
             delay = max(due, self._retry_at) - now
             if delay <= 0:
-                return key, self._jobs[key]
+                return key
             self._condition.wait(delay)
         return None
 
     def _put_back(self, key: tuple[str, str], job: _Job, problem: Exception) -> None:
         self._failures += 1
         now = time.monotonic()
-        pause = min(self._first_retry * 2 ** (self._failures - 1), self._longest_retry)
+        pause = min(self._first_retry * 2 ** (self._failures - 1), _LONGEST_RETRY_SECONDS)
         self._retry_at = now + pause
         # Behind all others, so that one record that MLflow refuses does not hold them up; what has
         # been posted meanwhile is newer.
         self._jobs.setdefault(key, _Job(due=now + pause, send=job.send, failures=job.failures + 1))
+        # One line a minute: an outage of an hour must not fill the log.
         if now - self._warned_at >= _WARNING_SECONDS:
             self._warned_at = now
             _LOGGER.warning(

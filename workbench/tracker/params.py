@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from typing import Any
 
 from workbench.record import TrialSpec, plain
 from workbench.record.strategy import Phase, Plan, Schedule
@@ -29,7 +28,7 @@ def params_of(spec: TrialSpec) -> dict[str, str]:
     """
     plan = spec.plan
     weights = plan.weights
-    flat: dict[str, Any] = {
+    flat: dict[str, object] = {
         **_named("dataset", plan.dataset),
         **_named("backbone", plan.backbone),
         "weights": None if weights is None else weights.source,
@@ -51,17 +50,17 @@ def params_of(spec: TrialSpec) -> dict[str, str]:
     return {valid_name(name): param_text(value) for name, value in flat.items()}
 
 
-def _phases(plan: Plan) -> dict[str, Any]:
+def _phases(plan: Plan) -> dict[str, object]:
     if len(plan.phases) == 1:
         return _phase(plan.phases[0])
-    flat: dict[str, Any] = {"phases": ",".join(phase.name for phase in plan.phases)}
+    flat: dict[str, object] = {"phases": ",".join(phase.name for phase in plan.phases)}
     for phase in plan.phases:
         knobs = {"epochs": phase.epochs, **_phase(phase)}
         flat |= {f"{phase.name}.{knob}": value for knob, value in knobs.items()}
     return flat
 
 
-def _phase(phase: Phase) -> dict[str, Any]:
+def _phase(phase: Phase) -> dict[str, object]:
     return {
         "optimizer": phase.optimizer,
         "learning_rate": phase.learning_rate,
@@ -77,9 +76,9 @@ def _phase(phase: Phase) -> dict[str, Any]:
     }
 
 
-def _beyond_default(knobs: Plan | Phase | Schedule, shown: Sequence[str]) -> dict[str, Any]:
+def _beyond_default(knobs: Plan | Phase | Schedule, shown: Sequence[str]) -> dict[str, object]:
     """Fields that have a default and another value, by name; a block by ``name.field``, whole."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for field in fields(knobs):
         value = getattr(knobs, field.name)
         default = field.default
@@ -94,7 +93,7 @@ def _beyond_default(knobs: Plan | Phase | Schedule, shown: Sequence[str]) -> dic
     return found
 
 
-def _named(knob: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _named(knob: str, options: Mapping[str, object]) -> dict[str, object]:
     """``{"name": "digits", "noise": 0}`` as ``digits`` and an option ``dataset.noise``."""
     return {knob if name == "name" else f"{knob}.{name}": value for name, value in options.items()}
 
@@ -102,11 +101,12 @@ def _named(knob: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def valid_name(name: str) -> str:
     """A name that MLflow takes for a param, metric or tag, as close to the given one as can be."""
     kept = re.sub(r"[^\w/.\- ]", "_", name)
+    # MLflow takes names as paths, and refuses those that lead out of their folder.
     parts = (part for part in kept.split("/") if part not in ("", ".", ".."))
     return "/".join(parts)[:_LONGEST_NAME].rstrip("/") or "_"
 
 
-def param_text(value: Any) -> str:
+def param_text(value: object) -> str:
     """A value as a param shows it: text as it is, anything else as JSON."""
     if value is None:
         text = "none"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from workbench.record import STUDY_NAME, Role, State
 from workbench.record.files import sha256_of
 from workbench.tracker import stored_study, trial_run
-from workbench.tracker.client import Ledger
+from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY, PARENT, PROTOCOL, STATE
 from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store, StoreError
@@ -32,15 +33,15 @@ class UnknownStudy(LookupError):
 class Reading:
     """A study's runs, read from MLflow once, so that all results are of the same moment."""
 
-    def __init__(self, ledger: Ledger, store: Store, name: str) -> None:
+    def __init__(self, client: RunClient, store: Store, name: str) -> None:
         """Read all runs.
 
         Raises:
             UnknownStudy: MLflow has no such study.
         """
-        self._ledger, self._store, self._name = ledger, store, name
-        self._experiment_id = _experiment(ledger, store, name)
-        self._runs = ledger.read(self._experiment_id)
+        self._client, self._store, self._name = client, store, name
+        self._experiment_id = _experiment(client, store, name)
+        self._runs = client.read(self._experiment_id)
 
     def study(self) -> StoredStudy:
         """The study as its driver described it; a file that MLflow lacks counts as empty.
@@ -49,7 +50,7 @@ class Reading:
             UnknownStudy: It has no parent run, or all are in MLflow's bin.
             StoreError: One of its files cannot be read, or describes another study.
         """
-        name, ledger = self._name, self._ledger
+        name, client = self._name, self._client
         roles = {f"{name}/{role}": role for role in ("search", "confirmation", "try")}
         all_parents = [r for r in self._runs if PARENT not in r.tags and r.tags.get(KEY) in roles]
         parents = {roles[run.tags[KEY]]: run for run in all_parents if not run.deleted}
@@ -59,40 +60,40 @@ class Reading:
                 f" {name}` restores it."
             )
         if not parents:
-            raise _unknown(ledger, self._store, name)
+            raise _unknown(client, self._store, name)
         # A confirmation or a ``try`` describes the study too, if its search has no run here.
         main = parents.get("search") or next(iter(parents.values()))
-        described = ledger.file(main, "study/study.json")
+        described = client.file(main, "study/study.json")
         content = _json(described, name) or {}
         if content and content.get("name") != name:
             raise _damaged(described, name, f"it describes the study {content.get('name')!r}")
-        environment = _json(ledger.file(main, "study/environment.json"), name) or {}
-        stored: dict[str, Any] = {
-            "packages": environment.pop("packages", None) or {},
-            "environment": environment,
-            "commit": main.tags.get("mlflow.source.git.commit", ""),
-            "dirty": main.tags.get("workbench.git_dirty") == "true",
-            "parents": {role: run.run_id for role, run in parents.items()},
-            "parent_run_id": main.run_id,
-            "experiment_id": self._experiment_id,
-            "tracking_uri": self._store.uri,
-        }
-        if confirmation := parents.get("confirmation"):
-            stored |= self._confirmation(confirmation)
+        environment = _json(client.file(main, "study/environment.json"), name) or {}
         try:
-            return stored_study.read(content, **stored)
-        except (TypeError, AttributeError, KeyError, ValueError) as error:
+            study = stored_study.read(
+                content,
+                packages=environment.pop("packages", None) or {},
+                environment=environment,
+                commit=main.tags.get("mlflow.source.git.commit", ""),
+                dirty=main.tags.get("workbench.git_dirty") == "true",
+                parents={role: run.run_id for role, run in parents.items()},
+                parent_run_id=main.run_id,
+                experiment_id=self._experiment_id,
+                tracking_uri=self._store.uri,
+            )
+        except (AttributeError, ValueError) as error:
             # Valid JSON with values of other types: somebody edited the artifact.
             raise _damaged(described, name, error) from error
-
-    def _confirmation(self, parent: Run) -> dict[str, Any]:
-        protocol = self._ledger.file(parent, "study/protocol.json")
-        return {
-            "protocol": _json(protocol, self._name),
-            "selection": _json(self._ledger.file(parent, "study/selection.json"), self._name),
-            "protocol_sha256": sha256_of(protocol) if protocol.exists() else None,
-            "protocol_logged": parent.tags.get(PROTOCOL),
-        }
+        confirmation = parents.get("confirmation")
+        if confirmation is None:
+            return study
+        protocol = client.file(confirmation, "study/protocol.json")
+        return replace(
+            study,
+            protocol=_json(protocol, name),
+            selection=_json(client.file(confirmation, "study/selection.json"), name),
+            protocol_sha256=sha256_of(protocol) if protocol.exists() else None,
+            protocol_logged=confirmation.tags.get(PROTOCOL),
+        )
 
     def trials(self) -> tuple[TrialRun, ...]:
         """Every trial, by role, group and number.
@@ -122,7 +123,7 @@ class Reading:
             tested = run.tags.get("workbench.role") == Role.CONFIRMATION
             if not tested or run.tags.get(STATE) != State.COMPLETE:
                 continue
-            path = self._ledger.file(run, PREDICTIONS)
+            path = self._client.file(run, PREDICTIONS)
             content = _content(path)
             if content is None:
                 continue
@@ -135,25 +136,24 @@ class Reading:
         return by_run
 
     def histories(
-        self, metrics: Sequence[str], run_ids: Collection[str] | None = None
+        self, metrics: Sequence[str], run_ids: Collection[str]
     ) -> dict[str, dict[str, list[tuple[float, float]]]]:
         """Curves of some runs: by run id and metric, pairs of epoch and value, in order.
 
         Runs and metrics without a value are left out. The epoch is the number of epochs done, a
-        fraction where a trial reports within an epoch. Default: all trials of the study.
+        fraction where a trial reports within an epoch.
         """
-        if run_ids is None:
-            run_ids = [run.run_id for run in self._of_trials()]
-        stored_names = {metric: valid_name(metric) for metric in metrics}
-        stored = self._ledger.histories(run_ids, {*stored_names.values(), "epochs"})
         curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
-        for metric, name in stored_names.items():
-            for run_id, points in stored[name].items():
-                # MLflow's steps are integers: the number of the report, not of the epoch.
-                epochs = stored["epochs"].get(run_id, {})
-                curves.setdefault(run_id, {})[metric] = [
-                    (float(epochs.get(step, step)), value) for step, value in sorted(points.items())
-                ]
+        for run_id in run_ids:
+            # MLflow's steps are integers: the number of the report, not of the epoch.
+            epochs = self._client.history(run_id, "epochs")
+            for metric in metrics:
+                points = self._client.history(run_id, valid_name(metric))
+                if points:
+                    curves.setdefault(run_id, {})[metric] = [
+                        (float(epochs.get(step, step)), value)
+                        for step, value in sorted(points.items())
+                    ]
         return curves
 
     def _of_trials(self) -> list[Run]:
@@ -205,17 +205,17 @@ def _damaged(path: Path, study: str, reason: object) -> StoreError:
     )
 
 
-def _experiment(ledger: Ledger, store: Store, name: str) -> str:
+def _experiment(client: RunClient, store: Store, name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is not a valid name of a study.")
-    experiment_id = ledger.experiments().get(name)
+    experiment_id = client.experiments().get(name)
     if experiment_id is None:
-        raise _unknown(ledger, store, name)
+        raise _unknown(client, store, name)
     return experiment_id
 
 
-def _unknown(ledger: Ledger, store: Store, name: str) -> UnknownStudy:
-    others = ", ".join(sorted(other for other in ledger.experiments() if other != name))
+def _unknown(client: RunClient, store: Store, name: str) -> UnknownStudy:
+    others = ", ".join(sorted(other for other in client.experiments() if other != name))
     return UnknownStudy(
         f"MLflow at {store.uri} has no study {name!r}. Its studies are: {others or 'none'}."
     )

@@ -5,16 +5,22 @@ Read by ``reader`` and used by the report. Keys that earlier versions did not wr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import AliasPath, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from workbench.record import Objective
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+# A label that YAML reads as a number or a truth value is text here.
+Text = Annotated[str, BeforeValidator(str)]
 
-    Block = TypeVar("Block", bound=DataclassInstance)
+
+def _at(*path: str) -> Any:
+    """Where a field lies in study.json, if not below its own name at the top."""
+    return Field(validation_alias=AliasPath(*path))
+
 
 _NONE = Objective(metric="", direction="maximize")
 # Without these keys there can be no report.
@@ -26,7 +32,15 @@ class Strategy:
     """A strategy and its label of each compared factor."""
 
     name: str
-    levels: Mapping[str, str]
+    levels: Mapping[str, Text]
+
+
+def _several(labels: Any) -> Any:
+    return labels if isinstance(labels, list | tuple) else [labels]
+
+
+def _source(weights: Any) -> Any:
+    return weights.get("source") if isinstance(weights, Mapping) else weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +54,9 @@ class Range:
     """
 
     knob: str
-    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    when: Mapping[str, Annotated[tuple[Any, ...], BeforeValidator(_several)]] = field(
+        default_factory=dict
+    )
     low: float | None = None
     high: float | None = None
     log: bool | None = None
@@ -53,8 +69,8 @@ class Duplicates:
     """Samples that two parts of the data share; ``examples`` names some of them."""
 
     parts: tuple[str, str]
-    count: int
-    examples: tuple[str, ...] = ()
+    count: int = 0
+    examples: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +105,7 @@ class Data:
     digest: str | None = None
     classes: Sequence[str] | int | None = None
     duplicates: tuple[Duplicates, ...] | None = None
-    skipped: tuple[str, ...] | None = None
+    skipped: tuple[Text, ...] | None = None
     per_class: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     redrawn: Redrawn | None = None
@@ -97,18 +113,27 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage of a backbone and its number of parameters."""
+
+    name: str
+    parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backbone:
     """The backbone, its stages without the head, and the source of its initial weights.
 
     Attributes:
-        stages: Each ``name`` with its number of ``parameters``.
+        head: Number of parameters of the head; None where the model was not on this machine.
         notes: Remarks on the weights; None if they were not checked.
     """
 
     name: str | None = None
-    weights: str | None = None
-    stages: tuple[Mapping[str, Any], ...] = ()
-    notes: tuple[str, ...] | None = None
+    weights: Annotated[str | None, BeforeValidator(_source)] = None
+    stages: tuple[Stage, ...] = ()
+    head: int | None = None
+    notes: tuple[Text, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,22 +197,22 @@ class StoredStudy:
     question: str = ""
     mode: str = "balanced"
     objective: Objective = _NONE
-    factors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    factors: Mapping[str, tuple[Text, ...]] = field(default_factory=dict)
     strategies: tuple[Strategy, ...] = ()
-    total: int | None = None
-    trials_per_strategy: int | None = None
-    targets: Mapping[str, int] = field(default_factory=dict)
+    total: Annotated[int | None, _at("budget", "total")] = None
+    trials_per_strategy: Annotated[int | None, _at("budget", "trials_per_strategy")] = None
+    targets: Annotated[Mapping[str, int], _at("budget", "targets")] = field(default_factory=dict)
     search: Mapping[str, Any] = field(default_factory=dict)
     tune: tuple[Range, ...] = ()
     data: Data = field(default_factory=Data)
     backbone: Backbone | None = None
     epochs: int | None = None
-    training: Training | None = None
+    training: Annotated[Training | None, _at("plan")] = None
     plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     plans_differ: bool = False
     baseline: str | None = None
     task: str = "classification"
-    cited: tuple[Cited, ...] = ()
+    cited: Annotated[tuple[Cited, ...], _at("content", "report", "cited")] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
@@ -222,6 +247,9 @@ class StoredStudy:
         return str(self.search.get("sampler", "")).lower()
 
 
+_STUDY = TypeAdapter(StoredStudy)
+
+
 def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
     """A study from the content of study.json.
 
@@ -230,98 +258,32 @@ def read(content: Mapping[str, Any], **stored: Any) -> StoredStudy:
         **stored: Fields of ``StoredStudy`` that come from other places in MLflow.
 
     Raises:
-        TypeError: A value has the wrong type.
-        AttributeError: A block has the wrong type.
-        KeyError: A block lacks its ``name``.
+        ValueError: A value has the wrong type, or a block lacks its ``name``.
+        AttributeError: The study file's own content is not a mapping.
     """
-    budget, plans = content.get("budget") or {}, content.get("plans") or {}
+    plans = content.get("plans") or {}
     file = content.get("content") or {}
-    return StoredStudy(
-        missing=tuple(name for name in NEEDED if name not in content),
-        name=str(content.get("name") or ""),
-        question=str(content.get("question") or ""),
-        mode=str(content.get("mode", "balanced")),
-        objective=_of(
-            Objective, {"metric": "", "direction": "", **(content.get("objective") or {})}
-        ),
-        factors={name: _texts(labels) for name, labels in (content.get("factors") or {}).items()},
-        strategies=tuple(
-            Strategy(name=item["name"], levels=item["levels"])
-            for item in content.get("strategies") or ()
-        ),
-        total=budget.get("total"),
-        trials_per_strategy=budget.get("trials_per_strategy"),
-        targets={group: int(target) for group, target in (budget.get("targets") or {}).items()},
-        search=content.get("search") or {},
-        tune=tuple(map(_range, content.get("tune") or ())),
-        data=_data(content.get("data") or {}),
-        backbone=_backbone(content["backbone"]) if content.get("backbone") else None,
-        epochs=content.get("epochs"),
-        training=_training(content["plan"]) if content.get("plan") else None,
-        plans=plans,
-        plans_differ=bool(content.get("plans_differ")),
-        baseline=content.get("baseline"),
-        task=_task(plans, (file.get("recipe") or {}).get("task")),
-        cited=tuple(_of(Cited, item) for item in (file.get("report") or {}).get("cited") or ()),
+    fields = {
+        # Unknown keys are ignored: a later version may have written them.
+        **_without_none(content),
+        "missing": tuple(name for name in NEEDED if name not in content),
+        "plans": plans,
+        "task": _task(plans, (file.get("recipe") or {}).get("task")),
         **stored,
-    )
-
-
-def _of(kind: type[Block], block: Mapping[str, Any], **given: Any) -> Block:
-    """A dataclass from the keys of a block that are its fields; None becomes the default."""
-    # Unknown keys are ignored: a later version may have written them.
-    names = {field.name for field in fields(kind)}
-    values = {name: x for name, x in block.items() if name in names and x is not None}
-    return kind(**{**values, **given})
-
-
-def _texts(items: Iterable[Any] | None) -> tuple[str, ...]:
-    return tuple(map(str, items or ()))
-
-
-def _range(entry: Mapping[str, Any]) -> Range:
-    when = {
-        name: tuple(labels) if isinstance(labels, list | tuple) else (labels,)
-        for name, labels in (entry.get("when") or {}).items()
     }
-    return _of(Range, entry, when=when, choices=tuple(entry.get("choices") or ()))
+    try:
+        return _STUDY.validate_python(fields)
+    except ValidationError as error:
+        # pydantic's own text has several lines for each problem.
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def _data(block: Mapping[str, Any]) -> Data:
-    pairs, redrawn, skipped = block.get("duplicates"), block.get("redrawn"), block.get("skipped")
-    return _of(
-        Data,
-        block,
-        # None and an empty list differ: not searched for, and none found.
-        duplicates=None if pairs is None else tuple(map(_duplicates, pairs)),
-        skipped=None if skipped is None else _texts(skipped),
-        redrawn=redrawn and Redrawn(parts=_texts(redrawn["parts"]), of=redrawn.get("of")),
-        others=tuple(_data(other) for other in block.get("others") or ()),
-    )
-
-
-def _duplicates(block: Mapping[str, Any]) -> Duplicates:
-    first, second = block.get("parts") or ("", "")
-    return Duplicates(
-        parts=(first, second), count=block.get("count") or 0, examples=_texts(block.get("examples"))
-    )
-
-
-def _backbone(block: Mapping[str, Any]) -> Backbone:
-    weights, notes = block.get("weights"), block.get("notes")
-    return _of(
-        Backbone,
-        block,
-        weights=weights.get("source") if isinstance(weights, Mapping) else weights,
-        stages=tuple(block.get("stages") or ()),
-        notes=None if notes is None else _texts(notes),
-    )
-
-
-def _training(block: Mapping[str, Any]) -> Training:
-    phases = tuple(_of(Phase, phase) for phase in block.get("phases") or ())
-    augmentation = tuple(block.get("augmentation") or ())
-    return _of(Training, block, augmentation=augmentation, phases=phases)
+def _without_none(value: Any) -> Any:
+    """The value without keys that hold None, so that a field has its default."""
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
 def _task(plans: Mapping[str, Mapping[str, Any]], written: Any) -> str:

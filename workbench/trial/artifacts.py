@@ -12,7 +12,6 @@ import io
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, record, tasks
@@ -28,6 +27,12 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 _MAX_TEXT = 2000  # characters of a text in the table of mistakes
+_HEAD = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Worst mistakes</title>'
+    "<style>body{font:15px/1.4 sans-serif;margin:2em}td,th{text-align:left;"
+    "vertical-align:top;padding:.4em 1em .4em 0;border-bottom:1px solid #d4d8dc}"
+    "td:nth-child(2){white-space:pre-wrap;max-width:40em}</style>"
+)
 
 
 def try_to_write(name: str, what: str, write: Callable[[], None]) -> None:
@@ -39,6 +44,7 @@ def try_to_write(name: str, what: str, write: Callable[[], None]) -> None:
     try:
         write()
     except Exception as error:
+        # The caller waits for a disk that is full, and tries again.
         if is_disk_error(error):
             raise
         _LOGGER.warning("%s: cannot make the %s", name, what, exc_info=True)
@@ -193,7 +199,7 @@ def _show_mistakes(directory: TrialDirectory) -> None:
         figure = mistakes.draw(mistakes.summarize(rows, _images(data, rows)))
         saving.save(figure, directory.artifacts / "mistakes", formats=("png",))
     elif data.kind == "text":
-        page = _table(rows, _texts(data, rows))
+        page = _page(rows, _texts(data, rows))
         (directory.artifacts / "mistakes.html").write_text(page, encoding="utf-8")
 
 
@@ -255,28 +261,20 @@ def _texts(data: Data, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [inputs.values[position] for position in _positions(data, rows).tolist()]
 
 
-def _table(rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
-    """An HTML page of mistakes; every text is escaped, because a data set may hold anything."""
+def _page(rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> str:
+    """An HTML page of mistakes; pandas escapes every text, because a data set may hold anything."""
+    import pandas
+
     size = mistakes.size_of(rows[0])
-    heads = ("sample", "text", "true", "predicted", size)
-    lines = []
-    for row, text in zip(rows, texts, strict=True):
-        cut = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]} …"
-        cells = (
-            row["name"] or row["sample"],
-            cut,
-            mistakes.words(row["true"]),
-            mistakes.words(row["predicted"]),
-            f"{row[size]:.3g}",
-        )
-        lines.append("".join(f"<td>{escape(str(cell))}</td>" for cell in cells))
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Worst mistakes</title>'
-        "<style>body{font:15px/1.4 sans-serif;margin:2em}td,th{text-align:left;"
-        "vertical-align:top;padding:.4em 1em .4em 0;border-bottom:1px solid #d4d8dc}"
-        "td:nth-child(2){white-space:pre-wrap;max-width:40em}</style><table><tr>"
-        + "".join(f"<th>{head}</th>" for head in heads)
-        + "</tr>\n"
-        + "".join(f"<tr>{cells}</tr>\n" for cells in lines)
-        + "</table></html>\n"
+    table = pandas.DataFrame(
+        {
+            "sample": [row["name"] or row["sample"] for row in rows],
+            "text": [t if len(t) <= _MAX_TEXT else f"{t[:_MAX_TEXT]} …" for t in texts],
+            "true": [mistakes.words(row["true"]) for row in rows],
+            "predicted": [mistakes.words(row["predicted"]) for row in rows],
+            size: [f"{row[size]:.3g}" for row in rows],
+        }
     )
+    # pandas would cut each text after 50 characters.
+    with pandas.option_context("display.max_colwidth", None):
+        return _HEAD + table.to_html(index=False, border=0) + "</html>\n"

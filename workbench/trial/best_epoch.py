@@ -103,6 +103,7 @@ def choose(
         confusion=trainer.confusion,
         weights=trainer.weights(),
     )
+    # A user's own training may have measured its metrics without ``validate``.
     if trainer.validated is not None:
         examined = task.examine(*trainer.validated)
         chosen.scores = examined.scores
@@ -123,6 +124,7 @@ def stopped_early(history: Sequence[EpochResult], objective: Objective, plan: Pl
         return False
     sign = 1 if objective.direction == "maximize" else -1
     best, reports_since = None, 0
+    # From the start each time: a running count would be lost when the trial is resumed.
     for result in history[_first_counted(plan) :]:
         value = result.metrics[objective.metric]
         gain = 0.0 if best is None else sign * (value - best)

@@ -45,6 +45,7 @@ def hashes(plan: Plan) -> dict[str, str]:
 def models(plan: Plan) -> list[str]:
     """Hub ids and folders of the models whose configuration or tokenizer a plan uses."""
     entry = backbones.entry_of(plan.backbone["name"])
+    # Other backbones have no files besides their weights, which are hashed on their own.
     if entry is None or not entry.hub:
         return []
     source = plan.weights.source if plan.weights is not None else "hub"

@@ -25,7 +25,6 @@ from workbench.trial import artifacts, predictions
 
 if TYPE_CHECKING:
     import pyarrow
-    from torch import nn
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -113,15 +112,30 @@ def measure(
         )
     except inference.WeightsMismatch as error:
         raise Untestable(f"{error} The test needs a model of that backbone.") from error
+    # A part whose images are read lazily, unlike those of validation, stays on the CPU: a GPU would
+    # resize them with other numbers.
+    kind = type(data.validation.inputs)
+
+    def outputs_of(part: Part) -> tuple[Tensor, Tensor]:
+        """Outputs of the model for a part, and its targets, on the device."""
+        every = inference.outputs_of(
+            module,
+            part.inputs.to(device) if type(part.inputs) is kind else part.inputs,
+            device=device,
+            precision=plan.precision,
+            before=before,
+        )
+        return every, part.targets.to(device)
+
     with memory.explain_errors("testing", device=device, passes=True):
         module.to(device)
         if plan.trial is not None:
             # Before the test split is opened: a refused run must not see it.
-            _require_validated(module, spec, validated, data, task, device, before)
+            again = inference.metrics_of(task, *outputs_of(data.validation))
+            _require_validated(spec, validated, again)
         data = _with_test(directory, spec, data)
-        part = data.test
-        assert part is not None
-        every, targets = _outputs(module, spec, part, data, device, before)
+        assert data.test is not None
+        every, targets = outputs_of(data.test)
         values = inference.metrics_of(task, every, targets)
     metrics = {f"test/{name}": value for name, value in values.items()}
     _check_metrics(metrics, metric)
@@ -163,45 +177,18 @@ def _with_test(directory: TrialDirectory, spec: TrialSpec, data: Data) -> Data:
     return replace(data, test=alone.test, names=loaded.names)
 
 
-def _outputs(
-    module: nn.Module,
-    spec: TrialSpec,
-    part: Part,
-    data: Data,
-    device: torch.device,
-    before: Callable[[], None],
-) -> tuple[Tensor, Tensor]:
-    """Outputs of the model for a part, and its targets, on the device."""
-    # A part whose images are read lazily, unlike those of validation, stays on the CPU: a GPU would
-    # resize them with other numbers.
-    alike = type(part.inputs) is type(data.validation.inputs)
-    every = inference.outputs_of(
-        module,
-        part.inputs.to(device) if alike else part.inputs,
-        device=device,
-        precision=spec.plan.precision,
-        before=before,
-    )
-    return every, part.targets.to(device)
-
-
-def _require_validated(
-    module: nn.Module,
-    spec: TrialSpec,
-    validated: float,
-    data: Data,
-    task: Task,
-    device: torch.device,
-    before: Callable[[], None],
-) -> None:
+def _require_validated(spec: TrialSpec, validated: float, again: Mapping[str, float]) -> None:
     """Check that the weights that a user's training kept are the model that it validated.
 
     The engine guarantees it; a user's own training may have measured something else.
+
+    Args:
+        spec: Of the run.
+        validated: The objective's value as the user's training reported it.
+        again: The task's metrics of the kept model, measured now.
     """
     metric = spec.objective.metric
-    every, targets = _outputs(module, spec, data.validation, data, device, before)
-    values = inference.metrics_of(task, every, targets)
-    value = values.get(metric.removeprefix("validation/"))
+    value = again.get(metric.removeprefix("validation/"))
     if value is None or not math.isclose(
         value, validated, rel_tol=_MODEL_TOLERANCE, abs_tol=_MODEL_TOLERANCE
     ):

@@ -26,6 +26,7 @@ def reason(failure: Exception, code: Mapping[str, str]) -> str:
     """
     if isinstance(failure, _SELF_EXPLANATORY):
         return str(failure)
+    # The last line in the user's own file, not the line of torch where it ended.
     frames = traceback.extract_tb(failure.__traceback__)
     lines = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename in code]
     where = f" ({lines[-1]})" if lines else ""

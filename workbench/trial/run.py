@@ -257,6 +257,7 @@ class _Attempt:
             self._choose(trainer, self.history[result.epoch - 1])
             if result.epoch > accepted:
                 answer = self._ask(result)
+            # A parked trial must lose nothing; after a crash some seconds are trained again.
             if answer is Decision.PARK or time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 self._checkpoint(trainer)
                 saved = time.monotonic()
@@ -269,6 +270,7 @@ class _Attempt:
     def _trainer(self) -> Trainer:
         """Check code and data, and build the trainer."""
         plan = self.spec.plan
+        # The number of threads changes the last bits of sums.
         torch.set_num_threads(plan.threads)
         device = self.device = choose_device(plan.device)
         # At the start, because the code may be edited while the trial runs.

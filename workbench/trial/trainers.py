@@ -44,6 +44,7 @@ def trainer_of(
             _interrupted=interrupted,
         )
         return UserTrial(reference=plan.trial, trial=given)
+    # On the CPU: the engine moves the model, and explains a full GPU itself.
     with memory.explain_errors("building the backbone", device=torch.device("cpu")):
         staged = backbones.build(
             plan.backbone,

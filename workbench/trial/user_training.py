@@ -146,7 +146,7 @@ class UserTrial:
         produced = function(self.trial, **self.trial.plan.trial_options)
         if not hasattr(produced, "__next__"):
             raise UserCodeError(
-                f"{self.reference} returned {_kind(produced)}. It must be a generator function "
+                f"{self.reference} returned {str(produced)[:200]}. It must be a generator function "
                 "that yields a dictionary of metrics after each epoch"
             )
         number = 0
@@ -195,42 +195,32 @@ class UserTrial:
         }
 
     def _result(self, yielded: object, number: int, seconds: float) -> EpochResult:
-        self._weights = None
-        report = yielded
+        report: Any = yielded
+        weights: Any = None
         if isinstance(yielded, tuple) and len(yielded) == 2:
-            report, self._weights = yielded[0], self._state_dict(yielded[1], number)
+            report, weights = yielded
         given = report.metrics if isinstance(report, EpochResult) else report
-        if not isinstance(given, Mapping) or not given:
+        try:
+            metrics = {str(name): float(value) for name, value in dict(given).items()}
+            tensors = None if weights is None else dict(weights)
+        except (TypeError, ValueError):
+            metrics, tensors = {}, None
+        if not metrics or not all(isinstance(t, Tensor) for t in (tensors or {}).values()):
             raise UserCodeError(
-                f"{self.reference} yielded {_kind(report)} as report {number}. It must yield a "
-                "dictionary of metrics, or a pair of that and a state dict"
+                f"{self.reference} yielded {str(yielded)[:200]} as report {number}. It must yield "
+                "a dictionary of metrics, numbers by name, or a pair of that and a state dict, "
+                "tensors by name"
             )
-        metrics: dict[str, float] = {}
-        for name, value in given.items():
-            try:
-                metrics[str(name)] = float(value)
-            except (TypeError, ValueError) as error:
-                raise UserCodeError(
-                    f"{self.reference}: {name} is {value!r} in report {number}; it must be a number"
-                ) from error
-            if not math.isfinite(metrics[str(name)]):
+        self._weights = tensors
+        for name, value in metrics.items():
+            if not math.isfinite(value):
                 done = number * self.trial.plan.report_every
-                raise Diverged(
-                    int(done) if done == int(done) else done, f"{name} is {metrics[str(name)]}"
-                )
+                raise Diverged(int(done) if done == int(done) else done, f"{name} is {value}")
         metrics.setdefault("seconds", seconds)
         if isinstance(report, EpochResult):
             return replace(report, epoch=number, metrics=metrics)
         phase = self._phase(number)
         return EpochResult(epoch=number, phase=phase, metrics=metrics, timestamp=now())
-
-    def _state_dict(self, given: object, number: int) -> Mapping[str, Tensor]:
-        if isinstance(given, Mapping) and all(isinstance(t, Tensor) for t in given.values()):
-            return given
-        raise UserCodeError(
-            f"{self.reference} yielded {_kind(given)} as the weights of report {number}. They "
-            "must be a state dict: tensors by name"
-        )
 
     def _phase(self, number: int) -> str:
         """Name of the phase of a report; the last one for reports beyond the plan."""
@@ -243,7 +233,3 @@ class UserTrial:
 
 
 _END = object()  # Not None, which a function may yield by mistake.
-
-
-def _kind(value: object) -> str:
-    return "nothing" if value is None else f"a value of type {type(value).__name__}"

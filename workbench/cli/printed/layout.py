@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,14 +11,12 @@ from rich.table import Table
 
 from workbench.verdict.wording import numbers
 
-# A sentence: whole on its line, and nothing in it lit up.
-PLAIN: dict[str, Any] = {"highlight": False, "soft_wrap": True}
-
 
 def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
     """A table whose last column alone is folded where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
+        # The last column holds hyperparameters, the only cell that may be longer than a line.
         last = name == columns[-1]
         justify: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(name, justify=justify, overflow="fold", no_wrap=not last)
@@ -30,6 +28,17 @@ def number(value: float | None) -> str:
     return "" if value is None else numbers.measured(value)
 
 
-def say(console: Console, name: str, text: object) -> None:
+def print_line(console: Console, text: str, style: str = "") -> None:
+    """A sentence, whole on its line; nothing in it is read as markup or lit up."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_heading(console: Console, name: str, text: str) -> None:
+    """What the lines below are about."""
+    console.print(f"[bold]{escape(name)}[/bold]  {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def print_field(console: Console, name: str, text: object, style: str = "dim") -> None:
     """One thing by its name, below the line that says whose it is."""
-    console.print(f"  [dim]{escape(name):<14}[/dim] {escape(str(text))}", **PLAIN)
+    field = f"[{style}]{escape(name):<14}[/{style}] {escape(str(text))}"
+    console.print(f"  {field}", highlight=False, soft_wrap=True)

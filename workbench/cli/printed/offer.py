@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, say, table_of
+from workbench.cli.printed.layout import number, print_field, print_heading, table_of
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 def offer(console: Console, offer: Offer) -> None:
     """Which strategies will be tested, on how many seeds, and what that can show."""
     split = "was read before" if offer.seen or offer.tested else "is untouched"
-    console.print(
-        f"[bold]{escape(offer.study)}[/bold]  selected; the test split {split}", highlight=False
-    )
+    print_heading(console, offer.study, f"selected; the test split {split}")
     table = table_of("strategy", "chosen from", "validation values", "hyperparameters")
     for arm in offer.arms:
+        # A strategy may be the default itself; a separate default has no values of the selection.
         default = arm.baseline and not arm.values
         values = ", ".join("failed" if v is None else number(v) for v in arm.values)
         name = f"{arm.name} (the default)" if arm.baseline and arm.values else arm.name
@@ -33,11 +32,13 @@ def offer(console: Console, offer: Offer) -> None:
         )
     console.print(table)
     pairs = f"{counted(offer.pairs, 'pair')} ({offer.contrast})"
-    say(console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed")
-    say(console, "power", _power(offer))
-    say(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
+    print_field(
+        console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed"
+    )
+    print_field(console, "power", _power(offer))
+    print_field(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"
-    say(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
+    print_field(console, "runs", f"{offer.runs}, {each}{_cost(offer)}")
     notes = [*offer.notes, *offer.tested]
     if offer.seen:
         notes.append(
@@ -45,7 +46,7 @@ def offer(console: Console, offer: Offer) -> None:
             " the study's folder confirmation/. Restore it; otherwise the runs are repeated"
         )
     for note in notes:
-        console.print(f"  [yellow]note[/yellow]           {escape(note)}", **PLAIN)
+        print_field(console, "note", note, "yellow")
 
 
 def _power(offer: Offer) -> str:
@@ -61,6 +62,7 @@ def _power(offer: Offer) -> str:
         f"(estimated from the few validation seeds: SD of paired differences {setting(offer.sd)},"
         " with its 90 % interval)"
     )
+    # Both ends are clipped to the range of the metric.
     if low == high:
         return f"80 % for no difference that the metric can have {source}"
     exact = f"a difference of exactly the smallest effect ({effect:g})"

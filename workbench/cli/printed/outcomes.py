@@ -8,150 +8,125 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, table_of
+from workbench.cli.printed.layout import number, print_line, table_of
 from workbench.verdict.wording.numbers import counted, duration
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from workbench.commands.outcomes import Confirmed, Outcome
+    from workbench.commands.outcomes import Outcome
     from workbench.commands.report import Written
     from workbench.driver import GroupProgress
 
 
-def outcome(console: Console, outcome: Outcome, home: object, *, smoke: bool = False) -> None:
+def outcome(console: Console, outcome: Outcome, *, smoke: bool = False) -> None:
     """How a search ended, and what to do next."""
-    table = table_of(
-        "strategy",
-        "done",
-        "pruned",
-        "failed",
-        "best",
-        right=("done", "pruned", "failed", "best"),
-    )
-    for standing in outcome.standings:
-        table.add_row(
-            standing.name,
-            str(standing.complete),
-            str(standing.pruned),
-            str(standing.failed),
-            number(standing.best),
-        )
+    columns = ("done", "pruned", "failed", "best")
+    table = table_of("strategy", *columns, right=columns)
+    for group in outcome.groups:
+        counts = (group.complete, group.pruned, group.failed)
+        table.add_row(escape(group.name), *map(str, counts), number(group.best))
     console.print(table)
-    name, ended = outcome.study, sum(standing.ended for standing in outcome.standings)
-    trials = counted(ended, "trial")
+    print_line(console, _searched(outcome, smoke))
+    _problems(console, outcome)
+    if smoke:
+        return
+    # A trial that diverged would diverge again: its hyperparameters are the cause.
+    if any("diverged at" not in reason for reason in outcome.reasons):
+        print_line(console, "fix the cause, then rerun with --retry-failed", "dim")
+    # After a signal the next step is to resume, which the sentence above says.
+    if outcome.signal is None:
+        _next(console, outcome, confirm=outcome.usable and not outcome.confirmed)
+
+
+def _searched(outcome: Outcome, smoke: bool) -> str:
+    """One sentence on where a search stands."""
+    name, ended = outcome.study, _ended(outcome.groups)
+    trials, fresh = counted(ended, "trial"), counted(outcome.fresh, "trial")
     if outcome.signal is not None:
-        text = f"{name}: stopped after {trials}; rerun the same command to resume."
-    elif smoke:
-        text = f"{name}: the tiny copy finished in {duration(outcome.seconds)}; nothing was kept."
-    elif outcome.fresh == 0 and outcome.finished:
+        return f"{name}: stopped after {trials}; rerun the same command to resume."
+    if smoke:
+        return f"{name}: the tiny copy finished in {duration(outcome.seconds)}; nothing was kept."
+    if not outcome.finished:
+        return f"{name}: timeout reached after {trials}; rerun the same command to continue."
+    if outcome.fresh == 0:
         done = "its trial is" if ended == 1 else f"all {ended} trials are"
-        text = f"{name}: {done} done; nothing to do."
-    elif not outcome.finished:
-        text = f"{name}: timeout reached after {trials}; rerun the same command to continue."
-    else:
-        fresh = counted(outcome.fresh, "trial")
-        text = f"{name}: {fresh} in {duration(outcome.seconds)}; {ended} in total."
-    console.print(escape(text), **PLAIN)
-    for reason in outcome.reasons:
-        console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
-    if not smoke and any("diverged at" not in reason for reason in outcome.reasons):
-        console.print("[dim]fix the cause, then rerun with --retry-failed[/dim]", **PLAIN)
-    _damaged(console, outcome.damaged)
-    _unsent(console, outcome.study, outcome.unsent)
-    if outcome.signal is None and not smoke:
-        usable = any(standing.complete for standing in outcome.standings)
-        _next(console, name, outcome.report, confirm=usable and not outcome.confirmed)
+        return f"{name}: {done} done; nothing to do."
+    return f"{name}: {fresh} in {duration(outcome.seconds)}; {ended} in total."
 
 
-def confirmed(console: Console, found: Confirmed) -> None:
+def confirmed(console: Console, outcome: Outcome) -> None:
     """How a confirmation ended, and what to do next."""
-    last = found.arms if found.agreed and found.arms else found.selection
-    table = table_of(
-        "strategy",
-        "runs",
-        "done",
-        "failed",
-        right=("runs", "done", "failed"),
-    )
-    for standing in last:
-        counts = (standing.target, standing.complete, standing.failed)
-        table.add_row(escape(standing.name), *map(str, counts))
+    columns = ("runs", "done", "failed")
+    table = table_of("strategy", *columns, right=columns)
+    for group in outcome.groups or outcome.selection:
+        counts = (group.target, group.complete, group.failed)
+        table.add_row(escape(group.name), *map(str, counts))
     console.print(table)
-    console.print(escape(_sentence(found)), **PLAIN)
-    for reason in found.reasons:
-        console.print(f"[red]failed: {escape(reason)}[/red]", **PLAIN)
-    _damaged(console, found.damaged)
-    _unsent(console, found.study, found.unsent)
-    if found.finished:
-        _next(console, found.study, found.report, confirm=False)
+    print_line(console, _confirmed(outcome))
+    _problems(console, outcome)
+    if outcome.finished:
+        _next(console, outcome, confirm=False)
 
 
-def _next(console: Console, study: str, report: Path | None, *, confirm: bool) -> None:
-    """The report's path, or which command comes next."""
-    if report is not None:
-        console.print(f"report: {escape(str(report))}", **PLAIN)
-    steps = [*(["confirm"] if confirm else []), *(["report"] if report is None else [])]
-    if steps:
-        commands = ", or ".join(f"workbench {step} {study}" for step in steps)
-        console.print(f"[dim]next: {escape(commands)}[/dim]", **PLAIN)
-
-
-def _sentence(found: Confirmed) -> str:
+def _confirmed(outcome: Outcome) -> str:
     """One sentence on where a confirmation stands."""
-    name, arms = found.study, found.arms
+    name, arms = outcome.study, outcome.groups
     stage = "confirmation" if arms else "selection"
-    selected, tested = (_ended(side) for side in (found.selection, arms))
-    if found.signal is not None:
-        target = sum(standing.target for standing in arms or found.selection)
+    selected, tested = _ended(outcome.selection), _ended(arms)
+    if outcome.signal is not None:
+        target = sum(group.target for group in arms or outcome.selection)
         return (
             f"{name}: stopped after {tested if arms else selected} of {target} {stage} runs; rerun"
             " the same command to resume."
         )
-    if not found.agreed:
-        seen = found.offer is not None and (found.offer.seen or found.offer.tested)
+    if not outcome.agreed:
+        # Where others have tested these samples, the split is not untouched.
+        seen = outcome.offer is not None and (outcome.offer.seen or outcome.offer.tested)
         kept = "The selection is kept" + ("" if seen else ", the test split is untouched")
         return f"{name}: not tested. {kept}; rerun the same command to be asked again."
     if not arms:
         return f"{name}: no run of the selection completed, so nothing can be tested."
     runs = f"{counted(selected, 'selection run')} and {counted(tested, 'confirmation run')}"
-    if found.fresh == 0:
+    if outcome.fresh == 0:
         return f"{name}: {runs} are done; nothing to do."
-    now = "" if found.fresh == selected + tested else f", {found.fresh} of them now,"
-    seeds = max(standing.target for standing in arms)
+    now = "" if outcome.fresh == selected + tested else f", {outcome.fresh} of them now,"
+    seeds = max(group.target for group in arms)
     return (
-        f"{name}: {runs}{now} in {duration(found.seconds)};"
+        f"{name}: {runs}{now} in {duration(outcome.seconds)};"
         f" {counted(len(arms), 'configuration')} tested on {seeds} seeds each."
     )
 
 
-def _ended(standings: Sequence[GroupProgress]) -> int:
-    return sum(standing.ended for standing in standings)
+def _ended(groups: Sequence[GroupProgress]) -> int:
+    return sum(group.ended for group in groups)
 
 
-def _damaged(console: Console, count: int) -> None:
-    """Say that trials resumed from an older checkpoint than their last one."""
-    if count:
-        found = f"{counted(count, 'damaged checkpoint')} set aside (*.corrupt)"
-        console.print(
-            f"[yellow]{found}; those trials resumed from an earlier one[/yellow]", **PLAIN
-        )
+def _problems(console: Console, outcome: Outcome) -> None:
+    """Why trials failed, which resumed from an older checkpoint, and what MLflow lacks."""
+    for reason in outcome.reasons:
+        print_line(console, f"failed: {reason}", "red")
+    if outcome.damaged:
+        found = f"{counted(outcome.damaged, 'damaged checkpoint')} set aside (*.corrupt)"
+        print_line(console, f"{found}; those trials resumed from an earlier one", "yellow")
+    if outcome.unsent:
+        unsent = f"{counted(outcome.unsent, 'record')} not sent to MLflow"
+        command = f"workbench sync {outcome.study}"
+        print_line(console, f"{unsent}; once it can be reached: {command}", "yellow")
 
 
-def _unsent(console: Console, study: str, count: int) -> None:
-    """Say what was not sent to MLflow, and how to send it."""
-    if count:
-        console.print(
-            f"[yellow]{counted(count, 'record')} not sent to MLflow; once it can be reached:"
-            f" workbench sync {escape(study)}[/yellow]",
-            **PLAIN,
-        )
+def _next(console: Console, outcome: Outcome, *, confirm: bool) -> None:
+    """The report's path, or which command comes next."""
+    if outcome.report is not None:
+        print_line(console, f"report: {outcome.report}")
+    steps = [*(["confirm"] if confirm else []), *(["report"] if outcome.report is None else [])]
+    if steps:
+        commands = ", or ".join(f"workbench {step} {outcome.study}" for step in steps)
+        print_line(console, f"next: {commands}", "dim")
 
 
 def report(console: Console, written: Written) -> None:
     """The verdict of a finished confirmation, and the report's path."""
     if written.verdict:
-        console.print(escape(written.verdict), **PLAIN)
+        print_line(console, written.verdict)
     for note in written.notes:
-        console.print(f"[yellow]note: {escape(note)}[/yellow]", **PLAIN)
-    console.print(f"report: {escape(str(written.page))}", **PLAIN)
+        print_line(console, f"note: {note}", "yellow")
+    print_line(console, f"report: {written.page}")

@@ -3,121 +3,119 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import PLAIN, number, say, table_of
+from workbench.cli.printed.layout import number, print_field, print_heading, print_line, table_of
 from workbench.verdict.wording.numbers import setting
 
+if TYPE_CHECKING:
+    from workbench.commands.confirmation_progress import ConfirmationProgress
+    from workbench.commands.summaries import StudyDetails, StudySummary, TrialDetails
 
-def studies(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+
+def studies(console: Console, rows: Sequence[StudySummary]) -> None:
     """All studies of a home."""
-    if not found:
+    if not rows:
         console.print("No study yet: workbench run studies/NAME.yaml starts one.", highlight=False)
         return
     numbers = ("trials", "done", "pruned", "failed", "best")
     table = table_of("study", "state", *numbers, "best trial", "of", "confirmed", right=numbers)
-    for row in found:
+    for row in rows:
         table.add_row(
-            escape(row["name"]),
-            row["state"],
-            str(row["trials"]),
-            str(row["complete"]),
-            str(row["pruned"]),
-            str(row["failed"]),
-            number(row["best"]),
-            escape(row["best_trial"] or ""),
-            row["metric"],
-            stage_of(row["confirmation"]),
+            escape(row.name),
+            row.state,
+            *map(str, (row.trials, row.complete, row.pruned, row.failed)),
+            number(row.best),
+            escape(row.best_trial or ""),
+            row.metric,
+            stage_of(row.confirmation),
         )
     console.print(table)
-    for row in found:
-        if row.get("problem"):
-            console.print(f"[red]{escape(row['name'])}: {escape(row['problem'])}[/red]", **PLAIN)
+    for row in rows:
+        if row.problem:
+            print_line(console, f"{row.name}: {row.problem}", "red")
 
 
-def stage_of(confirmation: Mapping[str, Any] | None) -> str:
+def stage_of(confirmation: ConfirmationProgress | None) -> str:
     """The stage of a confirmation; empty before it has begun."""
     if confirmation is None:
         return ""
-    words = {"complete": "yes", "selection": "selecting", "confirmation": "testing"}
-    stage = str(confirmation["stage"])
-    runs = f" {confirmation['ended']}/{confirmation['planned']}"
-    return words.get(stage, stage) + (runs if stage in ("selection", "confirmation") else "")
+    runs = f"{confirmation.ended}/{confirmation.planned}"
+    words = {
+        "complete": "yes",
+        "selection": f"selecting {runs}",
+        "confirmation": f"testing {runs}",
+    }
+    return words.get(confirmation.stage, confirmation.stage)
 
 
-def study(console: Console, found: Mapping[str, Any]) -> None:
+def study(console: Console, found: StudyDetails) -> None:
     """One study with its trials."""
-    studies(console, [found])
-    if found["holder"]:
-        console.print(f"[dim]running: {escape(found['holder'])}[/dim]", highlight=False)
+    summary = found.summary
+    studies(console, [summary])
+    if summary.holder:
+        print_line(console, f"running: {summary.holder}", "dim")
     # Only a finished confirmation has test values to show.
-    tested = any(row["test"] for row in found["rows"])
-    values = [found["metric"] or "value", *([found["test_metric"]] if tested else [])]
+    tested = any(row.test for row in found.trials)
+    values = [summary.metric or "value", *([summary.test_metric] if tested else [])]
     numbers = (*values, "epochs", "seconds")
     table = table_of("trial", "role", "state", *numbers, "hyperparameters", right=numbers)
-    for row in found["rows"]:
-        settings = " ".join(f"{k}={setting(v)}" for k, v in row["hyperparameters"].items())
-        reason = f"  ({row['reason']})" if row["state"] == "failed" else ""
-        measured = [row["value"], *([row["test"].get(found["test_metric"])] if tested else [])]
+    for row in found.trials:
+        settings = " ".join(f"{k}={setting(v)}" for k, v in row.hyperparameters.items())
+        reason = f"  ({row.reason})" if row.state == "failed" else ""
+        measured = [row.value, *([row.test.get(summary.test_metric)] if tested else [])]
         table.add_row(
-            escape(row["trial"]),
-            row["role"],
-            row["state"],
+            escape(row.trial),
+            row.role,
+            row.state,
             *map(number, measured),
-            f"{row['epochs']:g}",
-            f"{row['seconds']:.1f}",
+            f"{row.epochs:g}",
+            f"{row.seconds:.1f}",
             escape(settings + reason),
         )
     console.print(table)
 
 
-def trial(console: Console, found: Mapping[str, Any]) -> None:
-    """One trial with its epochs."""
+def trial(console: Console, found: TrialDetails, run_id: str | None = None) -> None:
+    """One trial with its epochs, and the id of its MLflow run where it is known."""
+    summary, history, metric = found.summary, found.history, found.spec.objective.metric
     value = ""
-    if found["value"] is not None:
-        chosen = [line for line in found["history"] if line["epoch"] == found["epoch"]]
-        at = _epochs(chosen[0]) if chosen else found["epoch"]
-        metric = found["spec"]["objective"]["metric"]
-        value = f", {metric} {number(found['value'])} at epoch {at}"
-    console.print(
-        f"[bold]{escape(found['trial'])}[/bold]  {found['state']}{value}", highlight=False
-    )
-    if found["reason"]:
-        say(console, "reason", found["reason"])
-    if found["withheld"]:
-        say(console, "test", "shown once every run of the confirmation has ended")
-    for name, measured in found["test"].items():
-        say(console, name, number(measured))
-    for knob, value in found["hyperparameters"].items():
-        say(console, knob, setting(value))
-    say(console, "record", found["directory"])
-    if found.get("run_id"):
-        say(console, "MLflow run", found["run_id"])
-    if found["history"]:
-        objective = found["spec"]["objective"]["metric"]
-        both = (objective.replace("validation/", "train/"), "validation/loss", objective)
+    if summary.value is not None:
+        chosen = [report for report in history if report.epoch == summary.epoch]
+        at = f"{chosen[0].epochs_done:g}" if chosen else summary.epoch
+        value = f", {metric} {number(summary.value)} at epoch {at}"
+    print_heading(console, summary.trial, f"{summary.state}{value}")
+    if summary.reason:
+        print_field(console, "reason", summary.reason)
+    if found.withheld:
+        print_field(console, "test", "shown once every run of the confirmation has ended")
+    for name, measured in summary.test.items():
+        print_field(console, name, number(measured))
+    for knob, chosen_value in summary.hyperparameters.items():
+        print_field(console, knob, setting(chosen_value))
+    print_field(console, "record", found.directory)
+    if run_id:
+        print_field(console, "MLflow run", run_id)
+    if history:
+        both = (metric.replace("validation/", "train/"), "validation/loss", metric)
         wanted = dict.fromkeys(["train/loss", *both, "learning_rate"])
-        first = found["history"][0]["metrics"]
+        first = history[0].metrics
         names = {re.sub("[/_]", " ", name): name for name in wanted if name in first}
         table = table_of("epoch", *names, right=("epoch", *names))
-        for line in found["history"]:
+        for report in history:
             # A training of the user's own may not measure everything every time.
-            values = [line["metrics"].get(name) for name in names.values()]
-            table.add_row(_epochs(line), *("" if v is None else _metric(v) for v in values))
+            values = [report.metrics.get(name) for name in names.values()]
+            cells = ("" if v is None else _metric(v) for v in values)
+            table.add_row(f"{report.epochs_done:g}", *cells)
         console.print(table)
-    if found["result"] and found["result"]["traceback"]:
-        console.print(escape(found["result"]["traceback"]), highlight=False)
+    if found.result and found.result.traceback:
+        print_line(console, found.result.traceback)
 
 
 def _metric(value: float) -> str:
     """A metric among others: four digits, or as many as stand before the point."""
     return f"{value:.0f}" if 10_000 <= abs(value) < 1e7 else f"{value:.4g}"
-
-
-def _epochs(line: Mapping[str, Any]) -> str:
-    """How many epochs were done at a report, of which an epoch may have several."""
-    return f"{line['metrics'].get('epochs', line['epoch']):g}"

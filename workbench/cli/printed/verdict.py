@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from workbench.cli.printed.layout import PLAIN, table_of
+from workbench.cli.printed.layout import print_heading, print_line, table_of
 from workbench.verdict.wording import numbers
 
 if TYPE_CHECKING:
@@ -24,24 +24,24 @@ def verdict(console: Console, judged: Judged) -> None:
 
     Of several data sets also the verdict of each, the counts of each pair, and ranks.
     """
-    found = judged.found.verdict
-    console.print(f"[bold]{escape(found.word)}[/bold]  {escape(found.headline)}", **PLAIN)
+    found = judged.result.verdict
+    print_heading(console, found.word, found.headline)
     if any(side.mean is not None for side in found.sides):
         console.print(_sides(found))
     if found.comparisons:
         console.print(_pairs(found))
-    if len(judged.found.datasets) > 1:
-        _datasets(console, judged.found)
+    if len(judged.result.datasets) > 1:
+        _datasets(console, judged.result)
     for reason in found.reasons:
         rule = "" if reason.rule is None else f" (rule {reason.rule})"
-        console.print(f"why: {escape(reason.text + rule)}", **PLAIN)
+        print_line(console, f"why: {reason.text + rule}")
     if found.needed:
-        console.print(f"needed: {escape(found.needed)}", **PLAIN)
-    for note in (*(flag.text for flag in found.flags), *judged.notes):
-        console.print(f"[yellow]note: {escape(note)}[/yellow]", **PLAIN)
-    console.print(f"[dim]claim level: {escape(found.level)}[/dim]", **PLAIN)
+        print_line(console, f"needed: {found.needed}")
+    for note in (*(flag.text for flag in found.flags), *judged.result.results.notes):
+        print_line(console, f"note: {note}", "yellow")
+    print_line(console, f"claim level: {found.level}", "dim")
     if judged.page is not None:
-        console.print(f"page: {escape(str(judged.page))}", **PLAIN)
+        print_line(console, f"page: {judged.page}")
 
 
 def _datasets(console: Console, found: ExternalVerdict) -> None:
@@ -67,10 +67,10 @@ def _datasets(console: Console, found: ExternalVerdict) -> None:
         table.add_row(escape(name), f"{rank:.2f}")
     console.print(table)
     for group in across.groups:
-        console.print(f"not separated: {escape(', '.join(group))}", **PLAIN)
+        print_line(console, f"not separated: {', '.join(group)}")
     if math.isfinite(across.friedman.p):
         p = numbers.p_value(across.friedman.p)
-        console.print(f"Friedman test of the ranks: {p}", **PLAIN)
+        print_line(console, f"Friedman test of the ranks: {p}")
 
 
 def _sides(found: Verdict) -> Table:

@@ -6,7 +6,7 @@ Looks ahead only: before a search has ended, every strategy counts as one that c
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import look
@@ -14,18 +14,40 @@ from workbench.study.study import Study
 from workbench.verdict import ALPHA, statistics
 
 
-def outlook(study: Study) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
     """What the confirmation of a study would be.
 
-    Returns:
-        ``arms`` (one of them the default), ``contrast``, ``pairs``, ``seeds_floor``,
-        ``seeds_default`` and the ``seeds`` that it would be (``chosen``: by the study file); the
-        ``metric``, its ``smallest_effect``, and the ``detectable`` difference at 80 % power in
-        standard deviations of the paired differences (None below the floor); how many
-        ``selection_runs`` and ``confirmation_runs`` at most, and about how many ``seconds`` of
-        training these are by the trials in this home (None where there are none); ``notes``: what
-        is in its way.
+    Attributes:
+        arms: Configurations that are tested; one of them is the default.
+        seeds_floor: Fewest seeds with which a result can be significant.
+        seeds: Those of the study file, where it says (``chosen``), else ``seeds_default``.
+        metric: On the test split.
+        detectable: Difference found with 80 % power, in standard deviations of the paired
+            differences; None below the floor.
+        selection_runs: At most, as ``confirmation_runs``.
+        seconds: Of training for all runs, judged by the trials in this home; None without any.
+        notes: What is in its way.
     """
+
+    arms: int
+    contrast: str
+    pairs: int
+    seeds_floor: int
+    seeds_default: int
+    seeds: int
+    chosen: bool
+    metric: str
+    smallest_effect: float | None
+    detectable: float | None
+    selection_runs: int
+    confirmation_runs: int
+    seconds: float | None
+    notes: list[str]
+
+
+def outlook(study: Study) -> Outlook:
+    """What the confirmation of a study would be."""
     config = study.config
     select, strategies = config.confirm.select, len(config.strategies)
     arms = design.arms(config, strategies)
@@ -35,24 +57,24 @@ def outlook(study: Study) -> dict[str, Any]:
     selection, confirmation = strategies * select.configs * select.seeds, arms * seeds
     reach = statistics.detectable_effect(seeds, pairs=tests, alpha=ALPHA)
     trial = look(study).seconds
-    stand = [
+    problems = [
         f"workbench confirm will refuse this: {problem}"
         for problem in requirements.find(study)
         if "confirm" in config.document.content and problem.key != "confirm.smallest_effect"
     ]
-    return {
-        "arms": arms,
-        "contrast": config.contrast,
-        "pairs": pairs,
-        "seeds_floor": design.floor(tests),
-        "seeds_default": statistics.seeds_default(tests, alpha=ALPHA),
-        "seeds": seeds,
-        "chosen": config.confirm.seeds is not None,
-        "metric": config.objective.tested,
-        "smallest_effect": config.confirm.smallest_effect,
-        "detectable": reach if math.isfinite(reach) else None,
-        "selection_runs": selection,
-        "confirmation_runs": confirmation,
-        "seconds": None if trial is None else trial * (selection + confirmation),
-        "notes": [*design.cautions(seeds, tests), *stand],
-    }
+    return Outlook(
+        arms=arms,
+        contrast=config.contrast,
+        pairs=pairs,
+        seeds_floor=design.floor(tests),
+        seeds_default=statistics.seeds_default(tests, alpha=ALPHA),
+        seeds=seeds,
+        chosen=config.confirm.seeds is not None,
+        metric=config.objective.tested,
+        smallest_effect=config.confirm.smallest_effect,
+        detectable=reach if math.isfinite(reach) else None,
+        selection_runs=selection,
+        confirmation_runs=confirmation,
+        seconds=None if trial is None else trial * (selection + confirmation),
+        notes=[*design.cautions(seeds, tests), *problems],
+    )

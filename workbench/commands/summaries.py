@@ -1,0 +1,111 @@
+"""What ``list`` and ``show`` say of a study and of a trial: typed results, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from workbench.commands.confirmation_progress import ConfirmationProgress
+from workbench.record import EpochResult, Result, State, TrialSpec
+from workbench.record.strategy import Scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySummary:
+    """One study, as ``list`` shows it.
+
+    Attributes:
+        state: ``running``, ``unfinished``, ``complete``, ``complete, none usable`` or ``damaged``.
+        holder: The process that runs it, in words.
+        trials: Planned trials of the search; the counts of each state are the search's too.
+        test_metric: Name of the objective's metric on the test split.
+        best: Value of the best complete trial, whose name is ``best_trial``.
+        confirmation: None where none has begun.
+        problem: Why a damaged study cannot be read.
+    """
+
+    name: str
+    state: str
+    holder: str | None = None
+    trials: int = 0
+    complete: int = 0
+    pruned: int = 0
+    failed: int = 0
+    parked: int = 0
+    running: int = 0
+    metric: str = ""
+    test_metric: str = ""
+    best: float | None = None
+    best_trial: str | None = None
+    confirmation: ConfirmationProgress | None = None
+    file: str = ""
+    question: str = ""
+    problem: str | None = None
+
+    @property
+    def searched(self) -> bool:
+        """Whether its search has all its trials and nobody runs it."""
+        return self.state.startswith("complete")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialSummary:
+    """One trial, as ``show STUDY`` lists it.
+
+    Attributes:
+        trial: Its name within the study, as ``trial`` takes it.
+        value: Of the objective; None without a result.
+        test: Metrics on the test split; empty until the whole confirmation has ended.
+        epoch: The report whose value counts.
+        epochs: Epochs done; a fraction where a trial reports within an epoch.
+        reason: Why it ended as it did.
+        seed: Text, because a number of its size is not safe in every reader of JSON.
+    """
+
+    trial: str
+    role: str
+    strategy: str
+    state: State
+    value: float | None
+    test: Mapping[str, float]
+    epoch: int | None
+    epochs: float
+    seconds: float
+    reason: str | None
+    seed: str
+    hyperparameters: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyDetails:
+    """A study with all its trials."""
+
+    summary: StudySummary
+    trials: tuple[TrialSummary, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """For ``show --json``."""
+        return {**asdict(self.summary), "rows": [asdict(row) for row in self.trials]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialDetails:
+    """A trial with its whole record.
+
+    Attributes:
+        withheld: Whether it has test values that must not be shown yet.
+        result: Without its test values, where they are withheld; None while it runs.
+    """
+
+    summary: TrialSummary
+    withheld: bool
+    spec: TrialSpec
+    history: list[EpochResult]
+    result: Result | None
+    directory: Path
+
+    def as_json(self) -> dict[str, object]:
+        """For ``show --json``."""
+        content = asdict(self)
+        return {**content.pop("summary"), **content, "directory": str(self.directory)}
