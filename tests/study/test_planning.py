@@ -75,6 +75,7 @@ def test_a_protocol_says_all_that_is_fixed_before_the_first_run(two: Searched) -
         "looks": 1,
         "contrast": "all",
         "pairs": 3,
+        "effects": [],
         "seeds_floor": 6,
         "seeds": [str(derive(1, "training", "tiny", "confirmation", i)) for i in range(12)],
         "selection": {
@@ -229,7 +230,7 @@ def test_a_confirmation_that_an_earlier_version_began_continues_by_its_protocol(
     }
     keys = list(earlier)
     keys.insert(keys.index("alpha") + 1, "gamma")
-    content = {key: earlier.get(key, 0.75) for key in keys}
+    content = {key: earlier.get(key, 0.75) for key in keys if key != "effects"}
     path = record.protocol_path(two.study.directory)
     path.write_text(json.dumps(content, indent=1) + "\n")
     assert two.plan().text == path.read_bytes()

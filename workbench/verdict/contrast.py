@@ -52,7 +52,7 @@ def of(design: Design, table: Table) -> Contrast:
 
 
 def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:
-    arms = [row for row in rows if not _is_default(row, rows)]
+    arms = [row for row in rows if not is_default(row, rows)]
     by_level: dict[str, list[Row]] = {}
     for row in arms:
         by_level.setdefault(row.levels[factor], []).append(row)
@@ -66,7 +66,7 @@ def _of_levels(factor: str, rows: tuple[Row, ...]) -> Contrast:
     return _with_enough(sides, pairs, _imbalance(factor, by_level), averaged)
 
 
-def _is_default(row: Row, rows: Sequence[Row]) -> bool:
+def is_default(row: Row, rows: Sequence[Row]) -> bool:
     """Whether it is the default arm, and another arm has the same levels.
 
     A strategy whose chosen configuration is the default is both the baseline and a level's arm.

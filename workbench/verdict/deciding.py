@@ -14,6 +14,7 @@ from workbench.verdict.conclusion import conclude
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.evidence import Design, Doubt, Evidence, Stage, corrected
 from workbench.verdict.exploratory import of_search
+from workbench.verdict.factors import effects
 from workbench.verdict.judgement import Level, SeedPlan, Verdict, Word
 from workbench.verdict.table import Table, read
 from workbench.verdict.wording import wording, words
@@ -54,7 +55,8 @@ def _of_arms(evidence: Evidence, draws: int) -> Verdict:
     )
     if verdict.leader is None:
         return verdict
-    return replace(verdict, flags=(*verdict.flags, *_assumptions(verdict)))
+    found = effects(table.rows, design) if design.contrast == contrast.ALL else ()
+    return replace(verdict, effects=found, flags=(*verdict.flags, *_assumptions(verdict)))
 
 
 def _assumptions(verdict: Verdict) -> Iterator[Doubt]:

@@ -134,6 +134,30 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelMean:
+    """A level of a factor: the mean of all configurations that have it, with its t interval."""
+
+    name: str
+    mean: Interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """A main effect of a factor, or an interaction of two.
+
+    Attributes:
+        factors: One or two.
+        levels: Marginal means over seeds; empty for an interaction.
+        p: Joint sign-flip test; ``p_holm``: corrected over all effects of the study.
+    """
+
+    factors: tuple[str, ...]
+    levels: Sequence[LevelMean]
+    p: float
+    p_holm: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class SeedPlan:
     """About how many seeds give 80 % power for the smallest effect against a rival, and their cost.
 
@@ -173,6 +197,7 @@ class Verdict:
             (1 - alpha) confidence set of the best. A winner is alone in it.
         excluded: The others, which are not the best.
         pairs: Number of comparisons that Holm corrects for.
+        effects: Of the factors of a full factorial study in which all configurations are compared.
         absent: What could not be compared at all, with why; see ``Evidence.absent``.
         reasons: Why the word is this one, a sentence each, those that decide it first; each refusal
             with its number.
@@ -205,6 +230,7 @@ class Verdict:
     absent: Mapping[str, str] = field(default_factory=dict)
     sides: Sequence[Side]
     comparisons: Sequence[Comparison]
+    effects: Sequence[Effect] = ()
     reasons: Sequence[Doubt]
     flags: Sequence[Doubt]
     plan: Sequence[SeedPlan] = ()

@@ -93,6 +93,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "looks": 1,
         "contrast": config.contrast,
         "pairs": pairs,
+        **({} if earlier else {"effects": _effects(config)}),
         "seeds_floor": design.floor(tests),
         "seeds": _seeds(config, Role.CONFIRMATION, count, schema=schema),
         "selection": {
@@ -142,6 +143,12 @@ def plan_of_confirmation(study: Study) -> Protocol:
             *_unfit(searched, baseline),
         ),
     )
+
+
+def _effects(config: StudyConfig) -> list[str]:
+    """The factors whose main effects and interactions are tested besides the configurations."""
+    factors = [factor.name for factor in config.compare]
+    return factors if config.contrast == "all" and len(factors) > 1 else []
 
 
 def _earlier(study: Study) -> Mapping[str, Any]:
