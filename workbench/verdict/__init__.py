@@ -8,6 +8,7 @@ from __future__ import annotations
 from workbench.verdict.evidence import ALPHA, Arm, Design, Doubt, Evidence, Run, Stage, corrected
 from workbench.verdict.judgement import (
     Comparison,
+    Effect,
     Level,
     SeedPlan,
     Side,
@@ -25,6 +26,7 @@ __all__ = [
     "Comparison",
     "Design",
     "Doubt",
+    "Effect",
     "Evidence",
     "Level",
     "Refusal",
