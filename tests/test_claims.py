@@ -50,7 +50,8 @@ def test_one_optimizer_under_two_names_is_no_winner(write_study: Write, home: Pa
     file = write_study((OPTIMIZERS, twice.replace("optimizer:", "name:", 1)), tuned, BUDGET)
     content = confirmed(file, home)
     verdict = content["verdict"]
-    assert verdict["word"] in ("TIE", "INCONCLUSIVE")
+    assert verdict["word"] in ("NARROWED", "INCONCLUSIVE"), verdict["reasons"]
+    assert {"first", "second"} <= set(verdict["candidates"])
     pair = next(
         pair
         for pair in verdict["comparisons"]
@@ -69,7 +70,8 @@ def test_a_planted_gap_is_a_winner(write_study: Write, home: Path) -> None:
     file = write_study((OPTIMIZERS, planted), ranges, BUDGET, ("epochs: 3", "epochs: 6"))
     content = confirmed(file, home)
     verdict = content["verdict"]
-    assert (verdict["word"], verdict["leader"]) == ("WINNER", "good")
+    assert (verdict["word"], verdict["leader"]) == ("WINNER", "good"), verdict["reasons"]
+    assert verdict["size"] == "above the smallest effect"
     assert verdict["level"] == "this configuration"
     sides = {side["name"]: side for side in verdict["sides"]}
     pair = next(pair for pair in verdict["comparisons"] if pair["second"] == "poor")
