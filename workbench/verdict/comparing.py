@@ -25,6 +25,8 @@ _LEAST_DRAWS, _MOST_DRAWS = 20_000, 200_000
 
 _LEVEL = 0.95  # of the interval over seeds and examples
 
+DATA_SET = "data set"  # the unit of a verdict across data sets
+
 Test = Callable[[Array], float]  # p of paired differences, shape [n]
 
 
@@ -139,12 +141,9 @@ def _comparison(
     if design.smallest_effect is not None and sd > 0:
         posterior = statistics.posterior(gaps, design.smallest_effect)
     beyond, missing = _beyond(first, second, design, resampled)
-    # A constant difference gives the least p of any, although it may be one copied result.
-    undecidable = (
-        _undecidable(first, second, design, difference.estimate)
-        if sd > 0
-        else f"their difference is the same on every {unit}, so it cannot be tested"
-    )
+    undecidable = _undecidable(first, design, gaps, unit=unit)
+    # A failed run may have been worse, so that the second is further behind.
+    close = not undecidable and not overstated(second, design)
     return Comparison(
         first=first.name,
         second=second.name,
@@ -162,28 +161,39 @@ def _comparison(
         beyond=beyond,
         beyond_missing=missing,
         beaten=(not undecidable and difference.estimate > 0 and p_holm <= design.alpha),
-        equivalent=not undecidable and p_equivalence is not None and p_equivalence <= design.alpha,
+        equivalent=close and p_equivalence is not None and p_equivalence <= design.alpha,
         undecidable=undecidable,
     )
 
 
-def _undecidable(first: Row, second: Row, design: Design, gap: float) -> str:
-    """Why no p value can decide between two sides, if so.
+def overstated(side: Row | Side, design: Design) -> bool:
+    """Whether the values of a side may be better than they should be.
 
-    Where the metric has no worst value, failed runs count with the worst one seen, which is no
-    limit to how bad they were. That may understate the gap to a side that is behind, but shows
-    neither that the side with the failures is ahead nor that the gap is small.
+    Where the metric has no worst value, a failed run counts with the worst one seen, but may have
+    been worse: such a side is not shown to be ahead of another, or close to it.
     """
-    if worst_value(design) is not None:
-        return ""
-    effect = design.smallest_effect
-    small = effect is None or gap <= effect * (1 + 1e-9)
-    failed = [row.name for row in (first, second) if row.imputed]
-    if first.imputed or (failed and small):
+    return bool(side.imputed) and worst_value(design) is None
+
+
+def _undecidable(first: Row, design: Design, gaps: Array, *, unit: str) -> str:
+    """Why no p value can show that the first side is ahead, if so.
+
+    Args:
+        first: The side with the better mean.
+        design: Its bounds say whether the metric has a worst value.
+        gaps: How much better it is, shape [n].
+        unit: What the values belong to: ``seed`` or ``data set``.
+    """
+    # A constant difference gives the least p of any, although it may be one copied result.
+    if moments(gaps)[1] == 0:
+        return f"their difference is the same on every {unit}, so it cannot be tested"
+    if overstated(first, design):
         return (
-            f"failed runs of {' and '.join(failed)} count with the worst value seen, but may have"
-            " been worse"
+            f"failed runs of {first.name} count with the worst value seen, but may have been worse"
         )
+    # Wilcoxon's test is one of ranks, and a single large difference can turn the mean.
+    if unit == DATA_SET and statistics.rank_sum(gaps) <= 0:
+        return "the mean and the ranks of their differences have opposite signs"
     return ""
 
 

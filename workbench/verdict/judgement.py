@@ -92,6 +92,7 @@ class Comparison:
         beaten: ``first`` is better than ``second``: ``p_holm`` is at most alpha. ``equivalent``:
             ``p_equivalence`` is at most alpha.
         undecidable: Why neither is said whatever the p values are; empty where they decide.
+            ``equivalent`` is not said either where failed runs of ``second`` may have been worse.
     """
 
     first: str
