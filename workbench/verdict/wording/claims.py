@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workbench.verdict.evidence import Stage
-from workbench.verdict.judgement import Verdict, Word
+from workbench.verdict.judgement import Level, Verdict, Word
 from workbench.verdict.wording import headlines, words
 from workbench.verdict.wording.numbers import listed
 
@@ -46,16 +46,20 @@ def finding(verdict: Verdict) -> str:
             f" {words.others(verdict)} is shown:"
             f" {words.difference(verdict, words.closest(verdict))}"
         )
+    mean = f"mean {metric}"
+    if verdict.level == Level.DATASETS:
+        mean = f"mean of the standardized {metric}"
     method = f"multiple comparisons with the best, joint sign flips over {over}"
     if verdict.word == Word.GOOD_ENOUGH:
         return f"{headlines.bound(verdict)} ({method})"
     if verdict.word == Word.NARROWED:
         return (
-            f"no single winner is shown; the configuration with the {words.highest(verdict)} mean"
-            f" {metric} is one of {listed(verdict.candidates, 50)} ({method}:"
-            f" {100 * (1 - verdict.alpha):g} % confidence set)"
+            f"no single winner is shown; the {100 * (1 - verdict.alpha):g} % confidence set of"
+            f" the configuration with the {words.highest(verdict)} {mean} holds"
+            f" {listed(verdict.candidates, 50)}, not {words.joined(verdict.excluded, 'or')}"
+            f" ({method})"
         )
     return (
-        f"any of the {len(verdict.candidates)} configurations compared may have the"
-        f" {words.highest(verdict)} mean {metric} ({method})"
+        f"{words.any_of(verdict)} configurations compared may have the"
+        f" {words.highest(verdict)} {mean} ({method})"
     )

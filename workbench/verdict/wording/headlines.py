@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.verdict.judgement import Comparison, Verdict, Word
+from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import fixed, listed, measured
 
@@ -25,7 +25,6 @@ def compared(verdict: Verdict) -> str:
     if verdict.word == Word.WINNER:
         text = f"{verdict.leader} wins{words.over(verdict)}: {_against(verdict, pair)}."
         return f"{text} {words.size(verdict)}{words.caveats(verdict)}"
-    gap, low, high = words.reach(verdict, pair)
     if words.against_baseline(verdict):
         return (
             f"{verdict.leader} has the best mean, but it is not shown to be better than"
@@ -34,10 +33,12 @@ def compared(verdict: Verdict) -> str:
     text = words.the_set(verdict)
     if verdict.word == Word.GOOD_ENOUGH:
         text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
+    _, low, high = words.reach(verdict, pair)
+    across = " of standardized values" if verdict.level == Level.DATASETS else ""
     return (
-        f"{text} No single winner is shown: {verdict.leader} has the best mean and leads"
-        f" {words.rival(pair, verdict)} by {gap} (interval {low} to {high}; ahead"
-        f" {words.agreement(verdict, pair)}).{words.caveats(verdict)}"
+        f"{text} No single winner is shown: {verdict.leader} has the best mean{across} and"
+        f" {words.lead(verdict, pair, words.rival(pair, verdict))} (interval {low} to {high};"
+        f" ahead {words.agreement(verdict, pair)}).{words.caveats(verdict)}"
     )
 
 
