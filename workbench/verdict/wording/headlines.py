@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import fixed, listed, measured
+from workbench.verdict.wording.numbers import fixed, listed, measured, places_for, signed
 
 
 def headline(verdict: Verdict) -> str:
@@ -46,12 +46,18 @@ def bound(verdict: Verdict) -> str:
     """How far the leader can be behind the best, compared with the smallest effect."""
     side = next(side for side in verdict.sides if side.name == verdict.leader)
     behind = side.behind or 0.0
-    places = words.places(verdict, words.closest(verdict))
-    better = "higher" if verdict.direction == "maximize" else "lower"
+    found = words.closest(verdict).difference
+    places = signed(places_for(found.low, found.high, verdict.smallest_effect, behind), behind)
+    better, metric = words.higher(verdict), words.metric(verdict)
+    more = (
+        f"a {metric} that is more than {fixed(behind, places)} {better} than that of"
+        f" {verdict.leader}"
+        if behind
+        else f"a {better} {metric} than {verdict.leader}"
+    )
     return (
-        f"with {100 * (1 - verdict.alpha):g} % confidence no other configuration compared has a"
-        f" {words.metric(verdict)} that is more than {fixed(behind, places)} {better} than that of"
-        f" {verdict.leader}; the smallest difference that matters is {words.effect(verdict)}"
+        f"with {100 * (1 - verdict.alpha):g} % confidence no other configuration compared has"
+        f" {more}; the smallest difference that matters is {words.effect(verdict)}"
     )
 
 
