@@ -314,7 +314,7 @@ def test_fewer_than_six_seeds_are_underpowered_by_design() -> None:
         "Underpowered by design: with 5 seeds the smallest possible p value is 0.062, above"
         " alpha = 0.05; at least 6 seeds are needed."
     )
-    assert verdict.candidates == verdict.excluded == verdict.plan == ()
+    assert (verdict.candidates, verdict.excluded, verdict.plan) == ((), (), ())
 
 
 def test_six_seeds_are_enough_for_a_winner_whatever_the_number_of_arms() -> None:
