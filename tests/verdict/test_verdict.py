@@ -246,6 +246,37 @@ def test_a_narrowed_verdict_names_who_may_be_the_best_and_who_is_not() -> None:
         assert p is not None and (p > 0.05) == (name in verdict.candidates)
 
 
+@pytest.mark.parametrize(
+    ("means", "effect", "word"),
+    [
+        (ALIKE, 0.5, Word.GOOD_ENOUGH),
+        (CLOSE, 0.5, Word.GOOD_ENOUGH),
+        (CLOSE, 0.001, Word.NARROWED),
+        (ALIKE, 0.001, Word.INCONCLUSIVE),
+        (ALIKE, None, Word.INCONCLUSIVE),
+    ],
+)
+def test_without_a_winner_no_sentence_says_that_one_is_better_or_that_two_are_equal(
+    means: dict[str, float], effect: float | None, word: Word
+) -> None:
+    verdict = decide(evidence(*planted(means, sd=0.02), smallest_effect=effect))
+    assert verdict.word == word and verdict.size is None
+    sentences = (verdict.headline, verdict.claim, *(reason.text for reason in verdict.reasons))
+    for text in sentences:
+        assert not re.search(r"\b(wins|beats|better|significant|equal|equivalent|same)\b", text)
+    assert "No single winner is shown" in verdict.headline
+    assert ("good enough" in verdict.headline) == (word == Word.GOOD_ENOUGH)
+    assert ("it is not" in verdict.headline) == bool(verdict.excluded)
+    assert len(re.findall(r"\.(?: |$)", verdict.headline)) <= 3, "a headline is three sentences"
+
+
+def test_names_with_a_word_of_a_list_in_them_stay_whole() -> None:
+    means = {"a": 0.95, "b": 0.948, "cut and paste": 0.90, "default": 0.85}
+    verdict = decide(evidence(*planted(means, sd=0.02), smallest_effect=0.001))
+    assert "it is not cut and paste or default." in verdict.headline
+    assert "not cut and paste or default (" in verdict.claim
+
+
 def test_a_set_of_one_is_no_winner_where_the_test_of_the_winner_does_not_pass() -> None:
     # The data chose the leader, which costs the second side: p is 0.055, that of b 0.027.
     gaps = [0.010, 0.011, 0.012, 0.013, 0.014, 0.015, 0.016, -0.0141]
@@ -760,6 +791,11 @@ def test_a_contrast_over_a_factor_compares_the_means_of_its_levels() -> None:
     assert len(verdict.sides[0].run_ids) == 36
     assert verdict.averaged == ("freeze_depth",)
     assert "averaged over freeze_depth" in verdict.claim
+    alike = decide(evidence(*grid(0.0), contrast="optimizer", smallest_effect=0.05))
+    assert alike.word == Word.GOOD_ENOUGH
+    assert "no other level of optimizer has a test accuracy that is more" in alike.headline
+    unsure = decide(evidence(*grid(0.0), contrast="optimizer", smallest_effect=0.0001))
+    assert "either of the 2 levels of optimizer may have the highest mean" in unsure.claim
     depths = decide(evidence(*arms, default, contrast="freeze_depth"))
     assert (depths.pairs, depths.averaged) == (3, ("optimizer",))
 

@@ -53,13 +53,14 @@ def finding(verdict: Verdict) -> str:
     if verdict.word == Word.GOOD_ENOUGH:
         return f"{headlines.bound(verdict)} ({method})"
     if verdict.word == Word.NARROWED:
+        best = words.side(verdict).removesuffix(" compared")
         return (
             f"no single winner is shown; the {100 * (1 - verdict.alpha):g} % confidence set of"
-            f" the configuration with the {words.highest(verdict)} {mean} holds"
-            f" {listed(verdict.candidates, 50)}, not {words.joined(verdict.excluded, 'or')}"
+            f" the {best} with the {words.highest(verdict)} {mean} holds"
+            f" {listed(verdict.candidates, 50)}, not {listed(verdict.excluded, 50, word='or')}"
             f" ({method})"
         )
     return (
-        f"{words.any_of(verdict)} configurations compared may have the"
+        f"{words.any_of(verdict)} {words.side(verdict, several=True)} may have the"
         f" {words.highest(verdict)} {mean} ({method})"
     )

@@ -56,7 +56,7 @@ def bound(verdict: Verdict) -> str:
         else f"a {better} {metric} than {verdict.leader}"
     )
     return (
-        f"with {100 * (1 - verdict.alpha):g} % confidence no other configuration compared has"
+        f"with {100 * (1 - verdict.alpha):g} % confidence no other {words.side(verdict)} has"
         f" {more}; the smallest difference that matters is {words.effect(verdict)}"
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
@@ -44,9 +42,15 @@ def others(verdict: Verdict) -> str:
         return f"the baseline {verdict.closest}"
     if verdict.pairs == 1:
         return str(verdict.closest)
+    return f"every other {side(verdict)}"
+
+
+def side(verdict: Verdict, *, several: bool = False) -> str:
+    """What is compared: ``configuration compared`` or ``level of optimizer``."""
+    s = "s" if several else ""
     if verdict.contrast in (ALL, BASELINE):
-        return "every other configuration compared"
-    return f"every other level of {verdict.contrast}"
+        return f"configuration{s} compared"
+    return f"level{s} of {verdict.contrast}"
 
 
 def caveats(verdict: Verdict) -> str:
@@ -157,7 +161,7 @@ def the_set(verdict: Verdict) -> str:
     if not verdict.excluded:
         text = any_of(verdict)
         return f"{text[:1].upper()}{text[1:]} may be the best ({sure} confidence)."
-    not_best = joined(verdict.excluded, "or")
+    not_best = listed(verdict.excluded, 50, word="or")
     if len(verdict.candidates) == 1:
         # The test of a winner is stricter, because the data chose which one is tested.
         return (
@@ -174,11 +178,6 @@ def any_of(verdict: Verdict) -> str:
     """All candidates: ``either of the 2`` or ``any of the 4``."""
     number = len(verdict.candidates)
     return f"{'either' if number == 2 else 'any'} of the {number}"
-
-
-def joined(names: Sequence[str], word: str) -> str:
-    """All names, with another word than ``and`` before the last."""
-    return listed(names, 50).replace(" and ", f" {word} ")
 
 
 def size(verdict: Verdict) -> str:
