@@ -554,6 +554,21 @@ def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -
     assert "the same on every data set" in over["reasons"][0]["text"]
 
 
+def test_means_that_differ_by_rounding_alone_put_nobody_ahead_across_data_sets(
+    tmp_path: Path,
+) -> None:
+    found: list[Sequence[object]] = []
+    for at, name in enumerate(SIX):
+        ours = [value for _, _, value in rows({"a": 0.7}, n=9, seed=at)]
+        for strategy, values in (("b", sorted(ours)), ("a", ours), ("c", sorted(ours)[::-1])):
+            found += [(name, strategy, seed, value) for seed, value in enumerate(values)]
+    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).content["verdict"]
+    means = {tuple(side["values"]) for side in over["sides"]}
+    assert len(means) > 1, "the order of the seeds changes the last digit of some mean"
+    assert (over["word"], over["leader"]) == (Word.INCONCLUSIVE, "b"), "the first of equals"
+    assert [side["p_best"] for side in over["sides"]] == [1.0] * 3
+
+
 def test_a_pair_without_spread_does_not_relax_the_correction_of_the_others(
     tmp_path: Path,
 ) -> None:
