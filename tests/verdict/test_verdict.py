@@ -745,6 +745,17 @@ def test_a_baseline_that_leads_has_been_compared_with_all_and_can_win() -> None:
     assert decide(evidence(*close, contrast="baseline")).word == Word.INCONCLUSIVE, "no bound"
 
 
+def test_a_baseline_that_leads_names_who_is_behind_it_by_the_test_that_was_made() -> None:
+    means = {"a": 0.949, "b": 0.90, "c": 0.85, "default": 0.95}
+    verdict = decide(evidence(*planted(means, sd=0.02), contrast="baseline"))
+    assert (verdict.word, verdict.candidates) == (Word.NARROWED, ("default", "a"))
+    assert verdict.excluded == ("b", "c")
+    assert "exact sign-flip permutation test over 12 seeds, Holm over 3 pairs" in verdict.claim
+    assert "multiple comparisons" not in verdict.claim
+    assert "default is not shown to be better than a: " in verdict.reasons[0].text
+    assert "default is better than b: " in verdict.reasons[1].text
+
+
 @pytest.mark.parametrize("names", [("a", "default"), ("default", "a")])
 def test_a_baseline_with_the_values_of_its_rival_decides_nothing(names: tuple[str, ...]) -> None:
     values = list(0.9 + 0.01 * noise(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.verdict.contrast import BASELINE
 from workbench.verdict.evidence import Stage
 from workbench.verdict.judgement import Level, Verdict, Word
 from workbench.verdict.wording import headlines, words
@@ -50,6 +51,9 @@ def finding(verdict: Verdict) -> str:
     if verdict.level == Level.DATASETS:
         mean = f"mean of the standardized {metric}"
     method = f"multiple comparisons with the best, joint sign flips over {over}"
+    if verdict.contrast == BASELINE:
+        test = words.test(verdict, words.closest(verdict))
+        method = f"{test} over {over}, Holm over {words.pairs(verdict)}"
     if verdict.word == Word.GOOD_ENOUGH:
         return f"{headlines.bound(verdict)} ({method})"
     if verdict.word == Word.NARROWED:
