@@ -319,7 +319,7 @@ def test_a_set_of_all_is_inconclusive_and_says_how_many_seeds_each_rival_needs()
         assert f"{plan.low} to {plan.high} seeds against {plan.rival}" in verdict.needed
     largest = max(verdict.plan, key=lambda plan: plan.estimate)
     assert largest.seconds_high == 30.0 * 4 * (largest.high or 0)
-    assert "are needed in all; the most cost about 46 min to 3.1 h." in verdict.needed
+    assert "are needed in all; the largest of these costs about 46 min to 3.1 h." in verdict.needed
     assert "seeds against" not in verdict.headline, "the finding and no plan"
 
 

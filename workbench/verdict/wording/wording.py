@@ -103,6 +103,6 @@ def _cost(plan: SeedPlan) -> str:
         return ""
     low = duration(plan.seconds_low)
     if plan.seconds_high is None:
-        return f"; the most cost {low} or far more"
+        return f"; the largest of these costs {low} or far more"
     high = duration(plan.seconds_high)
-    return f"; the most cost about {low if low == high else f'{low} to {high}'}"
+    return f"; the largest of these costs about {low if low == high else f'{low} to {high}'}"
