@@ -20,7 +20,7 @@ from tests.support.commands import call
 from tests.support.mlflow_home import home_in
 from workbench.commands import verdict as elsewhere
 from workbench.commands.verdict import Judged, Unreadable
-from workbench.verdict import Word, statistics
+from workbench.verdict import Size, Word, statistics
 
 SIX = ("pets", "cars", "birds", "flowers", "food", "textures", "scenes")
 
@@ -87,7 +87,7 @@ def test_identical_strategies_have_no_winner(tmp_path: Path) -> None:
         judge(table(tmp_path, rows(means, seed=seed))).result.as_json()["verdict"]["word"]
         for seed in range(5)
     }
-    assert words <= {Word.TIE, Word.INCONCLUSIVE}
+    assert words <= {Word.GOOD_ENOUGH, Word.NARROWED, Word.INCONCLUSIVE}
 
 
 def test_where_lower_is_better_the_lowest_leads(tmp_path: Path) -> None:
@@ -96,11 +96,13 @@ def test_where_lower_is_better_the_lowest_leads(tmp_path: Path) -> None:
     assert (verdict["leader"], verdict["metric"]) == ("adam", "loss")
 
 
-def test_without_a_smallest_effect_nobody_is_called_a_winner(tmp_path: Path) -> None:
+def test_without_a_smallest_effect_a_winner_is_named_and_its_size_left_open(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"adam": 0.94, "sgd": 0.80}))
-    assert (
-        judge(path, smallest_effect=None).result.as_json()["verdict"]["word"] == Word.INCONCLUSIVE
-    )
+    verdict = judge(path, smallest_effect=None).result.as_json()["verdict"]
+    assert (verdict["word"], verdict["size"]) == (Word.WINNER, None)
+    assert "No smallest effect was given" in verdict["claim"]
+    alike = judge(table(tmp_path, rows({"a": 0.9, "b": 0.9}, sd=0.001)), smallest_effect=None)
+    assert alike.result.as_json()["verdict"]["word"] == Word.INCONCLUSIVE, "nothing is good enough"
 
 
 def test_a_baseline_is_the_only_one_compared_with(tmp_path: Path) -> None:
@@ -381,16 +383,32 @@ def test_fewer_than_six_data_sets_have_a_verdict_each_and_counts(tmp_path: Path)
     )
 
 
-def test_five_data_sets_carry_no_claim_and_the_least_number_is_named(tmp_path: Path) -> None:
-    for means, least in (({"a": 0.9, "b": 0.7}, 6), ({"a": 0.9, "b": 0.7, "c": 0.6}, 7)):
-        path = datasets(tmp_path, dict.fromkeys(SIX, means).__getitem__, SIX[:5])
-        content = judge(path).result.as_json()
-        over = content["verdict"]
-        assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
-        assert content["across"] is None and over["comparisons"] == []
-        assert over["reasons"][0]["text"].startswith(
-            f"5 data sets support no claim across data sets, which needs {least};"
-        )
+@pytest.mark.parametrize(
+    ("baseline", "least"), [(None, 6), ("b", 7)], ids=["winner of all", "against a baseline"]
+)
+def test_five_data_sets_carry_no_claim_and_the_least_number_is_named(
+    baseline: str | None, least: int, tmp_path: Path
+) -> None:
+    means = {"a": 0.9, "b": 0.7, "c": 0.6}
+    path = datasets(tmp_path, dict.fromkeys(SIX, means).__getitem__, SIX[:5])
+    content = judge(path, baseline=baseline).result.as_json()
+    over = content["verdict"]
+    assert (over["word"], over["level"]) == (Word.UNDERPOWERED, "none")
+    assert content["across"] is None and over["comparisons"] == []
+    assert (over["candidates"], over["excluded"]) == ([], [])
+    assert over["reasons"][0]["text"].startswith(
+        f"5 data sets support no claim across data sets, which needs {least};"
+    )
+
+
+def test_six_data_sets_are_enough_for_a_winner_of_three(tmp_path: Path) -> None:
+    means = {"a": 0.9, "b": 0.7, "c": 0.6}
+    path = datasets(tmp_path, dict.fromkeys(SIX, means).__getitem__, SIX[:6])
+    over = judge(path).result.as_json()["verdict"]
+    assert (over["word"], over["leader"], over["p_win"]) == (Word.WINNER, "a", 2 / 2**6)
+    assert all(pair["p_holm"] > 0.05 for pair in over["comparisons"]), "Holm over 3 pairs is above"
+    six = judge(path, baseline="c").result.as_json()["verdict"]
+    assert (six["word"], six["p_floor"]) == (Word.UNDERPOWERED, 2 * 2 / 2**6)
 
 
 def test_a_winner_across_data_sets_is_tested_over_data_sets(tmp_path: Path) -> None:
@@ -407,19 +425,66 @@ def test_a_winner_across_data_sets_is_tested_over_data_sets(tmp_path: Path) -> N
     assert "iqm" not in across, "the data sets are on different scales"
 
 
-def test_across_data_sets_too_nobody_wins_without_a_smallest_effect(tmp_path: Path) -> None:
+def test_across_data_sets_too_a_lead_has_no_size_without_a_smallest_effect(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8})
     over = judge(path, smallest_effect=None).result.as_json()["verdict"]
-    assert over["word"] == Word.INCONCLUSIVE
+    assert (over["word"], over["size"]) == (Word.WINNER, None)
     assert "No smallest effect was given" in over["headline"]
-    assert "wins" not in over["headline"]
+
+
+def on_scales(huge: Mapping[str, float], usual: Mapping[str, float]) -> Callable[[str], Any]:
+    """Means of ``huge`` on cars, of ``usual`` on every other data set."""
+    return lambda name: huge if name == "cars" else usual
+
+
+@pytest.mark.parametrize("baseline", [None, "c"])
+def test_a_data_set_of_a_large_scale_does_not_choose_the_leader(
+    baseline: str | None, tmp_path: Path
+) -> None:
+    means = on_scales({"a": 5000.0, "b": 5900.0, "c": 10.0}, {"a": 0.9, "b": 0.8, "c": 0.7})
+    over = judge(datasets(tmp_path, means), baseline=baseline).result.as_json()["verdict"]
+    assert over["sides"][0]["name"] == "b", "it has the best mean of raw values"
+    assert over["leader"] == "a"
+    if baseline:
+        assert (over["word"], over["excluded"]) == (Word.WINNER, ["c"])
+        return
+    assert over["word"] == Word.NARROWED and "b" in over["excluded"]
+    assert (
+        "a has the best mean of standardized values and has a mean difference of −"
+        in (over["headline"])
+    )
+
+
+def test_where_mean_and_ranks_disagree_across_data_sets_nobody_is_ahead(tmp_path: Path) -> None:
+    names = (*SIX, "dogs", "cats", "planes", "trees", "ships")
+    means = on_scales({"a": 5000.0, "b": 5900.0}, {"a": 0.9, "b": 0.8})
+    path = datasets(tmp_path, means, names)
+    over = judge(path).result.as_json()["verdict"]
+    only = over["comparisons"][0]
+    assert only["first"] == "b" and only["p_holm"] < 0.05, "the ranks speak for a"
+    assert not only["beaten"] and "opposite signs" in only["undecidable"]
+    assert over["word"] != Word.WINNER and over["p_win"] == 1
+    for baseline in ("a", "b"):
+        against = judge(path, baseline=baseline).result.as_json()["verdict"]
+        assert (against["word"], against["excluded"]) == (Word.INCONCLUSIVE, [])
+
+
+def test_a_set_of_the_best_across_data_sets_is_named(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.9, "c": 0.7})
+    over = judge(path).result.as_json()["verdict"]
+    assert over["word"] == Word.NARROWED, "no bound in units of the metric, so never GOOD ENOUGH"
+    assert (sorted(over["candidates"]), over["excluded"]) == (["a", "b"], ["c"])
+    assert all(side["behind"] is None for side in over["sides"])
+    assert over["headline"].startswith("Across 7 data sets the best is one of ")
+    assert "it is not c. No single winner is shown: " in over["headline"]
+    assert "mean of the standardized value holds" in over["claim"]
 
 
 def test_a_baseline_that_leads_all_data_sets_is_said_to_lead(tmp_path: Path) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.8, "base": 0.9})
     over = judge(path, baseline="base").result.as_json()["verdict"]
     assert (over["word"], over["leader"]) == (Word.WINNER, "base")
-    assert over["headline"].startswith("Across 7 data sets base wins: a mean difference from a of")
+    assert over["headline"].startswith("Across 7 data sets base wins: value 0.899")
     assert "base has a higher value than a: " in over["claim"]
 
 
@@ -428,7 +493,7 @@ def test_with_a_baseline_no_closest_rival_is_told_of(tmp_path: Path) -> None:
     over = judge(path, baseline="base").result.as_json()["verdict"]
     assert over["headline"].startswith(
         "Across 7 data sets a wins against the baseline base, which 2 of 2 configurations beat:"
-        " a mean difference from base of 0."
+        " value 0.898 against 0.799 of base (difference 0.0"
     )
     assert "a has a higher value than the baseline base: a mean" in over["claim"]
     for text in (over["headline"], over["claim"]):
@@ -465,11 +530,15 @@ def test_failed_runs_are_named_with_their_data_set_and_shared_flags_once(tmp_pat
     assert sum("These results have no protocol" in text for text in texts) == 1
 
 
-def test_a_strategy_with_a_failed_run_is_not_ahead_across_data_sets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("baseline", [None, "b"])
+def test_a_strategy_with_a_failed_run_is_not_ahead_across_data_sets(
+    baseline: str | None, tmp_path: Path
+) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.8}, n=8)
-    over = judge(failing(path, ("food", "a", "0"))).result.as_json()["verdict"]
-    assert (over["word"], over["leader"], over["open"]) == (Word.INCONCLUSIVE, "a", ["b"])
-    assert "No conclusion for b: failed runs of a count" in over["reasons"][0]["text"]
+    assert judge(path, baseline=baseline).result.as_json()["verdict"]["word"] == Word.WINNER
+    over = judge(failing(path, ("food", "a", "0")), baseline=baseline).result.as_json()["verdict"]
+    assert (over["word"], over["leader"], over["excluded"]) == (Word.INCONCLUSIVE, "a", [])
+    assert "Nothing is decided for b: failed runs of a count" in over["reasons"][0]["text"]
 
 
 def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -> None:
@@ -481,8 +550,23 @@ def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -
     ]
     over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).result.as_json()["verdict"]
     assert over["comparisons"][0]["p_holm"] < 0.05
-    assert (over["word"], over["open"]) == (Word.INCONCLUSIVE, ["b"])
+    assert (over["word"], over["candidates"]) == (Word.INCONCLUSIVE, ["a", "b"])
     assert "the same on every data set" in over["reasons"][0]["text"]
+
+
+def test_means_that_differ_by_rounding_alone_put_nobody_ahead_across_data_sets(
+    tmp_path: Path,
+) -> None:
+    found: list[Sequence[object]] = []
+    for at, name in enumerate(SIX):
+        ours = [value for _, _, value in rows({"a": 0.7}, n=9, seed=at)]
+        for strategy, values in (("b", sorted(ours)), ("a", ours), ("c", sorted(ours)[::-1])):
+            found += [(name, strategy, seed, value) for seed, value in enumerate(values)]
+    over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).result.as_json()["verdict"]
+    means = {tuple(side["values"]) for side in over["sides"]}
+    assert len(means) > 1, "the order of the seeds changes the last digit of some mean"
+    assert (over["word"], over["leader"]) == (Word.INCONCLUSIVE, "b"), "the first of equals"
+    assert [side["p_best"] for side in over["sides"]] == [1.0] * 3
 
 
 def test_a_pair_without_spread_does_not_relax_the_correction_of_the_others(
@@ -506,31 +590,18 @@ def test_a_pair_without_spread_does_not_relax_the_correction_of_the_others(
 
 
 @pytest.mark.parametrize(
-    ("b", "word", "gap"),
-    [
-        (
-            0.85,
-            Word.WINNER,
-            "The mean difference from the closest rival is above the",
-        ),
-        (
-            0.88,
-            Word.NEGLIGIBLE,
-            "The difference from the closest rival is not above the",
-        ),
-    ],
+    ("b", "size"), [(0.85, Size.ABOVE), (0.88, Size.NEGLIGIBLE), (0.87, Size.OPEN)]
 )
-def test_across_data_sets_each_rival_has_its_reason(
-    b: float, word: Word, gap: str, tmp_path: Path
+def test_across_data_sets_a_lead_has_a_size_and_each_rival_its_reason(
+    b: float, size: Size, tmp_path: Path
 ) -> None:
     path = datasets(tmp_path, lambda _: {"a": 0.9, "b": b, "c": 0.7}, n=8)
     over = judge(path, smallest_effect=0.03).result.as_json()["verdict"]
-    assert over["word"] == word
-    assert [reason["rival"] for reason in over["reasons"]] == ["b", "", "c"]
-    first, size, last = (reason["text"] for reason in over["reasons"])
-    assert first == "a beats b (Holm p = 0.047, probability of improvement 1.00)."
-    assert size.startswith(gap)
-    assert last.startswith("a beats c (Holm p = 0.047")
+    assert (over["word"], over["size"]) == (Word.WINNER, size)
+    assert [reason["rival"] for reason in over["reasons"]] == ["b", "c"]
+    for reason in over["reasons"]:
+        assert reason["text"].startswith(f"a is better than {reason['rival']}: a leads it by 0.")
+        assert reason["text"].endswith("ahead on 7 of 7 data sets (p = 0.016).")
 
 
 def test_page_numbers_and_data_agree_that_nothing_is_claimed(tmp_path: Path) -> None:
@@ -594,7 +665,7 @@ def test_files_on_results_from_elsewhere_speak_of_seeds_and_of_no_search(tmp_pat
 
 def test_identical_strategies_have_no_winner_across_data_sets(tmp_path: Path) -> None:
     over = judge(datasets(tmp_path, lambda _: {"a": 0.9, "b": 0.9})).result.as_json()["verdict"]
-    assert over["word"] in (Word.TIE, Word.INCONCLUSIVE)
+    assert over["word"] in (Word.NARROWED, Word.INCONCLUSIVE)
 
 
 def test_a_data_set_that_lacks_a_strategy_makes_all_not_comparable(tmp_path: Path) -> None:

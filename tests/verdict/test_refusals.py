@@ -38,7 +38,7 @@ from workbench.verdict.estimates import cut
 from workbench.verdict.refusals import because
 
 SPREAD = {"adamw-2": 0.95, "sgd-0": 0.92, "adam-0": 0.90, "default": 0.89}
-CLAIMED = (Word.WINNER, Word.NEGLIGIBLE, Word.TIE)
+CLAIMED = (Word.WINNER, Word.GOOD_ENOUGH)
 
 
 class Told(NamedTuple):
@@ -148,20 +148,20 @@ def a_failed_run_left_out() -> tuple[Told, str]:
 
 def a_p_value_of_too_few_seeds_and_an_equality_of_a_large_one() -> tuple[Told, str]:
     verdict = decide(evidence(*planted(SPREAD, n=5)))
-    assert verdict.word == Word.UNDERPOWERED and verdict.beaten == ()
+    assert verdict.word == Word.UNDERPOWERED and verdict.excluded == ()
     assert verdict.claim.startswith("No claim")
-    # Corrected over all pairs: none of these p values decides as it comes.
+    # Corrected over all pairs: none of these p values decides a pair as it comes.
     enough = decide(evidence(*planted(SPREAD)))
     holm = statistics.holm([found.p for found in enough.comparisons])
     assert [found.p_holm for found in enough.comparisons] == pytest.approx(holm)
-    # A test that finds nothing makes no tie, and is not worded as one.
+    # A test that finds nothing shows no closeness, and is not worded as an equality.
     nothing = decide(evidence(*planted(dict.fromkeys(SPREAD, 0.9), sd=0.03)))
-    assert nothing.word == Word.INCONCLUSIVE and nothing.tied == ()
+    assert nothing.word == Word.INCONCLUSIVE and nothing.excluded == ()
     assert all(found.p_holm > 0.05 for found in nothing.comparisons)
     said = [nothing.headline, nothing.claim, *(reason.text for reason in nothing.reasons)]
     assert not re.search(r"\b(equal|same|ties?|identical|are equivalent)\b", " ".join(said))
     reason = verdict.reasons[0]
-    return Told(reason.rule, reason.text), "corrected p value is 0.38, above alpha = 0.05"
+    return Told(reason.rule, reason.text), "smallest possible p value is 0.062, above alpha = 0.05"
 
 
 def seeds_as_data_sets() -> tuple[Told, str]:

@@ -191,3 +191,10 @@ def test_the_profile_is_the_share_of_runs_above_each_threshold() -> None:
     assert found == pytest.approx([1, 5 / 6, 4 / 6, 0, 0]), "above, not at"
     with pytest.raises(ValueError, match="at least 1 values"):
         statistics.performance_profile(values, [])
+
+
+def test_the_rank_sum_says_who_is_ahead_by_wilcoxons_test() -> None:
+    assert statistics.rank_sum([0.1, 0.2, -0.3]) == 0
+    assert statistics.rank_sum([0.1, 0.2, 0.3, -0.25]) == 1 + 2 + 4 - 3
+    assert statistics.rank_sum([0.1] * 6 + [-900.0]) > 0, "one large difference does not decide"
+    assert statistics.rank_sum([0.0] * 6) == 0

@@ -27,6 +27,8 @@ _LEAST_DRAWS, _MOST_DRAWS = 20_000, 200_000
 
 _LEVEL = 0.95  # of the interval over seeds and examples
 
+DATA_SET = "data set"  # the unit of a verdict across data sets
+
 Test = Callable[[Array], float]  # p of paired differences, shape [n]
 
 
@@ -107,7 +109,7 @@ def comparisons(
         ]
         equivalence = statistics.holm([*tested, *missing])
     return tuple(
-        _decided(pair, p_holm[place], equivalence[place], design)
+        _decided(pair, pairs[place][1], p_holm[place], equivalence[place], design)
         for place, pair in enumerate(compared)
     )
 
@@ -132,12 +134,7 @@ def _compared(
     if design.smallest_effect is not None and sd > 0:
         posterior = statistics.posterior(gaps, design.smallest_effect)
     beyond, missing = _beyond(first, second, design, resampled)
-    # A constant difference gives the least p of any, although it may be one copied result.
-    undecidable = (
-        _undecidable(first, second, design, difference.estimate)
-        if sd > 0
-        else f"their difference is the same on every {unit}, so it cannot be tested"
-    )
+    undecidable = _undecidable(first, design, gaps, unit=unit)
     p = test(gaps)
     return Comparison(
         first=first.name,
@@ -163,36 +160,49 @@ def _compared(
 
 
 def _decided(
-    pair: Comparison, p_holm: float, p_equivalence: float | None, design: Design
+    pair: Comparison, second: Row, p_holm: float, p_equivalence: float | None, design: Design
 ) -> Comparison:
     """A comparison with its corrected p values and what they decide."""
     decidable = not pair.undecidable
+    # A failed run may have been worse, so that the second is further behind.
+    close = decidable and not overstated(second, design)
     return replace(
         pair,
         p_holm=p_holm,
         p_equivalence=p_equivalence if pair.sd > 0 else None,
         beaten=decidable and pair.difference.estimate > 0 and p_holm <= design.alpha,
-        equivalent=decidable and p_equivalence is not None and p_equivalence <= design.alpha,
+        equivalent=close and p_equivalence is not None and p_equivalence <= design.alpha,
     )
 
 
-def _undecidable(first: Row, second: Row, design: Design, gap: float) -> str:
-    """Why no p value can decide between two sides, if so.
+def overstated(side: Row | Side, design: Design) -> bool:
+    """Whether the values of a side may be better than they should be.
 
-    Where the metric has no worst value, failed runs count with the worst one seen, which is no
-    limit to how bad they were. That may understate the gap to a side that is behind, but shows
-    neither that the side with the failures is ahead nor that the gap is small.
+    Where the metric has no worst value, a failed run counts with the worst one seen, but may have
+    been worse: such a side is not shown to be ahead of another, or close to it.
     """
-    if worst_value(design) is not None:
-        return ""
-    effect = design.smallest_effect
-    small = effect is None or gap <= effect * (1 + 1e-9)
-    failed = [row.name for row in (first, second) if row.imputed]
-    if first.imputed or (failed and small):
+    return bool(side.imputed) and worst_value(design) is None
+
+
+def _undecidable(first: Row, design: Design, gaps: Array, *, unit: str) -> str:
+    """Why no p value can show that the first side is ahead, if so.
+
+    Args:
+        first: The side with the better mean.
+        design: Its bounds say whether the metric has a worst value.
+        gaps: How much better it is, shape [n].
+        unit: What the values belong to: ``seed`` or ``data set``.
+    """
+    # A constant difference gives the least p of any, although it may be one copied result.
+    if moments(gaps)[1] == 0:
+        return f"their difference is the same on every {unit}, so it cannot be tested"
+    if overstated(first, design):
         return (
-            f"failed runs of {' and '.join(failed)} count with the worst value seen, but may have"
-            " been worse"
+            f"failed runs of {first.name} count with the worst value seen, but may have been worse"
         )
+    # Wilcoxon's test is one of ranks, and a single large difference can turn the mean.
+    if unit == DATA_SET and statistics.rank_sum(gaps) <= 0:
+        return "the mean and the ranks of their differences have opposite signs"
     return ""
 
 

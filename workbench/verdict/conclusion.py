@@ -16,7 +16,7 @@ from workbench.verdict.contrast import BASELINE, Contrast
 from workbench.verdict.evidence import Design, Doubt, Stage, corrected
 from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict, Word
 from workbench.verdict.statistics.mcb import Best
-from workbench.verdict.table import Row, worst_value
+from workbench.verdict.table import Row
 
 # Words that a doubt may decide for, in their order of precedence.
 DECISIVE = (Word.NOT_COMPARABLE, Word.EXPLORATORY)
@@ -44,10 +44,8 @@ def with_the_best(rows: Sequence[Row], design: Design) -> Best:
     """Multiple comparisons with the best over seeds."""
     sign = 1.0 if design.direction == "maximize" else -1.0
     values = sign * np.array([row.counted for row in rows]).T
-    # A failed run may have been worse than the worst value seen.
-    unbounded = worst_value(design) is None
-    overstated = [place for place, row in enumerate(rows) if row.imputed and unbounded]
-    return statistics.best(values, alpha=design.alpha, overstated=overstated)
+    failed = [place for place, row in enumerate(rows) if comparing.overstated(row, design)]
+    return statistics.best(values, alpha=design.alpha, overstated=failed)
 
 
 def conclude(
@@ -92,10 +90,10 @@ def conclude(
         comparisons = comparing.comparisons(contrast, design, test=test, unit=unit, draws=draws)
     finding = None
     if comparisons and all(doubt.word not in DECISIVE for doubt in doubts):
+        best = compare_with_best(contrast.rows, design)
         if design.contrast == BASELINE:
-            finding = _against_baseline(sides[order[0]].name, comparisons, design)
+            finding = _against_baseline(sides[best.leader].name, comparisons, design)
         else:
-            best = compare_with_best(contrast.rows, design)
             sides = [
                 replace(side, p_best=float(p), behind=float(far) if math.isfinite(far) else None)
                 for side, p, far in zip(sides, best.p_best, best.behind, strict=True)
@@ -145,13 +143,25 @@ def _against_baseline(leader: str, comparisons: Sequence[Comparison], design: De
     The leader is the best of several that are compared with one baseline, so Holm's correction
     over them decides.
     """
-    rivals = [pair for pair in comparisons if pair.first == leader]
-    p_values = [1.0 if pair.undecidable else pair.p_holm for pair in rivals]
+    rivals = _rivals(leader, comparisons)
+    # Where all are equal, or across data sets, the leader of the pair may be the other side.
+    p_values = [
+        1.0 if pair.undecidable or pair.difference.estimate <= 0 else pair.p_holm for pair in rivals
+    ]
     left = [pair.second for pair, p in zip(rivals, p_values, strict=True) if p > design.alpha]
     # The same correction, Bonferroni's, for the size.
     level = 1 - 2 * design.alpha / len(comparisons)
     lead = min(statistics.t_interval(pair.differences, level=level).low for pair in rivals)
     return Finding(leader=leader, p_win=max(p_values), candidates=(leader, *left), lead=lead)
+
+
+def _rivals(leader: str | None, comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of the leader, seen from its side."""
+    return [
+        pair if pair.first == leader else pair.flipped()
+        for pair in comparisons
+        if leader in (pair.first, pair.second)
+    ]
 
 
 def build(
@@ -186,11 +196,7 @@ def build(
     floor = min(1.0, statistics.p_floor(len(seeds)) * tests) if seeds else None
     # Without a comparison there is no leader: the order of the means alone shows nothing.
     leader, candidates = (finding.leader, finding.candidates) if finding else (None, ())
-    rivals = [
-        pair if pair.first == leader else pair.flipped()
-        for pair in comparisons
-        if leader in (pair.first, pair.second)
-    ]
+    rivals = _rivals(leader, comparisons)
     closest = min(rivals, key=lambda pair: pair.difference.estimate, default=None)
     behind = {pair.second for pair in rivals} - set(candidates)
     excluded = tuple(side.name for side in sides if side.name in behind)
@@ -200,6 +206,8 @@ def build(
         word = Word.UNDERPOWERED
     else:
         word = _word(finding, excluded, design)
+    if word == Word.UNDERPOWERED:
+        candidates, excluded = (), ()
     return Verdict(
         word=word,
         stage=stage,
@@ -217,7 +225,7 @@ def build(
         gap=closest.difference.estimate if closest else None,
         closest=closest.second if closest else None,
         p_win=finding.p_win if finding else None,
-        size=_size(finding, closest, design)
+        size=_size(finding, closest, sides, design)
         if finding and closest and word == Word.WINNER
         else None,
         candidates=candidates,
@@ -239,7 +247,9 @@ def _word(finding: Finding, excluded: Sequence[str], design: Design) -> Word:
     return Word.NARROWED if excluded else Word.INCONCLUSIVE
 
 
-def _size(finding: Finding, closest: Comparison, design: Design) -> Size | None:
+def _size(
+    finding: Finding, closest: Comparison, sides: Sequence[Side], design: Design
+) -> Size | None:
     """How a winner's lead compares with the smallest effect."""
     effect = design.smallest_effect
     # Nobody has said which difference matters, so none can be called large or small.
@@ -247,6 +257,8 @@ def _size(finding: Finding, closest: Comparison, design: Design) -> Size | None:
         return None
     if finding.lead is not None and finding.lead > effect:
         return Size.ABOVE
-    if statistics.tost(closest.differences, effect) <= design.alpha:
-        return Size.NEGLIGIBLE
-    return Size.OPEN
+    rival = next(side for side in sides if side.name == closest.second)
+    if comparing.overstated(rival, design):
+        return Size.OPEN
+    equivalent = statistics.tost(closest.differences, effect) <= design.alpha
+    return Size.NEGLIGIBLE if equivalent else Size.OPEN

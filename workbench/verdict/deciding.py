@@ -56,10 +56,10 @@ def _of_arms(evidence: Evidence, draws: int) -> Verdict:
     if verdict.leader is None:
         return verdict
     found = effects(table.rows, design) if design.contrast == contrast.ALL else ()
-    return replace(verdict, effects=found, flags=(*verdict.flags, *_assumptions(verdict)))
+    return replace(verdict, effects=found, assumptions=tuple(_assumptions(verdict)))
 
 
-def _assumptions(verdict: Verdict) -> Iterator[Doubt]:
+def _assumptions(verdict: Verdict) -> Iterator[str]:
     """How well the values meet what the rule assumes: symmetric differences, and no rare failure.
 
     Source:
@@ -75,21 +75,19 @@ def _assumptions(verdict: Verdict) -> Iterator[Doubt]:
             if pair.skewness is not None and abs(pair.skewness) > 2 * error
         ]
         if skewed:
-            text = (
+            yield (
                 f"The differences from {verdict.leader} are skewed for {listed(skewed)}: few seeds"
                 " have much of the weight. The tests assume symmetric differences; in simulations,"
                 " one skewed configuration gave up to 10 % false winners at alpha = 0.05."
             )
-            yield Doubt(rule=None, word=None, text=text)
     if not any(side.imputed for side in verdict.sides):
         # The upper end of Clopper and Pearson's one-sided 95 % interval of 0 of n.
         unseen = 100 * (1 - 0.05 ** (1 / n))
-        text = (
+        yield (
             f"On none of {n} seeds did a run fail. A rate of failures of up to {unseen:.0f} % would"
             " have gone unseen, and a configuration that fails on some seeds is worse than its"
             " mean here."
         )
-        yield Doubt(rule=None, word=None, text=text)
 
 
 def _absent(evidence: Evidence) -> Iterator[Doubt]:

@@ -94,6 +94,7 @@ class Comparison:
         beaten: ``first`` is better than ``second``: ``p_holm`` is at most alpha. ``equivalent``:
             ``p_equivalence`` is at most alpha.
         undecidable: Why neither is said whatever the p values are; empty where they decide.
+            ``equivalent`` is not said either where failed runs of ``second`` may have been worse.
     """
 
     first: str
@@ -204,6 +205,7 @@ class Verdict:
         plan: Of each rival that may be the best, unless there is a winner.
         needed: How many seeds would be enough, as a sentence; None without a plan.
         flags: What a reader must also know.
+        assumptions: How well the values meet what the rule assumes, a sentence each.
     """
 
     word: Word
@@ -233,6 +235,7 @@ class Verdict:
     effects: Sequence[Effect] = ()
     reasons: Sequence[Doubt]
     flags: Sequence[Doubt]
+    assumptions: Sequence[str] = ()
     plan: Sequence[SeedPlan] = ()
     needed: str | None = None
 

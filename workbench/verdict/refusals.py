@@ -90,19 +90,19 @@ REFUSALS: dict[int, Refusal] = {
         ),
         Refusal(
             number=7,
-            forbidden="uncorrected p values, too few seeds for any p value below alpha, or a large"
-            " p value read as 'equal'",
+            forbidden="uncorrected p values of pairs, too few seeds for any p value below alpha, or"
+            " a large p value read as 'equal'",
             because="With many pairs some p value is small by chance; with few seeds none can be"
             " small enough; and a test that finds nothing has shown nothing.",
-            instead="Correct over all pairs, take at least the seeds that the floor asks for, and"
-            " show equivalence by a test of its own.",
+            instead="Correct statements about pairs over all of them, take at least the seeds that"
+            " the floor asks for, and show equivalence by a test of its own.",
         ),
         Refusal(
             number=8,
             forbidden="seeds, folds or epochs treated as data sets",
             because="They vary the training on one data set and say nothing about another one.",
             instead="Claim it for this data set, or repeat the comparison on 6 or more data sets"
-            " (7 for 3 strategies).",
+            " (7 for statements about the pairs of 3 strategies).",
         ),
         Refusal(
             number=9,

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import rankdata
 
 from workbench.verdict import Design, Level, Stage, Verdict, contrast, statistics
 from workbench.verdict.across import ranks, wording
+from workbench.verdict.comparing import DATA_SET, overstated
 from workbench.verdict.conclusion import conclude
 from workbench.verdict.question import Question
 from workbench.verdict.statistics.mcb import Best
 from workbench.verdict.statistics.several import LEAST_DATASETS
+from workbench.verdict.statistics.values import Array, differences, moments
 from workbench.verdict.table import Row, Table
 
 
@@ -45,7 +46,7 @@ def verdict(
         shown=len(datasets) >= LEAST_DATASETS and not refused,
         test=statistics.wilcoxon,
         compare_with_best=_with_the_best,
-        unit="data set",
+        unit=DATA_SET,
     )
     # A mean with a failed run in it has not failed itself; ``sentences`` names the failed runs.
     sides = tuple(replace(side, imputed=()) for side in found.sides)
@@ -57,24 +58,35 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
     """Multiple comparisons with the best, on values that are standardized on each data set.
 
     A mean over raw values would be that of the data set with the largest differences. The winner is
-    tested by ranks, and nothing bounds a difference in units of the metric.
+    tested by ranks, and nothing bounds how far each is behind in units of the metric.
     """
     sign = 1.0 if design.direction == "maximize" else -1.0
     values = sign * np.array([row.counted for row in rows]).T
-    spread = values.std(axis=1, ddof=1, keepdims=True)
+    failed = [place for place, row in enumerate(rows) if overstated(row, design)]
+    spread = np.array([[moments(row)[1]] for row in values])  # 0 for rounding errors alone
     centred = values - values.mean(axis=1, keepdims=True)
     best = statistics.best(
         np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0),
         alpha=design.alpha,
+        overstated=failed,
     )
-    gaps = values[:, [best.leader]] - np.delete(values, best.leader, axis=1)
-    # The leader of the standardized means may be behind by ranks: then it is no winner.
-    p_values = [
-        statistics.wilcoxon(gap) if np.sign(gap) @ rankdata(np.abs(gap)) > 0 else 1.0
-        for gap in gaps.T
+    gaps = [
+        differences(values[:, best.leader], theirs)
+        for theirs in np.delete(values, best.leader, axis=1).T
     ]
+    p_values = [1.0 if best.leader in failed else _p_ahead(gap) for gap in gaps]
+    # Two-sided, since the data chose the leader; not corrected, as in the test of the winner.
+    lead = min(statistics.t_interval(gap, level=1 - design.alpha).low for gap in gaps)
     nothing = np.full(len(rows), math.inf)
-    return best._replace(p_win=max(p_values), lead=-math.inf, behind=nothing)
+    return best._replace(p_win=max(p_values), lead=lead, behind=nothing)
+
+
+def _p_ahead(gaps: Array) -> float:
+    """Wilcoxon's p; 1 where no p shows that the leader is ahead, as in ``comparing``."""
+    mean, sd = moments(gaps)
+    # The leader of the standardized means may be behind by ranks, or by the mean that is claimed.
+    ahead = mean > 0 and sd > 0 and statistics.rank_sum(gaps) > 0
+    return statistics.wilcoxon(gaps) if ahead else 1.0
 
 
 def _row(name: str, verdicts: Mapping[str, Verdict], *, baseline: bool) -> Row:

@@ -42,6 +42,7 @@ from workbench.verdict.statistics.several import (
     critical_difference,
     friedman,
     performance_profile,
+    rank_sum,
     wilcoxon,
     wilcoxon_holm,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "performance_profile",
     "posterior",
     "probability_of_improvement",
+    "rank_sum",
     "seeds_default",
     "seeds_floor",
     "seeds_needed",

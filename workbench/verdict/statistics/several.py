@@ -141,6 +141,16 @@ def wilcoxon(differences: ArrayLike) -> float:
     return min(1.0, 2 * float(chances[: tail + 1].sum()))
 
 
+def rank_sum(differences: ArrayLike) -> float:
+    """Sum of the signed ranks of Wilcoxon's test: above 0 where the first side is ahead.
+
+    Args:
+        differences: First minus second for each data set, shape [n].
+    """
+    gaps = finite(differences, 1)
+    return float(np.sign(gaps) @ midranks(np.abs(gaps)))
+
+
 def wilcoxon_holm(scores: ArrayLike) -> Array:
     """Wilcoxon's signed-rank test of all pairs of strategies, corrected by Holm.
 

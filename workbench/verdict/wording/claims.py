@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from workbench.verdict.contrast import BASELINE
 from workbench.verdict.evidence import Stage
-from workbench.verdict.judgement import Verdict, Word
+from workbench.verdict.judgement import Level, Verdict, Word
 from workbench.verdict.wording import headlines, words
 from workbench.verdict.wording.numbers import listed
 
@@ -46,16 +47,24 @@ def finding(verdict: Verdict) -> str:
             f" {words.others(verdict)} is shown:"
             f" {words.difference(verdict, words.closest(verdict))}"
         )
+    mean = f"mean {metric}"
+    if verdict.level == Level.DATASETS:
+        mean = f"mean of the standardized {metric}"
     method = f"multiple comparisons with the best, joint sign flips over {over}"
+    if verdict.contrast == BASELINE:
+        test = words.test(verdict, words.closest(verdict))
+        method = f"{test} over {over}, Holm over {words.pairs(verdict)}"
     if verdict.word == Word.GOOD_ENOUGH:
         return f"{headlines.bound(verdict)} ({method})"
     if verdict.word == Word.NARROWED:
+        best = words.side(verdict).removesuffix(" compared")
         return (
-            f"no single winner is shown; the configuration with the {words.highest(verdict)} mean"
-            f" {metric} is one of {listed(verdict.candidates, 50)} ({method}:"
-            f" {100 * (1 - verdict.alpha):g} % confidence set)"
+            f"no single winner is shown; the {100 * (1 - verdict.alpha):g} % confidence set of"
+            f" the {best} with the {words.highest(verdict)} {mean} holds"
+            f" {listed(verdict.candidates, 50)}, not {listed(verdict.excluded, 50, word='or')}"
+            f" ({method})"
         )
     return (
-        f"any of the {len(verdict.candidates)} configurations compared may have the"
-        f" {words.highest(verdict)} mean {metric} ({method})"
+        f"{words.any_of(verdict)} {words.side(verdict, several=True)} may have the"
+        f" {words.highest(verdict)} {mean} ({method})"
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from workbench.verdict.judgement import Comparison, Verdict, Word
+from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import fixed, listed, measured
+from workbench.verdict.wording.numbers import fixed, listed, measured, places_for, signed
 
 
 def headline(verdict: Verdict) -> str:
@@ -25,7 +25,6 @@ def compared(verdict: Verdict) -> str:
     if verdict.word == Word.WINNER:
         text = f"{verdict.leader} wins{words.over(verdict)}: {_against(verdict, pair)}."
         return f"{text} {words.size(verdict)}{words.caveats(verdict)}"
-    gap, low, high = words.reach(verdict, pair)
     if words.against_baseline(verdict):
         return (
             f"{verdict.leader} has the best mean, but it is not shown to be better than"
@@ -34,10 +33,12 @@ def compared(verdict: Verdict) -> str:
     text = words.the_set(verdict)
     if verdict.word == Word.GOOD_ENOUGH:
         text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
+    _, low, high = words.reach(verdict, pair)
+    across = " of standardized values" if verdict.level == Level.DATASETS else ""
     return (
-        f"{text} No single winner is shown: {verdict.leader} has the best mean and leads"
-        f" {words.rival(pair, verdict)} by {gap} (interval {low} to {high}; ahead"
-        f" {words.agreement(verdict, pair)}).{words.caveats(verdict)}"
+        f"{text} No single winner is shown: {verdict.leader} has the best mean{across} and"
+        f" {words.lead(verdict, pair, words.rival(pair, verdict))} (interval {low} to {high};"
+        f" ahead {words.agreement(verdict, pair)}).{words.caveats(verdict)}"
     )
 
 
@@ -45,12 +46,18 @@ def bound(verdict: Verdict) -> str:
     """How far the leader can be behind the best, compared with the smallest effect."""
     side = next(side for side in verdict.sides if side.name == verdict.leader)
     behind = side.behind or 0.0
-    places = words.places(verdict, words.closest(verdict))
-    better = "higher" if verdict.direction == "maximize" else "lower"
+    found = words.closest(verdict).difference
+    places = signed(places_for(found.low, found.high, verdict.smallest_effect, behind), behind)
+    better, metric = words.higher(verdict), words.metric(verdict)
+    more = (
+        f"a {metric} that is more than {fixed(behind, places)} {better} than that of"
+        f" {verdict.leader}"
+        if behind
+        else f"a {better} {metric} than {verdict.leader}"
+    )
     return (
-        f"with {100 * (1 - verdict.alpha):g} % confidence no other configuration compared has a"
-        f" {words.metric(verdict)} that is more than {fixed(behind, places)} {better} than that of"
-        f" {verdict.leader}; the smallest difference that matters is {words.effect(verdict)}"
+        f"with {100 * (1 - verdict.alpha):g} % confidence no other {words.side(verdict)} has"
+        f" {more}; the smallest difference that matters is {words.effect(verdict)}"
     )
 
 

@@ -148,9 +148,9 @@ def duration(seconds: float) -> str:
     return f"{number:.1f} {unit}" if number < 9.95 else f"{number:,.0f} {unit}"
 
 
-def listed(names: Iterable[str], most: int = 4) -> str:
+def listed(names: Iterable[str], most: int = 4, *, word: str = "and") -> str:
     """For example ``a, b and c``; beyond ``most`` the others are counted."""
     shown = list(names)
     if len(shown) > most:
         shown = [*shown[: most - 1], f"{len(shown) - most + 1} more"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {word} {shown[-1]}"

@@ -16,7 +16,7 @@ from workbench.verdict.refusals import because
 from workbench.verdict.wording import words
 from workbench.verdict.wording.claims import claim
 from workbench.verdict.wording.headlines import headline
-from workbench.verdict.wording.numbers import bare_p, duration, p_value
+from workbench.verdict.wording.numbers import bare_p, duration, listed, p_value
 
 
 def worded(verdict: Verdict) -> Verdict:
@@ -64,12 +64,12 @@ def _reason(verdict: Verdict, pair: Comparison) -> str:
     """What is known of a rival, with the p value that decides it."""
     other = words.rival(pair, verdict)
     side = next(side for side in verdict.sides if side.name == other)
-    gap, low, high = words.reach(verdict, pair)
+    _, low, high = words.reach(verdict, pair)
     lead = (
-        f"{verdict.leader} leads it by {gap} (interval {low} to {high}), ahead"
+        f"{verdict.leader} {words.lead(verdict, pair, 'it')} (interval {low} to {high}), ahead"
         f" {words.agreement(verdict, pair)}"
     )
-    if pair.undecidable:
+    if pair.undecidable and other not in verdict.excluded:
         return f"Nothing is decided for {other}: {pair.undecidable}; {lead}."
     if verdict.word == Word.WINNER or verdict.contrast == BASELINE:
         p = pair.p_holm if verdict.contrast == BASELINE else pair.p
@@ -84,7 +84,7 @@ def _needed(verdict: Verdict) -> str | None:
     if not verdict.plan:
         return None
     plans = sorted(verdict.plan, key=lambda plan: plan.estimate)
-    each = ", ".join(f"{_range_of(plan)} against {plan.rival}" for plan in plans)
+    each = listed((f"{_range_of(plan)} against {plan.rival}" for plan in plans), 50)
     return (
         f"For 80 % power to detect a true difference of {words.effect(verdict)} at"
         f" alpha = {verdict.alpha:g}, about {each} are needed in all{_cost(plans[-1])}."
@@ -103,6 +103,6 @@ def _cost(plan: SeedPlan) -> str:
         return ""
     low = duration(plan.seconds_low)
     if plan.seconds_high is None:
-        return f"; the most cost {low} or far more"
+        return f"; the largest of these costs {low} or far more"
     high = duration(plan.seconds_high)
-    return f"; the most cost about {low if low == high else f'{low} to {high}'}"
+    return f"; the largest of these costs about {low if low == high else f'{low} to {high}'}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
 from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
+    MINUS,
     counted,
     fixed,
     given,
@@ -43,9 +42,15 @@ def others(verdict: Verdict) -> str:
         return f"the baseline {verdict.closest}"
     if verdict.pairs == 1:
         return str(verdict.closest)
+    return f"every other {side(verdict)}"
+
+
+def side(verdict: Verdict, *, several: bool = False) -> str:
+    """What is compared: ``configuration compared`` or ``level of optimizer``."""
+    s = "s" if several else ""
     if verdict.contrast in (ALL, BASELINE):
-        return "every other configuration compared"
-    return f"every other level of {verdict.contrast}"
+        return f"configuration{s} compared"
+    return f"level{s} of {verdict.contrast}"
 
 
 def caveats(verdict: Verdict) -> str:
@@ -133,6 +138,14 @@ def reach(verdict: Verdict, pair: Comparison) -> tuple[str, str, str]:
     return gap, low, high
 
 
+def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
+    """``leads b by 0.01``; across data sets the leader's mean may be the worse one."""
+    gap = reach(verdict, pair)[0]
+    if gap.startswith(MINUS):
+        return f"has a mean difference of {gap} from {whom}"
+    return f"leads {whom} by {gap}"
+
+
 def agreement(verdict: Verdict, pair: Comparison) -> str:
     """On how many seeds the leader is ahead of a rival: ``on 7 of 12 seeds, equal on 2``."""
     sign = 1 if pair.first == verdict.leader else -1
@@ -144,20 +157,27 @@ def agreement(verdict: Verdict, pair: Comparison) -> str:
 
 def the_set(verdict: Verdict) -> str:
     """Which may be the best and which is not, as a sentence."""
-    share_of_sure = f"{100 * (1 - verdict.alpha):g} % confidence"
+    sure = f"{100 * (1 - verdict.alpha):g} %"
     if not verdict.excluded:
-        return f"Any of the {len(verdict.candidates)} may be the best ({share_of_sure})."
-    not_best = _joined(verdict.excluded, "or")
+        text = any_of(verdict)
+        return f"{text[:1].upper()}{text[1:]} may be the best ({sure} confidence)."
+    not_best = listed(verdict.excluded, 50, word="or")
     if len(verdict.candidates) == 1:
-        return f"The best is {verdict.leader} ({share_of_sure}); it is not {not_best}."
+        # The test of a winner is stricter, because the data chose which one is tested.
+        return (
+            f"The {sure} confidence set of the best holds only {verdict.leader}, not {not_best};"
+            f" the test of a winner is stricter and finds none at alpha = {verdict.alpha:g}."
+        )
     return (
-        f"The best is one of {listed(verdict.candidates, 50)} ({share_of_sure}); it is not"
+        f"The best is one of {listed(verdict.candidates, 50)} ({sure} confidence); it is not"
         f" {not_best}."
     )
 
 
-def _joined(names: Sequence[str], word: str) -> str:
-    return listed(names, 50).replace(" and ", f" {word} ")
+def any_of(verdict: Verdict) -> str:
+    """All candidates: ``either of the 2`` or ``any of the 4``."""
+    number = len(verdict.candidates)
+    return f"{'either' if number == 2 else 'any'} of the {number}"
 
 
 def size(verdict: Verdict) -> str:
