@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.report import templates, wording
 from workbench.report.content import Summary
-from workbench.report.paper.typeset import NONE, name, number, prose, setting, text
+from workbench.report.paper.typeset import NONE, name, number, p_value, prose, setting, span, text
 from workbench.report.paper.verdict_tables import judged, laid_out
 from workbench.verdict.wording.numbers import counted
 
@@ -15,6 +15,8 @@ def tables(summary: Summary, venue: str) -> dict[str, str]:
     confirmation = summary.confirmation
     if confirmation and confirmation.selection:
         written["selection"] = selection(summary, venue)
+    if summary.shows_tests and summary.verdict.effects:
+        written["factors"] = factors(summary, venue)
     if summary.shows_tests:
         written["cost"] = cost(summary, venue)
     written["strategies"] = strategies(summary, venue)
@@ -107,6 +109,29 @@ def selection(summary: Summary, venue: str) -> str:
         " trainable parameters. A dash is a run without a value."
     )
     return laid_out(summary, venue, "selection", text(caption), columns, rows)
+
+
+def factors(summary: Summary, venue: str) -> str:
+    """Main effects with the marginal means of each level, and interactions."""
+    verdict = summary.verdict
+    like = templates.scale(level.mean.estimate for e in verdict.effects for level in e.levels)
+    rows: list[list[str]] = []
+    for effect in verdict.effects:
+        called = r" $\times$ ".join(name(templates.words(factor)) for factor in effect.factors)
+        p = p_value(effect.p_holm)
+        if not effect.levels:
+            rows.append([called, NONE, NONE, NONE, p])
+        for at, level in enumerate(effect.levels):
+            mean = level.mean
+            numbers = [number(mean.estimate, like), span(mean.low, mean.high, like)]
+            rows.append(["" if at else called, name(level.name), *numbers, "" if at else p])
+    columns = {"effect": "p", "level": "l", "mean": "r", r"95\,\% interval": "r", "$p$": "r"}
+    caption = (
+        f"Effects of the factors of the study {summary.study} on {templates.words(summary.metric)}:"
+        f" marginal means over {counted(len(verdict.seeds), 'seed')} with t intervals; p: joint"
+        f" sign-flip test of all levels, Holm-corrected over {len(verdict.effects)} effects."
+    )
+    return laid_out(summary, venue, "factors", text(caption), columns, rows)
 
 
 def cost(summary: Summary, venue: str) -> str:
