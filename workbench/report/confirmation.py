@@ -16,11 +16,10 @@ from workbench.report.results import (
     CandidateResult,
     ConfirmationResult,
     SeedResult,
-    Versus,
 )
 from workbench.report.runs import Arm, Confirmation
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict import Comparison, Evidence, Side, Verdict, Word, comparing, table
+from workbench.verdict import Evidence, Side, Verdict, Word, comparing, table
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.statistics.values import differences, moments
 
@@ -54,6 +53,7 @@ def summarize(
         planned=confirmation.planned,
         default_is=chosen.default_is if chosen else None,
         arms=tuple(arms),
+        levels=tuple(wording.rows(verdict)) if verdict.contrast not in (ALL, BASELINE) else (),
         imputed=sum(run.imputed for arm in arms for run in arm.runs),
         failed=sum(arm.failed for arm in arms),
         pruned=sum(arm.pruned for arm in arms),
@@ -184,51 +184,24 @@ def _sides(evidence: Evidence, verdict: Verdict) -> dict[str, Side]:
 
 def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[ArmResult]:
     """Arms with marks for the best and those that may be, each compared with the reference."""
-    pairs = {frozenset((pair.first, pair.second)): pair for pair in verdict.comparisons}
     sign = 1 if maximizes else -1
     means = [(sign * arm.mean, arm) for arm in arms if arm.mean is not None]
     if not means:
         return arms
     _, top = max(means, key=lambda item: item[0])
     marked = verdict.word in wording.COMPARED
-    # With a contrast against the baseline the best arm was compared with no other arm.
-    base = next((arm for arm in arms if arm.baseline), None)
-    reference = base if verdict.contrast == BASELINE else top
     sides = {side.name: side for side in verdict.sides if verdict.contrast == ALL}
-    compared = []
-    for arm in arms:
-        pair = None
-        if reference is not None and arm is not reference:
-            pair = pairs.get(frozenset((arm.name, reference.name)))
-        compared.append(
-            replace(
-                arm,
-                best=marked and arm is top,
-                may_be_best=arm is not top and arm.name in sides and arm.name in verdict.candidates,
-                p_best=sides[arm.name].p_best if arm.name in sides else None,
-                behind=sides[arm.name].behind if arm.name in sides else None,
-                versus=None if pair is None else _versus(arm.name, pair, maximizes),
-            )
+    return [
+        replace(
+            arm,
+            best=marked and arm is top,
+            may_be_best=arm is not top and arm.name in sides and arm.name in verdict.candidates,
+            p_best=sides[arm.name].p_best if arm.name in sides else None,
+            behind=sides[arm.name].behind if arm.name in sides else None,
+            versus=wording.versus(verdict, arm.name),
         )
-    return compared
-
-
-def _versus(name: str, pair: Comparison, maximizes: bool) -> Versus:
-    """A comparison from the view of one arm: its value minus the other's."""
-    pair = pair if pair.first == name else pair.flipped()
-    # In a comparison, positive means that ``first`` is better; here, that its value is higher.
-    sign = 1 if maximizes else -1
-    low, high = sorted((sign * pair.difference.low, sign * pair.difference.high))
-    chance = pair.improvement
-    return Versus(
-        name=pair.second,
-        difference=sign * pair.difference.estimate,
-        low=low,
-        high=high,
-        p_holm=pair.p_holm,
-        p_equivalence=pair.p_equivalence,
-        improvement={"estimate": chance.estimate, "low": chance.low, "high": chance.high},
-    )
+        for arm in arms
+    ]
 
 
 def _candidates(confirmation: Confirmation) -> Iterable[CandidateResult]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from workbench.record import Objective
+from workbench.report import wording
 from workbench.report.checks import Check
 from workbench.report.methods import Trained, UsedMethod
-from workbench.report.results import ConfirmationResult
+from workbench.report.results import ConfirmationResult, Row
 from workbench.report.table import StrategyResult, TrialResult
 from workbench.report.templates import words
-from workbench.report.wording import Why
 from workbench.tracker.stored_study import Cited
 from workbench.verdict import Verdict, as_json
 
@@ -68,6 +68,7 @@ class Judged:
         cited: Values from the literature.
         test: The primary test that was used; None without a comparison.
         emphasis: The rule for bold and underlined values; None where there are none.
+        columns: What the main table's columns about the comparisons mean; None without them.
         caution: A warning to print with test values that support no claim.
         unit: What values are paired by: ``seed`` or ``data set``.
         external: Whether the results come from other software.
@@ -80,6 +81,7 @@ class Judged:
     cited: tuple[Cited, ...] = ()
     test: str | None = None
     emphasis: str | None = None
+    columns: str | None = None
     caution: str | None = None
     unit: str = "seed"
     external: bool = False
@@ -95,6 +97,12 @@ class Judged:
     def metric(self) -> str:
         """The metric in words; that of external results keeps its own name."""
         return self.verdict.metric if self.external else words(self.verdict.metric)
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Those of the main table."""
+        arms = self.confirmation.arms if self.confirmation else None
+        return list(wording.rows(self.verdict)) if arms is None else arms
 
     @property
     def shows_tests(self) -> bool:
@@ -121,7 +129,7 @@ class Summary(Judged):
     mode: str
     usable: bool
     notes: list[str]
-    why: Why
+    why: wording.Why
     needed: str | None
     progress: Progress
     objective: Objective

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -42,14 +42,14 @@ class SeedResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Versus:
-    """An arm against the best one, or against the baseline of a contrast with it.
+    """A row against the leader, or against the baseline of a contrast with it.
 
     Attributes:
-        name: Of the other arm.
-        difference: This arm minus the other, in units of the metric; ``low`` and ``high`` are the
-            ends of its interval.
-        improvement: P(improvement), the probability that this arm is better on a seed:
-            ``estimate``, ``low`` and ``high``.
+        name: Of the other row.
+        difference: This row minus the other, in units of the metric; ``low`` and ``high`` are the
+            ends of its interval, which is of this pair alone.
+        leads: By seed, how much better this row is; negative where it is worse.
+        beyond: ``low`` and ``high`` of the interval over seeds and test examples; None without one.
     """
 
     name: str
@@ -58,7 +58,8 @@ class Versus:
     high: float
     p_holm: float
     p_equivalence: float | None
-    improvement: Mapping[str, float]
+    leads: Sequence[float]
+    beyond: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ class Row:
         may_be_best: Whether it may be the best as well: it is in the set of the best.
         p_best: Of the hypothesis that it is the best; ``behind``: at most so far behind the best.
             None where no set of the best was computed.
+        versus: None for the row that the others are compared with.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Row:
     may_be_best: bool = False
     p_best: float | None = None
     behind: float | None = None
+    versus: Versus | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +116,6 @@ class ArmResult(Row):
     selection_seconds: float | None = None
     confirmation_seconds: float
     peak_memory: float | None = None
-    versus: Versus | None = None
     runs: tuple[SeedResult, ...] = ()
 
 
@@ -139,6 +141,7 @@ class ConfirmationResult:
         selected: Whether the selection has ended.
         done: Planned runs that have ended, of ``planned``.
         beyond: Number of runs that the protocol does not plan.
+        levels: Of a contrast over a factor, which compares these in place of the arms.
         cost: Seconds by part: ``search_seconds``, ``selection_seconds``, ``confirmation_seconds``.
     """
 
@@ -150,6 +153,7 @@ class ConfirmationResult:
     planned: int
     default_is: str | None
     arms: tuple[ArmResult, ...]
+    levels: tuple[Row, ...]
     imputed: int
     failed: int
     pruned: int

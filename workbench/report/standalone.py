@@ -47,8 +47,6 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
     """
     study, content = Path(found.results.source).stem, found.as_json()
     summaries = _summaries(study, found)
-    tested = {name: _tested_by(verdict, "seed") for name, verdict in found.datasets.items()}
-    tested[""] = summaries[0].test
     # results.json marks the folder as ours; see ``writing.replacing``.
     with writing.replacing(folder, CONTENTS, "results.json") as new:
         drawn, pictures = _figures(found, new / "figures")
@@ -58,7 +56,7 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
             study=study,
             content=content,
             figures=drawn,
-            tested=tested,
+            judged=dict(zip(("", *found.datasets), summaries, strict=False)),
             why=wording.why(found.verdict),
         )
         texts = {
@@ -88,6 +86,7 @@ def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
         verdict=verdict,
         test=_tested_by(verdict, unit),
         emphasis=wording.emphasis(verdict, rows, "strategy"),
+        columns=wording.columns(verdict, unit),
         caution=wording.caution(verdict),
         unit=unit,
         external=True,

@@ -97,6 +97,7 @@ def compose(material: Material) -> Composed:
         confirmation=result,
         test=wording.sign_flip(verdict),
         emphasis=wording.emphasis(verdict, arms),
+        columns=wording.columns(verdict),
         caution=caution,
         why=wording.why(verdict),
         needed=verdict.needed,

@@ -7,12 +7,12 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from workbench.report.results import Row
+from workbench.report.results import Row, Versus
 from workbench.report.table import StrategyResult
 from workbench.verdict import Doubt, Side, Verdict, Word
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import counted, listed
+from workbench.verdict.wording.numbers import counted, listed, p_value
 
 # Words under which a best mean may be pointed out at all.
 COMPARED = (Word.WINNER, Word.GOOD_ENOUGH, Word.NARROWED, Word.INCONCLUSIVE)
@@ -43,7 +43,7 @@ def emphasis(verdict: Verdict, rows: Collection[Row], what: str = "configuration
     """
     if not any(row.best for row in rows):
         return None
-    text = "Bold: best mean."
+    text = "Bold: best mean; chosen for being the best, it is on average a little too good."
     if verdict.contrast == BASELINE:
         text += " Only comparisons with the baseline were made."
     elif verdict.contrast != ALL:
@@ -54,6 +54,40 @@ def emphasis(verdict: Verdict, rows: Collection[Row], what: str = "configuration
             " Underlined: may be the best as well (in the"
             f" {100 * (1 - verdict.alpha):g} % confidence set of the best)."
         )
+    return text
+
+
+def reference(verdict: Verdict) -> str | None:
+    """What the rows of a main table are compared with: the leader, or the baseline of a contrast.
+
+    None without a comparison.
+    """
+    if verdict.contrast == BASELINE:
+        return next((side.name for side in verdict.sides if side.baseline), None)
+    return verdict.leader
+
+
+def columns(verdict: Verdict, unit: str = "seed") -> str | None:
+    """What a main table's columns about the comparisons mean; None where it has none."""
+    other = reference(verdict)
+    if other is None or not verdict.comparisons:
+        return None
+    sure = f"{100 * (1 - verdict.alpha):g} % confidence"
+    text = (
+        f"Difference: a row minus {other}, paired by {unit}, with the 95 % interval of this pair"
+        f" alone. Ahead on: {unit}s with a better value than {other}."
+    )
+    if all(side.p_best is None for side in verdict.sides):
+        pairs = counted(verdict.pairs, "pair")
+        return f"{text} p (Holm): {sign_flip(verdict)}, corrected over {pairs}."
+    text += (
+        " p (best): of the hypothesis that a row is the best, by joint sign flips over whole"
+        f" {unit}s."
+    )
+    if verdict.word == Word.WINNER and verdict.p_win is not None:
+        text += f" The winner was tested against each rival: largest {p_value(verdict.p_win)}."
+    if any(side.behind is not None for side in verdict.sides):
+        text += f" At most behind: how far a row can be behind the best, for all together ({sure})."
     return text
 
 
@@ -87,7 +121,36 @@ def rows(verdict: Verdict) -> Iterator[Row]:
     for side in verdict.sides:
         best = side.name == verdict.leader
         tied = not best and side.name in verdict.candidates
-        yield replace(row(side), best=best, may_be_best=tied and verdict.contrast == ALL)
+        yield replace(
+            row(side),
+            best=best,
+            may_be_best=tied and verdict.contrast == ALL,
+            versus=versus(verdict, side.name),
+        )
+
+
+def versus(verdict: Verdict, name: str) -> Versus | None:
+    """A row against the one that all are compared with; None where it was not compared."""
+    other = reference(verdict)
+    pairs = (pair for pair in verdict.comparisons if {pair.first, pair.second} == {name, other})
+    pair = next(pairs, None)
+    if pair is None:
+        return None
+    pair = pair if pair.first == name else pair.flipped()
+    # In a comparison, positive means that ``first`` is better; here, that its value is higher.
+    difference, beyond = pair.difference, pair.beyond
+    if verdict.direction == "minimize":
+        difference, beyond = difference.negated(), beyond and beyond.negated()
+    return Versus(
+        name=pair.second,
+        difference=difference.estimate,
+        low=difference.low,
+        high=difference.high,
+        p_holm=pair.p_holm,
+        p_equivalence=pair.p_equivalence,
+        leads=pair.differences,
+        beyond=beyond and {"low": beyond.low, "high": beyond.high},
+    )
 
 
 def row(side: Side) -> Row:

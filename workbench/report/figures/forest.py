@@ -18,7 +18,7 @@ from workbench.report.figures.sides import (
     how_tested,
     names,
 )
-from workbench.verdict import Comparison, Verdict
+from workbench.verdict import Comparison, Verdict, Word
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.guards import Bar
 from workbench.verdict.wording.numbers import bare_p
@@ -29,11 +29,17 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A side, its value minus the reference's, and the difference on each seed."""
+    """A side, its value minus the reference's, and the difference on each seed.
+
+    ``decided``: it is shown not to be the best or, in a contrast with it, to differ from the
+    baseline. ``p`` is the p value that decides it.
+    """
 
     name: str
     comparison: Comparison
     points: tuple[Point, ...]
+    decided: bool
+    p: float
 
 
 class Forest(NamedTuple):
@@ -69,7 +75,9 @@ def summarize(findings: Findings) -> Forest:
             # A comparison is positive where its first is better, a row where its value is higher.
             is_row_minus_reference = (item.second == reference) == maximizes
             turned = item if is_row_minus_reference else item.flipped()
-            rows.append(Row(name, turned, differences(verdict, turned)))
+            rows.append(
+                Row(name, turned, differences(verdict, turned), *_decision(verdict, name, item))
+            )
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
     rows.sort(key=lambda row: row.comparison.difference.estimate, reverse=maximizes)
@@ -96,6 +104,30 @@ def summarize(findings: Findings) -> Forest:
     )
 
 
+def _decision(verdict: Verdict, name: str, pair: Comparison) -> tuple[bool, float]:
+    """Whether a row is decided, and by which p value."""
+    p_best = next(side.p_best for side in verdict.sides if side.name == name)
+    if p_best is None:
+        return pair.p_holm <= verdict.alpha, pair.p_holm
+    return name in verdict.excluded, pair.p if verdict.word == Word.WINNER else p_best
+
+
+def _p_is(verdict: Verdict) -> tuple[str, str]:
+    """Head of the column of p values, and a sentence on filled squares."""
+    if all(side.p_best is None for side in verdict.sides):
+        return (
+            "p (Holm)",
+            f"Holm-corrected p of at most {verdict.alpha:g} (p: {how_tested(verdict)})",
+        )
+    if verdict.word == Word.WINNER:
+        return "p", f"{verdict.leader} is better (p: {how_tested(verdict, corrected=False)})"
+    sure = f"{100 * (1 - verdict.alpha):g} % confidence"
+    return "p (best)", (
+        f"shown not to be the best ({sure}; p: of the hypothesis that the row is the best, by joint"
+        " sign flips over whole seeds)"
+    )
+
+
 def caption(numbers: Forest) -> str:
     """What a point, a bar and the band are, n, and how p was computed."""
     verdict = numbers.verdict
@@ -106,7 +138,7 @@ def caption(numbers: Forest) -> str:
         f" minus that of {numbers.reference}; {better} values are better"
         f" (n = {numbers.n} seeds, the same for every row). A dot is one seed, the square their"
         f" mean, the bar its t interval ({numbers.bar}). {numbers.source}"
-        f" Filled square: Holm-corrected p < {verdict.alpha:g} ({how_tested(verdict)})."
+        f" Filled square: {_p_is(verdict)[1]}."
     )
     if verdict.smallest_effect is not None:
         text += (
@@ -135,7 +167,7 @@ def plot(numbers: Forest) -> Figure:
     if venues.is_narrow() and len(label) >= 48:
         label = label.replace(": ", ":\n")
     style.rows(axes, [row.name for row in numbers.rows], label)
-    _write_numbers(axes, numbers.rows)
+    _write_numbers(axes, numbers.rows, _p_is(numbers.verdict)[0])
     return figure
 
 
@@ -148,7 +180,7 @@ def _draw_row(axes: Axes, numbers: Forest, row: Row, y: int) -> None:
         [y - 0.13],
         s=26,
         marker="s",
-        facecolors=shade if row.comparison.p_holm < numbers.verdict.alpha else "none",
+        facecolors=shade if row.decided else "none",
         edgecolors=shade,
         linewidths=1.2,
         zorder=4,
@@ -156,15 +188,15 @@ def _draw_row(axes: Axes, numbers: Forest, row: Row, y: int) -> None:
     saving.hover(
         square,
         f"{row.name} − {numbers.reference}: {mean.estimate:+.4g}"
-        f" [{mean.low:+.4g}, {mean.high:+.4g}], p {bare_p(row.comparison.p_holm)}",
+        f" [{mean.low:+.4g}, {mean.high:+.4g}], p {bare_p(row.p)}",
     )
     draw_seeds(axes, row.points, y + 0.2, 0.2, colour=style.QUIET, size=8, form="+.4g")
 
 
-def _write_numbers(axes: Axes, rows: tuple[Row, ...]) -> None:
-    p_values = [bare_p(row.comparison.p_holm) for row in rows]
+def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
+    p_values = [bare_p(row.p) for row in rows]
     if venues.is_narrow():  # there is no room for means next to the rows
-        style.column(axes, "p (Holm)", p_values)
+        style.column(axes, head, p_values)
         return
     means = [row.comparison.difference for row in rows]
     ends = [end for mean in means for end in (mean.low, mean.high)]
@@ -175,7 +207,7 @@ def _write_numbers(axes: Axes, rows: tuple[Row, ...]) -> None:
         estimate, low, high = (naming.signed(part, unit, ends) for part in parts)
         texts.append(f"{estimate} [{low.lstrip('+')}, {high.lstrip('+')}]")
     style.column(axes, f"mean [{100 * means[0].level:g} % interval]", texts)
-    style.column(axes, "p (Holm)", p_values, offset=104)
+    style.column(axes, head, p_values, offset=104)
 
 
 FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

@@ -85,8 +85,9 @@ def caption(numbers: Pairwise) -> str:
             f" has the {better} mean, orange where the column has it"
         )
     return (
-        f"Pairwise differences in {naming.words(verdict.metric)}. {cells}. Rows and columns are"
-        f" sorted by mean (n = {numbers.n} training seeds, paired). {how_tested(verdict)}."
+        f"Pairwise differences in {naming.words(verdict.metric)}, secondary: they decide nothing."
+        f" {cells}. Rows and columns are sorted by mean (n = {numbers.n} training seeds, paired)."
+        f" p: {how_tested(verdict)}."
     )
 
 

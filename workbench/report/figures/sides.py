@@ -189,8 +189,9 @@ def draw_seeds(
             saving.hover(drawn, *(f"seed {point.seed}: {point.value:{form}}" for point, _ in some))
 
 
-def how_tested(verdict: Verdict) -> str:
+def how_tested(verdict: Verdict, *, corrected: bool = True) -> str:
     """How p was computed, for a caption."""
     most = max(len(pair.differences) for pair in verdict.comparisons)
     kind = "exact sign-flip" if most <= EXACT_TO else "sign-flip"
-    return f"p: {kind} permutation test, Holm-corrected over {counted(verdict.pairs, 'pair')}"
+    text = f"{kind} permutation test"
+    return f"{text}, Holm-corrected over {counted(verdict.pairs, 'pair')}" if corrected else text

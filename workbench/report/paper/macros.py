@@ -16,6 +16,7 @@ from workbench.report.paper import typeset, verdict_tables
 from workbench.report.paper.typeset import number, p_value, share
 from workbench.report.results import ArmResult, Row
 from workbench.verdict import Comparison, Verdict
+from workbench.verdict.wording.numbers import ahead_on
 
 # The parts of a command's name, in letters; its value in LaTeX; its description.
 _Line = tuple[tuple[str, ...], str, str]
@@ -158,9 +159,12 @@ def _row(start: str, row: Row, like: float | None) -> Iterator[_Line]:
         ("SD", row.sd, "standard deviation over seeds"),
         ("Low", row.low, "low end of the 95 % t interval of the mean"),
         ("High", row.high, "high end of the 95 % t interval of the mean"),
+        ("Behind", row.behind, "at most so far behind the best"),
     ):
         if value is not None:
             yield (start, name), number(value, like), f"{who}: {what}"
+    if row.p_best is not None:
+        yield (start, "PBest"), p_value(row.p_best), f"{who}: p of being the best"
     yield (start, "N"), str(row.n), f"{who}: seeds"
     yield (start, "Failed"), str(row.failed), f"{who}: runs counted with the worst value"
 
@@ -188,6 +192,7 @@ def _pair(
         ("Difference", number(difference.estimate, like), "the first minus the second, mean"),
         ("DifferenceLow", number(difference.low, like), "low end of its 95 % interval"),
         ("DifferenceHigh", number(difference.high, like), "high end of it"),
+        ("Ahead", ahead_on(pair.differences), "seeds on which the first is better"),
         ("P", p_value(pair.p_holm), "sign-flip p, Holm-corrected"),
         ("Poi", share(chance.estimate), "P(improvement)"),
         ("PoiLow", share(chance.low), "low end of its interval"),

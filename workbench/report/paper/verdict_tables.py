@@ -15,7 +15,7 @@ from workbench.report.results import ArmResult, Row
 from workbench.tracker.stored_study import Cited
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import ahead_on, counted
 
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
@@ -37,7 +37,7 @@ def _called(summary: Judged) -> str:
 
 def scale(summary: Judged) -> float | None:
     """The size of the test values, which decides how many decimals all of them get."""
-    return templates.scale(arm.mean for arm in _arms(summary))
+    return templates.scale(arm.mean for arm in summary.rows)
 
 
 def scale_of(verdict: Verdict) -> float | None:
@@ -48,38 +48,24 @@ def scale_of(verdict: Verdict) -> float | None:
 def main(summary: Judged, venue: str) -> str:
     """The main table: each arm's mean with its interval, compared with the reference arm."""
     verdict, confirmation = summary.verdict, summary.confirmation
-    arms = _arms(summary)
-    reference = _reference(verdict)
-    like = scale(summary)
-    against = _against(summary, reference)
-    heads = ["$n$", r"mean $\pm$ SD", r"95\,\% interval"]
-    if reference is not None:
-        heads += ["difference", r"$p_\mathrm{Holm}$", "$P$(improvement)"]
-    columns = {"strategy": "p", **dict.fromkeys(heads, "r")}
     # A verdict on a factor has its levels as sides; they get rows of their own below the arms.
-    sides = [side.name for side in verdict.sides]
-    of_factor = confirmation is not None and sides != [arm.name for arm in arms]
+    levels = confirmation.levels if confirmation else ()
+    heads = _compared(levels or summary.rows)
+    like = scale(summary)
+    columns = {"strategy": "p", "$n$": "r", r"mean $\pm$ SD": "r", r"95\,\% interval": "r"}
+    columns |= dict.fromkeys(heads, "r")
     rows: list[list[str] | None] = [
-        [*_measured(summary, arm, like), *_compared(against, arm.name, like, verdict)]
-        for arm in arms
+        [*_measured(summary, row, like), *_against(row, heads, like)] for row in summary.rows
     ]
-    if of_factor:
+    if levels:
         rows.append(None)
-        rows += [
-            [*_measured(summary, side, like), *_compared(against, side.name, like, verdict)]
-            for side in map(wording.row, verdict.sides)
-        ]
+        rows += [[*_measured(summary, row, like), *_against(row, heads, like)] for row in levels]
     for absent in verdict.absent:
         rows.append([name(absent), "0", "not comparable", *[NONE] * (len(columns) - 3)])
     if summary.cited:
         rows += [None, *(_cited(item, like, len(columns)) for item in summary.cited)]
-    caption = _caption(summary, reference, of_factor)
+    caption = _caption(summary)
     return laid_out(summary, venue, _called(summary), caption, columns, rows)
-
-
-def _arms(summary: Judged) -> Sequence[Row]:
-    confirmation = summary.confirmation
-    return confirmation.arms if confirmation else list(wording.rows(summary.verdict))
 
 
 def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
@@ -93,38 +79,30 @@ def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
     return [called, str(arm.n), mean + spread, span(arm.low, arm.high, like)]
 
 
-def _reference(verdict: Verdict) -> str | None:
-    """The name that rows are compared with: the baseline in a contrast with it, else the leader."""
-    if verdict.contrast == BASELINE:
-        return next((side.name for side in verdict.sides if side.baseline), None)
-    leader = verdict.leader
-    return None if leader is None or not verdict.comparisons else str(leader)
-
-
-def _against(summary: Judged, reference: str | None) -> dict[str, Comparison]:
-    """By rival: its comparison with the reference, with the rival as ``first``."""
-    return {
-        pair.first if pair.second == reference else pair.second: pair
-        if pair.second == reference
-        else pair.flipped()
-        for pair in summary.verdict.comparisons
-        if reference in (pair.first, pair.second)
-    }
-
-
-def _compared(
-    against: Mapping[str, Comparison], rival: str, like: float | None, verdict: Verdict
-) -> list[str]:
-    """Difference, p and probability of improvement of a row against the reference."""
-    if _reference(verdict) is None:
+def _compared(rows: Sequence[Row]) -> list[str]:
+    """Heads of the columns about the reference; none where no row was compared with it."""
+    if all(row.versus is None for row in rows):
         return []
-    pair = against.get(rival)
-    if pair is None:
-        return [NONE, NONE, NONE]
-    # In a comparison, positive means that ``first`` is better; here, that its value is higher.
-    sign = 1 if verdict.direction == "maximize" else -1
-    difference = number(sign * pair.difference.estimate, like, signed=True)
-    return [difference, p_value(pair.p_holm), share(pair.improvement.estimate)]
+    of_best = any(row.p_best is not None for row in rows)
+    return ["difference", "ahead on", *(["$p$ (best)", "behind"] if of_best else ["$p$ (Holm)"])]
+
+
+def _against(row: Row, heads: Sequence[str], like: float | None) -> list[str]:
+    """The cells of a row in these columns."""
+    versus = row.versus
+    cells = [NONE] * 2
+    if versus is not None:
+        difference = number(versus.difference, like, signed=True)
+        reach = span(versus.low, versus.high, like)
+        cells = [f"{difference} {reach}", _ahead(versus.leads)]
+    if "behind" in heads:
+        return [*cells, p_value(row.p_best), number(row.behind, like)]
+    return [*cells, p_value(versus and versus.p_holm)] if heads else []
+
+
+def _ahead(leads: Sequence[float]) -> str:
+    """On how many seeds, without those that are equal: a column has no room for both."""
+    return ahead_on(leads).partition(",")[0]
 
 
 def _cited(item: Cited, like: float | None, width: int) -> list[str]:
@@ -134,9 +112,8 @@ def _cited(item: Cited, like: float | None, width: int) -> list[str]:
     return [*cells, number(item.value, like) + spread, *[NONE] * (width - 3)]
 
 
-def _caption(summary: Judged, reference: str | None, of_factor: bool) -> str:
-    verdict, confirmation = summary.verdict, summary.confirmation
-    unit, test = summary.unit, summary.test
+def _caption(summary: Judged) -> str:
+    verdict, confirmation, unit = summary.verdict, summary.confirmation, summary.unit
     aim = "maximised" if verdict.direction == "maximize" else "minimised"
     sentences = [
         f"{text(summary.study)}: {text(summary.metric)} (to be {aim}), mean"
@@ -154,20 +131,15 @@ def _caption(summary: Judged, reference: str | None, of_factor: bool) -> str:
         sentences.append("Each value is one run; what a seed changes is not recorded.")
     else:
         sentences.append("The value of a data set is the mean over its seeds.")
-    if of_factor:
+    if confirmation and confirmation.levels:
         factor = text(verdict.contrast)
         sentences.append(f"Below the rule: each level of {factor}, by the mean of its strategies.")
-    if reference is not None:
-        sentences.append(
-            f"Difference: strategy minus {name(reference)}, mean over paired {unit}s;"
-            rf" $p_\mathrm{{Holm}}$: {test}, Holm-corrected over"
-            f" {counted(verdict.pairs, 'pair')}; $P$(improvement): probability of"
-            f" being better than {name(reference)} on a {unit}."
-        )
+    if summary.columns:
+        sentences.append(prose(summary.columns))
     sentences += map(prose, wording.left_out(verdict))
-    if any(arm.failed for arm in _arms(summary)):
+    if any(arm.failed for arm in summary.rows):
         sentences.append("Failed and diverged runs count with the worst value.")
-    for arm in _arms(summary):
+    for arm in summary.rows:
         if arm.baseline:
             default = ""
             if isinstance(arm, ArmResult) and not arm.trial:
@@ -192,42 +164,46 @@ def pairwise(summary: Judged, venue: str) -> str:
     verdict = summary.verdict
     shown, left_out = list(verdict.comparisons), ""
     if len(shown) > _MOST_PAIRS:
-        reference = _reference(verdict)
+        reference = wording.reference(verdict)
         shown = [pair for pair in shown if reference in (pair.first, pair.second)]
         left_out = f" Only comparisons with {name(reference)} are shown; data/pairs.csv has all."
     has_margin = verdict.smallest_effect is not None
     like = scale_of(verdict)
-    heads = ["difference", r"95\,\% interval", r"$p_\mathrm{Holm}$", "$d_z$", "$P$(improvement)"]
+    heads = ["difference", r"95\,\% interval", "ahead on", r"$p_\mathrm{Holm}$", "$d_z$"]
     heads += [r"$p_\mathrm{TOST}$"] if has_margin else []
+    has_beyond = any(pair.beyond for pair in shown)
+    heads += ["beyond"] if has_beyond else []
     columns = {"first": "p", "second": "p", **dict.fromkeys(heads, "r")}
     rows = []
     for pair in shown:
-        difference, improvement = pair.difference, pair.improvement
-        low, high = share(improvement.low), share(improvement.high)
+        difference, beyond = pair.difference, pair.beyond
         row = [
             name(pair.first),
             name(pair.second),
             number(difference.estimate, like),
             span(difference.low, difference.high, like),
+            _ahead(pair.differences),
             p_value(pair.p_holm),
             share(pair.dz),
-            f"{share(improvement.estimate)} [{low}, {high}]",
         ]
-        rows.append(row + ([p_value(pair.p_equivalence)] if has_margin else []))
+        row += [p_value(pair.p_equivalence)] if has_margin else []
+        row += [span(beyond.low, beyond.high, like) if beyond else NONE] if has_beyond else []
+        rows.append(row)
     unit, test = summary.unit, summary.test
+    secondary = "" if verdict.contrast == BASELINE else ", secondary: they decide nothing"
     caption = (
         f"{text(summary.study)}: {counted(verdict.pairs, 'comparison')} of"
         f" {text(summary.metric)}, paired by {unit}"
-        f" ($n$ = {_counts(verdict.comparisons)}). Difference: positive if the first is better,"
-        rf" mean over {unit}s with its 95\,\% t interval; $p_\mathrm{{Holm}}$: {test},"
-        r" Holm-corrected; $d_z$: paired Hedges' $d_z$; $P$(improvement): probability that the"
-        rf" first is better on a {unit}, with its bootstrap interval"
+        f" ($n$ = {_counts(verdict.comparisons)}){secondary}. Difference: positive if the first is"
+        rf" better, mean over {unit}s with the 95\,\% t interval of this pair alone; ahead on:"
+        rf" {unit}s on which the first is better; $p_\mathrm{{Holm}}$: {test}, Holm-corrected;"
+        r" $d_z$: paired Hedges' $d_z$"
     )
-    if any(pair.improvement.estimate in (0, 1) for pair in shown):
-        caption += f", or Clopper and Pearson's where all {unit}s agree"
     if has_margin:
         margin = typeset.given(verdict.smallest_effect)
         caption += rf"; $p_\mathrm{{TOST}}$: equivalence within $\pm${margin}, Holm-corrected"
+    if has_beyond:
+        caption += f"; beyond: interval over {unit}s and test examples"
     absent = "".join(f" {prose(sentence)}" for sentence in wording.left_out(verdict))
     return laid_out(summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows)
 

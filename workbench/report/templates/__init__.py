@@ -27,6 +27,8 @@ from workbench.verdict.wording.numbers import counted
 _FOLDER = Path(__file__).parent
 words = naming.words
 
+# Class of the verdict's box by word; of any other word, ``unsettled``.
+_TONES = {"WINNER": "firm", "GOOD ENOUGH": "firm", "NOT COMPARABLE": "halt"}
 _NOTE_LIMIT = 5900  # characters; the tracker's own limit is 6000
 _NONE = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -104,6 +106,11 @@ def reach(low: float | None, high: float | None, like: float | None = None) -> s
     return interval(low, high, like).strip("[]").replace(", ", " to ")
 
 
+def ahead_on(differences: Sequence[float]) -> str:
+    """See ``numbers.ahead_on``."""
+    return numbers.ahead_on(differences)
+
+
 def share(value: float | None) -> str:
     """A probability or an effect size, with two decimals."""
     return _NONE if value is None else numbers.share(value)
@@ -174,10 +181,11 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    measured = (number, signed, interval, reach, share, p_value, p_equals)
+    measured = (number, signed, interval, reach, ahead_on, share, p_value, p_equals)
     written = (setting, whole, given, size, counted, span, within, duration, moment, words)
     for function in (*measured, *written, aside, scale, knobs):
         environment.filters[function.__name__] = function
+    environment.globals["tones"] = _TONES
     # A run id from a store must not add path segments or a query to a link.
     environment.filters["path"] = lambda text: quote(str(text), safe="")
     return environment
@@ -273,11 +281,17 @@ def arms_csv(confirmation: Mapping[str, Any]) -> str:
         "versus.low": "difference low",
         "versus.high": "difference high",
         "versus.p_holm": "p holm",
-        "versus.improvement.estimate": "improvement",
+        "ahead": "seeds ahead",
+        "p_best": "p best",
+        "behind": "at most behind",
     }
     heads |= {name: name for name in costs} | {"run_ids": "run ids"}
     rows = [
-        {**arm, "run_ids": " ".join(run["run_id"] for run in arm["runs"])}
+        {
+            **arm,
+            "ahead": arm["versus"] and sum(lead > 0 for lead in arm["versus"]["leads"]),
+            "run_ids": " ".join(run["run_id"] for run in arm["runs"]),
+        }
         for arm in confirmation["arms"]
     ]
     return _selected(rows, heads)

@@ -8,7 +8,7 @@ figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MINUS = "\N{MINUS SIGN}"  # the one sign of every number in a sentence, a table or a figure
 _MOST_PLACES = 8
@@ -122,6 +122,13 @@ def p_value(p: float) -> str:
     """The same within a sentence: ``p = 0.021`` or ``p < 0.0001``."""
     text = bare_p(p)
     return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def ahead_on(differences: Sequence[float], unit: str = "") -> str:
+    """On how many seeds a difference is positive: ``7 of 12 seeds, equal on 2``."""
+    wins, ties = sum(gap > 0 for gap in differences), sum(gap == 0 for gap in differences)
+    units = f" {unit}s" if unit else ""
+    return f"{wins} of {len(differences)}{units}" + (f", equal on {ties}" if ties else "")
 
 
 def share(value: float) -> str:

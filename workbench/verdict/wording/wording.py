@@ -46,7 +46,7 @@ def _reasons(verdict: Verdict) -> list[Doubt]:
         words.against_leader(verdict),
         key=lambda pair: (
             words.rival(pair, verdict) in verdict.excluded,
-            words.rival(pair, verdict) != verdict.closest,
+            pair.difference.estimate * (1 if pair.first == verdict.leader else -1),
         ),
     )
     return [

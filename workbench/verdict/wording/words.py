@@ -9,6 +9,7 @@ from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
     MINUS,
+    ahead_on,
     counted,
     fixed,
     given,
@@ -149,10 +150,7 @@ def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
 def agreement(verdict: Verdict, pair: Comparison) -> str:
     """On how many seeds the leader is ahead of a rival: ``on 7 of 12 seeds, equal on 2``."""
     sign = 1 if pair.first == verdict.leader else -1
-    wins = sum(sign * value > 0 for value in pair.differences)
-    ties = sum(value == 0 for value in pair.differences)
-    equal = f", equal on {ties}" if ties else ""
-    return f"on {wins} of {pair.n} {unit(verdict)}s{equal}"
+    return f"on {ahead_on([sign * gap for gap in pair.differences], unit(verdict))}"
 
 
 def the_set(verdict: Verdict) -> str:
