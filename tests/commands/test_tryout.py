@@ -68,7 +68,7 @@ def test_tries_are_numbered_from_what_is_on_disk(tiny: Path, home: Path) -> None
         ("learning_rate", "learning_rate: learning_rate: found 'no value', expected KEY=VALUE"),
         ("learning_rate=-1", "learning_rate: learning_rate: found -1, expected a number greater"),
         ("lerning_rate=1e-3", "found 'lerning_rate', expected a knob; did you mean learning_rate?"),
-        ("unfreeze={every: 0}", "unfreeze.every: found 0, expected a number of at least 1"),
+        ("unfreeze={every: 0}", "unfreeze.every: found 0, expected a whole number of at least 1"),
         ("epochs=many", "epochs: epochs: found 'many', expected a whole number"),
     ],
 )

@@ -226,7 +226,7 @@ def test_a_target_that_names_nothing_is_refused_with_what_there_is(
 def test_a_backbone_without_linear_layers_says_what_could_have_adapters() -> None:
     with pytest.raises(
         ValueError,
-        match=r"block3 have none. Name other layers in lora.targets .*stem\.0",
+        match=r"block3 have none; name other layers in lora.targets .*stem\.0",
     ):
         make(phase(), lora=Lora())
     make(phase(), lora=Lora(rank=2, targets=("0",)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,14 +81,14 @@ def search(
         study = Study(config, session.home)
         check(study)
     # Only here: Optuna takes a second to load, and a file with an error needs none of it.
-    with lease(study.directory, wait=wait):
+    with lease(study.directory, wait=wait), ExitStack() as stack:
         from workbench.study.search import Search
 
         if retry_failed:
             preregistration.refuse_retries(study)
         preregistration.refuse_more_trials(study)
         with readable(study):
-            source = Search(study, retry_failed=retry_failed)
+            source = stack.enter_context(closing(Search(study, retry_failed=retry_failed)))
         begun = source.progress()
         trains = any(s.ended < s.target or s.running for s in begun)
         if not trains and parent_run.is_settled(study, Role.SEARCH):

@@ -144,10 +144,13 @@ def _targets(staged: Staged, lora: Lora, frozen: int) -> dict[str, nn.Module]:
     if lora.targets is None:
         linear = {n: module for n, module in fit.items() if not isinstance(module, nn.Conv2d)}
         if not linear:
+            other = f"name other layers in lora.targets (there is {listed(fit)}), or"
+            if not fit:
+                other = "no other layer can have one, so"
             raise ValueError(
-                f"lora adds adapters to linear layers, but the stages "
-                f"{', '.join(staged.names[frozen:])} have none. Name other layers in lora.targets "
-                f"(there is {listed(fit)}), or remove lora from the recipe."
+                "lora adds adapters to linear layers, but the stages "
+                f"{', '.join(staged.names[frozen:])} have none; {other} remove lora from"
+                " the recipe."
             )
         return linear
     chosen: set[str] = set()

@@ -29,6 +29,7 @@ from workbench.study.search import retries
 from workbench.study.search.recovery import STATES, Records, reconcile, records_of, rewrite
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.search.storage import (
+    close_storage,
     definition_path,
     open_storage,
     refuse_changes,
@@ -49,9 +50,12 @@ def refuse_another_search(study: Study) -> None:
         StorageError: The settings were lost.
     """
     storage = open_storage(study.directory / "optuna.db")
-    definitions = {group.name: group.definition for group in study.groups}
-    stored = {name: stored_definition(study.directory, name, storage) for name in definitions}
-    refuse_changes(stored, definitions, study=study.name, file=study.file)
+    try:
+        definitions = {group.name: group.definition for group in study.groups}
+        stored = {name: stored_definition(study.directory, name, storage) for name in definitions}
+        refuse_changes(stored, definitions, study=study.name, file=study.file)
+    finally:
+        close_storage(storage)
 
 
 class Search:
@@ -77,7 +81,7 @@ class Search:
         self._directory = directory = study.directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        storage = open_storage(directory / "optuna.db")
+        self._storage = storage = open_storage(directory / "optuna.db")
         records = records_of(directory)
         definitions = {group.name: group.definition for group in study.groups}
         stored = {name: stored_definition(directory, name, storage) for name in definitions}
@@ -269,6 +273,10 @@ class Search:
                 before[0].drop_weights()
 
     # -- what people ask for ---------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the storage; the search cannot be used any more."""
+        close_storage(self._storage)
 
     def progress(self) -> list[GroupProgress]:
         """How far every group is."""

@@ -52,6 +52,12 @@ def open_storage(path: Path) -> RDBStorage:
     return storage
 
 
+def close_storage(storage: RDBStorage) -> None:
+    """Close all connections: the last one to close writes the log into the file."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[str, Any] | None:
     """The settings that the trials of a group were made with; None without trials.
 
