@@ -97,7 +97,7 @@ def _against(row: Row, heads: Sequence[str], like: float | None) -> list[str]:
         cells = [f"{difference} {reach}", _ahead(versus.leads)]
     if "behind" in heads:
         return [*cells, p_value(row.p_best), number(row.behind, like)]
-    return [*cells, p_value(versus and versus.p_holm)] if heads else []
+    return [*cells, p_value(versus.p_holm if versus else None)] if heads else []
 
 
 def _ahead(leads: Sequence[float]) -> str:
