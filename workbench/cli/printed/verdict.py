@@ -78,7 +78,8 @@ def _datasets(console: Console, found: ExternalVerdict) -> None:
 def _sides(found: Verdict) -> Table:
     # Where the baseline alone is compared, the table of pairs decides.
     of_best = any(side.p_best is not None for side in found.sides)
-    decisive = ("p (best)", "at most behind") if of_best else ()
+    bounded = any(side.behind is not None for side in found.sides)
+    decisive = (*(["p (best)"] if of_best else []), *(["at most behind"] if bounded else []))
     columns = ("n", "mean", "95 % interval", "SD", *decisive)
     table = table_of("strategy", *columns, right=columns)
     scale = _scale(found)
@@ -86,10 +87,9 @@ def _sides(found: Verdict) -> Table:
         mean = side.mean
         values = ("", "") if mean is None else (_number(mean.estimate), _between(mean, scale))
         cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale)]
-        if of_best:
-            p = "" if side.p_best is None else numbers.bare_p(side.p_best)
-            cells += [p, _number(side.behind, scale)]
-        table.add_row(*cells)
+        if side.p_best is not None:
+            cells += [numbers.bare_p(side.p_best), _number(side.behind, scale)]
+        table.add_row(*cells[: len(columns) + 1])
     return table
 
 

@@ -113,7 +113,10 @@ def _headline(
             f"Underpowered by design across {k} data sets: no p can be below"
             f" {bare_p(verdict.p_floor or 0.0)}.{failed} {each}."
         )
-    return f"Across {k} data sets {headlines.compared(verdict)}{failed} {each}."
+    found = headlines.compared(verdict)
+    if not found.startswith(str(verdict.leader)):
+        found = found[:1].lower() + found[1:]
+    return f"Across {k} data sets {found}{failed} {each}."
 
 
 def _alone(one: Verdict) -> str:
