@@ -87,6 +87,7 @@ def _sides(found: Verdict) -> Table:
         mean = side.mean
         values = ("", "") if mean is None else (_number(mean.estimate), _between(mean, scale))
         cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale)]
+        # Across data sets there is a p value, but nothing bounds a difference.
         if side.p_best is not None:
             cells += [numbers.bare_p(side.p_best), _number(side.behind, scale)]
         table.add_row(*cells[: len(columns) + 1])
