@@ -109,10 +109,10 @@ def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, hom
         "tune learning_rate: 0.0001 to 0.1, log; default 0.01",
         "tune momentum (optimizer is sgd): 0.5 to 0.99; default 0.9",
         "data wine: 98 train, 40 validation, 40 test samples, 3 classes",
-        "confirm 5 configurations including the default, all pairs: 10 pairs; 10 seeds (the "
-        "default), at least 9 needed",
+        "confirm 5 configurations including the default, compared each with the best; 12 seeds"
+        " (the default), at least 6 needed",
         "confirm.smallest_effect is missing; workbench confirm requires it",
-        "at most 36 selection and 50 confirmation runs",
+        "at most 36 selection and 60 confirmation runs",
         "backbone mlp, weights: none (from scratch)",
         "hidden1 112 parameters frozen from depth 1",
         "hidden2 72 parameters frozen from depth 2",
@@ -143,8 +143,8 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         (
             ("confirm={seeds: 9, smallest_effect: 0.02, contrast: optimizer}",),
             [
-                "confirm 5 configurations including the default, levels of optimizer: 1 pair; "
-                "9 seeds, at least 6 needed",
+                "confirm 5 configurations including the default, compared each level of optimizer"
+                " with the best; 9 seeds, at least 6 needed",
                 "smallest effect that matters: 0.02 in test/accuracy",
                 "at most 36 selection and 45 confirmation runs",
             ],
@@ -152,12 +152,12 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         (
             ("confirm={seeds: 5, contrast: baseline, select: {configs: 1, seeds: 2}}",),
             [
-                "confirm 5 configurations including the default, each with the default: 4 pairs; "
-                "5 seeds, at least 8 needed",
+                "confirm 5 configurations including the default, compared each with the default,"
+                " 4 pairs; 5 seeds, at least 8 needed",
                 "5 seeds cannot show a difference of any size",
                 "at most 8 selection and 25 confirmation runs",
-                "note confirm.seeds: with 5 seeds no result can be significant: 4 pairs need at "
-                "least 8; the verdict will be UNDERPOWERED BY DESIGN",
+                "note confirm.seeds: with 5 seeds no result can be significant; at least 8 are "
+                "needed. The verdict will be UNDERPOWERED BY DESIGN",
             ],
         ),
     ],
@@ -171,10 +171,10 @@ def test_a_plan_says_what_its_confirmation_takes(
 
 
 def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: Path) -> None:
-    found = statistics.detectable_effect(10, pairs=10)
+    found = statistics.detectable_effect(12)
     printed.plan(paper.console, check_study(tiny, [], home))
     size = numbers.setting(found)
-    assert f"10 seeds show a difference of {size} SDs of the paired" in paper.text
+    assert f"12 seeds show a difference of {size} SDs of the paired" in paper.text
 
 
 def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
@@ -383,7 +383,7 @@ def test_an_offer_says_what_is_tested_what_it_finds_and_what_it_costs(
         "sgd-0 sgd-0/003 0.5000, failed learning_rate=0.01 momentum=0.9",
         "[b] sgd-0/003 0.5000, 0.6250 learning_rate=0.01 momentum=0.9",
         "default its default learning_rate=0.01 momentum=0.9",
-        "compared 3 pairs (all) on 10 seeds; at least 7 are needed",
+        "compared each with the best, on 10 seeds; at least 7 are needed",
         "power 80 % for a difference of about 0.0085 to 0.0263; whether a difference of exactly "
         "the smallest effect (0.02) is found cannot be estimated from so few seeds (estimated from "
         "the few validation seeds: SD of paired differences 0.0101, with its 90 % interval)",
@@ -404,7 +404,7 @@ def test_an_offer_says_what_it_cannot_find(paper: Paper, offer: Offer) -> None:
         "power unknown: no two strategies completed on the same two seeds of the selection"
         in paper.lines
     )
-    assert "compared 1 pair (all) on 10 seeds; at least 7 are needed" in paper.lines
+    assert "compared each with the best, on 10 seeds; at least 7 are needed" in paper.lines
     printed.offer(paper.console, replace(offer, sd=0.0, reach=None))
     assert "power unknown: no difference between two strategies varied" in paper.text
     printed.offer(paper.console, replace(offer, seconds=None))
@@ -549,9 +549,12 @@ def test_a_verdict_says_what_was_ignored_and_where_the_page_is(
 def test_a_pair_says_who_is_ahead_whatever_is_better(paper: Paper, tmp_path: Path) -> None:
     path = results(tmp_path, "pets")
     printed.verdict(paper.console, verdict.judge(path, home=tmp_path, direction="minimize"))
-    (head, row) = paper.lines[4:6]
+    assert paper.lines[1].endswith("p (best) at most behind")
+    (said, head, row) = paper.lines[4:7]
+    assert said.endswith("they decide nothing")
     assert head.split()[:3] == ["first", "second", "difference"]
     assert row.split()[:2] == ["sgd", "[b]adam"] and float(row.split()[2]) > 0
+    assert "10 of 10" in row
 
 
 def test_a_verdict_on_several_data_sets_shows_each_and_what_holds_across(

@@ -51,6 +51,7 @@ def comparison(first: str, second: str, *values: float, **changes: Any) -> Compa
         differences=values,
         difference=Interval(estimate=mean, low=mean - 0.02, high=mean + 0.03),
         sd=0.1,
+        skewness=None,
         p=0.5,
         p_holm=0.5,
         p_t=None,
@@ -140,9 +141,28 @@ def test_a_forest_says_what_its_bars_points_and_band_are() -> None:
     assert "n = 12 seeds" in text
     assert "t interval (95 % CI over 12 training seeds)" in text
     assert "redraws training and validation data" in text
-    assert "exact sign-flip permutation test, Holm-corrected over 6 pairs" in text
+    assert "shown not to be the best (95 % confidence; p: of the hypothesis" in text
     assert "smallest effect that matters, 0.01" in text
     assert "Cross" not in text
+
+
+@pytest.mark.parametrize(
+    ("word", "p_values", "said"),
+    [
+        (Word.NARROWED, [0.3, 0.02], "Filled square: shown not to be the best"),
+        (Word.WINNER, [0.5, 0.5], "Filled square: a is better (p: exact sign-flip permutation"),
+    ],
+)
+def test_a_forest_marks_what_the_verdict_excludes(
+    word: Word, p_values: list[float], said: str
+) -> None:
+    sides = [
+        dataclasses.replace(each, p_best=p) for each, p in zip(ABC, (0.9, 0.3, 0.02), strict=True)
+    ]
+    numbers = forest.summarize(verdict(sides, PAIRS, word=word, excluded=("c",)))
+    assert [row.decided for row in numbers.rows] == [False, True]
+    assert [row.p for row in numbers.rows] == p_values
+    assert said in forest.caption(numbers)
 
 
 def test_beyond_fifteen_seeds_the_permutations_are_not_called_exact() -> None:

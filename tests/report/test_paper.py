@@ -138,12 +138,13 @@ def test_the_main_table_has_the_numbers_of_the_report(three: Summary) -> None:
         assert row[1] == str(arm["n"])
         assert row[2] == rf"{arm['mean']:.4f} $\pm$ {arm['sd']:.4f}"
         assert row[3] == f"[{arm['low']:.4f}, {arm['high']:.4f}]"
-        if arm["versus"] is None:
-            assert row[4:] == ["--", "--", "--"]
+        if (versus := arm["versus"]) is None:
+            assert row[4:6] == ["--", "--"]
         else:
-            assert row[4] == f"{arm['versus']['difference']:+.4f}"
-            assert row[5] == templates.p_value(arm["versus"]["p_holm"])
-            assert row[6] == f"{arm['versus']['improvement']['estimate']:.2f}"
+            interval = f"[{versus['low']:.4f}, {versus['high']:.4f}]"
+            assert row[4] == f"{versus['difference']:+.4f} {interval}"
+            assert row[5] == f"{sum(lead > 0 for lead in versus['leads'])} of 12"
+        assert row[6:] == [templates.p_value(arm["p_best"]), f"{arm['behind']:.4f}"]
     default = next(arm for arm in arms if arm["baseline"])
     told = f"Baseline: {default['strategy']} with default values, not tuned."
     assert told in verdict_tables.main(three, "neurips")
@@ -152,11 +153,13 @@ def test_the_main_table_has_the_numbers_of_the_report(three: Summary) -> None:
 def test_a_difference_has_the_sign_of_the_metric_where_lower_is_better(
     three: Summary,
 ) -> None:
-    lower = replace(three, verdict=replace(three.verdict, direction="minimize"))
-    higher = cells(verdict_tables.main(three, "neurips"))
+    external = replace(three, confirmation=None, external=True)
+    lower = replace(external, verdict=replace(three.verdict, direction="minimize"))
+    higher = cells(verdict_tables.main(external, "neurips"))
     turned = cells(verdict_tables.main(lower, "neurips"))
     for one, other in zip(higher[1:], turned[1:], strict=True):
-        assert float(one[4]) == -float(other[4]) != 0
+        (ours, theirs) = (float(row[4].partition(" ")[0]) for row in (one, other))
+        assert ours == -theirs != 0
     assert "to be minimised" in verdict_tables.main(lower, "neurips")
 
 
@@ -178,7 +181,7 @@ def test_cited_values_stand_below_a_rule_and_are_never_compared(three: Summary) 
     item = Cited(name="Smith", value=0.97, sd=0.002, n=3, source="Smith et al. 2020")
     text = verdict_tables.main(replace(three, cited=(item,)), "neurips")
     last = cells(text)[-1]
-    assert last == ["Smithc", "3", r"0.9700 $\pm$ 0.0020", "--", "--", "--", "--"]
+    assert last == ["Smithc", "3", r"0.9700 $\pm$ 0.0020", *["--"] * 5]
     assert text.index(r"\midrule", text.index("default")) < text.index("Smith\\text")
     assert "Smith et al. 2020" in text and "not run here" in text
 
@@ -192,15 +195,18 @@ def test_levels_of_a_factor_stand_below_the_strategies() -> None:
     assert len(compared) == 2 and "each level of optimizer" in text
 
 
-def test_every_comparison_has_a_row(three: Summary) -> None:
-    rows = cells(verdict_tables.pairwise(three, "neurips"))
-    pairs = three.content["verdict"]["comparisons"]
+def test_every_comparison_has_a_row() -> None:
+    scored = summary(strategies=THREE)
+    rows = cells(verdict_tables.pairwise(scored, "neurips"))
+    pairs = scored.content["verdict"]["comparisons"]
     assert len(rows) == len(pairs) == 6
     for row, pair in zip(rows, pairs, strict=True):
         assert row[:2] == [pair["first"], pair["second"]]
         assert row[2] == f"{pair['difference']['estimate']:.4f}"
-        assert row[4] == templates.p_value(pair["p_holm"])
+        assert row[4] == f"{sum(gap > 0 for gap in pair['differences'])} of 12"
+        assert row[5] == templates.p_value(pair["p_holm"])
         assert row[7] == templates.p_value(pair["p_equivalence"])
+        assert row[8] == f"[{pair['beyond']['low']:.4f}, {pair['beyond']['high']:.4f}]"
 
 
 def test_of_very_many_comparisons_a_paper_prints_those_of_the_leader(

@@ -82,10 +82,9 @@ def columns(verdict: Verdict, unit: str = "seed") -> str | None:
         return f"{text} p (Holm): {sign_flip(verdict)}, corrected over {pairs}."
     text += (
         " p (best): of the hypothesis that a row is the best, by joint sign flips over whole"
-        f" {unit}s."
+        f" {unit}s. {other} against each rival alone: {sign_flip(verdict)}, largest"
+        f" {p_value(verdict.p_win or 0.0)}."
     )
-    if verdict.word == Word.WINNER and verdict.p_win is not None:
-        text += f" The winner was tested against each rival: largest {p_value(verdict.p_win)}."
     if any(side.behind is not None for side in verdict.sides):
         text += f" At most behind: how far a row can be behind the best, for all together ({sure})."
     return text
@@ -149,7 +148,7 @@ def versus(verdict: Verdict, name: str) -> Versus | None:
         p_holm=pair.p_holm,
         p_equivalence=pair.p_equivalence,
         leads=pair.differences,
-        beyond=beyond and {"low": beyond.low, "high": beyond.high},
+        beyond=None if beyond is None else {"low": beyond.low, "high": beyond.high},
     )
 
 

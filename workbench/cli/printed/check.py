@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from workbench.cli.printed.layout import print_field, print_heading, print_line
+from workbench.cli.printed.layout import compared, print_field, print_heading, print_line
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
 from workbench.verdict.wording.numbers import counted, duration, setting
@@ -75,15 +75,13 @@ def _backbone(console: Console, backbone: Backbone) -> None:
 
 def _confirmation(outlook: Outlook) -> list[tuple[str, str]]:
     """What a confirmation would cost, and what it could show."""
-    contrasts = {"all": "all pairs", "baseline": "each with the default"}
-    compared = contrasts.get(outlook.contrast, f"levels of {outlook.contrast}")
     default = "" if outlook.chosen else " (the default)"
     lines = [
         (
             "confirm",
-            f"{outlook.arms} configurations including the default, {compared}:"
-            f" {counted(outlook.pairs, 'pair')}; {outlook.seeds} seeds{default}, at least"
-            f" {outlook.seeds_floor} needed",
+            f"{outlook.arms} configurations including the default, compared"
+            f" {compared(outlook.contrast, outlook.pairs)}; {outlook.seeds} seeds{default}, at"
+            f" least {outlook.seeds_floor} needed",
         ),
         ("", _power(outlook)),
     ]

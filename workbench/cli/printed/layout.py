@@ -23,6 +23,13 @@ def table_of(*columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
+def compared(contrast: str, pairs: int) -> str:
+    """What a confirmation compares."""
+    if contrast == "baseline":
+        return f"each with the default, {numbers.counted(pairs, 'pair')}"
+    return "each with the best" if contrast == "all" else f"each level of {contrast} with the best"
+
+
 def number(value: float | None) -> str:
     """A measured value, or an empty cell."""
     return "" if value is None else numbers.measured(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import number, print_field, print_heading, table_of
+from workbench.cli.printed.layout import compared, number, print_field, print_heading, table_of
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def offer(console: Console, offer: Offer) -> None:
             escape(" ".join(f"{k}={setting(v)}" for k, v in arm.spec.hyperparameters.items())),
         )
     console.print(table)
-    pairs = f"{counted(offer.pairs, 'pair')} ({offer.contrast})"
+    sides = compared(offer.contrast, offer.pairs)
     print_field(
-        console, "compared", f"{pairs} on {offer.seeds} seeds; at least {offer.floor} are needed"
+        console, "compared", f"{sides}, on {offer.seeds} seeds; at least {offer.floor} are needed"
     )
     print_field(console, "power", _power(offer))
     print_field(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")

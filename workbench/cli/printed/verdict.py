@@ -29,6 +29,8 @@ def verdict(console: Console, judged: Judged) -> None:
     if any(side.mean is not None for side in found.sides):
         console.print(_sides(found))
     if found.comparisons:
+        if found.contrast != "baseline":
+            print_line(console, "pairs, each for itself: they decide nothing", "dim")
         console.print(_pairs(found))
     if len(judged.result.datasets) > 1:
         _datasets(console, judged.result)
@@ -74,19 +76,27 @@ def _datasets(console: Console, found: ExternalVerdict) -> None:
 
 
 def _sides(found: Verdict) -> Table:
-    columns = ("n", "mean", "95 % interval", "SD")
+    # Where the baseline alone is compared, the table of pairs decides.
+    of_best = any(side.p_best is not None for side in found.sides)
+    bounded = any(side.behind is not None for side in found.sides)
+    decisive = (*(["p (best)"] if of_best else []), *(["at most behind"] if bounded else []))
+    columns = ("n", "mean", "95 % interval", "SD", *decisive)
     table = table_of("strategy", *columns, right=columns)
     scale = _scale(found)
     for side in found.sides:
         mean = side.mean
         values = ("", "") if mean is None else (_number(mean.estimate), _between(mean, scale))
-        table.add_row(escape(side.name), str(side.n), *values, _number(side.sd, scale))
+        cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale)]
+        # Across data sets there is a p value, but nothing bounds a difference.
+        if side.p_best is not None:
+            cells += [numbers.bare_p(side.p_best), _number(side.behind, scale)]
+        table.add_row(*cells[: len(columns) + 1])
     return table
 
 
 def _pairs(found: Verdict) -> Table:
     # The difference is how much better the first mean is, whatever the direction.
-    columns = ("difference", "95 % interval", "p (Holm)", "P(improvement)")
+    columns = ("difference", "95 % interval", "ahead on", "p (Holm)")
     table = table_of("first", "second", *columns, right=columns)
     scale = _scale(found)
     for pair in found.comparisons:
@@ -96,8 +106,8 @@ def _pairs(found: Verdict) -> Table:
             escape(pair.second),
             _number(difference.estimate, scale, difference.low, difference.high),
             _between(difference, scale),
+            numbers.ahead_on(pair.differences),
             numbers.bare_p(pair.p_holm),
-            numbers.share(pair.improvement.estimate),
         )
     return table
 

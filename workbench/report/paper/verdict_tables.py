@@ -83,8 +83,12 @@ def _compared(rows: Sequence[Row]) -> list[str]:
     """Heads of the columns about the reference; none where no row was compared with it."""
     if all(row.versus is None for row in rows):
         return []
-    of_best = any(row.p_best is not None for row in rows)
-    return ["difference", "ahead on", *(["$p$ (best)", "behind"] if of_best else ["$p$ (Holm)"])]
+    last = ["$p$ (Holm)"]
+    if any(row.p_best is not None for row in rows):
+        last = ["$p$ (best)"]
+    if any(row.behind is not None for row in rows):
+        last.append("behind")
+    return ["difference", "ahead on", *last]
 
 
 def _against(row: Row, heads: Sequence[str], like: float | None) -> list[str]:
@@ -95,9 +99,12 @@ def _against(row: Row, heads: Sequence[str], like: float | None) -> list[str]:
         difference = number(versus.difference, like, signed=True)
         reach = span(versus.low, versus.high, like)
         cells = [f"{difference} {reach}", _ahead(versus.leads)]
-    if "behind" in heads:
-        return [*cells, p_value(row.p_best), number(row.behind, like)]
-    return [*cells, p_value(versus and versus.p_holm)] if heads else []
+    by_head = {
+        "$p$ (Holm)": p_value(versus.p_holm if versus else None),
+        "$p$ (best)": p_value(row.p_best),
+        "behind": number(row.behind, like),
+    }
+    return [*cells, *(by_head[head] for head in heads[2:])] if heads else []
 
 
 def _ahead(leads: Sequence[float]) -> str:
