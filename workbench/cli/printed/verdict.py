@@ -39,7 +39,8 @@ def verdict(console: Console, judged: Judged) -> None:
         print_line(console, f"why: {reason.text + rule}")
     if found.needed:
         print_line(console, f"needed: {found.needed}")
-    for note in (*(flag.text for flag in found.flags), *judged.result.results.notes):
+    flags = (flag.text for flag in found.flags)
+    for note in (*flags, *found.assumptions, *judged.result.results.notes):
         print_line(console, f"note: {note}", "yellow")
     print_line(console, f"claim level: {found.level}", "dim")
     if judged.page is not None:
