@@ -45,7 +45,7 @@ def judge(
         metric: Its name; required for an experiment.
         direction: ``maximize`` or ``minimize``.
         smallest_effect: Smallest difference that matters, in units of the metric; without it
-            neither a winner nor a tie is named.
+            nothing is said of the size of a difference.
         baseline: Compare with this strategy only.
         out: Folder for page, tables, numbers and data.
 

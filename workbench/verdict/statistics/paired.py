@@ -192,8 +192,8 @@ def probability_of_improvement(
 
     Source:
         Bouthillier et al. (2021), Accounting for variance in machine learning benchmarks, MLSys
-        (probability of outperforming, threshold gamma = 0.75); Agarwal et al. (2021), Deep
-        reinforcement learning at the edge of the statistical precipice, NeurIPS (its name here).
+        (probability of outperforming); Agarwal et al. (2021), Deep reinforcement learning at the
+        edge of the statistical precipice, NeurIPS (its name here).
         Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case
         of the binomial, Biometrika 26, for n of n.
     """
