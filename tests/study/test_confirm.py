@@ -539,7 +539,7 @@ def test_a_report_that_answers_nothing_prints_its_verdict_and_exits_with_3(
     assert code == outcomes.DONE
     code, output, _ = call("report", "tiny", "--home", fresh)
     assert code == outcomes.UNUSABLE
-    assert output.startswith("UNDERPOWERED BY DESIGN  Underpowered by design: with 2 seeds and")
+    assert output.startswith("UNDERPOWERED BY DESIGN  With 2 seeds")
     assert (fresh / "reports" / "tiny" / "index.html").is_file()
 
 

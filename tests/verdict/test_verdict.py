@@ -342,7 +342,7 @@ def test_fewer_than_six_seeds_are_underpowered_by_design() -> None:
     assert verdict.word == Word.UNDERPOWERED
     assert verdict.p_floor == pytest.approx(1 / 16)
     assert verdict.headline == (
-        "Underpowered by design: with 5 seeds the smallest possible p value is 0.062, above"
+        "With 5 seeds the smallest possible p value is 0.062, above"
         " alpha = 0.05; at least 6 seeds are needed."
     )
     assert (verdict.candidates, verdict.excluded, verdict.plan) == ((), (), ())
@@ -360,7 +360,7 @@ def test_a_contrast_with_the_baseline_needs_seeds_for_its_pairs() -> None:
     short, enough = (decide(evidence(*planted(SPREAD, n=n), contrast="baseline")) for n in (6, 7))
     assert (short.word, enough.word) == (Word.UNDERPOWERED, Word.WINNER)
     assert short.p_floor == pytest.approx(3 / 32)
-    assert "with 6 seeds and 3 pairs the smallest possible p value is 0.094" in short.headline
+    assert "With 6 seeds and 3 pairs the smallest possible p value is 0.094" in short.headline
     assert "at least 7 seeds are needed" in short.headline
 
 
@@ -389,7 +389,7 @@ def test_a_search_ranks_its_trials_and_says_no_more() -> None:
     assert verdict.sides[1].values == (0.6, None, 0.7), "a pruned trial has no value"
     assert all(side.mean is None and side.sd is None for side in verdict.sides)
     assert (verdict.comparisons, verdict.leader, verdict.p_floor) == ((), None, None)
-    assert "the highest validation accuracy in the search is 0.9000 (adamw-2)" in (verdict.headline)
+    assert "The highest validation accuracy in the search is 0.9000 (adamw-2)" in (verdict.headline)
     assert [reason.rule for reason in verdict.reasons] == [1]
     assert [flag.rule for flag in verdict.flags] == [4], "unequal numbers of trials"
     said = json.dumps(as_json(verdict)).lower()
@@ -400,9 +400,9 @@ def test_a_search_that_is_minimized_ranks_from_below_and_one_without_values_says
     arms = (arm("a", [0.5, 0.4]), arm("b", [0.3, 0.9]))
     verdict = decide(evidence(*arms, stage=Stage.SEARCH, direction="minimize"))
     assert [side.name for side in verdict.sides] == ["b", "a"]
-    assert "the lowest test accuracy in the search is 0.3000 (b)" in verdict.headline
+    assert "The lowest test accuracy in the search is 0.3000 (b)" in verdict.headline
     empty = decide(evidence(arm("a", [None]), arm("b", []), stage=Stage.SEARCH))
-    assert empty.headline == "Exploratory: no trial of the search has a value."
+    assert empty.headline == "No trial of the search has a value."
 
 
 @pytest.mark.parametrize(
@@ -436,7 +436,7 @@ def test_words_take_precedence_in_their_order(given: dict[str, Any], word: Word)
 def test_an_exploratory_confirmation_shows_means_and_no_p_value() -> None:
     doubt = Doubt(rule=None, word=Word.EXPLORATORY, text="The protocol was edited.")
     verdict = decide(evidence(*planted(SPREAD), doubts=(doubt,)))
-    assert verdict.headline == "Exploratory: The protocol was edited."
+    assert verdict.headline == "The protocol was edited."
     assert verdict.comparisons == () and verdict.leader is None
     assert verdict.sides[0].mean is not None
     said = json.dumps(as_json(verdict)).lower()
@@ -664,7 +664,7 @@ def test_an_arm_without_a_run_is_not_comparable_and_the_others_are_shown() -> No
     arms = (Arm(name="gone", runs=()), *planted(SPREAD))
     verdict = decide(evidence(*arms, seeds=SEEDS))
     assert verdict.word == Word.NOT_COMPARABLE
-    assert verdict.headline == "Not comparable: gone has no run."
+    assert verdict.headline == "gone has no run."
     assert len(verdict.comparisons) == 6 and verdict.pairs == 10
     found, alone = pair(verdict, "adamw-2", "sgd-0"), decide(evidence(*planted(SPREAD)))
     assert found.p_holm == pytest.approx(10 * found.p), "the lost pairs stay in the correction"
@@ -678,7 +678,7 @@ def test_no_value_of_an_unfinished_confirmation_is_shown() -> None:
         lost = changed(others[0], "1", state="failed", value=None)
         verdict = decide(evidence(waiting, lost, *others[1:], bounds=(None, None)))
         assert verdict.word == Word.NOT_COMPARABLE
-        assert verdict.headline == f"Not comparable: adamw-2 is not finished on seed 3 ({state})."
+        assert verdict.headline == f"adamw-2 is not finished on seed 3 ({state})."
         assert verdict.comparisons == () and verdict.leader is None
         assert all(set(side.values) == {None} and not side.mean for side in verdict.sides)
         assert not any("counts there with" in flag.text for flag in verdict.flags)
@@ -689,7 +689,7 @@ def test_a_missing_run_elsewhere_leaves_the_other_pairs() -> None:
     short = replace(first, runs=first.runs[:-1])
     verdict = decide(evidence(*others, short, stage=Stage.EXTERNAL, seeds=()))
     assert verdict.word == Word.NOT_COMPARABLE
-    assert verdict.headline == "Not comparable: adamw-2 has no run for seed 12."
+    assert verdict.headline == "adamw-2 has no run for seed 12."
     assert len(verdict.comparisons) == 3
     side = next(side for side in verdict.sides if side.name == "adamw-2")
     assert side.mean is None and side.n == 11, "a mean of those that are there is a selection"

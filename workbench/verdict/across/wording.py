@@ -110,7 +110,7 @@ def _headline(
         ).rstrip()
     if verdict.word == Word.UNDERPOWERED:
         return (
-            f"Underpowered by design across {k} data sets: no p can be below"
+            f"Across {k} data sets no p can be below"
             f" {bare_p(verdict.p_floor or 0.0)}.{failed} {each}."
         )
     text = headlines.compared(verdict)

@@ -10,12 +10,11 @@ from workbench.verdict.wording.numbers import fixed, listed, measured, places_fo
 def headline(verdict: Verdict) -> str:
     """The headline of a verdict that has its reasons."""
     found = verdict.reasons[0].found or verdict.reasons[0].text
-    if verdict.word == Word.NOT_COMPARABLE:
-        return f"Not comparable: {found}"
-    if verdict.word == Word.EXPLORATORY:
-        return _seen(verdict) if not verdict.seeds else f"Exploratory: {found}"
-    if verdict.word == Word.UNDERPOWERED:
-        return f"Underpowered by design: {found[:1].lower()}{found[1:]}"
+    if verdict.word == Word.EXPLORATORY and not verdict.seeds:
+        return _seen(verdict)
+    # Wherever a headline is shown, the word of the verdict stands before it.
+    if verdict.word in (Word.NOT_COMPARABLE, Word.EXPLORATORY, Word.UNDERPOWERED):
+        return found
     return compared(verdict)
 
 
@@ -64,13 +63,13 @@ def bound(verdict: Verdict) -> str:
 def _seen(verdict: Verdict) -> str:
     """The best value of a search, which is no comparison."""
     if not verdict.sides or not verdict.sides[0].n:
-        return "Exploratory: no trial of the search has a value."
+        return "No trial of the search has a value."
     values = [value for value in verdict.sides[0].values if value is not None]
     best = max(values) if verdict.direction == "maximize" else min(values)
     names = [side.name for side in verdict.sides if best in side.values]
     empty = [side.name for side in verdict.sides if not side.n]
     return (
-        f"Exploratory: the {words.highest(verdict)} {words.metric(verdict)} in the search is"
+        f"The {words.highest(verdict)} {words.metric(verdict)} in the search is"
         f" {measured(best)} ({listed(names)}); only a confirmation on fresh seeds can show which"
         " strategy is ahead." + (f" No trial of {listed(empty)} has a value." if empty else "")
     )
