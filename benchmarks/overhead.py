@@ -17,7 +17,7 @@ from pathlib import Path
 
 from workbench import record
 from workbench.commands.run import run_study
-from workbench.driver import Standing
+from workbench.driver import GroupProgress
 from workbench.driver.workers import LocalWorkers
 from workbench.record import Role
 
@@ -37,10 +37,10 @@ class Stopwatch:
     def begin(self, title: str, notes: Sequence[str]) -> None:
         """A study begins."""
 
-    def update(self, standings: Sequence[Standing], *, stopping: bool = False) -> None:
+    def update(self, groups: Sequence[GroupProgress], *, stopping: bool = False) -> None:
         """Take the times."""
         now = time.perf_counter()
-        if self.first is None and any(standing.ended for standing in standings):
+        if self.first is None and any(group.ended for group in groups):
             self.first = now
         self.last = now
 

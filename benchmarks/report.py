@@ -112,7 +112,7 @@ def main(trials: int = 1000, venue: str = "neurips") -> None:
 
         return call
 
-    vars(summary)["decide"] = timed("verdict", summary.decide)
+    vars(summary)["decide"] = timed("verdict", vars(summary)["decide"])
     vars(rendering)["render"] = timed("", rendering.render)
     with tempfile.TemporaryDirectory() as folder:
         page = write(made, Path(folder) / "digits", venue)

@@ -17,6 +17,7 @@ from scipy.stats import beta
 
 from tests.support.simulated import (
     ASYMMETRIC,
+    FAR,
     NULLS,
     POWER,
     Outcome,
@@ -97,17 +98,19 @@ def power(studies: int) -> str:
         "right WINNER",
         "expected",
         "false WINNER",
+        "bound broken",
         "GOOD ENOUGH",
         "false GOOD ENOUGH",
         "left to choose from",
     )
-    expected = dict(POWER)
+    expected = {**dict(POWER), **dict.fromkeys(FAR, 1.0)}
     rows = (
         (
             str(design),
             rate(found.winner, studies),
             f"{expected[design]:.2f}",
             rate(found.false_winner, studies),
+            rate(found.too_close, studies),
             rate(found.good_enough, studies),
             rate(found.false_good_enough, studies),
             f"{found.candidates:.1f}",

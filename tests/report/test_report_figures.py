@@ -110,7 +110,8 @@ def test_on_a_phone_a_figure_is_pushed_sideways_rather_than_shrunk_beyond_readin
 @pytest.mark.parametrize("name", FIGURES)
 def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
     # The first is in no font that is shipped, and the second no formula that could be set.
-    hostile = renamed(findings(), {"sgd": "优化器", "adam": r"$\nope$", "adamw": HOSTILE})
+    whole = pictured() if name == "interaction" else findings()
+    hostile = renamed(whole, {"sgd": "优化器", "adam": r"$\nope$", "adamw": HOSTILE})
     figure = load(name)
     numbers = figure.summarize(of_random_search(hostile) if name in RANDOM else hostile)
     svg = saving.inline_svg(figure.draw(numbers), name, figure.caption(numbers))

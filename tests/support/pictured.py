@@ -58,5 +58,6 @@ def numbers_of(name: str) -> Any:
     """Of any figure, from the study made by hand or a table of several data sets."""
     if name in OF_SEVERAL:
         return OF_SEVERAL[name].summarize_table(NAMES, table())
-    found = findings(strategies=confirmed.THREE)
+    # Only all combinations of the levels have an interaction.
+    found = findings() if name == "interaction" else findings(strategies=confirmed.THREE)
     return load(name).summarize(of_random_search(found) if name in RANDOM else found)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.verdict.statistics import best
+from workbench.verdict.statistics import best, sign_flip
 
 Array = NDArray[np.float64]
 
@@ -131,6 +131,12 @@ class Outcome:
     candidates: float
 
 
+def p_win(values: Array, leader: int) -> float:
+    """The largest p of the leader against another configuration."""
+    others = np.delete(values, leader, axis=1)
+    return max(sign_flip(values[:, leader] - other) for other in others.T)
+
+
 def outcome(design: Simulated, studies: int, *, seed: int, effect: float = 1.0) -> Outcome:
     """What the rule says of so many studies, at alpha = 0.05 and a smallest effect in SDs."""
     generator = np.random.default_rng(seed)
@@ -140,8 +146,9 @@ def outcome(design: Simulated, studies: int, *, seed: int, effect: float = 1.0) 
     said = np.zeros((studies, 6), dtype=bool)
     sizes = []
     for study in said:
-        found = best(design.draw(generator))
-        wins = found.p_win <= 0.05
+        values = design.draw(generator)
+        found = best(values)
+        wins = p_win(values, found.leader) <= 0.05
         right = only_best and gaps[found.leader] == 0
         near = found.behind[found.leader] < effect
         study[:] = (
@@ -193,6 +200,11 @@ POWER = (
     (ahead(9, 12, 0.5, rivals=1), 0.36),
     (ahead(9, 12, 1.0, rivals=1), 0.89),
     (ahead(9, 12, 1.5, rivals=1), 0.99),
+)
+# In which some are far behind, so that only differences without their means show the noise.
+FAR = (
+    ahead(6, 12, 3.0),
+    Simulated("one wide and far ahead", 12, (0.0, *(-6.0,) * 5), "one wide"),
 )
 # Beyond what the rule assumes: the differences are not symmetric.
 ASYMMETRIC = (

@@ -647,7 +647,7 @@ def test_only_what_is_underlined_has_a_rule_for_underlining(tmp_path: Path) -> N
     path = datasets(tmp_path, lambda _: {"a": 0.95, "b": 0.8}, ["pets"])
     judge(path, smallest_effect=0.01, out=tmp_path / "out")
     table = (tmp_path / "out" / "tables" / "results.tex").read_text(encoding="utf-8")
-    assert "Bold: best mean." in table and "Underlined" not in table
+    assert "Bold: best mean" in table and "Underlined" not in table
 
 
 def test_files_on_results_from_elsewhere_speak_of_seeds_and_of_no_search(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.simulated import NULLS, Simulated, outcome
-from workbench.verdict.statistics import best, sign_flip
+from tests.support.simulated import FAR, NULLS, Simulated, outcome
+from workbench.verdict.statistics import best
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,11 @@ def by_enumeration(values: Array, alpha: float) -> tuple[list[float], list[float
             for signs in itertools.product([1, -1], repeat=n)
         ]
         p_best.append(float(np.mean([t >= largest[0] - 1e-9 for t in largest])))
-        critical.append(sorted(largest)[math.ceil((1 - alpha) * len(largest)) - 1])
+        reference = sorted(
+            max(paired_t(np.array(signs) * (gap - gap.mean())) for gap in gaps.T)
+            for signs in itertools.product([1, -1], repeat=n)
+        )
+        critical.append(reference[math.ceil((1 - alpha) * len(reference)) - 1])
     behind = []
     for i in range(k):
         ends = [0.0]
@@ -50,15 +54,10 @@ def test_it_is_what_a_loop_over_all_arrangements_gives(shape: tuple[int, int]) -
     assert found.behind == pytest.approx(behind)
 
 
-def test_the_winner_is_tested_against_each_rival_without_correction() -> None:
+def test_the_leader_has_the_best_mean_and_of_equals_it_is_the_first() -> None:
     values = np.random.default_rng(1).normal([0.6, 0.0, 0.2, -1.0], 0.5, size=(12, 4))
-    found = best(values)
-    leader = int(values.mean(axis=0).argmax())
-    assert found.leader == leader
-    rivals = [j for j in range(4) if j != leader]
-    expected = [sign_flip(values[:, leader] - values[:, j]) for j in rivals]
-    assert found.p_rivals[rivals] == pytest.approx(expected)
-    assert found.p_win == max(expected)
+    assert best(values).leader == values.mean(axis=0).argmax()
+    assert best(values[:, [1, 1, 3]]).leader == 0
 
 
 def test_adding_an_effect_of_the_seed_changes_nothing() -> None:
@@ -82,16 +81,14 @@ def test_equal_values_on_every_seed_decide_nothing() -> None:
     column = np.random.default_rng(4).normal(size=10)
     found = best(np.stack([column, column, column - 0.5], axis=1))
     # The third is behind by the same on every seed: without spread there is no test of that.
-    assert found.p_win == 1.0
     assert found.p_best.tolist() == [1.0, 1.0, 1.0]
     assert np.isinf(found.behind).all()
 
 
-def test_a_configuration_with_overstated_values_excludes_no_other_and_never_wins() -> None:
+def test_a_configuration_with_overstated_values_excludes_no_other() -> None:
     values = np.random.default_rng(5).normal([3.0, 0.0, 0.0], 0.5, size=(10, 3))
-    assert best(values).p_win < 0.05
+    assert best(values).p_best[1:].max() < 0.05
     found = best(values, overstated={0})
-    assert found.p_win == 1.0
     assert found.p_best[1] > 0.05 or found.p_best[2] > 0.05
     assert found.behind[0] == math.inf
     # It can be shown to be worse itself.
@@ -102,6 +99,13 @@ def test_a_configuration_with_overstated_values_excludes_no_other_and_never_wins
 def test_too_few_or_missing_values_are_an_error(values: Array) -> None:
     with pytest.raises(ValueError, match="expected"):
         best(values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", FAR, ids=str)
+def test_bounds_hold_all_together_however_far_the_others_are_behind(design: Simulated) -> None:
+    found = outcome(design, 200, seed=7)
+    assert found.too_close <= 200 * 0.05 + 3 * math.sqrt(200 * 0.05 * 0.95)
 
 
 @pytest.mark.slow

@@ -92,13 +92,15 @@ def conclude(
     if comparisons and all(doubt.word not in DECISIVE for doubt in doubts):
         best = compare_with_best(contrast.rows, design)
         if design.contrast == BASELINE:
-            finding = _against_baseline(sides[best.leader].name, comparisons, design)
+            leader = sides[best.leader].name
+            finding = _against_baseline(leader, comparisons, design, len(contrast.pairs))
         else:
             sides = [
                 replace(side, p_best=float(p), behind=float(far) if math.isfinite(far) else None)
                 for side, p, far in zip(sides, best.p_best, best.behind, strict=True)
             ]
-            finding = _of_best(best, [sides[at] for at in order], sides, design)
+            ranked = [sides[at] for at in order]
+            finding = _of_best(best, sides[best.leader], ranked, comparisons, design)
     return build(
         design,
         doubts,
@@ -113,44 +115,67 @@ def conclude(
     )
 
 
-def _of_best(best: Best, ranked: Sequence[Side], sides: Sequence[Side], design: Design) -> Finding:
-    """The finding of multiple comparisons with the best.
+def _of_best(
+    best: Best,
+    leader: Side,
+    ranked: Sequence[Side],
+    comparisons: Sequence[Comparison],
+    design: Design,
+) -> Finding:
+    """The finding where every side is compared with all others.
+
+    "Better than every other" is false as soon as one comparison is, so each may be tested at alpha
+    without a correction. That the data chose the leader costs the second side of each test.
 
     Args:
-        best: Its results, in the order of ``sides``.
-        ranked: The sides by their means.
-        sides: The same in their own order.
+        best: Multiple comparisons with the best.
+        leader: The side with the best mean.
+        ranked: All sides by their means.
+        comparisons: All pairs.
         design: Alpha is used.
+
+    Source:
+        Berger (1982), Multiparameter hypothesis testing and acceptance sampling, Technometrics 24.
+        Gutmann and Maymin (1987), Is the selected population the best?, Ann. Stat. 15. Hung and
+        Fithian (2019), Rank verification for exponential families, Ann. Stat. 47.
     """
-    leader = sides[best.leader]
+    rivals = _rivals(leader.name, comparisons)
+    p_win = max(pair.p if _shows_a_lead(pair) else 1.0 for pair in rivals)
     left = [
         side.name
         for side in ranked
-        if side is not leader and best.p_win > design.alpha and (side.p_best or 0.0) > design.alpha
+        if side is not leader and p_win > design.alpha and (side.p_best or 0.0) > design.alpha
     ]
     return Finding(
         leader=leader.name,
-        p_win=best.p_win,
+        p_win=p_win,
         candidates=(leader.name, *left),
         lead=best.lead if math.isfinite(best.lead) else None,
         behind=leader.behind,
     )
 
 
-def _against_baseline(leader: str, comparisons: Sequence[Comparison], design: Design) -> Finding:
+def _shows_a_lead(pair: Comparison) -> bool:
+    """Whether a small p value shows that the first side is ahead.
+
+    Where all are equal, or across data sets, the better side of a pair may be the other one.
+    """
+    return not pair.undecidable and pair.difference.estimate > 0
+
+
+def _against_baseline(
+    leader: str, comparisons: Sequence[Comparison], design: Design, pairs: int
+) -> Finding:
     """The finding where every side is compared with the baseline only.
 
     The leader is the best of several that are compared with one baseline, so Holm's correction
     over them decides.
     """
     rivals = _rivals(leader, comparisons)
-    # Where all are equal, or across data sets, the leader of the pair may be the other side.
-    p_values = [
-        1.0 if pair.undecidable or pair.difference.estimate <= 0 else pair.p_holm for pair in rivals
-    ]
+    p_values = [pair.p_holm if _shows_a_lead(pair) else 1.0 for pair in rivals]
     left = [pair.second for pair, p in zip(rivals, p_values, strict=True) if p > design.alpha]
     # The same correction, Bonferroni's, for the size.
-    level = 1 - 2 * design.alpha / len(comparisons)
+    level = 1 - 2 * design.alpha / pairs
     lead = min(statistics.t_interval(pair.differences, level=level).low for pair in rivals)
     return Finding(leader=leader, p_win=max(p_values), candidates=(leader, *left), lead=lead)
 
@@ -225,7 +250,7 @@ def build(
         gap=closest.difference.estimate if closest else None,
         closest=closest.second if closest else None,
         p_win=finding.p_win if finding else None,
-        size=_size(finding, closest, sides, design)
+        size=_size(finding, closest, design)
         if finding and closest and word == Word.WINNER
         else None,
         candidates=candidates,
@@ -247,9 +272,7 @@ def _word(finding: Finding, excluded: Sequence[str], design: Design) -> Word:
     return Word.NARROWED if excluded else Word.INCONCLUSIVE
 
 
-def _size(
-    finding: Finding, closest: Comparison, sides: Sequence[Side], design: Design
-) -> Size | None:
+def _size(finding: Finding, closest: Comparison, design: Design) -> Size | None:
     """How a winner's lead compares with the smallest effect."""
     effect = design.smallest_effect
     # Nobody has said which difference matters, so none can be called large or small.
@@ -257,8 +280,5 @@ def _size(
         return None
     if finding.lead is not None and finding.lead > effect:
         return Size.ABOVE
-    rival = next(side for side in sides if side.name == closest.second)
-    if comparing.overstated(rival, design):
-        return Size.OPEN
-    equivalent = statistics.tost(closest.differences, effect) <= design.alpha
-    return Size.NEGLIGIBLE if equivalent else Size.OPEN
+    # Corrected over all pairs, since the data chose which rival is the closest.
+    return Size.NEGLIGIBLE if closest.equivalent else Size.OPEN

@@ -56,7 +56,8 @@ def summarize(findings: Findings) -> Interaction:
             for arm in arms
             if (arm.levels[first], arm.levels[second]) == (one, other)
         ]
-        return statistics.t_interval(np.array(values, dtype=float).mean(axis=0))
+        by_seed = np.array(values, dtype=float).mean(axis=0)
+        return statistics.t_interval(by_seed).cut(confirmation.protocol.bounds)
 
     return Interaction(
         metric=confirmation.protocol.metric,
@@ -84,8 +85,8 @@ def caption(numbers: Interaction) -> str:
     if numbers.averaged:
         averaged = f", averaged over {' and '.join(map(naming.words, numbers.averaged))}"
     return (
-        f"{naming.words(numbers.metric).capitalize()} by {first} and {second}{averaged}: mean over"
-        f" {numbers.n} seeds with its 95 % t interval. Lines that are not parallel show an"
+        f"{naming.words(numbers.metric).capitalize()} by {first} and {second}{averaged}: mean"
+        f" over seeds (n = {numbers.n}) with its 95 % t interval. Lines that are not parallel show an"
         " interaction. Main effects and interactions by joint sign-flip tests, Holm-corrected over"
         f" {len(numbers.effects)} effects ({tests})."
     )
@@ -127,7 +128,7 @@ def plot(numbers: Interaction) -> Figure:
                 for level, mean in zip(numbers.levels, line.means, strict=True)
             ),
         )
-    axes.set_xticks(range(len(numbers.levels)), numbers.levels)
+    axes.set_xticks(range(len(numbers.levels)), naming.distinct(numbers.levels))
     axes.set_xlim(-0.5, len(numbers.levels) - 0.5)
     axes.set_xlabel(naming.words(numbers.factors[0]))
     axes.set_ylabel(naming.words(numbers.metric))

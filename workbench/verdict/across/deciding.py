@@ -18,7 +18,7 @@ from workbench.verdict.conclusion import conclude
 from workbench.verdict.question import Question
 from workbench.verdict.statistics.mcb import Best
 from workbench.verdict.statistics.several import LEAST_DATASETS
-from workbench.verdict.statistics.values import Array, differences, moments
+from workbench.verdict.statistics.values import differences, moments
 from workbench.verdict.table import Row, Table
 
 
@@ -74,19 +74,10 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
         differences(values[:, best.leader], theirs)
         for theirs in np.delete(values, best.leader, axis=1).T
     ]
-    p_values = [1.0 if best.leader in failed else _p_ahead(gap) for gap in gaps]
     # Two-sided, since the data chose the leader; not corrected, as in the test of the winner.
     lead = min(statistics.t_interval(gap, level=1 - design.alpha).low for gap in gaps)
     nothing = np.full(len(rows), math.inf)
-    return best._replace(p_win=max(p_values), lead=lead, behind=nothing)
-
-
-def _p_ahead(gaps: Array) -> float:
-    """Wilcoxon's p; 1 where no p shows that the leader is ahead, as in ``comparing``."""
-    mean, sd = moments(gaps)
-    # The leader of the standardized means may be behind by ranks, or by the mean that is claimed.
-    ahead = mean > 0 and sd > 0 and statistics.rank_sum(gaps) > 0
-    return statistics.wilcoxon(gaps) if ahead else 1.0
+    return best._replace(lead=lead, behind=nothing)
 
 
 def _row(name: str, verdicts: Mapping[str, Verdict], *, baseline: bool) -> Row:

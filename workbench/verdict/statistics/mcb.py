@@ -1,6 +1,6 @@
-"""Multiple comparisons with the best: a winner, a set that holds the best, and bounds.
+"""Multiple comparisons with the best: a set that holds the best, and bounds.
 
-All three use the values of k configurations on the same n seeds, and the permutation distribution
+Both use the values of k configurations on the same n seeds, and the permutation distribution
 that follows from flipping the signs of whole seeds: one vector of signs flips the differences of
 all configurations at once, so that nothing is assumed about variances or correlations. What is
 assumed is that the vector of paired differences is symmetric about its mean. A skewed
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from workbench.verdict.statistics.paired import DRAWS, EXACT_TO, sign_flip
+from workbench.verdict.statistics.paired import DRAWS, EXACT_TO
 from workbench.verdict.statistics.values import (
     ROUNDING,
     Array,
@@ -36,9 +36,6 @@ class Best(NamedTuple):
 
     Attributes:
         leader: The one with the highest mean; of equals the first.
-        p_rivals: Two-sided sign-flip p of the leader against each, not corrected, shape [k]; nan
-            for the leader itself.
-        p_win: The largest of them. At most alpha: the leader is better than every other.
         p_best: Of the hypothesis that a configuration is the best, shape [k]. Those above alpha are
             the (1 - alpha) confidence set of the best.
         lead: Lower bound of the lead over every other, in units of the values, with
@@ -49,8 +46,6 @@ class Best(NamedTuple):
     """
 
     leader: int
-    p_rivals: Array
-    p_win: float
     p_best: Array
     lead: float
     behind: Array
@@ -64,24 +59,22 @@ def best(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Best:
-    """Winner, confidence set of the best, and simultaneous bounds, from paired values.
+    """Confidence set of the best and simultaneous bounds, from paired values.
 
-    **Winner.** "Better than every other" is false as soon as one comparison is, so each of them may
-    be tested at alpha (intersection-union); that the data chose the leader costs the second side of
-    each test. **Set.** Each candidate is tested once against all its rivals together, by the
-    largest paired t of a rival over it. Only the test of the true best can wrongly exclude it, so
-    no correction over candidates is needed. **Bounds.** The critical values of the same tests bound
-    how far each configuration can be behind the best.
+    **Set.** Each candidate is tested once against all its rivals together, by the largest paired t
+    of a rival over it. Only the test of the true best can wrongly exclude it, so no correction over
+    candidates is needed. **Bounds.** The critical values of the same statistic, from differences
+    without their means, bound how far each configuration can be behind the best.
 
     All 2^n arrangements of signs are counted to n = 15; above, ``draws`` are drawn and the observed
     one is added, which keeps the error rate.
 
     Args:
         values: Shape [n, k] with n >= 2 seeds and k >= 2 configurations; higher is better.
-        alpha: Chance to name a false winner, and to leave the best out of the set.
+        alpha: Chance to leave the best out of the set, and that not all bounds hold.
         overstated: Configurations whose values may be better than they should be, because runs that
-            failed count with the worst value seen. None of them shows that another is behind, none
-            is a winner, and nothing bounds how far they are behind.
+            failed count with the worst value seen. None of them shows that another is behind, and
+            nothing bounds how far they are behind.
         draws: Arrangements to draw where n > 15.
         seed: Of the generator, used where n > 15.
 
@@ -89,12 +82,9 @@ def best(
         ValueError: Fewer than 2 seeds or configurations, or a value that is not finite.
 
     Source:
-        Berger (1982), Multiparameter hypothesis testing and acceptance sampling, Technometrics 24;
-        Gutmann and Maymin (1987), Is the selected population the best?, Ann. Stat. 15; Hung and
-        Fithian (2019), Rank verification for exponential families, Ann. Stat. 47 (winner). Edwards
-        and Hsu (1983), Multiple comparisons with the best treatment, J. Am. Stat. Assoc. 78 (set
-        and bounds). Westfall and Young (1993), Resampling-Based Multiple Testing (joint flips).
-        Phipson and Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9 (drawn arrangements).
+        Edwards and Hsu (1983), Multiple comparisons with the best treatment, J. Am. Stat. Assoc.
+        78. Westfall and Young (1993), Resampling-Based Multiple Testing (joint flips). Phipson and
+        Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9 (drawn arrangements).
     """
     data = finite(values, 2, 2)
     n, k = data.shape
@@ -110,12 +100,13 @@ def best(
         varied = [j for j in range(k) if sds[i, j] > 0]
         if not varied:
             continue
-        t = _t(gaps[i][:, varied], signs)
-        largest = t.max(axis=1)
-        critical[i] = np.sort(largest)[math.ceil((1 - alpha) * len(largest)) - 1]
-        evidence = [at for at, j in enumerate(varied) if j not in overstated]
+        # Without their means: rivals that are far behind would hide how the others vary.
+        centred = gaps[i][:, varied] - means[i, varied]
+        reference = np.sort(_t(centred, signs).max(axis=1))
+        critical[i] = reference[math.ceil((1 - alpha) * len(reference)) - 1]
+        evidence = [j for j in varied if j not in overstated]
         if evidence:
-            largest = t[:, evidence].max(axis=1)
+            largest = _t(gaps[i][:, evidence], signs).max(axis=1)
             p_best[i] = np.mean(largest >= largest[0] - ROUNDING * max(1.0, abs(largest[0])))
     margins = sds / math.sqrt(n)
     behind = np.max(means + critical[None, :] * margins, axis=1, initial=0.0)
@@ -124,16 +115,10 @@ def best(
     behind[unbounded] = math.inf
     # By differences, where 0.1 + 0.2 has no lead over 0.3; which of equals leads is then the first.
     leader = next((i for i in range(k) if (means[i] <= 0).all()), int(data.mean(axis=0).argmax()))
-    p_rivals = np.full(k, math.nan)
-    for j in range(k):
-        if j != leader:
-            decidable = sds[leader, j] > 0 and leader not in overstated
-            drawn = sign_flip(gaps[leader][:, j], draws=draws, seed=seed) if decidable else 1.0
-            p_rivals[j] = drawn
     others = np.arange(k) != leader
     closest = (means[leader] + critical[leader] * margins[leader])[others].max()
     lead = -math.inf if unbounded[leader] else float(-closest)
-    return Best(leader, p_rivals, float(np.nanmax(p_rivals)), p_best, lead, behind)
+    return Best(leader, p_best, lead, behind)
 
 
 def sign_arrangements(n: int, draws: int, seed: int) -> Array:
