@@ -148,7 +148,7 @@ def test_a_mixed_data_set_is_not_comparable_and_nothing_is_emphasised() -> None:
     assert not any(arm["best"] or arm["may_be_best"] for arm in arms)
     assert [arm["name"] for arm in arms] == [*THREE, "default"], "in no order of merit"
     page = page_of(summary)
-    assert 'class="plain best"' not in page and 'class="plain tied"' not in page
+    assert 'class="plain best"' not in page and 'class="plain candidate"' not in page
     assert "rule 16" in page
 
 
@@ -340,7 +340,7 @@ def test_bold_and_underline_follow_the_verdict_and_the_rule_is_stated_beside_the
     )
     page = page_of(summary)
     assert page.count('class="plain best"') == 1
-    assert page.count('class="plain tied"') == sum(arm["may_be_best"] for arm in arms)
+    assert page.count('class="plain candidate"') == sum(arm["may_be_best"] for arm in arms)
     assert summary["emphasis"] in page
     text = templates.markdown(summary)
     assert f"| **{templates.number(arms[0]['mean'])}** ±" in text

@@ -198,6 +198,9 @@ class Case:
             "looks": 1,
             "contrast": "baseline" if self.joint else self.contrast,
             "pairs": pairs,
+            "effects": ["optimizer", "freeze_depth"]
+            if self.contrast == "all" and not self.joint
+            else [],
             "seeds_floor": 1 + math.ceil(math.log2((pairs if self.joint else 1) / 0.05)),
             "seeds": self.seed_names,
             "selection": {

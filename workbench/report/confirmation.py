@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from workbench.record import State
 from workbench.report import wording
@@ -188,14 +189,16 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
     means = [(sign * arm.mean, arm) for arm in arms if arm.mean is not None]
     if not means:
         return arms
-    _, top = max(means, key=lambda item: item[0])
+    names = {arm.name for _, arm in means}
+    # A verdict on a factor has a level as its leader.
+    top = verdict.leader if verdict.leader in names else max(means, key=itemgetter(0))[1].name
     marked = verdict.word in wording.COMPARED
     sides = {side.name: side for side in verdict.sides if verdict.contrast == ALL}
     return [
         replace(
             arm,
-            best=marked and arm is top,
-            may_be_best=arm is not top and arm.name in sides and arm.name in verdict.candidates,
+            best=marked and arm.name == top,
+            may_be_best=arm.name != top and arm.name in sides and arm.name in verdict.candidates,
             p_best=sides[arm.name].p_best if arm.name in sides else None,
             behind=sides[arm.name].behind if arm.name in sides else None,
             versus=wording.versus(verdict, arm.name),

@@ -27,6 +27,11 @@ from workbench.verdict.guards import one_configuration
 from workbench.verdict.refusals import Refused, because
 from workbench.verdict.wording.numbers import counted
 
+_EARLIER_RULE = (
+    "The protocol was written for an earlier rule (Holm's correction over all pairs), so the rule"
+    " of this verdict was not fixed before the test split was used."
+)
+
 
 def gather(
     material: Material, trials: Sequence[TrialRun], confirmation: Confirmation | None
@@ -53,6 +58,7 @@ def gather(
             item.strategy: item.reason.rstrip(".") for item in confirmation.protocol.not_comparable
         },
         doubts=doubts,
+        caveat=_EARLIER_RULE if confirmation.protocol.schema == 1 else "",
         seconds=sum(seconds) / len(seconds) if seconds else None,
     )
 
@@ -113,6 +119,7 @@ def _design(protocol: Protocol) -> Design:
         contrast=protocol.contrast,
         bounds=protocol.bounds,
         alpha=protocol.alpha,
+        effects=bool(protocol.effects),
     )
 
 
@@ -154,7 +161,6 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
         yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=problem.text)
     yield from _beyond(confirmation)
     yield from _search_changed(material, confirmation)
-    yield from _earlier_rule(confirmation)
     yield from _other_configurations(confirmation)
     yield from _data(confirmation)
     yield from mixed(confirmation.runs)
@@ -242,15 +248,6 @@ def _search_changed(material: Material, confirmation: Confirmation) -> Iterator[
         verb = "was" if len(added) == 1 else "were"
         text = f"{', '.join(added)} {verb} searched after the protocol was written."
         yield Doubt(rule=None, word=word, text=text)
-
-
-def _earlier_rule(confirmation: Confirmation) -> Iterator[Doubt]:
-    if confirmation.protocol.gamma is not None:
-        text = (
-            "The protocol was written for an earlier rule: Holm's correction over all pairs. The"
-            " verdict follows the present rule, which was not fixed before the test split was used."
-        )
-        yield Doubt(rule=None, word=None, text=text)
 
 
 def _other_configurations(confirmation: Confirmation) -> Iterator[Doubt]:

@@ -64,7 +64,8 @@ class Protocol:
         joint: Whether one search proposed all strategies.
         finalists: How many strategies are tested; None: all.
         candidates: Of the selection, by strategy.
-        gamma: Of the rule that an earlier version planned; None in newer protocols.
+        schema: 1: written by an earlier version, for another rule of the verdict.
+        effects: Factors whose effects were planned.
         bounds: Lowest and highest possible value of the metric; None for an open end.
     """
 
@@ -75,11 +76,12 @@ class Protocol:
     baseline: Planned
     trials: Mapping[str, int | None]
     levels: Mapping[str, Mapping[str, str]]
+    schema: int = 2
     joint: bool = False
     validation_metric: str | None = None
     smallest_effect: float | None = None
     alpha: float = 0.05
-    gamma: float | None = None
+    effects: tuple[str, ...] = ()
     bounds: tuple[float | None, float | None] = (None, None)
     seeds_floor: int | None = None
     pairs: int | None = None

@@ -119,11 +119,11 @@ def rows(verdict: Verdict) -> Iterator[Row]:
     """The sides of a verdict as rows, with the best one and others that may be the best marked."""
     for side in verdict.sides:
         best = side.name == verdict.leader
-        tied = not best and side.name in verdict.candidates
+        candidate = not best and side.name in verdict.candidates
         yield replace(
             row(side),
             best=best,
-            may_be_best=tied and verdict.contrast == ALL,
+            may_be_best=candidate and verdict.contrast == ALL,
             versus=versus(verdict, side.name),
         )
 

@@ -91,6 +91,7 @@ class Design:
         smallest_effect: Smallest difference that matters, in units of the metric; None where the
             author gave none, and then nothing is said of the size of a difference.
         bounds: Lowest and highest value that the metric can have; None where there is none.
+        effects: Whether effects of the factors were planned.
     """
 
     metric: str
@@ -100,6 +101,7 @@ class Design:
     contrast: str = "all"
     bounds: tuple[float | None, float | None] = (None, None)
     alpha: float = ALPHA
+    effects: bool = True
 
 
 def corrected(contrast: str, pairs: int) -> int:
@@ -140,6 +142,7 @@ class Evidence:
             completed; each with why, as words that can follow a colon. The headline and the claim
             name them, or "the best of all" would be read as better than those too.
         doubts: What the reader of the runs has noticed already.
+        caveat: A sentence that belongs to every claim; empty without one.
         seconds: Mean cost of one confirmation run, for what more seeds would cost.
     """
 
@@ -148,4 +151,5 @@ class Evidence:
     arms: tuple[Arm, ...]
     absent: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
+    caveat: str = ""
     seconds: float | None = None

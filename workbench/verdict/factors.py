@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from workbench.verdict import statistics
+from workbench.verdict.comparing import overstated
 from workbench.verdict.contrast import is_default
 from workbench.verdict.evidence import Design
 from workbench.verdict.judgement import Effect, LevelMean
@@ -24,7 +25,8 @@ def effects(rows: Sequence[Row], design: Design) -> tuple[Effect, ...]:
         design: Bounds are used.
 
     Returns:
-        Empty with fewer than two factors, or where a combination of levels is missing.
+        Empty with fewer than two factors, where a combination of levels is missing, and where
+        failed runs count with the worst value seen: their values would make effects.
     """
     arms = [row for row in rows if not is_default(row, rows)]
     labels = {
@@ -34,7 +36,11 @@ def effects(rows: Sequence[Row], design: Design) -> tuple[Effect, ...]:
     }
     shape = [len(found) for found in labels.values()]
     cells = {tuple(labels[f].index(row.levels[f]) for f in labels): row.counted for row in arms}
-    if len(labels) < 2 or not len(cells) == len(arms) == np.prod(shape):
+    if (
+        any(overstated(row, design) for row in arms)
+        or len(labels) < 2
+        or not len(cells) == len(arms) == np.prod(shape)
+    ):
         return ()
     values = np.array([cells[cell] for cell in np.ndindex(*shape)]).T.reshape(-1, *shape)
     found = []

@@ -200,6 +200,7 @@ class Verdict:
         pairs: Number of comparisons that Holm corrects for.
         effects: Of the factors of a full factorial study in which all configurations are compared.
         absent: What could not be compared at all, with why; see ``Evidence.absent``.
+        caveat: See ``Evidence.caveat``.
         reasons: Why the word is this one, a sentence each, those that decide it first; each refusal
             with its number.
         plan: Of each rival that may be the best, unless there is a winner.
@@ -233,6 +234,7 @@ class Verdict:
     sides: Sequence[Side]
     comparisons: Sequence[Comparison]
     effects: Sequence[Effect] = ()
+    caveat: str = ""
     reasons: Sequence[Doubt]
     flags: Sequence[Doubt]
     assumptions: Sequence[str] = ()

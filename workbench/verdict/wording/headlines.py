@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 from workbench.verdict.judgement import Comparison, Level, Verdict, Word
 from workbench.verdict.wording import words
-from workbench.verdict.wording.numbers import fixed, listed, measured, places_for, signed
+from workbench.verdict.wording.numbers import (
+    MOST_PLACES,
+    fixed,
+    listed,
+    measured,
+    places_for,
+    signed,
+)
 
 
 def headline(verdict: Verdict) -> str:
@@ -25,10 +34,13 @@ def compared(verdict: Verdict) -> str:
         text = f"{verdict.leader} wins{words.over(verdict)}: {_against(verdict, pair)}."
         return f"{text} {words.size(verdict)}{words.caveats(verdict)}"
     if words.against_baseline(verdict):
-        return (
+        text = (
             f"{verdict.leader} has the best mean, but it is not shown to be better than"
-            f" {words.others(verdict)}: {_against(verdict, pair)}.{words.caveats(verdict)}"
+            f" {words.others(verdict)}: {_against(verdict, pair)}."
         )
+        if better := words.better_than_baseline(verdict):
+            text += f" Shown to be better than {verdict.closest}: {listed(better)}."
+        return f"{text}{words.caveats(verdict)}"
     text = words.the_set(verdict)
     if verdict.word == Word.GOOD_ENOUGH:
         text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
@@ -44,20 +56,22 @@ def compared(verdict: Verdict) -> str:
 def bound(verdict: Verdict) -> str:
     """How far the leader can be behind the best, compared with the smallest effect."""
     side = next(side for side in verdict.sides if side.name == verdict.leader)
-    behind = side.behind or 0.0
+    behind, effect = side.behind or 0.0, verdict.smallest_effect or 0.0
     found = words.closest(verdict).difference
-    places = signed(places_for(found.low, found.high, verdict.smallest_effect, behind), behind)
-    better, metric = words.higher(verdict), words.metric(verdict)
-    more = (
-        f"a {metric} that is more than {fixed(behind, places)} {better} than that of"
-        f" {verdict.leader}"
-        if behind
-        else f"a {better} {metric} than {verdict.leader}"
-    )
+    places = signed(places_for(found.low, found.high, effect, behind), behind)
+    # Rounded up, a bound still holds; it must not read as the smallest effect, which it is below.
+    while places < MOST_PLACES and _rounded_up(behind, places) == fixed(effect, places):
+        places += 1
+    more = f"more than {_rounded_up(behind, places)} " if behind else ""
     return (
-        f"with {100 * (1 - verdict.alpha):g} % confidence no other {words.side(verdict)} has"
-        f" {more}; the smallest difference that matters is {words.effect(verdict)}"
+        f"with {100 * (1 - verdict.alpha):g} % confidence no other {words.side(verdict)} is {more}"
+        f"{words.higher(verdict)} than {verdict.leader} in {words.metric(verdict)}; the smallest"
+        f" difference that matters is {words.effect(verdict)}"
     )
+
+
+def _rounded_up(value: float, places: int) -> str:
+    return fixed(math.ceil(round(value * 10**places, 6)) / 10**places, places)
 
 
 def _seen(verdict: Verdict) -> str:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 MINUS = "\N{MINUS SIGN}"  # the one sign of every number in a sentence, a table or a figure
-_MOST_PLACES = 8
+MOST_PLACES = 8
 
 
 def decimals(width: float, default: int = 3) -> int:
@@ -29,7 +29,7 @@ def decimals(width: float, default: int = 3) -> int:
     return min(8, max(0, (1 if first < 3.55 else 0) - exponent))
 
 
-def signed(places: int, *ends: float, most: int = _MOST_PLACES) -> int:
+def signed(places: int, *ends: float, most: int = MOST_PLACES) -> int:
     """So many decimals, or as many more as let no end but 0 itself be written as 0.
 
     An interval from -0.003 to 0.27 holds 0, and "0.00 to 0.27" does not say so. An end that is 0
@@ -54,7 +54,7 @@ def places_for(
     places = signed(max(map(decimals, widths), default=decimals(0.0)), low, high)
     if effect is None or gap is None or math.isclose(gap, effect, rel_tol=1e-6):
         return places
-    while places < _MOST_PLACES and fixed(gap, places) == fixed(effect, places):
+    while places < MOST_PLACES and fixed(gap, places) == fixed(effect, places):
         places += 1
     return places
 

@@ -10,6 +10,7 @@ from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
     MINUS,
     ahead_on,
+    bare_p,
     counted,
     fixed,
     given,
@@ -33,8 +34,13 @@ def over(verdict: Verdict) -> str:
     if not against_baseline(verdict):
         return ""
     text = f" against the baseline {verdict.closest}"
-    ahead = sum(pair.beaten and pair.second == verdict.closest for pair in verdict.comparisons)
+    ahead = len(better_than_baseline(verdict))
     return f"{text}, which {ahead} of {verdict.pairs} configurations beat" if ahead > 1 else text
+
+
+def better_than_baseline(verdict: Verdict) -> list[str]:
+    """Which configurations are shown to be better than the baseline, the leader's closest rival."""
+    return [p.first for p in verdict.comparisons if p.beaten and p.second == verdict.closest]
 
 
 def others(verdict: Verdict) -> str:
@@ -66,6 +72,8 @@ def caveats(verdict: Verdict) -> str:
     ]
     if lost:
         text += f" Failed runs count with the worst value: {listed(lost)}."
+    if verdict.caveat:
+        text += f" {verdict.caveat}"
     if verdict.absent:
         reasons = [f"{name} ({reason})" for name, reason in verdict.absent.items()]
         text += f" Not compared: {listed(reasons)}."
@@ -120,8 +128,15 @@ def test(verdict: Verdict, pair: Comparison) -> str:
 
 
 def difference(verdict: Verdict, pair: Comparison) -> str:
-    """The lead over a rival with its interval and its test, in parentheses where it is details."""
+    """The lead over the closest rival with its interval, and the p value that decides."""
     gap, low, high = reach(verdict, pair)
+    if verdict.contrast != BASELINE and verdict.pairs > 1:
+        return (
+            f"a mean difference of {gap} from the closest, {rival(pair, verdict)}"
+            f" ({100 * pair.difference.level:g} % interval of this pair {low} to {high}; paired"
+            f" over {pair.n} {unit(verdict)}s), and a largest p of"
+            f" {bare_p(verdict.p_win or 0.0)} against any other ({test(verdict, pair)})"
+        )
     text = (
         f"a mean difference of {gap} ({100 * pair.difference.level:g} % interval {low} to {high};"
         f" paired over {pair.n} {unit(verdict)}s; {test(verdict, pair)},"
