@@ -692,11 +692,13 @@ def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damag
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with (
-        pytest.raises(StoreError, match=r"database is locked\. If another program has it open"),
+        pytest.raises(StoreError, match=r"is locked: another program has it open") as caught,
         readable(study),
         engine.begin() as connection,
     ):
         connection.exec_driver_sql("CREATE TABLE made (number)")
+    assert "End that program" in str(caught.value)
+    assert "move the file" not in str(caught.value)
     other.close()
     engine.dispose()
 
