@@ -25,7 +25,7 @@ from workbench.record import (
     TrialDirectory,
     TrialSpec,
 )
-from workbench.record.files import DiskError
+from workbench.record.files import DiskError, lock
 
 
 def complete(driver: Driver, directory: TrialDirectory) -> None:
@@ -276,6 +276,13 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     with lease(tmp_path):
         assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
     assert holder_of(tmp_path) is None
+
+
+def test_a_study_that_an_older_version_holds_is_refused_without_its_json(tmp_path: Path) -> None:
+    with lock(tmp_path / "lock", note='{"pid": 7, "host": "a", "since": "2025-01-01 10:00:00"}'):
+        assert holder_of(tmp_path) == "another process"
+        with pytest.raises(Busy, match=r"already running: another process\."), lease(tmp_path):
+            pass
 
 
 def test_a_standing_counts_what_has_ended() -> None:

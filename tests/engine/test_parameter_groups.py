@@ -173,6 +173,10 @@ class RootNorm(nn.Module):
         return inputs * self.weight
 
 
+class LN(nn.LayerNorm):
+    """A normalisation layer whose name does not say so."""
+
+
 class NormHead(nn.Module):
     """Called after what it holds: its own weight is a matrix."""
 
@@ -191,6 +195,7 @@ def test_every_class_of_normalisation_is_found_and_nothing_that_only_sounds_like
             "instance": nn.InstanceNorm1d(4, affine=True),
             "root": nn.RMSNorm(4),
             "own": RootNorm(4),
+            "subclass": LN(4),
             "sounds": NormHead(),
         }
     )
@@ -200,10 +205,25 @@ def test_every_class_of_normalisation_is_found_and_nothing_that_only_sounds_like
     parameter_groups.select(staged, phase(trainable="norm"), frozen=0)
     live = {name for name, p in body.named_parameters() if p.requires_grad}
     both = {
-        f"{name}.{end}" for name in ("batch", "group", "instance") for end in ("weight", "bias")
+        f"{name}.{end}"
+        for name in ("batch", "group", "instance", "subclass")
+        for end in ("weight", "bias")
     }
     norm = {"sounds.norm.weight", "sounds.norm.bias"}
     assert live == both | norm | {"root.weight", "own.weight"}
+
+
+def test_a_parameter_that_two_modules_share_is_trained_if_one_of_them_is_a_normalisation() -> None:
+    norm, plain, head = nn.LayerNorm(4), nn.Linear(4, 4), nn.Linear(4, 2)
+    plain.bias = norm.bias
+    body = nn.Sequential(norm, plain)
+    module = nn.ModuleDict({"body": body, "head": head})
+    staged = Staged(module=module, stages=(Stage(name="one", modules=(body,)),), head=head)
+    parameter_groups.select(staged, phase(trainable="norm"), frozen=0)
+    assert {name for name, p in body.named_parameters() if p.requires_grad} == {
+        "0.weight",
+        "0.bias",
+    }
 
 
 def test_attentions_biases_count_as_biases() -> None:

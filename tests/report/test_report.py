@@ -747,6 +747,68 @@ def test_a_users_own_files_stay_in_the_folder_of_a_new_report(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["digits"]
 
 
+def test_a_folder_that_cannot_be_swapped_is_given_back_with_the_users_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "digits"
+    report.write(material(failed(0)), folder)
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(name)
+    before = files(folder)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "b.txt":
+            raise OSError("busy")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="busy"):
+        report.write(material(failed(0, 1)), folder)
+    assert files(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["digits"]
+
+
+KILLED = (
+    "import os, sys\n"
+    "from pathlib import Path\n"
+    "from workbench.report import writing\n"
+    "old = Path(sys.argv[1])\n"
+    "temporary = old.parent / f'{writing._hidden(old)}{os.getpid()}.killed'\n"
+    "(temporary / 'new').mkdir(parents=True)\n"
+    "old.rename(temporary / 'old')\n"
+    "(temporary / 'old' / 'a.txt').rename(temporary / 'new' / 'a.txt')\n"
+    "os._exit(1)\n"
+)
+
+
+def test_a_report_that_a_killed_process_had_moved_away_comes_back_with_the_users_files(
+    tmp_path: Path,
+) -> None:
+    folder, other = tmp_path / "digits", tmp_path / "digits.2"
+    for at in (folder, other):
+        report.write(material(failed(0)), at)
+        for name in ("a.txt", "b.txt"):
+            (at / name).write_text(at.name)
+        subprocess.run([sys.executable, "-c", KILLED, str(at)], check=False)
+    report.write(material(failed(0, 1)), folder)
+    assert {(folder / name).read_text() for name in ("a.txt", "b.txt")} == {"digits"}
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 2 and left[0].startswith(".digits.2."), "another report's stays"
+
+
+def test_a_folder_of_figures_that_is_a_symbolic_link_keeps_its_files(tmp_path: Path) -> None:
+    folder, own = tmp_path / "digits", tmp_path / "own"
+    report.write(material(failed(0)), folder)
+    own.mkdir()
+    (own / "mine.pdf").write_text("mine")
+    (folder / "figures").symlink_to(own)
+    report.write(material(failed(0, 1)), folder)
+    assert not (folder / "figures").exists()
+    assert (own / "mine.pdf").read_text() == "mine"
+    assert len(json.loads((folder / "report.json").read_text())["failures"]) == 2
+
+
 def test_a_failure_while_writing_leaves_the_old_report_whole(tmp_path: Path) -> None:
     folder = tmp_path / "digits"
     report.write(material(failed(0)), folder)

@@ -409,8 +409,10 @@ def test_a_confirmation_whose_files_are_gone_is_begun_by_no_other_protocol(
         shutil.rmtree(directory / name)
     for name in ("protocol.json", "selection.json"):
         (directory / name).unlink()
-    with pytest.raises(Changed, match="MLflow has a confirmation of tiny by another protocol"):
+    with pytest.raises(Changed, match="MLflow has a confirmation of tiny by another") as caught:
         confirmed(story.file, home, "confirm.smallest_effect=0.2")
+    assert "new name gives a study new confirmation seeds" in str(caught.value)
+    assert "another search.seed also gives it another test split" in str(caught.value)
     assert not record.protocol_path(directory).exists()
 
 

@@ -518,7 +518,8 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
         "  selection.candidates.sgd: was 2 entries, is 1  (--set confirm.select.configs=1)\n"
         "  selection.candidates.adamw: was 3 entries, is 1  (--set confirm.select.configs=1)\n"
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
-        "settings, or give the study a new name and another search.seed."
+        "settings, or give the study a new name. A new name gives a study new confirmation seeds; "
+        "another search.seed also gives it another test split, unless the data set has a fixed one."
     )
 
 

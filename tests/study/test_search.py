@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
@@ -289,6 +290,22 @@ def test_a_changed_study_is_refused_with_what_changed(
         search_of(write_study((old, new)), home)
     assert change in str(refusal.value)
     assert "Give the study a new name" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("definition.json", None), ("000/result.json", b"[1]")]
+)
+def test_a_search_that_is_refused_leaves_the_storage_closed(
+    tiny: Path, home: Path, name: str, content: bytes | None
+) -> None:
+    drive(tiny, home, MadeUpTraining()).close()
+    path = home / "mlruns/studies/tiny/trials/sgd-0" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((StorageError, record.Damaged), match=path.name):
+        search_of(tiny, home)
+    assert not [file for file in psutil.Process().open_files() if str(home) in file.path]
 
 
 def test_a_new_level_runs_only_what_is_new(write_study: Write, home: Path) -> None:
@@ -675,11 +692,13 @@ def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damag
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with (
-        pytest.raises(StoreError, match=r"database is locked\. If another program has it open"),
+        pytest.raises(StoreError, match=r"is locked: another program has it open") as caught,
         readable(study),
         engine.begin() as connection,
     ):
         connection.exec_driver_sql("CREATE TABLE made (number)")
+    assert "End that program" in str(caught.value)
+    assert "move the file" not in str(caught.value)
     other.close()
     engine.dispose()
 

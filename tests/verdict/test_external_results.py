@@ -239,6 +239,8 @@ def test_what_is_no_text_or_no_file_is_refused(tmp_path: Path) -> None:
     assert refused(path) == f"{path} cannot be read: No such file or directory."
     path.write_bytes(b"strategy,seed,value\ngr\xf6\xdfe,1,0.5\n")
     assert refused(path) == "results.csv:2: not UTF-8 text; save the table as CSV in UTF-8."
+    path.write_bytes("strategy,seed,value\na,1,0.5\n".encode("utf-16-le"))
+    assert refused(path) == "results.csv: not a text file; expected CSV."
     assert "cannot be read" in refused(tmp_path)
 
 

@@ -198,6 +198,9 @@ def seeds_added_until_it_works() -> tuple[Told, str]:
     verdict = decide(evidence(*arms, seeds=SEEDS[:10]))
     assert verdict.comparisons == (), "no p value of them"
     assert decide(evidence(*(replace(a, runs=a.runs[:10]) for a in arms))).word == Word.WINNER
+    allowed = REFUSALS[10].instead
+    assert "new name gives a study new confirmation seeds" in allowed
+    assert "another search.seed also gives it another test split" in allowed
     return denied(verdict, Word.EXPLORATORY), (
         "adamw-2 was also run on seeds 11 and 12, which are not among the 10 seeds of the protocol"
     )

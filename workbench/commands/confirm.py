@@ -32,6 +32,7 @@ from workbench.study.study import Study
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.entry import PROTOCOL
+from workbench.verdict.refusals import NEW_NAME
 
 Agree = Callable[[Offer], bool]
 
@@ -177,7 +178,7 @@ def refuse_a_second(plan: Protocol, known: str | None) -> None:
             f"MLflow has a confirmation of {study} by another protocol (SHA-256 {known[:12]}…; "
             f"this one's is {plan.sha256[:12]}…). A protocol is fixed before the first run, and "
             "deleting its runs does not make their results unseen. Restore it and its settings, "
-            "or give the study a new name and another search.seed."
+            f"or give the study a new name. {NEW_NAME}"
         )
 
 

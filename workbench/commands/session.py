@@ -226,14 +226,18 @@ def readable(study: Study) -> Iterator[None]:
         # SQLAlchemy's own message adds the whole SQL statement.
         reason = getattr(cause, "orig", None) or cause
         code = getattr(reason, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreError(
+                f"{path}, Optuna's storage of the search of {study.name}, is locked: another "
+                "program has it open. End that program and rerun the command; nothing is lost."
+            ) from error
         if code.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
             free = shutil.disk_usage(study.directory).free
             raise DiskError(f"{path}: {reason} ({free:,} bytes are free).") from error
         raise StoreError(
-            f"{path}, Optuna's storage of the search of {study.name}, cannot be used: {reason}. If "
-            "another program has it open, end that program and rerun the command. If the file is "
-            "damaged, restore a copy or move the file away: the next `workbench run` rebuilds it "
-            "from the records of the trials."
+            f"{path}, Optuna's storage of the search of {study.name}, cannot be used: {reason}. "
+            "Restore an undamaged copy, or move the file away: the next `workbench run` rebuilds "
+            "it from the records of the trials."
         ) from error
 
 

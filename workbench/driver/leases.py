@@ -15,7 +15,7 @@ from pathlib import Path
 
 from workbench.record.files import Locked, holder, lock, sweep
 
-# The holder has not written its note yet.
+# The holder has not written its note yet, or wrote it in the form of an older version.
 _UNKNOWN = "another process"
 
 
@@ -44,7 +44,7 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
             yield
     except Locked as locked:
         raise Busy(
-            f"Study {study_directory.name} is already running: {locked or _UNKNOWN}. "
+            f"Study {study_directory.name} is already running: {_in_words(str(locked))}. "
             "Use --wait to wait for it to finish."
         ) from None
 
@@ -52,4 +52,9 @@ def lease(study_directory: Path, *, wait: bool = False) -> Iterator[None]:
 def holder_of(study_directory: Path) -> str | None:
     """The process that runs a study now, in words, or None. Needs no write permission."""
     note = holder(study_directory / "lock")
-    return None if note is None else note or _UNKNOWN
+    return None if note is None else _in_words(note)
+
+
+def _in_words(note: str) -> str:
+    """Say who holds a lease: an older version may hold it, which wrote a JSON object."""
+    return _UNKNOWN if not note or note.startswith("{") else note

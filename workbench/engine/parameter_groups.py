@@ -15,6 +15,18 @@ from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.record.strategy import Phase, Plan
 
+_NORMS = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.InstanceNorm3d,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
 _WORDS = {"bias": "bias terms", "norm": "normalisation layers with affine parameters"}
 
 
@@ -48,14 +60,17 @@ def select(staged: Staged, phase: Phase, *, frozen: int, adapters: bool = False)
     stages.freeze(staged, frozen)
     if phase.trainable == "all" and not adapters:
         return
-    head = set(map(id, staged.head.parameters()))
+    wanted = set(map(id, staged.head.parameters()))
+    # Several modules may share a parameter: it is trained if one of them selects it.
     for path, module in staged.module.named_modules():
         for name, parameter in module.named_parameters(path, recurse=False):
-            wanted = "lora_" in name if adapters else _is_wanted(module, name, parameter, phase)
-            if id(parameter) not in head and not wanted:
-                parameter.requires_grad_(False)
-                # An old gradient would only take memory.
-                parameter.grad = None
+            if "lora_" in name if adapters else _is_wanted(module, name, parameter, phase):
+                wanted.add(id(parameter))
+    for parameter in staged.module.parameters():
+        if id(parameter) not in wanted:
+            parameter.requires_grad_(False)
+            # An old gradient would only take memory.
+            parameter.grad = None
 
 
 def check(staged: Staged, plan: Plan) -> None:
@@ -136,7 +151,6 @@ def _is_wanted(module: nn.Module, name: str, parameter: Tensor, phase: Phase) ->
     """Whether a module's own parameter is of the kind that a phase trains."""
     if phase.trainable == "bias":
         return name.endswith("bias")
-    # Model families define their own normalisation layers; only the name tells what they are. A
-    # parameter of two dimensions belongs to a layer that normalises over both, or to another layer.
-    named = "norm" in type(module).__name__.lower()
-    return named and (parameter.ndim == 1 or isinstance(module, nn.LayerNorm | nn.RMSNorm))
+    # Model families define their own normalisation layers; only the name tells what they are.
+    has_norm_name = "norm" in type(module).__name__.lower() and parameter.ndim == 1
+    return isinstance(module, _NORMS) or has_norm_name

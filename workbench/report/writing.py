@@ -1,17 +1,20 @@
-"""Writes a report's folder once all of its files have been made.
+"""Writes a report's folder, completely or not at all.
 
 ``standalone`` uses ``replacing`` and ``write_files`` for the page of an external verdict.
 """
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from workbench.record.files import is_abandoned
 from workbench.report import templates, tidy
 from workbench.report.figures import rendering
 from workbench.report.paper import files as paper
@@ -57,9 +60,7 @@ def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
 
 @contextmanager
 def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[Path]:
-    """A new folder to write to; at the end its files replace those in ``folder``.
-
-    On an error ``folder`` stays as it was.
+    """A new folder to write to; at the end it replaces ``folder``, on an error it is removed.
 
     Args:
         folder: May exist.
@@ -78,19 +79,21 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
             " empty or a new folder."
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # In the same file system as the folder, so that the renames below copy nothing.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name[:200]}.", dir=folder.parent) as path:
-        new = Path(path)
+    _sweep(folder, contents)
+    prefix = f"{_hidden(folder)}{os.getpid()}."
+    # In the same file system as the folder, so that the renames below are atomic.
+    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    new, old = temporary / "new", temporary / "old"
+    try:
         yield new
-        folder.mkdir(exist_ok=True)
-        # The marker is replaced, never removed: a folder without it would not be ours any more.
-        for name in contents:
-            if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
-            elif name != marker:
-                (folder / name).unlink(missing_ok=True)
-            if (new / name).exists():
-                (new / name).replace(folder / name)
+        # A process that is killed between these renames leaves the report in ``old``; the next
+        # call of ``_sweep`` moves it back.
+        if folder.exists():
+            folder.rename(old)
+            _move_others(old, new, contents)
+        new.rename(folder)
+    finally:
+        _put_back(temporary, folder, contents)
 
 
 def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
@@ -115,3 +118,35 @@ def write_files(files: Mapping[str, str], folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8", newline="\n")
+
+
+def _hidden(folder: Path) -> str:
+    """Prefix of the names of a report's temporary folders; cut, because names have a limit."""
+    return f".{folder.name[:200]}."
+
+
+def _sweep(folder: Path, contents: Collection[str]) -> None:
+    """Clean up after killed processes, which may have moved the report away."""
+    hidden = _hidden(folder)
+    for left in folder.parent.glob(f"{glob.escape(hidden)}*"):
+        # The prefix ``.a.`` also matches ``.a.b.``, of another study whose name has a dot.
+        own = left.name.removeprefix(hidden).count(".") == 1
+        if own and is_abandoned(left):
+            _put_back(left, folder, contents)
+
+
+def _put_back(temporary: Path, folder: Path, contents: Collection[str]) -> None:
+    """Undo an interrupted replacement and remove its temporary folder."""
+    new, old = temporary / "new", temporary / "old"
+    if old.exists() and not folder.exists():
+        if new.exists():
+            _move_others(new, old, contents)
+        old.rename(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_others(source: Path, target: Path, contents: Collection[str]) -> None:
+    """Move the user's files from one folder to another."""
+    for path in sorted(source.iterdir()):
+        if path.name not in contents:
+            path.rename(target / path.name)

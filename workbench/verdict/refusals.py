@@ -10,6 +10,12 @@ from dataclasses import dataclass
 
 from workbench.verdict.evidence import Doubt
 
+# What a second confirmation of the same question takes.
+NEW_NAME = (
+    "A new name gives a study new confirmation seeds; another search.seed also gives it another"
+    " test split, unless the data set has a fixed one."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
@@ -117,8 +123,7 @@ REFUSALS: dict[int, Refusal] = {
             forbidden="seeds added after the results were seen",
             because="Adding seeds until a p value is small finds a difference between identical"
             " strategies in 22 % of simulated studies, not in 5 %.",
-            instead="Keep to the seeds that were planned. Another confirmation needs a new study"
-            " with another search.seed and other test data.",
+            instead=f"Keep to the seeds that were planned, or confirm under a new name. {NEW_NAME}",
         ),
         Refusal(
             number=11,

@@ -130,6 +130,9 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
         raise Unreadable(
             f"{path.name}:{line}: not UTF-8 text; save the table as CSV in UTF-8."
         ) from None
+    if "\0" in text:
+        # For example UTF-16 without a byte order mark.
+        raise Unreadable(f"{path.name}: not a text file; expected CSV.")
     if not text.strip():
         raise Unreadable(f"{path.name} is empty; expected a header with {listed(COLUMNS)}.")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text))

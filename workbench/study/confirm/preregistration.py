@@ -12,6 +12,7 @@ from workbench.study.config.document import Document, Location
 from workbench.study.confirm.candidates import look
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.study import Study
+from workbench.verdict.refusals import NEW_NAME
 
 
 def begun(directory: Path) -> bool:
@@ -72,7 +73,7 @@ def hold(protocol: Protocol, study: Study, *, logged: str | None = None) -> None
         f"{study.file}: the confirmation of {study.name} has begun by another protocol ({path})",
         (_placed(line, study.config.document) for line in lines),
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
-        "settings, or give the study a new name and another search.seed.",
+        f"settings, or give the study a new name. {NEW_NAME}",
     )
 
 

@@ -78,10 +78,30 @@ class Search:
     def __init__(self, study: Study, *, retry_failed: bool = False) -> None:
         self._study = study
         self._config = config = study.config
-        self._directory = directory = study.directory
+        self._directory = study.directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        self._storage = storage = open_storage(directory / "optuna.db")
+        self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
+        self._targets = space.targets(config)
+        self._live: dict[str, optuna.Trial] = {}
+        self._reported: dict[str, set[int]] = {}
+        self._started = dict.fromkeys(self._groups, 0)
+        self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
+        self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
+        self._storage = open_storage(self._directory / "optuna.db")
+        try:
+            self._studies = self._open_all(retry_failed)
+            for name in self._groups:
+                self._count(name)
+        except BaseException:
+            self.close()  # The caller gets no search that it could close.
+            raise
+
+    # -- Optuna's studies -------------------------------------------------------------------
+
+    def _open_all(self, retry_failed: bool) -> dict[str, optuna.Study]:
+        """Optuna's study of every group, with the trials that the records hold."""
+        study, directory, storage = self._study, self._directory, self._storage
         records = records_of(directory)
         definitions = {group.name: group.definition for group in study.groups}
         stored = {name: stored_definition(directory, name, storage) for name in definitions}
@@ -95,25 +115,13 @@ class Search:
                 self._keep(name, held)  # Before a rewritten study loses it.
         stored |= {name: definitions[name] for name in corrected}
         refuse_changes(stored, definitions, study=study.name, file=study.file)
-        self._studies = {
-            name: self._open(storage, name, records.get(name, {})) for name in definitions
-        }
-        for name, asked in self._studies.items():
+        studies = {name: self._open(storage, name, records.get(name, {})) for name in definitions}
+        for name, asked in studies.items():
             if retry_failed:
                 retries.retry(asked, self._directory_at, corrected=name in corrected)
             retries.mark(asked, self._directory_at)
             self._keep(name, stored[name] or definitions[name])
-        self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
-        self._targets = space.targets(config)
-        self._live: dict[str, optuna.Trial] = {}
-        self._reported: dict[str, set[int]] = {}
-        self._started = dict.fromkeys(self._groups, 0)
-        self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
-        self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
-        for name in self._groups:
-            self._count(name)
-
-    # -- Optuna's studies -------------------------------------------------------------------
+        return studies
 
     def _keep(self, name: str, definition: Mapping[str, Any]) -> None:
         path = definition_path(self._directory, name)
