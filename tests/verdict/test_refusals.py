@@ -317,9 +317,8 @@ def test_the_table_holds_all_seventeen_and_what_could_be_asked_for_has_an_attemp
     assert all(number == refusal.number for number, refusal in REFUSALS.items())
     assert [level for level in Level if "strategy" in level] == []
     verdict = decide(evidence(*planted(SPREAD)))
-    assert wording.emphasis(verdict, [Row(name="a", baseline=False, best=True)]).startswith(
-        "Bold: best mean"
-    )
+    text = wording.emphasis(verdict, [Row(name="a", baseline=False, best=True)])
+    assert text is not None and text.startswith("Bold: best mean")
 
 
 def test_the_table_may_stand_in_a_report_of_search_data() -> None:
