@@ -48,7 +48,8 @@ effect or more although the rule said that it is not. Each should be at most 0.0
 ## Power
 
 How often the right winner is found, and how many configurations are left to choose from (1 with a
-winner, else the size of the set). "Expected" comes from a separate implementation of the rule.
+winner, else the size of the set). "Expected" comes from a separate implementation of the rule,
+simulated once as well. GOOD ENOUGH is said only without a winner.
 
 {power}
 

@@ -150,7 +150,7 @@ def outcome(design: Simulated, studies: int, *, seed: int, effect: float = 1.0) 
         found = best(values)
         wins = p_win(values, found.leader) <= 0.05
         right = only_best and gaps[found.leader] == 0
-        near = found.behind[found.leader] < effect
+        near = not wins and found.behind[found.leader] < effect
         study[:] = (
             wins and right,
             wins and not right,

@@ -904,3 +904,16 @@ def test_several_data_sets_are_written_for_a_paper_that_compiles(tmp_path: Path)
     assert (out / "figures/critical_difference.pdf").is_file()
     macros = re.findall(r"\\renewcommand\{\\(\w+)\}", (out / "macros.tex").read_text())
     assert len(macros) == len(set(macros))
+
+
+def test_an_effect_in_percent_of_values_that_are_shares_is_refused(tmp_path: Path) -> None:
+    path = table(tmp_path, rows({"a": 0.95, "b": 0.8}))
+    with pytest.raises(Unreadable, match=r"smallest effect is 5, .* shares .* 0\.05 for 5 %"):
+        judge(path, metric="accuracy", smallest_effect=5.0)
+
+
+def test_a_value_whose_square_is_no_number_is_named_with_its_line(tmp_path: Path) -> None:
+    (_, seed, _), *others = rows({"a": 0.95, "b": 0.8})
+    path = table(tmp_path, [("a", seed, 1e300), *others])
+    with pytest.raises(Unreadable, match="expected a number within 1e150"):
+        judge(path)

@@ -231,6 +231,15 @@ def build(
         word = Word.UNDERPOWERED
     else:
         word = _word(finding, excluded, design)
+    # With too few seeds nothing is shown at all, and a winner is not behind.
+    if word in (Word.UNDERPOWERED, Word.WINNER):
+        hidden = [side.name for side in sides] if word == Word.UNDERPOWERED else [leader]
+        sides = [
+            replace(side, p_best=None if word == Word.UNDERPOWERED else side.p_best, behind=None)
+            if side.name in hidden
+            else side
+            for side in sides
+        ]
     if word == Word.UNDERPOWERED:
         candidates, excluded = (), ()
     return Verdict(
@@ -250,7 +259,7 @@ def build(
         gap=closest.difference.estimate if closest else None,
         closest=closest.second if closest else None,
         p_win=finding.p_win if finding else None,
-        size=_size(finding, closest, design)
+        size=_size(finding, closest, sides, design)
         if finding and closest and word == Word.WINNER
         else None,
         candidates=candidates,
@@ -272,12 +281,17 @@ def _word(finding: Finding, excluded: Sequence[str], design: Design) -> Word:
     return Word.NARROWED if excluded else Word.INCONCLUSIVE
 
 
-def _size(finding: Finding, closest: Comparison, design: Design) -> Size | None:
+def _size(
+    finding: Finding, closest: Comparison, sides: Sequence[Side], design: Design
+) -> Size | None:
     """How a winner's lead compares with the smallest effect."""
     effect = design.smallest_effect
     # Nobody has said which difference matters, so none can be called large or small.
     if effect is None:
         return None
+    # Stand-ins for failed runs say who is behind, but not by how much.
+    if any(comparing.overstated(side, design) for side in sides):
+        return Size.OPEN
     if finding.lead is not None and finding.lead > effect:
         return Size.ABOVE
     # Corrected over all pairs, since the data chose which rival is the closest.

@@ -104,6 +104,10 @@ def _metric(rows: Sequence[ResultRow], question: Question) -> Iterator[str]:
             " ones are better, give the metric another name."
         )
     values = [(row.value, row.where) for row in rows if row.value is not None]
+    for value, where in values:
+        # Beyond this, squares are no numbers any more.
+        if 1e150 < abs(value) < math.inf:
+            yield f"{where}: {question.metric} is {value:g}, expected a number within 1e150."
     # The name of an error does not say whether it is a share.
     if error or not _SHARE.search(question.metric) or not values:
         return
@@ -114,6 +118,13 @@ def _metric(rows: Sequence[ResultRow], question: Question) -> Iterator[str]:
         yield (
             f"{where}: {question.metric} is {value:g}, expected values from 0 to 1, or from 0 to"
             " 100 in percent. Correct the values, or give the metric another name."
+        )
+    effect = question.smallest_effect
+    if effect is not None and effect >= 1 >= most[0]:
+        yield (
+            f"The smallest effect is {effect:g}, but the values of {question.metric} are shares"
+            f" from 0 to 1: give it in the same units, for example {effect / 100:g} for"
+            f" {effect:g} %."
         )
 
 

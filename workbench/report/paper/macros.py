@@ -16,6 +16,8 @@ from workbench.report.paper import typeset, verdict_tables
 from workbench.report.paper.typeset import number, p_value, share
 from workbench.report.results import ArmResult, Row
 from workbench.verdict import Comparison, Verdict
+from workbench.verdict.contrast import BASELINE
+from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import ahead_on
 
 # The parts of a command's name, in letters; its value in LaTeX; its description.
@@ -113,7 +115,7 @@ def _lines(summary: Judged) -> Iterator[_Line]:
 def _headline(verdict: Verdict) -> Iterator[_Line]:
     margin = verdict.smallest_effect
     like = verdict_tables.scale_of(verdict)
-    yield ("Seeds",), str(len(verdict.seeds)), "seeds of each strategy"
+    yield ("Seeds",), str(len(verdict.seeds)), f"{words.unit(verdict)}s of each strategy"
     yield ("Pairs",), str(verdict.pairs), "comparisons that Holm corrects for"
     yield ("Alpha",), typeset.given(verdict.alpha), "level of the tests"
     if verdict.p_floor is not None:
@@ -128,7 +130,7 @@ def _headline(verdict: Verdict) -> Iterator[_Line]:
         yield ("Gap",), number(verdict.gap, like), "mean difference of these two"
     if verdict.p_win is not None:
         yield ("PWin",), p_value(verdict.p_win), "largest p of the leader against a rival"
-    if verdict.candidates:
+    if verdict.candidates and verdict.contrast != BASELINE:
         number_left = str(len(verdict.candidates))
         yield ("Candidates",), number_left, "configurations that may be the best"
     plan = max(verdict.plan, key=lambda plan: plan.estimate, default=None)
@@ -192,8 +194,8 @@ def _pair(
         ("Difference", number(difference.estimate, like), "the first minus the second, mean"),
         ("DifferenceLow", number(difference.low, like), "low end of its 95 % interval"),
         ("DifferenceHigh", number(difference.high, like), "high end of it"),
-        ("Ahead", ahead_on(pair.differences), "seeds on which the first is better"),
-        ("P", p_value(pair.p_holm), "sign-flip p, Holm-corrected"),
+        ("Ahead", ahead_on(pair.differences), "on how many the first is better"),
+        ("P", p_value(pair.p_holm), "p, Holm-corrected over all pairs"),
         ("Poi", share(chance.estimate), "P(improvement)"),
         ("PoiLow", share(chance.low), "low end of its interval"),
         ("PoiHigh", share(chance.high), "high end of it"),

@@ -55,7 +55,7 @@ def finding(verdict: Verdict) -> str:
         test = words.test(verdict, words.closest(verdict))
         method = f"{test} over {over}, Holm over {words.pairs(verdict)}"
     if verdict.word == Word.GOOD_ENOUGH:
-        return f"{headlines.bound(verdict)} ({method})"
+        return f"{headlines.bound(verdict)} ({method}). {words.the_set(verdict).rstrip('.')}"
     if verdict.word == Word.NARROWED:
         best = words.side(verdict).removesuffix(" compared")
         return (

@@ -46,10 +46,13 @@ def compared(verdict: Verdict) -> str:
         text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
     _, low, high = words.reach(verdict, pair)
     across = " of standardized values" if verdict.level == Level.DATASETS else ""
+    missing = ""
+    if verdict.smallest_effect is None:
+        missing = " No smallest effect was given, so the size of a difference is not judged."
     return (
         f"{text} No single winner is shown: {verdict.leader} has the best mean{across} and"
         f" {words.lead(verdict, pair, words.rival(pair, verdict))} (interval {low} to {high};"
-        f" ahead {words.agreement(verdict, pair)}).{words.caveats(verdict)}"
+        f" ahead {words.agreement(verdict, pair)}).{missing}{words.caveats(verdict)}"
     )
 
 
