@@ -104,5 +104,5 @@ def signed(value: float, unit: float, ends: Sequence[float] = ()) -> str:
     if any(float(f"{end:.{places}f}") == 0 and float(f"{end:.{places + 1}f}") != 0 for end in ends):
         places += 1
     text = f"{value:+.{places}f}"
-    # "−0.000" would claim a direction that the digits do not show.
-    return (f"+{text[1:]}" if float(text) == 0 else text).replace("-", _MINUS)
+    # A sign before 0.000 would claim a direction that the digits do not show.
+    return (text[1:] if float(text) == 0 else text).replace("-", _MINUS)
