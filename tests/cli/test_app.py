@@ -11,8 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from tests.support.commands import call
+from workbench.cli.group import CommandGroup
 from workbench.driver.leases import lease
 from workbench.record import study_directory
 
@@ -173,6 +176,19 @@ def test_an_output_that_cannot_be_written_ends_with_a_line_and_4(
         )
     assert done.returncode == 4
     assert done.stderr == "The output cannot be written: No space left on device.\n"
+
+
+def test_an_error_about_a_file_is_not_taken_for_one_of_the_output(tmp_path: Path) -> None:
+    commands = typer.Typer(cls=CommandGroup, pretty_exceptions_enable=False)
+    commands.callback()(lambda: None)
+
+    @commands.command()
+    def read() -> None:
+        (tmp_path / "gone").read_text()
+
+    result = CliRunner().invoke(commands, ["read"])
+    assert isinstance(result.exception, FileNotFoundError)
+    assert "output" not in result.output
 
 
 @pytest.mark.parametrize("words", [("list",), ("run", "tiny.yaml"), ("report", "tiny")])

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import typer.core
 
 from workbench.cli import terminal
-
-
-class _Group(typer.core.TyperGroup):
-    """The commands; each ends with a line on Ctrl-C, or where its output cannot be written."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        try:
-            result = super().invoke(ctx)
-            # Here, because an error at the end of the process would be a traceback.
-            sys.stdout.flush()
-            return result
-        except KeyboardInterrupt:
-            typer.echo("Stopped by Ctrl-C.", err=True)
-            raise typer.Exit(130) from None
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # The reader has seen enough, as in ``| head``; click ends quietly.
-            typer.echo(f"The output cannot be written: {error.strerror}.", err=True)
-            # What is left in the buffer would fail again when the process ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(4) from None
-
+from workbench.cli.group import CommandGroup
 
 app = typer.Typer(
-    cls=_Group,
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Which fine-tuning strategy wins? Search with Optuna, browse in MLflow, write the report.",

@@ -232,16 +232,11 @@ def build(
     else:
         word = _word(finding, excluded, design)
     # With too few seeds nothing is shown at all, and a winner is not behind.
-    if word in (Word.UNDERPOWERED, Word.WINNER):
-        hidden = [side.name for side in sides] if word == Word.UNDERPOWERED else [leader]
-        sides = [
-            replace(side, p_best=None if word == Word.UNDERPOWERED else side.p_best, behind=None)
-            if side.name in hidden
-            else side
-            for side in sides
-        ]
     if word == Word.UNDERPOWERED:
         candidates, excluded = (), ()
+        sides = [replace(side, p_best=None, behind=None) for side in sides]
+    elif word == Word.WINNER:
+        sides = [replace(side, behind=None) if side.name == leader else side for side in sides]
     return Verdict(
         word=word,
         stage=stage,
