@@ -195,7 +195,7 @@ def test_no_torch_is_loaded_to_read_a_study_a_record_or_a_store() -> None:
         "        break\n"
         "from pathlib import Path\n"
         f"for file in sorted(Path({str(PACKAGE.parent / 'studies')!r}).glob('*.yaml')):\n"
-        "    sys.modules['workbench.study.config'].load(file)\n"
+        "    sys.modules['workbench.study.config'].load_all(file)\n"
         "print('torch' in sys.modules)\n"
     )
     assert imported_by(script).split() == ["False"]

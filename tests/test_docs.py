@@ -11,12 +11,12 @@ import yaml
 
 from tests.support import knob_tables
 from workbench.backbones import BACKBONES
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.datasets import COMMON_OPTIONS, DATASETS, IMAGE_OPTIONS
 from workbench.datasets.augmentations import AUGMENTATIONS
 from workbench.engine.optimizers import OPTIMIZERS, SCHEDULES
 from workbench.record.strategy import Schedule
-from workbench.study.config import BLOCKS, load, recipes, schema
+from workbench.study.config import BLOCKS, load, load_all, recipes, schema
 from workbench.study.config.document import parse_value
 from workbench.study.config.samplers import PRUNERS, SAMPLERS
 from workbench.tasks import TASKS
@@ -97,6 +97,7 @@ NAMES: dict[str, Iterable[str]] = {
     "pruner": [*PRUNERS, *(o for options in PRUNERS.values() for o in options)],
     "key of objective": schema.ObjectiveKnobs.model_fields,
     "key of confirm": schema.Confirm.model_fields,
+    "key of across": schema.Across.model_fields,
     "key of a range": [*schema.Range.model_fields, *schema.Choices.model_fields],
 }
 
@@ -121,10 +122,10 @@ def test_every_piece_of_a_recipe_on_a_page_is_valid(block: str) -> None:
 def test_every_whole_study_on_a_page_is_valid(page: str, block: str, tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(block)
-    assert load(file).question
+    assert load_all(file)[0].question
     # Other pages' studies need files or weights, and are run by the tests of what they are about.
     if page == "studies" and " path: " not in block:
-        assert check_study(file, [], tmp_path).notes == []
+        assert check_file(file, [], tmp_path)[0].notes == []
 
 
 @pytest.mark.parametrize("block", FRAGMENTS)

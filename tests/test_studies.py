@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from workbench import record
 from workbench.study import description
 from workbench.study.checks import check
-from workbench.study.config import load
+from workbench.study.config import load, load_all
 from workbench.study.study import Study
 
 ROOT = Path(__file__).parent.parent
@@ -24,18 +25,18 @@ def test_there_are_studies() -> None:
 
 @every_study
 def test_a_study_is_named_like_its_file(path: Path) -> None:
-    assert load(path).name == path.stem
+    assert {record.experiment_of(config.name) for config in load_all(path)} == {path.stem}
 
 
 @every_study
 def test_a_studys_header_asks_a_question_and_gives_its_commands(path: Path) -> None:
-    config = load(path)
+    config = load_all(path)[0]
     assert config.question, "the first line of the comment says what the study is for"
     header = config.document.text.partition("\nname:")[0].splitlines()
     assert f"#   workbench run studies/{path.name}" in header
     for line in header:
         if "workbench report" in line:
-            assert line.split()[-1] == config.name
+            assert line.split()[-1] == path.stem
 
 
 @every_study
@@ -47,21 +48,22 @@ def test_a_study_is_sound_and_described_without_a_network(
 
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setattr(socket.socket, "connect", no_network)
-    config = load(path)
-    study = Study(config, home, pending=True)
-    check(study)
-    found = description.describe(study)
-    assert found["name"] == config.name
-    assert json.loads(json.dumps(found)) == found
-    assert len(description.ranges(config)) == sum(len(tuned.entries) for tuned in config.tune)
-    description.notes(study)
+    for config in load_all(path):
+        study = Study(config, home, pending=True)
+        check(study)
+        found = description.describe(study)
+        assert found["name"] == config.name
+        assert json.loads(json.dumps(found)) == found
+        assert len(description.ranges(config)) == sum(len(tuned.entries) for tuned in config.tune)
+        description.notes(study)
     assert list(home.iterdir()) == [], "looking ahead writes nothing"
 
 
 @every_study
 def test_a_study_that_weights_come_from_is_shipped_too(path: Path, home: Path) -> None:
-    for needed in Study(load(path), home).studies_needed.values():
-        assert needed in STUDIES
+    for config in load_all(path):
+        for needed in Study(config, home).studies_needed.values():
+            assert needed in STUDIES
 
 
 def test_the_digits_study_splits_its_data_as_the_design_says(home: Path) -> None:

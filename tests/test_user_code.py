@@ -11,7 +11,7 @@ import pytest
 from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
 from workbench import record
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
 from workbench.record import State
@@ -213,7 +213,7 @@ def test_check_names_an_option_that_ones_own_training_does_not_take(
     tmp_path: Path, old: str, new: str, expected: str
 ) -> None:
     with pytest.raises(StudyFileError) as caught:
-        check_study(options(tmp_path, (old, new)), [], tmp_path / "home")
+        check_file(options(tmp_path, (old, new)), [], tmp_path / "home")[0]
     assert expected in str(caught.value).replace(f"{tmp_path}/", "")
 
 
@@ -222,7 +222,7 @@ def test_a_missing_file_of_ones_own_training_is_told_at_its_key(tmp_path: Path) 
     for code in tmp_path.glob("*.py"):
         code.unlink()
     with pytest.raises(StudyFileError) as caught:
-        check_study(file, [], tmp_path / "home")
+        check_file(file, [], tmp_path / "home")[0]
     (problem,) = {line.partition(": found")[0] for line in str(caught.value).splitlines()}
     assert problem.endswith(": recipe.trial.name")
 

@@ -15,7 +15,7 @@ from workbench import backbones
 from workbench.backbones import WeightsError, stages
 from workbench.backbones.stages import Staged
 from workbench.backbones.torchvision_names import FAMILIES
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.record import sha256_of
 from workbench.record.strategy import Weights
 
@@ -290,5 +290,5 @@ def test_the_study_on_the_page_is_looked_ahead_at(tmp_path: Path) -> None:
     (study,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     path = tmp_path / "study.yaml"
     path.write_text(study)
-    ahead = check_study(path, [], tmp_path)
+    ahead = check_file(path, [], tmp_path)[0]
     assert "features.9" in str(ahead) and ahead.notes == []

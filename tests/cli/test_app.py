@@ -135,7 +135,7 @@ def test_ctrl_c_ends_any_command_with_a_line_and_130(
     def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("workbench.commands.check.check_study", interrupted)
+    monkeypatch.setattr("workbench.commands.check.check_file", interrupted)
     assert call("check", tiny, "--home", home) == (130, "", "Stopped by Ctrl-C.\n")
 
 

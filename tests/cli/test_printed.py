@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.support.studies import Studies, ended
 from workbench.cli import printed
 from workbench.commands import browse, verdict
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.commands.confirmation_progress import ConfirmationProgress
 from workbench.commands.outcomes import Outcome
 from workbench.driver import GroupProgress
@@ -98,7 +98,7 @@ def test_damaged_checkpoints_are_told_at_the_end(paper: Paper) -> None:
 
 
 def test_a_plan_says_what_a_balanced_study_will_do(paper: Paper, tiny: Path, home: Path) -> None:
-    printed.plan(paper.console, check_study(tiny, [], home))
+    printed.plan(paper.console, check_file(tiny, [], home)[0])
     for line in (
         "tiny Which optimizer fits the wines?",
         "objective maximize validation/accuracy of the best epoch",
@@ -130,7 +130,7 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
         ("  freeze_depth: [0, all]\ntune:\n", "  freeze_depth: [0, all]\n"),
         ("trials_per_strategy: 5", "trials: 3"),
     )
-    printed.plan(paper.console, check_study(file, [], home))
+    printed.plan(paper.console, check_file(file, [], home)[0])
     assert "joint search optimizer: sgd, adamw; freeze_depth: 0, all" in paper.lines
     assert "trials 3 of 3 epochs" in paper.lines
     notes = [line for line in paper.lines if line.startswith("note")]
@@ -165,14 +165,14 @@ def test_a_plan_of_a_joint_study_shows_its_choices_and_its_notes(
 def test_a_plan_says_what_its_confirmation_takes(
     paper: Paper, tiny: Path, home: Path, overrides: tuple[str, ...], expected: list[str]
 ) -> None:
-    printed.plan(paper.console, check_study(tiny, overrides, home))
+    printed.plan(paper.console, check_file(tiny, overrides, home)[0])
     for line in expected:
         assert line in paper.lines
 
 
 def test_a_plan_says_in_sds_what_its_seeds_find(paper: Paper, tiny: Path, home: Path) -> None:
     found = statistics.detectable_effect(12)
-    printed.plan(paper.console, check_study(tiny, [], home))
+    printed.plan(paper.console, check_file(tiny, [], home)[0])
     size = numbers.setting(found)
     assert f"12 seeds show a difference of {size} SDs of the paired" in paper.text
 
@@ -181,7 +181,7 @@ def test_a_plan_whose_question_looks_like_markup_is_printed_as_it_is(
     paper: Paper, write_study: Write, home: Path
 ) -> None:
     file = write_study(("# Which optimizer fits the wines?", "# Is [bold] better than [/bold]?"))
-    printed.plan(paper.console, check_study(file, [], home))
+    printed.plan(paper.console, check_file(file, [], home)[0])
     assert paper.lines[0] == "tiny Is [bold] better than [/bold]?"
 
 

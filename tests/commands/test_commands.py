@@ -18,7 +18,7 @@ from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands import outcomes
 from workbench.commands import report as publish
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
@@ -91,7 +91,7 @@ def test_a_study_is_finished_when_every_group_has_its_trials() -> None:
 
 
 def test_looking_ahead_says_what_a_run_will_do_and_writes_nothing(tiny: Path, home: Path) -> None:
-    plan = check_study(tiny, [], home).as_json()
+    plan = check_file(tiny, [], home)[0].as_json()
     assert plan["budget"]["total"] == 20
     assert set(plan["budget"]["targets"].values()) == {5}
     assert plan["data"]["test"] == 40

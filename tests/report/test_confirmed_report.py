@@ -638,7 +638,7 @@ def test_every_text_says_how_the_test_was_made(seeds: int, said: str) -> None:
 
 def test_more_draws_are_told_where_more_pairs_were_compared() -> None:
     pairs = [replace(pair, n=16) for pair in verdict().comparisons]
-    found = wording.sign_flip(verdict(comparisons=pairs, pairs=501))
+    found = wording.primary_test(verdict(comparisons=pairs, pairs=501))
     assert found == "sign-flip permutation test with 20,040 random draws"
 
 

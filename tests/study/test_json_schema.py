@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import call
 from tests.support.json_schema import errors
-from workbench.study.config import load
+from workbench.study.config import load_all
 from workbench.study.config.document import parse_value
 from workbench.study.config.json_schema import json_schema
 
@@ -56,7 +56,9 @@ def test_the_schema_beside_the_studies_is_what_the_command_prints() -> None:
 def test_a_shipped_study_names_the_schema_and_keeps_to_it(path: Path) -> None:
     first, second = path.read_text().splitlines()[:2]
     assert first == "# yaml-language-server: $schema=schema.json"
-    assert load(path).question == second.removeprefix("# "), "the first line is for editors alone"
+    assert load_all(path)[0].question == second.removeprefix("# "), (
+        "the first line is for editors alone"
+    )
     assert found(path.read_text()) == []
 
 
@@ -106,7 +108,7 @@ OPTIMIZERS["sam"] = Optimizer(
 
 from pathlib import Path
 from tests.support.knob_tables import tables
-from workbench.study.config import load
+from workbench.study.config import load_all
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.json_schema import json_schema
 

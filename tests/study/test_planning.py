@@ -18,7 +18,7 @@ from tests.support.tiny import CONFIRM, JOINT, NINE, THREE, TWO
 from workbench import record
 from workbench.cli import app
 from workbench.commands import outcomes
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.record import Role, State
 from workbench.record.seeds import derive
 from workbench.study.config import load
@@ -579,7 +579,7 @@ def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) ->
 
 
 def ahead(searched: Searched, home: Path, *overrides: str) -> dict[str, Any]:
-    found = check_study(searched.file, list(overrides), home).as_json()
+    found = check_file(searched.file, list(overrides), home)[0].as_json()
     told = [text.replace(str(searched.file), "FILE") for text in found["refused"]]
     return {**found, "refused": [text.splitlines() for text in told]}
 

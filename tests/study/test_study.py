@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from workbench import backbones, datasets
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.record import Role
 from workbench.study.config import load
 from workbench.study.study import Study
@@ -34,7 +34,7 @@ def test_check_reads_the_data_and_builds_the_backbone_once(
 
     count(datasets, "sizes")
     count(backbones, "build")
-    plan = check_study(tiny, [], home).as_json()
+    plan = check_file(tiny, [], home)[0].as_json()
     assert len(plan["strategies"]) == 4
     assert calls == {"sizes": 1, "build": 1}
 

@@ -67,6 +67,7 @@ def tables() -> dict[str, str]:
         ("objective", "ObjectiveKnobs"),
         ("confirm", "Confirm"),
         ("select", "Select"),
+        ("across", "Across"),
     ):
         properties, required = blocks[block]["properties"], blocks[block].get("required", [])
         found[name] = _keys(properties, blocks, required)

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from workbench import tasks
 from workbench.cli.app import app
-from workbench.commands.check import check_study
+from workbench.commands.check import check_file
 from workbench.tasks import TASKS, Task
 from workbench.usercode import UserCodeError
 
@@ -531,7 +531,7 @@ def test_the_study_of_the_page_is_valid_and_compares_what_it_says(tmp_path: Path
     (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     file = tmp_path / "study.yaml"
     file.write_text(text)
-    study = check_study(file, [], tmp_path).study
+    study = check_file(file, [], tmp_path)[0].study
     assert [strategy.name for strategy in study.strategies] == ["plain", "weighted"]
     assert study.objective.metric == "validation/f1"
 

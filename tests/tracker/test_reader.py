@@ -334,7 +334,7 @@ def test_runs_are_read_whole_the_oldest_first_with_those_in_the_bin(home: Path) 
     client._client.delete_run(ids[1])
     other = client._client.create_run(tracker.experiment("other")).info.run_id
 
-    found = client.read(experiment)
+    found = client.read(experiment, made.STUDY)
 
     assert {run.run_id for run in found} == {parent, *ids}
     assert other not in {run.run_id for run in found}

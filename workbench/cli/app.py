@@ -6,12 +6,15 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli import terminal
 from workbench.cli.group import CommandGroup
+
+if TYPE_CHECKING:
+    from workbench.commands.outcomes import Outcome
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -82,19 +85,20 @@ def check(
     """Validate study files without running them, and print what each will do."""
     # Here and below: --help must not wait for torch and MLflow.
     from workbench.cli import printed
-    from workbench.commands.check import check_study
+    from workbench.commands.check import check_file
 
-    plans = []
+    plans, sound = [], 0
     for file in files:
         # One broken file of several must not hide the plans of the others.
         with terminal.errors(go_on=len(files) > 1):
-            plans.append(check_study(file, overrides or [], home.absolute()))
+            plans += check_file(file, overrides or [], home.absolute())
+            sound += 1
     if as_json:
         terminal.print_json([plan.as_json() for plan in plans])
     else:
         for plan in plans:
             printed.plan(terminal.console(), plan)
-    if len(plans) < len(files) or any(plan.refused for plan in plans):
+    if sound < len(files) or any(plan.refused for plan in plans):
         raise typer.Exit(2)
 
 
@@ -126,19 +130,15 @@ def run(
         terminal.home_or_temporary(home, smoke) as place,
         terminal.started_workers(place, workers, inline) as started,
     ):
+        asked = (file, overrides or [], place, started, terminal.watcher())
+
+        def shown(outcome: Outcome, last: bool) -> None:
+            printed.outcome(terminal.console(), outcome, smoke=smoke, last=last)
+
         if smoke:
-            outcome = smoke_study(file, overrides or [], place, started, terminal.watcher())
+            outcome = smoke_study(*asked, shown=shown)
         else:
-            outcome = run_study(
-                file,
-                overrides or [],
-                place,
-                started,
-                terminal.watcher(),
-                wait=wait,
-                retry_failed=retry_failed,
-            )
-        printed.outcome(terminal.console(), outcome, smoke=smoke)
+            outcome = run_study(*asked, wait=wait, retry_failed=retry_failed, shown=shown)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -169,8 +169,8 @@ def confirm(
             wait=wait,
             agree=lambda offer: terminal.ask_consent(offer, yes),
             at_once=terminal.worker_count(workers, inline),
+            shown=lambda outcome, last: printed.confirmed(terminal.console(), outcome, last=last),
         )
-        printed.confirmed(terminal.console(), outcome)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -208,13 +208,15 @@ def report(
         str, typer.Option(help="Width and fonts of figures: neurips, icml, iclr, cvpr, acl, ...")
     ] = "neurips",
 ) -> None:
-    """Write the report of a study: page, tables, figures and data."""
+    """Write the report of a study: page, tables, figures and data.
+
+    Of a file with across, one for each of its studies, and one with the verdict over all of them.
+    """
     from workbench.cli import printed
-    from workbench.commands import outcomes
-    from workbench.commands import report as publish
+    from workbench.commands import across, outcomes
 
     with terminal.errors(also=(ValueError,)):
-        written = publish.write(name, home.absolute(), out, venue=venue)
+        written = across.write_report(name, home.absolute(), out, venue=venue)
         printed.report(terminal.console(), written)
     if not written.usable:
         raise typer.Exit(outcomes.UNUSABLE)
@@ -260,6 +262,30 @@ def verdict(
             baseline=baseline,
             out=out,
         )
+    if as_json:
+        terminal.print_json(judged.result.as_json())
+    else:
+        printed.verdict(terminal.console(), judged)
+    if not judged.result.usable:
+        raise typer.Exit(outcomes.UNUSABLE)
+
+
+@app.command()
+def combine(
+    studies: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY...", help="Names of confirmed studies, with one metric."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of page, tables and figures.")] = None,
+    home: Home = HERE,
+    as_json: Json = False,
+) -> None:
+    """Combine finished studies: a verdict over data sets, or over searches of one data set."""
+    from workbench.cli import printed
+    from workbench.commands import across, outcomes
+
+    with terminal.errors(also=(ValueError,)):
+        judged = across.combine(studies, home.absolute(), out)
     if as_json:
         terminal.print_json(judged.result.as_json())
     else:

@@ -173,7 +173,19 @@ def _records(home: Path, name: str) -> _StudyRecords:
     names = [path.name for path in _studies(home)]
     if not names:
         raise Unknown(f"No study named {name} in {home}; it has no studies yet.")
+    if cells := [known for known in names if known.startswith(f"{name}@")]:
+        raise Unknown(f"{name} is {len(cells)} studies; name one of {listed(cells, 20)}.")
     raise Unknown(unknown("study", name, names))
+
+
+def studies_of(home: Path, name: str) -> list[str]:
+    """The study of this name; of a file with ``across``, by the file's name, all of its studies.
+
+    Raises:
+        Unknown: There is none.
+    """
+    cells = [path.name for path in _studies(home) if path.name.startswith(f"{name}@")]
+    return cells or [_records(home, name).directory.name]
 
 
 def _summary_of_study(records: _StudyRecords) -> StudySummary:

@@ -12,7 +12,8 @@ from workbench.commands.confirm import refusals
 from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.study import description
 from workbench.study.checks import check
-from workbench.study.config import load
+from workbench.study.config import load_all
+from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm.forecast import Outlook, outlook
 from workbench.study.study import Study
 from workbench.tracker import stored_study
@@ -50,14 +51,18 @@ class CheckedStudy:
         return {**content.pop("description"), **content}
 
 
-def check_study(file: Path, overrides: Sequence[str], home: Path) -> CheckedStudy:
-    """What a study will do, and how far it is.
+def check_file(file: Path, overrides: Sequence[str], home: Path) -> list[CheckedStudy]:
+    """What each study of a file will do, and how far it is: one, or with ``across`` several.
 
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
     """
+    return [_checked(config, home) for config in load_all(file, overrides)]
+
+
+def _checked(config: StudyConfig, home: Path) -> CheckedStudy:
     # Pending: what a study lacks, such as a download, is a note and not an error.
-    study = Study(load(file, overrides), home, pending=True)
+    study = Study(config, home, pending=True)
     check(study)
     forecast = outlook(study)
     return CheckedStudy(

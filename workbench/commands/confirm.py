@@ -13,12 +13,12 @@ from workbench.commands import browse, parent_run, session
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
-from workbench.commands.session import Session, Watcher, readable
+from workbench.commands.session import Session, Shown, Watcher, readable
 from workbench.driver import GroupProgress, Workers
 from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.checks import check
-from workbench.study.config import load
+from workbench.study.config import load_all
 from workbench.study.config.changes import Changed, Unready
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
@@ -47,8 +47,11 @@ def confirm_study(
     wait: bool = False,
     agree: Agree,
     at_once: int = 1,
+    shown: Shown = lambda outcome, last: None,
 ) -> Outcome:
     """Test the best configuration of each strategy on fresh seeds and the test split, once.
+
+    Of a file with ``across``, in all of its studies, one after the other.
 
     Args:
         study: A study file, or the name of a study that was searched in this home: then its file
@@ -61,6 +64,7 @@ def confirm_study(
         agree: Asked after the selection, before the test split is used. Declining keeps the
             selection, and the same command asks again.
         at_once: How many runs the workers make at a time, to estimate the remaining time.
+        shown: Told how each study ended, and whether it is the last.
 
     Raises:
         StudyFileError: The file is broken, or allows no confirmation.
@@ -74,18 +78,24 @@ def confirm_study(
     """
     # Before the session, which needs a home that can be written to.
     file, before = _file_of(str(study), home)
-    config = load(file, [*before, *overrides])
+    configs = load_all(file, [*before, *overrides])
+    # The name of one of the studies of a file with ``across`` means that one alone.
+    chosen = [config for config in configs if config.name == study] or configs
     with session.opened(home, workers, watcher) as at:
-        return confirm(at, config, wait=wait, agree=agree, at_once=at_once)
+        return session.in_turn(
+            chosen,
+            lambda config: confirm(at, config, wait=wait, agree=agree, at_once=at_once),
+            shown,
+        )
 
 
 def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
     """The file of a study and, where it is known by its name, the overrides of its search."""
     if study.endswith(STUDY_SUFFIXES):
         return Path(study), []
-    browse.study(home, study)
+    first = browse.studies_of(home, study)[0]
     # A search may have had overrides; without them the confirmation would be another one.
-    described = browse.description(record.study_directory(home, study))
+    described = browse.description(record.study_directory(home, first))
     named = Path(described.file)
     # Relative to the home, to this directory, or where it is since the home was moved.
     candidates = (home / named, named, record.places.find(named, home))

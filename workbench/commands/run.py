@@ -11,13 +11,13 @@ from pathlib import Path
 from workbench.commands import parent_run, session
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
-from workbench.commands.session import Session, Watcher, readable
+from workbench.commands.session import Session, Shown, Watcher, readable
 from workbench.driver import Workers
 from workbench.driver.leases import lease
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
 from workbench.study.checks import check
-from workbench.study.config import load
+from workbench.study.config import load_all
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import preregistration
@@ -33,8 +33,11 @@ def run_study(
     *,
     wait: bool = False,
     retry_failed: bool = False,
+    shown: Shown = lambda outcome, last: None,
 ) -> Outcome:
     """Search what is missing of a study, after the studies that it takes weights from.
+
+    Of a file with ``across``, all of its studies, one after the other.
 
     Args:
         file: The study file.
@@ -44,6 +47,7 @@ def run_study(
         watcher: Shows progress.
         wait: Wait for another driver of the study to end.
         retry_failed: Run failed trials again, except those that diverged.
+        shown: Told how each study ended, and whether it is the last.
 
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
@@ -54,7 +58,17 @@ def run_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     with session.opened(home, workers, watcher) as at:
-        return search(at, load(file, overrides), wait=wait, retry_failed=retry_failed)
+        configs = load_all(file, overrides)
+        if len(configs) > 1:
+            # An error in the last study should not wait for the trials of the others.
+            for config in configs:
+                watcher.prepare(config.name)
+                check(Study(config, at.home, pending=True))
+        return session.in_turn(
+            configs,
+            lambda config: search(at, config, wait=wait, retry_failed=retry_failed),
+            shown,
+        )
 
 
 def search(

@@ -17,7 +17,7 @@ from typing import Protocol
 from workbench import report
 from workbench.commands import parent_run
 from workbench.commands import report as publish
-from workbench.commands.outcomes import Stopped, UnwritableError
+from workbench.commands.outcomes import RESUMABLE, Outcome, Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
 from workbench.driver import Driver, GroupProgress, Source, Workers
 from workbench.driver.signals import Stop, signal_name
@@ -27,6 +27,9 @@ from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tracker.store import StoreError
+
+# Of one study of a command: how it ended, and whether it is the last.
+Shown = Callable[[Outcome, bool], None]
 
 
 class Watcher(Protocol):
@@ -163,6 +166,31 @@ class Session:
             ) from error
         page.status = "FINISHED" if signal is None else "SCHEDULED"
         return signal
+
+
+def in_turn(
+    configs: Sequence[StudyConfig],
+    step: Callable[[StudyConfig], Outcome],
+    shown: Shown,
+) -> Outcome:
+    """Take one step with each study of a file, until one is stopped or declined.
+
+    Args:
+        configs: The studies.
+        step: Runs or confirms one.
+        shown: Told of each outcome, and whether it is the last.
+
+    Returns:
+        The outcome that determines the exit code.
+    """
+    outcomes: list[Outcome] = []
+    for config in configs:
+        outcomes.append(step(config))
+        stopped = outcomes[-1].exit_code == RESUMABLE
+        shown(outcomes[-1], stopped or config is configs[-1])
+        if stopped:
+            break
+    return max(outcomes, key=lambda outcome: outcome.exit_code)
 
 
 @contextmanager

@@ -12,9 +12,10 @@ from workbench.commands import session
 from workbench.commands.confirm import confirm
 from workbench.commands.outcomes import DONE, UNUSABLE, Outcome
 from workbench.commands.run import search
-from workbench.commands.session import Watcher
+from workbench.commands.session import Session, Shown, Watcher
 from workbench.driver import Workers
-from workbench.study.config import load
+from workbench.record import Cell
+from workbench.study.config import load, load_all
 from workbench.study.config.changes import Unready
 from workbench.study.config.study_config import StudyConfig
 
@@ -28,7 +29,13 @@ _TINY_CONFIRMATION = {
 
 
 def smoke_study(
-    file: Path, overrides: Sequence[str], home: Path, workers: Workers, watcher: Watcher
+    file: Path,
+    overrides: Sequence[str],
+    home: Path,
+    workers: Workers,
+    watcher: Watcher,
+    *,
+    shown: Shown = lambda outcome, last: None,
 ) -> Outcome:
     """Run a tiny copy of a study through every step, in a home that the caller throws away.
 
@@ -36,16 +43,20 @@ def smoke_study(
     anything to compare.
     """
     with session.opened(home, workers, watcher, read=tiny) as at:
-        config = tiny(file, overrides)
-        # The tiny copy takes the real path, so that what fails here would fail there.
-        outcome = search(at, config)
-        if outcome.exit_code != DONE or config.confirm.smallest_effect is None:
-            return outcome
-        try:
-            confirmed = confirm(at, config, wait=False, agree=lambda offer: True, at_once=1)
-        # Such as a search whose only strategy is the default.
-        except Unready:
-            return outcome
+        configs = [tiny(file, overrides, config.cell) for config in load_all(file, overrides)]
+        return session.in_turn(configs, lambda config: _smoke(at, config), shown)
+
+
+def _smoke(session: Session, config: StudyConfig) -> Outcome:
+    # The tiny copy takes the real path, so that what fails here would fail there.
+    outcome = search(session, config)
+    if outcome.exit_code != DONE or config.confirm.smallest_effect is None:
+        return outcome
+    try:
+        confirmed = confirm(session, config, wait=False, agree=lambda offer: True, at_once=1)
+    # Such as a search whose only strategy is the default.
+    except Unready:
+        return outcome
     failing = confirmed.exit_code == UNUSABLE
     return replace(
         outcome,
@@ -56,12 +67,12 @@ def smoke_study(
     )
 
 
-def tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:
+def tiny(file: Path, overrides: Sequence[str] = (), cell: Cell | None = None) -> StudyConfig:
     """A study with two trials of one epoch a phase for each strategy.
 
     Where its file asks for a confirmation: of the best strategy and the default, on two seeds.
     """
-    config = load(file, overrides)
+    config = load(file, overrides, cell)
     if config.confirm.smallest_effect is not None:
         overrides = [*overrides, f"confirm={json.dumps(_TINY_CONFIRMATION)}"]
     trials = "trials_per_strategy" if config.balanced else "trials"
@@ -73,7 +84,7 @@ def tiny(file: Path, overrides: Sequence[str] = ()) -> StudyConfig:
     # Without any ``epochs`` in the file the default would be trained, which takes long.
     if not places and not any("epochs" in str(tuned.knob) for tuned in config.tune):
         shrunk.append("recipe.epochs=1")
-    return load(file, [*overrides, *shrunk])
+    return load(file, [*overrides, *shrunk], cell)
 
 
 def _epochs_in(block: Any, path: str) -> Iterator[str]:

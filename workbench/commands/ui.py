@@ -17,7 +17,11 @@ def page(home: Path, port: int, study: str | None) -> str:
         StoreError: There is no store, or it cannot be used.
     """
     tracker = Tracker(home, create=False)
-    return store.page(port, None if study is None else tracker.read_study(study).experiment_id)
+    if study is None:
+        return store.page(port)
+    # The studies of a file with ``across`` share an experiment.
+    one = next(iter(tracker.cells(study)), study)
+    return store.page(port, tracker.read_study(one).experiment_id)
 
 
 def serve(home: Path, port: int) -> NoReturn:

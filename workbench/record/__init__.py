@@ -16,6 +16,7 @@ lock            held by the worker that writes
 """
 
 from workbench.record import places
+from workbench.record.cells import FILE_NAME, STUDY_NAME, Cell, experiment_of
 from workbench.record.contents import (
     Decision,
     EpochResult,
@@ -32,7 +33,6 @@ from workbench.record.contents import (
     to_json,
 )
 from workbench.record.directory import (
-    STUDY_NAME,
     Damaged,
     TrialDirectory,
     directory_of,
@@ -45,7 +45,9 @@ from workbench.record.directory import (
 from workbench.record.files import Locked, lock, sha256_of, write_atomically
 
 __all__ = [
+    "FILE_NAME",
     "STUDY_NAME",
+    "Cell",
     "Damaged",
     "Decision",
     "EpochResult",
@@ -59,6 +61,7 @@ __all__ = [
     "directory_of",
     "environment_path",
     "epoch_from_json",
+    "experiment_of",
     "lock",
     "now",
     "places",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,10 +29,6 @@ from workbench.record.contents import (
 from workbench.record.files import write_atomically, writing
 
 Read = TypeVar("Read")
-
-# A study's name becomes a folder's name, so names from a store are checked too. File systems allow
-# 255 characters; the rest is for a temporary ending.
-STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class Damaged(OSError):

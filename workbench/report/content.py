@@ -70,7 +70,6 @@ class Judged:
         emphasis: The rule for bold and underlined values; None where there are none.
         columns: What the main table's columns about the comparisons mean; None without them.
         caution: A warning to print with test values that support no claim.
-        unit: What values are paired by: ``seed`` or ``data set``.
         external: Whether the results come from other software.
         strategies: Of the search, as ``progress`` is; empty for external results.
     """
@@ -83,7 +82,6 @@ class Judged:
     emphasis: str | None = None
     columns: str | None = None
     caution: str | None = None
-    unit: str = "seed"
     external: bool = False
     strategies: tuple[StrategyResult, ...] = ()
     progress: Progress | None = None
@@ -162,8 +160,8 @@ class Summary(Judged):
     @cached_property
     def content(self) -> dict[str, Any]:
         """Of report.json: plain values, floats unrounded, unknown numbers None."""
-        # A study's values are always paired by seed, so its file has neither of these two.
-        names = [field.name for field in fields(self) if field.name not in ("unit", "external")]
+        # A study's own report is never external.
+        names = [field.name for field in fields(self) if field.name != "external"]
         content = {name: getattr(self, name) for name in names}
         if self.confirmation is not None:
             content["confirmation"] = self.confirmation.content

@@ -6,7 +6,7 @@ Used by ``workbench verdict --out``. Matplotlib is imported only while figures a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,22 @@ CONTENTS = (
     *("index.html", "results.json", "tables", "figures", "data"),
     *("macros.tex", "captions.tex", "example.tex"),
 )
-_VENUE = "neurips"
 
 
-def write(found: ExternalVerdict, folder: Path) -> Path:
+def write(
+    found: ExternalVerdict,
+    folder: Path,
+    *,
+    venue: str = "neurips",
+    links: Mapping[str, str] | None = None,
+) -> Path:
     """Write everything, or leave the folder as it was; the same results give the same bytes.
+
+    Args:
+        found: The verdict.
+        folder: Where to write.
+        venue: Whose widths and fonts the files for a paper have.
+        links: To the reports of combined studies, by their names.
 
     Returns:
         The path of index.html.
@@ -45,7 +56,7 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
     Raises:
         FileExistsError: The folder is not empty and contains no verdict.
     """
-    study, content = Path(found.results.source).stem, found.as_json()
+    study, content = _title(found), found.as_json()
     summaries = _summaries(study, found)
     # results.json marks the folder as ours; see ``writing.replacing``.
     with writing.replacing(folder, CONTENTS, "results.json") as new:
@@ -58,9 +69,10 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
             figures=drawn,
             judged=dict(zip(("", *found.datasets), summaries, strict=False)),
             why=wording.why(found.verdict),
+            links=links or {},
         )
         texts = {
-            **_texts(summaries, found, drawn),
+            **_texts(summaries, found, drawn, venue),
             "results.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
             "index.html": page,
         }
@@ -69,45 +81,47 @@ def write(found: ExternalVerdict, folder: Path) -> Path:
     return folder.resolve() / "index.html"
 
 
+def _title(found: ExternalVerdict) -> str:
+    source = found.results.source
+    return source if found.studies else Path(source).stem
+
+
 def _summaries(study: str, found: ExternalVerdict) -> list[Judged]:
     """What tables and numbers are written from: the whole, then each of several data sets."""
-    several = len(found.datasets) > 1
-    summaries = [_summary(study, found.verdict, "data set" if several else "seed")]
-    if several:
+    summaries = [_summary(study, found.verdict)]
+    if len(found.datasets) > 1:
         for name, verdict in found.datasets.items():
-            summaries.append(_summary(f"{study} {name}", verdict, "seed"))
+            summaries.append(_summary(f"{study} {name}", verdict))
     return summaries
 
 
-def _summary(study: str, verdict: Verdict, unit: str) -> Judged:
+def _summary(study: str, verdict: Verdict) -> Judged:
     rows = list(wording.rows(verdict)) if verdict.word in wording.COMPARED else []
     return Judged(
         study=study,
         verdict=verdict,
-        test=_tested_by(verdict, unit),
+        test=wording.primary_test(verdict),
         emphasis=wording.emphasis(verdict, rows, "strategy"),
-        columns=wording.columns(verdict, unit),
+        columns=wording.columns(verdict),
         caution=wording.caution(verdict),
-        unit=unit,
         external=True,
     )
 
 
-def _tested_by(verdict: Verdict, unit: str) -> str | None:
-    return wording.sign_flip(verdict) if unit == "seed" else "Wilcoxon's signed-rank test"
-
-
 def _texts(
-    summaries: Sequence[Judged], found: ExternalVerdict, figures: Sequence[FigureEntry]
+    summaries: Sequence[Judged],
+    found: ExternalVerdict,
+    figures: Sequence[FigureEntry],
+    venue: str,
 ) -> dict[str, str]:
     main, tables = summaries[0], {}
     if len(found.datasets) > 1:
-        tables["tables/datasets.tex"] = _datasets(main.study, found)
+        tables["tables/datasets.tex"] = _datasets(main.study, found, venue)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
         start = f"tables/{f'{at}-' if at else ''}"
-        for name, text in verdict_tables.judged(summary, _VENUE).items():
+        for name, text in verdict_tables.judged(summary, venue).items():
             tables[f"{start}{name}.tex"] = text
         numbers.append(macros.macros(summary, taken))
     return {
@@ -115,12 +129,12 @@ def _texts(
         "macros.tex": "\n".join(numbers),
         "captions.tex": files.captions(main, figures),
         "example.tex": files.example(
-            main, venue=_VENUE, tables=[*tables], figures=figures, cites=False
+            main, venue=venue, tables=[*tables], figures=figures, cites=False
         ),
     }
 
 
-def _datasets(study: str, found: ExternalVerdict) -> str:
+def _datasets(study: str, found: ExternalVerdict, venue: str) -> str:
     """Mean and SD of each strategy on each data set; nothing is emphasised."""
     verdicts = found.datasets
     names = list(dict.fromkeys(side.name for one in verdicts.values() for side in one.sides))
@@ -143,7 +157,7 @@ def _datasets(study: str, found: ExternalVerdict) -> str:
         caption=caption,
         columns=columns,
         rows=rows,
-        venue=_VENUE,
+        venue=venue,
         about=f"data sets of {study}",
     )
 

@@ -95,7 +95,7 @@ def compose(material: Material) -> Composed:
         verdict=verdict,
         notes=_notes(study, trials, searched_only=not tests_loaded),
         confirmation=result,
-        test=wording.sign_flip(verdict),
+        test=wording.primary_test(verdict),
         emphasis=wording.emphasis(verdict, arms),
         columns=wording.columns(verdict),
         caution=caution,

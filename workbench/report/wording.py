@@ -26,7 +26,7 @@ class Why:
     excluded: tuple[Doubt, ...]
 
 
-def sign_flip(verdict: Verdict) -> str | None:
+def primary_test(verdict: Verdict) -> str | None:
     """Name of the primary test: exact, or with its number of draws; None without a comparison."""
     # The pair with the most seeds: above 15 the test draws arrangements instead of counting all.
     most = max(verdict.comparisons, key=lambda pair: pair.n, default=None)
@@ -67,22 +67,22 @@ def reference(verdict: Verdict) -> str | None:
     return verdict.leader
 
 
-def columns(verdict: Verdict, unit: str = "seed") -> str | None:
+def columns(verdict: Verdict) -> str | None:
     """What a main table's columns about the comparisons mean; None where it has none."""
     other = reference(verdict)
     if other is None or not verdict.comparisons:
         return None
-    sure = f"{100 * (1 - verdict.alpha):g} % confidence"
+    sure, unit = f"{100 * (1 - verdict.alpha):g} % confidence", verdict.unit
     text = (
         f"Difference: a row minus {other}, paired by {unit}, with the 95 % interval of this pair"
         f" alone. Ahead on: {unit}s with a better value than {other}."
     )
     if all(side.p_best is None for side in verdict.sides):
         pairs = counted(verdict.pairs, "pair")
-        return f"{text} p (Holm): {sign_flip(verdict)}, corrected over {pairs}."
+        return f"{text} p (Holm): {primary_test(verdict)}, corrected over {pairs}."
     text += (
         " p (best): of the hypothesis that a row is the best, by joint sign flips over whole"
-        f" {unit}s. {other} against each rival alone: {sign_flip(verdict)}, largest"
+        f" {unit}s. {other} against each rival alone: {primary_test(verdict)}, largest"
         f" {p_value(verdict.p_win or 0.0)}."
     )
     if any(side.behind is not None for side in verdict.sides):

@@ -29,6 +29,7 @@ def describe(study: Study) -> dict[str, Any]:
     plan = plans[baseline]
     return {
         "name": config.name,
+        **({"across": asdict(config.cell)} if config.cell else {}),
         "question": config.question,
         "file": str(config.document.path),
         "overrides": list(config.document.overrides),

@@ -263,6 +263,12 @@ class Tracker(Connection):
         with self._reached():
             yield reader.Reading(self._client, self._store, study)
 
+    def cells(self, name: str) -> list[str]:
+        """Studies of a file with ``across``, by the file's name, as they began; else none."""
+        with self._reached():
+            experiment_id = self._client.experiments().get(name)
+            return [] if experiment_id is None else self._client.cells(experiment_id)
+
     def read_study(self, name: str) -> StoredStudy:
         """See ``reader.Reading.study``."""
         with self.reading(name) as stored:

@@ -69,15 +69,23 @@ class RunClient:
                 refusal = error
         raise LookupError(f"MLflow cannot create the experiment {name!r}: {refusal}")
 
-    def read(self, experiment_id: str) -> list[Run]:
-        """Every run of an experiment, also deleted ones, the oldest first.
+    def read(self, experiment_id: str, study: str) -> list[Run]:
+        """Every run of a study in its experiment, also deleted ones, the oldest first.
 
         Runs that started in the same millisecond are in the order of their ids. Values written
         meanwhile may be missing. Takes 2.5 ms of processor time per run.
         """
         everywhere = self._mlflow.entities.ViewType.ALL
         found = pages(self._client.search_runs, [experiment_id], run_view_type=everywhere)
-        return sorted(map(run_of, found), key=lambda run: (run.started or math.inf, run.run_id))
+        runs = sorted(map(run_of, found), key=lambda run: (run.started or math.inf, run.run_id))
+        return [run for run in runs if run.tags.get("workbench.study", study) == study]
+
+    def cells(self, experiment_id: str) -> list[str]:
+        """The studies of an experiment that belong to a file with ``across``, the oldest first."""
+        searches = "tags.`workbench.key` LIKE '%@%/search'"
+        found = pages(self._client.search_runs, [experiment_id], searches)
+        runs = sorted(map(run_of, found), key=lambda run: run.started or math.inf)
+        return list(dict.fromkeys(run.tags["workbench.study"] for run in runs))
 
     def get(self, run_id: str) -> Run:
         """One run by its id."""

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from workbench.record import experiment_of
 from workbench.tracker import store
 from workbench.tracker.client import RunClient
 from workbench.tracker.entry import KEY
@@ -70,7 +71,8 @@ class Connection:
         Raises:
             StoreError: MLflow's store cannot be used, or the name is not valid.
         """
-        return self._client.open_experiment(study, self._store.artifacts(study).as_uri())
+        name = experiment_of(study)
+        return self._client.open_experiment(name, self._store.artifacts(name).as_uri())
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -100,7 +102,7 @@ class Connection:
                 if study not in self._runs:
                     store.relocate(self._store.database, self._store.home)
                     self._experiments[study] = self.experiment(study)
-                    found = list(self._client.read(self._experiments[study]))[::-1]
+                    found = list(self._client.read(self._experiments[study], study))[::-1]
                     # The last one of a key stays: the oldest that is not in MLflow's bin.
                     found.sort(key=lambda run: not run.deleted)
                     self._runs[study] = {r.tags[KEY]: r for r in found if KEY in r.tags}

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from workbench.record import STUDY_NAME, Role, State
+from workbench.record import STUDY_NAME, Role, State, experiment_of
 from workbench.record.files import sha256_of
 from workbench.tracker import stored_study, trial_run
 from workbench.tracker.client import RunClient
@@ -41,7 +41,7 @@ class Reading:
         """
         self._client, self._store, self._name = client, store, name
         self._experiment_id = _experiment(client, store, name)
-        self._runs = client.read(self._experiment_id)
+        self._runs = client.read(self._experiment_id, name)
 
     def study(self) -> StoredStudy:
         """The study as its driver described it; a file that MLflow lacks counts as empty.
@@ -208,7 +208,7 @@ def _damaged(path: Path, study: str, reason: object) -> StoreError:
 def _experiment(client: RunClient, store: Store, name: str) -> str:
     if not STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is not a valid name of a study.")
-    experiment_id = client.experiments().get(name)
+    experiment_id = client.experiments().get(experiment_of(name))
     if experiment_id is None:
         raise _unknown(client, store, name)
     return experiment_id

@@ -17,7 +17,7 @@ from workbench.verdict import statistics
 from workbench.verdict.contrast import Contrast
 from workbench.verdict.estimates import Interval
 from workbench.verdict.evidence import Design
-from workbench.verdict.judgement import Comparison, Side
+from workbench.verdict.judgement import Comparison, Side, Unit
 from workbench.verdict.statistics.bootstrap import percentiles, resampled_means
 from workbench.verdict.statistics.values import Array, differences, moments
 from workbench.verdict.table import Row, comparable, worst_value
@@ -26,8 +26,6 @@ from workbench.verdict.table import Row, comparable, worst_value
 _LEAST_DRAWS, _MOST_DRAWS = 20_000, 200_000
 
 _LEVEL = 0.95  # of the interval over seeds and examples
-
-DATA_SET = "data set"  # the unit of a verdict across data sets
 
 Test = Callable[[Array], float]  # p of paired differences, shape [n]
 
@@ -70,7 +68,7 @@ def side(row: Row, design: Design, *, shown: bool) -> Side:
 
 
 def comparisons(
-    contrast: Contrast, design: Design, *, test: Test, unit: str, draws: int
+    contrast: Contrast, design: Design, *, test: Test, unit: Unit, draws: int
 ) -> tuple[Comparison, ...]:
     """The planned pairs that can be compared, with p values corrected over all planned ones.
 
@@ -81,7 +79,7 @@ def comparisons(
         contrast: Sides and pairs.
         design: Direction, smallest effect, alpha and bounds count.
         test: Gives the p value of a pair's differences.
-        unit: What the values of a side belong to: ``seed`` or ``data set``.
+        unit: What a value of a side belongs to.
         draws: Of the bootstrap over seeds; a fifth of it over seeds and examples.
     """
     pairs = [
@@ -121,7 +119,7 @@ def _compared(
     resampled: Mapping[str, Array],
     *,
     test: Test,
-    unit: str,
+    unit: Unit,
     draws: int,
 ) -> Comparison:
     """Two sides with all that does not depend on the other pairs."""
@@ -184,14 +182,14 @@ def overstated(side: Row | Side, design: Design) -> bool:
     return bool(side.imputed) and worst_value(design) is None
 
 
-def _undecidable(first: Row, design: Design, gaps: Array, *, unit: str) -> str:
+def _undecidable(first: Row, design: Design, gaps: Array, *, unit: Unit) -> str:
     """Why no p value can show that the first side is ahead, if so.
 
     Args:
         first: The side with the better mean.
         design: Its bounds say whether the metric has a worst value.
         gaps: How much better it is, shape [n].
-        unit: What the values belong to: ``seed`` or ``data set``.
+        unit: What a value belongs to.
     """
     # A constant difference gives the least p of any, although it may be one copied result.
     if moments(gaps)[1] == 0:
@@ -201,7 +199,7 @@ def _undecidable(first: Row, design: Design, gaps: Array, *, unit: str) -> str:
             f"failed runs of {first.name} count with the worst value seen, but may have been worse"
         )
     # Wilcoxon's test is one of ranks, and a single large difference can turn the mean.
-    if unit == DATA_SET and statistics.rank_sum(gaps) <= 0:
+    if unit == Unit.DATA_SET and statistics.rank_sum(gaps) <= 0:
         return "the mean and the ranks of their differences have opposite signs"
     return ""
 

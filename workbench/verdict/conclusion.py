@@ -14,7 +14,7 @@ import numpy as np
 from workbench.verdict import comparing, statistics
 from workbench.verdict.contrast import BASELINE, Contrast
 from workbench.verdict.evidence import Design, Doubt, Stage, corrected
-from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict, Word
+from workbench.verdict.judgement import Comparison, Level, Side, Size, Unit, Verdict, Word
 from workbench.verdict.statistics.mcb import Best
 from workbench.verdict.table import Row
 
@@ -59,7 +59,7 @@ def conclude(
     shown: bool,
     test: comparing.Test,
     compare_with_best: CompareWithBest = with_the_best,
-    unit: str = "seed",
+    unit: Unit = Unit.SEED,
     draws: int = 10_000,
 ) -> Verdict:
     """The verdict on sides with one value for each seed or data set.
@@ -70,11 +70,11 @@ def conclude(
         doubts: All that was found; one with a word decides for that word.
         stage: Kind of data.
         level: How far a claim reaches, if one can be made.
-        seeds: Names of the seeds or data sets.
+        seeds: Names of the units.
         shown: Whether values may be shown and compared.
         test: Gives the p value of a pair's differences.
         compare_with_best: Gives the winner and the set of the best.
-        unit: What ``seeds`` names: ``seed`` or ``data set``.
+        unit: What ``seeds`` names.
         draws: Of the bootstrap; see ``comparing.comparisons``.
     """
     sides = [comparing.side(row, design, shown=shown) for row in contrast.rows]
@@ -107,6 +107,7 @@ def conclude(
         stage=stage,
         level=level,
         sides=[sides[at] for at in order],
+        unit=unit,
         seeds=seeds,
         comparisons=comparisons,
         pairs=len(contrast.pairs),
@@ -196,6 +197,7 @@ def build(
     stage: Stage,
     sides: Sequence[Side],
     level: Level = Level.NONE,
+    unit: Unit = Unit.SEED,
     seeds: tuple[str, ...] = (),
     comparisons: Sequence[Comparison] = (),
     pairs: int = 0,
@@ -210,7 +212,8 @@ def build(
         stage: Kind of data.
         sides: The best first.
         level: How far a claim reaches, if one can be made.
-        seeds: Names of the seeds or data sets; empty for a search.
+        unit: What ``seeds`` names.
+        seeds: Names of the units; empty for a search.
         comparisons: Of the planned pairs, those that could be compared.
         pairs: Number of planned pairs.
         averaged: Factors whose levels were averaged over.
@@ -241,6 +244,7 @@ def build(
         word=word,
         stage=stage,
         level=Level.NONE if word in (*DECISIVE, Word.UNDERPOWERED) else level,
+        unit=unit,
         metric=design.metric,
         direction=design.direction,
         contrast=design.contrast,

@@ -1,17 +1,19 @@
-"""A verdict on external results: on each data set, and over all of them where there are several.
+"""A verdict on results: on each data set, and over all of them where there are several.
 
-``workbench verdict`` uses it. Results come without a protocol, so a claim is never above *this
-configuration*, or *across data sets* from six data sets on.
+``workbench verdict`` uses it for external results, ``combine`` for finished studies. External
+results come without a protocol, so a claim is never above *this configuration*, or *across data
+sets* from six data sets on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.verdict import Level, Refused, Verdict, as_json, question
-from workbench.verdict.across import deciding, ranks
+from workbench.verdict import Design, Level, Refused, Verdict, as_json, question
+from workbench.verdict.across import combining, deciding, ranks
+from workbench.verdict.across.combining import Finished
 from workbench.verdict.across.ranks import PairCounts, Ranks
 from workbench.verdict.guards import data_sets
 from workbench.verdict.question import Question
@@ -27,6 +29,7 @@ class ExternalVerdict:
         datasets: The verdict on each data set; a single one may have the empty name.
         outcomes: Wins, ties and losses of each pair; empty for a single data set.
         across: Ranks; None for fewer than six data sets, or where they do not compare.
+        studies: Whose confirmations the results are; empty for external results.
     """
 
     results: Results
@@ -34,6 +37,7 @@ class ExternalVerdict:
     datasets: Mapping[str, Verdict]
     outcomes: tuple[PairCounts, ...] = ()
     across: Ranks | None = None
+    studies: tuple[Finished, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -50,6 +54,7 @@ class ExternalVerdict:
             "outcomes": self.outcomes,
             "across": self.across,
             "notes": self.results.notes,
+            "studies": [one.as_json() for one in self.studies],
         }
         return as_json(content)
 
@@ -66,6 +71,28 @@ def judge(results: Results, asked: Question) -> ExternalVerdict:
         rows = [row for row in results.rows if row.dataset == dataset]
         present = {row.strategy for row in rows}
         verdicts[dataset] = question.judge(rows, [n for n in names if n in present], asked)
+    return _over_all(results, names, verdicts, asked.design)
+
+
+def combine(studies: Sequence[Finished], source: str) -> ExternalVerdict:
+    """The verdict over the data sets, or the searches of one data set, of finished studies.
+
+    Raises:
+        Unreadable: They cannot be combined; the message says why.
+    """
+    names, verdicts, design = combining.by_dataset(studies)
+    found = _over_all(combining.results(studies, source), names, verdicts, design)
+    return replace(found, studies=tuple(studies))
+
+
+def _over_all(
+    results: Results, names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
+) -> ExternalVerdict:
+    """The verdict over all data sets, from the verdict on each.
+
+    Raises:
+        Unreadable: What are called data sets are none.
+    """
     if len(verdicts) == 1:
         (verdict,) = verdicts.values()
         return ExternalVerdict(results=results, verdict=verdict, datasets=verdicts)
@@ -76,8 +103,8 @@ def judge(results: Results, asked: Question) -> ExternalVerdict:
         raise Unreadable(str(error)) from None
     return ExternalVerdict(
         results=results,
-        verdict=deciding.verdict(names, verdicts, asked),
+        verdict=deciding.over_data_sets(names, verdicts, design),
         datasets=verdicts,
         outcomes=tuple(ranks.outcomes(names, verdicts)),
-        across=ranks.across(names, verdicts, asked),
+        across=ranks.across(names, verdicts, design),
     )

@@ -33,11 +33,21 @@ class Size(StrEnum):
     OPEN = "open"
 
 
+class Unit(StrEnum):
+    """What one value of a side belongs to, and the tests pair by."""
+
+    SEED = "seed"
+    # Of a strategy: its mean over the seeds of the configuration that one search chose.
+    REPLICATE = "search replicate"
+    DATA_SET = "data set"
+
+
 class Level(StrEnum):
     """How far a claim reaches. The words of a higher level need the data of a higher level."""
 
     NONE = "none"
     CONFIGURATION = "this configuration"
+    STRATEGY = "this strategy under this search protocol"
     DATASETS = "across data sets"
 
 
@@ -188,7 +198,9 @@ class Verdict:
         headline: One sentence with names and numbers: what a reader remembers.
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
-        seeds: The shared list; empty for a search.
+        unit: What ``seeds`` names.
+        seeds: The shared list, of searches or data sets where these are the unit; empty for a
+            search.
         leader: Side with the best mean; None where no mean may be compared.
         gap: Mean difference to the closest rival that it is compared with, in units of the metric.
         p_win: The largest p of the leader against a rival; ``p_floor``: the least that so many
@@ -212,6 +224,7 @@ class Verdict:
     word: Word
     stage: Stage
     level: Level
+    unit: Unit = Unit.SEED
     headline: str = ""
     claim: str = ""
     metric: str

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from workbench.cli.printed.layout import number, print_line, table_of
+from workbench.record import experiment_of
 from workbench.verdict.wording.numbers import counted, duration
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from workbench.driver import GroupProgress
 
 
-def outcome(console: Console, outcome: Outcome, *, smoke: bool = False) -> None:
-    """How a search ended, and what to do next."""
+def outcome(console: Console, outcome: Outcome, *, smoke: bool = False, last: bool = True) -> None:
+    """How a search ended and, after the last of a command, what to do next."""
     columns = ("done", "pruned", "failed", "best")
     table = table_of("strategy", *columns, right=columns)
     for group in outcome.groups:
@@ -33,7 +34,7 @@ def outcome(console: Console, outcome: Outcome, *, smoke: bool = False) -> None:
     if any("diverged at" not in reason for reason in outcome.reasons):
         print_line(console, "fix the cause, then rerun with --retry-failed", "dim")
     # After a signal the next step is to resume, which the sentence above says.
-    if outcome.signal is None:
+    if outcome.signal is None and last:
         _next(console, outcome, confirm=outcome.usable and not outcome.confirmed)
 
 
@@ -53,8 +54,8 @@ def _searched(outcome: Outcome, smoke: bool) -> str:
     return f"{name}: {fresh} in {duration(outcome.seconds)}; {ended} in total."
 
 
-def confirmed(console: Console, outcome: Outcome) -> None:
-    """How a confirmation ended, and what to do next."""
+def confirmed(console: Console, outcome: Outcome, *, last: bool = True) -> None:
+    """How a confirmation ended and, after the last of a command, what to do next."""
     columns = ("runs", "done", "failed")
     table = table_of("strategy", *columns, right=columns)
     for group in outcome.groups or outcome.selection:
@@ -63,7 +64,7 @@ def confirmed(console: Console, outcome: Outcome) -> None:
     console.print(table)
     print_line(console, _confirmed(outcome))
     _problems(console, outcome)
-    if outcome.finished:
+    if outcome.finished and last:
         _next(console, outcome, confirm=False)
 
 
@@ -119,7 +120,9 @@ def _next(console: Console, outcome: Outcome, *, confirm: bool) -> None:
         print_line(console, f"report: {outcome.report}")
     steps = [*(["confirm"] if confirm else []), *(["report"] if outcome.report is None else [])]
     if steps:
-        commands = ", or ".join(f"workbench {step} {outcome.study}" for step in steps)
+        # The studies of a file with ``across`` go on together.
+        name = experiment_of(outcome.study)
+        commands = ", or ".join(f"workbench {step} {name}" for step in steps)
         print_line(console, f"next: {commands}", "dim")
 
 

@@ -17,7 +17,6 @@ from workbench.report.paper.typeset import number, p_value, share
 from workbench.report.results import ArmResult, Row
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
-from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import ahead_on
 
 # The parts of a command's name, in letters; its value in LaTeX; its description.
@@ -115,7 +114,7 @@ def _lines(summary: Judged) -> Iterator[_Line]:
 def _headline(verdict: Verdict) -> Iterator[_Line]:
     margin = verdict.smallest_effect
     like = verdict_tables.scale_of(verdict)
-    yield ("Seeds",), str(len(verdict.seeds)), f"{words.unit(verdict)}s of each strategy"
+    yield ("Seeds",), str(len(verdict.seeds)), f"{verdict.unit}s of each strategy"
     yield ("Pairs",), str(verdict.pairs), "comparisons that Holm corrects for"
     yield ("Alpha",), typeset.given(verdict.alpha), "level of the tests"
     if verdict.p_floor is not None:

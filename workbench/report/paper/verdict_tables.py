@@ -13,7 +13,7 @@ from workbench.report.paper import booktabs, typeset
 from workbench.report.paper.typeset import NONE, name, number, p_value, prose, share, span, text
 from workbench.report.results import ArmResult, Row
 from workbench.tracker.stored_study import Cited
-from workbench.verdict import Comparison, Verdict
+from workbench.verdict import Comparison, Unit, Verdict
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.wording.numbers import ahead_on, counted
 
@@ -120,7 +120,7 @@ def _cited(item: Cited, like: float | None, width: int) -> list[str]:
 
 
 def _caption(summary: Judged) -> str:
-    verdict, confirmation, unit = summary.verdict, summary.confirmation, summary.unit
+    verdict, confirmation, unit = summary.verdict, summary.confirmation, summary.verdict.unit
     aim = "maximised" if verdict.direction == "maximize" else "minimised"
     sentences = [
         f"{text(summary.study)}: {text(summary.metric)} (to be {aim}), mean"
@@ -134,10 +134,10 @@ def _caption(summary: Judged) -> str:
             f"Each value is one training run measured once{on}; a seed redraws {redrawn}; the test"
             " split is the same for all."
         )
-    elif unit == "seed":
+    elif unit == Unit.SEED:
         sentences.append("Each value is one run; what a seed changes is not recorded.")
     else:
-        sentences.append("The value of a data set is the mean over its seeds.")
+        sentences.append(f"The value of a {unit} is the mean over its seeds.")
     if confirmation and confirmation.levels:
         factor = text(verdict.contrast)
         sentences.append(f"Below the rule: each level of {factor}, by the mean of its strategies.")
@@ -196,7 +196,7 @@ def pairwise(summary: Judged, venue: str) -> str:
         row += [p_value(pair.p_equivalence)] if has_margin else []
         row += [span(beyond.low, beyond.high, like) if beyond else NONE] if has_beyond else []
         rows.append(row)
-    unit, test = summary.unit, summary.test
+    unit, test = verdict.unit, summary.test
     secondary = "" if verdict.contrast == BASELINE else ", secondary: they decide nothing"
     caption = (
         f"{text(summary.study)}: {counted(verdict.pairs, 'comparison')} of"

@@ -12,13 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench import tasks
-from workbench.record import STUDY_NAME, Objective
+from workbench.record import FILE_NAME, Cell, Objective
 from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
-from workbench.study.config import consistency, recipes, schema
+from workbench.study.config import across, consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
 from workbench.study.config.changes import Changed
-from workbench.study.config.document import Document, Location
+from workbench.study.config.document import Document, Location, Words
 from workbench.study.config.knobs import (
     Factor,
     Tuned,
@@ -34,31 +34,49 @@ from workbench.study.config.problems import Flaw, M, choice, read, unknown_key
 from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, Search
 from workbench.study.config.study_config import StudyConfig
 
-__all__ = ["BLOCKS", "Changed", "load"]
+__all__ = ["BLOCKS", "Changed", "load", "load_all"]
 
-BLOCKS = ("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report")
+BLOCKS = (
+    *("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report"),
+    across.BLOCK,
+)
 # What an editor reads to find the JSON Schema.
 _MODELINE = "# yaml-language-server:"
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> StudyConfig:
+def load(path: Path, overrides: Sequence[str] = (), cell: Cell | None = None) -> StudyConfig:
     """Read a study file.
 
     Args:
         path: The file.
         overrides: ``key.path=value`` each, from the root of the file, in YAML's notation.
+        cell: Which study, of a file with ``across``.
 
     Raises:
         StudyFileError: Everything that is wrong with it.
     """
-    return _Reader(Document(path, overrides)).read()
+    document = Document(path, overrides)
+    cells = across.cells_of(document)
+    if cell is not None and cell in cells:
+        across.choose(document, cell)
+    elif cells:
+        document.add((across.BLOCK,), Words(f"{len(cells)} studies"), "a file with one study")
+        document.finish()
+    return _Reader(document, cell).read()
+
+
+def load_all(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, ...]:
+    """Read every study that a file stands for: one, or with ``across`` several; see ``load``."""
+    cells = across.cells_of(Document(path, overrides))
+    return tuple(load(path, overrides, cell) for cell in cells or (None,))
 
 
 class _Reader:
-    """Reads the blocks of one file in turn, and collects their problems."""
+    """Reads the blocks of one study in turn, and collects their problems."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, cell: Cell | None) -> None:
         self._document = document
+        self._cell = cell
         self._phases = phases_below(document.content)
 
     def read(self) -> StudyConfig:
@@ -76,6 +94,7 @@ class _Reader:
         broken = {problem.key.partition(".")[0] for problem in self._document.problems}
         config = StudyConfig(
             document=self._document,
+            cell=self._cell,
             name=str(content.get("name")),
             question=_question(self._document.text),
             recipe=named_in_full(recipe),
@@ -101,7 +120,9 @@ class _Reader:
                 else:
                     self._document.add_flaw((key,), unknown_key((key,), BLOCKS))
         name = content.get("name")
-        if not isinstance(name, str) or not STUDY_NAME.fullmatch(name):
+        if self._cell is not None:
+            name = self._cell.across
+        if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
             self._document.add(
                 ("name",),
                 name,

@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from workbench.backbones import BACKBONES
 from workbench.datasets import DATASETS, common_options
 from workbench.datasets.augmentations import AUGMENTATIONS
-from workbench.record import STUDY_NAME
+from workbench.record import FILE_NAME
 from workbench.record.knob import Knob
 from workbench.record.strategy import Knobs
 from workbench.study.config import schema
@@ -37,6 +37,7 @@ class _Untitled(GenerateJsonSchema):
 def json_schema() -> Schema:
     """The schema of a whole study file."""
     root: dict[str, type[BaseModel]] = {
+        "across": schema.Across,
         "recipe": schema.Recipe,
         "search": schema.Search,
         "objective": schema.ObjectiveKnobs,
@@ -74,7 +75,7 @@ def json_schema() -> Schema:
         "properties": {
             "name": {
                 "type": "string",
-                "pattern": f"^{STUDY_NAME.pattern}$",
+                "pattern": f"^{FILE_NAME.pattern}$",
                 "description": "Name of the study: letters, digits, dots, dashes, underscores.",
             },
             **blocks,

@@ -29,6 +29,7 @@ from workbench.study.config.fields import (
     Written,
     entry_of,
     knob,
+    names_alone,
     names_of,
     or_name,
 )
@@ -229,6 +230,18 @@ class Search(Block):
     )
     enqueue: list[dict[str, Any]] = knob(
         [], "Settings that run after the default: `{FACTOR or tuned KNOB: VALUE}` each."
+    )
+
+
+class Across(Block):
+    """``across``: data sets and search seeds; each combination is a study."""
+
+    dataset: Annotated[
+        dict[str, Annotated[DatasetKnobs, or_name(str | DatasetKnobs)]],
+        names_alone(dict[str, str | DatasetKnobs] | list[str]),
+    ] = knob({}, "Data sets by name, each as in `recipe.dataset`; or a list of names.")
+    search_seed: list[Annotated[int, Field(ge=0)]] = knob(
+        [], "Values of `search.seed`: one search of every strategy for each."
     )
 
 

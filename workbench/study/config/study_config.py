@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from workbench.record import Objective
+from workbench.record import Cell, Objective
 from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config.document import Document
 from workbench.study.config.knobs import (
@@ -27,10 +27,12 @@ class StudyConfig:
 
     Attributes:
         document: The file itself: its path, text and content, and the place of every key.
+        cell: Which of the file's studies, of a file with ``across``.
         recipe: The knobs held fixed, nested.
     """
 
     document: Document
+    cell: Cell | None
     name: str
     question: str
     recipe: Knobs

@@ -1,6 +1,6 @@
-"""The verdict over several data sets, each with one value for a strategy: its mean over seeds.
+"""The verdict over several data sets or searches, each with one value of a strategy: its mean.
 
-The decision rule is that over seeds, with data sets in place of seeds.
+The decision rule is that over seeds, with data sets or searches in place of seeds.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from workbench.verdict import Design, Level, Stage, Verdict, contrast, statistics
+from workbench.verdict import Design, Level, Stage, Unit, Verdict, contrast, statistics
 from workbench.verdict.across import ranks, wording
-from workbench.verdict.comparing import DATA_SET, overstated
+from workbench.verdict.comparing import overstated
 from workbench.verdict.conclusion import conclude
-from workbench.verdict.question import Question
 from workbench.verdict.statistics.mcb import Best
 from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.statistics.values import differences, moments
 from workbench.verdict.table import Row, Table
+from workbench.verdict.wording import wording as sentences
 
 
-def verdict(
-    names: Sequence[str],
-    verdicts: Mapping[str, Verdict],
-    question: Question,
+def over_data_sets(
+    names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
 ) -> Verdict:
     """The verdict over all data sets: of fewer than six it never says which strategy is ahead.
 
@@ -33,25 +31,55 @@ def verdict(
     signed-rank test in place of the permutation test.
     """
     refused = ranks.refused(names, verdicts)
-    datasets = tuple(verdicts)
-    rows = tuple(_row(name, verdicts, baseline=name == question.baseline) for name in names)
-    compared = contrast.of(question.design, Table(seeds=datasets, rows=rows, doubts=()))
     found = conclude(
-        compared,
-        question.design,
+        contrast.of(design, _table(names, verdicts)),
+        design,
         refused,
-        stage=Stage.EXTERNAL,
+        stage=_stage(verdicts),
         level=Level.DATASETS,
-        seeds=datasets,
-        shown=len(datasets) >= LEAST_DATASETS and not refused,
+        seeds=tuple(verdicts),
+        shown=len(verdicts) >= LEAST_DATASETS and not refused,
         test=statistics.wilcoxon,
         compare_with_best=_with_the_best,
-        unit=DATA_SET,
+        unit=Unit.DATA_SET,
     )
     # A mean with a failed run in it has not failed itself; ``sentences`` names the failed runs.
     sides = tuple(replace(side, imputed=()) for side in found.sides)
     found = replace(found, sides=sides)
     return wording.worded(found, verdicts, ranks.outcomes(names, verdicts))
+
+
+def over_replicates(
+    names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
+) -> Verdict:
+    """The verdict over several searches of the same strategies on one data set.
+
+    Each search chose configurations of its own, so the verdict is about the strategies under this
+    search protocol. One value of a strategy is its mean over the seeds of one confirmation.
+    """
+    refused = ranks.refused(names, verdicts)
+    found = conclude(
+        contrast.of(design, _table(names, verdicts)),
+        design,
+        refused,
+        stage=_stage(verdicts),
+        level=Level.STRATEGY,
+        seeds=tuple(verdicts),
+        shown=not refused,
+        test=statistics.sign_flip,
+        unit=Unit.REPLICATE,
+    )
+    found = replace(found, flags=wording.flags(verdicts))
+    return sentences.worded(found)
+
+
+def _stage(verdicts: Mapping[str, Verdict]) -> Stage:
+    return next(iter(verdicts.values())).stage
+
+
+def _table(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> Table:
+    rows = tuple(_row(name, verdicts) for name in names)
+    return Table(seeds=tuple(verdicts), rows=rows, doubts=())
 
 
 def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
@@ -80,8 +108,8 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
     return best._replace(lead=lead, behind=nothing)
 
 
-def _row(name: str, verdicts: Mapping[str, Verdict], *, baseline: bool) -> Row:
-    """A strategy's mean on each data set; ``imputed`` are those where a run of it failed."""
+def _row(name: str, verdicts: Mapping[str, Verdict]) -> Row:
+    """A strategy's mean in each verdict; ``imputed`` are those where a run of it failed."""
     sides = [
         next((side for side in each.sides if side.name == name), None) for each in verdicts.values()
     ]
@@ -89,10 +117,10 @@ def _row(name: str, verdicts: Mapping[str, Verdict], *, baseline: bool) -> Row:
         name=name,
         values=tuple(side.mean.estimate if side and side.mean else None for side in sides),
         imputed=tuple(
-            dataset
-            for dataset, side in zip(verdicts, sides, strict=True)
+            unit
+            for unit, side in zip(verdicts, sides, strict=True)
             if side is not None and side.imputed
         ),
-        baseline=baseline,
-        scores_missing="data sets in place of seeds have no per-example scores",
+        baseline=any(side.baseline for side in sides if side),
+        scores_missing="values that are means over seeds have no per-example scores",
     )

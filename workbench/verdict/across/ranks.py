@@ -9,8 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.verdict import Doubt, Refused, Verdict, Word, statistics
-from workbench.verdict.question import Question
+from workbench.verdict import Design, Doubt, Refused, Verdict, Word, statistics
 from workbench.verdict.refusals import because
 from workbench.verdict.results import ResultRow
 from workbench.verdict.statistics.several import LEAST_DATASETS
@@ -116,15 +115,15 @@ def means(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> Table:
 def across(
     names: Sequence[str],
     verdicts: Mapping[str, Verdict],
-    question: Question,
+    design: Design,
 ) -> Ranks | None:
     """Ranks over six data sets or more; None for fewer, or where they do not compare."""
     if len(verdicts) < LEAST_DATASETS or refused(names, verdicts):
         return None
     table = means(names, verdicts)
     # Rank 1 is the best, so an error is ranked by its negative.
-    turned = table if question.direction == "maximize" else -table
-    diagram = statistics.critical_difference(turned, alpha=question.design.alpha)
+    turned = table if design.direction == "maximize" else -table
+    diagram = statistics.critical_difference(turned, alpha=design.alpha)
     friedman = diagram.friedman
     return Ranks(
         datasets=tuple(verdicts),
@@ -137,7 +136,7 @@ def across(
 
 
 def refused(names: Sequence[str], verdicts: Mapping[str, Verdict]) -> list[Doubt]:
-    """Why the data sets do not compare: one of them does not, or lacks a strategy."""
+    """Why the data sets or searches do not compare: one does not, or lacks a strategy."""
     found = []
     for dataset, each in verdicts.items():
         if each.word == Word.NOT_COMPARABLE:

@@ -33,7 +33,7 @@ def worded(
         headline=_headline(verdict, verdicts, outcomes, failed),
         claim=_claim(verdict, failed),
         reasons=_reasons(verdict),
-        flags=_flags(verdicts),
+        flags=flags(verdicts),
     )
 
 
@@ -59,14 +59,14 @@ def _reasons(verdict: Verdict) -> Sequence[Doubt]:
     return (Doubt(rule=7, word=verdict.word, text=text),)
 
 
-def _flags(verdicts: Mapping[str, Verdict]) -> tuple[Doubt, ...]:
-    """What all data sets share once, then each other flag with the name of its data set."""
+def flags(verdicts: Mapping[str, Verdict]) -> tuple[Doubt, ...]:
+    """Shared flags once, then each other flag with the name of its data set or search."""
     every = [one.flags for one in verdicts.values()]
     # Without this, each remark would be repeated for every data set.
     shared = [flag for flag in every[0] if all(flag in flags for flags in every)]
     own = [
-        replace(flag, text=f"On {dataset}: {flag.text}")
-        for dataset, one in verdicts.items()
+        replace(flag, text=f"On {name}: {flag.text}")
+        for name, one in verdicts.items()
         for flag in one.flags
         if flag not in shared
     ]

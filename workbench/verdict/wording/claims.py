@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.evidence import Stage
-from workbench.verdict.judgement import Level, Verdict, Word
+from workbench.verdict.judgement import Unit, Verdict, Word
 from workbench.verdict.wording import headlines, words
 from workbench.verdict.wording.numbers import listed
 
@@ -12,10 +12,14 @@ _TESTED = "For these configurations, on this data set and test split"
 # It is not known what external results were tested on.
 _GIVEN = "For these configurations, by the results given"
 
+_SEARCHED = "For these strategies under this search protocol, on this data set"
+
 
 def claim(verdict: Verdict) -> str:
     """The claim that the verdict allows about these configurations."""
     scope = _GIVEN if verdict.stage == Stage.EXTERNAL else _TESTED
+    if verdict.unit == Unit.REPLICATE:
+        scope = _SEARCHED
     if verdict.averaged:
         scope += f", averaged over {listed(verdict.averaged)}"
     if verdict.word == Word.NOT_COMPARABLE:
@@ -26,8 +30,7 @@ def claim(verdict: Verdict) -> str:
             " strategy is ahead of another."
         )
     if verdict.word == Word.UNDERPOWERED:
-        seeds = words.units(verdict)
-        return f"No claim: {seeds} cannot show a difference between these configurations."
+        return f"No claim: {words.units(verdict)} cannot show a difference."
     # The caveats belong to the claim: without them it would say more than was shown.
     return f"{scope}, {finding(verdict)}.{words.caveats(verdict)}"
 
@@ -48,7 +51,7 @@ def finding(verdict: Verdict) -> str:
             f" {words.difference(verdict, words.closest(verdict))}"
         )
     mean = f"mean {metric}"
-    if verdict.level == Level.DATASETS:
+    if verdict.unit == Unit.DATA_SET:
         mean = f"mean of the standardized {metric}"
     method = f"multiple comparisons with the best, joint sign flips over {over}"
     if verdict.contrast == BASELINE:

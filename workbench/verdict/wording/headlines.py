@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from workbench.verdict.judgement import Comparison, Level, Verdict, Word
+from workbench.verdict.judgement import Comparison, Unit, Verdict, Word
 from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import (
     MOST_PLACES,
@@ -45,7 +45,7 @@ def compared(verdict: Verdict) -> str:
     if verdict.word == Word.GOOD_ENOUGH:
         text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
     _, low, high = words.reach(verdict, pair)
-    across = " of standardized values" if verdict.level == Level.DATASETS else ""
+    across = " of standardized values" if verdict.unit == Unit.DATA_SET else ""
     missing = ""
     if verdict.smallest_effect is None:
         missing = " No smallest effect was given, so the size of a difference is not judged."

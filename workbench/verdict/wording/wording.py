@@ -37,8 +37,8 @@ def _reasons(verdict: Verdict) -> list[Doubt]:
         least = "none" if verdict.p_floor is None else bare_p(verdict.p_floor)
         text = (
             f"With {words.units(verdict)}{words.over_comparisons(verdict)} the smallest possible p"
-            f" value is {least}, above alpha = {verdict.alpha:g}; at least {needed} seeds are"
-            " needed."
+            f" value is {least}, above alpha = {verdict.alpha:g}; at least {needed}"
+            f" {verdict.unit}s are needed."
         )
         return [because(7, verdict.word, text)]
     # Those that may be the best first, the closest first of all.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
-from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict
+from workbench.verdict.judgement import Comparison, Side, Size, Unit, Verdict
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
     MINUS,
@@ -53,11 +53,12 @@ def others(verdict: Verdict) -> str:
 
 
 def side(verdict: Verdict, *, several: bool = False) -> str:
-    """What is compared: ``configuration compared`` or ``level of optimizer``."""
-    s = "s" if several else ""
-    if verdict.contrast in (ALL, BASELINE):
-        return f"configuration{s} compared"
-    return f"level{s} of {verdict.contrast}"
+    """What is compared: ``configuration compared``, ``strategies compared``, ``level of NAME``."""
+    if verdict.contrast not in (ALL, BASELINE):
+        return f"level{'s' if several else ''} of {verdict.contrast}"
+    if verdict.unit == Unit.SEED:
+        return f"configuration{'s' if several else ''} compared"
+    return f"strateg{'ies' if several else 'y'} compared"
 
 
 def caveats(verdict: Verdict) -> str:
@@ -102,14 +103,9 @@ def effect(verdict: Verdict) -> str:
     return "" if verdict.smallest_effect is None else given(verdict.smallest_effect)
 
 
-def unit(verdict: Verdict) -> str:
-    """What one value of a side belongs to."""
-    return "data set" if verdict.level == Level.DATASETS else "seed"
-
-
 def units(verdict: Verdict) -> str:
-    """For example ``12 seeds``, or ``8 data sets`` of a verdict across data sets."""
-    return counted(len(verdict.seeds), unit(verdict))
+    """For example ``12 seeds``."""
+    return counted(len(verdict.seeds), verdict.unit)
 
 
 def pairs(verdict: Verdict) -> str:
@@ -119,7 +115,7 @@ def pairs(verdict: Verdict) -> str:
 
 def test(verdict: Verdict, pair: Comparison) -> str:
     """The test that gave the pair's p value."""
-    if verdict.level == Level.DATASETS:
+    if verdict.unit == Unit.DATA_SET:
         return "Wilcoxon signed-rank test"
     if pair.n <= EXACT_TO:
         return "exact sign-flip permutation test"
@@ -134,12 +130,12 @@ def difference(verdict: Verdict, pair: Comparison) -> str:
         return (
             f"a mean difference of {gap} from the closest, {rival(pair, verdict)}"
             f" ({100 * pair.difference.level:g} % interval of this pair {low} to {high}; paired"
-            f" over {pair.n} {unit(verdict)}s), and a largest p of"
+            f" over {pair.n} {verdict.unit}s), and a largest p of"
             f" {bare_p(verdict.p_win or 0.0)} against any other ({test(verdict, pair)})"
         )
     text = (
         f"a mean difference of {gap} ({100 * pair.difference.level:g} % interval {low} to {high};"
-        f" paired over {pair.n} {unit(verdict)}s; {test(verdict, pair)},"
+        f" paired over {pair.n} {verdict.unit}s; {test(verdict, pair)},"
     )
     if verdict.contrast == BASELINE and verdict.pairs > 1:
         return f"{text} Holm over {pairs(verdict)}, {p_value(pair.p_holm)})"
@@ -165,7 +161,7 @@ def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
 def agreement(verdict: Verdict, pair: Comparison) -> str:
     """On how many seeds the leader is ahead of a rival: ``on 7 of 12 seeds, equal on 2``."""
     sign = 1 if pair.first == verdict.leader else -1
-    return f"on {ahead_on([sign * gap for gap in pair.differences], unit(verdict))}"
+    return f"on {ahead_on([sign * gap for gap in pair.differences], verdict.unit)}"
 
 
 def the_set(verdict: Verdict) -> str:

@@ -1,0 +1,114 @@
+"""One file, several studies: the commands take all of them, and the report is over all of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import call, works
+from tests.support.mlflow_home import home_in, runs_of
+from tests.support.tiny import TINY
+
+STUDIES = ("tables@wine", "tables@cancer")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A home in which all studies of a file were searched and confirmed, and the file."""
+    folder = tmp_path_factory.mktemp("across")
+    home = home_in(folder / "home")
+    replacements = {
+        "name: tiny\n": "name: tables\nacross:\n  dataset:\n"
+        "    wine: {name: wine, validation: 40, test: 40}\n"
+        "    cancer: {name: breast_cancer, validation: 100, test: 100}\n",
+        "  dataset: {name: wine, validation: 40, test: 40}\n": "",
+        "[sgd, adamw]\n  freeze_depth: [0, all]": "[sgd, adamw]",
+        "epochs: 3": "epochs: 1",
+        "trials_per_strategy: 5": "trials_per_strategy: 1",
+        "metric: validation/accuracy}": "metric: validation/accuracy}\n"
+        "confirm: {smallest_effect: 0.02, seeds: 2, select: {configs: 1, seeds: 1}}",
+    }
+    text = TINY
+    for old, new in replacements.items():
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / "tables.yaml"
+    file.write_text(text)
+    output = works("run", file, "--home", home, "--inline")
+    assert output.count("next: ") == 1 and "next: workbench confirm tables," in output
+    works("confirm", "tables", "--home", home, "--inline", "--yes")
+    return home, file
+
+
+def test_each_study_has_a_parent_of_its_own_in_one_experiment(
+    finished: tuple[Path, Path],
+) -> None:
+    runs = runs_of(finished[0], "tables")
+    parents = {run.info.run_name: run for run in runs if "mlflow.parentRunId" not in run.data.tags}
+    assert set(parents) == {
+        f"{study} {role}" for study in STUDIES for role in ("search", "confirmation")
+    }
+    for study in STUDIES:
+        parent = parents[f"{study} search"].info.run_id
+        children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent]
+        assert {run.data.tags["workbench.study"] for run in children} == {study}
+        assert len(children) == 2
+
+
+def test_a_finished_file_has_nothing_to_do(finished: tuple[Path, Path]) -> None:
+    home, file = finished
+    assert works("run", file, "--home", home, "--inline").count("nothing to do") == 2
+    assert works("confirm", file, "--home", home, "--inline").count("nothing to do") == 2
+    alone = works("confirm", "tables@cancer", "--home", home, "--inline")
+    assert "tables@cancer: " in alone and "tables@wine" not in alone
+
+
+def test_the_report_has_one_page_for_each_study_and_one_over_all(
+    finished: tuple[Path, Path],
+) -> None:
+    home, file = finished
+    code, output, _ = call("report", file, "--home", home)
+    assert code == 3, "two seeds on two data sets support no claim"
+    assert str(home / "reports" / "tables" / "index.html") in output
+    folder = home / "reports" / "tables"
+    page = (folder / "index.html").read_text()
+    for study in STUDIES:
+        assert f'href="../{study}/index.html"' in page
+        assert (home / "reports" / study / "index.html").is_file()
+    content = json.loads((folder / "results.json").read_text())
+    assert [one["study"] for one in content["studies"]] == list(STUDIES)
+    assert [one["name"] for one in content["datasets"]] == ["wine", "cancer"]
+    with (folder / "data" / "results.csv").open() as data:
+        rows = list(csv.DictReader(data))
+    # The values are those of the studies' own reports.
+    own = json.loads((home / "reports" / STUDIES[0] / "report.json").read_text())
+    sides = {side["name"]: side["values"] for side in own["verdict"]["sides"]}
+    for name, values in sides.items():
+        found = [
+            float(row["value"])
+            for row in rows
+            if (row["dataset"], row["strategy"]) == ("wine", name)
+        ]
+        assert found == values
+
+
+def test_finished_studies_are_combined_by_name(finished: tuple[Path, Path]) -> None:
+    home = finished[0]
+    code, output, _ = call("combine", *STUDIES, "--home", home, "--json")
+    assert code == 3
+    assert [one["study"] for one in json.loads(output)["studies"]] == list(STUDIES)
+    code, _, errors = call("combine", STUDIES[0], "--home", home)
+    assert code == 2 and "There is one study" in errors
+    code, _, errors = call("combine", "table", "--home", home)
+    assert code == 2 and "'table'" in errors
+
+
+def test_a_name_that_several_studies_share_is_answered_with_theirs(
+    finished: tuple[Path, Path],
+) -> None:
+    code, _, errors = call("show", "tables", "--home", finished[0])
+    assert code == 2
+    assert all(study in errors for study in STUDIES)

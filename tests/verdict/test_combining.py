@@ -1,0 +1,153 @@
+"""Finished studies together: a verdict over data sets, and over searches of one data set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.planted import evidence, planted
+from workbench.verdict import Level, Unit, Verdict, Word, decide, external
+from workbench.verdict.across.combining import Finished
+from workbench.verdict.results import Unreadable
+
+NAMES = ("cars", "birds", "flowers", "food", "textures", "scenes", "pets", "maps")
+
+
+def judged(seed: int, means: dict[str, float] | None = None, **knobs: Any) -> Verdict:
+    """The verdict of one study; its means differ a little from those of the others."""
+    draw = np.random.default_rng(seed)
+    wanted = means or {"a": 0.90, "b": 0.87, "c": 0.80}
+    arms = planted({name: mean + 0.002 * draw.normal() for name, mean in wanted.items()})
+    return decide(evidence(*arms, **knobs))
+
+
+def searches(count: int, **knobs: Any) -> list[Finished]:
+    return [
+        Finished(study=f"cars-{seed}", dataset="cars", seed=seed, verdict=judged(seed, **knobs))
+        for seed in range(count)
+    ]
+
+
+def over_data_sets(count: int) -> list[Finished]:
+    return [
+        Finished(study=name, dataset=name, seed=0, verdict=judged(at))
+        for at, name in enumerate(NAMES[:count])
+    ]
+
+
+def test_six_searches_of_one_data_set_support_a_claim_about_the_strategies() -> None:
+    found = external.combine(searches(6), "cars").verdict
+    assert (found.word, found.leader) == (Word.WINNER, "a")
+    assert (found.level, found.unit) == (Level.STRATEGY, Unit.REPLICATE)
+    assert found.p_win == 2 / 2**6, "one value of a strategy is its mean in one search"
+    assert "ahead on 6 of 6 search replicates" in found.headline
+    assert found.claim.startswith(
+        "For these strategies under this search protocol, on this data set, a has a higher"
+    )
+    assert "every other strategy compared" in found.claim
+
+
+def test_five_searches_cannot_show_a_winner() -> None:
+    found = external.combine(searches(5), "cars").verdict
+    assert (found.word, found.level) == (Word.UNDERPOWERED, Level.NONE)
+    assert "at least 6 search replicates are needed" in found.reasons[0].text
+    assert found.claim == "No claim: 5 search replicates cannot show a difference."
+
+
+def test_the_spread_between_searches_counts_and_not_that_of_seeds() -> None:
+    # Within each search "a" or "b" is far ahead, in turn: neither wins over the searches.
+    turns = [{"a": 0.90, "b": 0.85}, {"a": 0.85, "b": 0.90}]
+    studies = [
+        Finished(study=f"cars-{n}", dataset="cars", seed=n, verdict=judged(n, turns[n % 2]))
+        for n in range(8)
+    ]
+    assert {one.verdict.word for one in studies} == {Word.WINNER}
+    assert external.combine(studies, "cars").verdict.word == Word.INCONCLUSIVE
+
+
+def test_six_data_sets_support_a_claim_across_data_sets_and_five_none() -> None:
+    found = external.combine(over_data_sets(6), "all")
+    assert (found.verdict.word, found.verdict.level) == (Word.WINNER, Level.DATASETS)
+    assert "test accuracy" in found.verdict.headline, "the metric in words, as in each report"
+    assert found.across is not None and found.across.ranks == [1.0, 2.0, 3.0]
+    assert [one["study"] for one in found.as_json()["studies"]] == list(NAMES[:6])
+    assert external.combine(over_data_sets(5), "all").verdict.word == Word.UNDERPOWERED
+
+
+def test_searches_of_each_data_set_are_averaged_before_data_sets_are_compared() -> None:
+    studies = [
+        Finished(study=f"{name}-{n}", dataset=name, seed=n, verdict=judged(10 * at + n))
+        for at, name in enumerate(NAMES[:6])
+        for n in range(2)
+    ]
+    found = external.combine(studies, "all")
+    assert found.verdict.level == Level.DATASETS and len(found.verdict.seeds) == 6
+    assert found.datasets["cars"].unit == Unit.REPLICATE
+    means = [
+        side.mean.estimate
+        for one in studies[:2]
+        for side in one.verdict.sides
+        if side.name == "a" and side.mean
+    ]
+    (over_both,) = (side for side in found.datasets["cars"].sides if side.name == "a")
+    assert over_both.mean is not None
+    assert over_both.mean.estimate == pytest.approx(sum(means) / 2)
+    assert len(found.results.rows) == 12 * 3 * 12, "every confirmation run is in the data"
+
+
+def test_a_strategy_that_is_the_default_itself_counts_for_both() -> None:
+    first, *others = over_data_sets(6)
+
+    def named(one: Finished, name: str) -> Finished:
+        sides = [
+            replace(side, name=name, baseline=True) if side.name == "c" else side
+            for side in one.verdict.sides
+        ]
+        return replace(one, verdict=replace(one.verdict, sides=sides))
+
+    # In the first study "c" is the default configuration; in the others that is a side of its own.
+    with_both = [
+        replace(
+            one,
+            verdict=replace(
+                one.verdict,
+                sides=(*one.verdict.sides, named(one, "default").verdict.sides[-1]),
+            ),
+        )
+        for one in others
+    ]
+    found = external.combine([named(first, "c"), *with_both], "all").verdict
+    assert found.word == Word.WINNER
+    assert {side.name for side in found.sides} == {"a", "b", "c", "default"}
+    assert [side.name for side in found.sides if side.baseline] == ["default"]
+
+
+@pytest.mark.parametrize(
+    ("studies", "said"),
+    [
+        (searches(1), "There is one study, cars-0"),
+        ([*searches(1), *searches(1)], "no replicates of each other"),
+        (
+            [
+                *searches(1),
+                replace(searches(1, smallest_effect=0.2)[0], study="birds", dataset="birds"),
+            ],
+            "no common smallest effect",
+        ),
+    ],
+)
+def test_studies_that_do_not_belong_together_are_refused(
+    studies: list[Finished], said: str
+) -> None:
+    with pytest.raises(Unreadable, match=said):
+        external.combine(studies, "all")
+
+
+def test_a_study_without_a_finished_confirmation_is_refused_with_the_next_step() -> None:
+    first, second = searches(2)
+    unfinished = replace(second, verdict=replace(second.verdict, word=Word.EXPLORATORY))
+    with pytest.raises(Unreadable, match="workbench confirm cars-1"):
+        external.combine([first, unfinished], "all")

@@ -1,0 +1,131 @@
+"""Finished studies as evidence over data sets, and over searches of one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from workbench.verdict import Design, Verdict, Word
+from workbench.verdict.across import deciding
+from workbench.verdict.contrast import ALL, BASELINE
+from workbench.verdict.results import ResultRow, Results, Unreadable
+from workbench.verdict.wording.numbers import listed
+
+DEFAULT = "default"  # the side of the default configuration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A study whose confirmation has ended.
+
+    Attributes:
+        dataset: Name of its data set; studies of one data set are replicates of its search.
+        seed: Of the search.
+    """
+
+    study: str
+    dataset: str
+    seed: int
+    verdict: Verdict
+
+    def as_json(self) -> dict[str, object]:
+        """For results.json: the study, and the word and headline of its verdict."""
+        return {
+            "study": self.study,
+            "dataset": self.dataset,
+            "search_seed": self.seed,
+            "word": self.verdict.word,
+            "headline": self.verdict.headline,
+        }
+
+
+def results(studies: Sequence[Finished], source: str) -> Results:
+    """Every confirmation run of the studies as rows."""
+    several = _repeated(studies)
+    rows = tuple(
+        ResultRow(
+            strategy=side.name,
+            seed=f"{seed} (search {one.seed})" if several else seed,
+            value=value,
+            state="failed" if seed in side.imputed else "complete",
+            dataset=one.dataset,
+            where=one.study,
+            run_id=run_id,
+        )
+        for one in studies
+        for side in one.verdict.sides
+        for seed, value, run_id in zip(one.verdict.seeds, side.values, side.run_ids, strict=True)
+    )
+    return Results(rows=rows, metric=studies[0].verdict.metric, source=source)
+
+
+def _repeated(studies: Sequence[Finished]) -> bool:
+    return len({one.dataset for one in studies}) < len(studies)
+
+
+def by_dataset(
+    studies: Sequence[Finished],
+) -> tuple[tuple[str, ...], dict[str, Verdict], Design]:
+    """Names of the strategies, a verdict for each data set, and the design that all share.
+
+    Raises:
+        Unreadable: The studies cannot be combined; the message says why.
+    """
+    if problems := [*_problems(studies)]:
+        raise Unreadable("\n".join(problems))
+    first = studies[0].verdict
+    names = tuple(dict.fromkeys(side.name for one in studies for side in one.verdict.sides))
+    design = Design(
+        metric=first.metric,
+        direction=first.direction,
+        smallest_effect=first.smallest_effect,
+        contrast=BASELINE if first.contrast == BASELINE else ALL,
+    )
+    verdicts = {}
+    for dataset in dict.fromkeys(one.dataset for one in studies):
+        searches = {
+            f"search {one.seed}": _with_default(one.verdict, names)
+            for one in studies
+            if one.dataset == dataset
+        }
+        verdicts[dataset] = next(iter(searches.values()))
+        if len(searches) > 1:
+            verdicts[dataset] = deciding.over_replicates(names, searches, design)
+    return names, verdicts, design
+
+
+def _with_default(verdict: Verdict, names: Collection[str]) -> Verdict:
+    """The verdict with a side for the default configuration, if other studies have one.
+
+    A strategy whose chosen configuration is the default one is the baseline of its study itself.
+    """
+    own = next((side for side in verdict.sides if side.baseline), None)
+    if own is None or own.name == DEFAULT or DEFAULT not in names:
+        return verdict
+    sides = [replace(side, baseline=False) for side in verdict.sides]
+    return replace(verdict, sides=(*sides, replace(own, name=DEFAULT)))
+
+
+def _problems(studies: Sequence[Finished]) -> Iterator[str]:
+    if len(studies) < 2:
+        yield f"There is one study, {studies[0].study}; combining needs two."
+    for what in ("metric", "direction", "contrast", "smallest_effect"):
+        found = {one.study: getattr(one.verdict, what) for one in studies}
+        if len(set(found.values())) > 1:
+            named = (f"{value} in {study}" for study, value in found.items())
+            name = what.replace("_", " ")
+            yield f"The studies have no common {name}: {listed(named, 6)}."
+    for one in studies:
+        if one.verdict.word == Word.EXPLORATORY:
+            yield (
+                f"{one.study} supports no claim: {one.verdict.headline} Finish its confirmation"
+                f" (`workbench confirm {one.study}`), or leave it out."
+            )
+    seen: dict[tuple[str, int], Finished] = {}
+    for one in studies:
+        first = seen.setdefault((one.dataset, one.seed), one)
+        if first is not one:
+            yield (
+                f"{first.study} and {one.study} searched the same data set, {one.dataset}, with"
+                f" the same seed, {one.seed}: they are no replicates of each other."
+            )
