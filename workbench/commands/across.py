@@ -10,6 +10,7 @@ from workbench import record, report
 from workbench.commands import report as publish
 from workbench.commands.report import Written
 from workbench.commands.verdict import Judged
+from workbench.plotting import venues
 from workbench.study.config import load_all
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
@@ -35,6 +36,7 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
         ValueError: No such venue, MLflow lacks what no report can do without, or the studies have
             no common verdict.
     """
+    venues.of(venue)
     if name.endswith(STUDY_SUFFIXES):
         name = record.experiment_of(load_all(Path(name))[0].name)
     studies = Tracker(home, create=False).cells(name)
@@ -99,4 +101,5 @@ def _finished(tracker: Tracker, name: str, home: Path) -> Finished:
         dataset=str(dataset),
         seed=int(study.search.get("seed", 0)),
         verdict=report.compose(material).summary.verdict,
+        bounds=tuple((study.protocol or {}).get("bounds") or (None, None)),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from workbench.tracker import store
 from workbench.tracker.external_runs import read_experiment
 from workbench.verdict import external
-from workbench.verdict.external import ExternalVerdict
+from workbench.verdict.external import ResultsVerdict
 from workbench.verdict.question import Question
 from workbench.verdict.results import Unreadable, read_csv
 
@@ -19,7 +19,7 @@ __all__ = ["Judged", "Unreadable", "judge"]
 class Judged:
     """A verdict on external results, and the page that was written; None without a folder."""
 
-    result: ExternalVerdict
+    result: ResultsVerdict
     page: Path | None
 
 

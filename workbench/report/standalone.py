@@ -26,7 +26,7 @@ from workbench.report.figures import (
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import Side, Verdict
-from workbench.verdict.external import ExternalVerdict
+from workbench.verdict.external import ResultsVerdict
 
 # What Workbench writes to a verdict's folder; everything else in it belongs to the user.
 CONTENTS = (
@@ -36,7 +36,7 @@ CONTENTS = (
 
 
 def write(
-    found: ExternalVerdict,
+    found: ResultsVerdict,
     folder: Path,
     *,
     venue: str = "neurips",
@@ -81,12 +81,12 @@ def write(
     return folder.resolve() / "index.html"
 
 
-def _title(found: ExternalVerdict) -> str:
+def _title(found: ResultsVerdict) -> str:
     source = found.results.source
     return source if found.studies else Path(source).stem
 
 
-def _summaries(study: str, found: ExternalVerdict) -> list[Judged]:
+def _summaries(study: str, found: ResultsVerdict) -> list[Judged]:
     """What tables and numbers are written from: the whole, then each of several data sets."""
     summaries = [_summary(study, found.verdict)]
     if len(found.datasets) > 1:
@@ -110,7 +110,7 @@ def _summary(study: str, verdict: Verdict) -> Judged:
 
 def _texts(
     summaries: Sequence[Judged],
-    found: ExternalVerdict,
+    found: ResultsVerdict,
     figures: Sequence[FigureEntry],
     venue: str,
 ) -> dict[str, str]:
@@ -134,7 +134,7 @@ def _texts(
     }
 
 
-def _datasets(study: str, found: ExternalVerdict, venue: str) -> str:
+def _datasets(study: str, found: ResultsVerdict, venue: str) -> str:
     """Mean and SD of each strategy on each data set; nothing is emphasised."""
     verdicts = found.datasets
     names = list(dict.fromkeys(side.name for one in verdicts.values() for side in one.sides))
@@ -170,7 +170,7 @@ def _cell(side: Side | None) -> str:
     return typeset.number(mean) + spread
 
 
-def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[FigureEntry], dict[str, str]]:
+def _figures(found: ResultsVerdict, folder: Path) -> tuple[list[FigureEntry], dict[str, str]]:
     """Draw the figures; their entries, and pictures for the page."""
     drawn, pictures = [], {}
     for number, (name, numbers) in enumerate(_numbers(found), start=1):
@@ -182,7 +182,7 @@ def _figures(found: ExternalVerdict, folder: Path) -> tuple[list[FigureEntry], d
     return drawn, pictures
 
 
-def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
+def _numbers(found: ResultsVerdict) -> list[tuple[str, Any]]:
     """The figures that can be drawn, each with its numbers."""
     if len(found.datasets) == 1:
         # The forest plot needs the verdict only; there are no trials and no study.
@@ -209,7 +209,7 @@ def _numbers(found: ExternalVerdict) -> list[tuple[str, Any]]:
     return [*figures, ("critical_difference", ranked)]
 
 
-def _data(found: ExternalVerdict) -> dict[str, Any]:
+def _data(found: ResultsVerdict) -> dict[str, Any]:
     fields = ("dataset", "strategy", "seed", "value", "state", "run_id")
     # An empty text is unknown; a value of 0 is not.
     runs = [

@@ -21,7 +21,7 @@ from workbench.verdict.results import Results, Unreadable
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExternalVerdict:
+class ResultsVerdict:
     """What may be said of external results.
 
     Attributes:
@@ -59,7 +59,7 @@ class ExternalVerdict:
         return as_json(content)
 
 
-def judge(results: Results, asked: Question) -> ExternalVerdict:
+def judge(results: Results, asked: Question) -> ResultsVerdict:
     """Compare the strategies on each data set and over all of them.
 
     Raises:
@@ -74,7 +74,7 @@ def judge(results: Results, asked: Question) -> ExternalVerdict:
     return _over_all(results, names, verdicts, asked.design)
 
 
-def combine(studies: Sequence[Finished], source: str) -> ExternalVerdict:
+def combine(studies: Sequence[Finished], source: str) -> ResultsVerdict:
     """The verdict over the data sets, or the searches of one data set, of finished studies.
 
     Raises:
@@ -87,7 +87,7 @@ def combine(studies: Sequence[Finished], source: str) -> ExternalVerdict:
 
 def _over_all(
     results: Results, names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
-) -> ExternalVerdict:
+) -> ResultsVerdict:
     """The verdict over all data sets, from the verdict on each.
 
     Raises:
@@ -95,13 +95,13 @@ def _over_all(
     """
     if len(verdicts) == 1:
         (verdict,) = verdicts.values()
-        return ExternalVerdict(results=results, verdict=verdict, datasets=verdicts)
+        return ResultsVerdict(results=results, verdict=verdict, datasets=verdicts)
     try:
         data_sets(list(verdicts), seeds={row.seed for row in results.rows})
         ranks.different(results.rows)
     except Refused as error:
         raise Unreadable(str(error)) from None
-    return ExternalVerdict(
+    return ResultsVerdict(
         results=results,
         verdict=deciding.over_data_sets(names, verdicts, design),
         datasets=verdicts,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.commands.verdict import Judged
     from workbench.verdict import Verdict
     from workbench.verdict.estimates import Interval
-    from workbench.verdict.external import ExternalVerdict
+    from workbench.verdict.external import ResultsVerdict
 
 
 def verdict(console: Console, judged: Judged) -> None:
@@ -47,7 +47,7 @@ def verdict(console: Console, judged: Judged) -> None:
         print_line(console, f"page: {judged.page}")
 
 
-def _datasets(console: Console, found: ExternalVerdict) -> None:
+def _datasets(console: Console, found: ResultsVerdict) -> None:
     table = table_of(
         "data set", "best mean", "closest", "difference", "verdict", right=("difference",)
     )

@@ -21,12 +21,14 @@ class Finished:
     Attributes:
         dataset: Name of its data set; studies of one data set are replicates of its search.
         seed: Of the search.
+        bounds: See ``Design.bounds``.
     """
 
     study: str
     dataset: str
     seed: int
     verdict: Verdict
+    bounds: tuple[float | None, float | None] = (None, None)
 
     def as_json(self) -> dict[str, object]:
         """For results.json: the study, and the word and headline of its verdict."""
@@ -80,6 +82,7 @@ def by_dataset(
         direction=first.direction,
         smallest_effect=first.smallest_effect,
         contrast=BASELINE if first.contrast == BASELINE else ALL,
+        bounds=studies[0].bounds,
     )
     verdicts = {}
     for dataset in dict.fromkeys(one.dataset for one in studies):
