@@ -108,7 +108,7 @@ OPTIMIZERS["sam"] = Optimizer(
 
 from pathlib import Path
 from tests.support.knob_tables import tables
-from workbench.study.config import load_all
+from workbench.study.config import load
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.json_schema import json_schema
 
