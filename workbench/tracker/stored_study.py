@@ -169,6 +169,20 @@ class Cited:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecondLook:
+    """The plan of a second look, as MLflow stores it.
+
+    Attributes:
+        protocol: Content of protocol-2.json.
+        sha256: Of its bytes now; ``logged``: the same when the second look began.
+    """
+
+    protocol: Mapping[str, Any]
+    sha256: str
+    logged: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredStudy:
     """A study: its description, its confirmation's files, and its place in MLflow.
 
@@ -190,6 +204,7 @@ class StoredStudy:
         selection: Content of selection.json; None without one.
         protocol_sha256: Of the bytes of protocol.json now.
         protocol_logged: The same when the confirmation began.
+        second_look: None before it has begun.
     """
 
     missing: tuple[str, ...] = ()
@@ -225,6 +240,7 @@ class StoredStudy:
     selection: Mapping[str, Any] | None = None
     protocol_sha256: str | None = None
     protocol_logged: str | None = None
+    second_look: SecondLook | None = None
 
     @property
     def described(self) -> bool:
