@@ -237,7 +237,7 @@ FAR = (
     ahead(6, 12, 3.0),
     Simulated("one wide and far ahead", 12, (0.0, *(-6.0,) * 5), "one wide"),
 )
-# Of which each study may take a second look, by this number of seeds of the first.
+# For two looks; the number of seeds is that of the first look.
 LOOKS = (
     *(equal(3, 10, noise) for noise in ("normal", "discrete")),
     *(two_best(k, 12) for k in (2, 3, 6)),

@@ -229,7 +229,7 @@ class _Confirming:
 
         def note(groups: Sequence[GroupProgress]) -> str:
             plans = [plan.sha256 for plan in (self._plan, self._second) if plan]
-            return parent_run.confirmation_note(study.config, role, groups, plans)
+            return parent_run.confirmation_note(study.config, role, groups, *plans)
 
         try:
             driven = self._session.drive(

@@ -224,7 +224,7 @@ def note(config: StudyConfig, groups: Sequence[GroupProgress]) -> str:
 
 
 def confirmation_note(
-    config: StudyConfig, role: Role, groups: Sequence[GroupProgress], sha256: Sequence[str]
+    config: StudyConfig, role: Role, groups: Sequence[GroupProgress], *sha256: str
 ) -> str:
     """The confirmation's description while its runs are made: how far they are, and no value.
 
@@ -232,7 +232,7 @@ def confirmation_note(
         config: The study.
         role: Whether they are those of the selection or of the confirmation.
         groups: How far each strategy is.
-        sha256: Of the protocol, and of that of the second look.
+        *sha256: Of the protocol and, once it has begun, of that of the second look.
     """
     selecting = role is Role.SELECTION
     what = "Selecting on validation data" if selecting else "Testing what was selected"
