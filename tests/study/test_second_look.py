@@ -283,6 +283,13 @@ def test_a_confirmation_of_one_look_takes_no_more_seeds(searched: Path, tmp_path
         confirmed(file, home, "confirm.looks=2", agree=never)
 
 
+@pytest.mark.parametrize("looks", ["0", "3", "true", "1.5"])
+def test_one_or_two_looks_can_be_planned(file: Path, tmp_path: Path, looks: str) -> None:
+    code, _, errors = call("check", file, "--home", tmp_path, "--set", f"confirm.looks={looks}")
+    assert code == outcomes.BAD_STUDY
+    assert "confirm.looks" in errors
+
+
 @pytest.mark.parametrize("fresh", [None, FRESH])
 def test_an_edited_protocol_of_the_second_look_is_refused(
     story: Story, tmp_path: Path, fresh: int | None

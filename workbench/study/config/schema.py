@@ -275,10 +275,12 @@ class Confirm(Block):
         "default `all`, in a joint study `baseline`.",
     )
     baseline: str | None = knob(None, "A strategy, or by default `default`.")
-    looks: Literal[1, 2] = knob(
+    looks: int = knob(
         1,
         "Planned looks at the test values. With 2, `workbench confirm NAME --fresh N` may add N "
         "seeds to every configuration after the first verdict; each look is tested at 2.5 %.",
+        ge=1,
+        le=2,
     )
 
 
