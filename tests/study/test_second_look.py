@@ -240,7 +240,8 @@ def test_the_same_number_continues_it_as_well(story: Story, tmp_path: Path) -> N
 
 def refused(home: Path, fresh: int) -> str:
     """The error of the command."""
-    code, _, errors = call("confirm", "tiny", "--fresh", fresh, "--home", home, "--inline", "--yes")
+    words = ("confirm", "tiny", "--fresh", str(fresh), "--home", home, "--inline", "--yes")
+    code, _, errors = call(*words)
     assert code == outcomes.BAD_STUDY
     return " ".join(errors.split())
 

@@ -66,7 +66,7 @@ def compose(material: Material) -> Composed:
             search_seconds=_seconds(trials),
             sha256=(
                 study.protocol_logged or study.protocol_sha256,
-                study.second_look and (study.second_look.logged or study.second_look.sha256),
+                study.second_look.planned_sha256 if study.second_look else None,
             ),
         )
     training = methods.training(study)

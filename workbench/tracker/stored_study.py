@@ -181,6 +181,11 @@ class SecondLook:
     sha256: str
     logged: str | None
 
+    @property
+    def planned_sha256(self) -> str:
+        """The hash by which its runs were planned, as far as is known."""
+        return self.logged or self.sha256
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredStudy:
