@@ -48,7 +48,14 @@ def claim(report: Path) -> dict[str, Any]:
 def test_list_and_show_read_it(home: Path) -> None:
     (row,) = json.loads(works("list", "--home", home, "--json"))
     assert (row["name"], row["state"], row["trials"]) == ("tiny", "complete", 6)
-    assert row["confirmation"] == {"stage": "complete", "ended": 24, "planned": 24}
+    assert row["confirmation"] == {
+        "stage": "complete",
+        "ended": 24,
+        "planned": 24,
+        "look": 1,
+        "looks": 1,
+        "seeds_shown": 8,
+    }
     shown = json.loads(works("show", "tiny", row["best_trial"], "--home", home, "--json"))
     assert shown["value"] == row["best"]
     tested = json.loads(works("show", "tiny", "confirmation/sgd/003", "--home", home, "--json"))

@@ -244,6 +244,8 @@ def test_a_confirmation_that_an_earlier_version_began_continues_by_its_protocol(
         (("confirm.contrast=baseline",), 9, 9),
         (("confirm.finalists=3",), 6, 6),
         (("confirm.finalists=3", "confirm.contrast=baseline"), 3, 7),
+        (("confirm.looks=2",), 45, 7),
+        (("confirm.looks=2", "confirm.contrast=baseline"), 9, 10),
     ],
 )
 def test_only_comparisons_with_one_baseline_demand_more_seeds_the_more_they_are(
@@ -263,6 +265,8 @@ def test_check_says_what_a_confirmation_takes_and_what_it_finds(make: Make) -> N
         "arms": 10,
         "contrast": "all",
         "pairs": 45,
+        "looks": 1,
+        "alpha": 0.05,
         "seeds_floor": 6,
         "seeds_default": 12,
         "seeds": 12,
@@ -592,7 +596,8 @@ def test_check_refuses_nothing_before_a_confirmation_has_begun(two: Searched, ho
 def test_check_says_how_far_a_confirmation_is(two: Searched, home: Path) -> None:
     preregistration.settle(two.plan(), two.study, logged=None)
     found = ahead(two, home)
-    assert found["begun"] == {"stage": "selection", "ended": 0, "planned": 5 * 3}
+    looks = {"look": 1, "looks": 1, "seeds_shown": 0}
+    assert found["begun"] == {"stage": "selection", "ended": 0, "planned": 5 * 3, **looks}
     assert found["refused"] == []
 
 

@@ -28,7 +28,7 @@ from tests.support.searched import (
 from tests.support.searched import joint as as_joint
 from workbench.record.seeds import derive
 from workbench.report.material import Material
-from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.stored_study import SecondLook, StoredStudy
 
 STRATEGIES = tuple(f"{optimizer}-{depth}" for optimizer in OPTIMIZERS for depth in DEPTHS)
 THREE = ("sgd-0", "adam-0", "adamw-0")
@@ -51,7 +51,9 @@ class Case:
 
     Attributes:
         strategies: Those compared, of ``STRATEGIES``; one of them must be ``sgd-0``.
-        seeds: Confirmation runs of each arm.
+        seeds: Confirmation runs of each arm, in the first look.
+        looks: Planned ones.
+        fresh: Seeds that a second look adds; 0 before it.
         gap: None gives each strategy its own level. A number puts all arms at one level but the
             last strategy, which lies that many SDs of a run above: 0 makes them identical.
         noise: SD of a run's value between seeds; half of its variance is shared by all arms.
@@ -69,6 +71,8 @@ class Case:
 
     strategies: tuple[str, ...] = STRATEGIES
     seeds: int = 12
+    looks: int = 1
+    fresh: int = 0
     gap: float | None = None
     noise: float = 0.010
     ended: int | None = None
@@ -83,8 +87,9 @@ class Case:
 
     @cached_property
     def seed_names(self) -> list[str]:
-        """The shared list, as the protocol has it."""
-        return [str(derive(0, "training", "digits", "confirmation", n)) for n in range(self.seeds)]
+        """The shared list, those of a second look last."""
+        numbers = range(self.seeds + self.fresh)
+        return [str(derive(0, "training", "digits", "confirmation", n)) for n in numbers]
 
     @cached_property
     def finalists(self) -> tuple[str, ...]:
@@ -195,14 +200,15 @@ class Case:
             "epoch": "best",
             "alpha": 0.05,
             "smallest_effect": self.smallest_effect,
-            "looks": 1,
+            "looks": self.looks,
             "contrast": "baseline" if self.joint else self.contrast,
             "pairs": pairs,
             "effects": ["optimizer", "freeze_depth"]
             if self.contrast == "all" and not self.joint
             else [],
-            "seeds_floor": 1 + math.ceil(math.log2((pairs if self.joint else 1) / 0.05)),
-            "seeds": self.seed_names,
+            "seeds_floor": 1
+            + math.ceil(math.log2(self.looks * (pairs if self.joint else 1) / 0.05)),
+            "seeds": self.seed_names[: self.seeds],
             "selection": {
                 "configs": 3,
                 "seeds": [str(derive(0, "training", "digits", "selection", n)) for n in range(3)],
@@ -243,11 +249,12 @@ class Case:
         """0 or 1 for each test example, by arm and number of the seed."""
         draw = random.Random(self.seed + 2)
         difficulty = [draw.gauss(0, 1) for _ in range(TEST)]
-        shared = [draw.gauss(0, self.noise / math.sqrt(2)) for _ in range(self.seeds)]
+        count = self.seeds + self.fresh
+        shared = [draw.gauss(0, self.noise / math.sqrt(2)) for _ in range(count)]
         found = {}
         for arm in self.arms:
             level = self.level(arm["name"])
-            for number in range(self.seeds):
+            for number in range(count):
                 value = level + shared[number] + draw.gauss(0, self.noise / math.sqrt(2))
                 right = min(TEST, max(0, round(TEST * value)))
                 # Hard examples go wrong first, and not always the same ones.
@@ -286,6 +293,29 @@ def protocol_text(case: Case) -> str:
 def sha256(case: Case) -> str:
     """Of the protocol that was logged when the confirmation began."""
     return hashlib.sha256(protocol_text(case).encode()).hexdigest()
+
+
+def second_protocol(case: Case) -> dict[str, Any]:
+    """As ``workbench confirm --fresh`` writes it."""
+    return {
+        "schema": 2,
+        "study": "digits",
+        "amends": sha256(case),
+        "seeds": case.seed_names[case.seeds :],
+    }
+
+
+def second_sha256(case: Case) -> str:
+    """Of the protocol of the second look."""
+    text = json.dumps(second_protocol(case), indent=1) + "\n"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def second_look(case: Case) -> SecondLook | None:
+    """As the tracker reads it."""
+    digest = second_sha256(case)
+    found = SecondLook(protocol=second_protocol(case), sha256=digest, logged=digest)
+    return found if case.fresh else None
 
 
 def selection(case: Case) -> dict[str, Any]:
@@ -366,6 +396,7 @@ def _study(case: Case) -> StoredStudy:
         protocol=protocol,
         protocol_sha256=digest,
         protocol_logged=logged,
+        second_look=second_look(case),
         selection=selection(case),
     )
 
@@ -411,6 +442,8 @@ def _confirmation_rows(case: Case) -> list[dict[str, Any]]:
                 "peak_memory": 3e8 + 1e6 * number if done else None,
                 "started": STARTED + 1000 * number,
             }
+            if number >= case.seeds:
+                changes["protocol"] = second_sha256(case)
             if state == "failed":
                 changes["reason"] = "diverged at epoch 3"
             rows.append(row(name, number, validation) | changes)

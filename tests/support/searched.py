@@ -25,6 +25,7 @@ DEPTHS = {"0": 0, "2": 2, "all": 4}
 ELSEWHERE = {
     *("environment", "packages", "commit", "dirty", "parents", "parent_run_id", "experiment_id"),
     *("tracking_uri", "protocol", "selection", "protocol_sha256", "protocol_logged"),
+    "second_look",
 }
 
 

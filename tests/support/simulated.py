@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workbench.verdict import level
 from workbench.verdict.statistics import best, sign_flip
 
 Array = NDArray[np.float64]
@@ -137,6 +138,36 @@ def p_win(values: Array, leader: int) -> float:
     return max(sign_flip(values[:, leader] - other) for other in others.T)
 
 
+def two_looks(design: Simulated, studies: int, *, seed: int) -> tuple[int, int, int, int]:
+    """Where a second look with as many seeds again follows each first one without a winner.
+
+    Each look is tested at half of alpha = 0.05, the second one on the seeds of both.
+
+    Returns:
+        In how many studies a false winner was named: in the first look, in either; and the right
+        one: in the first look, in either.
+    """
+    generator = np.random.default_rng(seed)
+    truth = np.array(design.means)
+    only_best = (truth == truth.max()).sum() == 1
+    both = replace(design, seeds=2 * design.seeds)
+    named = np.zeros((studies, 4), dtype=bool)
+    for study in named:
+        values = both.draw(generator)
+        first = _winner(values[: design.seeds], level(2))
+        either = _winner(values, level(2)) if first is None else first
+        right = [w is not None and only_best and w == truth.argmax() for w in (first, either)]
+        false = [w is not None and not r for w, r in zip((first, either), right, strict=True)]
+        study[:] = (*false, *right)
+    false_first, false_either, right_first, right_either = named.sum(axis=0).tolist()
+    return false_first, false_either, right_first, right_either
+
+
+def _winner(values: Array, alpha: float) -> int | None:
+    leader = int(values.mean(axis=0).argmax())
+    return leader if p_win(values, leader) <= alpha else None
+
+
 def outcome(design: Simulated, studies: int, *, seed: int, effect: float = 1.0) -> Outcome:
     """What the rule says of so many studies, at alpha = 0.05 and a smallest effect in SDs."""
     generator = np.random.default_rng(seed)
@@ -205,6 +236,15 @@ POWER = (
 FAR = (
     ahead(6, 12, 3.0),
     Simulated("one wide and far ahead", 12, (0.0, *(-6.0,) * 5), "one wide"),
+)
+# For two looks; the number of seeds is that of the first look.
+LOOKS = (
+    *(equal(3, 10, noise) for noise in ("normal", "discrete")),
+    *(two_best(k, 12) for k in (2, 3, 6)),
+    *(two_best(2, 7, noise) for noise in ("normal", "heavy tails", "discrete")),
+    ahead(3, 10, 0.5),
+    ahead(3, 10, 1.0),
+    ahead(10, 12, 1.0),
 )
 # Beyond what the rule assumes: the differences are not symmetric.
 ASYMMETRIC = (

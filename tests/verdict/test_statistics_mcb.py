@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.support.simulated import FAR, NULLS, Simulated, outcome
+from tests.support.simulated import FAR, LOOKS, NULLS, Simulated, outcome, two_looks
 from workbench.verdict.statistics import best
 
 Array = NDArray[np.float64]
@@ -115,3 +115,11 @@ def test_errors_stay_within_alpha(null: Simulated) -> None:
     found = outcome(null, 300, seed=6)
     most = 300 * 0.05 + 3 * math.sqrt(300 * 0.05 * 0.95)
     assert max(found.false_winner, found.lost, found.too_close, found.false_good_enough) <= most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("design", [each for each in LOOKS if len(each.means) < 4], ids=str)
+def test_errors_of_two_looks_together_stay_within_alpha(design: Simulated) -> None:
+    """A small copy of benchmarks/verdict_validation.py: 300 studies allow 3 standard errors."""
+    _, false, _, _ = two_looks(design, 300, seed=6)
+    assert false <= 300 * 0.05 + 3 * math.sqrt(300 * 0.05 * 0.95)

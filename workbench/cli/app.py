@@ -152,6 +152,14 @@ def confirm(
     yes: Annotated[
         bool, typer.Option("--yes", help="Use the test split without asking for confirmation.")
     ] = False,
+    fresh: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="The second look: N more seeds for every configuration (needs confirm.looks: 2).",
+        ),
+    ] = None,
     wait: Wait = False,
 ) -> None:
     """Confirm: select on fresh seeds, then test the selected configurations once."""
@@ -170,6 +178,7 @@ def confirm(
             agree=lambda offer: terminal.ask_consent(offer, yes),
             at_once=terminal.worker_count(workers, inline),
             shown=lambda outcome, last: printed.confirmed(terminal.console(), outcome, last=last),
+            fresh=fresh,
         )
     raise typer.Exit(outcome.exit_code)
 

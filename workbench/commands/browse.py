@@ -96,7 +96,7 @@ def trial(home: Path, name: str, trial_name: str) -> TrialDetails:
     records = _records(home, name)
     directory, spec = _find(records, trial_name)
     result = directory.result()
-    withheld = result is not None and bool(result.test) and not records.confirmed
+    withheld = result is not None and bool(result.test) and not records.shows_test(spec)
     if result is not None and withheld:
         result = replace(result, test={})
     return TrialDetails(
@@ -144,7 +144,10 @@ class _StudyRecords:
             record.scan(directory), key=lambda pair: list(Role).index(pair[1].role)
         )
         self.confirmation = confirmation_progress(directory, self.trials)
-        self.confirmed = self.confirmation is not None and self.confirmation.complete
+
+    def shows_test(self, spec: TrialSpec) -> bool:
+        """Whether a run's test values may be shown."""
+        return self.confirmation is not None and self.confirmation.shows_test(spec)
 
     def state(self, result: Result | None) -> State:
         """The state of a trial; without a driver no trial is running."""
@@ -271,7 +274,7 @@ def _summary_of_trial(
         strategy=spec.strategy,
         state=records.state(result),
         value=result.value if result else None,
-        test=result.test if result and records.confirmed else {},
+        test=result.test if result and records.shows_test(spec) else {},
         epoch=result.epoch if result else None,
         epochs=history[-1].epochs_done if history else 0,
         seconds=sum(epoch.metrics.get("seconds", 0.0) for epoch in history),

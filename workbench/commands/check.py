@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from workbench import record
-from workbench.commands.confirm import refusals
 from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
+from workbench.commands.refusals import refusals
 from workbench.study import description
 from workbench.study.checks import check
 from workbench.study.config import load_all

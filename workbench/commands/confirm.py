@@ -1,8 +1,7 @@
-"""``workbench confirm``: protocol, selection, consent, test."""
+"""``workbench confirm``: protocol, selection, consent, test; and a second look."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,19 +9,21 @@ from pathlib import Path
 
 from workbench import record
 from workbench.commands import browse, parent_run, session
-from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.commands.confirmation_progress import (
+    confirmation_progress,
+    other_tests_of_same_samples,
+)
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
-from workbench.commands.session import Session, Shown, Watcher, readable
+from workbench.commands.refusals import refuse_a_second, refuse_another_search
+from workbench.commands.session import Session, Shown, Watcher
 from workbench.driver import GroupProgress, Workers
 from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.checks import check
 from workbench.study.config import load_all
-from workbench.study.config.changes import Changed, Unready
-from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
-from workbench.study.confirm import planning, preregistration, replicates
+from workbench.study.confirm import planning, preregistration, replicates, second_look
 from workbench.study.confirm.candidates import look
 from workbench.study.confirm.offer import Offer, offer_of
 from workbench.study.confirm.protocol import Protocol
@@ -31,8 +32,7 @@ from workbench.study.confirm.selection import choose, write_selection
 from workbench.study.study import Study
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
-from workbench.tracker.entry import PROTOCOL
-from workbench.verdict.refusals import NEW_NAME
+from workbench.tracker.entry import PROTOCOL, PROTOCOL_2
 
 Agree = Callable[[Offer], bool]
 
@@ -47,11 +47,13 @@ def confirm_study(
     wait: bool = False,
     agree: Agree,
     at_once: int = 1,
+    fresh: int | None = None,
     shown: Shown = lambda outcome, last: None,
 ) -> Outcome:
     """Test the best configuration of each strategy on fresh seeds and the test split, once.
 
-    Of a file with ``across``, in all of its studies, one after the other.
+    Or add seeds to a finished test: the second look, where the protocol plans it. Of a file with
+    ``across``, in all of its studies, one after the other.
 
     Args:
         study: A study file, or the name of a study that was searched in this home: then its file
@@ -61,16 +63,19 @@ def confirm_study(
         workers: Where runs are made.
         watcher: Shows progress.
         wait: Wait for another driver of the study to end.
-        agree: Asked after the selection, before the test split is used. Declining keeps the
-            selection, and the same command asks again.
+        agree: Asked after the selection, before the test split is used, and before a second look.
+            Declining keeps what is there, and the same command asks again.
         at_once: How many runs the workers make at a time, to estimate the remaining time.
+        fresh: Seeds that a second look adds to every configuration, at least 1. One that has begun
+            continues without it.
         shown: Told how each study ended, and whether it is the last.
 
     Raises:
         StudyFileError: The file is broken, or allows no confirmation.
-        Unready: The search is not finished, or has nothing to confirm.
-        Changed: The search was made with other settings, or the confirmation has begun by another
-            protocol.
+        Unready: The search is not finished, or has nothing to confirm; or the first look is not
+            finished, and seeds are to be added.
+        Changed: The search was made with other settings, the confirmation or its second look has
+            begun by another protocol, or seeds are to be added that no protocol plans.
         Unknown: There is no study of this name.
         Busy: Another driver holds the study.
         Broken: Every run fails in the same way before its first epoch.
@@ -84,7 +89,9 @@ def confirm_study(
     with session.opened(home, workers, watcher) as at:
         return session.in_turn(
             chosen,
-            lambda config: confirm(at, config, wait=wait, agree=agree, at_once=at_once),
+            lambda config: confirm(
+                at, config, wait=wait, agree=agree, at_once=at_once, fresh=fresh
+            ),
             shown,
         )
 
@@ -109,7 +116,13 @@ def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
 
 
 def confirm(
-    session: Session, config: StudyConfig, *, wait: bool, agree: Agree, at_once: int
+    session: Session,
+    config: StudyConfig,
+    *,
+    wait: bool,
+    agree: Agree,
+    at_once: int,
+    fresh: int | None = None,
 ) -> Outcome:
     """Confirm a searched study; see ``confirm_study``."""
     session.watcher.prepare(config.name)
@@ -123,88 +136,43 @@ def confirm(
         # First: without it ``confirm`` would ask for more search trials, which would be refused.
         preregistration.refuse_more_trials(study)
         plan = planning.plan_of_confirmation(study)
-        _refuse_another_search(study)
-        logged = Tracker(study.home).parent_tag(study.name, Role.CONFIRMATION, PROTOCOL)
+        refuse_another_search(study)
+        tracker = Tracker(study.home)
+        logged, logged_2 = (
+            tracker.parent_tag(study.name, Role.CONFIRMATION, tag) for tag in (PROTOCOL, PROTOCOL_2)
+        )
         if record.protocol_path(study.directory).exists():
             preregistration.settle(plan, study, logged=logged)
         # Before a second one is written; and where one was put in the place of the first.
         refuse_a_second(plan, logged)
+        second = second_look.begun(plan, study, logged=logged_2)
+        if fresh is not None:
+            progress = confirmation_progress(study.directory, record.scan(study.directory))
+            tested = progress is not None and progress.seeds_shown > 0
+            second_look.refuse(plan, study, fresh, second, tested=tested)
         preregistration.settle(plan, study, logged=logged)
         try:
-            return _Confirming(session, study, plan).through(agree, at_once)
+            return _Confirming(session, study, plan, second).through(agree, at_once, fresh)
         finally:
             session.watcher.end()
-
-
-def refusals(study: Study) -> list[str]:
-    """What ``run`` or ``confirm`` would refuse, in the words of each.
-
-    MLflow is not read and nothing is written: only ``confirm`` finds out whether the study file or
-    ``protocol.json`` was edited.
-
-    Raises:
-        StoreError: Optuna's storage of the search cannot be read.
-    """
-    searched = (study.directory / "optuna.db").exists()
-    # A storage that cannot be written to cannot be opened either.
-    if searched and not os.access(study.directory, os.W_OK):
-        return []
-    try:
-        if searched and not study.resources.absent:
-            _refuse_another_search(study)
-        if preregistration.begun(study.directory):
-            preregistration.refuse_more_trials(study)
-            if not study.resources.absent:
-                plan = planning.plan_of_confirmation(study)
-                preregistration.hold(plan, study)
-    except (Changed, Unready, StudyFileError) as error:
-        return [str(error)]
-    return []
-
-
-def _refuse_another_search(study: Study) -> None:
-    """See ``search.refuse_another_search``; StoreError where the storage cannot be read."""
-    from workbench.study.search import refuse_another_search
-
-    with readable(study):
-        refuse_another_search(study)
-
-
-def refuse_a_second(plan: Protocol, known: str | None) -> None:
-    """Refuse a study that MLflow knows as confirmed by another protocol.
-
-    Files on disk can be deleted after their results were seen; MLflow keeps the hash.
-
-    Args:
-        plan: Of the study as it is now.
-        known: SHA-256 of the protocol in MLflow; None if there is none.
-
-    Raises:
-        Changed: The hashes differ.
-    """
-    study = plan.content["study"]
-    if known is not None and known != plan.sha256:
-        raise Changed(
-            f"MLflow has a confirmation of {study} by another protocol (SHA-256 {known[:12]}…; "
-            f"this one's is {plan.sha256[:12]}…). A protocol is fixed before the first run, and "
-            "deleting its runs does not make their results unseen. Restore it and its settings, "
-            f"or give the study a new name. {NEW_NAME}"
-        )
 
 
 class _Confirming:
     """One confirmation, whose protocol is written and whose lease is held."""
 
-    def __init__(self, session: Session, study: Study, plan: Protocol) -> None:
+    def __init__(
+        self, session: Session, study: Study, plan: Protocol, second: Protocol | None
+    ) -> None:
         self._session = session
         self._study = study
         self._plan = plan
+        self._second = second
         self._files = {record.protocol_path(study.directory).name: plan.text.decode()}
         self._began = time.monotonic()
         self._fresh = 0
         self._unsent = 0
 
-    def through(self, agree: Agree, at_once: int) -> Outcome:
+    def through(self, agree: Agree, at_once: int, fresh: int | None) -> Outcome:
         """Select, ask, test, until a signal or a declined offer stops it."""
         study, plan = self._study, self._plan
         selecting = replicates.selection(plan, study.directory)
@@ -216,22 +184,53 @@ class _Confirming:
         if not selected.usable:
             return self._ended(selecting)
         self._files[planning.SELECTION] = write_selection(selected, study.directory, study.file)
-        testing = replicates.confirmation(plan, selected.arms, study.directory)
-        offer = offer_of(study.config, plan, selected, runs=testing.missing, workers=at_once)
+        second = self._second
+        if second is None and fresh is not None:
+            second = second_look.plan(plan, study, fresh)
+        testing = replicates.confirmation(plan, selected.arms, study.directory, second)
+        offer = offer_of(
+            study.config,
+            plan,
+            selected,
+            runs=testing.missing,
+            workers=at_once,
+            fresh=len(second.content["seeds"]) if second else 0,
+        )
         self._session.watcher.end()
-        if testing.untouched:
-            tested = other_tests_of_same_samples(study.directory)
-            offer = replace(offer, seen=self._seen_before(), tested=tested)
         # What has begun was agreed to: a look at the test split cannot be taken back.
-        if testing.untouched and not agree(offer):
-            return self._ended(selecting, testing, offer=offer, agreed=False)
+        agreed_to = self._second is not None if second else not testing.untouched
+        if not agreed_to:
+            tested = other_tests_of_same_samples(study.directory)
+            offer = replace(offer, seen=self._seen_before(second or plan), tested=tested)
+            if not agree(offer):
+                return self._ended(selecting, testing, offer=offer, agreed=False)
+        if second:
+            self._begin(second, fresh=fresh, complete=not testing.missing)
         signal = self._run(testing, Role.CONFIRMATION)
         return self._ended(selecting, testing, offer=offer, signal=signal)
 
-    def _seen_before(self) -> int:
-        """Runs with test values in MLflow whose records were deleted; the values were seen."""
+    def _begin(self, second: Protocol, *, fresh: int | None, complete: bool) -> None:
+        """Fix the second look, before anything runs for it."""
+        study = self._study
+        if self._second is None:
+            second_look.write(second, study)
+            self._second = second
+        path = record.protocol_path(study.directory, look=second_look.LOOK)
+        self._files[path.name] = second.text.decode()
+        # One whose end MLflow has not seen is still to be continued.
+        if not complete or fresh is None:
+            return
+        if parent_run.is_settled(study, Role.CONFIRMATION, self._files):
+            second_look.refuse_a_third(study, fresh)
+
+    def _seen_before(self, plan: Protocol) -> int:
+        """Runs with test values in MLflow whose records were deleted; the values were seen.
+
+        Of the first look all runs count, whatever protocol they had; of a second one its own.
+        """
         trials = Tracker(self._study.home).read_trials(self._study.name)
-        return sum(trial.role == Role.CONFIRMATION and bool(trial.test) for trial in trials)
+        tested = [t for t in trials if t.role == Role.CONFIRMATION and t.test]
+        return sum(plan is self._plan or trial.protocol == plan.sha256 for trial in tested)
 
     def _run(self, source: Replicates, role: Role) -> int | None:
         """Run what a source has, below the confirmation's parent run."""
@@ -240,7 +239,8 @@ class _Confirming:
             return None
 
         def note(groups: Sequence[GroupProgress]) -> str:
-            return parent_run.confirmation_note(study.config, role, groups, self._plan.sha256)
+            plans = [plan.sha256 for plan in (self._plan, self._second) if plan]
+            return parent_run.confirmation_note(study.config, role, groups, *plans)
 
         try:
             driven = self._session.drive(
@@ -271,11 +271,13 @@ class _Confirming:
                 page.keep({planning.SELECTION: text})
 
     def _tags(self, source: Replicates) -> Mapping[str, str]:
-        content = self._plan.content
+        content, second = self._plan.content, self._second
+        seeds = [*content["seeds"], *(second.content["seeds"] if second else ())]
         return {
             PROTOCOL: self._plan.sha256,
+            **({PROTOCOL_2: second.sha256} if second else {}),
             "workbench.runs": str(sum(group.target for group in source.progress())),
-            "workbench.seeds": str(len(content["seeds"])),
+            "workbench.seeds": str(len(seeds)),
             "workbench.contrast": content["contrast"],
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,28 @@ class ConfirmationProgress:
             or ``damaged``, where its files are, or are gone.
         ended: Runs of that stage that have ended.
         planned: Runs of that stage.
+        look: Which look the stage belongs to; the runs of a second look that is not complete are
+            those that it adds.
+        looks: How many looks are planned.
+        seeds_shown: Of each configuration, how many seeds have test values that may be shown: those
+            of the looks that are complete.
     """
 
     stage: str
     ended: int = 0
     planned: int = 0
+    look: int = 1
+    looks: int = 1
+    seeds_shown: int = 0
 
     @property
     def complete(self) -> bool:
-        """Whether every run of the confirmation has ended: before, no test value is shown."""
+        """Whether every run has ended, those of a second look that has begun as well."""
         return self.stage == "complete"
+
+    def shows_test(self, spec: TrialSpec) -> bool:
+        """Whether a run's test values may be shown."""
+        return spec.role is Role.CONFIRMATION and spec.number < self.seeds_shown
 
 
 def confirmation_progress(directory: Path, records: Records) -> ConfirmationProgress | None:
@@ -47,25 +59,64 @@ def confirmation_progress(directory: Path, records: Records) -> ConfirmationProg
     if not path.exists():
         orphaned = any(spec.role in (Role.SELECTION, Role.CONFIRMATION) for _, spec in records)
         return ConfirmationProgress(stage="damaged") if orphaned else None
-    selected = path.with_name("selection.json")
-    role = Role.CONFIRMATION if selected.exists() else Role.SELECTION
+    selected, second = path.with_name("selection.json"), record.protocol_path(directory, look=2)
     try:
         protocol: Mapping[str, Any] = json.loads(path.read_text())
-        if role is Role.CONFIRMATION:
-            planned = len(protocol["seeds"]) * len(json.loads(selected.read_text())["arms"])
-        else:
+        looks = protocol.get("looks", 1)
+        if not selected.exists():
             selection = protocol["selection"]
             planned = len(selection["seeds"]) * sum(map(len, selection["candidates"].values()))
+            ended = len(_ended(records, Role.SELECTION))
+            return ConfirmationProgress(
+                stage="selection", ended=ended, planned=planned, looks=looks
+            )
+        arms = len(json.loads(selected.read_text())["arms"])
+        seeds = [len(protocol["seeds"])]
+        if second.exists():
+            seeds.append(len(json.loads(second.read_text())["seeds"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return ConfirmationProgress(stage="damaged")
-    results = [at.result() for at, spec in records if spec.role is role]
-    ended = sum(result is not None and result.state.ended for result in results)
-    stage = str(role)
-    if role is Role.CONFIRMATION and not results:
-        stage = "selected"
-    elif role is Role.CONFIRMATION and ended >= planned:
-        stage = "complete"
-    return ConfirmationProgress(stage=stage, ended=ended, planned=planned)
+    return _of_test(records, arms, seeds, looks)
+
+
+def _of_test(records: Records, arms: int, seeds: Sequence[int], looks: int) -> ConfirmationProgress:
+    """How far the test is.
+
+    Args:
+        records: Of the study.
+        arms: Number of configurations.
+        seeds: Of each look that has begun.
+        looks: Planned ones.
+    """
+    numbers, shown = _ended(records, Role.CONFIRMATION), 0
+    for look, fresh in enumerate(seeds, start=1):
+        ended = sum(shown <= number < shown + fresh for number in numbers)
+        if ended < arms * fresh:
+            begun = look > 1 or any(spec.role is Role.CONFIRMATION for _, spec in records)
+            return ConfirmationProgress(
+                stage="confirmation" if begun else "selected",
+                ended=ended,
+                planned=arms * fresh,
+                look=look,
+                looks=looks,
+                seeds_shown=shown,
+            )
+        shown += fresh
+    total = arms * shown
+    return ConfirmationProgress(
+        stage="complete",
+        ended=total,
+        planned=total,
+        look=len(seeds),
+        looks=looks,
+        seeds_shown=shown,
+    )
+
+
+def _ended(records: Records, role: Role) -> list[int]:
+    """The numbers of a role's runs that have ended."""
+    results = [(spec.number, at.result()) for at, spec in records if spec.role is role]
+    return [number for number, result in results if result is not None and result.state.ended]
 
 
 def other_tests_of_same_samples(directory: Path) -> tuple[str, ...]:

@@ -224,7 +224,7 @@ def note(config: StudyConfig, groups: Sequence[GroupProgress]) -> str:
 
 
 def confirmation_note(
-    config: StudyConfig, role: Role, groups: Sequence[GroupProgress], sha256: str
+    config: StudyConfig, role: Role, groups: Sequence[GroupProgress], *sha256: str
 ) -> str:
     """The confirmation's description while its runs are made: how far they are, and no value.
 
@@ -232,16 +232,19 @@ def confirmation_note(
         config: The study.
         role: Whether they are those of the selection or of the confirmation.
         groups: How far each strategy is.
-        sha256: Of the protocol.
+        *sha256: Of the protocol and, once it has begun, of that of the second look.
     """
     selecting = role is Role.SELECTION
     what = "Selecting on validation data" if selecting else "Testing what was selected"
+    first, *second = sha256
+    plans = [f"By the protocol {first} (study/protocol.json)."]
+    plans += [f"Second look: {digest} (study/protocol-2.json)." for digest in second]
     return "\n".join(
         [
             config.question,
             "",
             f"{what}: {_ended(groups)} runs have ended. No test value is shown before the last.",
-            f"By the protocol {sha256} (study/protocol.json).",
+            " ".join(plans),
             "",
             f"| {'strategy' if selecting else 'arm'} | runs | complete | failed |",
             "|:--|--:|--:|--:|",

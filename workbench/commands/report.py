@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -129,7 +128,7 @@ def _statuses(home: Path, name: str) -> dict[str, str]:
 
 
 def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
-    """All that a report is made of, from MLflow; from the records only the protocol's hash.
+    """All that a report is made of, from MLflow; from the records only the protocols' hashes.
 
     Args:
         tracker: Of the home.
@@ -144,15 +143,15 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         shown = [] if study.missing else _shown(study, trials)
         scores = stored.scores() if study.protocol else {}
         histories = stored.histories([study.objective.metric, "train/loss"], shown)
-    protocol = record.protocol_path(directory)
-    # A report compares both: a protocol that was edited after the runs is named.
-    known = study.protocol and protocol.is_file()
+    first, second = (record.protocol_path(directory, look=look) for look in (1, 2))
     return report.Material(
         study=study,
         trials=trials,
         scores=scores,
         histories=histories,
-        protocol_on_disk=hashlib.sha256(protocol.read_bytes()).hexdigest() if known else None,
+        # A report compares both: a protocol that was edited after the runs is named.
+        protocol_on_disk=record.sha256_of(first) if study.protocol and first.is_file() else None,
+        second_on_disk=record.sha256_of(second) if second.is_file() else None,
         tested_by_others=other_tests_of_same_samples(directory) if study.protocol else (),
     )
 

@@ -56,7 +56,7 @@ class TrialSummary:
     Attributes:
         trial: Its name within the study, as ``trial`` takes it.
         value: Of the objective; None without a result.
-        test: Metrics on the test split; empty until the whole confirmation has ended.
+        test: Metrics on the test split; empty until its whole look has ended.
         epoch: The report whose value counts.
         epochs: Epochs done; a fraction where a trial reports within an epoch.
         reason: Why it ended as it did.

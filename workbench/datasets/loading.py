@@ -63,7 +63,7 @@ def load_test(
         target: As for ``load``.
         study_seed: As for ``load``.
         seed: As for ``load``; inputs are standardised by its training part.
-        protocol: The study's ``protocol.json``.
+        protocol: The study's ``protocol.json``, or ``protocol-2.json`` of a second look.
         sha256: Of that file, from the specification of the run to test.
 
     Raises:

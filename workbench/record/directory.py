@@ -289,6 +289,9 @@ def environment_path(study_directory: Path) -> Path:
     return study_directory / "environment.json"
 
 
-def protocol_path(study_directory: Path) -> Path:
-    """The file with the plan of a study's confirmation; it exists once that has begun."""
-    return study_directory / "protocol.json"
+def protocol_path(study_directory: Path, *, look: int = 1) -> Path:
+    """The file with the plan of a study's confirmation, or of its second look.
+
+    It exists once that has begun.
+    """
+    return study_directory / ("protocol.json" if look == 1 else f"protocol-{look}.json")

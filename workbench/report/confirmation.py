@@ -31,7 +31,7 @@ def summarize(
     verdict: Verdict,
     *,
     search_seconds: Mapping[str, float],
-    sha256: str | None,
+    sha256: Sequence[str | None],
 ) -> ConfirmationResult:
     """The confirmation as a report shows it.
 
@@ -40,14 +40,16 @@ def summarize(
         evidence: Of the confirmation.
         verdict: Of that evidence.
         search_seconds: Of all search trials, by strategy.
-        sha256: Of the protocol as it was when the confirmation began.
+        sha256: Of the protocol as it was when the confirmation began, and of the second look's.
     """
+    first, second = sha256
     protocol, chosen = confirmation.protocol, confirmation.chosen
     arms = _arms(confirmation, evidence, verdict, search_seconds)
     selection = (run for runs in confirmation.selection.values() for run in runs)
     return ConfirmationResult(
         protocol=protocol,
-        protocol_sha256=sha256,
+        protocol_sha256=first,
+        protocol_2_sha256=second,
         finished=confirmation.finished,
         selected=chosen is not None,
         done=confirmation.done,
@@ -63,7 +65,9 @@ def summarize(
         cost={
             "search_seconds": math.fsum(search_seconds.values()),
             "selection_seconds": _seconds(selection),
-            "confirmation_seconds": _seconds((*confirmation.runs, *confirmation.beyond)),
+            "confirmation_seconds": _seconds(
+                (*confirmation.runs, *confirmation.later, *confirmation.beyond)
+            ),
         },
     )
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from workbench.messages import listed
 from workbench.record import Role
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
 from workbench.report.protocol import Protocol
+from workbench.report.protocol_checks import named, protocol_problems
 from workbench.report.runs import Arm, Confirmation, unplanned
 from workbench.report.trials import by_strategy
 from workbench.tracker.stored_study import StoredStudy
@@ -118,8 +117,10 @@ def _design(protocol: Protocol) -> Design:
         seeds=protocol.seeds,
         contrast=protocol.contrast,
         bounds=protocol.bounds,
-        alpha=protocol.alpha,
+        alpha=protocol.level,
         effects=bool(protocol.effects),
+        looks=protocol.looks,
+        seeds_by_look=protocol.seeds_by_look,
     )
 
 
@@ -164,48 +165,21 @@ def _doubts(material: Material, confirmation: Confirmation) -> Iterator[Doubt]:
     yield from _other_configurations(confirmation)
     yield from _data(confirmation)
     yield from mixed(confirmation.runs)
+    yield from _later(confirmation)
     for text in material.tested_by_others:
         yield Doubt(rule=None, word=None, text=text)
 
 
-class ProtocolProblem(NamedTuple):
-    """A reason why the plan may have changed after the start, and the runs that show it."""
-
-    text: str
-    runs: tuple[TrialRun, ...] = ()
-
-
-def protocol_problems(material: Material, confirmation: Confirmation) -> list[ProtocolProblem]:
-    """Signs that the protocol was not fixed before the runs; empty where there are none."""
-    study, runs = material.study, confirmation.runs
-    logged, stored = study.protocol_logged, study.protocol_sha256
-    problems = []
-    if not logged:
-        text = "No SHA-256 of protocol.json was logged, so it may have been written later."
-        problems.append(ProtocolProblem(text))
-    for place, digest in (("in MLflow", stored), ("on disk", material.protocol_on_disk)):
-        if logged and digest and digest != logged:
-            text = (
-                f"protocol.json {place} was edited after the confirmation began: its SHA-256 is"
-                f" {digest[:12]}, {logged[:12]} was logged."
-            )
-            problems.append(ProtocolProblem(text))
-    expected = logged or stored
-    other = tuple(run for run in runs if run.protocol and run.protocol != expected)
-    if expected and other:
+def _later(confirmation: Confirmation) -> Iterator[Doubt]:
+    """How far a second look is, whose runs do not count yet."""
+    if confirmation.later_planned:
+        done = sum(run.ended for run in confirmation.later)
         text = (
-            f"{counted(len(other), 'confirmation run')} of {len(runs)} used a different"
-            f" protocol.json than the one that was logged ({expected[:12]})."
+            f"The second look is unfinished: {done} of {confirmation.later_planned} runs have"
+            " ended. Until the last has ended, no test value of them is shown and the verdict is"
+            " that of the first look."
         )
-        problems.append(ProtocolProblem(text, other))
-    blank = tuple(run for run in runs if run.ended and not run.protocol)
-    if blank:
-        text = (
-            f"{counted(len(blank), 'confirmation run')} of {len(runs)} ended without the hash of a"
-            f" protocol ({_names(blank)}), so it may have been written later."
-        )
-        problems.append(ProtocolProblem(text, blank))
-    return problems
+        yield Doubt(rule=None, word=None, text=text)
 
 
 def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
@@ -214,7 +188,7 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
     if added:
         text = (
             f"{_there(len(added))} beyond the {len(confirmation.protocol.seeds)} seeds of the"
-            f" protocol ({_names(added)}), not counted here."
+            f" protocol ({named(added)}), not counted here."
         )
         yield because(10, str(Word.EXPLORATORY), text)
     unknown = [run for run in confirmation.beyond if run.group not in arms]
@@ -222,7 +196,7 @@ def _beyond(confirmation: Confirmation) -> Iterator[Doubt]:
     if unknown and confirmation.chosen:
         text = (
             f"{counted(len(unknown), 'run')} of configurations that the selection did not choose"
-            f" used the test split ({_names(unknown)})."
+            f" used the test split ({named(unknown)})."
         )
         yield because(2, str(Word.EXPLORATORY), text)
 
@@ -286,10 +260,6 @@ def _data(confirmation: Confirmation) -> Iterator[Doubt]:
 def _short(digest: str) -> str:
     """Twelve digits, without the name of the algorithm."""
     return digest.rpartition(":")[2][:12]
-
-
-def _names(runs: Sequence[TrialRun]) -> str:
-    return listed((run.name for run in runs), 3)
 
 
 def _there(number: int) -> str:

@@ -22,6 +22,7 @@ class Material:
         histories: Of some runs, by run id and metric.
         protocol_on_disk: SHA-256 of protocol.json in the study's folder now; None where this
             machine does not have the folder.
+        second_on_disk: The same of protocol-2.json.
         tested_by_others: A sentence for each other study that used the same test samples.
     """
 
@@ -30,4 +31,5 @@ class Material:
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
     histories: Histories = field(default_factory=dict)
     protocol_on_disk: str | None = None
+    second_on_disk: str | None = None
     tested_by_others: tuple[str, ...] = ()

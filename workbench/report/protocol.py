@@ -1,17 +1,18 @@
-"""Reads protocol.json and selection.json: what a confirmation planned and what was selected.
+"""Reads protocol.json, protocol-2.json and selection.json: what was planned, what was selected.
 
 Keys that earlier versions did not write have a default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from workbench.tracker.trial_run import config_of
+from workbench.verdict import level
 
 _NEEDED = ("metric", "direction", "seeds", "contrast", "strategies", "baseline")
 
@@ -64,6 +65,10 @@ class Protocol:
         joint: Whether one search proposed all strategies.
         finalists: How many strategies are tested; None: all.
         candidates: Of the selection, by strategy.
+        seeds: Of the looks that count: the first one and, once it has ended, the second one.
+        seeds_by_look: Number of seeds of each of these.
+        alpha: Of all planned looks together.
+        looks: Number of planned looks.
         schema: 1: written by an earlier version, for another rule of the verdict.
         effects: Factors whose effects were planned.
         bounds: Lowest and highest possible value of the metric; None for an open end.
@@ -81,6 +86,8 @@ class Protocol:
     validation_metric: str | None = None
     smallest_effect: float | None = None
     alpha: float = 0.05
+    looks: int = 1
+    seeds_by_look: tuple[int, ...] = ()
     effects: tuple[str, ...] = ()
     bounds: tuple[float | None, float | None] = (None, None)
     seeds_floor: int | None = None
@@ -99,6 +106,19 @@ class Protocol:
     def maximizes(self) -> bool:
         """Whether a higher value is the better one."""
         return self.direction == "maximize"
+
+    @property
+    def level(self) -> float:
+        """Of each test."""
+        return level(self.looks, self.alpha)
+
+    def with_second_look(self, fresh: Sequence[str]) -> Protocol:
+        """With the seeds of a second look that has ended."""
+        return replace(
+            self,
+            seeds=(*self.seeds, *fresh),
+            seeds_by_look=(*self.seeds_by_look, len(fresh)),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +168,7 @@ def read_protocol(content: Mapping[str, Any]) -> Protocol:
         "baseline": _planned({**content["baseline"], "baseline": True}),
         "trials": {name: item.get("trials") for name, item in strategies.items()},
         "levels": {name: item.get("levels") or {} for name, item in strategies.items()},
+        "seeds_by_look": (len(content["seeds"]),),
         "joint": (content.get("search") or {}).get("mode") == "joint",
         "candidates": selection.get("candidates"),
         "selection_configs": selection.get("configs"),
@@ -157,6 +178,20 @@ def read_protocol(content: Mapping[str, Any]) -> Protocol:
         "test_digest": data.get("test_digest"),
     }
     return _PROTOCOL.validate_python(_known({**content, **nested}))
+
+
+def read_second_look(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """The seeds that protocol-2.json adds.
+
+    Raises:
+        ValueError: It has none.
+    """
+    seeds = content.get("seeds")
+    if not isinstance(seeds, list) or not seeds:
+        raise ValueError(
+            "The study's protocol-2.json has no seeds. `workbench confirm` writes this file."
+        )
+    return tuple(map(str, seeds))
 
 
 def read_selection(content: Mapping[str, Any] | None) -> Selection | None:

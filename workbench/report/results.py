@@ -11,6 +11,7 @@ from workbench.report.protocol import Protocol
 # Fields of the protocol that report.json repeats under ``confirmation``.
 _FROM_PROTOCOL = (
     *("metric", "validation_metric", "direction", "smallest_effect", "alpha", "bounds"),
+    *("looks", "seeds_by_look"),
     *("seeds", "seeds_floor", "contrast", "pairs", "epoch", "finalists", "not_comparable"),
     *("selection_configs", "selection_seeds", "test_samples", "test_digest"),
 )
@@ -140,6 +141,7 @@ class ConfirmationResult:
     Attributes:
         selected: Whether the selection has ended.
         done: Planned runs that have ended, of ``planned``.
+        protocol_2_sha256: Of the second look's protocol; None before it has begun.
         beyond: Number of runs that the protocol does not plan.
         levels: Of a contrast over a factor, which compares these in place of the arms.
         cost: Seconds by part: ``search_seconds``, ``selection_seconds``, ``confirmation_seconds``.
@@ -147,6 +149,7 @@ class ConfirmationResult:
 
     protocol: Protocol
     protocol_sha256: str | None
+    protocol_2_sha256: str | None = None
     finished: bool
     selected: bool
     done: int

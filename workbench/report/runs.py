@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 from workbench.record import Role, State
 from workbench.report.material import Material
-from workbench.report.protocol import Planned, Protocol, Selection, read_protocol, read_selection
+from workbench.report.protocol import (
+    Planned,
+    Protocol,
+    Selection,
+    read_protocol,
+    read_second_look,
+    read_selection,
+)
 from workbench.tracker.trial_run import TrialRun
 
 
@@ -31,6 +38,8 @@ class Confirmation:
     Attributes:
         chosen: None while the selection runs.
         arms: In the protocol's order; they have no runs before the selection has ended.
+        later: Runs of a second look that has begun and not ended, of ``later_planned``; until then
+            the first look counts alone.
         beyond: Confirmation runs that the protocol does not plan: of another seed or arm, or a
             second run of a planned seed.
         selection: Runs of the selection by group.
@@ -40,6 +49,8 @@ class Confirmation:
     chosen: Selection | None
     arms: tuple[Arm, ...]
     beyond: tuple[TrialRun, ...]
+    later: tuple[TrialRun, ...] = ()
+    later_planned: int = 0
     selection: Mapping[str, tuple[TrialRun, ...]]
 
     @property
@@ -75,7 +86,8 @@ def read(material: Material) -> Confirmation | None:
         return None
     protocol = read_protocol(material.study.protocol)
     chosen = read_selection(material.study.selection)
-    seeds, planned = protocol.seeds, _planned(protocol, chosen)
+    planned, fresh = _planned(protocol, chosen), _fresh(material, protocol)
+    seeds = (*protocol.seeds, *fresh)
     by_arm: dict[str, dict[str, TrialRun]] = {plan.name: {} for plan in planned}
     beyond = []
     for run in _runs(material, Role.CONFIRMATION):
@@ -86,6 +98,12 @@ def read(material: Material) -> Confirmation | None:
             beyond.append(run)
         else:
             own[seed] = run
+    later: list[TrialRun] = []
+    if all(seed in own and own[seed].ended for own in by_arm.values() for seed in fresh):
+        protocol = protocol.with_second_look(fresh) if fresh else protocol
+        fresh = ()
+    for own in by_arm.values():
+        later += [own.pop(seed) for seed in fresh if seed in own]
     selection: dict[str, list[TrialRun]] = {}
     for run in _runs(material, Role.SELECTION):
         selection.setdefault(run.group, []).append(run)
@@ -94,6 +112,8 @@ def read(material: Material) -> Confirmation | None:
         chosen=chosen,
         arms=tuple(Arm(plan=plan, runs=by_arm[plan.name]) for plan in planned),
         beyond=tuple(beyond),
+        later=tuple(later),
+        later_planned=len(planned) * len(fresh),
         selection={group: tuple(runs) for group, runs in selection.items()},
     )
 
@@ -101,14 +121,20 @@ def read(material: Material) -> Confirmation | None:
 def sealed(material: Material) -> Material:
     """The material without test values, unless a confirmation with a protocol has finished.
 
-    Test values that are shown before the end could influence which runs are made.
+    Test values that are shown before the end could influence which runs are made. Of a second look
+    that has not ended none is shown either.
     """
     confirmation = read(material)
     may_show = not unplanned(material) if confirmation is None else confirmation.finished
-    if may_show:
+    hidden = {run.run_id for run in (confirmation.later if confirmation else ())}
+    if may_show and not hidden:
         return material
-    trials = tuple(replace(run, test={}) if run.test else run for run in material.trials)
-    return replace(material, trials=trials, scores={})
+    trials = tuple(
+        replace(run, test={}) if run.test and (not may_show or run.run_id in hidden) else run
+        for run in material.trials
+    )
+    scores = {run: kept for run, kept in material.scores.items() if may_show and run not in hidden}
+    return replace(material, trials=trials, scores=scores)
 
 
 def unplanned(material: Material) -> int:
@@ -116,6 +142,12 @@ def unplanned(material: Material) -> int:
     if material.study.protocol:
         return 0
     return sum(run.role == Role.CONFIRMATION for run in material.trials)
+
+
+def _fresh(material: Material, protocol: Protocol) -> tuple[str, ...]:
+    """The seeds of a second look that has begun, where the protocol plans one."""
+    second = material.study.second_look
+    return () if second is None or protocol.looks < 2 else read_second_look(second.protocol)
 
 
 def _planned(protocol: Protocol, chosen: Selection | None) -> Sequence[Planned]:

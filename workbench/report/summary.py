@@ -64,7 +64,10 @@ def compose(material: Material) -> Composed:
             gathered,
             verdict,
             search_seconds=_seconds(trials),
-            sha256=study.protocol_logged or study.protocol_sha256,
+            sha256=(
+                study.protocol_logged or study.protocol_sha256,
+                study.second_look.planned_sha256 if study.second_look else None,
+            ),
         )
     training = methods.training(study)
     findings = Findings(
@@ -100,7 +103,7 @@ def compose(material: Material) -> Composed:
         columns=wording.columns(verdict),
         caution=caution,
         why=wording.why(verdict),
-        needed=verdict.needed,
+        needed=wording.needed(verdict, study.name),
         cited=study.cited,
         progress=_progress(study, material.trials, trials),
         objective=study.objective,

@@ -90,6 +90,17 @@ def columns(verdict: Verdict) -> str | None:
     return text
 
 
+def needed(verdict: Verdict, study: str) -> str | None:
+    """What would be enough for a conclusion, and how to take the look that is left, if any is."""
+    if verdict.fresh is None:
+        return verdict.needed
+    look = (
+        f"The second planned look adds {counted(verdict.fresh, 'seed')} to every configuration and"
+        f" judges the seeds of both: workbench confirm {study} --fresh {verdict.fresh}."
+    )
+    return f"{verdict.needed} {look}" if verdict.needed else look
+
+
 def left_out(verdict: Verdict) -> list[str]:
     """A sentence for each strategy that could not be confirmed, with the reason."""
     return [

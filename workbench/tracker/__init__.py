@@ -22,7 +22,7 @@ from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
 # Files of a study's directory that are also artifacts of its parent, below ``study/``.
-_PARENT_FILES = ("study.json", "protocol.json", "selection.json")
+_PARENT_FILES = ("study.json", "protocol.json", "selection.json", "protocol-2.json")
 
 
 class Tracker(Connection):

@@ -22,6 +22,7 @@ PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 SEED = "workbench.seed"
 PROTOCOL = "workbench.protocol"
+PROTOCOL_2 = "workbench.protocol_2"  # of the second look, on the parent run
 DATA = "workbench.data_digest"
 # Below ``workbench.``: what the numbers depend on besides the plan (``Result.provenance``).
 PROVENANCE = ("commit", "packages", "hardware", "threads")

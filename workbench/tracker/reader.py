@@ -16,11 +16,11 @@ from workbench.record import STUDY_NAME, Role, State, experiment_of
 from workbench.record.files import sha256_of
 from workbench.tracker import stored_study, trial_run
 from workbench.tracker.client import RunClient
-from workbench.tracker.entry import KEY, PARENT, PROTOCOL, STATE
+from workbench.tracker.entry import KEY, PARENT, PROTOCOL, PROTOCOL_2, STATE
 from workbench.tracker.params import valid_name
 from workbench.tracker.store import Store, StoreError
 from workbench.tracker.stored_run import Run
-from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.stored_study import SecondLook, StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
 PREDICTIONS = "predictions.parquet"
@@ -93,7 +93,16 @@ class Reading:
             selection=_json(client.file(confirmation, "study/selection.json"), name),
             protocol_sha256=sha256_of(protocol) if protocol.exists() else None,
             protocol_logged=confirmation.tags.get(PROTOCOL),
+            second_look=self._second_look(confirmation),
         )
+
+    def _second_look(self, confirmation: Run) -> SecondLook | None:
+        path = self._client.file(confirmation, "study/protocol-2.json")
+        content = _json(path, self._name)
+        if content is None:
+            return None
+        logged = confirmation.tags.get(PROTOCOL_2)
+        return SecondLook(protocol=content, sha256=sha256_of(path), logged=logged)
 
     def trials(self) -> tuple[TrialRun, ...]:
         """Every trial, by role, group and number.

@@ -169,6 +169,25 @@ class Cited:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecondLook:
+    """The plan of a second look, as MLflow stores it.
+
+    Attributes:
+        protocol: Content of protocol-2.json.
+        sha256: Of its bytes now; ``logged``: the same when the second look began.
+    """
+
+    protocol: Mapping[str, Any]
+    sha256: str
+    logged: str | None
+
+    @property
+    def planned_sha256(self) -> str:
+        """The hash by which its runs were planned, as far as is known."""
+        return self.logged or self.sha256
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoredStudy:
     """A study: its description, its confirmation's files, and its place in MLflow.
 
@@ -191,6 +210,7 @@ class StoredStudy:
         selection: Content of selection.json; None without one.
         protocol_sha256: Of the bytes of protocol.json now.
         protocol_logged: The same when the confirmation began.
+        second_look: None before it has begun.
     """
 
     missing: tuple[str, ...] = ()
@@ -227,6 +247,7 @@ class StoredStudy:
     selection: Mapping[str, Any] | None = None
     protocol_sha256: str | None = None
     protocol_logged: str | None = None
+    second_look: SecondLook | None = None
 
     @property
     def described(self) -> bool:

@@ -152,7 +152,12 @@ def measure(
 
 
 def _protocol(directory: TrialDirectory, spec: TrialSpec) -> Path:
-    return record.protocol_path(record.study_of(directory, spec))
+    """The protocol that planned the run: of the confirmation, or of its second look."""
+    study = record.study_of(directory, spec)
+    first, second = record.protocol_path(study), record.protocol_path(study, look=2)
+    if not second.is_file() or (first.is_file() and record.sha256_of(first) == spec.protocol):
+        return first
+    return second
 
 
 def _with_test(directory: TrialDirectory, spec: TrialSpec, data: Data) -> Data:

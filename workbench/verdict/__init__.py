@@ -5,7 +5,17 @@ Pure functions of plain data. docs/confirmation.md has the rules, ``statistics``
 
 from __future__ import annotations
 
-from workbench.verdict.evidence import ALPHA, Arm, Design, Doubt, Evidence, Run, Stage, corrected
+from workbench.verdict.evidence import (
+    ALPHA,
+    Arm,
+    Design,
+    Doubt,
+    Evidence,
+    Run,
+    Stage,
+    corrected,
+    level,
+)
 from workbench.verdict.judgement import (
     Comparison,
     Effect,
@@ -43,6 +53,7 @@ __all__ = [
     "as_json",
     "corrected",
     "decide",
+    "level",
 ]
 
 

@@ -250,6 +250,8 @@ def build(
         contrast=design.contrast,
         averaged=averaged,
         alpha=design.alpha,
+        looks=design.looks,
+        seeds_by_look=design.seeds_by_look,
         smallest_effect=design.smallest_effect,
         seeds=seeds,
         pairs=pairs,

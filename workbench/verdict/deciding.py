@@ -26,10 +26,11 @@ def decide(evidence: Evidence, *, draws: int = 10_000) -> Verdict:
     search = evidence.stage == Stage.SEARCH
     verdict = of_search(evidence) if search else _of_arms(evidence, draws)
     open_ended = verdict.word in (Word.NARROWED, Word.INCONCLUSIVE)
+    # With a look left, what is good enough may still be shown to be the winner.
+    open_ended |= verdict.word == Word.GOOD_ENOUGH and verdict.look_left
     plan = tuple(_plans(verdict, evidence)) if open_ended else ()
-    return wording.worded(
-        replace(verdict, absent=evidence.absent, caveat=evidence.caveat, plan=plan)
-    )
+    verdict = replace(verdict, absent=evidence.absent, caveat=evidence.caveat, plan=plan)
+    return wording.worded(replace(verdict, fresh=_fresh(verdict)))
 
 
 def _of_arms(evidence: Evidence, draws: int) -> Verdict:
@@ -116,6 +117,16 @@ def _better_baseline(design: Design, table: Table, compared: Contrast) -> Iterat
             f" {design.contrast} reaches; the contrast over {design.contrast} does not include it."
         )
         yield Doubt(rule=None, word=None, text=text)
+
+
+def _fresh(verdict: Verdict) -> int | None:
+    """Seeds for the look that is left: as many again, or what the plans need where that is more."""
+    settled = (Word.WINNER, Word.NOT_COMPARABLE, Word.EXPLORATORY)
+    if not verdict.look_left or verdict.word in settled:
+        return None
+    n = len(verdict.seeds)
+    floor = statistics.seeds_floor(corrected(verdict.contrast, verdict.pairs), alpha=verdict.alpha)
+    return max([n, floor - n, *(plan.estimate - n for plan in verdict.plan)])
 
 
 def _plans(verdict: Verdict, evidence: Evidence) -> Iterator[SeedPlan]:

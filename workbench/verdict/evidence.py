@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-ALPHA = 0.05  # level of every test, after correction
+ALPHA = 0.05  # of all planned looks together, after correction
+
+
+def level(looks: int, alpha: float = ALPHA) -> float:
+    """The level of each test, where so many looks at the test values are planned.
+
+    Bonferroni's correction over looks: whatever the second look shares with the first, the chance
+    of any false rejection in either stays at most ``alpha``.
+    """
+    return alpha / looks
 
 
 class Stage(StrEnum):
@@ -91,7 +100,10 @@ class Design:
         smallest_effect: Smallest difference that matters, in units of the metric; None where the
             author gave none, and then nothing is said of the size of a difference.
         bounds: Lowest and highest value that the metric can have; None where there is none.
+        alpha: Level of each test; see ``level``.
         effects: Whether effects of the factors were planned.
+        looks: Number of planned looks at the test values.
+        seeds_by_look: How many seeds each look so far has added; empty where one look is all.
     """
 
     metric: str
@@ -102,6 +114,8 @@ class Design:
     bounds: tuple[float | None, float | None] = (None, None)
     alpha: float = ALPHA
     effects: bool = True
+    looks: int = 1
+    seeds_by_look: tuple[int, ...] = ()
 
 
 def corrected(contrast: str, pairs: int) -> int:

@@ -199,6 +199,8 @@ class Verdict:
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
         unit: What ``seeds`` names.
+        alpha: Level of each test, which is that of all looks over their number.
+        looks: Number of planned looks; ``seeds_by_look``: how many seeds each so far has added.
         seeds: The shared list, of searches or data sets where these are the unit; empty for a
             search.
         leader: Side with the best mean; None where no mean may be compared.
@@ -217,6 +219,9 @@ class Verdict:
             with its number.
         plan: Of each rival that may be the best, unless there is a winner.
         needed: How many seeds would be enough, as a sentence; None without a plan.
+        look: Which of several planned looks this is, as a sentence; None where one is planned.
+        fresh: How many seeds to add in the look that is left; None where none is, or where a winner
+            is named or nothing can be.
         flags: What a reader must also know.
         assumptions: How well the values meet what the rule assumes, a sentence each.
     """
@@ -232,6 +237,8 @@ class Verdict:
     contrast: str
     averaged: Sequence[str]
     alpha: float
+    looks: int = 1
+    seeds_by_look: Sequence[int] = ()
     smallest_effect: float | None
     seeds: Sequence[str]
     pairs: int
@@ -253,6 +260,13 @@ class Verdict:
     assumptions: Sequence[str] = ()
     plan: Sequence[SeedPlan] = ()
     needed: str | None = None
+    look: str | None = None
+    fresh: int | None = None
+
+    @property
+    def look_left(self) -> bool:
+        """Whether a planned look has not been taken."""
+        return 0 < len(self.seeds_by_look) < self.looks
 
 
 def as_json(verdict: Any) -> dict[str, Any]:

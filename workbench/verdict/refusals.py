@@ -123,7 +123,8 @@ REFUSALS: dict[int, Refusal] = {
             forbidden="seeds added after the results were seen",
             because="Adding seeds until a p value is small finds a difference between identical"
             " strategies in 22 % of simulated studies, not in 5 %.",
-            instead=f"Keep to the seeds that were planned, or confirm under a new name. {NEW_NAME}",
+            instead="Keep to the seeds that were planned, plan a second look beforehand"
+            f" (confirm.looks: 2), or confirm under a new name. {NEW_NAME}",
         ),
         Refusal(
             number=11,

@@ -76,12 +76,15 @@ def _backbone(console: Console, backbone: Backbone) -> None:
 def _confirmation(outlook: Outlook) -> list[tuple[str, str]]:
     """What a confirmation would cost, and what it could show."""
     default = "" if outlook.chosen else " (the default)"
+    looks = ""
+    if outlook.looks > 1:
+        looks = f"; {outlook.looks} looks, each at {100 * outlook.alpha:g} %"
     lines = [
         (
             "confirm",
             f"{outlook.arms} configurations including the default, compared"
             f" {compared(outlook.contrast, outlook.pairs)}; {outlook.seeds} seeds{default}, at"
-            f" least {outlook.seeds_floor} needed",
+            f" least {outlook.seeds_floor} needed{looks}",
         ),
         ("", _power(outlook)),
     ]

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def offer(console: Console, offer: Offer) -> None:
     """Which strategies will be tested, on how many seeds, and what that can show."""
     split = "was read before" if offer.seen or offer.tested else "is untouched"
-    print_heading(console, offer.study, f"selected; the test split {split}")
+    state = f"selected; the test split {split}"
+    if offer.fresh:
+        state = "second look; the first one has read the test split"
+    print_heading(console, offer.study, state)
     table = table_of("strategy", "chosen from", "validation values", "hyperparameters")
     for arm in offer.arms:
         # A strategy may be the default itself; a separate default has no values of the selection.
@@ -31,10 +34,10 @@ def offer(console: Console, offer: Offer) -> None:
             escape(" ".join(f"{k}={setting(v)}" for k, v in arm.spec.hyperparameters.items())),
         )
     console.print(table)
-    sides = compared(offer.contrast, offer.pairs)
-    print_field(
-        console, "compared", f"{sides}, on {offer.seeds} seeds; at least {offer.floor} are needed"
-    )
+    sides, seeds = compared(offer.contrast, offer.pairs), f"{offer.seeds} seeds"
+    if offer.fresh:
+        seeds += f" ({offer.seeds - offer.fresh} of the first look and {offer.fresh} fresh ones)"
+    print_field(console, "compared", f"{sides}, on {seeds}; at least {offer.floor} are needed")
     print_field(console, "power", _power(offer))
     print_field(console, "matters", f"a difference of {offer.smallest_effect:g} in {offer.metric}")
     each = f"each tested once on {offer.test_samples} samples"

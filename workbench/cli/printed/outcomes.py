@@ -80,6 +80,11 @@ def _confirmed(outcome: Outcome) -> str:
             " the same command to resume."
         )
     if not outcome.agreed:
+        if outcome.offer is not None and outcome.offer.fresh:
+            return (
+                f"{name}: no seed was added. The verdict of the first look stands; rerun the same"
+                " command to be asked again."
+            )
         # Where others have tested these samples, the split is not untouched.
         seen = outcome.offer is not None and (outcome.offer.seen or outcome.offer.tested)
         kept = "The selection is kept" + ("" if seen else ", the test split is untouched")

@@ -45,10 +45,12 @@ def stage_of(confirmation: ConfirmationProgress | None) -> str:
     if confirmation is None:
         return ""
     runs = f"{confirmation.ended}/{confirmation.planned}"
+    several = confirmation.looks > 1
+    look = f"look {confirmation.look}" + (f" of {confirmation.looks}" if several else "")
     words = {
-        "complete": "yes",
+        "complete": f"yes, {look}" if several else "yes",
         "selection": f"selecting {runs}",
-        "confirmation": f"testing {runs}",
+        "confirmation": f"testing {runs}" + (f", {look}" if several else ""),
     }
     return words.get(confirmation.stage, confirmation.stage)
 

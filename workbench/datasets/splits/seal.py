@@ -1,7 +1,8 @@
 """The seal on the test split: test samples are given out only for a protocol written beforehand.
 
 A confirmation writes its protocol first. To get test samples, a run shows that file and the SHA-256
-with which it was planned. Used by ``loading.load_test``.
+with which it was planned. The protocol of a second look names the one that it amends, which must
+be unchanged as well. Used by ``loading.load_test``.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+from workbench import record
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -22,7 +26,7 @@ def must_be_open(protocol: Path, sha256: str | None) -> None:
     """Check that the protocol exists and has the planned hash.
 
     Args:
-        protocol: The study's ``protocol.json``.
+        protocol: The study's ``protocol.json``, or ``protocol-2.json`` of a second look.
         sha256: Hexadecimal SHA-256 of its bytes, from the plan of the run.
 
     Raises:
@@ -48,22 +52,39 @@ def must_be_open(protocol: Path, sha256: str | None) -> None:
             f"planned with {sha256}. A protocol must not change after the confirmation has begun; "
             "restore the original."
         )
+    amended = _amended(protocol)
+    if amended is not None:
+        must_be_open(*amended)
 
 
 def must_hold(protocol: Path, test_digest: str) -> None:
     """Check that the protocol names these test samples, or none.
 
     Args:
-        protocol: The study's ``protocol.json``.
+        protocol: As for ``must_be_open``.
         test_digest: Of the current test samples; see ``datasets.sizes``.
 
     Raises:
         Sealed: It names other samples.
     """
-    content = json.loads(protocol.read_bytes())
-    named = (content.get("data") or {}).get("test_digest") if isinstance(content, dict) else None
+    amended = _amended(protocol)
+    if amended is not None:
+        must_hold(amended[0], test_digest)
+        return
+    named = (_content(protocol).get("data") or {}).get("test_digest")
     if named is not None and named != test_digest:
         raise Sealed(
             f"The test split is sealed: its samples have the digest {test_digest}, but {protocol} "
             f"names {named}. All runs of a confirmation must be tested on the same samples."
         )
+
+
+def _amended(protocol: Path) -> tuple[Path, str] | None:
+    """The first protocol and its hash, where this one is of a second look."""
+    sha256 = _content(protocol).get("amends")
+    return None if sha256 is None else (record.protocol_path(protocol.parent), str(sha256))
+
+
+def _content(protocol: Path) -> dict[str, Any]:
+    content = json.loads(protocol.read_bytes())
+    return content if isinstance(content, dict) else {}

@@ -12,8 +12,8 @@ from workbench.record import State
 from workbench.report.checks import Answer, Check, ask, question
 from workbench.report.checks.bounds import Bound, at_bound, described
 from workbench.report.checks.conditions import compare
-from workbench.report.evidence import protocol_problems
 from workbench.report.material import Material
+from workbench.report.protocol_checks import protocol_problems
 from workbench.report.results import CandidateResult, ConfirmationResult
 from workbench.report.runs import Confirmation
 from workbench.report.templates import scale, signed
@@ -48,8 +48,11 @@ def protocol(subject: Subject) -> Answer:
     if problems:
         run_ids = tuple(run.run_id for problem in problems for run in problem.runs)
         return Answer("warning", " ".join(problem.text for problem in problems), runs=run_ids)
-    logged = subject.material.study.protocol_logged
-    return Answer("ok", f"Yes, SHA-256 {logged}, in every run that ended.")
+    study = subject.material.study
+    logged = f"SHA-256 {study.protocol_logged}"
+    if study.second_look is not None:
+        logged += f" and, of the second look, {study.second_look.logged}"
+    return Answer("ok", f"Yes, {logged}, in every run that ended.")
 
 
 @question

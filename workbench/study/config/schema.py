@@ -271,7 +271,7 @@ class Confirm(Block):
     """``confirm``: how the finalists are tested."""
 
     seeds: int | None = knob(
-        None, "Fresh seeds; by default 10, or more where the number of pairs demands it.", ge=2
+        None, "Fresh seeds; by default 12, or more where the number of pairs demands it.", ge=2
     )
     smallest_effect: float | None = knob(
         None, "Smallest difference that matters. Required when `workbench confirm` starts.", gt=0
@@ -288,6 +288,13 @@ class Confirm(Block):
         "default `all`, in a joint study `baseline`.",
     )
     baseline: str | None = knob(None, "A strategy, or by default `default`.")
+    looks: int = knob(
+        1,
+        "Planned looks at the test values. With 2, `workbench confirm NAME --fresh N` may add N "
+        "seeds to every configuration after the first verdict; each look is tested at 2.5 %.",
+        ge=1,
+        le=2,
+    )
 
 
 class Cited(Block):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tasks import TASKS
-from workbench.verdict import ALPHA, corrected, statistics
+from workbench.verdict import corrected, level, statistics
 
 Bounds = tuple[float | None, float | None]
 
@@ -48,14 +48,29 @@ def tests(config: StudyConfig, pairs: int) -> int:
     return corrected(config.contrast, pairs)
 
 
-def floor(tests: int) -> int:
+def alpha(config: StudyConfig) -> float:
+    """The level of each test."""
+    return level(config.confirm.looks)
+
+
+def floor(config: StudyConfig, tests: int) -> int:
     """The smallest number of seeds with which there can be a winner."""
-    return statistics.seeds_floor(tests, alpha=ALPHA)
+    return statistics.seeds_floor(tests, alpha=alpha(config))
+
+
+def usual_seeds(config: StudyConfig, tests: int) -> int:
+    """Number of seeds where the study file gives none."""
+    return statistics.seeds_default(tests, alpha=alpha(config))
 
 
 def seeds(config: StudyConfig, tests: int) -> int:
     """Number of seeds: that of the study file, or the default for this number of tests."""
-    return config.confirm.seeds or statistics.seeds_default(tests, alpha=ALPHA)
+    return config.confirm.seeds or usual_seeds(config, tests)
+
+
+def detectable(config: StudyConfig, seeds: int, tests: int) -> float:
+    """Difference found with 80 % power, in SDs of the paired differences; inf below the floor."""
+    return statistics.detectable_effect(seeds, pairs=tests, alpha=alpha(config))
 
 
 def bounds(study: Study) -> Bounds:
@@ -69,9 +84,9 @@ def bounds(study: Study) -> Bounds:
     return found.pop() if len(found) == 1 else (None, None)
 
 
-def cautions(seeds: int, tests: int) -> list[str]:
+def cautions(config: StudyConfig, seeds: int, tests: int) -> list[str]:
     """Warnings about too few seeds, shown before anything runs."""
-    needed = floor(tests)
+    needed = floor(config, tests)
     if seeds >= needed:
         return []
     return [

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from workbench.study.confirm import design, requirements
 from workbench.study.confirm.candidates import look
 from workbench.study.study import Study
-from workbench.verdict import ALPHA, statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +19,7 @@ class Outlook:
 
     Attributes:
         arms: Configurations that are tested; one of them is the default.
+        looks: Planned ones; each test has the level ``alpha``.
         seeds_floor: Fewest seeds with which a result can be significant.
         seeds: Those of the study file, where it says (``chosen``), else ``seeds_default``.
         metric: On the test split.
@@ -33,6 +33,8 @@ class Outlook:
     arms: int
     contrast: str
     pairs: int
+    looks: int
+    alpha: float
     seeds_floor: int
     seeds_default: int
     seeds: int
@@ -55,7 +57,7 @@ def outlook(study: Study) -> Outlook:
     tests = design.tests(config, pairs)
     seeds = design.seeds(config, tests)
     selection, confirmation = strategies * select.configs * select.seeds, arms * seeds
-    reach = statistics.detectable_effect(seeds, pairs=tests, alpha=ALPHA)
+    reach = design.detectable(config, seeds, tests)
     trial = look(study).seconds
     problems = [
         f"workbench confirm will refuse this: {problem}"
@@ -66,8 +68,10 @@ def outlook(study: Study) -> Outlook:
         arms=arms,
         contrast=config.contrast,
         pairs=pairs,
-        seeds_floor=design.floor(tests),
-        seeds_default=statistics.seeds_default(tests, alpha=ALPHA),
+        looks=config.confirm.looks,
+        alpha=design.alpha(config),
+        seeds_floor=design.floor(config, tests),
+        seeds_default=design.usual_seeds(config, tests),
         seeds=seeds,
         chosen=config.confirm.seeds is not None,
         metric=config.objective.tested,
@@ -76,5 +80,5 @@ def outlook(study: Study) -> Outlook:
         selection_runs=selection,
         confirmation_runs=confirmation,
         seconds=None if trial is None else trial * (selection + confirmation),
-        notes=[*design.cautions(seeds, tests), *problems],
+        notes=[*design.cautions(config, seeds, tests), *problems],
     )

@@ -19,7 +19,6 @@ from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import design
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.selection import Arm, Selected
-from workbench.verdict import ALPHA, statistics
 from workbench.verdict.statistics.planning import SD_LEVEL
 
 
@@ -31,6 +30,7 @@ class Offer:
         contrast: What is compared: ``all`` pairs, each with the ``baseline``, or a factor.
         pairs: Planned comparisons.
         seeds: Of each arm; with fewer than ``floor`` nothing can be significant.
+        fresh: Those that a second look adds, counted in ``seeds``; 0 in the first.
         sd: Standard deviation of the paired differences between seeds, in units of the metric, on
             validation data: pooled over the pairs, from the few seeds of the selection, so a rough
             figure. None where no two seeds of a pair completed.
@@ -63,10 +63,17 @@ class Offer:
     notes: Sequence[str] = ()
     seen: int = 0
     tested: Sequence[str] = ()
+    fresh: int = 0
 
 
 def offer_of(
-    config: StudyConfig, protocol: Protocol, selected: Selected, *, runs: int, workers: int
+    config: StudyConfig,
+    protocol: Protocol,
+    selected: Selected,
+    *,
+    runs: int,
+    workers: int,
+    fresh: int = 0,
 ) -> Offer:
     """What the confirmation of these arms would be.
 
@@ -76,12 +83,13 @@ def offer_of(
         selected: What the selection has chosen.
         runs: Confirmation runs that have not ended.
         workers: How many run at a time.
+        fresh: Seeds that a second look adds.
 
     Raises:
         Unready: There is a single configuration, so there is nothing to compare.
     """
     content = protocol.content
-    seeds, pairs = len(content["seeds"]), design.pairs(config, len(selected.arms))
+    seeds, pairs = len(content["seeds"]) + fresh, design.pairs(config, len(selected.arms))
     if not pairs:
         raise Unready(
             f"The chosen configuration of {selected.default_is} is the default one, and there is "
@@ -90,7 +98,7 @@ def offer_of(
     sides = _sides(config, selected.arms)
     sd, each = spread(sides), _cost(selected)
     tests = design.tests(config, pairs)
-    size = statistics.detectable_effect(seeds, pairs=tests, alpha=ALPHA)
+    size = design.detectable(config, seeds, tests)
     lowest, highest = content["bounds"]
     widest = math.inf if lowest is None or highest is None else highest - lowest
     reach = None
@@ -105,7 +113,7 @@ def offer_of(
         contrast=config.contrast,
         pairs=pairs,
         seeds=seeds,
-        floor=design.floor(tests),
+        floor=design.floor(config, tests),
         smallest_effect=content["smallest_effect"],
         sd=sd,
         reach=reach,
@@ -113,7 +121,8 @@ def offer_of(
         seconds=None if each is None else each * runs,
         workers=workers,
         test_samples=content["data"]["test"],
-        notes=design.cautions(seeds, tests),
+        notes=design.cautions(config, seeds, tests),
+        fresh=fresh,
     )
 
 

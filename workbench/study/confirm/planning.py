@@ -30,7 +30,7 @@ SCHEMA = 2
 SELECTION = "selection.json"
 
 
-def _seeds(config: StudyConfig, role: Role, count: int, *, schema: int) -> list[str]:
+def seeds_of(config: StudyConfig, role: Role, count: int, *, schema: int) -> list[str]:
     """The shared list of training seeds of a selection or a confirmation.
 
     The name of the study is part of their derivation, so that a study with a new name gets fresh
@@ -89,16 +89,15 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "alpha": ALPHA,
         **({"gamma": earlier["gamma"]} if "gamma" in earlier else {}),
         "smallest_effect": confirm.smallest_effect,
-        # The test split is looked at once; a second look would need a correction.
-        "looks": 1,
+        "looks": confirm.looks,
         "contrast": config.contrast,
         "pairs": pairs,
         **({} if earlier else {"effects": _effects(config)}),
-        "seeds_floor": design.floor(tests),
-        "seeds": _seeds(config, Role.CONFIRMATION, count, schema=schema),
+        "seeds_floor": design.floor(config, tests),
+        "seeds": seeds_of(config, Role.CONFIRMATION, count, schema=schema),
         "selection": {
             "configs": confirm.select.configs,
-            "seeds": _seeds(config, Role.SELECTION, confirm.select.seeds, schema=schema),
+            "seeds": seeds_of(config, Role.SELECTION, confirm.select.seeds, schema=schema),
             "candidates": {
                 name: [_candidate(one) for one in found] for name, found in chosen.items()
             },
@@ -138,7 +137,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
         content=record.plain(content),
         candidates={name: tuple(one.spec for one in found) for name, found in chosen.items()},
         notes=(
-            *design.cautions(count, tests),
+            *design.cautions(config, count, tests),
             *searched.notes(confirm.select.configs),
             *_unfit(searched, baseline),
         ),

@@ -88,6 +88,7 @@ _SOURCES: dict[str, Location] = {
     "contrast": ("confirm", "contrast"),
     "pairs": ("confirm", "contrast"),
     "seeds": ("confirm", "seeds"),
+    "looks": ("confirm", "looks"),
     "selection.configs": ("confirm", "select", "configs"),
     "selection.candidates": ("confirm", "select", "configs"),
     "selection.seeds": ("confirm", "select", "seeds"),

@@ -1,11 +1,11 @@
-"""The plan of a confirmation, as the file ``protocol.json`` holds it."""
+"""The plan of a confirmation, as ``protocol.json`` or ``protocol-2.json`` holds it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.record import TrialSpec
@@ -17,12 +17,13 @@ class Protocol:
 
     Attributes:
         content: What the file says.
-        candidates: The search trials that the selection runs again, by strategy, the best first.
+        candidates: The search trials that the selection runs again, by strategy, the best first;
+            none for a second look.
         notes: What an author should know before anything runs.
     """
 
     content: Mapping[str, Any]
-    candidates: Mapping[str, tuple[TrialSpec, ...]]
+    candidates: Mapping[str, tuple[TrialSpec, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property

@@ -166,12 +166,15 @@ def selection_specs(protocol: Protocol) -> list[TrialSpec]:
     ]
 
 
-def confirmation(protocol: Protocol, arms: Sequence[Arm], directory: Path) -> Replicates:
-    """Every arm on the same list of seeds, and then on the test split.
+def confirmation(
+    protocol: Protocol, arms: Sequence[Arm], directory: Path, second: Protocol | None = None
+) -> Replicates:
+    """Every arm on the same list of seeds, and then on the test split; the second look's as well.
 
     Seed by seed, so that one that is stopped is balanced. Of each arm the model of the first seed
     is kept: not the best one, which only the test split could tell.
     """
+    seeds = [(seed, plan) for plan in (protocol, second) if plan for seed in plan.content["seeds"]]
     planned = [
         replace(
             arm.spec,
@@ -182,9 +185,9 @@ def confirmation(protocol: Protocol, arms: Sequence[Arm], directory: Path) -> Re
             seed=int(seed),
             attempt=1,
             failures=0,
-            protocol=protocol.sha256,
+            protocol=plan.sha256,
         )
-        for number, seed in enumerate(protocol.content["seeds"])
+        for number, (seed, plan) in enumerate(seeds)
         for arm in arms
     ]
     return Replicates(planned, directory, keeps_weights=lambda spec: spec.number == 0)

@@ -21,7 +21,11 @@ from workbench.verdict.wording.numbers import bare_p, duration, listed, p_value
 
 def worded(verdict: Verdict) -> Verdict:
     """The same with its sentences."""
-    verdict = replace(verdict, reasons=verdict.reasons or tuple(_reasons(verdict)))
+    verdict = replace(
+        verdict,
+        reasons=verdict.reasons or tuple(_reasons(verdict)),
+        look=words.look(verdict) if verdict.seeds_by_look and verdict.looks > 1 else None,
+    )
     return replace(
         verdict,
         headline=headline(verdict),

@@ -75,10 +75,27 @@ def caveats(verdict: Verdict) -> str:
         text += f" Failed runs count with the worst value: {listed(lost)}."
     if verdict.caveat:
         text += f" {verdict.caveat}"
+    if verdict.look:
+        text += f" {verdict.look}"
     if verdict.absent:
         reasons = [f"{name} ({reason})" for name, reason in verdict.absent.items()]
         text += f" Not compared: {listed(reasons)}."
     return text
+
+
+def look(verdict: Verdict) -> str:
+    """Which of several planned looks this is, with the seeds of each, as a sentence."""
+    first, *more = verdict.seeds_by_look
+    seeds = counted(first, "seed")
+    if more:
+        seeds = f"{seeds}, then {listed(map(str, more))} more"
+    which = "second" if more else "first"
+    sure = 100 * (1 - verdict.alpha * verdict.looks)
+    return (
+        f"This is the {which} of two planned looks ({seeds}), each at"
+        f" {100 * verdict.alpha:g} %, so that the statements of both hold together with"
+        f" {sure:g} % confidence."
+    )
 
 
 def metric(verdict: Verdict) -> str:
