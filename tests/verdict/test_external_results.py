@@ -274,6 +274,15 @@ def test_a_smallest_effect_that_is_none_is_refused(effect: float, tmp_path: Path
     )
 
 
+def test_the_help_and_the_refusal_of_a_smallest_effect_agree(tmp_path: Path) -> None:
+    path = table(tmp_path, rows({"adamw": 0.9, "sgd": 0.8}))
+    for effect in ("0", "-1"):
+        code, _, errors = call("verdict", path, "--smallest-effect", effect)
+        assert code == 2 and "above 0" in errors
+    _, told, _ = call("verdict", "--help")
+    assert "x>=0" not in told and "above 0" in told
+
+
 def test_a_file_or_an_experiment_must_be_named(tmp_path: Path) -> None:
     for given in ({"experiment": None}, {"experiment": "x"}):
         path = None if given["experiment"] is None else tmp_path / "x.csv"
@@ -383,6 +392,14 @@ def test_fewer_than_six_data_sets_have_a_verdict_each_and_counts(tmp_path: Path)
         " WINNER (b); birds: WINNER (a). Wins, ties, losses and inconclusive: a against b"
         " 2, 0, 1 and 0."
     )
+
+
+def test_few_data_sets_begin_with_the_verdict_on_each(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.95, "b": 0.80}, SIX[:3])
+    _, told, _ = call("verdict", path, "--out", tmp_path / "out")
+    assert told.startswith("3 data sets  One verdict for each")
+    assert "UNDERPOWERED" not in told
+    assert '<p class="word">3 data sets</p>' in (tmp_path / "out/index.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -501,6 +518,21 @@ def test_with_a_baseline_no_closest_rival_is_told_of(tmp_path: Path) -> None:
     for text in (over["headline"], over["claim"]):
         assert "closest" not in text
         assert "Configurations were compared with the baseline, not with each other." in text
+
+
+def test_a_winner_over_the_baseline_alone_is_called_so_wherever_its_word_is_shown(
+    tmp_path: Path,
+) -> None:
+    path = table(tmp_path, rows({"a": 0.9, "c": 0.89, "base": 0.8}))
+    words = ("verdict", path, "--baseline", "base", "--out", tmp_path / "out")
+    _, told, _ = call(*words)
+    heading = "WINNER against the baseline base"
+    assert told.startswith(f"{heading}  ")
+    page = (tmp_path / "out/index.html").read_text()
+    assert f"({heading})</title>" in page and f'<p class="word">{heading}</p>' in page
+    assert f": {heading}." in (tmp_path / "out/tables/results.tex").read_text()
+    plain = judge(path).result.verdict
+    assert plain.heading == plain.word
 
 
 def failing(path: Path, *runs: tuple[str, str, str]) -> Path:
@@ -870,6 +902,14 @@ def test_names_cannot_write_the_page(tmp_path: Path) -> None:
     assert attack not in page.read_text(encoding="utf-8")
 
 
+def test_tables_for_a_paper_count_the_seeds_on_which_both_are_equal(tmp_path: Path) -> None:
+    found = rows({"a": 0.94, "b": 0.91})
+    found[12] = ("b", "0", found[0][2])
+    judge(table(tmp_path, found), out=tmp_path / "out")
+    for name in ("results", "pairwise"):
+        assert " 12, equal on 1 " in (tmp_path / f"out/tables/{name}.tex").read_text()
+
+
 def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"a": 0.94, "b": 0.91}))
     other = tmp_path / "other"
@@ -882,6 +922,13 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     (out / "notes.txt").write_text("mine")
     judge(path, out=out)
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = table(tmp_path, rows({"a": 0.94, "b": 0.91}))
+    code, _, errors = call("verdict", path, "--out", "/proc/x")
+    assert code == 4
+    assert errors.startswith("/proc/x cannot be written (") and "with --out" in errors
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

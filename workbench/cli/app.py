@@ -236,7 +236,7 @@ def verdict(
     metric: Annotated[str | None, typer.Option(help="Name of the metric.")] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Lower values are better.")] = False,
     smallest_effect: Annotated[
-        float | None, typer.Option(min=0, help="Smallest difference that matters.")
+        float | None, typer.Option(help="Smallest difference that matters, above 0.")
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Compare with this strategy only.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of page, tables and figures.")] = None,

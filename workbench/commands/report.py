@@ -188,7 +188,7 @@ def _write(
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
     written = Written(
         page=writing.write(composed, folder, venue),
-        verdict=f"{judged.word}  {judged.headline}" if finished else "",
+        verdict=f"{judged.heading}  {judged.headline}" if finished else "",
         usable=summary.usable and not unanswered,
         notes=tuple(notes),
     )

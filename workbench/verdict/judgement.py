@@ -185,6 +185,7 @@ class Verdict:
 
     Attributes:
         stage: What kind of data it is about.
+        heading: The word as it is shown; whom a winner over the baseline alone is better than.
         headline: One sentence with names and numbers: what a reader remembers.
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
@@ -212,6 +213,7 @@ class Verdict:
     word: Word
     stage: Stage
     level: Level
+    heading: str = ""
     headline: str = ""
     claim: str = ""
     metric: str

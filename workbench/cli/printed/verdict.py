@@ -25,7 +25,7 @@ def verdict(console: Console, judged: Judged) -> None:
     Of several data sets also the verdict of each, the counts of each pair, and ranks.
     """
     found = judged.result.verdict
-    print_heading(console, found.word, found.headline)
+    print_heading(console, found.heading, found.headline)
     if any(side.mean is not None for side in found.sides):
         console.print(_sides(found))
     if found.comparisons:
@@ -53,7 +53,7 @@ def _datasets(console: Console, found: ExternalVerdict) -> None:
     )
     for name, own in found.datasets.items():
         cells = (name, own.leader or "", own.closest or "")
-        table.add_row(*map(escape, cells), _number(own.gap, _scale(own)), own.word)
+        table.add_row(*map(escape, cells), _number(own.gap, _scale(own)), own.heading)
     console.print(table)
     if found.outcomes:
         counts = ("wins", "ties", "losses", "inconclusive")

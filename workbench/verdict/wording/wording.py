@@ -24,6 +24,7 @@ def worded(verdict: Verdict) -> Verdict:
     verdict = replace(verdict, reasons=verdict.reasons or tuple(_reasons(verdict)))
     return replace(
         verdict,
+        heading=words.heading(verdict),
         headline=headline(verdict),
         claim=claim(verdict),
         needed=_needed(verdict),

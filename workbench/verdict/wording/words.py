@@ -5,7 +5,7 @@ from __future__ import annotations
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
-from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict
+from workbench.verdict.judgement import Comparison, Level, Side, Size, Verdict, Word
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
     MINUS,
@@ -27,6 +27,13 @@ def against_baseline(verdict: Verdict) -> bool:
     """
     leads = any(side.baseline and side.name == verdict.leader for side in verdict.sides)
     return verdict.contrast == BASELINE and not leads
+
+
+def heading(verdict: Verdict) -> str:
+    """The word; a winner that was compared with the baseline alone is called one against it."""
+    if verdict.word == Word.WINNER and against_baseline(verdict):
+        return f"{verdict.word} against the baseline {verdict.closest}"
+    return str(verdict.word)
 
 
 def over(verdict: Verdict) -> str:
