@@ -137,6 +137,35 @@ def test_failed_runs_count_with_the_worst_value(tmp_path: Path) -> None:
     assert adam["n"] == 12
 
 
+def test_stand_ins_for_failed_runs_have_no_interval_and_no_sd(tmp_path: Path) -> None:
+    found: list[Sequence[object]] = [*rows({"a": 0.94, "b": 0.91, "lost": 0.9})]
+    found[25:] = [(*row[:2], "failed") for row in found[25:]]
+    judged = judge(table(tmp_path, found), out=tmp_path / "out")
+    lost = judged.result.verdict.sides[-1]
+    assert (lost.name, len(lost.imputed), lost.sd) == ("lost", 11, None)
+    pairs = {(pair.first, pair.second): pair for pair in judged.result.verdict.comparisons}
+    assert pairs["a", "lost"].beaten and pairs["a", "lost"].dz is None
+    told = call("verdict", tmp_path / "results.csv")[1]
+    shown = [line.split() for line in told.splitlines()]
+    assert [line[3:5] for line in shown if line[:2] == ["lost", "12"]] == [["–", "–"]]
+    assert [line[3] for line in shown if line[1:2] == ["lost"] and line[0] in "ab"] == 2 * ["–"]
+    assert "no interval, because failed runs count with the worst value seen" in told
+    assert "the worst value seen, so neither SD nor interval is given" in told
+    for path in [tmp_path / "out/index.html", *(tmp_path / "out").glob("**/*.tex")]:
+        assert not re.search(r"\bnan\b", path.read_text()), path
+    assert "no SD and no interval is given" in (tmp_path / "out/tables/results.tex").read_text()
+
+
+def test_a_difference_that_cannot_be_tested_has_no_p_value(tmp_path: Path) -> None:
+    found = rows({"a": 0.94})
+    found += [("b", seed, round(value - 0.02, 5)) for _, seed, value in found]
+    _, told, _ = call("verdict", table(tmp_path, found), "--out", tmp_path / "out")
+    assert "Nothing is decided for b" in told
+    (pair,) = [line for line in told.splitlines() if line.startswith("a ") and " of 12 " in line]
+    assert pair.split()[-1] == "–"
+    assert " & 12 of 12 & -- &" in (tmp_path / "out/tables/pairwise.tex").read_text()
+
+
 def test_what_results_cannot_prove_is_said(tmp_path: Path) -> None:
     judged = judge(table(tmp_path, rows({"adam": 0.94, "sgd": 0.91})))
     told = " ".join(flag["text"] for flag in judged.result.as_json()["verdict"]["flags"])
@@ -480,7 +509,7 @@ def test_where_mean_and_ranks_disagree_across_data_sets_nobody_is_ahead(tmp_path
     path = datasets(tmp_path, means, names)
     over = judge(path).result.as_json()["verdict"]
     only = over["comparisons"][0]
-    assert only["first"] == "b" and only["p_holm"] < 0.05, "the ranks speak for a"
+    assert only["first"] == "b" and only["p_holm"] is None, "the ranks speak for a"
     assert not only["beaten"] and "opposite signs" in only["undecidable"]
     assert over["word"] != Word.WINNER and over["p_win"] == 1
     for baseline in ("a", "b"):
@@ -583,7 +612,7 @@ def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -
         for _, seed, draw in rows({strategy: 0.0}, n=8, seed=at)
     ]
     over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).result.as_json()["verdict"]
-    assert over["comparisons"][0]["p_holm"] < 0.05
+    assert over["comparisons"][0]["p_holm"] is None
     assert (over["word"], over["candidates"]) == (Word.INCONCLUSIVE, ["a", "b"])
     assert "the same on every data set" in over["reasons"][0]["text"]
 

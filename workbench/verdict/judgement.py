@@ -77,9 +77,11 @@ class Comparison:
 
     Attributes:
         difference: Mean of ``differences``, in units of the metric, with its t interval; positive
-            means that ``first`` is better, whatever the metric's direction.
+            means that ``first`` is better, whatever the metric's direction. Without an interval,
+            as ``dz`` and ``posterior`` are None, where failed runs may have been worse.
         p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. The first
-            decides about the leader, the second about a pair for itself.
+            decides about the leader, the second about a pair for itself. Both are
+            NaN where nothing can be decided (``undecidable``).
         skewness: Of the differences, adjusted for few seeds (Fisher and Pearson's G1); the tests
             assume 0. None where the differences do not vary, and for fewer than 3.
         dz: Paired Hedges d_z; None where the differences do not vary.

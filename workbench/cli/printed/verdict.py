@@ -87,7 +87,7 @@ def _sides(found: Verdict) -> Table:
     for side in found.sides:
         mean = side.mean
         values = ("", "") if mean is None else (_number(mean.estimate), _between(mean, scale))
-        cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale)]
+        cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale) or "–"]
         # Across data sets there is a p value, but nothing bounds a difference.
         if side.p_best is not None:
             cells += [numbers.bare_p(side.p_best), _number(side.behind, scale)]
@@ -125,7 +125,7 @@ def _number(value: float | None, like: float | None = None, *ends: float) -> str
 
 
 def _between(bounds: Interval, like: float | None = None) -> str:
-    # A single value has no interval.
+    # Of a single value, and where failed runs count with the worst value seen.
     if not (math.isfinite(bounds.low) and math.isfinite(bounds.high)):
-        return ""
+        return "–"
     return " to ".join(numbers.ends(bounds.low, bounds.high, like))

@@ -141,6 +141,8 @@ def _caption(summary: Judged) -> str:
     sentences += map(prose, wording.left_out(verdict))
     if any(arm.failed for arm in summary.rows):
         sentences.append("Failed and diverged runs count with the worst value.")
+        if any(arm.failed and arm.sd is None for arm in summary.rows):
+            sentences.append("Where that is the worst one seen, no SD and no interval is given.")
     for arm in summary.rows:
         if arm.baseline:
             default = ""
@@ -183,9 +185,9 @@ def pairwise(summary: Judged, venue: str) -> str:
             name(pair.first),
             name(pair.second),
             number(difference.estimate, like),
-            span(difference.low, difference.high, like),
+            span(wording.known(difference.low), wording.known(difference.high), like),
             ahead_on(pair.differences),
-            p_value(pair.p_holm),
+            p_value(wording.known(pair.p_holm)),
             share(pair.dz),
         ]
         row += [p_value(pair.p_equivalence)] if has_margin else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
@@ -136,16 +138,16 @@ def test(verdict: Verdict, pair: Comparison) -> str:
 
 def difference(verdict: Verdict, pair: Comparison) -> str:
     """The lead over the closest rival with its interval, and the p value that decides."""
-    gap, low, high = reach(verdict, pair)
+    gap, sure = mean_difference(verdict, pair), f"{100 * pair.difference.level:g} % interval"
     if verdict.contrast != BASELINE and verdict.pairs > 1:
         return (
             f"a mean difference of {gap} from the closest, {rival(pair, verdict)}"
-            f" ({100 * pair.difference.level:g} % interval of this pair {low} to {high}; paired"
+            f" ({interval(verdict, pair, f'{sure} of this pair')}; paired"
             f" over {pair.n} {unit(verdict)}s), and a largest p of"
             f" {bare_p(verdict.p_win or 0.0)} against any other ({test(verdict, pair)})"
         )
     text = (
-        f"a mean difference of {gap} ({100 * pair.difference.level:g} % interval {low} to {high};"
+        f"a mean difference of {gap} ({interval(verdict, pair, sure)};"
         f" paired over {pair.n} {unit(verdict)}s; {test(verdict, pair)},"
     )
     if verdict.contrast == BASELINE and verdict.pairs > 1:
@@ -153,17 +155,24 @@ def difference(verdict: Verdict, pair: Comparison) -> str:
     return f"{text} {p_value(pair.p)})"
 
 
-def reach(verdict: Verdict, pair: Comparison) -> tuple[str, str, str]:
-    """The leader's mean difference from a rival and the ends of its interval."""
+def mean_difference(verdict: Verdict, pair: Comparison) -> str:
+    """The leader's from a rival."""
     found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
-    decimals = places(verdict, pair)
-    gap, low, high = (fixed(value, decimals) for value in (found.estimate, found.low, found.high))
-    return gap, low, high
+    return fixed(found.estimate, places(verdict, pair))
+
+
+def interval(verdict: Verdict, pair: Comparison, name: str = "interval") -> str:
+    """The interval of that difference after its name, or why there is none."""
+    found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
+    if math.isnan(found.low):
+        return "no interval, because failed runs count with the worst value seen"
+    low, high = (fixed(value, places(verdict, pair)) for value in (found.low, found.high))
+    return f"{name} {low} to {high}"
 
 
 def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
     """``leads b by 0.01``; across data sets the leader's mean may be the worse one."""
-    gap = reach(verdict, pair)[0]
+    gap = mean_difference(verdict, pair)
     if gap.startswith(MINUS):
         return f"has a mean difference of {gap} from {whom}"
     return f"leads {whom} by {gap}"
