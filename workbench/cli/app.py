@@ -344,7 +344,11 @@ def show(
 def predict(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="STUDY/STRATEGY/NUMBER, or the id of an MLflow run."),
+        typer.Argument(
+            metavar="RUN",
+            help="STUDY/STRATEGY (its confirmed model, or the search's best),"
+            " STUDY/STRATEGY/NUMBER, or the id of an MLflow run.",
+        ),
     ],
     data: Annotated[
         Path,
@@ -365,7 +369,8 @@ def predict(
         else:
             with out.open("w", encoding="utf-8", newline="") as file:
                 found.write(file)
-            typer.echo(f"{len(found.rows)} predictions: {out}", err=True)
+        where = "" if out is None else f": {out}"
+        typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
 
 
 @app.command()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.commands.summaries import KeptVerdict
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
@@ -78,10 +80,12 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         with lease(directory) if kept else nullcontext():
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
-            written, study, note = _write(tracker, name, directory, folder, venue, notes)
+            written, study, content = _write(tracker, name, directory, folder, venue, notes)
             for run_id in parents(study):
                 tracker.log_report(run_id, folder, only=report.CONTENTS)
-                tracker.describe(run_id, note)
+                tracker.describe(run_id, report.markdown_summary(content))
+            if kept:
+                keep_verdict(directory, content)
             return written
     except Busy as busy:
         notes.append(f"{busy} This report shows it as it is now.")
@@ -164,6 +168,18 @@ def _shown(study: StoredStudy, trials: Sequence[TrialRun]) -> list[str]:
     return [*(trial.run_id for trial in best), *confirmed]
 
 
+def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
+    """Store the verdict of a finished confirmation with the study's records.
+
+    Args:
+        directory: The study's.
+        content: Of report.json.
+    """
+    if content["confirmation"] and content["confirmation"]["finished"]:
+        verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
+        browse.keep_verdict(directory, KeptVerdict(**verdict))
+
+
 def parents(study: StoredStudy) -> list[str]:
     """The run of the search and that of the confirmation, as far as they exist."""
     found = [study.parent_run_id, study.parents.get("confirmation")]
@@ -172,8 +188,8 @@ def parents(study: StoredStudy) -> list[str]:
 
 def _write(
     tracker: Tracker, name: str, directory: Path, folder: Path, venue: str, notes: Sequence[str]
-) -> tuple[Written, StoredStudy, str]:
-    """What was written, of which study, and a note for the study's page in MLflow."""
+) -> tuple[Written, StoredStudy, Mapping[str, Any]]:
+    """What was written, of which study, and the content of report.json."""
     found = material(tracker, name, directory)
     if not found.study.described:
         raise StoreError(
@@ -192,7 +208,7 @@ def _write(
         usable=summary.usable and not unanswered,
         notes=tuple(notes),
     )
-    return written, found.study, report.markdown_summary(summary.content)
+    return written, found.study, summary.content
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:
