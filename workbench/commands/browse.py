@@ -230,6 +230,13 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
     )
 
 
+def file_of(described: Description, home: Path) -> Path | None:
+    """The file of a study: relative to the home, to this directory, or where it was moved to."""
+    named = Path(described.file)
+    candidates = (home / named, named, record.places.find(named, home))
+    return next(filter(Path.is_file, candidates), None)
+
+
 def keep_verdict(directory: Path, verdict: KeptVerdict) -> None:
     """Store a verdict with the records: the command ``list`` reads no MLflow."""
     record.write_atomically(

@@ -87,12 +87,14 @@ class Reading:
         if confirmation is None:
             return study
         protocol = client.file(confirmation, "study/protocol.json")
+        file = _content(client.file(confirmation, "study/study.yaml"))
         return replace(
             study,
             protocol=_json(protocol, name),
             selection=_json(client.file(confirmation, "study/selection.json"), name),
             protocol_sha256=sha256_of(protocol) if protocol.exists() else None,
             protocol_logged=confirmation.tags.get(PROTOCOL),
+            confirmed_file=None if file is None else file.decode(errors="replace"),
         )
 
     def trials(self) -> tuple[TrialRun, ...]:

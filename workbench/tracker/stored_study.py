@@ -190,6 +190,7 @@ class StoredStudy:
         selection: Content of selection.json; None without one.
         protocol_sha256: Of the bytes of protocol.json now.
         protocol_logged: The same when the confirmation began.
+        confirmed_file: Text of the study file when the confirmation last trained a run.
     """
 
     missing: tuple[str, ...] = ()
@@ -225,6 +226,7 @@ class StoredStudy:
     selection: Mapping[str, Any] | None = None
     protocol_sha256: str | None = None
     protocol_logged: str | None = None
+    confirmed_file: str | None = None
 
     @property
     def described(self) -> bool:
