@@ -177,7 +177,10 @@ def _edited(study: StoredStudy, file: Path | None) -> Iterator[str]:
     """A note where the study file has other settings than when its confirmation began."""
     if file is None or study.confirmed_file is None:
         return
-    before, now = parse_value(study.confirmed_file), Document(file).content
+    try:
+        before, now = dict(parse_value(study.confirmed_file)), Document(file).content
+    except (TypeError, ValueError):
+        return  # The copy in MLflow is damaged, so nothing can be compared.
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if changed:
         yield (
