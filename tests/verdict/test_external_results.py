@@ -166,6 +166,8 @@ def test_a_difference_that_cannot_be_tested_has_no_p_value(tmp_path: Path) -> No
     (pair,) = [line for line in told.splitlines() if line.startswith("a ") and " of 12 " in line]
     assert pair.split()[-1] == "–"
     assert " & 12 of 12 & -- &" in (tmp_path / "out/tables/pairwise.tex").read_text()
+    claim = judge(tmp_path / "results.csv", baseline="b").result.verdict.claim
+    assert "permutation test, no p value)" in claim
 
 
 def test_what_results_cannot_prove_is_said(tmp_path: Path) -> None:

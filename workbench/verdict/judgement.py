@@ -77,11 +77,12 @@ class Comparison:
 
     Attributes:
         difference: Mean of ``differences``, in units of the metric, with its t interval; positive
-            means that ``first`` is better, whatever the metric's direction. Without an interval,
-            as ``dz`` and ``posterior`` are None, where failed runs may have been worse.
+            means that ``first`` is better, whatever the metric's direction. Without an interval
+            (NaN) where failed runs may have been worse; then ``dz``, ``p_equivalence`` and
+            ``posterior`` are None.
         p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. The first
-            decides about the leader, the second about a pair for itself. Both are
-            NaN where nothing can be decided (``undecidable``).
+            decides about the leader, the second about a pair for itself. Both are NaN where
+            nothing can be decided (``undecidable``).
         skewness: Of the differences, adjusted for few seeds (Fisher and Pearson's G1); the tests
             assume 0. None where the differences do not vary, and for fewer than 3.
         dz: Paired Hedges d_z; None where the differences do not vary.

@@ -193,11 +193,7 @@ def _pair(
     chance = pair.improvement
     numbers = [
         ("Difference", number(difference.estimate, like), "the first minus the second, mean"),
-        (
-            "DifferenceLow",
-            number(low, like),
-            "low end of its 95 % interval",
-        ),
+        ("DifferenceLow", number(low, like), "low end of its 95 % interval"),
         ("DifferenceHigh", number(high, like), "high end of it"),
         ("Ahead", ahead_on(pair.differences), "on how many the first is better"),
         ("P", p_value(wording.known(pair.p_holm)), "p, Holm-corrected over all pairs"),

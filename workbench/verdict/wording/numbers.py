@@ -122,6 +122,8 @@ def bare_p(p: float) -> str:
 
 def p_value(p: float) -> str:
     """The same within a sentence: ``p = 0.021`` or ``p < 0.0001``."""
+    if math.isnan(p):
+        return "no p value"
     text = bare_p(p)
     return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
 
