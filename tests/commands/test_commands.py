@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import call
 from tests.support.mlflow_home import STUDY, everything, result, runs_of, write
 from tests.support.tiny import Unseen
-from workbench import record
-from workbench.commands import outcomes
+from workbench import record, report
+from workbench.commands import browse, outcomes
 from workbench.commands import report as publish
 from workbench.commands.check import check_file
 from workbench.commands.confirm import confirm_study
@@ -27,6 +28,7 @@ from workbench.driver.leases import lease
 from workbench.driver.workers import InlineWorkers
 from workbench.study.config import Changed, load
 from workbench.study.config.document import StudyFileError
+from workbench.tracker import Tracker
 
 Write = Callable[..., Path]
 
@@ -233,6 +235,13 @@ def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of
     assert search().fresh == 4
     assert watcher.titles == ["tiny"], "said once"
     assert confirm().fresh == 2 * 2 + 2 * 7
+    (kept,) = browse.studies(stored)
+    material = publish.material(Tracker(stored), "tiny", record.study_directory(stored, "tiny"))
+    found = report.summarize(material)["verdict"]
+    assert kept.verdict is not None and found["leader"]
+    assert (kept.verdict.word, kept.verdict.leader) == (found["word"], found["leader"])
+    _, told, _ = call("list", "--home", stored)
+    assert f"{found['heading']} ({found['leader']})" in told
     rows, files = everything(stored), stored_files(stored)
     git(folder, "commit", "-q", "--allow-empty", "-m", "second")
 

@@ -18,6 +18,7 @@ from tests.support.tiny import TINY, Unseen
 from workbench import record, tasks
 from workbench.cli.app import app
 from workbench.commands.browse import Unknown
+from workbench.commands.confirm import confirm_study
 from workbench.commands.predict import Predictions, Unusable, find, predict, table
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
@@ -85,6 +86,22 @@ def test_a_strategy_stands_for_its_best_trial(searched: Path, wines: Path) -> No
     name, _ = kept(searched)
     study, strategy, _ = name.split("/")
     assert f"{study}/{find(searched, f'{study}/{strategy}').summary.trial}" == name
+
+
+def test_a_strategy_stands_for_its_confirmed_model_once_the_confirmation_is_complete(
+    own_home: Path, wines: Path
+) -> None:
+    confirm = {"smallest_effect": 0.02, "seeds": 2, "select.configs": 1, "select.seeds": 2}
+    settings = [f"confirm.{key}={value}" for key, value in confirm.items()]
+    confirm_study("tiny", settings, own_home, InlineWorkers(), Unseen(), agree=lambda _: True)
+    words = ["predict", "tiny/sgd", str(wines), "--home", str(own_home)]
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.stderr) == (0, "178 predictions of tiny/confirmation/sgd/000\n")
+    assert predict(own_home, kept(own_home)[0], wines).model == kept(own_home)[0]
+    for at, spec in record.scan(record.study_directory(own_home, "tiny")):
+        if (spec.role, spec.number) == (record.Role.CONFIRMATION, 1):
+            (at.path / "result.json").unlink()
+    assert find(own_home, "tiny/sgd").spec.role == "search", "before it is complete"
 
 
 def test_an_mlflow_run_is_found_by_its_id(searched: Path, wines: Path) -> None:
@@ -170,7 +187,7 @@ def test_the_command_prints_csv_or_writes_it(searched: Path, wines: Path, tmp_pa
     out = tmp_path / "predictions.csv"
     written = CliRunner().invoke(app, [*words, "--out", str(out)])
     assert (written.exit_code, written.stdout) == (0, "")
-    assert f"178 predictions: {out}" in written.stderr
+    assert f"178 predictions of {name}: {out}" in written.stderr
     assert out.read_text() == printed.stdout
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.support import confirmed
 from tests.support import mlflow_home as made
 from tests.support.studies import hold
+from tests.support.tiny import TINY
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands import report as publish
@@ -131,6 +132,12 @@ def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture
+def own_confirmed(confirmed_home: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(confirmed_home, tmp_path / "home"))
+
+
 def test_a_confirmed_study_is_judged_from_what_mlflow_holds(confirmed_home: Path) -> None:
     written = publish.write(made.STUDY, confirmed_home, None)
     content = json.loads(written.page.with_name("report.json").read_text())
@@ -192,6 +199,28 @@ def test_a_protocol_that_was_edited_on_disk_is_noticed(confirmed_home: Path) -> 
         path.write_text(text)
     assert edited["verdict"]["word"] == "EXPLORATORY"
     assert "on disk was edited" in edited["verdict"]["reasons"][0]["text"]
+
+
+def test_a_study_file_that_was_edited_after_the_confirmation_is_noted(
+    own_confirmed: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "digits.yaml"
+    file.write_text(TINY.replace("name: tiny", f"name: {made.STUDY}"))
+    parent = Tracker(own_confirmed, create=False).read_study(made.STUDY).parents["confirmation"]
+    shutil.copy(file, made.artifacts_of(own_confirmed, parent) / "study" / "study.yaml")
+    described = {**confirmed.described(CASE), "file": str(file), "budget": {"targets": {}}}
+    folder = record.study_directory(own_confirmed, made.STUDY)
+    (folder / "study.json").write_text(json.dumps(described))
+
+    def notes(name: str) -> tuple[str, ...]:
+        return publish.write(name, own_confirmed, tmp_path / "out").notes
+
+    file.write_text(f"# A comment.\n{file.read_text()}")
+    assert notes(str(file)) == notes(made.STUDY) == ()
+    file.write_text(file.read_text().replace("epochs: 3", "epochs: 4"))
+    (note,) = notes(made.STUDY)
+    assert note.startswith(f"{file} was edited after the confirmation began (recipe).")
+    assert notes(str(file)) == (note,)
 
 
 def test_a_study_that_tested_the_same_samples_is_named(confirmed_home: Path) -> None:

@@ -22,6 +22,7 @@ from workbench.report.methods import METHODS
 from workbench.report.paper import bibliography, booktabs, macros, tables, typeset, verdict_tables
 from workbench.report.paper import files as paper
 from workbench.tracker.stored_study import Cited
+from workbench.verdict.wording import numbers
 
 THREE = confirmed.THREE
 HOSTILE = {
@@ -143,7 +144,7 @@ def test_the_main_table_has_the_numbers_of_the_report(three: Summary) -> None:
         else:
             interval = f"[{versus['low']:.4f}, {versus['high']:.4f}]"
             assert row[4] == f"{versus['difference']:+.4f} {interval}"
-            assert row[5] == f"{sum(lead > 0 for lead in versus['leads'])} of 12"
+            assert row[5] == numbers.ahead_on(versus["leads"])
         assert row[6:] == [templates.p_value(arm["p_best"]), f"{arm['behind']:.4f}"]
     default = next(arm for arm in arms if arm["baseline"])
     told = f"Baseline: {default['strategy']} with default values, not tuned."
@@ -203,7 +204,7 @@ def test_every_comparison_has_a_row() -> None:
     for row, pair in zip(rows, pairs, strict=True):
         assert row[:2] == [pair["first"], pair["second"]]
         assert row[2] == f"{pair['difference']['estimate']:.4f}"
-        assert row[4] == f"{sum(gap > 0 for gap in pair['differences'])} of 12"
+        assert row[4] == numbers.ahead_on(pair["differences"])
         assert row[5] == templates.p_value(pair["p_holm"])
         assert row[7] == templates.p_value(pair["p_equivalence"])
         assert row[8] == f"[{pair['beyond']['low']:.4f}, {pair['beyond']['high']:.4f}]"

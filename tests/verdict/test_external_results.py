@@ -137,6 +137,39 @@ def test_failed_runs_count_with_the_worst_value(tmp_path: Path) -> None:
     assert adam["n"] == 12
 
 
+def test_stand_ins_for_failed_runs_have_no_interval_and_no_sd(tmp_path: Path) -> None:
+    found: list[Sequence[object]] = [*rows({"a": 0.94, "b": 0.91, "lost": 0.9})]
+    found[25:] = [(*row[:2], "failed") for row in found[25:]]
+    judged = judge(table(tmp_path, found), out=tmp_path / "out")
+    lost = judged.result.verdict.sides[-1]
+    assert (lost.name, len(lost.imputed), lost.sd) == ("lost", 11, None)
+    pairs = {(pair.first, pair.second): pair for pair in judged.result.verdict.comparisons}
+    assert pairs["a", "lost"].beaten and pairs["a", "lost"].dz is None
+    told = call("verdict", tmp_path / "results.csv")[1]
+    shown = [line.split() for line in told.splitlines()]
+    assert [line[3:5] for line in shown if line[:2] == ["lost", "12"]] == [["–", "–"]]
+    assert [line[3] for line in shown if line[1:2] == ["lost"] and line[0] in "ab"] == 2 * ["–"]
+    assert "no interval, because failed runs count with the worst value seen" in told
+    assert "the worst value seen, so neither SD nor interval is given" in told
+    for path in [tmp_path / "out/index.html", *(tmp_path / "out").glob("**/*.tex")]:
+        assert not re.search(r"\bnan\b|None to", path.read_text()), path
+    reason = 'title="failed runs count with the worst value seen">–'
+    assert reason in (tmp_path / "out/index.html").read_text()
+    assert "no SD and no interval is given" in (tmp_path / "out/tables/results.tex").read_text()
+
+
+def test_a_difference_that_cannot_be_tested_has_no_p_value(tmp_path: Path) -> None:
+    found = rows({"a": 0.94})
+    found += [("b", seed, round(value - 0.02, 5)) for _, seed, value in found]
+    _, told, _ = call("verdict", table(tmp_path, found), "--out", tmp_path / "out")
+    assert "Nothing is decided for b" in told
+    (pair,) = [line for line in told.splitlines() if line.startswith("a ") and " of 12 " in line]
+    assert pair.split()[-1] == "–"
+    assert " & 12 of 12 & -- &" in (tmp_path / "out/tables/pairwise.tex").read_text()
+    claim = judge(tmp_path / "results.csv", baseline="b").result.verdict.claim
+    assert "permutation test, no p value)" in claim
+
+
 def test_what_results_cannot_prove_is_said(tmp_path: Path) -> None:
     judged = judge(table(tmp_path, rows({"adam": 0.94, "sgd": 0.91})))
     told = " ".join(flag["text"] for flag in judged.result.as_json()["verdict"]["flags"])
@@ -274,6 +307,15 @@ def test_a_smallest_effect_that_is_none_is_refused(effect: float, tmp_path: Path
     )
 
 
+def test_the_help_and_the_refusal_of_a_smallest_effect_agree(tmp_path: Path) -> None:
+    path = table(tmp_path, rows({"adamw": 0.9, "sgd": 0.8}))
+    for effect in ("0", "-1"):
+        code, _, errors = call("verdict", path, "--smallest-effect", effect)
+        assert code == 2 and "above 0" in errors
+    _, told, _ = call("verdict", "--help")
+    assert "x>=0" not in told and "above 0" in told
+
+
 def test_a_file_or_an_experiment_must_be_named(tmp_path: Path) -> None:
     for given in ({"experiment": None}, {"experiment": "x"}):
         path = None if given["experiment"] is None else tmp_path / "x.csv"
@@ -385,6 +427,14 @@ def test_fewer_than_six_data_sets_have_a_verdict_each_and_counts(tmp_path: Path)
     )
 
 
+def test_few_data_sets_begin_with_the_verdict_on_each(tmp_path: Path) -> None:
+    path = datasets(tmp_path, lambda _: {"a": 0.95, "b": 0.80}, SIX[:3])
+    _, told, _ = call("verdict", path, "--out", tmp_path / "out")
+    assert told.startswith("3 data sets  One verdict for each")
+    assert "UNDERPOWERED" not in told
+    assert '<p class="word">3 data sets</p>' in (tmp_path / "out/index.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("baseline", "least"), [(None, 6), ("b", 7)], ids=["winner of all", "against a baseline"]
 )
@@ -463,7 +513,7 @@ def test_where_mean_and_ranks_disagree_across_data_sets_nobody_is_ahead(tmp_path
     path = datasets(tmp_path, means, names)
     over = judge(path).result.as_json()["verdict"]
     only = over["comparisons"][0]
-    assert only["first"] == "b" and only["p_holm"] < 0.05, "the ranks speak for a"
+    assert only["first"] == "b" and only["p_holm"] is None, "the ranks speak for a"
     assert not only["beaten"] and "opposite signs" in only["undecidable"]
     assert over["word"] != Word.WINNER and over["p_win"] == 1
     for baseline in ("a", "b"):
@@ -501,6 +551,21 @@ def test_with_a_baseline_no_closest_rival_is_told_of(tmp_path: Path) -> None:
     for text in (over["headline"], over["claim"]):
         assert "closest" not in text
         assert "Configurations were compared with the baseline, not with each other." in text
+
+
+def test_a_winner_over_the_baseline_alone_is_called_so_wherever_its_word_is_shown(
+    tmp_path: Path,
+) -> None:
+    path = table(tmp_path, rows({"a": 0.9, "c": 0.89, "base": 0.8}))
+    words = ("verdict", path, "--baseline", "base", "--out", tmp_path / "out")
+    _, told, _ = call(*words)
+    heading = "WINNER against the baseline base"
+    assert told.startswith(f"{heading}  ")
+    page = (tmp_path / "out/index.html").read_text()
+    assert f"({heading})</title>" in page and f'<p class="word">{heading}</p>' in page
+    assert f": {heading}." in (tmp_path / "out/tables/results.tex").read_text()
+    plain = judge(path).result.verdict
+    assert plain.heading == plain.word
 
 
 def failing(path: Path, *runs: tuple[str, str, str]) -> Path:
@@ -551,7 +616,7 @@ def test_the_same_difference_on_every_data_set_decides_nothing(tmp_path: Path) -
         for _, seed, draw in rows({strategy: 0.0}, n=8, seed=at)
     ]
     over = judge(table(tmp_path, found, "dataset,strategy,seed,value")).result.as_json()["verdict"]
-    assert over["comparisons"][0]["p_holm"] < 0.05
+    assert over["comparisons"][0]["p_holm"] is None
     assert (over["word"], over["candidates"]) == (Word.INCONCLUSIVE, ["a", "b"])
     assert "the same on every data set" in over["reasons"][0]["text"]
 
@@ -870,6 +935,14 @@ def test_names_cannot_write_the_page(tmp_path: Path) -> None:
     assert attack not in page.read_text(encoding="utf-8")
 
 
+def test_tables_for_a_paper_count_the_seeds_on_which_both_are_equal(tmp_path: Path) -> None:
+    found = rows({"a": 0.94, "b": 0.91})
+    found[12] = ("b", "0", found[0][2])
+    judge(table(tmp_path, found), out=tmp_path / "out")
+    for name in ("results", "pairwise"):
+        assert " 12, equal on 1 " in (tmp_path / f"out/tables/{name}.tex").read_text()
+
+
 def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     path = table(tmp_path, rows({"a": 0.94, "b": 0.91}))
     other = tmp_path / "other"
@@ -882,6 +955,13 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     (out / "notes.txt").write_text("mine")
     judge(path, out=out)
     assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = table(tmp_path, rows({"a": 0.94, "b": 0.91}))
+    code, _, errors = call("verdict", path, "--out", "/proc/x")
+    assert code == 4
+    assert errors.startswith("/proc/x cannot be written (") and "with --out" in errors
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

@@ -247,7 +247,7 @@ def verdict(
     metric: Annotated[str | None, typer.Option(help="Name of the metric.")] = None,
     minimize: Annotated[bool, typer.Option("--minimize", help="Lower values are better.")] = False,
     smallest_effect: Annotated[
-        float | None, typer.Option(min=0, help="Smallest difference that matters.")
+        float | None, typer.Option(help="Smallest difference that matters, above 0.")
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Compare with this strategy only.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of page, tables and figures.")] = None,
@@ -379,7 +379,11 @@ def show(
 def predict(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="STUDY/STRATEGY/NUMBER, or the id of an MLflow run."),
+        typer.Argument(
+            metavar="RUN",
+            help="STUDY/STRATEGY (its confirmed model, or the search's best),"
+            " STUDY/STRATEGY/NUMBER, or the id of an MLflow run.",
+        ),
     ],
     data: Annotated[
         Path,
@@ -400,7 +404,8 @@ def predict(
         else:
             with out.open("w", encoding="utf-8", newline="") as file:
                 found.write(file)
-            typer.echo(f"{len(found.rows)} predictions: {out}", err=True)
+        where = "" if out is None else f": {out}"
+        typer.echo(f"{len(found.rows)} predictions of {found.model}{where}", err=True)
 
 
 @app.command()

@@ -49,7 +49,7 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
     verdict = judged.result.verdict
     return Written(
         page=judged.page,
-        verdict=f"{verdict.word}  {verdict.headline}",
+        verdict=f"{verdict.heading}  {verdict.headline}",
         usable=judged.result.usable,
         notes=tuple(note for written in each for note in written.notes),
     )

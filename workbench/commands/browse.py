@@ -14,7 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from workbench import record
 from workbench.commands.confirmation_progress import confirmation_progress
-from workbench.commands.summaries import StudyDetails, StudySummary, TrialDetails, TrialSummary
+from workbench.commands.summaries import (
+    KeptVerdict,
+    StudyDetails,
+    StudySummary,
+    TrialDetails,
+    TrialSummary,
+)
 from workbench.driver.leases import holder_of
 from workbench.messages import listed, unknown
 from workbench.record import Objective, Result, Role, State, TrialDirectory, TrialSpec
@@ -49,6 +55,8 @@ class Description:
 
 
 _DESCRIPTION = TypeAdapter(Description)
+_VERDICT = TypeAdapter(KeptVerdict)
+_VERDICT_FILE = "verdict.json"
 
 
 def studies(home: Path) -> list[StudySummary]:
@@ -216,6 +224,7 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         study_state = "unfinished"
     else:
         study_state = "complete" if counts[State.COMPLETE] else "complete, none usable"
+    seeds_shown = records.confirmation.seeds_shown if records.confirmation else 0
     return StudySummary(
         name=described.name,
         state=study_state,
@@ -231,9 +240,33 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         best=best[0] if best else None,
         best_trial=best_trial,
         confirmation=records.confirmation,
+        # While a second look runs, the verdict is that of the first.
+        verdict=_verdict(records.directory) if seeds_shown else None,
         file=described.file,
         question=described.question,
     )
+
+
+def file_of(described: Description, home: Path) -> Path | None:
+    """The file of a study: relative to the home, to this directory, or where it was moved to."""
+    named = Path(described.file)
+    candidates = (home / named, named, record.places.find(named, home))
+    return next(filter(Path.is_file, candidates), None)
+
+
+def keep_verdict(directory: Path, verdict: KeptVerdict) -> None:
+    """Store a verdict with the records: the command ``list`` reads no MLflow."""
+    record.write_atomically(
+        directory / _VERDICT_FILE, _VERDICT.dump_json(verdict, indent=1) + b"\n"
+    )
+
+
+def _verdict(directory: Path) -> KeptVerdict | None:
+    """None where a report has yet to say it, or where the file is damaged."""
+    try:
+        return _VERDICT.validate_json((directory / _VERDICT_FILE).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def description(directory: Path) -> Description:

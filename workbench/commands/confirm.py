@@ -103,13 +103,10 @@ def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
     first = browse.studies_of(home, study)[0]
     # A search may have had overrides; without them the confirmation would be another one.
     described = browse.description(record.study_directory(home, first))
-    named = Path(described.file)
-    # Relative to the home, to this directory, or where it is since the home was moved.
-    candidates = (home / named, named, record.places.find(named, home))
-    file = next(filter(Path.is_file, candidates), None)
+    file = browse.file_of(described, home)
     if file is None:
         raise browse.Unknown(
-            f"The study {study} was run from {named}, which is not there. Name its file: "
+            f"The study {study} was run from {described.file}, which is not there. Name its file: "
             "workbench confirm FILE"
         )
     return file, described.overrides

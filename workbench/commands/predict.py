@@ -19,6 +19,7 @@ from torch import Tensor
 
 from workbench import backbones, record, tasks
 from workbench.commands import browse
+from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.summaries import TrialDetails
 from workbench.datasets.samples import Part
 from workbench.datasets.unlabelled import read_unlabelled
@@ -48,10 +49,12 @@ class Predictions:
         columns: ``name``; for classes and labels ``predicted``, ``confidence`` and a probability
             for each class; for numbers each column in its own units.
         rows: In the order of the data.
+        model: The trial that kept it: ``STUDY/STRATEGY/NUMBER``, or with its role.
     """
 
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+    model: str = ""
 
     def write(self, file: TextIO) -> None:
         """Write CSV."""
@@ -65,7 +68,8 @@ def predict(home: Path, run: str, path: Path) -> Predictions:
 
     Args:
         home: Where ``mlruns`` is.
-        run: ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, or the id of an MLflow run.
+        run: ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, or the
+            id of an MLflow run; see ``find``.
         path: See ``datasets.unlabelled.read_unlabelled``.
 
     Raises:
@@ -90,11 +94,15 @@ def predict(home: Path, run: str, path: Path) -> Predictions:
         raise
     except (ValueError, OSError) as error:
         raise Unusable(str(error)) from error
-    return table(task, target, data.classes, outputs, names)
+    found = table(task, target, data.classes, outputs, names)
+    return replace(found, model=f"{spec.study}/{trial.summary.trial}")
 
 
 def find(home: Path, run: str) -> TrialDetails:
     """The trial of a name or an MLflow run.
+
+    A strategy stands for the model that its finished confirmation kept, that of the first seed;
+    without one for the best trial of its search.
 
     Raises:
         Unknown: There is none.
@@ -105,14 +113,19 @@ def find(home: Path, run: str) -> TrialDetails:
     study, _, name = run.partition("/")
     if not name:
         raise Unusable(
-            f"{run!r} names no trial; a trial is STUDY/STRATEGY (the strategy's best), "
-            f"STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007, or the id of an MLflow run. "
-            f"workbench show {run} lists the trials of a study."
+            f"{run!r} names no trial; a trial is STUDY/STRATEGY (the confirmed model, or "
+            "the search's best), STUDY/STRATEGY/NUMBER, such as digits/adamw-2/007, or the id of "
+            f"an MLflow run. workbench show {run} lists the trials of a study."
         )
-    # Only the best trial of a strategy keeps its weights.
-    kept = _with_weights(record.study_directory(home, study))
-    best = [s.name for s in kept if s.role is Role.SEARCH and s.strategy == name]
-    return browse.trial(home, study, best[0] if best else name)
+    directory = record.study_directory(home, study)
+    confirmed = confirmation_progress(directory, record.scan(directory))
+    roles = [Role.SEARCH]
+    if confirmed is not None and confirmed.seeds_shown:
+        roles.insert(0, Role.CONFIRMATION)
+    # One trial of each role keeps its weights.
+    kept = [spec for spec in _with_weights(directory) if spec.strategy == name]
+    models = [browse.name_of(spec) for role in roles for spec in kept if spec.role is role]
+    return browse.trial(home, study, models[0] if models else name)
 
 
 def _with_weights(study_directory: Path) -> list[TrialSpec]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.commands.summaries import KeptVerdict
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
 from workbench.report import writing
 from workbench.report.trials import best_of_each, of_search
 from workbench.study.config import load
+from workbench.study.config.document import Document, parse_value
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
@@ -61,14 +64,18 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         ValueError: No such venue, or MLflow lacks what no report can do without.
     """
     venues.of(venue)
-    if name.endswith(STUDY_SUFFIXES):
-        name = load(Path(name)).name
+    file = Path(name) if name.endswith(STUDY_SUFFIXES) else None
+    if file is not None:
+        name = load(file).name
     if not record.STUDY_NAME.fullmatch(name):
         raise UnknownStudy(f"{name!r} is no name of a study.")
     tracker = Tracker(home, create=False)
     directory = record.study_directory(home, name)
     folder = out or home / "reports" / name
     kept = directory.is_dir()
+    if file is None:
+        with suppress(browse.Unknown, OSError):
+            file = browse.file_of(browse.description(directory), home)
     # Before the lease, which would make the study look driven.
     statuses = _statuses(home, name) if kept else {}
     notes: list[str] = []
@@ -77,10 +84,12 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         with lease(directory) if kept else nullcontext():
             if kept:
                 tracker.reconcile(directory, parent_statuses=statuses)
-            written, study, note = _write(tracker, name, directory, folder, venue, notes)
+            written, study, content = _write(tracker, name, directory, folder, venue, file, notes)
             for run_id in parents(study):
                 tracker.log_report(run_id, folder, only=report.CONTENTS)
-                tracker.describe(run_id, note)
+                tracker.describe(run_id, report.markdown_summary(content))
+            if kept:
+                keep_verdict(directory, content)
             return written
     except Busy as busy:
         notes.append(f"{busy} This report shows it as it is now.")
@@ -95,7 +104,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
         behind = _behind(tracker, directory, name)
         if behind:
             notes.append(f"MLflow lags behind the records by {counted(behind, 'trial')}")
-    return _write(tracker, name, directory, folder, venue, notes)[0]
+    return _write(tracker, name, directory, folder, venue, file, notes)[0]
 
 
 def sync(name: str, home: Path) -> int:
@@ -163,6 +172,34 @@ def _shown(study: StoredStudy, trials: Sequence[TrialRun]) -> list[str]:
     return [*(trial.run_id for trial in best), *confirmed]
 
 
+def _edited(study: StoredStudy, file: Path | None) -> Iterator[str]:
+    """A note where the study file has other settings than when its confirmation began."""
+    if file is None or study.confirmed_file is None:
+        return
+    try:
+        before, now = dict(parse_value(study.confirmed_file)), Document(file).content
+    except (TypeError, ValueError):
+        return  # The copy in MLflow is damaged, so nothing can be compared.
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if changed:
+        yield (
+            f"{file} was edited after the confirmation began ({', '.join(changed)}). The report"
+            " shows the study as it was confirmed."
+        )
+
+
+def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
+    """Store the verdict of a finished confirmation with the study's records.
+
+    Args:
+        directory: The study's.
+        content: Of report.json.
+    """
+    if content["confirmation"] and content["confirmation"]["finished"]:
+        verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
+        browse.keep_verdict(directory, KeptVerdict(**verdict))
+
+
 def parents(study: StoredStudy) -> list[str]:
     """The run of the search and that of the confirmation, as far as they exist."""
     found = [study.parent_run_id, study.parents.get("confirmation")]
@@ -170,9 +207,15 @@ def parents(study: StoredStudy) -> list[str]:
 
 
 def _write(
-    tracker: Tracker, name: str, directory: Path, folder: Path, venue: str, notes: Sequence[str]
-) -> tuple[Written, StoredStudy, str]:
-    """What was written, of which study, and a note for the study's page in MLflow."""
+    tracker: Tracker,
+    name: str,
+    directory: Path,
+    folder: Path,
+    venue: str,
+    file: Path | None,
+    notes: Sequence[str],
+) -> tuple[Written, StoredStudy, Mapping[str, Any]]:
+    """What was written, of which study, and the content of report.json."""
     found = material(tracker, name, directory)
     if not found.study.described:
         raise StoreError(
@@ -187,11 +230,11 @@ def _write(
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
     written = Written(
         page=writing.write(composed, folder, venue),
-        verdict=f"{judged.word}  {judged.headline}" if finished else "",
+        verdict=f"{judged.heading}  {judged.headline}" if finished else "",
         usable=summary.usable and not unanswered,
-        notes=tuple(notes),
+        notes=(*notes, *_edited(found.study, file)),
     )
-    return written, found.study, report.markdown_summary(summary.content)
+    return written, found.study, summary.content
 
 
 def _behind(tracker: Tracker, directory: Path, name: str) -> int:

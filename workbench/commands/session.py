@@ -270,7 +270,10 @@ def readable(study: Study) -> Iterator[None]:
 
 
 def _describe(study: Study, page: ParentRun) -> None:
-    """Write the report's summary into the parent runs, once MLflow has every trial."""
+    """Write the report's summary into the parent runs, and keep its verdict.
+
+    Once MLflow has every trial.
+    """
     if page.unsent:
         return
     material = publish.material(page.tracker, study.name, study.directory)
@@ -280,3 +283,4 @@ def _describe(study: Study, page: ParentRun) -> None:
     note = report.markdown_summary(summary)
     for run_id in publish.parents(material.study):
         page.tracker.describe(run_id, note)
+    publish.keep_verdict(study.directory, summary)

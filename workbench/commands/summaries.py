@@ -12,6 +12,20 @@ from workbench.record.strategy import Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptVerdict:
+    """The verdict of a finished confirmation, as its end or the last report left it.
+
+    Attributes:
+        heading: The word as it is shown; see ``Verdict.heading``.
+        leader: The configuration with the best mean; None where no mean may be compared.
+    """
+
+    word: str
+    heading: str
+    leader: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudySummary:
     """One study, as ``list`` shows it.
 
@@ -22,6 +36,7 @@ class StudySummary:
         test_metric: Name of the objective's metric on the test split.
         best: Value of the best complete trial, whose name is ``best_trial``.
         confirmation: None where none has begun.
+        verdict: None until a confirmation is complete.
         problem: Why a damaged study cannot be read.
     """
 
@@ -39,6 +54,7 @@ class StudySummary:
     best: float | None = None
     best_trial: str | None = None
     confirmation: ConfirmationProgress | None = None
+    verdict: KeptVerdict | None = None
     file: str = ""
     question: str = ""
     problem: str | None = None

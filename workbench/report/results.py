@@ -55,9 +55,9 @@ class Versus:
 
     name: str
     difference: float
-    low: float
-    high: float
-    p_holm: float
+    low: float | None
+    high: float | None
+    p_holm: float | None
     p_equivalence: float | None
     leads: Sequence[float]
     beyond: Mapping[str, float] | None

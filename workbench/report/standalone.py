@@ -142,7 +142,7 @@ def _datasets(study: str, found: ResultsVerdict, venue: str) -> str:
     for dataset, verdict in verdicts.items():
         sides = {side.name: side for side in verdict.sides}
         cells = [_cell(sides.get(name)) for name in names]
-        rows.append([typeset.name(dataset), *cells, typeset.text(verdict.word)])
+        rows.append([typeset.name(dataset), *cells, typeset.text(verdict.heading)])
     if found.across is not None:
         ranks = dict(zip(found.across.strategies, found.across.ranks, strict=True))
         rows += [None, ["average rank", *(typeset.share(ranks[name]) for name in names), ""]]

@@ -154,9 +154,9 @@ def versus(verdict: Verdict, name: str) -> Versus | None:
     return Versus(
         name=pair.second,
         difference=difference.estimate,
-        low=difference.low,
-        high=difference.high,
-        p_holm=pair.p_holm,
+        low=known(difference.low),
+        high=known(difference.high),
+        p_holm=known(pair.p_holm),
         p_equivalence=pair.p_equivalence,
         leads=pair.differences,
         beyond=None if beyond is None else {"low": beyond.low, "high": beyond.high},
@@ -181,7 +181,7 @@ def row(side: Side) -> Row:
 
 
 def known(value: float) -> float | None:
-    """None for NaN, which the ends of an interval over a single value are."""
+    """None for NaN, which the ends of an interval are that one value or stand-ins would have."""
     return value if math.isfinite(value) else None
 
 

@@ -69,6 +69,7 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
 
     Raises:
         FileExistsError: The folder is not empty and lacks the marker.
+        OSError: Nothing can be written there.
     """
     folder = folder.resolve()
     empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
@@ -78,11 +79,17 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
             f"{folder} is not empty and contains no {marker}, so it is not replaced. Choose an"
             " empty or a new folder."
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder, contents)
     prefix = f"{_hidden(folder)}{os.getpid()}."
-    # In the same file system as the folder, so that the renames below are atomic.
-    temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder, contents)
+        # In the same file system as the folder, so that the renames below are atomic.
+        temporary = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
+    except OSError as error:
+        # Not the temporary folder, which the user has never heard of.
+        raise OSError(
+            f"{folder} cannot be written ({error.strerror}). Choose another folder with --out."
+        ) from error
     new, old = temporary / "new", temporary / "old"
     try:
         yield new

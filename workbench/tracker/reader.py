@@ -87,6 +87,7 @@ class Reading:
         if confirmation is None:
             return study
         protocol = client.file(confirmation, "study/protocol.json")
+        file = _content(client.file(confirmation, "study/study.yaml"))
         return replace(
             study,
             protocol=_json(protocol, name),
@@ -94,6 +95,7 @@ class Reading:
             protocol_sha256=sha256_of(protocol) if protocol.exists() else None,
             protocol_logged=confirmation.tags.get(PROTOCOL),
             second_look=self._second_look(confirmation),
+            confirmed_file=None if file is None else file.decode(errors="replace"),
         )
 
     def _second_look(self, confirmation: Run) -> SecondLook | None:

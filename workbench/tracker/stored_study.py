@@ -211,6 +211,7 @@ class StoredStudy:
         protocol_sha256: Of the bytes of protocol.json now.
         protocol_logged: The same when the confirmation began.
         second_look: None before it has begun.
+        confirmed_file: Text of the study file when the confirmation last trained a run.
     """
 
     missing: tuple[str, ...] = ()
@@ -248,6 +249,7 @@ class StoredStudy:
     protocol_sha256: str | None = None
     protocol_logged: str | None = None
     second_look: SecondLook | None = None
+    confirmed_file: str | None = None
 
     @property
     def described(self) -> bool:

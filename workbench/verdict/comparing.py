@@ -44,14 +44,15 @@ def side(row: Row, design: Design, *, shown: bool) -> Side:
     """A row with its mean, SD and t interval; without any number where it may not be shown.
 
     The interval is cut at the bounds of the metric. A row with a hole in it gets no mean: a mean
-    of the runs that are there would be one over a selection.
+    of the runs that are there would be one over a selection. A row whose failed runs may have been
+    worse than they count gets neither SD nor interval: stand-ins have no spread of their own.
     """
     values: tuple[float | None, ...] = row.values if shown else (None,) * len(row.values)
     counted = [value for value in values if value is not None]
     mean, sd = None, None
-    if row.sound and len(counted) == 1:
-        # One run has no spread, so its mean is shown without an interval.
-        mean = Interval(counted[0], math.nan, math.nan)
+    if row.sound and counted and (len(counted) == 1 or overstated(row, design)):
+        # One run has no spread either, so its mean is shown without an interval.
+        mean = Interval(moments(np.array(counted))[0], math.nan, math.nan)
     elif row.sound and counted:
         mean = statistics.t_interval(counted).cut(design.bounds)
         sd = moments(np.array(counted))[1]
@@ -92,12 +93,13 @@ def comparisons(
         return ()
     # Fewer draws: each of them also resamples the test examples, which takes longer.
     resampled = _resampled(pairs, draws=max(1, draws // 5))
+    p_values = [test(_differences(first, second, design)) for first, second in pairs]
     compared = [
-        _compared(first, second, design, resampled, test=test, unit=unit, draws=draws)
-        for first, second in pairs
+        _compared(first, second, design, resampled, p=p, unit=unit, draws=draws)
+        for (first, second), p in zip(pairs, p_values, strict=True)
     ]
     missing = [1.0] * (len(contrast.pairs) - len(pairs))
-    p_holm = statistics.holm([*(pair.p for pair in compared), *missing])
+    p_holm = statistics.holm([*p_values, *missing])
     equivalence: Sequence[float | None] = [None] * len(pairs)
     if design.smallest_effect is not None:
         margin = design.smallest_effect
@@ -118,22 +120,24 @@ def _compared(
     design: Design,
     resampled: Mapping[str, Array],
     *,
-    test: Test,
+    p: float,
     unit: Unit,
     draws: int,
 ) -> Comparison:
     """Two sides with all that does not depend on the other pairs."""
     gaps = _differences(first, second, design)
     sd = moments(gaps)[1]
-    dz = statistics.hedges_dz(gaps)
+    stand_ins = overstated(first, design) or overstated(second, design)
+    dz = math.nan if stand_ins else statistics.hedges_dz(gaps)
     difference = statistics.t_interval(gaps).cut(_range(design))
+    if stand_ins:
+        difference = replace(difference, low=math.nan, high=math.nan)
     # Without spread each probability is 0 or 1, which claims more than a few seeds can show.
     posterior = None
-    if design.smallest_effect is not None and sd > 0:
+    if design.smallest_effect is not None and sd > 0 and not stand_ins:
         posterior = statistics.posterior(gaps, design.smallest_effect)
     beyond, missing = _beyond(first, second, design, resampled)
     undecidable = _undecidable(first, design, gaps, unit=unit)
-    p = test(gaps)
     return Comparison(
         first=first.name,
         second=second.name,
@@ -142,9 +146,10 @@ def _compared(
         difference=difference,
         sd=sd,
         skewness=float(skew(gaps, bias=False)) if sd > 0 and len(gaps) > 2 else None,
-        p=p,
-        p_holm=p,
-        p_t=None if sd == 0 else statistics.paired_t(gaps),
+        # A small p beside the sentence that nothing is decided would contradict it.
+        p=math.nan if undecidable else p,
+        p_holm=math.nan,
+        p_t=None if undecidable or sd == 0 else statistics.paired_t(gaps),
         dz=dz if math.isfinite(dz) else None,
         improvement=statistics.probability_of_improvement(gaps, draws=draws),
         p_equivalence=None,
@@ -166,8 +171,8 @@ def _decided(
     close = decidable and not overstated(second, design)
     return replace(
         pair,
-        p_holm=p_holm,
-        p_equivalence=p_equivalence if pair.sd > 0 else None,
+        p_holm=p_holm if decidable else math.nan,
+        p_equivalence=p_equivalence if close and pair.sd > 0 else None,
         beaten=decidable and pair.difference.estimate > 0 and p_holm <= design.alpha,
         equivalent=close and p_equivalence is not None and p_equivalence <= design.alpha,
     )

@@ -139,7 +139,8 @@ def _plans(verdict: Verdict, evidence: Evidence) -> Iterator[SeedPlan]:
     for pair in words.against_leader(verdict):
         rival = words.rival(pair, verdict)
         settled = rival not in verdict.candidates or pair.undecidable or pair.sd == 0
-        if settled or verdict.smallest_effect is None:
+        # Without an interval the SD is that of stand-ins for failed runs.
+        if settled or verdict.smallest_effect is None or math.isnan(pair.difference.low):
             continue
         needed = statistics.seeds_needed(
             pair.sd,

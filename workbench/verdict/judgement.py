@@ -87,9 +87,12 @@ class Comparison:
 
     Attributes:
         difference: Mean of ``differences``, in units of the metric, with its t interval; positive
-            means that ``first`` is better, whatever the metric's direction.
+            means that ``first`` is better, whatever the metric's direction. Without an interval
+            (NaN) where failed runs may have been worse; then ``dz``, ``p_equivalence`` and
+            ``posterior`` are None.
         p: Exact sign-flip permutation; ``p_holm`` the same, corrected over all pairs. The first
-            decides about the leader, the second about a pair for itself.
+            decides about the leader, the second about a pair for itself. Both are NaN where
+            nothing can be decided (``undecidable``).
         skewness: Of the differences, adjusted for few seeds (Fisher and Pearson's G1); the tests
             assume 0. None where the differences do not vary, and for fewer than 3.
         dz: Paired Hedges d_z; None where the differences do not vary.
@@ -195,6 +198,7 @@ class Verdict:
 
     Attributes:
         stage: What kind of data it is about.
+        heading: The word as it is shown; whom a winner over the baseline alone is better than.
         headline: One sentence with names and numbers: what a reader remembers.
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
@@ -230,6 +234,7 @@ class Verdict:
     stage: Stage
     level: Level
     unit: Unit = Unit.SEED
+    heading: str = ""
     headline: str = ""
     claim: str = ""
     metric: str

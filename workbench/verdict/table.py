@@ -209,7 +209,11 @@ def _imputations(row: Row, design: Design, worst: float | None) -> Iterator[Doub
     if not row.imputed or worst is None:
         return
     known = worst_value(design) is not None
-    kind = f"the worst value of {design.metric}" if known else "the worst value seen"
+    kind = (
+        f"the worst value of {design.metric}"
+        if known
+        else "the worst value seen, so neither SD nor interval is given"
+    )
     whole = len(row.imputed) == len(row.values)
     text = (
         f"No run of {row.name} completed: its mean is {kind} ({worst:g}), not a measurement."

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from workbench.cli.printed.layout import compared, print_field, print_heading, print_line
+from workbench.cli.printed.layout import (
+    compared,
+    of_one_rival,
+    print_field,
+    print_heading,
+    print_line,
+)
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
 from workbench.verdict.wording.numbers import counted, duration, setting
@@ -108,7 +114,7 @@ def _power(outlook: Outlook) -> str:
         return f"{outlook.seeds} seeds cannot show a difference of any size"
     return (
         f"{outlook.seeds} seeds show a difference of {setting(size)} SDs of the paired differences"
-        " with 80 % power"
+        f" with 80 % power{of_one_rival(outlook.contrast, outlook.pairs)}"
     )
 
 

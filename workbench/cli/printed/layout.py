@@ -30,6 +30,12 @@ def compared(contrast: str, pairs: int) -> str:
     return "each with the best" if contrast == "all" else f"each level of {contrast} with the best"
 
 
+def of_one_rival(contrast: str, pairs: int) -> str:
+    """What a stated power is about, where a winner has to beat several rivals."""
+    several = contrast != "baseline" and pairs > 1
+    return " against one rival, lower against all of them" if several else ""
+
+
 def number(value: float | None) -> str:
     """A measured value, or an empty cell."""
     return "" if value is None else numbers.measured(value)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from workbench.cli.printed.layout import compared, number, print_field, print_heading, table_of
+from workbench.cli.printed.layout import (
+    compared,
+    number,
+    of_one_rival,
+    print_field,
+    print_heading,
+    table_of,
+)
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
@@ -62,8 +69,9 @@ def _power(offer: Offer) -> str:
         return "unknown: no two strategies completed on the same two seeds of the selection"
     (low, high), effect = offer.reach, offer.smallest_effect
     source = (
-        f"(estimated from the few validation seeds: SD of paired differences {setting(offer.sd)},"
-        " with its 90 % interval)"
+        "(estimated from the few validation seeds of the selection: SD of paired differences"
+        f" {setting(offer.sd)}, pooled over all pairs of chosen configurations, with its 90 %"
+        " interval)"
     )
     # Both ends are clipped to the range of the metric.
     if low == high:
@@ -75,7 +83,7 @@ def _power(offer: Offer) -> str:
         then = f"{exact} is found"
     else:
         then = f"whether {exact} is found cannot be estimated from so few seeds"
-    reach = f"{setting(low)} to {setting(high)}"
+    reach = f"{setting(low)} to {setting(high)}{of_one_rival(offer.contrast, offer.pairs)}"
     return f"80 % for a difference of about {reach}; {then} {source}"
 
 

@@ -14,7 +14,7 @@ from workbench.verdict.wording.numbers import setting
 
 if TYPE_CHECKING:
     from workbench.commands.confirmation_progress import ConfirmationProgress
-    from workbench.commands.summaries import StudyDetails, StudySummary, TrialDetails
+    from workbench.commands.summaries import KeptVerdict, StudyDetails, StudySummary, TrialDetails
 
 
 def studies(console: Console, rows: Sequence[StudySummary]) -> None:
@@ -23,9 +23,12 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
         console.print("No study yet: workbench run studies/NAME.yaml starts one.", highlight=False)
         return
     numbers = ("trials", "done", "pruned", "failed", "best")
-    table = table_of("study", "state", *numbers, "best trial", "of", "confirmed", right=numbers)
+    columns = ["study", "state", *numbers, "best trial", "of", "confirmed"]
+    if any(row.verdict for row in rows):
+        columns.append("verdict (best mean)")
+    table = table_of(*columns, right=numbers)
     for row in rows:
-        table.add_row(
+        cells = [
             escape(row.name),
             row.state,
             *map(str, (row.trials, row.complete, row.pruned, row.failed)),
@@ -33,11 +36,19 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
             escape(row.best_trial or ""),
             row.metric,
             stage_of(row.confirmation),
-        )
+            escape(_verdict(row.verdict)),
+        ]
+        table.add_row(*cells[: len(columns)])
     console.print(table)
     for row in rows:
         if row.problem:
             print_line(console, f"{row.name}: {row.problem}", "red")
+
+
+def _verdict(verdict: KeptVerdict | None) -> str:
+    if verdict is None:
+        return ""
+    return verdict.heading + (f" ({verdict.leader})" if verdict.leader else "")
 
 
 def stage_of(confirmation: ConfirmationProgress | None) -> str:

@@ -25,7 +25,7 @@ def verdict(console: Console, judged: Judged) -> None:
     Of several data sets also the verdict of each, the counts of each pair, and ranks.
     """
     found = judged.result.verdict
-    print_heading(console, found.word, found.headline)
+    print_heading(console, found.heading, found.headline)
     if any(side.mean is not None for side in found.sides):
         console.print(_sides(found))
     if found.comparisons:
@@ -53,7 +53,7 @@ def _datasets(console: Console, found: ResultsVerdict) -> None:
     )
     for name, own in found.datasets.items():
         cells = (name, own.leader or "", own.closest or "")
-        table.add_row(*map(escape, cells), _number(own.gap, _scale(own)), own.word)
+        table.add_row(*map(escape, cells), _number(own.gap, _scale(own)), own.heading)
     console.print(table)
     if found.outcomes:
         counts = ("wins", "ties", "losses", "inconclusive")
@@ -87,7 +87,7 @@ def _sides(found: Verdict) -> Table:
     for side in found.sides:
         mean = side.mean
         values = ("", "") if mean is None else (_number(mean.estimate), _between(mean, scale))
-        cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale)]
+        cells = [escape(side.name), str(side.n), *values, _number(side.sd, scale) or "–"]
         # Across data sets there is a p value, but nothing bounds a difference.
         if side.p_best is not None:
             cells += [numbers.bare_p(side.p_best), _number(side.behind, scale)]
@@ -125,7 +125,7 @@ def _number(value: float | None, like: float | None = None, *ends: float) -> str
 
 
 def _between(bounds: Interval, like: float | None = None) -> str:
-    # A single value has no interval.
+    # Of a single value, and where failed runs count with the worst value seen.
     if not (math.isfinite(bounds.low) and math.isfinite(bounds.high)):
-        return ""
+        return "–"
     return " to ".join(numbers.ends(bounds.low, bounds.high, like))

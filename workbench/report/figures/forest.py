@@ -6,6 +6,7 @@ minus the reference's, as in the tables of a paper.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
@@ -15,6 +16,7 @@ from workbench.report.figures.sides import (
     compared,
     differences,
     draw_seeds,
+    hover,
     how_tested,
     names,
 )
@@ -48,7 +50,7 @@ class Forest(NamedTuple):
     Attributes:
         reference: The leader, or the baseline of a contrast with it.
         n: Seeds of every row.
-        bar: What the bars are.
+        bar: What the bars are; ``none`` where no row has one.
         source: What varies between the runs of an arm, a sentence.
     """
 
@@ -93,13 +95,14 @@ def summarize(findings: Findings) -> Forest:
             level=row.comparison.difference.level,
         )
         for row in rows
+        if not math.isnan(row.comparison.difference.low)
     ]
     return Forest(
         verdict=verdict,
         reference=reference,
         rows=tuple(rows),
         n=n,
-        bar=bars[0].label,
+        bar=bars[0].label if bars else "none",
         source=findings.source,
     )
 
@@ -187,8 +190,7 @@ def _draw_row(axes: Axes, numbers: Forest, row: Row, y: int) -> None:
     )
     saving.hover(
         square,
-        f"{row.name} − {numbers.reference}: {mean.estimate:+.4g}"
-        f" [{mean.low:+.4g}, {mean.high:+.4g}], p {bare_p(row.p)}",
+        f"{row.name} − {numbers.reference}: {hover(mean)}, p {bare_p(row.p)}",
     )
     draw_seeds(axes, row.points, y + 0.2, 0.2, colour=style.QUIET, size=8, form="+.4g")
 
@@ -199,13 +201,14 @@ def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
         style.column(axes, head, p_values)
         return
     means = [row.comparison.difference for row in rows]
-    ends = [end for mean in means for end in (mean.low, mean.high)]
-    unit = max(map(abs, ends))
+    ends = [end for mean in means for end in (mean.low, mean.high) if not math.isnan(end)]
+    unit = max(abs(end) for end in ends or [mean.estimate for mean in means])
     texts = []
     for mean in means:
         parts = (mean.estimate, mean.low, mean.high)
         estimate, low, high = (naming.signed(part, unit, ends) for part in parts)
-        texts.append(f"{estimate} [{low.lstrip('+')}, {high.lstrip('+')}]")
+        reach = "–" if math.isnan(mean.low) else f"[{low.lstrip('+')}, {high.lstrip('+')}]"
+        texts.append(f"{estimate} {reach}")
     style.column(axes, f"mean [{100 * means[0].level:g} % interval]", texts)
     style.column(axes, head, p_values, offset=104)
 

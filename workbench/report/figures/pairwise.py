@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import compared, how_tested, names
+from workbench.report.figures.sides import compared, hover, how_tested, names
 from workbench.verdict import Comparison, Verdict
 from workbench.verdict.contrast import BASELINE
 from workbench.verdict.wording.numbers import bare_p
@@ -137,8 +137,8 @@ def _draw_cell(
         (column + 0.03, row + 0.05), 0.94, 0.9, color=shade, alpha=0.3 if decided else 0.4, lw=0
     )
     axes.add_patch(tile)
-    text = f"{item.first} against {item.second}: {mean.estimate:+.4g}"
-    saving.hover(tile, f"{text} [{mean.low:+.4g}, {mean.high:+.4g}], p {bare_p(item.p_holm)}")
+    text = f"{item.first} against {item.second}: {hover(mean)}, p {bare_p(item.p_holm)}"
+    saving.hover(tile, text)
     write = partial(axes.text, column + 0.5, ha="center", va="center")
     if condensed:
         mark = ("▲" if ahead else "▼") if decided else "○" if item.equivalent else ""

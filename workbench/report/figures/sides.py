@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +11,7 @@ from workbench.report.figures import Findings, LeftOut
 from workbench.report.results import ConfirmationResult
 from workbench.report.trials import encoding
 from workbench.verdict import Comparison, Verdict
+from workbench.verdict.estimates import Interval
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import counted
 
@@ -55,6 +57,12 @@ class Arm(NamedTuple):
     def hover(self) -> str:
         """Its mean and interval, as a hover text."""
         return f"{self.name}: {self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def hover(mean: Interval) -> str:
+    """A difference with its interval, where it has one, as a hover text."""
+    reach = "" if math.isnan(mean.low) else f" [{mean.low:+.4g}, {mean.high:+.4g}]"
+    return f"{mean.estimate:+.4g}{reach}"
 
 
 def finished(findings: Findings) -> ConfirmationResult:

@@ -98,18 +98,13 @@ def _against(row: Row, heads: Sequence[str], like: float | None) -> list[str]:
     if versus is not None:
         difference = number(versus.difference, like, signed=True)
         reach = span(versus.low, versus.high, like)
-        cells = [f"{difference} {reach}", _ahead(versus.leads)]
+        cells = [f"{difference} {reach}", ahead_on(versus.leads)]
     by_head = {
         "$p$ (Holm)": p_value(versus.p_holm if versus else None),
         "$p$ (best)": p_value(row.p_best),
         "behind": number(row.behind, like),
     }
     return [*cells, *(by_head[head] for head in heads[2:])] if heads else []
-
-
-def _ahead(leads: Sequence[float]) -> str:
-    """On how many seeds, without those that are equal: a column has no room for both."""
-    return ahead_on(leads).partition(",")[0]
 
 
 def _cited(item: Cited, like: float | None, width: int) -> list[str]:
@@ -146,6 +141,8 @@ def _caption(summary: Judged) -> str:
     sentences += map(prose, wording.left_out(verdict))
     if any(arm.failed for arm in summary.rows):
         sentences.append("Failed and diverged runs count with the worst value.")
+        if any(arm.failed and arm.sd is None for arm in summary.rows):
+            sentences.append("Where that is the worst one seen, no SD and no interval is given.")
     for arm in summary.rows:
         if arm.baseline:
             default = ""
@@ -162,7 +159,7 @@ def _caption(summary: Judged) -> str:
         sentences.append(text(summary.caution))
     else:
         level = "" if verdict.level == "none" else f" ({text(verdict.level)})"
-        sentences.append(f"Verdict{level}: {text(verdict.word)}.")
+        sentences.append(f"Verdict{level}: {text(verdict.heading)}.")
     return " ".join(sentences)
 
 
@@ -188,9 +185,9 @@ def pairwise(summary: Judged, venue: str) -> str:
             name(pair.first),
             name(pair.second),
             number(difference.estimate, like),
-            span(difference.low, difference.high, like),
-            _ahead(pair.differences),
-            p_value(pair.p_holm),
+            span(wording.known(difference.low), wording.known(difference.high), like),
+            ahead_on(pair.differences),
+            p_value(wording.known(pair.p_holm)),
             share(pair.dz),
         ]
         row += [p_value(pair.p_equivalence)] if has_margin else []

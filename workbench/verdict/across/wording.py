@@ -30,6 +30,7 @@ def worded(
     failed = _failed(verdicts)
     return replace(
         verdict,
+        heading=_heading(verdict),
         headline=_headline(verdict, verdicts, outcomes, failed),
         claim=_claim(verdict, failed),
         reasons=_reasons(verdict),
@@ -89,6 +90,12 @@ def _failed(verdicts: Mapping[str, Verdict]) -> str:
     return text
 
 
+def _heading(verdict: Verdict) -> str:
+    """The word; of too few data sets their number, because only the verdict on each holds."""
+    few = verdict.word == Word.UNDERPOWERED and len(verdict.seeds) < LEAST_DATASETS
+    return counted(len(verdict.seeds), "data set") if few else words.heading(verdict)
+
+
 def _headline(
     verdict: Verdict,
     verdicts: Mapping[str, Verdict],
@@ -122,10 +129,10 @@ def _headline(
 def _alone(one: Verdict) -> str:
     """The verdict on a data set in a few words."""
     if one.leader is None:
-        return str(one.word)
+        return one.heading
     if one.word in (Word.WINNER, Word.GOOD_ENOUGH):
-        return f"{one.word} ({one.leader})"
-    return f"{one.word} (best mean: {one.leader})"
+        return f"{one.heading} ({one.leader})"
+    return f"{one.heading} (best mean: {one.leader})"
 
 
 def _counts(outcomes: Sequence[PairCounts]) -> str:

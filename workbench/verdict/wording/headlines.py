@@ -44,15 +44,15 @@ def compared(verdict: Verdict) -> str:
     text = words.the_set(verdict)
     if verdict.word == Word.GOOD_ENOUGH:
         text = f"{verdict.leader} is good enough: {bound(verdict)}. {text}"
-    _, low, high = words.reach(verdict, pair)
     across = " of standardized values" if verdict.unit == Unit.DATA_SET else ""
     missing = ""
     if verdict.smallest_effect is None:
         missing = " No smallest effect was given, so the size of a difference is not judged."
     return (
         f"{text} No single winner is shown: {verdict.leader} has the best mean{across} and"
-        f" {words.lead(verdict, pair, words.rival(pair, verdict))} (interval {low} to {high};"
-        f" ahead {words.agreement(verdict, pair)}).{missing}{words.caveats(verdict)}"
+        f" {words.lead(verdict, pair, words.rival(pair, verdict))}"
+        f" ({words.interval(verdict, pair)}; ahead {words.agreement(verdict, pair)})."
+        f"{missing}{words.caveats(verdict)}"
     )
 
 
@@ -101,10 +101,10 @@ def _against(verdict: Verdict, pair: Comparison) -> str:
     rival = (
         "the closest rival " if verdict.pairs > 1 and not words.against_baseline(verdict) else ""
     )
-    gap, low, high = words.reach(verdict, pair)
+    gap, sure = words.mean_difference(verdict, pair), f"{100 * pair.difference.level:g} % interval"
     turned = "" if verdict.direction == "maximize" else "lower is better; "
     return (
         f"{words.metric(verdict)} {ours} against {theirs} of {rival}{other} ({turned}difference"
-        f" {gap}, {100 * pair.difference.level:g} % interval {low} to {high}, ahead"
+        f" {gap}, {words.interval(verdict, pair, sure)}, ahead"
         f" {words.agreement(verdict, pair)})"
     )

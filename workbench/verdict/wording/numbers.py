@@ -112,7 +112,9 @@ def ends(low: float, high: float, like: float | None = None) -> tuple[str, str]:
 
 
 def bare_p(p: float) -> str:
-    """A p value with two significant digits, for example ``0.52`` or ``<0.0001``."""
+    """A p value with two significant digits, for example ``0.52`` or ``<0.0001``; NaN: a dash."""
+    if math.isnan(p):
+        return "–"
     if p < 0.0001:
         return "<0.0001"
     return f"{p:.2f}" if p >= 0.0995 else f"{p:.2g}"
@@ -120,6 +122,8 @@ def bare_p(p: float) -> str:
 
 def p_value(p: float) -> str:
     """The same within a sentence: ``p = 0.021`` or ``p < 0.0001``."""
+    if math.isnan(p):
+        return "no p value"
     text = bare_p(p)
     return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
 

@@ -28,6 +28,7 @@ def worded(verdict: Verdict) -> Verdict:
     )
     return replace(
         verdict,
+        heading=words.heading(verdict),
         headline=headline(verdict),
         claim=claim(verdict),
         needed=_needed(verdict),
@@ -68,10 +69,9 @@ def _reason(verdict: Verdict, pair: Comparison) -> str:
     """What is known of a rival, with the p value that decides it."""
     other = words.rival(pair, verdict)
     side = next(side for side in verdict.sides if side.name == other)
-    _, low, high = words.reach(verdict, pair)
     lead = (
-        f"{verdict.leader} {words.lead(verdict, pair, 'it')} (interval {low} to {high}), ahead"
-        f" {words.agreement(verdict, pair)}"
+        f"{verdict.leader} {words.lead(verdict, pair, 'it')} ({words.interval(verdict, pair)}),"
+        f" ahead {words.agreement(verdict, pair)}"
     )
     if pair.undecidable and other not in verdict.excluded:
         return f"Nothing is decided for {other}: {pair.undecidable}; {lead}."

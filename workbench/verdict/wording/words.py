@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from workbench.verdict.comparing import sign_draws
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.evidence import Stage, corrected
-from workbench.verdict.judgement import Comparison, Side, Size, Unit, Verdict
+from workbench.verdict.judgement import Comparison, Side, Size, Unit, Verdict, Word
 from workbench.verdict.statistics.paired import EXACT_TO
 from workbench.verdict.wording.numbers import (
     MINUS,
@@ -27,6 +29,13 @@ def against_baseline(verdict: Verdict) -> bool:
     """
     leads = any(side.baseline and side.name == verdict.leader for side in verdict.sides)
     return verdict.contrast == BASELINE and not leads
+
+
+def heading(verdict: Verdict) -> str:
+    """The word; a winner that was compared with the baseline alone is called one against it."""
+    if verdict.word == Word.WINNER and against_baseline(verdict):
+        return f"{verdict.word} against the baseline {verdict.closest}"
+    return str(verdict.word)
 
 
 def over(verdict: Verdict) -> str:
@@ -142,16 +151,16 @@ def test(verdict: Verdict, pair: Comparison) -> str:
 
 def difference(verdict: Verdict, pair: Comparison) -> str:
     """The lead over the closest rival with its interval, and the p value that decides."""
-    gap, low, high = reach(verdict, pair)
+    gap, sure = mean_difference(verdict, pair), f"{100 * pair.difference.level:g} % interval"
     if verdict.contrast != BASELINE and verdict.pairs > 1:
         return (
             f"a mean difference of {gap} from the closest, {rival(pair, verdict)}"
-            f" ({100 * pair.difference.level:g} % interval of this pair {low} to {high}; paired"
+            f" ({interval(verdict, pair, f'{sure} of this pair')}; paired"
             f" over {pair.n} {verdict.unit}s), and a largest p of"
             f" {bare_p(verdict.p_win or 0.0)} against any other ({test(verdict, pair)})"
         )
     text = (
-        f"a mean difference of {gap} ({100 * pair.difference.level:g} % interval {low} to {high};"
+        f"a mean difference of {gap} ({interval(verdict, pair, sure)};"
         f" paired over {pair.n} {verdict.unit}s; {test(verdict, pair)},"
     )
     if verdict.contrast == BASELINE and verdict.pairs > 1:
@@ -159,17 +168,24 @@ def difference(verdict: Verdict, pair: Comparison) -> str:
     return f"{text} {p_value(pair.p)})"
 
 
-def reach(verdict: Verdict, pair: Comparison) -> tuple[str, str, str]:
-    """The leader's mean difference from a rival and the ends of its interval."""
+def mean_difference(verdict: Verdict, pair: Comparison) -> str:
+    """The leader's from a rival."""
     found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
-    decimals = places(verdict, pair)
-    gap, low, high = (fixed(value, decimals) for value in (found.estimate, found.low, found.high))
-    return gap, low, high
+    return fixed(found.estimate, places(verdict, pair))
+
+
+def interval(verdict: Verdict, pair: Comparison, name: str = "interval") -> str:
+    """The interval of that difference after its name, or why there is none."""
+    found = pair.difference if pair.first == verdict.leader else pair.difference.negated()
+    if math.isnan(found.low):
+        return "no interval, because failed runs count with the worst value seen"
+    low, high = (fixed(value, places(verdict, pair)) for value in (found.low, found.high))
+    return f"{name} {low} to {high}"
 
 
 def lead(verdict: Verdict, pair: Comparison, whom: str) -> str:
     """``leads b by 0.01``; across data sets the leader's mean may be the worse one."""
-    gap = reach(verdict, pair)[0]
+    gap = mean_difference(verdict, pair)
     if gap.startswith(MINUS):
         return f"has a mean difference of {gap} from {whom}"
     return f"leads {whom} by {gap}"
