@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -15,6 +18,10 @@ from tests.support.tiny import TINY
 # Before anything imports numpy or torch, and for every process that a test starts: as many
 # processes as cores run at once, and threads of each would only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Caches of one run must not serve, or hide a mistake from, the next one.
+if "WORKBENCH_DATA" not in os.environ:
+    os.environ["WORKBENCH_DATA"] = tempfile.mkdtemp(prefix="workbench-tests-")
+    atexit.register(shutil.rmtree, os.environ["WORKBENCH_DATA"], ignore_errors=True)
 # Below nohup and in the background a shell has these ignored, also in every command that a test
 # starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

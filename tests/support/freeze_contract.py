@@ -25,6 +25,29 @@ from workbench.tasks.classification import Classification
 
 CLASSES = ("left", "right")
 DEPTHS = (0, "middle", "all")
+# The smallest model of each family of torchvision, and the side of the images that it is given.
+SMALLEST: dict[str, tuple[str, int]] = {
+    "alexnet": ("alexnet", 63),
+    "convnext": ("convnext_tiny", 32),
+    "densenet": ("densenet121", 32),
+    "efficientnet": ("efficientnet_b0", 16),
+    "googlenet": ("googlenet", 32),
+    "inception": ("inception_v3", 75),
+    "maxvit": ("maxvit_t", 224),
+    "mnasnet": ("mnasnet0_5", 16),
+    "mobilenet_v2": ("mobilenet_v2", 16),
+    "mobilenet_v3": ("mobilenet_v3_small", 16),
+    "regnet": ("regnet_y_400mf", 16),
+    "resnet": ("resnet18", 16),
+    "shufflenet_v2": ("shufflenet_v2_x0_5", 32),
+    "squeezenet": ("squeezenet1_1", 32),
+    "swin": ("swin_t", 32),
+    "vgg": ("vgg11_bn", 32),
+    "vit": ("vit_b_32", 64),
+}
+# Families of 20 million parameters or more (MaxViT: of large images), which are given half as many
+# samples.
+LARGE = ("alexnet", "convnext", "inception", "maxvit", "swin", "vgg", "vit")
 _NIGHTLY = [pytest.mark.slow, pytest.mark.nightly]
 
 

@@ -170,6 +170,14 @@ class Batches:
         """Number of training samples."""
         return len(self._targets)
 
+    def positions(self, epoch: int, first: int, last: int) -> list[Tensor]:
+        """Positions of the samples of an epoch's steps ``first`` to ``last - 1``."""
+        return split(order(len(self), seed=self._seed, epoch=epoch), self._size)[first:last]
+
+    def targets(self, positions: Tensor) -> Tensor:
+        """Targets of the samples at some positions, on the device."""
+        return self._targets[positions.to(self._device)]
+
     def part(self, epoch: int, first: int, last: int) -> Iterator[tuple[Batch, Tensor]]:
         """Inputs and targets of an epoch's steps ``first`` to ``last - 1``.
 
@@ -177,12 +185,11 @@ class Batches:
             ValueError: A sample cannot be augmented.
             RuntimeError: A loader process died; see ``is_dead_loader``.
         """
-        epoch_batches = split(order(len(self), seed=self._seed, epoch=epoch), self._size)
-        requests = [(epoch, positions) for positions in epoch_batches[first:last]]
+        requests = [(epoch, positions) for positions in self.positions(epoch, first, last)]
         for (_, positions), batch in zip(requests, self._read(requests), strict=True):
             if isinstance(batch, ValueError):
                 raise batch
-            yield to_device(batch, self._device), self._targets[positions.to(self._device)]
+            yield to_device(batch, self._device), self.targets(positions)
 
     def _read(self, requests: list[_Request]) -> Iterator[Batch | ValueError]:
         if self._loader is None:

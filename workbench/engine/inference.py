@@ -20,6 +20,7 @@ from workbench.tasks import Task
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch, Inputs
+    from workbench.engine.activations import Kept
 
 MAX_BATCH = 512
 # Most numbers in a batch's inputs: images of 224 pixels come in smaller batches.
@@ -51,6 +52,7 @@ def outputs_of(
     *,
     device: torch.device,
     precision: str,
+    kept: Kept | None = None,
     before: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Outputs for every sample, ``float32 [N, O]`` on the device; the model is left in eval mode.
@@ -60,20 +62,30 @@ def outputs_of(
         inputs: N samples, at least one.
         device: Of the model.
         precision: As for ``forward``.
+        kept: Outputs of the frozen stages for these samples, in place of running them.
         before: Called before every batch; may raise.
     """
     module.eval()
     outputs = []
     with torch.inference_mode():
         positions = torch.arange(len(inputs))
-        # The size depends on the samples alone, so that the same model gives the same bits.
-        numbers = batches.input_size(inputs[positions[:1]])
-        size = max(1, min(MAX_BATCH, MAX_NUMBERS // numbers))
-        for chunk in torch.split(positions, size):
+        for chunk in torch.split(positions, batch_size(inputs)):
             before()
+            if kept is not None:
+                outputs.append(kept.forward(module, kept.at(chunk)))
+                continue
             batch = batches.to_device(inputs[chunk], device)
             outputs.append(forward(module, batch, device=device, precision=precision))
         return torch.cat(outputs)
+
+
+def batch_size(inputs: Inputs) -> int:
+    """Samples of a batch of ``outputs_of``.
+
+    It depends on the samples alone, so that the same model gives the same bits.
+    """
+    numbers = batches.input_size(inputs[torch.arange(1)])
+    return max(1, min(MAX_BATCH, MAX_NUMBERS // numbers))
 
 
 def metrics_of(task: Task, outputs: Tensor, targets: Tensor) -> dict[str, float]:

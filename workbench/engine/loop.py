@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import stages
-from workbench.backbones.stages import Staged
+from workbench.backbones.stages import Activations, Staged
 from workbench.datasets import Data
 from workbench.engine import (
+    activations,
     batches,
     ema,
     inference,
@@ -30,6 +31,7 @@ from workbench.engine import (
     optimizers,
     parameter_groups,
 )
+from workbench.engine.activations import Keeper, Kept
 from workbench.engine.batches import Batches
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
@@ -81,6 +83,7 @@ class Engine:
         seed: int,
         device: torch.device,
         interrupted: Callable[[], bool],
+        keeper: Keeper | None = None,
     ) -> None:
         """Prepare the model, the batches and the optimizer; no training yet.
 
@@ -92,6 +95,7 @@ class Engine:
             seed: The trial's training seed, for order, augmentation and dropout.
             device: Of the model and the batches.
             interrupted: Polled before every batch; true raises ``Interrupted`` from ``epochs``.
+            keeper: Gives the outputs of frozen stages; None runs them in every epoch.
 
         Raises:
             ValueError: A phase, a method or the augmentation cannot be built or does not fit.
@@ -102,7 +106,10 @@ class Engine:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
         self.device = device
-        self._plan, self._task, self._seed = plan, task, seed
+        self._plan, self._task, self._data, self._seed = plan, task, data, seed
+        self._keeper = keeper if activations.suits(plan) else None
+        # Of training and validation; None where the model runs its frozen stages.
+        self._kept: tuple[Kept | None, Kept | None] | None = None
         self._interrupted = interrupted
         self._report = 0
         self.confusion: list[list[int]] | None = None
@@ -249,7 +256,7 @@ class Engine:
         for parameter in stages.trainable_parameters(self._staged):
             if parameter in past:
                 self._optimizer.state[parameter] = past[parameter]
-        self._settled = (number, frozen)
+        self._settled, self._kept = (number, frozen), None
 
     def _run(self, epoch: int, part: int) -> dict[str, float]:
         started = time.perf_counter()
@@ -270,10 +277,11 @@ class Engine:
         phase, steps = self._plan.phases[number], self._batches.steps
         each = self._plan.reports_per_epoch
         first, last = round(steps * part / each), round(steps * (part + 1) / each)
+        kept = self._kept_of(phase, within)[0]
         stages.train_mode(self._staged, parameter_groups.depth(phase, within))
         losses, outputs, targets, count = [], [], [], 0
         steps_of_part = enumerate(
-            self._batches.part(epoch, first, last), start=(within - 1) * steps + first
+            self._read(kept, epoch, first, last), start=(within - 1) * steps + first
         )
         for step, (batch_inputs, batch_targets) in steps_of_part:
             self._stop_if_asked()
@@ -287,8 +295,43 @@ class Engine:
         mean = float(torch.stack(losses).sum()) / count
         return {"loss": mean, **self._task.metrics(torch.cat(outputs), torch.cat(targets))}
 
+    def _kept_of(self, phase: Phase, within: int) -> tuple[Kept | None, Kept | None]:
+        """Outputs of the frozen stages for training and validation, asked for once."""
+        if self._kept is None:
+            self._kept = (None, None)
+            frozen = parameter_groups.depth(phase, within)
+            if self._keeper is not None and frozen:
+                self._staged.module.eval()
+                size = inference.batch_size(self._data.validation.inputs)
+                parts = ((self._data.train, self._plan.batch_size), (self._data.validation, size))
+                train, validation = (
+                    self._keeper.get(
+                        self._staged,
+                        frozen,
+                        part,
+                        size=min(size, len(part.inputs)),
+                        # Which samples share the last batch of training changes every epoch.
+                        fill=part is self._data.train,
+                        passes=phase.epochs - within + 1,
+                        before=self._stop_if_asked,
+                    )
+                    for part, size in parts
+                )
+                self._kept = (train, validation)
+        return self._kept
+
+    def _read(
+        self, kept: Kept | None, epoch: int, first: int, last: int
+    ) -> Iterator[tuple[Batch | Activations, Tensor]]:
+        """Inputs of an epoch's steps, or the kept outputs of frozen stages, with their targets."""
+        if kept is None:
+            yield from self._batches.part(epoch, first, last)
+            return
+        for positions in self._batches.positions(epoch, first, last):
+            yield kept.at(positions), self._batches.targets(positions)
+
     def _step(
-        self, phase: Phase, epoch: int, step: int, inputs: Batch, targets: Tensor
+        self, phase: Phase, epoch: int, step: int, inputs: Batch | Activations, targets: Tensor
     ) -> tuple[Tensor, Tensor]:
         """One step of the optimizer: the batch's mean loss, and its outputs."""
         plan = self._plan
@@ -312,10 +355,7 @@ class Engine:
         for number, rows in enumerate(passes):
             self._dropout_seeds.begin(epoch, step, number)
             part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
-            rows_of_part = batches.rows(inputs, part)
-            passed = inference.forward(
-                self._staged.module, rows_of_part, device=self.device, precision=plan.precision
-            )
+            passed = self._forward(inputs, part)
             loss = self._task.loss(passed, targets[part])
             if whole is not None:
                 loss = loss * (self._task.total_weight(targets[part]) / whole)
@@ -333,6 +373,16 @@ class Engine:
             self._average.update()
         return torch.stack(losses).sum(), torch.cat(outputs)
 
+    def _forward(self, inputs: Batch | Activations, part: slice) -> Tensor:
+        module = self._staged.module
+        if isinstance(inputs, Activations):
+            kept = self._kept and self._kept[0]
+            assert kept is not None
+            return kept.forward(module, inputs.part(part))
+        return inference.forward(
+            module, batches.rows(inputs, part), device=self.device, precision=self._plan.precision
+        )
+
     def _validate(self) -> dict[str, float]:
         module, targets = self._staged.module, self._validation_targets
         with ema.temporary_weights(module, {} if self._average is None else self._average.tensors):
@@ -341,6 +391,7 @@ class Engine:
                 self._validation_inputs,
                 device=self.device,
                 precision=self._plan.precision,
+                kept=self._kept and self._kept[1],
                 before=self._stop_if_asked,
             )
         self.confusion = self._task.confusion(outputs, targets)

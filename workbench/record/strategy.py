@@ -161,6 +161,7 @@ class Plan:
         early_stopping: None trains to the last epoch.
         lora: None trains the weights themselves.
         loader_workers: Number of processes that load and augment; 0 does it in the worker.
+        activations_gb: Largest size of the activation store; 0 does not use it.
         trial: A user's own training, ``FILE.py:NAME``; None for the engine.
         trial_options: The keyword arguments of that training.
         code: By path, the hash of every file of a user's own code that the plan names, of the files
@@ -188,6 +189,7 @@ class Plan:
     early_stopping: EarlyStopping | None = None
     lora: Lora | None = None
     loader_workers: int = 0
+    activations_gb: float = 10.0
     trial: str | None = None
     trial_options: Knobs = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)

@@ -84,10 +84,11 @@ def _plan(plan: Plan, folder: Path) -> dict[str, Any]:
     """A plan without what is at its default, and without the places of files.
 
     So a knob that a later version knows, and a folder that was moved, make no other study. Neither
-    do the processes that read samples: no result depends on them.
+    do the processes that read samples and the activation store: no result depends on them.
     """
     content = _written(plan)
-    content.pop("loader_workers", None)
+    for knob in ("loader_workers", "activations_gb"):
+        content.pop(knob, None)
     content["phases"] = [_phase(phase) for phase in plan.phases]
     for block in ("dataset", "backbone", "task", "augmentation", "trial", "trial_options"):
         if block in content:

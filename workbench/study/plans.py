@@ -70,14 +70,15 @@ def plan_of(knobs: Knobs, resources: Resources) -> Plan:
 def comparable(plan: Plan) -> Plan:
     """A plan, which may be of an earlier version, in a form that is equal for equal trainings.
 
-    Options of the optimizers that its version did not know get their defaults, and paths keep only
-    their last part: the content of the files is hashed.
+    No number depends on the activation store. Options of the optimizers that its version did not
+    know get their defaults, and paths keep only their last part: the content of the files is
+    hashed.
     """
     phases = tuple(
         replace(phase, options={**OPTIMIZERS[phase.optimizer].options, **phase.options})
         for phase in plan.phases
     )
-    return places.without_folders(replace(plan, phases=phases))
+    return places.without_folders(replace(plan, phases=phases, activations_gb=0.0))
 
 
 def _complete(

@@ -12,6 +12,7 @@ from workbench.engine import memory
 from workbench.engine.loop import Engine
 from workbench.record import TrialSpec
 from workbench.tasks import Task
+from workbench.trial.activations import ActivationStore
 from workbench.trial.best_epoch import Trainer
 
 
@@ -62,4 +63,5 @@ def trainer_of(
         seed=spec.seed,
         device=device,
         interrupted=interrupted,
+        keeper=ActivationStore(spec, data, device),
     )

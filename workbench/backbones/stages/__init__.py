@@ -15,7 +15,7 @@ from workbench.backbones.stages.footprint import (
     memory_limit,
     size_text,
 )
-from workbench.backbones.stages.replaying import prefix, replay
+from workbench.backbones.stages.replaying import Activations, Cut, Shapes, prefix, replay
 from workbench.backbones.stages.staged import (
     Stage,
     Staged,
@@ -28,7 +28,10 @@ from workbench.backbones.stages.staged import (
 )
 
 __all__ = [
+    "Activations",
+    "Cut",
     "OutOfMemory",
+    "Shapes",
     "Stage",
     "Staged",
     "check_memory",

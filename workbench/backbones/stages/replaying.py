@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -57,19 +57,27 @@ class Cut:
     dense: bool = False
 
 
+# Of the tensors that each stub returned (None for other leaves), per call.
+Shapes = Mapping[str, Sequence[Sequence[Form | None]]]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activations:
     """The output of the frozen stages for a batch.
 
     Attributes:
         values: The arguments of the first live call that depend on the samples.
-        shapes: Of the tensors that each stub returned (None for other leaves), per call.
+        shapes: What each stub returned in a batch of ``samples``.
         samples: Number of samples in the batch.
     """
 
     values: tuple[Tensor, ...]
-    shapes: Mapping[str, Sequence[Sequence[Form | None]]]
+    shapes: Shapes
     samples: int
+
+    def part(self, rows: slice | Tensor) -> Activations:
+        """Those of some of the samples."""
+        return replace(self, values=tuple(value[rows] for value in self.values))
 
 
 Forward = Callable[..., Any]

@@ -186,6 +186,12 @@ class Recipe(PhaseKnobs):
     loader_workers: int = knob(
         0, "Processes that load and augment samples for a worker.", ge=0, le=4_096
     )
+    activations_gb: float = knob(
+        10.0,
+        "Gigabytes that stored outputs of frozen stages may take in the cache; 0 computes them in "
+        "every epoch. Results are the same.",
+        ge=0,
+    )
     trial: Annotated[TrialKnobs | None, or_name(Written | TrialKnobs | None)] = knob(
         None,
         "Your own training instead of the engine, `FILE.py:NAME`, see docs/user_code.md.",

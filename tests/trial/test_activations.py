@@ -1,0 +1,202 @@
+"""The activation store: computed once, found again by all that its numbers depend on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.processes import Forked
+from tests.support.training import parts, phase
+from tests.support.trials import directory_for, go_on, never, planned, spec_for
+from workbench.backbones.stages import Staged
+from workbench.datasets.samples import Inputs
+from workbench.engine import activations as engine
+from workbench.engine.activations import Kept, Split
+from workbench.record import State, TrialSpec
+from workbench.trial import activations
+from workbench.trial import run as trial_run
+from workbench.trial.activations import ActivationStore
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store, which keeps whatever can be kept."""
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(activations, "_GAIN", 0.0)
+    monkeypatch.setattr(activations, "_LEAST_SECONDS", -1.0)
+    return tmp_path / "data" / "activations"
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of samples of each pass over frozen stages."""
+    passes: list[int] = []
+    compute = engine.compute
+
+    def counted(staged: Staged, split: Split, inputs: Inputs, *rest: Any, **named: Any) -> None:
+        passes.append(len(inputs))
+        compute(staged, split, inputs, *rest, **named)
+
+    monkeypatch.setattr(engine, "compute", counted)
+    return passes
+
+
+@pytest.fixture
+def spec(tiny: Path, home: Path) -> TrialSpec:
+    return spec_for(tiny, home)
+
+
+def asked(
+    spec: TrialSpec, *, seed: int = 3, size: int = 8, depth: int = 2, passes: int = 1
+) -> Kept | None:
+    _, staged, data = parts(phase(depth=1), seed=seed)
+    staged.module.eval()
+    return ActivationStore(spec, data, CPU).get(
+        staged, depth, data.train, size=size, fill=True, passes=passes, before=lambda: None
+    )
+
+
+def entries(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if path.is_dir()]
+
+
+def test_the_next_trial_reads_what_the_first_has_computed(
+    spec: TrialSpec, folder: Path, computed: list[int]
+) -> None:
+    first, again = asked(spec), asked(spec)
+    assert first is not None and again is not None
+    assert computed == [20]
+    assert all(torch.equal(a, b) for a, b in zip(first.rows, again.rows, strict=True))
+    assert len(entries(folder)) == 1
+
+
+def test_whatever_changes_the_numbers_makes_another_entry(
+    spec: TrialSpec, folder: Path, computed: list[int]
+) -> None:
+    others = [
+        (spec, {"seed": 4}),  # other first weights
+        (spec, {"size": 7}),
+        (spec, {"depth": 1}),
+        (replace(spec, data_digest="other"), {}),
+        (replace(spec, plan=replace(spec.plan, threads=2)), {}),
+        (replace(spec, plan=replace(spec.plan, code={"own.py": "other"})), {}),
+    ]
+    asked(spec)
+    for other, fields in others:
+        asked(other, **fields)
+    assert len(computed) == len(others) + 1 == len(entries(folder))
+
+
+def test_what_changes_no_number_shares_the_entry(spec: TrialSpec, computed: list[int]) -> None:
+    asked(spec)
+    asked(replace(spec, number=7, hyperparameters={"learning_rate": 1.0}))
+    asked(replace(spec, seed=spec.seed + 1))
+    assert len(computed) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00" * 100, None])
+def test_a_damaged_entry_is_computed_again(
+    spec: TrialSpec, folder: Path, computed: list[int], damage: bytes | None
+) -> None:
+    first = asked(spec)
+    assert first is not None
+    right = [row.clone() for row in first.rows]
+    path = next(folder.glob("*/0.bin"))
+    if damage is None:
+        (path.parent / "entry.json").write_text("[{")
+    else:
+        path.write_bytes(damage)
+    again = asked(spec)
+    assert again is not None and len(computed) == 2
+    assert all(torch.equal(a, b) for a, b in zip(right, again.rows, strict=True))
+
+
+def test_a_limit_of_0_turns_it_off(spec: TrialSpec, folder: Path, computed: list[int]) -> None:
+    assert asked(replace(spec, plan=replace(spec.plan, activations_gb=0.0)), passes=5) is None
+    assert computed == [] and not folder.exists()
+
+
+def test_what_does_not_fit_the_limit_is_kept_in_memory_if_it_is_used_twice(
+    spec: TrialSpec, folder: Path, computed: list[int]
+) -> None:
+    small = replace(spec, plan=replace(spec.plan, activations_gb=1e-7))
+    assert asked(small, passes=1) is None
+    assert asked(small, passes=2) is not None
+    assert computed == [20] and entries(folder) == []
+
+
+def test_the_entry_that_was_not_used_for_the_longest_time_is_deleted_first(
+    spec: TrialSpec, folder: Path
+) -> None:
+    asked(spec, size=8)
+    (oldest,) = entries(folder)
+    size = (oldest / "0.bin").stat().st_size
+    asked(spec, size=7)
+    os.utime(oldest, (1, 1))
+    limited = replace(spec, plan=replace(spec.plan, activations_gb=2.5 * size / 2**30))
+    asked(limited, size=6)
+    assert len(entries(folder)) == 2 and not oldest.exists()
+
+
+def test_a_killed_writer_leaves_no_entry_and_its_files_go_with_the_next(
+    spec: TrialSpec, folder: Path
+) -> None:
+    left = folder / "key.4194305.tmp"  # no process has this number
+    left.mkdir(parents=True)
+    (left / "0.bin").write_bytes(b"half")
+    assert asked(spec) is not None
+    assert not left.exists()
+
+
+def ask(spec: TrialSpec, data_folder: Path, left: Path) -> None:
+    """In a process of its own: leave a file for each batch that is computed."""
+    os.environ["WORKBENCH_DATA"] = str(data_folder)
+    activations._GAIN, activations._LEAST_SECONDS = 0.0, -1.0
+    _, staged, data = parts(phase(depth=1))
+    staged.module.eval()
+    store = ActivationStore(spec, data, CPU)
+    before = left.joinpath(f"computed-{os.getpid()}").touch
+    assert store.get(staged, 2, data.train, size=8, fill=True, passes=1, before=before)
+
+
+def test_one_process_computes_and_the_others_wait_for_it(
+    spec: TrialSpec, folder: Path, tmp_path: Path
+) -> None:
+    processes = [Forked(ask, spec, folder.parent, tmp_path) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert len(list(tmp_path.glob("computed-*"))) == 1
+    assert len(entries(folder)) == 1
+
+
+def test_a_store_that_cannot_be_written_costs_no_trial(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setenv("WORKBENCH_DATA", str(blocked))
+    spec = spec_for(tiny, home)
+    frozen = replace(spec.plan.phases[0], freeze_depth=1)
+    directory = directory_for(planned(spec, phases=(frozen,)), tmp_path / "t")
+    assert trial_run.run(directory, report=go_on, interrupted=never).state is State.COMPLETE
+
+
+def test_a_trial_has_the_same_result_with_and_without_the_store(
+    tiny: Path, home: Path, tmp_path: Path, computed: list[int]
+) -> None:
+    spec = spec_for(tiny, home)
+    frozen = (replace(spec.plan.phases[0], freeze_depth=1),)
+    results = []
+    for name, limit in (("with", 10.0), ("again", 10.0), ("without", 0.0)):
+        planned_spec = planned(spec, phases=frozen, activations_gb=limit)
+        directory = directory_for(planned_spec, tmp_path / name)
+        result = trial_run.run(directory, report=go_on, interrupted=never)
+        results.append((result.value, result.confusion, directory.weights.read_bytes()))
+    assert results[0] == results[1] == results[2]
+    assert len(computed) == 2, "training and validation, once each"
