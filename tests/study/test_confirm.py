@@ -304,7 +304,9 @@ def test_a_second_time_there_is_nothing_to_do(story: Story) -> None:
 def test_a_finished_confirmation_is_listed_and_shows_its_test_values(story: Story) -> None:
     (row,) = browse.studies(story.home)
     total = 7 * len(story.selection["arms"])
-    assert row.confirmation == ConfirmationProgress(stage="complete", ended=total, planned=total)
+    assert row.confirmation == ConfirmationProgress(
+        stage="complete", ended=total, planned=total, seeds_shown=7
+    )
     shown = browse.trial(story.home, "tiny", "confirmation/adamw/003")
     assert set(shown.summary.test) >= {"test/accuracy", "test/loss"}
     assert shown.summary.seed == story.protocol["seeds"][3]
