@@ -32,8 +32,8 @@ class DropoutSeeds:
             device: Of the model.
         """
         self._seed = seed
-        # For every accelerator that is not in use torch.manual_seed keeps each call with its stack,
-        # which takes more time than a layer and is never freed.
+        # torch.manual_seed formats the stack for every kind of accelerator that is not in use,
+        # which takes longer than a small layer.
         on_cpu = device.type == "cpu"
         self._reseed = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
         self._place: tuple[int, ...] = (0, 0)
