@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.support import processes
-from tests.support.commands import command, wait_for, works
+from tests.support.commands import wait_for, works
 from tests.support.mlflow_home import home_in, runs_of
 from tests.support.processes import Forked
 from tests.support.tiny import TINY, TWO, Unseen
@@ -28,12 +27,6 @@ Write = Callable[..., Path]
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-def workbench(*words: str | Path) -> None:
-    """Run a command in a process of its own."""
-    done = subprocess.run(command(*words), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def in_process(file: Path, home: Path) -> outcomes.Outcome:
@@ -68,8 +61,8 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     file, home = folder / "tiny.yaml", folder / "home"
     file.write_text(TINY)
     home.mkdir()
-    workbench("run", file, "--home", home, "--workers", "2")
-    workbench("report", "tiny", "--home", home)
+    assert Forked(processes.command, "run", file, "--home", home, "--workers", "2").wait() == 0
+    works("report", "tiny", "--home", home)
     return file, home
 
 

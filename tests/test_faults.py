@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from tests.support import processes
-from tests.support.commands import wait_for
+from tests.support.commands import wait_for, works
 from tests.support.mlflow_home import home_in
 from tests.support.processes import Forked
-from tests.support.trials import directory_for, go_on, never, numbers, spec_for
+from tests.support.trials import directory_for, go_on, never, numbers, spec_for, write_light
 from workbench import record
 from workbench.commands import outcomes
 from workbench.record import Decision, EpochResult, TrialDirectory
@@ -114,11 +114,10 @@ IN_NATIVE_CODE = "ctypes.PyDLL(None).sleep(1000)"
 IN_PYTHON = "time.sleep(1000)"
 
 
-def waiting(write_study: Write, home: Path, wait: str) -> tuple[Forked, list[int]]:
+def waiting(folder: Path, wait: str) -> tuple[Forked, list[int]]:
     """A driver whose trial waits for ever, and the processes of worker and trial."""
-    file = write_study(*SMALL, ("recipe:\n", "recipe:\n  trial: waiting.py:train\n"))
-    file.with_name("waiting.py").write_text(WAITING.format(wait=wait))
-    driver = search(file, home)
+    file = write_light(folder, WAITING.format(wait=wait))
+    driver = search(file, folder)
     note = file.with_name("pids")
     wait_for(note.exists, driver)
     return driver, [int(number) for number in note.read_text().split()]
@@ -145,18 +144,16 @@ def ended(processes: list[int]) -> bool:
 
 @pytest.mark.parametrize("wait", [IN_PYTHON, IN_NATIVE_CODE], ids=["Python", "native code"])
 def test_a_worker_and_what_its_trial_has_started_end_with_a_driver_that_is_killed(
-    write_study: Write, home: Path, wait: str
+    home: Path, wait: str
 ) -> None:
-    driver, processes = waiting(write_study, home, wait)
+    driver, processes = waiting(home, wait)
     driver.kill()
     driver.wait()
     assert ended(processes)
 
 
-def test_what_a_trial_has_started_ends_with_a_worker_that_is_killed(
-    write_study: Write, home: Path
-) -> None:
-    driver, (worker, child) = waiting(write_study, home, IN_PYTHON)
+def test_what_a_trial_has_started_ends_with_a_worker_that_is_killed(home: Path) -> None:
+    driver, (worker, child) = waiting(home, IN_PYTHON)
     os.kill(worker, signal.SIGKILL)
     try:
         assert ended([child])
@@ -165,10 +162,8 @@ def test_what_a_trial_has_started_ends_with_a_worker_that_is_killed(
         driver.wait()
 
 
-def test_a_second_signal_ends_a_worker_in_native_code_and_what_it_has_started(
-    write_study: Write, home: Path
-) -> None:
-    driver, processes = waiting(write_study, home, IN_NATIVE_CODE)
+def test_a_second_signal_ends_a_worker_in_native_code_and_what_it_has_started(home: Path) -> None:
+    driver, processes = waiting(home, IN_NATIVE_CODE)
     driver.send_signal(signal.SIGINT)
     wait_for((home / "stopping").exists, driver)
     driver.send_signal(signal.SIGINT)
@@ -237,9 +232,8 @@ def test_a_full_disk_parks_the_study_and_the_next_start_ends_like_an_undisturbed
     result = at.result()
     assert result is None or result.state is record.State.PARKED
     ballast.unlink()
-    done = subprocess.run(words, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert search(file, home).wait() == 0
+    works("run", file, "--home", disk, "--inline")
+    assert search(file, home, inline=True).wait() == 0
     assert outcome(disk) == outcome(home)
 
 

@@ -25,6 +25,11 @@ from workbench.study.study import Study
 Write = Callable[..., Path]
 
 
+@pytest.fixture
+def home(stored: Path) -> Path:
+    return stored
+
+
 def client_of(home: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.trials import directory_for, numbers, planned, spec_for
+from tests.support.trials import directory_for, numbers, planned, spec_for, write_light
 from workbench.driver import Driver, workers
 from workbench.driver.workers import InlineWorkers, LocalWorkers
 from workbench.record import Decision, EpochResult, Result, State, TrialDirectory
@@ -60,19 +60,33 @@ def pile_of(count: int, file: Path, home: Path, folder: Path) -> list[TrialDirec
     return [directory_for(spec, folder / str(number)) for number in range(count)]
 
 
+@pytest.fixture
+def light(tmp_path: Path) -> Path:
+    """A study whose trials cost little more than the start of a worker."""
+    return write_light(tmp_path / "light")
+
+
 def children() -> list[psutil.Process]:
     return [p for p in psutil.Process().children() if "workbench.driver.workers" in p.cmdline()]
 
 
 @pytest.mark.timeout(120)
-def test_local_workers_run_every_trial_once_and_give_the_numbers_of_this_process(
-    tiny: Path, home: Path, tmp_path: Path
+def test_local_workers_run_every_trial_once_with_the_numbers_of_this_process_and_park_at_a_stop(
+    write_study: Write, home: Path, tmp_path: Path
 ) -> None:
+    tiny, endless = write_study(), write_study(("epochs: 3", "epochs: 100000"), name="endless")
     tray = Tray(pile_of(4, tiny, home, tmp_path / "local"))
+    stopped = Tray(pile_of(1, endless, home, tmp_path / "stopped"))
+
+    def stop(_: TrialDirectory, line: EpochResult) -> None:
+        stopped.stopping = line.epoch >= 3
+
+    stopped.on_report = stop
     crew = LocalWorkers(2, tmp_path / "logs")
     try:
         crew.run(tray)
         assert len(children()) == 2, "workers stay warm between two studies"
+        crew.run(stopped)
     finally:
         crew.close()
     assert children() == []
@@ -81,36 +95,14 @@ def test_local_workers_run_every_trial_once_and_give_the_numbers_of_this_process
     InlineWorkers().run(here)
     expected = numbers(here.finished[0][0])
     assert all(numbers(directory) == expected for directory, _ in tray.finished)
-
-
-@pytest.mark.timeout(120)
-def test_a_killed_worker_is_noticed_with_its_signal_and_replaced(
-    tiny: Path, home: Path, tmp_path: Path
-) -> None:
-    tray = Tray(pile_of(2, tiny, home, tmp_path))
-
-    def kill_once(directory: TrialDirectory, _: EpochResult) -> None:
-        if directory.path.name == "0":
-            for child in children():
-                os.kill(child.pid, signal.SIGKILL)
-
-    tray.on_report = kill_once
-    crew = LocalWorkers(1, tmp_path / "logs")
-    try:
-        crew.run(tray)
-    finally:
-        crew.close()
-    ((lost, reason),) = tray.lost_ones
-    assert (lost.path.name, reason) == ("0", "worker ended by signal SIGKILL")
-    ((finished, result),) = tray.finished
-    assert (finished.path.name, result.state) == ("1", State.COMPLETE)
+    assert [result.state for _, result in stopped.finished] == [State.PARKED]
 
 
 @pytest.mark.timeout(300)
-def test_a_worker_that_takes_the_place_of_a_dead_one_writes_a_log_of_its_own(
-    tiny: Path, home: Path, tmp_path: Path
+def test_a_killed_worker_is_noticed_with_its_signal_and_replaced_by_one_with_its_own_log(
+    light: Path, home: Path, tmp_path: Path
 ) -> None:
-    tray = Tray(pile_of(3, tiny, home, tmp_path))
+    tray = Tray(pile_of(3, light, home, tmp_path))
 
     def kill_first(directory: TrialDirectory, _: EpochResult) -> None:
         if directory.path.name == "0":
@@ -121,12 +113,17 @@ def test_a_worker_that_takes_the_place_of_a_dead_one_writes_a_log_of_its_own(
     crew, other = LocalWorkers(2, tmp_path / "logs"), LocalWorkers(1, tmp_path / "logs")
     try:
         crew.run(tray)
-        other.run(Tray(pile_of(1, tiny, home, tmp_path / "other")))
+        other.run(Tray(pile_of(1, light, home, tmp_path / "other")))
         logs = {log_of(child) for child in children()}
     finally:
         crew.close()
         other.close()
-    assert len(tray.lost_ones) == 1
+    ((lost, reason),) = tray.lost_ones
+    assert (lost.path.name, reason) == ("0", "worker ended by signal SIGKILL")
+    assert {(at.path.name, result.state) for at, result in tray.finished} == {
+        ("1", State.COMPLETE),
+        ("2", State.COMPLETE),
+    }
     assert {log.name for log in logs} == {"worker-0.log", "worker-1.log", "worker-2.log"}
 
 
@@ -136,7 +133,7 @@ def log_of(worker: psutil.Process) -> Path:
 
 
 @pytest.mark.timeout(300)
-def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, home: Path, tiny: Path) -> None:
+def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, home: Path, light: Path) -> None:
     (tmp_path / "worker-0.log").write_text("MemoryError: of an earlier process\n")
     missing = TrialDirectory(tmp_path / "missing")
     tray = Tray([missing])
@@ -145,7 +142,7 @@ def test_the_last_words_of_a_worker_are_its_own(tmp_path: Path, home: Path, tiny
         crew.run(tray)
         ((_, reason),) = tray.lost_ones
         assert reason.startswith("worker ended with status 1: FileNotFoundError: There is no spec")
-        silent = spec_for(tiny, home)
+        silent = spec_for(light, home)
         silent = replace(silent, plan=replace(silent.plan, trial=f"{tmp_path / 'exits.py'}:train"))
         (tmp_path / "exits.py").write_text("import os\ndef train(trial): os._exit(7)\n")
         tray.pile = [directory_for(silent, tmp_path / "silent")]
@@ -193,17 +190,17 @@ def test_a_trial_whose_loader_process_was_killed_is_tried_again_from_its_last_ep
     assert (result.state, result.attempt) == (State.COMPLETE, 2)
     # The answer to the first epoch may have been lost; it is neither trained nor written again.
     assert epochs == [1, 1, 2, 3]
-    whole = directory_for(spec, tmp_path / "whole")
+    whole = directory_for(planned(spec, loader_workers=0), tmp_path / "whole")
     trial_run.run(whole, report=lambda _: Decision.CONTINUE, interrupted=lambda: False)
     assert numbers(directory) == numbers(whole)
 
 
 @pytest.mark.timeout(120)
 def test_a_file_in_the_current_directory_is_never_imported_by_a_worker(
-    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    light: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "queue.py").write_text("raise RuntimeError('imported from the directory')")
-    tray = Tray(pile_of(1, tiny, home, tmp_path / "pile"))
+    tray = Tray(pile_of(1, light, home, tmp_path / "pile"))
     monkeypatch.chdir(tmp_path)
     crew = LocalWorkers(1, tmp_path / "logs")
     try:
@@ -215,31 +212,11 @@ def test_a_file_in_the_current_directory_is_never_imported_by_a_worker(
 
 
 @pytest.mark.timeout(120)
-def test_a_stop_parks_the_trial_at_the_next_batch(
-    write_study: Write, home: Path, tmp_path: Path
-) -> None:
-    file = write_study(("epochs: 3", "epochs: 100000"))
-    tray = Tray(pile_of(1, file, home, tmp_path))
-
-    def stop(_: TrialDirectory, line: EpochResult) -> None:
-        tray.stopping = line.epoch >= 3
-
-    tray.on_report = stop
-    crew = LocalWorkers(1, tmp_path / "logs")
-    try:
-        crew.run(tray)
-    finally:
-        crew.close()
-    ((_, result),) = tray.finished
-    assert result.state is State.PARKED
-
-
-@pytest.mark.timeout(120)
 def test_a_worker_that_does_not_stop_in_time_is_killed_and_reported(
-    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    light: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "GRACE_SECONDS", 0.0)
-    tray = Tray(pile_of(1, tiny, home, tmp_path))
+    tray = Tray(pile_of(1, light, home, tmp_path))
 
     def freeze(_: TrialDirectory, __: EpochResult) -> None:
         tray.stopping = True
@@ -257,8 +234,8 @@ def test_a_worker_that_does_not_stop_in_time_is_killed_and_reported(
 
 
 @pytest.mark.timeout(120)
-def test_workers_die_with_their_driver(tiny: Path, home: Path, tmp_path: Path) -> None:
-    pile_of(1, tiny, home, tmp_path / "pile")
+def test_workers_die_with_their_driver(light: Path, home: Path, tmp_path: Path) -> None:
+    pile_of(1, light, home, tmp_path / "pile")
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"

@@ -184,6 +184,12 @@ def test_every_epoch_drops_other_units() -> None:
     assert first.initial_seed() == derive(3, "dropout", 1, 0)
 
 
+def test_training_on_the_cpu_seeds_no_accelerator() -> None:
+    before = torch.cuda._lazy_seed_tracker.get_calls()
+    list(make(phase(), backbone={"name": "mlp", "dropout": 0.5}).epochs())
+    assert torch.cuda._lazy_seed_tracker.get_calls() == before
+
+
 def dropped_after(depth: int) -> list[Tensor]:
     """State of the generator when the second dropout layer draws, at each training step."""
     engine, staged, _ = parts(phase(depth=depth), backbone={"name": "mlp", "dropout": 0.5})

@@ -12,6 +12,7 @@ from huggingface_hub import constants
 from torchvision import models
 
 from tests.support import tiny_bert
+from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands.run import run_study
@@ -98,8 +99,10 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def run(folder: Path, *overrides: str) -> None:
-    file = folder / "study.yaml"
-    outcome = run_study(file, overrides, folder / "home", InlineWorkers(), Unseen())
+    file, home = folder / "study.yaml", folder / "home"
+    if not home.exists():
+        home_in(home)
+    outcome = run_study(file, overrides, home, InlineWorkers(), Unseen())
     assert outcome.finished and not outcome.reasons
 
 

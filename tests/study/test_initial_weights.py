@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import tiny_bert
+from tests.support.mlflow_home import home_in
 from tests.support.tiny import Unseen
 from workbench import record
 from workbench.commands.run import run_study
@@ -38,7 +39,8 @@ search: {trials_per_strategy: 1}
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A folder with a study file, and a home in which it has run."""
-    folder, home = tmp_path_factory.mktemp("studies"), tmp_path_factory.mktemp("home")
+    folder = tmp_path_factory.mktemp("studies")
+    home = home_in(folder / "home")
     (folder / "first.yaml").write_text(FIRST)
     run_study(folder / "first.yaml", [], home, InlineWorkers(), Unseen())
     return folder, home

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.record import (
     Decision,
     EpochResult,
@@ -81,3 +83,34 @@ def train(trial):
             outputs = module(held_out.inputs[torch.arange(len(held_out.targets))])
         yield {"train/loss": loss.item(), **trial.validate(outputs)}
 """
+
+
+# A user's own training on numbers from a file: a process that runs it loads neither scikit-learn
+# nor what torch loads with its first optimizer, which takes longer than all the rest.
+LIGHT = """\
+name: tiny
+recipe:
+  trial: own.py:train
+  dataset: {name: arrays, path: rows.npz, validation: 10, test: 10}
+  backbone: {name: mlp, hidden: [4]}
+  task: {name: regression}
+  epochs: 3
+tune: {learning_rate: {low: 1e-4, high: 1e-1, log: true, default: 1e-2}}
+search: {trials: 2, pruner: none}
+objective: {metric: validation/rmse}
+"""
+EPOCHS = """\
+def train(trial):
+    for _ in range(trial.plan.epochs):
+        yield {"validation/rmse": 1.0, "validation/loss": 1.0}
+"""
+
+
+def write_light(folder: Path, train: str = EPOCHS) -> Path:
+    """A study of two trials with its data and its training, the function ``train`` of a module."""
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    np.savez(folder / "rows.npz", x=inputs, y=inputs.sum(1))
+    (folder / "own.py").write_text(train)
+    (folder / "light.yaml").write_text(LIGHT)
+    return folder / "light.yaml"

@@ -125,7 +125,7 @@ class Engine:
         parameter_groups.check(staged, plan)
         with self._explain_errors("moving the model to its device"):
             staged.module.to(device)
-            self._dropout_seeds = DropoutSeeds(staged, seed)
+            self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
             self._validation_inputs = data.validation.inputs.to(device)
             self._validation_targets = data.validation.targets.to(device)

@@ -68,7 +68,8 @@ def save(
     path_without_suffix.parent.mkdir(parents=True, exist_ok=True)
     with style.context():
         _settle(figure)
-        _mark(figure)
+        if "svg" in formats:  # No other format has hover texts.
+            _mark(figure)
         for name in formats:
             path = path_without_suffix.with_name(f"{path_without_suffix.name}.{name}")
             figure.savefig(path, format=name, **_OPTIONS[name])

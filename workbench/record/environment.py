@@ -67,6 +67,7 @@ def cores() -> int:
     return int(joblib.cpu_count())
 
 
+@cache  # reading all their metadata takes a third of a second
 def installed() -> str:
     """Every installed distribution as ``name==version``, one a line; Workbench with its commit."""
     # Reversed, because of two distributions with one name Python imports the first.
