@@ -1,4 +1,4 @@
-"""Kept outputs of frozen stages give the numbers of running the stages, bit for bit."""
+"""Stored outputs of frozen stages give the numbers of running the stages, bit for bit."""
 
 from __future__ import annotations
 
@@ -9,49 +9,55 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.support.freeze_contract import LARGE, SMALLEST, images
-from tests.support.training import AUGMENTATION, make, phase
+from tests.support.freeze_contract import CLASSES, LARGE, SMALLEST, data_of, images
+from tests.support.training import AUGMENTATION, CPU, make, phase, plan
 from workbench import backbones
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
-from workbench.datasets import Part
+from workbench.datasets.samples import Tensors
 from workbench.engine import activations
-from workbench.engine.activations import Kept
-from workbench.engine.loop import Interrupted
+from workbench.engine.activations import NotReplayable, Read, Split, StoredActivations
+from workbench.engine.loop import Engine, Interrupted
 from workbench.record.strategy import Lora, Phase
+from workbench.tasks.classification import Classification
 
 
 class InMemory:
-    """Keeps whatever can be kept, and counts the passes over the frozen stages."""
+    """Stores whatever can be stored, and counts the passes over the frozen stages."""
 
     def __init__(self) -> None:
-        self.given: list[tuple[int, int]] = []
+        self.given: list[int] = []
 
     def get(
         self,
         staged: Staged,
         depth: int,
-        part: Part,
+        read: Read,
+        index: Tensor,
         *,
         size: int,
-        fill: bool,
-        passes: int,
+        pad_last: bool,
         before: Callable[[], None],
-    ) -> Kept | None:
-        split = activations.split(staged, depth, part.inputs, size)
+    ) -> StoredActivations | None:
+        split = activations.split(staged, depth, read, size)
         if split is None:
             return None
-        count = len(part.inputs)
-        rows = [torch.full((count, *shape), torch.nan, dtype=kind) for shape, kind in split.rows]
-        activations.compute(staged, split, part.inputs, rows, size=size, fill=fill, before=before)
-        self.given.append((depth, passes))
-        return Kept(split=split, rows=tuple(rows))
+        rows = rows_for(split, len(index))
+        activations.compute(staged, split, read, rows, size=size, pad_last=pad_last, before=before)
+        self.given.append(depth)
+        return StoredActivations(split=split, rows=tuple(rows))
+
+
+def rows_for(split: Split, count: int) -> list[Tensor]:
+    return [
+        torch.full((count, *value.shape[1:]), torch.nan, dtype=value.dtype) for value in split.first
+    ]
 
 
 def trained(
-    *phases: Phase, keeper: InMemory | None, **fields: Any
+    *phases: Phase, source: InMemory | None, **fields: Any
 ) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
-    engine = make(*phases, keeper=keeper, **fields)
+    engine = make(*phases, activation_source=source, **fields)
     metrics = [
         {name: value for name, value in report.metrics.items() if name != "seconds"}
         for report in engine.epochs()
@@ -71,13 +77,16 @@ MLP: dict[str, Any] = {
         ([phase(depth=1)], {}, [1, 1]),
         ([phase(depth=2)], {}, [2, 2]),
         ([phase(depth=2)], {"batch_size": 7}, [2, 2]),
-        # The last batch of 20 samples has 2, and of a step of 6 the last pass has 2.
+        # Batches of 1 and 3 samples, which the model computes itself.
+        ([phase(depth=2)], {"batch_size": 17}, [2, 2]),
+        ([phase(depth=2)], {"batch_size": 8, "micro_batch_size": 3}, [2, 2]),
         ([phase(depth=2)], {"batch_size": 6, "micro_batch_size": 4}, [2, 2]),
         ([phase(depth=1)], MLP, [1, 1]),
         ([phase(depth=2)], {**MLP, "batch_size": 5}, [2, 2]),
         ([phase(depth=2, epochs=3, unfreeze_every=1)], {}, [2, 2, 1, 1]),
         ([phase(name="head", depth=2), phase(name="rest", depth=1)], {}, [2, 2, 1, 1]),
-        ([phase(name="all"), phase(name="head", depth=2)], {}, [2, 2]),
+        # Outputs of stages that this trial has trained are of use to no other.
+        ([phase(name="all"), phase(name="head", depth=2)], {}, []),
         ([phase(depth=1, l2_sp=0.1)], {"clip_norm": 0.5}, [1, 1]),
         ([phase(depth=1)], {"report_every": 0.5, "batch_size": 5}, [1, 1]),
     ],
@@ -85,20 +94,20 @@ MLP: dict[str, Any] = {
 def test_training_and_validation_are_the_same_bit_for_bit(
     phases: list[Phase], fields: dict[str, Any], depths: list[int]
 ) -> None:
-    keeper = InMemory()
-    kept, recomputed = (trained(*phases, keeper=each, **fields) for each in (keeper, None))
-    assert [depth for depth, _ in keeper.given] == depths, "training and validation are both kept"
-    assert kept[0] == recomputed[0]
-    assert kept[1].keys() == recomputed[1].keys()
-    assert all(torch.equal(kept[1][name], recomputed[1][name]) for name in kept[1])
+    source = InMemory()
+    stored, recomputed = (trained(*phases, source=each, **fields) for each in (source, None))
+    assert source.given == depths, "training and validation are both stored"
+    assert stored[0] == recomputed[0]
+    assert stored[1].keys() == recomputed[1].keys()
+    assert all(torch.equal(stored[1][name], recomputed[1][name]) for name in stored[1])
 
 
 def test_dropout_behind_the_frozen_stages_draws_the_same_numbers() -> None:
     fields = {**MLP, "backbone": {"name": "mlp", "hidden": [8, 8, 8], "dropout": 0.5}}
-    kept, recomputed = (
-        trained(phase(depth=1), keeper=keeper, **fields) for keeper in (InMemory(), None)
+    stored, recomputed = (
+        trained(phase(depth=1), source=source, **fields) for source in (InMemory(), None)
     )
-    assert kept[0] == recomputed[0]
+    assert stored[0] == recomputed[0]
 
 
 @pytest.mark.parametrize(
@@ -111,49 +120,71 @@ def test_dropout_behind_the_frozen_stages_draws_the_same_numbers() -> None:
         {"precision": "bfloat16"},
     ],
 )
-def test_nothing_is_kept_where_the_frozen_stages_see_something_else_each_time(
+def test_nothing_is_stored_where_the_frozen_stages_see_something_else_each_time(
     fields: dict[str, Any],
 ) -> None:
-    keeper = InMemory()
-    trained(phase(depth=1), keeper=keeper, **fields)
-    assert keeper.given == []
+    source = InMemory()
+    trained(phase(depth=1), source=source, **fields)
+    assert source.given == []
 
 
-def test_texts_are_not_kept() -> None:
+def test_texts_are_not_stored() -> None:
     """The length of a batch depends on its longest text, and with it the last bits."""
-    data = images(8)
+    staged = small_cnn()
+    assert activations.split(staged, 1, lambda positions: {"input_ids": positions}, 2) is None
 
-    class Named:
-        def __len__(self) -> int:
-            return 2
 
-        def __getitem__(self, positions: Tensor) -> dict[str, Tensor]:
-            return {"input_ids": positions}
-
-        def to(self, device: torch.device) -> Named:
-            return self
-
-    staged = backbones.build(
+def small_cnn() -> Staged:
+    return backbones.build(
         {"name": "small_cnn"},
         weights=None,
         keep_head=False,
-        input_shape=data.input_shape,
+        input_shape=images(8).input_shape,
         outputs=2,
         seed=0,
     )
-    assert activations.split(staged, 1, Named(), 2) is None
+
+
+def test_training_images_are_cropped_before_their_outputs_are_stored() -> None:
+    """They have a margin, which is there for the augmentation."""
+    large, small = (torch.randn(20, 1, side, side) for side in (12, 8))
+    data = data_of(Tensors(large), Tensors(small), (1, 8, 8))
+    losses = []
+    for source in (InMemory(), None):
+        staged = backbones.build(
+            {"name": "small_cnn"},
+            weights=None,
+            keep_head=False,
+            input_shape=(1, 8, 8),
+            outputs=2,
+            seed=0,
+        )
+        engine = Engine(
+            plan=plan(phase(depth=1), dataset={"name": "own"}, backbone={"name": "small_cnn"}),
+            staged=staged,
+            task=Classification(classes=CLASSES, targets=data.train.targets),
+            data=data,
+            seed=0,
+            device=CPU,
+            interrupted=lambda: False,
+            activation_source=source,
+        )
+        losses.append([report.metrics["train/loss"] for report in engine.epochs()])
+    assert losses[0] == losses[1]
 
 
 def test_a_stop_while_outputs_are_computed_continues_to_the_same_numbers() -> None:
     calls = iter([False] * 2)
     stopped = make(
-        phase(depth=2), keeper=InMemory(), interrupted=lambda: next(calls, None) is not False
+        phase(depth=2),
+        activation_source=InMemory(),
+        interrupted=lambda: next(calls, None) is not False,
     )
     with pytest.raises(Interrupted):
         list(stopped.epochs())
-    again = make(phase(depth=2), keeper=InMemory())
+    again = make(phase(depth=2), activation_source=InMemory())
     again.restore(stopped.state())
-    uninterrupted = make(phase(depth=2), keeper=None)
+    uninterrupted = make(phase(depth=2), activation_source=None)
     assert [r.metrics["train/loss"] for r in again.epochs()] == [
         r.metrics["train/loss"] for r in uninterrupted.epochs()
     ]
@@ -171,7 +202,7 @@ def test_a_stop_while_outputs_are_computed_continues_to_the_same_numbers() -> No
         for name in SMALLEST
     ],
 )
-def test_each_family_continues_from_kept_outputs_in_any_batch(name: str) -> None:
+def test_each_family_continues_from_stored_outputs_in_any_batch(name: str) -> None:
     model, side = SMALLEST[name]
     torch.set_num_threads(1)
     data = images(side, samples=12)
@@ -184,49 +215,79 @@ def test_each_family_continues_from_kept_outputs_in_any_batch(name: str) -> None
         seed=0,
     )
     staged.module.eval()
-    inputs, size = data.train.inputs, 4 if name in LARGE else 8
-    depths = sorted({1, len(staged.stages) // 2, len(staged.stages)})
-    splits = {depth: activations.split(staged, depth, inputs, size) for depth in depths}
+    read, size = data.train.inputs.__getitem__, 4 if name in LARGE else 8
+    count, depths = len(data.train.index), {1, len(staged.stages) // 2, len(staged.stages)}
+    splits = {depth: activations.split(staged, depth, read, size) for depth in depths}
     assert splits[len(staged.stages)] is not None, "a linear probe is what it is for"
     for split in filter(None, splits.values()):
-        rows = [torch.empty((len(inputs), *shape), dtype=kind) for shape, kind in split.rows]
-        activations.compute(staged, split, inputs, rows, size=size, fill=True, before=lambda: None)
-        kept = Kept(split=split, rows=tuple(rows))
-        order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))
+        rows = rows_for(split, count)
+        activations.compute(
+            staged, split, read, rows, size=size, pad_last=True, before=lambda: None
+        )
+        stored = StoredActivations(split=split, rows=tuple(rows))
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         for positions in torch.split(order, size):
-            if len(positions) in (1, 3):
-                continue  # Some kernels sum in another order for so few samples.
             with torch.no_grad():
-                expected = staged.module(inputs[positions])
-                found = kept.forward(staged.module, kept.at(positions))
+                expected = staged.module(read(positions))
+                found = stored.forward(staged.module, read(positions), stored.at(positions))
             assert torch.equal(found, expected), name
 
 
-def test_a_model_that_reads_its_inputs_behind_the_cut_is_not_split() -> None:
-    class Skip(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+class Masked(nn.Module):
+    """Its live part reads the inputs, which differ from what is expected in a late sample alone."""
 
-        def forward(self, inputs: Tensor) -> Tensor:
-            return self.head(self.body(inputs)) + inputs[:, :2]  # type: ignore[no-any-return]
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.body(inputs))
+        return outputs.masked_fill((inputs == 0).any(1, keepdim=True), 0.0)
+
+
+def test_a_live_part_that_reads_the_inputs_gets_them() -> None:
     torch.manual_seed(0)
-    module = Skip()
-    example = torch.randn(6, 4)
-    staged = stages.discover(module, example, head=module.head)
-    assert activations.split(staged, 1, _Rows(example), 6) is None
+    module, inputs = Masked(), torch.randn(8, 4)
+    inputs[7, 0] = 0.0
+    staged = stages.discover(module, inputs[:4], head=module.head)
+    split = activations.split(staged, 1, inputs.__getitem__, 4)
+    assert split is not None
+    rows = rows_for(split, 8)
+    activations.compute(
+        staged, split, inputs.__getitem__, rows, size=4, pad_last=True, before=lambda: None
+    )
+    stored, late = StoredActivations(split=split, rows=tuple(rows)), torch.arange(4, 8)
+    assert torch.equal(stored.forward(module, inputs[late], stored.at(late)), module(inputs[late]))
 
 
-class _Rows:
-    def __init__(self, values: Tensor) -> None:
-        self.values = values
+class Switching(nn.Module):
+    """For large inputs, its live part uses a result of the frozen part that is not kept."""
 
-    def __len__(self) -> int:
-        return len(self.values)
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
 
-    def __getitem__(self, positions: Tensor) -> Tensor:
-        return self.values[positions]
+    def forward(self, inputs: Tensor) -> Tensor:
+        first = self.first(inputs)
+        outputs: Tensor = self.head(self.body(first))
+        return outputs + first[:, :2] if bool((inputs > 100).any()) else outputs
 
-    def to(self, device: torch.device) -> _Rows:
-        return self
+
+def test_a_batch_that_cannot_be_continued_is_noticed_while_it_is_computed() -> None:
+    torch.manual_seed(0)
+    module, inputs = Switching(), torch.randn(8, 4)
+    inputs[7, 0] = 1000.0
+    staged = stages.discover(module, inputs[:4], head=module.head)
+    depth = len(staged.stages)
+    split = activations.split(staged, depth, inputs.__getitem__, 4)
+    assert split is not None
+    with pytest.raises(NotReplayable, match="samples 4 to 7"):
+        activations.compute(
+            staged,
+            split,
+            inputs.__getitem__,
+            rows_for(split, 8),
+            size=4,
+            pad_last=True,
+            before=lambda: None,
+        )

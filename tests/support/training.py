@@ -12,7 +12,7 @@ from torch import Tensor
 from workbench import backbones, datasets, tasks
 from workbench.backbones.stages import Staged
 from workbench.datasets import Data, Part
-from workbench.engine.activations import Keeper
+from workbench.engine.activations import ActivationSource
 from workbench.engine.loop import Engine
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import EpochResult
@@ -55,7 +55,7 @@ def make(
     interrupted: Callable[[], bool] = lambda: False,
     dataset: dict[str, Any] = IMAGES,
     change: Callable[[Staged], Staged] = lambda staged: staged,
-    keeper: Keeper | None = None,
+    activation_source: ActivationSource | None = None,
     **fields: Any,
 ) -> Engine:
     return parts(
@@ -65,7 +65,7 @@ def make(
         interrupted=interrupted,
         dataset=dataset,
         change=change,
-        keeper=keeper,
+        activation_source=activation_source,
         **fields,
     )[0]
 
@@ -77,7 +77,7 @@ def parts(
     interrupted: Callable[[], bool] = lambda: False,
     dataset: dict[str, Any] = IMAGES,
     change: Callable[[Staged], Staged] = lambda staged: staged,
-    keeper: Keeper | None = None,
+    activation_source: ActivationSource | None = None,
     **fields: Any,
 ) -> tuple[Engine, Staged, Data]:
     """An engine with what it trains and what it sees; other fields are the plan's."""
@@ -106,7 +106,7 @@ def parts(
         seed=seed,
         device=CPU,
         interrupted=interrupted,
-        keeper=keeper,
+        activation_source=activation_source,
     )
     return engine, staged, data
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import socket
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.support.processes import Forked
 from tests.support.training import parts, phase
 from tests.support.trials import directory_for, go_on, never, planned, spec_for
+from workbench import record
 from workbench.backbones.stages import Staged
-from workbench.datasets.samples import Inputs
 from workbench.engine import activations as engine
-from workbench.engine.activations import Kept, Split
+from workbench.engine.activations import Read, Split, StoredActivations
 from workbench.record import State, TrialSpec
 from workbench.trial import activations
 from workbench.trial import run as trial_run
@@ -40,9 +45,11 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     passes: list[int] = []
     compute = engine.compute
 
-    def counted(staged: Staged, split: Split, inputs: Inputs, *rest: Any, **named: Any) -> None:
-        passes.append(len(inputs))
-        compute(staged, split, inputs, *rest, **named)
+    def counted(
+        staged: Staged, split: Split, read: Read, rows: Sequence[Tensor], **named: Any
+    ) -> None:
+        passes.append(len(rows[0]))
+        compute(staged, split, read, rows, **named)
 
     monkeypatch.setattr(engine, "compute", counted)
     return passes
@@ -54,12 +61,24 @@ def spec(tiny: Path, home: Path) -> TrialSpec:
 
 
 def asked(
-    spec: TrialSpec, *, seed: int = 3, size: int = 8, depth: int = 2, passes: int = 1
-) -> Kept | None:
+    spec: TrialSpec,
+    *,
+    seed: int = 3,
+    size: int = 8,
+    depth: int = 2,
+    before: Callable[[], None] = lambda: None,
+) -> StoredActivations | None:
     _, staged, data = parts(phase(depth=1), seed=seed)
     staged.module.eval()
+    train = data.train
     return ActivationStore(spec, data, CPU).get(
-        staged, depth, data.train, size=size, fill=True, passes=passes, before=lambda: None
+        staged,
+        depth,
+        train.inputs.__getitem__,
+        train.index,
+        size=size,
+        pad_last=True,
+        before=before,
     )
 
 
@@ -80,7 +99,7 @@ def test_the_next_trial_reads_what_the_first_has_computed(
 def test_whatever_changes_the_numbers_makes_another_entry(
     spec: TrialSpec, folder: Path, computed: list[int]
 ) -> None:
-    others = [
+    others: list[tuple[TrialSpec, dict[str, Any]]] = [
         (spec, {"seed": 4}),  # other first weights
         (spec, {"size": 7}),
         (spec, {"depth": 1}),
@@ -119,17 +138,50 @@ def test_a_damaged_entry_is_computed_again(
 
 
 def test_a_limit_of_0_turns_it_off(spec: TrialSpec, folder: Path, computed: list[int]) -> None:
-    assert asked(replace(spec, plan=replace(spec.plan, activations_gb=0.0)), passes=5) is None
+    assert asked(replace(spec, plan=replace(spec.plan, activations_gb=0.0))) is None
     assert computed == [] and not folder.exists()
 
 
-def test_what_does_not_fit_the_limit_is_kept_in_memory_if_it_is_used_twice(
+def test_what_does_not_fit_the_limit_is_not_stored(
     spec: TrialSpec, folder: Path, computed: list[int]
 ) -> None:
-    small = replace(spec, plan=replace(spec.plan, activations_gb=1e-7))
-    assert asked(small, passes=1) is None
-    assert asked(small, passes=2) is not None
-    assert computed == [20] and entries(folder) == []
+    assert asked(replace(spec, plan=replace(spec.plan, activations_gb=1e-7))) is None
+    assert computed == [] and entries(folder) == []
+
+
+def test_an_entry_whose_first_rows_are_others_is_computed_again(
+    spec: TrialSpec, folder: Path, computed: list[int]
+) -> None:
+    """Whatever the key may lack, such as files that a user's code reads."""
+    first = asked(spec)
+    assert first is not None
+    entry = next(folder.glob("*/0.bin"))
+    content = bytearray(entry.read_bytes())
+    content[:4] = b"\x00\x00\x80\x3f"
+    entry.write_bytes(content)
+    described = json.loads((entry.parent / "entry.json").read_text())
+    described[0]["sha256"] = hashlib.sha256(content).hexdigest()
+    (entry.parent / "entry.json").write_text(json.dumps(described))
+    again = asked(spec)
+    assert again is not None and len(computed) == 2
+
+
+def test_a_stop_is_heard_while_another_worker_computes(spec: TrialSpec, folder: Path) -> None:
+    asked(spec)
+    (entry,) = entries(folder)
+
+    class Stopped(Exception):
+        pass
+
+    calls: list[int] = []
+
+    def before() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise Stopped
+
+    with record.lock(folder / f"{entry.name}.lock"), pytest.raises(Stopped):
+        asked(spec, before=before)
 
 
 def test_the_entry_that_was_not_used_for_the_longest_time_is_deleted_first(
@@ -148,7 +200,7 @@ def test_the_entry_that_was_not_used_for_the_longest_time_is_deleted_first(
 def test_a_killed_writer_leaves_no_entry_and_its_files_go_with_the_next(
     spec: TrialSpec, folder: Path
 ) -> None:
-    left = folder / "key.4194305.tmp"  # no process has this number
+    left = folder / f"key.{socket.gethostname()}.4194305.tmp"  # no process has this number
     left.mkdir(parents=True)
     (left / "0.bin").write_bytes(b"half")
     assert asked(spec) is not None
@@ -156,14 +208,17 @@ def test_a_killed_writer_leaves_no_entry_and_its_files_go_with_the_next(
 
 
 def ask(spec: TrialSpec, data_folder: Path, left: Path) -> None:
-    """In a process of its own: leave a file for each batch that is computed."""
+    """In a process of its own: leave a file if outputs are computed."""
     os.environ["WORKBENCH_DATA"] = str(data_folder)
     activations._GAIN, activations._LEAST_SECONDS = 0.0, -1.0
-    _, staged, data = parts(phase(depth=1))
-    staged.module.eval()
-    store = ActivationStore(spec, data, CPU)
-    before = left.joinpath(f"computed-{os.getpid()}").touch
-    assert store.get(staged, 2, data.train, size=8, fill=True, passes=1, before=before)
+    compute = engine.compute
+
+    def noted(*arguments: Any, **named: Any) -> None:
+        left.joinpath(f"computed-{os.getpid()}").touch()
+        compute(*arguments, **named)
+
+    engine.compute = noted
+    assert asked(spec)
 
 
 def test_one_process_computes_and_the_others_wait_for_it(

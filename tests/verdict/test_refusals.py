@@ -311,7 +311,7 @@ def test_whoever_tries_to_obtain_a_forbidden_claim_is_told_why_not(number: int) 
 
 
 def test_the_table_holds_all_seventeen_and_what_could_be_asked_for_has_an_attempt() -> None:
-    # 14 and 17 nobody can ask for: one search has no level about strategies (several searches do, see
+    # 14 and 17 nobody can ask for: one search has no level about strategies (several have one, see
     # test_combining), and emphasis comes with its rule.
     assert list(ATTEMPTS) == [number for number in range(1, 18) if number not in (14, 17)]
     assert list(REFUSALS) == list(range(1, 18))

@@ -1,7 +1,7 @@
 """Outputs of the frozen stages, computed once and used in place of running them in every epoch.
 
-The engine asks a ``Keeper`` for them, which may store them for other trials. Losses are those of a
-model that runs its frozen stages, bit for bit on the CPU at the same number of threads.
+The engine asks an ``ActivationSource`` for them, which may store them for other trials. Losses are
+those of a model that runs its frozen stages, bit for bit on the CPU at the same number of threads.
 
 Source:
     Kornblith et al. (2019), Do better ImageNet models transfer better?, train linear classifiers on
@@ -24,8 +24,17 @@ from workbench.backbones.stages import Activations, Cut, Staged
 from workbench.record.strategy import Plan
 
 if TYPE_CHECKING:
-    from workbench.datasets import Part
-    from workbench.datasets.samples import Inputs
+    from workbench.datasets.samples import Batch
+
+# Some kernels sum in another order for so few samples: the model itself computes such batches.
+_ODD_SIZES = (1, 3)
+
+# Reads a batch of a part by the positions of its samples, as the model takes it.
+Read = Callable[[Tensor], "Batch"]
+
+
+class NotReplayable(ValueError):
+    """The kept values do not give the outputs of the model for some batch."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,171 +44,167 @@ class Split:
     Attributes:
         cut: Where the model continues.
         shapes: See ``Activations``; of a batch of ``samples``.
-        stand_in: A sample that the model takes in place of every input, because nothing live
-            reads it; without memory of its own.
-        rows: Shape and type of the values kept of each sample.
-        seconds: That the frozen stages take for a batch; ``gathering``: that reading as many kept
+        first: The values kept of the first ``samples`` samples.
+        seconds: That the frozen stages take for a batch; ``reading``: that reading as many kept
             values takes.
     """
 
     cut: Cut
     shapes: stages.Shapes
     samples: int
-    stand_in: Tensor
-    rows: tuple[tuple[tuple[int, ...], torch.dtype], ...]
+    first: tuple[Tensor, ...]
     seconds: float
-    gathering: float
+    reading: float
 
     @property
     def sample_bytes(self) -> int:
         """Bytes of the values kept of one sample."""
-        return sum(math.prod(shape) * dtype.itemsize for shape, dtype in self.rows)
+        return sum(math.prod(value.shape[1:]) * value.dtype.itemsize for value in self.first)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Kept:
+class StoredActivations:
     """Outputs of the frozen stages for every sample of a part: ``rows``, ``[N, ...]`` each."""
 
     split: Split
     rows: tuple[Tensor, ...]
 
     def at(self, positions: Tensor) -> Activations:
-        """Those of a batch, by the positions of its samples in the part, on the model's device."""
-        device = self.split.stand_in.device
+        """Those of a batch, by the positions of its samples in the part."""
         return Activations(
-            values=tuple(rows[positions].to(device) for rows in self.rows),
+            values=tuple(rows[positions] for rows in self.rows),
             shapes=self.split.shapes,
             samples=self.split.samples,
         )
 
-    def forward(self, module: nn.Module, activations: Activations) -> Tensor:
-        """Outputs of the model for a batch."""
-        return _continue(module, self.split.cut, self.split.stand_in, activations)
+    def forward(self, module: nn.Module, batch: Batch, activations: Activations) -> Tensor:
+        """Outputs of the model for a batch and its activations."""
+        if len(activations.values[0]) in _ODD_SIZES:
+            outputs: Tensor = module(batch)
+            return outputs
+        return stages.replay(module, self.split.cut, batch, activations)
 
 
-class Keeper(Protocol):
+class ActivationSource(Protocol):
     """Gives the outputs of frozen stages for a part, or computes them."""
 
     def get(
         self,
         staged: Staged,
         depth: int,
-        part: Part,
+        read: Read,
+        index: Tensor,
         *,
         size: int,
-        fill: bool,
-        passes: int,
+        pad_last: bool,
         before: Callable[[], None],
-    ) -> Kept | None:
+    ) -> StoredActivations | None:
         """The outputs of the first ``depth`` stages; None where the model should run them.
 
         Args:
             staged: In evaluation mode, on its device.
             depth: At least 1.
-            part: Its samples.
-            size: Samples of a batch, at most those of the part; the last bits may depend on it.
-            fill: See ``compute``.
-            passes: How often the caller will go through the part.
+            read: Reads the part.
+            index: The samples' numbers in the data set, ``int64 [N]``.
+            size: Samples of a batch, at most N; the last bits may depend on it.
+            pad_last: See ``compute``.
             before: Called before every batch; may raise.
         """
         ...
 
 
-def suits(plan: Plan) -> bool:
-    """Whether the inputs of a trial's frozen stages are the same in every epoch."""
+def is_cacheable(plan: Plan, device: torch.device) -> bool:
+    """Whether the inputs of a trial's frozen stages are the same in every epoch.
+
+    Only on the CPU, where it is known that the numbers are the same.
+    """
     varied = plan.augmentation or plan.mixup or plan.cutmix
     # An average of frozen weights may differ from them in the last bit; adapters change outputs.
-    return not (varied or plan.ema or plan.lora) and plan.precision == "float32"
+    same = not (varied or plan.ema or plan.lora) and plan.precision == "float32"
+    return same and device.type == "cpu"
 
 
-def split(staged: Staged, depth: int, inputs: Inputs, size: int) -> Split | None:
+def split(staged: Staged, depth: int, read: Read, size: int) -> Split | None:
     """Where a model's frozen stages end; None where it cannot be split there.
-
-    Verified on a batch: with nothing but the kept values, the rest of the model must give bitwise
-    the same outputs.
 
     Args:
         staged: In evaluation mode, on its device.
         depth: How many stages are frozen.
-        inputs: The first ``size`` samples are tried.
-        size: Samples of a batch, at most those of the inputs.
+        read: The first ``size`` samples are tried.
+        size: Samples of a batch, at least 2 and at most those of the part.
     """
-    module = staged.module
-    example = inputs[torch.arange(size)]
-    # A batch of texts has the length of its longest one, so its activations depend on the batch.
-    if not isinstance(example, Tensor):
+    if size < 2:
         return None
-    device = next((tensor.device for tensor in module.parameters()), example.device)
-    example = example.to(device)
-    cut = stages.cut(staged, depth, example[:2])
+    batch = read(torch.arange(size))
+    # A batch of texts has the length of its longest one, so its activations depend on the batch.
+    if not isinstance(batch, Tensor):
+        return None
+    cut = stages.cut(staged, depth, batch[:2])
     if cut is None:
         return None
-    stand_in = torch.full((), math.nan, dtype=example.dtype, device=device)
-    stand_in = stand_in.expand(1, *example.shape[1:])
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        outputs = module(example)
         started = time.perf_counter()
-        kept = stages.prefix(module, cut, example)
+        kept = stages.prefix(staged.module, cut, batch)
         passed = time.perf_counter()
-        if any(len(value) != size for value in kept.values):
+        if any(len(value) != size or not _in_numpy(value) for value in kept.values):
             return None
-        gathered = kept.part(torch.arange(size))
-        ended = time.perf_counter()
-        few = kept.part(slice(0, 2))
-        # A model that reads its inputs behind the cut may fail on NaN in any way.
-        try:
-            whole = _continue(module, cut, stand_in, gathered)
-            first = _continue(module, cut, stand_in, few)
-        except Exception:
-            return None
-        # In a smaller batch the last bits may differ; a value that was not kept would be NaN.
-        if not (torch.equal(whole, outputs) and torch.allclose(first, outputs[:2], 1e-3, 1e-3)):
-            return None
+        kept.part(torch.arange(size))
+        read_again = time.perf_counter()
     return Split(
         cut=cut,
         shapes=kept.shapes,
         samples=kept.samples,
-        stand_in=stand_in,
-        rows=tuple((tuple(value.shape[1:]), value.dtype) for value in kept.values),
+        first=kept.values,
         seconds=passed - started,
-        gathering=ended - passed,
+        reading=read_again - passed,
     )
 
 
 def compute(
     staged: Staged,
     split: Split,
-    inputs: Inputs,
+    read: Read,
     rows: Sequence[Tensor],
     *,
     size: int,
-    fill: bool,
+    pad_last: bool,
     before: Callable[[], None],
 ) -> None:
     """Run the frozen stages for every sample, and write their outputs to ``rows``.
 
+    Each batch is verified: with nothing but the kept values, the rest of the model must give
+    bitwise the same outputs.
+
     Args:
         staged: In evaluation mode, on its device.
         split: Made for the model and such inputs.
-        inputs: N samples.
-        rows: Tensors ``[N, ...]`` on the CPU, as ``Split.rows`` has them.
+        read: Reads the part.
+        rows: Tensors ``[N, ...]`` as the values of ``Split.first``.
         size: Samples of a batch.
-        fill: Whether a smaller last batch is filled up with samples from the start, since some
-            kernels sum in another order for a batch of 1 or 3 samples.
+        pad_last: Whether a smaller last batch is filled up with samples from the start, because
+            its samples will be in batches of ``size``.
         before: Called before every batch; may raise.
+
+    Raises:
+        NotReplayable: The outputs differ for some batch.
     """
-    count, device = len(inputs), split.stand_in.device
+    count, module = len(rows[0]), staged.module
     for first in range(0, count, size):
         before()
-        last = first + size if fill else min(first + size, count)
-        batch = inputs[torch.arange(first, last) % count]
-        assert isinstance(batch, Tensor)
-        found = stages.prefix(staged.module, split.cut, batch.to(device))
+        last = first + size if pad_last else min(first + size, count)
+        batch = read(torch.arange(first, last) % count)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            found = stages.prefix(module, split.cut, batch)
+            outputs, replayed = module(batch), stages.replay(module, split.cut, batch, found)
+        if not torch.equal(outputs, replayed):
+            raise NotReplayable(f"samples {first} to {last - 1}")
+        here = min(size, count - first)
         for row, value in zip(rows, found.values, strict=True):
-            here = min(size, count - first)
             row[first : first + here] = value[:here]
 
 
-def _continue(module: nn.Module, cut: Cut, stand_in: Tensor, activations: Activations) -> Tensor:
-    batch = stand_in.expand(len(activations.values[0]), *stand_in.shape[1:])
-    return stages.replay(module, cut, batch, activations)
+def _in_numpy(value: Tensor) -> bool:
+    try:
+        return bool(torch.empty(0, dtype=value.dtype).numpy().dtype.itemsize)
+    except TypeError:
+        return False

@@ -170,6 +170,12 @@ class Batches:
         """Number of training samples."""
         return len(self._targets)
 
+    def read(self, positions: Tensor) -> Batch:
+        """The samples at some positions without augmentation, on the device."""
+        inputs = self._reader.data.train.inputs[positions]
+        cropped = self._reader.data.crop(inputs) if isinstance(inputs, Tensor) else inputs
+        return to_device(cropped, self._device)
+
     def positions(self, epoch: int, first: int, last: int) -> list[Tensor]:
         """Positions of the samples of an epoch's steps ``first`` to ``last - 1``."""
         return split(order(len(self), seed=self._seed, epoch=epoch), self._size)[first:last]

@@ -20,7 +20,7 @@ from workbench.tasks import Task
 
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch, Inputs
-    from workbench.engine.activations import Kept
+    from workbench.engine.activations import StoredActivations
 
 MAX_BATCH = 512
 # Most numbers in a batch's inputs: images of 224 pixels come in smaller batches.
@@ -52,7 +52,7 @@ def outputs_of(
     *,
     device: torch.device,
     precision: str,
-    kept: Kept | None = None,
+    stored: StoredActivations | None = None,
     before: Callable[[], None] = lambda: None,
 ) -> Tensor:
     """Outputs for every sample, ``float32 [N, O]`` on the device; the model is left in eval mode.
@@ -62,7 +62,7 @@ def outputs_of(
         inputs: N samples, at least one.
         device: Of the model.
         precision: As for ``forward``.
-        kept: Outputs of the frozen stages for these samples, in place of running them.
+        stored: Outputs of the frozen stages for these samples, in place of running them.
         before: Called before every batch; may raise.
     """
     module.eval()
@@ -71,10 +71,10 @@ def outputs_of(
         positions = torch.arange(len(inputs))
         for chunk in torch.split(positions, batch_size(inputs)):
             before()
-            if kept is not None:
-                outputs.append(kept.forward(module, kept.at(chunk)))
-                continue
             batch = batches.to_device(inputs[chunk], device)
+            if stored is not None:
+                outputs.append(stored.forward(module, batch, stored.at(chunk)))
+                continue
             outputs.append(forward(module, batch, device=device, precision=precision))
         return torch.cat(outputs)
 

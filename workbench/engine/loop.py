@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import stages
-from workbench.backbones.stages import Activations, Staged
+from workbench.backbones.stages import Staged
 from workbench.datasets import Data
 from workbench.engine import (
     activations,
@@ -31,7 +31,7 @@ from workbench.engine import (
     optimizers,
     parameter_groups,
 )
-from workbench.engine.activations import Keeper, Kept
+from workbench.engine.activations import ActivationSource, StoredActivations
 from workbench.engine.batches import Batches
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
@@ -83,7 +83,7 @@ class Engine:
         seed: int,
         device: torch.device,
         interrupted: Callable[[], bool],
-        keeper: Keeper | None = None,
+        activation_source: ActivationSource | None = None,
     ) -> None:
         """Prepare the model, the batches and the optimizer; no training yet.
 
@@ -95,7 +95,7 @@ class Engine:
             seed: The trial's training seed, for order, augmentation and dropout.
             device: Of the model and the batches.
             interrupted: Polled before every batch; true raises ``Interrupted`` from ``epochs``.
-            keeper: Gives the outputs of frozen stages; None runs them in every epoch.
+            activation_source: Gives the outputs of frozen stages; None runs them in every epoch.
 
         Raises:
             ValueError: A phase, a method or the augmentation cannot be built or does not fit.
@@ -107,9 +107,10 @@ class Engine:
             torch.backends.cudnn.benchmark = False
         self.device = device
         self._plan, self._task, self._data, self._seed = plan, task, data, seed
-        self._keeper = keeper if activations.suits(plan) else None
+        cacheable = activations.is_cacheable(plan, device)
+        self._source = activation_source if cacheable else None
         # Of training and validation; None where the model runs its frozen stages.
-        self._kept: tuple[Kept | None, Kept | None] | None = None
+        self._stored: tuple[StoredActivations | None, StoredActivations | None] | None = None
         self._interrupted = interrupted
         self._report = 0
         self.confusion: list[list[int]] | None = None
@@ -256,7 +257,7 @@ class Engine:
         for parameter in stages.trainable_parameters(self._staged):
             if parameter in past:
                 self._optimizer.state[parameter] = past[parameter]
-        self._settled, self._kept = (number, frozen), None
+        self._settled, self._stored = (number, frozen), None
 
     def _run(self, epoch: int, part: int) -> dict[str, float]:
         started = time.perf_counter()
@@ -277,16 +278,23 @@ class Engine:
         phase, steps = self._plan.phases[number], self._batches.steps
         each = self._plan.reports_per_epoch
         first, last = round(steps * part / each), round(steps * (part + 1) / each)
-        kept = self._kept_of(phase, within)[0]
+        self._look_up_activations(phase, epoch)
         stages.train_mode(self._staged, parameter_groups.depth(phase, within))
         losses, outputs, targets, count = [], [], [], 0
         steps_of_part = enumerate(
-            self._read(kept, epoch, first, last), start=(within - 1) * steps + first
+            zip(
+                self._batches.positions(epoch, first, last),
+                self._batches.part(epoch, first, last),
+                strict=True,
+            ),
+            start=(within - 1) * steps + first,
         )
-        for step, (batch_inputs, batch_targets) in steps_of_part:
+        for step, (positions, (batch_inputs, batch_targets)) in steps_of_part:
             self._stop_if_asked()
             self._set_learning_rates(phase, step)
-            loss, batch_outputs = self._step(phase, epoch, step, batch_inputs, batch_targets)
+            loss, batch_outputs = self._step(
+                phase, epoch, step, positions, batch_inputs, batch_targets
+            )
             losses.append(loss * len(batch_targets))
             outputs.append(batch_outputs)
             targets.append(batch_targets)
@@ -295,43 +303,61 @@ class Engine:
         mean = float(torch.stack(losses).sum()) / count
         return {"loss": mean, **self._task.metrics(torch.cat(outputs), torch.cat(targets))}
 
-    def _kept_of(self, phase: Phase, within: int) -> tuple[Kept | None, Kept | None]:
-        """Outputs of the frozen stages for training and validation, asked for once."""
-        if self._kept is None:
-            self._kept = (None, None)
-            frozen = parameter_groups.depth(phase, within)
-            if self._keeper is not None and frozen:
-                self._staged.module.eval()
-                size = inference.batch_size(self._data.validation.inputs)
-                parts = ((self._data.train, self._plan.batch_size), (self._data.validation, size))
-                train, validation = (
-                    self._keeper.get(
-                        self._staged,
-                        frozen,
-                        part,
-                        size=min(size, len(part.inputs)),
-                        # Which samples share the last batch of training changes every epoch.
-                        fill=part is self._data.train,
-                        passes=phase.epochs - within + 1,
-                        before=self._stop_if_asked,
-                    )
-                    for part, size in parts
-                )
-                self._kept = (train, validation)
-        return self._kept
-
-    def _read(
-        self, kept: Kept | None, epoch: int, first: int, last: int
-    ) -> Iterator[tuple[Batch | Activations, Tensor]]:
-        """Inputs of an epoch's steps, or the kept outputs of frozen stages, with their targets."""
-        if kept is None:
-            yield from self._batches.part(epoch, first, last)
+    def _look_up_activations(self, phase: Phase, epoch: int) -> None:
+        """Ask for the outputs of the frozen stages, once for each freeze depth."""
+        if self._stored is not None:
             return
-        for positions in self._batches.positions(epoch, first, last):
-            yield kept.at(positions), self._batches.targets(positions)
+        self._stored = (None, None)
+        frozen = parameter_groups.depth(phase, self._place_of(epoch)[1])
+        if self._source is None or not frozen or self._trained_before(epoch, frozen):
+            return
+        self._staged.module.eval()
+        plan, validation = self._plan, self._data.validation
+        train, validated = (
+            self._source.get(
+                self._staged,
+                frozen,
+                read,
+                index,
+                size=min(size, len(index)),
+                # Which samples share the last batch of training changes every epoch.
+                pad_last=index is self._data.train.index,
+                before=self._stop_if_asked,
+            )
+            for read, index, size in (
+                (
+                    self._batches.read,
+                    self._data.train.index,
+                    plan.micro_batch_size or plan.batch_size,
+                ),
+                (
+                    validation.inputs.__getitem__,
+                    validation.index,
+                    inference.batch_size(validation.inputs),
+                ),
+            )
+        )
+        self._stored = (train, validated)
+
+    def _trained_before(self, epoch: int, frozen: int) -> bool:
+        """Whether an earlier epoch has trained stages that are frozen now.
+
+        Their outputs would be of use to this trial alone.
+        """
+        places = map(self._place_of, range(1, epoch))
+        return any(
+            parameter_groups.depth(self._plan.phases[number], within) < frozen
+            for number, within in places
+        )
 
     def _step(
-        self, phase: Phase, epoch: int, step: int, inputs: Batch | Activations, targets: Tensor
+        self,
+        phase: Phase,
+        epoch: int,
+        step: int,
+        positions: Tensor,
+        inputs: Batch,
+        targets: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """One step of the optimizer: the batch's mean loss, and its outputs."""
         plan = self._plan
@@ -355,7 +381,7 @@ class Engine:
         for number, rows in enumerate(passes):
             self._dropout_seeds.begin(epoch, step, number)
             part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
-            passed = self._forward(inputs, part)
+            passed = self._forward(positions[part], batches.rows(inputs, part))
             loss = self._task.loss(passed, targets[part])
             if whole is not None:
                 loss = loss * (self._task.total_weight(targets[part]) / whole)
@@ -373,15 +399,11 @@ class Engine:
             self._average.update()
         return torch.stack(losses).sum(), torch.cat(outputs)
 
-    def _forward(self, inputs: Batch | Activations, part: slice) -> Tensor:
-        module = self._staged.module
-        if isinstance(inputs, Activations):
-            kept = self._kept and self._kept[0]
-            assert kept is not None
-            return kept.forward(module, inputs.part(part))
-        return inference.forward(
-            module, batches.rows(inputs, part), device=self.device, precision=self._plan.precision
-        )
+    def _forward(self, positions: Tensor, inputs: Batch) -> Tensor:
+        module, stored = self._staged.module, self._stored and self._stored[0]
+        if stored is not None:
+            return stored.forward(module, inputs, stored.at(positions))
+        return inference.forward(module, inputs, device=self.device, precision=self._plan.precision)
 
     def _validate(self) -> dict[str, float]:
         module, targets = self._staged.module, self._validation_targets
@@ -391,7 +413,7 @@ class Engine:
                 self._validation_inputs,
                 device=self.device,
                 precision=self._plan.precision,
-                kept=self._kept and self._kept[1],
+                stored=self._stored and self._stored[1],
                 before=self._stop_if_asked,
             )
         self.confusion = self._task.confusion(outputs, targets)

@@ -3,7 +3,7 @@
 It is under ``downloads.folder()/activations`` and may be deleted at any time. An entry is found by
 all that its numbers depend on: the weights and the code of the frozen stages, the samples and how
 they were prepared, the size of a batch, threads, processor and versions. One worker computes an
-entry while others wait for it. Used by ``trial.trainers``.
+entry while others wait. Used by ``trial.trainers``.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,16 +26,15 @@ import torch
 from torch import Tensor
 
 from workbench import downloads, record
-from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.engine import activations
-from workbench.engine.activations import Kept, Split
+from workbench.engine.activations import NotReplayable, Read, Split, StoredActivations
 from workbench.record import TrialSpec, environment
 from workbench.record.files import Locked, is_abandoned, writing
 
 if TYPE_CHECKING:
-    from workbench.datasets import Data, Part
+    from workbench.datasets import Data
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,13 +42,12 @@ _SCHEMA = 1
 # How much faster reading must be than computing, and how many seconds it must save in a pass over
 # the data; else the model runs its frozen stages.
 _GAIN, _LEAST_SECONDS = 1.5, 0.05
-_WAIT_SECONDS = 600.0
-# Shares of the free memory and of the free disk that an entry may take.
-_OF_MEMORY, _OF_DISK = 0.25, 0.5
+_WAIT_SECONDS = 0.25  # between two looks at whether the trial was asked to stop
+_OF_DISK = 0.5  # share of the free disk that an entry may take
 
 
 class ActivationStore:
-    """Keeps the outputs of a trial's frozen stages (``engine.activations.Keeper``)."""
+    """The store as a trial uses it (``engine.activations.ActivationSource``)."""
 
     def __init__(self, spec: TrialSpec, data: Data, device: torch.device) -> None:
         self._spec, self._data, self._device = spec, data, device
@@ -56,43 +57,46 @@ class ActivationStore:
         self,
         staged: Staged,
         depth: int,
-        part: Part,
+        read: Read,
+        index: Tensor,
         *,
         size: int,
-        fill: bool,
-        passes: int,
+        pad_last: bool,
         before: Callable[[], None],
-    ) -> Kept | None:
-        """See ``Keeper.get``."""
+    ) -> StoredActivations | None:
+        """See ``ActivationSource.get``."""
         if not self._limit:
             return None
-        split = activations.split(staged, depth, part.inputs, size)
-        count = len(part.inputs)
-        if split is None or not _pays(split, batches=count / size):
+        count, split = len(index), activations.split(staged, depth, read, size)
+        if split is None or not _is_worth_storing(split, batches=count / size):
+            return None
+        if count * split.sample_bytes > min(self._limit, _OF_DISK * _free_disk()):
             return None
 
         def compute(rows: list[Tensor]) -> None:
             activations.compute(
-                staged, split, part.inputs, rows, size=size, fill=fill, before=before
+                staged, split, read, rows, size=size, pad_last=pad_last, before=before
             )
 
-        needed = count * split.sample_bytes
-        if needed <= min(self._limit, _OF_DISK * _free_disk()):
-            key = self._key(staged, depth, split, part, size=size, fill=fill)
-            rows = self._stored(key, split, count, compute)
-            if rows is not None:
-                return Kept(split=split, rows=tuple(rows))
-        if passes < 2 or needed > _OF_MEMORY * stages.free_memory():
+        key = self._key(staged, depth, split, index, size=size, pad_last=pad_last)
+        try:
+            with _locked(_folder() / f"{key}.lock", before):
+                rows = _read(_folder() / key, split.first)
+                if rows is None:
+                    _evict(self._limit - count * split.sample_bytes)
+                    with writing(_folder() / key):
+                        _write(_folder() / key, split, count, compute)
+                    rows = _read(_folder() / key, split.first)
+        # An error of the inputs themselves comes again where the model reads them.
+        except (OSError, NotReplayable) as error:
+            _LOGGER.warning("the outputs of frozen stages are not stored: %s", error)
             return None
-        rows = [torch.empty((count, *shape), dtype=dtype) for shape, dtype in split.rows]
-        compute(rows)
-        return Kept(split=split, rows=tuple(rows))
+        return None if rows is None else StoredActivations(split=split, rows=tuple(rows))
 
     def _key(
-        self, staged: Staged, depth: int, split: Split, part: Part, *, size: int, fill: bool
+        self, staged: Staged, depth: int, split: Split, index: Tensor, *, size: int, pad_last: bool
     ) -> str:
         spec, plan = self._spec, self._spec.plan
-        provenance = environment.provenance(str(self._device), plan.threads)
         content = {
             "schema": _SCHEMA,
             "weights": _digest(staged, depth),
@@ -101,37 +105,30 @@ class ActivationStore:
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),
             "data": spec.data_digest,
-            "index": hashlib.sha256(part.index.numpy().tobytes()).hexdigest(),
+            "index": hashlib.sha256(index.numpy().tobytes()).hexdigest(),
             "prepared": [self._data.mean, self._data.std, self._data.input_shape],
-            "batch": [size, fill],
-            "device": provenance,
+            "batch": [size, pad_last],
+            "device": environment.provenance(str(self._device), plan.threads),
         }
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def _stored(
-        self, key: str, split: Split, count: int, compute: Callable[[list[Tensor]], None]
-    ) -> list[Tensor] | None:
-        """The rows of an entry, computed if need be; None where it cannot be stored."""
-        folder = _folder() / key
-        try:
-            with record.lock(_folder() / f"{key}.lock", wait_seconds=_WAIT_SECONDS):
-                found = _read(folder)
-                if found is None:
-                    with writing(folder):
-                        _write(folder, split, count, compute)
-                    _evict(self._limit, keep=folder)
-                    found = _read(folder)
-        # An error of the inputs themselves comes again where the model reads them.
-        except (OSError, Locked) as error:
-            _LOGGER.warning("activations are not stored: %s", error)
-            return None
-        return found
+
+@contextmanager
+def _locked(path: Path, before: Callable[[], None]) -> Iterator[None]:
+    """Hold an entry's lock; a stop is heard while another worker computes the entry."""
+    with ExitStack() as stack:
+        while True:
+            before()
+            with suppress(Locked):
+                stack.enter_context(record.lock(path, wait_seconds=_WAIT_SECONDS))
+                break
+        yield
 
 
-def _pays(split: Split, batches: float) -> bool:
-    saved = (split.seconds - split.gathering) * batches
-    return split.seconds >= _GAIN * split.gathering and saved >= _LEAST_SECONDS
+def _is_worth_storing(split: Split, batches: float) -> bool:
+    saved = (split.seconds - split.reading) * batches
+    return split.seconds >= _GAIN * split.reading and saved >= _LEAST_SECONDS
 
 
 def _folder() -> Path:
@@ -158,19 +155,19 @@ def _digest(staged: Staged, depth: int) -> str:
 
 def _write(folder: Path, split: Split, count: int, compute: Callable[[list[Tensor]], None]) -> None:
     """Write an entry whole or not at all."""
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+    # Of this machine: the folder may be shared with others, whose processes have other numbers.
+    temporary = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         maps = []
-        for number, (shape, dtype) in enumerate(split.rows):
-            path = temporary / f"{number}.bin"
-            kind = torch.empty(0, dtype=dtype).numpy().dtype
-            # Reserved first: a full disk would kill a process that writes to a map.
-            size = count * int(np.prod(shape)) * kind.itemsize
+        for number, value in enumerate(split.first):
+            path, kind = temporary / f"{number}.bin", value.numpy().dtype
+            shape = (count, *value.shape[1:])
             with path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, max(size, 1))
-            maps.append(np.memmap(path, kind, mode="r+", shape=(count, *shape)))
+                # Reserved first: a full disk would kill a process that writes to a map.
+                _reserve(file.fileno(), max(math.prod(shape) * kind.itemsize, 1))
+            maps.append(np.memmap(path, kind, mode="r+", shape=shape))
         compute([torch.from_numpy(rows) for rows in maps])
         entries = []
         for number, rows in enumerate(maps):
@@ -190,8 +187,20 @@ def _write(folder: Path, split: Split, count: int, compute: Callable[[list[Tenso
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _read(folder: Path) -> list[Tensor] | None:
-    """The rows of an entry; None where there is none, or it is damaged."""
+def _reserve(file: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:  # macOS
+        os.ftruncate(file, size)
+
+
+def _read(folder: Path, first: Sequence[Tensor]) -> list[Tensor] | None:
+    """The rows of an entry; None where there is none, or it is damaged.
+
+    Args:
+        folder: Of the entry.
+        first: What the first rows must be; so nothing that the key lacks can give wrong numbers.
+    """
     try:
         described: list[dict[str, Any]] = json.loads((folder / "entry.json").read_bytes())
         files = [
@@ -200,26 +209,28 @@ def _read(folder: Path) -> list[Tensor] | None:
         ]
         if all(sha256_of(file.path) == file.sha256 for file in files):
             os.utime(folder)  # For ``_evict``: when it was last used.
-            return [file.open() for file in files]
+            rows = [file.open() for file in files]
+            pairs = zip(rows, first, strict=True)
+            return rows if all(torch.equal(row[: len(v)], v) for row, v in pairs) else None
     except (OSError, ValueError, TypeError, KeyError):
         pass
     return None
 
 
-def _evict(limit: int, *, keep: Path) -> None:
+def _evict(limit: int) -> None:
     """Delete the entries that were not used for the longest time, until the others fit."""
     entries = []
     for path in _folder().iterdir():
-        if path.suffix == ".tmp" and is_abandoned(path):
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.is_dir() and path.suffix != ".tmp":
+        if path.suffix == ".tmp":
+            if f".{socket.gethostname()}." in path.name and is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
+        elif path.is_dir():
             size = sum(file.stat().st_size for file in path.glob("*.bin"))
             entries.append((path.stat().st_mtime, size, path))
     total = sum(size for _, size, _ in entries)
     for _, size, path in sorted(entries):
         if total <= limit:
             break
-        # Who has it mapped keeps its content.
-        if path != keep:
-            shutil.rmtree(path, ignore_errors=True)
-            total -= size
+        # A process that has it mapped keeps its content.
+        shutil.rmtree(path, ignore_errors=True)
+        total -= size

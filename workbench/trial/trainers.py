@@ -63,5 +63,5 @@ def trainer_of(
         seed=spec.seed,
         device=device,
         interrupted=interrupted,
-        keeper=ActivationStore(spec, data, device),
+        activation_source=ActivationStore(spec, data, device),
     )

@@ -75,7 +75,7 @@ class Activations:
     shapes: Shapes
     samples: int
 
-    def part(self, rows: slice | Tensor) -> Activations:
+    def part(self, rows: Tensor) -> Activations:
         """Those of some of the samples."""
         return replace(self, values=tuple(value[rows] for value in self.values))
 

@@ -189,7 +189,7 @@ class Recipe(PhaseKnobs):
     activations_gb: float = knob(
         10.0,
         "Gigabytes that stored outputs of frozen stages may take in the cache; 0 computes them in "
-        "every epoch. Results are the same.",
+        "every epoch, with the same results.",
         ge=0,
     )
     trial: Annotated[TrialKnobs | None, or_name(Written | TrialKnobs | None)] = knob(
