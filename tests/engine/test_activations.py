@@ -39,7 +39,7 @@ class InMemory:
         pad_last: bool,
         before: Callable[[], None],
     ) -> StoredActivations | None:
-        split = activations.split(staged, depth, read, size)
+        split = activations.split(staged, depth, read, len(index))
         if split is None:
             return None
         rows = rows_for(split, len(index))
@@ -217,7 +217,7 @@ def test_each_family_continues_from_stored_outputs_in_any_batch(name: str) -> No
     staged.module.eval()
     read, size = data.train.inputs.__getitem__, 4 if name in LARGE else 8
     count, depths = len(data.train.index), {1, len(staged.stages) // 2, len(staged.stages)}
-    splits = {depth: activations.split(staged, depth, read, size) for depth in depths}
+    splits = {depth: activations.split(staged, depth, read, count) for depth in depths}
     assert splits[len(staged.stages)] is not None, "a linear probe is what it is for"
     for split in filter(None, splits.values()):
         rows = rows_for(split, count)

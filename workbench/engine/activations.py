@@ -26,6 +26,8 @@ from workbench.record.strategy import Plan
 if TYPE_CHECKING:
     from workbench.datasets.samples import Batch
 
+# Samples that a split is tried on: enough for stable times, few enough to be tried in each trial.
+_TRIED = 32
 # Some kernels sum in another order for so few samples: the model itself computes such batches.
 _ODD_SIZES = (1, 3)
 
@@ -45,8 +47,8 @@ class Split:
         cut: Where the model continues.
         shapes: See ``Activations``; of a batch of ``samples``.
         first: The values kept of the first ``samples`` samples.
-        seconds: That the frozen stages take for a batch; ``reading``: that reading as many kept
-            values takes.
+        seconds: That the frozen stages take for a sample; ``reading``: that reading its kept values
+            takes.
     """
 
     cut: Cut
@@ -124,15 +126,16 @@ def is_cacheable(plan: Plan, device: torch.device) -> bool:
     return same and device.type == "cpu"
 
 
-def split(staged: Staged, depth: int, read: Read, size: int) -> Split | None:
+def split(staged: Staged, depth: int, read: Read, count: int) -> Split | None:
     """Where a model's frozen stages end; None where it cannot be split there.
 
     Args:
         staged: In evaluation mode, on its device.
         depth: How many stages are frozen.
-        read: The first ``size`` samples are tried.
-        size: Samples of a batch, at least 2 and at most those of the part.
+        read: Reads the part.
+        count: Samples of the part.
     """
+    size = min(count, _TRIED)
     if size < 2:
         return None
     batch = read(torch.arange(size))
@@ -155,8 +158,8 @@ def split(staged: Staged, depth: int, read: Read, size: int) -> Split | None:
         shapes=kept.shapes,
         samples=kept.samples,
         first=kept.values,
-        seconds=passed - started,
-        reading=read_again - passed,
+        seconds=(passed - started) / size,
+        reading=(read_again - passed) / size,
     )
 
 
