@@ -21,9 +21,11 @@ from torch import Tensor, nn
 
 from workbench.backbones import stages
 from workbench.backbones.stages import Activations, Cut, Staged
+from workbench.engine import parameter_groups
 from workbench.record.strategy import Plan
 
 if TYPE_CHECKING:
+    from workbench.datasets import Data, Part
     from workbench.datasets.samples import Batch
 
 # Samples that a split is tried on: enough for stable times, few enough to be tried in each trial.
@@ -113,6 +115,80 @@ class ActivationSource(Protocol):
             before: Called before every batch; may raise.
         """
         ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stored:
+    """What is stored for training and for validation; None where the model runs all stages."""
+
+    train: StoredActivations | None = None
+    validation: StoredActivations | None = None
+
+
+class FrozenStages:
+    """Asks for the outputs of a trial's frozen stages, once for each freeze depth."""
+
+    def __init__(
+        self,
+        source: ActivationSource | None,
+        *,
+        plan: Plan,
+        data: Data,
+        read: Read,
+        validation_size: int,
+        before: Callable[[], None],
+    ) -> None:
+        """Nothing is asked for yet.
+
+        Args:
+            source: None where nothing may be stored.
+            plan: Of the trial.
+            data: Of the trial.
+            read: Reads its training part.
+            validation_size: Samples of a batch of validation.
+            before: See ``ActivationSource.get``.
+        """
+        self._source, self._plan, self._data = source, plan, data
+        self._read, self._validation_size, self._before = read, validation_size, before
+        self._depth, self._found = 0, Stored()
+
+    def outputs(self, staged: Staged, epoch: int) -> Stored:
+        """The outputs of the stages that are frozen in an epoch; changes the model's mode."""
+        frozen = self._frozen_in(epoch)
+        # Outputs of stages that this trial has trained are of use to no other.
+        trained = any(self._frozen_in(earlier) < frozen for earlier in range(1, epoch))
+        if self._source is None or not frozen or trained:
+            return Stored()
+        if frozen != self._depth:
+            staged.module.eval()
+            self._found = Stored(
+                train=self._ask(staged, frozen, self._data.train, training=True),
+                validation=self._ask(staged, frozen, self._data.validation, training=False),
+            )
+            self._depth = frozen
+        return self._found
+
+    def _ask(
+        self, staged: Staged, frozen: int, part: Part, *, training: bool
+    ) -> StoredActivations | None:
+        plan = self._plan
+        passes = plan.micro_batch_size or plan.batch_size
+        size = passes if training else self._validation_size
+        assert self._source is not None
+        return self._source.get(
+            staged,
+            frozen,
+            self._read if training else part.inputs.__getitem__,
+            part.index,
+            size=min(size, len(part.index)),
+            # Which samples share the last batch of training changes every epoch.
+            pad_last=training,
+            before=self._before,
+        )
+
+    def _frozen_in(self, epoch: int) -> int:
+        number, within = self._plan.place_of(epoch)
+        return parameter_groups.depth(self._plan.phases[number], within)
 
 
 def is_cacheable(plan: Plan, device: torch.device) -> bool:

@@ -31,7 +31,7 @@ from workbench.engine import (
     optimizers,
     parameter_groups,
 )
-from workbench.engine.activations import ActivationSource, StoredActivations
+from workbench.engine.activations import ActivationSource, FrozenStages, Stored
 from workbench.engine.batches import Batches
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
@@ -106,11 +106,8 @@ class Engine:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
         self.device = device
-        self._plan, self._task, self._data, self._seed = plan, task, data, seed
-        cacheable = activations.is_cacheable(plan, device)
-        self._source = activation_source if cacheable else None
-        # Of training and validation; None where the model runs its frozen stages.
-        self._stored: tuple[StoredActivations | None, StoredActivations | None] | None = None
+        self._plan, self._task, self._seed = plan, task, seed
+        self._stored = Stored()
         self._interrupted = interrupted
         self._report = 0
         self.confusion: list[list[int]] | None = None
@@ -128,6 +125,14 @@ class Engine:
             staged.module.to(device)
             self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
+            self._frozen = FrozenStages(
+                activation_source if activations.is_cacheable(plan, device) else None,
+                plan=plan,
+                data=data,
+                read=self._batches.read,
+                validation_size=inference.batch_size(data.validation.inputs),
+                before=self._stop_if_asked,
+            )
             self._validation_inputs = data.validation.inputs.to(device)
             self._validation_targets = data.validation.targets.to(device)
             if plan.reports_per_epoch > self._batches.steps:
@@ -175,7 +180,7 @@ class Engine:
                     raise Diverged(done, f"{name} is {value}")
             self._report = report
             self._snapshot = self._take_snapshot()
-            phase = self._plan.phases[self._place_of(epoch)[0]]
+            phase = self._plan.phases[self._plan.place_of(epoch)[0]]
             yield EpochResult(epoch=report, phase=phase.name, metrics=metrics, timestamp=now())
 
     def state(self) -> dict[str, Any]:
@@ -230,21 +235,12 @@ class Engine:
 
         return memory.explain_errors(doing, device=self.device, needs=needs, passes=passes)
 
-    def _place_of(self, epoch: int) -> tuple[int, int]:
-        """Index of an epoch's phase, and the epoch's number within it, from 1."""
-        before = 0
-        for number, phase in enumerate(self._plan.phases):
-            if epoch <= before + phase.epochs:
-                return number, epoch - before
-            before += phase.epochs
-        raise ValueError(f"Epoch {epoch} does not exist: the plan has {before} epochs.")
-
     def _settle(self, epoch: int) -> None:
         """Freeze stages for an epoch, and build the optimizer when the trained set changes.
 
         A phase begins with a new optimizer; within a phase, parameters keep their optimizer state.
         """
-        number, within = self._place_of(epoch)
+        number, within = self._plan.place_of(epoch)
         phase = self._plan.phases[number]
         frozen = parameter_groups.depth(phase, within)
         if self._settled == (number, frozen):
@@ -257,7 +253,7 @@ class Engine:
         for parameter in stages.trainable_parameters(self._staged):
             if parameter in past:
                 self._optimizer.state[parameter] = past[parameter]
-        self._settled, self._stored = (number, frozen), None
+        self._settled = (number, frozen)
 
     def _run(self, epoch: int, part: int) -> dict[str, float]:
         started = time.perf_counter()
@@ -274,11 +270,11 @@ class Engine:
 
     def _train_part(self, epoch: int, part: int) -> dict[str, float]:
         """Train the steps of a report; metrics of the forward passes that they used."""
-        number, within = self._place_of(epoch)
+        number, within = self._plan.place_of(epoch)
         phase, steps = self._plan.phases[number], self._batches.steps
         each = self._plan.reports_per_epoch
         first, last = round(steps * part / each), round(steps * (part + 1) / each)
-        self._look_up_activations(phase, epoch)
+        self._stored = self._frozen.outputs(self._staged, epoch)
         stages.train_mode(self._staged, parameter_groups.depth(phase, within))
         losses, outputs, targets, count = [], [], [], 0
         steps_of_part = enumerate(
@@ -302,53 +298,6 @@ class Engine:
         # One transfer from the device for all steps, not one for each.
         mean = float(torch.stack(losses).sum()) / count
         return {"loss": mean, **self._task.metrics(torch.cat(outputs), torch.cat(targets))}
-
-    def _look_up_activations(self, phase: Phase, epoch: int) -> None:
-        """Ask for the outputs of the frozen stages, once for each freeze depth."""
-        if self._stored is not None:
-            return
-        self._stored = (None, None)
-        frozen = parameter_groups.depth(phase, self._place_of(epoch)[1])
-        if self._source is None or not frozen or self._trained_before(epoch, frozen):
-            return
-        self._staged.module.eval()
-        plan, validation = self._plan, self._data.validation
-        train, validated = (
-            self._source.get(
-                self._staged,
-                frozen,
-                read,
-                index,
-                size=min(size, len(index)),
-                # Which samples share the last batch of training changes every epoch.
-                pad_last=index is self._data.train.index,
-                before=self._stop_if_asked,
-            )
-            for read, index, size in (
-                (
-                    self._batches.read,
-                    self._data.train.index,
-                    plan.micro_batch_size or plan.batch_size,
-                ),
-                (
-                    validation.inputs.__getitem__,
-                    validation.index,
-                    inference.batch_size(validation.inputs),
-                ),
-            )
-        )
-        self._stored = (train, validated)
-
-    def _trained_before(self, epoch: int, frozen: int) -> bool:
-        """Whether an earlier epoch has trained stages that are frozen now.
-
-        Their outputs would be of use to this trial alone.
-        """
-        places = map(self._place_of, range(1, epoch))
-        return any(
-            parameter_groups.depth(self._plan.phases[number], within) < frozen
-            for number, within in places
-        )
 
     def _step(
         self,
@@ -400,7 +349,7 @@ class Engine:
         return torch.stack(losses).sum(), torch.cat(outputs)
 
     def _forward(self, positions: Tensor, inputs: Batch) -> Tensor:
-        module, stored = self._staged.module, self._stored and self._stored[0]
+        module, stored = self._staged.module, self._stored.train
         if stored is not None:
             return stored.forward(module, inputs, stored.at(positions))
         return inference.forward(module, inputs, device=self.device, precision=self._plan.precision)
@@ -413,7 +362,7 @@ class Engine:
                 self._validation_inputs,
                 device=self.device,
                 precision=self._plan.precision,
-                stored=self._stored and self._stored[1],
+                stored=self._stored.validation,
                 before=self._stop_if_asked,
             )
         self.confusion = self._task.confusion(outputs, targets)

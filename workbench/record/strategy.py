@@ -199,6 +199,19 @@ class Plan:
         """Number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
+    def place_of(self, epoch: int) -> tuple[int, int]:
+        """Index of an epoch's phase, and the epoch's number within it, from 1.
+
+        Raises:
+            ValueError: The plan has fewer epochs.
+        """
+        before = 0
+        for number, phase in enumerate(self.phases):
+            if epoch <= before + phase.epochs:
+                return number, epoch - before
+            before += phase.epochs
+        raise ValueError(f"Epoch {epoch} does not exist: the plan has {before} epochs.")
+
     @property
     def reports_per_epoch(self) -> int:
         """Number of reports per epoch."""
