@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.planted import evidence, planted
-from workbench.verdict import Level, Unit, Verdict, Word, decide, external
+from workbench.verdict import Level, Unit, Verdict, Word, decide, external, level
 from workbench.verdict.across.combining import Finished
 from workbench.verdict.results import Unreadable
 
@@ -123,6 +123,44 @@ def test_a_strategy_that_is_the_default_itself_counts_for_both() -> None:
     assert found.word == Word.WINNER
     assert {side.name for side in found.sides} == {"a", "b", "c", "default"}
     assert [side.name for side in found.sides if side.baseline] == ["default"]
+
+
+LOOKS: dict[str, Any] = {"looks": 2, "seeds_by_look": (12,), "alpha": level(2)}
+
+
+def test_two_looks_are_corrected_for_over_searches_and_over_data_sets_too() -> None:
+    six, seven = (external.combine(searches(n, **LOOKS), "cars").verdict for n in (6, 7))
+    # The least p of six searches, 2 / 2^6, is above half of alpha.
+    assert (six.word, six.alpha) == (Word.UNDERPOWERED, level(2))
+    assert "at least 7 search replicates" in six.reasons[0].text
+    assert (seven.word, seven.looks) == (Word.WINNER, 2)
+    assert seven.look and seven.look in seven.headline and seven.look in seven.claim
+    assert "seeds" not in seven.look, "its values are those of searches"
+
+    def on_data_sets(count: int) -> Verdict:
+        studies = [
+            Finished(study=name, dataset=name, seed=0, verdict=judged(at, **LOOKS))
+            for at, name in enumerate(NAMES[:count])
+        ]
+        return external.combine(studies, "all").verdict
+
+    assert on_data_sets(6).word == Word.UNDERPOWERED
+    found = on_data_sets(7)
+    assert found.word == Word.WINNER
+    assert found.look and found.look in found.headline and found.look in found.claim
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({}, "no common number of planned looks: 2 in cars-0 and 1 in cars-1"),
+        ({**LOOKS, "seeds_by_look": (7, 5)}, "no common number of looks taken"),
+    ],
+)
+def test_studies_with_other_looks_are_refused(other: dict[str, Any], said: str) -> None:
+    first, second = searches(1, **LOOKS)[0], searches(2, **other)[1]
+    with pytest.raises(Unreadable, match=said):
+        external.combine([first, second], "cars")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from workbench.verdict import Design, Verdict, Word
@@ -12,6 +12,17 @@ from workbench.verdict.results import ResultRow, Results, Unreadable
 from workbench.verdict.wording.numbers import listed
 
 DEFAULT = "default"  # the side of the default configuration
+# What studies that are combined must agree in.
+_SHARED: dict[str, Callable[[Verdict], object]] = {
+    "metric": lambda verdict: verdict.metric,
+    "direction": lambda verdict: verdict.direction,
+    "contrast": lambda verdict: verdict.contrast,
+    "smallest effect": lambda verdict: verdict.smallest_effect,
+    "number of planned looks": lambda verdict: verdict.looks,
+    # Else there would be no saying which of the looks the verdict over all of them is.
+    "number of looks taken": lambda verdict: max(1, len(verdict.seeds_by_look)),
+    "level of each test": lambda verdict: verdict.alpha,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +94,9 @@ def by_dataset(
         smallest_effect=first.smallest_effect,
         contrast=BASELINE if first.contrast == BASELINE else ALL,
         bounds=studies[0].bounds,
+        alpha=first.alpha,
+        looks=first.looks,
+        seeds_by_look=tuple(first.seeds_by_look),
     )
     verdicts = {}
     for dataset in dict.fromkeys(one.dataset for one in studies):
@@ -112,12 +126,11 @@ def _with_default(verdict: Verdict, names: Collection[str]) -> Verdict:
 def _problems(studies: Sequence[Finished]) -> Iterator[str]:
     if len(studies) < 2:
         yield f"There is one study, {studies[0].study}; combining needs two."
-    for what in ("metric", "direction", "contrast", "smallest_effect"):
-        found = {one.study: getattr(one.verdict, what) for one in studies}
+    for what, of in _SHARED.items():
+        found = {one.study: of(one.verdict) for one in studies}
         if len(set(found.values())) > 1:
             named = (f"{value} in {study}" for study, value in found.items())
-            name = what.replace("_", " ")
-            yield f"The studies have no common {name}: {listed(named, 6)}."
+            yield f"The studies have no common {what}: {listed(named, 6)}."
     for one in studies:
         if one.verdict.word == Word.EXPLORATORY:
             yield (

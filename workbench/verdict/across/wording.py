@@ -28,6 +28,7 @@ def worded(
         outcomes: How often each pair was decided.
     """
     failed = _failed(verdicts)
+    verdict = replace(verdict, look=words.look(verdict))
     return replace(
         verdict,
         heading=_heading(verdict),
