@@ -15,11 +15,8 @@ from tests.support.tiny import TINY
 STUDIES = ("tables@wine", "tables@cancer")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A home in which all studies of a file were searched and confirmed, and the file."""
-    folder = tmp_path_factory.mktemp("across")
-    home = home_in(folder / "home")
+def _file(folder: Path) -> Path:
+    """A file that stands for two studies."""
     replacements = {
         "name: tiny\n": "name: tables\nacross:\n  dataset:\n"
         "    wine: {name: wine, validation: 40, test: 40}\n"
@@ -37,6 +34,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         text = text.replace(old, new)
     file = folder / "tables.yaml"
     file.write_text(text)
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A home in which all studies of a file were searched and confirmed, and the file."""
+    folder = tmp_path_factory.mktemp("across")
+    home = home_in(folder / "home")
+    file = _file(folder)
     output = works("run", file, "--home", home, "--inline")
     assert output.count("next: ") == 1 and "next: workbench confirm tables," in output
     works("confirm", "tables", "--home", home, "--inline", "--yes")
@@ -112,3 +118,39 @@ def test_a_name_that_several_studies_share_is_answered_with_theirs(
     code, _, errors = call("show", "tables", "--home", finished[0])
     assert code == 2
     assert all(study in errors for study in STUDIES)
+
+
+def test_the_list_of_studies_is_fixed_before_the_first_of_them_is_tested(
+    finished: tuple[Path, Path],
+) -> None:
+    for study in STUDIES:
+        folder = finished[0] / "mlruns" / "studies" / study
+        assert json.loads((folder / "study.json").read_text())["across"]["planned"] == [*STUDIES]
+        assert json.loads((folder / "protocol.json").read_text())["across"] == [*STUDIES]
+
+
+def test_there_is_no_verdict_over_some_of_the_planned_studies(tmp_path: Path) -> None:
+    home, file = home_in(tmp_path / "home"), _file(tmp_path)
+    works("run", file, "--home", home, "--inline")
+    works("confirm", STUDIES[0], "--home", home, "--inline", "--yes")
+    code, output, errors = call("report", file, "--home", home)
+    assert (code, errors) == (3, "")
+    assert "1 of them is not confirmed: tables@cancer" in output
+    assert "workbench confirm tables" in output
+    for study in STUDIES:
+        page = home / "reports" / study / "index.html"
+        assert page.is_file() and f"report: {page}" in output
+    assert not (home / "reports" / "tables").exists()
+    code, _, errors = call("combine", "tables", "--home", home)
+    assert code == 2 and "tables@cancer" in errors
+
+    # Another study, now that the result of the first one is known.
+    text = file.read_text()
+    added = "    iris: {name: iris, validation: 30, test: 30}\n"
+    file.write_text(text.replace("    cancer:", f"{added}    cancer:"))
+    code, _, errors = call("confirm", file, "--home", home, "--inline", "--yes")
+    assert code == 2 and "across" in errors and "tables.yaml:3" in errors
+    works("confirm", STUDIES[1], "--home", home, "--inline", "--yes")
+    code, output, _ = call("report", "tables", "--home", home)
+    assert code == 3
+    assert "not confirmed: tables@iris" in output

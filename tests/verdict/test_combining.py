@@ -125,6 +125,35 @@ def test_a_strategy_that_is_the_default_itself_counts_for_both() -> None:
     assert [side.name for side in found.sides if side.baseline] == ["default"]
 
 
+def of_one_file(studies: list[Finished]) -> list[Finished]:
+    """The same as the studies of a file with ``across``, which plans exactly these."""
+    planned = tuple(one.study for one in studies)
+    return [replace(one, across="file", planned=planned) for one in studies]
+
+
+@pytest.mark.parametrize("made", [searches, over_data_sets])
+def test_a_claim_says_that_nobody_planned_which_studies_are_combined(made: Any) -> None:
+    said = "Which studies were combined was not planned before their results were known."
+    free = external.combine(made(6), "free").verdict
+    assert free.word == Word.WINNER and said in free.headline and said in free.claim
+    planned = external.combine(of_one_file(made(6)), "file").verdict
+    assert planned.word == Word.WINNER and said not in planned.headline + planned.claim
+    some = external.combine(of_one_file(made(7))[:6], "some of a file").verdict
+    assert said in some.claim, "these six of the seven were chosen"
+
+
+@pytest.mark.parametrize("made", [searches, over_data_sets])
+def test_a_study_that_was_added_to_a_file_later_makes_it_exploratory(made: Any) -> None:
+    seven = made(7)
+    later = of_one_file(seven)[-1]
+    found = external.combine([*of_one_file(seven[:6]), later], "file")
+    assert (found.verdict.word, found.verdict.level) == (Word.EXPLORATORY, Level.NONE)
+    assert found.verdict.reasons[0].rule == 10
+    assert f"{seven[0].study} plans 6, {later.study} 7 ({later.study})" in found.verdict.headline
+    assert found.verdict.claim.startswith("No claim")
+    assert found.verdict.leader is None and found.across is None
+
+
 LOOKS: dict[str, Any] = {"looks": 2, "seeds_by_look": (12,), "alpha": level(2)}
 
 

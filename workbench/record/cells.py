@@ -25,11 +25,13 @@ class Cell:
         across: The file's name, which they share.
         dataset: Name of the data set in ``across``; None where it names none.
         search_seed: Seed of the search; None where ``across`` has none.
+        planned: Names of all studies of the file, in its order.
     """
 
     across: str
     dataset: str | None = None
     search_seed: int | None = None
+    planned: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

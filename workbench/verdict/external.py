@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.verdict import Design, Level, Refused, Verdict, as_json, question
+from workbench.verdict import Design, Doubt, Level, Refused, Verdict, as_json, question
 from workbench.verdict.across import combining, deciding, ranks
 from workbench.verdict.across.combining import Finished
 from workbench.verdict.across.ranks import PairCounts, Ranks
@@ -81,12 +81,25 @@ def combine(studies: Sequence[Finished], source: str) -> ResultsVerdict:
         Unreadable: They cannot be combined; the message says why.
     """
     names, verdicts, design = combining.by_dataset(studies)
-    found = _over_all(combining.results(studies, source), names, verdicts, design)
+    found = _over_all(
+        combining.results(studies, source),
+        names,
+        verdicts,
+        design,
+        doubts=combining.doubts(studies),
+        caveat=combining.caveat(studies),
+    )
     return replace(found, studies=tuple(studies))
 
 
 def _over_all(
-    results: Results, names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
+    results: Results,
+    names: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    design: Design,
+    *,
+    doubts: Sequence[Doubt] = (),
+    caveat: str = "",
 ) -> ResultsVerdict:
     """The verdict over all data sets, from the verdict on each.
 
@@ -103,8 +116,9 @@ def _over_all(
         raise Unreadable(str(error)) from None
     return ResultsVerdict(
         results=results,
-        verdict=deciding.over_data_sets(names, verdicts, design),
+        verdict=deciding.over_data_sets(names, verdicts, design, doubts=doubts, caveat=caveat),
         datasets=verdicts,
         outcomes=tuple(ranks.outcomes(names, verdicts)),
-        across=ranks.across(names, verdicts, design),
+        # Ranks are tested as well, and a test needs data sets that were planned.
+        across=None if doubts else ranks.across(names, verdicts, design),
     )

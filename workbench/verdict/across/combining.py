@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from workbench.verdict import Design, Verdict, Word
+from workbench.verdict import Design, Doubt, Verdict, Word
 from workbench.verdict.across import deciding
 from workbench.verdict.contrast import ALL, BASELINE
+from workbench.verdict.refusals import because
 from workbench.verdict.results import ResultRow, Results, Unreadable
 from workbench.verdict.wording.numbers import listed
 
@@ -32,6 +33,8 @@ class Finished:
     Attributes:
         dataset: Name of its data set; studies of one data set are replicates of its search.
         seed: Of the search.
+        across: Name of its file, of a file with ``across``; empty otherwise.
+        planned: Names of all studies of that file, as they were fixed before this one was tested.
         bounds: See ``Design.bounds``.
     """
 
@@ -39,6 +42,8 @@ class Finished:
     dataset: str
     seed: int
     verdict: Verdict
+    across: str = ""
+    planned: tuple[str, ...] = ()
     bounds: tuple[float | None, float | None] = (None, None)
 
     def as_json(self) -> dict[str, object]:
@@ -76,6 +81,29 @@ def _repeated(studies: Sequence[Finished]) -> bool:
     return len({one.dataset for one in studies}) < len(studies)
 
 
+def doubts(studies: Sequence[Finished]) -> tuple[Doubt, ...]:
+    """Whether the list of studies was changed while their results became known (rule 10)."""
+    first = studies[0]
+    other = next((one for one in studies if one.planned != first.planned), None)
+    if other is None or not first.across or any(one.across != first.across for one in studies):
+        return ()
+    changed = sorted({*first.planned} ^ {*other.planned})
+    names = f" ({listed(changed, 6)})" if changed else ""
+    text = (
+        f"The list of studies in {first.across} was changed after a confirmation had begun:"
+        f" {first.study} plans {len(first.planned)}, {other.study} {len(other.planned)}{names}."
+    )
+    return (because(10, Word.EXPLORATORY, text),)
+
+
+def caveat(studies: Sequence[Finished]) -> str:
+    """A sentence for the claim, unless the studies are all those of one file with ``across``."""
+    names = {one.study for one in studies}
+    if doubts(studies) or all({*one.planned} == names for one in studies):
+        return ""
+    return "Which studies were combined was not planned before their results were known."
+
+
 def by_dataset(
     studies: Sequence[Finished],
 ) -> tuple[tuple[str, ...], dict[str, Verdict], Design]:
@@ -99,7 +127,10 @@ def by_dataset(
         seeds_by_look=tuple(first.seeds_by_look),
     )
     verdicts = {}
-    for dataset in dict.fromkeys(one.dataset for one in studies):
+    datasets = list(dict.fromkeys(one.dataset for one in studies))
+    # Then the verdict over all data sets has the doubts about the choice of studies.
+    several = len(datasets) > 1
+    for dataset in datasets:
         searches = {
             f"search {one.seed}": _with_default(one.verdict, names)
             for one in studies
@@ -107,7 +138,13 @@ def by_dataset(
         }
         verdicts[dataset] = next(iter(searches.values()))
         if len(searches) > 1:
-            verdicts[dataset] = deciding.over_replicates(names, searches, design)
+            verdicts[dataset] = deciding.over_replicates(
+                names,
+                searches,
+                design,
+                doubts=() if several else doubts(studies),
+                caveat="" if several else caveat(studies),
+            )
     return names, verdicts, design
 
 

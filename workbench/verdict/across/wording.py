@@ -110,6 +110,9 @@ def _headline(
     each = "; ".join(f"{dataset}: {_alone(one)}" for dataset, one in verdicts.items())
     if verdict.word == Word.NOT_COMPARABLE:
         return f"Not comparable across data sets: {verdict.reasons[0].text} {each}."
+    if verdict.word == Word.EXPLORATORY:
+        reason = verdict.reasons[0]
+        return f"{reason.found or reason.text} {each}."
     k = len(verdicts)
     if k < LEAST_DATASETS:
         return (
@@ -151,6 +154,8 @@ def _claim(verdict: Verdict, failed: str) -> str:
     """What a paper may print."""
     if verdict.word == Word.NOT_COMPARABLE:
         return "No claim across data sets: they cannot be compared."
+    if verdict.word == Word.EXPLORATORY:
+        return claims.claim(verdict)
     if verdict.word == Word.UNDERPOWERED:
         k = counted(len(verdict.seeds), "data set")
         return f"No claim across data sets: {k} cannot support one."
