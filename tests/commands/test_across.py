@@ -11,6 +11,11 @@ import pytest
 from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in, runs_of
 from tests.support.tiny import TINY
+from workbench.commands import across
+from workbench.study.config import load_all
+from workbench.study.description import describe
+from workbench.study.study import Study
+from workbench.tracker import stored_study
 
 STUDIES = ("tables@wine", "tables@cancer")
 
@@ -154,3 +159,21 @@ def test_there_is_no_verdict_over_some_of_the_planned_studies(tmp_path: Path) ->
     code, output, _ = call("report", "tables", "--home", home)
     assert code == 3
     assert "not confirmed: tables@iris" in output
+
+
+def test_two_searches_of_one_file_share_their_settings_and_those_of_another_file_do_not(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY.replace(", seed: 1", ""))
+    one, two, longer = (
+        across.settings(stored_study.read(describe(Study(config, tmp_path, pending=True))))
+        for config in (
+            *load_all(file, ["across={search_seed: [0, 1]}"]),
+            *load_all(file, ["search.trials_per_strategy=6"]),
+        )
+    )
+    assert one == two
+    assert {key for key in one if one[key] != longer[key]} == {
+        f"search.trials.{name}" for name in ("adamw-0", "adamw-all", "sgd-0", "sgd-all")
+    }

@@ -198,6 +198,21 @@ def test_studies_with_other_looks_are_refused(other: dict[str, Any], said: str) 
         (searches(1), "There is one study, cars-0"),
         ([*searches(1), *searches(1)], "no replicates of each other"),
         (
+            [searches(1)[0], replace(searches(2)[1], data="d2")],
+            "cars-0 and cars-1 have other data under one name, cars",
+        ),
+        (
+            [replace(one, content="c1") for one in over_data_sets(2)],
+            "the same samples under two names, cars and birds",
+        ),
+        (
+            [
+                replace(one, settings={"search.trials.a": 8 + at, "search.sampler": "tpe"})
+                for at, one in enumerate(searches(2))
+            ],
+            "no common search protocol.*: search.trials.a is 8 in cars-0, 9 in cars-1\\.$",
+        ),
+        (
             [
                 *searches(1),
                 replace(searches(1, smallest_effect=0.2)[0], study="birds", dataset="birds"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from workbench import record, report
@@ -15,11 +16,15 @@ from workbench.study.config import load_all
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import external
 from workbench.verdict.across.combining import Finished
 from workbench.verdict.external import ResultsVerdict
 from workbench.verdict.results import Unreadable
 from workbench.verdict.wording.numbers import listed
+
+# Of a plan: the data set is compared by its digest, and how a machine runs a trial is no setting.
+_NOT_COMPARED = ("dataset", "device", "threads", "loader_workers", "activations_gb")
 
 
 def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
@@ -133,13 +138,53 @@ def _planned(composed: report.Composed) -> tuple[str, ...]:
 
 def _confirmed(composed: report.Composed) -> Finished:
     study = composed.material.study
+    protocol = study.protocol or {}
+    data = protocol.get("data") or {}
     dataset = (study.across and study.across.dataset) or study.data.source or study.data.name
     return Finished(
         study=study.name,
         across=study.across.across if study.across else "",
         planned=_planned(composed),
         dataset=str(dataset),
+        data=str(data.get("digest") or study.data.digest or ""),
+        content=study.data.content_digest or "",
+        tested=str(data.get("test_digest") or ""),
+        settings=settings(study),
         seed=int(study.search.get("seed", 0)),
         verdict=composed.summary.verdict,
-        bounds=tuple((study.protocol or {}).get("bounds") or (None, None)),
+        bounds=tuple(protocol.get("bounds") or (None, None)),
     )
+
+
+def settings(study: StoredStudy) -> dict[str, object]:
+    """What two searches of one data set must share to be replicates, by key."""
+    selection = (study.protocol or {}).get("selection") or {}
+    search = {key: value for key, value in study.search.items() if key not in ("seed", "timeout")}
+    return _flat(
+        {
+            "search": search,
+            "search.trials": study.targets,
+            "tune": [asdict(each) for each in study.tune],
+            "compare": {each.name: each.levels for each in study.strategies},
+            "recipe": {
+                name: {key: value for key, value in plan.items() if key not in _NOT_COMPARED}
+                for name, plan in study.plans.items()
+            },
+            "confirm.select": {
+                "configs": selection.get("configs"),
+                "seeds": len(selection.get("seeds") or ()),
+            },
+        }
+    )
+
+
+def _flat(value: object, key: str = "") -> dict[str, object]:
+    """Nested mappings and sequences as one mapping by dotted keys."""
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    if not isinstance(value, Mapping):
+        return {key: value}
+    found: dict[str, object] = {}
+    for name, item in value.items():
+        found |= _flat(item, f"{key}.{name}" if key else str(name))
+    return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 from workbench.verdict import Design, Doubt, Verdict, Word
 from workbench.verdict.across import deciding
@@ -32,6 +33,9 @@ class Finished:
 
     Attributes:
         dataset: Name of its data set; studies of one data set are replicates of its search.
+        data: SHA-256 of the data set with its options; ``content`` of its samples, whatever its
+            name is; ``tested`` of its test samples' numbers. Empty where unknown.
+        settings: Of its search, strategies and recipe, by key; without its data set and its seeds.
         seed: Of the search.
         across: Name of its file, of a file with ``across``; empty otherwise.
         planned: Names of all studies of that file, as they were fixed before this one was tested.
@@ -44,6 +48,10 @@ class Finished:
     verdict: Verdict
     across: str = ""
     planned: tuple[str, ...] = ()
+    data: str = ""
+    content: str = ""
+    tested: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
     bounds: tuple[float | None, float | None] = (None, None)
 
     def as_json(self) -> dict[str, object]:
@@ -174,11 +182,34 @@ def _problems(studies: Sequence[Finished]) -> Iterator[str]:
                 f"{one.study} supports no claim: {one.verdict.headline} Finish its confirmation"
                 f" (`workbench confirm {one.study}`), or leave it out."
             )
-    seen: dict[tuple[str, int], Finished] = {}
-    for one in studies:
-        first = seen.setdefault((one.dataset, one.seed), one)
-        if first is not one:
+    for first, second in combinations(studies, 2):
+        if first.dataset != second.dataset:
+            if first.content and first.content == second.content:
+                yield (
+                    f"{first.study} and {second.study} have the same samples under two names,"
+                    f" {first.dataset} and {second.dataset}: they are one data set. Leave one out."
+                )
+        elif first.seed == second.seed:
             yield (
-                f"{first.study} and {one.study} searched the same data set, {one.dataset}, with"
-                f" the same seed, {one.seed}: they are no replicates of each other."
+                f"{first.study} and {second.study} searched the same data set, {first.dataset},"
+                f" with the same seed, {first.seed}: they are no replicates of each other."
             )
+        elif first.data != second.data:
+            yield (
+                f"{first.study} and {second.study} have other data under one name, {first.dataset}"
+                f" (digests {first.data[:12]} and {second.data[:12]}; options of the data set count"
+                " too): they are no replicates of each other."
+            )
+        elif differing := [*_differing(first, second)]:
+            yield (
+                f"{first.study} and {second.study} have no common search protocol, so they are no"
+                f" replicates of each other: {listed(differing, 6)}."
+            )
+
+
+def _differing(first: Finished, second: Finished) -> Iterator[str]:
+    """Settings that differ between two searches of one data set, with both values."""
+    for key in dict.fromkeys([*first.settings, *second.settings]):
+        found = [one.settings.get(key) for one in (first, second)]
+        if found[0] != found[1]:
+            yield f"{key} is {found[0]} in {first.study}, {found[1]} in {second.study}"
