@@ -45,9 +45,17 @@ def test_six_searches_of_one_data_set_support_a_claim_about_the_strategies() -> 
     assert found.p_win == 2 / 2**6, "one value of a strategy is its mean in one search"
     assert "ahead on 6 of 6 search replicates" in found.headline
     assert found.claim.startswith(
-        "For these strategies under this search protocol, on this data set, a has a higher"
+        "For these strategies under this search protocol, on this data set and test split, a has a"
     )
     assert "every other strategy compared" in found.claim
+
+
+def test_a_claim_over_searches_says_where_each_drew_a_test_split_of_its_own() -> None:
+    studies = [replace(one, tested=f"t{one.seed}") for one in searches(6)]
+    assert external.combine(studies, "cars").verdict.claim.startswith(
+        "For these strategies under this search protocol, on this data set, with a test split drawn"
+        " for each search, a has a higher"
+    )
 
 
 def test_five_searches_cannot_show_a_winner() -> None:

@@ -203,6 +203,7 @@ class Verdict:
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
         unit: What ``seeds`` names.
+        one_test: Of searches: whether all of them were tested on the same samples.
         alpha: Level of each test, which is that of all looks over their number.
         looks: Number of planned looks; ``seeds_by_look``: how many seeds each so far has added.
         seeds: The shared list, of searches or data sets where these are the unit; empty for a
@@ -234,6 +235,7 @@ class Verdict:
     stage: Stage
     level: Level
     unit: Unit = Unit.SEED
+    one_test: bool = True
     heading: str = ""
     headline: str = ""
     claim: str = ""

@@ -139,17 +139,15 @@ def by_dataset(
     # Then the verdict over all data sets has the doubts about the choice of studies.
     several = len(datasets) > 1
     for dataset in datasets:
-        searches = {
-            f"search {one.seed}": _with_default(one.verdict, names)
-            for one in studies
-            if one.dataset == dataset
-        }
+        own = [one for one in studies if one.dataset == dataset]
+        searches = {f"search {one.seed}": _with_default(one.verdict, names) for one in own}
         verdicts[dataset] = next(iter(searches.values()))
         if len(searches) > 1:
             verdicts[dataset] = deciding.over_replicates(
                 names,
                 searches,
                 design,
+                one_test=len({one.tested for one in own}) == 1,
                 doubts=() if several else doubts(studies),
                 caveat="" if several else caveat(studies),
             )

@@ -66,14 +66,22 @@ def over_replicates(
     verdicts: Mapping[str, Verdict],
     design: Design,
     *,
+    one_test: bool,
     doubts: Sequence[Doubt] = (),
     caveat: str = "",
 ) -> Verdict:
     """The verdict over several searches of the same strategies on one data set.
 
     Each search chose configurations of its own, so the verdict is about the strategies under this
-    search protocol. One value of a strategy is its mean over the seeds of one confirmation. For the
-    arguments see ``over_data_sets``, with searches in place of data sets.
+    search protocol. One value of a strategy is its mean over the seeds of one confirmation.
+
+    Args:
+        names: Of the strategies.
+        verdicts: Of each search.
+        design: What all of them share.
+        one_test: Whether all of them were tested on the same samples.
+        doubts: About which searches there are.
+        caveat: See ``Evidence.caveat``.
     """
     refused = ranks.refused(names, verdicts)
     found = conclude(
@@ -87,7 +95,7 @@ def over_replicates(
         test=statistics.sign_flip,
         unit=Unit.REPLICATE,
     )
-    found = replace(found, flags=wording.flags(verdicts), caveat=caveat)
+    found = replace(found, one_test=one_test, flags=wording.flags(verdicts), caveat=caveat)
     return sentences.worded(found)
 
 
