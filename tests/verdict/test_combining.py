@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.planted import evidence, planted
+from tests.support.planted import changed, evidence, planted
 from workbench.verdict import Level, Unit, Verdict, Word, decide, external, level
 from workbench.verdict.across.combining import Finished
 from workbench.verdict.results import Unreadable
@@ -56,6 +56,35 @@ def test_a_claim_over_searches_says_where_each_drew_a_test_split_of_its_own() ->
         "For these strategies under this search protocol, on this data set, with a test split drawn"
         " for each search, a has a higher"
     )
+
+
+def with_failures(seed: int, count: int) -> Verdict:
+    """The verdict of a study in which so many runs of "c" failed."""
+    *others, last = planted({"a": 0.90, "b": 0.87, "c": 0.80})
+    for at in range(count):
+        last = changed(last, last.runs[at].seed, value=None, state="failed")
+    return replace(decide(evidence(*others, last)), flags=())
+
+
+def test_failed_runs_are_counted_as_runs_and_not_as_searches() -> None:
+    studies = [
+        replace(one, verdict=with_failures(at, 3 * (at == 2))) for at, one in enumerate(searches(7))
+    ]
+    found = external.combine(studies, "cars")
+    said = "In search 2, 3 runs of c failed and count with the worst value."
+    assert said in found.verdict.headline and said in found.verdict.claim
+    assert "seeds. " not in found.verdict.claim and "of 7 seeds" not in found.verdict.claim
+    (c,) = (side for side in found.verdict.sides if side.name == "c")
+    assert len(c.imputed) == 3
+
+    others = over_data_sets(6)[1:]
+    both = [
+        *studies[1:3],
+        *others,
+        *(replace(one, study=f"{one.study}-1", seed=1) for one in others),
+    ]
+    over_all = external.combine(both, "all").verdict
+    assert "On cars 3 runs of c failed" in over_all.claim, "of two searches there"
 
 
 def test_five_searches_cannot_show_a_winner() -> None:

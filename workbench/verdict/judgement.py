@@ -59,7 +59,8 @@ class Side:
         values: By seed, in the order of ``Verdict.seeds``; of a search, by trial. None where
             nothing was measured and nothing may be put in its place, or while a confirmation is
             not finished.
-        imputed: Seeds whose run diverged or failed and counts with the worst value.
+        imputed: Seeds whose run diverged or failed and counts with the worst value; where a value
+            is a mean over seeds, such runs.
         n: Number of values that are there.
         mean: With its t interval over seeds, cut at the metric's bounds; None where a value is
             missing, and of a search. Its ends are nan at n = 1.

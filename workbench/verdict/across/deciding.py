@@ -95,6 +95,7 @@ def over_replicates(
         test=statistics.sign_flip,
         unit=Unit.REPLICATE,
     )
+    caveat = f"{wording.failed(verdicts, 'In {},')} {caveat}".strip()
     found = replace(found, one_test=one_test, flags=wording.flags(verdicts), caveat=caveat)
     return sentences.worded(found)
 
@@ -135,7 +136,7 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
 
 
 def _row(name: str, verdicts: Mapping[str, Verdict]) -> Row:
-    """A strategy's mean in each verdict; ``imputed`` are those where a run of it failed."""
+    """A strategy's mean in each verdict; ``imputed`` are its failed runs in all of them."""
     sides = [
         next((side for side in each.sides if side.name == name), None) for each in verdicts.values()
     ]
@@ -143,9 +144,10 @@ def _row(name: str, verdicts: Mapping[str, Verdict]) -> Row:
         name=name,
         values=tuple(side.mean.estimate if side and side.mean else None for side in sides),
         imputed=tuple(
-            unit
+            f"{run} ({unit})"
             for unit, side in zip(verdicts, sides, strict=True)
-            if side is not None and side.imputed
+            if side is not None
+            for run in side.imputed
         ),
         baseline=any(side.baseline for side in sides if side),
         scores_missing="values that are means over seeds have no per-example scores",

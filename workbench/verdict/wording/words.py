@@ -78,7 +78,8 @@ def caveats(verdict: Verdict) -> str:
     lost = [
         f"{side.name} on {len(side.imputed)} of {len(side.values)} seeds"
         for side in verdict.sides
-        if side.imputed
+        # Where a value is a mean over runs, the caveat of the verdict names the runs that failed.
+        if side.imputed and verdict.unit == Unit.SEED
     ]
     if lost:
         text += f" Failed runs count with the worst value: {listed(lost)}."
