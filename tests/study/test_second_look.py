@@ -246,14 +246,18 @@ def refused(home: Path, fresh: int) -> str:
     return " ".join(errors.split())
 
 
-def test_another_number_and_a_third_look_are_refused(story: Story, tmp_path: Path) -> None:
+def test_a_complete_one_is_nothing_to_do(story: Story) -> None:
+    assert confirmed("tiny", story.home, fresh=FRESH, agree=never).fresh == 0
+    words = ("confirm", "tiny", "--fresh", str(FRESH), "--home", story.home, "--inline")
+    assert "nothing to do" in works(*words)
+
+
+def test_another_number_is_refused(story: Story, tmp_path: Path) -> None:
     home = copied(story.killed, tmp_path / "home")
     for place in (home, story.home):
         said = refused(place, FRESH + 1)
         assert "--fresh 4" in said and "began with 3 fresh seeds" in said
         assert "workbench confirm tiny" in said and "new name" in said
-    said = refused(story.home, FRESH)
-    assert "both planned looks of tiny are complete" in said and "new name" in said
 
 
 def test_it_follows_a_first_look_that_has_ended(
