@@ -70,6 +70,7 @@ def test_a_problem_is_placed_where_across_says_it(file: Path) -> None:
         ("across.dataset.wine.name=wne", "across.dataset.wine.name", "did you mean wine?"),
         ("across.sed=1", "across.sed", "search_seed"),
         ("across=3", "across", "expected a mapping"),
+        ("compare={}", "across", "expected a block compare"),
         ("across={dataset: [wine]}", "across", "two data sets"),
         ("across.search_seed=[1, 1]", "across.search_seed", "each seed once"),
         ("across.search_seed=[-1]", "across.search_seed.0", ""),

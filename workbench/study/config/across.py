@@ -51,6 +51,9 @@ def cells_of(document: Document) -> tuple[Cell, ...]:
 
 
 def _check(document: Document, block: Across, cells: Sequence[Cell]) -> None:
+    if not document.content.get("compare"):
+        expected = f"a block compare with {BLOCK}: a joint study chooses which strategies it tests"
+        document.add((BLOCK,), Words("no compare"), expected)
     if len(cells) < 2:
         document.add((BLOCK,), Words("1 study"), "two data sets or search seeds, or more")
     for label in block.dataset:
