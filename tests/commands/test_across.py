@@ -11,7 +11,7 @@ import pytest
 from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in, runs_of
 from tests.support.tiny import TINY
-from workbench.commands import across
+from workbench.commands import across, browse
 from workbench.study.config import load_all
 from workbench.study.description import describe
 from workbench.study.study import Study
@@ -159,6 +159,28 @@ def test_there_is_no_verdict_over_some_of_the_planned_studies(tmp_path: Path) ->
     code, output, _ = call("report", "tables", "--home", home)
     assert code == 3
     assert "not confirmed: tables@iris" in output
+
+
+def test_a_second_look_that_was_stopped_between_two_studies_goes_on(tmp_path: Path) -> None:
+    home, file = home_in(tmp_path / "home"), _file(tmp_path)
+    file.write_text(file.read_text().replace("seeds: 2,", "seeds: 2, looks: 2,"))
+    works("run", file, "--home", home, "--inline")
+    works("confirm", file, "--home", home, "--inline", "--yes")
+    more = ("--fresh", "1", "--home", home, "--inline", "--yes")
+    works("confirm", STUDIES[0], *more)
+    # While the others have one look only, there is no verdict over all of them.
+    code, output, _ = call("report", "tables", "--home", home)
+    assert code == 3 and "no common number of looks taken" in output
+    output = works("confirm", file, *more)
+    assert output.count("nothing to do") == 1
+    for study in STUDIES:
+        folder = home / "mlruns" / "studies" / study
+        assert len(json.loads((folder / "protocol-2.json").read_text())["seeds"]) == 1
+        progress = browse.study(home, study).summary.confirmation
+        assert progress is not None and progress.complete and progress.seeds_shown == 3
+    call("report", "tables", "--home", home)
+    found = json.loads((home / "reports" / "tables" / "results.json").read_text())
+    assert (found["verdict"]["alpha"], found["verdict"]["looks"]) == (0.025, 2)
 
 
 def test_two_searches_of_one_file_share_their_settings_and_those_of_another_file_do_not(
