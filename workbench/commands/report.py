@@ -203,9 +203,12 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
         directory: The study's.
         content: Of report.json.
     """
-    if content["confirmation"] and content["confirmation"]["finished"]:
+    confirmation = content["confirmation"]
+    if confirmation and confirmation["finished"]:
         verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
-        browse.keep_verdict(directory, KeptVerdict(**verdict))
+        # As MLflow has it; the records may have changed since.
+        of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
+        browse.keep_verdict(directory, KeptVerdict(**verdict, **of))
 
 
 def parents(study: StoredStudy) -> list[str]:

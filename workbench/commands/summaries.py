@@ -18,11 +18,15 @@ class KeptVerdict:
     Attributes:
         heading: The word as it is shown; see ``Verdict.heading``.
         leader: The configuration with the best mean; None where no mean may be compared.
+        seeds: How many seeds of each configuration it is of.
+        protocol: SHA-256 of the protocol that it is of.
     """
 
     word: str
     heading: str
     leader: str | None
+    seeds: int
+    protocol: str
 
 
 @dataclass(frozen=True, kw_only=True)

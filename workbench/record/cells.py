@@ -40,6 +40,16 @@ class Cell:
         return f"{self.across}@{'-'.join([*filter(None, [self.dataset]), *seed])}"
 
 
+def is_cell(study: str) -> bool:
+    """Whether a study is one of those of a file with ``across``, by its name."""
+    return "@" in study
+
+
+def is_cell_of(study: str, file: str) -> bool:
+    """Whether a study is one of those of this file, by the names of both."""
+    return is_cell(study) and experiment_of(study) == file
+
+
 def experiment_of(study: str) -> str:
     """The MLflow experiment of a study: of its own name, or that of its file with ``across``."""
     return study.partition("@")[0]
