@@ -77,6 +77,9 @@ def test_failed_runs_are_counted_as_runs_and_not_as_searches() -> None:
     (c,) = (side for side in found.verdict.sides if side.name == "c")
     assert len(c.imputed) == 3
 
+    rows = [row for row in external.combine(studies, "cars").results.rows if row.state == "failed"]
+    assert len(rows) == 3 and all(row.value is None for row in rows), "no stand-in is data"
+
     others = over_data_sets(6)[1:]
     both = [
         *studies[1:3],

@@ -72,7 +72,8 @@ def results(studies: Sequence[Finished], source: str) -> Results:
         ResultRow(
             strategy=side.name,
             seed=f"{seed} (search {one.seed})" if several else seed,
-            value=value,
+            # Data sets hold what was measured, and no stand-in for a failed run.
+            value=None if seed in side.imputed else value,
             state="failed" if seed in side.imputed else "complete",
             dataset=one.dataset,
             where=one.study,
