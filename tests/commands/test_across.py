@@ -89,6 +89,10 @@ def test_the_report_has_one_page_for_each_study_and_one_over_all(
     for study in STUDIES:
         assert f'href="../{study}/index.html"' in page
         assert (home / "reports" / study / "index.html").is_file()
+    assert '<p class="question">test accuracy,' in page
+    caption = (folder / "tables" / "datasets.tex").read_text()
+    assert "test accuracy on each data set" in caption and "test/accuracy" not in caption
+    assert "confirmation" in (folder / "example.tex").read_text(), "these are tested studies"
     content = json.loads((folder / "results.json").read_text())
     assert [one["study"] for one in content["studies"]] == list(STUDIES)
     assert [one["name"] for one in content["datasets"]] == ["wine", "cancer"]
