@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.planted import changed, evidence, planted
 from workbench.verdict import Level, Unit, Verdict, Word, decide, external, level
-from workbench.verdict.across.combining import Finished
+from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.results import Unreadable
 
 NAMES = ("cars", "birds", "flowers", "food", "textures", "scenes", "pets", "maps")
@@ -24,16 +24,18 @@ def judged(seed: int, means: dict[str, float] | None = None, **knobs: Any) -> Ve
     return decide(evidence(*arms, **knobs))
 
 
-def searches(count: int, **knobs: Any) -> list[Finished]:
+def searches(count: int, **knobs: Any) -> list[ConfirmedStudy]:
     return [
-        Finished(study=f"cars-{seed}", dataset="cars", seed=seed, verdict=judged(seed, **knobs))
+        ConfirmedStudy(
+            study=f"cars-{seed}", dataset="cars", seed=seed, verdict=judged(seed, **knobs)
+        )
         for seed in range(count)
     ]
 
 
-def over_data_sets(count: int) -> list[Finished]:
+def over_data_sets(count: int) -> list[ConfirmedStudy]:
     return [
-        Finished(study=name, dataset=name, seed=0, verdict=judged(at))
+        ConfirmedStudy(study=name, dataset=name, seed=0, verdict=judged(at))
         for at, name in enumerate(NAMES[:count])
     ]
 
@@ -101,7 +103,7 @@ def test_the_spread_between_searches_counts_and_not_that_of_seeds() -> None:
     # Within each search "a" or "b" is far ahead, in turn: neither wins over the searches.
     turns = [{"a": 0.90, "b": 0.85}, {"a": 0.85, "b": 0.90}]
     studies = [
-        Finished(study=f"cars-{n}", dataset="cars", seed=n, verdict=judged(n, turns[n % 2]))
+        ConfirmedStudy(study=f"cars-{n}", dataset="cars", seed=n, verdict=judged(n, turns[n % 2]))
         for n in range(8)
     ]
     assert {one.verdict.word for one in studies} == {Word.WINNER}
@@ -119,7 +121,7 @@ def test_six_data_sets_support_a_claim_across_data_sets_and_five_none() -> None:
 
 def test_searches_of_each_data_set_are_averaged_before_data_sets_are_compared() -> None:
     studies = [
-        Finished(study=f"{name}-{n}", dataset=name, seed=n, verdict=judged(10 * at + n))
+        ConfirmedStudy(study=f"{name}-{n}", dataset=name, seed=n, verdict=judged(10 * at + n))
         for at, name in enumerate(NAMES[:6])
         for n in range(2)
     ]
@@ -141,7 +143,7 @@ def test_searches_of_each_data_set_are_averaged_before_data_sets_are_compared() 
 def test_a_strategy_that_is_the_default_itself_counts_for_both() -> None:
     first, *others = over_data_sets(6)
 
-    def named(one: Finished, name: str) -> Finished:
+    def named(one: ConfirmedStudy, name: str) -> ConfirmedStudy:
         sides = [
             replace(side, name=name, baseline=True) if side.name == "c" else side
             for side in one.verdict.sides
@@ -165,7 +167,7 @@ def test_a_strategy_that_is_the_default_itself_counts_for_both() -> None:
     assert [side.name for side in found.sides if side.baseline] == ["default"]
 
 
-def of_one_file(studies: list[Finished]) -> list[Finished]:
+def of_one_file(studies: list[ConfirmedStudy]) -> list[ConfirmedStudy]:
     """The same as the studies of a file with ``across``, which plans exactly these."""
     planned = tuple(one.study for one in studies)
     return [replace(one, across="file", planned=planned) for one in studies]
@@ -208,7 +210,7 @@ def test_two_looks_are_corrected_for_over_searches_and_over_data_sets_too() -> N
 
     def on_data_sets(count: int) -> Verdict:
         studies = [
-            Finished(study=name, dataset=name, seed=0, verdict=judged(at, **LOOKS))
+            ConfirmedStudy(study=name, dataset=name, seed=0, verdict=judged(at, **LOOKS))
             for at, name in enumerate(NAMES[:count])
         ]
         return external.combine(studies, "all").verdict
@@ -262,7 +264,7 @@ def test_studies_with_other_looks_are_refused(other: dict[str, Any], said: str) 
     ],
 )
 def test_studies_that_do_not_belong_together_are_refused(
-    studies: list[Finished], said: str
+    studies: list[ConfirmedStudy], said: str
 ) -> None:
     with pytest.raises(Unreadable, match=said):
         external.combine(studies, "all")

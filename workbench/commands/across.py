@@ -18,7 +18,7 @@ from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import external
-from workbench.verdict.across.combining import Finished
+from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.external import ResultsVerdict
 from workbench.verdict.results import Unreadable
 from workbench.verdict.wording.numbers import listed
@@ -136,12 +136,12 @@ def _planned(composed: report.Composed) -> tuple[str, ...]:
     return tuple(fixed or ())
 
 
-def _confirmed(composed: report.Composed) -> Finished:
+def _confirmed(composed: report.Composed) -> ConfirmedStudy:
     study = composed.material.study
     protocol = study.protocol or {}
     data = protocol.get("data") or {}
     dataset = (study.across and study.across.dataset) or study.data.source or study.data.name
-    return Finished(
+    return ConfirmedStudy(
         study=study.name,
         across=study.across.across if study.across else "",
         planned=_planned(composed),

@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from workbench import record
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.summaries import (
-    KeptVerdict,
     StudyDetails,
     StudySummary,
     TrialDetails,
     TrialSummary,
+    VerdictSummary,
 )
 from workbench.driver.leases import holder_of
 from workbench.messages import listed, unknown
@@ -55,7 +55,7 @@ class Description:
 
 
 _DESCRIPTION = TypeAdapter(Description)
-_VERDICT = TypeAdapter(KeptVerdict)
+_VERDICT = TypeAdapter(VerdictSummary)
 _VERDICT_FILE = "verdict.json"
 
 
@@ -252,14 +252,14 @@ def file_of(described: Description, home: Path) -> Path | None:
     return next(filter(Path.is_file, candidates), None)
 
 
-def keep_verdict(directory: Path, verdict: KeptVerdict) -> None:
+def keep_verdict(directory: Path, verdict: VerdictSummary) -> None:
     """Store a verdict with the records: the command ``list`` reads no MLflow."""
     record.write_atomically(
         directory / _VERDICT_FILE, _VERDICT.dump_json(verdict, indent=1) + b"\n"
     )
 
 
-def _verdict(records: _StudyRecords) -> KeptVerdict | None:
+def _verdict(records: _StudyRecords) -> VerdictSummary | None:
     """None where a report has yet to say it, or the file is damaged or of other records.
 
     While a second look runs, the verdict is that of the first.

@@ -87,7 +87,7 @@ def confirm_study(
     # The name of one of the studies of a file with ``across`` means that one alone.
     chosen = [config for config in configs if config.name == study] or configs
     with session.opened(home, workers, watcher) as at:
-        return session.in_turn(
+        return session.for_each(
             chosen,
             lambda config: confirm(
                 at, config, wait=wait, agree=agree, at_once=at_once, fresh=fresh

@@ -11,7 +11,7 @@ from typing import Any
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
-from workbench.commands.summaries import KeptVerdict
+from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
@@ -208,7 +208,7 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
         verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
         # As MLflow has it; the records may have changed since.
         of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
-        browse.keep_verdict(directory, KeptVerdict(**verdict, **of))
+        browse.keep_verdict(directory, VerdictSummary(**verdict, **of))
 
 
 def parents(study: StoredStudy) -> list[str]:

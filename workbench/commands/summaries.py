@@ -12,7 +12,7 @@ from workbench.record.strategy import Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptVerdict:
+class VerdictSummary:
     """The verdict of a finished confirmation, as its end or the last report left it.
 
     Attributes:
@@ -58,7 +58,7 @@ class StudySummary:
     best: float | None = None
     best_trial: str | None = None
     confirmation: ConfirmationProgress | None = None
-    verdict: KeptVerdict | None = None
+    verdict: VerdictSummary | None = None
     file: str = ""
     question: str = ""
     problem: str | None = None

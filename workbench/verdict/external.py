@@ -13,7 +13,7 @@ from typing import Any
 
 from workbench.verdict import Design, Doubt, Level, Refused, Verdict, as_json, question
 from workbench.verdict.across import combining, deciding, ranks
-from workbench.verdict.across.combining import Finished
+from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.across.ranks import PairCounts, Ranks
 from workbench.verdict.guards import data_sets
 from workbench.verdict.question import Question
@@ -37,7 +37,7 @@ class ResultsVerdict:
     datasets: Mapping[str, Verdict]
     outcomes: tuple[PairCounts, ...] = ()
     across: Ranks | None = None
-    studies: tuple[Finished, ...] = ()
+    studies: tuple[ConfirmedStudy, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -74,7 +74,7 @@ def judge(results: Results, asked: Question) -> ResultsVerdict:
     return _over_all(results, names, verdicts, asked.design)
 
 
-def combine(studies: Sequence[Finished], source: str) -> ResultsVerdict:
+def combine(studies: Sequence[ConfirmedStudy], source: str) -> ResultsVerdict:
     """The verdict over the data sets, or the searches of one data set, of finished studies.
 
     Raises:

@@ -28,7 +28,7 @@ _SHARED: dict[str, Callable[[Verdict], object]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class ConfirmedStudy:
     """A study whose confirmation has ended.
 
     Attributes:
@@ -65,7 +65,7 @@ class Finished:
         }
 
 
-def results(studies: Sequence[Finished], source: str) -> Results:
+def results(studies: Sequence[ConfirmedStudy], source: str) -> Results:
     """Every confirmation run of the studies as rows."""
     several = _repeated(studies)
     rows = tuple(
@@ -86,11 +86,11 @@ def results(studies: Sequence[Finished], source: str) -> Results:
     return Results(rows=rows, metric=studies[0].verdict.metric, source=source)
 
 
-def _repeated(studies: Sequence[Finished]) -> bool:
+def _repeated(studies: Sequence[ConfirmedStudy]) -> bool:
     return len({one.dataset for one in studies}) < len(studies)
 
 
-def doubts(studies: Sequence[Finished]) -> tuple[Doubt, ...]:
+def doubts(studies: Sequence[ConfirmedStudy]) -> tuple[Doubt, ...]:
     """Whether the list of studies was changed while their results became known (rule 10)."""
     first = studies[0]
     other = next((one for one in studies if one.planned != first.planned), None)
@@ -105,7 +105,7 @@ def doubts(studies: Sequence[Finished]) -> tuple[Doubt, ...]:
     return (because(10, Word.EXPLORATORY, text),)
 
 
-def caveat(studies: Sequence[Finished]) -> str:
+def caveat(studies: Sequence[ConfirmedStudy]) -> str:
     """A sentence for the claim, unless the studies are all those of one file with ``across``."""
     names = {one.study for one in studies}
     if doubts(studies) or all({*one.planned} == names for one in studies):
@@ -114,7 +114,7 @@ def caveat(studies: Sequence[Finished]) -> str:
 
 
 def by_dataset(
-    studies: Sequence[Finished],
+    studies: Sequence[ConfirmedStudy],
 ) -> tuple[tuple[str, ...], dict[str, Verdict], Design]:
     """Names of the strategies, a verdict for each data set, and the design that all share.
 
@@ -167,7 +167,7 @@ def _with_default(verdict: Verdict, names: Collection[str]) -> Verdict:
     return replace(verdict, sides=(*sides, replace(own, name=DEFAULT)))
 
 
-def _problems(studies: Sequence[Finished]) -> Iterator[str]:
+def _problems(studies: Sequence[ConfirmedStudy]) -> Iterator[str]:
     if len(studies) < 2:
         yield f"There is one study, {studies[0].study}; combining needs two."
     for what, of in _SHARED.items():
@@ -206,7 +206,7 @@ def _problems(studies: Sequence[Finished]) -> Iterator[str]:
             )
 
 
-def _differing(first: Finished, second: Finished) -> Iterator[str]:
+def _differing(first: ConfirmedStudy, second: ConfirmedStudy) -> Iterator[str]:
     """Settings that differ between two searches of one data set, with both values."""
     for key in dict.fromkeys([*first.settings, *second.settings]):
         found = [one.settings.get(key) for one in (first, second)]
