@@ -11,15 +11,17 @@ import pytest
 from tests.support.commands import call, works
 from tests.support.mlflow_home import home_in, runs_of
 from tests.support.tiny import TINY
+from workbench.commands import across, browse
+from workbench.study.config import load_all
+from workbench.study.description import describe
+from workbench.study.study import Study
+from workbench.tracker import stored_study
 
 STUDIES = ("tables@wine", "tables@cancer")
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A home in which all studies of a file were searched and confirmed, and the file."""
-    folder = tmp_path_factory.mktemp("across")
-    home = home_in(folder / "home")
+def _file(folder: Path) -> Path:
+    """A file that stands for two studies."""
     replacements = {
         "name: tiny\n": "name: tables\nacross:\n  dataset:\n"
         "    wine: {name: wine, validation: 40, test: 40}\n"
@@ -37,6 +39,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         text = text.replace(old, new)
     file = folder / "tables.yaml"
     file.write_text(text)
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A home in which all studies of a file were searched and confirmed, and the file."""
+    folder = tmp_path_factory.mktemp("across")
+    home = home_in(folder / "home")
+    file = _file(folder)
     output = works("run", file, "--home", home, "--inline")
     assert output.count("next: ") == 1 and "next: workbench confirm tables," in output
     works("confirm", "tables", "--home", home, "--inline", "--yes")
@@ -78,6 +89,10 @@ def test_the_report_has_one_page_for_each_study_and_one_over_all(
     for study in STUDIES:
         assert f'href="../{study}/index.html"' in page
         assert (home / "reports" / study / "index.html").is_file()
+    assert '<p class="question">test accuracy,' in page
+    caption = (folder / "tables" / "datasets.tex").read_text()
+    assert "test accuracy on each data set" in caption and "test/accuracy" not in caption
+    assert "confirmation" in (folder / "example.tex").read_text(), "these are tested studies"
     content = json.loads((folder / "results.json").read_text())
     assert [one["study"] for one in content["studies"]] == list(STUDIES)
     assert [one["name"] for one in content["datasets"]] == ["wine", "cancer"]
@@ -112,3 +127,79 @@ def test_a_name_that_several_studies_share_is_answered_with_theirs(
     code, _, errors = call("show", "tables", "--home", finished[0])
     assert code == 2
     assert all(study in errors for study in STUDIES)
+
+
+def test_the_list_of_studies_is_fixed_before_the_first_of_them_is_tested(
+    finished: tuple[Path, Path],
+) -> None:
+    for study in STUDIES:
+        folder = finished[0] / "mlruns" / "studies" / study
+        assert json.loads((folder / "study.json").read_text())["across"]["planned"] == [*STUDIES]
+        assert json.loads((folder / "protocol.json").read_text())["across"] == [*STUDIES]
+
+
+def test_there_is_no_verdict_over_some_of_the_planned_studies(tmp_path: Path) -> None:
+    home, file = home_in(tmp_path / "home"), _file(tmp_path)
+    works("run", file, "--home", home, "--inline")
+    works("confirm", STUDIES[0], "--home", home, "--inline", "--yes")
+    code, output, errors = call("report", file, "--home", home)
+    assert (code, errors) == (3, "")
+    assert "1 of them is not confirmed: tables@cancer" in output
+    assert "workbench confirm tables" in output
+    for study in STUDIES:
+        page = home / "reports" / study / "index.html"
+        assert page.is_file() and f"report: {page}" in output
+    assert not (home / "reports" / "tables").exists()
+    code, _, errors = call("combine", "tables", "--home", home)
+    assert code == 2 and "tables@cancer" in errors
+
+    # Another study, now that the result of the first one is known.
+    text = file.read_text()
+    added = "    iris: {name: iris, validation: 30, test: 30}\n"
+    file.write_text(text.replace("    cancer:", f"{added}    cancer:"))
+    code, _, errors = call("confirm", file, "--home", home, "--inline", "--yes")
+    assert code == 2 and "across" in errors and "tables.yaml:3" in errors
+    works("confirm", STUDIES[1], "--home", home, "--inline", "--yes")
+    code, output, _ = call("report", "tables", "--home", home)
+    assert code == 3
+    assert "not confirmed: tables@iris" in output
+
+
+def test_a_second_look_that_was_stopped_between_two_studies_goes_on(tmp_path: Path) -> None:
+    home, file = home_in(tmp_path / "home"), _file(tmp_path)
+    file.write_text(file.read_text().replace("seeds: 2,", "seeds: 2, looks: 2,"))
+    works("run", file, "--home", home, "--inline")
+    works("confirm", file, "--home", home, "--inline", "--yes")
+    more = ("--fresh", "1", "--home", home, "--inline", "--yes")
+    works("confirm", STUDIES[0], *more)
+    # While the others have one look only, there is no verdict over all of them.
+    code, output, _ = call("report", "tables", "--home", home)
+    assert code == 3 and "no common number of looks taken" in output
+    output = works("confirm", file, *more)
+    assert output.count("nothing to do") == 1
+    for study in STUDIES:
+        folder = home / "mlruns" / "studies" / study
+        assert len(json.loads((folder / "protocol-2.json").read_text())["seeds"]) == 1
+        progress = browse.study(home, study).summary.confirmation
+        assert progress is not None and progress.complete and progress.seeds_shown == 3
+    call("report", "tables", "--home", home)
+    found = json.loads((home / "reports" / "tables" / "results.json").read_text())
+    assert (found["verdict"]["alpha"], found["verdict"]["looks"]) == (0.025, 2)
+
+
+def test_two_searches_of_one_file_share_their_settings_and_those_of_another_file_do_not(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY.replace(", seed: 1", ""))
+    one, two, longer = (
+        across.settings(stored_study.read(describe(Study(config, tmp_path, pending=True))))
+        for config in (
+            *load_all(file, ["across={search_seed: [0, 1]}"]),
+            *load_all(file, ["search.trials_per_strategy=6"]),
+        )
+    )
+    assert one == two
+    assert {key for key in one if one[key] != longer[key]} == {
+        f"search.trials.{name}" for name in ("adamw-0", "adamw-all", "sgd-0", "sgd-all")
+    }

@@ -81,7 +81,7 @@ def test_the_bundled_data_sets_have_their_known_sizes() -> None:
 def test_the_digits_study_has_the_sizes_that_it_asks_for() -> None:
     got = datasets.sizes(DIGITS, study_seed=0, seed=1)
     assert got.pop("digest") == load(**DIGITS).digest
-    assert len(got.pop("test_digest")) == 64
+    assert len(got.pop("test_digest")) == len(got.pop("content_digest")) == 64
     assert got == {
         "train": 100,
         "validation": 300,
@@ -92,6 +92,29 @@ def test_the_digits_study_has_the_sizes_that_it_asks_for() -> None:
         "duplicates": [],
         "per_class": {"5": 20, "6": 20, "7": 20, "8": 20, "9": 20},
     }
+
+
+def test_the_same_samples_are_known_whatever_their_name_and_division(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\nfrom sklearn.datasets import load_wine\n\n\ndef again():\n"
+        "    data = load_wine()\n    return data.data.astype(np.float32), data.target\n"
+    )
+
+    def digests(**dataset: Any) -> tuple[str, str]:
+        sizes = datasets.sizes(dataset, study_seed=0, seed=1)
+        return sizes["digest"], sizes["content_digest"]
+
+    wine = digests(name="wine", validation=40, test=40)
+    other_split = digests(name="wine", validation=40, test=60)
+    renamed = digests(name=f"{file}:again", validation=40, test=40)
+    assert wine[1] == other_split[1] == renamed[1]
+    assert len({wine[0], other_split[0], renamed[0]}) == 3, "name and options count here"
+    low, high = (
+        digests(name="digits", classes=classes, train_per_class=20, validation=200, test=400)
+        for classes in ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9])
+    )
+    assert low[0] != high[0] and low[1] != high[1]
 
 
 @pytest.mark.parametrize("name", BUNDLED)

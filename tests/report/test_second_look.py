@@ -134,7 +134,7 @@ def test_methods_and_report_json_say_how_many_seeds_came_in_each_look() -> None:
     summary = report.summarize(study())
     assert summary["confirmation"]["seeds_by_look"] == [FIRST, FRESH]
     assert (summary["confirmation"]["looks"], summary["confirmation"]["n"]) == (2, FIRST + FRESH)
-    said = "This is the second of two planned looks (8 seeds, then 5 more), each at 2.5 %"
+    said = "This is the second of two planned looks (8 seeds, then 5 more), each tested at 2.5 %"
     page = words_of(page_of(summary))
     methods = templates.methods(summary)
     for text in (page, templates.markdown(summary), methods):

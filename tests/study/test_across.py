@@ -41,7 +41,9 @@ def test_every_data_set_with_every_seed_is_a_study_in_one_experiment(file: Path)
     assert {experiment_of(config.name) for config in configs} == {"tables"}
     assert [config.search.seed for config in configs] == [0, 3, 0, 3]
     assert [config.recipe["dataset"]["name"] for config in configs] == ["wine"] * 2 + ["iris"] * 2
-    assert configs[1].cell == Cell(across="tables", dataset="wine", search_seed=3)
+    planned = tuple(config.name for config in configs)
+    own = Cell(across="tables", dataset="wine", search_seed=3, planned=planned)
+    assert configs[1].cell == own
     assert "across" not in configs[0].document.content
     assert configs[0].document.text == file.read_text()
 
@@ -68,6 +70,7 @@ def test_a_problem_is_placed_where_across_says_it(file: Path) -> None:
         ("across.dataset.wine.name=wne", "across.dataset.wine.name", "did you mean wine?"),
         ("across.sed=1", "across.sed", "search_seed"),
         ("across=3", "across", "expected a mapping"),
+        ("compare={}", "across", "expected a block compare"),
         ("across={dataset: [wine]}", "across", "two data sets"),
         ("across.search_seed=[1, 1]", "across.search_seed", "each seed once"),
         ("across.search_seed=[-1]", "across.search_seed.0", ""),

@@ -205,6 +205,7 @@ def test_while_it_runs_the_first_verdict_stays_and_its_test_values_are_withheld(
     )
     assert browse.trial(story.killed, "tiny", ended.trial).withheld
     assert "look 2" in works("list", "--home", story.killed)
+    assert row.verdict is not None and row.verdict.seeds == FIRST
     assert verdict_of(story.killed) == story.before
 
 
@@ -218,7 +219,21 @@ def test_its_verdict_is_by_the_seeds_of_both_looks(story: Story) -> None:
     assert row.confirmation is not None
     assert (row.confirmation.stage, row.confirmation.look) == ("complete", 2)
     assert row.confirmation.planned == (FIRST + FRESH) * story.arms
+    assert row.verdict is not None and row.verdict.seeds == FIRST + FRESH
     assert all(row.test for row in browse.study(story.home, "tiny").trials if "conf" in row.trial)
+
+
+def test_a_verdict_of_other_records_is_not_shown(story: Story, tmp_path: Path) -> None:
+    # As where a driver was killed before it said the verdict of both looks.
+    home = copied(story.home, tmp_path / "home")
+    shutil.copy(directory_of(story.killed) / "verdict.json", directory_of(home))
+    (row,) = browse.studies(home)
+    assert row.confirmation is not None and row.confirmation.complete and row.verdict is None
+    shutil.copy(directory_of(story.home) / "verdict.json", directory_of(home))
+    assert browse.studies(home)[0].verdict is not None
+    path = record.protocol_path(directory_of(home))
+    path.write_text(path.read_text() + " ")
+    assert browse.studies(home)[0].verdict is None, "the protocol is another one"
 
 
 def test_without_a_number_it_is_continued_and_then_there_is_nothing_to_do(story: Story) -> None:
@@ -246,14 +261,18 @@ def refused(home: Path, fresh: int) -> str:
     return " ".join(errors.split())
 
 
-def test_another_number_and_a_third_look_are_refused(story: Story, tmp_path: Path) -> None:
+def test_a_complete_one_is_nothing_to_do(story: Story) -> None:
+    assert confirmed("tiny", story.home, fresh=FRESH, agree=never).fresh == 0
+    words = ("confirm", "tiny", "--fresh", str(FRESH), "--home", story.home, "--inline")
+    assert "nothing to do" in works(*words)
+
+
+def test_another_number_is_refused(story: Story, tmp_path: Path) -> None:
     home = copied(story.killed, tmp_path / "home")
     for place in (home, story.home):
         said = refused(place, FRESH + 1)
         assert "--fresh 4" in said and "began with 3 fresh seeds" in said
         assert "workbench confirm tiny" in said and "new name" in said
-    said = refused(story.home, FRESH)
-    assert "both planned looks of tiny are complete" in said and "new name" in said
 
 
 def test_it_follows_a_first_look_that_has_ended(

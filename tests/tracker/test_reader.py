@@ -325,6 +325,22 @@ def test_histories_of_reports_within_an_epoch_are_told_in_epochs(home: Path) -> 
     assert found == {run_id: {"f1 (macro)": [(0.5, 0.125), (1.0, 0.25), (1.5, 0.375)]}}
 
 
+def test_of_studies_that_share_an_experiment_only_the_runs_of_one_are_read(home: Path) -> None:
+    tracker = Tracker(home)
+    parents = {
+        study: tracker.open_parent(study, "search", tags={}, params={}, files={})
+        for study in ("tables", "tables@wine", "tables@iris")
+    }
+    client, experiment = tracker._client, tracker.experiment("tables")
+    untagged = client._client.create_run(experiment).info.run_id
+    for study, expected in (
+        ("tables@wine", {parents["tables@wine"]}),
+        # A run without the tag may be one of the study that the experiment is named after.
+        ("tables", {parents["tables"], untagged}),
+    ):
+        assert {run.run_id for run in client.read(experiment, study)} == expected
+
+
 def test_runs_are_read_whole_the_oldest_first_with_those_in_the_bin(home: Path) -> None:
     tracker = Tracker(home)
     parent = made.parent_of(tracker)

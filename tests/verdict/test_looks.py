@@ -12,8 +12,8 @@ from workbench.verdict import Verdict, Word, decide, level, statistics
 APART = {"adamw-2": 0.95, "sgd-0": 0.92, "adam-0": 0.90}
 ALIKE = {"adamw-2": 0.95, "sgd-0": 0.95, "adam-0": 0.95}
 FIRST = (
-    "This is the first of two planned looks ({n} seeds), each at 2.5 %, so that the statements of"
-    " both hold together with 95 % confidence."
+    "This is the first of two planned looks ({n} seeds), each tested at 2.5 %: a false statement in"
+    " either has a chance of at most 5 %. Intervals are for each look alone."
 )
 
 

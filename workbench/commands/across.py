@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from workbench import record, report
@@ -15,15 +16,23 @@ from workbench.study.config import load_all
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
 from workbench.tracker.reader import UnknownStudy
+from workbench.tracker.stored_study import StoredStudy
 from workbench.verdict import external
-from workbench.verdict.across.combining import Finished
+from workbench.verdict.across.combining import ConfirmedStudy
+from workbench.verdict.external import ResultsVerdict
+from workbench.verdict.results import Unreadable
+from workbench.verdict.wording.numbers import listed
+
+# Of a plan: the data set is compared by its digest, and how a machine runs a trial is no setting.
+_NOT_COMPARED = ("dataset", "device", "threads", "loader_workers", "activations_gb")
 
 
 def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
     """Write the report of a study; of a file with ``across``, one for each study and one over all.
 
     Args:
-        name: The study's name, or its file.
+        name: The study's name, or its file. While some studies of a file are not confirmed there is
+            no verdict over all of them, and a note names those that are missing.
         home: Where the store and the records are.
         out: The report's folder; ``reports/<name>`` of the home by default. Those of single
             studies are beside the reports of others.
@@ -33,8 +42,7 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
         UnknownStudy: MLflow has no such study.
         FileExistsError: A folder holds something else than a report.
         StoreError: There is no store, or it cannot be used.
-        ValueError: No such venue, MLflow lacks what no report can do without, or the studies have
-            no common verdict.
+        ValueError: No such venue, or MLflow lacks what no report can do without.
     """
     venues.of(venue)
     if name.endswith(STUDY_SUFFIXES):
@@ -42,64 +50,141 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
     studies = Tracker(home, create=False).cells(name)
     if not studies:
         return publish.write(name, home, out, venue)
-    each = [publish.write(study, home, None, venue) for study in studies]
-    folder = out or home / "reports" / name
-    judged = combine(studies, home, folder, name=name, venue=venue)
-    assert judged.page is not None
-    verdict = judged.result.verdict
-    return Written(
-        page=judged.page,
-        verdict=f"{verdict.heading}  {verdict.headline}",
-        usable=judged.result.usable,
-        notes=tuple(note for written in each for note in written.notes),
-    )
+    each = {study: publish.write(study, home, None, venue) for study in studies}
+    pages = tuple(page for written in each.values() for page in written.pages)
+    notes = tuple(note for written in each.values() for note in written.notes)
+    composed = {study: written.composed for study, written in each.items() if written.composed}
+    try:
+        _refuse_missing(name, composed)
+        found = external.combine([_confirmed(one) for one in composed.values()], name)
+    except Unreadable as problem:
+        # The reports of the single studies are there and hold.
+        return Written(pages=pages, verdict="", usable=False, notes=(*notes, str(problem)))
+    page = _page(found, home, out or home / "reports" / name, venue)
+    verdict = f"{found.verdict.heading}  {found.verdict.headline}"
+    return Written(pages=(*pages, page), verdict=verdict, usable=found.usable, notes=notes)
 
 
-def combine(
-    studies: Sequence[str],
-    home: Path,
-    out: Path | None,
-    *,
-    name: str | None = None,
-    venue: str = "neurips",
-) -> Judged:
+def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
     """The verdict over several finished studies, and a page if a folder is given.
 
     Args:
         studies: Names of studies, or of files with ``across``.
         home: Where the store is.
         out: Folder for page, tables, numbers and data.
-        name: Shown as a title; the names of the studies by default.
-        venue: Whose widths and fonts the files for a paper have.
 
     Raises:
-        Unreadable: The studies cannot be combined; the message says why.
+        Unreadable: The studies cannot be combined, or some that their file plans are not confirmed;
+            the message says why.
         UnknownStudy: MLflow has no such study.
         FileExistsError: ``out`` contains something else.
     """
     tracker = Tracker(home, create=False)
-    every = dict.fromkeys(one for study in studies for one in tracker.cells(study) or [study])
-    finished = [_finished(tracker, study, home) for study in every]
-    result = external.combine(finished, name or ", ".join(studies))
-    if out is None:
-        return Judged(result=result, page=None)
+    composed: dict[str, report.Composed] = {}
+    for name in studies:
+        cells = tracker.cells(name)
+        found = {study: _composed(tracker, study, home) for study in cells or [name]}
+        if cells:
+            _refuse_missing(name, found)
+        composed |= found
+    result = external.combine([_confirmed(one) for one in composed.values()], ", ".join(studies))
+    page = None if out is None else _page(result, home, out, "neurips")
+    return Judged(result=result, page=page)
+
+
+def _page(found: ResultsVerdict, home: Path, out: Path, venue: str) -> Path:
+    """The page of a verdict over several studies, with links to their reports."""
     from workbench.report import standalone
 
-    pages = {study: home / "reports" / study / "index.html" for study in every}
+    pages = {one.study: home / "reports" / one.study / "index.html" for one in found.studies}
     links = {study: os.path.relpath(page, out) for study, page in pages.items() if page.is_file()}
-    return Judged(result=result, page=standalone.write(result, out, venue=venue, links=links))
+    return standalone.write(found, out, venue=venue, links=links)
 
 
-def _finished(tracker: Tracker, name: str, home: Path) -> Finished:
+def _composed(tracker: Tracker, name: str, home: Path) -> report.Composed:
     material = publish.material(tracker, name, record.study_directory(home, name))
-    study = material.study
-    if not study.described:
+    if not material.study.described:
         raise UnknownStudy(f"MLflow has no description of the study {name}.")
+    return report.compose(material)
+
+
+def _refuse_missing(name: str, known: Mapping[str, report.Composed]) -> None:
+    """Refuse a verdict over some of the studies that a file plans.
+
+    Raises:
+        Unreadable: Some are not confirmed yet; the message names them.
+    """
+    planned = dict.fromkeys(one for each in known.values() for one in _planned(each))
+    missing = [study for study in planned if study not in known or not _finished(known[study])]
+    if missing:
+        raise Unreadable(
+            f"There is no verdict over all {len(planned)} studies of {name} yet: {len(missing)} of"
+            f" them {'is' if len(missing) == 1 else 'are'} not confirmed: {listed(missing, 20)}."
+            f" Run the study file and confirm it: workbench confirm {name}"
+        )
+
+
+def _finished(composed: report.Composed) -> bool:
+    confirmation = composed.summary.confirmation
+    return confirmation is not None and confirmation.finished
+
+
+def _planned(composed: report.Composed) -> tuple[str, ...]:
+    """Names of all studies of its file, as its confirmation fixed them; before it, its search."""
+    study = composed.material.study
+    fixed = (study.protocol or {}).get("across") or (study.across and study.across.planned)
+    return tuple(fixed or ())
+
+
+def _confirmed(composed: report.Composed) -> ConfirmedStudy:
+    study = composed.material.study
+    protocol = study.protocol or {}
+    data = protocol.get("data") or {}
     dataset = (study.across and study.across.dataset) or study.data.source or study.data.name
-    return Finished(
-        study=name,
+    return ConfirmedStudy(
+        study=study.name,
+        across=study.across.across if study.across else "",
+        planned=_planned(composed),
         dataset=str(dataset),
+        data=str(data.get("digest") or study.data.digest or ""),
+        content=study.data.content_digest or "",
+        tested=str(data.get("test_digest") or ""),
+        settings=settings(study),
         seed=int(study.search.get("seed", 0)),
-        verdict=report.compose(material).summary.verdict,
-        bounds=tuple((study.protocol or {}).get("bounds") or (None, None)),
+        verdict=composed.summary.verdict,
+        bounds=tuple(protocol.get("bounds") or (None, None)),
     )
+
+
+def settings(study: StoredStudy) -> dict[str, object]:
+    """What two searches of one data set must share to be replicates, by key."""
+    selection = (study.protocol or {}).get("selection") or {}
+    search = {key: value for key, value in study.search.items() if key not in ("seed", "timeout")}
+    return _flat(
+        {
+            "search": search,
+            "search.trials": study.targets,
+            "tune": [asdict(each) for each in study.tune],
+            "compare": {each.name: each.levels for each in study.strategies},
+            "recipe": {
+                name: {key: value for key, value in plan.items() if key not in _NOT_COMPARED}
+                for name, plan in study.plans.items()
+            },
+            "confirm.select": {
+                "configs": selection.get("configs"),
+                "seeds": len(selection.get("seeds") or ()),
+            },
+        }
+    )
+
+
+def _flat(value: object, key: str = "") -> dict[str, object]:
+    """Nested mappings and sequences as one mapping by dotted keys."""
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    if not isinstance(value, Mapping):
+        return {key: value}
+    found: dict[str, object] = {}
+    for name, item in value.items():
+        found |= _flat(item, f"{key}.{name}" if key else str(name))
+    return found

@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from workbench import record
 from workbench.commands.confirmation_progress import confirmation_progress
 from workbench.commands.summaries import (
-    KeptVerdict,
     StudyDetails,
     StudySummary,
     TrialDetails,
     TrialSummary,
+    VerdictSummary,
 )
 from workbench.driver.leases import holder_of
 from workbench.messages import listed, unknown
@@ -55,7 +55,7 @@ class Description:
 
 
 _DESCRIPTION = TypeAdapter(Description)
-_VERDICT = TypeAdapter(KeptVerdict)
+_VERDICT = TypeAdapter(VerdictSummary)
 _VERDICT_FILE = "verdict.json"
 
 
@@ -184,7 +184,7 @@ def _records(home: Path, name: str) -> _StudyRecords:
     names = [path.name for path in _studies(home)]
     if not names:
         raise Unknown(f"No study named {name} in {home}; it has no studies yet.")
-    if cells := [known for known in names if known.startswith(f"{name}@")]:
+    if cells := [known for known in names if record.is_cell_of(known, name)]:
         raise Unknown(f"{name} is {len(cells)} studies; name one of {listed(cells, 20)}.")
     raise Unknown(unknown("study", name, names))
 
@@ -195,7 +195,7 @@ def studies_of(home: Path, name: str) -> list[str]:
     Raises:
         Unknown: There is none.
     """
-    cells = [path.name for path in _studies(home) if path.name.startswith(f"{name}@")]
+    cells = [path.name for path in _studies(home) if record.is_cell_of(path.name, name)]
     return cells or [_records(home, name).directory.name]
 
 
@@ -224,7 +224,6 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         study_state = "unfinished"
     else:
         study_state = "complete" if counts[State.COMPLETE] else "complete, none usable"
-    seeds_shown = records.confirmation.seeds_shown if records.confirmation else 0
     return StudySummary(
         name=described.name,
         state=study_state,
@@ -240,8 +239,7 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         best=best[0] if best else None,
         best_trial=best_trial,
         confirmation=records.confirmation,
-        # While a second look runs, the verdict is that of the first.
-        verdict=_verdict(records.directory) if seeds_shown else None,
+        verdict=_verdict(records),
         file=described.file,
         question=described.question,
     )
@@ -254,19 +252,25 @@ def file_of(described: Description, home: Path) -> Path | None:
     return next(filter(Path.is_file, candidates), None)
 
 
-def keep_verdict(directory: Path, verdict: KeptVerdict) -> None:
+def keep_verdict(directory: Path, verdict: VerdictSummary) -> None:
     """Store a verdict with the records: the command ``list`` reads no MLflow."""
     record.write_atomically(
         directory / _VERDICT_FILE, _VERDICT.dump_json(verdict, indent=1) + b"\n"
     )
 
 
-def _verdict(directory: Path) -> KeptVerdict | None:
-    """None where a report has yet to say it, or where the file is damaged."""
+def _verdict(records: _StudyRecords) -> VerdictSummary | None:
+    """None where a report has yet to say it, or the file is damaged or of other records.
+
+    While a second look runs, the verdict is that of the first.
+    """
+    shown = records.confirmation.seeds_shown if records.confirmation else 0
     try:
-        return _VERDICT.validate_json((directory / _VERDICT_FILE).read_bytes())
-    except (FileNotFoundError, ValidationError):
+        found = _VERDICT.validate_json((records.directory / _VERDICT_FILE).read_bytes())
+        protocol = record.sha256_of(record.protocol_path(records.directory))
+    except (OSError, ValidationError):
         return None
+    return found if (found.seeds, found.protocol) == (shown, protocol) else None
 
 
 def description(directory: Path) -> Description:

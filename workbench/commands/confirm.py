@@ -87,7 +87,7 @@ def confirm_study(
     # The name of one of the studies of a file with ``across`` means that one alone.
     chosen = [config for config in configs if config.name == study] or configs
     with session.opened(home, workers, watcher) as at:
-        return session.in_turn(
+        return session.for_each(
             chosen,
             lambda config: confirm(
                 at, config, wait=wait, agree=agree, at_once=at_once, fresh=fresh
@@ -202,11 +202,11 @@ class _Confirming:
             if not agree(offer):
                 return self._ended(selecting, testing, offer=offer, agreed=False)
         if second:
-            self._begin(second, fresh=fresh, complete=not testing.missing)
+            self._begin(second)
         signal = self._run(testing, Role.CONFIRMATION)
         return self._ended(selecting, testing, offer=offer, signal=signal)
 
-    def _begin(self, second: Protocol, *, fresh: int | None, complete: bool) -> None:
+    def _begin(self, second: Protocol) -> None:
         """Fix the second look, before anything runs for it."""
         study = self._study
         if self._second is None:
@@ -214,11 +214,6 @@ class _Confirming:
             self._second = second
         path = record.protocol_path(study.directory, look=second_look.LOOK)
         self._files[path.name] = second.text.decode()
-        # One whose end MLflow has not seen is still to be continued.
-        if not complete or fresh is None:
-            return
-        if parent_run.is_settled(study, Role.CONFIRMATION, self._files):
-            second_look.refuse_a_third(study, fresh)
 
     def _seen_before(self, plan: Protocol) -> int:
         """Runs with test values in MLflow whose records were deleted; the values were seen.

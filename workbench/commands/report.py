@@ -11,7 +11,7 @@ from typing import Any
 from workbench import record, report
 from workbench.commands import browse
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
-from workbench.commands.summaries import KeptVerdict
+from workbench.commands.summaries import VerdictSummary
 from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
@@ -34,16 +34,24 @@ class Written:
     """A report on disk.
 
     Attributes:
+        pages: Its page; of a file with ``across`` that of each study, and last the one over all.
         verdict: Word and headline of a finished confirmation; empty without one.
         usable: Whether any trial has completed and, of a finished confirmation, whether its runs
             could answer the question: not NOT COMPARABLE and not UNDERPOWERED BY DESIGN.
         notes: What a reader should know that the report itself cannot say.
+        composed: What the report of a single study was written from.
     """
 
-    page: Path
+    pages: tuple[Path, ...]
     verdict: str
     usable: bool
     notes: tuple[str, ...]
+    composed: report.Composed | None = None
+
+    @property
+    def page(self) -> Path:
+        """The page to read first."""
+        return self.pages[-1]
 
 
 def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Written:
@@ -195,9 +203,12 @@ def keep_verdict(directory: Path, content: Mapping[str, Any]) -> None:
         directory: The study's.
         content: Of report.json.
     """
-    if content["confirmation"] and content["confirmation"]["finished"]:
+    confirmation = content["confirmation"]
+    if confirmation and confirmation["finished"]:
         verdict = {name: content["verdict"][name] for name in ("word", "heading", "leader")}
-        browse.keep_verdict(directory, KeptVerdict(**verdict))
+        # As MLflow has it; the records may have changed since.
+        of = {"seeds": confirmation["n"], "protocol": confirmation["protocol_sha256"] or ""}
+        browse.keep_verdict(directory, VerdictSummary(**verdict, **of))
 
 
 def parents(study: StoredStudy) -> list[str]:
@@ -229,10 +240,11 @@ def _write(
     finished = confirmation is not None and confirmation.finished
     unanswered = finished and judged.word in (Word.NOT_COMPARABLE, Word.UNDERPOWERED)
     written = Written(
-        page=writing.write(composed, folder, venue),
+        pages=(writing.write(composed, folder, venue),),
         verdict=f"{judged.heading}  {judged.headline}" if finished else "",
         usable=summary.usable and not unanswered,
         notes=(*notes, *_edited(found.study, file)),
+        composed=composed,
     )
     return written, found.study, summary.content
 

@@ -64,7 +64,7 @@ def run_study(
             for config in configs:
                 watcher.prepare(config.name)
                 check(Study(config, at.home, pending=True))
-        return session.in_turn(
+        return session.for_each(
             configs,
             lambda config: search(at, config, wait=wait, retry_failed=retry_failed),
             shown,

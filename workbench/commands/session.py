@@ -168,7 +168,7 @@ class Session:
         return signal
 
 
-def in_turn(
+def for_each(
     configs: Sequence[StudyConfig],
     step: Callable[[StudyConfig], Outcome],
     shown: Shown,

@@ -44,7 +44,7 @@ def smoke_study(
     """
     with session.opened(home, workers, watcher, read=tiny) as at:
         configs = [tiny(file, overrides, config.cell) for config in load_all(file, overrides)]
-        return session.in_turn(configs, lambda config: _smoke(at, config), shown)
+        return session.for_each(configs, lambda config: _smoke(at, config), shown)
 
 
 def _smoke(session: Session, config: StudyConfig) -> Outcome:

@@ -12,17 +12,21 @@ from workbench.record.strategy import Scalar
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptVerdict:
+class VerdictSummary:
     """The verdict of a finished confirmation, as its end or the last report left it.
 
     Attributes:
         heading: The word as it is shown; see ``Verdict.heading``.
         leader: The configuration with the best mean; None where no mean may be compared.
+        seeds: How many seeds of each configuration it is of.
+        protocol: SHA-256 of the protocol that it is of.
     """
 
     word: str
     heading: str
     leader: str | None
+    seeds: int
+    protocol: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ class StudySummary:
     best: float | None = None
     best_trial: str | None = None
     confirmation: ConfirmationProgress | None = None
-    verdict: KeptVerdict | None = None
+    verdict: VerdictSummary | None = None
     file: str = ""
     question: str = ""
     problem: str | None = None

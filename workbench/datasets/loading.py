@@ -83,9 +83,11 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
     """A summary of a data set and its split, for ``check`` and the report.
 
     Returns:
-        Number of ``train``, ``validation`` and ``test`` samples, the ``classes``, the ``digest``,
-        ``test_digest`` (SHA-256 of the test samples' numbers in the whole data set, ascending, as
-        little-endian int64), what a training seed draws again (``redrawn``, see
+        Number of ``train``, ``validation`` and ``test`` samples, the ``classes``, the ``digest``
+        (SHA-256 of the content, the name and the options, those of the split included),
+        ``content_digest`` (SHA-256 of the samples that are divided, whatever the name and the
+        division), ``test_digest`` (SHA-256 of the test samples' numbers in the whole data set,
+        ascending, as little-endian int64), what a training seed draws again (``redrawn``, see
         ``splits.redrawn``), the ``skipped`` samples (see ``Samples``) and ``duplicates`` across
         the parts (see ``duplicates``). For the training part, the number of samples ``per_class``
         or with each label; for ``numbers`` the mean and standard deviation of each column.
@@ -103,6 +105,9 @@ def sizes(dataset: Knobs, *, target: str = "class", study_seed: int, seed: int) 
         "test": len(split.test),
         "classes": list(pool.classes),
         "digest": pool.digest,
+        "content_digest": hashlib.sha256(
+            f"{pool.content_digest} {_digest_of(pool.index)}".encode()
+        ).hexdigest(),
         "test_digest": _digest_of(pool.index[split.test]),
         "redrawn": splits.redrawn(pool, split),
         "skipped": list(pool.samples.skipped),
@@ -188,18 +193,20 @@ def _pool(key: str, target: str) -> Pool:
     called = stamp if usercode.is_reference(name) else name
     description = json.dumps([called, target, list(samples.classes), without_paths], sort_keys=True)
     # Stored with every study: changing how it is computed would make old data look changed.
-    digest = hashlib.sha256(description.encode())
+    digest, alone = hashlib.sha256(description.encode()), hashlib.sha256()
     inputs = samples.inputs if samples.mapped is None else (samples.mapped.sha256,)
-    for content in (inputs, samples.targets):
-        if isinstance(content, tuple):
-            digest.update(json.dumps(content).encode())
-        else:
-            digest.update(content.numpy().tobytes())
+    for part in (inputs, samples.targets):
+        content = json.dumps(part).encode() if isinstance(part, tuple) else part.numpy().tobytes()
+        digest.update(content)
+        alone.update(content)
     # The given parts and the groups are content too.
     for numbers in (samples.given, samples.groups):
         if numbers is not None:
             digest.update(numbers.numpy().tobytes())
-    return splits.pool(samples, options, digest=digest.hexdigest(), target=target)
+    content_digest = alone.hexdigest()
+    return splits.pool(
+        samples, options, digest=digest.hexdigest(), content_digest=content_digest, target=target
+    )
 
 
 @lru_cache(maxsize=4)

@@ -16,7 +16,14 @@ lock            held by the worker that writes
 """
 
 from workbench.record import places
-from workbench.record.cells import FILE_NAME, STUDY_NAME, Cell, experiment_of
+from workbench.record.cells import (
+    FILE_NAME,
+    STUDY_NAME,
+    Cell,
+    experiment_of,
+    is_cell,
+    is_cell_of,
+)
 from workbench.record.contents import (
     Decision,
     EpochResult,
@@ -62,6 +69,8 @@ __all__ = [
     "environment_path",
     "epoch_from_json",
     "experiment_of",
+    "is_cell",
+    "is_cell_of",
     "lock",
     "now",
     "places",

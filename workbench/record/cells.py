@@ -25,17 +25,29 @@ class Cell:
         across: The file's name, which they share.
         dataset: Name of the data set in ``across``; None where it names none.
         search_seed: Seed of the search; None where ``across`` has none.
+        planned: Names of all studies of the file, in its order.
     """
 
     across: str
     dataset: str | None = None
     search_seed: int | None = None
+    planned: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """Of the study, for example ``NAME@wine-s0``."""
         seed = [] if self.search_seed is None else [f"s{self.search_seed}"]
         return f"{self.across}@{'-'.join([*filter(None, [self.dataset]), *seed])}"
+
+
+def is_cell(study: str) -> bool:
+    """Whether a study is one of those of a file with ``across``, by its name."""
+    return "@" in study
+
+
+def is_cell_of(study: str, file: str) -> bool:
+    """Whether a study is one of those of this file, by the names of both."""
+    return is_cell(study) and experiment_of(study) == file
 
 
 def experiment_of(study: str) -> str:

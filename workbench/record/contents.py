@@ -101,8 +101,8 @@ class TrialSpec:
         failures: Attempts whose worker died while its driver was alive; the death of a driver is
             not a failure of its trials.
         protocol: SHA-256 of the study's ``protocol.json``, or of ``protocol-2.json`` in a second
-            look; set only in the runs that this protocol
-            plans, and only a confirmation run may open the test split with it.
+            look; set only in the runs that this protocol plans, and only a confirmation run may
+            open the test split with it.
     """
 
     study: str

@@ -70,7 +70,7 @@ class Judged:
         emphasis: The rule for bold and underlined values; None where there are none.
         columns: What the main table's columns about the comparisons mean; None without them.
         caution: A warning to print with test values that support no claim.
-        external: Whether the results come from other software.
+        external: Whether the results come from other software, and not from Workbench's studies.
         strategies: Of the search, as ``progress`` is; empty for external results.
     """
 
@@ -107,7 +107,8 @@ class Judged:
         """Whether test values may be shown: an unfinished confirmation shows none."""
         if self.confirmation is not None:
             return bool(self.confirmation.finished and self.confirmation.arms)
-        return self.external and any(side.mean for side in self.verdict.sides)
+        # A search has no means.
+        return any(side.mean for side in self.verdict.sides)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
-"""Writes the verdict on external results as files: page, data, tables and numbers for a paper.
+"""Writes the verdict on external results, or on several studies together, as files.
 
-Used by ``workbench verdict --out``. Matplotlib is imported only while figures are drawn.
+Page, data, tables and numbers for a paper: of ``workbench verdict --out``, of ``combine --out`` and
+of ``report`` of a file with ``across``. Matplotlib is imported only while figures are drawn.
 """
 
 from __future__ import annotations
@@ -88,14 +89,15 @@ def _title(found: ResultsVerdict) -> str:
 
 def _summaries(study: str, found: ResultsVerdict) -> list[Judged]:
     """What tables and numbers are written from: the whole, then each of several data sets."""
-    summaries = [_summary(study, found.verdict)]
+    external = not found.studies
+    summaries = [_summary(study, found.verdict, external=external)]
     if len(found.datasets) > 1:
         for name, verdict in found.datasets.items():
-            summaries.append(_summary(f"{study} {name}", verdict))
+            summaries.append(_summary(f"{study} {name}", verdict, external=external))
     return summaries
 
 
-def _summary(study: str, verdict: Verdict) -> Judged:
+def _summary(study: str, verdict: Verdict, *, external: bool) -> Judged:
     rows = list(wording.rows(verdict)) if verdict.word in wording.COMPARED else []
     return Judged(
         study=study,
@@ -104,7 +106,7 @@ def _summary(study: str, verdict: Verdict) -> Judged:
         emphasis=wording.emphasis(verdict, rows, "strategy"),
         columns=wording.columns(verdict),
         caution=wording.caution(verdict),
-        external=True,
+        external=external,
     )
 
 
@@ -116,7 +118,7 @@ def _texts(
 ) -> dict[str, str]:
     main, tables = summaries[0], {}
     if len(found.datasets) > 1:
-        tables["tables/datasets.tex"] = _datasets(main.study, found, venue)
+        tables["tables/datasets.tex"] = _datasets(main, found, venue)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
@@ -134,9 +136,9 @@ def _texts(
     }
 
 
-def _datasets(study: str, found: ResultsVerdict, venue: str) -> str:
+def _datasets(summary: Judged, found: ResultsVerdict, venue: str) -> str:
     """Mean and SD of each strategy on each data set; nothing is emphasised."""
-    verdicts = found.datasets
+    study, verdicts = summary.study, found.datasets
     names = list(dict.fromkeys(side.name for one in verdicts.values() for side in one.sides))
     rows: list[list[str] | None] = []
     for dataset, verdict in verdicts.items():
@@ -149,7 +151,7 @@ def _datasets(study: str, found: ResultsVerdict, venue: str) -> str:
     heads = dict.fromkeys((typeset.name(name, 30) for name in names), "r")
     columns = {"data set": "p", **heads, "verdict": "p"}
     caption = (
-        rf"{typeset.text(study)}: {typeset.text(found.verdict.metric)} on each data set, mean $\pm$"
+        rf"{typeset.text(study)}: {typeset.text(summary.metric)} on each data set, mean $\pm$"
         " standard deviation over seeds, and the verdict on that data set alone."
     )
     return booktabs.table(

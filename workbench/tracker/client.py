@@ -76,7 +76,10 @@ class RunClient:
         meanwhile may be missing. Takes 2.5 ms of processor time per run.
         """
         everywhere = self._mlflow.entities.ViewType.ALL
-        found = pages(self._client.search_runs, [experiment_id], run_view_type=everywhere)
+        # An experiment of several studies is not read as a whole for each of them; there a run
+        # without the tag belongs to none.
+        own = f"tags.`workbench.study` = '{study}'" if record.is_cell(study) else ""
+        found = pages(self._client.search_runs, [experiment_id], own, run_view_type=everywhere)
         runs = sorted(map(run_of, found), key=lambda run: (run.started or math.inf, run.run_id))
         return [run for run in runs if run.tags.get("workbench.study", study) == study]
 

@@ -87,6 +87,7 @@ class Data:
 
     Attributes:
         called: The label of the level that sets it; empty for the first strategy's data set.
+        digest: Of content, name and options; ``content_digest``: of its samples alone.
         classes: Names of classes, labels or target columns, or their number.
         duplicates: None if they were not searched for.
         skipped: Texts on samples that were left out; None if unknown.
@@ -103,6 +104,7 @@ class Data:
     validation: int | None = None
     test: int | None = None
     digest: str | None = None
+    content_digest: str | None = None
     classes: Sequence[str] | int | None = None
     duplicates: tuple[Duplicates, ...] | None = None
     skipped: tuple[Text, ...] | None = None

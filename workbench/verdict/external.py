@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workbench.verdict import Design, Level, Refused, Verdict, as_json, question
+from workbench.verdict import Design, Doubt, Level, Refused, Verdict, as_json, question
 from workbench.verdict.across import combining, deciding, ranks
-from workbench.verdict.across.combining import Finished
+from workbench.verdict.across.combining import ConfirmedStudy
 from workbench.verdict.across.ranks import PairCounts, Ranks
 from workbench.verdict.guards import data_sets
 from workbench.verdict.question import Question
@@ -37,7 +37,7 @@ class ResultsVerdict:
     datasets: Mapping[str, Verdict]
     outcomes: tuple[PairCounts, ...] = ()
     across: Ranks | None = None
-    studies: tuple[Finished, ...] = ()
+    studies: tuple[ConfirmedStudy, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -74,19 +74,32 @@ def judge(results: Results, asked: Question) -> ResultsVerdict:
     return _over_all(results, names, verdicts, asked.design)
 
 
-def combine(studies: Sequence[Finished], source: str) -> ResultsVerdict:
+def combine(studies: Sequence[ConfirmedStudy], source: str) -> ResultsVerdict:
     """The verdict over the data sets, or the searches of one data set, of finished studies.
 
     Raises:
         Unreadable: They cannot be combined; the message says why.
     """
     names, verdicts, design = combining.by_dataset(studies)
-    found = _over_all(combining.results(studies, source), names, verdicts, design)
+    found = _over_all(
+        combining.results(studies, source),
+        names,
+        verdicts,
+        design,
+        doubts=combining.doubts(studies),
+        caveat=combining.caveat(studies),
+    )
     return replace(found, studies=tuple(studies))
 
 
 def _over_all(
-    results: Results, names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
+    results: Results,
+    names: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    design: Design,
+    *,
+    doubts: Sequence[Doubt] = (),
+    caveat: str = "",
 ) -> ResultsVerdict:
     """The verdict over all data sets, from the verdict on each.
 
@@ -103,8 +116,9 @@ def _over_all(
         raise Unreadable(str(error)) from None
     return ResultsVerdict(
         results=results,
-        verdict=deciding.over_data_sets(names, verdicts, design),
+        verdict=deciding.over_data_sets(names, verdicts, design, doubts=doubts, caveat=caveat),
         datasets=verdicts,
         outcomes=tuple(ranks.outcomes(names, verdicts)),
-        across=ranks.across(names, verdicts, design),
+        # Ranks are tested as well, and a test needs data sets that were planned.
+        across=None if doubts else ranks.across(names, verdicts, design),
     )

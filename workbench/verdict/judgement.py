@@ -59,7 +59,8 @@ class Side:
         values: By seed, in the order of ``Verdict.seeds``; of a search, by trial. None where
             nothing was measured and nothing may be put in its place, or while a confirmation is
             not finished.
-        imputed: Seeds whose run diverged or failed and counts with the worst value.
+        imputed: Seeds whose run diverged or failed and counts with the worst value; where a value
+            is a mean over seeds, such runs.
         n: Number of values that are there.
         mean: With its t interval over seeds, cut at the metric's bounds; None where a value is
             missing, and of a search. Its ends are nan at n = 1.
@@ -203,6 +204,7 @@ class Verdict:
         claim: The sentence that a paper may print; it never says more than ``level``.
         averaged: Factors that a contrast over a factor averages over.
         unit: What ``seeds`` names.
+        one_test: Of searches: whether all of them were tested on the same samples.
         alpha: Level of each test, which is that of all looks over their number.
         looks: Number of planned looks; ``seeds_by_look``: how many seeds each so far has added.
         seeds: The shared list, of searches or data sets where these are the unit; empty for a
@@ -234,6 +236,7 @@ class Verdict:
     stage: Stage
     level: Level
     unit: Unit = Unit.SEED
+    one_test: bool = True
     heading: str = ""
     headline: str = ""
     claim: str = ""

@@ -137,4 +137,5 @@ def report(console: Console, written: Written) -> None:
         print_line(console, written.verdict)
     for note in written.notes:
         print_line(console, f"note: {note}", "yellow")
-    print_line(console, f"report: {written.page}")
+    for page in written.pages:
+        print_line(console, f"report: {page}")

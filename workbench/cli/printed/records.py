@@ -14,7 +14,12 @@ from workbench.verdict.wording.numbers import setting
 
 if TYPE_CHECKING:
     from workbench.commands.confirmation_progress import ConfirmationProgress
-    from workbench.commands.summaries import KeptVerdict, StudyDetails, StudySummary, TrialDetails
+    from workbench.commands.summaries import (
+        StudyDetails,
+        StudySummary,
+        TrialDetails,
+        VerdictSummary,
+    )
 
 
 def studies(console: Console, rows: Sequence[StudySummary]) -> None:
@@ -45,7 +50,7 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
             print_line(console, f"{row.name}: {row.problem}", "red")
 
 
-def _verdict(verdict: KeptVerdict | None) -> str:
+def _verdict(verdict: VerdictSummary | None) -> str:
     if verdict is None:
         return ""
     return verdict.heading + (f" ({verdict.leader})" if verdict.leader else "")

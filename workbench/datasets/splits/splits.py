@@ -33,7 +33,8 @@ class Pool:
         targets: Of the kept samples, relabelled; see ``Samples``.
         classes: Names of the classes, labels or columns kept.
         options: Of the data set, with defaults.
-        digest: SHA-256 of the whole data set's content and the options.
+        digest: SHA-256 of the whole data set's content and the options; ``content_digest``: of its
+            inputs and targets alone.
         target: What the targets are; see ``samples.TARGETS``.
     """
 
@@ -43,6 +44,7 @@ class Pool:
     classes: tuple[str, ...]
     options: Knobs
     digest: str
+    content_digest: str = ""
     target: str = "class"
 
 
@@ -55,7 +57,14 @@ class Split:
     test: Tensor
 
 
-def pool(samples: Samples, options: Knobs, *, digest: str, target: str = "class") -> Pool:
+def pool(
+    samples: Samples,
+    options: Knobs,
+    *,
+    digest: str,
+    content_digest: str = "",
+    target: str = "class",
+) -> Pool:
     """Keep the classes in ``dataset.classes``; for labels and numbers, the columns.
 
     Raises:
@@ -93,6 +102,7 @@ def pool(samples: Samples, options: Knobs, *, digest: str, target: str = "class"
         classes=tuple(chosen),
         options=options,
         digest=digest,
+        content_digest=content_digest,
         target=target,
     )
     return found if options.get("part") is None else _kth_part(found, str(options["part"]))

@@ -85,7 +85,7 @@ def example(
             command=command,
             confirmed=summary.shows_tests,
             claimed=summary.verdict.level != "none",
-            searched=not summary.external,
+            searched=bool(summary.strategies),
             cites=cites,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from workbench.record.cells import FILE_NAME, LONGEST_STUDY_NAME, Cell
@@ -45,10 +46,14 @@ def cells_of(document: Document) -> tuple[Cell, ...]:
     ]
     _check(document, block, cells)
     document.finish()
-    return tuple(cells)
+    planned = tuple(cell.name for cell in cells)
+    return tuple(replace(cell, planned=planned) for cell in cells)
 
 
 def _check(document: Document, block: Across, cells: Sequence[Cell]) -> None:
+    if not document.content.get("compare"):
+        expected = f"a block compare with {BLOCK}: a joint study chooses which strategies it tests"
+        document.add((BLOCK,), Words("no compare"), expected)
     if len(cells) < 2:
         document.add((BLOCK,), Words("1 study"), "two data sets or search seeds, or more")
     for label in block.dataset:

@@ -81,6 +81,8 @@ def plan_of_confirmation(study: Study) -> Protocol:
     content = {
         "schema": schema,
         "study": config.name,
+        # Fixed before any of them is tested: none is added or left out by its result.
+        **({"across": config.cell.planned} if config.cell else {}),
         "metric": config.objective.tested,
         "validation_metric": metric,
         "direction": config.objective.direction,

@@ -80,6 +80,7 @@ def hold(protocol: Protocol, study: Study, *, logged: str | None = None) -> None
 # Where in the study file a part of the protocol comes from. A part without an entry uses the entry
 # of the part that holds it.
 _SOURCES: dict[str, Location] = {
+    "across": ("across",),
     "metric": ("objective", "metric"),
     "validation_metric": ("objective", "metric"),
     "direction": ("objective", "direction"),

@@ -115,19 +115,6 @@ def refuse(
         )
 
 
-def refuse_a_third(study: Study, fresh: int) -> None:
-    """Refuse seeds beyond the second look.
-
-    Raises:
-        Changed: Always.
-    """
-    raise Changed(
-        f"--fresh {fresh}: both planned looks of {study.name} are complete, and there is no third "
-        f"one. Their verdict: workbench report {study.name}. More seeds need a study with a new "
-        f"name. {NEW_NAME}"
-    )
-
-
 def write(second: Protocol, study: Study) -> None:
     """Write the plan; the caller holds the study's lease."""
     record.write_atomically(record.protocol_path(study.directory, look=LOOK), second.text)

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
-from workbench.verdict import Design, Verdict, Word
+from workbench.verdict import Design, Doubt, Verdict, Word
 from workbench.verdict.across import deciding
 from workbench.verdict.contrast import ALL, BASELINE
+from workbench.verdict.refusals import because
 from workbench.verdict.results import ResultRow, Results, Unreadable
 from workbench.verdict.wording.numbers import listed
 
 DEFAULT = "default"  # the side of the default configuration
+# What studies that are combined must agree in.
+_SHARED: dict[str, Callable[[Verdict], object]] = {
+    "metric": lambda verdict: verdict.metric,
+    "direction": lambda verdict: verdict.direction,
+    "contrast": lambda verdict: verdict.contrast,
+    "smallest effect": lambda verdict: verdict.smallest_effect,
+    "number of planned looks": lambda verdict: verdict.looks,
+    # Else there would be no saying which of the looks the verdict over all of them is.
+    "number of looks taken": lambda verdict: max(1, len(verdict.seeds_by_look)),
+    "level of each test": lambda verdict: verdict.alpha,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class ConfirmedStudy:
     """A study whose confirmation has ended.
 
     Attributes:
         dataset: Name of its data set; studies of one data set are replicates of its search.
+        data: SHA-256 of the data set with its options; ``content`` of its samples, whatever its
+            name is; ``tested`` of its test samples' numbers. Empty where unknown.
+        settings: Of its search, strategies and recipe, by key; without its data set and its seeds.
         seed: Of the search.
+        across: Name of its file, of a file with ``across``; empty otherwise.
+        planned: Names of all studies of that file, as they were fixed before this one was tested.
         bounds: See ``Design.bounds``.
     """
 
@@ -28,6 +46,12 @@ class Finished:
     dataset: str
     seed: int
     verdict: Verdict
+    across: str = ""
+    planned: tuple[str, ...] = ()
+    data: str = ""
+    content: str = ""
+    tested: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
     bounds: tuple[float | None, float | None] = (None, None)
 
     def as_json(self) -> dict[str, object]:
@@ -41,14 +65,15 @@ class Finished:
         }
 
 
-def results(studies: Sequence[Finished], source: str) -> Results:
+def results(studies: Sequence[ConfirmedStudy], source: str) -> Results:
     """Every confirmation run of the studies as rows."""
     several = _repeated(studies)
     rows = tuple(
         ResultRow(
             strategy=side.name,
             seed=f"{seed} (search {one.seed})" if several else seed,
-            value=value,
+            # Data sets hold what was measured, and no stand-in for a failed run.
+            value=None if seed in side.imputed else value,
             state="failed" if seed in side.imputed else "complete",
             dataset=one.dataset,
             where=one.study,
@@ -61,12 +86,35 @@ def results(studies: Sequence[Finished], source: str) -> Results:
     return Results(rows=rows, metric=studies[0].verdict.metric, source=source)
 
 
-def _repeated(studies: Sequence[Finished]) -> bool:
+def _repeated(studies: Sequence[ConfirmedStudy]) -> bool:
     return len({one.dataset for one in studies}) < len(studies)
 
 
+def doubts(studies: Sequence[ConfirmedStudy]) -> tuple[Doubt, ...]:
+    """Whether the list of studies was changed while their results became known (rule 10)."""
+    first = studies[0]
+    other = next((one for one in studies if one.planned != first.planned), None)
+    if other is None or not first.across or any(one.across != first.across for one in studies):
+        return ()
+    changed = sorted({*first.planned} ^ {*other.planned})
+    names = f" ({listed(changed, 6)})" if changed else ""
+    text = (
+        f"The list of studies in {first.across} was changed after a confirmation had begun:"
+        f" {first.study} plans {len(first.planned)}, {other.study} {len(other.planned)}{names}."
+    )
+    return (because(10, Word.EXPLORATORY, text),)
+
+
+def caveat(studies: Sequence[ConfirmedStudy]) -> str:
+    """A sentence for the claim, unless the studies are all those of one file with ``across``."""
+    names = {one.study for one in studies}
+    if doubts(studies) or all({*one.planned} == names for one in studies):
+        return ""
+    return "Which studies were combined was not planned before their results were known."
+
+
 def by_dataset(
-    studies: Sequence[Finished],
+    studies: Sequence[ConfirmedStudy],
 ) -> tuple[tuple[str, ...], dict[str, Verdict], Design]:
     """Names of the strategies, a verdict for each data set, and the design that all share.
 
@@ -83,17 +131,27 @@ def by_dataset(
         smallest_effect=first.smallest_effect,
         contrast=BASELINE if first.contrast == BASELINE else ALL,
         bounds=studies[0].bounds,
+        alpha=first.alpha,
+        looks=first.looks,
+        seeds_by_look=tuple(first.seeds_by_look),
     )
     verdicts = {}
-    for dataset in dict.fromkeys(one.dataset for one in studies):
-        searches = {
-            f"search {one.seed}": _with_default(one.verdict, names)
-            for one in studies
-            if one.dataset == dataset
-        }
+    datasets = list(dict.fromkeys(one.dataset for one in studies))
+    # Then the verdict over all data sets has the doubts about the choice of studies.
+    several = len(datasets) > 1
+    for dataset in datasets:
+        own = [one for one in studies if one.dataset == dataset]
+        searches = {f"search {one.seed}": _with_default(one.verdict, names) for one in own}
         verdicts[dataset] = next(iter(searches.values()))
         if len(searches) > 1:
-            verdicts[dataset] = deciding.over_replicates(names, searches, design)
+            verdicts[dataset] = deciding.over_replicates(
+                names,
+                searches,
+                design,
+                one_test=len({one.tested for one in own}) == 1,
+                doubts=() if several else doubts(studies),
+                caveat="" if several else caveat(studies),
+            )
     return names, verdicts, design
 
 
@@ -109,26 +167,48 @@ def _with_default(verdict: Verdict, names: Collection[str]) -> Verdict:
     return replace(verdict, sides=(*sides, replace(own, name=DEFAULT)))
 
 
-def _problems(studies: Sequence[Finished]) -> Iterator[str]:
+def _problems(studies: Sequence[ConfirmedStudy]) -> Iterator[str]:
     if len(studies) < 2:
         yield f"There is one study, {studies[0].study}; combining needs two."
-    for what in ("metric", "direction", "contrast", "smallest_effect"):
-        found = {one.study: getattr(one.verdict, what) for one in studies}
+    for what, of in _SHARED.items():
+        found = {one.study: of(one.verdict) for one in studies}
         if len(set(found.values())) > 1:
             named = (f"{value} in {study}" for study, value in found.items())
-            name = what.replace("_", " ")
-            yield f"The studies have no common {name}: {listed(named, 6)}."
+            yield f"The studies have no common {what}: {listed(named, 6)}."
     for one in studies:
         if one.verdict.word == Word.EXPLORATORY:
             yield (
                 f"{one.study} supports no claim: {one.verdict.headline} Finish its confirmation"
                 f" (`workbench confirm {one.study}`), or leave it out."
             )
-    seen: dict[tuple[str, int], Finished] = {}
-    for one in studies:
-        first = seen.setdefault((one.dataset, one.seed), one)
-        if first is not one:
+    for first, second in combinations(studies, 2):
+        if first.dataset != second.dataset:
+            if first.content and first.content == second.content:
+                yield (
+                    f"{first.study} and {second.study} have the same samples under two names,"
+                    f" {first.dataset} and {second.dataset}: they are one data set. Leave one out."
+                )
+        elif first.seed == second.seed:
             yield (
-                f"{first.study} and {one.study} searched the same data set, {one.dataset}, with"
-                f" the same seed, {one.seed}: they are no replicates of each other."
+                f"{first.study} and {second.study} searched the same data set, {first.dataset},"
+                f" with the same seed, {first.seed}: they are no replicates of each other."
             )
+        elif first.data != second.data:
+            yield (
+                f"{first.study} and {second.study} have other data under one name, {first.dataset}"
+                f" (digests {first.data[:12]} and {second.data[:12]}; options of the data set count"
+                " too): they are no replicates of each other."
+            )
+        elif differing := [*_differing(first, second)]:
+            yield (
+                f"{first.study} and {second.study} have no common search protocol, so they are no"
+                f" replicates of each other: {listed(differing, 6)}."
+            )
+
+
+def _differing(first: ConfirmedStudy, second: ConfirmedStudy) -> Iterator[str]:
+    """Settings that differ between two searches of one data set, with both values."""
+    for key in dict.fromkeys([*first.settings, *second.settings]):
+        found = [one.settings.get(key) for one in (first, second)]
+        if found[0] != found[1]:
+            yield f"{key} is {found[0]} in {first.study}, {found[1]} in {second.study}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from workbench.verdict import Design, Level, Stage, Unit, Verdict, contrast, statistics
+from workbench.verdict import Design, Doubt, Level, Stage, Unit, Verdict, contrast, statistics
 from workbench.verdict.across import ranks, wording
 from workbench.verdict.comparing import overstated
 from workbench.verdict.conclusion import conclude
@@ -23,18 +23,30 @@ from workbench.verdict.wording import wording as sentences
 
 
 def over_data_sets(
-    names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
+    names: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    design: Design,
+    *,
+    doubts: Sequence[Doubt] = (),
+    caveat: str = "",
 ) -> Verdict:
     """The verdict over all data sets: of fewer than six it never says which strategy is ahead.
 
     The word follows the rules of a single data set, with data sets in place of seeds and Wilcoxon's
     signed-rank test in place of the permutation test.
+
+    Args:
+        names: Of the strategies.
+        verdicts: Of each data set.
+        design: What all of them share.
+        doubts: About which data sets there are.
+        caveat: See ``Evidence.caveat``.
     """
     refused = ranks.refused(names, verdicts)
     found = conclude(
         contrast.of(design, _table(names, verdicts)),
         design,
-        refused,
+        (*refused, *doubts),
         stage=_stage(verdicts),
         level=Level.DATASETS,
         seeds=tuple(verdicts),
@@ -45,23 +57,37 @@ def over_data_sets(
     )
     # A mean with a failed run in it has not failed itself; ``sentences`` names the failed runs.
     sides = tuple(replace(side, imputed=()) for side in found.sides)
-    found = replace(found, sides=sides)
+    found = replace(found, sides=sides, caveat=caveat)
     return wording.worded(found, verdicts, ranks.outcomes(names, verdicts))
 
 
 def over_replicates(
-    names: Sequence[str], verdicts: Mapping[str, Verdict], design: Design
+    names: Sequence[str],
+    verdicts: Mapping[str, Verdict],
+    design: Design,
+    *,
+    one_test: bool,
+    doubts: Sequence[Doubt] = (),
+    caveat: str = "",
 ) -> Verdict:
     """The verdict over several searches of the same strategies on one data set.
 
     Each search chose configurations of its own, so the verdict is about the strategies under this
     search protocol. One value of a strategy is its mean over the seeds of one confirmation.
+
+    Args:
+        names: Of the strategies.
+        verdicts: Of each search.
+        design: What all of them share.
+        one_test: Whether all of them were tested on the same samples.
+        doubts: About which searches there are.
+        caveat: See ``Evidence.caveat``.
     """
     refused = ranks.refused(names, verdicts)
     found = conclude(
         contrast.of(design, _table(names, verdicts)),
         design,
-        refused,
+        (*refused, *doubts),
         stage=_stage(verdicts),
         level=Level.STRATEGY,
         seeds=tuple(verdicts),
@@ -69,7 +95,8 @@ def over_replicates(
         test=statistics.sign_flip,
         unit=Unit.REPLICATE,
     )
-    found = replace(found, flags=wording.flags(verdicts))
+    caveat = f"{wording.failed(verdicts, 'In {},')} {caveat}".strip()
+    found = replace(found, one_test=one_test, flags=wording.flags(verdicts), caveat=caveat)
     return sentences.worded(found)
 
 
@@ -109,7 +136,7 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
 
 
 def _row(name: str, verdicts: Mapping[str, Verdict]) -> Row:
-    """A strategy's mean in each verdict; ``imputed`` are those where a run of it failed."""
+    """A strategy's mean in each verdict; ``imputed`` are its failed runs in all of them."""
     sides = [
         next((side for side in each.sides if side.name == name), None) for each in verdicts.values()
     ]
@@ -117,9 +144,10 @@ def _row(name: str, verdicts: Mapping[str, Verdict]) -> Row:
         name=name,
         values=tuple(side.mean.estimate if side and side.mean else None for side in sides),
         imputed=tuple(
-            unit
+            f"{run} ({unit})"
             for unit, side in zip(verdicts, sides, strict=True)
-            if side is not None and side.imputed
+            if side is not None
+            for run in side.imputed
         ),
         baseline=any(side.baseline for side in sides if side),
         scores_missing="values that are means over seeds have no per-example scores",

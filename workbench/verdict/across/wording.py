@@ -27,12 +27,13 @@ def worded(
         verdicts: Of each data set.
         outcomes: How often each pair was decided.
     """
-    failed = _failed(verdicts)
+    lost = failed(verdicts)
+    verdict = replace(verdict, look=words.look(verdict))
     return replace(
         verdict,
         heading=_heading(verdict),
-        headline=_headline(verdict, verdicts, outcomes, failed),
-        claim=_claim(verdict, failed),
+        headline=_headline(verdict, verdicts, outcomes, lost),
+        claim=_claim(verdict, lost),
         reasons=_reasons(verdict),
         flags=flags(verdicts),
     )
@@ -74,8 +75,8 @@ def flags(verdicts: Mapping[str, Verdict]) -> tuple[Doubt, ...]:
     return (*shared, *own)
 
 
-def _failed(verdicts: Mapping[str, Verdict]) -> str:
-    """Which runs count with a worst value, a sentence for each data set."""
+def failed(verdicts: Mapping[str, Verdict], where: str = "On {}") -> str:
+    """Which runs count with a worst value, a sentence for each data set or search."""
     text = ""
     for dataset, one in verdicts.items():
         lost = [
@@ -86,7 +87,10 @@ def _failed(verdicts: Mapping[str, Verdict]) -> str:
         if lost:
             single = sum(len(side.imputed) for side in one.sides) == 1
             counts = "counts" if single else "count"
-            text += f" On {dataset} {listed(lost, 50)} failed and {counts} with the worst value."
+            text += (
+                f" {where.format(dataset)} {listed(lost, 50)} failed and {counts} with the worst"
+                " value."
+            )
     return text
 
 
@@ -100,7 +104,7 @@ def _headline(
     verdict: Verdict,
     verdicts: Mapping[str, Verdict],
     outcomes: Sequence[PairCounts],
-    failed: str,
+    lost: str,
 ) -> str:
     """What holds across, and the verdict on each data set.
 
@@ -109,21 +113,24 @@ def _headline(
     each = "; ".join(f"{dataset}: {_alone(one)}" for dataset, one in verdicts.items())
     if verdict.word == Word.NOT_COMPARABLE:
         return f"Not comparable across data sets: {verdict.reasons[0].text} {each}."
+    if verdict.word == Word.EXPLORATORY:
+        reason = verdict.reasons[0]
+        return f"{reason.found or reason.text} {each}."
     k = len(verdicts)
     if k < LEAST_DATASETS:
         return (
-            f"One verdict for each of {k} data sets, and none over all of them.{failed} {each}."
+            f"One verdict for each of {k} data sets, and none over all of them.{lost} {each}."
             f" {_counts(outcomes)}"
         ).rstrip()
     if verdict.word == Word.UNDERPOWERED:
         return (
             f"Across {k} data sets no p can be below"
-            f" {bare_p(verdict.p_floor or 0.0)}.{failed} {each}."
+            f" {bare_p(verdict.p_floor or 0.0)}.{lost} {each}."
         )
     text = headlines.compared(verdict)
     if not text.startswith(str(verdict.leader)):
         text = text[:1].lower() + text[1:]
-    return f"Across {k} data sets {text}{failed} {each}."
+    return f"Across {k} data sets {text}{lost} {each}."
 
 
 def _alone(one: Verdict) -> str:
@@ -146,13 +153,15 @@ def _counts(outcomes: Sequence[PairCounts]) -> str:
     return f"Wins, ties, losses and inconclusive: {'; '.join(pairs)}." if pairs else ""
 
 
-def _claim(verdict: Verdict, failed: str) -> str:
+def _claim(verdict: Verdict, lost: str) -> str:
     """What a paper may print."""
     if verdict.word == Word.NOT_COMPARABLE:
         return "No claim across data sets: they cannot be compared."
+    if verdict.word == Word.EXPLORATORY:
+        return claims.claim(verdict)
     if verdict.word == Word.UNDERPOWERED:
         k = counted(len(verdict.seeds), "data set")
         return f"No claim across data sets: {k} cannot support one."
     return (
-        f"Across the data sets compared, {claims.finding(verdict)}.{words.caveats(verdict)}{failed}"
+        f"Across the data sets compared, {claims.finding(verdict)}.{words.caveats(verdict)}{lost}"
     )

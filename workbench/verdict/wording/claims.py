@@ -13,13 +13,14 @@ _TESTED = "For these configurations, on this data set and test split"
 _GIVEN = "For these configurations, by the results given"
 
 _SEARCHED = "For these strategies under this search protocol, on this data set"
+_DRAWN = f"{_SEARCHED}, with a test split drawn for each search"
 
 
 def claim(verdict: Verdict) -> str:
     """The claim that the verdict allows about these configurations."""
     scope = _GIVEN if verdict.stage == Stage.EXTERNAL else _TESTED
     if verdict.unit == Unit.REPLICATE:
-        scope = _SEARCHED
+        scope = f"{_SEARCHED} and test split" if verdict.one_test else _DRAWN
     if verdict.averaged:
         scope += f", averaged over {listed(verdict.averaged)}"
     if verdict.word == Word.NOT_COMPARABLE:

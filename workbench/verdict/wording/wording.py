@@ -24,7 +24,7 @@ def worded(verdict: Verdict) -> Verdict:
     verdict = replace(
         verdict,
         reasons=verdict.reasons or tuple(_reasons(verdict)),
-        look=words.look(verdict) if verdict.seeds_by_look and verdict.looks > 1 else None,
+        look=words.look(verdict),
     )
     return replace(
         verdict,

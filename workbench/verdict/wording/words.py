@@ -78,7 +78,8 @@ def caveats(verdict: Verdict) -> str:
     lost = [
         f"{side.name} on {len(side.imputed)} of {len(side.values)} seeds"
         for side in verdict.sides
-        if side.imputed
+        # Where a value is a mean over runs, the caveat of the verdict names the runs that failed.
+        if side.imputed and verdict.unit == Unit.SEED
     ]
     if lost:
         text += f" Failed runs count with the worst value: {listed(lost)}."
@@ -92,18 +93,21 @@ def caveats(verdict: Verdict) -> str:
     return text
 
 
-def look(verdict: Verdict) -> str:
-    """Which of several planned looks this is, with the seeds of each, as a sentence."""
+def look(verdict: Verdict) -> str | None:
+    """Which of several planned looks this is, as sentences; None where one is planned."""
+    if verdict.looks == 1 or not verdict.seeds_by_look:
+        return None
     first, *more = verdict.seeds_by_look
-    seeds = counted(first, "seed")
-    if more:
-        seeds = f"{seeds}, then {listed(map(str, more))} more"
+    seeds = ""
+    # Studies that are combined need not have as many seeds as each other.
+    if verdict.unit == Unit.SEED:
+        seeds = f" ({counted(first, 'seed')}"
+        seeds += f", then {listed(map(str, more))} more)" if more else ")"
     which = "second" if more else "first"
-    sure = 100 * (1 - verdict.alpha * verdict.looks)
     return (
-        f"This is the {which} of two planned looks ({seeds}), each at"
-        f" {100 * verdict.alpha:g} %, so that the statements of both hold together with"
-        f" {sure:g} % confidence."
+        f"This is the {which} of two planned looks{seeds}, each tested at"
+        f" {100 * verdict.alpha:g} %: a false statement in either has a chance of at most"
+        f" {100 * verdict.alpha * verdict.looks:g} %. Intervals are for each look alone."
     )
 
 
