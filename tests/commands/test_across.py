@@ -77,6 +77,24 @@ def test_a_finished_file_has_nothing_to_do(finished: tuple[Path, Path]) -> None:
     assert "tables@cancer: " in alone and "tables@wine" not in alone
 
 
+def test_a_study_that_is_not_in_its_file_is_not_taken_for_the_others(
+    finished: tuple[Path, Path], tmp_path: Path
+) -> None:
+    home, file = finished
+    text = file.read_text()
+    try:
+        file.write_text(text.replace("    cancer:", "    tumour:"))
+        code, _, errors = call("confirm", "tables@cancer", "--home", home, "--inline", "--yes")
+        assert code == 2 and "has no study tables@cancer" in errors
+    finally:
+        file.write_text(text)
+
+
+def test_a_smoke_run_takes_every_study_through_every_step(tmp_path: Path) -> None:
+    output = works("run", _file(tmp_path), "--smoke", "--inline")
+    assert output.count("the tiny copy finished") == 2
+
+
 def test_the_report_has_one_page_for_each_study_and_one_over_all(
     finished: tuple[Path, Path],
 ) -> None:

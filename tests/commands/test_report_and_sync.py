@@ -230,8 +230,8 @@ def test_a_study_that_tested_the_same_samples_is_named(confirmed_home: Path) -> 
     try:
         found = publish.material(tracker, made.STUDY, directory).tested_by_others
         assert found == (
-            f"The study first has tested the same test samples, with {CASE.seeds} of the"
-            f" {CASE.seeds} seeds of this one. What was chosen after its results were seen is not"
+            f"The study first (with {CASE.seeds} of the {CASE.seeds} seeds of this one) has tested"
+            " the same test samples. What was chosen after its results were seen is not"
             " independent of this test.",
         )
         protocol = json.loads(record.protocol_path(first).read_text())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.tiny import TINY
+from workbench.commands.check import check_file
 from workbench.record import Cell, experiment_of
 from workbench.study.config import load, load_all
 from workbench.study.config.document import StudyFileError
@@ -72,11 +73,12 @@ def test_a_problem_is_placed_where_across_says_it(file: Path) -> None:
         ("across=3", "across", "expected a mapping"),
         ("compare={}", "across", "expected a block compare"),
         ("across={dataset: [wine]}", "across", "two data sets"),
-        ("across.search_seed=[1, 1]", "across.search_seed", "each seed once"),
+        ("across.search_seed=[1, 1]", "across.search_seed", "found 1, expected each value once"),
+        ("across.dataset=[wine, wine]", "across.dataset", "found 'wine', expected each"),
         ("across.search_seed=[-1]", "across.search_seed.0", ""),
         ("across.dataset={a b: wine, iris: iris}", "across.dataset.a b", "letters"),
         ("recipe.dataset=wine", "recipe.dataset", "tables.yaml:4"),
-        ("search.seed=1", "search.seed", "tables.yaml:7"),
+        ("search.seed=1", "search.seed", "found 1, expected no value here"),
         ("confirm.finalists=2", "confirm.finalists", "the same strategies"),
         ("name=tables@wine", "name", "letters, digits"),
         (f"name={'n' * 195}", "across", "at most 200"),
@@ -93,3 +95,16 @@ def test_each_mistake_is_named_with_its_key(file: Path, override: str, key: str,
 def test_one_study_is_asked_for_where_there_are_several(file: Path) -> None:
     with pytest.raises(StudyFileError, match=r"tables.yaml:3: across: found 4 studies"):
         load(file)
+
+
+def test_one_data_set_under_two_names_is_refused_before_anything_runs(
+    file: Path, home: Path
+) -> None:
+    text = file.read_text()
+    again = "    grapes: {name: wine, validation: 40, test: 60}\n    iris:"
+    file.write_text(text.replace("    iris:", again))
+    with pytest.raises(StudyFileError) as raised:
+        check_file(file, [], home)
+    assert "tables.yaml:6: across.dataset.grapes: it has the same samples as wine" in str(
+        raised.value
+    )

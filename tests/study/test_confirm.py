@@ -516,7 +516,7 @@ def test_a_test_split_that_another_study_has_tested_is_not_called_untouched(
     # As it was confirmed under another name, with the same search.seed.
     first = shutil.copytree(story.directory, record.study_directory(home, "first"))
     said = (
-        "The study first has tested the same test samples, with 7 of the 7 seeds of this one. What"
+        "The study first (with 7 of the 7 seeds of this one) has tested the same test samples. What"
         " was chosen after its results were seen is not independent of this test."
     )
     code, output, _ = call("confirm", story.file, "--home", home, "--inline")

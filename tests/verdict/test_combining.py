@@ -275,3 +275,19 @@ def test_a_study_without_a_finished_confirmation_is_refused_with_the_next_step()
     unfinished = replace(second, verdict=replace(second.verdict, word=Word.EXPLORATORY))
     with pytest.raises(Unreadable, match="workbench confirm cars-1"):
         external.combine([first, unfinished], "all")
+
+
+def test_of_two_strategies_no_p_of_being_the_best_is_given_over_data_sets() -> None:
+    """Of two standardized values the difference is the same on every data set."""
+    means = {"a": 0.90, "b": 0.87}
+    studies = [
+        ConfirmedStudy(study=name, dataset=name, seed=0, verdict=judged(at, means))
+        for at, name in enumerate(NAMES[:6])
+    ]
+    found = external.combine(studies, "all").verdict
+    assert (found.word, found.candidates) == (Word.WINNER, ("a",))
+    assert {side.p_best for side in found.sides} == {None}
+    turns = [means if at % 2 else {"a": 0.87, "b": 0.90} for at in range(6)]
+    studies = [replace(one, verdict=judged(at, turns[at])) for at, one in enumerate(studies)]
+    found = external.combine(studies, "all").verdict
+    assert found.word == Word.INCONCLUSIVE and set(found.candidates) == {"a", "b"}

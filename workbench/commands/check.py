@@ -11,9 +11,8 @@ from workbench import record
 from workbench.commands.confirmation_progress import ConfirmationProgress, confirmation_progress
 from workbench.commands.refusals import refusals
 from workbench.study import description
-from workbench.study.checks import check
+from workbench.study.checks import check, check_distinct_data
 from workbench.study.config import load_all
-from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm.forecast import Outlook, outlook
 from workbench.study.study import Study
 from workbench.tracker import stored_study
@@ -57,13 +56,15 @@ def check_file(file: Path, overrides: Sequence[str], home: Path) -> list[Checked
     Raises:
         StudyFileError: The file is broken, or does not fit the model, the data or the weights.
     """
-    return [_checked(config, home) for config in load_all(file, overrides)]
-
-
-def _checked(config: StudyConfig, home: Path) -> CheckedStudy:
     # Pending: what a study lacks, such as a download, is a note and not an error.
-    study = Study(config, home, pending=True)
-    check(study)
+    studies = [Study(config, home, pending=True) for config in load_all(file, overrides)]
+    for study in studies:
+        check(study)
+    check_distinct_data(studies)
+    return [_checked(study) for study in studies]
+
+
+def _checked(study: Study) -> CheckedStudy:
     forecast = outlook(study)
     return CheckedStudy(
         description=description.describe(study),

@@ -19,6 +19,7 @@ from workbench.commands.refusals import refuse_a_second, refuse_another_search
 from workbench.commands.session import Session, Shown, Watcher
 from workbench.driver import GroupProgress, Workers
 from workbench.driver.leases import lease
+from workbench.messages import did_you_mean, listed
 from workbench.record import Role
 from workbench.study.checks import check
 from workbench.study.config import load_all
@@ -86,6 +87,10 @@ def confirm_study(
     configs = load_all(file, [*before, *overrides])
     # The name of one of the studies of a file with ``across`` means that one alone.
     chosen = [config for config in configs if config.name == study] or configs
+    if "@" in str(study) and chosen is configs:
+        names = [config.name for config in configs]
+        hint = did_you_mean(str(study), names) or f"; it has {listed(names)}."
+        raise browse.Unknown(f"{file} has no study {study}{hint}")
     with session.opened(home, workers, watcher) as at:
         return session.for_each(
             chosen,

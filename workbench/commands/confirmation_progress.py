@@ -10,6 +10,7 @@ from typing import Any
 
 from workbench import record
 from workbench.record import Role, TrialDirectory, TrialSpec
+from workbench.verdict.wording.numbers import listed
 
 # A study's records, as ``record.scan`` gives them.
 Records = list[tuple[TrialDirectory, TrialSpec]]
@@ -129,29 +130,35 @@ def other_tests_of_same_samples(directory: Path) -> tuple[str, ...]:
         Of a study whose records are damaged, that it cannot be told.
     """
     own = _planned_test(record.protocol_path(directory))
-    sentences = []
+    sentences, tested = [], []
     for path in sorted(directory.parent.glob("*/protocol.json")):
-        other = _planned_test(path)
+        other, name = _planned_test(path), path.parent.name
         if own is None or other is None or path.parent == directory or own[0] != other[0]:
             continue
+        # The studies of a file with ``across`` were planned together.
+        if "@" in name and record.experiment_of(name) == record.experiment_of(directory.name):
+            continue
         try:
-            tested = any(
+            seen = any(
                 spec.role is Role.CONFIRMATION and (result := run.result()) and result.test
                 for run, spec in record.scan(path.parent)
             )
         except record.Damaged as damaged:
             sentences.append(
-                f"It is not known whether the study {path.parent.name} has tested the same test "
-                f"samples: {damaged}"
+                f"It is not known whether the study {name} has tested the same test samples: "
+                f"{damaged}"
             )
             continue
-        if tested:
+        if seen:
             shared = len(own[1] & other[1])
-            sentences.append(
-                f"The study {path.parent.name} has tested the same test samples"
-                f"{f', with {shared} of the {len(own[1])} seeds of this one' if shared else ''}."
-                " What was chosen after its results were seen is not independent of this test."
-            )
+            seeds = f" (with {shared} of the {len(own[1])} seeds of this one)" if shared else ""
+            tested.append(f"{name}{seeds}")
+    if tested:
+        who = "The study {} has" if len(tested) == 1 else "The studies {} have"
+        sentences.append(
+            f"{who.format(listed(tested))} tested the same test samples. What was chosen after its "
+            "results were seen is not independent of this test."
+        )
     return tuple(sentences)
 
 

@@ -16,7 +16,7 @@ from workbench.driver import Workers
 from workbench.driver.leases import lease
 from workbench.record import Role, TrialDirectory
 from workbench.study import description
-from workbench.study.checks import check
+from workbench.study.checks import check, check_distinct_data
 from workbench.study.config import load_all
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
@@ -61,9 +61,11 @@ def run_study(
         configs = load_all(file, overrides)
         if len(configs) > 1:
             # An error in the last study should not wait for the trials of the others.
-            for config in configs:
-                watcher.prepare(config.name)
-                check(Study(config, at.home, pending=True))
+            studies = [Study(config, at.home, pending=True) for config in configs]
+            for study in studies:
+                watcher.prepare(study.name)
+                check(study)
+            check_distinct_data(studies)
         return session.for_each(
             configs,
             lambda config: search(at, config, wait=wait, retry_failed=retry_failed),

@@ -23,7 +23,6 @@ _TINY_CONFIRMATION = {
     "smallest_effect": 1.0,
     "seeds": 2,
     "select": {"configs": 1, "seeds": 1},
-    "finalists": 1,
     "contrast": "baseline",
 }
 
@@ -74,7 +73,9 @@ def tiny(file: Path, overrides: Sequence[str] = (), cell: Cell | None = None) ->
     """
     config = load(file, overrides, cell)
     if config.confirm.smallest_effect is not None:
-        overrides = [*overrides, f"confirm={json.dumps(_TINY_CONFIRMATION)}"]
+        # With ``across`` all strategies are tested in every study.
+        fewer = {} if cell else {"finalists": 1}
+        overrides = [*overrides, f"confirm={json.dumps({**_TINY_CONFIRMATION, **fewer})}"]
     trials = "trials_per_strategy" if config.balanced else "trials"
     shrunk = [f"search.{trials}=2", "search.enqueue=[]"]
     content = config.document.content

@@ -22,7 +22,7 @@ from workbench.record import Role, TrialSpec
 from workbench.record.strategy import Scalar
 from workbench.study import space
 from workbench.study.checks import check
-from workbench.study.config import load_all, recipes, schema
+from workbench.study.config import load, recipes, schema
 from workbench.study.config.document import Problem, StudyFileError, parse_value, show
 from workbench.study.config.knobs import Categorical, Interval, label, merged, phases_below
 from workbench.study.config.problems import choice
@@ -55,8 +55,7 @@ def try_trial(
         StudyFileError: As for ``run_study``, or a setting is not valid.
     """
     with session.opened(home, workers, watcher) as at:
-        # Of a file with ``across`` the first study.
-        config = load_all(file)[0]
+        config = load(file)
         proposal = proposal_of(config, settings)
         study = Study(config, at.home, pending=True)
         stopped = run_needed(at, study)

@@ -26,6 +26,25 @@ def _method_in(knobs: Knobs) -> str | None:
     return next((name for name in _METHODS if any(block.get(name) for block in blocks)), None)
 
 
+def check_distinct_data(studies: Sequence[Study]) -> None:
+    """Check that the data sets of a file with ``across`` are different ones.
+
+    Raises:
+        StudyFileError: Two names stand for the same samples.
+    """
+    names: dict[str, str] = {}
+    for study in studies:
+        cell, knobs = study.config.cell, study.strategies[0].knobs
+        content = study.resources.known_sizes(knobs).get("content_digest")
+        if cell is None or cell.dataset is None or not content:
+            continue
+        first = names.setdefault(content, cell.dataset)
+        if first != cell.dataset:
+            sentence = f"it has the same samples as {first}: one data set under two names"
+            study.config.document.say(("across", "dataset", cell.dataset), sentence)
+        study.config.document.finish()
+
+
 def check(study: Study) -> None:
     """Load the data, the backbone and the weights of every strategy once.
 

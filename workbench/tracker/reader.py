@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from workbench.messages import did_you_mean
 from workbench.record import STUDY_NAME, Role, State, experiment_of
 from workbench.record.files import sha256_of
 from workbench.tracker import stored_study, trial_run
@@ -226,7 +227,7 @@ def _experiment(client: RunClient, store: Store, name: str) -> str:
 
 
 def _unknown(client: RunClient, store: Store, name: str) -> UnknownStudy:
-    others = ", ".join(sorted(other for other in client.experiments() if other != name))
-    return UnknownStudy(
-        f"MLflow at {store.uri} has no study {name!r}. Its studies are: {others or 'none'}."
-    )
+    others = sorted(other for other in client.experiments() if other != name)
+    hint = did_you_mean(name, others)
+    studies = "" if hint else f". Its studies are: {', '.join(others) or 'none'}."
+    return UnknownStudy(f"MLflow at {store.uri} has no study {name!r}{hint or studies}")

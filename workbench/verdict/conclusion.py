@@ -96,7 +96,7 @@ def conclude(
             finding = _against_baseline(leader, comparisons, design, len(contrast.pairs))
         else:
             sides = [
-                replace(side, p_best=float(p), behind=float(far) if math.isfinite(far) else None)
+                replace(side, p_best=_known(p), behind=float(far) if math.isfinite(far) else None)
                 for side, p, far in zip(sides, best.p_best, best.behind, strict=True)
             ]
             ranked = [sides[at] for at in order]
@@ -114,6 +114,10 @@ def conclude(
         averaged=contrast.averaged,
         finding=finding,
     )
+
+
+def _known(p: float) -> float | None:
+    return None if math.isnan(p) else float(p)
 
 
 def _of_best(
@@ -145,7 +149,9 @@ def _of_best(
     left = [
         side.name
         for side in ranked
-        if side is not leader and p_win > design.alpha and (side.p_best or 0.0) > design.alpha
+        if side is not leader
+        and p_win > design.alpha
+        and (side.p_best is None or side.p_best > design.alpha)
     ]
     return Finding(
         leader=leader.name,

@@ -70,10 +70,10 @@ def _datasets(console: Console, found: ResultsVerdict) -> None:
         table.add_row(escape(name), f"{rank:.2f}")
     console.print(table)
     for group in across.groups:
-        print_line(console, f"not separated: {', '.join(group)}")
+        print_line(console, f"ranks that no test of pairs separates: {', '.join(group)}", "dim")
     if math.isfinite(across.friedman.p):
         p = numbers.p_value(across.friedman.p)
-        print_line(console, f"Friedman test of the ranks: {p}")
+        print_line(console, f"Friedman test of the ranks, which decides nothing: {p}")
 
 
 def _sides(found: Verdict) -> Table:

@@ -80,7 +80,7 @@ def _called(summary: Judged) -> dict[str, str]:
 
 def _lines(summary: Judged) -> Iterator[_Line]:
     verdict, confirmation = summary.verdict, summary.confirmation
-    yield ("Verdict",), typeset.text(verdict.word), "the verdict"
+    yield ("Verdict",), typeset.text(verdict.heading), "the verdict"
     yield ("Level",), typeset.text(verdict.level), "the scope of the verdict"
     called = _called(summary)
     yield from _search(summary, called)

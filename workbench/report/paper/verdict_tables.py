@@ -130,7 +130,8 @@ def _caption(summary: Judged) -> str:
             " split is the same for all."
         )
     elif unit == Unit.SEED:
-        sentences.append("Each value is one run; what a seed changes is not recorded.")
+        unknown = "; what a seed changes is not recorded" if summary.external else ""
+        sentences.append(f"Each value is one run{unknown}.")
     else:
         sentences.append(f"The value of a {unit} is the mean over its seeds.")
     if confirmation and confirmation.levels:

@@ -36,7 +36,10 @@ def cells_of(document: Document) -> tuple[Cell, ...]:
         if key in written and place in document.lines:
             first = document.place((BLOCK, key))
             expected = f"no value here; {BLOCK}.{key} gives it ({first})"
-            document.add(place, ".".join(map(str, place)), expected)
+            at: Any = document.content
+            for part in place:
+                at = at[part]
+            document.add(place, at, expected)
     name = document.content.get("name")
     datasets: list[str | None] = [*block.dataset] or [None]
     seeds: list[int | None] = [*block.search_seed] or [None]
@@ -60,8 +63,12 @@ def _check(document: Document, block: Across, cells: Sequence[Cell]) -> None:
         if not FILE_NAME.fullmatch(label):
             place = (BLOCK, "dataset", label)
             document.add(place, label, "a name of letters, digits, dots, dashes and underscores")
-    if len(set(block.search_seed)) < len(block.search_seed):
-        document.add((BLOCK, "search_seed"), block.search_seed, "each seed once")
+    written = document.content[BLOCK]
+    for key in _PLACES:
+        values = written.get(key)
+        if isinstance(values, list) and len({str(value) for value in values}) < len(values):
+            twice = next(value for value in values if values.count(value) > 1)
+            document.add((BLOCK, key), twice, "each value once")
     longest = max(cells, key=lambda cell: len(cell.name)).name
     if len(longest) > LONGEST_STUDY_NAME:
         document.add((BLOCK,), longest, f"names of at most {LONGEST_STUDY_NAME} characters")

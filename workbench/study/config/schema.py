@@ -189,8 +189,9 @@ class Recipe(PhaseKnobs):
     activations_gb: float = knob(
         10.0,
         "Gigabytes that stored outputs of frozen stages may take in the cache; 0 computes them in "
-        "every epoch, with the same results.",
+        "every epoch, with the same results (docs/methods.md).",
         ge=0,
+        le=1_000_000,
     )
     trial: Annotated[TrialKnobs | None, or_name(Written | TrialKnobs | None)] = knob(
         None,

@@ -164,7 +164,20 @@ def _with_default(verdict: Verdict, names: Collection[str]) -> Verdict:
     if own is None or own.name == DEFAULT or DEFAULT not in names:
         return verdict
     sides = [replace(side, baseline=False) for side in verdict.sides]
-    return replace(verdict, sides=(*sides, replace(own, name=DEFAULT)))
+    pairs = [
+        replace(
+            pair,
+            first=DEFAULT if pair.first == own.name else pair.first,
+            second=DEFAULT if pair.second == own.name else pair.second,
+        )
+        for pair in verdict.comparisons
+        if own.name in (pair.first, pair.second)
+    ]
+    return replace(
+        verdict,
+        sides=(*sides, replace(own, name=DEFAULT)),
+        comparisons=(*verdict.comparisons, *pairs),
+    )
 
 
 def _problems(studies: Sequence[ConfirmedStudy]) -> Iterator[str]:

@@ -132,7 +132,9 @@ def _with_the_best(rows: Sequence[Row], design: Design) -> Best:
     # Two-sided, since the data chose the leader; not corrected, as in the test of the winner.
     lead = min(statistics.t_interval(gap, level=1 - design.alpha).low for gap in gaps)
     nothing = np.full(len(rows), math.inf)
-    return best._replace(lead=lead, behind=nothing)
+    # Of two standardized values the difference is the same on each data set: ranks alone decide.
+    p_best = np.full(2, math.nan) if len(rows) == 2 else best.p_best
+    return best._replace(lead=lead, behind=nothing, p_best=p_best)
 
 
 def _row(name: str, verdicts: Mapping[str, Verdict]) -> Row:
