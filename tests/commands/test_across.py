@@ -110,6 +110,8 @@ def test_the_report_has_one_page_for_each_study_and_one_over_all(
     assert '<p class="question">test accuracy,' in page
     caption = (folder / "tables" / "datasets.tex").read_text()
     assert "test accuracy on each data set" in caption and "test/accuracy" not in caption
+    table = (folder / "tables" / "1-confirmation.tex").read_text()
+    assert "Each value is one training run" in table and "not recorded" not in table
     assert "confirmation" in (folder / "example.tex").read_text(), "these are tested studies"
     content = json.loads((folder / "results.json").read_text())
     assert [one["study"] for one in content["studies"]] == list(STUDIES)

@@ -26,7 +26,7 @@ from workbench.report.figures import (
 )
 from workbench.report.paper import booktabs, files, macros, typeset, verdict_tables
 from workbench.tracker.stored_study import StoredStudy
-from workbench.verdict import Side, Verdict
+from workbench.verdict import Side, Unit, Verdict
 from workbench.verdict.external import ResultsVerdict
 
 # What Workbench writes to a verdict's folder; everything else in it belongs to the user.
@@ -150,9 +150,10 @@ def _datasets(summary: Judged, found: ResultsVerdict, venue: str) -> str:
         rows += [None, ["average rank", *(typeset.share(ranks[name]) for name in names), ""]]
     heads = dict.fromkeys((typeset.name(name, 30) for name in names), "r")
     columns = {"data set": "p", **heads, "verdict": "p"}
+    units = " or ".join(dict.fromkeys(f"{verdict.unit}s" for verdict in verdicts.values()))
     caption = (
         rf"{typeset.text(study)}: {typeset.text(summary.metric)} on each data set, mean $\pm$"
-        " standard deviation over seeds, and the verdict on that data set alone."
+        f" standard deviation over {units}, and the verdict on that data set alone."
     )
     return booktabs.table(
         label=f"tab:{typeset.label(study, 'datasets')}",
@@ -192,8 +193,10 @@ def _numbers(found: ResultsVerdict) -> list[tuple[str, Any]]:
             study=StoredStudy(),
             trials=(),
             verdict=found.verdict,
-            seeds="seeds",
-            source="What a seed changes is not recorded.",
+            seeds=f"{found.verdict.unit}s",
+            source="What a seed changes is not recorded."
+            if found.verdict.unit == Unit.SEED
+            else "The value of a search replicate is the mean over its seeds.",
         )
         try:
             return [("forest", load("forest").summarize(findings))]

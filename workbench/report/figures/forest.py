@@ -127,7 +127,7 @@ def _p_is(verdict: Verdict) -> tuple[str, str]:
     sure = f"{100 * (1 - verdict.alpha):g} % confidence"
     return "p (best)", (
         f"shown not to be the best ({sure}; p: of the hypothesis that the row is the best, by joint"
-        " sign flips over whole seeds)"
+        f" sign flips over whole {verdict.unit}s)"
     )
 
 
@@ -135,11 +135,11 @@ def caption(numbers: Forest) -> str:
     """What a point, a bar and the band are, n, and how p was computed."""
     verdict = numbers.verdict
     # Whether a difference above 0 is good depends on the metric, so the caption says it.
-    better = "higher" if verdict.direction == "maximize" else "lower"
+    better, unit = "higher" if verdict.direction == "maximize" else "lower", verdict.unit
     text = (
-        f"Paired differences in {naming.words(verdict.metric)}, seed by seed: the value of the row"
-        f" minus that of {numbers.reference}; {better} values are better"
-        f" (n = {numbers.n} seeds, the same for every row). A dot is one seed, the square their"
+        f"Paired differences in {naming.words(verdict.metric)}, {unit} by {unit}: the value of the"
+        f" row minus that of {numbers.reference}; {better} values are better"
+        f" (n = {numbers.n} {unit}s, the same for every row). A dot is one {unit}, the square their"
         f" mean, the bar its t interval ({numbers.bar}). {numbers.source}"
         f" Filled square: {_p_is(verdict)[1]}."
     )

@@ -129,9 +129,10 @@ def _caption(summary: Judged) -> str:
             f"Each value is one training run measured once{on}; a seed redraws {redrawn}; the test"
             " split is the same for all."
         )
+    elif unit == Unit.SEED and summary.external:
+        sentences.append("Each value is one run; what a seed changes is not recorded.")
     elif unit == Unit.SEED:
-        unknown = "; what a seed changes is not recorded" if summary.external else ""
-        sentences.append(f"Each value is one run{unknown}.")
+        sentences.append("Each value is one training run, measured once on the test split.")
     else:
         sentences.append(f"The value of a {unit} is the mean over its seeds.")
     if confirmation and confirmation.levels:
