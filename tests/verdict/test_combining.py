@@ -27,7 +27,11 @@ def judged(seed: int, means: dict[str, float] | None = None, **knobs: Any) -> Ve
 def searches(count: int, **knobs: Any) -> list[ConfirmedStudy]:
     return [
         ConfirmedStudy(
-            study=f"cars-{seed}", dataset="cars", seed=seed, verdict=judged(seed, **knobs)
+            study=f"cars-{seed}",
+            dataset="cars",
+            seed=seed,
+            tested="t",
+            verdict=judged(seed, **knobs),
         )
         for seed in range(count)
     ]
@@ -53,11 +57,12 @@ def test_six_searches_of_one_data_set_support_a_claim_about_the_strategies() -> 
 
 
 def test_a_claim_over_searches_says_where_each_drew_a_test_split_of_its_own() -> None:
-    studies = [replace(one, tested=f"t{one.seed}") for one in searches(6)]
-    assert external.combine(studies, "cars").verdict.claim.startswith(
-        "For these strategies under this search protocol, on this data set, with a test split drawn"
-        " for each search, a has a higher"
-    )
+    for tested in ("t{}", ""):  # or where it is not known
+        studies = [replace(one, tested=tested.format(one.seed)) for one in searches(6)]
+        assert external.combine(studies, "cars").verdict.claim.startswith(
+            "For these strategies under this search protocol, on this data set, with a test split"
+            " drawn for each search, a has a higher"
+        )
 
 
 def with_failures(seed: int, count: int) -> Verdict:
@@ -188,6 +193,9 @@ def test_a_claim_says_that_nobody_planned_which_studies_are_combined(made: Any) 
 def test_a_study_that_was_added_to_a_file_later_makes_it_exploratory(made: Any) -> None:
     seven = made(7)
     later = of_one_file(seven)[-1]
+    first, *others = of_one_file(seven)
+    turned = [replace(first, planned=first.planned[::-1]), *others]
+    assert external.combine(turned, "file").verdict.word == Word.WINNER, "only the order changed"
     found = external.combine([*of_one_file(seven[:6]), later], "file")
     assert (found.verdict.word, found.verdict.level) == (Word.EXPLORATORY, Level.NONE)
     assert found.verdict.reasons[0].rule == 10

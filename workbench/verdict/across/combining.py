@@ -93,14 +93,15 @@ def _repeated(studies: Sequence[ConfirmedStudy]) -> bool:
 def doubts(studies: Sequence[ConfirmedStudy]) -> tuple[Doubt, ...]:
     """Whether the list of studies was changed while their results became known (rule 10)."""
     first = studies[0]
-    other = next((one for one in studies if one.planned != first.planned), None)
+    # The order of the list changes nothing.
+    other = next((one for one in studies if {*one.planned} != {*first.planned}), None)
     if other is None or not first.across or any(one.across != first.across for one in studies):
         return ()
-    changed = sorted({*first.planned} ^ {*other.planned})
-    names = f" ({listed(changed, 6)})" if changed else ""
+    changed = listed(sorted({*first.planned} ^ {*other.planned}), 6)
     text = (
         f"The list of studies in {first.across} was changed after a confirmation had begun:"
-        f" {first.study} plans {len(first.planned)}, {other.study} {len(other.planned)}{names}."
+        f" {first.study} plans {len(first.planned)}, {other.study} {len(other.planned)}"
+        f" ({changed})."
     )
     return (because(10, Word.EXPLORATORY, text),)
 
@@ -148,7 +149,7 @@ def by_dataset(
                 names,
                 searches,
                 design,
-                one_test=len({one.tested for one in own}) == 1,
+                one_test=all(one.tested and one.tested == own[0].tested for one in own),
                 doubts=() if several else doubts(studies),
                 caveat="" if several else caveat(studies),
             )
