@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import works
 from tests.support.tiny import TINY
 from workbench.commands.check import check_file
 from workbench.record import Cell, experiment_of
@@ -108,3 +109,10 @@ def test_one_data_set_under_two_names_is_refused_before_anything_runs(
     assert "tables.yaml:6: across.dataset.grapes: it has the same samples as wine" in str(
         raised.value
     )
+
+
+def test_check_says_how_many_studies_a_file_stands_for_and_what_they_support(
+    file: Path, home: Path
+) -> None:
+    output = works("check", file, "--home", home)
+    assert "tables: 4 studies, 80 trials; one verdict over 2 data sets; a claim needs 6" in output

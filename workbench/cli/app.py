@@ -98,6 +98,7 @@ def check(
     else:
         for plan in plans:
             printed.plan(terminal.console(), plan)
+        printed.plans_together(terminal.console(), plans)
     if sound < len(files) or any(plan.refused for plan in plans):
         raise typer.Exit(2)
 

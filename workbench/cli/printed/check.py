@@ -16,6 +16,8 @@ from workbench.cli.printed.layout import (
 )
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
+from workbench.verdict import Unit
+from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
@@ -65,6 +67,23 @@ def plan(console: Console, checked: CheckedStudy) -> None:
         # Lines below the first one start where its text starts.
         lines = text.replace("\n", "\n" + 17 * " ")
         print_line(console, f"  refused        {lines}", "red")
+
+
+def plans_together(console: Console, plans: Sequence[CheckedStudy]) -> None:
+    """Of each file with ``across``: its studies, their trials, and what they can support."""
+    files: dict[str, list[StoredStudy]] = {}
+    for checked in plans:
+        if checked.study.across is not None:
+            files.setdefault(checked.study.across.across, []).append(checked.study)
+    for name, studies in files.items():
+        datasets = {study.across.dataset for study in studies if study.across}
+        seeds = {study.across.search_seed for study in studies if study.across}
+        unit = Unit.DATA_SET if len(datasets) > 1 else Unit.REPLICATE
+        number = len(datasets if unit is Unit.DATA_SET else seeds)
+        trials = counted(sum(study.total or 0 for study in studies), "trial")
+        text = f"{name}: {counted(len(studies), 'study')}, {trials}; one verdict over"
+        few = f"; a claim needs {LEAST_DATASETS}" if number < LEAST_DATASETS else ""
+        print_line(console, f"{text} {counted(number, unit)}{few}")
 
 
 def _backbone(console: Console, backbone: Backbone) -> None:
