@@ -22,6 +22,9 @@ def describe(study: Study) -> dict[str, Any]:
     config, resources, first = study.config, study.resources, study.strategies[0]
     knobs = first.knobs
     outline, sizes = resources.outline(knobs), resources.known_sizes(knobs)
+    # Only studies of one file are told apart by it; the description of others stays as it was.
+    if config.cell is None:
+        sizes = {key: value for key, value in sizes.items() if key != "content_digest"}
     search = search_settings(config)
     mode, budget, tune = (search.pop(key) for key in ("mode", "budget", "tune"))
     plans = {strategy.name: strategy.plan for strategy in study.strategies}
@@ -29,7 +32,7 @@ def describe(study: Study) -> dict[str, Any]:
     plan = plans[baseline]
     return {
         "name": config.name,
-        **({"across": asdict(config.cell)} if config.cell else {}),
+        **({"across": record.plain(asdict(config.cell))} if config.cell else {}),
         "question": config.question,
         "file": str(config.document.path),
         "overrides": list(config.document.overrides),

@@ -82,7 +82,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
         "schema": schema,
         "study": config.name,
         # Fixed before any of them is tested: none is added or left out by its result.
-        **({"across": config.cell.planned} if config.cell else {}),
+        **({"across": list(config.cell.planned)} if config.cell else {}),
         "metric": config.objective.tested,
         "validation_metric": metric,
         "direction": config.objective.direction,
