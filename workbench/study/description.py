@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from workbench import record
-from workbench.record.strategy import Knobs
+from workbench.record.strategy import Knobs, Plan
 from workbench.study import lint, space
 from workbench.study.config.knobs import Categorical, Interval, Level, levels_of
 from workbench.study.config.study_config import StudyConfig
@@ -72,11 +72,18 @@ def describe(study: Study) -> dict[str, Any]:
             ],
             "enqueued": len(config.search.enqueue),
         },
-        "plans": {name: record.plain(asdict(each)) for name, each in plans.items()},
+        "plans": {name: _plan(each) for name, each in plans.items()},
         "plans_differ": len({tuple(p.name for p in other.phases) for other in plans.values()}) > 1,
         "baseline": baseline,
         "content": record.plain(config.document.content),
     }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    """A plan without the activation store, on which no result depends."""
+    content: dict[str, Any] = record.plain(asdict(plan))
+    del content["activations_gb"]
+    return content
 
 
 def search_settings(config: StudyConfig) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, record, tasks
 from workbench.plotting import confusion_matrix, learning_curve, mistakes, saving
-from workbench.record import EpochResult, Objective, Role, TrialDirectory, TrialSpec
+from workbench.record import Role, TrialDirectory, TrialSpec
 from workbench.record.files import is_disk_error, writing
 
 if TYPE_CHECKING:
@@ -119,19 +119,6 @@ def read_weights(directory: TrialDirectory) -> dict[str, Tensor] | None:
     return weights
 
 
-def draw_learning_curve(
-    directory: TrialDirectory,
-    history: Sequence[EpochResult],
-    chosen: int | None,
-    objective: Objective,
-) -> None:
-    """Draw ``learning_curve.png`` of a history, and mark the chosen epoch."""
-    summary = learning_curve.summarize(history, chosen, objective)
-    directory.artifacts.mkdir(parents=True, exist_ok=True)
-    path = directory.artifacts / "learning_curve"
-    saving.save(learning_curve.draw(summary), path, formats=("png",))
-
-
 def write_scores(directory: TrialDirectory, scores: Sequence[Mapping[str, Any]]) -> None:
     """Write ``per_class.csv``: a row for each class, label or column of numbers."""
     if not scores:
@@ -170,15 +157,26 @@ def identified(rows: Sequence[Mapping[str, Any]], data: Data) -> list[dict[str, 
 
 
 def draw_best(directory: TrialDirectory) -> None:
-    """Draw the confusion matrix and the mistakes of the best trial of a strategy.
+    """Draw learning curve, confusion matrix and mistakes of the best trial of a strategy.
 
+    MLflow shows the curves of every trial; a picture of each would cost as much as a short trial.
     Mistakes are shown as pictures for images (``mistakes.png``) and as a table for texts
     (``mistakes.html``). A failure is logged and the picture left out.
     """
     name = str(directory.path)
     with writing(directory.artifacts):
+        try_to_write(name, "learning curve", lambda: _draw_curve(directory))
         try_to_write(name, "confusion matrix", lambda: _draw_confusion(directory))
         try_to_write(name, "picture of the mistakes", lambda: _show_mistakes(directory))
+
+
+def _draw_curve(directory: TrialDirectory) -> None:
+    spec, result, history = directory.spec(), directory.result(), directory.history()
+    if spec is not None and result is not None and history:
+        summary = learning_curve.summarize(history, result.epoch, spec.objective)
+        directory.artifacts.mkdir(parents=True, exist_ok=True)
+        path = directory.artifacts / "learning_curve"
+        saving.save(learning_curve.draw(summary), path, formats=("png",))
 
 
 def _draw_confusion(directory: TrialDirectory) -> None:

@@ -159,8 +159,8 @@ class _Attempt:
             reason = failures.reason(failure, self.spec.plan.code)
         if state is State.COMPLETE:
             self.store(self._write_weights)
-        if state.ended:
-            self.store(lambda: self._leave_artifacts(state))
+        if state is State.COMPLETE and (chosen := self.chosen) is not None:
+            self.store(lambda: self._leave_artifacts(chosen))
         return self._result(state, reason, error)
 
     def store(self, write: Callable[[], None]) -> None:
@@ -332,20 +332,12 @@ class _Attempt:
             self.chosen = Chosen(**state["chosen"])
         return reached
 
-    def _leave_artifacts(self, state: State) -> None:
-        directory, chosen = self.directory, self.chosen if state is State.COMPLETE else None
-
-        def curve() -> None:
-            epoch, objective = None if chosen is None else chosen.epoch, self.spec.objective
-            artifacts.draw_learning_curve(directory, self.history, epoch, objective)
-
-        if self.history:
-            artifacts.try_to_write(self.spec.name, "learning curve", curve)
-        if chosen is not None and chosen.scores:
+    def _leave_artifacts(self, chosen: Chosen) -> None:
+        if chosen.scores:
 
             def examined() -> None:
-                artifacts.write_scores(directory, chosen.scores)
-                artifacts.write_mistakes(directory, chosen.mistakes)
+                artifacts.write_scores(self.directory, chosen.scores)
+                artifacts.write_mistakes(self.directory, chosen.mistakes)
 
             artifacts.try_to_write(self.spec.name, "scores of the classes", examined)
 
