@@ -15,7 +15,7 @@ from workbench.backbones.stages import resolve_depth
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record.strategy import Plan, Schedule, Strategy, Weights
 from workbench.study import plans, space
-from workbench.study.config import load
+from workbench.study.config import load, load_all
 from workbench.study.config.document import StudyFileError
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.resources import Resources
@@ -129,7 +129,7 @@ def assert_sound(config: StudyConfig, proposal: space.Proposal, resources: Resou
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_study_proposes_valid_plans(path: Path, home: Path) -> None:
-    config = load(path)
+    config = load_all(path)[0]
     study = Study(config, home, pending=True)
     for strategy in config.groups:
         assert_sound(config, space.default(config, strategy), study.resources)

@@ -192,8 +192,10 @@ def test_a_home_that_was_moved_can_still_be_read(home: Path) -> None:
 def test_an_unknown_study_names_those_that_there_are(home: Path) -> None:
     tracker = Tracker(home)
     made.parent_of(tracker)
-    with pytest.raises(UnknownStudy, match=r"has no study 'digts'. Its studies are: digits\.$"):
+    with pytest.raises(UnknownStudy, match=r"has no study 'digts'; did you mean digits\?$"):
         tracker.read_trials("digts")
+    with pytest.raises(UnknownStudy, match=r"has no study 'wines'. Its studies are: digits\.$"):
+        tracker.read_trials("wines")
     with pytest.raises(UnknownStudy, match="has no study 'digts'"):
         tracker.read_study("digts")
 
