@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 # Samples that a split is tried on: enough for stable times, few enough to be tried in each trial.
 _TRIED = 32
-# Some kernels sum in another order for so few samples: the model itself computes such batches.
-_ODD_SIZES = (1, 3)
-
 # Reads a batch of a part by the positions of its samples, as the model takes it.
 Read = Callable[[Tensor], "Batch"]
 
@@ -68,10 +65,18 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredActivations:
-    """Outputs of the frozen stages for every sample of a part: ``rows``, ``[N, ...]`` each."""
+    """Outputs of the frozen stages for every sample of a part.
+
+    Attributes:
+        split: Where the model continues.
+        rows: The values kept, ``[N, ...]`` each.
+        sizes: Of batches that they serve. Kernels may sum in another order for another size, so
+            other batches go through the whole model.
+    """
 
     split: Split
     rows: tuple[Tensor, ...]
+    sizes: frozenset[int]
 
     def at(self, positions: Tensor) -> Activations:
         """Those of a batch, by the positions of its samples in the part."""
@@ -83,10 +88,29 @@ class StoredActivations:
 
     def forward(self, module: nn.Module, batch: Batch, activations: Activations) -> Tensor:
         """Outputs of the model for a batch and its activations."""
-        if len(activations.values[0]) in _ODD_SIZES:
+        if len(activations.values[0]) not in self.sizes:
             outputs: Tensor = module(batch)
             return outputs
         return stages.replay(module, self.split.cut, batch, activations)
+
+    def also_for(self, sizes: Collection[int], module: nn.Module, read: Read) -> StoredActivations:
+        """The same for batches of more sizes, where outputs are bitwise equal for these as well.
+
+        Args:
+            sizes: Tried, each on the first samples.
+            module: In evaluation mode.
+            read: Reads the part.
+        """
+        equal = set(self.sizes)
+        for size in {*sizes} - equal:
+            positions = torch.arange(size)
+            batch = read(positions)
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                outputs = module(batch)
+                replayed = stages.replay(module, self.split.cut, batch, self.at(positions))
+            if torch.equal(outputs, replayed):
+                equal.add(size)
+        return replace(self, sizes=frozenset(equal))
 
 
 class ActivationSource(Protocol):
@@ -135,6 +159,7 @@ class FrozenStages:
         plan: Plan,
         data: Data,
         read: Read,
+        sizes: Collection[int],
         validation_size: int,
         before: Callable[[], None],
     ) -> None:
@@ -145,11 +170,13 @@ class FrozenStages:
             plan: Of the trial.
             data: Of the trial.
             read: Reads its training part.
+            sizes: Samples of the batches, and of their parts, that pass through the model.
             validation_size: Samples of a batch of validation.
             before: See ``ActivationSource.get``.
         """
         self._source, self._plan, self._data = source, plan, data
-        self._read, self._validation_size, self._before = read, validation_size, before
+        self._read, self._sizes = read, sizes
+        self._validation_size, self._before = validation_size, before
         self._depth, self._found = 0, Stored()
 
     def outputs(self, staged: Staged, epoch: int) -> Stored:
@@ -171,20 +198,23 @@ class FrozenStages:
     def _ask(
         self, staged: Staged, frozen: int, part: Part, *, training: bool
     ) -> StoredActivations | None:
-        plan = self._plan
-        passes = plan.micro_batch_size or plan.batch_size
-        size = passes if training else self._validation_size
+        passed = self._plan.micro_batch_size or self._plan.batch_size
+        size = passed if training else self._validation_size
+        read = self._read if training else part.inputs.__getitem__
         assert self._source is not None
-        return self._source.get(
+        stored = self._source.get(
             staged,
             frozen,
-            self._read if training else part.inputs.__getitem__,
+            read,
             part.index,
             size=min(size, len(part.index)),
             # Which samples share the last batch of training changes every epoch.
             pad_last=training,
             before=self._before,
         )
+        if stored is None or not training:
+            return stored
+        return stored.also_for(self._sizes, staged.module, read)
 
     def _frozen_in(self, epoch: int) -> int:
         number, within = self._plan.place_of(epoch)

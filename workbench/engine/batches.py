@@ -176,6 +176,11 @@ class Batches:
         cropped = self._reader.data.crop(inputs) if isinstance(inputs, Tensor) else inputs
         return to_device(cropped, self._device)
 
+    def sizes(self, largest: int | None) -> set[int]:
+        """Samples of an epoch's batches, which pass through the model ``largest`` at a time."""
+        batches = self.positions(1, 0, self.steps)
+        return {len(part) for batch in batches for part in split(batch, largest or len(batch))}
+
     def positions(self, epoch: int, first: int, last: int) -> list[Tensor]:
         """Positions of the samples of an epoch's steps ``first`` to ``last - 1``."""
         return split(order(len(self), seed=self._seed, epoch=epoch), self._size)[first:last]

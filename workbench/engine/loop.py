@@ -130,6 +130,7 @@ class Engine:
                 plan=plan,
                 data=data,
                 read=self._batches.read,
+                sizes=self._batches.sizes(plan.micro_batch_size),
                 validation_size=inference.batch_size(data.validation.inputs),
                 before=self._stop_if_asked,
             )

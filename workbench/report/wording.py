@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from workbench.report.results import Row, Versus
 from workbench.report.table import StrategyResult
-from workbench.verdict import Doubt, Side, Verdict, Word
+from workbench.verdict import Doubt, Side, Unit, Verdict, Word
 from workbench.verdict.contrast import ALL, BASELINE
 from workbench.verdict.wording import words
 from workbench.verdict.wording.numbers import counted, listed, p_value
@@ -43,7 +43,8 @@ def emphasis(verdict: Verdict, rows: Collection[Row], what: str = "configuration
     """
     if not any(row.best for row in rows):
         return None
-    text = "Bold: best mean; chosen for being the best, it is on average a little too good."
+    mean = "mean of standardized values" if verdict.unit == Unit.DATA_SET else "mean"
+    text = f"Bold: best {mean}; chosen for being the best, it is on average a little too good."
     if verdict.contrast == BASELINE:
         text += " Only comparisons with the baseline were made."
     elif verdict.contrast != ALL:

@@ -92,7 +92,11 @@ class ActivationStore:
         except (OSError, NotReplayable) as error:
             _LOGGER.warning("the outputs of frozen stages are not stored: %s", error)
             return None
-        return None if rows is None else StoredActivations(split=split, rows=tuple(rows))
+        if rows is None:
+            return None
+        # Of validation a smaller last batch is always the same, and is computed as it is.
+        sizes = {size} if pad_last else {size, count % size}
+        return StoredActivations(split=split, rows=tuple(rows), sizes=frozenset(sizes))
 
     def _key(
         self, staged: Staged, depth: int, split: Split, index: Tensor, *, size: int, pad_last: bool
