@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,8 +27,11 @@ class Tray(Driver):
 
     stopping: bool = False
 
-    def __init__(self, pile: list[TrialDirectory]) -> None:
+    def __init__(
+        self, pile: list[TrialDirectory], after_a_loss: Sequence[TrialDirectory] = ()
+    ) -> None:
         self.pile = pile
+        self.after_a_loss = after_a_loss
         self.finished: list[tuple[TrialDirectory, Result]] = []
         self.lost_ones: list[tuple[TrialDirectory, str]] = []
         self.on_report: Callable[[TrialDirectory, EpochResult], None] | None = None
@@ -47,6 +50,7 @@ class Tray(Driver):
 
     def lost(self, directory: TrialDirectory, reason: str) -> None:
         self.lost_ones.append((directory, reason))
+        self.pile += self.after_a_loss
 
     def halt(self, directory: TrialDirectory, reason: str) -> None:
         raise AssertionError(reason)
@@ -102,12 +106,14 @@ def test_local_workers_run_every_trial_once_with_the_numbers_of_this_process_and
 def test_a_killed_worker_is_noticed_with_its_signal_and_replaced_by_one_with_its_own_log(
     light: Path, home: Path, tmp_path: Path
 ) -> None:
-    tray = Tray(pile_of(3, light, home, tmp_path))
+    # After the loss there is one trial more than the worker that is left can take.
+    first, second, *more = pile_of(4, light, home, tmp_path)
+    tray = Tray([first, second], after_a_loss=more)
 
     def kill_first(directory: TrialDirectory, _: EpochResult) -> None:
         if directory.path.name == "0":
-            first = next(child for child in children() if log_of(child).name == "worker-0.log")
-            first.kill()
+            worker = next(child for child in children() if log_of(child).name == "worker-0.log")
+            worker.kill()
 
     tray.on_report = kill_first
     crew, other = LocalWorkers(2, tmp_path / "logs"), LocalWorkers(1, tmp_path / "logs")
@@ -123,6 +129,7 @@ def test_a_killed_worker_is_noticed_with_its_signal_and_replaced_by_one_with_its
     assert {(at.path.name, result.state) for at, result in tray.finished} == {
         ("1", State.COMPLETE),
         ("2", State.COMPLETE),
+        ("3", State.COMPLETE),
     }
     assert {log.name for log in logs} == {"worker-0.log", "worker-1.log", "worker-2.log"}
 
