@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.datasets.samples import Tensors
 from workbench.engine import activations
-from workbench.engine.activations import NotReplayable, Read, Split, StoredActivations
+from workbench.engine.activations import NotReplayable, Read, Request, Split, StoredActivations
 from workbench.engine.loop import Engine, Interrupted
 from workbench.record.strategy import Lora, Phase
 from workbench.tasks.classification import Classification
@@ -28,25 +27,33 @@ class InMemory:
     def __init__(self) -> None:
         self.given: list[int] = []
 
-    def get(
-        self,
-        staged: Staged,
-        depth: int,
-        read: Read,
-        index: Tensor,
-        *,
-        size: int,
-        pad_last: bool,
-        before: Callable[[], None],
-    ) -> StoredActivations | None:
-        split = activations.split(staged, depth, read, len(index))
-        if split is None:
-            return None
-        rows = rows_for(split, len(index))
-        activations.compute(staged, split, read, rows, size=size, pad_last=pad_last, before=before)
-        self.given.append(depth)
-        sizes = frozenset({size} if pad_last else {size, len(index) % size})
-        return StoredActivations(split=split, rows=tuple(rows), sizes=sizes)
+    def get(self, request: Request) -> StoredActivations | None:
+        found = stored_for(request)
+        if found is not None:
+            self.given.append(request.depth)
+        return found
+
+
+def request(staged: Staged, depth: int, read: Read, count: int, *, size: int) -> Request:
+    return Request(
+        staged=staged,
+        depth=depth,
+        read=read,
+        index=torch.arange(count),
+        size=size,
+        pad_last=True,
+        before=lambda: None,
+    )
+
+
+def stored_for(asked: Request) -> StoredActivations | None:
+    """What is asked for, in memory."""
+    split = activations.split(asked)
+    if split is None:
+        return None
+    rows = rows_for(split, len(asked.index))
+    activations.compute(asked, split, rows)
+    return StoredActivations(split=split, rows=tuple(rows), sizes=asked.sizes)
 
 
 def rows_for(split: Split, count: int) -> list[Tensor]:
@@ -133,7 +140,8 @@ def test_nothing_is_stored_where_the_frozen_stages_see_something_else_each_time(
 def test_texts_are_not_stored() -> None:
     """The length of a batch depends on its longest text, and with it the last bits."""
     staged = small_cnn()
-    assert activations.split(staged, 1, lambda positions: {"input_ids": positions}, 2) is None
+    asked = request(staged, 1, lambda positions: {"input_ids": positions}, 2, size=2)
+    assert activations.split(asked) is None
 
 
 def small_cnn() -> Staged:
@@ -219,22 +227,17 @@ def test_each_family_continues_from_stored_outputs_in_any_batch(name: str) -> No
     staged.module.eval()
     read, size = data.train.inputs.__getitem__, 4 if name in LARGE else 8
     count, depths = len(data.train.index), {1, len(staged.stages) // 2, len(staged.stages)}
-    splits = {depth: activations.split(staged, depth, read, count) for depth in depths}
-    assert splits[len(staged.stages)] is not None, "a linear probe is what it is for"
-    for split in filter(None, splits.values()):
-        rows = rows_for(split, count)
-        activations.compute(
-            staged, split, read, rows, size=size, pad_last=True, before=lambda: None
-        )
-        stored = StoredActivations(split=split, rows=tuple(rows), sizes=frozenset({size}))
-        stored = stored.also_for(range(1, size), staged.module, read)
-        assert len(stored.sizes) > 1 or name in LARGE
+    found = {depth: stored_for(request(staged, depth, read, count, size=size)) for depth in depths}
+    assert found[len(staged.stages)] is not None, "a linear probe is what it is for"
+    for stored in filter(None, found.values()):
+        more = stored.also_for(range(1, size), staged.module, read)
+        assert len(more.sizes) > 1 or name in LARGE
         order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         for positions in torch.split(order, size):
             with torch.no_grad():
                 expected = staged.module(read(positions))
-                found = stored.forward(staged.module, read(positions), stored.at(positions))
-            assert torch.equal(found, expected), name
+                outputs = more.forward(staged.module, read(positions), more.at(positions))
+            assert torch.equal(outputs, expected), name
 
 
 class Masked(nn.Module):
@@ -254,13 +257,8 @@ def test_a_live_part_that_reads_the_inputs_gets_them() -> None:
     module, inputs = Masked(), torch.randn(8, 4)
     inputs[7, 0] = 0.0
     staged = stages.discover(module, inputs[:4], head=module.head)
-    split = activations.split(staged, 1, inputs.__getitem__, 4)
-    assert split is not None
-    rows = rows_for(split, 8)
-    activations.compute(
-        staged, split, inputs.__getitem__, rows, size=4, pad_last=True, before=lambda: None
-    )
-    stored = StoredActivations(split=split, rows=tuple(rows), sizes=frozenset({4}))
+    stored = stored_for(request(staged, 1, inputs.__getitem__, 8, size=4))
+    assert stored is not None
     late = torch.arange(4, 8)
     assert torch.equal(stored.forward(module, inputs[late], stored.at(late)), module(inputs[late]))
 
@@ -283,16 +281,6 @@ def test_a_batch_that_cannot_be_continued_is_noticed_while_it_is_computed() -> N
     module, inputs = Switching(), torch.randn(8, 4)
     inputs[7, 0] = 1000.0
     staged = stages.discover(module, inputs[:4], head=module.head)
-    depth = len(staged.stages)
-    split = activations.split(staged, depth, inputs.__getitem__, 4)
-    assert split is not None
+    asked = request(staged, len(staged.stages), inputs.__getitem__, 8, size=4)
     with pytest.raises(NotReplayable, match="samples 4 to 7"):
-        activations.compute(
-            staged,
-            split,
-            inputs.__getitem__,
-            rows_for(split, 8),
-            size=4,
-            pad_last=True,
-            before=lambda: None,
-        )
+        stored_for(asked)

@@ -19,9 +19,8 @@ from tests.support.processes import Forked
 from tests.support.training import parts, phase
 from tests.support.trials import directory_for, go_on, never, planned, spec_for
 from workbench import record
-from workbench.backbones.stages import Staged
 from workbench.engine import activations as engine
-from workbench.engine.activations import Read, Split, StoredActivations
+from workbench.engine.activations import Request, Split, StoredActivations
 from workbench.record import State, TrialSpec
 from workbench.trial import activations
 from workbench.trial import run as trial_run
@@ -45,11 +44,9 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     passes: list[int] = []
     compute = engine.compute
 
-    def counted(
-        staged: Staged, split: Split, read: Read, rows: Sequence[Tensor], **named: Any
-    ) -> None:
+    def counted(request: Request, split: Split, rows: Sequence[Tensor]) -> None:
         passes.append(len(rows[0]))
-        compute(staged, split, read, rows, **named)
+        compute(request, split, rows)
 
     monkeypatch.setattr(engine, "compute", counted)
     return passes
@@ -71,15 +68,16 @@ def asked(
     _, staged, data = parts(phase(depth=1), seed=seed)
     staged.module.eval()
     train = data.train
-    return ActivationStore(spec, data, CPU).get(
-        staged,
-        depth,
-        train.inputs.__getitem__,
-        train.index,
+    request = Request(
+        staged=staged,
+        depth=depth,
+        read=train.inputs.__getitem__,
+        index=train.index,
         size=size,
         pad_last=True,
         before=before,
     )
+    return ActivationStore(spec, data, CPU).get(request)
 
 
 def entries(folder: Path) -> list[Path]:

@@ -113,31 +113,41 @@ class StoredActivations:
         return replace(self, sizes=frozenset(equal))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Request:
+    """What the engine asks for: the outputs of the frozen stages for a part of the data.
+
+    Attributes:
+        staged: In evaluation mode, on its device.
+        depth: How many stages are frozen, at least 1.
+        read: Reads the part.
+        index: The samples' numbers in the data set, ``int64 [N]``.
+        size: Samples of a batch, at most N; the last bits may depend on it.
+        pad_last: Whether a smaller last batch is filled up with samples from the start, because
+            its samples will be in batches of ``size``.
+        before: Called before every batch; may raise.
+    """
+
+    staged: Staged
+    depth: int
+    read: Read
+    index: Tensor
+    size: int
+    pad_last: bool
+    before: Callable[[], None]
+
+    @property
+    def sizes(self) -> frozenset[int]:
+        """Of the batches that ``compute`` passes through the frozen stages."""
+        rest = len(self.index) % self.size
+        return frozenset({self.size} if self.pad_last or not rest else {self.size, rest})
+
+
 class ActivationSource(Protocol):
-    """Gives the outputs of frozen stages for a part, or computes them."""
+    """Gives the outputs of frozen stages, or computes them."""
 
-    def get(
-        self,
-        staged: Staged,
-        depth: int,
-        read: Read,
-        index: Tensor,
-        *,
-        size: int,
-        pad_last: bool,
-        before: Callable[[], None],
-    ) -> StoredActivations | None:
-        """The outputs of the first ``depth`` stages; None where the model should run them.
-
-        Args:
-            staged: In evaluation mode, on its device.
-            depth: At least 1.
-            read: Reads the part.
-            index: The samples' numbers in the data set, ``int64 [N]``.
-            size: Samples of a batch, at most N; the last bits may depend on it.
-            pad_last: See ``compute``.
-            before: Called before every batch; may raise.
-        """
+    def get(self, request: Request) -> StoredActivations | None:
+        """The outputs; None where the model should run its frozen stages."""
         ...
 
 
@@ -172,7 +182,7 @@ class FrozenStages:
             read: Reads its training part.
             sizes: Samples of the batches, and of their parts, that pass through the model.
             validation_size: Samples of a batch of validation.
-            before: See ``ActivationSource.get``.
+            before: See ``Request``.
         """
         self._source, self._plan, self._data = source, plan, data
         self._read, self._sizes = read, sizes
@@ -203,14 +213,16 @@ class FrozenStages:
         read = self._read if training else part.inputs.__getitem__
         assert self._source is not None
         stored = self._source.get(
-            staged,
-            frozen,
-            read,
-            part.index,
-            size=min(size, len(part.index)),
-            # Which samples share the last batch of training changes every epoch.
-            pad_last=training,
-            before=self._before,
+            Request(
+                staged=staged,
+                depth=frozen,
+                read=read,
+                index=part.index,
+                size=min(size, len(part.index)),
+                # Which samples share the last batch of training changes every epoch.
+                pad_last=training,
+                before=self._before,
+            )
         )
         if stored is None or not training:
             return stored
@@ -232,23 +244,20 @@ def is_cacheable(plan: Plan, device: torch.device) -> bool:
     return same and device.type == "cpu"
 
 
-def split(staged: Staged, depth: int, read: Read, count: int) -> Split | None:
+def split(request: Request) -> Split | None:
     """Where a model's frozen stages end; None where it cannot be split there.
 
-    Args:
-        staged: In evaluation mode, on its device.
-        depth: How many stages are frozen.
-        read: Reads the part.
-        count: Samples of the part.
+    Tried on the first samples.
     """
-    size = min(count, _TRIED)
+    staged, read = request.staged, request.read
+    size = min(len(request.index), _TRIED)
     if size < 2:
         return None
     batch = read(torch.arange(size))
     # A batch of texts has the length of its longest one, so its activations depend on the batch.
     if not isinstance(batch, Tensor):
         return None
-    cut = stages.cut(staged, depth, batch[:2])
+    cut = stages.cut(staged, request.depth, batch[:2])
     if cut is None:
         return None
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -269,39 +278,25 @@ def split(staged: Staged, depth: int, read: Read, count: int) -> Split | None:
     )
 
 
-def compute(
-    staged: Staged,
-    split: Split,
-    read: Read,
-    rows: Sequence[Tensor],
-    *,
-    size: int,
-    pad_last: bool,
-    before: Callable[[], None],
-) -> None:
+def compute(request: Request, split: Split, rows: Sequence[Tensor]) -> None:
     """Run the frozen stages for every sample, and write their outputs to ``rows``.
 
     Each batch is verified: with nothing but the kept values, the rest of the model must give
     bitwise the same outputs.
 
     Args:
-        staged: In evaluation mode, on its device.
-        split: Made for the model and such inputs.
-        read: Reads the part.
+        request: For these outputs.
+        split: Made for the request.
         rows: Tensors ``[N, ...]`` as the values of ``Split.first``.
-        size: Samples of a batch.
-        pad_last: Whether a smaller last batch is filled up with samples from the start, because
-            its samples will be in batches of ``size``.
-        before: Called before every batch; may raise.
 
     Raises:
         NotReplayable: The outputs differ for some batch.
     """
-    count, module = len(rows[0]), staged.module
+    count, size, module = len(rows[0]), request.size, request.staged.module
     for first in range(0, count, size):
-        before()
-        last = first + size if pad_last else min(first + size, count)
-        batch = read(torch.arange(first, last) % count)
+        request.before()
+        last = first + size if request.pad_last else min(first + size, count)
+        batch = request.read(torch.arange(first, last) % count)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             found = stages.prefix(module, split.cut, batch)
             outputs, replayed = module(batch), stages.replay(module, split.cut, batch, found)

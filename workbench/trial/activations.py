@@ -29,7 +29,7 @@ from workbench import downloads, record
 from workbench.backbones.stages import Staged
 from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.engine import activations
-from workbench.engine.activations import NotReplayable, Read, Split, StoredActivations
+from workbench.engine.activations import NotReplayable, Request, Split, StoredActivations
 from workbench.record import TrialSpec, environment
 from workbench.record.files import Locked, is_abandoned, writing
 
@@ -53,66 +53,47 @@ class ActivationStore:
         self._spec, self._data, self._device = spec, data, device
         self._limit = int(spec.plan.activations_gb * 2**30)
 
-    def get(
-        self,
-        staged: Staged,
-        depth: int,
-        read: Read,
-        index: Tensor,
-        *,
-        size: int,
-        pad_last: bool,
-        before: Callable[[], None],
-    ) -> StoredActivations | None:
-        """See ``ActivationSource.get``."""
+    def get(self, request: Request) -> StoredActivations | None:
+        """See ``ActivationSource``."""
         if not self._limit:
             return None
-        count = len(index)
-        split = activations.split(staged, depth, read, count)
+        count, split = len(request.index), activations.split(request)
         if split is None or not _is_worth_storing(split, count):
             return None
-        if count * split.sample_bytes > min(self._limit, _OF_DISK * _free_disk()):
+        needed = count * split.sample_bytes
+        if needed > min(self._limit, _OF_DISK * _free_disk()):
             return None
-
-        def compute(rows: list[Tensor]) -> None:
-            activations.compute(
-                staged, split, read, rows, size=size, pad_last=pad_last, before=before
-            )
-
-        key = self._key(staged, depth, split, index, size=size, pad_last=pad_last)
+        key = self._key(request, split)
+        folder = _folder() / key
         try:
-            with _locked(_folder() / f"{key}.lock", before):
-                rows = _read(_folder() / key, split.first)
+            with _locked(_folder() / f"{key}.lock", request.before):
+                rows = _read(folder, split.first)
                 if rows is None:
-                    _evict(self._limit - count * split.sample_bytes)
-                    with writing(_folder() / key):
-                        _write(_folder() / key, split, count, compute)
-                    rows = _read(_folder() / key, split.first)
+                    _evict(self._limit - needed)
+                    with writing(folder):
+                        _write(folder, request, split)
+                    rows = _read(folder, split.first)
         # An error of the inputs themselves comes again where the model reads them.
         except (OSError, NotReplayable) as error:
             _LOGGER.warning("the outputs of frozen stages are not stored: %s", error)
             return None
         if rows is None:
             return None
-        # Of validation a smaller last batch is always the same, and is computed as it is.
-        sizes = {size} if pad_last else {size, count % size}
-        return StoredActivations(split=split, rows=tuple(rows), sizes=frozenset(sizes))
+        return StoredActivations(split=split, rows=tuple(rows), sizes=request.sizes)
 
-    def _key(
-        self, staged: Staged, depth: int, split: Split, index: Tensor, *, size: int, pad_last: bool
-    ) -> str:
+    def _key(self, request: Request, split: Split) -> str:
         spec, plan = self._spec, self._spec.plan
         content = {
             "schema": _SCHEMA,
-            "weights": _digest(staged, depth),
-            "cut": [split.cut.path, split.cut.kept, depth],
+            "weights": _digest(request.staged, request.depth),
+            "cut": [split.cut.path, split.cut.kept, request.depth],
             "backbone": record.plain(plan.backbone),
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),
             "data": spec.data_digest,
-            "index": hashlib.sha256(index.numpy().tobytes()).hexdigest(),
+            "index": hashlib.sha256(request.index.numpy().tobytes()).hexdigest(),
             "prepared": [self._data.mean, self._data.std, self._data.input_shape],
-            "batch": [size, pad_last],
+            "batch": [request.size, request.pad_last],
             "device": environment.provenance(str(self._device), plan.threads),
         }
         text = json.dumps(content, sort_keys=True, default=str)
@@ -158,7 +139,7 @@ def _digest(staged: Staged, depth: int) -> str:
     return digest.hexdigest()
 
 
-def _write(folder: Path, split: Split, count: int, compute: Callable[[list[Tensor]], None]) -> None:
+def _write(folder: Path, request: Request, split: Split) -> None:
     """Write an entry whole or not at all."""
     # Of this machine: the folder may be shared with others, whose processes have other numbers.
     temporary = folder.with_name(f"{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp")
@@ -168,12 +149,12 @@ def _write(folder: Path, split: Split, count: int, compute: Callable[[list[Tenso
         maps = []
         for number, value in enumerate(split.first):
             path, kind = temporary / f"{number}.bin", value.numpy().dtype
-            shape = (count, *value.shape[1:])
+            shape = (len(request.index), *value.shape[1:])
             with path.open("wb") as file:
                 # Reserved first: a full disk would kill a process that writes to a map.
                 _reserve(file.fileno(), max(math.prod(shape) * kind.itemsize, 1))
             maps.append(np.memmap(path, kind, mode="r+", shape=shape))
-        compute([torch.from_numpy(rows) for rows in maps])
+        activations.compute(request, split, [torch.from_numpy(rows) for rows in maps])
         entries = []
         for number, rows in enumerate(maps):
             rows.flush()
