@@ -12,9 +12,11 @@ import typer
 
 from workbench.cli import terminal
 from workbench.cli.group import CommandGroup
+from workbench.cli.options import File, Home, Inline, Json, Set, Wait, Workers
 
 if TYPE_CHECKING:
     from workbench.commands.outcomes import Outcome
+    from workbench.commands.verdict import Judged
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -23,32 +25,6 @@ app = typer.Typer(
     help="Which fine-tuning strategy wins? Search with Optuna, browse in MLflow, write the report.",
 )
 
-File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
-Home = Annotated[
-    Path,
-    typer.Option(
-        envvar="WORKBENCH_HOME",
-        # A mistyped home must not be made: every study would start again in it.
-        exists=True,
-        file_okay=False,
-        help="Directory that contains mlruns/ and reports/.",
-    ),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set recipe.epochs=3."),
-]
-Workers_ = Annotated[
-    int | None,
-    typer.Option("--workers", min=1, help="Local processes; one for each core by default."),
-]
-Inline = Annotated[
-    bool, typer.Option("--inline", help="Run trials in this process, for debugging.")
-]
-Wait = Annotated[
-    bool, typer.Option("--wait", help="If another process is running this study, wait for it.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HERE = Path()
 
 
@@ -108,7 +84,7 @@ def run(
     file: File,
     overrides: Set = None,
     home: Home = HERE,
-    workers: Workers_ = None,
+    workers: Workers = None,
     inline: Inline = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A tiny copy of the study in a throwaway home.")
@@ -148,7 +124,7 @@ def confirm(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or a study's name.")],
     overrides: Set = None,
     home: Home = HERE,
-    workers: Workers_ = None,
+    workers: Workers = None,
     inline: Inline = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Use the test split without asking for confirmation.")
@@ -256,8 +232,6 @@ def verdict(
     as_json: Json = False,
 ) -> None:
     """Apply the same statistics to any results table; claims are limited to what it supports."""
-    from workbench.cli import printed
-    from workbench.commands import outcomes
     from workbench.commands import verdict as verdicts
 
     with terminal.errors(also=(verdicts.Unreadable,)):
@@ -272,6 +246,13 @@ def verdict(
             baseline=baseline,
             out=out,
         )
+    _show_verdict(judged, as_json)
+
+
+def _show_verdict(judged: Judged, as_json: bool) -> None:
+    from workbench.cli import printed
+    from workbench.commands import outcomes
+
     if as_json:
         terminal.print_json(judged.result.as_json())
     else:
@@ -291,17 +272,11 @@ def combine(
     as_json: Json = False,
 ) -> None:
     """Combine finished studies: a verdict over data sets, or over searches of one data set."""
-    from workbench.cli import printed
-    from workbench.commands import across, outcomes
+    from workbench.commands import across
 
     with terminal.errors(also=(ValueError,)):
         judged = across.combine(studies, home.absolute(), out)
-    if as_json:
-        terminal.print_json(judged.result.as_json())
-    else:
-        printed.verdict(terminal.console(), judged)
-    if not judged.result.usable:
-        raise typer.Exit(outcomes.UNUSABLE)
+    _show_verdict(judged, as_json)
 
 
 @app.command()

@@ -1,0 +1,35 @@
+"""Options that several commands have, with their names and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+File = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file.")]
+Home = Annotated[
+    Path,
+    typer.Option(
+        envvar="WORKBENCH_HOME",
+        # A mistyped home must not be made: every study would start again in it.
+        exists=True,
+        file_okay=False,
+        help="Directory that contains mlruns/ and reports/.",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set recipe.epochs=3."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Local processes; one for each core by default."),
+]
+Inline = Annotated[
+    bool, typer.Option("--inline", help="Run trials in this process, for debugging.")
+]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="If another process is running this study, wait for it.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
