@@ -183,6 +183,45 @@ def test_training_images_are_cropped_before_their_outputs_are_stored() -> None:
     assert losses[0] == losses[1]
 
 
+class Counted(Tensors):
+    """Counts the samples that are read."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        super().__init__(tensor)
+        self.read = 0
+
+    def __getitem__(self, positions: Tensor) -> Tensor:
+        self.read += len(positions)
+        return super().__getitem__(positions)
+
+    def to(self, device: torch.device) -> Counted:
+        return self
+
+
+def test_images_are_not_read_again_once_their_outputs_are_stored() -> None:
+    train, validation = Counted(torch.randn(20, 3, 8, 8)), Counted(torch.randn(20, 3, 8, 8))
+    data = data_of(train, validation, (3, 8, 8))
+    engine = Engine(
+        plan=plan(
+            phase(depth=1, epochs=3), dataset={"name": "own"}, backbone={"name": "small_cnn"}
+        ),
+        staged=small_cnn(),
+        task=Classification(classes=CLASSES, targets=data.train.targets),
+        data=data,
+        seed=0,
+        device=CPU,
+        interrupted=lambda: False,
+        activation_source=InMemory(),
+    )
+    epochs = engine.epochs()
+    next(epochs)
+    trained, validated = train.read, validation.read
+    assert len(list(epochs)) == 2
+    assert train.read == trained
+    # One sample, for the size of a batch.
+    assert validation.read - validated < 20
+
+
 def test_a_stop_while_outputs_are_computed_continues_to_the_same_numbers() -> None:
     calls = iter([False] * 2)
     stopped = make(
@@ -236,7 +275,7 @@ def test_each_family_continues_from_stored_outputs_in_any_batch(name: str) -> No
         for positions in torch.split(order, size):
             with torch.no_grad():
                 expected = staged.module(read(positions))
-                outputs = more.forward(staged.module, read(positions), more.at(positions))
+                outputs = more.forward(staged.module, positions, read)
             assert torch.equal(outputs, expected), name
 
 
@@ -260,7 +299,8 @@ def test_a_live_part_that_reads_the_inputs_gets_them() -> None:
     stored = stored_for(request(staged, 1, inputs.__getitem__, 8, size=4))
     assert stored is not None
     late = torch.arange(4, 8)
-    assert torch.equal(stored.forward(module, inputs[late], stored.at(late)), module(inputs[late]))
+    outputs = stored.forward(module, late, inputs.__getitem__)
+    assert torch.equal(outputs, module(inputs[late]))
 
 
 class Switching(nn.Module):

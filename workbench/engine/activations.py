@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -48,6 +49,8 @@ class Split:
         first: The values kept of the first ``samples`` samples.
         seconds: That the frozen stages take for a sample; ``reading``: that reading its kept values
             takes.
+        unread: NaN in place of one sample's inputs, ``[1, ...]``; None where the rest of the model
+            reads the inputs too.
     """
 
     cut: Cut
@@ -56,11 +59,25 @@ class Split:
     first: tuple[Tensor, ...]
     seconds: float
     reading: float
+    unread: Tensor | None = None
 
     @property
     def sample_bytes(self) -> int:
         """Bytes of the values kept of one sample."""
         return sum(math.prod(value.shape[1:]) * value.dtype.itemsize for value in self.first)
+
+    def replay(self, module: nn.Module, batch: Batch | None, kept: Activations) -> Tensor:
+        """Outputs of the model from the kept values.
+
+        Args:
+            module: The model.
+            batch: Its inputs; may be None where ``unread`` is not None.
+            kept: Of the batch.
+        """
+        if self.unread is not None:
+            batch = self.unread.expand(len(kept.values[0]), *self.unread.shape[1:])
+        assert batch is not None
+        return stages.replay(module, self.cut, batch, kept)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,20 +95,19 @@ class StoredActivations:
     rows: tuple[Tensor, ...]
     sizes: frozenset[int]
 
-    def at(self, positions: Tensor) -> Activations:
-        """Those of a batch, by the positions of its samples in the part."""
-        return Activations(
-            values=tuple(rows[positions] for rows in self.rows),
-            shapes=self.split.shapes,
-            samples=self.split.samples,
-        )
+    def forward(self, module: nn.Module, positions: Tensor, read: Read) -> Tensor:
+        """Outputs of the model for a batch, by the positions of its samples in the part.
 
-    def forward(self, module: nn.Module, batch: Batch, activations: Activations) -> Tensor:
-        """Outputs of the model for a batch and its activations."""
-        if len(activations.values[0]) not in self.sizes:
-            outputs: Tensor = module(batch)
+        Args:
+            module: The model.
+            positions: Of the batch's samples.
+            read: Reads the part; called only where the model needs its inputs.
+        """
+        if len(positions) not in self.sizes:
+            outputs: Tensor = module(read(positions))
             return outputs
-        return stages.replay(module, self.split.cut, batch, activations)
+        batch = read(positions) if self.split.unread is None else None
+        return self.split.replay(module, batch, self._at(positions))
 
     def also_for(self, sizes: Collection[int], module: nn.Module, read: Read) -> StoredActivations:
         """The same for batches of more sizes, where outputs are bitwise equal for these as well.
@@ -107,10 +123,17 @@ class StoredActivations:
             batch = read(positions)
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
                 outputs = module(batch)
-                replayed = stages.replay(module, self.split.cut, batch, self.at(positions))
+                replayed = self.split.replay(module, batch, self._at(positions))
             if torch.equal(outputs, replayed):
                 equal.add(size)
         return replace(self, sizes=frozenset(equal))
+
+    def _at(self, positions: Tensor) -> Activations:
+        return Activations(
+            values=tuple(rows[positions] for rows in self.rows),
+            shapes=self.split.shapes,
+            samples=self.split.samples,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -268,7 +291,7 @@ def split(request: Request) -> Split | None:
             return None
         kept.part(torch.arange(size))
         read_again = time.perf_counter()
-    return Split(
+    found = Split(
         cut=cut,
         shapes=kept.shapes,
         samples=kept.samples,
@@ -276,6 +299,13 @@ def split(request: Request) -> Split | None:
         seconds=(passed - started) / size,
         reading=(read_again - passed) / size,
     )
+    # Reading images may take longer than the rest of the model.
+    without = replace(found, unread=torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:]))
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), suppress(Exception):
+        outputs = found.replay(staged.module, batch, kept)
+        if torch.equal(without.replay(staged.module, None, kept), outputs):
+            return without
+    return found
 
 
 def compute(request: Request, split: Split, rows: Sequence[Tensor]) -> None:
@@ -299,7 +329,7 @@ def compute(request: Request, split: Split, rows: Sequence[Tensor]) -> None:
         batch = request.read(torch.arange(first, last) % count)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             found = stages.prefix(module, split.cut, batch)
-            outputs, replayed = module(batch), stages.replay(module, split.cut, batch, found)
+            outputs, replayed = module(batch), split.replay(module, batch, found)
         if not torch.equal(outputs, replayed):
             raise NotReplayable(f"samples {first} to {last - 1}")
         here = min(size, count - first)

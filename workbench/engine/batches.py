@@ -189,18 +189,18 @@ class Batches:
         """Targets of the samples at some positions, on the device."""
         return self._targets[positions.to(self._device)]
 
-    def part(self, epoch: int, first: int, last: int) -> Iterator[tuple[Batch, Tensor]]:
-        """Inputs and targets of an epoch's steps ``first`` to ``last - 1``.
+    def inputs(self, epoch: int, first: int, last: int) -> Iterator[Batch]:
+        """Inputs of an epoch's steps ``first`` to ``last - 1``.
 
         Raises:
             ValueError: A sample cannot be augmented.
             RuntimeError: A loader process died; see ``is_dead_loader``.
         """
         requests = [(epoch, positions) for positions in self.positions(epoch, first, last)]
-        for (_, positions), batch in zip(requests, self._read(requests), strict=True):
+        for batch in self._read(requests):
             if isinstance(batch, ValueError):
                 raise batch
-            yield to_device(batch, self._device), self.targets(positions)
+            yield to_device(batch, self._device)
 
     def _read(self, requests: list[_Request]) -> Iterator[Batch | ValueError]:
         if self._loader is None:

@@ -71,10 +71,10 @@ def outputs_of(
         positions = torch.arange(len(inputs))
         for chunk in torch.split(positions, batch_size(inputs)):
             before()
-            batch = batches.to_device(inputs[chunk], device)
             if stored is not None:
-                outputs.append(stored.forward(module, batch, stored.at(chunk)))
+                outputs.append(stored.forward(module, chunk, inputs.__getitem__))
                 continue
+            batch = batches.to_device(inputs[chunk], device)
             outputs.append(forward(module, batch, device=device, precision=precision))
         return torch.cat(outputs)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -278,20 +278,20 @@ class Engine:
         self._stored = self._frozen.outputs(self._staged, epoch)
         stages.train_mode(self._staged, parameter_groups.depth(phase, within))
         losses, outputs, targets, count = [], [], [], 0
+        batch_positions = self._batches.positions(epoch, first, last)
+        batch_inputs: Iterable[Batch | None]
+        if self._stored.train is None:
+            batch_inputs = self._batches.inputs(epoch, first, last)
+        else:  # They are read only where the rest of the model needs them.
+            batch_inputs = [None] * len(batch_positions)
         steps_of_part = enumerate(
-            zip(
-                self._batches.positions(epoch, first, last),
-                self._batches.part(epoch, first, last),
-                strict=True,
-            ),
-            start=(within - 1) * steps + first,
+            zip(batch_positions, batch_inputs, strict=True), start=(within - 1) * steps + first
         )
-        for step, (positions, (batch_inputs, batch_targets)) in steps_of_part:
+        for step, (positions, inputs) in steps_of_part:
             self._stop_if_asked()
+            batch_targets = self._batches.targets(positions)
             self._set_learning_rates(phase, step)
-            loss, batch_outputs = self._step(
-                phase, epoch, step, positions, batch_inputs, batch_targets
-            )
+            loss, batch_outputs = self._step(phase, epoch, step, positions, inputs, batch_targets)
             losses.append(loss * len(batch_targets))
             outputs.append(batch_outputs)
             targets.append(batch_targets)
@@ -306,7 +306,7 @@ class Engine:
         epoch: int,
         step: int,
         positions: Tensor,
-        inputs: Batch,
+        inputs: Batch | None,
         targets: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """One step of the optimizer: the batch's mean loss, and its outputs."""
@@ -331,7 +331,9 @@ class Engine:
         for number, rows in enumerate(passes):
             self._dropout_seeds.begin(epoch, step, number)
             part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
-            passed = self._forward(positions[part], batches.rows(inputs, part))
+            passed = self._forward(
+                positions[part], None if inputs is None else batches.rows(inputs, part)
+            )
             loss = self._task.loss(passed, targets[part])
             if whole is not None:
                 loss = loss * (self._task.total_weight(targets[part]) / whole)
@@ -349,10 +351,11 @@ class Engine:
             self._average.update()
         return torch.stack(losses).sum(), torch.cat(outputs)
 
-    def _forward(self, positions: Tensor, inputs: Batch) -> Tensor:
+    def _forward(self, positions: Tensor, inputs: Batch | None) -> Tensor:
         module, stored = self._staged.module, self._stored.train
         if stored is not None:
-            return stored.forward(module, inputs, stored.at(positions))
+            return stored.forward(module, positions, self._batches.read)
+        assert inputs is not None
         return inference.forward(module, inputs, device=self.device, precision=self._plan.precision)
 
     def _validate(self) -> dict[str, float]:
