@@ -98,6 +98,9 @@ MLP: dict[str, Any] = {
         ([phase(name="all"), phase(name="head", depth=2)], {}, []),
         ([phase(depth=1, l2_sp=0.1)], {"clip_norm": 0.5}, [1, 1]),
         ([phase(depth=1)], {"report_every": 0.5, "batch_size": 5}, [1, 1]),
+        # Training images differ in each of the two epochs.
+        ([phase(depth=1)], {"augmentation": AUGMENTATION}, [1, 1, 1]),
+        ([phase(depth=2)], {"augmentation": AUGMENTATION, "batch_size": 17}, [2, 2, 2]),
     ],
 )
 def test_training_and_validation_are_the_same_bit_for_bit(
@@ -122,7 +125,6 @@ def test_dropout_behind_the_frozen_stages_draws_the_same_numbers() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"augmentation": AUGMENTATION},
         {"mixup": 0.2},
         {"ema": 0.9},
         {**MLP, "lora": Lora(rank=2)},

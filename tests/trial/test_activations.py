@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from tests.support.trials import directory_for, go_on, never, planned, spec_for
 from workbench import record
 from workbench.engine import activations as engine
 from workbench.engine.activations import Request, Split, StoredActivations
-from workbench.record import State, TrialSpec
+from workbench.record import Role, State, TrialSpec
 from workbench.trial import activations
 from workbench.trial import run as trial_run
 from workbench.trial.activations import ActivationStore
@@ -40,13 +41,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of samples of each pass over frozen stages."""
+    """The number of samples that each pass over frozen stages computes."""
     passes: list[int] = []
     compute = engine.compute
 
-    def counted(request: Request, split: Split, rows: Sequence[Tensor]) -> None:
-        passes.append(len(rows[0]))
-        compute(request, split, rows)
+    def counted(request: Request, split: Split, rows: Sequence[Tensor], known: Tensor) -> None:
+        passes.append(len(rows[0]) - int(known.sum()))
+        compute(request, split, rows, known)
 
     monkeypatch.setattr(engine, "compute", counted)
     return passes
@@ -63,19 +64,24 @@ def asked(
     seed: int = 3,
     size: int = 8,
     depth: int = 2,
+    drawn: Sequence[int] = range(20),
+    pad_last: bool = True,
     before: Callable[[], None] = lambda: None,
+    **fields: Any,
 ) -> StoredActivations | None:
+    """What is given for the samples ``drawn`` of the training part."""
     _, staged, data = parts(phase(depth=1), seed=seed)
     staged.module.eval()
-    train = data.train
+    train, positions = data.train, torch.tensor(drawn)
     request = Request(
         staged=staged,
         depth=depth,
-        read=train.inputs.__getitem__,
-        index=train.index,
+        read=lambda within: train.inputs[positions[within]],
+        index=train.index[positions],
         size=size,
-        pad_last=True,
+        pad_last=pad_last,
         before=before,
+        **fields,
     )
     return ActivationStore(spec, data, CPU).get(request)
 
@@ -104,11 +110,15 @@ def test_whatever_changes_the_numbers_makes_another_entry(
         (replace(spec, data_digest="other"), {}),
         (replace(spec, plan=replace(spec.plan, threads=2)), {}),
         (replace(spec, plan=replace(spec.plan, code={"own.py": "other"})), {}),
+        (spec, {"epoch": 1}),
+        (spec, {"epoch": 2}),
+        (replace(spec, seed=spec.seed + 1), {"epoch": 2}),
     ]
     asked(spec)
     for other, fields in others:
         asked(other, **fields)
-    assert len(computed) == len(others) + 1 == len(entries(folder))
+    assert computed == [20] * (len(others) + 1)
+    assert len(entries(folder)) == len(others) + 1
 
 
 def test_what_changes_no_number_shares_the_entry(spec: TrialSpec, computed: list[int]) -> None:
@@ -116,6 +126,36 @@ def test_what_changes_no_number_shares_the_entry(spec: TrialSpec, computed: list
     asked(replace(spec, number=7, hyperparameters={"learning_rate": 1.0}))
     asked(replace(spec, seed=spec.seed + 1))
     assert len(computed) == 1
+
+
+@pytest.mark.parametrize("pad_last", [True, False])
+def test_a_split_that_is_drawn_anew_computes_only_samples_that_no_other_has(
+    spec: TrialSpec, folder: Path, computed: list[int], pad_last: bool
+) -> None:
+    splits = [range(14), [*range(19, 3, -1), 1], [3, 2, 1, 0, *range(10, 20)]]
+    shared = [asked(spec, drawn=drawn, pad_last=pad_last) for drawn in splits]
+    # Without padding, the last 14 % 8 samples are a smaller batch, whose bits serve no other.
+    assert computed == ([14, 6, 0] if pad_last else [14, 13, 6])
+    shutil.rmtree(folder)
+    for found, drawn in zip(shared, splits, strict=True):
+        alone = asked(spec, drawn=drawn, pad_last=pad_last)
+        shutil.rmtree(folder)
+        assert found is not None and alone is not None
+        assert all(torch.equal(a, b) for a, b in zip(found.rows, alone.rows, strict=True))
+
+
+def test_augmented_outputs_are_stored_where_trials_augment_alike_and_all_epochs_fit(
+    spec: TrialSpec, computed: list[int]
+) -> None:
+    whole = asked(spec)
+    assert whole is not None
+    size = sum(row.nbytes for row in whole.rows) / 2**30
+    limited = replace(spec, plan=replace(spec.plan, activations_gb=2.5 * size))
+    assert asked(limited, epoch=1, epochs=3) is None
+    assert asked(limited, epoch=1, epochs=2) is not None
+    # The trials of a seed of the confirmation are few.
+    assert asked(replace(spec, role=Role.CONFIRMATION), epoch=1, epochs=2) is None
+    assert len(computed) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 100, None])
@@ -178,7 +218,9 @@ def test_a_stop_is_heard_while_another_worker_computes(spec: TrialSpec, folder: 
         if len(calls) == 2:
             raise Stopped
 
-    with record.lock(folder / f"{entry.name}.lock"), pytest.raises(Stopped):
+    (entry / "entry.json").unlink()
+    name = entry.name.partition("-")[0]
+    with record.lock(folder / f"{name}.lock"), pytest.raises(Stopped):
         asked(spec, before=before)
 
 

@@ -20,7 +20,7 @@ from workbench.datasets import Data
 from workbench.engine import inference
 from workbench.record import Decision, EpochResult, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.record.strategy import Lora
-from workbench.trial import artifacts, evaluation
+from workbench.trial import activations, artifacts, evaluation
 from workbench.trial import run as trial_run
 
 Write = Callable[..., Path]
@@ -127,9 +127,9 @@ def test_the_kept_model_measured_as_in_the_test_is_the_one_that_was_validated(
     assert weights is not None
     data = artifacts.data_of(spec)
     task = tasks.build(spec.plan.task, data.classes, data.train.targets)
-    module = inference.rebuild_model(spec.plan, weights, owner="t", input_shape=(13,), outputs=3)
+    staged = inference.rebuild_model(spec.plan, weights, owner="t", input_shape=(13,), outputs=3)
     outputs = inference.outputs_of(
-        module,
+        staged.module,
         data.validation.inputs,
         device=torch.device("cpu"),
         precision=spec.plan.precision,
@@ -466,3 +466,23 @@ def test_parquet_is_read_without_an_index_of_pandas(tiny: Path, home: Path) -> N
     schema = pyarrow.parquet.read_schema(io.BytesIO(content))
     assert schema.metadata is None
     assert str(schema.field("score").type) == "double"
+
+
+def test_a_run_has_the_same_test_values_with_and_without_stored_activations(
+    tiny: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(activations, "_GAIN", 0.0)
+    monkeypatch.setattr(activations, "_LEAST_SECONDS", -1.0)
+    entries, results = [], []
+    for number, limit in enumerate((10.0, 10.0, 0.0)):
+        spec = spec_for(tiny, home)
+        frozen = (replace(spec.plan.phases[0], freeze_depth=1),)
+        at = tmp_path / str(number)
+        directory, result = run(sealed(planned(spec, phases=frozen, activations_gb=limit), at), at)
+        table = predictions(directory).to_dict()
+        results.append((result.state, result.value, result.test, table))
+        entries.append(len(list((tmp_path / "data" / "activations").glob("*/entry.json"))))
+    assert results[0] == results[1] == results[2]
+    assert results[0][0] is State.COMPLETE
+    assert entries == [3, 3, 3], "training, validation and test"

@@ -179,7 +179,7 @@ def _outputs(
         owner=f"{spec.study}/{browse.name_of(spec)}",
         input_shape=data.input_shape,
         outputs=task.outputs,
-    )
+    ).module
     # Trained on an accelerator, used wherever there is one or none.
     device = choose_device("auto" if plan.device != "cpu" else "cpu")
     module.to(device)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -28,6 +29,7 @@ from workbench.record.strategy import Plan
 if TYPE_CHECKING:
     from workbench.datasets import Data, Part
     from workbench.datasets.samples import Batch
+    from workbench.engine.batches import Batches
 
 # Samples that a split is tried on: enough for stable times, few enough to be tried in each trial.
 _TRIED = 32
@@ -145,6 +147,8 @@ class Request:
         depth: How many stages are frozen, at least 1.
         read: Reads the part.
         index: The samples' numbers in the data set, ``int64 [N]``.
+        epoch: Whose augmentation ``read`` applies; None if the samples are the same in each epoch.
+        epochs: For how many epochs outputs will be asked for.
         size: Samples of a batch, at most N; the last bits may depend on it.
         pad_last: Whether a smaller last batch is filled up with samples from the start, because
             its samples will be in batches of ``size``.
@@ -155,6 +159,8 @@ class Request:
     depth: int
     read: Read
     index: Tensor
+    epoch: int | None = None
+    epochs: int = 1
     size: int
     pad_last: bool
     before: Callable[[], None]
@@ -162,8 +168,30 @@ class Request:
     @property
     def sizes(self) -> frozenset[int]:
         """Of the batches that ``compute`` passes through the frozen stages."""
-        rest = len(self.index) % self.size
-        return frozenset({self.size} if self.pad_last or not rest else {self.size, rest})
+        rest = len(self.index) - self.full
+        return frozenset({self.size, rest} if rest else {self.size})
+
+    @property
+    def full(self) -> int:
+        """How many of the first samples pass through the frozen stages in batches of ``size``."""
+        count = len(self.index)
+        return count if self.pad_last else count - count % self.size
+
+
+def for_evaluation(
+    staged: Staged, depth: int, part: Part, *, size: int, before: Callable[[], None]
+) -> Request:
+    """A request for a part that a model is evaluated on, in batches of ``size`` samples."""
+    staged.module.eval()
+    return Request(
+        staged=staged,
+        depth=depth,
+        read=part.inputs.__getitem__,
+        index=part.index,
+        size=min(size, len(part.index)),
+        pad_last=False,
+        before=before,
+    )
 
 
 class ActivationSource(Protocol):
@@ -183,7 +211,10 @@ class Stored:
 
 
 class FrozenStages:
-    """Asks for the outputs of a trial's frozen stages, once for each freeze depth."""
+    """Asks for the outputs of a trial's frozen stages.
+
+    Once for each freeze depth; with augmentation, in every epoch for training.
+    """
 
     def __init__(
         self,
@@ -191,8 +222,7 @@ class FrozenStages:
         *,
         plan: Plan,
         data: Data,
-        read: Read,
-        sizes: Collection[int],
+        made: Batches,
         validation_size: int,
         before: Callable[[], None],
     ) -> None:
@@ -202,38 +232,31 @@ class FrozenStages:
             source: None where nothing may be stored.
             plan: Of the trial.
             data: Of the trial.
-            read: Reads its training part.
-            sizes: Samples of the batches, and of their parts, that pass through the model.
+            made: Its training batches.
             validation_size: Samples of a batch of validation.
             before: See ``Request``.
         """
         self._source, self._plan, self._data = source, plan, data
-        self._read, self._sizes = read, sizes
-        self._validation_size, self._before = validation_size, before
-        self._depth, self._found = 0, Stored()
+        self._batches, self._validation_size, self._before = made, validation_size, before
+        self._depth, self._epoch, self._found = 0, 0, Stored()
 
     def outputs(self, staged: Staged, epoch: int) -> Stored:
         """The outputs of the stages that are frozen in an epoch; changes the model's mode."""
-        frozen = self._frozen_in(epoch)
-        # Outputs of stages that this trial has trained are of use to no other.
-        trained = any(self._frozen_in(earlier) < frozen for earlier in range(1, epoch))
-        if self._source is None or not frozen or trained:
+        frozen = untrained(self._plan, epoch)
+        if self._source is None or not frozen:
             return Stored()
+        staged.module.eval()
         if frozen != self._depth:
-            staged.module.eval()
-            self._found = Stored(
-                train=self._ask(staged, frozen, self._data.train, training=True),
-                validation=self._ask(staged, frozen, self._data.validation, training=False),
-            )
-            self._depth = frozen
+            self._found = Stored(validation=self._validation(staged, frozen))
+        if frozen != self._depth or (self._plan.augmentation and epoch != self._epoch):
+            self._found = replace(self._found, train=self._train(staged, frozen, epoch))
+        self._depth, self._epoch = frozen, epoch
         return self._found
 
-    def _ask(
-        self, staged: Staged, frozen: int, part: Part, *, training: bool
-    ) -> StoredActivations | None:
-        passed = self._plan.micro_batch_size or self._plan.batch_size
-        size = passed if training else self._validation_size
-        read = self._read if training else part.inputs.__getitem__
+    def _train(self, staged: Staged, frozen: int, epoch: int) -> StoredActivations | None:
+        plan, part = self._plan, self._data.train
+        passed = plan.micro_batch_size
+        read = partial(self._batches.read, epoch)
         assert self._source is not None
         stored = self._source.get(
             Request(
@@ -241,29 +264,38 @@ class FrozenStages:
                 depth=frozen,
                 read=read,
                 index=part.index,
-                size=min(size, len(part.index)),
-                # Which samples share the last batch of training changes every epoch.
-                pad_last=training,
+                epoch=epoch if plan.augmentation else None,
+                epochs=plan.epochs if plan.augmentation else 1,
+                size=min(passed or plan.batch_size, len(part.index)),
+                # Which samples share the last batch changes every epoch.
+                pad_last=True,
                 before=self._before,
             )
         )
-        if stored is None or not training:
-            return stored
-        return stored.also_for(self._sizes, staged.module, read)
+        return stored and stored.also_for(self._batches.sizes(passed), staged.module, read)
 
-    def _frozen_in(self, epoch: int) -> int:
-        number, within = self._plan.place_of(epoch)
-        return parameter_groups.depth(self._plan.phases[number], within)
+    def _validation(self, staged: Staged, frozen: int) -> StoredActivations | None:
+        part, size = self._data.validation, self._validation_size
+        assert self._source is not None
+        return self._source.get(
+            for_evaluation(staged, frozen, part, size=size, before=self._before)
+        )
+
+
+def untrained(plan: Plan, epoch: int) -> int:
+    """How many stages no epoch up to this one has trained."""
+    places = [plan.place_of(each) for each in range(1, epoch + 1)]
+    return min(parameter_groups.depth(plan.phases[phase], within) for phase, within in places)
 
 
 def is_cacheable(plan: Plan, device: torch.device) -> bool:
-    """Whether the inputs of a trial's frozen stages are the same in every epoch.
+    """Whether the outputs of a trial's frozen stages may be of use to other trials or epochs.
 
     Only on the CPU, where it is known that the numbers are the same.
     """
-    varied = plan.augmentation or plan.mixup or plan.cutmix
+    mixed = plan.mixup or plan.cutmix
     # An average of frozen weights may differ from them in the last bit; adapters change outputs.
-    same = not (varied or plan.ema or plan.lora) and plan.precision == "float32"
+    same = not (mixed or plan.ema or plan.lora) and plan.precision == "float32"
     return same and device.type == "cpu"
 
 
@@ -308,8 +340,10 @@ def split(request: Request) -> Split | None:
     return found
 
 
-def compute(request: Request, split: Split, rows: Sequence[Tensor]) -> None:
-    """Run the frozen stages for every sample, and write their outputs to ``rows``.
+def compute(
+    request: Request, split: Split, rows: Sequence[Tensor], known: Tensor | None = None
+) -> None:
+    """Run the frozen stages for the samples of a part, and write their outputs to ``rows``.
 
     Each batch is verified: with nothing but the kept values, the rest of the model must give
     bitwise the same outputs.
@@ -318,23 +352,29 @@ def compute(request: Request, split: Split, rows: Sequence[Tensor]) -> None:
         request: For these outputs.
         split: Made for the request.
         rows: Tensors ``[N, ...]`` as the values of ``Split.first``.
+        known: Which of the first ``Request.full`` rows are written already, ``bool``; None if none.
 
     Raises:
         NotReplayable: The outputs differ for some batch.
     """
     count, size, module = len(rows[0]), request.size, request.staged.module
-    for first in range(0, count, size):
+    missing = torch.arange(request.full)
+    if known is not None:
+        missing = missing[~known]
+    batches = [*torch.split(missing, size), torch.arange(request.full, count)]
+    for written in filter(len, batches):
         request.before()
-        last = first + size if request.pad_last else min(first + size, count)
-        batch = request.read(torch.arange(first, last) % count)
+        positions = written
+        if written[0] < request.full and len(written) < size:
+            positions = torch.cat([written, torch.arange(size - len(written))])
+        batch = request.read(positions)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             found = stages.prefix(module, split.cut, batch)
             outputs, replayed = module(batch), split.replay(module, batch, found)
         if not torch.equal(outputs, replayed):
-            raise NotReplayable(f"samples {first} to {last - 1}")
-        here = min(size, count - first)
+            raise NotReplayable(f"samples {int(written[0])} to {int(written[-1])}")
         for row, value in zip(rows, found.values, strict=True):
-            row[first : first + here] = value[:here]
+            row[written] = value[: len(written)]
 
 
 def _in_numpy(value: Tensor) -> bool:

@@ -170,11 +170,13 @@ class Batches:
         """Number of training samples."""
         return len(self._targets)
 
-    def read(self, positions: Tensor) -> Batch:
-        """The samples at some positions without augmentation, on the device."""
-        inputs = self._reader.data.train.inputs[positions]
-        cropped = self._reader.data.crop(inputs) if isinstance(inputs, Tensor) else inputs
-        return to_device(cropped, self._device)
+    def read(self, epoch: int, positions: Tensor) -> Batch:
+        """The samples at some positions as in an epoch's batches, read by this process.
+
+        Raises:
+            ValueError: A sample cannot be augmented.
+        """
+        return self._on_device(self._reader[epoch, positions])
 
     def sizes(self, largest: int | None) -> set[int]:
         """Samples of an epoch's batches, which pass through the model ``largest`` at a time."""
@@ -197,10 +199,12 @@ class Batches:
             RuntimeError: A loader process died; see ``is_dead_loader``.
         """
         requests = [(epoch, positions) for positions in self.positions(epoch, first, last)]
-        for batch in self._read(requests):
-            if isinstance(batch, ValueError):
-                raise batch
-            yield to_device(batch, self._device)
+        yield from map(self._on_device, self._read(requests))
+
+    def _on_device(self, batch: Batch | ValueError) -> Batch:
+        if isinstance(batch, ValueError):
+            raise batch
+        return to_device(batch, self._device)
 
     def _read(self, requests: list[_Request]) -> Iterator[Batch | ValueError]:
         if self._loader is None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench import backbones
+from workbench.backbones.stages import Staged
 from workbench.engine import batches
 from workbench.record.strategy import Plan
 from workbench.tasks import Task
@@ -101,7 +102,7 @@ def rebuild_model(
     owner: str,
     input_shape: tuple[int, ...],
     outputs: int,
-) -> nn.Module:
+) -> Staged:
     """The plan's backbone with the weights of a trial, on the CPU.
 
     Args:
@@ -123,11 +124,10 @@ def rebuild_model(
         outputs=outputs,
         seed=0,
     )
-    module: nn.Module = staged.module
     try:
-        module.load_state_dict(weights)
+        staged.module.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())  # torch's message has several lines.
         message = f"The weights of {owner} do not fit the backbone of its plan: {reason}"
         raise WeightsMismatch(message) from error
-    return module
+    return staged

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -129,8 +130,7 @@ class Engine:
                 activation_source if activations.is_cacheable(plan, device) else None,
                 plan=plan,
                 data=data,
-                read=self._batches.read,
-                sizes=self._batches.sizes(plan.micro_batch_size),
+                made=self._batches,
                 validation_size=inference.batch_size(data.validation.inputs),
                 before=self._stop_if_asked,
             )
@@ -331,9 +331,8 @@ class Engine:
         for number, rows in enumerate(passes):
             self._dropout_seeds.begin(epoch, step, number)
             part = slice(None) if whole is None else slice(int(rows[0]), int(rows[-1]) + 1)
-            passed = self._forward(
-                positions[part], None if inputs is None else batches.rows(inputs, part)
-            )
+            given = None if inputs is None else batches.rows(inputs, part)
+            passed = self._forward(epoch, positions[part], given)
             loss = self._task.loss(passed, targets[part])
             if whole is not None:
                 loss = loss * (self._task.total_weight(targets[part]) / whole)
@@ -351,10 +350,10 @@ class Engine:
             self._average.update()
         return torch.stack(losses).sum(), torch.cat(outputs)
 
-    def _forward(self, positions: Tensor, inputs: Batch | None) -> Tensor:
+    def _forward(self, epoch: int, positions: Tensor, inputs: Batch | None) -> Tensor:
         module, stored = self._staged.module, self._stored.train
         if stored is not None:
-            return stored.forward(module, positions, self._batches.read)
+            return stored.forward(module, positions, partial(self._batches.read, epoch))
         assert inputs is not None
         return inference.forward(module, inputs, device=self.device, precision=self._plan.precision)
 

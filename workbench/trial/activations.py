@@ -2,8 +2,10 @@
 
 It is under ``downloads.folder()/activations`` and may be deleted at any time. An entry is found by
 all that its numbers depend on: the weights and the code of the frozen stages, the samples and how
-they were prepared, the size of a batch, threads, processor and versions. One worker computes an
-entry while others wait. Used by ``trial.trainers``.
+they were prepared and augmented, the size of a batch, threads, processor and versions. Entries that
+differ in their samples alone (a split is drawn anew for each seed) share the rows of the samples
+that both have. One worker computes an entry while others wait. Used by ``trial.trainers`` and
+``trial.evaluation``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +32,7 @@ from workbench.backbones.stages import Staged
 from workbench.datasets.memmap import Mapped, sha256_of
 from workbench.engine import activations
 from workbench.engine.activations import NotReplayable, Request, Split, StoredActivations
-from workbench.record import TrialSpec, environment
+from workbench.record import Role, TrialSpec, environment
 from workbench.record.files import Locked, is_abandoned, writing
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
-_SCHEMA = 1
+_SCHEMA = 2
 # How much faster reading must be than computing, and how many seconds it must save in a pass over
 # the data; else the model runs its frozen stages.
 _GAIN, _LEAST_SECONDS = 1.5, 0.05
@@ -57,47 +59,75 @@ class ActivationStore:
         """See ``ActivationSource``."""
         if not self._limit:
             return None
+        # With augmentation, outputs serve one epoch; other trials of a search augment alike. A seed
+        # of the confirmation has too few trials for it.
+        if request.epoch is not None and self._spec.role is not Role.SEARCH:
+            return None
         count, split = len(request.index), activations.split(request)
         if split is None or not _is_worth_storing(split, count):
             return None
         needed = count * split.sample_bytes
-        if needed > min(self._limit, _OF_DISK * _free_disk()):
+        # All epochs must fit, or each trial would delete what the next one needs.
+        available = min(self._limit, _OF_DISK * _free_disk())
+        if needed * request.epochs > available:
             return None
-        key = self._key(request, split)
-        folder = _folder() / key
+        alike = self._key(request, split)
+        folder = _folder() / f"{alike}-{_hash(request.index.numpy().tobytes())[:16]}"
         try:
-            with _locked(_folder() / f"{key}.lock", request.before):
-                rows = _read(folder, split.first)
-                if rows is None:
-                    _evict(self._limit - needed)
-                    with writing(folder):
-                        _write(folder, request, split)
-                    rows = _read(folder, split.first)
+            entry = _read(folder, split.first)
+            if entry is None:
+                with _locked(_folder() / f"{alike}.lock", request.before):
+                    entry = _read(folder, split.first)
+                    if entry is None:
+                        _evict(self._limit - needed)
+                        with writing(folder):
+                            _write(folder, request, split)
+                        entry = _read(folder, split.first)
         # An error of the inputs themselves comes again where the model reads them.
         except (OSError, NotReplayable) as error:
             _LOGGER.warning("the outputs of frozen stages are not stored: %s", error)
             return None
-        if rows is None:
+        if entry is None:
             return None
-        return StoredActivations(split=split, rows=tuple(rows), sizes=request.sizes)
+        return StoredActivations(split=split, rows=tuple(entry.rows), sizes=request.sizes)
 
     def _key(self, request: Request, split: Split) -> str:
+        """Hash of all that the outputs for a sample depend on, but for the sample."""
         spec, plan = self._spec, self._spec.plan
         content = {
             "schema": _SCHEMA,
             "weights": _digest(request.staged, request.depth),
-            "cut": [split.cut.path, split.cut.kept, request.depth],
+            "cut": [split.cut.path, split.cut.kept, request.depth, split.unread is None],
             "backbone": record.plain(plan.backbone),
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),
             "data": spec.data_digest,
-            "index": hashlib.sha256(request.index.numpy().tobytes()).hexdigest(),
             "prepared": [self._data.mean, self._data.std, self._data.input_shape],
+            "augmented": request.epoch
+            and [record.plain(plan.augmentation), spec.seed, request.epoch],
+            # Training images may be prepared in another way than those of validation and test.
             "batch": [request.size, request.pad_last],
             "device": environment.provenance(str(self._device), plan.threads),
         }
-        text = json.dumps(content, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return _hash(json.dumps(content, sort_keys=True, default=str).encode())[:32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Entry:
+    """An entry of the store.
+
+    Attributes:
+        rows: As the values of ``Split.first``, ``[N, ...]`` each, memory-mapped.
+        index: The samples' numbers in the data set, ``int64 [N]``; -1 where a sample was computed
+            in a smaller batch, so that its last bits may differ.
+    """
+
+    rows: list[Tensor]
+    index: Tensor
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager
@@ -146,24 +176,26 @@ def _write(folder: Path, request: Request, split: Split) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
+        index = request.index.clone()
+        index[request.full :] = -1
         maps = []
         for number, value in enumerate(split.first):
-            path, kind = temporary / f"{number}.bin", value.numpy().dtype
-            shape = (len(request.index), *value.shape[1:])
-            with path.open("wb") as file:
-                # Reserved first: a full disk would kill a process that writes to a map.
-                _reserve(file.fileno(), max(math.prod(shape) * kind.itemsize, 1))
-            maps.append(np.memmap(path, kind, mode="r+", shape=shape))
-        activations.compute(request, split, [torch.from_numpy(rows) for rows in maps])
+            shape = (len(index), *value.shape[1:])
+            maps.append(_reserved(temporary / f"{number}.bin", shape, value.numpy().dtype))
+        rows = [torch.from_numpy(values) for values in maps]
+        known = _gather(folder, index[: request.full], split.first, rows)
+        activations.compute(request, split, rows, known)
+        maps.append(_reserved(temporary / "index.bin", index.shape, index.numpy().dtype))
+        maps[-1][:] = index.numpy()
         entries = []
-        for number, rows in enumerate(maps):
-            rows.flush()
-            path = temporary / f"{number}.bin"
+        for values in maps:
+            values.flush()
+            path = Path(str(values.filename))
             mapped = Mapped(
-                path=Path(path.name),
-                shape=tuple(rows.shape),
+                path=path,
+                shape=tuple(values.shape),
                 sha256=record.sha256_of(path),
-                dtype=rows.dtype.name,
+                dtype=values.dtype.name,
             )
             entries.append({**asdict(mapped), "path": path.name})
         record.write_atomically(temporary / "entry.json", json.dumps(entries).encode())
@@ -173,15 +205,42 @@ def _write(folder: Path, request: Request, split: Split) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _reserve(file: int, size: int) -> None:
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file, 0, size)
-    else:  # macOS
-        os.ftruncate(file, size)
+def _gather(folder: Path, index: Tensor, first: Sequence[Tensor], rows: Sequence[Tensor]) -> Tensor:
+    """Copy the rows of samples that similar entries have; returns which were copied, ``bool``.
+
+    Only from entries that have some of the first samples, with about the values ``first``.
+    """
+    known = torch.zeros(len(index), dtype=torch.bool)
+    for path in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+        entry = None if path.suffix == ".tmp" or known.all() else _read(path)
+        if entry is None:
+            continue
+        order = torch.argsort(entry.index)
+        place = torch.searchsorted(entry.index, index, sorter=order).clamp(max=len(order) - 1)
+        place = order[place]
+        shared = entry.index[place] == index
+        tried = torch.nonzero(shared[: len(first[0])]).flatten()
+        pairs = zip(entry.rows, first, strict=True)
+        if len(tried) and all(_is_close(row[place[tried]], value[tried]) for row, value in pairs):
+            for row, stored in zip(rows, entry.rows, strict=True):
+                row[: len(index)][shared] = stored[place[shared]]
+            known |= shared
+    return known
 
 
-def _read(folder: Path, first: Sequence[Tensor]) -> list[Tensor] | None:
-    """The rows of an entry; None where there is none, or it is damaged.
+def _reserved(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> np.memmap[Any, Any]:
+    """A new file as an array. Its space is reserved: a full disk kills who writes to a map."""
+    size = max(math.prod(shape) * kind.itemsize, 1)
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:  # macOS
+            os.ftruncate(file.fileno(), size)
+    return np.memmap(path, kind, mode="r+", shape=shape)
+
+
+def _read(folder: Path, first: Sequence[Tensor] = ()) -> _Entry | None:
+    """An entry; None where there is none, or it is damaged.
 
     Args:
         folder: Of the entry.
@@ -196,14 +255,19 @@ def _read(folder: Path, first: Sequence[Tensor]) -> list[Tensor] | None:
         ]
         if all(sha256_of(file.path) == file.sha256 for file in files):
             os.utime(folder)  # For ``_evict``: when it was last used.
-            rows = [file.open() for file in files]
-            pairs = zip(rows, first, strict=True)
-            # The size of a batch, which is another one here, may change the last bits.
-            same = all(torch.allclose(row[: len(v)], v, 1e-3, 1e-5) for row, v in pairs)
-            return rows if same else None
+            *rows, index = [file.open() for file in files]
+            if not first or all(
+                _is_close(row[: len(value)], value) for row, value in zip(rows, first, strict=True)
+            ):
+                return _Entry(rows=rows, index=index)
     except (OSError, ValueError, TypeError, KeyError):
         pass
     return None
+
+
+def _is_close(rows: Tensor, expected: Tensor) -> bool:
+    # The size of a batch, which is another one here, may change the last bits.
+    return torch.allclose(rows, expected, 1e-3, 1e-5)
 
 
 def _evict(limit: int) -> None:

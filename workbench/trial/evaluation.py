@@ -18,10 +18,12 @@ from torch import Tensor
 
 from workbench import backbones, datasets, record, tasks
 from workbench.datasets import Data, Part
-from workbench.engine import inference, memory
+from workbench.engine import activations, inference, memory
 from workbench.record import TrialDirectory, TrialSpec
 from workbench.tasks import Task
 from workbench.trial import artifacts, predictions
+from workbench.trial.activations import ActivationStore
+from workbench.trial.best_epoch import Chosen
 
 if TYPE_CHECKING:
     import pyarrow
@@ -73,8 +75,7 @@ def measure(
     directory: TrialDirectory,
     spec: TrialSpec,
     *,
-    weights: Mapping[str, Tensor] | None,
-    validated: float,
+    chosen: Chosen,
     data: Data,
     task: Task,
     device: torch.device,
@@ -88,8 +89,7 @@ def measure(
     Args:
         directory: Of the run, in the directory of the study that has the protocol.
         spec: Of the run.
-        weights: Of the whole model at the epoch that the objective's rule chose.
-        validated: The objective's value at that epoch.
+        chosen: The epoch that the objective's rule chose, with the weights of the whole model.
         data: The data of the run, prepared for its backbone.
         task: Of the run, built for its training part.
         device: The device of the training.
@@ -100,15 +100,19 @@ def measure(
         Untestable: No model of the plan's backbone was kept, it is not the one that was validated,
             the task does not measure the objective's metric, or a metric is not finite.
     """
-    if weights is None:
+    if chosen.weights is None:
         raise Untestable(
             f"{spec.plan.trial or 'The training'} kept no model to test. Yield a state dict of the "
             "plan's backbone with the metrics, or train trial.staged."
         )
     plan, metric = spec.plan, spec.objective.tested
     try:
-        module = inference.rebuild_model(
-            plan, weights, owner=spec.name, input_shape=data.input_shape, outputs=task.outputs
+        staged = inference.rebuild_model(
+            plan,
+            chosen.weights,
+            owner=spec.name,
+            input_shape=data.input_shape,
+            outputs=task.outputs,
         )
     except inference.WeightsMismatch as error:
         raise Untestable(f"{error} The test needs a model of that backbone.") from error
@@ -116,26 +120,36 @@ def measure(
     # resize them with other numbers.
     kind = type(data.validation.inputs)
 
-    def outputs_of(part: Part) -> tuple[Tensor, Tensor]:
+    def outputs_of(part: Part, frozen: int = 0) -> tuple[Tensor, Tensor]:
         """Outputs of the model for a part, and its targets, on the device."""
+        stored = None
+        if frozen:
+            size = inference.batch_size(part.inputs)
+            asked = activations.for_evaluation(staged, frozen, part, size=size, before=before)
+            stored = ActivationStore(spec, data, device).get(asked)
         every = inference.outputs_of(
-            module,
+            staged.module,
             part.inputs.to(device) if type(part.inputs) is kind else part.inputs,
             device=device,
             precision=plan.precision,
+            stored=stored,
             before=before,
         )
         return every, part.targets.to(device)
 
     with memory.explain_errors("testing", device=device, passes=True):
-        module.to(device)
+        staged.module.to(device)
         if plan.trial is not None:
             # Before the test split is opened: a refused run must not see it.
             again = inference.metrics_of(task, *outputs_of(data.validation))
-            _require_validated(spec, validated, again)
+            _require_validated(spec, chosen.value, again)
         data = _with_test(directory, spec, data)
         assert data.test is not None
-        every, targets = outputs_of(data.test)
+        frozen = 0
+        if plan.trial is None and activations.is_cacheable(plan, device):
+            epoch = math.ceil(chosen.epoch / plan.reports_per_epoch)
+            frozen = activations.untrained(plan, epoch)
+        every, targets = outputs_of(data.test, frozen)
         values = inference.metrics_of(task, every, targets)
     metrics = {f"test/{name}": value for name, value in values.items()}
     _check_metrics(metrics, metric)

@@ -225,8 +225,7 @@ class _Attempt:
         self.tested = evaluation.measure(
             self.directory,
             self.spec,
-            weights=chosen.weights,
-            validated=chosen.value,
+            chosen=chosen,
             data=data,
             task=task,
             device=device,
