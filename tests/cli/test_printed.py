@@ -242,6 +242,11 @@ def test_an_outcome_of_a_smoke_test_names_nothing_that_was_thrown_away(
     assert "workbench report" not in paper.text
 
 
+def test_an_outcome_says_how_much_training_time_stored_activations_saved(paper: Paper) -> None:
+    printed.outcome(paper.console, outcome(DONE, fresh=3, saved_seconds=125.0))
+    assert "saved about 2.1 min of training" in paper.text
+
+
 def test_an_outcome_with_unsent_records_says_how_to_send_them(paper: Paper, home: Path) -> None:
     printed.outcome(paper.console, outcome(DONE, fresh=3, unsent=2))
     assert "2 records not sent to MLflow; once" in paper.text

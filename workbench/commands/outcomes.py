@@ -73,6 +73,7 @@ class Outcome:
         signal: What stopped it, or None.
         unsent: Records that MLflow did not take.
         reasons: Why trials failed, each reason once with the number of trials.
+        saved_seconds: Training time that stored outputs of frozen stages have saved the study.
         damaged: Checkpoints of the study that were set aside as damaged.
         confirmed: Whether the study's confirmation is finished.
         report: The page of its report; None where none is up to date.
@@ -88,6 +89,7 @@ class Outcome:
     seconds: float = 0.0
     unsent: int = 0
     reasons: tuple[str, ...] = ()
+    saved_seconds: float = 0.0
     damaged: int = 0
     confirmed: bool = False
     report: Path | None = None
@@ -122,6 +124,9 @@ def outcome_of(study: Study, *roles: Role) -> Outcome:
     return Outcome(
         study=study.name,
         reasons=reasons_of(records, *roles),
+        saved_seconds=sum(
+            result.saved_seconds for at, _ in records if (result := at.result()) is not None
+        ),
         damaged=sum(1 for _ in study.directory.rglob("checkpoint*.corrupt")),
         confirmed=progress is not None and progress.complete,
         report=report_of(study.home, study.name, records),

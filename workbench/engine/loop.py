@@ -154,6 +154,11 @@ class Engine:
         """Number of parameters: all (``total``), and those trained now (``trainable``)."""
         return stages.parameters(self._staged)
 
+    @property
+    def saved_seconds(self) -> float:
+        """See ``FrozenStages``."""
+        return self._frozen.saved_seconds
+
     def epochs(self) -> Iterator[EpochResult]:
         """Train from the last report on, and yield each report; numbers count through all phases.
 

@@ -171,6 +171,8 @@ class Result:
         started: Milliseconds since 1970 (UTC) of the first attempt.
         ended: The same, of the end.
         seconds: Time of training and validation, summed over the epochs of the history.
+        saved_seconds: About how much longer the last attempt would have taken without stored
+            outputs of frozen stages; negative where computing them took longer.
         device: The device it ran on.
         test: Metrics of the kept model on the test split (``test/accuracy``); confirmation only.
         provenance: What the numbers depend on besides the plan: ``commit``, ``packages``,
@@ -197,6 +199,7 @@ class Result:
     started: int = 0
     ended: int = 0
     seconds: float = 0.0
+    saved_seconds: float = 0.0
     device: str = ""
     test: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)

@@ -36,6 +36,11 @@ class Trainer(Protocol):
         """Number of parameters, ``total`` and ``trainable``."""
         ...
 
+    @property
+    def saved_seconds(self) -> float:
+        """About how much longer it would have taken without stored outputs of frozen stages."""
+        ...
+
     def epochs(self) -> Iterator[EpochResult]:
         """Continue the training, and yield every report."""
         ...

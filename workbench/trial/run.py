@@ -367,6 +367,7 @@ class _Attempt:
             started=started,
             ended=record.now(),
             seconds=sum(seconds),
+            saved_seconds=0.0 if self.trainer is None else self.trainer.saved_seconds,
             device=device,
             test={} if chosen is None or self.tested is None else self.tested.metrics,
             provenance=self.provenance,

@@ -125,6 +125,11 @@ class UserTrial:
         return None if self.validated is None else self.trial.task.confusion(*self.validated)
 
     @property
+    def saved_seconds(self) -> float:
+        """0: a user's own training stores nothing."""
+        return 0.0
+
+    @property
     def parameters(self) -> dict[str, int]:
         """Number of parameters of the plan's backbone, if it was used."""
         return stages.parameters(self.trial.staged) if "staged" in vars(self.trial) else {}

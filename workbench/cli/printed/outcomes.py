@@ -27,7 +27,7 @@ def outcome(console: Console, outcome: Outcome, *, smoke: bool = False, last: bo
         table.add_row(escape(group.name), *map(str, counts), number(group.best))
     console.print(table)
     print_line(console, _searched(outcome, smoke))
-    _problems(console, outcome)
+    _notes(console, outcome)
     if smoke:
         return
     # A trial that diverged would diverge again: its hyperparameters are the cause.
@@ -63,7 +63,7 @@ def confirmed(console: Console, outcome: Outcome, *, last: bool = True) -> None:
         table.add_row(escape(group.name), *map(str, counts))
     console.print(table)
     print_line(console, _confirmed(outcome))
-    _problems(console, outcome)
+    _notes(console, outcome)
     if outcome.finished and last:
         _next(console, outcome, confirm=False)
 
@@ -106,8 +106,11 @@ def _ended(groups: Sequence[GroupProgress]) -> int:
     return sum(group.ended for group in groups)
 
 
-def _problems(console: Console, outcome: Outcome) -> None:
-    """Why trials failed, which resumed from an older checkpoint, and what MLflow lacks."""
+def _notes(console: Console, outcome: Outcome) -> None:
+    """What stored outputs saved, why trials failed, and what MLflow or the record lacks."""
+    if outcome.fresh and outcome.saved_seconds >= 1:
+        saved = duration(outcome.saved_seconds)
+        print_line(console, f"Stored outputs of frozen stages saved about {saved} of training.")
     for reason in outcome.reasons:
         print_line(console, f"failed: {reason}", "red")
     if outcome.damaged:
