@@ -74,6 +74,7 @@ def outcome(
     signal: int | None = None,
     unsent: int = 0,
     damaged: int = 0,
+    saved_seconds: float = 0.0,
 ) -> Outcome:
     return Outcome(
         study="tiny",
@@ -83,6 +84,7 @@ def outcome(
         seconds=61.4,
         unsent=unsent,
         damaged=damaged,
+        saved_seconds=saved_seconds,
     )
 
 
