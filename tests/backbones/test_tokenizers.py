@@ -91,6 +91,18 @@ def test_texts_are_padded_at_the_end_and_masked_there(bert: Path) -> None:
     assert tokens.truncated == 0
 
 
+def test_with_padding_to_max_length_all_batches_have_one_length(bert: Path) -> None:
+    shorter = tokenize(Texts(TEXTS), model=str(bert), max_length=20)
+    padded = tokenize(Texts(TEXTS), model=str(bert), max_length=20, padding="max_length")
+    assert padded.uniform and not shorter.uniform
+    for row in range(len(TEXTS)):
+        one, own = padded[torch.tensor([row])], shorter[torch.tensor([row])]
+        for name, column in one.items():
+            assert column.shape == (1, 20)
+            assert torch.equal(column[:, : own[name].shape[1]], own[name])
+        assert one["attention_mask"].sum() == own["attention_mask"].sum()
+
+
 def test_a_text_that_is_too_long_is_cut_at_its_end_and_counted(bert: Path) -> None:
     tokens = tokenize(Texts(TEXTS), model=str(bert), max_length=6)
     assert tokens.lengths.tolist() == [6, 2, 6]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support import tiny_bert
 from tests.support.freeze_contract import CLASSES, LARGE, SMALLEST, data_of, images
 from tests.support.training import AUGMENTATION, CPU, make, phase, plan
 from workbench import backbones
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
-from workbench.datasets.samples import Tensors
+from workbench.datasets.samples import Tensors, Texts
 from workbench.engine import activations
 from workbench.engine.activations import NotReplayable, Read, Request, Split, StoredActivations
 from workbench.engine.loop import Engine, Interrupted
@@ -139,11 +142,37 @@ def test_nothing_is_stored_where_the_frozen_stages_see_something_else_each_time(
     assert source.given == []
 
 
-def test_texts_are_not_stored() -> None:
-    """The length of a batch depends on its longest text, and with it the last bits."""
-    staged = small_cnn()
-    asked = request(staged, 1, lambda positions: {"input_ids": positions}, 2, size=2)
-    assert activations.split(asked) is None
+def texts(rows: Sequence[str]) -> Texts:
+    return Texts(tuple(rows))
+
+
+@pytest.mark.parametrize(("padding", "asked"), [("longest", 0), ("max_length", 2)])
+def test_texts_are_stored_where_all_batches_have_one_length(
+    tmp_path: Path, padding: str, asked: int
+) -> None:
+    """Else the length of a batch depends on its longest text, and with it the last bits."""
+    folder = tiny_bert.save(tmp_path / "bert")
+    words = [" ".join(tiny_bert.WORDS[: 1 + number % 5]) for number in range(20)]
+    plain = data_of(texts(words), texts(words), (), kind="text")
+    backbone = {"name": str(folder), "max_length": 8, "padding": padding}
+    losses, sources = [], (InMemory(), None)
+    for source in sources:
+        data = backbones.prepare(backbone, plain)
+        engine = Engine(
+            plan=plan(phase(depth=2), dataset={"name": "own"}, backbone=backbone, batch_size=8),
+            staged=backbones.build(
+                backbone, weights=None, keep_head=False, input_shape=(), outputs=2, seed=0
+            ),
+            task=Classification(classes=CLASSES, targets=data.train.targets),
+            data=data,
+            seed=0,
+            device=CPU,
+            interrupted=lambda: False,
+            activation_source=source,
+        )
+        losses.append([{**report.metrics, "seconds": 0.0} for report in engine.epochs()])
+    assert sources[0] is not None and len(sources[0].given) == asked
+    assert losses[0] == losses[1]
 
 
 def small_cnn() -> Staged:

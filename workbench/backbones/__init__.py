@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from workbench import usercode
 from workbench.backbones import hub
@@ -103,7 +103,11 @@ _MODEL = Entry(
     hub=True,
     pretrained="workbench.backbones.transformers_models:pretrained",
 )
-_TEXT_OPTIONS = {"max_length": int, "tokenizer": str}
+_TEXT_OPTIONS = {
+    "max_length": int,
+    "tokenizer": str,
+    "padding": Literal["longest", "max_length"],
+}
 _USER = Entry(build="workbench.backbones.user:build", input="any", options=None)
 
 

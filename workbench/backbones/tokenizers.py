@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,10 +20,11 @@ from transformers import (
 )
 
 from workbench.backbones import hub
-from workbench.backbones.transformers_configs import configuration, padding, quiet
+from workbench.backbones.transformers_configs import configuration, padding_token, quiet
 from workbench.datasets.samples import Texts, Tokens
 from workbench.messages import first_line
 
+Padding = Literal["longest", "max_length"]
 # Default for the tokens of a text, if the model takes as many.
 LENGTH = 128
 # Texts that are tokenized at once.
@@ -38,6 +39,7 @@ def tokenize(
     model: str,
     max_length: int | None = None,
     tokenizer: str | None = None,
+    padding: Padding = "longest",
     stages: list[str] | None = None,
 ) -> Tokens:
     """Tokenize texts; texts that are too long are truncated at the end.
@@ -50,6 +52,7 @@ def tokenize(
         max_length: Tokens of a text, including those that the tokenizer adds; by default 128, or
             fewer if the model takes fewer.
         tokenizer: Hub id or folder of a tokenizer other than the model's own.
+        padding: To the longest text of a batch, or always to ``max_length``.
         stages: Ignored; an option of the model.
 
     Raises:
@@ -59,13 +62,18 @@ def tokenize(
     del stages
     name = tokenizer or model
     now = tuple({**hub.identity(model), **hub.identity(name)}.items())
-    return _tokenize(texts, model, max_length, name, now)
+    return _tokenize(texts, model, max_length, name, padding, now)
 
 
 # Holds training and validation texts of a few data sets; ``now`` changes when a file changes.
 @lru_cache(maxsize=8)
 def _tokenize(
-    texts: Texts, model: str, max_length: int | None, name: str, now: tuple[tuple[str, str], ...]
+    texts: Texts,
+    model: str,
+    max_length: int | None,
+    name: str,
+    padding: Padding,
+    now: tuple[tuple[str, str], ...],
 ) -> Tokens:
     del now
     config = configuration(model)
@@ -82,7 +90,7 @@ def _tokenize(
                 f"knows only {known}; set backbone.tokenizer to the model's own."
             )
     names = [column for column in tokenizer.model_input_names if column in taken]
-    filling = {"input_ids": padding(config), "token_type_ids": tokenizer.pad_token_type_id}
+    filling = {"input_ids": padding_token(config), "token_type_ids": tokenizer.pad_token_type_id}
     rows: dict[str, list[list[int]]] = {column: [] for column in names}
     truncated = 0
     with quiet():
@@ -102,17 +110,21 @@ def _tokenize(
         first = 1 if column == "attention_mask" else filling.get(column, 0)
         rows[column] = [row or [first] for row in rows[column]]
     lengths = torch.tensor([len(row) for row in rows["input_ids"]], dtype=torch.int64)
+    longest = int(lengths.max()) if len(lengths) else 0
+    width = length if padding == "max_length" else longest
     columns = {
-        column: _padded(values, lengths, filling.get(column, 0)) for column, values in rows.items()
+        column: _padded(values, lengths, filling.get(column, 0), width)
+        for column, values in rows.items()
     }
+    if padding == "max_length":
+        lengths = torch.full_like(lengths, length)
     return Tokens(columns, lengths, truncated)
 
 
-def _padded(rows: list[list[int]], lengths: Tensor, value: int) -> Tensor:
-    """Rows as ``int64 [N, longest]``."""
-    longest = int(lengths.max()) if len(lengths) else 0
-    filled = torch.full((len(rows), longest), value, dtype=torch.int64)
-    within = torch.arange(longest) < lengths[:, None]
+def _padded(rows: list[list[int]], lengths: Tensor, value: int, width: int) -> Tensor:
+    """Rows as ``int64 [N, width]``."""
+    filled = torch.full((len(rows), width), value, dtype=torch.int64)
+    within = torch.arange(width) < lengths[:, None]
     filled[within] = torch.tensor([token for row in rows for token in row], dtype=torch.int64)
     return filled
 

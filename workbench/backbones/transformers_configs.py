@@ -38,7 +38,7 @@ def configuration(model: str) -> PreTrainedConfig:
     return found
 
 
-def padding(config: PreTrainedConfig) -> int:
+def padding_token(config: PreTrainedConfig) -> int:
     """The padding token; a decoder without one uses its end-of-text token.
 
     Padding is masked. A model that pools the last token uses it to find that token.

@@ -22,7 +22,7 @@ from transformers import (
 
 from workbench.backbones import hub
 from workbench.backbones.stages import Staged, check_memory, discover
-from workbench.backbones.transformers_configs import configuration, padding, quiet
+from workbench.backbones.transformers_configs import configuration, padding_token, quiet
 from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.messages import first_line, listed
 
@@ -69,6 +69,7 @@ def build(
     stages: list[str] | None = None,
     max_length: int | None = None,
     tokenizer: str | None = None,
+    padding: str = "longest",
 ) -> Staged:
     """Build a model in stages; the head is everything outside transformers' base model.
 
@@ -79,12 +80,13 @@ def build(
         stages: Modules that begin a stage; None finds them.
         max_length: Ignored; an option of the tokenizer.
         tokenizer: Ignored; an option of the tokenizer.
+        padding: Ignored; an option of the tokenizer.
 
     Raises:
         Absent: The configuration is not on this machine.
         ValueError: transformers has no such model, or it cannot take such samples.
     """
-    del max_length, tokenizer
+    del max_length, tokenizer, padding
     kind = _IMAGE if len(input_shape) == 3 else _TEXT
     if len(input_shape) not in (0, 3):
         raise ValueError(
@@ -202,7 +204,7 @@ def _made(config: PreTrainedConfig, kind: str, outputs: int) -> PreTrainedModel:
     # transformers reads this list if a type has several classes, and fails on None.
     config.architectures = config.architectures or []
     if kind == _TEXT:
-        config.get_text_config().pad_token_id = padding(config)
+        config.get_text_config().pad_token_id = padding_token(config)
     # LayerDrop would shift the random numbers of all other layers.
     for name in ("layerdrop", "encoder_layerdrop", "decoder_layerdrop"):
         if hasattr(config, name):
@@ -267,7 +269,7 @@ def _check_size(
 def _texts(config: PreTrainedConfig) -> dict[str, Tensor]:
     """Two texts with different tokens, the second one shorter."""
     of_text = config.get_text_config()
-    pad, vocabulary = padding(config), of_text.vocab_size
+    pad, vocabulary = padding_token(config), of_text.vocab_size
     ids = (pad + 1 + torch.arange(2 * _EXAMPLE) % max(vocabulary - 1, 1)) % vocabulary
     mask = torch.ones(2, _EXAMPLE, dtype=torch.int64)
     mask[1, _EXAMPLE // 2 :] = 0

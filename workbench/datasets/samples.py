@@ -127,6 +127,11 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def uniform(self) -> bool:
+        """Whether all texts have one length, so that every batch has it."""
+        return bool((self.lengths == self.lengths[:1]).all())
+
     def __getitem__(self, positions: Tensor) -> dict[str, Tensor]:
         positions = positions.to(self.lengths.device)
         longest = int(self.lengths[positions].max())

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from workbench.backbones import stages
 from workbench.backbones.stages import Activations, Cut, Staged
-from workbench.engine import parameter_groups
+from workbench.datasets.samples import Tokens
+from workbench.engine import batches, parameter_groups
 from workbench.record.strategy import Plan
 
 if TYPE_CHECKING:
@@ -302,11 +303,14 @@ def untrained(plan: Plan, epoch: int) -> int:
     return min(parameter_groups.depth(plan.phases[phase], within) for phase, within in places)
 
 
-def is_cacheable(plan: Plan, device: torch.device) -> bool:
+def is_cacheable(plan: Plan, device: torch.device, *parts: Part) -> bool:
     """Whether the outputs of a trial's frozen stages may be of use to other trials or epochs.
 
     Only on the CPU, where it is known that the numbers are the same.
     """
+    # Else a batch of texts has the length of its longest one, on which the last bits depend.
+    if any(isinstance(part.inputs, Tokens) and not part.inputs.uniform for part in parts):
+        return False
     mixed = plan.mixup or plan.cutmix
     # An average of frozen weights may differ from them in the last bit; adapters change outputs.
     same = not (mixed or plan.ema or plan.lora) and plan.precision == "float32"
@@ -323,10 +327,7 @@ def split(request: Request) -> Split | None:
     if size < 2:
         return None
     batch = read(torch.arange(size))
-    # A batch of texts has the length of its longest one, so its activations depend on the batch.
-    if not isinstance(batch, Tensor):
-        return None
-    cut = stages.cut(staged, request.depth, batch[:2])
+    cut = stages.cut(staged, request.depth, batches.rows(batch, slice(2)))
     if cut is None:
         return None
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -345,6 +346,8 @@ def split(request: Request) -> Split | None:
         seconds=(passed - started) / size,
         reading=(read_again - passed) / size,
     )
+    if not isinstance(batch, Tensor):
+        return found
     # Reading images may take longer than the rest of the model.
     without = replace(found, unread=torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:]))
     with torch.no_grad(), torch.random.fork_rng(devices=[]), suppress(Exception):
@@ -375,8 +378,8 @@ def compute(
     missing = torch.arange(request.full)
     if known is not None:
         missing = missing[~known]
-    batches = [*torch.split(missing, size), torch.arange(request.full, count)]
-    for written in filter(len, batches):
+    passes = [*torch.split(missing, size), torch.arange(request.full, count)]
+    for written in filter(len, passes):
         request.before()
         positions = written
         if written[0] < request.full and len(written) < size:

@@ -126,8 +126,10 @@ class Engine:
             staged.module.to(device)
             self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
+            parts = (data.train, data.validation)
+            is_cacheable = activations.is_cacheable(plan, device, *parts)
             self._frozen = FrozenStages(
-                activation_source if activations.is_cacheable(plan, device) else None,
+                activation_source if is_cacheable else None,
                 plan=plan,
                 data=data,
                 made=self._batches,

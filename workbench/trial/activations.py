@@ -37,6 +37,7 @@ from workbench.record.files import Locked, is_abandoned, writing
 
 if TYPE_CHECKING:
     from workbench.datasets import Data
+    from workbench.datasets.samples import Batch
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class ActivationStore:
             "code": record.plain(plan.code),
             "dataset": record.plain(plan.dataset),
             "data": spec.data_digest,
+            "inputs": _shapes(request.read(torch.arange(1))),
             "prepared": [self._data.mean, self._data.std, self._data.input_shape],
             "augmented": request.epoch
             and [record.plain(plan.augmentation), spec.seed, request.epoch],
@@ -124,6 +126,12 @@ class _Entry:
 
     rows: list[Tensor]
     index: Tensor
+
+
+def _shapes(batch: Batch) -> object:
+    if isinstance(batch, Tensor):
+        return batch.shape[1:]
+    return {name: column.shape[1:] for name, column in batch.items()}
 
 
 def _hash(content: bytes) -> str:

@@ -146,7 +146,7 @@ def measure(
         data = _with_test(directory, spec, data)
         assert data.test is not None
         frozen = 0
-        if plan.trial is None and activations.is_cacheable(plan, device):
+        if plan.trial is None and activations.is_cacheable(plan, device, data.test):
             epoch = math.ceil(chosen.epoch / plan.reports_per_epoch)
             frozen = activations.untrained(plan, epoch)
         every, targets = outputs_of(data.test, frozen)
