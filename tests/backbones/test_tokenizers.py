@@ -103,6 +103,12 @@ def test_with_padding_to_max_length_all_batches_have_one_length(bert: Path) -> N
         assert one["attention_mask"].sum() == own["attention_mask"].sum()
 
 
+def test_a_batch_is_as_long_as_its_longest_text_on_any_device(bert: Path) -> None:
+    tokens = tokenize(Texts(TEXTS), model=str(bert)).to(torch.device("meta"))
+    (length,) = {column.shape[1] for column in tokens[torch.tensor([1, 0])].values()}
+    assert length == 6 < int(tokens.lengths.max())
+
+
 def test_a_text_that_is_too_long_is_cut_at_its_end_and_counted(bert: Path) -> None:
     tokens = tokenize(Texts(TEXTS), model=str(bert), max_length=6)
     assert tokens.lengths.tolist() == [6, 2, 6]

@@ -242,7 +242,11 @@ def test_only_what_is_small_moves_to_a_device(large: None, monkeypatch: pytest.M
     assert len(moved.stored._source) == len(part.index), "only the part's own images"
     assert part.inputs.to(torch.device("cpu")) is part.inputs
     monkeypatch.setattr("workbench.datasets.images.pixels.ON_DEVICE", 10)
-    assert part.inputs.to(elsewhere) is part.inputs
+    stays = part.inputs.to(elsewhere)
+    assert isinstance(stays, Pixels) and isinstance(part.inputs, Pixels)
+    assert stays.stored is part.inputs.stored
+    batch = stays[torch.arange(2)]
+    assert isinstance(batch, Tensor) and batch.device == elsewhere, "but is normalised there"
 
 
 def test_new_images_are_made_ready_as_those_of_validation() -> None:

@@ -72,7 +72,7 @@ class Inputs(Protocol):
         ...
 
     def to(self, device: torch.device) -> Inputs:
-        """The same inputs on a device, if they fit; batches are on the device of the inputs."""
+        """The same inputs with batches on a device; the samples are copied to it if they fit."""
         ...
 
 
@@ -135,12 +135,15 @@ class Tokens:
     def __getitem__(self, positions: Tensor) -> dict[str, Tensor]:
         positions = positions.to(self.lengths.device)
         longest = int(self.lengths[positions].max())
-        return {name: column[positions, :longest] for name, column in self.columns.items()}
+        return {
+            name: column[positions.to(column.device), :longest]
+            for name, column in self.columns.items()
+        }
 
     def to(self, device: torch.device) -> Tokens:
-        """The same tokens on a device."""
+        """The same tokens on a device; their lengths, which shape a batch, stay where they are."""
         columns = {name: column.to(device) for name, column in self.columns.items()}
-        return Tokens(columns, self.lengths.to(device), self.truncated)
+        return Tokens(columns, self.lengths, self.truncated)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

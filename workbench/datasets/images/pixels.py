@@ -117,9 +117,11 @@ class Pixels:
             images = _middle(images, self.crop, self.crop)
         if self.side is not None and tuple(images.shape[2:]) != (self.side, self.side):
             images = _resized(images, self.side)
+        # After resizing: bytes are a quarter of the size of floats.
+        images = images.to(self.mean.device)
         if images.dtype == torch.uint8:
-            # After resizing: bytes are a quarter of the size of floats.
-            images = images.float().div_(255.0)
+            # By a tensor: some devices multiply by the rounded inverse of a number.
+            images = images.float().div_(torch.full((), 255.0, device=images.device))
         if self.channels == 1 and images.shape[1] == 3:
             weights = torch.tensor(_LUMA, device=images.device).reshape(3, 1, 1)
             images = (images * weights).sum(dim=1, keepdim=True)
@@ -137,12 +139,16 @@ class Pixels:
         return (channels, side, side) if side else (channels, *self.stored.shape[1:])
 
     def to(self, device: torch.device) -> Pixels:
-        """The same with the stored images on a device, if they take at most ``ON_DEVICE`` bytes."""
-        if device.type == self.stored.device.type or self.stored.nbytes > ON_DEVICE:
+        """The same for a device: batches are normalised there.
+
+        The stored images are copied to it if they take at most ``ON_DEVICE`` bytes.
+        """
+        if device.type == self.mean.device.type:
             return self
+        stays = self.stored.nbytes > ON_DEVICE
         return replace(
             self,
-            stored=self.stored.to(device),
+            stored=self.stored if stays else self.stored.to(device),
             mean=self.mean.to(device),
             std=self.std.to(device),
         )
