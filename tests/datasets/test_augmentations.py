@@ -15,6 +15,8 @@ from torchvision.transforms import v2
 
 from workbench.datasets import augmentations
 from workbench.datasets.augmentations import AUGMENTATIONS, Augmentation
+from workbench.datasets.batch_transforms import BATCHED
+from workbench.record.seeds import derive
 
 NEEDED: dict[str, dict[str, Any]] = {
     "random_crop": {"size": 8, "padding": 2},
@@ -57,7 +59,9 @@ def images(count: int = 6) -> Tensor:
 EVERY = [{name: NEEDED.get(name, {"p": 0.5})} for name in AUGMENTATIONS]
 
 
-def test_a_sample_is_transformed_the_same_whatever_batch_it_is_in() -> None:
+def test_a_sample_is_transformed_the_same_whatever_batch_it_is_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     inputs, index = images(), torch.tensor([40, 7, 900, 3, 12, 1])
     different = []
     for steps in [*([step] for step in EVERY), EVERY]:
@@ -68,7 +72,58 @@ def test_a_sample_is_transformed_the_same_whatever_batch_it_is_in() -> None:
             alone = augment(inputs[part], seed=1, epoch=2, index=index[part])
             if not torch.equal(whole[part], alone):
                 different.append(steps)
+        with monkeypatch.context() as patch:
+            patch.setattr(augmentations, "_IN_CACHE", inputs[:2].numel())
+            if not torch.equal(whole, augment(inputs, seed=1, epoch=2, index=index)):
+                different.append(steps)
     assert different == []
+
+
+# Options that draw more, or otherwise than the defaults.
+OTHERS: list[dict[str, dict[str, Any]]] = [
+    {"random_crop": {"size": [6, 8], "padding": [1, 2], "padding_mode": "reflect", "fill": 0.3}},
+    {"random_resized_crop": {"size": [9, 7], "scale": [0.7, 1.3], "ratio": [0.2, 5.0]}},
+    {"random_resized_crop": {"size": 8, "scale": [0.9, 1.0], "ratio": [3.0, 4.0]}},
+    {"random_resized_crop": {"size": 8, "interpolation": "bicubic", "antialias": False}},
+    {"random_rotation": {"degrees": [10.0, 80.0], "interpolation": "bilinear", "fill": 0.3}},
+    {"random_affine": {"degrees": 0.0, "scale": [0.5, 2.0], "shear": 20.0}},
+    {"random_affine": {"degrees": 9.0, "shear": [-9.0, 9.0, 0.0, 20.0]}},
+    {"random_erasing": {"p": 0.9, "scale": [0.0, 1.0], "ratio": [0.2, 5.0], "value": 0.7}},
+    {"color_jitter": {"saturation": 0.9}},
+    {"color_jitter": {"contrast": [0.2, 0.3], "hue": [-0.5, 0.5]}},
+    {"random_crop": {"size": 8, "padding": 2}, "random_erasing": {}, "rand_augment": {}},
+]
+BY_BATCH = [step for step in EVERY if BATCHED.keys() >= step.keys()]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "steps", [*BY_BATCH, *OTHERS, dict(kv for s in BY_BATCH for kv in s.items())]
+)
+def test_a_batch_gets_the_draws_and_pixels_of_torchvisions_transforms_of_single_images(
+    steps: dict[str, dict[str, Any]], channels: int
+) -> None:
+    inputs = torch.rand(64, channels, 8, 8, generator=torch.Generator().manual_seed(5))
+    inputs[0] = 0.5
+    augment = augmentations.build([steps])
+    assert augment is not None
+    found = augment(inputs, seed=1, epoch=2, index=torch.arange(64))
+    transforms = [augmentations._transform(name, options) for name, options in steps.items()]
+    expected = []
+    with torch.random.fork_rng():
+        for number, image in enumerate(inputs):
+            torch.manual_seed(derive(1, "augmentation", 2, number))
+            for transform in transforms:
+                image = transform(image)
+            expected.append(image)
+    # By another arithmetic.
+    close = 1e-5 if steps.keys() & {"random_rotation", "random_affine", "color_jitter"} else 0.0
+    torch.testing.assert_close(found, torch.stack(expected), rtol=0.0, atol=close)
+
+
+def test_a_batch_stays_whole_up_to_the_first_transform_of_single_images() -> None:
+    assert built({"random_crop": {"size": 8}}, {"random_erasing": {}}).batched
+    assert not built({"random_crop": {"size": 8}}, {"gaussian_blur": {"kernel_size": 3}}).batched
 
 
 def test_samples_of_one_batch_are_transformed_differently() -> None:

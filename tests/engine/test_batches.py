@@ -123,6 +123,39 @@ def test_a_training_image_is_cropped_to_what_the_model_takes_after_its_augmentat
     torch.testing.assert_close(inputs, resized[..., 2:10, 2:10], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("augmentation", "loaders", "place"),
+    [
+        (({"random_horizontal_flip": {}},), 0, "meta"),
+        ((), 0, "meta"),
+        (({"gaussian_blur": {"kernel_size": 3}},), 0, "cpu"),
+        (({"random_horizontal_flip": {}},), 1, "cpu"),
+    ],
+)
+def test_images_wait_on_the_device_unless_single_ones_are_transformed_or_other_processes_read(
+    augmentation: Any, loaders: int, place: str
+) -> None:
+    _, _, data = parts(phase())
+    chosen = plan(phase(), augmentation=augmentation, loader_workers=loaders)
+    made = Batches(data, chosen, seed=3, device=torch.device("meta"))
+    inputs = made._reader.data.train.inputs[torch.arange(2)]
+    assert isinstance(inputs, torch.Tensor) and inputs.device.type == place
+    on_device = "gaussian_blur" not in str(augmentation)
+    assert made._reader.finishes is not on_device, "whatever the number of processes"
+
+
+def test_a_batch_is_the_same_where_it_is_augmented_after_it_was_read() -> None:
+    _, _, data = parts(phase())
+    reader, positions = batches.Reader(data, AUGMENTATION, seed=3), torch.tensor([4, 0, 9])
+    expected = reader[2, positions]
+    reader.finishes = False
+    read = reader[2, positions]
+    assert isinstance(read, torch.Tensor) and isinstance(expected, torch.Tensor)
+    assert not torch.equal(read, expected)
+    finished = reader.finish(read, 2, positions)
+    assert isinstance(finished, torch.Tensor) and torch.equal(finished, expected)
+
+
 def test_an_augmentation_that_makes_images_too_small_is_refused() -> None:
     smaller = ({"random_crop": {"size": 6}},)
     with pytest.raises(ValueError, match=r"6 x 6 pixels, but the model takes 8 x 8.*size to 8"):

@@ -134,6 +134,20 @@ def test_weights_that_are_a_choice_count_by_their_content(tmp_path: Path) -> Non
     assert Study(config, tmp_path).groups[0].definition != before
 
 
+def test_pixels_of_another_revision_make_another_definition(tmp_path: Path) -> None:
+    def revisions(override: str) -> list[object]:
+        config = read(tmp_path, JOINT, "recipe.dataset={name: digits}", override)
+        found = Study(config, tmp_path).groups[0].definition
+        blocks = [found["plan"], *found["space"][-1].get("sets", ())]
+        return [block.get("augmentation_revision") for block in blocks]
+
+    exact, revised = "[random_horizontal_flip]", "[{random_resized_crop: {size: 8}}]"
+    assert revisions(f"recipe.augmentation={exact}")[0] is None
+    assert revisions(f"recipe.augmentation={revised}")[0] == 2
+    levels = f"{{flips: {{augmentation: {exact}}}, crops: {{augmentation: {revised}}}}}"
+    assert revisions(f"tune.images={levels}") == [None, None, 2]
+
+
 def test_a_range_and_a_choice_are_described_as_plain_data(tmp_path: Path) -> None:
     config = read(tmp_path, BALANCED)
     rate, dropout = config.tune[0].entries[0], config.tune[3].entries[0]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Literal, Protocol
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Literal
 
 from workbench import usercode
 from workbench.messages import refuse_unknown_options, unknown
-from workbench.record.seeds import derive
+from workbench.record.seeds import derive_each
 from workbench.record.strategy import Knobs
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 _INTERVAL = float | list[float]
 _SIZE = int | list[int]
+# Numbers of a part of a batch: larger tensors leave the cache of a CPU.
+_IN_CACHE = 2**20
+_SAMPLING = Literal["nearest", "bilinear"]
 
 # Type of each option of a transform, named as in torchvision; the transform's name is that of
 # torchvision's class. Pixels are in 0 to 1, so ``fill`` and ``value`` are brightnesses: 0 is black.
@@ -29,7 +34,7 @@ AUGMENTATIONS: dict[str, Mapping[str, object]] = {
     "random_horizontal_flip": {"p": float},
     "random_vertical_flip": {"p": float},
     "random_crop": {"size": _SIZE, "padding": _SIZE, "fill": float, "padding_mode": str},
-    "random_rotation": {"degrees": _INTERVAL, "interpolation": str, "fill": float},
+    "random_rotation": {"degrees": _INTERVAL, "interpolation": _SAMPLING, "fill": float},
     "random_resized_crop": {
         "size": _SIZE,
         "scale": list[float],
@@ -42,7 +47,7 @@ AUGMENTATIONS: dict[str, Mapping[str, object]] = {
         "translate": list[float],
         "scale": list[float],
         "shear": _INTERVAL,
-        "interpolation": str,
+        "interpolation": _SAMPLING,
         "fill": float,
     },
     "color_jitter": dict.fromkeys(("brightness", "contrast", "saturation", "hue"), _INTERVAL),
@@ -50,7 +55,7 @@ AUGMENTATIONS: dict[str, Mapping[str, object]] = {
     "random_perspective": {
         "distortion_scale": float,
         "p": float,
-        "interpolation": str,
+        "interpolation": _SAMPLING,
         "fill": float,
     },
     "gaussian_blur": {"kernel_size": _SIZE, "sigma": _INTERVAL},
@@ -78,14 +83,41 @@ AUGMENTATIONS: dict[str, Mapping[str, object]] = {
 }
 
 
-class Augmentation(Protocol):
-    """Transforms a batch of normalised training images, sample by sample."""
+# Their pixels differ in the last bits from those of the first version, which transformed single
+# images on the CPU: on an accelerator. The definition of a study says so.
+REVISED = {
+    "random_resized_crop",
+    "random_grayscale",
+    "random_equalize",
+    "random_autocontrast",
+    "resize",
+}
+
+
+class Augmentation:
+    """Transforms batches of normalised training images; made by ``build``.
+
+    Attributes:
+        batched: Whether it transforms whole batches, on any device. Otherwise it transforms single
+            images, from the first transform on that has no other way, and only on the CPU.
+    """
+
+    def __init__(self, steps: Sequence[tuple[str, Knobs]], mean: Tensor, std: Tensor) -> None:
+        from workbench.datasets.batch_transforms import BATCHED
+
+        transforms = [(name, _transform(name, options)) for name, options in steps]
+        whole = list(takewhile(lambda step: step[0] in BATCHED, transforms))
+        self._whole = [partial(BATCHED[name], transform) for name, transform in whole]
+        self._single = [transform for _, transform in transforms[len(whole) :]]
+        self._own_code = any(usercode.is_reference(name) for name, _ in steps)
+        self._mean, self._std = mean, std
+        self.batched = not self._single
 
     def __call__(self, inputs: Tensor, *, seed: int, epoch: int, index: Tensor) -> Tensor:
         """The transformed batch, possibly of another size; the inputs are not changed.
 
         Args:
-            inputs: ``[B, C, H, W]`` on the CPU, normalised.
+            inputs: ``[B, C, H, W]``, normalised; on the CPU unless ``batched``.
             seed: The trial's training seed.
             epoch: Counted from 1 through all phases.
             index: ``[B]``, the samples' numbers in the data set.
@@ -94,7 +126,57 @@ class Augmentation(Protocol):
             ValueError: The inputs are not images, a transform changes their channels or returns
                 different sizes, or a user's own transform fails.
         """
-        ...
+        import torch
+
+        from workbench.datasets.batch_transforms import Draws
+
+        if inputs.ndim != 4:
+            raise ValueError(
+                f"An augmentation transforms images, but these samples have the shape "
+                f"{tuple(inputs.shape[1:])}; remove augmentation from the recipe."
+            )
+        mean, std = self._mean.to(inputs.device), self._std.to(inputs.device)
+        seeds = derive_each(seed, "augmentation", epoch, numbers=index.tolist())
+        on_cpu = inputs.device.type == "cpu"
+        size = max(1, _IN_CACHE // inputs[0].numel()) if on_cpu else len(inputs)
+        parts: list[Tensor] = []
+        used: list[int] = []
+        for start in range(0, len(inputs), size):
+            draws = Draws(seeds[start : start + size], len(self._whole))
+            part = (inputs[start : start + size] * std).add_(mean)
+            for transform in self._whole:
+                part = transform(part, draws)
+            parts.append(part)
+            used += draws.used.tolist()
+        images = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self._single:
+            images = self._one_by_one(images, seeds, used)
+        return images.sub_(mean).div_(std)
+
+    def _one_by_one(self, images: Tensor, seeds: Sequence[int], used: Sequence[int]) -> Tensor:
+        import torch
+
+        outputs = []
+        # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
+        with torch.random.fork_rng(devices=[]), _rng_kept() if self._own_code else nullcontext():
+            for pixels, seed, count in zip(images, seeds, used, strict=True):
+                # torchvision's transforms draw from the global generator and take no other.
+                torch.default_generator.manual_seed(seed)
+                torch.empty(count, dtype=torch.int32).random_()  # what the batch has drawn
+                if self._own_code:
+                    _seed_rng(seed)
+                for transform in self._single:
+                    pixels = transform(pixels)
+                outputs.append(pixels)
+        sizes = {tuple(output.shape) for output in outputs}
+        # Images of different sizes cannot be stacked, and the model takes fixed channels.
+        if len(sizes) > 1 or outputs[0].shape[0] != images.shape[1]:
+            found = ", ".join(str(size) for size in sorted(sizes)[:3])
+            raise ValueError(
+                f"The augmentation turns images {tuple(images.shape[1:])} into images {found}; "
+                f"they must all have one size and {images.shape[1]} channels."
+            )
+        return torch.stack(outputs)
 
 
 def build(
@@ -118,45 +200,12 @@ def build(
     """
     if not augmentation:
         return None
-    transforms = [
-        _transform(name, options) for step in augmentation for name, options in step.items()
-    ]
 
     import torch
 
-    own_code = any(usercode.is_reference(name) for step in augmentation for name in step)
-    centre = torch.tensor(list(mean)).reshape(-1, 1, 1)
-    scale = torch.tensor(list(std)).reshape(-1, 1, 1)
-
-    def augment(inputs: Tensor, *, seed: int, epoch: int, index: Tensor) -> Tensor:
-        if inputs.ndim != 4:
-            raise ValueError(
-                f"An augmentation transforms images, but these samples have the shape "
-                f"{tuple(inputs.shape[1:])}; remove augmentation from the recipe."
-            )
-        outputs = []
-        # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
-        with torch.random.fork_rng(devices=[]), _rng_kept() if own_code else nullcontext():
-            for pixels, number in zip(inputs * scale + centre, index.tolist(), strict=True):
-                # torchvision's transforms draw from the global generator and take no other.
-                key = derive(seed, "augmentation", epoch, number)
-                torch.default_generator.manual_seed(key)
-                if own_code:
-                    _seed_rng(key)
-                for transform in transforms:
-                    pixels = transform(pixels)
-                outputs.append(pixels)
-        sizes = {tuple(output.shape) for output in outputs}
-        # Images of different sizes cannot be stacked, and the model takes fixed channels.
-        if len(sizes) > 1 or outputs[0].shape[0] != inputs.shape[1]:
-            found = ", ".join(str(size) for size in sorted(sizes)[:3])
-            raise ValueError(
-                f"The augmentation turns images {tuple(inputs.shape[1:])} into images {found}; "
-                f"they must all have one size and {inputs.shape[1]} channels."
-            )
-        return (torch.stack(outputs) - centre) / scale
-
-    return augment
+    steps = [(name, options) for step in augmentation for name, options in step.items()]
+    centre, scale = (torch.tensor(list(numbers)).reshape(-1, 1, 1) for numbers in (mean, std))
+    return Augmentation(steps, centre, scale)
 
 
 def _transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:

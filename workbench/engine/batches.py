@@ -79,12 +79,18 @@ def input_size(batch: Batch) -> int:
 
 
 class Reader(Dataset[Any]):
-    """Augmented batches of the training part, in this process or in a loader process."""
+    """Augmented batches of the training part, in this process or in a loader process.
+
+    Attributes:
+        data: Of which the training part is read.
+        finishes: Whether it augments what it reads; else ``finish`` does so later, on the device.
+    """
 
     def __init__(self, data: Data, augmentation: Sequence[Any], seed: int) -> None:
         """Nothing is read yet; transforms are built in the process that uses them."""
         # What is pickled for a loader process: without validation data and names.
         self.data = replace(data, validation=data.train, names=None)
+        self.finishes = True
         self._augmentation, self._seed = augmentation, seed
 
     @cached_property
@@ -104,19 +110,27 @@ class Reader(Dataset[Any]):
         epoch, positions = request
         try:
             inputs = self.data.train.inputs[positions]
-            if not isinstance(inputs, Tensor):
-                if self.augment is not None:
-                    raise ValueError(
-                        "augmentation transforms images, but the samples are texts; "
-                        "remove augmentation from the recipe."
-                    )
-                return inputs
-            if self.augment is not None:
-                index = self.data.train.index[positions]
-                inputs = self.augment(inputs, seed=self._seed, epoch=epoch, index=index)
-            return self.data.crop(inputs)
+            return self.finish(inputs, epoch, positions) if self.finishes else inputs
         except ValueError as error:
             return error
+
+    def finish(self, inputs: Batch, epoch: int, positions: Tensor) -> Batch:
+        """A batch as it was read, augmented and cropped.
+
+        Raises:
+            ValueError: The samples cannot be augmented.
+        """
+        if not isinstance(inputs, Tensor):
+            if self.augment is not None:
+                raise ValueError(
+                    "augmentation transforms images, but the samples are texts; "
+                    "remove augmentation from the recipe."
+                )
+            return inputs
+        if self.augment is not None:
+            index = self.data.train.index[positions]
+            inputs = self.augment(inputs, seed=self._seed, epoch=epoch, index=index)
+        return self.data.crop(inputs)
 
 
 class Batches:
@@ -140,10 +154,13 @@ class Batches:
         """
         self._seed, self._device, self._size = seed, device, plan.batch_size
         self._reader = Reader(data, plan.augmentation, seed)
-        on_cpu = self._reader.augment is not None or plan.loader_workers > 0
         self._targets = data.train.targets.to(device)
-        if not on_cpu:
-            # Augmentation runs on the CPU; without it, samples are copied to the device only once.
+        augment = self._reader.augment
+        # Single images are augmented on the CPU, and batches on the device: the same kernels with
+        # any number of loader processes.
+        self._reader.finishes = device.type == "cpu" or not (augment is None or augment.batched)
+        if not self._reader.finishes and plan.loader_workers == 0:
+            # If they fit, the samples are copied only once.
             self._reader.data = _on(self._reader.data, device)
         self._requests: list[_Request] = []
         self._loader: DataLoader[Any] | None = None
@@ -176,7 +193,7 @@ class Batches:
         Raises:
             ValueError: A sample cannot be augmented.
         """
-        return self._on_device(self._reader[epoch, positions])
+        return self._on_device((epoch, positions), self._reader[epoch, positions])
 
     def sizes(self, largest: int | None) -> set[int]:
         """Samples of an epoch's batches, which pass through the model ``largest`` at a time."""
@@ -199,12 +216,13 @@ class Batches:
             RuntimeError: A loader process died; see ``is_dead_loader``.
         """
         requests = [(epoch, positions) for positions in self.positions(epoch, first, last)]
-        yield from map(self._on_device, self._read(requests))
+        yield from map(self._on_device, requests, self._read(requests))
 
-    def _on_device(self, batch: Batch | ValueError) -> Batch:
+    def _on_device(self, request: _Request, batch: Batch | ValueError) -> Batch:
         if isinstance(batch, ValueError):
             raise batch
-        return to_device(batch, self._device)
+        inputs = to_device(batch, self._device)
+        return inputs if self._reader.finishes else self._reader.finish(inputs, *request)
 
     def _read(self, requests: list[_Request]) -> Iterator[Batch | ValueError]:
         if self._loader is None:

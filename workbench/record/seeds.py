@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 
 
 def derive(seed: int, *purpose: str | int) -> int:
@@ -20,3 +21,14 @@ def derive(seed: int, *purpose: str | int) -> int:
     text = json.dumps([seed, *purpose])
     # 63 bits, to fit a signed 64-bit integer.
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def derive_each(seed: int, *purpose: str | int, numbers: Iterable[int]) -> list[int]:
+    """``derive(seed, *purpose, number)`` for each number, in a fraction of the time."""
+    start = hashlib.sha256((json.dumps([seed, *purpose])[:-1] + ", ").encode())
+    seeds = []
+    for number in numbers:
+        text = start.copy()
+        text.update(b"%d]" % number)
+        seeds.append(int.from_bytes(text.digest()[:8], "big") >> 1)
+    return seeds

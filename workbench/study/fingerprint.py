@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workbench import usercode
+from workbench.datasets.augmentations import REVISED
 from workbench.engine.optimizers import OPTIMIZERS
 from workbench.record import Objective, plain
 from workbench.record.strategy import EarlyStopping, Lora, Phase, Plan, Schedule, Strategy, Weights
@@ -97,7 +98,14 @@ def _plan(plan: Plan, folder: Path) -> dict[str, Any]:
         content["weights"] = plan.weights.sha256
     if plan.code:
         content["code"] = _code(plan.code, folder)
+    content |= _revision(plan)
     return dict(plain(content))
+
+
+def _revision(plan: Plan) -> dict[str, int]:
+    """The revision of the pixels of a plan's augmentation, where it is not the first."""
+    revised = any(name in REVISED for step in plan.augmentation for name in step)
+    return {"augmentation_revision": 2} if revised else {}
 
 
 def _phase(phase: Phase) -> dict[str, Any]:
@@ -212,6 +220,8 @@ def _content(
     code = {path: digest for path, digest in plan.code.items() if path not in usual.plan.code}
     if code:
         content["code"] = _code(code, config.document.path.parent.resolve())
+    if _revision(plan) != _revision(usual.plan):
+        content |= _revision(plan)
     if planned.data_digest != usual.data_digest:
         content["data"] = planned.data_digest
     return content

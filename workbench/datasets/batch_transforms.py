@@ -1,0 +1,141 @@
+"""Random transforms of a batch on its device, in which each sample has its own generator.
+
+Draws and pixels are those of torchvision's transforms of one image: on the CPU bit for bit. For
+``augmentations``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import functional
+
+# No transform draws more: ten boxes of two words each, a place and a chance.
+_WORDS = 24
+
+
+class Draws:
+    """What torch draws on the CPU for each sample of a batch after ``manual_seed`` with its seed.
+
+    Attributes:
+        rows: Of the whole batch, ``int64 [B]``.
+        used: How many words of 32 bits each sample has drawn, ``int64 [B]``.
+    """
+
+    def __init__(self, seeds: Sequence[int], transforms: int) -> None:
+        generator = torch.Generator()
+        pairs = torch.empty(len(seeds), transforms * _WORDS // 2, dtype=torch.int64)
+        for seed, row in zip(seeds, pairs, strict=True):
+            row.random_(-(2**63), None, generator=generator.manual_seed(seed))
+        # torch makes 64 bits of two words, the first above the second.
+        self._words = torch.stack([pairs >> 32, pairs], dim=-1).flatten(1) & 0xFFFFFFFF
+        self.rows = torch.arange(len(seeds))
+        self.used = torch.zeros(len(seeds), dtype=torch.int64)
+
+    def below(self, bound: Tensor | int, rows: Tensor | None = None) -> Tensor:
+        """``torch.randint(bound, (1,))`` for some samples, ``int64 [rows]``."""
+        rows = self.rows if rows is None else rows
+        words = self._words[rows, self.used[rows]]
+        self.used[rows] += 1
+        drawn: Tensor = words % bound
+        return drawn
+
+    def uniform(self, low: float, high: float, rows: Tensor | None = None) -> Tensor:
+        """``torch.empty(1).uniform_(low, high)`` for some samples, ``float32 [rows]``."""
+        start, end = torch.tensor([low, high])
+        drawn: Tensor = self.below(2**24, rows) * 2.0**-24 * (end - start) + start
+        return drawn
+
+    def chosen(self, p: float) -> Tensor:
+        """The samples that a transform of probability ``p`` applies to."""
+        return self.rows[self.uniform(0.0, 1.0) < p]
+
+
+def _by_chance(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    rows = draws.chosen(transform.p)
+    if len(rows):
+        chosen = images[rows]
+        images[rows] = transform.transform(chosen, transform.make_params([chosen]))
+    return images
+
+
+def _crop(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    if transform.padding:
+        left, right, top, bottom = transform.padding
+        around, mode = [left, top, right, bottom], transform.padding_mode
+        images = functional.pad(images, around, fill=transform.fill, padding_mode=mode)
+    (height, width), (tall, wide) = transform.size, images.shape[-2:]
+    if height > tall or width > wide:
+        raise ValueError(
+            f"The augmentation random_crop has the size {height} x {width}, which is larger than "
+            f"the (padded) images of {tall} x {wide} pixels."
+        )
+    # Like torchvision, draw nothing where there is no choice.
+    free = tall - height, wide - width
+    top, left = (draws.below(rest + 1) if rest else draws.rows * 0 for rest in free)
+    windows: Tensor = images.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[draws.rows, :, top, left]
+
+
+def _boxes(transform: Any, draws: Draws, rows: Tensor, image: Tensor, *, crops: bool) -> Tensor:
+    """Top, left, height and width of a box for some samples; zeros where ten tries do not fit.
+
+    A crop may be the whole image and has a ratio of width to height; what is erased is smaller, may
+    be empty, and has a ratio of height to width. ``image`` is the height and width of the images.
+    """
+    low, high = torch.tensor(transform.ratio).log().tolist()
+    boxes, waiting = torch.zeros(len(rows), 4, dtype=torch.int64), torch.arange(len(rows))
+    for _ in range(10):
+        if len(waiting) == 0:
+            break
+        least, most = transform.scale
+        area = image.prod() * draws.uniform(least, most, rows[waiting]).double()
+        ratio = draws.uniform(low, high, rows[waiting]).exp().double()
+        sides = [area / ratio, area * ratio] if crops else [area * ratio, area / ratio]
+        box = torch.stack(sides, dim=1).sqrt().round().long()
+        fits = ((box > 0) & (box <= image) if crops else box < image).all(dim=1)
+        done, box = waiting[fits], box[fits]
+        places = [draws.below(free, rows[done]) for free in (image - box + 1).T]
+        boxes[done] = torch.cat([torch.stack(places, dim=1), box], dim=1)
+        waiting = waiting[~fits]
+    return boxes
+
+
+def _resized_crop(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    height, width = images.shape[-2:]
+    boxes = _boxes(transform, draws, draws.rows, torch.tensor([height, width]), crops=True)
+    tall = min(height, round(width / min(transform.ratio)))
+    wide = min(width, round(height * max(transform.ratio)))
+    middle = torch.tensor([(height - tall) // 2, (width - wide) // 2, tall, wide])
+    boxes = torch.where(boxes[:, 2:3] > 0, boxes, middle)
+    how = transform.size, transform.interpolation, transform.antialias
+    # One by one: no kernel resizes images of several sizes.
+    pairs = zip(images, boxes.tolist(), strict=True)
+    return torch.stack([functional.resized_crop(image, *box, *how) for image, box in pairs])
+
+
+def _erase(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    height, width = images.shape[-2:]
+    rows = draws.chosen(transform.p)
+    boxes = _boxes(transform, draws, rows, torch.tensor([height, width]), crops=False)
+    top, left, tall, wide = boxes.to(images.device).reshape(-1, 4, 1, 1, 1).unbind(1)
+    y = torch.arange(height, device=images.device).reshape(-1, 1)
+    x = torch.arange(width, device=images.device)
+    inside = (y >= top) & (y < top + tall) & (x >= left) & (x < left + wide)
+    images[rows] = torch.where(inside, transform.value[0], images[rows])
+    return images
+
+
+_FIXED = "horizontal_flip vertical_flip grayscale invert solarize posterize equalize autocontrast"
+# Each takes torchvision's transform, images that it may change, and their draws. All others of the
+# catalogue transform single images.
+BATCHED: dict[str, Callable[[Any, Tensor, Draws], Tensor]] = {
+    "random_crop": _crop,
+    "random_resized_crop": _resized_crop,
+    "random_erasing": _erase,
+    **dict.fromkeys(("resize", "center_crop"), lambda transform, images, _: transform(images)),
+    **{f"random_{name}": _by_chance for name in _FIXED.split()},
+}
