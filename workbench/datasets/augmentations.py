@@ -84,9 +84,11 @@ AUGMENTATIONS: dict[str, Mapping[str, object]] = {
 
 
 # Their pixels differ in the last bits from those of the first version, which transformed single
-# images on the CPU: on an accelerator. The definition of a study says so.
+# images on the CPU; some of them on an accelerator alone. The definition of a study says so.
 REVISED = {
+    "random_rotation",
     "random_resized_crop",
+    "random_affine",
     "random_grayscale",
     "random_equalize",
     "random_autocontrast",

@@ -1,7 +1,7 @@
 """Random transforms of a batch on its device, in which each sample has its own generator.
 
-Draws and pixels are those of torchvision's transforms of one image: on the CPU bit for bit. For
-``augmentations``.
+Draws and pixels are those of torchvision's transforms of one image: on the CPU bit for bit, except
+the last bits of ``random_rotation`` and ``random_affine``. For ``augmentations``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 from torchvision.transforms.v2 import functional
 
 # No transform draws more: ten boxes of two words each, a place and a chance.
@@ -129,12 +130,57 @@ def _erase(transform: Any, images: Tensor, draws: Draws) -> Tensor:
     return images
 
 
+def _rotation(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    angle = -draws.uniform(*transform.degrees)
+    none = torch.zeros_like(angle)
+    return _mapped(transform, images, angle, none, none, none + 1, none, none)
+
+
+def _affine(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    angle = draws.uniform(*transform.degrees)
+    x = y = across = down = torch.zeros_like(angle)
+    scale = torch.ones_like(angle)
+    if transform.translate is not None:
+        spans = transform.translate[0] * images.shape[-1], transform.translate[1] * images.shape[-2]
+        x, y = (draws.uniform(-span, span).round() for span in spans)
+    if transform.scale is not None:
+        scale = draws.uniform(*transform.scale)
+    if transform.shear is not None:
+        across = draws.uniform(*transform.shear[:2])
+        down = draws.uniform(*transform.shear[2:]) if len(transform.shear) == 4 else down
+    return _mapped(transform, images, angle, x, y, scale, across, down)
+
+
+def _mapped(transform: Any, images: Tensor, angle: Tensor, *more: Tensor) -> Tensor:
+    """Images under affine maps: the angles, shifts along x and y, scales, shears along x and y."""
+    x, y, scale, across, down = (part.double() for part in more)
+    angle, across, down = torch.deg2rad(torch.stack([angle.double(), across, down]))
+    # The inverse of the map, as in torchvision.
+    a, c = (angle - down).cos() / down.cos(), (angle - down).sin() / down.cos()
+    b, d = -(a * across.tan() + angle.sin()), angle.cos() - c * across.tan()
+    matrix = torch.stack([d, -b, b * y - d * x, -c, a, c * x - a * y], dim=1) / scale[:, None]
+    # grid_sample counts from -1 to 1 along each side. Not a product of matrices, whose bits may
+    # depend on the size of the batch.
+    height, width = images.shape[-2:]
+    matrix /= torch.tensor([width / 2] * 3 + [height / 2] * 3)
+    m = matrix.float().to(images.device).reshape(-1, 6, 1, 1).unbind(1)
+    columns = torch.arange(width, device=images.device) - (width - 1) / 2
+    lines = (torch.arange(height, device=images.device) - (height - 1) / 2).reshape(-1, 1)
+    grid = torch.stack([m[n] * columns + m[n + 1] * lines + m[n + 2] for n in (0, 3)], dim=-1)
+    with_mask = torch.cat([images, torch.ones_like(images[:, :1])], dim=1)
+    sampled = grid_sample(with_mask, grid, mode=transform.interpolation, align_corners=False)
+    pixels: Tensor = (sampled[:, :-1] - transform.fill) * sampled[:, -1:] + transform.fill
+    return pixels
+
+
 _FIXED = "horizontal_flip vertical_flip grayscale invert solarize posterize equalize autocontrast"
 # Each takes torchvision's transform, images that it may change, and their draws. All others of the
 # catalogue transform single images.
 BATCHED: dict[str, Callable[[Any, Tensor, Draws], Tensor]] = {
     "random_crop": _crop,
     "random_resized_crop": _resized_crop,
+    "random_rotation": _rotation,
+    "random_affine": _affine,
     "random_erasing": _erase,
     **dict.fromkeys(("resize", "center_crop"), lambda transform, images, _: transform(images)),
     **{f"random_{name}": _by_chance for name in _FIXED.split()},
