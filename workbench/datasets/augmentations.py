@@ -89,6 +89,7 @@ REVISED = {
     "random_rotation",
     "random_resized_crop",
     "random_affine",
+    "color_jitter",
     "random_grayscale",
     "random_equalize",
     "random_autocontrast",

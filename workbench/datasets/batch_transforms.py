@@ -1,7 +1,7 @@
 """Random transforms of a batch on its device, in which each sample has its own generator.
 
 Draws and pixels are those of torchvision's transforms of one image: on the CPU bit for bit, except
-the last bits of ``random_rotation`` and ``random_affine``. For ``augmentations``.
+the last bits of ``color_jitter``, ``random_rotation`` and ``random_affine``. For ``augmentations``.
 """
 
 from __future__ import annotations
@@ -53,6 +53,15 @@ class Draws:
     def chosen(self, p: float) -> Tensor:
         """The samples that a transform of probability ``p`` applies to."""
         return self.rows[self.uniform(0.0, 1.0) < p]
+
+    def permutation(self, count: int) -> Tensor:
+        """``torch.randperm(count)`` for each sample, ``int64 [B, count]``."""
+        order = torch.arange(count).repeat(len(self.rows), 1)
+        for place in range(count - 1):
+            other = place + self.below(count - place)
+            swapped = order[self.rows, other], order[:, place].clone()
+            order[:, place], order[self.rows, other] = swapped
+        return order
 
 
 def _by_chance(transform: Any, images: Tensor, draws: Draws) -> Tensor:
@@ -173,6 +182,44 @@ def _mapped(transform: Any, images: Tensor, angle: Tensor, *more: Tensor) -> Ten
     return pixels
 
 
+def _jitter(transform: Any, images: Tensor, draws: Draws) -> Tensor:
+    order = draws.permutation(4)
+    ranges = transform.brightness, transform.contrast, transform.saturation, transform.hue
+    factors = [span and draws.uniform(*span).reshape(-1, 1, 1, 1) for span in ranges]
+    for place in range(4):
+        for number, factor in enumerate(factors):
+            rows = draws.rows[order[:, place] == number]
+            if factor is not None and len(rows):
+                images[rows] = _recoloured(number, images[rows], factor[rows].to(images.device))
+    return images
+
+
+def _recoloured(number: int, images: Tensor, factor: Tensor) -> Tensor:
+    """Images of another brightness (0), contrast (1), saturation (2) or hue (3)."""
+    if number == 3:
+        return _turned(images, factor)
+    other = functional.rgb_to_grayscale(images) if number else torch.zeros_like(images[:, :1])
+    if number == 1:
+        # In two steps, because the mean of one large image has other bits with several threads.
+        other = other.mean(-1, keepdim=True).mean(-2, keepdim=True)
+    return (images * factor + other * (1 - factor)).clamp_(0, 1)
+
+
+def _turned(images: Tensor, turn: Tensor) -> Tensor:
+    """Images of another hue (Smith 1978), turned by a part of the circle; grey has no hue."""
+    if images.shape[1] == 1:
+        return images
+    most = images.amax(1, keepdim=True)
+    spread = most - images.amin(1, keepdim=True)
+    red, green, blue = ((most - images) / spread.where(spread > 0, 1.0)).unbind(1)
+    is_red, is_green, _ = (images == most).unbind(1)
+    sixths = torch.where(is_green, 2 + red - blue, 4 + green - red)
+    sixths = torch.where(is_red, blue - green, sixths).unsqueeze(1) + 6 * turn
+    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).reshape(3, 1, 1)
+    position = (sixths + offsets) % 6
+    return most - spread * torch.minimum(position, 4 - position).clamp_(0, 1)
+
+
 _FIXED = "horizontal_flip vertical_flip grayscale invert solarize posterize equalize autocontrast"
 # Each takes torchvision's transform, images that it may change, and their draws. All others of the
 # catalogue transform single images.
@@ -182,6 +229,7 @@ BATCHED: dict[str, Callable[[Any, Tensor, Draws], Tensor]] = {
     "random_rotation": _rotation,
     "random_affine": _affine,
     "random_erasing": _erase,
+    "color_jitter": _jitter,
     **dict.fromkeys(("resize", "center_crop"), lambda transform, images, _: transform(images)),
     **{f"random_{name}": _by_chance for name in _FIXED.split()},
 }
