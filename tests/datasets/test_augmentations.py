@@ -121,6 +121,16 @@ def test_a_batch_gets_the_draws_and_pixels_of_torchvisions_transforms_of_single_
     torch.testing.assert_close(found, torch.stack(expected), rtol=0.0, atol=close)
 
 
+@pytest.mark.parametrize("step", BY_BATCH)
+def test_a_batch_is_transformed_on_its_device(step: dict[str, dict[str, Any]]) -> None:
+    # A device without numbers refuses tensors of the CPU as an accelerator does.
+    with pytest.raises(RuntimeError, match="device"):
+        torch.zeros(2, device="meta") + torch.zeros(2)
+    inputs = images().to("meta")
+    found = built(step)(inputs, seed=1, epoch=1, index=torch.arange(6))
+    assert (found.device, found.shape) == (inputs.device, inputs.shape)
+
+
 def test_a_batch_stays_whole_up_to_the_first_transform_of_single_images() -> None:
     assert built({"random_crop": {"size": 8}}, {"random_erasing": {}}).batched
     assert not built({"random_crop": {"size": 8}}, {"gaussian_blur": {"kernel_size": 3}}).batched
