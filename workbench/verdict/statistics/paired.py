@@ -190,7 +190,7 @@ def skewness(differences: ArrayLike) -> float:
         return math.nan
     n = len(data)
     gaps = data - np.mean(data)
-    g1 = float(np.mean(gaps**3)) / float(np.mean(gaps**2)) ** 1.5
+    g1 = float(np.mean(gaps**3) / np.mean(gaps**2) ** 1.5)
     return g1 * math.sqrt(n * (n - 1)) / (n - 2)
 
 
