@@ -40,7 +40,7 @@ class Remembered:
     """
 
     def __init__(self, key: object, paths: Sequence[Path]) -> None:
-        text = json.dumps(plain(key), sort_keys=True, default=str)
+        text = json.dumps(plain(key), sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
         self._path = downloads.folder() / "remembered" / f"{name}.json"
         # Before the look: what changes while it is taken must not pass for what it saw.
