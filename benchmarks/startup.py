@@ -75,7 +75,9 @@ def main(given: Path | None = None, rounds: int = 5) -> None:
     print(f"{'':22}{'on the clock':>24}{'of processors':>24}")
     print(f"{'':22}" + 2 * f"{'min':>8}{'median':>8}{'max':>8}")
     for name, pairs in seconds.items():
-        sides = ((min(side), statistics.median(side), max(side)) for side in zip(*pairs, strict=True))
+        sides = (
+            (min(side), statistics.median(side), max(side)) for side in zip(*pairs, strict=True)
+        )
         print(f"{name:22}" + "".join(f"{value:8.2f}" for side in sides for value in side))
 
 
