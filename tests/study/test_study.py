@@ -102,6 +102,19 @@ def test_a_second_check_tries_an_augmentation_or_a_method_no_second_time(
     assert calls == before
 
 
+def test_nothing_is_kept_of_a_study_whose_data_must_still_be_downloaded(
+    write_study: Write, home: Path, calls: Counter[str], tmp_path: Path
+) -> None:
+    file = write_study(
+        ("{name: wine, validation: 40, test: 40}", "{name: cifar10}"),
+        ("{name: mlp, hidden: [8, 8]}", "small_cnn"),
+    )
+    notes = check_file(file, [], home)[0].notes
+    assert any("cifar10" in note for note in notes), notes
+    assert check_file(file, [], home)[0].notes == notes
+    assert not list(tmp_path.rglob("remembered/*"))
+
+
 def test_a_users_own_data_are_read_by_every_check(
     write_study: Write, home: Path, calls: Counter[str]
 ) -> None:

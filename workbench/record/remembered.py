@@ -2,8 +2,7 @@
 
 It is under ``downloads.folder()/remembered`` and may be deleted at any time. It holds as long as
 nothing differs: what was asked, Workbench's own files, the installed packages, and the path, size,
-inode and times of every file that was read. Used by ``study.resources`` and
-``commands.parent_run``.
+inode and times of every file that was read.
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ from workbench.record.files import write_atomically
 
 # A file that was written twice within one tick of the file system's clock keeps its time.
 _TICK_NS = 2 * 10**9
+# Hash of the states of the files at a path, and the youngest time among them, in ns.
+FileState = tuple[str, int]
 # As this process first saw each path: what it has read since may be of then, and not of now.
 _FIRST: dict[Path, str] = {}
 
@@ -37,17 +38,22 @@ class Remembered:
     Args:
         key: What is looked at and how, in values of JSON.
         paths: The files that are read; of a folder, all that is in it. They need not exist.
+        states: Of paths that a command has seen; those of ``paths`` are added. A folder may hold a
+            million files, and one command may look at it often.
     """
 
-    def __init__(self, key: object, paths: Sequence[Path]) -> None:
+    def __init__(
+        self, key: object, paths: Sequence[Path], *, states: dict[Path, FileState] | None = None
+    ) -> None:
+        states = {} if states is None else states
         text = json.dumps(plain(key), sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
         self._path = downloads.folder() / "remembered" / f"{name}.json"
         # Before the look: what changes while it is taken must not pass for what it saw.
-        states = {path: _state_of(path) for path in paths}
-        self._state = {str(path): state for path, (state, _) in states.items()}
-        unchanged = [_FIRST.setdefault(path, state) == state for path, (state, _) in states.items()]
-        youngest = max((youngest for _, youngest in states.values()), default=0)
+        states |= {path: _state_of(path) for path in paths if path not in states}
+        self._state = {str(path): states[path][0] for path in paths}
+        unchanged = [_FIRST.setdefault(path, states[path][0]) == states[path][0] for path in paths]
+        youngest = max((states[path][1] for path in paths), default=0)
         self._settled = all(unchanged) and youngest < time.time_ns() - _TICK_NS
 
     def found(self) -> Any:
@@ -76,8 +82,7 @@ def _program() -> str:
     return hashlib.sha256(json.dumps([sys.version, times, code]).encode()).hexdigest()
 
 
-def _state_of(path: Path, ending: str = "") -> tuple[str, int]:
-    """Hash of the states of the files at a path, and the youngest time among them, in ns."""
+def _state_of(path: Path, ending: str = "") -> FileState:
     digest, youngest = hashlib.sha256(), 0
     for name, state in _found_at(path, set()):
         if not name.endswith(ending):

@@ -12,7 +12,7 @@ from typing import Any
 from workbench import backbones, datasets, record, tasks, usercode
 from workbench.backbones.depth import resolve_depth
 from workbench.downloads import Absent
-from workbench.record.remembered import Remembered
+from workbench.record.remembered import FileState, Remembered
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Plan, Weights
 from workbench.study import paths, weights
@@ -54,6 +54,7 @@ class Resources:
         self._study_seed = study_seed
         self._home = home
         self._seen: dict[str, Any] = {}
+        self._states: dict[Path, FileState] = {}
         self._weights: dict[tuple[str, str], Weights] = {}
         self._absent: dict[str, None] = {}
 
@@ -114,13 +115,13 @@ class Resources:
         # A user's own code may read anything.
         if len(known) < len(paths) or _names_code(key):
             return look()
-        before = Remembered([*key, self._study_seed, self.seed], list(chain(*known)))
+        asked = [*key, self._study_seed, self.seed]
+        before = Remembered(asked, list(chain(*known)), states=self._states)
         found = before.found()
         if found is None:
-            lacked = self.absent
             found = json.loads(json.dumps(look()))
-            # Without a file that must still be downloaded, not everything was seen.
-            if self.absent == lacked:
+            # Where a file must still be downloaded, not everything was seen.
+            if not self.absent:
                 before.keep(found)
         return found
 
