@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +176,71 @@ def test_a_second_run_does_nothing_and_says_so(searched: tuple[Path, Path]) -> N
     assert "all 20 trials are done; nothing to do" in output
     after = {run.info.run_id: run.info.end_time for run in runs_of(home, "tiny")}
     assert before.keys() == after.keys()
+
+
+@pytest.fixture(scope="module")
+def settled(searched: tuple[Path, Path]) -> tuple[Path, Path]:
+    """The same, once a command has found that nothing is left to do."""
+    file, home = searched
+    # What was written a moment ago is not trusted.
+    time.sleep(2.1)
+    for words in (("run", file), ("check", file)):
+        works(*words, "--home", home)
+    return file, home
+
+
+HEAVY = {"torch", "torchvision", "transformers", "sklearn", "pandas", "matplotlib", "mlflow"}
+LIBRARIES = HEAVY | {"scipy", "jinja2", "optuna", "sqlalchemy", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (("list",), LIBRARIES),
+        (("show", "tiny"), LIBRARIES),
+        (("show", "tiny/sgd-0/000"), LIBRARIES),
+        (("check", "--help"), LIBRARIES),
+        (("check", "FILE"), HEAVY | {"scipy.stats", "jinja2"}),
+        (("run", "FILE"), HEAVY | {"scipy", "jinja2"}),
+    ],
+)
+def test_a_command_loads_only_what_it_needs(
+    words: tuple[str, ...], unneeded: set[str], settled: tuple[Path, Path]
+) -> None:
+    file, home = settled
+    script = (
+        "import sys\n"
+        "from workbench.cli.app import app\n"
+        "try:\n"
+        "    app()\n"
+        "except SystemExit as ended:\n"
+        "    assert not ended.code\n"
+        f"print('loaded:', sorted({unneeded} & set(sys.modules)))\n"
+    )
+    given = [str(file) if word == "FILE" else word for word in words]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *given],
+        env={**os.environ, "WORKBENCH_HOME": str(home)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_a_store_that_was_deleted_is_made_again_by_a_run_that_had_nothing_to_do(
+    settled: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file, home = settled[0], tmp_path / "home"
+    shutil.copytree(settled[1], home)
+    store = home / "mlruns" / "mlflow.db"
+    for _ in range(2):  # The first one rewrites the store, because the home has moved.
+        time.sleep(2.1)
+        assert Forked(processes.command, "run", file, "--home", home).wait() == 0
+    store.unlink()
+    assert Forked(processes.command, "run", file, "--home", home).wait() == 0
+    with closing(sqlite3.connect(store)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (21,)
 
 
 def test_list_and_show_tell_the_same_as_the_records(searched: tuple[Path, Path]) -> None:

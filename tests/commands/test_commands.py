@@ -10,8 +10,10 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from tests.support.commands import call
 from tests.support.mlflow_home import STUDY, everything, result, runs_of, write
@@ -26,6 +28,7 @@ from workbench.commands.run import run_study
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import lease
 from workbench.driver.workers import InlineWorkers
+from workbench.record import remembered
 from workbench.study.config import Changed, load
 from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker
@@ -255,6 +258,54 @@ def test_commands_with_nothing_to_do_change_nothing_and_the_commit_stays_that_of
             assert run.data.tags["workbench.commit"] == commit[:12]
         else:
             assert run.data.tags["mlflow.source.git.commit"] == commit
+
+
+def delete_a_run(home: Path) -> None:
+    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    client.delete_run(runs_of(home, "tiny")[0].info.run_id)
+
+
+def delete_an_artifact(home: Path) -> None:
+    next((home / "mlruns" / "artifacts").rglob("per_class.csv")).unlink()
+
+
+def delete_a_tag(home: Path) -> None:
+    client = MlflowClient(f"sqlite:///{home / 'mlruns' / 'mlflow.db'}")
+    client.delete_tag(runs_of(home, "tiny")[0].info.run_id, "workbench.state")
+
+
+@pytest.mark.parametrize("change", [delete_a_run, delete_an_artifact, delete_a_tag])
+def test_mlflow_is_asked_once_about_a_finished_search_and_again_after_any_change(
+    change: Callable[[Path], None],
+    write_study: Write,
+    stored: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
+    monkeypatch.setattr(remembered, "_TICK_NS", 0)  # as if some seconds had passed
+    asked: list[str] = []
+    finished = Tracker.is_finished
+
+    def noted(tracker: Tracker, study: str, role: str, **files: Any) -> bool:
+        asked.append(study)
+        return finished(tracker, study, role, **files)
+
+    monkeypatch.setattr(Tracker, "is_finished", noted)
+
+    def run() -> int:
+        # As in another process, which leaves no log of sqlite's.
+        remembered._FIRST.clear()
+        Tracker(stored).close()
+        return run_study(file, [], stored, InlineWorkers(), Unseen()).fresh
+
+    file = write_study(*SMALL)
+    assert (run(), asked) == (4, [])
+    rows, files = everything(stored), stored_files(stored)
+    assert (run(), run(), asked) == (0, 0, ["tiny"])
+    change(stored)
+    assert (run(), asked) == (0, ["tiny", "tiny"])
+    assert (everything(stored), stored_files(stored)) == (rows, files)
 
 
 def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, stored: Path) -> None:

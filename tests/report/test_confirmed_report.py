@@ -28,6 +28,7 @@ from workbench.report import Material, methods, templates, wording
 from workbench.report.figures import FIGURES, Findings, forest
 from workbench.report.paper import files as paper
 from workbench.report.results import Row
+from workbench.report.writing import CONTENTS
 from workbench.tracker.stored_study import Cited, Range, StoredStudy, read
 from workbench.verdict import Doubt, Verdict, Word
 from workbench.verdict.wording import numbers
@@ -944,7 +945,7 @@ def test_a_confirmed_report_is_whole_and_the_same_bytes_again(tmp_path: Path) ->
     )
     report.write(shuffled, tmp_path / "again")
     assert files(tmp_path / "again") == files(written)
-    assert {path.name for path in written.iterdir()} == {*report.CONTENTS}
+    assert {path.name for path in written.iterdir()} == {*CONTENTS}
     content = json.loads((written / "report.json").read_text())
     shown = [entry["name"] for entry in content["figures"] if not entry["page_only"]]
     assert {"forest", "pairwise"} <= {*shown}

@@ -7,6 +7,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -267,3 +268,22 @@ def test_a_study_that_minimises_has_the_importances_of_its_negative() -> None:
     turned = [dataclasses.replace(t, value=None if t.value is None else -t.value) for t in shown]
     first = figure.summarize(findings(describe(), shown)).results
     assert figure.summarize(findings(describe(objective=loss), turned)).results == first
+
+
+def test_importances_of_the_same_trials_are_computed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path))
+    expected = importances.evaluate(observed(40))
+    assert importances.recall(observed(40)) == expected
+    asked: list[int] = []
+
+    def counted(observations: tuple[importances.Observation, ...]) -> importances.Importances:
+        asked.append(len(observations))
+        return expected
+
+    monkeypatch.setattr(importances, "evaluate", counted)
+    assert importances.recall(observed(40)) == expected
+    assert asked == []
+    importances.recall(observed(41))
+    assert asked == [41]

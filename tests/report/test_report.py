@@ -23,6 +23,7 @@ from tests.support.searched import HOSTILE, describe, described, joint, realisti
 from workbench import report
 from workbench.report import Material, templates
 from workbench.report.figures import FIGURES
+from workbench.report.writing import CONTENTS
 from workbench.tracker.stored_study import read
 
 
@@ -742,7 +743,7 @@ def test_a_users_own_files_stay_in_the_folder_of_a_new_report(tmp_path: Path) ->
     assert (folder / ".hidden").read_text() == "mine"
     assert not (folder / "data/stale.csv").exists()
     assert folder.stat().st_mode == mode
-    assert {path.name for path in folder.iterdir()} - {"notes", ".hidden"} <= {*report.CONTENTS}
+    assert {path.name for path in folder.iterdir()} - {"notes", ".hidden"} <= {*CONTENTS}
     assert len(json.loads((folder / "report.json").read_text())["failures"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["digits"]
 

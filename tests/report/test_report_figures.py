@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import shutil
@@ -270,3 +271,41 @@ def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
 )
 def test_a_figure_writes_a_p_value_as_a_table_does(p: float, text: str) -> None:
     assert bare_p(p) == templates.p_value(p) == text
+
+
+def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
+    drawings: list[Path] = []
+    render = rendering.render
+
+    def noted(name: str, numbers: Any, caption: str, folder: Path, venue: str) -> str:
+        drawings.append(folder)
+        return render(name, numbers, caption, folder, venue)
+
+    monkeypatch.setattr(rendering, "render", noted)
+
+    def once(
+        numbers: Any, caption: str = "The shares.", venue: str = "neurips", of: str = "tiny"
+    ) -> tuple[str, dict[str, bytes]]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        svg = rendering.render_once(
+            "edf", numbers, caption, folder, venue, report=tmp_path / "reports" / of
+        )
+        return svg, {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    numbers = numbers_of("edf")
+    first = once(numbers)
+    assert once(copy.deepcopy(numbers)) == first
+    assert len(drawings) == 1 and first[1].keys() == {"edf.pdf", "edf.png", "edf.svg"}
+    changed = once(numbers._replace(metric="validation/loss"))
+    assert len(drawings) == 2 and changed != first
+    assert "The counts." in once(numbers, caption="The counts.")[0]
+    assert once(numbers, venue="icml")[1] != first[1]
+    once(numbers, of="other")
+    assert len(drawings) == 5
+    # The machine's fonts decide how these are shown.
+    for _ in range(2):
+        once(numbers._replace(metric="validation/\u5b66"))
+    assert len(drawings) == 7

@@ -11,16 +11,17 @@ import pytest
 
 from workbench import backbones, datasets
 from workbench.commands.check import check_file
-from workbench.record import Role
+from workbench.datasets import loading
+from workbench.record import Role, remembered
 from workbench.study.config import load
 from workbench.study.study import Study
 
 Write = Callable[..., Path]
 
 
-def test_check_reads_the_data_and_builds_the_backbone_once(
-    tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often data are read and backbones built; nothing is known from other tests."""
     calls: Counter[str] = Counter()
 
     def count(module: Any, name: str) -> None:
@@ -34,9 +35,101 @@ def test_check_reads_the_data_and_builds_the_backbone_once(
 
     count(datasets, "sizes")
     count(backbones, "build")
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
+    # Files that a test has just written count as old.
+    monkeypatch.setattr(remembered, "_TICK_NS", 0)
+    return calls
+
+
+def test_check_reads_the_data_and_builds_the_backbone_once(
+    tiny: Path, home: Path, calls: Counter[str]
+) -> None:
     plan = check_file(tiny, [], home)[0].as_json()
     assert len(plan["strategies"]) == 4
     assert calls == {"sizes": 1, "build": 1}
+
+
+TABLE = "{name: table, path: data.csv, target: y, validation: 40, test: 40}"
+
+
+def test_a_second_check_reads_the_data_only_if_they_have_changed(
+    write_study: Write, home: Path, calls: Counter[str]
+) -> None:
+    rows = [f"{n},{n % 7},{'ab'[n % 2]}" for n in range(160)]
+    data = home.parent / "data.csv"
+    data.write_text("\n".join(["u,v,y", *rows]))
+    file = write_study(("{name: wine, validation: 40, test: 40}", TABLE))
+
+    def as_in_another_process() -> None:
+        for known in (loading._pool, loading._read):
+            known.cache_clear()
+        remembered._FIRST.clear()
+
+    first = [plan.as_json() for plan in check_file(file, [], home)]
+    assert [plan.as_json() for plan in check_file(file, [], home)] == first
+    assert calls == {"sizes": 1, "build": 1}
+    data.write_text("\n".join(["u,v,y", *rows, "1,1,a"]))
+    check_file(file, [], home)  # It has the data of before in memory, and keeps nothing of them.
+    assert calls == {"sizes": 2, "build": 2}
+    as_in_another_process()
+    (changed,) = check_file(file, [], home)
+    assert calls == {"sizes": 3, "build": 3}
+    assert changed.study.data.train == first[0]["data"]["train"] + 1
+    check_file(file, ["recipe.backbone.hidden=[8]"], home)
+    assert calls == {"sizes": 3, "build": 4}
+
+
+def test_a_second_check_tries_an_augmentation_or_a_method_no_second_time(
+    write_study: Write, home: Path, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_study(
+        ("{name: wine, validation: 40, test: 40}", "{name: digits}"),
+        ("{name: mlp, hidden: [8, 8]}", "small_cnn"),
+        (
+            "  batch_size: 16",
+            "  batch_size: 16\n  augmentation: [random_horizontal_flip]\n  mixup: 0.2",
+        ),
+    )
+    check_file(file, [], home)
+    assert calls["build"] > 1
+    before = calls.copy()
+
+    def fails(*_: object, **__: object) -> None:
+        raise AssertionError("the data are read")
+
+    monkeypatch.setattr(datasets, "load", fails)
+    check_file(file, [], home)
+    assert calls == before
+
+
+def test_nothing_is_kept_of_a_study_whose_data_must_still_be_downloaded(
+    write_study: Write, home: Path, calls: Counter[str], tmp_path: Path
+) -> None:
+    file = write_study(
+        ("{name: wine, validation: 40, test: 40}", "{name: cifar10}"),
+        ("{name: mlp, hidden: [8, 8]}", "small_cnn"),
+    )
+    notes = check_file(file, [], home)[0].notes
+    assert any("cifar10" in note for note in notes), notes
+    assert check_file(file, [], home)[0].notes == notes
+    assert not list(tmp_path.rglob("remembered/*"))
+
+
+def test_a_users_own_data_are_read_by_every_check(
+    write_study: Write, home: Path, calls: Counter[str]
+) -> None:
+    (home.parent / "own.py").write_text(
+        "import torch\n"
+        "from workbench import Samples\n"
+        "def data():\n"
+        "    x, y = torch.arange(320.0).reshape(160, 2), torch.arange(160) % 2\n"
+        "    return Samples(kind='vector', inputs=x, targets=y, classes=('a', 'b'))\n"
+    )
+    own = "{name: 'own.py:data', validation: 40, test: 40}"
+    file = write_study(("{name: wine, validation: 40, test: 40}", own))
+    check_file(file, [], home)
+    check_file(file, [], home)
+    assert calls == {"sizes": 2, "build": 2}
 
 
 def test_a_balanced_study_searches_its_strategies_and_a_joint_one_all_together(

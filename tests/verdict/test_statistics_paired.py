@@ -175,6 +175,15 @@ def test_hedges_dz_is_no_number_where_the_differences_do_not_vary() -> None:
         assert math.isnan(statistics.hedges_dz(data))
 
 
+def test_skewness_is_that_of_scipy() -> None:
+    for data in samples()[3:]:  # from n = 3 on
+        assert statistics.skewness(data) == pytest.approx(stats.skew(data, bias=False), rel=1e-9)
+        assert statistics.skewness(-data) == pytest.approx(-statistics.skewness(data), rel=1e-9)
+    assert math.isnan(statistics.skewness([0.1, 0.1, 0.1]))
+    with pytest.raises(ValueError, match="expected at least 3 values"):
+        statistics.skewness([0.1, 0.2])
+
+
 def test_probability_of_improvement_compares_runs_of_one_seed() -> None:
     # Unpaired, first is ahead in 10 of 16 comparisons; seed by seed in all.
     first, second = [0.9, 0.8, 0.7, 0.6], [0.85, 0.75, 0.65, 0.55]

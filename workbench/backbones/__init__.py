@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Literal
 
 from workbench import usercode
 from workbench.backbones import hub
-from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS
+from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS, checkpoints
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.messages import refuse_unknown_options, unknown
 from workbench.record.seeds import derive
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from workbench.backbones.stages import Staged
     from workbench.datasets import Data, Part
 
-__all__ = ["BACKBONES", "Entry", "WeightsError", "build", "entry_of", "named", "prepare"]
+__all__ = [
+    "BACKBONES",
+    "Entry",
+    "WeightsError",
+    "build",
+    "entry_of",
+    "named",
+    "paths_of",
+    "prepare",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +158,23 @@ def named(backbone: str, source: str) -> Weights:
         return Weights(source=source)
     found: Weights = resolve_name(entry.named)(source=source, **entry.arguments)
     return found
+
+
+def paths_of(backbone: Knobs, weights: Weights | None) -> list[Path] | None:
+    """The files and folders that a backbone is built from, besides installed packages.
+
+    Returns:
+        None where they are not known: of a user's own code and of timm's weights.
+    """
+    name = backbone["name"]
+    entry = entry_of(name)
+    source = None if weights is None else weights.source
+    if entry is None or entry.options is None:
+        return None
+    if source in entry.weights and not entry.hub:
+        return [checkpoints()] if name in FAMILY_OF else None
+    models = [name, backbone.get("tokenizer"), source] if entry.hub else [source]
+    return [path for model in models if model for path in hub.paths_of(model)]
 
 
 def prepare(backbone: Knobs, data: Data) -> Data:

@@ -159,6 +159,15 @@ def identity(model: str) -> dict[str, str]:
     return {} if snapshot is None else {f"{_HUB_PREFIX}{_id_of(model)}": snapshot.name}
 
 
+def paths_of(model: str) -> list[Path]:
+    """Where a model's files are: its folder, or the places of a hub model in the cache."""
+    if is_folder(model):
+        return [Path(model).expanduser()]
+    if not is_model(model):
+        return []
+    return [_place(repository) for repository in _repositories(model)]
+
+
 def is_hub(key: str) -> bool:
     """Whether a key of ``identity`` stands for a hub model rather than a file."""
     return key.startswith(_HUB_PREFIX)
@@ -204,9 +213,8 @@ def _cache() -> Path:
 
 def _cached(name: str) -> Path | None:
     """The snapshot of a hub model on this machine, under its full id or the short name."""
-    # The hub redirects old short names, so the cache may contain either.
-    for repository in dict.fromkeys((_id_of(name), name)):
-        cache = _cache() / f"models--{repository.replace('/', '--')}"
+    for repository in _repositories(name):
+        cache = _place(repository)
         try:
             commit = (cache / "refs" / "main").read_text().strip()
         except OSError:
@@ -215,6 +223,15 @@ def _cached(name: str) -> Path | None:
         if (cache / "snapshots" / commit).is_dir():
             return cache / "snapshots" / commit
     return None
+
+
+def _repositories(name: str) -> list[str]:
+    """The ids under which the cache may contain a model: the hub redirects old short names."""
+    return list(dict.fromkeys((_id_of(name), name)))
+
+
+def _place(repository: str) -> Path:
+    return _cache() / f"models--{repository.replace('/', '--')}"
 
 
 def _repository_of(snapshot: Path) -> str:

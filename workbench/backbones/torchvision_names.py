@@ -5,7 +5,9 @@ A table only, which loads no torch; a test compares it with torchvision's own li
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,3 +113,11 @@ _OTHER_WEIGHTS: dict[str, tuple[str, ...]] = {
 }
 # The names of the weights that each model has; imagenet is torchvision's best.
 WEIGHTS = {name: ("imagenet", *_OTHER_WEIGHTS.get(name, (_V1,))) for name in FAMILY_OF}
+
+
+def checkpoints() -> Path:
+    """Where torch keeps the weights that it has downloaded, as ``torch.hub.get_dir()`` finds it."""
+    home = os.environ.get("TORCH_HOME") or Path(
+        os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch"
+    )
+    return Path(home).expanduser() / "hub" / "checkpoints"

@@ -100,7 +100,6 @@ def run(
     """Run (or resume) the search of a study."""
     from workbench.cli import printed
     from workbench.commands.run import run_study
-    from workbench.commands.smoke import smoke_study
 
     with (
         terminal.errors(),
@@ -113,6 +112,8 @@ def run(
             printed.outcome(terminal.console(), outcome, smoke=smoke, last=last)
 
         if smoke:
+            from workbench.commands.smoke import smoke_study
+
             outcome = smoke_study(*asked, shown=shown)
         else:
             outcome = run_study(*asked, wait=wait, retry_failed=retry_failed, shown=shown)

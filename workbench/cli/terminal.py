@@ -90,7 +90,7 @@ def started_workers(home: Path, workers: int | None, inline: bool) -> Iterator[W
     if inline:
         yield InlineWorkers()
         return
-    local: LocalWorkers = LocalWorkers(worker_count(workers, inline), home / "mlruns" / "workers")
+    local: LocalWorkers = LocalWorkers(workers, home / "mlruns" / "workers")
     # Also after an error: an abandoned worker would keep its GPU memory.
     try:
         yield local

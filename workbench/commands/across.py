@@ -12,6 +12,7 @@ from workbench.commands import report as publish
 from workbench.commands.report import Written
 from workbench.commands.verdict import Judged
 from workbench.plotting import venues
+from workbench.report.summary import Composed
 from workbench.study.config import load_all
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
@@ -80,7 +81,7 @@ def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
         FileExistsError: ``out`` contains something else.
     """
     tracker = Tracker(home, create=False)
-    composed: dict[str, report.Composed] = {}
+    composed: dict[str, Composed] = {}
     for name in studies:
         cells = tracker.cells(name)
         found = {study: _composed(tracker, study, home) for study in cells or [name]}
@@ -101,14 +102,14 @@ def _page(found: ResultsVerdict, home: Path, out: Path, venue: str) -> Path:
     return standalone.write(found, out, venue=venue, links=links)
 
 
-def _composed(tracker: Tracker, name: str, home: Path) -> report.Composed:
+def _composed(tracker: Tracker, name: str, home: Path) -> Composed:
     material = publish.material(tracker, name, record.study_directory(home, name))
     if not material.study.described:
         raise UnknownStudy(f"MLflow has no description of the study {name}.")
     return report.compose(material)
 
 
-def _refuse_missing(name: str, known: Mapping[str, report.Composed]) -> None:
+def _refuse_missing(name: str, known: Mapping[str, Composed]) -> None:
     """Refuse a verdict over some of the studies that a file plans.
 
     Raises:
@@ -124,19 +125,19 @@ def _refuse_missing(name: str, known: Mapping[str, report.Composed]) -> None:
         )
 
 
-def _finished(composed: report.Composed) -> bool:
+def _finished(composed: Composed) -> bool:
     confirmation = composed.summary.confirmation
     return confirmation is not None and confirmation.finished
 
 
-def _planned(composed: report.Composed) -> tuple[str, ...]:
+def _planned(composed: Composed) -> tuple[str, ...]:
     """Names of all studies of its file, as its confirmation fixed them; before it, its search."""
     study = composed.material.study
     fixed = (study.protocol or {}).get("across") or (study.across and study.across.planned)
     return tuple(fixed or ())
 
 
-def _confirmed(composed: report.Composed) -> ConfirmedStudy:
+def _confirmed(composed: Composed) -> ConfirmedStudy:
     study = composed.material.study
     protocol = study.protocol or {}
     data = protocol.get("data") or {}

@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from workbench import record
 from workbench.driver import GroupProgress
 from workbench.record import Role, TrialDirectory, environment
 from workbench.record.files import write_atomically
+from workbench.record.remembered import Remembered
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
@@ -134,12 +136,30 @@ def is_settled(study: Study, role: Role, files: Mapping[str, str] | None = None)
         role: As for ``opened``.
         files: As for ``opened``.
     """
+    role, wanted = _parent_role(role), {**_files(study), **(files or {})}
+    # MLflow takes seconds to answer. Where neither its store nor a record has changed since it
+    # was asked, it would answer the same.
+    known = Remembered(["settled", str(study.directory), role, wanted], _mirrored(study))
+    if known.found():
+        return True
     tracker = Tracker(study.home)
-    wanted = {**_files(study), **(files or {})}
-    settled = tracker.is_finished(study.name, _parent_role(role), files=wanted)
+    settled = tracker.is_finished(study.name, role, files=wanted)
     if settled:
         tracker.reconcile(study.directory)
+        known.keep(True)
     return settled
+
+
+def _mirrored(study: Study) -> list[Path]:
+    """Both sides of the mirror: MLflow's database and artifacts, and the study's records."""
+    root = study.home.resolve() / "mlruns"
+    log = root / "mlflow.db-wal"
+    store = [root / "mlflow.db", root / "artifacts" / record.experiment_of(study.name)]
+    # A log without content comes and goes with every reader.
+    if log.exists() and log.stat().st_size:
+        store.append(log)
+    records = [path for path in study.directory.iterdir() if path.is_dir()]
+    return [*store, *records, *sorted(study.directory.glob("*.json"))]
 
 
 def _parent_role(role: Role) -> Role:

@@ -16,6 +16,7 @@ from workbench.driver.leases import Busy, lease
 from workbench.plotting import venues
 from workbench.record import Role
 from workbench.report import writing
+from workbench.report.summary import Composed
 from workbench.report.trials import best_of_each, of_search
 from workbench.study.config import load
 from workbench.study.config.document import Document, parse_value
@@ -46,7 +47,7 @@ class Written:
     verdict: str
     usable: bool
     notes: tuple[str, ...]
-    composed: report.Composed | None = None
+    composed: Composed | None = None
 
     @property
     def page(self) -> Path:
@@ -94,7 +95,7 @@ def write(name: str, home: Path, out: Path | None, venue: str = "neurips") -> Wr
                 tracker.reconcile(directory, parent_statuses=statuses)
             written, study, content = _write(tracker, name, directory, folder, venue, file, notes)
             for run_id in parents(study):
-                tracker.log_report(run_id, folder, only=report.CONTENTS)
+                tracker.log_report(run_id, folder, only=writing.CONTENTS)
                 tracker.describe(run_id, report.markdown_summary(content))
             if kept:
                 keep_verdict(directory, content)

@@ -16,7 +16,6 @@ from typing import Protocol
 
 from workbench import report
 from workbench.commands import parent_run
-from workbench.commands import report as publish
 from workbench.commands.outcomes import RESUMABLE, Outcome, Stopped, UnwritableError
 from workbench.commands.parent_run import ParentRun
 from workbench.driver import Driver, GroupProgress, Source, Workers
@@ -276,6 +275,9 @@ def _describe(study: Study, page: ParentRun) -> None:
     """
     if page.unsent:
         return
+    # Not at the top: it loads what a report is drawn with, and often nothing is described.
+    from workbench.commands import report as publish
+
     material = publish.material(page.tracker, study.name, study.directory)
     if not material.study.described:
         return  # The store was lost, and the search's page is new: the next run describes it.

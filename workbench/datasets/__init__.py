@@ -13,7 +13,7 @@ from workbench.datasets.catalogue import (
     common_options,
     entry_of,
 )
-from workbench.datasets.loading import load, load_test, sizes, stored_shape
+from workbench.datasets.loading import load, load_test, paths_of, sizes, stored_shape
 from workbench.datasets.samples import TARGETS, Data, Part, Samples
 from workbench.datasets.splits.seal import Sealed, must_be_open
 
@@ -32,6 +32,7 @@ __all__ = [
     "load",
     "load_test",
     "must_be_open",
+    "paths_of",
     "sizes",
     "stored_shape",
 ]

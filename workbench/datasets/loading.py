@@ -130,6 +130,23 @@ def stored_shape(dataset: Knobs, *, target: str = "class") -> tuple[int, ...]:
     return () if isinstance(inputs, tuple) else tuple(inputs.shape[1:])
 
 
+def paths_of(dataset: Knobs) -> list[Path] | None:
+    """The files and folders that a data set is read from, besides installed packages.
+
+    Args:
+        dataset: As for ``load``.
+
+    Returns:
+        None where they are not known: a user's own code and the hub's library may read any.
+    """
+    name = dataset["name"]
+    entry = DATASETS.get(name)
+    if entry is None or (name == "hub" and "path" not in dataset):
+        return None
+    paths = [Path(dataset[option]) for option in entry.paths_in(dataset)]
+    return paths or [downloads.folder() / name]
+
+
 def _key(dataset: Knobs) -> str:
     """Key for the caches: the data set, and the data folder or the hash of a user's file."""
     name = dataset["name"]

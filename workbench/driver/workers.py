@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import BinaryIO
@@ -99,14 +100,19 @@ class LocalWorkers:
     """Runs trials in local processes: started on demand, reused, killed at the end.
 
     Args:
-        count: Number of processes.
+        count: Number of processes; see ``default_count`` by default.
         logs: Folder for the output of the processes.
     """
 
-    def __init__(self, count: int, logs: Path) -> None:
-        self._count = count
+    def __init__(self, count: int | None, logs: Path) -> None:
+        self._given = count
         self._logs = logs
         self._pool: list[_Process] = []
+
+    @cached_property
+    def _count(self) -> int:
+        # Not before the first trial: it loads torch, and there may be no trial to run.
+        return self._given or default_count()
 
     def run(self, driver: Driver) -> None:
         """Run the trials of a driver; the processes are kept for the next call."""

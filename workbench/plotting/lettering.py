@@ -45,6 +45,12 @@ def of(shown: Any) -> Iterator[None]:
         _letters.reset(token)
 
 
+def is_usual(shown: Any) -> bool:
+    """Whether figures can show the given numbers with the fonts of the house style alone."""
+    with of(shown):
+        return _letters.get() == _USUAL
+
+
 def families() -> list[str]:
     """Fonts of the current figure; matplotlib uses the first that has a character."""
     return [*FONTS, *_letters.get().families]

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from workbench.report import templates, writing
 from workbench.report.material import Material
-from workbench.report.summary import Composed, compose
-from workbench.report.writing import CONTENTS
 
-__all__ = ["CONTENTS", "Composed", "Material", "compose", "markdown_summary", "summarize", "write"]
+if TYPE_CHECKING:
+    from workbench.report.summary import Composed
+
+__all__ = ["Material", "compose", "markdown_summary", "summarize", "write"]
+
+
+def compose(material: Material) -> Composed:
+    """The content of a report and its figures; see ``summary.compose``."""
+    # Here and below: a command that writes no report must not wait for pandas, Jinja and SciPy.
+    from workbench.report import summary
+
+    return summary.compose(material)
 
 
 def summarize(material: Material) -> dict[str, Any]:
@@ -32,6 +40,8 @@ def summarize(material: Material) -> dict[str, Any]:
 
 def markdown_summary(summary: Mapping[str, Any]) -> str:
     """A note of fewer than 6000 characters for the study's MLflow run, while it runs and after."""
+    from workbench.report import templates
+
     return templates.note(summary)
 
 
@@ -42,4 +52,6 @@ def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
         FileExistsError: The folder is not empty and contains no report.
         ValueError: No such venue, or the description or the protocol lacks a required key.
     """
+    from workbench.report import writing
+
     return writing.write(compose(material), folder, venue)

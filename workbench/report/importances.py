@@ -8,20 +8,22 @@ importances describe the search only.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
+from itertools import starmap
 from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
+from workbench.record.remembered import Remembered
 from workbench.report.checks.bounds import position
 from workbench.tracker.stored_study import Range
 
@@ -79,6 +81,18 @@ class Importances(NamedTuple):
     draws: int
     of: int
     skipped: tuple[str, ...]
+
+
+def recall(observations: tuple[Observation, ...]) -> Importances:
+    """``evaluate``, or what an earlier command found for the same observations."""
+    known = Remembered(["importances", repr(observations)], [])
+    found = known.found()
+    if found is None:
+        # The same objects as next time, so that their pickles are equal (``rendering``).
+        found = json.loads(json.dumps(evaluate(observations)))
+        known.keep(found)
+    n, rows, level, draws, of, skipped = found
+    return Importances(n, tuple(starmap(Importance, rows)), level, draws, of, tuple(skipped))
 
 
 @lru_cache(maxsize=16)
@@ -191,6 +205,9 @@ class _Sample(optuna.Study):
 
 def _ped_anova(trials: Sequence[FrozenTrial], knobs: Sequence[str]) -> Array:
     """Shares by knob, with the sum 1; all 0 where the best tenth is distributed like the rest."""
+    # Not at the top: it loads scikit-learn, which a report of known importances does not need.
+    from optuna.importance import PedAnovaImportanceEvaluator
+
     with _quietly():
         by_knob = PedAnovaImportanceEvaluator().evaluate(_Sample(trials))
     # A resample may have no trial with a conditional knob, which Optuna then leaves out.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from itertools import starmap
 
 from workbench import downloads, usercode
@@ -123,7 +124,8 @@ class _Checks:
     def _rehearse(self, proposal: Proposal, knobs: Knobs) -> None:
         plan = self._study.plan(proposal)
         if plan.trial is None:
-            self._resources.rehearse(plan, knobs)
+            look = partial(self._resources.rehearse, plan, knobs)
+            self._resources.passes("rehearsal", knobs, look)
 
     def _own_training(self, written: Knobs) -> None:
         """The options of a training of the user's own must be those of its function."""
@@ -136,6 +138,11 @@ class _Checks:
         """Transform two samples: whether images keep their size shows only then."""
         if not steps:
             return
+        concerned = {name: knobs.get(name) for name in ("dataset", "backbone", "task")}
+        look = partial(self._transform, steps, concerned)
+        self._resources.passes("augmentation", {**concerned, "augmentation": steps}, look)
+
+    def _transform(self, steps: Sequence[Mapping[str, Knobs]], knobs: Knobs) -> None:
         import torch
 
         from workbench.engine.batches import Reader
@@ -176,7 +183,10 @@ class _Checks:
         return ("recipe", *knob.split("."))
 
 
-def _device(name: str) -> object:
+def _device(name: str) -> None:
+    # Every machine has these, and torch takes seconds to load.
+    if name in ("auto", "cpu"):
+        return
     from workbench.engine.devices import choose_device
 
-    return choose_device(name)
+    choose_device(name)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from workbench import backbones, datasets, record, tasks
+from workbench import backbones, datasets, record, tasks, usercode
+from workbench.backbones.depth import resolve_depth
 from workbench.downloads import Absent
+from workbench.record.remembered import FileState, Remembered
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Plan, Weights
 from workbench.study import paths, weights
@@ -49,8 +53,8 @@ class Resources:
         self._folder = folder
         self._study_seed = study_seed
         self._home = home
-        self._sizes: dict[str, dict[str, Any]] = {}
-        self._outlines: dict[str, Outline] = {}
+        self._seen: dict[str, Any] = {}
+        self._states: dict[Path, FileState] = {}
         self._weights: dict[tuple[str, str], Weights] = {}
         self._absent: dict[str, None] = {}
 
@@ -76,16 +80,62 @@ class Resources:
         return str(self._sizes_of(plan.dataset, plan.task)["digest"])
 
     def _sizes_of(self, dataset: Knobs, task: Knobs) -> dict[str, Any]:
-        # Reading a data set may take minutes, and most strategies share one.
-        key = json.dumps(record.plain([dataset, task]))
-        if key not in self._sizes:
-            self._sizes[key] = datasets.sizes(
-                dataset,
-                target=tasks.target_of(task),
-                study_seed=self._study_seed,
-                seed=self.seed,
-            )
-        return self._sizes[key]
+        target = tasks.target_of(task)
+
+        def look() -> dict[str, Any]:
+            seeds = {"study_seed": self._study_seed, "seed": self.seed}
+            return datasets.sizes(dataset, target=target, **seeds)
+
+        found: dict[str, Any] = self._once(
+            look, [datasets.paths_of(dataset)], "sizes", dataset, target
+        )
+        return found
+
+    def _once(
+        self, look: Callable[[], Any], paths: Sequence[Sequence[Path] | None], *key: object
+    ) -> Any:
+        """What a look finds, as JSON: reading data may take minutes, and most strategies share it.
+
+        That of an earlier command, where nothing has changed since.
+
+        Args:
+            look: Takes it.
+            paths: What is read, in parts; None stands for files that are not known.
+            key: What is looked at, and how.
+        """
+        name = json.dumps(record.plain(key))
+        if name not in self._seen:
+            self._seen[name] = self._remembered(look, paths, key)
+        return self._seen[name]
+
+    def _remembered(
+        self, look: Callable[[], Any], paths: Sequence[Sequence[Path] | None], key: Sequence[object]
+    ) -> Any:
+        known = [part for part in paths if part is not None]
+        # A user's own code may read anything.
+        if len(known) < len(paths) or _names_code(key):
+            return look()
+        asked = [*key, self._study_seed, self.seed]
+        before = Remembered(asked, list(chain(*known)), states=self._states)
+        found = before.found()
+        if found is None:
+            found = json.loads(json.dumps(look()))
+            # Where a file must still be downloaded, not everything was seen.
+            if not self.absent:
+                before.keep(found)
+        return found
+
+    def passes(self, what: str, knobs: Knobs, look: Callable[[], object]) -> None:
+        """Take a look that raises what it refuses, unless nothing has changed since it passed.
+
+        Args:
+            what: Names the look.
+            knobs: Of the recipe: all that the look depends on.
+            look: Takes it.
+        """
+        dataset, backbone = self.located("dataset", knobs["dataset"]), self._backbone(knobs)
+        paths = [datasets.paths_of(dataset), backbones.paths_of(backbone, None)]
+        self._once(lambda: look() is None, paths, what, dataset, backbone, knobs)
 
     def _task(self, knobs: Knobs) -> Knobs:
         return self.located("task", {"name": "classification", **(knobs.get("task") or {})})
@@ -111,8 +161,6 @@ class Resources:
 
     def depth(self, value: int | str, knobs: Knobs) -> int:
         """The number of frozen stages of the backbone that the knobs describe."""
-        from workbench.backbones.stages import resolve_depth
-
         outline = self.outline(knobs)
         # Nothing is known of a backbone that must still be downloaded; a depth is checked later.
         if not outline.stages:
@@ -121,10 +169,20 @@ class Resources:
 
     def outline(self, knobs: Knobs) -> Outline:
         """The stages of the backbone that the knobs describe."""
-        key = json.dumps([knobs.get(name) for name in ("backbone", "dataset", "task")])
-        if key not in self._outlines:
-            self._outlines[key] = self._build(knobs)
-        return self._outlines[key]
+        dataset, backbone = self.located("dataset", knobs["dataset"]), self._backbone(knobs)
+        source, weights = knobs["backbone"].get("weights"), None
+        try:
+            weights = self.weights(source, backbone) if source else None
+        except (ValueError, OSError):
+            return self._build(knobs)  # It reports that, after what is wrong with the data.
+        found = self._once(
+            lambda: asdict(self._build(knobs)),
+            [datasets.paths_of(dataset), backbones.paths_of(backbone, weights)],
+            *("outline", dataset, self._task(knobs), backbone, knobs["backbone"].get("keep_head")),
+            weights and asdict(weights),
+        )
+        stages = tuple((name, count) for name, count in found["stages"])
+        return Outline(name=found["name"], stages=stages, notes=tuple(found["notes"]))
 
     def _build(self, knobs: Knobs) -> Outline:
         from workbench.backbones.stages import describe
@@ -234,3 +292,12 @@ class Resources:
                 self.lacks(absent)
                 return Weights(source=source)
         return self._weights[key]
+
+
+def _names_code(value: Any) -> bool:
+    """Whether blocks name a user's own code anywhere."""
+    if isinstance(value, Mapping):
+        return any(_names_code(item) for pair in value.items() for item in pair)
+    if isinstance(value, list | tuple):
+        return any(map(_names_code, value))
+    return usercode.is_reference(value)

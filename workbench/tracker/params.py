@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, fields, is_dataclass
+from functools import lru_cache
 
 from workbench.record import TrialSpec, plain
 from workbench.record.strategy import Phase, Plan, Schedule
@@ -98,6 +99,7 @@ def _named(knob: str, options: Mapping[str, object]) -> dict[str, object]:
     return {knob if name == "name" else f"{knob}.{name}": value for name, value in options.items()}
 
 
+@lru_cache(maxsize=4096)  # Every metric of every epoch has one.
 def valid_name(name: str) -> str:
     """A name that MLflow takes for a param, metric or tag, as close to the given one as can be."""
     kept = re.sub(r"[^\w/.\- ]", "_", name)

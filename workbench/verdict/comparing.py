@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import skew
 
 from workbench.verdict import statistics
 from workbench.verdict.contrast import Contrast
@@ -145,7 +144,7 @@ def _compared(
         differences=tuple(map(float, gaps)),
         difference=difference,
         sd=sd,
-        skewness=float(skew(gaps, bias=False)) if sd > 0 and len(gaps) > 2 else None,
+        skewness=statistics.skewness(gaps) if sd > 0 and len(gaps) > 2 else None,
         # A small p beside the sentence that nothing is decided would contradict it.
         p=math.nan if undecidable else p,
         p_holm=math.nan,

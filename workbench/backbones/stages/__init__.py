@@ -5,6 +5,7 @@ The public names of this package; used by the backbones, the engine and ``check`
 
 from __future__ import annotations
 
+from workbench.backbones.depth import resolve_depth
 from workbench.backbones.stages.cutting import cut
 from workbench.backbones.stages.discovery import discover
 from workbench.backbones.stages.footprint import (
@@ -22,7 +23,6 @@ from workbench.backbones.stages.staged import (
     describe,
     freeze,
     parameters,
-    resolve_depth,
     train_mode,
     trainable_parameters,
 )

@@ -7,15 +7,13 @@ Used by every backbone and the engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from workbench.backbones.depth import ALL, resolve_depth
 from workbench.backbones.stages.replaying import Cut
-from workbench.verdict.wording.numbers import counted
-
-ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,33 +89,6 @@ class Staged:
         for stage in self.stages:
             yield stage.name, [*_tensors(stage.modules), *stage.tensors]
         yield "head", _tensors((self.head,))
-
-
-def resolve_depth(value: int | str, names: Sequence[str]) -> int:
-    """The number of stages that a freeze depth freezes.
-
-    Args:
-        value: A number of stages; a stage's name, which freezes up to and including that stage;
-            or ``all``, which trains the head only.
-        names: Of the backbone's stages, in order.
-
-    Raises:
-        ValueError: The backbone has no such stage, or fewer stages.
-    """
-    if value == ALL:
-        return len(names)
-    if isinstance(value, str) and value in names:
-        return list(names).index(value) + 1
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= len(names):
-        return value
-    valid = f"0 to {len(names)}, {', '.join(names)}, or {ALL}"
-    if isinstance(value, int) and not isinstance(value, bool) and value > len(names):
-        stages = counted(len(names), "stage")
-        raise ValueError(
-            f"Freeze depth {value} is deeper than the backbone, which has {stages}; "
-            f"valid values: {valid}."
-        )
-    raise ValueError(f"Unknown freeze depth {value!r} for this backbone; valid values: {valid}.")
 
 
 def freeze(staged: Staged, depth: int) -> None:

@@ -17,7 +17,6 @@ from workbench.cli.printed.layout import (
 from workbench.cli.printed.records import stage_of
 from workbench.report import methods
 from workbench.verdict import Unit
-from workbench.verdict.statistics.several import LEAST_DATASETS
 from workbench.verdict.wording.numbers import counted, duration, setting
 
 if TYPE_CHECKING:
@@ -71,6 +70,9 @@ def plan(console: Console, checked: CheckedStudy) -> None:
 
 def plans_together(console: Console, plans: Sequence[CheckedStudy]) -> None:
     """Of each file with ``across``: its studies, their trials, and what they can support."""
+    # Not at the top: the commands that only print records must not wait for NumPy and SciPy.
+    from workbench.verdict.statistics.several import LEAST_DATASETS
+
     files: dict[str, list[StoredStudy]] = {}
     for checked in plans:
         if checked.study.across is not None:

@@ -5,9 +5,8 @@ Only for independent draws: in an adaptive search the sampler decides the distri
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
-
-from scipy.stats import rankdata
 
 from workbench.plotting import naming, scale
 from workbench.report.figures import Findings, ReportFigure, curves
@@ -39,8 +38,10 @@ def summarize(findings: Findings) -> Distributions:
     distributions = []
     for sample in samples(study, trials):
         # The best value has rank 1, and equal values have the rank of their last.
-        ranks = rankdata([sign * value for value in sample.values], method="max")
-        distributions.append(Distribution(sample, tuple((ranks / sample.n).tolist())))
+        losses = [sign * value for value in sample.values]
+        ordered = sorted(losses)
+        ranks = [bisect_right(ordered, loss) for loss in losses]
+        distributions.append(Distribution(sample, tuple(rank / sample.n for rank in ranks)))
     return Distributions(study.objective.metric, study.objective.direction, tuple(distributions))
 
 

@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
 
-from workbench.plotting import saving, venues
+from workbench.plotting import lettering, saving, venues
+from workbench.record.remembered import Remembered
 from workbench.report.figures import load
+
+
+def render_once(
+    name: str, numbers: Any, caption: str, folder: Path, venue: str, *, report: Path
+) -> str:
+    """As ``render``; a figure that shows the same as in the report before is not drawn again.
+
+    Args:
+        name: As for ``render``.
+        numbers: As for ``render``.
+        caption: As for ``render``.
+        folder: As for ``render``.
+        venue: As for ``render``.
+        report: The folder that the report will have. For each, the last figures are kept.
+    """
+    # Equal numbers may differ in their pickles; then the figure is only drawn again.
+    shown = hashlib.sha256(pickle.dumps((numbers, caption))).hexdigest()
+    last = Remembered(["figure", str(report), name, venue], [])
+    kept = last.found()
+    if kept is not None and kept["shown"] == shown:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in kept["files"].items():
+            (folder / file).write_bytes(b64decode(content))
+        return str(kept["svg"])
+    svg = render(name, numbers, caption, folder, venue)
+    # Other fonts are the machine's, which may change.
+    if lettering.is_usual(numbers):
+        files = {at.name: b64encode(at.read_bytes()).decode() for at in folder.glob(f"{name}.*")}
+        last.keep({"shown": shown, "svg": svg, "files": files})
+    return svg
 
 
 def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = venues.PAGE) -> str:

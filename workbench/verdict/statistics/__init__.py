@@ -6,6 +6,7 @@
 | Is there a difference? | ``sign_flip``, ``paired_t``, ``holm`` |
 | Does a factor matter? | ``main_effect``, ``interaction`` |
 | How large is it? | ``t_interval``, ``hedges_dz``, ``probability_of_improvement`` |
+| Are the differences symmetric? | ``skewness`` |
 | Is it too small to matter? | ``tost``, ``posterior`` |
 | How many seeds? | ``seeds_floor``, ``seeds_default``, ``detectable_effect``, ``seeds_needed`` |
 | How good is the best of k random trials? | ``expected_maximum`` |
@@ -28,6 +29,7 @@ from workbench.verdict.statistics.paired import (
     paired_t,
     probability_of_improvement,
     sign_flip,
+    skewness,
     t_interval,
 )
 from workbench.verdict.statistics.planning import (
@@ -68,6 +70,7 @@ __all__ = [
     "seeds_floor",
     "seeds_needed",
     "sign_flip",
+    "skewness",
     "t_interval",
     "tost",
     "wilcoxon",

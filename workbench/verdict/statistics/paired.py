@@ -167,6 +167,33 @@ def hedges_dz(differences: ArrayLike) -> float:
     return mean / sd * math.exp(float(gammas)) / math.sqrt(degrees / 2)
 
 
+def skewness(differences: ArrayLike) -> float:
+    """The skewness of the differences, adjusted for few seeds: Fisher and Pearson's G1.
+
+    As ``scipy.stats.skew(bias=False)``; the import of ``scipy.stats`` alone takes 1.5 s.
+
+    Args:
+        differences: First minus second for each seed, shape [n], n >= 3.
+
+    Returns:
+        Without a unit; nan where the differences do not vary.
+
+    Raises:
+        ValueError: Fewer than 3 differences, or one is not finite.
+
+    Source:
+        Joanes and Gill (1998), Comparing measures of sample skewness and kurtosis, J. R. Stat. Soc.
+        D 47.
+    """
+    data = finite(differences, 3)
+    if moments(data)[1] == 0:
+        return math.nan
+    n = len(data)
+    gaps = data - np.mean(data)
+    g1 = float(np.mean(gaps**3) / np.mean(gaps**2) ** 1.5)
+    return g1 * math.sqrt(n * (n - 1)) / (n - 2)
+
+
 def probability_of_improvement(
     differences: ArrayLike, *, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> Interval:
