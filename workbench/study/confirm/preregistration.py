@@ -150,10 +150,15 @@ def refuse_more_trials(study: Study) -> None:
     if not missing:
         return
     names = ", ".join(f"{name}: {count}" for name, count in missing.items())
-    total = sum(missing.values())
+    total, more = sum(missing.values()), ""
+    if not planned.keys() & missing.keys() and not study.config.cell:
+        more = (
+            " After the confirmation a level is added without it in the file: workbench confirm "
+            f"{study.name} --add LEVEL"
+        )
     raise Changed(
         f"{study.file}: the confirmation of {study.name} has begun, and its protocol "
         f"names the trials that it rests on. {total} more {'trial' if total == 1 else 'trials'} "
         f"({names}) would change what was searched. Restore the search as it was; for a longer one "
-        "or another level give the study a new name."
+        f"or another level give the study a new name.{more}"
     )
