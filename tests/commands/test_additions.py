@@ -341,6 +341,7 @@ def test_a_level_that_cannot_be_is_refused_with_the_nearest_one(
         ("optimzer=nadam", "There is no factor optimzer; did you mean optimizer?"),
         ("freeze_depth=7", "freeze_depth"),
         ("optimizer=[", "broken YAML"),
+        ("optimizer=[adam]", "{LABEL: VALUE}"),
         ("sgd", "tiny has compared optimizer sgd; its report shows it"),
         ("freeze_depth=all", "tiny has compared freeze_depth all"),
     ):

@@ -151,7 +151,8 @@ def _confirmed(composed: report.Composed) -> ConfirmedStudy:
         tested=str(data.get("test_digest") or ""),
         settings=settings(study),
         seed=int(study.search.get("seed", 0)),
-        verdict=composed.summary.verdict,
+        # Without what was added to it alone.
+        verdict=composed.summary.first or composed.summary.verdict,
         bounds=tuple(protocol.get("bounds") or (None, None)),
     )
 

@@ -113,9 +113,13 @@ def _config(base: Study, text: str) -> StudyConfig:
     found: list[StudyConfig] = []
     problems: list[Problem] = []
     for factor, value in _readings(base.config, text):
-        word, inner = label(value), value
+        word, inner = "" if isinstance(value, list) else label(value), value
         if not word and isinstance(value, dict) and len(value) == 1:
             ((word, inner),) = value.items()
+        if not word:
+            raise browse.Unknown(
+                f"--add {text}: a level like this needs a label: {{LABEL: VALUE}}."
+            )
         if any(level.label == word for level in factor.levels):
             raise Changed(
                 f"--add {text}: {base.name} has compared {factor.name} {word}; its report shows "
