@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import subprocess
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import call, command, wait_for, works
+from tests.support import processes
+from tests.support.commands import call, wait_for, works
 from tests.support.mlflow_home import home_in, runs_of
+from tests.support.processes import Forked
 from tests.support.tiny import CONFIRM, JOINT, TINY, Unseen
 from workbench import record, report
 from workbench.commands import browse, outcomes
@@ -112,19 +115,18 @@ class Story:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.bytes = record.protocol_path(directory_of(home)).read_bytes()
-        # Of a copy: until the drivers have ended, this process has no connection to their store.
+        # Of a copy: a fork must share no connection of this process to the store of its home.
         self.before = report_of(copied(home, home.with_name("before")))["verdict"]
         self.killed: dict[str, Path] = {}
-        words = ("confirm", "tiny", "--add", "nadam", "--yes", "--inline", "--home", home)
+        words = ("confirm", "tiny", "--add", "nadam", "--yes", "--inline", "--home", str(home))
         for phase, runs in (
             ("trials", "*/*/result.json"),
             ("selection", "*/*/*/result.json"),
             ("confirmation", "*/*/result.json"),
         ):
-            # Processes of their own: a fork would share this one's connections to the store.
-            driver = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL)
+            driver = Forked(processes.command, *words)
             wait_for(partial(any_of, directory_of(home, "tiny-add-1") / phase, runs), driver)
-            driver.kill()
+            os.kill(driver.pid, signal.SIGKILL)
             driver.wait()
             self.killed[phase] = copied(home, home.with_name(phase))
         self.done = add("tiny", home, "nadam", agree=never)
@@ -358,6 +360,7 @@ def test_a_level_that_several_factors_can_have_needs_the_factor(
     file = write(
         tmp_path,
         ("name: tiny", "name: several"),
+        ("seeds: 7", "seeds: 2"),
         ("  freeze_depth: [0, all]", "  report_every: [1]\n  ema: [0.5, 0.9]"),
     )
     run_study(file, (), home, InlineWorkers(), Unseen())
