@@ -527,6 +527,12 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
     )
 
 
+def test_what_follows_from_another_difference_is_not_listed(two: Searched) -> None:
+    preregistration.settle(two.plan(), two.study, logged=None)
+    lines = settled(two, "confirm.looks=2").splitlines()[1:-1]
+    assert lines == ["  looks: was 1, is 2  (--set confirm.looks=2)"]
+
+
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
