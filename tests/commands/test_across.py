@@ -190,11 +190,13 @@ def test_a_second_look_that_was_stopped_between_two_studies_goes_on(tmp_path: Pa
     file.write_text(file.read_text().replace("seeds: 2,", "seeds: 2, looks: 2,"))
     works("run", file, "--home", home, "--inline")
     works("confirm", file, "--home", home, "--inline", "--yes")
+    call("report", "tables", "--home", home)
     more = ("--fresh", "1", "--home", home, "--inline", "--yes")
     works("confirm", STUDIES[0], *more)
     # While the others have one look only, there is no verdict over all of them.
     code, output, _ = call("report", "tables", "--home", home)
     assert code == 3 and "no common number of looks taken" in output
+    assert f"{home / 'reports' / 'tables'} has the page of an earlier verdict" in output
     output = works("confirm", file, *more)
     assert output.count("nothing to do") == 1
     for study in STUDIES:

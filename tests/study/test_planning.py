@@ -527,6 +527,12 @@ def test_another_protocol_is_refused_with_what_differs(two: Searched) -> None:
     )
 
 
+def test_what_follows_from_another_difference_is_not_listed(two: Searched) -> None:
+    preregistration.settle(two.plan(), two.study, logged=None)
+    lines = settled(two, "confirm.looks=2").splitlines()[1:-1]
+    assert lines == ["  looks: was 1, is 2  (--set confirm.looks=2)"]
+
+
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
@@ -569,16 +575,20 @@ def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) ->
     # A record that is gone is trained again, which changes nothing.
     shutil.rmtree(two.directory / "trials" / "sgd" / "000")
     more_trials(two)
-    for overrides, names in (
-        ("search.trials_per_strategy=4", "2 more trials (sgd: 1, adamw: 1)"),
-        ("compare.optimizer=[sgd, adamw, adam]", "3 more trials (adam: 3)"),
+    instead = (
+        " After the confirmation a level is added without it in the file: workbench confirm tiny "
+        "--add LEVEL"
+    )
+    for overrides, names, more in (
+        ("search.trials_per_strategy=4", "2 more trials (sgd: 1, adamw: 1)", ""),
+        ("compare.optimizer=[sgd, adamw, adam]", "3 more trials (adam: 3)", instead),
     ):
         with pytest.raises(Changed) as caught:
             more_trials(two, overrides)
         assert str(caught.value) == (
             f"{two.file}: the confirmation of tiny has begun, and its protocol names the trials "
             f"that it rests on. {names} would change what was searched. Restore the search as "
-            "it was; for a longer one or another level give the study a new name."
+            f"it was; for a longer one or another level give the study a new name.{more}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -138,16 +139,32 @@ def confirm(
             help="The second look: N more seeds for every configuration (needs confirm.looks: 2).",
         ),
     ] = None,
+    add: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="Test one more level of a compared factor after the first result is known; "
+            "FACTOR=LEVEL where several factors could have it.",
+        ),
+    ] = None,
     wait: Wait = False,
 ) -> None:
     """Confirm: select on fresh seeds, then test the selected configurations once."""
     from workbench.cli import printed
+    from workbench.commands.additions import add_level
     from workbench.commands.confirm import confirm_study
 
     place = home.absolute()
+    if add is not None and fresh is not None:
+        raise typer.BadParameter("--add and --fresh exclude each other.")
+
+    def shown(outcome: Outcome, last: bool) -> None:
+        show = printed.confirmed if outcome.selection else printed.outcome
+        show(terminal.console(), outcome, last=last)
+
     with terminal.errors(), terminal.started_workers(place, workers, inline) as started:
-        outcome = confirm_study(
-            study,
+        confirming = partial(confirm_study, study, fresh=fresh)
+        outcome = (confirming if add is None else partial(add_level, study, add))(
             overrides or [],
             place,
             started,
@@ -155,8 +172,7 @@ def confirm(
             wait=wait,
             agree=lambda offer: terminal.ask_consent(offer, yes),
             at_once=terminal.worker_count(workers, inline),
-            shown=lambda outcome, last: printed.confirmed(terminal.console(), outcome, last=last),
-            fresh=fresh,
+            shown=shown,
         )
     raise typer.Exit(outcome.exit_code)
 

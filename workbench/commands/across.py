@@ -55,13 +55,17 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
     pages = tuple(page for written in each.values() for page in written.pages)
     notes = tuple(note for written in each.values() for note in written.notes)
     composed = {study: written.composed for study, written in each.items() if written.composed}
+    folder = out or home / "reports" / name
     try:
         _refuse_missing(name, composed)
         found = external.combine([_confirmed(one) for one in composed.values()], name)
     except Unreadable as problem:
         # The reports of the single studies are there and hold.
-        return Written(pages=pages, verdict="", usable=False, notes=(*notes, str(problem)))
-    page = _page(found, home, out or home / "reports" / name, venue)
+        notes = (*notes, str(problem))
+        if (folder / "results.json").is_file():
+            notes = (*notes, f"{folder} has the page of an earlier verdict over all of them.")
+        return Written(pages=pages, verdict="", usable=False, notes=notes)
+    page = _page(found, home, folder, venue)
     verdict = f"{found.verdict.heading}  {found.verdict.headline}"
     return Written(pages=(*pages, page), verdict=verdict, usable=found.usable, notes=notes)
 
@@ -152,7 +156,8 @@ def _confirmed(composed: Composed) -> ConfirmedStudy:
         tested=str(data.get("test_digest") or ""),
         settings=settings(study),
         seed=int(study.search.get("seed", 0)),
-        verdict=composed.summary.verdict,
+        # Without what was added to it alone.
+        verdict=composed.summary.first or composed.summary.verdict,
         bounds=tuple(protocol.get("bounds") or (None, None)),
     )
 

@@ -23,7 +23,7 @@ from workbench.commands.summaries import (
 )
 from workbench.driver.leases import holder_of
 from workbench.messages import listed, unknown
-from workbench.record import Objective, Result, Role, State, TrialDirectory, TrialSpec
+from workbench.record import Addition, Objective, Result, Role, State, TrialDirectory, TrialSpec
 from workbench.study.config import load
 from workbench.study.weights import STUDY_SUFFIXES
 
@@ -44,6 +44,7 @@ class Description:
     Attributes:
         file: The study file, relative to the home where it lies in it.
         overrides: Those of the search.
+        added: What it adds to another study, if that is what it does.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Description:
     objective: Objective
     budget: _Budget
     overrides: list[str] = field(default_factory=list)
+    added: Addition | None = None
 
 
 _DESCRIPTION = TypeAdapter(Description)
@@ -240,9 +242,20 @@ def _summary_of_study(records: _StudyRecords) -> StudySummary:
         best_trial=best_trial,
         confirmation=records.confirmation,
         verdict=_verdict(records),
+        added=described.added,
         file=described.file,
         question=described.question,
     )
+
+
+def additions(home: Path, name: str) -> list[Addition]:
+    """The levels that were added to a study, in their order."""
+    found = []
+    for directory in _studies(home):
+        if directory.name.startswith(record.addition_name(name, "")):
+            added = description(directory).added
+            found += [added] if added and added.study == name else []
+    return sorted(found, key=lambda added: added.number)
 
 
 def file_of(described: Description, home: Path) -> Path | None:

@@ -15,7 +15,11 @@ from workbench.commands.confirmation_progress import (
 )
 from workbench.commands.outcomes import Outcome, outcome_of
 from workbench.commands.parent_run import ParentRun
-from workbench.commands.refusals import refuse_a_second, refuse_another_search
+from workbench.commands.refusals import (
+    refuse_a_second,
+    refuse_another_search,
+    refuse_fresh_seeds,
+)
 from workbench.commands.session import Session, Shown, Watcher
 from workbench.driver import GroupProgress, Workers
 from workbench.driver.leases import lease
@@ -29,7 +33,7 @@ from workbench.study.confirm.candidates import look
 from workbench.study.confirm.offer import Offer, offer_of
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.replicates import Replicates
-from workbench.study.confirm.selection import choose, write_selection
+from workbench.study.confirm.selection import choose, values_before, write_selection
 from workbench.study.study import Study
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
@@ -83,7 +87,7 @@ def confirm_study(
         UnwritableError, StoreError: The home or a store cannot be used.
     """
     # Before the session, which needs a home that can be written to.
-    file, before = _file_of(str(study), home)
+    file, before = file_of(str(study), home)
     configs = load_all(file, [*before, *overrides])
     # The name of one of the studies of a file with ``across`` means that one alone.
     chosen = [config for config in configs if config.name == study] or configs
@@ -101,13 +105,20 @@ def confirm_study(
         )
 
 
-def _file_of(study: str, home: Path) -> tuple[Path, list[str]]:
-    """The file of a study and, where it is known by its name, the overrides of its search."""
+def file_of(study: str, home: Path) -> tuple[Path, list[str]]:
+    """The file of a study and, where it is known by its name, the overrides of its search.
+
+    Raises:
+        Unknown: There is no such study, or its file is gone; or it was added to another study.
+    """
     if study.endswith(STUDY_SUFFIXES):
         return Path(study), []
     first = browse.studies_of(home, study)[0]
     # A search may have had overrides; without them the confirmation would be another one.
     described = browse.description(record.study_directory(home, first))
+    if added := described.added:
+        command = f"workbench confirm {added.study} --add {added.factor}={added.level}"
+        raise browse.Unknown(f"{first} was added to {added.study}. Continue it: {command}")
     file = browse.file_of(described, home)
     if file is None:
         raise browse.Unknown(
@@ -137,26 +148,36 @@ def confirm(
     with lease(study.directory, wait=wait):
         # First: without it ``confirm`` would ask for more search trials, which would be refused.
         preregistration.refuse_more_trials(study)
-        plan = planning.plan_of_confirmation(study)
-        refuse_another_search(study)
-        tracker = Tracker(study.home)
-        logged, logged_2 = (
-            tracker.parent_tag(study.name, Role.CONFIRMATION, tag) for tag in (PROTOCOL, PROTOCOL_2)
-        )
-        if record.protocol_path(study.directory).exists():
-            preregistration.settle(plan, study, logged=logged)
-        # Before a second one is written; and where one was put in the place of the first.
-        refuse_a_second(plan, logged)
-        second = second_look.begun(plan, study, logged=logged_2)
+        plan, second = planned(study)
         if fresh is not None:
             progress = confirmation_progress(study.directory, record.scan(study.directory))
             tested = progress is not None and progress.seeds_shown > 0
             second_look.refuse(plan, study, fresh, second, tested=tested)
-        preregistration.settle(plan, study, logged=logged)
+            if second is None:
+                refuse_fresh_seeds(study)
+        preregistration.settle(plan, study, logged=None)  # ``planned`` has looked
         try:
             return _Confirming(session, study, plan, second).through(agree, at_once, fresh)
         finally:
             session.watcher.end()
+
+
+def planned(study: Study) -> tuple[Protocol, Protocol | None]:
+    """The protocol of a study and of a second look that has begun, held against all that is known.
+
+    Raises:
+        Changed: Search, protocol or study file differ from what they were.
+    """
+    plan, tracker = planning.plan_of_confirmation(study), Tracker(study.home)
+    refuse_another_search(study)
+    logged, logged_2 = (
+        tracker.parent_tag(study.name, Role.CONFIRMATION, tag) for tag in (PROTOCOL, PROTOCOL_2)
+    )
+    if record.protocol_path(study.directory).exists():
+        preregistration.hold(plan, study, logged=logged)
+    # Before a second one is written; and where one was put in the place of the first.
+    refuse_a_second(plan, logged)
+    return plan, second_look.begun(plan, study, logged=logged_2)
 
 
 class _Confirming:
@@ -197,6 +218,7 @@ class _Confirming:
             runs=testing.missing,
             workers=at_once,
             fresh=len(second.content["seeds"]) if second else 0,
+            before=values_before(study),
         )
         self._session.watcher.end()
         # What has begun was agreed to: a look at the test split cannot be taken back.

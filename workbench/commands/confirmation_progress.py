@@ -63,7 +63,8 @@ def confirmation_progress(directory: Path, records: Records) -> ConfirmationProg
     selected, second = path.with_name("selection.json"), record.protocol_path(directory, look=2)
     try:
         protocol: Mapping[str, Any] = json.loads(path.read_text())
-        looks = protocol.get("looks", 1)
+        # What is added to a study has the seeds of all of its looks at once.
+        looks = 1 if "amends" in protocol else protocol.get("looks", 1)
         if not selected.exists():
             selection = protocol["selection"]
             planned = len(selection["seeds"]) * sum(map(len, selection["candidates"].values()))
@@ -135,6 +136,9 @@ def other_tests_of_same_samples(directory: Path) -> tuple[str, ...]:
         other, name = _planned_test(path), path.parent.name
         if own is None or other is None or path.parent == directory or own[0] != other[0]:
             continue
+        # The report of a study shows what was added to it.
+        if other[2] == directory.name:
+            continue
         # The studies of a file with ``across`` were planned together.
         if "@" in name and record.experiment_of(name) == record.experiment_of(directory.name):
             continue
@@ -162,11 +166,12 @@ def other_tests_of_same_samples(directory: Path) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _planned_test(path: Path) -> tuple[tuple[str, str], set[str]] | None:
-    """What a protocol tests on (digests of data and test split) and with which seeds."""
+def _planned_test(path: Path) -> tuple[tuple[str, str], set[str], str] | None:
+    """What a protocol tests on (digests of data and test split), its seeds, and what it amends."""
     try:
         protocol = json.loads(path.read_text())
         data = protocol["data"]
-        return (data["digest"], data["test_digest"]), set(protocol["seeds"])
+        added = protocol.get("added", {}).get("study", "")
+        return (data["digest"], data["test_digest"]), set(protocol["seeds"]), added
     except (OSError, ValueError, KeyError, TypeError):
         return None

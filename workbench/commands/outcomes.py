@@ -16,7 +16,7 @@ from workbench.commands.confirmation_progress import Records, confirmation_progr
 from workbench.driver import Broken, GroupProgress
 from workbench.driver.leases import Busy
 from workbench.record import Role, State
-from workbench.study.config.changes import Changed, Unready
+from workbench.study.config.changes import Changed, Unanswerable, Unready
 from workbench.study.config.document import StudyFileError
 from workbench.tracker.reader import UnknownStudy
 from workbench.tracker.store import StoreError
@@ -40,6 +40,7 @@ class Stopped(Exception):
 # Errors that a user can fix, each with its exit code.
 _EXIT_CODES: dict[type[Exception], int] = {
     StudyFileError: BAD_STUDY,
+    Unanswerable: UNUSABLE,
     Changed: BAD_STUDY,
     Unready: BAD_STUDY,
     browse.Unknown: BAD_STUDY,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
+from workbench.commands import browse
 from workbench.commands.session import readable
-from workbench.study.config.changes import Changed, Unready
+from workbench.messages import listed
+from workbench.study.config.changes import Changed, Unanswerable, Unready
 from workbench.study.config.document import StudyFileError
 from workbench.study.confirm import planning, preregistration, second_look
 from workbench.study.confirm.protocol import Protocol
@@ -38,6 +40,21 @@ def refusals(study: Study) -> list[str]:
     except (Changed, Unready, StudyFileError) as error:
         return [str(error)]
     return []
+
+
+def refuse_fresh_seeds(study: Study) -> None:
+    """Refuse a second look at a study to which levels were added.
+
+    Raises:
+        Unanswerable: Some were.
+    """
+    if found := browse.additions(study.home, study.name):
+        raise Unanswerable(
+            f"--fresh: {listed(f'{a.factor} {a.level}' for a in found)} was added to {study.name} "
+            "after its first look, and has no seeds beyond it: a second look would compare other "
+            f"strategies than it was planned for. Give a study with all levels a new name. "
+            f"{NEW_NAME}"
+        )
 
 
 def refuse_another_search(study: Study) -> None:

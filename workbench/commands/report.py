@@ -171,7 +171,17 @@ def material(tracker: Tracker, name: str, directory: Path) -> report.Material:
         protocol_on_disk=record.sha256_of(first) if study.protocol and first.is_file() else None,
         second_on_disk=record.sha256_of(second) if second.is_file() else None,
         tested_by_others=other_tests_of_same_samples(directory) if study.protocol else (),
+        added=tuple(_added(tracker, study, directory)),
     )
+
+
+def _added(tracker: Tracker, study: StoredStudy, directory: Path) -> Iterator[report.Material]:
+    """The levels that were added to a study."""
+    for name in tracker.additions(study.name) if study.protocol else ():
+        with suppress(UnknownStudy):
+            found = material(tracker, name, directory.with_name(name))
+            if found.study.added and found.study.added.study == study.name:
+                yield found
 
 
 def _shown(study: StoredStudy, trials: Sequence[TrialRun]) -> list[str]:

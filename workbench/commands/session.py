@@ -25,6 +25,7 @@ from workbench.record.files import DiskError
 from workbench.study.config import load
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
+from workbench.tracker import Tracker
 from workbench.tracker.store import StoreError
 
 # Of one study of a command: how it ended, and whether it is the last.
@@ -137,8 +138,10 @@ class Session:
                 if role is Role.SELECTION or any(s.ended < s.target for s in groups):
                     page.status = "SCHEDULED"
             # A confirmation that is not complete must show no value.
-            if role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None):
-                _describe(study, page)
+            if not page.unsent and (
+                role is Role.SEARCH or (role is Role.CONFIRMATION and signal is None)
+            ):
+                describe(study, page.tracker)
         finally:
             self.watcher.end()
         return Driven(signal=signal, groups=groups, page=page)
@@ -268,21 +271,19 @@ def readable(study: Study) -> Iterator[None]:
         ) from error
 
 
-def _describe(study: Study, page: ParentRun) -> None:
+def describe(study: Study, tracker: Tracker) -> None:
     """Write the report's summary into the parent runs, and keep its verdict.
 
     Once MLflow has every trial.
     """
-    if page.unsent:
-        return
     # Not at the top: it loads what a report is drawn with, and often nothing is described.
     from workbench.commands import report as publish
 
-    material = publish.material(page.tracker, study.name, study.directory)
+    material = publish.material(tracker, study.name, study.directory)
     if not material.study.described:
         return  # The store was lost, and the search's page is new: the next run describes it.
     summary = report.summarize(material)
     note = report.markdown_summary(summary)
     for run_id in publish.parents(material.study):
-        page.tracker.describe(run_id, note)
+        tracker.describe(run_id, note)
     publish.keep_verdict(study.directory, summary)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from workbench.commands.confirmation_progress import ConfirmationProgress
-from workbench.record import EpochResult, Result, State, TrialSpec
+from workbench.record import Addition, EpochResult, Result, State, TrialSpec
 from workbench.record.strategy import Scalar
 
 
@@ -41,6 +41,7 @@ class StudySummary:
         best: Value of the best complete trial, whose name is ``best_trial``.
         confirmation: None where none has begun.
         verdict: None until a confirmation is complete.
+        added: What it adds to another study, whose report shows it; None of other studies.
         problem: Why a damaged study cannot be read.
     """
 
@@ -59,6 +60,7 @@ class StudySummary:
     best_trial: str | None = None
     confirmation: ConfirmationProgress | None = None
     verdict: VerdictSummary | None = None
+    added: Addition | None = None
     file: str = ""
     question: str = ""
     problem: str | None = None

@@ -19,7 +19,9 @@ from workbench.record import places
 from workbench.record.cells import (
     FILE_NAME,
     STUDY_NAME,
+    Addition,
     Cell,
+    addition_name,
     experiment_of,
     is_cell,
     is_cell_of,
@@ -54,6 +56,7 @@ from workbench.record.files import Locked, lock, sha256_of, write_atomically
 __all__ = [
     "FILE_NAME",
     "STUDY_NAME",
+    "Addition",
     "Cell",
     "Damaged",
     "Decision",
@@ -65,6 +68,7 @@ __all__ = [
     "State",
     "TrialDirectory",
     "TrialSpec",
+    "addition_name",
     "directory_of",
     "environment_path",
     "epoch_from_json",

@@ -1,6 +1,7 @@
-"""Names of studies, and the studies that one file with ``across`` stands for.
+"""Names of studies, and the studies that are derived from one file.
 
-Such a file has a study for each data set and each search seed. They share an MLflow experiment.
+A file with ``across`` has a study for each data set and each search seed; they share an MLflow
+experiment. A level that is added to a confirmed study is a study as well.
 """
 
 from __future__ import annotations
@@ -38,6 +39,41 @@ class Cell:
         """Of the study, for example ``NAME@wine-s0``."""
         seed = [] if self.search_seed is None else [f"s{self.search_seed}"]
         return f"{self.across}@{'-'.join([*filter(None, [self.dataset]), *seed])}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addition:
+    """A level that was added to a confirmed study; its strategies are a study of their own.
+
+    Attributes:
+        study: The confirmed study; the first addition to it is named ``STUDY-add-1``.
+        amends: SHA-256 of its protocol.
+        factor: The compared factor that gets the level.
+        level: As the author calls it.
+        seeds: Of each configuration of the study, in all looks.
+    """
+
+    study: str
+    number: int
+    amends: str
+    factor: str
+    level: str
+    seeds: int
+
+    @property
+    def name(self) -> str:
+        """Of the study."""
+        return addition_name(self.study, self.number)
+
+    @property
+    def label(self) -> str:
+        """Of the level; part of the name of every strategy, so that all that shows it says it."""
+        return f"{self.level}-added-later"
+
+
+def addition_name(study: str, number: int | str) -> str:
+    """The name of the study of a level that is added, by its number, from 1."""
+    return f"{study}-add-{number}"
 
 
 def is_cell(study: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -72,6 +72,9 @@ class Judged:
         caution: A warning to print with test values that support no claim.
         external: Whether the results come from other software, and not from Workbench's studies.
         strategies: Of the search, as ``progress`` is; empty for external results.
+        first: The verdict before strategies were added, which ``verdict`` is about as well; None
+            where none were.
+        added: SHA-256 of the protocol of each study that added some, by its name.
     """
 
     study: str
@@ -85,6 +88,8 @@ class Judged:
     external: bool = False
     strategies: tuple[StrategyResult, ...] = ()
     progress: Progress | None = None
+    first: Verdict | None = None
+    added: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -162,7 +167,7 @@ class Summary(Judged):
     def content(self) -> dict[str, Any]:
         """Of report.json: plain values, floats unrounded, unknown numbers None."""
         # A study's own report is never external.
-        names = [field.name for field in fields(self) if field.name != "external"]
+        names = [each.name for each in fields(self) if each.name != "external"]
         content = {name: getattr(self, name) for name in names}
         if self.confirmation is not None:
             content["confirmation"] = self.confirmation.content

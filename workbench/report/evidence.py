@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from workbench.record import Role
+from workbench.record import Addition, Role
 from workbench.report.checks.conditions import mixed
 from workbench.report.material import Material
 from workbench.report.protocol import Protocol
@@ -22,6 +23,7 @@ from workbench.tracker.trial_run import TrialRun
 from workbench.verdict import Arm as Side
 from workbench.verdict import Design, Doubt, Evidence, Stage, Word
 from workbench.verdict import Run as Measured
+from workbench.verdict.contrast import ALL
 from workbench.verdict.guards import one_configuration
 from workbench.verdict.refusals import Refused, because
 from workbench.verdict.wording.numbers import counted
@@ -60,6 +62,16 @@ def gather(
         caveat=_EARLIER_RULE if confirmation.protocol.schema == 1 else "",
         seconds=sum(seconds) / len(seconds) if seconds else None,
     )
+
+
+def of_addition(found: Evidence, added: Addition) -> Evidence:
+    """The evidence of what was added to a study, which alone answers no question."""
+    text = (
+        f"{added.factor} {added.level} was added to {added.study}, whose report compares it with"
+        f" what was tested before: workbench report {added.study}."
+    )
+    doubt = Doubt(rule=None, word=str(Word.NOT_COMPARABLE), text=text)
+    return replace(found, doubts=(doubt, *found.doubts), design=replace(found.design, contrast=ALL))
 
 
 def unfinished(confirmation: Confirmation) -> Doubt:

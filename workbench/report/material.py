@@ -24,6 +24,7 @@ class Material:
             machine does not have the folder.
         second_on_disk: The same of protocol-2.json.
         tested_by_others: A sentence for each other study that used the same test samples.
+        added: The studies of the levels that were added to this one, in their order.
     """
 
     study: StoredStudy
@@ -33,3 +34,4 @@ class Material:
     protocol_on_disk: str | None = None
     second_on_disk: str | None = None
     tested_by_others: tuple[str, ...] = ()
+    added: tuple[Material, ...] = ()

@@ -124,6 +124,8 @@ def sealed(material: Material) -> Material:
     Test values that are shown before the end could influence which runs are made. Of a second look
     that has not ended none is shown either.
     """
+    if material.added:
+        material = replace(material, added=tuple(map(sealed, material.added)))
     confirmation = read(material)
     may_show = not unplanned(material) if confirmation is None else confirmation.finished
     hidden = {run.run_id for run in (confirmation.later if confirmation else ())}

@@ -8,11 +8,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.record import Role, State
-from workbench.report import confirmation, description, evidence, methods, runs, table, wording
+from workbench.report import (
+    additions,
+    confirmation,
+    description,
+    evidence,
+    methods,
+    runs,
+    table,
+    wording,
+)
 from workbench.report.checks import confirmation as confirmation_checks
 from workbench.report.checks import data, search
 from workbench.report.content import FigureEntry, Progress, Summary
@@ -56,14 +65,23 @@ def compose(material: Material) -> Composed:
     trials = of_search(study, material.trials)
     confirmed = runs.read(material)
     gathered = evidence.gather(material, trials, confirmed)
+    if study.added:
+        gathered = evidence.of_addition(gathered, study.added)
     verdict = decide(gathered)
-    result = None
-    if confirmed is not None:
+    result, first, whole = None, None, confirmed
+    parts: tuple[Material, ...] = ()
+    if confirmed is not None and confirmed.finished and material.added:
+        whole, gathered, parts = additions.join(material, confirmed, gathered)
+        first = verdict if parts else None
+        # No second look follows any more, even if one was planned.
+        verdict = replace(decide(gathered), fresh=None)
+    searched = [*trials, *(run for each in parts for run in of_search(each.study, each.trials))]
+    if whole is not None:
         result = confirmation.summarize(
-            confirmed,
+            whole,
             gathered,
             verdict,
-            search_seconds=_seconds(trials),
+            search_seconds=_seconds(searched),
             sha256=(
                 study.protocol_logged or study.protocol_sha256,
                 study.second_look.planned_sha256 if study.second_look else None,
@@ -75,7 +93,7 @@ def compose(material: Material) -> Composed:
         trials=trials,
         confirmation=result,
         verdict=verdict,
-        histories=material.histories,
+        histories={key: h for each in (material, *parts) for key, h in each.histories.items()},
         source=training.source,
     )
     shows_tests = result is not None and result.finished
@@ -92,6 +110,8 @@ def compose(material: Material) -> Composed:
     tests_loaded = confirmed or any(run.role == Role.CONFIRMATION for run in material.trials)
     summary = Summary(
         study=study.name,
+        first=first,
+        added={each.study.name: each.study.protocol_logged for each in parts},
         question=study.question,
         mode=study.mode,
         usable=top is not None,

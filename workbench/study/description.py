@@ -33,6 +33,7 @@ def describe(study: Study) -> dict[str, Any]:
     return {
         "name": config.name,
         **({"across": record.plain(asdict(config.cell))} if config.cell else {}),
+        **({"added": asdict(config.added)} if config.added else {}),
         "question": config.question,
         "file": str(config.document.path),
         "overrides": list(config.document.overrides),

@@ -269,6 +269,14 @@ class Tracker(Connection):
             experiment_id = self._client.experiments().get(name)
             return [] if experiment_id is None else self._client.cells(experiment_id)
 
+    def additions(self, name: str) -> list[str]:
+        """Studies that are named like a level which is added to a study, by their numbers."""
+        start = record.addition_name(name, "")
+        with self._reached():
+            numbers = [each.removeprefix(start) for each in self._client.experiments()]
+        found = sorted(int(number) for number in numbers if number.isdecimal())
+        return [record.addition_name(name, number) for number in found]
+
     def read_study(self, name: str) -> StoredStudy:
         """See ``reader.Reading.study``."""
         with self.reading(name) as stored:

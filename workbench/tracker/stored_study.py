@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AliasPath, BeforeValidator, Field, TypeAdapter, ValidationError
 
-from workbench.record import Cell, Objective
+from workbench.record import Addition, Cell, Objective
 
 # A label that YAML reads as a number or a truth value is text here.
 Text = Annotated[str, BeforeValidator(str)]
@@ -196,6 +196,7 @@ class StoredStudy:
     Attributes:
         missing: Names of ``NEEDED`` that the description lacks; all where there is none.
         across: Which of its file's studies, of a file with ``across``.
+        added: The level that it adds to another study, if it does.
         mode: ``balanced``: a search for each strategy; ``joint``: one for all.
         factors: Labels of each compared factor.
         total: Trials planned in all.
@@ -219,6 +220,7 @@ class StoredStudy:
     missing: tuple[str, ...] = ()
     name: str = ""
     across: Cell | None = None
+    added: Addition | None = None
     question: str = ""
     mode: str = "balanced"
     objective: Objective = _NONE

@@ -29,7 +29,7 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
         return
     numbers = ("trials", "done", "pruned", "failed", "best")
     columns = ["study", "state", *numbers, "best trial", "of", "confirmed"]
-    if any(row.verdict for row in rows):
+    if any(row.verdict or row.added for row in rows):
         columns.append("verdict (best mean)")
     table = table_of(*columns, right=numbers)
     for row in rows:
@@ -41,7 +41,7 @@ def studies(console: Console, rows: Sequence[StudySummary]) -> None:
             escape(row.best_trial or ""),
             row.metric,
             stage_of(row.confirmation),
-            escape(_verdict(row.verdict)),
+            escape(f"added to {row.added.study}" if row.added else _verdict(row.verdict)),
         ]
         table.add_row(*cells[: len(columns)])
     console.print(table)

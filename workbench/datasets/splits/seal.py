@@ -1,8 +1,8 @@
 """The seal on the test split: test samples are given out only for a protocol written beforehand.
 
 A confirmation writes its protocol first. To get test samples, a run shows that file and the SHA-256
-with which it was planned. The protocol of a second look names the one that it amends, which must
-be unchanged as well. Used by ``loading.load_test``.
+with which it was planned. The protocol of a second look, or of a level that is added to a study,
+names the one that it amends, which must be unchanged as well. Used by ``loading.load_test``.
 """
 
 from __future__ import annotations
@@ -80,9 +80,12 @@ def must_hold(protocol: Path, test_digest: str) -> None:
 
 
 def _amended(protocol: Path) -> tuple[Path, str] | None:
-    """The first protocol and its hash, where this one is of a second look."""
-    sha256 = _content(protocol).get("amends")
-    return None if sha256 is None else (record.protocol_path(protocol.parent), str(sha256))
+    """The protocol that this one amends and its hash, if it amends one."""
+    content = _content(protocol)
+    if content.get("amends") is None:
+        return None
+    study = (content.get("added") or {}).get("study", protocol.parent.name)
+    return record.protocol_path(protocol.parent.with_name(study)), str(content["amends"])
 
 
 def _content(protocol: Path) -> dict[str, Any]:

@@ -87,6 +87,9 @@ def arms(findings: Findings) -> tuple[Arm, ...]:
     confirmation = finished(findings)
     codes = encoding(findings.study, findings.trials)
     places = {strategy.name: at for at, strategy in enumerate(findings.study.strategies)}
+    # A level that was added to the study has a colour after those of the study.
+    first, known = next(iter(findings.study.factors.items()), ("", ()))
+    labels = [*dict.fromkeys([*known, *(arm.levels.get(first, "") for arm in confirmation.arms)])]
     shown: list[Arm] = []
     for result in confirmation.arms:
         if result.mean is None:
@@ -101,9 +104,9 @@ def arms(findings: Findings) -> tuple[Arm, ...]:
         # The default configuration belongs to no strategy, so it has no strategy's colour.
         colour, marker = style.INK, "*"
         if result.name == result.strategy:
-            index = len(shown)
-            shade, _ = codes.get(result.strategy, (index, 0))
-            own = places.get(result.strategy, index)
+            level = labels.index(result.levels.get(first, ""))
+            shade, _ = codes.get(result.strategy, (level, 0))
+            own = places.setdefault(result.strategy, len(places))
             colour, marker = style.colour(shade), _MARKERS[own % len(_MARKERS)]
         shown.append(
             Arm(

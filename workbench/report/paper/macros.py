@@ -82,6 +82,10 @@ def _lines(summary: Judged) -> Iterator[_Line]:
     verdict, confirmation = summary.verdict, summary.confirmation
     yield ("Verdict",), typeset.text(verdict.heading), "the verdict"
     yield ("Level",), typeset.text(verdict.level), "the scope of the verdict"
+    if summary.first:
+        first, before = summary.first, "before strategies were added"
+        yield ("FirstVerdict",), typeset.text(first.heading), f"the verdict {before}"
+        yield ("FirstClaim",), typeset.prose(first.claim), f"what could be claimed {before}"
     called = _called(summary)
     yield from _search(summary, called)
     if not summary.shows_tests:

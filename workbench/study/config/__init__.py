@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from workbench import tasks
-from workbench.record import FILE_NAME, Cell, Objective
+from workbench.record import FILE_NAME, Addition, Cell, Objective
 from workbench.record.strategy import Knobs
 from workbench.study import paths as beside
-from workbench.study.config import across, consistency, recipes, schema
+from workbench.study.config import across, adding, consistency, recipes, schema
 from workbench.study.config.blocks import FactorBlocks
 from workbench.study.config.changes import Changed
 from workbench.study.config.document import Document, Location, Words
@@ -34,7 +34,7 @@ from workbench.study.config.problems import Flaw, M, choice, read, unknown_key
 from workbench.study.config.schema import Confirm, ObjectiveKnobs, Report, Search
 from workbench.study.config.study_config import StudyConfig
 
-__all__ = ["BLOCKS", "Changed", "load", "load_all"]
+__all__ = ["BLOCKS", "Changed", "load", "load_added", "load_all"]
 
 BLOCKS = (
     *("name", "recipe", "compare", "tune", "search", "objective", "confirm", "report"),
@@ -71,12 +71,32 @@ def load_all(path: Path, overrides: Sequence[str] = ()) -> tuple[StudyConfig, ..
     return tuple(load(path, overrides, cell) for cell in cells or (None,))
 
 
+def load_added(path: Path, overrides: Sequence[str], added: Addition, value: object) -> StudyConfig:
+    """Read the file of a confirmed study as that of a level that is added to it.
+
+    Args:
+        path: The file of the confirmed study.
+        overrides: Those of the confirmed study.
+        added: The level, and what it is added to.
+        value: Of the level: a value, or ``{LABEL: VALUE}``.
+
+    Raises:
+        StudyFileError: The study cannot have such a level.
+    """
+    document = Document(path, overrides)
+    adding.put(document, added, value)
+    return _Reader(document, None, added).read()
+
+
 class _Reader:
     """Reads the blocks of one study in turn, and collects their problems."""
 
-    def __init__(self, document: Document, cell: Cell | None) -> None:
+    def __init__(
+        self, document: Document, cell: Cell | None, added: Addition | None = None
+    ) -> None:
         self._document = document
         self._cell = cell
+        self._added = added
         self._phases = phases_below(document.content)
 
     def read(self) -> StudyConfig:
@@ -95,6 +115,7 @@ class _Reader:
         config = StudyConfig(
             document=self._document,
             cell=self._cell,
+            added=self._added,
             name=str(content.get("name")),
             question=_question(self._document.text),
             recipe=named_in_full(recipe),

@@ -20,6 +20,10 @@ class Changed(Exception):
         return cls(f"{what}:\n{listed}\n{advice}")
 
 
+class Unanswerable(Changed):
+    """What is asked for could be run, and would answer no question that was planned."""
+
+
 class Unready(Exception):
     """A step before this one is missing; the message says what to do first."""
 

@@ -168,7 +168,7 @@ class Document:
         for length in range(len(location), -1, -1):
             line = self.lines.get(location[:length])
             if line is not None:
-                return line if line.startswith("--set") else f"{self.path}:{line}"
+                return line if line.startswith("--") else f"{self.path}:{line}"
         return str(self.path)
 
     def finish(self) -> None:

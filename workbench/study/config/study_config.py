@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from workbench.record import Cell, Objective
+from workbench.record import Addition, Cell, Objective
 from workbench.record.strategy import Knobs, Strategy
 from workbench.study.config.document import Document
 from workbench.study.config.knobs import (
@@ -28,6 +28,7 @@ class StudyConfig:
     Attributes:
         document: The file itself: its path, text and content, and the place of every key.
         cell: Which of the file's studies, of a file with ``across``.
+        added: The level that is added to the file's study; then the strategies are those with it.
         recipe: The knobs held fixed, nested.
     """
 
@@ -42,6 +43,7 @@ class StudyConfig:
     objective: Objective
     confirm: Confirm
     report: Report
+    added: Addition | None = None
 
     @property
     def balanced(self) -> bool:
@@ -68,10 +70,12 @@ class StudyConfig:
     def strategies(self) -> tuple[Strategy, ...]:
         """Every combination of the factors' levels; in a joint study those that may be chosen."""
         if self.compare:
-            return tuple(
+            every = (
                 strategy_of(self.compare, levels)
                 for levels in itertools.product(*(factor.levels for factor in self.compare))
             )
+            added = self.added
+            return tuple(s for s in every if not added or s.levels[added.factor] == added.label)
         factors = {factor.name: factor for factor in self.factors}
         return tuple(
             strategy_of([factors[name] for name in chosen], list(chosen.values()))
@@ -82,6 +86,11 @@ class StudyConfig:
     def groups(self) -> tuple[Strategy, ...]:
         """What has an Optuna study of its own: every strategy, or ``joint`` alone."""
         return self.strategies if self.balanced else (Strategy(name="joint"),)
+
+    @property
+    def seeds_of(self) -> str:
+        """The study whose confirmation seeds it has: what is added pairs with what was tested."""
+        return self.added.study if self.added else self.name
 
     @property
     def contrast(self) -> str:
@@ -95,6 +104,8 @@ class StudyConfig:
     @property
     def finalists(self) -> int | None:
         """How many strategies go on to the test; None: every one that can be compared."""
+        if self.added:
+            return None
         return self.confirm.finalists or (None if self.balanced else _JOINT_FINALISTS)
 
     @property

@@ -6,10 +6,11 @@ Computed from the selection's runs, on validation data.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, median, variance
+from types import MappingProxyType
 
 import pandas as pd
 from scipy import special
@@ -74,6 +75,7 @@ def offer_of(
     runs: int,
     workers: int,
     fresh: int = 0,
+    before: Mapping[str, Sequence[float | None]] = MappingProxyType({}),
 ) -> Offer:
     """What the confirmation of these arms would be.
 
@@ -84,18 +86,21 @@ def offer_of(
         runs: Confirmation runs that have not ended.
         workers: How many run at a time.
         fresh: Seeds that a second look adds.
+        before: See ``selection.values_before``.
 
     Raises:
         Unready: There is a single configuration, so there is nothing to compare.
     """
     content = protocol.content
-    seeds, pairs = len(content["seeds"]) + fresh, design.pairs(config, len(selected.arms))
+    seeds, pairs = len(content["seeds"]) + fresh, content["pairs"]
+    if not config.added:
+        pairs = design.pairs(config, len(selected.arms))
     if not pairs:
         raise Unready(
             f"The chosen configuration of {selected.default_is} is the default one, and there is "
             f"no other to compare it with. Search longer, or elsewhere, under a new name."
         )
-    sides = _sides(config, selected.arms)
+    sides = _sides(config, selected.arms, before)
     sd, each = spread(sides), _cost(selected)
     tests = design.tests(config, pairs)
     size = design.detectable(config, seeds, tests)
@@ -137,11 +142,14 @@ def _cost(selected: Selected) -> float | None:
     return fmean(training) + median(overhead) if training and overhead else None
 
 
-def _sides(config: StudyConfig, arms: Sequence[Arm]) -> pd.DataFrame:
+def _sides(
+    config: StudyConfig, arms: Sequence[Arm], before: Mapping[str, Sequence[float | None]]
+) -> pd.DataFrame:
     """What is compared, a column each: arms, or the levels of a factor by the mean of theirs."""
-    values = pd.DataFrame({arm.name: arm.values for arm in arms if arm.values}, dtype=float)
+    own = {arm.name: arm.values for arm in arms if arm.values}
     if config.contrast in ("all", "baseline"):
-        return values
+        return pd.DataFrame({**before, **own}, dtype=float)
+    values = pd.DataFrame(own, dtype=float)
     level_of = {arm.name: arm.spec.levels[config.contrast] for arm in arms}
     # A seed counts for a level only where all of the level's arms have a value.
     return values.T.groupby(pd.Series(level_of)).mean(skipna=False).T

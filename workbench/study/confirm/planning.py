@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from workbench import record
-from workbench.record import Role
+from workbench.record import Addition, Role
 from workbench.record.seeds import derive
 from workbench.study import space
 from workbench.study.config.consistency import BASELINE
@@ -34,9 +35,9 @@ def seeds_of(config: StudyConfig, role: Role, count: int, *, schema: int) -> lis
     """The shared list of training seeds of a selection or a confirmation.
 
     The name of the study is part of their derivation, so that a study with a new name gets fresh
-    ones.
+    ones. A level that is added to a study gets those of the study.
     """
-    keys = ("training", str(role)) if schema == 1 else ("training", config.name, str(role))
+    keys = ("training", str(role)) if schema == 1 else ("training", config.seeds_of, str(role))
     # As texts: a reader of JSON may keep 53 bits of a number, and a seed has 63.
     return [str(derive(config.search.seed, *keys, i)) for i in range(count)]
 
@@ -44,8 +45,10 @@ def seeds_of(config: StudyConfig, role: Role, count: int, *, schema: int) -> lis
 def baseline_of(config: StudyConfig) -> Proposal:
     """The default configuration, which is the baseline of all comparisons.
 
-    That of the strategy which ``confirm.baseline`` names; else the first level of every factor.
+    That of the strategy which ``confirm.baseline`` names; else the first level of every factor. A
+    level that is added has that of its study.
     """
+    config = replace(config, added=None)
     named = {strategy.name: strategy for strategy in config.strategies}
     strategy = named.get(config.confirm.baseline or BASELINE)
     return space.start(config, strategy or space.default(config, config.groups[0]).strategy)
@@ -81,6 +84,7 @@ def plan_of_confirmation(study: Study) -> Protocol:
     content = {
         "schema": schema,
         "study": config.name,
+        **(_amendment(config.added) if config.added else {}),
         # Fixed before any of them is tested: none is added or left out by its result.
         **({"across": list(config.cell.planned)} if config.cell else {}),
         "metric": config.objective.tested,
@@ -141,9 +145,15 @@ def plan_of_confirmation(study: Study) -> Protocol:
         notes=(
             *design.cautions(config, count, tests),
             *searched.notes(confirm.select.configs),
-            *_unfit(searched, baseline),
+            *(() if config.added else _unfit(searched, baseline)),
         ),
     )
+
+
+def _amendment(added: Addition) -> dict[str, Any]:
+    """What a level that is added amends; ``strategies`` names its new strategies."""
+    what = {"study": added.study, "factor": added.factor, "level": added.level}
+    return {"amends": added.amends, "added": what}
 
 
 def _effects(config: StudyConfig) -> list[str]:

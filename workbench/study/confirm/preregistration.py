@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import record
@@ -71,7 +73,7 @@ def hold(protocol: Protocol, study: Study, *, logged: str | None = None) -> None
         )
     raise Changed.in_lines(
         f"{study.file}: the confirmation of {study.name} has begun by another protocol ({path})",
-        (_placed(line, study.config.document) for line in lines),
+        (_placed(line, study.config.document) for line in _of_author(lines)),
         "A protocol is fixed before the first run, so that no result can shape it. Restore these "
         f"settings, or give the study a new name. {NEW_NAME}",
     )
@@ -103,6 +105,16 @@ _SOURCES: dict[str, Location] = {
     "search.tune": ("tune",),
     "data": ("recipe", "dataset"),
 }
+
+
+# Parts that follow from others.
+_DERIVED = ("pairs", "effects", "seeds_floor", "definitions")
+
+
+def _of_author(lines: Sequence[str]) -> Sequence[str]:
+    """The differences in what an author sets; all where there is none."""
+    own = [line for line in lines if not re.match(rf"({'|'.join(_DERIVED)})\b", line)]
+    return own or lines
 
 
 def _placed(line: str, document: Document) -> str:
@@ -150,10 +162,15 @@ def refuse_more_trials(study: Study) -> None:
     if not missing:
         return
     names = ", ".join(f"{name}: {count}" for name, count in missing.items())
-    total = sum(missing.values())
+    total, more = sum(missing.values()), ""
+    if not planned.keys() & missing.keys() and not study.config.cell:
+        more = (
+            " After the confirmation a level is added without it in the file: workbench confirm "
+            f"{study.name} --add LEVEL"
+        )
     raise Changed(
         f"{study.file}: the confirmation of {study.name} has begun, and its protocol "
         f"names the trials that it rests on. {total} more {'trial' if total == 1 else 'trials'} "
         f"({names}) would change what was searched. Restore the search as it was; for a longer one "
-        "or another level give the study a new name."
+        f"or another level give the study a new name.{more}"
     )

@@ -150,6 +150,8 @@ def choose(study: Study, protocol: Protocol) -> Selected:
     finalists = [name for name in chosen if name in best[: config.finalists or len(best)]]
     baseline = _baseline(study)
     same = [name for name in finalists if plan_text(chosen[name].spec) == plan_text(baseline)]
+    if config.added:
+        same = []  # What is added is compared with the default that its study has tested.
     default_is = baseline.strategy if baseline.strategy in same else next(iter(same), None)
     arms = [
         Arm(
@@ -160,7 +162,7 @@ def choose(study: Study, protocol: Protocol) -> Selected:
         )
         for name in finalists
     ]
-    if default_is is None:
+    if default_is is None and config.added is None:
         arms.append(Arm(name=BASELINE, spec=baseline, baseline=True))
     return Selected(
         runs=runs,
@@ -169,6 +171,15 @@ def choose(study: Study, protocol: Protocol) -> Selected:
         arms=tuple(arms),
         default_is=default_is,
     )
+
+
+def values_before(study: Study) -> Mapping[str, Sequence[float | None]]:
+    """Of a level that is added: what the selection of its study reached, by strategy; else none."""
+    if study.config.added is None:
+        return {}
+    path = record.study_directory(study.home, study.config.added.study) / SELECTION
+    content = json.loads(path.read_bytes())
+    return {name: content["chosen"][name]["values"] for name in content["finalists"]}
 
 
 def _baseline(study: Study) -> TrialSpec:

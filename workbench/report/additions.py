@@ -1,0 +1,109 @@
+"""Strategies that were added after the first result was known, beside those that it was about.
+
+Each addition is a study of its own, with the seeds of the first; its strategies have names that say
+so. Here their arms are put together, so that one verdict is about all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from workbench.report import evidence, runs
+from workbench.report.checks.conditions import mixed
+from workbench.report.material import Material
+from workbench.report.protocol import Selection
+from workbench.report.runs import Confirmation
+from workbench.report.trials import of_search
+from workbench.verdict import Doubt, Evidence, Word
+from workbench.verdict.wording.numbers import listed
+
+
+def join(
+    material: Material, first: Confirmation, found: Evidence
+) -> tuple[Confirmation, Evidence, tuple[Material, ...]]:
+    """The confirmation and its evidence with those of every addition that has ended, and these.
+
+    Args:
+        material: Of the study, sealed.
+        first: Its finished confirmation.
+        found: Of that confirmation alone.
+    """
+    parts, confirmations, evidences = [], [first], [found]
+    doubts = [*found.doubts]
+    for each in material.added:
+        own = runs.read(each)
+        if own is None or not own.finished:
+            doubts.append(_unfinished(each))
+            continue
+        parts.append(each)
+        confirmations.append(own)
+        evidences.append(evidence.gather(each, of_search(each.study, each.trials), own))
+        # The study itself has tested the same samples, which is the point.
+        told = each.tested_by_others
+        doubts += (doubt for doubt in evidences[-1].doubts if doubt.text not in told)
+        doubts += _other_protocol(material, each, first)
+    whole = _together(confirmations)
+    # Conditions may be the same within each study, and still differ between them.
+    doubts += mixed(whole.runs)
+    together = replace(
+        found,
+        arms=tuple(arm for each in evidences for arm in each.arms),
+        absent={name: why for each in evidences for name, why in each.absent.items()},
+        doubts=tuple(dict.fromkeys(doubts)),
+        caveat=" ".join(filter(None, [found.caveat, _caveat(parts)])),
+    )
+    return whole, together, tuple(parts)
+
+
+def _together(confirmations: Sequence[Confirmation]) -> Confirmation:
+    """Several confirmations as one, with the plan of the first for all that they share."""
+    first = confirmations[0]
+    plans = [each.protocol for each in confirmations]
+    chosen: list[Selection] = [each.chosen for each in confirmations if each.chosen]
+    return replace(
+        first,
+        protocol=replace(
+            first.protocol,
+            candidates={name: own for plan in plans for name, own in plan.candidates.items()},
+            not_comparable=tuple(absent for plan in plans for absent in plan.not_comparable),
+        ),
+        chosen=replace(
+            chosen[0],
+            chosen={name: own for each in chosen for name, own in each.chosen.items()},
+            means={key: mean for each in chosen for key, mean in each.means.items()},
+        ),
+        arms=tuple(arm for each in confirmations for arm in each.arms),
+        selection={name: own for each in confirmations for name, own in each.selection.items()},
+    )
+
+
+def _caveat(parts: Sequence[Material]) -> str:
+    """Which strategies were added, and the chance that one of the verdicts is wrong."""
+    if not parts:
+        return ""
+    names = listed([each.name for part in parts for each in part.study.strategies], 50)
+    several = len(parts) + 1
+    return (
+        f"Added after the first result was known: {names}. Each of the"
+        f" {'two' if several == 2 else several} statements is wrong in at most 5 % of studies; one"
+        f" of them, in at most {5 * several} %."
+    )
+
+
+def _unfinished(added: Material) -> Doubt:
+    names = listed([each.name for each in added.study.strategies], 50)
+    text = (
+        f"{names} ({added.study.name}) are not tested yet. Until the last run has ended, no test"
+        " value of them is shown, and the verdict is the one without them."
+    )
+    return Doubt(rule=None, word=None, text=text)
+
+
+def _other_protocol(material: Material, added: Material, first: Confirmation) -> Iterator[Doubt]:
+    """A doubt where an addition was planned for another confirmation than the study has."""
+    study, own = material.study, added.study.protocol or {}
+    expected = study.protocol_logged or study.protocol_sha256
+    if own.get("amends") != expected or tuple(own["seeds"]) != first.protocol.seeds:
+        text = f"{added.study.name} was planned for another protocol.json, or for other seeds."
+        yield Doubt(rule=None, word=str(Word.EXPLORATORY), text=text)
