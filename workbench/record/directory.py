@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,7 +27,7 @@ from workbench.record.contents import (
     spec_from_json,
     to_json,
 )
-from workbench.record.files import write_atomically, writing
+from workbench.record.files import replacing, write_atomically, writing
 
 Read = TypeVar("Read")
 
@@ -174,17 +175,32 @@ class TrialDirectory:
         """Delete the result of a parked trial."""
         (self.path / "result.json").unlink(missing_ok=True)
 
-    def save_checkpoint(self, content: bytes) -> None:
-        """Store a state, and keep the previous one in case this one is damaged later."""
+    def save_checkpoint(self, write: Callable[[BinaryIO], object]) -> None:
+        """Store a state, and keep the previous one in case this one is damaged later.
+
+        Args:
+            write: Writes the state to a file, from its beginning to its end.
+
+        Raises:
+            DiskError: The disk is full, or fails.
+        """
         current, previous = self.path / "checkpoint.pt", self.path / "checkpoint.1.pt"
         if current.exists():
             # The digest is gone if a kill came between the two moves of an earlier call.
             if _digest_path(current).exists():
                 _digest_path(current).replace(_digest_path(previous))
             current.replace(previous)
-        # The digest first: a kill in between leaves a digest without a state, not the reverse.
-        write_atomically(_digest_path(current), hashlib.sha256(content).hexdigest().encode())
-        write_atomically(current, content)
+        with writing(current), replacing(current) as file:
+            hashed: Any = _Hashed(file)
+            try:
+                write(hashed)
+            except Exception:
+                # torch.save raises a RuntimeError in place of that of a full disk.
+                if hashed.error is not None:
+                    raise hashed.error from None
+                raise
+            # Before the state: a kill in between leaves a digest without a state, not the reverse.
+            write_atomically(_digest_path(current), hashed.digest().encode())
 
     def load_checkpoint(self) -> tuple[bytes | None, list[Path]]:
         """The newest undamaged state, or None; and the files renamed as damaged (``*.corrupt``)."""
@@ -215,6 +231,26 @@ class TrialDirectory:
         """Delete the weights; used when a better trial replaces this one."""
         self.weights.unlink(missing_ok=True)
         self.weights_description.unlink(missing_ok=True)
+
+
+class _Hashed(io.RawIOBase):
+    """A file that hashes what is written to it, so that no state is held in memory for that."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.error: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        self._hash.update(content)
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
 
 
 def _digest_path(path: Path) -> Path:
