@@ -52,6 +52,9 @@ class MadeUpTraining:
         self.left = stop_after
         self.begun: list[str] = []
 
+    def prepare(self, trials: int) -> None:
+        return None
+
     def run(self, driver: Driver) -> None:
         while (directory := driver.next()) is not None:
             spec = directory.spec()

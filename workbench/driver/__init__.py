@@ -103,6 +103,9 @@ class Mirror(Protocol):
 class Workers(Protocol):
     """A place to run trials."""
 
+    def prepare(self, trials: int) -> None:
+        """Get ready for so many trials, while the caller does something else."""
+
     def run(self, driver: Driver) -> None:
         """Run the trials of the driver until it has no more and the last one has ended."""
 

@@ -41,10 +41,10 @@ class WrittenStorage(InMemoryStorage):
         self._written = time.monotonic()
         for study in file.get_all_studies():
             study_id = super().create_new_study(study.directions, study.study_name)
-            self._file_studies[study_id] = study._study_id
+            self._file_studies[study_id] = file.get_study_id_from_name(study.study_name)
             for key, value in study.user_attrs.items():
                 super().set_study_user_attr(study_id, key, value)
-            for trial in file.get_all_trials(study._study_id, deepcopy=False):
+            for trial in file.get_all_trials(self._file_studies[study_id], deepcopy=False):
                 trial_id = super().create_new_trial(study_id, trial)
                 self._file_trials[trial_id] = trial._trial_id
 
