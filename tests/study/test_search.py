@@ -621,8 +621,9 @@ def test_a_study_of_an_earlier_version_keeps_its_definition_in_the_storage(
     write_study: Write, home: Path
 ) -> None:
     search = drive(write_study(), home, MadeUpTraining())
-    for name, study in search._studies.items():
+    for name in search._studies:
         path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
+        study = optuna.load_study(study_name=name, storage=search._file)
         study.set_user_attr("definition", path.read_text())
         path.unlink()
     changed = write_study(("default: 1e-2", "default: 2e-2"))
@@ -643,8 +644,9 @@ def test_a_kill_while_trials_are_restored_loses_no_definition_of_an_earlier_vers
     write_study: Write, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = drive(write_study(), home, MadeUpTraining())
-    for name, study in search._studies.items():
+    for name in search._studies:
         path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
+        study = optuna.load_study(study_name=name, storage=search._file)
         study.set_user_attr("definition", path.read_text())
         path.unlink()
     shutil.rmtree(home / "mlruns/studies/tiny/trials/sgd-0/002")

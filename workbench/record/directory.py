@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -27,7 +26,7 @@ from workbench.record.contents import (
     spec_from_json,
     to_json,
 )
-from workbench.record.files import replacing, write_atomically, writing
+from workbench.record.files import replacing, sha256_of, write_atomically, writing
 
 Read = TypeVar("Read")
 
@@ -191,16 +190,14 @@ class TrialDirectory:
                 _digest_path(current).replace(_digest_path(previous))
             current.replace(previous)
         with writing(current), replacing(current) as file:
-            hashed: Any = _Hashed(file)
             try:
-                write(hashed)
-            except Exception:
-                # torch.save raises a RuntimeError in place of that of a full disk.
-                if hashed.error is not None:
-                    raise hashed.error from None
-                raise
+                write(file)
+            except RuntimeError as error:
+                # What torch.save raises in place of the error of a full disk.
+                raise error.__context__ or error from None
+            file.flush()
             # Before the state: a kill in between leaves a digest without a state, not the reverse.
-            write_atomically(_digest_path(current), hashed.digest().encode())
+            write_atomically(_digest_path(current), sha256_of(Path(file.name)).encode())
 
     def load_checkpoint(self) -> tuple[bytes | None, list[Path]]:
         """The newest undamaged state, or None; and the files renamed as damaged (``*.corrupt``)."""
@@ -231,26 +228,6 @@ class TrialDirectory:
         """Delete the weights; used when a better trial replaces this one."""
         self.weights.unlink(missing_ok=True)
         self.weights_description.unlink(missing_ok=True)
-
-
-class _Hashed(io.RawIOBase):
-    """A file that hashes what is written to it, so that no state is held in memory for that."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hash = hashlib.sha256()
-        self.error: OSError | None = None
-
-    def write(self, content: Any) -> int:
-        self._hash.update(content)
-        try:
-            return self._file.write(content)
-        except OSError as error:
-            self.error = error
-            raise
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()
 
 
 def _digest_path(path: Path) -> Path:

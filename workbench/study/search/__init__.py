@@ -109,7 +109,7 @@ class Search:
         study, directory, storage = self._study, self._directory, self._storage
         records = records_of(directory)
         definitions = {group.name: group.definition for group in study.groups}
-        stored = {name: stored_definition(directory, name, storage) for name in definitions}
+        stored = {name: stored_definition(directory, name, self._file) for name in definitions}
         corrected = [
             name
             for name, held in stored.items()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
-from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.storages._rdb.models import TrialIntermediateValueModel
 from optuna.study import StudyDirection
@@ -20,7 +19,7 @@ class WrittenStorage(InMemoryStorage):
     """Optuna's studies in memory, and the same in a sqlite file.
 
     The driver is the file's only writer. Optuna's own cache does not know that: it queries the file
-    again for every report, which takes longer than many a training epoch.
+    again for every report, which takes longer than many an epoch.
 
     A new trial is written by ``keep``, as a whole. Of a running one, epochs are written at most
     once a second, and when it ends: the trial's record has them before, and ``Search.adopt`` takes
@@ -37,13 +36,11 @@ class WrittenStorage(InMemoryStorage):
         self._file_studies: dict[int, int] = {}
         self._file_trials: dict[int, int] = {}
         self._new: dict[int, int] = {}  # the study of each trial that the file lacks
-        self._unwritten: list[tuple[int, int, float]] = []  # trial in the file, step, value
+        self._unwritten: list[dict[str, Any]] = []  # rows of epochs
         self._written = time.monotonic()
         for study in file.get_all_studies():
             study_id = super().create_new_study(study.directions, study.study_name)
             self._file_studies[study_id] = file.get_study_id_from_name(study.study_name)
-            for key, value in study.user_attrs.items():
-                super().set_study_user_attr(study_id, key, value)
             for trial in file.get_all_trials(self._file_studies[study_id], deepcopy=False):
                 trial_id = super().create_new_trial(study_id, trial)
                 self._file_trials[trial_id] = trial._trial_id
@@ -52,9 +49,8 @@ class WrittenStorage(InMemoryStorage):
         """Write the trials that the file lacks, with all that has been set of them."""
         # In the order in which they were made: the file numbers them.
         for trial_id, study_id in list(self._new.items()):
-            trial = self.get_trial(trial_id)
-            row = self._file.create_new_trial(self._file_studies[study_id], trial)
-            self._file_trials[trial_id] = row
+            trial, study = self.get_trial(trial_id), self._file_studies[study_id]
+            self._file_trials[trial_id] = self._file.create_new_trial(study, trial)
             del self._new[trial_id]
 
     def create_new_study(
@@ -67,15 +63,8 @@ class WrittenStorage(InMemoryStorage):
 
     def delete_study(self, study_id: int) -> None:
         """Delete a study, also in the file."""
-        for trial in self.get_all_trials(study_id, deepcopy=False):
-            self._new.pop(trial._trial_id, None)
         super().delete_study(study_id)
         self._file.delete_study(self._file_studies.pop(study_id))
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Set an attribute, also in the file."""
-        super().set_study_user_attr(study_id, key, value)
-        self._file.set_study_user_attr(self._file_studies[study_id], key, value)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         """A trial, for the file to ``keep``."""
@@ -83,59 +72,51 @@ class WrittenStorage(InMemoryStorage):
         self._new[trial_id] = study_id
         return trial_id
 
-    def set_trial_param(
-        self,
-        trial_id: int,
-        param_name: str,
-        param_value_internal: float,
-        distribution: BaseDistribution,
-    ) -> None:
+    def set_trial_param(self, trial_id: int, *given: Any, **named: Any) -> None:
         """Set a parameter; in the file if it has the trial."""
-        super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
-        if (row := self._file_trials.get(trial_id)) is not None:
-            self._file.set_trial_param(row, param_name, param_value_internal, distribution)
+        super().set_trial_param(trial_id, *given, **named)
+        if trial_id not in self._new:
+            self._file.set_trial_param(self._file_trials[trial_id], *given, **named)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute; in the file if it has the trial."""
         super().set_trial_user_attr(trial_id, key, value)
-        if (row := self._file_trials.get(trial_id)) is not None:
-            self._file.set_trial_user_attr(row, key, value)
+        if trial_id not in self._new:
+            self._file.set_trial_user_attr(self._file_trials[trial_id], key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Set an attribute; in the file if it has the trial."""
         super().set_trial_system_attr(trial_id, key, value)
-        if (row := self._file_trials.get(trial_id)) is not None:
-            self._file.set_trial_system_attr(row, key, value)
+        if trial_id not in self._new:
+            self._file.set_trial_system_attr(self._file_trials[trial_id], key, value)
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
         """Set the value of an epoch; in the file soon."""
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
-        if (row := self._file_trials.get(trial_id)) is not None:
-            self._unwritten.append((row, step, intermediate_value))
-            if time.monotonic() - self._written >= _WRITE_SECONDS:
-                self._write_values()
+        if trial_id in self._new:
+            return
+        model = TrialIntermediateValueModel
+        value, kind = model.intermediate_value_to_stored_repr(intermediate_value)
+        row = {"trial_id": self._file_trials[trial_id], "step": step}
+        self._unwritten.append(row | {"intermediate_value": value, "intermediate_value_type": kind})
+        if time.monotonic() - self._written >= _WRITE_SECONDS:
+            self._write_epochs()
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         """Set state and value; in the file, after all epochs, if it has the trial."""
-        changed = super().set_trial_state_values(trial_id, state, values)
-        if (row := self._file_trials.get(trial_id)) is not None:
-            self._write_values()
-            self._file.set_trial_state_values(row, state, values)
-        return changed
+        if trial_id not in self._new:
+            self._write_epochs()
+            self._file.set_trial_state_values(self._file_trials[trial_id], state, values)
+        return super().set_trial_state_values(trial_id, state, values)
 
-    def _write_values(self) -> None:
-        """Write the values of epochs in one statement: Optuna's own call reads before each one."""
+    def _write_epochs(self) -> None:
+        """In one statement: Optuna's own call reads before each value."""
         self._written = time.monotonic()
-        rows = []
-        for row, step, value in self._unwritten:
-            stored, kind = TrialIntermediateValueModel.intermediate_value_to_stored_repr(value)
-            names = ("trial_id", "step", "intermediate_value", "intermediate_value_type")
-            rows.append(dict(zip(names, (row, step, stored, kind), strict=True)))
-        if rows:
+        if self._unwritten:
             with self._file.engine.begin() as connection:
-                connection.execute(sqlalchemy.insert(TrialIntermediateValueModel), rows)
+                connection.execute(sqlalchemy.insert(TrialIntermediateValueModel), self._unwritten)
         self._unwritten.clear()

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 
 from workbench.record import Damaged
 from workbench.study.config.changes import Changed, differences
@@ -58,7 +58,7 @@ def close_storage(storage: RDBStorage) -> None:
     storage.engine.dispose()
 
 
-def stored_definition(directory: Path, group: str, storage: BaseStorage) -> dict[str, Any] | None:
+def stored_definition(directory: Path, group: str, storage: RDBStorage) -> dict[str, Any] | None:
     """The settings that the trials of a group were made with; None without trials.
 
     They are stored with the records, because Optuna's storage may be lost; earlier versions stored
