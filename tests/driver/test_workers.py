@@ -88,6 +88,10 @@ def test_local_workers_run_every_trial_once_with_the_numbers_of_this_process_and
     stopped.on_report = stop
     crew = LocalWorkers(2, tmp_path / "logs")
     try:
+        crew.prepare(1)
+        assert len(children()) == 1, "no more processes than trials"
+        crew.prepare(9)
+        assert len(children()) == 2
         crew.run(tray)
         assert len(children()) == 2, "workers stay warm between two studies"
         crew.run(stopped)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import ValidationError
 
 from workbench import record
@@ -22,6 +23,7 @@ from workbench.record import (
     TrialSpec,
 )
 from workbench.record.directory import Damaged
+from workbench.record.files import DiskError
 from workbench.record.strategy import Phase, Plan, Schedule, Weights
 
 
@@ -184,10 +186,14 @@ def test_repairing_leaves_a_sound_history_alone(tmp_path: Path) -> None:
 # -- checkpoints -----------------------------------------------------------------------------------
 
 
+def save(directory: TrialDirectory, content: bytes) -> None:
+    directory.save_checkpoint(lambda file: file.write(content))
+
+
 def test_the_newest_state_is_loaded_and_the_one_before_is_kept(tmp_path: Path) -> None:
     directory = TrialDirectory(tmp_path)
     for content in (b"one", b"two", b"three"):
-        directory.save_checkpoint(content)
+        save(directory, content)
         assert directory.load_checkpoint() == (content, [])
     assert (tmp_path / "checkpoint.1.pt").read_bytes() == b"two"
     digest = (tmp_path / "checkpoint.pt.sha256").read_text()
@@ -198,14 +204,14 @@ def test_of_a_damaged_state_the_one_before_is_used_and_the_damaged_one_is_kept(
     tmp_path: Path,
 ) -> None:
     directory = TrialDirectory(tmp_path)
-    directory.save_checkpoint(b"one")
-    directory.save_checkpoint(b"two")
+    save(directory, b"one")
+    save(directory, b"two")
     (tmp_path / "checkpoint.pt").write_bytes(b"twO")
     aside = tmp_path / "checkpoint.pt.corrupt"
     assert directory.load_checkpoint() == (b"one", [aside])
     assert aside.read_bytes() == b"twO"
     assert directory.load_checkpoint() == (b"one", []), "what is set aside is reported once"
-    directory.save_checkpoint(b"three")
+    save(directory, b"three")
     assert directory.load_checkpoint() == (b"three", [])
     directory.drop_checkpoints()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt.corrupt"]
@@ -213,12 +219,23 @@ def test_of_a_damaged_state_the_one_before_is_used_and_the_damaged_one_is_kept(
 
 def test_without_a_sound_state_there_is_none(tmp_path: Path) -> None:
     directory = TrialDirectory(tmp_path)
-    directory.save_checkpoint(b"one")
-    directory.save_checkpoint(b"two")
+    save(directory, b"one")
+    save(directory, b"two")
     (tmp_path / "checkpoint.pt").write_bytes(b"")
     (tmp_path / "checkpoint.1.pt").write_bytes(b"onE")
     content, damaged = directory.load_checkpoint()
     assert content is None and len(damaged) == 2
+
+
+def test_a_state_that_a_full_disk_does_not_take_is_a_disk_error_and_the_one_before_is_kept(
+    tmp_path: Path,
+) -> None:
+    directory = TrialDirectory(tmp_path)
+    save(directory, b"one")
+    (tmp_path / f"checkpoint.pt.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(DiskError, match=r"checkpoint\.pt: No space left on device"):
+        directory.save_checkpoint(lambda file: torch.save({"a": torch.zeros(9_999)}, file))
+    assert directory.load_checkpoint() == (b"one", [])
 
 
 class Killed(BaseException):
@@ -230,8 +247,8 @@ def test_a_kill_while_a_state_is_saved_leaves_a_sound_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
     directory = TrialDirectory(tmp_path)
-    directory.save_checkpoint(b"one")
-    directory.save_checkpoint(b"two")
+    save(directory, b"one")
+    save(directory, b"two")
     rename, left = Path.replace, iter(range(survived))
 
     def renamed_or_killed(path: Path, target: Path) -> Path:
@@ -243,12 +260,12 @@ def test_a_kill_while_a_state_is_saved_leaves_a_sound_one(
         patch.setattr(Path, "replace", renamed_or_killed)
         if survived < 4:
             with pytest.raises(Killed):
-                directory.save_checkpoint(b"three")
+                save(directory, b"three")
         else:
-            directory.save_checkpoint(b"three")
+            save(directory, b"three")
     expected = b"two" if survived < 4 else b"three"
     assert directory.load_checkpoint() == (expected, []), "nothing sound is taken for damaged"
-    directory.save_checkpoint(b"four")
+    save(directory, b"four")
     assert directory.load_checkpoint() == (b"four", [])
     (tmp_path / "checkpoint.pt").write_bytes(b"damage")
     assert directory.load_checkpoint()[0] == expected
@@ -347,7 +364,7 @@ def test_a_history_is_repaired_up_to_its_first_damaged_line(tmp_path: Path, dama
 def test_a_history_without_a_specification_is_no_other_trials(tmp_path: Path) -> None:
     directory = TrialDirectory(tmp_path)
     directory.append(epoch(1))
-    directory.save_checkpoint(b"one")
+    save(directory, b"one")
     directory.write_spec(SPEC)
     assert directory.history() == [] and directory.load_checkpoint() == (None, [])
     directory.append(epoch(1))
@@ -357,6 +374,6 @@ def test_a_history_without_a_specification_is_no_other_trials(tmp_path: Path) ->
 
 def test_a_digest_that_is_no_text_makes_a_state_a_damaged_one(tmp_path: Path) -> None:
     directory = TrialDirectory(tmp_path)
-    directory.save_checkpoint(b"one")
+    save(directory, b"one")
     (tmp_path / "checkpoint.pt.sha256").write_bytes(b"\xff\xfe")
     assert directory.load_checkpoint() == (None, [tmp_path / "checkpoint.pt.corrupt"])

@@ -40,6 +40,9 @@ class Scripted:
         self.reasons = reasons
         self.begun: list[int] = []
 
+    def prepare(self, trials: int) -> None:
+        return None
+
     def run(self, driver: Driver) -> None:
         while (directory := driver.next()) is not None:
             spec = directory.spec()

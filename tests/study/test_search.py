@@ -52,6 +52,9 @@ class MadeUpTraining:
         self.left = stop_after
         self.begun: list[str] = []
 
+    def prepare(self, trials: int) -> None:
+        return None
+
     def run(self, driver: Driver) -> None:
         while (directory := driver.next()) is not None:
             spec = directory.spec()
@@ -618,8 +621,9 @@ def test_a_study_of_an_earlier_version_keeps_its_definition_in_the_storage(
     write_study: Write, home: Path
 ) -> None:
     search = drive(write_study(), home, MadeUpTraining())
-    for name, study in search._studies.items():
+    for name in search._studies:
         path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
+        study = optuna.load_study(study_name=name, storage=search._file)
         study.set_user_attr("definition", path.read_text())
         path.unlink()
     changed = write_study(("default: 1e-2", "default: 2e-2"))
@@ -640,8 +644,9 @@ def test_a_kill_while_trials_are_restored_loses_no_definition_of_an_earlier_vers
     write_study: Write, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = drive(write_study(), home, MadeUpTraining())
-    for name, study in search._studies.items():
+    for name in search._studies:
         path = home / "mlruns/studies/tiny/trials" / name / "definition.json"
+        study = optuna.load_study(study_name=name, storage=search._file)
         study.set_user_attr("definition", path.read_text())
         path.unlink()
     shutil.rmtree(home / "mlruns/studies/tiny/trials/sgd-0/002")
@@ -704,9 +709,12 @@ def test_a_storage_that_another_program_has_locked_is_named_and_not_called_damag
 
 
 def test_an_epoch_that_was_reported_with_another_value_is_trained_again(
-    tiny: Path, home: Path
+    tiny: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kill(tiny, home, after=5)
+    # As if the epoch had been reported a second ago.
+    monkeypatch.setattr("workbench.study.search.memory._WRITE_SECONDS", 0.0)
+    search_of(tiny, home).adopt()
     directory = TrialDirectory(home / "mlruns/studies/tiny/trials/sgd-all/001")
     (line,) = directory.history()
     path = directory.path / "history.jsonl"
@@ -753,6 +761,34 @@ def test_optuna_is_told_states_values_and_intermediate_values(tiny: Path, home: 
     assert {state for state, _ in states} <= {"COMPLETE", "PRUNED"}
     lines = [len(d.history()) for d, _ in record.scan(record.study_directory(home, "tiny"))]
     assert steps == sum(lines)
+
+
+def test_a_report_asks_memory_and_not_the_file(
+    write_study: Write, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = search_of(write_study(("trials_per_strategy: 5", "trials_per_strategy: 9")), home)
+    statements: list[str] = []
+
+    def count(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        statements.append(statement)
+
+    sqlalchemy.event.listen(search._file.engine, "before_cursor_execute", count)
+    monkeypatch.setattr("workbench.study.search.memory._WRITE_SECONDS", math.inf)
+    counts = []
+    while (spec := search.next()) is not None:
+        before = len(statements)
+        for epoch in (1, 2, 3):
+            metrics = {"validation/accuracy": score(spec, epoch)}
+            line = EpochResult(epoch=epoch, phase="main", metrics=metrics, timestamp=epoch)
+            if search.report(spec, line) is Decision.PRUNE:
+                break
+        else:
+            assert len(statements) == before
+        result = Result(state=State.COMPLETE, attempt=1, value=score(spec, 3), epoch=3)
+        search.finish(spec, result)
+        counts.append(len(statements))
+    # The file is written alike for the first trials and for the last.
+    assert counts[-1] - counts[-9] <= 2 * (counts[8] - counts[0])
 
 
 def test_the_definition_is_kept_with_the_study(tiny: Path, home: Path) -> None:

@@ -83,6 +83,9 @@ class Script:
         self.act = act
         self.attempts: list[tuple[str, int]] = []
 
+    def prepare(self, trials: int) -> None:
+        return None
+
     def run(self, driver: Driver) -> None:
         while (directory := driver.next()) is not None:
             spec = directory.spec()

@@ -78,6 +78,26 @@ def test_the_metrics_are_the_macro_averages_worked_out_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize("classes", [4, 40])
+def test_the_metrics_and_the_confusion_equal_those_of_scikit_learn_bit_for_bit(
+    classes: int,
+) -> None:
+    draw = torch.Generator().manual_seed(classes)
+    names = [str(number) for number in range(classes)]
+    task = tasks.build({"name": "classification"}, names)
+    for samples in (1, 30, 333):
+        outputs = torch.randn(samples, classes, generator=draw)
+        targets = torch.randint(classes - 1, (samples,), generator=draw)
+        predicted, labels = outputs.argmax(dim=1), range(classes)
+        macro = precision_recall_fscore_support(
+            targets, predicted, labels=labels, average="macro", zero_division=0.0
+        )
+        accuracy = (predicted == targets).numpy().mean()
+        assert list(task.metrics(outputs, targets).values()) == [accuracy, *macro[:3]]
+        expected = confusion_matrix(targets, predicted, labels=labels).tolist()
+        assert task.confusion(outputs, targets) == expected
+
+
 def test_perfect_predictions_score_one() -> None:
     targets = torch.arange(4).repeat(5)
     task = tasks.build({"name": "classification"}, CLASSES)

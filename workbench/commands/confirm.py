@@ -145,6 +145,9 @@ def confirm(
         # either, and before the lease, which would make the folder, so that the study is listed.
         look(study).must_be_complete()
     check(study)
+    if not record.protocol_path(study.directory).exists():
+        # Workers load their libraries while this process loads MLflow.
+        session.workers.prepare(at_once)
     with lease(study.directory, wait=wait):
         # First: without it ``confirm`` would ask for more search trials, which would be refused.
         preregistration.refuse_more_trials(study)

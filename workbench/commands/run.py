@@ -87,6 +87,9 @@ def search(
     # An error in this file is reported before another study runs for it, or anything is downloaded.
     study = Study(config, session.home, pending=True)
     check(study)
+    if not study.directory.is_dir():
+        # Workers load their libraries while this process loads Optuna and MLflow.
+        session.workers.prepare(config.trials_per_group * len(config.groups))
     if not (study.studies_needed or study.resources.absent):
         study.resources.pending = False
     else:

@@ -6,7 +6,8 @@ this process or local processes.
 
 from __future__ import annotations
 
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from workbench.record import (
 from workbench.record.files import DiskError
 
 SAME_FAILURES = 3
+_SHOWN_SECONDS = 0.25
 
 
 class Broken(Exception):
@@ -53,16 +55,16 @@ class GroupProgress:
 
     @classmethod
     def of(
-        cls, name: str, target: int, ended: Sequence[State], begun: int, best: float | None = None
+        cls, name: str, target: int, ended: Counter[State], begun: int, best: float | None = None
     ) -> GroupProgress:
         """The status of a group from the final states of its trials, of which some still run."""
         return cls(
             name=name,
             target=target,
-            complete=ended.count(State.COMPLETE),
-            pruned=ended.count(State.PRUNED),
-            failed=ended.count(State.FAILED),
-            running=begun - len(ended),
+            complete=ended[State.COMPLETE],
+            pruned=ended[State.PRUNED],
+            failed=ended[State.FAILED],
+            running=begun - ended.total(),
             best=best,
         )
 
@@ -100,6 +102,9 @@ class Mirror(Protocol):
 
 class Workers(Protocol):
     """A place to run trials."""
+
+    def prepare(self, trials: int) -> None:
+        """Get ready for so many trials, while the caller does something else."""
 
     def run(self, driver: Driver) -> None:
         """Run the trials of the driver until it has no more and the last one has ended."""
@@ -145,6 +150,7 @@ class Driver:
         self._failures: list[str] = []
         self._broken: str | None = None
         self._halted: str | None = None
+        self._shown = 0.0
 
     def run(self) -> int | None:
         """Run until the source has no more trials.
@@ -206,7 +212,6 @@ class Driver:
             return Decision.FENCED
         decision = self._source.report(spec, result)
         self._mirror.changed(directory)
-        self._progress(self.stopping)
         if decision is Decision.CONTINUE and self.stopping:
             return Decision.PARK
         return decision
@@ -251,8 +256,10 @@ class Driver:
         self._park(directory, reason)
 
     def idle(self) -> None:
-        """Show progress."""
-        self._progress(self.stopping)
+        """Show progress now and then: a new display costs more than many an epoch."""
+        if time.monotonic() - self._shown >= _SHOWN_SECONDS:
+            self._shown = time.monotonic()
+            self._progress(self.stopping)
 
     def _park(self, directory: TrialDirectory, reason: str) -> None:
         spec = self._specs.pop(directory)

@@ -79,6 +79,9 @@ def _deliver(driver: Driver, directory: TrialDirectory, message: Message) -> Non
 class InlineWorkers:
     """Runs trials one after another in this process, for debugging."""
 
+    def prepare(self, trials: int) -> None:
+        """Nothing to do: this process is there."""
+
     def run(self, driver: Driver) -> None:
         """Run the trials of a driver."""
         while (directory := driver.next()) is not None:
@@ -97,7 +100,7 @@ class InlineWorkers:
 
 
 class LocalWorkers:
-    """Runs trials in local processes: started on demand, reused, killed at the end.
+    """Runs trials in local processes: started before or on demand, reused, killed at the end.
 
     Args:
         count: Number of processes; see ``default_count`` by default.
@@ -113,6 +116,11 @@ class LocalWorkers:
     def _count(self) -> int:
         # Not before the first trial: it loads torch, and there may be no trial to run.
         return self._given or default_count()
+
+    def prepare(self, trials: int) -> None:
+        """Start processes for so many trials: they need seconds to load their libraries."""
+        while len(self._pool) < min(trials, self._count):
+            self._pool.append(_Process(_free_log(self._logs)))
 
     def run(self, driver: Driver) -> None:
         """Run the trials of a driver; the processes are kept for the next call."""
@@ -285,8 +293,16 @@ def _work(connection: Connection) -> None:
         send({"epoch": json.loads(record.to_json(result))})
         return answers.get()
 
+    _load_libraries()
     while True:
         send(_outcome(TrialDirectory(Path(orders.get())), report, interrupt.is_set))
+
+
+def _load_libraries() -> None:
+    """Load what a trial needs, before there is one."""
+    import torch._dynamo  # noqa: F401, which torch loads with the first optimizer
+
+    import workbench.trial.run  # noqa: F401
 
 
 def _start_guard(connection: int) -> None:

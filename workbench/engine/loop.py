@@ -217,12 +217,13 @@ class Engine:
     def weights(self) -> dict[str, Tensor]:
         """The model that was validated in the last report, as a state dict on the CPU.
 
-        Of the average if there is one; adapters are merged. The tensors share no memory.
+        Of the average if there is one; adapters are merged. The tensors share no memory with each
+        other, but with ``state``: the caller must not change them.
         """
         kept: dict[str, Tensor] = self._snapshot["average"] or self._snapshot["weights"]
         if self._plan.lora is not None:
             return lora.merged(self._staged.module, kept)
-        return {name: tensor.clone() for name, tensor in kept.items()}
+        return kept
 
     def _explain_errors(self, doing: str, *, passes: bool = False) -> AbstractContextManager[None]:
         """Explain failed allocations in a block."""

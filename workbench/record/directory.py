@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,7 +26,7 @@ from workbench.record.contents import (
     spec_from_json,
     to_json,
 )
-from workbench.record.files import write_atomically, writing
+from workbench.record.files import replacing, sha256_of, write_atomically, writing
 
 Read = TypeVar("Read")
 
@@ -174,17 +174,30 @@ class TrialDirectory:
         """Delete the result of a parked trial."""
         (self.path / "result.json").unlink(missing_ok=True)
 
-    def save_checkpoint(self, content: bytes) -> None:
-        """Store a state, and keep the previous one in case this one is damaged later."""
+    def save_checkpoint(self, write: Callable[[BinaryIO], object]) -> None:
+        """Store a state, and keep the previous one in case this one is damaged later.
+
+        Args:
+            write: Writes the state to a file, from its beginning to its end.
+
+        Raises:
+            DiskError: The disk is full, or fails.
+        """
         current, previous = self.path / "checkpoint.pt", self.path / "checkpoint.1.pt"
         if current.exists():
             # The digest is gone if a kill came between the two moves of an earlier call.
             if _digest_path(current).exists():
                 _digest_path(current).replace(_digest_path(previous))
             current.replace(previous)
-        # The digest first: a kill in between leaves a digest without a state, not the reverse.
-        write_atomically(_digest_path(current), hashlib.sha256(content).hexdigest().encode())
-        write_atomically(current, content)
+        with writing(current), replacing(current) as file:
+            try:
+                write(file)
+            except RuntimeError as error:
+                # What torch.save raises in place of the error of a full disk.
+                raise error.__context__ or error from None
+            file.flush()
+            # Before the state: a kill in between leaves a digest without a state, not the reverse.
+            write_atomically(_digest_path(current), sha256_of(Path(file.name)).encode())
 
     def load_checkpoint(self) -> tuple[bytes | None, list[Path]]:
         """The newest undamaged state, or None; and the files renamed as damaged (``*.corrupt``)."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -66,19 +67,25 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         DiskError: The disk is full, or fails.
     """
+    with writing(path, len(content)), replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A block that writes a file in parts, which replaces the one of that name when it ends."""
     # Two processes may write the same file, so each has a temporary file of its own.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with writing(path, len(content)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            # After fsync: a rename may reach the disk before the content does.
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # After fsync: a rename may reach the disk before the content does.
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def is_temporary(path: Path) -> bool:

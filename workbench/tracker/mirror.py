@@ -166,8 +166,10 @@ class Mirror(threading.Thread):
             # The first change of a running trial waits too: many a small trial ends meanwhile.
             due = max(now, self._last.get(key, now) + interval)
             waiting = self._jobs.get(key)
+            # The thread is woken only for what is due before it would wake by itself.
+            if waiting is None or due < waiting.due:
+                self._condition.notify_all()
             self._jobs[key] = _Job(due=min(due, waiting.due) if waiting else due, send=send)
-            self._condition.notify_all()
 
     def _wait_for_job(self) -> tuple[str, str] | None:
         """The key of the next job when it is due, or None when the mirror is closed."""

@@ -307,13 +307,11 @@ class _Attempt:
         if reached is None:
             return
         state = {"engine": reached, "chosen": None if self.chosen is None else vars(self.chosen)}
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
 
         def save() -> None:
             # The history first: after a power cut no checkpoint may be ahead of it.
             self.directory.sync_history()
-            self.directory.save_checkpoint(buffer.getvalue())
+            self.directory.save_checkpoint(lambda file: torch.save(state, file))
 
         self.store(save)
 

@@ -5,7 +5,7 @@ Whether a run has ended is read from its record, so a restart continues where it
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -50,8 +50,9 @@ class Replicates:
         self._planned = tuple(planned)
         self._directory = directory
         self._keeps_weights = keeps_weights
-        self._ended: dict[str, State] = {}
-        self._begun: set[str] = set()
+        self._targets = Counter(spec.strategy for spec in self._planned)
+        self._begun: Counter[str] = Counter()
+        self._ended: dict[str, Counter[State]] = {name: Counter() for name in self._targets}
         self._fresh: deque[TrialSpec] = deque()
         self._left: list[TrialSpec] = []
         for spec in self._planned:
@@ -70,7 +71,7 @@ class Replicates:
                 lines,
                 "Restore these settings, or give the study a new name.",
             )
-        self._begun.add(spec.key)
+        self._begun[spec.strategy] += 1
         if result is not None and result.state.ended:
             # A driver killed between a run's end and its own note of it has dropped no weights.
             self.finish(spec, result)
@@ -94,7 +95,7 @@ class Replicates:
         if not self._fresh:
             return None
         spec = self._fresh.popleft()
-        self._begun.add(spec.key)
+        self._begun[spec.strategy] += 1
         return spec
 
     def report(self, spec: TrialSpec, result: EpochResult) -> Decision:
@@ -103,7 +104,7 @@ class Replicates:
 
     def finish(self, spec: TrialSpec, result: Result) -> None:
         """Keep count, and few weights: they are large, and there are many runs."""
-        self._ended[spec.key] = result.state
+        self._ended[spec.strategy][result.state] += 1
         if not self._keeps_weights(spec):
             directory_of(self._directory, spec).drop_weights()
 
@@ -112,7 +113,7 @@ class Replicates:
     @property
     def missing(self) -> int:
         """Runs that have not ended."""
-        return len(self._planned) - len(self._ended)
+        return len(self._planned) - sum(ended.total() for ended in self._ended.values())
 
     @property
     def untouched(self) -> bool:
@@ -124,13 +125,10 @@ class Replicates:
 
         A test value before the last run has ended would be a look at the result.
         """
-        names = dict.fromkeys(spec.strategy for spec in self._planned)
-        return [self._status(name) for name in names]
-
-    def _status(self, name: str) -> GroupProgress:
-        keys = [spec.key for spec in self._planned if spec.strategy == name]
-        states = [self._ended[key] for key in keys if key in self._ended]
-        return GroupProgress.of(name, len(keys), states, begun=sum(k in self._begun for k in keys))
+        return [
+            GroupProgress.of(name, target, self._ended[name], begun=self._begun[name])
+            for name, target in self._targets.items()
+        ]
 
 
 def _settings(spec: TrialSpec) -> object:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from workbench.driver import GroupProgress
@@ -26,6 +27,7 @@ from workbench.record import (
 from workbench.record.files import write_atomically
 from workbench.study import space
 from workbench.study.search import retries
+from workbench.study.search.memory import WrittenStorage
 from workbench.study.search.recovery import STATES, Records, reconcile, records_of, rewrite
 from workbench.study.search.samplers import OneStrategy, pruner_of, sampler_of
 from workbench.study.search.storage import (
@@ -81,15 +83,18 @@ class Search:
         self._directory = study.directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        self._fixed = {name: space.fixed(config, group) for name, group in self._groups.items()}
+        # Points that no sampler proposes and no trial has had.
+        self._fixed = {n: deque(space.fixed(config, group)) for n, group in self._groups.items()}
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
         self._reported: dict[str, set[int]] = {}
         self._started = dict.fromkeys(self._groups, 0)
-        self._ended: dict[str, list[tuple[State, float | None]]] = {n: [] for n in self._groups}
+        self._ended: dict[str, Counter[State]] = {name: Counter() for name in self._groups}
+        self._best_values: dict[str, float] = {}
         self._best: dict[str, tuple[TrialDirectory, tuple[float, int]]] = {}
-        self._storage = open_storage(self._directory / "optuna.db")
+        self._file = open_storage(self._directory / "optuna.db")
         try:
+            self._storage = WrittenStorage(self._file)
             self._studies = self._open_all(retry_failed)
             for name in self._groups:
                 self._count(name)
@@ -104,7 +109,7 @@ class Search:
         study, directory, storage = self._study, self._directory, self._storage
         records = records_of(directory)
         definitions = {group.name: group.definition for group in study.groups}
-        stored = {name: stored_definition(directory, name, storage) for name in definitions}
+        stored = {name: stored_definition(directory, name, self._file) for name in definitions}
         corrected = [
             name
             for name, held in stored.items()
@@ -121,6 +126,7 @@ class Search:
                 retries.retry(asked, self._directory_at, corrected=name in corrected)
             retries.mark(asked, self._directory_at)
             self._keep(name, stored[name] or definitions[name])
+        storage.keep()
         return studies
 
     def _keep(self, name: str, definition: Mapping[str, Any]) -> None:
@@ -129,7 +135,7 @@ class Search:
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
 
-    def _open(self, storage: RDBStorage, name: str, records: Records) -> optuna.Study:
+    def _open(self, storage: BaseStorage, name: str, records: Records) -> optuna.Study:
         study = self._create(storage, name)
         trials = reconcile(self._config, self._groups[name], study, records)
         if trials is None:
@@ -137,7 +143,7 @@ class Search:
         rewrite(study, trials, storage)
         return self._create(storage, name)
 
-    def _create(self, storage: RDBStorage, name: str) -> optuna.Study:
+    def _create(self, storage: BaseStorage, name: str) -> optuna.Study:
         return optuna.create_study(
             storage=storage,
             study_name=name,
@@ -148,16 +154,24 @@ class Search:
 
     def _count(self, name: str) -> None:
         replaced = retries.successors(self._studies[name])
-        for trial in self._studies[name].get_trials(deepcopy=False):
+        trials = self._studies[name].get_trials(deepcopy=False)
+        tried = [trial.system_attrs.get("fixed_params") for trial in trials]
+        self._fixed[name] = deque(p for p in self._fixed[name] if dict(p) not in tried)
+        for trial in trials:
             if trial.state is TrialState.WAITING or trial.number in replaced:
                 continue
             self._started[name] += 1
             if trial.state in _ENDED:
                 value = trial.value if trial.state is TrialState.COMPLETE else None
-                self._ended[name].append((_ENDED[trial.state], value))
+                self._note_end(name, _ENDED[trial.state], value)
                 spec = None if value is None else self._directory_at(name, trial.number).spec()
                 if value is not None and spec is not None:
                     self._becomes_best(spec, value)
+
+    def _note_end(self, name: str, state: State, value: float | None) -> None:
+        self._ended[name][state] += 1
+        if value is not None and self._config.objective.better(value, self._best_values.get(name)):
+            self._best_values[name] = value
 
     def _becomes_best(self, spec: TrialSpec, value: float) -> bool:
         """Note a completed trial if it is the best of its strategy so far; whether it is."""
@@ -220,18 +234,18 @@ class Search:
         if timeout and time.monotonic() - self._began >= timeout and full_round:
             return None
         study = self._studies[name]
-        trials = study.get_trials(deepcopy=False)
-        waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         # Optuna hands out a waiting trial first, so the sampler is that of its number.
-        study.sampler = sampler_of(self._config, name, min(waiting, default=len(trials)))
-        if not waiting:
-            tried = [trial.system_attrs.get("fixed_params") for trial in trials]
-            left = [point for point in self._fixed[name] if dict(point) not in tried]
-            if left:
-                study.enqueue_trial(dict(left[0]))
+        numbers = [trial.number for trial in waiting]
+        number = min(numbers, default=len(study.get_trials(deepcopy=False)))
+        study.sampler = sampler_of(self._config, name, number)
+        if not waiting and self._fixed[name]:
+            study.enqueue_trial(dict(self._fixed[name].popleft()))
         trial = study.ask()
         self._started[name] += 1
         spec = self._spec(name, trial)
+        # Before the driver writes the record: what the record names is found in the file.
+        self._storage.keep()
         self._live[spec.key] = trial
         return spec
 
@@ -255,8 +269,7 @@ class Search:
         if self._config.balanced or isinstance(study.pruner, optuna.pruners.HyperbandPruner):
             return trial.should_prune()
         trials = study.get_trials(deepcopy=False)
-        frozen = next(t for t in trials if t.number == trial.number)
-        return study.pruner.prune(OneStrategy(study, spec.strategy), frozen)
+        return study.pruner.prune(OneStrategy(study, spec.strategy), trials[trial.number])
 
     def _take(self, spec: TrialSpec, result: EpochResult) -> None:
         reported = self._reported.setdefault(spec.key, set())
@@ -272,7 +285,7 @@ class Search:
         self._reported.pop(spec.key, None)
         completed = result.state is State.COMPLETE
         study.tell(trial, result.value if completed else None, state=STATES[result.state])
-        self._ended[spec.group].append((result.state, result.value))
+        self._note_end(spec.group, result.state, result.value)
         if result.value is not None:
             before = self._best.get(spec.strategy)
             if not self._becomes_best(spec, result.value):
@@ -284,22 +297,19 @@ class Search:
 
     def close(self) -> None:
         """Close the storage; the search cannot be used any more."""
-        close_storage(self._storage)
+        close_storage(self._file)
 
     def progress(self) -> list[GroupProgress]:
         """How far every group is."""
         return [self._status(name) for name in self._groups]
 
     def _status(self, name: str) -> GroupProgress:
-        ended = self._ended[name]
-        values = [value for _, value in ended if value is not None]
-        best = max if self._config.objective.direction == "maximize" else min
         return GroupProgress.of(
             name,
             self._targets[name],
-            [state for state, _ in ended],
+            self._ended[name],
             begun=self._started[name],
-            best=best(values, default=None),
+            best=self._best_values.get(name),
         )
 
     def best(self) -> Mapping[str, TrialDirectory]:

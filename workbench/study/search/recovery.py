@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from workbench import record
@@ -91,7 +91,7 @@ def reconcile(
     return None if unchanged else trials
 
 
-def rewrite(study: optuna.Study, trials: Sequence[FrozenTrial], storage: RDBStorage) -> None:
+def rewrite(study: optuna.Study, trials: Sequence[FrozenTrial], storage: BaseStorage) -> None:
     """Replace the trials of a study; its other attributes are lost.
 
     A kill in between leaves a study that disagrees with the records again.

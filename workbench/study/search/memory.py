@@ -1,0 +1,122 @@
+"""Optuna's storage of a search while its driver runs: read from memory, written to a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy
+from optuna.storages import InMemoryStorage, RDBStorage
+from optuna.storages._rdb.models import TrialIntermediateValueModel
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+_WRITE_SECONDS = 1.0
+
+
+class WrittenStorage(InMemoryStorage):
+    """Optuna's studies in memory, and the same in a sqlite file.
+
+    The driver is the file's only writer. Optuna's own cache does not know that: it queries the file
+    again for every report, which takes longer than many an epoch.
+
+    A new trial is written by ``keep``, as a whole. Of a running one, epochs are written at most
+    once a second, and when it ends: the trial's record has them before, and ``Search.adopt`` takes
+    from there what the file lacks.
+
+    Args:
+        file: Read once, here.
+    """
+
+    def __init__(self, file: RDBStorage) -> None:
+        super().__init__()
+        self._file = file
+        # Ids in the file by ids in memory.
+        self._file_studies: dict[int, int] = {}
+        self._file_trials: dict[int, int] = {}
+        self._new: dict[int, int] = {}  # the study of each trial that the file lacks
+        self._unwritten: list[dict[str, Any]] = []  # rows of epochs
+        self._written = time.monotonic()
+        for study in file.get_all_studies():
+            study_id = super().create_new_study(study.directions, study.study_name)
+            self._file_studies[study_id] = file.get_study_id_from_name(study.study_name)
+            for trial in file.get_all_trials(self._file_studies[study_id], deepcopy=False):
+                trial_id = super().create_new_trial(study_id, trial)
+                self._file_trials[trial_id] = trial._trial_id
+
+    def keep(self) -> None:
+        """Write the trials that the file lacks, with all that has been set of them."""
+        # In the order in which they were made: the file numbers them.
+        for trial_id, study_id in list(self._new.items()):
+            trial, study = self.get_trial(trial_id), self._file_studies[study_id]
+            self._file_trials[trial_id] = self._file.create_new_trial(study, trial)
+            del self._new[trial_id]
+
+    def create_new_study(
+        self, directions: Sequence[StudyDirection], study_name: str | None = None
+    ) -> int:
+        """A study, also in the file."""
+        study_id = super().create_new_study(directions, study_name)
+        self._file_studies[study_id] = self._file.create_new_study(directions, study_name)
+        return study_id
+
+    def delete_study(self, study_id: int) -> None:
+        """Delete a study, also in the file."""
+        super().delete_study(study_id)
+        self._file.delete_study(self._file_studies.pop(study_id))
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """A trial, for the file to ``keep``."""
+        trial_id = super().create_new_trial(study_id, template_trial)
+        self._new[trial_id] = study_id
+        return trial_id
+
+    def set_trial_param(self, trial_id: int, *given: Any, **named: Any) -> None:
+        """Set a parameter; in the file if it has the trial."""
+        super().set_trial_param(trial_id, *given, **named)
+        if trial_id not in self._new:
+            self._file.set_trial_param(self._file_trials[trial_id], *given, **named)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set an attribute; in the file if it has the trial."""
+        super().set_trial_user_attr(trial_id, key, value)
+        if trial_id not in self._new:
+            self._file.set_trial_user_attr(self._file_trials[trial_id], key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        """Set an attribute; in the file if it has the trial."""
+        super().set_trial_system_attr(trial_id, key, value)
+        if trial_id not in self._new:
+            self._file.set_trial_system_attr(self._file_trials[trial_id], key, value)
+
+    def set_trial_intermediate_value(
+        self, trial_id: int, step: int, intermediate_value: float
+    ) -> None:
+        """Set the value of an epoch; in the file soon."""
+        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+        if trial_id in self._new:
+            return
+        model = TrialIntermediateValueModel
+        value, kind = model.intermediate_value_to_stored_repr(intermediate_value)
+        row = {"trial_id": self._file_trials[trial_id], "step": step}
+        self._unwritten.append(row | {"intermediate_value": value, "intermediate_value_type": kind})
+        if time.monotonic() - self._written >= _WRITE_SECONDS:
+            self._write_epochs()
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        """Set state and value; in the file, after all epochs, if it has the trial."""
+        if trial_id not in self._new:
+            self._write_epochs()
+            self._file.set_trial_state_values(self._file_trials[trial_id], state, values)
+        return super().set_trial_state_values(trial_id, state, values)
+
+    def _write_epochs(self) -> None:
+        """In one statement: Optuna's own call reads before each value."""
+        self._written = time.monotonic()
+        if self._unwritten:
+            with self._file.engine.begin() as connection:
+                connection.execute(sqlalchemy.insert(TrialIntermediateValueModel), self._unwritten)
+        self._unwritten.clear()
