@@ -74,7 +74,7 @@ def test_well_known_names_take_texts_wherever_they_are(cache: Path) -> None:
         for name in names:
             entry = backbones.BACKBONES[name]
             assert entry.input == "text" and entry.hub and entry.arguments == {"model": name}
-            assert set(entry.options or {}) == {"max_length", "tokenizer", "stages"}
+            assert set(entry.options or {}) == {"max_length", "tokenizer", "padding", "stages"}
 
 
 def test_what_a_model_takes_is_read_from_its_configuration(cache: Path, tmp_path: Path) -> None:

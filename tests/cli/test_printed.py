@@ -246,7 +246,7 @@ def test_an_outcome_of_a_smoke_test_names_nothing_that_was_thrown_away(
 
 def test_an_outcome_says_how_much_training_time_stored_activations_saved(paper: Paper) -> None:
     printed.outcome(paper.console, outcome(DONE, fresh=3, saved_seconds=125.0))
-    assert "saved about 2.1 min of training" in paper.text
+    assert "saved this study about 2.1 min of training" in paper.text
 
 
 def test_an_outcome_with_unsent_records_says_how_to_send_them(paper: Paper, home: Path) -> None:

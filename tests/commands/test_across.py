@@ -107,7 +107,9 @@ def test_the_report_has_one_page_for_each_study_and_one_over_all(
     for study in STUDIES:
         assert f'href="../{study}/index.html"' in page
         assert (home / "reports" / study / "index.html").is_file()
+    assert '<p class="question">Which optimizer fits the wines?</p>' in page
     assert '<p class="question">test accuracy,' in page
+    assert "bibtex" not in (folder / "example.tex").read_text(), "it cites nothing"
     caption = (folder / "tables" / "datasets.tex").read_text()
     assert "test accuracy on each data set" in caption and "test/accuracy" not in caption
     table = (folder / "tables" / "1-confirmation.tex").read_text()

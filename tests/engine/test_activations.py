@@ -334,6 +334,32 @@ def test_a_live_part_that_reads_the_inputs_gets_them() -> None:
     assert torch.equal(outputs, module(inputs[late]))
 
 
+class Skipping(nn.Module):
+    """Its live part reads the inputs in training alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.norm, self.head = nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.norm(self.body(inputs)))
+        return outputs + inputs[:, :2] if self.training else outputs
+
+
+def test_a_live_part_that_reads_the_inputs_in_training_alone_gets_them() -> None:
+    torch.manual_seed(0)
+    module, inputs = Skipping(), torch.randn(8, 4)
+    staged = stages.discover(module, inputs[:4], head=module.head)
+    module.eval()
+    stored = stored_for(request(staged, 1, inputs.__getitem__, 8, size=4))
+    assert stored is not None
+    assert int(module.norm.num_batches_tracked or 0) == 0, "trying a split trains nothing"
+    stages.train_mode(staged, 1)
+    some = torch.arange(4)
+    outputs = stored.forward(module, some, inputs.__getitem__)
+    assert torch.equal(outputs, module(inputs[some]))
+
+
 class Switching(nn.Module):
     """For large inputs, its live part uses a result of the frozen part that is not kept."""
 

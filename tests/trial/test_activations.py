@@ -150,12 +150,17 @@ def test_augmented_outputs_are_stored_where_trials_augment_alike_and_all_epochs_
     whole = asked(spec)
     assert whole is not None
     size = sum(row.nbytes for row in whole.rows) / 2**30
-    limited = replace(spec, plan=replace(spec.plan, activations_gb=2.5 * size))
-    assert asked(limited, epoch=1, epochs=3) is None
+    limited = replace(spec, plan=replace(spec.plan, activations_gb=3.8 * size))
+    assert asked(limited, epoch=1, epochs=4) is None
     assert asked(limited, epoch=1, epochs=2) is not None
     # The trials of a seed of the confirmation are few.
     assert asked(replace(spec, role=Role.CONFIRMATION), epoch=1, epochs=2) is None
     assert len(computed) == 2
+    # Others, of another freeze depth for example, take no place of what is in use.
+    assert asked(limited, epoch=2, epochs=2) is not None
+    assert asked(limited, epoch=1, epochs=2, size=7) is None
+    assert asked(limited, epoch=1, epochs=2) is not None
+    assert len(computed) == 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 100, None])

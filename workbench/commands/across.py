@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def write_report(name: str, home: Path, out: Path | None, venue: str = "neurips"
         if (folder / "results.json").is_file():
             notes = (*notes, f"{folder} has the page of an earlier verdict over all of them.")
         return Written(pages=pages, verdict="", usable=False, notes=notes)
-    page = _page(found, home, folder, venue)
+    page = _page(found, composed.values(), home, folder, venue)
     verdict = f"{found.verdict.heading}  {found.verdict.headline}"
     return Written(pages=(*pages, page), verdict=verdict, usable=found.usable, notes=notes)
 
@@ -93,17 +93,21 @@ def combine(studies: Sequence[str], home: Path, out: Path | None) -> Judged:
             _refuse_missing(name, found)
         composed |= found
     result = external.combine([_confirmed(one) for one in composed.values()], ", ".join(studies))
-    page = None if out is None else _page(result, home, out, "neurips")
+    page = None if out is None else _page(result, composed.values(), home, out, "neurips")
     return Judged(result=result, page=page)
 
 
-def _page(found: ResultsVerdict, home: Path, out: Path, venue: str) -> Path:
+def _page(
+    found: ResultsVerdict, composed: Collection[Composed], home: Path, out: Path, venue: str
+) -> Path:
     """The page of a verdict over several studies, with links to their reports."""
     from workbench.report import standalone
 
     pages = {one.study: home / "reports" / one.study / "index.html" for one in found.studies}
     links = {study: os.path.relpath(page, out) for study, page in pages.items() if page.is_file()}
-    return standalone.write(found, out, venue=venue, links=links)
+    questions = {one.material.study.question for one in composed}
+    question = questions.pop() if len(questions) == 1 else ""
+    return standalone.write(found, out, venue=venue, links=links, question=question)
 
 
 def _composed(tracker: Tracker, name: str, home: Path) -> Composed:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -252,7 +251,10 @@ class FrozenStages:
         self.saved_seconds = 0.0
 
     def outputs(self, staged: Staged, epoch: int) -> Stored:
-        """The outputs of the stages that are frozen in an epoch; changes the model's mode."""
+        """The outputs of the stages that are frozen in an epoch; changes the model's mode.
+
+        Called for each report.
+        """
         frozen = untrained(self._plan, epoch)
         if self._source is None or not frozen:
             return Stored()
@@ -263,8 +265,10 @@ class FrozenStages:
         if frozen != self._depth or (self._plan.augmentation and epoch != self._epoch):
             self._found = replace(self._found, train=self._train(staged, frozen, epoch))
         self._depth, self._epoch = frozen, epoch
-        stored = filter(None, (self._found.train, self._found.validation))
-        self.saved_seconds += sum(each.saved_seconds for each in stored)
+        if self._found.train is not None:
+            self.saved_seconds += self._found.train.saved_seconds / self._plan.reports_per_epoch
+        if self._found.validation is not None:
+            self.saved_seconds += self._found.validation.saved_seconds
         self.saved_seconds -= time.perf_counter() - started
         return self._found
 
@@ -332,7 +336,10 @@ def split(request: Request) -> Split | None:
         return None
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         started = time.perf_counter()
-        kept = stages.prefix(staged.module, cut, batch)
+        try:
+            kept = stages.prefix(staged.module, cut, batch)
+        except stages.NotKept:
+            return None
         passed = time.perf_counter()
         if any(len(value) != size or not _in_numpy(value) for value in kept.values):
             return None
@@ -346,15 +353,38 @@ def split(request: Request) -> Split | None:
         seconds=(passed - started) / size,
         reading=(read_again - passed) / size,
     )
-    if not isinstance(batch, Tensor):
-        return found
-    # Reading images may take longer than the rest of the model.
-    without = replace(found, unread=torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:]))
-    with torch.no_grad(), torch.random.fork_rng(devices=[]), suppress(Exception):
-        outputs = found.replay(staged.module, batch, kept)
-        if torch.equal(without.replay(staged.module, None, kept), outputs):
+    if isinstance(batch, Tensor):
+        # Reading images may take longer than the rest of the model.
+        blank = torch.full((), torch.nan).to(batch).expand(1, *batch.shape[1:])
+        without = replace(found, unread=blank)
+        if _reads_no_inputs(request, without, batch, kept):
             return without
     return found
+
+
+def _reads_no_inputs(request: Request, split: Split, batch: Tensor, kept: Activations) -> bool:
+    """Whether outputs are the same without inputs, in training mode as well as in evaluation."""
+    staged = request.staged
+    buffers = {name: buffer.clone() for name, buffer in staged.module.named_buffers()}
+    try:
+        for training in (False, True):
+            if training:
+                stages.train_mode(staged, request.depth)
+            outputs = []
+            for inputs in (split, replace(split, unread=None)):
+                with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                    outputs.append(inputs.replay(staged.module, batch, kept))
+            if not torch.equal(*outputs):
+                return False
+        return True
+    # A model may fail in any way on NaN, or in training mode on these samples.
+    except Exception:
+        return False
+    finally:
+        staged.module.eval()
+        # Batch normalisation has counted these samples.
+        for name, buffer in staged.module.named_buffers():
+            buffer.copy_(buffers[name])
 
 
 def compute(
@@ -386,9 +416,12 @@ def compute(
             positions = torch.cat([written, torch.arange(size - len(written))])
         batch = request.read(positions)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            found = stages.prefix(module, split.cut, batch)
-            outputs, replayed = module(batch), split.replay(module, batch, found)
-        if not torch.equal(outputs, replayed):
+            try:
+                found = stages.prefix(module, split.cut, batch)
+                same = torch.equal(module(batch), split.replay(module, batch, found))
+            except stages.NotKept:
+                same = False
+        if not same:
             raise NotReplayable(f"samples {int(written[0])} to {int(written[-1])}")
         for row, value in zip(rows, found.values, strict=True):
             row[written] = value[: len(written)]

@@ -42,6 +42,7 @@ def write(
     *,
     venue: str = "neurips",
     links: Mapping[str, str] | None = None,
+    question: str = "",
 ) -> Path:
     """Write everything, or leave the folder as it was; the same results give the same bytes.
 
@@ -50,6 +51,7 @@ def write(
         folder: Where to write.
         venue: Whose widths and fonts the files for a paper have.
         links: To the reports of combined studies, by their names.
+        question: What the studies ask, if they ask the same.
 
     Returns:
         The path of index.html.
@@ -71,6 +73,7 @@ def write(
             judged=dict(zip(("", *found.datasets), summaries, strict=False)),
             why=wording.why(found.verdict),
             links=links or {},
+            question=question,
         )
         texts = {
             **_texts(summaries, found, drawn, venue),

@@ -2,10 +2,9 @@
 
 It is under ``downloads.folder()/activations`` and may be deleted at any time. An entry is found by
 all that its numbers depend on: the weights and the code of the frozen stages, the samples and how
-they were prepared and augmented, the size of a batch, threads, processor and versions. Entries that
-differ in their samples alone (a split is drawn anew for each seed) share the rows of the samples
-that both have. One worker computes an entry while others wait. Used by ``trial.trainers`` and
-``trial.evaluation``.
+they were prepared and augmented, the size of a batch, threads, processor and versions. A new entry
+copies the rows of samples that a similar one has (a split is drawn anew for each seed). One worker
+computes an entry while others wait. Used by ``trial.trainers`` and ``trial.evaluation``.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import math
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -46,6 +46,7 @@ _SCHEMA = 2
 # the data; else the model runs its frozen stages.
 _GAIN, _LEAST_SECONDS = 1.5, 0.05
 _WAIT_SECONDS = 0.25  # between two looks at whether the trial was asked to stop
+_DAY_SECONDS = 86_400.0
 _OF_DISK = 0.5  # share of the free disk that an entry may take
 
 
@@ -67,20 +68,15 @@ class ActivationStore:
         count, split = len(request.index), activations.split(request)
         if split is None or not _is_worth_storing(split, count):
             return None
-        needed = count * split.sample_bytes
-        # All epochs must fit, or each trial would delete what the next one needs.
-        available = min(self._limit, _OF_DISK * _free_disk())
-        if needed * request.epochs > available:
-            return None
         alike = self._key(request, split)
         folder = _folder() / f"{alike}-{_hash(request.index.numpy().tobytes())[:16]}"
+        needed = count * split.sample_bytes
         try:
             entry = _read(folder, split.first)
-            if entry is None:
+            if entry is None and self._has_room(needed, request):
                 with _locked(_folder() / f"{alike}.lock", request.before):
                     entry = _read(folder, split.first)
                     if entry is None:
-                        _evict(self._limit - needed)
                         with writing(folder):
                             _write(folder, request, split)
                         entry = _read(folder, split.first)
@@ -91,6 +87,16 @@ class ActivationStore:
         if entry is None:
             return None
         return StoredActivations(split=split, rows=tuple(entry.rows), sizes=request.sizes)
+
+    def _has_room(self, needed: int, request: Request) -> bool:
+        """Delete what was not used for the longest time, if that makes room for an entry."""
+        if needed * request.epochs > min(self._limit, _OF_DISK * _free_disk()):
+            return False
+        # Outputs of single epochs take no place of what trials of today use: several freeze depths
+        # that do not fit together would delete each other's.
+        unused = 0.0 if request.epoch is None else _DAY_SECONDS
+        with _locked(_folder() / "evict.lock", request.before):
+            return _evict(self._limit - needed, unused)
 
     def _key(self, request: Request, split: Split) -> str:
         """Hash of all that the outputs for a sample depend on, but for the sample."""
@@ -278,8 +284,16 @@ def _is_close(rows: Tensor, expected: Tensor) -> bool:
     return torch.allclose(rows, expected, 1e-3, 1e-5)
 
 
-def _evict(limit: int) -> None:
-    """Delete the entries that were not used for the longest time, until the others fit."""
+def _evict(limit: int, unused_seconds: float) -> bool:
+    """Delete the entries that were not used for the longest time, until the others fit.
+
+    Args:
+        limit: In bytes.
+        unused_seconds: Entries that were used later than that are kept.
+
+    Returns:
+        Whether they fit.
+    """
     entries = []
     for path in _folder().iterdir():
         if path.suffix == ".tmp":
@@ -289,9 +303,10 @@ def _evict(limit: int) -> None:
             size = sum(file.stat().st_size for file in path.glob("*.bin"))
             entries.append((path.stat().st_mtime, size, path))
     total = sum(size for _, size, _ in entries)
-    for _, size, path in sorted(entries):
-        if total <= limit:
+    for used, size, path in sorted(entries):
+        if total <= limit or time.time() - used < unused_seconds:
             break
         # A process that has it mapped keeps its content.
         shutil.rmtree(path, ignore_errors=True)
         total -= size
+    return total <= limit

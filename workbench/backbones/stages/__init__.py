@@ -16,7 +16,7 @@ from workbench.backbones.stages.footprint import (
     memory_limit,
     size_text,
 )
-from workbench.backbones.stages.replaying import Activations, Cut, Shapes, prefix, replay
+from workbench.backbones.stages.replaying import Activations, Cut, NotKept, Shapes, prefix, replay
 from workbench.backbones.stages.staged import (
     Stage,
     Staged,
@@ -30,6 +30,7 @@ from workbench.backbones.stages.staged import (
 __all__ = [
     "Activations",
     "Cut",
+    "NotKept",
     "OutOfMemory",
     "Shapes",
     "Stage",

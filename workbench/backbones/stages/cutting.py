@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from workbench.backbones.stages.recording import Call, Form, evaluation_mode
-from workbench.backbones.stages.replaying import Cut, Stub, prefix, replay
+from workbench.backbones.stages.replaying import Cut, NotKept, Stub, prefix, replay
 from workbench.backbones.stages.staged import Staged
 from workbench.backbones.stages.torch_internals import TreeSpec
 
@@ -76,7 +76,10 @@ def cut(staged: Staged, depth: int, example: Batch) -> Cut | None:
         return None
     with evaluation_mode(staged.module), torch.random.fork_rng(devices=[]), torch.no_grad():
         outputs = staged.module(example)
-        kept = prefix(staged.module, candidate, example)
+        try:
+            kept = prefix(staged.module, candidate, example)
+        except NotKept:
+            return None
         # Dense stubs cost memory, so they are only the second attempt.
         for tried in (candidate, replace(candidate, dense=True)):
             try:

@@ -83,6 +83,10 @@ class Activations:
 Forward = Callable[..., Any]
 
 
+class NotKept(ValueError):
+    """What the live part takes from the frozen part is not always a tensor (a mask or None)."""
+
+
 class _Stop(Exception):
     """Raised when the model has reached the cut."""
 
@@ -96,6 +100,9 @@ def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
         module: The model.
         cut: Made by ``stages.cut``.
         batch: The model's input.
+
+    Raises:
+        NotKept: An argument of the first live call is not a tensor for this batch.
     """
     shapes: dict[str, list[list[Form | None]]] = {}
     values: tuple[Tensor, ...] = ()
@@ -115,7 +122,10 @@ def prefix(module: nn.Module, cut: Cut, batch: Batch) -> Activations:
         def stopping_forward(*args: Any, **kwargs: Any) -> Any:
             nonlocal values
             leaves = tree_flatten((args, kwargs))[0]
-            values = tuple(leaves[place].detach() for place in cut.kept)
+            kept = [leaves[place] for place in cut.kept]
+            if not all(isinstance(value, Tensor) for value in kept):
+                raise NotKept(f"an argument of {cut.path} is no tensor for this batch")
+            values = tuple(value.detach() for value in kept)
             raise _Stop
 
         return stopping_forward

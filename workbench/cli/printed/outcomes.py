@@ -110,7 +110,8 @@ def _notes(console: Console, outcome: Outcome) -> None:
     """What stored outputs saved, why trials failed, and what MLflow or the record lacks."""
     if outcome.fresh and outcome.saved_seconds >= 1:
         saved = duration(outcome.saved_seconds)
-        print_line(console, f"Stored outputs of frozen stages saved about {saved} of training.")
+        text = f"Stored outputs of frozen stages have saved this study about {saved} of training."
+        print_line(console, text)
     for reason in outcome.reasons:
         print_line(console, f"failed: {reason}", "red")
     if outcome.damaged:
