@@ -123,7 +123,8 @@ def compose(material: Material) -> Composed:
         columns=wording.columns(verdict),
         caution=caution,
         why=wording.why(verdict),
-        needed=wording.needed(verdict, study.name),
+        # No seeds can be added once strategies were.
+        needed=wording.needed(verdict, study.name) if first is None else None,
         cited=study.cited,
         progress=_progress(study, material.trials, trials),
         objective=study.objective,
