@@ -80,8 +80,10 @@ def _together(confirmations: Sequence[Confirmation]) -> Confirmation:
 
 def _caveat(parts: Sequence[Material]) -> str:
     """Which strategies were added."""
+    if not parts:
+        return ""
     names = listed([each.name for part in parts for each in part.study.strategies], 50)
-    return f"Added after the first result was known: {names}." if parts else ""
+    return f"Added after the first result was known: {names}."
 
 
 def claimed(verdict: Verdict, parts: Sequence[Material]) -> Verdict:
@@ -93,7 +95,10 @@ def claimed(verdict: Verdict, parts: Sequence[Material]) -> Verdict:
         "The error rate of 5 % holds for each verdict alone, for symmetric differences; that at"
         f" least one of the {'two' if several == 2 else several} is wrong, up to {5 * several} %."
     )
-    return replace(verdict, claim=f"{verdict.claim} {rate}")
+    # The methods have the caveat alone. The headline, worded already, names what was added.
+    return replace(
+        verdict, claim=f"{verdict.claim} {rate}", caveat=f"{verdict.caveat} {rate}".strip()
+    )
 
 
 def _unfinished(added: Material) -> Doubt:
