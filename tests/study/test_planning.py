@@ -577,7 +577,7 @@ def test_a_search_adds_nothing_once_its_confirmation_has_begun(two: Searched) ->
     more_trials(two)
     instead = (
         " After the confirmation a level is added without it in the file: workbench confirm tiny "
-        "--add LEVEL"
+        "--add FACTOR=LEVEL"
     )
     for overrides, names, more in (
         ("search.trials_per_strategy=4", "2 more trials (sgd: 1, adamw: 1)", ""),

@@ -142,9 +142,9 @@ def confirm(
     add: Annotated[
         str | None,
         typer.Option(
-            metavar="LEVEL",
+            metavar="[FACTOR=]LEVEL",
             help="Test one more level of a compared factor after the first result is known; "
-            "FACTOR=LEVEL where several factors could have it.",
+            "FACTOR= is needed where several factors are compared.",
         ),
     ] = None,
     wait: Wait = False,

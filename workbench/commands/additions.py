@@ -1,4 +1,4 @@
-"""``workbench confirm STUDY --add LEVEL``: one more level of a compared factor.
+"""``workbench confirm STUDY --add FACTOR=LEVEL``: one more level of a compared factor.
 
 Its strategies are a study of their own, with the search of the confirmed study and its seeds.
 """
@@ -6,7 +6,8 @@ Its strategies are a study of their own, with the search of the confirmed study 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -19,12 +20,12 @@ from workbench.commands.outcomes import Outcome
 from workbench.commands.session import Shown, Watcher
 from workbench.driver import Workers
 from workbench.driver.leases import lease
-from workbench.messages import listed, unknown
+from workbench.messages import listed
 from workbench.record import Addition
 from workbench.study.checks import check
 from workbench.study.config import load_added, load_all
 from workbench.study.config.changes import Changed, Unready
-from workbench.study.config.document import Problem, StudyFileError, parse_value
+from workbench.study.config.document import parse_value
 from workbench.study.config.knobs import Factor, label
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.confirm import planning, preregistration
@@ -50,7 +51,7 @@ def add_level(
 
     Args:
         study: A confirmed study: its file, or its name.
-        level: A level of a compared factor, ``FACTOR=LEVEL`` where several could have it.
+        level: A level of a compared factor, ``FACTOR=LEVEL`` where several are compared.
         overrides: As for ``confirm_study``, like all that follows.
         home: Where the study was confirmed.
         workers: Where trials run.
@@ -109,52 +110,66 @@ def _config(base: Study, text: str) -> StudyConfig:
         Changed: It cannot be amended, or has compared this level.
         Unknown, StudyFileError: It cannot have such a level.
     """
-    amends, seeds = _confirmed(base, text)
-    found: list[StudyConfig] = []
-    problems: list[Problem] = []
-    for factor, value in _readings(base.config, text):
-        word, inner = "" if isinstance(value, list) else label(value), value
-        if not word and isinstance(value, dict) and len(value) == 1:
-            ((word, inner),) = value.items()
-        if not word:
-            raise browse.Unknown(
-                f"--add {text}: a level like this needs a label: {{LABEL: VALUE}}."
-            )
-        if any(level.label == word for level in factor.levels):
-            raise Changed(
-                f"--add {text}: {base.name} has compared {factor.name} {word}; its report shows "
-                f"it: workbench report {base.name}"
-            )
-        added = Addition(
-            study=base.name,
-            number=_number(base, factor.name, word),
-            amends=amends,
-            factor=factor.name,
-            level=word,
-            seeds=seeds,
+    amends, seeds, tested = _confirmed(base, text)
+    factor, written = _split(base, text)
+    try:
+        value = parse_value(written)
+    except ValueError as error:
+        raise browse.Unknown(f"--add {text}: {error}") from None
+    word, inner = "" if isinstance(value, list) else label(value), value
+    if not word and isinstance(value, dict) and len(value) == 1:
+        ((word, inner),) = value.items()
+    if not word:
+        raise browse.Unknown(f"--add {text}: a level like this needs a label: {{LABEL: VALUE}}.")
+    if any(level.label == word for level in factor.levels):
+        raise Changed(
+            f"--add {text}: {base.name} has compared {factor.name} {word}; its report shows it: "
+            f"workbench report {base.name}"
         )
-        try:
-            config = load_added(base.file, base.config.document.overrides, added, inner)
-            # Which freeze depths there are only the backbone tells.
-            check(Study(config, base.home))
-            found.append(config)
-        except StudyFileError as error:
-            problems += error.problems
-    if len(found) > 1:
-        ways = listed(f"--add {one.added.factor}={text}" for one in found if one.added)
-        raise browse.Unknown(f"--add {text}: several factors can have this level: {ways}.")
-    if not found:
-        # Of several factors that cannot have it, those with a similar level are meant.
-        raise StudyFileError([each for each in problems if each.nearest] or problems)
-    return found[0]
+    others = browse.additions(base.home, base.name)
+    begun = next((a for a in others if (a.factor, a.level) == (factor.name, word)), None)
+    added = Addition(
+        study=base.name,
+        number=begun.number if begun else _free_number(base),
+        amends=amends,
+        factor=factor.name,
+        level=word,
+        written=begun.written if begun else written,
+        seeds=seeds,
+        # Fixed when it begins: an earlier addition may end before this one does.
+        tested=begun.tested if begun else tested + sum(_tested(base, a.name) for a in others),
+    )
+    config = load_added(base.file, base.config.document.overrides, added, inner)
+    # Which freeze depths there are only the backbone tells.
+    check(Study(config, base.home))
+    return config
 
 
-def _confirmed(base: Study, text: str) -> tuple[str, int]:
-    """Of a finished confirmation: SHA-256 of its protocol, and its seeds in all looks."""
+def _split(base: Study, text: str) -> tuple[Factor, str]:
+    """The factor that gets the level, and the level as it is written."""
+    compared = {factor.name: factor for factor in base.config.compare}
+    name, _, written = text.partition("=")
+    if name in compared:
+        return compared[name], written
+    if len(compared) == 1:
+        return base.config.compare[0], text
+    level = written if re.fullmatch(r"[\w.]+", name) and written else text
+    ways = (
+        f"workbench confirm {base.name} --add {shlex.quote(f'{factor}={level}')}"
+        for factor in compared
+    )
+    raise browse.Unknown(
+        f"--add {text}: {base.name} compares {listed(compared)}. Name the one that gets the level: "
+        f"{' or '.join(ways)}"
+    )
+
+
+def _confirmed(base: Study, text: str) -> tuple[str, int, int]:
+    """Of a finished confirmation: SHA-256 of its protocol, its seeds in all looks, its arms."""
     preregistration.refuse_more_trials(base)
     plan, second = confirm.planned(base)
-    progress = confirmation_progress(base.directory, record.scan(base.directory))
-    if progress is None or not progress.complete:
+    tested = _tested(base, base.name)
+    if not tested:
         raise Unready(
             f"--add {text}: the confirmation of {base.name} is unfinished. Finish it first: "
             f"workbench confirm {base.name}"
@@ -164,28 +179,18 @@ def _confirmed(base: Study, text: str) -> tuple[str, int]:
             f"--add {text}: {base.name} was confirmed by the rule of an earlier version. Give a "
             f"copy of {base.file} a new name and the level, and run and confirm that."
         )
-    return plan.sha256, sum(len(each.content["seeds"]) for each in (plan, second) if each)
+    seeds = sum(len(each.content["seeds"]) for each in (plan, second) if each)
+    return plan.sha256, seeds, tested
 
 
-def _readings(config: StudyConfig, text: str) -> Iterator[tuple[Factor, object]]:
-    """Each factor that a text may mean, with the value of the level."""
-    name, separator, written = text.partition("=")
-    compared = {factor.name: factor for factor in config.compare}
-    named = bool(separator) and re.fullmatch(r"[\w.]+", name) is not None
-    if named and name not in compared:
-        raise browse.Unknown(f"--add {text}: {unknown('factor', name, compared)}")
-    try:
-        value = parse_value(written if named else text)
-    except ValueError as error:
-        raise browse.Unknown(f"--add {text}: {error}") from None
-    for factor in [compared[name]] if named else config.compare:
-        yield factor, value
+def _tested(base: Study, name: str) -> int:
+    """How many configurations a study of this home has tested; 0 until all runs have ended."""
+    directory = record.study_directory(base.home, name)
+    progress = confirmation_progress(directory, record.scan(directory))
+    return progress.planned // progress.seeds_shown if progress and progress.complete else 0
 
 
-def _number(base: Study, factor: str, level: str) -> int:
-    """The number of an addition: its own, where it was begun, else the next one."""
-    for added in browse.additions(base.home, base.name):
-        if (added.factor, added.level) == (factor, level):
-            return added.number
+def _free_number(base: Study) -> int:
+    """The number of the next addition."""
     places = (base.directory.with_name(record.addition_name(base.name, n)) for n in count(1))
     return next(n for n, place in enumerate(places, 1) if not (place / "study.json").exists())

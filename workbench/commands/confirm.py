@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -33,7 +34,7 @@ from workbench.study.confirm.candidates import look
 from workbench.study.confirm.offer import Offer, offer_of
 from workbench.study.confirm.protocol import Protocol
 from workbench.study.confirm.replicates import Replicates
-from workbench.study.confirm.selection import choose, values_before, write_selection
+from workbench.study.confirm.selection import choose, write_selection
 from workbench.study.study import Study
 from workbench.study.weights import STUDY_SUFFIXES
 from workbench.tracker import Tracker
@@ -117,7 +118,8 @@ def file_of(study: str, home: Path) -> tuple[Path, list[str]]:
     # A search may have had overrides; without them the confirmation would be another one.
     described = browse.description(record.study_directory(home, first))
     if added := described.added:
-        command = f"workbench confirm {added.study} --add {added.factor}={added.level}"
+        level = shlex.quote(f"{added.factor}={added.written}")
+        command = f"workbench confirm {added.study} --add {level}"
         raise browse.Unknown(f"{first} was added to {added.study}. Continue it: {command}")
     file = browse.file_of(described, home)
     if file is None:
@@ -221,7 +223,6 @@ class _Confirming:
             runs=testing.missing,
             workers=at_once,
             fresh=len(second.content["seeds"]) if second else 0,
-            before=values_before(study),
         )
         self._session.watcher.end()
         # What has begun was agreed to: a look at the test split cannot be taken back.

@@ -49,8 +49,11 @@ class Addition:
         study: The confirmed study; the first addition to it is named ``STUDY-add-1``.
         amends: SHA-256 of its protocol.
         factor: The compared factor that gets the level.
-        level: As the author calls it.
+        level: Its label.
+        written: The level as the author wrote it, with its values; what continues it.
         seeds: Of each configuration of the study, in all looks.
+        tested: How many configurations had been tested when it began, of the study and of additions
+            before it.
     """
 
     study: str
@@ -58,7 +61,9 @@ class Addition:
     amends: str
     factor: str
     level: str
+    written: str
     seeds: int
+    tested: int
 
     @property
     def name(self) -> str:

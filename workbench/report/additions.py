@@ -15,7 +15,7 @@ from workbench.report.material import Material
 from workbench.report.protocol import Selection
 from workbench.report.runs import Confirmation
 from workbench.report.trials import of_search
-from workbench.verdict import Doubt, Evidence, Word
+from workbench.verdict import Doubt, Evidence, Level, Verdict, Word
 from workbench.verdict.wording.numbers import listed
 
 
@@ -79,15 +79,25 @@ def _together(confirmations: Sequence[Confirmation]) -> Confirmation:
 
 
 def _caveat(parts: Sequence[Material]) -> str:
-    """Which strategies were added, and the chance that one of the verdicts is wrong."""
+    """Which strategies were added."""
     if not parts:
         return ""
     names = listed([each.name for part in parts for each in part.study.strategies], 50)
+    return f"Added after the first result was known: {names}."
+
+
+def claimed(verdict: Verdict, parts: Sequence[Material]) -> Verdict:
+    """The verdict on all strategies, with what another verdict does to the error rate."""
+    if not parts or verdict.level == Level.NONE:
+        return verdict
     several = len(parts) + 1
-    return (
-        f"Added after the first result was known: {names}. Each of the"
-        f" {'two' if several == 2 else several} statements is wrong in at most 5 % of studies; one"
-        f" of them, in at most {5 * several} %."
+    rate = (
+        "The error rate of 5 % holds for each verdict alone, for symmetric differences; that at"
+        f" least one of the {'two' if several == 2 else several} is wrong, up to {5 * several} %."
+    )
+    # The methods have the caveat alone. The headline, worded already, names what was added.
+    return replace(
+        verdict, claim=f"{verdict.claim} {rate}", caveat=f"{verdict.caveat} {rate}".strip()
     )
 
 

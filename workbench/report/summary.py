@@ -74,7 +74,7 @@ def compose(material: Material) -> Composed:
         whole, gathered, parts = additions.join(material, confirmed, gathered)
         first = verdict if parts else None
         # No second look follows any more, even if one was planned.
-        verdict = replace(decide(gathered), fresh=None)
+        verdict = additions.claimed(replace(decide(gathered), fresh=None), parts)
     searched = [*trials, *(run for each in parts for run in of_search(each.study, each.trials))]
     if whole is not None:
         result = confirmation.summarize(

@@ -84,7 +84,7 @@ def load_added(path: Path, overrides: Sequence[str], added: Addition, value: obj
         StudyFileError: The study cannot have such a level.
     """
     document = Document(path, overrides)
-    adding.put(document, added, value)
+    adding.add_level(document, added, value)
     return _Reader(document, None, added).read()
 
 

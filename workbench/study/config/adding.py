@@ -1,4 +1,4 @@
-"""A study file as that of a level which is added to its study: ``confirm STUDY --add LEVEL``."""
+"""A study file as that of a level that ``confirm STUDY --add FACTOR=LEVEL`` adds to its study."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workbench.study.config.document import Document
 from workbench.study.config.knobs import label
 
 
-def put(document: Document, added: Addition, value: object) -> None:
+def add_level(document: Document, added: Addition, value: object) -> None:
     """Turn the content of a study's file into that of the study of a level that is added."""
     content: Any = document.content
     levels = content["compare"][added.factor]
@@ -17,7 +17,7 @@ def put(document: Document, added: Addition, value: object) -> None:
         levels = {label(level): level for level in levels}
     content["compare"][added.factor] = {**levels, added.label: value}
     place = ("compare", added.factor, added.label)
-    document.lines[place] = f"--add {added.factor}={added.level}"
+    document.lines[place] = f"--add {added.factor}={added.written}"
     # All of its strategies are tested, on the seeds of the study.
     confirm = {k: v for k, v in (content.get("confirm") or {}).items() if k != "finalists"}
     content |= {"name": added.name, "confirm": {**confirm, "seeds": added.seeds}}

@@ -88,7 +88,7 @@ class StudyConfig:
         return self.strategies if self.balanced else (Strategy(name="joint"),)
 
     @property
-    def seeds_of(self) -> str:
+    def seed_study(self) -> str:
         """The study whose confirmation seeds it has: what is added pairs with what was tested."""
         return self.added.study if self.added else self.name
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
 from workbench.tasks import TASKS
@@ -33,10 +31,10 @@ _BOUNDS: dict[str, Bounds] = {
 def arms(config: StudyConfig, strategies: int) -> int:
     """Number of arms: the comparable strategies that are tested, and the default.
 
-    A level that is added is compared with all that its study has compared.
+    A level that is added is compared with all that was tested before it, the default included.
     """
     if config.added:
-        return len(replace(config, added=None).strategies) + 1
+        return config.added.tested + strategies
     return min(strategies, config.finalists or strategies) + 1
 
 

@@ -6,11 +6,10 @@ Computed from the selection's runs, on validation data.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, median, variance
-from types import MappingProxyType
 
 import pandas as pd
 from scipy import special
@@ -75,7 +74,6 @@ def offer_of(
     runs: int,
     workers: int,
     fresh: int = 0,
-    before: Mapping[str, Sequence[float | None]] = MappingProxyType({}),
 ) -> Offer:
     """What the confirmation of these arms would be.
 
@@ -86,7 +84,6 @@ def offer_of(
         runs: Confirmation runs that have not ended.
         workers: How many run at a time.
         fresh: Seeds that a second look adds.
-        before: See ``selection.values_before``.
 
     Raises:
         Unready: There is a single configuration, so there is nothing to compare.
@@ -100,7 +97,7 @@ def offer_of(
             f"The chosen configuration of {selected.default_is} is the default one, and there is "
             f"no other to compare it with. Search longer, or elsewhere, under a new name."
         )
-    sides = _sides(config, selected.arms, before)
+    sides = _sides(config, selected.arms)
     sd, each = spread(sides), _cost(selected)
     tests = design.tests(config, pairs)
     size = design.detectable(config, seeds, tests)
@@ -142,13 +139,11 @@ def _cost(selected: Selected) -> float | None:
     return fmean(training) + median(overhead) if training and overhead else None
 
 
-def _sides(
-    config: StudyConfig, arms: Sequence[Arm], before: Mapping[str, Sequence[float | None]]
-) -> pd.DataFrame:
+def _sides(config: StudyConfig, arms: Sequence[Arm]) -> pd.DataFrame:
     """What is compared, a column each: arms, or the levels of a factor by the mean of theirs."""
     own = {arm.name: arm.values for arm in arms if arm.values}
     if config.contrast in ("all", "baseline"):
-        return pd.DataFrame({**before, **own}, dtype=float)
+        return pd.DataFrame(own, dtype=float)
     values = pd.DataFrame(own, dtype=float)
     level_of = {arm.name: arm.spec.levels[config.contrast] for arm in arms}
     # A seed counts for a level only where all of the level's arms have a value.

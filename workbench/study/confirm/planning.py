@@ -37,7 +37,7 @@ def seeds_of(config: StudyConfig, role: Role, count: int, *, schema: int) -> lis
     The name of the study is part of their derivation, so that a study with a new name gets fresh
     ones. A level that is added to a study gets those of the study.
     """
-    keys = ("training", str(role)) if schema == 1 else ("training", config.seeds_of, str(role))
+    keys = ("training", str(role)) if schema == 1 else ("training", config.seed_study, str(role))
     # As texts: a reader of JSON may keep 53 bits of a number, and a seed has 63.
     return [str(derive(config.search.seed, *keys, i)) for i in range(count)]
 

@@ -166,7 +166,7 @@ def refuse_more_trials(study: Study) -> None:
     if not planned.keys() & missing.keys() and not study.config.cell:
         more = (
             " After the confirmation a level is added without it in the file: workbench confirm "
-            f"{study.name} --add LEVEL"
+            f"{study.name} --add FACTOR=LEVEL"
         )
     raise Changed(
         f"{study.file}: the confirmation of {study.name} has begun, and its protocol "

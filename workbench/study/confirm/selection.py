@@ -173,15 +173,6 @@ def choose(study: Study, protocol: Protocol) -> Selected:
     )
 
 
-def values_before(study: Study) -> Mapping[str, Sequence[float | None]]:
-    """Of a level that is added: what the selection of its study reached, by strategy; else none."""
-    if study.config.added is None:
-        return {}
-    path = record.study_directory(study.home, study.config.added.study) / SELECTION
-    content = json.loads(path.read_bytes())
-    return {name: content["chosen"][name]["values"] for name in content["finalists"]}
-
-
 def _baseline(study: Study) -> TrialSpec:
     """The default configuration as a search trial, as its record would read back."""
     proposal = baseline_of(study.config)
