@@ -138,6 +138,25 @@ def test_a_killed_worker_is_noticed_with_its_signal_and_replaced_by_one_with_its
     assert {log.name for log in logs} == {"worker-0.log", "worker-1.log", "worker-2.log"}
 
 
+@pytest.mark.timeout(120)
+def test_no_trial_loses_an_attempt_to_a_worker_that_ended_while_it_had_none(
+    light: Path, home: Path, tmp_path: Path
+) -> None:
+    tray = Tray(pile_of(2, light, home, tmp_path))
+    crew = LocalWorkers(2, tmp_path / "logs")
+    try:
+        crew.prepare(2)
+        idle = children()[0]
+        idle.kill()
+        while idle.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        crew.run(tray)
+    finally:
+        crew.close()
+    assert tray.lost_ones == []
+    assert [result.state for _, result in tray.finished] == [State.COMPLETE] * 2
+
+
 def log_of(worker: psutil.Process) -> Path:
     (log,) = {file.path for file in worker.open_files() if file.path.endswith(".log")}
     return Path(log)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -509,6 +510,16 @@ def test_weights_share_no_memory_with_the_model() -> None:
     for name, value in staged.module.state_dict().items():
         assert weights[name].is_contiguous()
         assert value.data_ptr() not in (weights[name].data_ptr(), state[name].data_ptr())
+
+
+def test_an_epoch_changes_no_weights_that_were_kept_before_it() -> None:
+    epochs = (engine := make(phase(epochs=2), backbone={"name": "small_cnn"})).epochs()
+    next(epochs)
+    kept = engine.weights(), engine.state()["weights"]
+    before = copy.deepcopy(kept)
+    next(epochs)
+    assert not same(engine.weights(), before[0])
+    assert all(same(*pair) for pair in zip(kept, before, strict=True))
 
 
 # ----------------------------------------------------------------------- reports within an epoch

@@ -238,6 +238,17 @@ def test_a_state_that_a_full_disk_does_not_take_is_a_disk_error_and_the_one_befo
     assert directory.load_checkpoint() == (b"one", [])
 
 
+def test_an_error_of_torch_keeps_its_name_while_another_is_handled(tmp_path: Path) -> None:
+    def write(file: object) -> None:
+        raise RuntimeError("no storage")
+
+    with pytest.raises(RuntimeError, match="no storage"):
+        try:
+            raise LookupError
+        except LookupError:
+            TrialDirectory(tmp_path).save_checkpoint(write)
+
+
 class Killed(BaseException):
     """Stands for the moment of a kill."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,27 @@ def test_damage_and_a_cache_that_cannot_be_written_to_only_cost_time(
     file.parent.write_text("no folder")
     look().keep(1)
     assert look().found() is None
+
+
+def test_what_was_not_used_for_30_days_is_deleted_when_a_process_keeps_something(
+    look: Look, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cache" / "remembered"
+
+    def kept(key: str) -> Path:
+        before = set(folder.glob("*"))
+        look(key).keep(key)
+        (file,) = set(folder.glob("*")) - before
+        return file
+
+    unused, used, young = kept("unused"), kept("used"), kept("young")
+    for file, days in (unused, 31), (used, 31), (young, 29):
+        os.utime(file, times=(time.time() - days * 86400,) * 2)
+    assert look("used").found() == "used"
+    remembered._drop_unused.cache_clear()  # as in another process
+    new = kept("new")
+    assert set(folder.iterdir()) == {used, young, new}
+    assert look("used").found() == "used"
 
 
 def test_a_link_to_a_folder_above_ends(look: Look, data: Path) -> None:

@@ -17,6 +17,7 @@ import psutil
 import pytest
 import sqlalchemy
 from optuna.storages import RDBStorage
+from optuna.trial import TrialState
 
 from tests.support.processes import Forked
 from tests.support.tiny import TWO, Silent
@@ -664,6 +665,40 @@ def test_a_kill_while_trials_are_restored_loses_no_definition_of_an_earlier_vers
     assert again.begun == ["sgd-0/002"]
 
 
+def open_until_killed(file: Path, home: Path, inserted: int) -> None:
+    """Open a search, and be killed after a number of trials were written to Optuna's file."""
+    left = inserted
+
+    def kill_in_time(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        nonlocal left
+        if statement.startswith("INSERT INTO trials "):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", kill_in_time)
+    search_of(file, home)
+
+
+@pytest.mark.parametrize("inserted", [0, 3, 5])
+def test_a_kill_while_trials_are_restored_leaves_each_group_as_it_was_or_restored(
+    tiny: Path, home: Path, inserted: int
+) -> None:
+    drive(tiny, home, MadeUpTraining()).close()
+    for group in ("sgd-0", "sgd-all"):  # of 5 trials each
+        shutil.rmtree(home / f"mlruns/studies/tiny/trials/{group}/002")
+    before = optuna_trials(home)
+    assert Forked(open_until_killed, tiny, home, inserted).wait() == -signal.SIGKILL
+    left = optuna_trials(home)
+    restored = ["sgd-0"] if inserted == 5 else []
+    assert [name for name in before if left[name] != before[name]] == restored
+    for name in restored:
+        assert left[name].pop(2)[1] is TrialState.WAITING
+        assert left[name] == before[name][:2] + before[name][3:]
+    drive(tiny, home, again := MadeUpTraining())
+    assert sorted(again.begun) == ["sgd-0/002", "sgd-all/002"]
+
+
 @pytest.mark.parametrize("content", [b'{"plan"', b"[1]"])
 def test_a_damaged_definition_is_named_with_what_to_do(
     tiny: Path, home: Path, content: bytes
@@ -721,6 +756,57 @@ def test_an_epoch_that_was_reported_with_another_value_is_trained_again(
     path.write_text(record.to_json(replace(line, metrics={"validation/accuracy": 0.9})) + "\n")
     search_of(tiny, home).adopt()
     assert directory.history() == []
+
+
+def report_until_killed(file: Path, home: Path) -> None:
+    """Begin a trial, report two epochs of it within a second, and be killed."""
+    search = search_of(file, home)
+    search._storage._written = math.inf  # as if the last write were a moment ago
+    spec = search.next()
+    assert spec is not None
+    report_epochs(search, spec, record.directory_of(search._directory, spec))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def report_epochs(search: Search, spec: TrialSpec, directory: TrialDirectory) -> None:
+    directory.write_spec(spec)
+    for epoch in (1, 2):
+        metrics = {"validation/accuracy": score(spec, epoch)}
+        line = EpochResult(epoch=epoch, phase="main", metrics=metrics, timestamp=epoch)
+        directory.append(line)
+        search.report(spec, line)
+
+
+def test_epochs_that_the_file_lacks_after_a_kill_are_reported_again_in_order(
+    tiny: Path, home: Path
+) -> None:
+    assert Forked(report_until_killed, tiny, home).wait() == -signal.SIGKILL
+    assert written_epochs(home) == []
+    search = search_of(tiny, home)
+    (spec,) = search.adopt()
+    search.close()
+    assert written_epochs(home) == [(1, score(spec, 1)), (2, score(spec, 2))]
+
+
+def test_a_search_that_is_closed_has_written_every_epoch(tiny: Path, home: Path) -> None:
+    search = search_of(tiny, home)
+    spec = search.next()
+    assert spec is not None
+    report_epochs(search, spec, record.directory_of(search._directory, spec))
+    search.close()
+    assert written_epochs(home) == [(1, score(spec, 1)), (2, score(spec, 2))]
+
+
+def written_epochs(home: Path) -> list[tuple[int, float]]:
+    """The epochs in Optuna's file and their values, in the order in which they were written."""
+    path = record.study_directory(home, "tiny") / "optuna.db"
+    with sqlite3.connect(path) as connection:
+        found = connection.execute(
+            "select step, intermediate_value from trial_intermediate_values"
+            " order by trial_intermediate_value_id"
+        ).fetchall()
+    connection.close()
+    return found
 
 
 def test_a_joint_study_prunes_within_a_strategy_only(write_study: Write, home: Path) -> None:

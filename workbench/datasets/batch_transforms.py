@@ -1,7 +1,9 @@
 """Random transforms of a batch on its device, in which each sample has its own generator.
 
 Draws and pixels are those of torchvision's transforms of one image: on the CPU bit for bit, except
-the last bits of ``color_jitter``, ``random_rotation`` and ``random_affine``. For ``augmentations``.
+the rounding of ``color_jitter``, ``random_rotation`` and ``random_affine``. With ``nearest``, the
+default of the last two, rounding gives a few pixels of a large image (some of 224 x 224) the value
+of a neighbouring pixel. For ``augmentations``.
 """
 
 from __future__ import annotations

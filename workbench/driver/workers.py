@@ -114,7 +114,7 @@ class LocalWorkers:
 
     @cached_property
     def _count(self) -> int:
-        # Not before the first trial: it loads torch, and there may be no trial to run.
+        # Not at construction: it loads torch, and there may be no trial to run.
         return self._given or default_count()
 
     def prepare(self, trials: int) -> None:
@@ -157,6 +157,10 @@ class LocalWorkers:
         self._pool.clear()
 
     def _hand_out(self, driver: Driver) -> None:
+        # A trial must not lose an attempt to a worker that ended while it had none.
+        for worker in [w for w in self._pool if w.directory is None and w.ended()]:
+            worker.kill()
+            self._pool.remove(worker)
         free = [worker for worker in self._pool if worker.directory is None]
         while free or len(self._pool) < self._count:
             directory = driver.next()
@@ -250,6 +254,10 @@ class _Process:
         self.signal_end()
         self._process.wait()
         self.connection.close()
+
+    def ended(self) -> bool:
+        """Whether the process has ended."""
+        return self._process.poll() is not None
 
     def exit_reason(self) -> str:
         """Why the process ended: signal or exit status, and the last line of its output."""

@@ -194,7 +194,8 @@ class TrialDirectory:
                 write(file)
             except RuntimeError as error:
                 # What torch.save raises in place of the error of a full disk.
-                raise error.__context__ or error from None
+                cause = error.__context__
+                raise cause if isinstance(cause, OSError) else error from None
             file.flush()
             # Before the state: a kill in between leaves a digest without a state, not the reverse.
             write_atomically(_digest_path(current), sha256_of(Path(file.name)).encode())

@@ -1,8 +1,9 @@
-"""What a look at files found, kept for the next command: reading them again may take minutes.
+"""Caches what was read from files, for the next command: reading them again may take minutes.
 
-It is under ``downloads.folder()/remembered`` and may be deleted at any time. It holds as long as
-nothing differs: what was asked, Workbench's own files, the installed packages, and the path, size,
-inode and times of every file that was read.
+The cache is in ``downloads.folder()/remembered`` and may be deleted at any time; files that were
+not used for 30 days are deleted. A file is valid as long as nothing differs: what was asked,
+Workbench's own files, the installed packages, and the path, size, inode and times of every file
+that was read.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from workbench.record.files import write_atomically
 
 # A file that was written twice within one tick of the file system's clock keeps its time.
 _TICK_NS = 2 * 10**9
+_UNUSED_SECONDS = 30 * 24 * 3600
 # Hash of the states of the files at a path, and the youngest time among them, in ns.
 FileState = tuple[str, int]
 # As this process first saw each path: what it has read since may be of then, and not of now.
@@ -61,6 +63,8 @@ class Remembered:
         with suppress(OSError, ValueError, KeyError, TypeError):
             kept = json.loads(self._path.read_bytes())
             if kept["state"] == [_program(), self._state]:
+                with suppress(OSError):  # The cache may be read-only.
+                    os.utime(self._path)
                 return kept["found"]
         return None
 
@@ -71,6 +75,15 @@ class Remembered:
             # Nothing is lost where the cache cannot be written to.
             with suppress(OSError):
                 write_atomically(self._path, content.encode())
+                _drop_unused(self._path.parent)
+
+
+@cache
+def _drop_unused(folder: Path) -> None:
+    """Delete the files that were not used for long; once per process."""
+    for file in folder.iterdir():
+        if file.stat().st_mtime < time.time() - _UNUSED_SECONDS:
+            file.unlink()
 
 
 @cache

@@ -83,7 +83,7 @@ class Search:
         self._directory = study.directory
         self._began = time.monotonic()
         self._groups = {group.name: group for group in config.groups}
-        # Points that no sampler proposes and no trial has had.
+        # Fixed points that are not tried yet.
         self._fixed = {n: deque(space.fixed(config, group)) for n, group in self._groups.items()}
         self._targets = space.targets(config)
         self._live: dict[str, optuna.Trial] = {}
@@ -99,7 +99,7 @@ class Search:
             for name in self._groups:
                 self._count(name)
         except BaseException:
-            self.close()  # The caller gets no search that it could close.
+            close_storage(self._file)  # The caller gets no search that it could close.
             raise
 
     # -- Optuna's studies -------------------------------------------------------------------
@@ -126,7 +126,7 @@ class Search:
                 retries.retry(asked, self._directory_at, corrected=name in corrected)
             retries.mark(asked, self._directory_at)
             self._keep(name, stored[name] or definitions[name])
-        storage.keep()
+        storage.flush()
         return studies
 
     def _keep(self, name: str, definition: Mapping[str, Any]) -> None:
@@ -135,12 +135,13 @@ class Search:
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
 
-    def _open(self, storage: BaseStorage, name: str, records: Records) -> optuna.Study:
+    def _open(self, storage: WrittenStorage, name: str, records: Records) -> optuna.Study:
         study = self._create(storage, name)
         trials = reconcile(self._config, self._groups[name], study, records)
         if trials is None:
             return study
-        rewrite(study, trials, storage)
+        with storage.at_once():
+            rewrite(study, trials, storage)
         return self._create(storage, name)
 
     def _create(self, storage: BaseStorage, name: str) -> optuna.Study:
@@ -245,7 +246,7 @@ class Search:
         self._started[name] += 1
         spec = self._spec(name, trial)
         # Before the driver writes the record: what the record names is found in the file.
-        self._storage.keep()
+        self._storage.flush()
         self._live[spec.key] = trial
         return spec
 
@@ -296,8 +297,11 @@ class Search:
     # -- what people ask for ---------------------------------------------------------------
 
     def close(self) -> None:
-        """Close the storage; the search cannot be used any more."""
-        close_storage(self._file)
+        """Write what the file lacks, and close it; the search cannot be used any more."""
+        try:
+            self._storage.flush()
+        finally:
+            close_storage(self._file)
 
     def progress(self) -> list[GroupProgress]:
         """How far every group is."""

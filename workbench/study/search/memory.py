@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy
@@ -15,15 +16,26 @@ from optuna.trial import FrozenTrial, TrialState
 _WRITE_SECONDS = 1.0
 
 
+def _also_in_file(name: str) -> Callable[..., None]:
+    """The method that sets something of a trial, in the file as well if it has the trial."""
+
+    def method(self: WrittenStorage, trial_id: int, *given: Any, **named: Any) -> None:
+        getattr(InMemoryStorage, name)(self, trial_id, *given, **named)
+        if trial_id not in self._new:
+            getattr(self._file, name)(self._file_trials[trial_id], *given, **named)
+
+    return method
+
+
 class WrittenStorage(InMemoryStorage):
     """Optuna's studies in memory, and the same in a sqlite file.
 
     The driver is the file's only writer. Optuna's own cache does not know that: it queries the file
     again for every report, which takes longer than many an epoch.
 
-    A new trial is written by ``keep``, as a whole. Of a running one, epochs are written at most
-    once a second, and when it ends: the trial's record has them before, and ``Search.adopt`` takes
-    from there what the file lacks.
+    A new trial is written by ``flush``, as a whole. The epochs of a running one are written by
+    ``flush``, when a trial ends, and with a report at least a second after the last write. So after
+    a kill the file may lack epochs; ``Search.adopt`` takes them from the trial's record.
 
     Args:
         file: Read once, here.
@@ -45,13 +57,29 @@ class WrittenStorage(InMemoryStorage):
                 trial_id = super().create_new_trial(study_id, trial)
                 self._file_trials[trial_id] = trial._trial_id
 
-    def keep(self) -> None:
-        """Write the trials that the file lacks, with all that has been set of them."""
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Write to the file what a block does, and ``flush``, in one transaction."""
+        sessions = self._file.scoped_session
+        self._file.remove_session()
+        with self._file.engine.begin() as connection:
+            # What Optuna commits on this connection is in the file when the transaction ends.
+            sessions.configure(bind=connection)
+            try:
+                yield
+                self.flush()
+            finally:
+                self._file.remove_session()
+                sessions.configure(bind=self._file.engine)
+
+    def flush(self) -> None:
+        """Write what the file lacks: new trials, with all that has been set of them, and epochs."""
         # In the order in which they were made: the file numbers them.
         for trial_id, study_id in list(self._new.items()):
             trial, study = self.get_trial(trial_id), self._file_studies[study_id]
             self._file_trials[trial_id] = self._file.create_new_trial(study, trial)
             del self._new[trial_id]
+        self._write_epochs()
 
     def create_new_study(
         self, directions: Sequence[StudyDirection], study_name: str | None = None
@@ -67,33 +95,23 @@ class WrittenStorage(InMemoryStorage):
         self._file.delete_study(self._file_studies.pop(study_id))
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """A trial, for the file to ``keep``."""
+        """A trial, which ``flush`` writes to the file."""
         trial_id = super().create_new_trial(study_id, template_trial)
         self._new[trial_id] = study_id
         return trial_id
 
-    def set_trial_param(self, trial_id: int, *given: Any, **named: Any) -> None:
-        """Set a parameter; in the file if it has the trial."""
-        super().set_trial_param(trial_id, *given, **named)
-        if trial_id not in self._new:
-            self._file.set_trial_param(self._file_trials[trial_id], *given, **named)
-
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Set an attribute; in the file if it has the trial."""
-        super().set_trial_user_attr(trial_id, key, value)
-        if trial_id not in self._new:
-            self._file.set_trial_user_attr(self._file_trials[trial_id], key, value)
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Set an attribute; in the file if it has the trial."""
-        super().set_trial_system_attr(trial_id, key, value)
-        if trial_id not in self._new:
-            self._file.set_trial_system_attr(self._file_trials[trial_id], key, value)
+    set_trial_param = _also_in_file("set_trial_param")
+    set_trial_user_attr = _also_in_file("set_trial_user_attr")
+    set_trial_system_attr = _also_in_file("set_trial_system_attr")
 
     def set_trial_intermediate_value(
         self, trial_id: int, step: int, intermediate_value: float
     ) -> None:
-        """Set the value of an epoch; in the file soon."""
+        """Set the value of an epoch.
+
+        Within a second of the last write, the file gets it with a later report, or when a trial
+        begins or ends, or when the search is closed.
+        """
         super().set_trial_intermediate_value(trial_id, step, intermediate_value)
         if trial_id in self._new:
             return
@@ -114,9 +132,10 @@ class WrittenStorage(InMemoryStorage):
         return super().set_trial_state_values(trial_id, state, values)
 
     def _write_epochs(self) -> None:
-        """In one statement: Optuna's own call reads before each value."""
+        # Into Optuna's private table, in one statement: its public call reads before each value,
+        # and takes 1.4 ms an epoch instead of 0.01 ms.
         self._written = time.monotonic()
         if self._unwritten:
-            with self._file.engine.begin() as connection:
-                connection.execute(sqlalchemy.insert(TrialIntermediateValueModel), self._unwritten)
+            with self._file.scoped_session() as session, session.begin():
+                session.execute(sqlalchemy.insert(TrialIntermediateValueModel), self._unwritten)
         self._unwritten.clear()

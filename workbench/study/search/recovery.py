@@ -92,10 +92,7 @@ def reconcile(
 
 
 def rewrite(study: optuna.Study, trials: Sequence[FrozenTrial], storage: BaseStorage) -> None:
-    """Replace the trials of a study; its other attributes are lost.
-
-    A kill in between leaves a study that disagrees with the records again.
-    """
+    """Replace the trials of a study; its other attributes are lost."""
     name, direction = study.study_name, study.direction
     optuna.delete_study(study_name=name, storage=storage)
     optuna.create_study(study_name=name, storage=storage, direction=direction).add_trials(trials)
