@@ -356,6 +356,7 @@ def test_a_level_that_cannot_be_is_refused_with_the_nearest_one(
         ("1", "tiny compares optimizer, freeze_depth"),
         ("freeze_depth=7", "freeze_depth"),
         ("optimizer=[", "broken YAML"),
+        ("optimizer=", "a level must follow: --add optimizer=LEVEL"),
         ("optimizer=[adam]", "{LABEL: VALUE}"),
         ("optimizer=sgd", "tiny has compared optimizer sgd; its report shows it"),
         ("freeze_depth=all", "tiny has compared freeze_depth all"),
@@ -443,6 +444,17 @@ def test_a_second_look_does_not_follow_it(story: Story, tmp_path: Path) -> None:
     said = refused("tiny", "--fresh", "3", "--home", home, code=outcomes.UNUSABLE)
     assert "optimizer nadam was added to tiny" in said and "new name" in said
     assert not record.protocol_path(directory_of(home), look=2).exists()
+
+
+def test_a_number_whose_records_were_deleted_is_given_to_no_other_level(
+    story: Story, tmp_path: Path
+) -> None:
+    home = copied(story.home, tmp_path / "home")
+    shutil.rmtree(directory_of(home, "tiny-add-1"))
+    assert not add("tiny", home, "optimizer=adam", agree=lambda offer: False).agreed
+    (other,) = browse.additions(home, "tiny")
+    assert (other.name, other.level) == ("tiny-add-2", "adam")
+    assert list(report_of(home)["added"]) == ["tiny-add-1"], "MLflow has its runs"
 
 
 def test_a_level_in_the_edited_file_is_refused_before_any_trial(

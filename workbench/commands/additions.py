@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -32,6 +33,7 @@ from workbench.study.confirm import planning, preregistration
 from workbench.study.confirm.candidates import look
 from workbench.study.study import Study
 from workbench.tracker import Tracker
+from workbench.tracker.reader import UnknownStudy
 
 
 def add_level(
@@ -112,6 +114,8 @@ def _config(base: Study, text: str) -> StudyConfig:
     """
     amends, seeds, tested = _confirmed(base, text)
     factor, written = _split(base, text)
+    if not written.strip():
+        raise browse.Unknown(f"--add {text}: a level must follow: --add {factor.name}=LEVEL")
     try:
         value = parse_value(written)
     except ValueError as error:
@@ -126,11 +130,11 @@ def _config(base: Study, text: str) -> StudyConfig:
             f"--add {text}: {base.name} has compared {factor.name} {word}; its report shows it: "
             f"workbench report {base.name}"
         )
-    others = browse.additions(base.home, base.name)
+    others = _begun(base)
     begun = next((a for a in others if (a.factor, a.level) == (factor.name, word)), None)
     added = Addition(
         study=base.name,
-        number=begun.number if begun else _free_number(base),
+        number=begun.number if begun else _free_number(base, others),
         amends=amends,
         factor=factor.name,
         level=word,
@@ -190,7 +194,24 @@ def _tested(base: Study, name: str) -> int:
     return progress.planned // progress.seeds_shown if progress and progress.complete else 0
 
 
-def _free_number(base: Study) -> int:
+def _begun(base: Study) -> list[Addition]:
+    """What was added to a study, by its records, and by MLflow where records were deleted."""
+    found = {added.number: added for added in browse.additions(base.home, base.name)}
+    tracker = Tracker(base.home)
+    for name in tracker.additions(base.name):
+        with suppress(UnknownStudy):
+            added = tracker.read_study(name).added
+            if added and added.study == base.name:
+                found.setdefault(added.number, added)
+    return [found[number] for number in sorted(found)]
+
+
+def _free_number(base: Study, begun: Sequence[Addition]) -> int:
     """The number of the next addition."""
+    taken = {added.number for added in begun}
     places = (base.directory.with_name(record.addition_name(base.name, n)) for n in count(1))
-    return next(n for n, place in enumerate(places, 1) if not (place / "study.json").exists())
+    return next(
+        number
+        for number, place in enumerate(places, 1)
+        if number not in taken and not (place / "study.json").exists()
+    )
