@@ -6,11 +6,13 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from workbench.driver import GroupProgress
 from workbench.driver.attempts import orphaned, take_over
@@ -298,10 +300,11 @@ class Search:
 
     def close(self) -> None:
         """Write what the file lacks, and close it; the search cannot be used any more."""
-        try:
+        # Where the file cannot be written, the records have all of it, and the error that ended the
+        # search, of a full disk for example, must be the one that is told.
+        with suppress(SQLAlchemyError, optuna.exceptions.StorageInternalError):
             self._storage.flush()
-        finally:
-            close_storage(self._file)
+        close_storage(self._file)
 
     def progress(self) -> list[GroupProgress]:
         """How far every group is."""
