@@ -2,10 +2,10 @@
 
     python benchmarks/study_vs_loop.py [mixed|probe] [ROUNDS]
 
-``mixed``: 12 trials of 2 epochs, ResNet-18 from scratch on 1,380 images of 32 x 32, freeze depths 0
-to all. ``probe``: 64 linear probes of 5 epochs on the same images. The opponents train the same
-models with the same budget: Optuna's tutorial loop with a DataLoader, and the same loop on tensors
-in memory, each in one process with a thread for each core. Workbench starts without stored
+``mixed``: 12 trials of 2 epochs, ResNet-18 from scratch on 1,380 images of 32 x 32, two of each
+freeze depth. ``probe``: 64 linear probes of 5 epochs on the same images. The opponents train the
+same models with the same budget: Optuna's tutorial loop with a DataLoader, and the same loop on
+tensors in memory, each in one process with a thread for each core. Workbench starts without stored
 activations (``cold``) and, for ``probe``, once more with those of the run before (``warm``).
 
 The loops of ``probe`` would take an hour. They run 4 of the 64 trials, and the time of these, which
@@ -42,8 +42,8 @@ recipe:
   batch_size: 32
   {fixed}
 tune:
-  {tuned}learning_rate: {{low: 1e-4, high: 1e-1, log: true, default: 1e-3}}
-search: {{trials: {trials}, sampler: random, pruner: none}}
+  learning_rate: {{low: 1e-4, high: 1e-1, log: true, default: 1e-3}}
+search: {{{trials}, sampler: random, pruner: none}}
 """
 
 LOOP = """\
@@ -68,7 +68,7 @@ def batches(part, size, shuffle):
         yield part[0][chunk], part[1][chunk]
 
 def objective(trial):
-    depth = 5 if mode == "probe" else trial.suggest_int("depth", 0, 5)
+    depth = 5 if mode == "probe" else trial.number % 6
     rate = trial.suggest_float("learning_rate", 1e-4, 1e-1, log=True)
     model = torchvision.models.resnet18(num_classes={classes})
     frozen = [model.get_submodule(name) for stage in STAGES[:depth] for name in stage]
@@ -136,9 +136,10 @@ def _write(folder: Path, mode: str, trials: int, epochs: int) -> None:
         mode=mode,
         validation=VALIDATION,
         epochs=epochs,
-        trials=trials,
-        fixed="freeze_depth: all" if probe else "optimizer: adamw",
-        tuned="" if probe else "freeze_depth: [0, 1, 2, 3, 4, all]\n  ",
+        trials=f"trials: {trials}" if probe else f"trials_per_strategy: {trials // 6}",
+        fixed="freeze_depth: all"
+        if probe
+        else "optimizer: adamw\ncompare:\n  freeze_depth: [0, 1, 2, 3, 4, all]",
     )
     (folder / "study.yaml").write_text(text)
     values = {"train": TRAIN, "validation": VALIDATION, "classes": CLASSES}
