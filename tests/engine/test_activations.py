@@ -16,6 +16,7 @@ from tests.support.training import AUGMENTATION, CPU, make, phase, plan
 from workbench import backbones
 from workbench.backbones import stages
 from workbench.backbones.stages import Staged
+from workbench.datasets import Data
 from workbench.datasets.samples import Tensors, Texts
 from workbench.engine import activations
 from workbench.engine.activations import NotReplayable, Read, Request, Split, StoredActivations
@@ -158,29 +159,38 @@ def test_texts_are_stored_where_all_batches_have_one_length(
     losses, sources = [], (InMemory(), None)
     for source in sources:
         data = backbones.prepare(backbone, plain)
-        engine = Engine(
-            plan=plan(phase(depth=2), dataset={"name": "own"}, backbone=backbone, batch_size=8),
-            staged=backbones.build(
-                backbone, weights=None, keep_head=False, input_shape=(), outputs=2, seed=0
-            ),
-            task=Classification(classes=CLASSES, targets=data.train.targets),
-            data=data,
-            seed=0,
-            device=CPU,
-            interrupted=lambda: False,
-            activation_source=source,
+        staged = backbones.build(
+            backbone, weights=None, keep_head=False, input_shape=(), outputs=2, seed=0
         )
+        fields: dict[str, Any] = {"backbone": backbone, "batch_size": 8}
+        engine = engine_of(data, source, staged, phases=phase(depth=2), **fields)
         losses.append([{**report.metrics, "seconds": 0.0} for report in engine.epochs()])
     assert sources[0] is not None and len(sources[0].given) == asked
     assert losses[0] == losses[1]
 
 
-def small_cnn() -> Staged:
+def engine_of(data: Data, source: InMemory | None, staged: Staged, **fields: Any) -> Engine:
+    """An engine that trains with the first stages frozen."""
+    fields = {"backbone": {"name": "small_cnn"}, **fields}
+    phases = fields.pop("phases", phase(depth=1))
+    return Engine(
+        plan=plan(phases, dataset={"name": "own"}, **fields),
+        staged=staged,
+        task=Classification(classes=CLASSES, targets=data.train.targets),
+        data=data,
+        seed=0,
+        device=CPU,
+        interrupted=lambda: False,
+        activation_source=source,
+    )
+
+
+def small_cnn(input_shape: tuple[int, ...] = (3, 8, 8)) -> Staged:
     return backbones.build(
         {"name": "small_cnn"},
         weights=None,
         keep_head=False,
-        input_shape=images(8).input_shape,
+        input_shape=input_shape,
         outputs=2,
         seed=0,
     )
@@ -192,24 +202,7 @@ def test_training_images_are_cropped_before_their_outputs_are_stored() -> None:
     data = data_of(Tensors(large), Tensors(small), (1, 8, 8))
     losses = []
     for source in (InMemory(), None):
-        staged = backbones.build(
-            {"name": "small_cnn"},
-            weights=None,
-            keep_head=False,
-            input_shape=(1, 8, 8),
-            outputs=2,
-            seed=0,
-        )
-        engine = Engine(
-            plan=plan(phase(depth=1), dataset={"name": "own"}, backbone={"name": "small_cnn"}),
-            staged=staged,
-            task=Classification(classes=CLASSES, targets=data.train.targets),
-            data=data,
-            seed=0,
-            device=CPU,
-            interrupted=lambda: False,
-            activation_source=source,
-        )
+        engine = engine_of(data, source, small_cnn((1, 8, 8)))
         losses.append([report.metrics["train/loss"] for report in engine.epochs()])
     assert losses[0] == losses[1]
 
@@ -232,18 +225,7 @@ class Counted(Tensors):
 def test_images_are_not_read_again_once_their_outputs_are_stored() -> None:
     train, validation = Counted(torch.randn(20, 3, 8, 8)), Counted(torch.randn(20, 3, 8, 8))
     data = data_of(train, validation, (3, 8, 8))
-    engine = Engine(
-        plan=plan(
-            phase(depth=1, epochs=3), dataset={"name": "own"}, backbone={"name": "small_cnn"}
-        ),
-        staged=small_cnn(),
-        task=Classification(classes=CLASSES, targets=data.train.targets),
-        data=data,
-        seed=0,
-        device=CPU,
-        interrupted=lambda: False,
-        activation_source=InMemory(),
-    )
+    engine = engine_of(data, InMemory(), small_cnn(), phases=phase(depth=1, epochs=3))
     epochs = engine.epochs()
     next(epochs)
     trained, validated = train.read, validation.read

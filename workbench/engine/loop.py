@@ -22,9 +22,9 @@ from workbench.backbones import stages
 from workbench.backbones.stages import Staged
 from workbench.datasets import Data
 from workbench.engine import (
-    activations,
     batches,
     ema,
+    frozen_stages,
     inference,
     lora,
     memory,
@@ -32,10 +32,11 @@ from workbench.engine import (
     optimizers,
     parameter_groups,
 )
-from workbench.engine.activations import ActivationSource, FrozenStages, Stored
+from workbench.engine.activations import ActivationSource
 from workbench.engine.batches import Batches
 from workbench.engine.dropout import DropoutSeeds
 from workbench.engine.ema import Average
+from workbench.engine.frozen_stages import FrozenStages, Stored
 from workbench.engine.parameter_groups import L2SPPenalty
 from workbench.record import EpochResult, now
 from workbench.record.strategy import Phase, Plan
@@ -127,7 +128,7 @@ class Engine:
             self._dropout_seeds = DropoutSeeds(staged, seed, device)
             self._batches = Batches(data, plan, seed=seed, device=device)
             parts = (data.train, data.validation)
-            is_cacheable = activations.is_cacheable(plan, device, *parts)
+            is_cacheable = frozen_stages.is_cacheable(plan, device, *parts)
             self._frozen = FrozenStages(
                 activation_source if is_cacheable else None,
                 plan=plan,

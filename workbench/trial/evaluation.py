@@ -18,7 +18,7 @@ from torch import Tensor
 
 from workbench import backbones, datasets, record, tasks
 from workbench.datasets import Data, Part
-from workbench.engine import activations, inference, memory
+from workbench.engine import activations, frozen_stages, inference, memory
 from workbench.record import TrialDirectory, TrialSpec
 from workbench.tasks import Task
 from workbench.trial import artifacts, predictions
@@ -146,9 +146,9 @@ def measure(
         data = _with_test(directory, spec, data)
         assert data.test is not None
         frozen = 0
-        if plan.trial is None and activations.is_cacheable(plan, device, data.test):
+        if plan.trial is None and frozen_stages.is_cacheable(plan, device, data.test):
             epoch = math.ceil(chosen.epoch / plan.reports_per_epoch)
-            frozen = activations.untrained(plan, epoch)
+            frozen = frozen_stages.untrained(plan, epoch)
         every, targets = outputs_of(data.test, frozen)
         values = inference.metrics_of(task, every, targets)
     metrics = {f"test/{name}": value for name, value in values.items()}

@@ -1,0 +1,143 @@
+"""Which stages of a trial are frozen, and what is asked of an activation source for them.
+
+Used by ``loop``; ``trial.evaluation`` asks for the test part alike.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from workbench.backbones.stages import Staged
+from workbench.datasets.samples import Tokens
+from workbench.engine import parameter_groups
+from workbench.engine.activations import (
+    ActivationSource,
+    Request,
+    StoredActivations,
+    for_evaluation,
+)
+from workbench.record.strategy import Plan
+
+if TYPE_CHECKING:
+    from workbench.datasets import Data, Part
+    from workbench.engine.batches import Batches
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stored:
+    """What is stored for training and for validation; None where the model runs all stages."""
+
+    train: StoredActivations | None = None
+    validation: StoredActivations | None = None
+
+
+class FrozenStages:
+    """Asks for the outputs of a trial's frozen stages.
+
+    Once for each freeze depth; with augmentation, in every epoch for training.
+
+    Attributes:
+        saved_seconds: About how much longer the epochs would have taken without stored outputs;
+            negative if they took longer to compute than they have saved so far.
+    """
+
+    def __init__(
+        self,
+        source: ActivationSource | None,
+        *,
+        plan: Plan,
+        data: Data,
+        made: Batches,
+        validation_size: int,
+        before: Callable[[], None],
+    ) -> None:
+        """Nothing is asked for yet.
+
+        Args:
+            source: None where nothing may be stored.
+            plan: Of the trial.
+            data: Of the trial.
+            made: Its training batches.
+            validation_size: Samples of a batch of validation.
+            before: See ``Request``.
+        """
+        self._source, self._plan, self._data = source, plan, data
+        self._batches, self._validation_size, self._before = made, validation_size, before
+        self._depth, self._epoch, self._found = 0, 0, Stored()
+        self.saved_seconds = 0.0
+
+    def outputs(self, staged: Staged, epoch: int) -> Stored:
+        """The outputs of the stages that are frozen in an epoch; changes the model's mode.
+
+        Called for each report.
+        """
+        frozen = untrained(self._plan, epoch)
+        if self._source is None or not frozen:
+            return Stored()
+        staged.module.eval()
+        started = time.perf_counter()
+        if frozen != self._depth:
+            self._found = Stored(validation=self._validation(staged, frozen))
+        if frozen != self._depth or (self._plan.augmentation and epoch != self._epoch):
+            self._found = replace(self._found, train=self._train(staged, frozen, epoch))
+        self._depth, self._epoch = frozen, epoch
+        if self._found.train is not None:
+            self.saved_seconds += self._found.train.saved_seconds / self._plan.reports_per_epoch
+        if self._found.validation is not None:
+            self.saved_seconds += self._found.validation.saved_seconds
+        self.saved_seconds -= time.perf_counter() - started
+        return self._found
+
+    def _train(self, staged: Staged, frozen: int, epoch: int) -> StoredActivations | None:
+        plan, part = self._plan, self._data.train
+        passed = plan.micro_batch_size
+        read = partial(self._batches.read, epoch)
+        assert self._source is not None
+        stored = self._source.get(
+            Request(
+                staged=staged,
+                depth=frozen,
+                read=read,
+                index=part.index,
+                epoch=epoch if plan.augmentation else None,
+                epochs=plan.epochs if plan.augmentation else 1,
+                size=min(passed or plan.batch_size, len(part.index)),
+                # Which samples share the last batch changes every epoch.
+                pad_last=True,
+                before=self._before,
+            )
+        )
+        return stored and stored.also_for(self._batches.sizes(passed), staged.module, read)
+
+    def _validation(self, staged: Staged, frozen: int) -> StoredActivations | None:
+        part, size = self._data.validation, self._validation_size
+        assert self._source is not None
+        return self._source.get(
+            for_evaluation(staged, frozen, part, size=size, before=self._before)
+        )
+
+
+def untrained(plan: Plan, epoch: int) -> int:
+    """How many stages no epoch up to this one has trained."""
+    places = [plan.place_of(each) for each in range(1, epoch + 1)]
+    return min(parameter_groups.depth(plan.phases[phase], within) for phase, within in places)
+
+
+def is_cacheable(plan: Plan, device: torch.device, *parts: Part) -> bool:
+    """Whether the outputs of a trial's frozen stages may be of use to other trials or epochs.
+
+    Only on the CPU, where it is known that the numbers are the same.
+    """
+    # Else a batch of texts has the length of its longest one, on which the last bits depend.
+    if any(isinstance(part.inputs, Tokens) and not part.inputs.uniform for part in parts):
+        return False
+    mixed = plan.mixup or plan.cutmix
+    # An average of frozen weights may differ from them in the last bit; adapters change outputs.
+    same = not (mixed or plan.ema or plan.lora) and plan.precision == "float32"
+    return same and device.type == "cpu"
