@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbench import backbones, record, tasks
 from workbench.commands import browse
@@ -32,7 +32,7 @@ from workbench.trial import run as trial_run
 
 if TYPE_CHECKING:
     from workbench.datasets import Data
-    from workbench.datasets.samples import Inputs
+    from workbench.datasets.samples import Batch, Inputs
 
 _RUN_ID = re.compile(r"(run:)?(?P<id>[0-9a-f]{32})")
 
@@ -63,39 +63,115 @@ class Predictions:
         writer.writerows(self.rows)
 
 
-def predict(home: Path, run: str, path: Path) -> Predictions:
-    """Predictions of a trial's kept model for new data.
+class KeptModel(nn.Module):
+    """The model that a trial kept, in evaluation mode, ready to predict.
+
+    As a module it takes batches as ``read`` prepares them, and returns outputs ``[N, O]``.
+
+    Attributes:
+        name: ``STUDY/STRATEGY/NUMBER``, or with its role.
+        spec: Of the trial.
+        network: The fine-tuned model, on ``device``.
+        data: Of the trial: they say how new samples are prepared.
+        task: Of the trial.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        spec: TrialSpec,
+        network: nn.Module,
+        data: Data,
+        task: Task,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.name, self.spec, self.data, self.task, self.device = name, spec, data, task, device
+        self.network = network.to(device)
+        self.eval()
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Outputs of a batch on ``device``."""
+        outputs: Tensor = self.network(batch)
+        return outputs
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, the labels or the columns, in the order of the outputs."""
+        return tuple(self.data.classes)
+
+    def read(self, path: Path | str) -> tuple[Inputs, tuple[str, ...]]:
+        """New samples, prepared as the model takes them, and their names.
+
+        Args:
+            path: See ``datasets.unlabelled.read_unlabelled``.
+
+        Raises:
+            Unusable: The data are of another kind than the trial's.
+        """
+        plan = self.spec.plan
+        with _explained():
+            target = tasks.target_of(plan.task)
+            inputs, names = read_unlabelled(plan.dataset, Path(path), self.data, target=target)
+            return _prepared(self.spec, self.data, inputs), names
+
+    def predict(self, path: Path | str) -> Predictions:
+        """Predictions for new data; see ``read``."""
+        inputs, names = self.read(path)
+        with _explained():
+            outputs = inference.outputs_of(
+                self.network, inputs, device=self.device, precision=self.spec.plan.precision
+            ).cpu()
+            target = tasks.target_of(self.spec.plan.task)
+            found = table(self.task, target, self.classes, outputs, names)
+            return replace(found, model=self.name)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except Unusable:
+        raise
+    except (ValueError, OSError) as error:
+        raise Unusable(str(error)) from error
+
+
+def load_model(home: Path, run: str) -> KeptModel:
+    """The model that a trial kept.
 
     Args:
         home: Where ``mlruns`` is.
         run: ``STUDY/STRATEGY``, ``STUDY/STRATEGY/NUMBER``, ``STUDY/ROLE/STRATEGY/NUMBER``, or the
             id of an MLflow run; see ``find``.
-        path: See ``datasets.unlabelled.read_unlabelled``.
 
     Raises:
         Unknown: There is no such study, trial or run.
-        Unusable: The trial has no sound weights, its data or code have changed, or the data are
-            of another kind than the trial's.
+        Unusable: The trial has no sound weights, or its data or code have changed.
     """
     trial = find(home, run)
-    spec = trial.spec
-    try:
+    spec, plan = trial.spec, trial.spec.plan
+    name = f"{spec.study}/{trial.summary.trial}"
+    with _explained():
         weights = artifacts.read_weights(TrialDirectory(trial.directory))
         if weights is None:
             raise _no_weights(trial)
         # Changed code would load the weights and compute something else with them.
-        trial_run.require_planned_code(spec.plan.code)
+        trial_run.require_planned_code(plan.code)
         data = artifacts.data_of(spec)
-        task = tasks.build(spec.plan.task, data.classes, data.train.targets)
-        target = tasks.target_of(spec.plan.task)
-        inputs, names = read_unlabelled(spec.plan.dataset, path, data, target=target)
-        outputs = _outputs(spec, data, task, weights, _prepared(spec, data, inputs))
-    except Unusable:
-        raise
-    except (ValueError, OSError) as error:
-        raise Unusable(str(error)) from error
-    found = table(task, target, data.classes, outputs, names)
-    return replace(found, model=f"{spec.study}/{trial.summary.trial}")
+        task = tasks.build(plan.task, data.classes, data.train.targets)
+        network = inference.rebuild_model(
+            plan, weights, owner=name, input_shape=data.input_shape, outputs=task.outputs
+        ).module
+    # Trained on an accelerator, used wherever there is one or none.
+    device = choose_device("auto" if plan.device != "cpu" else "cpu")
+    return KeptModel(name=name, spec=spec, network=network, data=data, task=task, device=device)
+
+
+def predict(home: Path, run: str, path: Path) -> Predictions:
+    """Predictions of a trial's kept model for new data; see ``load_model`` and ``KeptModel``."""
+    return load_model(home, run).predict(path)
 
 
 def find(home: Path, run: str) -> TrialDetails:
@@ -166,24 +242,6 @@ def _prepared(spec: TrialSpec, data: Data, taken: Inputs) -> Inputs:
     return backbones.prepare(
         spec.plan.backbone, replace(data, train=part, validation=part)
     ).validation.inputs
-
-
-def _outputs(
-    spec: TrialSpec, data: Data, task: Task, weights: dict[str, Tensor], inputs: Inputs
-) -> Tensor:
-    """The model's outputs for every sample, ``float32 [N, O]``, on the CPU."""
-    plan = spec.plan
-    module = inference.rebuild_model(
-        plan,
-        weights,
-        owner=f"{spec.study}/{browse.name_of(spec)}",
-        input_shape=data.input_shape,
-        outputs=task.outputs,
-    ).module
-    # Trained on an accelerator, used wherever there is one or none.
-    device = choose_device("auto" if plan.device != "cpu" else "cpu")
-    module.to(device)
-    return inference.outputs_of(module, inputs, device=device, precision=plan.precision).cpu()
 
 
 def table(

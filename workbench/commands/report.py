@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ class Written:
     usable: bool
     notes: tuple[str, ...]
     composed: Composed | None = None
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the page itself."""
+        page = escape(self.page.read_text(encoding="utf-8"), quote=True)
+        return f'<iframe srcdoc="{page}" style="width:100%;height:40em;border:0"></iframe>'
 
     @property
     def page(self) -> Path:

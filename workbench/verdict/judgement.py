@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from html import escape
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -270,6 +271,11 @@ class Verdict:
     needed: str | None = None
     look: str | None = None
     fresh: int | None = None
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        text = (escape(part) for part in (self.heading, self.headline, self.claim))
+        return "<p><strong>{}</strong> {}</p><p>{}</p>".format(*text)
 
     @property
     def look_left(self) -> bool:

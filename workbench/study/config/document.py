@@ -91,6 +91,21 @@ def parse_value(text: str) -> Any:
     return value
 
 
+def dump(content: Mapping[str, Any]) -> str:
+    """The text of a study file with this content.
+
+    Raises:
+        ValueError: A value has no place in YAML.
+    """
+    try:
+        return yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=100)
+    except yaml.representer.RepresenterError as error:
+        value = error.args[-1]
+        raise ValueError(
+            f"{value!r} is a {type(value).__name__}; expected text, a number, a list or a mapping."
+        ) from error
+
+
 def _broken(error: yaml.YAMLError) -> Words:
     reason = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
     return Words(f"broken YAML ({reason})" if reason else str(error).splitlines()[0])

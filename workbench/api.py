@@ -1,0 +1,420 @@
+"""The Python interface: studies, their results and their models, for scripts and notebooks.
+
+The command line calls the same functions, those of ``commands``.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import record, report
+from workbench.cli import printed, terminal
+from workbench.commands import browse
+from workbench.commands import report as publish
+from workbench.commands.check import CheckedStudy, check_file
+from workbench.commands.confirm import confirm_study, file_of
+from workbench.commands.outcomes import Outcome
+from workbench.commands.report import Written
+from workbench.commands.run import run_study
+from workbench.messages import listed
+from workbench.study.config import document, load_all
+from workbench.tracker import Tracker
+from workbench.verdict import Verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+    from workbench.commands.predict import KeptModel
+    from workbench.report.summary import Composed
+    from workbench.study.confirm.offer import Offer
+    from workbench.verdict.external import ResultsVerdict
+
+PathOrText = str | os.PathLike[str]
+_WRITTEN = "# Written by workbench.Study."
+
+
+class _Printed:
+    """Shown in a notebook, and by ``print``, as the command line prints it."""
+
+    def _print(self, console: Console) -> None:
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        console = self._recorded()
+        style = "font-family:monospace;line-height:1.3;white-space:pre"
+        return console.export_html(
+            inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>'
+        )
+
+    def __repr__(self) -> str:
+        return self._recorded().export_text().rstrip()
+
+    def _recorded(self) -> Console:
+        from rich.console import Console
+
+        console = Console(record=True, file=io.StringIO(), emoji=False, width=120)
+        self._print(console)
+        return console
+
+
+@dataclass(frozen=True, repr=False)
+class Plan(_Printed):
+    """What studies will do; see ``Study.check``.
+
+    Attributes:
+        studies: One, or with ``across`` several.
+    """
+
+    studies: Sequence[CheckedStudy]
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """The same as ``workbench check --json``."""
+        return [study.as_json() for study in self.studies]
+
+    def _print(self, console: Console) -> None:
+        for study in self.studies:
+            printed.plan(console, study)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure of the report, shown in a notebook with its caption.
+
+    Attributes:
+        figure: Matplotlib's.
+    """
+
+    figure: Figure
+    caption: str
+
+    def _repr_html_(self) -> str:
+        content = io.BytesIO()
+        self.figure.savefig(content, format="png")
+        image = base64.b64encode(content.getvalue()).decode()
+        caption = escape(self.caption)
+        return f'<img src="data:image/png;base64,{image}" alt="{caption}"><p>{caption}</p>'
+
+
+class Study(_Printed):
+    """A study: checked, run, confirmed, and read.
+
+    Attributes:
+        home: Directory that contains ``mlruns/`` and ``reports/``.
+        names: Of the studies of its file: one, or with ``across`` several.
+    """
+
+    home: Path
+    names: tuple[str, ...]
+    _file: Path | None
+    _overrides: tuple[str, ...]
+
+    def __init__(
+        self,
+        study: PathOrText | Mapping[str, Any] | None = None,
+        /,
+        *,
+        home: PathOrText | None = None,
+        overrides: Sequence[str] = (),
+        question: str = "",
+        **blocks: Any,
+    ) -> None:
+        """Read a study, and check its settings.
+
+        Args:
+            study: A study file; or its content as a dictionary, which is written to ``NAME.yaml``
+                in the current directory, so that the command line finds it too.
+            home: ``WORKBENCH_HOME`` or the current directory by default.
+            overrides: ``key.path=value`` each, as ``--set`` takes them.
+            question: Of a study that is given as a dictionary: the first line of its file.
+            **blocks: Instead of a dictionary, its keys: ``name``, ``recipe``, ``compare``, ...
+
+        Raises:
+            StudyFileError: Everything that is wrong with the study.
+            FileExistsError: ``NAME.yaml`` was written by somebody else.
+            ValueError: A dictionary has no valid name; or a file and blocks are given.
+        """
+        if isinstance(study, Mapping) or study is None:
+            self._file = _written({**(study or {}), **blocks}, question)
+        elif blocks or question:
+            raise ValueError("Give either a study file or its content; use overrides with a file.")
+        else:
+            self._file = Path(study)
+        self.home = _home(home)
+        self._overrides = tuple(overrides)
+        self.names = tuple(config.name for config in load_all(self._file, self._overrides))
+
+    @property
+    def name(self) -> str:
+        """Of a file's only study.
+
+        Raises:
+            ValueError: The file has several, with ``across``.
+        """
+        if len(self.names) > 1:
+            raise ValueError(
+                f"The file has {len(self.names)} studies; open one of them: "
+                f"workbench.open_study({self.names[0]!r})"
+            )
+        return self.names[0]
+
+    def check(self) -> Plan:
+        """What the study will do, without doing any of it.
+
+        Raises:
+            StudyFileError: It does not fit the model, the data or the weights.
+        """
+        file, overrides = self._source()
+        return Plan(check_file(file, overrides, self.home))
+
+    def run(
+        self,
+        *,
+        workers: int | None = None,
+        inline: bool = False,
+        wait: bool = False,
+        retry_failed: bool = False,
+    ) -> Outcome:
+        """Search what is missing; stop it with Ctrl-C or the notebook's stop, and call it again.
+
+        Args:
+            workers: Local processes; one for each core by default.
+            inline: Run trials in this process, for debugging.
+            wait: If another process is running this study, wait for it.
+            retry_failed: Run failed trials again, except those that diverged.
+
+        Raises:
+            StudyFileError, Changed, Busy, Broken, StoreError: See ``commands.run.run_study``.
+        """
+        file, overrides = self._source()
+        with terminal.started_workers(self.home, workers, inline) as started:
+            return run_study(
+                file,
+                overrides,
+                self.home,
+                started,
+                terminal.watcher(),
+                wait=wait,
+                retry_failed=retry_failed,
+            )
+
+    def confirm(
+        self,
+        *,
+        yes: bool = False,
+        fresh: int | None = None,
+        workers: int | None = None,
+        inline: bool = False,
+        wait: bool = False,
+    ) -> Outcome:
+        """Select on fresh seeds, then test what was selected once, on the test split.
+
+        Args:
+            yes: Use the test split. Without it the selection is made, and what the test would cost
+                and could detect is printed.
+            fresh: The second look: so many more seeds for every configuration.
+            workers: As for ``run``.
+            inline: As for ``run``.
+            wait: As for ``run``.
+
+        Raises:
+            Unready, Changed, Busy, StoreError: See ``commands.confirm.confirm_study``.
+        """
+
+        def agree(offer: Offer) -> bool:
+            if not yes:
+                printed.offer(terminal.console(), offer)
+                print("Nothing was tested. Use the test split with confirm(yes=True).")
+            return yes
+
+        file, overrides = self._source()
+        with terminal.started_workers(self.home, workers, inline) as started:
+            return confirm_study(
+                file if len(self.names) > 1 else self.name,
+                overrides,
+                self.home,
+                started,
+                terminal.watcher(),
+                wait=wait,
+                agree=agree,
+                at_once=terminal.worker_count(workers, inline),
+                fresh=fresh,
+            )
+
+    def write_report(self, out: PathOrText | None = None, *, venue: str = "neurips") -> Written:
+        """Write page, tables, figures and data; see ``commands.report.write``.
+
+        Args:
+            out: The folder; ``reports/NAME`` of the home by default.
+            venue: Width and fonts of figures: ``neurips``, ``icml``, ``iclr``, ...
+        """
+        from workbench.commands import across
+
+        whole = record.experiment_of(self.names[0]) if len(self.names) > 1 else self.name
+        return across.write_report(whole, self.home, None if out is None else Path(out), venue)
+
+    def trials(self) -> pd.DataFrame:
+        """The trials of the search, a row each; docs/python.md describes the columns."""
+        return self._frame("trials")
+
+    def confirmation(self) -> pd.DataFrame:
+        """The runs of the confirmation, a row for each arm and seed; empty before it has ended."""
+        return self._frame("confirmation")
+
+    def verdict(self) -> Verdict:
+        """What may be said now, in fixed words; EXPLORATORY before a confirmation."""
+        verdict = self._composed(self.name).summary.verdict
+        assert verdict is not None
+        return verdict
+
+    def figure(self, name: str) -> Picture:
+        """A figure of the report, such as ``strategies`` or ``forest``.
+
+        Raises:
+            ValueError: The report of this study has no such figure; the message says why.
+        """
+        from workbench.report import figures
+
+        composed = self._composed(self.name, figures=True)
+        if name not in composed.numbers:
+            reasons = {entry["name"]: entry["reason"] for entry in composed.summary.left_out}
+            why = reasons.get(name) or f"The report has {listed([*composed.numbers])}."
+            raise ValueError(f"There is no figure {name!r}. {why}")
+        made, numbers = figures.load(name), composed.numbers[name]
+        return Picture(figure=made.draw(numbers), caption=made.caption(numbers))
+
+    def best_model(self, strategy: str) -> KeptModel:
+        """The model of a strategy: that of its confirmation's first seed, or the search's best.
+
+        Args:
+            strategy: Its name; ``STRATEGY/NUMBER`` is a single trial.
+
+        Raises:
+            Unknown: There is none.
+            Unusable: Its weights are damaged, or its data or code have changed.
+        """
+        from workbench.commands.predict import load_model
+
+        return load_model(self.home, f"{self.name}/{strategy}")
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        from workbench.report import tidy
+
+        frames = []
+        for study in self.names:
+            composed = self._composed(study)
+            frame = tidy.frames(composed.material, composed.summary).get(name)
+            if frame is not None:
+                frame.insert(0, "study", study)
+                frames.append(frame)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def _composed(self, name: str, *, figures: bool = False) -> Composed:
+        tracker = Tracker(self.home, create=False)
+        directory = record.study_directory(self.home, name)
+        return report.compose(publish.material(tracker, name, directory), figures=figures)
+
+    def _source(self) -> tuple[Path, Sequence[str]]:
+        if self._file is not None:
+            return self._file, self._overrides
+        return file_of(self.names[0], self.home)
+
+    def _print(self, console: Console) -> None:
+        begun = [row for row in browse.studies(self.home) if row.name in self.names]
+        if begun:
+            printed.studies(console, begun)
+        for name in {*self.names} - {row.name for row in begun}:
+            console.print(f"{name}: not run yet", highlight=False)
+
+
+def open_study(name: str, *, home: PathOrText | None = None) -> Study:
+    """A study that was run before, by its name; its file is needed only to continue it.
+
+    Raises:
+        Unknown: The home has no such study.
+    """
+    study = Study.__new__(Study)
+    study.home = _home(home)
+    study.names = tuple(browse.studies_of(study.home, name))
+    study._file, study._overrides = None, ()
+    return study
+
+
+def judge(
+    results: pd.DataFrame | PathOrText,
+    *,
+    metric: str | None = None,
+    minimize: bool = False,
+    smallest_effect: float | None = None,
+    baseline: str | None = None,
+    out: PathOrText | None = None,
+) -> ResultsVerdict:
+    """Apply the statistics of a confirmation to anyone's results; claims stay within the data.
+
+    Args:
+        results: A row for each run, with the columns ``strategy``, ``seed``, ``value`` (or the
+            metric's name) and, if there are several, ``dataset``; or a CSV file of these.
+        metric: Name of the metric.
+        minimize: Lower values are better.
+        smallest_effect: Smallest difference that matters, in units of the metric.
+        baseline: Compare with this strategy only.
+        out: Folder for a page with tables and figures.
+
+    Raises:
+        Unreadable: The results cannot be read or compared; with the row of each problem.
+    """
+    from workbench.commands import verdict
+
+    def judged(path: Path) -> ResultsVerdict:
+        return verdict.judge(
+            path,
+            home=_home(None),
+            metric=metric,
+            direction="minimize" if minimize else "maximize",
+            smallest_effect=smallest_effect,
+            baseline=baseline,
+            out=None if out is None else Path(out),
+        ).result
+
+    if isinstance(results, str | os.PathLike):
+        return judged(Path(results))
+    with tempfile.TemporaryDirectory() as folder:
+        # The reader of CSV files is the one that names what is wrong with each row.
+        path = Path(folder) / "results.csv"
+        results.to_csv(path, index=False)
+        return judged(path)
+
+
+def _home(home: PathOrText | None) -> Path:
+    place = Path(home or os.environ.get("WORKBENCH_HOME") or ".").absolute()
+    # A mistyped home must not be made: every study would start again in it.
+    if not place.is_dir():
+        raise NotADirectoryError(f"The home {place} does not exist; create it first.")
+    return place
+
+
+def _written(content: Mapping[str, Any], question: str) -> Path:
+    """The file of a study that was given as a dictionary."""
+    name = content.get("name")
+    if not isinstance(name, str) or not record.STUDY_NAME.fullmatch(name):
+        raise ValueError(f"name: {name!r} is no name of a study; use letters, digits, _ and -.")
+    path = Path(f"{name}.yaml").absolute()
+    if path.exists() and not path.read_text(encoding="utf-8").rstrip().endswith(_WRITTEN):
+        raise FileExistsError(
+            f"{path} was not written from a dictionary and is kept. Read it with "
+            f"workbench.Study({path.name!r}), or give the study another name."
+        )
+    heading = "".join(f"# {line}\n" for line in question.splitlines())
+    path.write_text(f"{heading}{document.dump(content)}{_WRITTEN}\n", encoding="utf-8")
+    return path
