@@ -62,7 +62,9 @@ class _Printed:
     def _recorded(self) -> Console:
         from rich.console import Console
 
-        console = Console(record=True, file=io.StringIO(), emoji=False, width=120)
+        console = Console(
+            record=True, file=io.StringIO(), force_jupyter=False, emoji=False, width=100
+        )
         self._print(console)
         return console
 
