@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ from typing import Any
 import pytest
 
 from tests.support.tiny import Unseen
-from workbench.commands import report
+from workbench import record, report
+from workbench.commands import report as publish
 from workbench.commands.confirm import confirm_study
 from workbench.commands.run import run_study
 from workbench.driver.workers import InlineWorkers
+from workbench.tracker import Tracker
 
 Write = Callable[..., Path]
 
@@ -31,13 +32,12 @@ CONFIRM = "\nconfirm: {seeds: 7, smallest_effect: 0.02, select: {configs: 2, see
 
 
 def confirmed(file: Path, home: Path) -> dict[str, Any]:
-    """The content of report.json after search, confirmation and report."""
+    """The content of report.json after search and confirmation."""
     file.write_text(file.read_text() + CONFIRM)
     run_study(file, [], home, InlineWorkers(), Unseen())
     confirm_study(file, [], home, InlineWorkers(), Unseen(), agree=lambda offer: True)
-    page = report.write(file.stem, home, None).page
-    content: dict[str, Any] = json.loads((page.parent / "report.json").read_text())
-    return content
+    directory = record.study_directory(home, file.stem)
+    return report.summarize(publish.material(Tracker(home), file.stem, directory))
 
 
 def test_one_optimizer_under_two_names_is_no_winner(write_study: Write, home: Path) -> None:

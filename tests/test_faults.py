@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from tests.support import processes
-from tests.support.commands import wait_for, works
+from tests.support.commands import call, wait_for, works
 from tests.support.mlflow_home import home_in
 from tests.support.processes import Forked
-from tests.support.trials import directory_for, go_on, never, numbers, spec_for, write_light
+from tests.support.trials import OWN, directory_for, go_on, never, numbers, spec_for, write_light
 from workbench import record
 from workbench.commands import outcomes
 from workbench.record import Decision, EpochResult, TrialDirectory
@@ -38,8 +38,7 @@ SMALL = (
 )
 
 
-Process = Forked | subprocess.Popen[Any]
-_STARTED: list[Process] = []
+_STARTED: list[Forked] = []
 
 
 def search(file: Path, home: Path, *, inline: bool = False) -> Forked:
@@ -142,11 +141,10 @@ def ended(processes: list[int]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("wait", [IN_PYTHON, IN_NATIVE_CODE], ids=["Python", "native code"])
-def test_a_worker_and_what_its_trial_has_started_end_with_a_driver_that_is_killed(
-    home: Path, wait: str
+def test_a_worker_in_native_code_and_what_it_has_started_end_with_a_driver_that_is_killed(
+    home: Path,
 ) -> None:
-    driver, processes = waiting(home, wait)
+    driver, processes = waiting(home, IN_NATIVE_CODE)
     driver.kill()
     driver.wait()
     assert ended(processes)
@@ -213,22 +211,29 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+# A training that, once, writes to a file that a note names until its disk is full.
+FILLING = "import pathlib\nNOTE = pathlib.Path(__file__).with_name('full')\n" + OWN.replace(
+    "        module.train()\n",
+    "        if epoch == 2 and NOTE.exists():\n"
+    "            ballast = pathlib.Path(NOTE.read_text())\n"
+    "            NOTE.unlink()\n"
+    "            with ballast.open('wb', buffering=0) as stream:\n"
+    "                while True:\n"
+    "                    stream.write(bytes(1 << 20))\n"
+    "        module.train()\n",
+)
+
+
 def test_a_full_disk_parks_the_study_and_the_next_start_ends_like_an_undisturbed_one(
-    write_study: Write, home: Path, small_disk: Path
+    home: Path, small_disk: Path, tmp_path: Path
 ) -> None:
-    file, disk = write_study(*SMALL, ("epochs: 3", "epochs: 150")), home_in(small_disk)
-    words = [sys.executable, "-m", "workbench", "run", str(file), "--home", str(disk)]
-    words += ["--workers", "1"]
-    driver = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
-    _STARTED.append(driver)
-    at = TrialDirectory(record.study_directory(disk, "tiny") / "trials/sgd/000")
-    wait_for(lambda: len(at.history()) >= 10, driver)
-    ballast = fill(disk)
-    _, errors = driver.communicate()
-    assert driver.returncode == outcomes.ENVIRONMENT, errors
-    assert str(disk) in errors
-    assert "bytes are free). The study is parked: nothing is lost" in errors
-    assert len(at.history()) < 150
+    file, disk = write_light(tmp_path, FILLING), home_in(small_disk)
+    ballast = disk / "ballast"
+    file.with_name("full").write_text(str(ballast))
+    code, _, errors = call("run", file, "--home", disk, "--workers", "1")
+    assert code == outcomes.ENVIRONMENT, errors
+    at = TrialDirectory(record.study_directory(disk, "tiny") / "trials/joint/000")
+    assert f"{at.path}: No space left on device (0 bytes are free). The study is parked" in errors
     result = at.result()
     assert result is None or result.state is record.State.PARKED
     ballast.unlink()

@@ -222,13 +222,6 @@ def test_a_setting_to_try_that_is_none_is_refused(tiny: Path, home: Path) -> Non
     assert "optimizer=adamv: optimizer: found 'adamv'; did you mean adamw?" in errors
 
 
-@pytest.mark.parametrize("words", [("show", "nothing"), ("report", "nothing")])
-def test_an_unknown_study_is_named(home: Path, words: tuple[str, str]) -> None:
-    code, _, errors = call(*words, "--home", home)
-    assert code in (2, 4)
-    assert errors.strip()
-
-
 def test_an_empty_home_says_how_to_start(home: Path) -> None:
     assert "No study yet" in call("list", "--home", home)[1]
 

@@ -90,9 +90,12 @@ def test_a_study_that_is_not_in_its_file_is_not_taken_for_the_others(
         file.write_text(text)
 
 
-def test_a_smoke_run_takes_every_study_through_every_step(tmp_path: Path) -> None:
-    output = works("run", _file(tmp_path), "--smoke", "--inline")
+def test_a_smoke_run_takes_every_study_through_every_step_and_leaves_nothing_behind(
+    tmp_path: Path, home: Path
+) -> None:
+    output = works("run", _file(tmp_path), "--home", home, "--smoke", "--inline")
     assert output.count("the tiny copy finished") == 2
+    assert not list(home.iterdir())
 
 
 def test_the_report_has_one_page_for_each_study_and_one_over_all(
@@ -182,9 +185,9 @@ def test_there_is_no_verdict_over_some_of_the_planned_studies(tmp_path: Path) ->
     code, _, errors = call("confirm", file, "--home", home, "--inline", "--yes")
     assert code == 2 and "across" in errors and "tables.yaml:3" in errors
     works("confirm", STUDIES[1], "--home", home, "--inline", "--yes")
-    code, output, _ = call("report", "tables", "--home", home)
-    assert code == 3
-    assert "not confirmed: tables@iris" in output
+    code, _, errors = call("combine", "tables", "--home", home)
+    assert code == 2
+    assert "not confirmed: tables@iris" in " ".join(errors.split())
 
 
 def test_a_second_look_that_was_stopped_between_two_studies_goes_on(tmp_path: Path) -> None:
@@ -206,8 +209,8 @@ def test_a_second_look_that_was_stopped_between_two_studies_goes_on(tmp_path: Pa
         assert len(json.loads((folder / "protocol-2.json").read_text())["seeds"]) == 1
         progress = browse.study(home, study).summary.confirmation
         assert progress is not None and progress.complete and progress.seeds_shown == 3
-    call("report", "tables", "--home", home)
-    found = json.loads((home / "reports" / "tables" / "results.json").read_text())
+    _, output, _ = call("combine", "tables", "--home", home, "--json")
+    found = json.loads(output)
     assert (found["verdict"]["alpha"], found["verdict"]["looks"]) == (0.025, 2)
 
 

@@ -26,10 +26,9 @@ from workbench.commands.confirm import confirm_study
 from workbench.commands.outcomes import Outcome
 from workbench.commands.run import run_study
 from workbench.driver import Broken, GroupProgress
-from workbench.driver.leases import lease
 from workbench.driver.workers import InlineWorkers
 from workbench.record import remembered
-from workbench.study.config import Changed, load
+from workbench.study.config import Changed
 from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker
 
@@ -44,13 +43,6 @@ CONFIRMED = (
     "objective: {metric: validation/accuracy}\n"
     "confirm: {smallest_effect: 0.02, seeds: 7, select: {configs: 1, seeds: 2}}",
 )
-
-
-def without_mlflow(home: Path) -> Path:
-    """A home with the same records, whose MLflow store is lost."""
-    bare = home.with_name("bare")
-    shutil.copytree(home, bare, ignore=shutil.ignore_patterns("mlflow.db*", "artifacts"))
-    return bare
 
 
 def outcome_of(*groups: GroupProgress, signal: int | None = None) -> Outcome:
@@ -165,31 +157,6 @@ def test_a_study_that_cannot_begin_stops_after_three_trials_and_says_why(
     assert len(record.scan(record.study_directory(stored, "tiny"))) == 3
 
 
-def test_a_report_beside_a_running_driver_is_written_and_says_so(
-    write_study: Write, stored: Path, tmp_path: Path
-) -> None:
-    file = write_study(*SMALL)
-    run_study(file, [], stored, InlineWorkers(), Unseen())
-    with lease(record.study_directory(stored, "tiny")):
-        written = publish.write(str(file), stored, tmp_path / "out")
-    assert written.page == tmp_path / "out" / "index.html"
-    assert any("is already running: process" in note for note in written.notes)
-    # Nobody drives it any more: now the report is kept in MLflow too.
-    assert publish.write("tiny", stored, None).notes == ()
-
-
-def test_records_that_mlflow_lacks_are_mirrored_by_the_next_run(
-    write_study: Write, stored: Path
-) -> None:
-    file = write_study(*SMALL)
-    run_study(file, [], stored, InlineWorkers(), Unseen())
-    bare = without_mlflow(stored)
-    assert run_study(file, [], bare, InlineWorkers(), Unseen()).fresh == 0
-    runs = runs_of(bare, "tiny")
-    assert len(runs) == 5
-    assert "RUNNING" not in {run.info.status for run in runs}
-
-
 def git(folder: Path, *words: str) -> str:
     author = ("-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
     done = subprocess.run(["git", "-C", str(folder), *author, *words], capture_output=True)
@@ -274,13 +241,13 @@ def delete_a_tag(home: Path) -> None:
     client.delete_tag(runs_of(home, "tiny")[0].info.run_id, "workbench.state")
 
 
-@pytest.mark.parametrize("change", [delete_a_run, delete_an_artifact, delete_a_tag])
+def delete_the_store(home: Path) -> None:
+    for path in (home / "mlruns").glob("mlflow.db*"):
+        path.unlink()
+
+
 def test_mlflow_is_asked_once_about_a_finished_search_and_again_after_any_change(
-    change: Callable[[Path], None],
-    write_study: Write,
-    stored: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    write_study: Write, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
     monkeypatch.setattr(remembered, "_TICK_NS", 0)  # as if some seconds had passed
@@ -303,39 +270,31 @@ def test_mlflow_is_asked_once_about_a_finished_search_and_again_after_any_change
     assert (run(), asked) == (4, [])
     rows, files = everything(stored), stored_files(stored)
     assert (run(), run(), asked) == (0, 0, ["tiny"])
-    change(stored)
-    assert (run(), asked) == (0, ["tiny", "tiny"])
-    assert (everything(stored), stored_files(stored)) == (rows, files)
+    for change in (delete_a_run, delete_an_artifact, delete_a_tag):
+        asked.clear()
+        change(stored)
+        assert (run(), asked) == (0, ["tiny"])
+        assert (everything(stored), stored_files(stored)) == (rows, files)
+        assert (run(), run(), asked) == (0, 0, ["tiny", "tiny"])
+    delete_the_store(stored)
+    assert run() == 0
+    runs = runs_of(stored, "tiny")
+    assert len(runs) == 5 and {run.info.status for run in runs} == {"FINISHED"}
 
 
-def test_sync_sends_what_mlflow_lacks_and_then_nothing(write_study: Write, stored: Path) -> None:
-    run_study(write_study(*SMALL), [], stored, InlineWorkers(), Unseen())
-    bare = without_mlflow(stored)
-    assert publish.sync("tiny", bare) == 4
-    assert publish.sync("tiny", bare) == 0
-    assert len(runs_of(bare, "tiny")) == 5
-
-
-def test_a_change_to_the_study_that_weights_come_from_is_refused(
+def test_a_study_takes_the_weights_of_another_that_runs_first_and_may_not_change(
     write_study: Write, stored: Path
 ) -> None:
-    write_study(*SMALL, name="first")
+    single = (*SMALL, ("trials_per_strategy: 2", "trials_per_strategy: 1"))
+    write_study(*single, name="first")
     weights = ("hidden: [8, 8]}", "hidden: [8, 8], weights: first.yaml}")
-    second = write_study(*SMALL, weights, name="second")
-    run_study(second, [], stored, InlineWorkers(), Unseen())
-    write_study(*SMALL, ("epochs: 3", "epochs: 2"), name="first")
+    second = write_study(*single, weights, name="second")
+    assert run_study(second, [], stored, InlineWorkers(), Unseen()).fresh == 2
+    trials = record.scan(record.study_directory(stored, "second"))
+    (used,) = {spec.plan.weights for _, spec in trials}
+    assert used is not None
+    assert Path(used.source).is_relative_to(record.study_directory(stored, "first"))
+    assert used.sha256 == record.sha256_of(Path(used.source))
+    write_study(*single, ("epochs: 3", "epochs: 2"), name="first")
     with pytest.raises(Changed, match=r"plan\.phases\.0\.epochs: was 3, is 2"):
         run_study(second, [], stored, InlineWorkers(), Unseen())
-
-
-def test_the_resolved_study_lies_beside_its_trials(write_study: Write, stored: Path) -> None:
-    file = write_study(*SMALL)
-    run_study(file, ["recipe.epochs=1"], stored, InlineWorkers(), Unseen())
-    described = json.loads((record.study_directory(stored, "tiny") / "study.json").read_text())
-    assert described["epochs"] == 1
-    assert described["overrides"] == ["recipe.epochs=1"]
-    assert described["strategies"] == [
-        {"name": "sgd", "levels": {"optimizer": "sgd"}},
-        {"name": "adamw", "levels": {"optimizer": "adamw"}},
-    ]
-    assert load(file).name == described["name"]

@@ -149,6 +149,18 @@ def test_a_try_does_not_change_what_the_search_was_made_with(
     assert described(home)["epochs"] == 2
 
 
+def test_the_resolved_study_lies_beside_its_trials(write_study: Write, home: Path) -> None:
+    file = write_study(("  freeze_depth: [0, all]\n", ""))
+    with parent_run.opened(Study(load(file, ["recipe.epochs=1"]), home), Role.SEARCH):
+        found = described(home)
+    assert (found["name"], found["epochs"]) == ("tiny", 1)
+    assert found["overrides"] == ["recipe.epochs=1"]
+    assert found["strategies"] == [
+        {"name": "sgd", "levels": {"optimizer": "sgd"}},
+        {"name": "adamw", "levels": {"optimizer": "adamw"}},
+    ]
+
+
 def test_a_try_before_any_search_leaves_a_description(tiny: Path, home: Path) -> None:
     hold(tiny, home, role=Role.TRY)
     assert described(home)["name"] == "tiny"

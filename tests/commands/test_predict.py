@@ -13,7 +13,7 @@ import torch
 from sklearn.datasets import load_wine
 from typer.testing import CliRunner
 
-from tests.support.mlflow_home import runs_of
+from tests.support.mlflow_home import home_in, runs_of
 from tests.support.tiny import TINY, Unseen
 from workbench import record, tasks
 from workbench.cli.app import app
@@ -35,7 +35,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("predict")
     file = folder / "tiny.yaml"
     file.write_text(SMALL)
-    home = folder / "home"
+    home = home_in(folder / "home")
     run_study(file, [], home, InlineWorkers(), Unseen())
     return home
 

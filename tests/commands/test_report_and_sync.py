@@ -21,6 +21,7 @@ from workbench import record, report
 from workbench.commands import browse
 from workbench.commands import report as publish
 from workbench.commands.confirmation_progress import other_tests_of_same_samples
+from workbench.driver.leases import lease
 from workbench.record import Role
 from workbench.study.config.document import StudyFileError
 from workbench.tracker import Tracker
@@ -58,17 +59,10 @@ def test_sync_in_an_empty_home_names_the_study_and_makes_no_store(home: Path) ->
 
 def test_a_report_of_an_unknown_study_names_it_and_creates_no_folder(stored: Path) -> None:
     before = everything_in(stored.parent)
-    with pytest.raises(LookupError, match="tinny"):
-        publish.write("tinny", stored, None)
+    for out in (None, stored.parent / "out"):
+        with pytest.raises(LookupError, match="tinny"):
+            publish.write("tinny", stored, out)
     assert everything_in(stored.parent) == before
-
-
-def test_a_report_of_an_unknown_study_leaves_the_folder_asked_for_unmade(
-    stored: Path, tmp_path: Path
-) -> None:
-    with pytest.raises(LookupError):
-        publish.write("tinny", stored, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def calls() -> list[tuple[str, Callable[[str, Path], object]]]:
@@ -133,9 +127,18 @@ def confirmed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def own_confirmed(confirmed_home: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
-    return Path(shutil.copytree(confirmed_home, tmp_path / "home"))
+def own_home(confirmed_home: Path, tmp_path: Path) -> Path:
+    """A copy of the confirmed study's home, with its description beside its records."""
+    home = tmp_path / "own"
+    shutil.copytree(confirmed_home, home)
+    (parent,) = (home / "mlruns" / "artifacts" / made.STUDY).glob("*/artifacts/study/study.json")
+    folder = record.study_directory(home, made.STUDY)
+    found = json.loads(parent.read_text())
+    total = {"total": 24, "targets": dict.fromkeys(CASE.strategies, 12)}
+    described = {"file": "digits.yaml", **found, "budget": total}
+    (folder / "study.json").write_text(json.dumps(described))
+    (folder / "selection.json").write_text(json.dumps(confirmed.selection(CASE)))
+    return home
 
 
 def test_a_confirmed_study_is_judged_from_what_mlflow_holds(confirmed_home: Path) -> None:
@@ -202,21 +205,21 @@ def test_a_protocol_that_was_edited_on_disk_is_noticed(confirmed_home: Path) -> 
 
 
 def test_a_study_file_that_was_edited_after_the_confirmation_is_noted(
-    own_confirmed: Path, tmp_path: Path
+    own_home: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "digits.yaml"
     file.write_text(TINY.replace("name: tiny", f"name: {made.STUDY}"))
-    parent = Tracker(own_confirmed, create=False).read_study(made.STUDY).parents["confirmation"]
-    shutil.copy(file, made.artifacts_of(own_confirmed, parent) / "study" / "study.yaml")
+    parent = Tracker(own_home, create=False).read_study(made.STUDY).parents["confirmation"]
+    shutil.copy(file, made.artifacts_of(own_home, parent) / "study" / "study.yaml")
     described = {**confirmed.described(CASE), "file": str(file), "budget": {"targets": {}}}
-    folder = record.study_directory(own_confirmed, made.STUDY)
+    folder = record.study_directory(own_home, made.STUDY)
     (folder / "study.json").write_text(json.dumps(described))
 
     def notes(name: str) -> tuple[str, ...]:
-        return publish.write(name, own_confirmed, tmp_path / "out").notes
+        return publish.write(name, own_home, tmp_path / "out").notes
 
     file.write_text(f"# A comment.\n{file.read_text()}")
-    assert notes(str(file)) == notes(made.STUDY) == ()
+    assert notes(made.STUDY) == ()
     file.write_text(file.read_text().replace("epochs: 3", "epochs: 4"))
     (note,) = notes(made.STUDY)
     assert note.startswith(f"{file} was edited after the confirmation began (recipe).")
@@ -260,21 +263,6 @@ def test_the_curves_of_each_strategys_best_trial_and_of_the_confirmation_are_rea
 # A home that was damaged, or that somebody else has made
 
 
-@pytest.fixture
-def own_home(confirmed_home: Path, tmp_path: Path) -> Path:
-    """A copy of the confirmed study's home, with its description beside its records."""
-    home = tmp_path / "own"
-    shutil.copytree(confirmed_home, home)
-    (parent,) = (home / "mlruns" / "artifacts" / made.STUDY).glob("*/artifacts/study/study.json")
-    folder = record.study_directory(home, made.STUDY)
-    found = json.loads(parent.read_text())
-    total = {"total": 24, "targets": dict.fromkeys(CASE.strategies, 12)}
-    described = {"file": "digits.yaml", **found, "budget": total}
-    (folder / "study.json").write_text(json.dumps(described))
-    (folder / "selection.json").write_text(json.dumps(confirmed.selection(CASE)))
-    return home
-
-
 def changed(home: Path, statement: str, *values: str) -> None:
     """Change MLflow's store behind its back."""
     with closing(sqlite3.connect(home / "mlruns" / "mlflow.db")) as connection, connection:
@@ -310,12 +298,12 @@ def test_sync_makes_a_deleted_store_again_with_the_parents_true_statuses(own_hom
         path.unlink()
     with pytest.raises(StoreError, match="`workbench sync STUDY` makes the store again"):
         publish.write(made.STUDY, own_home, None)
-    assert publish.sync(made.STUDY, own_home) > 0
+    trials = record.scan(record.study_directory(own_home, made.STUDY))
+    assert publish.sync(made.STUDY, own_home) == len(trials)
     assert made.run_of(own_home, "digits/search")[1] == "FINISHED"
     assert made.run_of(own_home, "digits/confirmation")[1] == "FINISHED"
-    written = publish.write(made.STUDY, own_home, None)
     # Nothing proves any more that the protocol came first.
-    assert word_of(written) == "EXPLORATORY"
+    assert judged(own_home) == "EXPLORATORY"
     assert publish.sync(made.STUDY, own_home) == 0
 
 
@@ -383,6 +371,15 @@ def test_a_report_of_a_study_with_a_damaged_record_says_so_and_shows_the_others(
     assert word_of(written) == "WINNER"
     (note,) = written.notes
     assert note.startswith(f"{directory.path}/result.json is damaged")
+
+
+def test_a_report_beside_a_running_driver_is_written_and_says_so(
+    own_home: Path, tmp_path: Path
+) -> None:
+    with lease(record.study_directory(own_home, made.STUDY)):
+        written = publish.write(made.STUDY, own_home, tmp_path / "out")
+    assert written.page == tmp_path / "out" / "index.html"
+    assert any("is already running: process" in note for note in written.notes)
 
 
 def test_a_report_of_a_renamed_study_folder_tells_to_rename_it_back(own_home: Path) -> None:
