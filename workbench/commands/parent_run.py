@@ -17,7 +17,7 @@ from workbench.record.remembered import Remembered
 from workbench.study import description
 from workbench.study.config.study_config import StudyConfig
 from workbench.study.study import Study
-from workbench.tracker import Tracker, stored_study
+from workbench.tracker import Tracker, stored_study, view
 from workbench.tracker.entry import dataset_uses
 from workbench.tracker.mirror import Mirror
 from workbench.tracker.stored_study import StoredStudy
@@ -101,6 +101,7 @@ def opened(
             {"dataset": data.name, "study": study.name},
             tested=role is Role.CONFIRMATION,
         ),
+        view=view.tags_of(described),
     )
     page = ParentRun(
         study=study.name,

@@ -37,6 +37,7 @@ class Tracker(Connection):
         params: Mapping[str, object],
         files: Mapping[str, str],
         datasets: Sequence[DatasetUse] = (),
+        view: Mapping[str, str] | None = None,
     ) -> str:
         """The id of the run that a study's trials hang under, marked as running.
 
@@ -47,10 +48,12 @@ class Tracker(Connection):
             params: What may not; one that has changed after all is kept as a tag.
             files: Text by file name, stored as artifacts below ``study/``.
             datasets: What the study reads.
+            view: Tags of the experiment; see ``view.tags_of``.
         """
         key = f"{study}/{role}"
         constant = {KEY: key, "workbench.study": study, "workbench.role": str(role)}
         with self._writing(study) as runs:
+            self._client.tag_experiment(self._experiments[study], view or {})
             run = self._open(runs, study, key, f"{study} {role}", record.now(), constant)
             texts: dict[str, Path | str] = {f"study/{name}": text for name, text in files.items()}
             listed = self._client.send_files(run, texts, FILES)

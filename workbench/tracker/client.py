@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench import record
 from workbench.record.files import sha256_of
-from workbench.tracker.entry import VIEW, DatasetUse, Point, chunks
+from workbench.tracker.entry import DatasetUse, Point, chunks
 from workbench.tracker.store import Store
 from workbench.tracker.stored_run import Run
 
@@ -22,16 +22,9 @@ _METRICS_A_BATCH = 800
 _LONGEST_DATASET, _LONGEST_DIGEST = 500, 36
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 
-_COLUMNS = (
-    *("attributes.`Duration`", "metrics.`objective`"),
-    *("params.`optimizer`", "params.`freeze_depth`", "params.`learning_rate`"),
-    *("tags.`workbench.state`", "tags.`workbench.reason`"),
-)
 _TAGS = {
     # Without this tag the web interface asks for the kind of the experiment.
     "mlflow.experimentKind": "custom_model_development",
-    # The tag that "Share view" of MLflow 3 writes: ``?viewStateShareKey=workbench`` opens it.
-    f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": _COLUMNS}),
 }
 
 
@@ -68,6 +61,13 @@ class RunClient:
             except self._mlflow.MlflowException as error:
                 refusal = error
         raise LookupError(f"MLflow cannot create the experiment {name!r}: {refusal}")
+
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set the tags of an experiment that have another value."""
+        present = self._client.get_experiment(experiment_id).tags
+        for name, value in tags.items():
+            if present.get(name) != value:
+                self._client.set_experiment_tag(experiment_id, name, value)
 
     def read(self, experiment_id: str, study: str) -> list[Run]:
         """Every run of a study in its experiment, also deleted ones, the oldest first.

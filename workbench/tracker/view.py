@@ -1,0 +1,69 @@
+"""How MLflow's pages show a study: the columns and order of its table of runs, and its charts.
+
+MLflow keeps a view that a user shares as a tag of the experiment; ``?viewStateShareKey=workbench``
+opens this one. A release of MLflow that does not know a key of it ignores the key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from workbench.tracker.entry import NOTE, VIEW
+from workbench.tracker.params import valid_name
+from workbench.tracker.stored_study import StoredStudy
+
+# Sections of the charts by the prefix of their metrics: curves first. Numbers of a whole trial,
+# which would be charts of single points, are folded.
+_SEARCH = "Search"
+_OPEN, _FOLDED = (_SEARCH, "validation"), ("train", "test", "Model metrics", "trial", "parameters")
+_FOLDED_BEST = ("best", "best/train", "best/validation")
+_MOST_KNOBS = 6
+
+
+def tags_of(study: StoredStudy) -> dict[str, str]:
+    """The tags of a study's experiment."""
+    tuned = dict.fromkeys(entry.knob for entry in study.tune)
+    knobs = [valid_name(knob) for knob in dict.fromkeys([*study.factors, *tuned])][:_MOST_KNOBS]
+    tested = study.objective.tested
+    view = {
+        "selectedColumns": [
+            "tags.`workbench.strategy`",
+            "tags.`workbench.role`",
+            "metrics.`objective`",
+            *([f"metrics.`{valid_name(tested)}`"] if tested else []),
+            *(f"params.`{knob}`" for knob in knobs),
+            "attributes.`Duration`",
+            "tags.`workbench.state`",
+            "tags.`workbench.reason`",
+        ],
+        # The best first, instead of parents whose trials are hidden below them.
+        "orderByKey": "metrics.`objective`",
+        "orderByAsc": study.objective.direction == "minimize",
+        "isAccordionReordered": True,
+        "compareRunSections": [
+            *(_section(name, unfolded=True) for name in _OPEN),
+            *(_section(name, unfolded=False) for name in (*_FOLDED, *_FOLDED_BEST)),
+        ],
+        "compareRunCharts": [_parallel_coordinates(knobs)],
+    }
+    return {f"mlflow.sharedViewState.{VIEW}": json.dumps(view), NOTE: study.question}
+
+
+def _section(name: str, *, unfolded: bool) -> dict[str, object]:
+    shown = {"uuid": name, "name": name, "display": unfolded, "isReordered": False}
+    return {**shown, "deleted": False, "isGenerated": True}
+
+
+def _parallel_coordinates(knobs: Sequence[str]) -> dict[str, object]:
+    return {
+        "type": "PARALLEL",
+        "uuid": "parallel-coordinates",
+        "metricSectionId": _SEARCH,
+        "deleted": False,
+        "isGenerated": False,
+        "runsCountToCompare": 100,
+        "showAllRuns": True,
+        "selectedParams": list(knobs),
+        "selectedMetrics": ["objective"],
+    }
