@@ -247,11 +247,11 @@ def test_the_main_table_shows_each_configuration_as_report_json_has_it(
         assert templates.signed(arm["validation_gap"]) in row
         if arm["versus"]:
             assert templates.signed(arm["versus"]["difference"]) in row
-            ahead = templates.ahead_on(arm["versus"]["leads"]).replace(", ", ",\n")
+            ahead = numbers.ahead_on(arm["versus"]["leads"]).replace(", ", ",\n")
             assert f">{ahead}</td>" in row
             beyond = arm["versus"]["beyond"]
             assert f">{templates.interval(beyond['low'], beyond['high'])}<" in row
-        assert f">{templates.p_value(arm['p_best'])}</td>" in row
+        assert f">{templates.bare_p(arm['p_best'])}</td>" in row
         assert f">{templates.number(arm['behind'])}</td>" in row
 
 

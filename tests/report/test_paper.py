@@ -145,7 +145,7 @@ def test_the_main_table_has_the_numbers_of_the_report(three: Summary) -> None:
             interval = f"[{versus['low']:.4f}, {versus['high']:.4f}]"
             assert row[4] == f"{versus['difference']:+.4f} {interval}"
             assert row[5] == numbers.ahead_on(versus["leads"])
-        assert row[6:] == [templates.p_value(arm["p_best"]), f"{arm['behind']:.4f}"]
+        assert row[6:] == [templates.bare_p(arm["p_best"]), f"{arm['behind']:.4f}"]
     default = next(arm for arm in arms if arm["baseline"])
     told = f"Baseline: {default['strategy']} with default values, not tuned."
     assert told in verdict_tables.main(three, "neurips")
@@ -205,8 +205,8 @@ def test_every_comparison_has_a_row() -> None:
         assert row[:2] == [pair["first"], pair["second"]]
         assert row[2] == f"{pair['difference']['estimate']:.4f}"
         assert row[4] == numbers.ahead_on(pair["differences"])
-        assert row[5] == templates.p_value(pair["p_holm"])
-        assert row[7] == templates.p_value(pair["p_equivalence"])
+        assert row[5] == templates.bare_p(pair["p_holm"])
+        assert row[7] == templates.bare_p(pair["p_equivalence"])
         assert row[8] == f"[{pair['beyond']['low']:.4f}, {pair['beyond']['high']:.4f}]"
 
 

@@ -270,7 +270,7 @@ def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
     [(0.0004, "0.0004"), (0.0214, "0.021"), (1.0, "1.00"), (0.52, "0.52"), (0.00001, "<0.0001")],
 )
 def test_a_figure_writes_a_p_value_as_a_table_does(p: float, text: str) -> None:
-    assert bare_p(p) == templates.p_value(p) == text
+    assert bare_p(p) == templates.bare_p(p) == text
 
 
 def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(

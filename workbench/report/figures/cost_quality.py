@@ -100,15 +100,19 @@ def plot(numbers: CostQuality) -> Figure:
     points = [point for panel in numbers.panels for point in panel.points]
     entries = {p.arm.name: style.Entry(p.arm.name, p.arm.colour, p.arm.marker) for p in points}
     columns = 1 if venues.is_narrow() else len(numbers.panels)
-    rest = 0.35 + style.legend_height(list(entries))
-    figure, grid = style.panels(len(numbers.panels), columns, row=1.9, rest=rest, sharex=False)
+    figure, grid = style.panels(
+        *(len(numbers.panels), columns),
+        row=1.9,
+        rest=0.35,
+        entries=[*entries.values()],
+        sharex=False,
+    )
     for axes, panel in zip(grid, numbers.panels, strict=True):
         _draw_panel(axes, panel)
         axes.set_xlabel(panel.label)
     ends = [end for point in points for end in (point.arm.low, point.arm.high)]
     scale.spread(grid[0], "y", ends, numbers.direction)
     figure.supylabel(naming.words(numbers.metric))
-    style.legend(figure, list(entries.values()))
     return figure
 
 

@@ -76,11 +76,10 @@ def plot(
         for place in places
     }
     columns = min(len(titles), 3)  # in four, labels of ticks would overlap
-    rest = 0.45 + style.legend_height(list(entries))
-    figure, grid = style.panels(len(titles), columns, row=1.9, rest=rest)
+    shown = [*entries.values()]
+    figure, grid = style.panels(len(titles), columns, row=1.9, rest=0.45, entries=shown)
     for axes, title in zip(grid, titles, strict=True):
         style.panel_label(axes, title)
     figure.supxlabel(across)
     figure.supylabel(up)
-    style.legend(figure, list(entries.values()))
     return figure, [(grid[titles.index(place.panel)], entries[place.label]) for place in places]

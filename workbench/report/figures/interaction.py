@@ -94,7 +94,9 @@ def caption(numbers: Interaction) -> str:
 
 def plot(numbers: Interaction) -> Figure:
     """A line for each level of the second factor over the levels of the first."""
-    figure = style.figure(height=2.6)
+    factor = naming.words(numbers.factors[1])
+    entries = style.entries([f"{factor} {line.level}" for line in numbers.lines])
+    figure = style.figure(height=2.43, entries=entries)
     axes = figure.subplots()
     # Side by side, so that no interval hides another.
     offsets = np.linspace(-0.08, 0.08, len(numbers.lines))
@@ -108,34 +110,24 @@ def plot(numbers: Interaction) -> Figure:
                 [mean.estimate - mean.low for mean in line.means],
                 [mean.high - mean.estimate for mean in line.means],
             ],
-            color=style.colour(index),
+            color=entries[index].colour,
             linestyle=style.line(index),
             linewidth=1.0,
             capsize=2,
         )
-        points = axes.scatter(
-            places,
-            estimates,
-            s=24,
-            color=style.colour(index),
-            marker=style.marker(index),
-            linewidths=0,
-        )
-        saving.hover(
-            points,
-            *(
-                f"{level}, {line.level}: {mean.estimate:.4g} [{mean.low:.4g}, {mean.high:.4g}]"
-                for level, mean in zip(numbers.levels, line.means, strict=True)
-            ),
-        )
+        shade, shape = entries[index].colour, entries[index].marker
+        points = axes.scatter(places, estimates, s=24, color=shade, marker=shape, linewidths=0)
+        texts = [
+            f"{level}, {line.level}: {mean.estimate:.4g} [{mean.low:.4g}, {mean.high:.4g}]"
+            for level, mean in zip(numbers.levels, line.means, strict=True)
+        ]
+        saving.hover(points, *texts)
     axes.set_xticks(range(len(numbers.levels)), naming.distinct(numbers.levels))
     axes.set_xlim(-0.5, len(numbers.levels) - 0.5)
     axes.set_xlabel(naming.words(numbers.factors[0]))
     axes.set_ylabel(naming.words(numbers.metric))
     ends = [end for line in numbers.lines for mean in line.means for end in (mean.low, mean.high)]
     scale.spread(axes, "y", ends, numbers.direction)
-    factor = naming.words(numbers.factors[1])
-    style.legend(figure, style.entries([f"{factor} {line.level}" for line in numbers.lines]))
     return figure
 
 

@@ -128,30 +128,28 @@ def plot(
         for state, (marker, _) in _MARKS.items()
         if state in states
     ]
-    rest = 0.35 + style.legend_height([entry.label for entry in entries])
-    figure, grid = style.panels(len(numbers.panels), columns, row=row, rest=rest, sharex=sharex)
+    figure, grid = style.panels(
+        *(len(numbers.panels), columns), row=row, rest=0.35, entries=entries, sharex=sharex
+    )
     values = [point.value for point in numbers.points if point.value is not None]
     strip = len(values) < len(numbers.points)
-    hover = len(values) <= saving.MOST_HOVER_TEXTS  # texts for all points or for none
     for axes, panel in zip(grid, numbers.panels, strict=True):
         if strip:
             scale.band(axes)
-        _draw_panel(axes, panel, hover=hover)
+        _draw_panel(axes, panel)
     scale.leave_room(grid[0], values, numbers.direction, strip=strip)
     figure.supylabel(naming.words(numbers.metric))
-    if entries:
-        style.legend(figure, entries)
     return figure, grid
 
 
-def _draw_panel(axes: Axes, panel: Panel, *, hover: bool) -> None:
+def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.choices:
         axes.set_xticks(range(len(panel.choices)), naming.distinct(panel.choices, 12))
         axes.set_xlim(-0.5, len(panel.choices) - 0.5)
     # One scatter for each colour and state, because a scatter has one marker.
     for colour in sorted({point.colour for point in panel.points}):
         own = [point for point in panel.points if point.colour == colour]
-        _draw_values(axes, panel, [p for p in own if p.value is not None], hover=hover)
+        _draw_values(axes, panel, [p for p in own if p.value is not None])
         for state, (marker, height) in _MARKS.items():
             some = [point for point in own if point.state == state]
             axes.scatter(
@@ -168,7 +166,7 @@ def _draw_panel(axes: Axes, panel: Panel, *, hover: bool) -> None:
             )
 
 
-def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point], *, hover: bool) -> None:
+def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point]) -> None:
     if not points:
         return
     drawn = axes.scatter(
@@ -180,15 +178,12 @@ def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point], *, hover: bo
         color=style.colour(points[0].colour),
         alpha=0.8,
     )
-    if hover:
-        settings = [
-            panel.choices[int(p.at)] if panel.choices else naming.decimal(p.at) for p in points
-        ]
-        texts = [
-            f"{point.trial}: {point.value:.4g} at {setting}"
-            for point, setting in zip(points, settings, strict=True)
-        ]
-        saving.hover(drawn, *texts)
+    settings = [panel.choices[int(p.at)] if panel.choices else naming.decimal(p.at) for p in points]
+    texts = [
+        f"{point.trial}: {point.value:.4g} at {setting}"
+        for point, setting in zip(points, settings, strict=True)
+    ]
+    saving.hover(drawn, *texts)
 
 
 def _places(panel: Panel, points: Sequence[Point]) -> list[float]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,9 +34,20 @@ _NONE = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float | None, like: float | None = None, *ends: float | None) -> str:
+def _or_dash(written: Callable[..., str]) -> Callable[..., str]:
+    """Write an unknown value, None, as a dash."""
+
+    @wraps(written)
+    def write(value: Any, *others: Any) -> str:
+        return _NONE if value is None else written(value, *others)
+
+    return write
+
+
+@_or_dash
+def number(value: float, like: float | None = None, *ends: float | None) -> str:
     """A measured value; see ``numbers.measured``."""
-    return _NONE if value is None else _raised(numbers.measured(value, like, *ends))
+    return _raised(numbers.measured(value, like, *ends))
 
 
 def _raised(text: str) -> str:
@@ -52,39 +63,24 @@ def scale(values: Iterable[float | None]) -> float | None:
     return max((abs(value) for value in values if value is not None), default=None)
 
 
+@_or_dash
 def setting(value: Any) -> str:
     """A hyperparameter, with three significant digits; options as ``name value, ...``."""
-    if value is None:
-        return _NONE
     if isinstance(value, Mapping):
         return ", ".join(f"{words(str(name))} {setting(item)}" for name, item in value.items())
     return numbers.setting(value)
 
 
-def whole(count: float | None) -> str:
+@_or_dash
+def whole(count: float) -> str:
     """A count of parameters or samples, with commas between thousands."""
-    return _NONE if count is None else f"{count:,.0f}"
+    return f"{count:,.0f}"
 
 
 def span(range_: Mapping[str, int], noun: str) -> str:
     """``5 epochs``, or ``5 to 12 epochs`` where trials differ."""
     low, high = range_["low"], range_["high"]
     return counted(high, noun) if low == high else f"{low} to {counted(high, noun)}"
-
-
-def duration(seconds: float | None) -> str:
-    """See ``numbers.duration``."""
-    return _NONE if seconds is None else numbers.duration(seconds)
-
-
-def p_value(value: float | None) -> str:
-    """See ``numbers.bare_p``."""
-    return _NONE if value is None else numbers.bare_p(value)
-
-
-def p_equals(value: float | None) -> str:
-    """See ``numbers.p_value``."""
-    return _NONE if value is None else numbers.p_value(value)
 
 
 def signed(value: float | None, like: float | None = None, *ends: float | None) -> str:
@@ -106,21 +102,6 @@ def reach(low: float | None, high: float | None, like: float | None = None) -> s
     return interval(low, high, like).strip("[]").replace(", ", " to ")
 
 
-def ahead_on(differences: Sequence[float]) -> str:
-    """See ``numbers.ahead_on``."""
-    return numbers.ahead_on(differences)
-
-
-def share(value: float | None) -> str:
-    """A probability or an effect size, with two decimals."""
-    return _NONE if value is None else numbers.share(value)
-
-
-def given(value: float | None) -> str:
-    """A number from a study file, as its author wrote it: 0.01, not 0.0100."""
-    return _NONE if value is None else numbers.given(value)
-
-
 def aside(roles: Mapping[str, int]) -> str:
     """Which runs a table of the search leaves out, as a sentence; empty where there are none."""
     descriptions = {
@@ -136,10 +117,9 @@ def aside(roles: Mapping[str, int]) -> str:
     return f"{numbers.listed(counts)} {verb} not counted here." if counts else ""
 
 
-def size(count: float | None) -> str:
+@_or_dash
+def size(count: float) -> str:
     """Bytes in MB or GB."""
-    if count is None:
-        return _NONE
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
@@ -148,11 +128,14 @@ def knobs(arms: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for arm in arms for name in arm["hyperparameters"]))
 
 
-def moment(milliseconds: int | None) -> str:
+@_or_dash
+def moment(milliseconds: int) -> str:
     """Milliseconds since 1970 as date and time in UTC."""
-    if milliseconds is None:
-        return _NONE
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+bare_p, p_value = _or_dash(numbers.bare_p), _or_dash(numbers.p_value)
+duration, share, given = map(_or_dash, (numbers.duration, numbers.share, numbers.given))
 
 
 def within(trial: str, strategy: str) -> str:
@@ -181,7 +164,7 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    measured = (number, signed, interval, reach, ahead_on, share, p_value, p_equals)
+    measured = (number, signed, interval, reach, numbers.ahead_on, share, bare_p, p_value)
     written = (setting, whole, given, size, counted, span, within, duration, moment, words)
     for function in (*measured, *written, aside, scale, knobs):
         environment.filters[function.__name__] = function
