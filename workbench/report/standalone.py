@@ -217,7 +217,7 @@ def _numbers(found: ResultsVerdict) -> list[tuple[str, Any]]:
     return [*figures, ("critical_difference", ranked)]
 
 
-def _data(found: ResultsVerdict) -> dict[str, Any]:
+def _data(found: ResultsVerdict) -> dict[str, tidy.Rows]:
     fields = ("dataset", "strategy", "seed", "value", "state", "run_id")
     # An empty text is unknown; a value of 0 is not.
     runs = [
@@ -229,4 +229,4 @@ def _data(found: ResultsVerdict) -> dict[str, Any]:
         for name, verdict in found.datasets.items()
         for row in tidy.pairs(verdict)
     ]
-    return {"results": tidy.frame(runs), "pairs": tidy.frame(pairs)}
+    return {"results": runs, "pairs": pairs}

@@ -112,12 +112,9 @@ def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
         **paper.files(summary, venue=venue),
         "report.json": text + "\n",
         "report.md": templates.markdown(content),
-        "tables/strategies.csv": templates.csv(content),
     }
-    if summary.confirmation is not None:
-        files["tables/confirmation.csv"] = templates.arms_csv(content["confirmation"])
     write_files(files, folder)
-    tidy.write(tidy.frames(composed.material, summary), folder / "data")
+    tidy.write(tidy.tables(composed.material, summary), folder / "data")
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> None:

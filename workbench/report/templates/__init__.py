@@ -1,4 +1,4 @@
-"""Renders the content of report.json as HTML, Markdown, plain text and CSV.
+"""Renders the content of report.json as HTML, Markdown and plain text.
 
 Text from a study or a store is escaped by default: otherwise anyone who can write to a shared store
 could inject markup into the page. Callers escape the plain text of the methods.
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
@@ -241,58 +240,3 @@ def note(summary: Mapping[str, Any]) -> str:
         if len(text) <= _NOTE_LIMIT or shown == 0:
             return text[:_NOTE_LIMIT]
         shown = shown * 3 // 4
-
-
-def csv(summary: Mapping[str, Any]) -> str:
-    """The table of strategies after the search, numbers unrounded."""
-    heads = {name: name for name in ("name", "started", "complete", "pruned", "failed")}
-    heads |= {"name": "strategy", "started": "trials"}
-    heads["best.value"] = f"best {summary['objective']['metric']}"
-    if summary["medians"]:
-        heads["median"] = "median"
-    heads |= {"best.learning_rate": "learning rate", "best.trial": "trial", "best.run_id": "run id"}
-    return _selected(summary["strategies"], heads)
-
-
-def arms_csv(confirmation: Mapping[str, Any]) -> str:
-    """The main table: a row for each confirmed configuration, numbers unrounded."""
-    fields = ("name", "baseline", "trial", "n", "failed", "mean", "sd", "low", "high")
-    costs = ("validation_mean", "validation_gap", "trainable", "seconds_mean", "peak_memory")
-    heads = {name: name for name in fields} | {
-        "versus.name": "compared with",
-        "versus.difference": "difference",
-        "versus.low": "difference low",
-        "versus.high": "difference high",
-        "versus.p_holm": "p holm",
-        "ahead": "seeds ahead",
-        "p_best": "p best",
-        "behind": "at most behind",
-    }
-    heads |= {name: name for name in costs} | {"run_ids": "run ids"}
-    rows = [
-        {
-            **arm,
-            "ahead": arm["versus"] and sum(lead > 0 for lead in arm["versus"]["leads"]),
-            "run_ids": " ".join(run["run_id"] for run in arm["runs"]),
-        }
-        for arm in confirmation["arms"]
-    ]
-    return _selected(rows, heads)
-
-
-def _selected(rows: list[dict[str, Any]], heads: Mapping[str, str]) -> str:
-    """Rows as CSV with the fields that ``heads`` names, nested ones by their path."""
-    # A field that no row has is still a column, so that every file has the same columns.
-    table = pd.json_normalize(rows).reindex(columns=list(heads))
-    return trials_csv(table.rename(columns=heads).to_dict("records"))
-
-
-def trials_csv(rows: Sequence[Mapping[Any, object]]) -> str:
-    """Rows as CSV, numbers unrounded, with the columns of all rows in order of appearance."""
-    cells = [{key: _inert(item) for key, item in row.items()} for row in rows]
-    return pd.DataFrame(cells).to_csv(index=False, lineterminator="\n") if cells else "\n"
-
-
-def _inert(value: Any) -> Any:
-    # A spreadsheet would execute a text that starts like a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
