@@ -14,12 +14,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from matplotlib.figure import Figure
 
 from tests.support.confirmed import THREE
 from tests.support.pictured import RANDOM, numbers_of, of_random_search
 from tests.support.pictured import findings as pictured
 from tests.support.searched import HOSTILE, respelled
-from workbench.plotting import naming, saving, style, venues
+from workbench.plotting import lettering, naming, saving, style, venues
 from workbench.report import templates
 from workbench.report.figures import (
     ACROSS,
@@ -180,9 +181,9 @@ def test_hover_texts_stand_inside_the_shapes_they_tell_of() -> None:
 def test_thousands_of_points_are_drawn_without_hover_texts() -> None:
     with style.context(wide=False):
         drawing = style.figure(height=2.0)
-        points = drawing.subplots().scatter(range(500), range(500))
-        saving.hover(points, *(f"{n}" for n in range(500)))
-    assert saving.MOST_HOVER_TEXTS < 500
+        points = drawing.subplots().scatter(range(1500), range(1500))
+        saving.hover(points, *(f"{n}" for n in range(1500)))
+    assert saving.MOST_HOVER_TEXTS < 1500
     assert "<title>" not in saving.inline_svg(drawing, "x", "y")
 
 
@@ -277,20 +278,20 @@ def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
-    drawings: list[Path] = []
-    render = rendering.render
+    drawings: list[str] = []
+    inline = saving.inline_svg
 
-    def noted(name: str, numbers: Any, caption: str, folder: Path, venue: str) -> str:
-        drawings.append(folder)
-        return render(name, numbers, caption, folder, venue)
+    def noted(figure: Figure, name: str, *texts: str) -> str:
+        drawings.append(name)
+        return inline(figure, name, *texts)
 
-    monkeypatch.setattr(rendering, "render", noted)
+    monkeypatch.setattr(saving, "inline_svg", noted)
 
     def once(
         numbers: Any, caption: str = "The shares.", venue: str = "neurips", of: str = "tiny"
     ) -> tuple[str, dict[str, bytes]]:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
-        svg = rendering.render_once(
+        svg = rendering.render(
             "edf", numbers, caption, folder, venue, report=tmp_path / "reports" / of
         )
         return svg, {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -306,6 +307,11 @@ def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(
     once(numbers, of="other")
     assert len(drawings) == 5
     # The machine's fonts decide how these are shown.
-    for _ in range(2):
-        once(numbers._replace(metric="validation/\u5b66"))
+    foreign = numbers._replace(metric="validation/\u5b66")
+    once(foreign)
+    once(foreign)
+    assert len(drawings) == 6
+    other = lettering.Letters(("DejaVu Sans Mono",), "\u5b66")
+    monkeypatch.setattr(lettering, "_letters_for", lambda letters: other)
+    once(foreign)
     assert len(drawings) == 7

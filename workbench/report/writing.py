@@ -49,7 +49,7 @@ def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
     with replacing(folder, CONTENTS, "report.json") as new:
         _write_texts(composed, new, venue)
         pictures = {
-            entry.name: rendering.render_once(
+            entry.name: rendering.render(
                 *(entry.name, composed.numbers[entry.name], entry.caption, new / "figures", venue),
                 report=folder.resolve(),
             )
