@@ -196,7 +196,7 @@ def test_few_curves_share_a_panel_and_differ_in_dash_and_marker_also_without_col
 def test_values_of_one_figure_have_one_number_of_decimals(
     values: tuple[float, ...], texts: list[str]
 ) -> None:
-    assert naming.alike(values) == texts
+    assert naming.with_equal_decimals(values) == texts
 
 
 def test_sensitivity_panels_are_freeze_depths_in_the_studys_order() -> None:

@@ -55,7 +55,7 @@ def _shared(names: Sequence[str]) -> int:
     return shared
 
 
-def alike(values: Sequence[float]) -> list[str]:
+def with_equal_decimals(values: Sequence[float]) -> list[str]:
     """Values in few characters and with equal decimals: ``52.0`` and ``52.3``.
 
     If their sizes differ too much for that, each has three digits.

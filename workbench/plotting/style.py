@@ -102,10 +102,10 @@ def figure(
     from matplotlib.figure import Figure
 
     size = (venues.width() if width is None else width, height + _legend_height(entries))
-    made = Figure(figsize=size, layout="constrained" if fitted else None)
+    drawing = Figure(figsize=size, layout="constrained" if fitted else None)
     if entries:
-        legend(made, entries)
-    return made
+        legend(drawing, entries)
+    return drawing
 
 
 def draw(
@@ -178,13 +178,13 @@ def panels(
         sharex: Whether panels share the horizontal axis as well as the vertical one.
     """
     rows = -(-count // columns)
-    made = figure(height=rest + row * rows, entries=entries)
-    axes = made.subplots(rows, columns, sharex=sharex, sharey=True, squeeze=False).ravel()
+    drawing = figure(height=rest + row * rows, entries=entries)
+    axes = drawing.subplots(rows, columns, sharex=sharex, sharey=True, squeeze=False).ravel()
     for own in axes[:count]:
         grid(own)
     for unused in axes[count:]:
         unused.set_visible(False)
-    return made, list(axes[:count])
+    return drawing, list(axes[:count])
 
 
 def panel_label(axes: Axes, lines: Sequence[str]) -> None:

@@ -39,16 +39,16 @@ def places(
     first, *others = [*varied(study, trials)] or [""]
     # More curves than line styles could not be distinguished without colours.
     many = len(strategies) > len(style.LINES) and bool(others)
-    made = []
+    all_places = []
     for index, name in enumerate(strategies):
         trial = next(trial for trial in trials if trial.strategy == name)
         colour, _ = codes[name]
         if many:
             panel = tuple(f"{naming.words(other)} {trial.label(other)}" for other in others)
-            made.append(Place(str(trial.label(first)), panel, colour, colour))
+            all_places.append(Place(str(trial.label(first)), panel, colour, colour))
         else:
-            made.append(Place(name, (), colour, index))
-    return tuple(made)
+            all_places.append(Place(name, (), colour, index))
+    return tuple(all_places)
 
 
 def plot(

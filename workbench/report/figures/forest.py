@@ -76,9 +76,9 @@ def summarize(findings: Findings) -> Forest:
             name = item.second if item.first == reference else item.first
             # A comparison is positive where its first is better, a row where its value is higher.
             is_row_minus_reference = (item.second == reference) == maximizes
-            turned = item if is_row_minus_reference else item.flipped()
+            pair = item if is_row_minus_reference else item.flipped()
             rows.append(
-                Row(name, turned, differences(verdict, turned), *_decision(verdict, name, item))
+                Row(name, pair, differences(verdict, pair), *_decision(verdict, name, item))
             )
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")

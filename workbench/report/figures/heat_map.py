@@ -140,7 +140,7 @@ def plot(numbers: HeatMap) -> Figure:
     figure = style.figure(height=0.55 + 0.3 * (tops[-1] + 1))
     axes = figure.subplots()
     present = [value for row in numbers.values for value in row if value is not None]
-    written = dict(zip(present, naming.alike(present), strict=True))
+    written = dict(zip(present, naming.with_equal_decimals(present), strict=True))
     # The shade follows the objective: darker is lower where the study minimises.
     norm = _norm(present, numbers.direction)
     for top, values, counts in zip(tops, numbers.values, numbers.counts, strict=True):

@@ -89,15 +89,15 @@ def points(
     place: Callable[[TrialRun], float | None],
 ) -> tuple[Point, ...]:
     """The trials that have a level of the factor and a place on the horizontal axis."""
-    made = []
+    shown_points = []
     for trial in trials:
         at, level = place(trial), trial.label(factor) if factor else ""
         if at is None or level not in colours:
             continue
         if trial.value is not None or trial.state in _MARKS:
             colour = colours.index(level)
-            made.append(Point(at, trial.value, trial.state, colour, trial.name))
-    return tuple(made)
+            shown_points.append(Point(at, trial.value, trial.state, colour, trial.name))
+    return tuple(shown_points)
 
 
 def captioned(numbers: TrialPoints, text: str) -> str:

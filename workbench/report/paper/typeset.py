@@ -231,8 +231,8 @@ def _spelled(character: str) -> str:
     if "LATIN" in unicodedata.name(character, ""):
         # The letters of its command: a sharp s becomes ss.
         return re.sub("[^A-Za-z]", "", _SIGNS.get(character, ""))
-    called = unicodedata.name(character, "").split()
-    return f" {called[-1]} ".title() if called[:1] == ["GREEK"] else f" {ord(character):X} "
+    words = unicodedata.name(character, "").split()
+    return f" {words[-1]} ".title() if words[:1] == ["GREEK"] else f" {ord(character):X} "
 
 
 def label(*parts: Any) -> str:

@@ -24,13 +24,13 @@ def judged(summary: Judged, venue: str) -> dict[str, str]:
     """The tables of a verdict: ``confirmation`` (or ``results``) and ``pairwise``."""
     if not summary.shows_tests:
         return {}
-    tables = {_called(summary): main(summary, venue)}
+    tables = {_main_name(summary): main(summary, venue)}
     if summary.verdict.comparisons:
         tables["pairwise"] = pairwise(summary, venue)
     return tables
 
 
-def _called(summary: Judged) -> str:
+def _main_name(summary: Judged) -> str:
     """Name of the main table: external results are not a confirmation."""
     return "results" if summary.external else "confirmation"
 
@@ -65,7 +65,7 @@ def main(summary: Judged, venue: str) -> str:
     if summary.cited:
         rows += [None, *(_cited(item, like, len(columns)) for item in summary.cited)]
     caption = _caption(summary)
-    return laid_out(summary, venue, _called(summary), caption, columns, rows)
+    return laid_out(summary, venue, _main_name(summary), caption, columns, rows)
 
 
 def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
@@ -75,8 +75,8 @@ def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
     elif summary.emphasis and arm.may_be_best:
         mean = rf"\underline{{{mean}}}"
     spread = "" if arm.sd is None else rf" $\pm$ {number(arm.sd, like)}"
-    called = name(arm.name) + (r"\textsuperscript{b}" if arm.baseline else "")
-    return [called, str(arm.n), mean + spread, span(arm.low, arm.high, like)]
+    label = name(arm.name) + (r"\textsuperscript{b}" if arm.baseline else "")
+    return [label, str(arm.n), mean + spread, span(arm.low, arm.high, like)]
 
 
 def _compared(rows: Sequence[Row]) -> list[str]:
