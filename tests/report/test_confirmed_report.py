@@ -947,7 +947,7 @@ def test_a_confirmed_report_is_whole_and_the_same_bytes_again(tmp_path: Path) ->
     assert files(tmp_path / "again") == files(written)
     assert {path.name for path in written.iterdir()} == {*CONTENTS}
     content = json.loads((written / "report.json").read_text())
-    shown = [entry["name"] for entry in content["figures"] if not entry["page_only"]]
+    shown = [entry["name"] for entry in content["figures"]]
     assert {"forest", "pairwise"} <= {*shown}
     assert all((written / f"figures/{name}.pdf").exists() for name in shown)
 

@@ -94,7 +94,6 @@ SEARCH = (
     "heat_map",
     "slices",
     "importances",
-    "parallel_coordinates",
 )
 
 

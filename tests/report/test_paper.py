@@ -395,8 +395,7 @@ def test_sources_of_all_methods_are_known() -> None:
 
 def test_every_figure_has_a_caption_command(three: Summary) -> None:
     files = paper.files(three, venue="neurips")
-    drawn = [figure for figure in three.content["figures"] if not figure["page_only"]]
-    for figure in drawn:
+    for figure in three.content["figures"]:
         command = "caption" + typeset.letters(figure["name"])
         assert (
             rf"\renewcommand{{\{command}}}{{{typeset.prose(figure['caption'])}}}"

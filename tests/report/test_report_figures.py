@@ -200,13 +200,6 @@ def test_the_page_keeps_its_layout_whatever_venue_the_files_are_for(tmp_path: Pa
     assert [float(found[1]) for found in widths if found] == [5.5 * 72, 3.25 * 72]
 
 
-def test_what_stands_in_the_page_alone_has_no_file(tmp_path: Path) -> None:
-    numbers = numbers_of("parallel_coordinates")
-    svg = rendering.render("parallel_coordinates", numbers, "x", tmp_path)
-    assert svg.startswith("<svg")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_page_is_the_background_of_its_figures() -> None:
     svg = saving.inline_svg(load("confirmed").draw(numbers_of("confirmed")), "confirmed", "x")
     assert "#ffffff" not in svg

@@ -1,4 +1,4 @@
-"""Figures of a search beyond the first four: slices, budgets in seconds, random searches, lines."""
+"""Figures of a search beyond the first four: slices, budgets in seconds, random searches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from workbench.report.figures import (
     edf,
     expected_maximum,
     heat_map,
-    parallel_coordinates,
     performance_profile,
     slices,
 )
@@ -76,7 +75,7 @@ def test_an_optimum_at_the_bound_of_any_knob_is_a_warning_in_the_caption() -> No
     assert "Warning" not in slices.caption(slices.summarize(findings(describe(), trials(rows))))
 
 
-@pytest.mark.parametrize("module", [heat_map, parallel_coordinates, slices])
+@pytest.mark.parametrize("module", [heat_map, slices])
 def test_no_figure_with_an_optimum_at_a_bound_keeps_silent(module: Any) -> None:
     rows = [
         row(
@@ -230,53 +229,6 @@ def test_nine_random_searches_are_told_apart_by_panel_colour_and_line() -> None:
         ("freeze depth all",),
     }
     assert len({(place.panel, place.stroke % 4) for place in places}) == 9
-
-
-# Parallel coordinates
-
-
-def test_lines_are_sorted_by_value_and_gaps_stand_where_a_knob_does_not_apply() -> None:
-    rows = [
-        tried(0, 0.9, learning_rate=0.01, momentum=0.9),
-        tried(1, 0.5, learning_rate=0.1, momentum=0.8),
-        row("adam-0", 0, 0.7, hyperparameters={"learning_rate": 0.001}),
-    ]
-    numbers = parallel_coordinates.summarize(findings(describe(), trials(rows)))
-    assert [axis.name for axis in numbers.axes] == [
-        "optimizer",
-        "learning_rate",
-        "momentum",
-        "validation/accuracy",
-    ]
-    assert [line.trial for line in numbers.lines] == ["sgd-0/001", "adam-0/000", "sgd-0/000"]
-    assert numbers.lines[1].heights == pytest.approx((0.5, 0.0, None, 0.5))
-    assert numbers.lines[2].heights == pytest.approx((0.0, 0.5, 1.0, 1.0))
-    assert "learning_rate 0.010" in numbers.lines[2].hover
-
-
-def test_the_best_line_is_the_highest_value_or_the_lowest_loss() -> None:
-    rows = [
-        tried(n, n + 1.0, learning_rate=0.01 * (n + 1), momentum=0.8 + n / 50) for n in range(4)
-    ]
-    study = describe(objective=LOSS)
-    assert (
-        parallel_coordinates.summarize(findings(study, trials(rows))).lines[-1].trial == "sgd-0/000"
-    )
-    assert (
-        parallel_coordinates.summarize(findings(describe(), trials(rows))).lines[-1].trial
-        == "sgd-0/003"
-    )
-
-
-def test_a_thousand_lines_are_thinned_evenly_and_the_best_stays() -> None:
-    rows = [
-        tried(n, n / 1000, learning_rate=0.001 * (1 + n % 7), momentum=0.8 + 0.0001 * n)
-        for n in range(1000)
-    ]
-    numbers = parallel_coordinates.summarize(findings(describe(), trials(rows)))
-    assert (numbers.n, len(numbers.lines)) == (1000, 200)
-    assert numbers.lines[-1].trial == "sgd-0/999"
-    assert "n = 1000, of which 200 " in (parallel_coordinates.caption(numbers))
 
 
 # Several data sets

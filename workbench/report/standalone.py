@@ -182,9 +182,7 @@ def _figures(outcome: ResultsVerdict, folder: Path) -> tuple[list[FigureEntry], 
     for number, (name, numbers) in enumerate(_numbers(outcome), start=1):
         caption = load(name).caption(numbers)
         pictures[name] = rendering.render(name, numbers, caption, folder)
-        drawn.append(
-            FigureEntry(name=name, number=number, caption=caption, page_only=False, of=CONFIRMATION)
-        )
+        drawn.append(FigureEntry(name=name, number=number, caption=caption, of=CONFIRMATION))
     return drawn, pictures
 
 

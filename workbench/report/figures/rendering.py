@@ -31,7 +31,7 @@ def render(
         name: In the catalogue; also the files' stem and the prefix of the element's identifiers.
         numbers: From the figure's ``summarize``.
         caption: For screen readers.
-        folder: For PDF, SVG and PNG, unless the figure is in the page only.
+        folder: For PDF, SVG and PNG.
         venue: One of ``venues.VENUES``.
         report: The folder that the report will have. Its last figures are cached: one that shows
             the same as before is not drawn again. None: there is no cache.
@@ -62,17 +62,12 @@ def render(
 def _draw(name: str, numbers: Any, caption: str, folder: Path, venue: str) -> str:
     figure = load(name)
     with venues.at(venues.PAGE):
-        shown = figure.draw(numbers)
-    text = None
-    if not figure.page_only:
-        wanted, usual = venues.of(venue), venues.of(venues.PAGE)
-        # Drawing takes most of the time of a report.
-        if (wanted.text if figure.wide else wanted.column) == usual.text:
-            filed = shown
-        else:
-            with venues.at(venue):
-                filed = figure.draw(numbers)
-        saving.save(filed, folder / name)
-        if filed is shown:
-            text = (folder / f"{name}.svg").read_text("utf-8")
+        shown = filed = figure.draw(numbers)
+    wanted, usual = venues.of(venue), venues.of(venues.PAGE)
+    # Drawing takes most of the time of a report.
+    if (wanted.text if figure.wide else wanted.column) != usual.text:
+        with venues.at(venue):
+            filed = figure.draw(numbers)
+    saving.save(filed, folder / name)
+    text = (folder / f"{name}.svg").read_text("utf-8") if filed is shown else None
     return saving.inline_svg(shown, name, caption, text)
