@@ -108,7 +108,7 @@ def test_every_figure_of_a_search_says_its_n_and_draws(name: str) -> None:
     assert all(not axes.get_title() for axes in drawing.axes)
 
 
-@pytest.mark.parametrize("name", [*SEARCH, "learning_curves", "edf", "expected_maximum"])
+@pytest.mark.parametrize("name", [*SEARCH, "learning_curves", "expected_maximum"])
 def test_every_figure_of_a_search_is_left_out_with_a_reason_where_nothing_completed(
     name: str,
 ) -> None:

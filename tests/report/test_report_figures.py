@@ -17,8 +17,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.support.confirmed import THREE
-from tests.support.pictured import RANDOM, numbers_of, of_random_search
 from tests.support.pictured import findings as pictured
+from tests.support.pictured import numbers_of, of_random_search
 from tests.support.searched import HOSTILE, respelled
 from workbench.plotting import lettering, naming, saving, style, venues
 from workbench.report import templates
@@ -115,7 +115,7 @@ def test_hostile_names_are_drawn_as_they_are(name: str) -> None:
     whole = pictured() if name == "interaction" else findings()
     hostile = renamed(whole, {"sgd": "优化器", "adam": r"$\nope$", "adamw": HOSTILE})
     figure = load(name)
-    numbers = figure.summarize(of_random_search(hostile) if name in RANDOM else hostile)
+    numbers = figure.summarize(of_random_search(hostile) if name == "expected_maximum" else hostile)
     svg = saving.inline_svg(figure.draw(numbers), name, figure.caption(numbers))
     assert "<script" not in svg
     ElementTree.fromstring(svg)
@@ -281,18 +281,19 @@ def test_a_figure_is_drawn_again_only_if_what_it_shows_has_changed(
     monkeypatch.setattr(saving, "inline_svg", noted)
 
     def once(
-        numbers: Any, caption: str = "The shares.", venue: str = "neurips", of: str = "tiny"
+        numbers: Any, caption: str = "The best.", venue: str = "neurips", of: str = "tiny"
     ) -> tuple[str, dict[str, bytes]]:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         svg = rendering.render(
-            "edf", numbers, caption, folder, venue, report=tmp_path / "reports" / of
+            "expected_maximum", numbers, caption, folder, venue, report=tmp_path / "reports" / of
         )
         return svg, {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    numbers = numbers_of("edf")
+    numbers = numbers_of("expected_maximum")
     first = once(numbers)
     assert once(copy.deepcopy(numbers)) == first
-    assert len(drawings) == 1 and first[1].keys() == {"edf.pdf", "edf.png", "edf.svg"}
+    assert len(drawings) == 1
+    assert first[1].keys() == {f"expected_maximum.{kind}" for kind in ("pdf", "png", "svg")}
     changed = once(numbers._replace(metric="validation/loss"))
     assert len(drawings) == 2 and changed != first
     assert "The counts." in once(numbers, caption="The counts.")[0]

@@ -13,7 +13,6 @@ from workbench.report.figures import (
     LeftOut,
     best_so_far,
     critical_difference,
-    edf,
     expected_maximum,
     heat_map,
     performance_profile,
@@ -153,31 +152,12 @@ def drawn(values: list[float | None], strategy: str = "sgd-0") -> list[dict[str,
     ]
 
 
-def test_the_distribution_counts_failed_trials_and_not_the_default() -> None:
-    study = describe(**RANDOM)
-    numbers = edf.summarize(findings(study, trials(drawn([0.5, 0.9, 0.7, None, 0.7]))))
-    (curve,) = numbers.curves
-    assert curve.sample.values == (0.9, 0.7, 0.7, 0.5)
-    assert (curve.sample.failed, curve.sample.n) == (1, 5)
-    assert curve.shares == pytest.approx((0.2, 0.6, 0.6, 0.8))
-    text = edf.caption(numbers)
-    assert "n = 5 trials" in text and "1 failed trials count as reaching no value" in text
-
-
-def test_the_distribution_counts_down_where_the_study_minimises() -> None:
-    study = describe(objective=LOSS, **RANDOM)
-    (curve,) = edf.summarize(findings(study, trials(drawn([5.0, 4.0, 3.0, 2.0, 1.0])))).curves
-    assert curve.sample.values == (1.0, 2.0, 3.0, 4.0, 5.0)
-    assert curve.shares == pytest.approx((0.2, 0.4, 0.6, 0.8, 1.0))
-    assert "at least as low as" in edf.caption(
-        edf.summarize(findings(study, trials(drawn([1.0] * 5))))
-    )
-
-
 def test_the_expected_maximum_is_the_unbiased_one_with_failures_at_the_worst_value() -> None:
     study = describe(**RANDOM)
     numbers = expected_maximum.summarize(findings(study, trials(drawn([0.5, 0.9, 0.7, None, 0.6]))))
     (curve,) = numbers.curves
+    assert curve.sample.values == (0.9, 0.7, 0.6, 0.5), "without the default"
+    assert (curve.sample.failed, curve.sample.n) == (1, 5)
     wanted = statistics.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6])
     assert curve.estimate == pytest.approx(list(wanted))
     assert curve.estimate[-1] == 0.9
@@ -198,29 +178,27 @@ def test_the_expected_minimum_falls_and_its_band_is_the_right_way_up() -> None:
     assert all(a <= b for a, b in zip(curve.low, curve.high, strict=True))
 
 
-@pytest.mark.parametrize("module", [edf, expected_maximum])
-def test_an_adaptive_or_pruned_search_is_no_sample(module: Any) -> None:
+def test_an_adaptive_or_pruned_search_is_no_sample() -> None:
     rows = drawn([0.5, 0.6, 0.7, 0.8, 0.9])
     with pytest.raises(LeftOut, match=r"'tpe', expected 'random'.*rule 12"):
-        module.summarize(findings(describe(), trials(rows)))
+        expected_maximum.summarize(findings(describe(), trials(rows)))
     with pytest.raises(LeftOut, match="1 pruned trial"):
-        module.summarize(findings(describe(**RANDOM), trials([*rows, row("sgd-0", 6)])))
+        expected_maximum.summarize(findings(describe(**RANDOM), trials([*rows, row("sgd-0", 6)])))
 
 
-@pytest.mark.parametrize("module", [edf, expected_maximum])
-def test_enqueued_trials_are_no_random_draws(module: Any) -> None:
+def test_enqueued_trials_are_no_random_draws() -> None:
     rows = drawn([0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
     study = describe(plan={"enqueued": 1}, **RANDOM)
-    numbers = module.summarize(findings(study, trials(rows)))
+    numbers = expected_maximum.summarize(findings(study, trials(rows)))
     assert 0.5 not in numbers.curves[0].sample.values
     with pytest.raises(LeftOut, match="No strategy has 5 random trials"):
-        module.summarize(findings(describe(plan={"enqueued": 2}, **RANDOM), trials(rows)))
+        expected_maximum.summarize(findings(describe(plan={"enqueued": 2}, **RANDOM), trials(rows)))
 
 
 def test_nine_random_searches_are_told_apart_by_panel_colour_and_line() -> None:
     study = describe(**RANDOM)
     rows = [item for item in realistic() if item["state"] != "pruned"]
-    found = edf.summarize(findings(study, of_search(study, runs(rows)))).curves
+    found = expected_maximum.summarize(findings(study, of_search(study, runs(rows)))).curves
     places = [curve.sample.place for curve in found]
     assert len({(place.panel, style.colour(place.colour)) for place in places}) == 9
     assert {place.panel for place in places} == {

@@ -39,7 +39,6 @@ FIGURES: dict[str, str] = {
     "learning_curves": "workbench.report.figures.learning_curves:FIGURE",
     "importances": "workbench.report.figures.importances:FIGURE",
     "cost_quality": "workbench.report.figures.cost_quality:FIGURE",
-    "edf": "workbench.report.figures.edf:FIGURE",
     "expected_maximum": "workbench.report.figures.expected_maximum:FIGURE",
 }
 # For results on several data sets, drawn by ``workbench verdict``; a study has one data set.
