@@ -23,7 +23,7 @@ from workbench.verdict import Verdict
 
 Rows = Sequence[Mapping[str, object]]
 
-# Columns that a table has even where it has no row.
+# Columns of a table without a row.
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "trials": ("trial", "run_id", "strategy", "value"),
     "confirmation": ("arm", "strategy", "seed", "run_id", "state", "value", "counted", "imputed"),
@@ -105,7 +105,7 @@ def write(tables: Mapping[str, Rows], folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
-        columns = dict.fromkeys([*_COLUMNS.get(name, ()), *(key for row in rows for key in row)])
+        columns = dict.fromkeys(key for row in rows for key in row) or _COLUMNS.get(name, ())
         typed = pa.table({key: _column([row.get(key) for row in rows]) for key in columns})
         pq.write_table(typed, folder / f"{name}.parquet", compression="zstd")
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
