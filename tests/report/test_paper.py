@@ -16,7 +16,7 @@ import pytest
 from tests.support import confirmed, pages
 from tests.support.searched import respelled
 from workbench import report
-from workbench.report import templates, tidy
+from workbench.report import templates, tidy, writing
 from workbench.report.content import Summary
 from workbench.report.methods import METHODS
 from workbench.report.paper import bibliography, booktabs, macros, tables, typeset, verdict_tables
@@ -497,7 +497,7 @@ def test_macros_may_be_read_twice_and_used_in_text_and_mathematics(
 def test_a_whole_report_compiles_with_fonts_that_venues_take(tmp_path: Path) -> None:
     material = confirmed.material(strategies=THREE)
     folder = tmp_path / "digits"
-    report.write(material, folder)
+    writing.write(report.compose(material), folder)
     log = compiled(folder)
     assert "undefined" not in log
     assert wide_boxes(log) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from workbench.plotting import naming, scale, style
 from workbench.record import EpochResult, Objective
@@ -113,16 +113,10 @@ def _plot(numbers: LearningCurve) -> Figure:
     for axes in panels:
         _mark(axes, numbers)
         style.grid(axes)
+    note: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8, "color": style.QUIET}
+    note["xycoords"] = ("data", "axes fraction")
     for span in numbers.phases if len(numbers.phases) > 1 else ():
-        panels[0].annotate(
-            span.name,
-            (span.first - numbers.step / 2, 1.0),
-            (3, 3),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            fontsize=8,
-            color=style.QUIET,
-        )
+        panels[0].annotate(span.name, (span.first - numbers.step / 2, 1.0), (3, 3), **note)
     last = max((span.last for span in numbers.phases), default=1)
     first = numbers.step if numbers.step < 1 else 1.0
     panels[-1].set_xlim(first - numbers.step / 2, max(last, first) + numbers.step / 2)
@@ -143,11 +137,8 @@ def _plot(numbers: LearningCurve) -> Figure:
             (numbers.chosen_epoch, 1.0 if falls else 0.0),
             (-3 if late else 3, -3 if falls else 3),
             va="top" if falls else "bottom",
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
             ha="right" if late else "left",
-            fontsize=8,
-            color=style.QUIET,
+            **note,
         )
     if numbers.losses:
         panels[0].legend(loc="best")
