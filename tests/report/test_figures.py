@@ -182,22 +182,6 @@ def test_few_curves_share_a_panel_and_differ_in_dash_and_marker_also_without_col
     assert "marker at its end" in best_so_far.caption(found)
 
 
-@pytest.mark.parametrize(
-    ("values", "texts"),
-    [
-        ((52.0, 52.3), ["52.00", "52.30"]),
-        ((0.9, 0.953), ["0.900", "0.953"]),
-        ((0.5, 12.34), ["0.50", "12.34"]),
-        ((120.0, 99.5), ["120.0", "99.5"]),
-        ((52.0, 52.3, 0.001), ["52.0", "52.3", "0.001"]),
-    ],
-)
-def test_values_of_one_figure_have_one_number_of_decimals(
-    values: tuple[float, ...], texts: list[str]
-) -> None:
-    assert naming.with_equal_decimals(values) == texts
-
-
 def test_sensitivity_panels_are_freeze_depths_in_the_studys_order() -> None:
     numbers = learning_rate_sensitivity.summarize(findings(describe(), trials(realistic())))
     assert numbers.panel_factor == "freeze_depth"
@@ -863,20 +847,6 @@ def test_names_that_would_look_alike_lose_what_they_share() -> None:
     assert naming.distinct(["sgd-0", "sgd-all"]) == ["sgd-0", "sgd-all"]
     alike = [f"{'x' * 40}{n}{'y' * 40}" for n in range(3)]
     assert len(set(naming.distinct(alike))) == 3
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.9533, "0.953"),
-        (21_770.4, "21770"),
-        (3.2e-6, "3.2e-6"),
-        (1_234_567.0, "1.23e6"),
-        (0, "0.000"),
-    ],
-)
-def test_values_inside_a_figure_take_little_room(value: float, text: str) -> None:
-    assert naming.short(value) == text
 
 
 def test_r2_far_below_zero_leaves_room_for_the_other_values() -> None:

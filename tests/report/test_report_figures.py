@@ -20,7 +20,7 @@ from tests.support.confirmed import THREE
 from tests.support.pictured import findings as pictured
 from tests.support.pictured import numbers_of, of_random_search
 from tests.support.searched import HOSTILE, respelled
-from workbench.plotting import lettering, naming, saving, style, venues
+from workbench.plotting import lettering, saving, style, venues
 from workbench.report import templates
 from workbench.report.figures import (
     ACROSS,
@@ -234,29 +234,6 @@ def test_letters_are_smaller_in_a_column_and_never_below_six_points() -> None:
                 label, tick, small = venues.sizes()
                 assert label >= tick >= small >= 6.5
                 assert (label == 9) == (venues.width() > 4)
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (0.01234, 0.2, "+0.012"),
-        (-0.1041, 0.2, "−0.104"),
-        (-0.0001, 0.2, "0.000"),
-        (0.00123, 0.004, "+0.0012"),
-        (123.4, 123.4, "+123.4"),
-        (-2.5e-7, 1e-6, "−2.5e−07"),
-    ],
-)
-def test_differences_show_the_digits_that_their_figure_needs(
-    value: float, unit: float, text: str
-) -> None:
-    assert naming.signed(value, unit) == text
-
-
-def test_an_interval_that_holds_zero_shows_it_in_a_figure() -> None:
-    ends = (-0.0002, 0.0174, 0.2199)
-    assert [naming.signed(end, 0.2199, ends) for end in ends] == ["−0.0002", "+0.0174", "+0.2199"]
-    assert naming.signed(0.0174, 0.2199, (0.0, 0.0174)) == "+0.017", "an end that is 0"
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     for arm, cost, on_front in panel.points:
         axes.plot([cost] * 2, [arm.low, arm.high], linewidth=1.1, color=arm.colour, zorder=3)
         dot = axes.scatter([cost], [arm.mean], s=26, marker=arm.marker, color=arm.colour, zorder=3)
-        saving.hover(dot, f"{arm.hover} at {naming.short(cost)} {panel.label}")
+        saving.hover(dot, f"{arm.hover} at {cost:.3g} {panel.label}")
         if on_front:
             style.ring(axes, cost, arm.mean, 75)
 

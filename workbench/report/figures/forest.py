@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
+from workbench.report import templates
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import (
     Point,
@@ -20,8 +21,10 @@ from workbench.report.figures.sides import (
     how_tested,
     names,
 )
+from workbench.report.wording import known
 from workbench.verdict import Comparison, Verdict, Word
 from workbench.verdict.contrast import BASELINE
+from workbench.verdict.estimates import Interval
 from workbench.verdict.guards import Bar
 from workbench.verdict.wording.numbers import bare_p
 
@@ -201,16 +204,16 @@ def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
         style.column(axes, head, p_values)
         return
     means = [row.comparison.difference for row in rows]
-    ends = [end for mean in means for end in (mean.low, mean.high) if not math.isnan(end)]
-    unit = max(abs(end) for end in ends or [mean.estimate for mean in means])
-    texts = []
-    for mean in means:
-        parts = (mean.estimate, mean.low, mean.high)
-        estimate, low, high = (naming.signed(part, unit, ends) for part in parts)
-        reach = "–" if math.isnan(mean.low) else f"[{low.lstrip('+')}, {high.lstrip('+')}]"
-        texts.append(f"{estimate} {reach}")
+    size = templates.scale(end for mean in means for end in (known(mean.low), known(mean.high)))
+    texts = [_written(mean, size) for mean in means]
     style.column(axes, f"mean [{100 * means[0].level:g} % interval]", texts)
     style.column(axes, head, p_values, offset=104)
+
+
+def _written(mean: Interval, size: float | None) -> str:
+    low, high = known(mean.low), known(mean.high)
+    estimate = templates.signed(mean.estimate, size, low, high)
+    return f"{estimate} {templates.interval(low, high, size)}"
 
 
 FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
+from workbench.report import templates
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import compared, hover, how_tested, names
 from workbench.verdict import Comparison, Verdict
@@ -146,7 +147,7 @@ def _draw_cell(
         return
     unit = max(abs(cell.difference.estimate) for line in numbers.cells for cell in line if cell)
     small = venues.sizes().small
-    text = naming.signed(mean.estimate, unit)
+    text = templates.signed(mean.estimate, unit)
     write(row + 0.34, text, fontsize=small + 0.5, weight="bold" if decided else "normal")
     p = bare_p(item.p_holm)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
