@@ -829,13 +829,6 @@ def test_an_inline_figure_takes_the_pages_colours_and_shares_no_identifier() -> 
         ElementTree.fromstring(text)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(1e-4, "0.0001"), (0.03, "0.03"), (1e-5, "1e-05"), (1.0, "1"), (10, "10")]
-)
-def test_learning_rates_are_written_as_people_write_them(value: float, text: str) -> None:
-    assert naming.decimal(value) == text
-
-
 def test_names_that_would_look_alike_lose_what_they_share() -> None:
     names = [f"pretrained-on-{x}-with-the-{y}-optimizer" for x in ("laion", "jft") for y in "ab"]
     assert naming.distinct(names) == [

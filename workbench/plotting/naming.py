@@ -1,9 +1,8 @@
-"""Short names and numbers for the inside of a figure, in characters that its fonts have."""
+"""Short names for the inside of a figure, in characters that its fonts have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from workbench.plotting import lettering
 
@@ -49,8 +48,3 @@ def _shared(names: Sequence[str]) -> int:
         if characters[0] in "-_/. ":
             shared = at
     return shared
-
-
-def decimal(value: float, _: Any = None) -> str:
-    """A learning rate as people write it: ``0.001``, but ``1e-05``."""
-    return f"{value:.6f}".rstrip("0").rstrip(".") if 1e-4 <= value < 1 else f"{value:g}"

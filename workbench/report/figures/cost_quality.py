@@ -101,7 +101,8 @@ def plot(numbers: CostQuality) -> Figure:
     entries = {p.arm.name: style.Entry(p.arm.name, p.arm.colour, p.arm.marker) for p in points}
     columns = 1 if venues.is_narrow() else len(numbers.panels)
     figure, grid = style.panels(
-        *(len(numbers.panels), columns),
+        len(numbers.panels),
+        columns,
         row=1.9,
         rest=0.35,
         entries=[*entries.values()],

@@ -151,7 +151,7 @@ def plot(numbers: HeatMap) -> Figure:
                 _draw_cell(axes, column, top, share, (measured(value), f"n={count}"))
     axes.set_xlim(0, len(numbers.edges) - 1)
     axes.set_ylim(tops[-1] + 1, 0)
-    axes.set_xticks(range(len(numbers.edges)), [naming.decimal(edge) for edge in numbers.edges])
+    axes.set_xticks(range(len(numbers.edges)), [f"{edge:g}" for edge in numbers.edges])
     axes.set_yticks([top + 0.5 for top in tops], naming.distinct(numbers.rows))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -40,13 +40,11 @@ class Interaction(NamedTuple):
 def summarize(findings: Findings) -> Interaction:
     """Means over seeds of each combination; raises ``LeftOut`` without two factors."""
     confirmation, verdict = finished(findings), compared(findings)
-    factors = [effect.factors[0] for effect in verdict.effects if len(effect.factors) == 1]
-    if not factors:
+    levels = {e.factors[0]: [level.name for level in e.levels] for e in verdict.effects if e.levels}
+    if not levels:
         raise LeftOut("The configurations are not all combinations of two or more factors.")
     # The factor with more levels makes the better axis.
-    sizes = {e.factors[0]: len(e.levels) for e in verdict.effects if e.levels}
-    first, second = sorted(factors, key=lambda name: -sizes[name])[:2]
-    levels = {e.factors[0]: [level.name for level in e.levels] for e in verdict.effects if e.levels}
+    first, second = sorted(levels, key=lambda name: -len(levels[name]))[:2]
     # The default configuration has levels too, but is no cell of the design.
     arms = [arm for arm in confirmation.arms if arm.name == arm.strategy]
 
@@ -69,7 +67,7 @@ def summarize(findings: Findings) -> Interaction:
             for other in levels[second]
         ),
         effects=tuple(verdict.effects),
-        averaged=tuple(name for name in factors if name not in (first, second)),
+        averaged=tuple(name for name in levels if name not in (first, second)),
         n=len(verdict.seeds),
     )
 

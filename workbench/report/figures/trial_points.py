@@ -129,7 +129,7 @@ def plot(
         if state in states
     ]
     figure, grid = style.panels(
-        *(len(numbers.panels), columns), row=row, rest=0.35, entries=entries, sharex=sharex
+        len(numbers.panels), columns, row=row, rest=0.35, entries=entries, sharex=sharex
     )
     values = [point.value for point in numbers.points if point.value is not None]
     strip = len(values) < len(numbers.points)
@@ -178,7 +178,7 @@ def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point]) -> None:
         color=style.colour(points[0].colour),
         alpha=0.8,
     )
-    settings = [panel.choices[int(p.at)] if panel.choices else naming.decimal(p.at) for p in points]
+    settings = [panel.choices[int(p.at)] if panel.choices else f"{p.at:g}" for p in points]
     texts = [
         f"{point.trial}: {point.value:.4g} at {setting}"
         for point, setting in zip(points, settings, strict=True)
