@@ -358,6 +358,14 @@ def test_batch_statistics_survive_a_resume_to_the_last_bit() -> None:
     assert same(resumed.weights(), whole.weights())
 
 
+def test_frozen_weights_are_copied_once() -> None:
+    engine = make(phase("adam", epochs=2, depth=2))
+    first, second = [engine.state()["weights"] for _ in engine.epochs()]
+    kept = {name for name in first if first[name] is second[name]}
+    frozen = {n for n, w in engine._staged.module.named_parameters() if not w.requires_grad}
+    assert kept == frozen and frozen
+
+
 def test_a_state_can_be_used_twice() -> None:
     first = make(phase("adam", epochs=3))
     next(first.epochs())

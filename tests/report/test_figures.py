@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -25,7 +25,6 @@ from tests.support.searched import (
 )
 from workbench.plotting import (
     confusion_matrix,
-    learning_curve,
     mistakes,
     naming,
     saving,
@@ -33,7 +32,7 @@ from workbench.plotting import (
     style,
     venues,
 )
-from workbench.record import EpochResult, Objective, State
+from workbench.record import State
 from workbench.report.checks import Check, search
 from workbench.report.checks import data as sources
 from workbench.report.figures import (
@@ -371,75 +370,6 @@ def test_a_random_search_is_not_called_adaptive() -> None:
 # A trial's figures
 
 
-def history() -> Iterator[EpochResult]:
-    for epoch in range(1, 6):
-        metrics = {"train/loss": 1 / epoch, "validation/loss": 2 / epoch}
-        metrics |= {"validation/accuracy": epoch / 10} if epoch != 3 else {}
-        phase = "probe" if epoch < 3 else "finetune"
-        yield EpochResult(epoch=epoch, phase=phase, metrics=metrics, timestamp=0)
-
-
-def test_a_learning_curve_has_losses_objective_phases_and_the_chosen_epoch() -> None:
-    objective = Objective(metric="validation/accuracy", direction="maximize")
-    numbers = learning_curve.summarize([*history()], 4, objective)
-    assert [line.metric for line in numbers.losses] == ["train/loss", "validation/loss"]
-    assert numbers.losses[0].values == (1, 1 / 2, 1 / 3, 1 / 4, 1 / 5)
-    assert numbers.objective == ("validation/accuracy", (1, 2, 4, 5), (0.1, 0.2, 0.4, 0.5))
-    assert numbers.phases == (("probe", 1, 2), ("finetune", 3, 5))
-    assert numbers.chosen_epoch == 4
-    assert len(learning_curve.draw(numbers).axes) == 2
-
-
-def test_a_loss_that_is_the_objective_is_drawn_once() -> None:
-    objective = Objective(metric="validation/loss", direction="minimize")
-    numbers = learning_curve.summarize([*history()], 5, objective)
-    assert numbers.objective is None
-    assert len(learning_curve.draw(numbers).axes) == 1
-
-
-def quarters(count: int) -> list[EpochResult]:
-    """Reports of every quarter of an epoch, with an error that falls from 60,000."""
-    return [
-        EpochResult(
-            epoch=number,
-            phase="probe" if number <= 4 else "finetune",
-            metrics={
-                "epochs": number / 4,
-                "train/loss": 500.0 / 4**number,
-                "validation/rmse": 60_000 / number,
-            },
-            timestamp=0,
-        )
-        for number in range(1, count + 1)
-    ]
-
-
-def test_reports_within_an_epoch_are_drawn_where_the_epochs_lie() -> None:
-    objective = Objective(metric="validation/rmse", direction="minimize")
-    numbers = learning_curve.summarize(quarters(10), 6, objective)
-    assert numbers.objective is not None
-    assert numbers.objective.epochs == tuple(number / 4 for number in range(1, 11))
-    assert numbers.phases == (("probe", 0.25, 1.0), ("finetune", 1.25, 2.5))
-    assert (numbers.chosen_epoch, numbers.step) == (1.5, 0.25)
-    losses, rmse = learning_curve.draw(numbers).axes
-    assert losses.get_yscale() == "log", "a loss over many decades"
-    assert rmse.get_ylabel() == "validation rmse"
-    assert rmse.get_xlim() == (0.125, 2.625)
-    assert [text.get_text() for text in rmse.texts] == ["chosen: 1.5"]
-
-
-def test_a_trial_that_stopped_within_its_first_epoch_can_be_drawn() -> None:
-    objective = Objective(metric="validation/rmse", direction="minimize")
-    drawing = learning_curve.draw(learning_curve.summarize(quarters(2), None, objective))
-    assert drawing.axes[1].get_xlim() == (0.125, 0.625)
-
-
-def test_a_trial_that_ended_before_its_first_epoch_can_be_drawn(tmp_path: Path) -> None:
-    objective = Objective(metric="validation/accuracy", direction="maximize")
-    drawing = learning_curve.draw(learning_curve.summarize([], None, objective))
-    assert saving.save(drawing, tmp_path / "curve", formats=("png",))[0].stat().st_size > 0
-
-
 def test_a_confusion_matrix_is_shaded_by_the_share_of_the_true_class() -> None:
     numbers = confusion_matrix.summarize([[3, 1], [0, 0]], ["a", "b"])
     assert numbers.counts == ((3, 1), (0, 0))
@@ -504,12 +434,10 @@ def test_every_mistake_is_drawn_with_its_image(channels: int, count: int, tmp_pa
     rows = [wrong(HOSTILE, f"class {n}", confidence=0.9) for n in range(count)]
     images = [np.full((6, 8, channels), n / count) for n in range(count)]
     drawing = mistakes.draw(mistakes.summarize(rows, images))
-    shown = [axes for axes in drawing.axes if axes.images]
-    assert len(shown) == count
-    assert [f"class {n}" in axes.texts[0].get_text() for n, axes in enumerate(shown)] == [
-        True
-    ] * count
-    assert np.asarray(shown[-1].images[0].get_array()).max() == pytest.approx((count - 1) / count)
+    (axes,) = drawing.axes
+    assert len(axes.images) == count
+    assert [f"class {n}" in text.get_text() for n, text in enumerate(axes.texts)] == [True] * count
+    assert np.asarray(axes.images[-1].get_array()).max() == pytest.approx((count - 1) / count)
     assert saving.save(drawing, tmp_path / "mistakes", formats=("png",))[0].stat().st_size > 0
 
 

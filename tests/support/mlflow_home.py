@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import hashlib
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -37,24 +33,9 @@ PROVENANCE = {
 }
 
 
-@functools.cache
-def _template() -> Path:
-    """An empty store: making one takes seconds, copying one does not."""
-    folder = Path(tempfile.mkdtemp())
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    Tracker(folder)
-    return folder / "mlruns" / "mlflow.db"
-
-
 def home_in(folder: Path) -> Path:
     """A folder that has an empty store."""
-    database = folder / "mlruns" / "mlflow.db"
-    database.parent.mkdir(parents=True)
-    with (
-        closing(sqlite3.connect(_template())) as source,
-        closing(sqlite3.connect(database)) as copy,
-    ):
-        source.backup(copy)
+    Tracker(folder).close()
     return folder
 
 
@@ -168,7 +149,7 @@ def write(
     for number in range(1, epochs + 1):
         directory.append(epoch(number))
     directory.artifacts.mkdir(exist_ok=True)
-    (directory.artifacts / "learning_curve.png").write_bytes(b"picture")
+    (directory.artifacts / "mistakes.png").write_bytes(b"picture")
     if weights is not None:
         directory.weights.write_bytes(weights)
         directory.weights_description.write_text("{}")

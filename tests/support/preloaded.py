@@ -7,7 +7,6 @@ import torch._dynamo  # noqa: F401  # loaded by the first optimizer
 import workbench.cli.app
 import workbench.commands.confirm
 import workbench.commands.run
-import workbench.plotting.learning_curve
 import workbench.study.search
 import workbench.tracker.client
 import workbench.trial.run  # noqa: F401

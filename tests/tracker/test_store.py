@@ -17,6 +17,12 @@ from workbench.tracker import Tracker, store
 from workbench.tracker.store import StoreError, prepare
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of these tests are no store that another test can use."""
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "cache"))
+
+
 def nothing(uri: str) -> None:
     raise AssertionError(f"{uri} must not be made")
 
@@ -36,6 +42,17 @@ def test_a_store_is_made_once_and_found_afterwards(tmp_path: Path) -> None:
     assert made_store == found
     assert found.uri == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
     assert not found.read_only
+
+
+def test_an_empty_store_is_made_once_for_all_homes_and_again_if_it_was_damaged(
+    tmp_path: Path,
+) -> None:
+    prepare(tmp_path / "first", make_tables=small, revision="r1")
+    second = prepare(tmp_path / "second", make_tables=nothing, revision="r1")
+    assert made.rows(second.home, "SELECT * FROM alembic_version") == [("r1",)]
+    (tmp_path / "cache" / "mlflow" / "r1.db").write_bytes(b"damaged")
+    third = prepare(tmp_path / "third", make_tables=small, revision="r1")
+    assert made.rows(third.home, "SELECT * FROM alembic_version") == [("r1",)]
 
 
 def test_readers_do_not_wait_for_the_writer(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_run_says_what_the_record_says(home: Path, tracker: Tracker, parent: s
         for n in range(1, 6)
     ]
     assert made.history_of(home, run_id, "parameters/trainable") == [(0, 200, made.BEGAN + 6000)]
-    assert (made.artifacts_of(home, run_id) / "learning_curve.png").read_bytes() == b"picture"
+    assert (made.artifacts_of(home, run_id) / "mistakes.png").read_bytes() == b"picture"
     contexts = made.rows(home, "SELECT value FROM input_tags ORDER BY value")
     assert contexts == [("training",), ("validation",)]
     assert made.rows(home, "SELECT start_time FROM runs WHERE run_uuid = ?", run_id) == [
@@ -250,13 +250,13 @@ def test_only_artifacts_that_changed_are_sent_again(
     (directory.artifacts / "tables" / "a.csv").write_text("a\n1\n")
     run_id = tracker.mirror(directory, parent)
     stored = made.artifacts_of(home, run_id)
-    kept = (stored / "learning_curve.png").stat().st_ino
+    kept = (stored / "mistakes.png").stat().st_ino
     (directory.artifacts / "tables" / "a.csv").write_text("a\n2\n")
     tracker.mirror(directory, parent)
     Tracker(home).mirror(directory, parent)
 
     assert (stored / "tables" / "a.csv").read_text() == "a\n2\n"
-    assert (stored / "learning_curve.png").stat().st_ino == kept
+    assert (stored / "mistakes.png").stat().st_ino == kept
 
 
 def test_a_directory_without_a_specification_is_an_error(
@@ -538,7 +538,7 @@ def used(home: Path, number: int) -> None:
     assert tracker.read_study(made.STUDY).name == made.STUDY
     parent = made.parent_of(tracker, files={"study.json": f'{{"name": "{made.STUDY}"}}'})
     run_id = tracker.mirror(complete(home, number), parent)
-    assert (made.artifacts_of(home, run_id) / "learning_curve.png").exists()
+    assert (made.artifacts_of(home, run_id) / "mistakes.png").exists()
     artifacts = (home / "mlruns" / "artifacts").as_uri()
     locations = made.rows(home, "SELECT artifact_uri FROM runs")
     locations += made.rows(home, "SELECT artifact_location FROM experiments WHERE name = 'digits'")
@@ -591,7 +591,7 @@ def test_a_home_that_is_seen_at_two_places_is_written_from_both(
                 ((filled / "mlruns").as_uri(),),
             )
     run_id = tracker.mirror(complete(filled, 9), parent)
-    assert (made.artifacts_of(filled, run_id) / "learning_curve.png").exists()
+    assert (made.artifacts_of(filled, run_id) / "mistakes.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -653,7 +653,7 @@ def test_artifacts_that_were_deleted_are_sent_again(home: Path, tracker: Tracker
     shutil.rmtree(home / "mlruns" / "artifacts")
 
     assert Tracker(home).reconcile(study) == 2
-    assert (made.artifacts_of(home, run_id) / "learning_curve.png").read_bytes() == b"picture"
+    assert (made.artifacts_of(home, run_id) / "mistakes.png").read_bytes() == b"picture"
     found = Tracker(home).read_study(made.STUDY)
     assert (found.name, found.protocol) == (made.STUDY, {"name": made.STUDY})
     assert Tracker(home).reconcile(study) == 0

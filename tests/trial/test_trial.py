@@ -256,7 +256,7 @@ def test_an_artifact_that_cannot_be_written_costs_no_trial(
     assert directory.result() == result
     assert "cannot make the scores of the classes" in caplog.text
     artifacts.draw_best(directory)
-    assert "cannot make the learning curve" in caplog.text
+    assert "cannot make the confusion matrix" in caplog.text
 
 
 def test_the_confusion_matrix_of_the_chosen_epoch_is_drawn(
@@ -567,7 +567,7 @@ def test_a_users_training_leaves_a_record_like_any_other(
     assert result.confusion is not None and sum(map(sum, result.confusion)) == 40
     assert (directory.artifacts / "per_class.csv").exists()
     artifacts.draw_best(directory)
-    assert (directory.artifacts / "learning_curve.png").read_bytes()[:4] == b"\x89PNG"
+    assert (directory.artifacts / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
     spec = directory.spec()
     assert spec is not None
     staged = backbones.build(

@@ -283,7 +283,7 @@ def describe(study: Study, tracker: Tracker) -> None:
     material = publish.material(tracker, study.name, study.directory)
     if not material.study.described:
         return  # The store was lost, and the search's page is new: the next run describes it.
-    summary = report.summarize(material)
+    summary = report.summarize(material, figures=False)
     note = report.markdown_summary(summary)
     for run_id in publish.parents(material.study):
         tracker.describe(run_id, note)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -188,7 +188,7 @@ class Engine:
                     done = report // each if report % each == 0 else round(report / each, 3)
                     raise Diverged(done, f"{name} is {value}")
             self._report = report
-            self._snapshot = self._take_snapshot()
+            self._snapshot = self._take_snapshot(self._snapshot["weights"])
             phase = self._plan.phases[self._plan.place_of(epoch)[0]]
             yield EpochResult(epoch=report, phase=phase.name, metrics=metrics, timestamp=now())
 
@@ -398,11 +398,17 @@ class Engine:
         if self._interrupted():
             raise Interrupted(f"asked to stop after report {self._report}")
 
-    def _take_snapshot(self) -> dict[str, Any]:
+    def _take_snapshot(self, last: Mapping[str, Tensor] | None = None) -> dict[str, Any]:
+        """Everything that changes, and of the last snapshot the weights that are frozen."""
+        module, last = self._staged.module, last or {}
+        frozen = {name for name, weight in module.named_parameters() if not weight.requires_grad}
         return {
             "epoch": self._report,
             "confusion": self.confusion,
-            "weights": _copied(dict(self._staged.module.state_dict())),
+            "weights": {
+                name: last[name] if name in frozen and name in last else _copied(tensor)
+                for name, tensor in module.state_dict().items()
+            },
             "average": {} if self._average is None else _copied(self._average.tensors),
             "optimizer": _copied(self._optimizer.state_dict()["state"]),
         }

@@ -103,7 +103,8 @@ def _shade(axes: Axes, numbers: ConfusionMatrix) -> None:
 
 def _write_counts(axes: Axes, numbers: ConfusionMatrix) -> None:
     size = 8 if len(numbers.classes) <= 12 else 6
-    write = partial(axes.text, ha="center", va="center", fontsize=size)
+    # They are inside their cells, so that the margins need not be computed from each.
+    write = partial(axes.text, ha="center", va="center", fontsize=size, in_layout=False)
     for row, (counts, shares) in enumerate(zip(numbers.counts, numbers.shares, strict=True)):
         for column, (number, share) in enumerate(zip(counts, shares, strict=True)):
             if number:

@@ -18,23 +18,24 @@ if TYPE_CHECKING:
 __all__ = ["Material", "compose", "markdown_summary", "summarize"]
 
 
-def compose(material: Material) -> Composed:
+def compose(material: Material, *, figures: bool = True) -> Composed:
     """The content of a report and its figures; see ``summary.compose``."""
     # Here and below: a command that writes no report must not wait for pandas, Jinja and SciPy.
     from workbench.report import summary
 
-    return summary.compose(material)
+    return summary.compose(material, figures=figures)
 
 
-def summarize(material: Material) -> dict[str, Any]:
+def summarize(material: Material, *, figures: bool = True) -> dict[str, Any]:
     """The content of report.json: plain JSON values, floats unrounded, unknown numbers None.
 
-    ``usable`` is False where no search trial completed with a value.
+    ``usable`` is False where no search trial completed with a value. Without ``figures`` it lacks
+    what only they show.
 
     Raises:
         ValueError: The description or the protocol lacks a required key.
     """
-    return compose(material).summary.content
+    return compose(material, figures=figures).summary.content
 
 
 def markdown_summary(summary: Mapping[str, Any]) -> str:

@@ -48,8 +48,12 @@ class Composed:
     material: Material
 
 
-def compose(material: Material) -> Composed:
+def compose(material: Material, *, figures: bool = True) -> Composed:
     """Read, judge and describe a study.
+
+    Args:
+        material: Of the study.
+        figures: Also compute what figures show.
 
     Raises:
         ValueError: The description or the protocol lacks a required key.
@@ -98,7 +102,7 @@ def compose(material: Material) -> Composed:
     )
     shows_tests = result is not None and result.finished
     caution = wording.caution(verdict) if shows_tests else None
-    figures, left_out, numbers = _figures(findings, caution)
+    entries, left_out, numbers = _figures(findings, caution) if figures else ((), [], {})
     checks = [*search.summarize(study, trials), *data.summarize(study)]
     if confirmed is not None and result is not None:
         checks += confirmation_checks.summarize(material, confirmed, result)
@@ -151,7 +155,7 @@ def compose(material: Material) -> Composed:
         training=training,
         data=description.data(study),
         backbone=description.backbone(study),
-        figures=figures,
+        figures=entries,
         left_out=left_out,
         provenance=description.provenance(study, trials, material.trials),
     )

@@ -14,12 +14,13 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench import downloads
 from workbench.record import STUDY_NAME
-from workbench.record.files import lock
+from workbench.record.files import lock, write_atomically
 from workbench.tracker.entry import VIEW
 
 # The artifacts of a study or of one of its runs, in whichever home.
@@ -124,30 +125,47 @@ def prepare(
     # killed half-way: so one at a time, in another file, moved into place when it is whole.
     with lock(database.parent / ".store.lock", wait_seconds=float("inf")):
         if not _revision(database):
-            _make(database, make_tables)
+            _make(database, make_tables, revision)
     _check(database, revision, database)
     return Store(home=home, database=database, read_only=False)
 
 
-def _make(database: Path, make_tables: Callable[[str], None]) -> None:
+def _make(database: Path, make_tables: Callable[[str], None], revision: str) -> None:
     from sqlalchemy.exc import SQLAlchemyError
 
+    # MLflow takes seconds to make an empty store, so a copy is kept for the next home.
+    empty = downloads.folder() / "mlflow" / f"{revision}.db"
     new = database.with_name(".mlflow.db.new")
     for leftover in database.parent.glob(f"{new.name}*"):
         leftover.unlink()
     try:
-        make_tables(uri_of(new))
+        if _is_empty_store(empty, revision):
+            shutil.copyfile(empty, new)
+        else:
+            make_tables(uri_of(new))
+            with suppress(OSError):
+                write_atomically(empty, new.read_bytes())
         with closing(sqlite3.connect(new)) as connection:
             # Readers and the writer do not wait for one another; the file keeps the setting. Where
             # the file system cannot do it (NFS), sqlite stays with its own way.
             connection.execute("PRAGMA journal_mode = WAL")
-    except (SQLAlchemyError, sqlite3.Error) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         reason = getattr(error, "orig", None) or error
         free = shutil.disk_usage(database.parent).free
         raise StoreError(
             f"MLflow's store {database} cannot be made: {reason} ({free:,} bytes are free)."
         ) from error
     new.replace(database)
+
+
+def _is_empty_store(path: Path, revision: str) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            intact = connection.execute("PRAGMA quick_check").fetchall()
+            return found == [(revision,)] and intact == [("ok",)]
+    except sqlite3.Error:
+        return False
 
 
 def _revision(database: Path) -> str | None:

@@ -1,7 +1,6 @@
-"""The weights and the artifacts of a trial: learning curve, scores of each class, worst mistakes.
+"""The weights and the artifacts of a trial: scores of each class, worst mistakes, pictures of both.
 
-Every trial with an epoch gets a learning curve, and every completed one also scores and mistakes,
-which are cheap. Pictures are drawn for the best trial of a strategy only.
+Pictures are drawn for the best trial of a strategy only. MLflow shows the curves of every trial.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench import datasets, record, tasks
-from workbench.plotting import confusion_matrix, learning_curve, mistakes, saving
+from workbench.plotting import confusion_matrix, mistakes, saving
 from workbench.record import Role, TrialDirectory, TrialSpec
 from workbench.record.files import is_disk_error, writing
 
@@ -157,26 +156,15 @@ def identified(rows: Sequence[Mapping[str, Any]], data: Data) -> list[dict[str, 
 
 
 def draw_best(directory: TrialDirectory) -> None:
-    """Draw learning curve, confusion matrix and mistakes of the best trial of a strategy.
+    """Draw the confusion matrix and the mistakes of the best trial of a strategy.
 
-    MLflow shows the curves of every trial; a picture of each would cost as much as a short trial.
     Mistakes are shown as pictures for images (``mistakes.png``) and as a table for texts
     (``mistakes.html``). A failure is logged and the picture left out.
     """
     name = str(directory.path)
     with writing(directory.artifacts):
-        try_to_write(name, "learning curve", lambda: _draw_curve(directory))
         try_to_write(name, "confusion matrix", lambda: _draw_confusion(directory))
         try_to_write(name, "picture of the mistakes", lambda: _show_mistakes(directory))
-
-
-def _draw_curve(directory: TrialDirectory) -> None:
-    spec, result, history = directory.spec(), directory.result(), directory.history()
-    if spec is not None and result is not None and history:
-        summary = learning_curve.summarize(history, result.epoch, spec.objective)
-        directory.artifacts.mkdir(parents=True, exist_ok=True)
-        path = directory.artifacts / "learning_curve"
-        saving.save(learning_curve.draw(summary), path, formats=("png",))
 
 
 def _draw_confusion(directory: TrialDirectory) -> None:
