@@ -195,7 +195,7 @@ def test_an_unfinished_confirmation_shows_no_test_value_in_any_file(tmp_path: Pa
     assert (summary["confirmation"]["done"], summary["confirmation"]["planned"]) == (17, 40)
     assert all(arm["mean"] is None for arm in summary["confirmation"]["arms"])
     shown = {entry["name"] for entry in summary["figures"]}
-    assert not shown & {"forest", "confirmed", "pairwise", "cost_quality"}
+    assert not shown & {"forest", "confirmed", "cost_quality"}
     for path in (tmp_path / "digits").rglob("*"):
         if path.suffix in TEXTS:
             assert not re.search(r"0\.3141?[56]?", path.read_text().partition("<svg")[0]), path.name
@@ -948,7 +948,7 @@ def test_a_confirmed_report_is_whole_and_the_same_bytes_again(tmp_path: Path) ->
     assert {path.name for path in written.iterdir()} == {*CONTENTS}
     content = json.loads((written / "report.json").read_text())
     shown = [entry["name"] for entry in content["figures"]]
-    assert {"forest", "pairwise"} <= {*shown}
+    assert {"forest", "confirmed"} <= {*shown}
     assert all((written / f"figures/{name}.pdf").exists() for name in shown)
 
 

@@ -70,7 +70,7 @@ def test_nothing_of_a_figure_lies_outside_it(name: str) -> None:
     assert box.y0 > -0.02 and box.y1 < height + 0.02
 
 
-@pytest.mark.parametrize("name", ["forest", "confirmed", "pairwise", "cost_quality"])
+@pytest.mark.parametrize("name", ["forest", "confirmed", "cost_quality"])
 def test_a_figure_of_a_confirmation_is_left_out_before_there_is_one(name: str) -> None:
     verdict = findings().verdict
     assert verdict is not None

@@ -29,7 +29,6 @@ FIGURES: dict[str, str] = {
     "forest": "workbench.report.figures.forest:FIGURE",
     "confirmed": "workbench.report.figures.confirmed:FIGURE",
     "interaction": "workbench.report.figures.interaction:FIGURE",
-    "pairwise": "workbench.report.figures.pairwise:FIGURE",
     "strategies": "workbench.report.figures.strategies:FIGURE",
     "learning_rate_sensitivity": "workbench.report.figures.learning_rate_sensitivity:FIGURE",
     "best_so_far": "workbench.report.figures.best_so_far:FIGURE",

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
-from workbench.report import templates
+from workbench.report import templates, wording
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import (
     Point,
@@ -19,11 +19,8 @@ from workbench.report.figures.sides import (
     draw_seeds,
     hover,
     how_tested,
-    names,
 )
-from workbench.report.wording import known
 from workbench.verdict import Comparison, Verdict, Word
-from workbench.verdict.contrast import BASELINE
 from workbench.verdict.estimates import Interval
 from workbench.verdict.guards import Bar
 from workbench.verdict.wording.numbers import bare_p
@@ -68,11 +65,11 @@ class Forest(NamedTuple):
 def summarize(findings: Findings) -> Forest:
     """Differences from the leader or the baseline; raises ``LeftOut`` without a comparison."""
     verdict = compared(findings)
-    reference = verdict.leader or names(verdict)[0]
-    baselines = [side.name for side in verdict.sides if side.baseline and side.mean]
-    if verdict.contrast == BASELINE and baselines:
-        reference = baselines[0]
     maximizes = verdict.direction == "maximize"
+    sign = 1 if maximizes else -1
+    means = {side.name: sign * side.mean.estimate for side in verdict.sides if side.mean}
+    # Some verdicts have no leader; then it is the best mean.
+    reference = wording.reference(verdict) or max(means, key=means.__getitem__)
     rows = []
     for item in verdict.comparisons:
         if reference in (item.first, item.second):
@@ -204,14 +201,16 @@ def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
         style.column(axes, head, p_values)
         return
     means = [row.comparison.difference for row in rows]
-    size = templates.scale(end for mean in means for end in (known(mean.low), known(mean.high)))
+    size = templates.scale(
+        end for mean in means for end in (wording.known(mean.low), wording.known(mean.high))
+    )
     texts = [_written(mean, size) for mean in means]
     style.column(axes, f"mean [{100 * means[0].level:g} % interval]", texts)
     style.column(axes, head, p_values, offset=104)
 
 
 def _written(mean: Interval, size: float | None) -> str:
-    low, high = known(mean.low), known(mean.high)
+    low, high = wording.known(mean.low), wording.known(mean.high)
     estimate = templates.signed(mean.estimate, size, low, high)
     return f"{estimate} {templates.interval(low, high, size)}"
 

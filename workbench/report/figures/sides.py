@@ -138,13 +138,6 @@ def compared(findings: Findings) -> Verdict:
     return verdict
 
 
-def names(verdict: Verdict) -> tuple[str, ...]:
-    """Sides that have a mean, the best first."""
-    sign = -1 if verdict.direction == "maximize" else 1
-    means = [(sign * side.mean.estimate, side.name) for side in verdict.sides if side.mean]
-    return tuple(name for _, name in sorted(means, key=lambda item: item[0]))
-
-
 def differences(verdict: Verdict, pair: Comparison) -> tuple[Point, ...]:
     """The difference on each seed; imputed where one of the two runs is."""
     count = len(pair.differences)
