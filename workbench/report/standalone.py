@@ -59,8 +59,14 @@ def write(
     Raises:
         FileExistsError: The folder is not empty and contains no verdict.
     """
-    study, content = _title(outcome), outcome.as_json()
-    summaries = _summaries(study, outcome)
+    source, content = outcome.results.source, outcome.as_json()
+    study = source if outcome.studies else Path(source).stem
+    verdicts = {study: outcome.verdict}
+    if len(outcome.datasets) > 1:
+        verdicts |= {f"{study} {name}": verdict for name, verdict in outcome.datasets.items()}
+    # What tables and numbers are written from: the whole, then each of several data sets.
+    external = not outcome.studies
+    summaries = [_summary(name, own, external=external) for name, own in verdicts.items()]
     # results.json marks the folder as ours; see ``writing.replacing``.
     with writing.replacing(folder, CONTENTS, "results.json") as new:
         drawn, pictures = _figures(outcome, new / "figures")
@@ -83,21 +89,6 @@ def write(
         writing.write_files(texts, new)
         tidy.write(_data(outcome), new / "data")
     return folder.resolve() / "index.html"
-
-
-def _title(outcome: ResultsVerdict) -> str:
-    source = outcome.results.source
-    return source if outcome.studies else Path(source).stem
-
-
-def _summaries(study: str, outcome: ResultsVerdict) -> list[Judged]:
-    """What tables and numbers are written from: the whole, then each of several data sets."""
-    external = not outcome.studies
-    summaries = [_summary(study, outcome.verdict, external=external)]
-    if len(outcome.datasets) > 1:
-        for name, verdict in outcome.datasets.items():
-            summaries.append(_summary(f"{study} {name}", verdict, external=external))
-    return summaries
 
 
 def _summary(study: str, verdict: Verdict, *, external: bool) -> Judged:

@@ -54,12 +54,13 @@ def main(summary: Judged, venue: str) -> str:
     like = scale(summary)
     columns = {"strategy": "p", "$n$": "r", r"mean $\pm$ SD": "r", r"95\,\% interval": "r"}
     columns |= dict.fromkeys(heads, "r")
-    rows: list[list[str] | None] = [
-        [*_measured(summary, row, like), *_against(row, heads, like)] for row in summary.rows
-    ]
+
+    def cells(row: Row) -> list[str]:
+        return [*_measured(summary, row, like), *_against(row, heads, like)]
+
+    rows: list[list[str] | None] = [*map(cells, summary.rows)]
     if levels:
-        rows.append(None)
-        rows += [[*_measured(summary, row, like), *_against(row, heads, like)] for row in levels]
+        rows += [None, *map(cells, levels)]
     for absent in verdict.absent:
         rows.append([name(absent), "0", "not comparable", *[NONE] * (len(columns) - 3)])
     if summary.cited:
