@@ -43,7 +43,7 @@ from workbench.report.figures import (
     load,
     strategies,
 )
-from workbench.report.trials import best, encoding, of_search, varied
+from workbench.report.trials import best, encoding, of_search, varying_factors
 
 # Reading
 
@@ -68,13 +68,13 @@ def test_a_level_that_bundles_knobs_is_one_factor() -> None:
     ]
     named = [{"name": name, "levels": {"method": name}} for name in factors["method"]]
     study = describe(factors=factors, strategies=named)
-    assert varied(study, of_search(study, runs(rows))) == {"method": ("full", "probe")}
+    assert varying_factors(study, of_search(study, runs(rows))) == {"method": ("full", "probe")}
 
 
 def test_a_tuned_freeze_depth_counts_as_a_factor_though_none_is_compared() -> None:
     rows = [row("one", n, 0.5, levels={}, freeze_depth=n % 2, optimizer="sgd") for n in range(4)]
     study = describe(factors={}, strategies=[{"name": "one", "levels": {}}])
-    assert varied(study, of_search(study, runs(rows))) == {"freeze_depth": ("0", "1")}
+    assert varying_factors(study, of_search(study, runs(rows))) == {"freeze_depth": ("0", "1")}
 
 
 def test_every_strategy_has_a_pair_of_colour_and_second_index_of_its_own() -> None:

@@ -230,7 +230,7 @@ def test_an_unknown_venue_is_refused_with_those_that_there_are(tmp_path: Path) -
 def test_letters_are_smaller_in_a_column_and_never_below_six_points() -> None:
     for venue in venues.VENUES:
         for wide in (True, False):
-            with venues.at(venue), venues.laid_out(wide=wide):
+            with venues.at(venue), venues.layout(wide=wide):
                 label, tick, small = venues.sizes()
                 assert label >= tick >= small >= 6.5
                 assert (label == 9) == (venues.width() > 4)

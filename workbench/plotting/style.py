@@ -73,7 +73,7 @@ def context(*, wide: bool | None = None) -> Iterator[None]:
     """
     import matplotlib as mpl
 
-    with venues.laid_out(wide=wide), mpl.rc_context():
+    with venues.layout(wide=wide), mpl.rc_context():
         # The defaults first: a user's matplotlibrc must not change the figures of a report.
         mpl.rcdefaults()
         label, tick, _ = venues.sizes()

@@ -117,7 +117,7 @@ def _texts(
     numbers = []
     for at, summary in enumerate(summaries):
         start = f"tables/{f'{at}-' if at else ''}"
-        for name, text in verdict_tables.judged(summary, venue).items():
+        for name, text in verdict_tables.tables_of_verdict(summary, venue).items():
             tables[f"{start}{name}.tex"] = text
         numbers.append(macros.macros(summary, taken))
     return {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from workbench.record import State
 from workbench.report.checks import Answer, Check, ask
-from workbench.report.checks.bounds import Bound, at_bound, described
+from workbench.report.checks.bounds import Bound, at_bound, bounds_finding
 from workbench.report.checks.conditions import compare
 from workbench.report.material import Material
 from workbench.report.protocol_checks import protocol_problems
@@ -129,7 +129,7 @@ def confirmed_bounds(subject: Subject) -> Answer:
     # All runs of an arm have the same setting, so one of them is enough.
     first = {arm.name: run.run_id for arm in confirmation.arms for run in [*arm.runs.values()][:1]}
     runs = tuple(first[name] for name in names if name in first)
-    return Answer("warning", described(bounds), names, runs)
+    return Answer("warning", bounds_finding(bounds), names, runs)
 
 
 def selection(subject: Subject) -> Answer:

@@ -13,7 +13,7 @@ from statistics import median
 from workbench.messages import listed
 from workbench.record import State
 from workbench.report.checks import Answer, Check, ask
-from workbench.report.checks.bounds import described, of_best_trials
+from workbench.report.checks.bounds import bounds_finding, of_best_trials
 from workbench.report.checks.conditions import compare
 from workbench.report.trials import best_of_each, by_strategy
 from workbench.tracker.stored_study import StoredStudy
@@ -62,7 +62,7 @@ def bounds(search: Search) -> Answer:
     if not near:
         return _ok("No.", search.chosen)
     names = tuple(dict.fromkeys(bound.strategy for bound in near))
-    return Answer("warning", described(near), names, search.runs(names))
+    return Answer("warning", bounds_finding(near), names, search.runs(names))
 
 
 def failures(search: Search) -> Answer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, ReportFigure
-from workbench.report.figures.sides import Arm, arms, draw_seeds, finished
+from workbench.report.figures.sides import Arm, arms, confirmation_of, draw_seeds
 from workbench.verdict.wording.numbers import measured
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Values(NamedTuple):
 
 def summarize(findings: Findings) -> Values:
     """Values by arm; raises ``LeftOut`` before the confirmation is finished."""
-    protocol, rows = finished(findings).protocol, arms(findings)
+    protocol, rows = confirmation_of(findings).protocol, arms(findings)
     lowest, highest = protocol.bounds
     return Values(
         metric=protocol.metric,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import Arm, arms, finished
+from workbench.report.figures.sides import Arm, arms, confirmation_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ class CostQuality(NamedTuple):
 
 def summarize(findings: Findings) -> CostQuality:
     """Arms by cost; raises ``LeftOut`` where fewer than two costs differ."""
-    protocol, shown = finished(findings).protocol, arms(findings)
+    protocol, shown = confirmation_of(findings).protocol, arms(findings)
     panels = []
     for label, costs in (
         ("seconds a training run", [arm.seconds for arm in shown]),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, style
-from workbench.report.trials import encoding, varied
+from workbench.report.trials import encoding, varying_factors
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
@@ -36,7 +36,7 @@ def places(
 ) -> tuple[Place, ...]:
     """The place of each strategy; many curves get panels by all factors but the first."""
     codes = encoding(study, trials)
-    first, *others = [*varied(study, trials)] or [""]
+    first, *others = [*varying_factors(study, trials)] or [""]
     # More curves than line styles could not be distinguished without colours.
     many = len(strategies) > len(style.LINES) and bool(others)
     all_places = []

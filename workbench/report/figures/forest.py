@@ -14,11 +14,11 @@ from workbench.report import templates, wording
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import (
     Point,
-    compared,
     differences,
     draw_seeds,
     hover,
     how_tested,
+    verdict_of,
 )
 from workbench.verdict import Comparison, Verdict, Word
 from workbench.verdict.estimates import Interval
@@ -64,7 +64,7 @@ class Forest(NamedTuple):
 
 def summarize(findings: Findings) -> Forest:
     """Differences from the leader or the baseline; raises ``LeftOut`` without a comparison."""
-    verdict = compared(findings)
+    verdict = verdict_of(findings)
     maximizes = verdict.direction == "maximize"
     sign = 1 if maximizes else -1
     means = {side.name: sign * side.mean.estimate for side in verdict.sides if side.mean}
@@ -202,7 +202,7 @@ def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
         return
     means = [row.comparison.difference for row in rows]
     size = templates.scale(
-        end for mean in means for end in (wording.known(mean.low), wording.known(mean.high))
+        end for mean in means for end in (wording.finite(mean.low), wording.finite(mean.high))
     )
     texts = [_written(mean, size) for mean in means]
     style.column(axes, f"mean [{100 * means[0].level:g} % interval]", texts)
@@ -210,7 +210,7 @@ def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
 
 
 def _written(mean: Interval, size: float | None) -> str:
-    low, high = wording.known(mean.low), wording.known(mean.high)
+    low, high = wording.finite(mean.low), wording.finite(mean.high)
     estimate = templates.signed(mean.estimate, size, low, high)
     return f"{estimate} {templates.interval(low, high, size)}"
 

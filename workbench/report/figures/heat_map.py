@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, scale, style, venues
-from workbench.report.checks.bounds import Bound, of_best_trials, warned
+from workbench.report.checks.bounds import Bound, of_best_trials, with_warning
 from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding
 from workbench.tracker.trial_run import TrialRun
@@ -129,7 +129,7 @@ def caption(numbers: HeatMap) -> str:
     if numbers.hidden:
         hidden = counted(numbers.hidden, "trial")
         text += f" Not shown: {hidden} without a value (pruned, failed, unfinished)."
-    return warned(text, numbers.at_bound)
+    return with_warning(text, numbers.at_bound)
 
 
 def plot(numbers: HeatMap) -> Figure:

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import compared, finished
+from workbench.report.figures.sides import confirmation_of, verdict_of
 from workbench.verdict import Effect, statistics
 from workbench.verdict.estimates import Interval
 from workbench.verdict.wording.numbers import p_value
@@ -39,7 +39,7 @@ class Interaction(NamedTuple):
 
 def summarize(findings: Findings) -> Interaction:
     """Means over seeds of each combination; raises ``LeftOut`` without two factors."""
-    confirmation, verdict = finished(findings), compared(findings)
+    confirmation, verdict = confirmation_of(findings), verdict_of(findings)
     levels = {e.factors[0]: [level.name for level in e.levels] for e in verdict.effects if e.levels}
     if not levels:
         raise LeftOut("The configurations are not all combinations of two or more factors.")

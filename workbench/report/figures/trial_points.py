@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.record import State
-from workbench.report.checks.bounds import Bound, warned
-from workbench.report.trials import varied
+from workbench.report.checks.bounds import Bound, with_warning
+from workbench.report.trials import varying_factors
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
@@ -77,7 +77,7 @@ def colour_factor(
 
     A learning rate has a different meaning for each optimizer.
     """
-    factors = varied(study, trials)
+    factors = varying_factors(study, trials)
     name = "optimizer" if "optimizer" in factors else next(iter(factors), None)
     return name, factors[name] if name else ("",)
 
@@ -100,14 +100,14 @@ def points(
     return tuple(shown_points)
 
 
-def captioned(numbers: TrialPoints, text: str) -> str:
+def full_caption(numbers: TrialPoints, text: str) -> str:
     """A caption with what applies to both figures, and a warning about bounds."""
     pruned, failed = numbers.count(State.PRUNED), numbers.count(State.FAILED)
     if pruned or failed:
         text += f" Marks in the grey strip have no value: {pruned} pruned, {failed} failed."
     if numbers.adaptive:
         text += " The sampler preferred settings with good values, so points are dense there."
-    return warned(text, numbers.at_bound)
+    return with_warning(text, numbers.at_bound)
 
 
 def plot(

@@ -69,7 +69,7 @@ def _optimizers(summary: Summary) -> set[str]:
     return named & _OPTIMIZERS.keys()
 
 
-def cited(text: str, summary: Summary) -> str:
+def with_citations(text: str, summary: Summary) -> str:
     r"""A methods text as LaTeX: escaped, with ``\citep``, and a list of works not named in it.
 
     Args:

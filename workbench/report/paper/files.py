@@ -33,7 +33,7 @@ def files(summary: Summary, *, venue: str) -> dict[str, str]:
     """
     venues.of(venue)  # raises before anything is written
     tables = papertables.tables(summary, venue)
-    methods = bibliography.cited(templates.methods(summary.content), summary)
+    methods = bibliography.with_citations(templates.methods(summary.content), summary)
     return {
         **tables,
         "macros.tex": macros.macros(summary),

@@ -192,14 +192,14 @@ def _pair(
     who = f"{pair.first} against {pair.second}"
     # In a comparison, positive means that ``first`` is better; here, that its value is higher.
     difference = pair.difference if maximizes else pair.difference.negated()
-    low, high = wording.known(difference.low), wording.known(difference.high)
+    low, high = wording.finite(difference.low), wording.finite(difference.high)
     chance = pair.improvement
     numbers = [
         ("Difference", number(difference.estimate, like), "the first minus the second, mean"),
         ("DifferenceLow", number(low, like), "low end of its 95 % interval"),
         ("DifferenceHigh", number(high, like), "high end of it"),
         ("Ahead", ahead_on(pair.differences), "on how many the first is better"),
-        ("P", p_value(wording.known(pair.p_holm)), "p, Holm-corrected over all pairs"),
+        ("P", p_value(wording.finite(pair.p_holm)), "p, Holm-corrected over all pairs"),
         ("Poi", share(chance.estimate), "P(improvement)"),
         ("PoiLow", share(chance.low), "low end of its interval"),
         ("PoiHigh", share(chance.high), "high end of it"),

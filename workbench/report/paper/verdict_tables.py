@@ -20,7 +20,7 @@ from workbench.verdict.wording.numbers import ahead_on, counted
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
 
-def judged(summary: Judged, venue: str) -> dict[str, str]:
+def tables_of_verdict(summary: Judged, venue: str) -> dict[str, str]:
     """The tables of a verdict: ``confirmation`` (or ``results``) and ``pairwise``."""
     if not summary.shows_tests:
         return {}
@@ -66,7 +66,7 @@ def main(summary: Judged, venue: str) -> str:
     if summary.cited:
         rows += [None, *(_cited(item, like, len(columns)) for item in summary.cited)]
     caption = _caption(summary)
-    return laid_out(summary, venue, _main_name(summary), caption, columns, rows)
+    return labelled_table(summary, venue, _main_name(summary), caption, columns, rows)
 
 
 def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
@@ -188,9 +188,9 @@ def pairwise(summary: Judged, venue: str) -> str:
             name(pair.first),
             name(pair.second),
             number(difference.estimate, like),
-            span(wording.known(difference.low), wording.known(difference.high), like),
+            span(wording.finite(difference.low), wording.finite(difference.high), like),
             ahead_on(pair.differences),
-            p_value(wording.known(pair.p_holm)),
+            p_value(wording.finite(pair.p_holm)),
             share(pair.dz),
         ]
         row += [p_value(pair.p_equivalence)] if has_margin else []
@@ -212,7 +212,9 @@ def pairwise(summary: Judged, venue: str) -> str:
     if has_beyond:
         caption += f"; beyond: interval over {unit}s and test examples"
     absent = "".join(f" {prose(sentence)}" for sentence in wording.left_out(verdict))
-    return laid_out(summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows)
+    return labelled_table(
+        summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows
+    )
 
 
 def _counts(comparisons: Sequence[Comparison]) -> str:
@@ -220,7 +222,7 @@ def _counts(comparisons: Sequence[Comparison]) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
-def laid_out(
+def labelled_table(
     summary: Judged,
     venue: str,
     about: str,
