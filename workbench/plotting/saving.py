@@ -52,7 +52,8 @@ def hover(artist: Artist, *texts: str) -> None:
         texts: One for the artist, or one for each point in their order. A figure with more than
             ``MOST_HOVER_TEXTS`` in all shows none.
     """
-    _hover_texts[artist] = texts
+    if texts:
+        _hover_texts[artist] = texts
 
 
 def save(

@@ -113,10 +113,13 @@ def _row(
 
 def describe(trial: TrialRun) -> TrialResult:
     """A trial as the report shows it."""
-    shared = {field.name for field in fields(TrialResult)} & {field.name for field in fields(trial)}
-    own = {"trial": trial.name, "epoch": trial.chosen_epoch, "seconds": trial.seconds or 0.0}
+    own = ("trial", "epoch", "seconds")
+    names = [field.name for field in fields(TrialResult) if field.name not in own]
     return TrialResult(
-        diverged=trial.diverged, **({name: getattr(trial, name) for name in shared} | own)
+        trial=trial.name,
+        epoch=trial.chosen_epoch,
+        seconds=trial.seconds or 0.0,
+        **{name: getattr(trial, name) for name in names},
     )
 
 

@@ -120,7 +120,7 @@ def _column(values: Sequence[Any]) -> pa.Array:
     plain = [None if value != value else value for value in values]  # NaN is unknown
     try:
         column = pa.array(plain)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except pa.ArrowException:  # of several types
         column = pa.nulls(0)
     if pa.types.is_primitive(column.type) or pa.types.is_string(column.type):
         return column
