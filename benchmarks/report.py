@@ -97,7 +97,7 @@ def main(trials: int = 1000, venue: str = "neurips") -> None:
     """Write the report without MLflow and with it, and print what took how long."""
     made = large(trials)
     began = time.process_time()
-    from workbench.report import summary, write
+    from workbench.report import summary, writing
     from workbench.report.figures import rendering
 
     spent: dict[str, float] = defaultdict(float)
@@ -117,7 +117,7 @@ def main(trials: int = 1000, venue: str = "neurips") -> None:
     with tempfile.TemporaryDirectory() as folder:
         # Nothing is known of an earlier report.
         os.environ["WORKBENCH_DATA"] = str(Path(folder) / "cache")
-        page = write(made, Path(folder) / "digits", venue)
+        page = writing.write(summary.compose(made), Path(folder) / "digits", venue)
         size = page.stat().st_size / 1e6
     whole = time.process_time() - began
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):

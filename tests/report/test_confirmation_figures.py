@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pytest
 
@@ -20,7 +19,6 @@ from workbench.report.figures import (
     cost_quality,
     forest,
     learning_curves,
-    pairwise,
 )
 from workbench.report.figures import sides as sides_of
 from workbench.report.results import ArmResult
@@ -202,67 +200,12 @@ def test_a_bar_of_one_seed_is_refused() -> None:
         forest.summarize(verdict(ABC[:2], [comparison("a", "b", 0.1)]))
 
 
-# All pairs
-
-
-def test_cells_hold_the_row_against_the_sides_after_it_in_the_order_of_their_means() -> None:
-    turned = [PAIRS[0], PAIRS[1], comparison("c", "b", -0.1, -0.1)]
-    numbers = pairwise.summarize(verdict(ABC[::-1], turned))
-    assert numbers.sides == ("a", "b", "c")
-    cells = [[cell.difference.estimate for cell in row if cell] for row in numbers.cells]
-    assert cells == [pytest.approx([0.1, 0.2]), pytest.approx([0.1]), []]
-    assert [cell.first for row in numbers.cells for cell in row if cell] == ["a", "a", "b"]
-
-
-def test_a_lower_mean_comes_first_where_the_study_minimises() -> None:
-    numbers = pairwise.summarize(verdict(ABC, PAIRS, direction="minimize"))
-    assert numbers.sides == ("c", "b", "a")
-    assert (
-        ", positive where the row is lower, and below it the corrected p; it is"
-        in pairwise.caption(numbers)
-    )
-
-
-def test_only_cells_whose_corrected_p_lies_below_alpha_are_coloured() -> None:
-    axes = pairwise.FIGURE.draw(pairwise.summarize(verdict(ABC, PAIRS))).axes[0]
-    blue = style.COLOURS[0]
-    shades = [mpl.colors.to_hex(tile.get_facecolor()) for tile in axes.patches]
-    assert shades == [style.RULE, blue, style.RULE]
-    weights = [text.get_fontweight() for text in axes.texts if text.get_text().startswith("+")]
-    assert weights == ["normal", "bold", "normal"]
-
-
-def test_many_sides_are_condensed_to_marks() -> None:
-    sides = [side(f"s{n:02d}", 1 - n / 100) for n in range(12)]
-    pairs = [
-        comparison(a.name, b.name, 0.1, 0.1, p_holm=0.01 if i else 0.9, equivalent=not i)
-        for i, a in enumerate(sides)
-        for b in sides[i + 1 :]
-    ]
-    numbers = pairwise.summarize(verdict(sides, pairs))
-    marks = [text.get_text() for text in pairwise.FIGURE.draw(numbers).axes[0].texts]
-    assert (marks.count("○"), marks.count("▲")) == (11, 55)
-    assert "ring: equivalent by TOST" in pairwise.caption(numbers)
-
-
-def test_a_matrix_is_left_out_where_the_forest_says_it_all() -> None:
-    with pytest.raises(LeftOut, match="one pair, and the forest plot shows it"):
-        pairwise.summarize(verdict(ABC[:2], PAIRS[:1]))
-    with pytest.raises(LeftOut, match="pairs with the baseline"):
-        pairwise.summarize(verdict(ABC, PAIRS[:2], contrast="baseline"))
-
-
-def test_a_matrix_too_large_for_a_page_is_left_out() -> None:
-    sides = [side(f"s{n}", 1.0) for n in range(31)]
-    with pytest.raises(LeftOut, match="31 strategies do not fit"):
-        pairwise.summarize(verdict(sides, PAIRS))
-
-
 def test_levels_of_a_factor_are_the_sides_of_its_contrast() -> None:
     found = findings(contrast="optimizer")
-    assert set(pairwise.summarize(found).sides) == {"sgd", "adam", "adamw"}
     assert found.verdict is not None
-    assert forest.summarize(found).reference == found.verdict.leader
+    numbers = forest.summarize(found)
+    assert numbers.reference == found.verdict.leader
+    assert {numbers.reference, *(row.name for row in numbers.rows)} == {"sgd", "adam", "adamw"}
 
 
 # Values by arm

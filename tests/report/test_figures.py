@@ -43,7 +43,7 @@ from workbench.report.figures import (
     load,
     strategies,
 )
-from workbench.report.trials import best, encoding, of_search, varied
+from workbench.report.trials import best, encoding, of_search, varying_factors
 
 # Reading
 
@@ -68,13 +68,13 @@ def test_a_level_that_bundles_knobs_is_one_factor() -> None:
     ]
     named = [{"name": name, "levels": {"method": name}} for name in factors["method"]]
     study = describe(factors=factors, strategies=named)
-    assert varied(study, of_search(study, runs(rows))) == {"method": ("full", "probe")}
+    assert varying_factors(study, of_search(study, runs(rows))) == {"method": ("full", "probe")}
 
 
 def test_a_tuned_freeze_depth_counts_as_a_factor_though_none_is_compared() -> None:
     rows = [row("one", n, 0.5, levels={}, freeze_depth=n % 2, optimizer="sgd") for n in range(4)]
     study = describe(factors={}, strategies=[{"name": "one", "levels": {}}])
-    assert varied(study, of_search(study, runs(rows))) == {"freeze_depth": ("0", "1")}
+    assert varying_factors(study, of_search(study, runs(rows))) == {"freeze_depth": ("0", "1")}
 
 
 def test_every_strategy_has_a_pair_of_colour_and_second_index_of_its_own() -> None:
@@ -93,7 +93,6 @@ SEARCH = (
     "heat_map",
     "slices",
     "importances",
-    "parallel_coordinates",
 )
 
 
@@ -108,7 +107,7 @@ def test_every_figure_of_a_search_says_its_n_and_draws(name: str) -> None:
     assert all(not axes.get_title() for axes in drawing.axes)
 
 
-@pytest.mark.parametrize("name", [*SEARCH, "learning_curves", "edf", "expected_maximum"])
+@pytest.mark.parametrize("name", [*SEARCH, "learning_curves", "expected_maximum"])
 def test_every_figure_of_a_search_is_left_out_with_a_reason_where_nothing_completed(
     name: str,
 ) -> None:
@@ -180,22 +179,6 @@ def test_few_curves_share_a_panel_and_differ_in_dash_and_marker_also_without_col
     }
     assert len(looks) == 4
     assert "marker at its end" in best_so_far.caption(found)
-
-
-@pytest.mark.parametrize(
-    ("values", "texts"),
-    [
-        ((52.0, 52.3), ["52.00", "52.30"]),
-        ((0.9, 0.953), ["0.900", "0.953"]),
-        ((0.5, 12.34), ["0.50", "12.34"]),
-        ((120.0, 99.5), ["120.0", "99.5"]),
-        ((52.0, 52.3, 0.001), ["52.0", "52.3", "0.001"]),
-    ],
-)
-def test_values_of_one_figure_have_one_number_of_decimals(
-    values: tuple[float, ...], texts: list[str]
-) -> None:
-    assert naming.alike(values) == texts
 
 
 def test_sensitivity_panels_are_freeze_depths_in_the_studys_order() -> None:
@@ -774,13 +757,6 @@ def test_an_inline_figure_takes_the_pages_colours_and_shares_no_identifier() -> 
         ElementTree.fromstring(text)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(1e-4, "0.0001"), (0.03, "0.03"), (1e-5, "1e-05"), (1.0, "1"), (10, "10")]
-)
-def test_learning_rates_are_written_as_people_write_them(value: float, text: str) -> None:
-    assert naming.decimal(value) == text
-
-
 def test_names_that_would_look_alike_lose_what_they_share() -> None:
     names = [f"pretrained-on-{x}-with-the-{y}-optimizer" for x in ("laion", "jft") for y in "ab"]
     assert naming.distinct(names) == [
@@ -792,20 +768,6 @@ def test_names_that_would_look_alike_lose_what_they_share() -> None:
     assert naming.distinct(["sgd-0", "sgd-all"]) == ["sgd-0", "sgd-all"]
     alike = [f"{'x' * 40}{n}{'y' * 40}" for n in range(3)]
     assert len(set(naming.distinct(alike))) == 3
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.9533, "0.953"),
-        (21_770.4, "21770"),
-        (3.2e-6, "3.2e-6"),
-        (1_234_567.0, "1.23e6"),
-        (0, "0.000"),
-    ],
-)
-def test_values_inside_a_figure_take_little_room(value: float, text: str) -> None:
-    assert naming.short(value) == text
 
 
 def test_r2_far_below_zero_leaves_room_for_the_other_values() -> None:

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.support import confirmed
+from tests.support import confirmed, pages
 from tests.support.searched import respelled
 from workbench import report
-from workbench.report import templates, tidy
+from workbench.report import templates, tidy, writing
 from workbench.report.content import Summary
 from workbench.report.methods import METHODS
 from workbench.report.paper import bibliography, booktabs, macros, tables, typeset, verdict_tables
@@ -145,7 +145,7 @@ def test_the_main_table_has_the_numbers_of_the_report(three: Summary) -> None:
             interval = f"[{versus['low']:.4f}, {versus['high']:.4f}]"
             assert row[4] == f"{versus['difference']:+.4f} {interval}"
             assert row[5] == numbers.ahead_on(versus["leads"])
-        assert row[6:] == [templates.p_value(arm["p_best"]), f"{arm['behind']:.4f}"]
+        assert row[6:] == [templates.bare_p(arm["p_best"]), f"{arm['behind']:.4f}"]
     default = next(arm for arm in arms if arm["baseline"])
     told = f"Baseline: {default['strategy']} with default values, not tuned."
     assert told in verdict_tables.main(three, "neurips")
@@ -205,8 +205,8 @@ def test_every_comparison_has_a_row() -> None:
         assert row[:2] == [pair["first"], pair["second"]]
         assert row[2] == f"{pair['difference']['estimate']:.4f}"
         assert row[4] == numbers.ahead_on(pair["differences"])
-        assert row[5] == templates.p_value(pair["p_holm"])
-        assert row[7] == templates.p_value(pair["p_equivalence"])
+        assert row[5] == templates.bare_p(pair["p_holm"])
+        assert row[7] == templates.bare_p(pair["p_equivalence"])
         assert row[8] == f"[{pair['beyond']['low']:.4f}, {pair['beyond']['high']:.4f}]"
 
 
@@ -395,8 +395,7 @@ def test_sources_of_all_methods_are_known() -> None:
 
 def test_every_figure_has_a_caption_command(three: Summary) -> None:
     files = paper.files(three, venue="neurips")
-    drawn = [figure for figure in three.content["figures"] if not figure["page_only"]]
-    for figure in drawn:
+    for figure in three.content["figures"]:
         command = "caption" + typeset.letters(figure["name"])
         assert (
             rf"\renewcommand{{\{command}}}{{{typeset.prose(figure['caption'])}}}"
@@ -498,7 +497,7 @@ def test_macros_may_be_read_twice_and_used_in_text_and_mathematics(
 def test_a_whole_report_compiles_with_fonts_that_venues_take(tmp_path: Path) -> None:
     material = confirmed.material(strategies=THREE)
     folder = tmp_path / "digits"
-    report.write(material, folder)
+    writing.write(report.compose(material), folder)
     log = compiled(folder)
     assert "undefined" not in log
     assert wide_boxes(log) == []
@@ -514,56 +513,60 @@ def test_a_whole_report_compiles_with_fonts_that_venues_take(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def frames(three: Summary) -> dict[str, pd.DataFrame]:
-    return tidy.frames(confirmed.material(strategies=THREE, scored=False), three)
+def data(three: Summary) -> dict[str, tidy.Rows]:
+    return tidy.tables(confirmed.material(strategies=THREE, scored=False), three)
 
 
-def test_data_hold_a_row_for_every_run(frames: dict[str, pd.DataFrame], three: Summary) -> None:
+def test_data_hold_a_row_for_every_run(data: dict[str, tidy.Rows], three: Summary) -> None:
     arms = three.content["confirmation"]["arms"]
-    runs = frames["confirmation"]
+    runs = pd.DataFrame(data["confirmation"])
     assert len(runs) == sum(len(arm["runs"]) for arm in arms) == 48
     for arm in arms:
         own = runs[runs["arm"] == arm["name"]]
         assert own["counted"].mean() == pytest.approx(arm["mean"])
         assert own["run_id"].is_unique
-    assert len(frames["trials"]) == three.content["progress"]["started"]
+    assert len(data["trials"]) == three.content["progress"]["started"]
     selected = three.content["confirmation"]["selection"]
-    assert len(frames["selection"]) == sum(len(item["values"]) for item in selected)
-    assert list(frames["pairs"]["p_holm"]) == [
+    assert len(data["selection"]) == sum(len(item["values"]) for item in selected)
+    assert [row["p_holm"] for row in data["pairs"]] == [
         p["p_holm"] for p in three.content["verdict"]["comparisons"]
     ]
 
 
 def test_data_of_the_same_rows_have_the_same_bytes_and_read_back_alike(
-    frames: dict[str, pd.DataFrame], tmp_path: Path
+    data: dict[str, tidy.Rows], tmp_path: Path
 ) -> None:
-    first = tidy.write(frames, tmp_path / "a")
-    second = tidy.write(frames, tmp_path / "b")
-    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
-    for name, frame in frames.items():
+    for folder in ("a", "b"):
+        tidy.write(data, tmp_path / folder)
+    assert pages.files(tmp_path / "a") == pages.files(tmp_path / "b")
+    for name, rows in data.items():
         csv = pd.read_csv(tmp_path / f"a/{name}.csv")
         parquet = pd.read_parquet(tmp_path / f"a/{name}.parquet")
-        assert list(csv.columns) == list(parquet.columns) == list(frame.columns)
-        assert len(csv) == len(parquet) == len(frame)
-        for column in csv.select_dtypes("float").columns:
-            if frame[column].dtype.kind == "f":
-                assert csv[column].equals(parquet[column]), column
+        assert list(csv.columns) == list(parquet.columns)
+        assert len(csv) == len(parquet) == len(rows)
+        for column in parquet.select_dtypes("float").columns:
+            assert csv[column].astype(float).equals(parquet[column]), column
 
 
 def test_a_column_of_numbers_and_words_is_text_in_parquet(tmp_path: Path) -> None:
-    frame = tidy.frame([{"depth": 2, "n": 1}, {"depth": "all", "n": None}])
-    tidy.write({"x": frame}, tmp_path)
+    rows: tidy.Rows = [
+        {"depth": 2, "n": 1, "x": {"a": 1}},
+        {"depth": "all", "n": None, "x": float("nan")},
+    ]
+    tidy.write({"x": rows}, tmp_path)
     found = pd.read_parquet(tmp_path / "x.parquet")
     assert list(found["depth"]) == ["2", "all"]
     assert found["n"].isna().tolist() == [False, True]
+    assert (tmp_path / "x.csv").read_text().splitlines()[1] == "2,1,{'a': 1}"
 
 
 def test_a_spreadsheet_runs_no_name_as_a_formula(tmp_path: Path) -> None:
-    tidy.write({"x": tidy.frame([{"name": "=cmd()", "value": -0.5}])}, tmp_path)
+    tidy.write({"x": [{"name": "=cmd()", "value": -0.5}]}, tmp_path)
     assert (tmp_path / "x.csv").read_text() == "name,value\n'=cmd(),-0.5\n"
 
 
 def test_a_table_without_rows_keeps_its_header(tmp_path: Path) -> None:
-    tidy.write({"x": tidy.frame([], ("a", "b"))}, tmp_path)
-    assert (tmp_path / "x.csv").read_text() == "a,b\n"
-    assert list(pd.read_parquet(tmp_path / "x.parquet").columns) == ["a", "b"]
+    tidy.write({"pairs": []}, tmp_path)
+    header = "first,second,n,difference,p_holm,improvement"
+    assert (tmp_path / "pairs.csv").read_text() == f"{header}\n"
+    assert list(pd.read_parquet(tmp_path / "pairs.parquet").columns) == header.split(",")

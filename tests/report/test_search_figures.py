@@ -1,4 +1,4 @@
-"""Figures of a search beyond the first four: slices, budgets in seconds, random searches, lines."""
+"""Figures of a search beyond the first four: slices, budgets in seconds, random searches."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from workbench.report.figures import (
     LeftOut,
     best_so_far,
     critical_difference,
-    edf,
     expected_maximum,
     heat_map,
-    parallel_coordinates,
     performance_profile,
     slices,
 )
@@ -76,7 +74,7 @@ def test_an_optimum_at_the_bound_of_any_knob_is_a_warning_in_the_caption() -> No
     assert "Warning" not in slices.caption(slices.summarize(findings(describe(), trials(rows))))
 
 
-@pytest.mark.parametrize("module", [heat_map, parallel_coordinates, slices])
+@pytest.mark.parametrize("module", [heat_map, slices])
 def test_no_figure_with_an_optimum_at_a_bound_keeps_silent(module: Any) -> None:
     rows = [
         row(
@@ -154,31 +152,12 @@ def drawn(values: list[float | None], strategy: str = "sgd-0") -> list[dict[str,
     ]
 
 
-def test_the_distribution_counts_failed_trials_and_not_the_default() -> None:
-    study = describe(**RANDOM)
-    numbers = edf.summarize(findings(study, trials(drawn([0.5, 0.9, 0.7, None, 0.7]))))
-    (curve,) = numbers.curves
-    assert curve.sample.values == (0.9, 0.7, 0.7, 0.5)
-    assert (curve.sample.failed, curve.sample.n) == (1, 5)
-    assert curve.shares == pytest.approx((0.2, 0.6, 0.6, 0.8))
-    text = edf.caption(numbers)
-    assert "n = 5 trials" in text and "1 failed trials count as reaching no value" in text
-
-
-def test_the_distribution_counts_down_where_the_study_minimises() -> None:
-    study = describe(objective=LOSS, **RANDOM)
-    (curve,) = edf.summarize(findings(study, trials(drawn([5.0, 4.0, 3.0, 2.0, 1.0])))).curves
-    assert curve.sample.values == (1.0, 2.0, 3.0, 4.0, 5.0)
-    assert curve.shares == pytest.approx((0.2, 0.4, 0.6, 0.8, 1.0))
-    assert "at least as low as" in edf.caption(
-        edf.summarize(findings(study, trials(drawn([1.0] * 5))))
-    )
-
-
 def test_the_expected_maximum_is_the_unbiased_one_with_failures_at_the_worst_value() -> None:
     study = describe(**RANDOM)
     numbers = expected_maximum.summarize(findings(study, trials(drawn([0.5, 0.9, 0.7, None, 0.6]))))
     (curve,) = numbers.curves
+    assert curve.sample.values == (0.9, 0.7, 0.6, 0.5), "without the default"
+    assert (curve.sample.failed, curve.sample.n) == (1, 5)
     wanted = statistics.expected_maximum([0.5, 0.9, 0.7, 0.5, 0.6])
     assert curve.estimate == pytest.approx(list(wanted))
     assert curve.estimate[-1] == 0.9
@@ -199,29 +178,27 @@ def test_the_expected_minimum_falls_and_its_band_is_the_right_way_up() -> None:
     assert all(a <= b for a, b in zip(curve.low, curve.high, strict=True))
 
 
-@pytest.mark.parametrize("module", [edf, expected_maximum])
-def test_an_adaptive_or_pruned_search_is_no_sample(module: Any) -> None:
+def test_an_adaptive_or_pruned_search_is_no_sample() -> None:
     rows = drawn([0.5, 0.6, 0.7, 0.8, 0.9])
     with pytest.raises(LeftOut, match=r"'tpe', expected 'random'.*rule 12"):
-        module.summarize(findings(describe(), trials(rows)))
+        expected_maximum.summarize(findings(describe(), trials(rows)))
     with pytest.raises(LeftOut, match="1 pruned trial"):
-        module.summarize(findings(describe(**RANDOM), trials([*rows, row("sgd-0", 6)])))
+        expected_maximum.summarize(findings(describe(**RANDOM), trials([*rows, row("sgd-0", 6)])))
 
 
-@pytest.mark.parametrize("module", [edf, expected_maximum])
-def test_enqueued_trials_are_no_random_draws(module: Any) -> None:
+def test_enqueued_trials_are_no_random_draws() -> None:
     rows = drawn([0.5, 0.6, 0.7, 0.8, 0.9, 0.4])
     study = describe(plan={"enqueued": 1}, **RANDOM)
-    numbers = module.summarize(findings(study, trials(rows)))
+    numbers = expected_maximum.summarize(findings(study, trials(rows)))
     assert 0.5 not in numbers.curves[0].sample.values
     with pytest.raises(LeftOut, match="No strategy has 5 random trials"):
-        module.summarize(findings(describe(plan={"enqueued": 2}, **RANDOM), trials(rows)))
+        expected_maximum.summarize(findings(describe(plan={"enqueued": 2}, **RANDOM), trials(rows)))
 
 
 def test_nine_random_searches_are_told_apart_by_panel_colour_and_line() -> None:
     study = describe(**RANDOM)
     rows = [item for item in realistic() if item["state"] != "pruned"]
-    found = edf.summarize(findings(study, of_search(study, runs(rows)))).curves
+    found = expected_maximum.summarize(findings(study, of_search(study, runs(rows)))).curves
     places = [curve.sample.place for curve in found]
     assert len({(place.panel, style.colour(place.colour)) for place in places}) == 9
     assert {place.panel for place in places} == {
@@ -230,53 +207,6 @@ def test_nine_random_searches_are_told_apart_by_panel_colour_and_line() -> None:
         ("freeze depth all",),
     }
     assert len({(place.panel, place.stroke % 4) for place in places}) == 9
-
-
-# Parallel coordinates
-
-
-def test_lines_are_sorted_by_value_and_gaps_stand_where_a_knob_does_not_apply() -> None:
-    rows = [
-        tried(0, 0.9, learning_rate=0.01, momentum=0.9),
-        tried(1, 0.5, learning_rate=0.1, momentum=0.8),
-        row("adam-0", 0, 0.7, hyperparameters={"learning_rate": 0.001}),
-    ]
-    numbers = parallel_coordinates.summarize(findings(describe(), trials(rows)))
-    assert [axis.name for axis in numbers.axes] == [
-        "optimizer",
-        "learning_rate",
-        "momentum",
-        "validation/accuracy",
-    ]
-    assert [line.trial for line in numbers.lines] == ["sgd-0/001", "adam-0/000", "sgd-0/000"]
-    assert numbers.lines[1].heights == pytest.approx((0.5, 0.0, None, 0.5))
-    assert numbers.lines[2].heights == pytest.approx((0.0, 0.5, 1.0, 1.0))
-    assert "learning_rate 0.010" in numbers.lines[2].hover
-
-
-def test_the_best_line_is_the_highest_value_or_the_lowest_loss() -> None:
-    rows = [
-        tried(n, n + 1.0, learning_rate=0.01 * (n + 1), momentum=0.8 + n / 50) for n in range(4)
-    ]
-    study = describe(objective=LOSS)
-    assert (
-        parallel_coordinates.summarize(findings(study, trials(rows))).lines[-1].trial == "sgd-0/000"
-    )
-    assert (
-        parallel_coordinates.summarize(findings(describe(), trials(rows))).lines[-1].trial
-        == "sgd-0/003"
-    )
-
-
-def test_a_thousand_lines_are_thinned_evenly_and_the_best_stays() -> None:
-    rows = [
-        tried(n, n / 1000, learning_rate=0.001 * (1 + n % 7), momentum=0.8 + 0.0001 * n)
-        for n in range(1000)
-    ]
-    numbers = parallel_coordinates.summarize(findings(describe(), trials(rows)))
-    assert (numbers.n, len(numbers.lines)) == (1000, 200)
-    assert numbers.lines[-1].trial == "sgd-0/999"
-    assert "n = 1000, of which 200 " in (parallel_coordinates.caption(numbers))
 
 
 # Several data sets

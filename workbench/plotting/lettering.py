@@ -25,30 +25,29 @@ class Letters(NamedTuple):
     """Fonts in addition to those of the house style, and characters that no font has."""
 
     families: tuple[str, ...] = ()
-    lacking: frozenset[str] = frozenset()
+    lacking: str = ""
 
 
-_USUAL = Letters()
-_letters: ContextVar[Letters] = ContextVar("letters", default=_USUAL)
+_HOUSE = Letters()
+_letters: ContextVar[Letters] = ContextVar("letters", default=_HOUSE)
 
 
 @contextmanager
 def of(shown: Any) -> Iterator[None]:
     """Context: figures can show all texts in the given numbers, at any depth."""
-    foreign = frozenset(
-        letter for text in _texts(shown) if not text.isascii() for letter in text if letter > "\x7f"
-    )
-    token = _letters.set(_letters_for(foreign) if foreign else _USUAL)
+    token = _letters.set(letters(shown))
     try:
         yield
     finally:
         _letters.reset(token)
 
 
-def is_usual(shown: Any) -> bool:
-    """Whether figures can show the given numbers with the fonts of the house style alone."""
-    with of(shown):
-        return _letters.get() == _USUAL
+def letters(shown: Any) -> Letters:
+    """What the texts in the given numbers need on this machine."""
+    foreign = frozenset(
+        letter for text in _texts(shown) if not text.isascii() for letter in text if letter > "\x7f"
+    )
+    return _letters_for(foreign) if foreign else _HOUSE
 
 
 def families() -> list[str]:
@@ -109,7 +108,7 @@ def _letters_for(letters: frozenset[str]) -> Letters:
         if has := {letter for letter in lacking if ord(letter) in here}:
             families.append(font.name)
             lacking -= has
-    return Letters(tuple(families), frozenset(lacking))
+    return Letters(tuple(families), "".join(sorted(lacking)))
 
 
 @cache

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
-MOST_HOVER_TEXTS = 400  # hover texts of one figure; more would be most of the page's size
+MOST_HOVER_TEXTS = 1000  # of one figure; more would be most of the page's size
 
 _PAGE_COLOURS = {
     style.INK: "var(--ink)",
@@ -49,10 +49,10 @@ def hover(artist: Artist, *texts: str) -> None:
 
     Args:
         artist: A text, a patch, or the points of a scatter.
-        texts: One for the artist, or one for each point in their order. If there are more than
-            ``MOST_HOVER_TEXTS``, the artist gets none.
+        texts: One for the artist, or one for each point in their order. A figure with more than
+            ``MOST_HOVER_TEXTS`` in all shows none.
     """
-    if 0 < len(texts) <= MOST_HOVER_TEXTS:
+    if texts:
         _hover_texts[artist] = texts
 
 
@@ -167,9 +167,9 @@ def _prefix(element: ElementTree.Element, name: str) -> None:
 
 def _mark(figure: Figure) -> dict[str, tuple[str, ...]]:
     """Give every artist that has texts an identifier, in the order they were drawn."""
-    marks: dict[str, tuple[str, ...]] = {}
-    for artist in figure.findobj(lambda artist: artist in _hover_texts):
-        mark = f"{_MARK}{len(marks)}"
-        artist.set_gid(mark)
-        marks[mark] = _hover_texts[artist]
-    return marks
+    artists = figure.findobj(lambda artist: artist in _hover_texts)
+    if sum(len(_hover_texts[artist]) for artist in artists) > MOST_HOVER_TEXTS:
+        return {}
+    for number, artist in enumerate(artists):
+        artist.set_gid(f"{_MARK}{number}")
+    return {f"{_MARK}{number}": _hover_texts[a] for number, a in enumerate(artists)}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from workbench.plotting import naming, style
+from workbench.plotting import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
         name: Of the axis.
         most: How many labels it has room for.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     (axes.set_xscale if name == "x" else axes.set_yscale)("log")
     low, high = axes.get_xlim() if name == "x" else axes.get_ylim()
@@ -52,7 +52,7 @@ def logarithmic(axes: Axes, name: Literal["x", "y"], most: int = 12) -> None:
     subs = (1.0,) if decades >= 2 else (1.0, 3.0) if decades >= 1 else (1.0, 2.0, 3.0, 5.0)
     axis = axes.xaxis if name == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=subs, numticks=most))
-    axis.set_major_formatter(FuncFormatter(naming.decimal))
+    axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -62,8 +62,6 @@ def spread(axes: Axes, name: Literal["x", "y"], values: Sequence[float], directi
     Logarithmic for a loss over many decades. For a metric such as R2, which has no lower bound,
     linear up to a power of ten and logarithmic beyond. Call it after the values are drawn.
     """
-    from matplotlib.ticker import FuncFormatter
-
     if wants_logarithm(values, direction):
         logarithmic(axes, name)
     elif (inner := linear_part(values, direction)) is not None:
@@ -74,7 +72,7 @@ def spread(axes: Axes, name: Literal["x", "y"], values: Sequence[float], directi
         decades = [-inner * 10.0**power for power in range(12)]
         shown = [tick for tick in reversed(decades) if tick >= min(values)]
         axis.set_ticks([*shown, -inner / 2, 0.0, inner / 2, inner])
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_formatter("{x:g}")
         axis.set_ticks([], minor=True)
         (axes.set_xlim if name == "x" else axes.set_ylim)(room(axis, values, 0.04, 0.04))
 

@@ -73,7 +73,7 @@ def context(*, wide: bool | None = None) -> Iterator[None]:
     """
     import matplotlib as mpl
 
-    with venues.laid_out(wide=wide), mpl.rc_context():
+    with venues.layout(wide=wide), mpl.rc_context():
         # The defaults first: a user's matplotlibrc must not change the figures of a report.
         mpl.rcdefaults()
         label, tick, _ = venues.sizes()
@@ -84,18 +84,28 @@ def context(*, wide: bool | None = None) -> Iterator[None]:
         yield
 
 
-def figure(height: float, width: float | None = None, *, fitted: bool = True) -> Figure:
+def figure(
+    height: float,
+    width: float | None = None,
+    *,
+    entries: Sequence[Entry] = (),
+    fitted: bool = True,
+) -> Figure:
     """An empty figure of that size in inches; call it inside ``context()``.
 
     Args:
-        height: In inches.
+        height: In inches, without the legend.
         width: In inches; None is the width that the venue allows.
+        entries: Of the legend; without any there is none.
         fitted: Compute margins that fit all labels; takes about as long as drawing them.
     """
     from matplotlib.figure import Figure
 
-    size = (venues.width() if width is None else width, height)
-    return Figure(figsize=size, layout="constrained" if fitted else None)
+    size = (venues.width() if width is None else width, height + _legend_height(entries))
+    drawing = Figure(figsize=size, layout="constrained" if fitted else None)
+    if entries:
+        legend(drawing, entries)
+    return drawing
 
 
 def draw(
@@ -149,7 +159,13 @@ def grid(axes: Axes, axis: Any = "both") -> None:
 
 
 def panels(
-    count: int, columns: int, *, row: float, rest: float, sharex: bool = True
+    count: int,
+    columns: int,
+    *,
+    row: float,
+    rest: float,
+    entries: Sequence[Entry] = (),
+    sharex: bool = True,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of small multiples on shared axes, and the axes line by line.
 
@@ -157,17 +173,18 @@ def panels(
         count: How many panels.
         columns: How many panels a line has.
         row: Height of a line in inches.
-        rest: Height of labels and legend in inches.
+        rest: Height of labels in inches.
+        entries: Of the legend.
         sharex: Whether panels share the horizontal axis as well as the vertical one.
     """
     rows = -(-count // columns)
-    made = figure(height=rest + row * rows)
-    axes = made.subplots(rows, columns, sharex=sharex, sharey=True, squeeze=False).ravel()
+    drawing = figure(height=rest + row * rows, entries=entries)
+    axes = drawing.subplots(rows, columns, sharex=sharex, sharey=True, squeeze=False).ravel()
     for own in axes[:count]:
         grid(own)
     for unused in axes[count:]:
         unused.set_visible(False)
-    return made, list(axes[:count])
+    return drawing, list(axes[:count])
 
 
 def panel_label(axes: Axes, lines: Sequence[str]) -> None:
@@ -244,11 +261,11 @@ def legend(figure: Figure, entries: Sequence[Entry]) -> None:
     )
 
 
-def legend_height(labels: Sequence[str]) -> float:
-    """The height in inches that a legend above a figure takes."""
-    if not labels:
+def _legend_height(entries: Sequence[Entry]) -> float:
+    if not entries:
         return 0.0
-    return 0.17 * -(-len(labels) // _legend_columns(naming.distinct(labels)))
+    labels = naming.distinct([entry.label for entry in entries])
+    return 0.17 * -(-len(labels) // _legend_columns(labels))
 
 
 def _legend_columns(labels: Sequence[str]) -> int:

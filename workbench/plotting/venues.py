@@ -76,7 +76,7 @@ def at(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def laid_out(*, wide: bool | None) -> Iterator[None]:
+def layout(*, wide: bool | None) -> Iterator[None]:
     """Context: figures are as wide as the venue's text if ``wide``, else as a column.
 
     None keeps the width.

@@ -8,7 +8,6 @@ imported only while figures are drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.report.material import Material
@@ -16,7 +15,7 @@ from workbench.report.material import Material
 if TYPE_CHECKING:
     from workbench.report.summary import Composed
 
-__all__ = ["Material", "compose", "markdown_summary", "summarize", "write"]
+__all__ = ["Material", "compose", "markdown_summary", "summarize"]
 
 
 def compose(material: Material, *, figures: bool = True) -> Composed:
@@ -44,15 +43,3 @@ def markdown_summary(summary: Mapping[str, Any]) -> str:
     from workbench.report import templates
 
     return templates.note(summary)
-
-
-def write(material: Material, folder: Path, venue: str = "neurips") -> Path:
-    """Compose a report and write it; see ``writing.write``.
-
-    Raises:
-        FileExistsError: The folder is not empty and contains no report.
-        ValueError: No such venue, or the description or the protocol lacks a required key.
-    """
-    from workbench.report import writing
-
-    return writing.write(compose(material), folder, venue)

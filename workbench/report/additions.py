@@ -20,17 +20,17 @@ from workbench.verdict.wording.numbers import listed
 
 
 def join(
-    material: Material, first: Confirmation, found: Evidence
+    material: Material, first: Confirmation, first_evidence: Evidence
 ) -> tuple[Confirmation, Evidence, tuple[Material, ...]]:
     """The confirmation and its evidence with those of every addition that has ended, and these.
 
     Args:
         material: Of the study, sealed.
         first: Its finished confirmation.
-        found: Of that confirmation alone.
+        first_evidence: Of that confirmation alone.
     """
-    parts, confirmations, evidences = [], [first], [found]
-    doubts = [*found.doubts]
+    parts, confirmations, evidences = [], [first], [first_evidence]
+    doubts = [*first_evidence.doubts]
     for each in material.added:
         own = runs.read(each)
         if own is None or not own.finished:
@@ -40,18 +40,17 @@ def join(
         confirmations.append(own)
         evidences.append(evidence.gather(each, of_search(each.study, each.trials), own))
         # The study itself has tested the same samples, which is the point.
-        told = each.tested_by_others
-        doubts += (doubt for doubt in evidences[-1].doubts if doubt.text not in told)
+        doubts += (d for d in evidences[-1].doubts if d.text not in each.tested_by_others)
         doubts += _other_protocol(material, each, first)
     whole = _together(confirmations)
     # Conditions may be the same within each study, and still differ between them.
     doubts += mixed(whole.runs)
     together = replace(
-        found,
+        first_evidence,
         arms=tuple(arm for each in evidences for arm in each.arms),
         absent={name: why for each in evidences for name, why in each.absent.items()},
         doubts=tuple(dict.fromkeys(doubts)),
-        caveat=" ".join(filter(None, [found.caveat, _caveat(parts)])),
+        caveat=" ".join(filter(None, [first_evidence.caveat, _caveat(parts)])),
     )
     return whole, together, tuple(parts)
 

@@ -16,6 +16,7 @@ from workbench.report.results import (
     ArmResult,
     CandidateResult,
     ConfirmationResult,
+    Row,
     SeedResult,
 )
 from workbench.report.runs import Arm, Confirmation
@@ -86,7 +87,7 @@ def _arms(
         own_search = not protocol.joint and arm.name == arm.plan.strategy
         seconds = search_seconds.get(arm.plan.strategy) if own_search else None
         arms.append(_arm(confirmation, arm, sides.get(arm.name), seconds))
-    if not confirmation.finished:
+    if not sides:
         return arms
     arms = _compared(arms, protocol.maximizes, verdict)
     if verdict.word is Word.NOT_COMPARABLE:
@@ -99,7 +100,8 @@ def _arms(
 def _arm(
     confirmation: Confirmation, arm: Arm, side: Side | None, search_seconds: float | None
 ) -> ArmResult:
-    seeds = confirmation.protocol.seeds
+    """An arm as the verdict counts it; without values before there is a side."""
+    seeds, metric = confirmation.protocol.seeds, confirmation.protocol.metric
     runs = [arm.runs[seed] for seed in seeds if seed in arm.runs]
     chosen = confirmation.chosen.chosen.get(arm.name) if confirmation.chosen else None
     selected = [
@@ -108,15 +110,49 @@ def _arm(
         if group.rpartition("/")[0] == arm.name
         for run in candidate_runs
     ]
-    result = ArmResult(
-        name=arm.name,
+    results = [
+        SeedResult(
+            seed=run.seed,
+            run_id=run.run_id,
+            number=run.number,
+            state=run.state,
+            reason=run.reason,
+            seconds=run.seconds,
+        )
+        for run in runs
+    ]
+    row = Row(name=arm.name, baseline=arm.plan.baseline)
+    if side is not None:
+        row = wording.row(side)
+        results = [
+            replace(
+                result,
+                value=run.test.get(metric),
+                validation=run.value,
+                metrics=dict(sorted(run.test.items())),
+                counted=counted,
+                imputed=seed in side.imputed,
+            )
+            for result, run, seed, counted in zip(results, runs, seeds, side.values, strict=True)
+        ]
+    # Over the same runs, or a failed run would shift one of the two means.
+    both = [
+        (result.validation, result.value)
+        for result in results
+        if result.validation is not None and result.value is not None
+    ]
+    counts = {
+        "failed": sum(run.state == State.FAILED for run in runs),
+        "pruned": sum(run.state == State.PRUNED for run in runs),
+    }
+    return ArmResult(
+        **(vars(row) | counts),
         strategy=arm.plan.strategy,
         levels=arm.plan.levels,
-        baseline=arm.plan.baseline,
         trial=chosen.trial if chosen else None,
         hyperparameters=arm.plan.hyperparameters,
-        failed=sum(run.state == State.FAILED for run in runs),
-        pruned=sum(run.state == State.PRUNED for run in runs),
+        validation_mean=_mean(validation for validation, _ in both),
+        validation_gap=moments(differences(*zip(*both, strict=True)))[0] if both else None,
         trainable=max((run.trainable for run in runs if run.trainable), default=None),
         # How long a failed run took before it failed says nothing about the arm's cost.
         seconds_mean=_mean(run.seconds for run in runs if run.state == State.COMPLETE),
@@ -124,57 +160,7 @@ def _arm(
         selection_seconds=_seconds(selected) if selected else None,
         confirmation_seconds=_seconds(runs),
         peak_memory=max((run.peak_memory for run in runs if run.peak_memory), default=None),
-        # Without their values, which are shown once all runs have ended.
-        runs=tuple(
-            SeedResult(
-                seed=run.seed,
-                run_id=run.run_id,
-                number=run.number,
-                state=run.state,
-                reason=run.reason,
-                seconds=run.seconds,
-            )
-            for run in runs
-        ),
-    )
-    return result if side is None else _measured(confirmation, result, runs, side)
-
-
-def _measured(
-    confirmation: Confirmation, arm: ArmResult, runs: Sequence[TrialRun], side: Side
-) -> ArmResult:
-    """The arm with its values as the verdict counts them, and the gap to validation."""
-    protocol = confirmation.protocol
-    results = tuple(
-        replace(
-            result,
-            value=run.test.get(protocol.metric),
-            validation=run.value,
-            metrics=dict(sorted(run.test.items())),
-            counted=counted,
-            imputed=seed in side.imputed,
-        )
-        for result, run, seed, counted in zip(
-            arm.runs, runs, protocol.seeds, side.values, strict=True
-        )
-    )
-    # Over the same runs, or a failed run would shift one of the two means.
-    both = [
-        (result.validation, result.value)
-        for result in results
-        if result.validation is not None and result.value is not None
-    ]
-    row = wording.row(side)
-    return replace(
-        arm,
-        n=row.n,
-        mean=row.mean,
-        low=row.low,
-        high=row.high,
-        sd=row.sd,
-        validation_mean=_mean(validation for validation, _ in both),
-        validation_gap=moments(differences(*zip(*both, strict=True)))[0] if both else None,
-        runs=results,
+        runs=tuple(results),
     )
 
 
@@ -197,14 +183,13 @@ def _compared(arms: list[ArmResult], maximizes: bool, verdict: Verdict) -> list[
     # A verdict on a factor has a level as its leader.
     top = verdict.leader if verdict.leader in names else max(means, key=itemgetter(0))[1].name
     marked = verdict.word in wording.COMPARED
-    sides = {side.name: side for side in verdict.sides if verdict.contrast == ALL}
     return [
         replace(
             arm,
             best=marked and arm.name == top,
-            may_be_best=arm.name != top and arm.name in sides and arm.name in verdict.candidates,
-            p_best=sides[arm.name].p_best if arm.name in sides else None,
-            behind=sides[arm.name].behind if arm.name in sides else None,
+            may_be_best=verdict.contrast == ALL
+            and arm.name != top
+            and arm.name in verdict.candidates,
             versus=wording.versus(verdict, arm.name),
         )
         for arm in arms

@@ -54,7 +54,6 @@ class FigureEntry:
     name: str
     number: int
     caption: str
-    page_only: bool
     of: str
 
 

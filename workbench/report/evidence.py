@@ -64,14 +64,16 @@ def gather(
     )
 
 
-def of_addition(found: Evidence, added: Addition) -> Evidence:
+def of_addition(evidence: Evidence, added: Addition) -> Evidence:
     """The evidence of what was added to a study, which alone answers no question."""
     text = (
         f"{added.factor} {added.level} was added to {added.study}, whose report compares it with"
         f" what was tested before: workbench report {added.study}."
     )
     doubt = Doubt(rule=None, word=str(Word.NOT_COMPARABLE), text=text)
-    return replace(found, doubts=(doubt, *found.doubts), design=replace(found.design, contrast=ALL))
+    return replace(
+        evidence, doubts=(doubt, *evidence.doubts), design=replace(evidence.design, contrast=ALL)
+    )
 
 
 def unfinished(confirmation: Confirmation) -> Doubt:

@@ -7,28 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from workbench.tracker.stored_study import Data, StoredStudy
 from workbench.verdict.wording.numbers import listed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Method:
+class Method(NamedTuple):
     """One method that a plan may use.
 
     Attributes:
         knob: Its field in a plan or in each phase; a dot separates a block from its field.
         words: Its name in a text; ``{}`` is replaced by the values.
         source: Publication; may be empty.
-        unused: The value with which a plan does not use it.
-        only: The one value that means this method; None: every value except ``unused``.
+        unused: The value with which a plan does not use it; None and 0 do not use it either.
+        only: The one value that means this method; None: every value that uses it.
     """
 
     knob: str
     words: str
     source: str = ""
-    unused: Any = None
+    unused: float = 0.0
     only: str | None = None
 
 
@@ -54,83 +53,60 @@ class Trained:
 
 METHODS = (
     Method(
-        knob="layer_decay",
-        words="layer-wise learning rate decay (factor {} from a stage to the one before it)",
-        source="Clark et al. 2020, arXiv:2003.10555",
+        "layer_decay",
+        "layer-wise learning rate decay (factor {} from a stage to the one before it)",
+        "Clark et al. 2020, arXiv:2003.10555",
         unused=1.0,
     ),
-    Method(knob="head_learning_rate", words="a separate learning rate for the head ({})"),
+    Method("head_learning_rate", "a separate learning rate for the head ({})"),
     Method(
-        knob="unfreeze_every",
-        words="gradual unfreezing from the head downwards (one stage every {} epochs)",
-        source="Howard and Ruder 2018, arXiv:1801.06146",
-        unused=0,
+        "unfreeze_every",
+        "gradual unfreezing from the head downwards (one stage every {} epochs)",
+        "Howard and Ruder 2018, arXiv:1801.06146",
     ),
     Method(
-        knob="trainable",
-        words="training of the bias terms and the head only (BitFit)",
-        source="Ben Zaken et al. 2022, arXiv:2106.10199",
+        "trainable",
+        "training of the bias terms and the head only (BitFit)",
+        "Ben Zaken et al. 2022, arXiv:2106.10199",
         only="bias",
     ),
     Method(
-        knob="trainable",
-        words="training of the normalisation layers' affine parameters and the head only",
-        source="Frankle et al. 2021, arXiv:2003.00152",
+        "trainable",
+        "training of the normalisation layers' affine parameters and the head only",
+        "Frankle et al. 2021, arXiv:2003.00152",
         only="norm",
     ),
     Method(
-        knob="l2_sp",
-        words="a penalty on the squared distance from the initial weights (L2-SP, strength {})",
-        source="Li et al. 2018, arXiv:1802.01483",
-        unused=0.0,
+        "l2_sp",
+        "a penalty on the squared distance from the initial weights (L2-SP, strength {})",
+        "Li et al. 2018, arXiv:1802.01483",
+    ),
+    Method("lora.rank", "low-rank adapters (LoRA, rank {})", "Hu et al. 2022, arXiv:2106.09685"),
+    Method("mixup", "mixup (alpha {})", "Zhang et al. 2018, arXiv:1710.09412"),
+    Method("cutmix", "CutMix (alpha {})", "Yun et al. 2019, arXiv:1905.04899"),
+    Method("task.label_smoothing", "label smoothing ({})", "Szegedy et al. 2016, arXiv:1512.00567"),
+    Method("task.class_weights", "a class-weighted loss ({})"),
+    Method(
+        "ema",
+        "validation of a moving average of the weights (EMA, decay {})",
+        "Polyak and Juditsky 1992",
     ),
     Method(
-        knob="lora.rank",
-        words="low-rank adapters (LoRA, rank {})",
-        source="Hu et al. 2022, arXiv:2106.09685",
+        "clip_norm", "gradients clipped to a norm of {}", "Pascanu et al. 2013, arXiv:1211.5063"
     ),
     Method(
-        knob="mixup",
-        words="mixup (alpha {})",
-        source="Zhang et al. 2018, arXiv:1710.09412",
-        unused=0.0,
-    ),
-    Method(
-        knob="cutmix",
-        words="CutMix (alpha {})",
-        source="Yun et al. 2019, arXiv:1905.04899",
-        unused=0.0,
-    ),
-    Method(
-        knob="task.label_smoothing",
-        words="label smoothing ({})",
-        source="Szegedy et al. 2016, arXiv:1512.00567",
-        unused=0.0,
-    ),
-    Method(knob="task.class_weights", words="a class-weighted loss ({})"),
-    Method(
-        knob="ema",
-        words="validation of a moving average of the weights (EMA, decay {})",
-        source="Polyak and Juditsky 1992",
-    ),
-    Method(
-        knob="clip_norm",
-        words="gradients clipped to a norm of {}",
-        source="Pascanu et al. 2013, arXiv:1211.5063",
-    ),
-    Method(
-        knob="precision",
-        words="automatic mixed precision (bfloat16)",
-        source="Micikevicius et al. 2018, arXiv:1710.03740",
+        "precision",
+        "automatic mixed precision (bfloat16)",
+        "Micikevicius et al. 2018, arXiv:1710.03740",
         only="bfloat16",
     ),
     Method(
-        knob="early_stopping.patience",
-        words="early stopping (after {} validations without improvement)",
-        source="Prechelt 1998",
+        "early_stopping.patience",
+        "early stopping (after {} validations without improvement)",
+        "Prechelt 1998",
     ),
-    Method(knob="report_every", words="validation every {} of an epoch", unused=1.0),
-    Method(knob="trial", words="the study's own training code instead of Workbench's loop"),
+    Method("report_every", "validation every {} of an epoch", unused=1.0),
+    Method("trial", "the study's own training code instead of Workbench's loop"),
 )
 
 
@@ -173,9 +149,9 @@ def _values(plan: Mapping[str, Any], method: Method) -> Iterator[str]:
         value: Any = block
         for name in method.knob.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
-        if value is None or value == method.unused:
+        if value in (None, 0, method.unused):
             continue
-        if method.only is None or value == method.only:
+        if method.only in (None, value):
             yield f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

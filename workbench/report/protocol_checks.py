@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from workbench.messages import listed
@@ -23,64 +22,54 @@ class ProtocolProblem(NamedTuple):
 def protocol_problems(material: Material, confirmation: Confirmation) -> list[ProtocolProblem]:
     """Signs that the protocol, or that of a second look, was not fixed before its runs."""
     study, second = material.study, material.study.second_look
-    first = _File(
-        name="protocol.json",
-        logged=study.protocol_logged,
-        stored=study.protocol_sha256,
-        on_disk=material.protocol_on_disk,
-    )
+    logged, stored = study.protocol_logged, study.protocol_sha256
     planned = confirmation.protocol
     seeds = planned.seeds[: planned.seeds_by_look[0]]
     runs = [arm.runs[seed] for arm in confirmation.arms for seed in seeds if seed in arm.runs]
-    problems = [*_not_fixed(first, runs)]
+    problems = [*_not_fixed("protocol.json", logged, stored, material.protocol_on_disk, runs)]
     if second is None:
         return problems
-    own = _File(
-        name="protocol-2.json",
-        logged=second.logged,
-        stored=second.sha256,
-        on_disk=material.second_on_disk,
-    )
-    added = (run for run in confirmation.runs if run not in runs)
-    problems += _not_fixed(own, [*added, *confirmation.later])
-    if second.protocol.get("amends") != first.expected:
+    added = [*(run for run in confirmation.runs if run not in runs), *confirmation.later]
+    on_disk = material.second_on_disk
+    problems += _not_fixed("protocol-2.json", second.logged, second.sha256, on_disk, added)
+    if second.protocol.get("amends") != (logged or stored):
         text = "protocol-2.json was written for another protocol.json than the one of this study."
         problems.append(ProtocolProblem(text))
     return problems
 
 
-@dataclass(frozen=True, kw_only=True)
-class _File:
-    """SHA-256 of a protocol: when its runs began, in MLflow now, and in the study's folder now."""
+def _not_fixed(
+    name: str,
+    logged: str | None,
+    stored: str | None,
+    on_disk: str | None,
+    runs: Sequence[TrialRun],
+) -> Iterator[ProtocolProblem]:
+    """Signs that a protocol was changed after the runs that it planned had begun.
 
-    name: str
-    logged: str | None
-    stored: str | None
-    on_disk: str | None
-
-    @property
-    def expected(self) -> str | None:
-        return self.logged or self.stored
-
-
-def _not_fixed(file: _File, runs: Sequence[TrialRun]) -> Iterator[ProtocolProblem]:
-    """Signs that a file was changed after the runs that it planned had begun."""
-    if not file.logged:
-        text = f"No SHA-256 of {file.name} was logged, so it may have been written later."
+    Args:
+        name: Of the file.
+        logged: Its SHA-256 when its runs began.
+        stored: Of the file in MLflow now.
+        on_disk: Of the file in the study's folder now.
+        runs: Those that it planned.
+    """
+    if not logged:
+        text = f"No SHA-256 of {name} was logged, so it may have been written later."
         yield ProtocolProblem(text)
-    for place, digest in (("in MLflow", file.stored), ("on disk", file.on_disk)):
-        if file.logged and digest and digest != file.logged:
+    for place, digest in (("in MLflow", stored), ("on disk", on_disk)):
+        if logged and digest and digest != logged:
             text = (
-                f"{file.name} {place} was edited after the confirmation began: its SHA-256 is"
-                f" {digest[:12]}, {file.logged[:12]} was logged."
+                f"{name} {place} was edited after the confirmation began: its SHA-256 is"
+                f" {digest[:12]}, {logged[:12]} was logged."
             )
             yield ProtocolProblem(text)
-    expected = file.expected
+    expected = logged or stored
     other = tuple(run for run in runs if run.protocol and run.protocol != expected)
     if expected and other:
         text = (
             f"{counted(len(other), 'confirmation run')} of {len(runs)} used a different"
-            f" {file.name} than the one that was logged ({expected[:12]})."
+            f" {name} than the one that was logged ({expected[:12]})."
         )
         yield ProtocolProblem(text, other)
     blank = tuple(run for run in runs if run.ended and not run.protocol)

@@ -37,7 +37,7 @@ CONTENTS = (
 
 
 def write(
-    found: ResultsVerdict,
+    outcome: ResultsVerdict,
     folder: Path,
     *,
     venue: str = "neurips",
@@ -47,7 +47,7 @@ def write(
     """Write everything, or leave the folder as it was; the same results give the same bytes.
 
     Args:
-        found: The verdict.
+        outcome: The verdict.
         folder: Where to write.
         venue: Whose widths and fonts the files for a paper have.
         links: To the reports of combined studies, by their names.
@@ -59,45 +59,36 @@ def write(
     Raises:
         FileExistsError: The folder is not empty and contains no verdict.
     """
-    study, content = _title(found), found.as_json()
-    summaries = _summaries(study, found)
+    source, content = outcome.results.source, outcome.as_json()
+    study = source if outcome.studies else Path(source).stem
+    verdicts = {study: outcome.verdict}
+    if len(outcome.datasets) > 1:
+        verdicts |= {f"{study} {name}": verdict for name, verdict in outcome.datasets.items()}
+    # What tables and numbers are written from: the whole, then each of several data sets.
+    external = not outcome.studies
+    summaries = [_summary(name, own, external=external) for name, own in verdicts.items()]
     # results.json marks the folder as ours; see ``writing.replacing``.
     with writing.replacing(folder, CONTENTS, "results.json") as new:
-        drawn, pictures = _figures(found, new / "figures")
+        drawn, pictures = _figures(outcome, new / "figures")
         page = templates.page(
             "verdict.html",
             pictures,
             study=study,
             content=content,
             figures=drawn,
-            judged=dict(zip(("", *found.datasets), summaries, strict=False)),
-            why=wording.why(found.verdict),
+            judged=dict(zip(("", *outcome.datasets), summaries, strict=False)),
+            why=wording.why(outcome.verdict),
             links=links or {},
             question=question,
         )
         texts = {
-            **_texts(summaries, found, drawn, venue),
+            **_texts(summaries, outcome, drawn, venue),
             "results.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
             "index.html": page,
         }
         writing.write_files(texts, new)
-        tidy.write(_data(found), new / "data")
+        tidy.write(_data(outcome), new / "data")
     return folder.resolve() / "index.html"
-
-
-def _title(found: ResultsVerdict) -> str:
-    source = found.results.source
-    return source if found.studies else Path(source).stem
-
-
-def _summaries(study: str, found: ResultsVerdict) -> list[Judged]:
-    """What tables and numbers are written from: the whole, then each of several data sets."""
-    external = not found.studies
-    summaries = [_summary(study, found.verdict, external=external)]
-    if len(found.datasets) > 1:
-        for name, verdict in found.datasets.items():
-            summaries.append(_summary(f"{study} {name}", verdict, external=external))
-    return summaries
 
 
 def _summary(study: str, verdict: Verdict, *, external: bool) -> Judged:
@@ -115,18 +106,18 @@ def _summary(study: str, verdict: Verdict, *, external: bool) -> Judged:
 
 def _texts(
     summaries: Sequence[Judged],
-    found: ResultsVerdict,
+    outcome: ResultsVerdict,
     figures: Sequence[FigureEntry],
     venue: str,
 ) -> dict[str, str]:
     main, tables = summaries[0], {}
-    if len(found.datasets) > 1:
-        tables["tables/datasets.tex"] = _datasets(main, found, venue)
+    if len(outcome.datasets) > 1:
+        tables["tables/datasets.tex"] = _datasets(main, outcome, venue)
     taken: set[str] = set()
     numbers = []
     for at, summary in enumerate(summaries):
         start = f"tables/{f'{at}-' if at else ''}"
-        for name, text in verdict_tables.judged(summary, venue).items():
+        for name, text in verdict_tables.tables_of_verdict(summary, venue).items():
             tables[f"{start}{name}.tex"] = text
         numbers.append(macros.macros(summary, taken))
     return {
@@ -139,17 +130,17 @@ def _texts(
     }
 
 
-def _datasets(summary: Judged, found: ResultsVerdict, venue: str) -> str:
+def _datasets(summary: Judged, outcome: ResultsVerdict, venue: str) -> str:
     """Mean and SD of each strategy on each data set; nothing is emphasised."""
-    study, verdicts = summary.study, found.datasets
+    study, verdicts = summary.study, outcome.datasets
     names = list(dict.fromkeys(side.name for one in verdicts.values() for side in one.sides))
     rows: list[list[str] | None] = []
     for dataset, verdict in verdicts.items():
         sides = {side.name: side for side in verdict.sides}
         cells = [_cell(sides.get(name)) for name in names]
         rows.append([typeset.name(dataset), *cells, typeset.text(verdict.heading)])
-    if found.across is not None:
-        ranks = dict(zip(found.across.strategies, found.across.ranks, strict=True))
+    if outcome.across is not None:
+        ranks = dict(zip(outcome.across.strategies, outcome.across.ranks, strict=True))
         rows += [None, ["average rank", *(typeset.share(ranks[name]) for name in names), ""]]
     heads = dict.fromkeys((typeset.name(name, 30) for name in names), "r")
     columns = {"data set": "p", **heads, "verdict": "p"}
@@ -176,39 +167,37 @@ def _cell(side: Side | None) -> str:
     return typeset.number(mean) + spread
 
 
-def _figures(found: ResultsVerdict, folder: Path) -> tuple[list[FigureEntry], dict[str, str]]:
+def _figures(outcome: ResultsVerdict, folder: Path) -> tuple[list[FigureEntry], dict[str, str]]:
     """Draw the figures; their entries, and pictures for the page."""
     drawn, pictures = [], {}
-    for number, (name, numbers) in enumerate(_numbers(found), start=1):
+    for number, (name, numbers) in enumerate(_numbers(outcome), start=1):
         caption = load(name).caption(numbers)
         pictures[name] = rendering.render(name, numbers, caption, folder)
-        drawn.append(
-            FigureEntry(name=name, number=number, caption=caption, page_only=False, of=CONFIRMATION)
-        )
+        drawn.append(FigureEntry(name=name, number=number, caption=caption, of=CONFIRMATION))
     return drawn, pictures
 
 
-def _numbers(found: ResultsVerdict) -> list[tuple[str, Any]]:
+def _numbers(outcome: ResultsVerdict) -> list[tuple[str, Any]]:
     """The figures that can be drawn, each with its numbers."""
-    if len(found.datasets) == 1:
+    if len(outcome.datasets) == 1:
         # The forest plot needs the verdict only; there are no trials and no study.
         findings = Findings(
             study=StoredStudy(),
             trials=(),
-            verdict=found.verdict,
-            seeds=f"{found.verdict.unit}s",
+            verdict=outcome.verdict,
+            seeds=f"{outcome.verdict.unit}s",
             source="What a seed changes is not recorded."
-            if found.verdict.unit == Unit.SEED
+            if outcome.verdict.unit == Unit.SEED
             else "The value of a search replicate is the mean over its seeds.",
         )
         try:
             return [("forest", load("forest").summarize(findings))]
         except LeftOut:
             return []
-    if found.across is None:
+    if outcome.across is None:
         return []
-    table, names = np.array(found.across.means), found.across.strategies
-    maximize = found.verdict.direction == "maximize"
+    table, names = np.array(outcome.across.means), outcome.across.strategies
+    maximize = outcome.verdict.direction == "maximize"
     figures: list[tuple[str, Any]] = []
     # A profile counts data sets above a threshold, which means nothing where lower is better.
     if maximize:
@@ -217,16 +206,16 @@ def _numbers(found: ResultsVerdict) -> list[tuple[str, Any]]:
     return [*figures, ("critical_difference", ranked)]
 
 
-def _data(found: ResultsVerdict) -> dict[str, Any]:
+def _data(outcome: ResultsVerdict) -> dict[str, tidy.Rows]:
     fields = ("dataset", "strategy", "seed", "value", "state", "run_id")
     # An empty text is unknown; a value of 0 is not.
     runs = [
         {name: None if (cell := getattr(row, name)) == "" else cell for name in fields}
-        for row in found.results.rows
+        for row in outcome.results.rows
     ]
     pairs = [
         {"dataset": name or None, **row}
-        for name, verdict in found.datasets.items()
+        for name, verdict in outcome.datasets.items()
         for row in tidy.pairs(verdict)
     ]
-    return {"results": tidy.frame(runs), "pairs": tidy.frame(pairs)}
+    return {"results": runs, "pairs": pairs}

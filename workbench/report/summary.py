@@ -264,7 +264,6 @@ def _figures(
                 name=name,
                 number=number,
                 caption=" ".join(sentences),
-                page_only=figure.page_only,
                 of=figure.of,
             )
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from statistics import median
 from typing import Any
 
@@ -113,23 +113,13 @@ def _row(
 
 def describe(trial: TrialRun) -> TrialResult:
     """A trial as the report shows it."""
+    own = ("trial", "epoch", "seconds")
+    names = [field.name for field in fields(TrialResult) if field.name not in own]
     return TrialResult(
         trial=trial.name,
-        run_id=trial.run_id,
-        strategy=trial.strategy,
-        value=trial.value,
         epoch=trial.chosen_epoch,
-        epochs=trial.epochs,
-        epochs_done=trial.epochs_done,
         seconds=trial.seconds or 0.0,
-        optimizer=trial.optimizer,
-        learning_rate=trial.learning_rate,
-        freeze_depth=trial.freeze_depth,
-        hyperparameters=trial.hyperparameters,
-        metrics=trial.metrics,
-        trainable=trial.trainable,
-        diverged=trial.diverged,
-        reason=trial.reason,
+        **{name: getattr(trial, name) for name in names},
     )
 
 

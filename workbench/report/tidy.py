@@ -5,12 +5,12 @@ The same rows give the same bytes.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,12 +18,13 @@ from workbench.report import table
 from workbench.report.content import Summary
 from workbench.report.material import Material
 from workbench.report.results import ConfirmationResult
-from workbench.report.templates import trials_csv
 from workbench.report.trials import of_search
 from workbench.verdict import Verdict
 
-# Columns that a table has even where it has no row.
-_COLUMNS = {
+Rows = Sequence[Mapping[str, object]]
+
+# Columns of a table without a row.
+_COLUMNS: dict[str, tuple[str, ...]] = {
     "trials": ("trial", "run_id", "strategy", "value"),
     "confirmation": ("arm", "strategy", "seed", "run_id", "state", "value", "counted", "imputed"),
     "selection": ("strategy", "candidate", "trial", "place", "run_id", "value", "mean", "chosen"),
@@ -31,19 +32,20 @@ _COLUMNS = {
 }
 
 
-def frames(material: Material, summary: Summary) -> dict[str, pd.DataFrame]:
-    """The tables of a report by name.
+def tables(material: Material, summary: Summary) -> dict[str, Rows]:
+    """The rows of a report's tables by name.
 
     ``trials``: a row for each search trial. ``confirmation``: for each arm and seed. ``selection``:
     for each candidate and its fresh seeds. ``pairs``: for each comparison. Only a confirmed study
     has the last three; an unfinished confirmation has no test value.
     """
-    rows = {"trials": [table.flat(trial) for trial in of_search(material.study, material.trials)]}
+    trials = of_search(material.study, material.trials)
+    rows: dict[str, Rows] = {"trials": [table.flat(trial) for trial in trials]}
     if summary.confirmation is not None:
         rows["confirmation"] = list(_confirmed(summary.confirmation))
         rows["selection"] = list(_selected(summary.confirmation))
         rows["pairs"] = list(pairs(summary.verdict))
-    return {name: frame(items, _COLUMNS[name]) for name, items in rows.items()}
+    return rows
 
 
 def _confirmed(confirmation: ConfirmationResult) -> Iterator[dict[str, object]]:
@@ -96,43 +98,35 @@ def pairs(verdict: Verdict) -> Iterator[dict[str, object]]:
         yield row
 
 
-def write(frames: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Write each table as ``NAME.csv`` and ``NAME.parquet``; the same tables give the same bytes.
+def write(tables: Mapping[str, Rows], folder: Path) -> None:
+    """Write each table as ``NAME.csv`` and ``NAME.parquet``; the same rows give the same bytes.
 
     In the CSV, a text that a spreadsheet would execute as a formula gets an apostrophe in front.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, frame in sorted(frames.items()):
-        columns = [str(column) for column in frame.columns]
-        rows = [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False)]
-        text = trials_csv(rows) if rows else ",".join(columns) + "\n"
-        csv, parquet = folder / f"{name}.csv", folder / f"{name}.parquet"
-        csv.write_text(text, encoding="utf-8", newline="\n")
-        # Without pandas' metadata: it names the version of pandas, which would change the bytes.
-        content = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        pq.write_table(content, parquet, compression="zstd")
-        paths += [csv, parquet]
-    return paths
+    for name, rows in tables.items():
+        columns = dict.fromkeys(key for row in rows for key in row) or _COLUMNS.get(name, ())
+        typed = pa.table({key: _column([row.get(key) for row in rows]) for key in columns})
+        pq.write_table(typed, folder / f"{name}.parquet", compression="zstd")
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [*columns], lineterminator="\n")
+            writer.writeheader()
+            for row in typed.to_pylist():
+                writer.writerow({key: _inert(item) for key, item in row.items()})
 
 
-def frame(rows: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> pd.DataFrame:
-    """A table with ``columns`` and all keys of the rows; each column has one type."""
-    names = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
-    return pd.DataFrame({name: _column([row.get(name) for row in rows]) for name in names})
-
-
-def _column(values: Sequence[Any]) -> pd.Series[Any]:
+def _column(values: Sequence[Any]) -> pa.Array:
     """Numbers, booleans or texts; text where types are mixed, such as depths 2 and ``all``."""
-    plain = [None if value is None or value != value else value for value in values]  # NaN != NaN
-    kinds = {type(value) for value in plain if value is not None}
-    if not kinds:
-        return pd.Series(plain, dtype="string")
-    # The types are decided here because pandas would infer float64 for integers with gaps.
-    if kinds <= {bool}:
-        return pd.Series(plain, dtype="boolean" if None in plain else "bool")
-    if kinds <= {int}:
-        return pd.Series(plain, dtype="Int64" if None in plain else "int64")
-    if kinds <= {int, float}:
-        return pd.Series(plain, dtype="float64")
-    return pd.Series([None if value is None else str(value) for value in plain], dtype="string")
+    plain = [None if value != value else value for value in values]  # NaN is unknown
+    try:
+        column = pa.array(plain)
+    except pa.ArrowException:  # of several types
+        column = pa.nulls(0)
+    if pa.types.is_primitive(column.type) or pa.types.is_string(column.type):
+        return column
+    return pa.array([None if value is None else str(value) for value in plain], pa.string())
+
+
+def _inert(value: Any) -> Any:
+    # A spreadsheet would execute a text that starts like a formula.
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value

@@ -69,7 +69,7 @@ def may_show_medians(study: StoredStudy, trials: Iterable[TrialRun]) -> bool:
     return study.balanced
 
 
-def varied(study: StoredStudy, trials: Sequence[TrialRun]) -> dict[str, tuple[str, ...]]:
+def varying_factors(study: StoredStudy, trials: Sequence[TrialRun]) -> dict[str, tuple[str, ...]]:
     """The factors in which trials differ, each with its labels, both in the study's order."""
     groups = by_strategy(study, trials).values()
     factors = {}
@@ -91,7 +91,7 @@ def encoding(study: StoredStudy, trials: Sequence[TrialRun]) -> dict[str, tuple[
     All factors after the first are combined into the second index, so each strategy's pair is
     unique.
     """
-    factors = varied(study, trials)
+    factors = varying_factors(study, trials)
     codes = {}
     for strategy, group in by_strategy(study, trials).items():
         if not group:

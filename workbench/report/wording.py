@@ -155,9 +155,9 @@ def versus(verdict: Verdict, name: str) -> Versus | None:
     return Versus(
         name=pair.second,
         difference=difference.estimate,
-        low=known(difference.low),
-        high=known(difference.high),
-        p_holm=known(pair.p_holm),
+        low=finite(difference.low),
+        high=finite(difference.high),
+        p_holm=finite(pair.p_holm),
         p_equivalence=pair.p_equivalence,
         leads=pair.differences,
         beyond=None if beyond is None else {"low": beyond.low, "high": beyond.high},
@@ -172,8 +172,8 @@ def row(side: Side) -> Row:
         n=side.n,
         mean=mean.estimate if mean else None,
         sd=side.sd,
-        low=known(mean.low) if mean else None,
-        high=known(mean.high) if mean else None,
+        low=finite(mean.low) if mean else None,
+        high=finite(mean.high) if mean else None,
         failed=len(side.imputed),
         baseline=side.baseline,
         p_best=side.p_best,
@@ -181,7 +181,7 @@ def row(side: Side) -> Row:
     )
 
 
-def known(value: float) -> float | None:
+def finite(value: float) -> float | None:
     """None for NaN, which the ends of an interval are that one value or stand-ins would have."""
     return value if math.isfinite(value) else None
 

@@ -45,17 +45,20 @@ def write(composed: Composed, folder: Path, venue: str = "neurips") -> Path:
         FileExistsError: The folder is not empty and contains no report.
         ValueError: No such venue.
     """
-    summary = composed.summary
+    summary, content = composed.summary, composed.summary.content
     with replacing(folder, CONTENTS, "report.json") as new:
-        _write_texts(composed, new, venue)
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        texts = {"report.json": text + "\n", "report.md": templates.markdown(content)}
+        write_files(texts | paper.files(summary, venue=venue), new)
+        tidy.write(tidy.tables(composed.material, summary), new / "data")
         pictures = {
-            entry.name: rendering.render_once(
+            entry.name: rendering.render(
                 *(entry.name, composed.numbers[entry.name], entry.caption, new / "figures", venue),
                 report=folder.resolve(),
             )
             for entry in summary.figures
         }
-        write_files({"index.html": templates.html(summary.content, pictures)}, new)
+        write_files({"index.html": templates.html(content, pictures)}, new)
     return folder.resolve() / "index.html"
 
 
@@ -102,22 +105,6 @@ def replacing(folder: Path, contents: Collection[str], marker: str) -> Iterator[
         new.rename(folder)
     finally:
         _put_back(temporary, folder, contents)
-
-
-def _write_texts(composed: Composed, folder: Path, venue: str) -> None:
-    """Write all files that need no figure."""
-    summary, content = composed.summary, composed.summary.content
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    files = {
-        **paper.files(summary, venue=venue),
-        "report.json": text + "\n",
-        "report.md": templates.markdown(content),
-        "tables/strategies.csv": templates.csv(content),
-    }
-    if summary.confirmation is not None:
-        files["tables/confirmation.csv"] = templates.arms_csv(content["confirmation"])
-    write_files(files, folder)
-    tidy.write(tidy.frames(composed.material, summary), folder / "data")
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> None:

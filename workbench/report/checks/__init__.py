@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 Subject = TypeVar("Subject")
 
@@ -42,23 +42,16 @@ class Answer(NamedTuple):
     runs: tuple[str, ...] = ()
 
 
-class Question(NamedTuple, Generic[Subject]):
-    """One row of a panel; ``text`` includes the threshold."""
+def ask(questions: Sequence[Callable[[Subject], Answer]], subject: Subject) -> tuple[Check, ...]:
+    """Answer every question of a panel, in the panel's order.
 
-    name: str
-    text: str
-    answer: Callable[[Subject], Answer]
-
-
-def question(answer: Callable[[Subject], Answer]) -> Question[Subject]:
-    """Decorator: the question that a function answers is the first line of its docstring."""
-    text = (answer.__doc__ or "").partition("\n")[0]
-    return Question(answer.__name__.replace("_", " "), text, answer)
-
-
-def ask(questions: Sequence[Question[Subject]], subject: Subject) -> tuple[Check, ...]:
-    """Answer every question of a panel, in the panel's order."""
+    A question is a function; its text, with the threshold, is the first line of its docstring.
+    """
     return tuple(
-        Check(name=name, question=text, **answer(subject)._asdict())
-        for name, text, answer in questions
+        Check(
+            name=answer.__name__.replace("_", " "),
+            question=(answer.__doc__ or "").partition("\n")[0],
+            **answer(subject)._asdict(),
+        )
+        for answer in questions
     )

@@ -80,7 +80,7 @@ def position(value: float, low: float, high: float, *, log: bool) -> float:
     return (value - low) / (high - low)
 
 
-def described(bounds: Sequence[Bound]) -> str:
+def bounds_finding(bounds: Sequence[Bound]) -> str:
     """The values at a bound, as the finding of a check."""
     text = "; ".join(
         f"{item.strategy}: {item.knob} = {item.value:.3g}, {item.side} bound {item.bound:.3g}"
@@ -89,7 +89,7 @@ def described(bounds: Sequence[Bound]) -> str:
     return f"At a bound, so a wider range may change the result: {text}."
 
 
-def warned(caption: str, at_bound: Sequence[Bound]) -> str:
+def with_warning(caption: str, at_bound: Sequence[Bound]) -> str:
     """A caption with a warning that names each strategy and knob at a bound of its range."""
     if not at_bound:
         return caption

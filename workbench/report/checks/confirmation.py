@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from workbench.record import State
-from workbench.report.checks import Answer, Check, ask, question
-from workbench.report.checks.bounds import Bound, at_bound, described
+from workbench.report.checks import Answer, Check, ask
+from workbench.report.checks.bounds import Bound, at_bound, bounds_finding
 from workbench.report.checks.conditions import compare
 from workbench.report.material import Material
 from workbench.report.protocol_checks import protocol_problems
@@ -41,7 +41,6 @@ def summarize(
     return ask(QUESTIONS, Subject(material=material, confirmation=confirmation, result=result))
 
 
-@question
 def protocol(subject: Subject) -> Answer:
     """Is the protocol unchanged since the confirmation began?"""
     problems = protocol_problems(subject.material, subject.confirmation)
@@ -55,13 +54,11 @@ def protocol(subject: Subject) -> Answer:
     return Answer("ok", f"Yes, {logged}, in every run that ended.")
 
 
-@question
 def conditions(subject: Subject) -> Answer:
     """Did all runs use the same commit, packages and kind of machine?"""
     return compare(subject.confirmation.runs, "run")
 
 
-@question
 def confirmation_failures(subject: Subject) -> Answer:
     """Did every run of the confirmation complete?"""
     result = subject.result
@@ -97,7 +94,6 @@ def _counts(by_arm: Mapping[str, int], result: ConfirmationResult) -> str:
     return ", ".join(f"{name} ({count} of {n})" for name, count in by_arm.items())
 
 
-@question
 def validation_to_test(subject: Subject) -> Answer:
     """How much do the means on validation data and on the test split differ?"""
     arms = subject.result.arms
@@ -116,7 +112,6 @@ def validation_to_test(subject: Subject) -> Answer:
     )
 
 
-@question
 def confirmed_bounds(subject: Subject) -> Answer:
     """Is a setting of a confirmed configuration within 5 % of a bound of its range?"""
     study, confirmation = subject.material.study, subject.confirmation
@@ -134,10 +129,9 @@ def confirmed_bounds(subject: Subject) -> Answer:
     # All runs of an arm have the same setting, so one of them is enough.
     first = {arm.name: run.run_id for arm in confirmation.arms for run in [*arm.runs.values()][:1]}
     runs = tuple(first[name] for name in names if name in first)
-    return Answer("warning", described(bounds), names, runs)
+    return Answer("warning", bounds_finding(bounds), names, runs)
 
 
-@question
 def selection(subject: Subject) -> Answer:
     """Was the best trial of the search also the best on fresh seeds?"""
     result = subject.result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from workbench.report.checks import Answer, Check, ask, question
+from workbench.report.checks import Answer, Check, ask
 from workbench.tracker.stored_study import Data, StoredStudy
 from workbench.verdict.wording.numbers import counted
 
@@ -43,7 +43,6 @@ def _of_all(
     return list(notes.values())
 
 
-@question
 def duplicates(study: StoredStudy) -> Answer:
     """Do parts of the data share samples?"""
     notes = _of_all(study.data, lambda data: data.duplicates)
@@ -68,7 +67,6 @@ def duplicates(study: StoredStudy) -> Answer:
     )
 
 
-@question
 def skipped(study: StoredStudy) -> Answer:
     """Were samples left out because they could not be read?"""
     notes = _of_all(study.data, lambda data: data.skipped)
@@ -82,7 +80,6 @@ def skipped(study: StoredStudy) -> Answer:
     return Answer("note", f"{counted(len(notes), 'sample')}: {shown}{more}.")
 
 
-@question
 def classes(study: StoredStudy) -> Answer:
     """Does the largest class have more than 3 times as many samples as the smallest?"""
     counts, metric = study.data.per_class, study.objective.metric
@@ -102,7 +99,6 @@ def classes(study: StoredStudy) -> Answer:
     return Answer("note", f"{text}{times}.{weight}")
 
 
-@question
 def numbers(study: StoredStudy) -> Answer:
     """How widely do the target columns vary?"""
     parts = [
@@ -115,7 +111,6 @@ def numbers(study: StoredStudy) -> Answer:
     return Answer("note", f"{text} the standard deviation, and an R2 of about 0.")
 
 
-@question
 def weights(study: StoredStudy) -> Answer:
     """Are there notes on the initial weights?"""
     backbone = study.backbone

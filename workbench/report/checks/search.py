@@ -12,8 +12,8 @@ from statistics import median
 
 from workbench.messages import listed
 from workbench.record import State
-from workbench.report.checks import Answer, Check, ask, question
-from workbench.report.checks.bounds import described, of_best_trials
+from workbench.report.checks import Answer, Check, ask
+from workbench.report.checks.bounds import bounds_finding, of_best_trials
 from workbench.report.checks.conditions import compare
 from workbench.report.trials import best_of_each, by_strategy
 from workbench.tracker.stored_study import StoredStudy
@@ -54,7 +54,6 @@ def summarize(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Check, ..
     return ask(QUESTIONS, Search(study=study, trials=trials))
 
 
-@question
 def bounds(search: Search) -> Answer:
     """Is a setting of a best trial within 5 % of a bound of its range, on the range's scale?"""
     if not any(entry.low is not None for entry in search.study.tune):
@@ -63,10 +62,9 @@ def bounds(search: Search) -> Answer:
     if not near:
         return _ok("No.", search.chosen)
     names = tuple(dict.fromkeys(bound.strategy for bound in near))
-    return Answer("warning", described(near), names, search.runs(names))
+    return Answer("warning", bounds_finding(near), names, search.runs(names))
 
 
-@question
 def failures(search: Search) -> Answer:
     """Did more than 20 % of a strategy's ended trials fail or diverge?"""
     shares = _shares(search.groups, State.FAILED)
@@ -77,7 +75,6 @@ def failures(search: Search) -> Answer:
     return Answer("warning", f"Yes: {text}.", tuple(high))
 
 
-@question
 def budgets(search: Search) -> Answer:
     """Did every strategy get the same number of trials?"""
     if not search.study.balanced:
@@ -94,7 +91,6 @@ def budgets(search: Search) -> Answer:
     return Answer("warning", text, tuple(dict.fromkeys([*odd, *unfinished])))
 
 
-@question
 def completed(search: Search) -> Answer:
     """Did every strategy complete the same number of trials?"""
     if not search.study.balanced:
@@ -111,7 +107,6 @@ def completed(search: Search) -> Answer:
     return Answer("warning", text, tuple(n for n in counts if counts[n] < many))
 
 
-@question
 def pruned(search: Search) -> Answer:
     """Do two strategies' shares of pruned trials differ by more than 15 percentage points?"""
     shares = {n: pruned / of for n, (pruned, of) in _shares(search.groups, State.PRUNED).items()}
@@ -130,7 +125,6 @@ def pruned(search: Search) -> Answer:
     return Answer("warning", text, tuple(n for n in shares if shares[n] > low + PRUNED_GAP))
 
 
-@question
 def still_improving(search: Search) -> Answer:
     """Is the best epoch of a best trial in the last quarter of its epochs?"""
     epochs = search.study.epochs
@@ -149,7 +143,6 @@ def still_improving(search: Search) -> Answer:
     return Answer("warning", finding, tuple(late), search.runs(late))
 
 
-@question
 def inclusion(search: Search) -> Answer:
     """Is AdamW (or Adam) clearly worse than SGD when all other factors are equal?
 
@@ -201,7 +194,6 @@ def _pairs(chosen: Mapping[str, TrialRun]) -> Iterator[tuple[str, str]]:
                 yield name, rival
 
 
-@question
 def provenance(search: Search) -> Answer:
     """Did all trials use the same commit, packages and kind of machine?"""
     # A trial that failed before it chose a device recorded nothing, and has no value either.

@@ -29,7 +29,6 @@ FIGURES: dict[str, str] = {
     "forest": "workbench.report.figures.forest:FIGURE",
     "confirmed": "workbench.report.figures.confirmed:FIGURE",
     "interaction": "workbench.report.figures.interaction:FIGURE",
-    "pairwise": "workbench.report.figures.pairwise:FIGURE",
     "strategies": "workbench.report.figures.strategies:FIGURE",
     "learning_rate_sensitivity": "workbench.report.figures.learning_rate_sensitivity:FIGURE",
     "best_so_far": "workbench.report.figures.best_so_far:FIGURE",
@@ -39,9 +38,7 @@ FIGURES: dict[str, str] = {
     "learning_curves": "workbench.report.figures.learning_curves:FIGURE",
     "importances": "workbench.report.figures.importances:FIGURE",
     "cost_quality": "workbench.report.figures.cost_quality:FIGURE",
-    "edf": "workbench.report.figures.edf:FIGURE",
     "expected_maximum": "workbench.report.figures.expected_maximum:FIGURE",
-    "parallel_coordinates": "workbench.report.figures.parallel_coordinates:FIGURE",
 }
 # For results on several data sets, drawn by ``workbench verdict``; a study has one data set.
 ACROSS: dict[str, str] = {
@@ -86,7 +83,6 @@ class ReportFigure(Generic[Numbers]):
         plot: Draws the numbers with matplotlib; computes nothing that a reader could quote.
         of: The part of a report that it belongs to: the search or the confirmation.
         wide: Whether it spans both columns of a page of two columns.
-        page_only: Whether it is shown in the page but not written to ``figures/``.
     """
 
     summarize: Callable[..., Numbers]
@@ -94,7 +90,6 @@ class ReportFigure(Generic[Numbers]):
     plot: Callable[[Numbers], Figure]
     of: str = SEARCH
     wide: bool = False
-    page_only: bool = False
 
     def draw(self, numbers: Numbers) -> Figure:
         """The figure in the house style, at the width of the current venue."""

@@ -164,7 +164,7 @@ def _plot_joint(numbers: BestSoFar) -> Figure:
         style.Entry(name, style.colour(colour), style.marker(marker))
         for colour, marker, name in order
     ]
-    figure = style.figure(height=2.3 + style.legend_height([entry.label for entry in entries]))
+    figure = style.figure(height=2.3, entries=entries)
     axes = figure.subplots()
     style.grid(axes)
     for curve in numbers.curves:
@@ -181,7 +181,6 @@ def _plot_joint(numbers: BestSoFar) -> Figure:
             linewidths=0,
             zorder=3,
         )
-    style.legend(figure, entries)
     return figure
 
 

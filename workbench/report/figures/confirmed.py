@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, ReportFigure
-from workbench.report.figures.sides import Arm, arms, draw_seeds, finished
+from workbench.report.figures.sides import Arm, arms, confirmation_of, draw_seeds
+from workbench.verdict.wording.numbers import measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ class Values(NamedTuple):
 
 def summarize(findings: Findings) -> Values:
     """Values by arm; raises ``LeftOut`` before the confirmation is finished."""
-    protocol, rows = finished(findings).protocol, arms(findings)
+    protocol, rows = confirmation_of(findings).protocol, arms(findings)
     lowest, highest = protocol.bounds
     return Values(
         metric=protocol.metric,
@@ -75,7 +76,7 @@ def plot(numbers: Values) -> Figure:
     style.rows(axes, [row.name for row in numbers.rows], naming.words(numbers.metric))
     # One unit, so that all means have equal decimals.
     unit = max(abs(row.mean) for row in numbers.rows)
-    means = [naming.signed(row.mean, unit).lstrip("+") for row in numbers.rows]
+    means = [measured(row.mean, unit) for row in numbers.rows]
     style.column(axes, "mean", means)
     values = [point.value for row in numbers.rows for point in row.points]
     scale.spread(axes, "x", values, numbers.direction)

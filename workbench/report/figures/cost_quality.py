@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style, venues
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import Arm, arms, finished
+from workbench.report.figures.sides import Arm, arms, confirmation_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ class CostQuality(NamedTuple):
 
 def summarize(findings: Findings) -> CostQuality:
     """Arms by cost; raises ``LeftOut`` where fewer than two costs differ."""
-    protocol, shown = finished(findings).protocol, arms(findings)
+    protocol, shown = confirmation_of(findings).protocol, arms(findings)
     panels = []
     for label, costs in (
         ("seconds a training run", [arm.seconds for arm in shown]),
@@ -100,15 +100,20 @@ def plot(numbers: CostQuality) -> Figure:
     points = [point for panel in numbers.panels for point in panel.points]
     entries = {p.arm.name: style.Entry(p.arm.name, p.arm.colour, p.arm.marker) for p in points}
     columns = 1 if venues.is_narrow() else len(numbers.panels)
-    rest = 0.35 + style.legend_height(list(entries))
-    figure, grid = style.panels(len(numbers.panels), columns, row=1.9, rest=rest, sharex=False)
+    figure, grid = style.panels(
+        len(numbers.panels),
+        columns,
+        row=1.9,
+        rest=0.35,
+        entries=[*entries.values()],
+        sharex=False,
+    )
     for axes, panel in zip(grid, numbers.panels, strict=True):
         _draw_panel(axes, panel)
         axes.set_xlabel(panel.label)
     ends = [end for point in points for end in (point.arm.low, point.arm.high)]
     scale.spread(grid[0], "y", ends, numbers.direction)
     figure.supylabel(naming.words(numbers.metric))
-    style.legend(figure, list(entries.values()))
     return figure
 
 
@@ -134,7 +139,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     for arm, cost, on_front in panel.points:
         axes.plot([cost] * 2, [arm.low, arm.high], linewidth=1.1, color=arm.colour, zorder=3)
         dot = axes.scatter([cost], [arm.mean], s=26, marker=arm.marker, color=arm.colour, zorder=3)
-        saving.hover(dot, f"{arm.hover} at {naming.short(cost)} {panel.label}")
+        saving.hover(dot, f"{arm.hover} at {cost:.3g} {panel.label}")
         if on_front:
             style.ring(axes, cost, arm.mean, 75)
 

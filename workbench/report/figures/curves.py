@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, style
-from workbench.report.trials import encoding, varied
+from workbench.report.trials import encoding, varying_factors
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
@@ -36,19 +36,19 @@ def places(
 ) -> tuple[Place, ...]:
     """The place of each strategy; many curves get panels by all factors but the first."""
     codes = encoding(study, trials)
-    first, *others = [*varied(study, trials)] or [""]
+    first, *others = [*varying_factors(study, trials)] or [""]
     # More curves than line styles could not be distinguished without colours.
     many = len(strategies) > len(style.LINES) and bool(others)
-    made = []
+    all_places = []
     for index, name in enumerate(strategies):
         trial = next(trial for trial in trials if trial.strategy == name)
         colour, _ = codes[name]
         if many:
             panel = tuple(f"{naming.words(other)} {trial.label(other)}" for other in others)
-            made.append(Place(str(trial.label(first)), panel, colour, colour))
+            all_places.append(Place(str(trial.label(first)), panel, colour, colour))
         else:
-            made.append(Place(name, (), colour, index))
-    return tuple(made)
+            all_places.append(Place(name, (), colour, index))
+    return tuple(all_places)
 
 
 def plot(
@@ -76,11 +76,10 @@ def plot(
         for place in places
     }
     columns = min(len(titles), 3)  # in four, labels of ticks would overlap
-    rest = 0.45 + style.legend_height(list(entries))
-    figure, grid = style.panels(len(titles), columns, row=1.9, rest=rest)
+    shown = [*entries.values()]
+    figure, grid = style.panels(len(titles), columns, row=1.9, rest=0.45, entries=shown)
     for axes, title in zip(grid, titles, strict=True):
         style.panel_label(axes, title)
     figure.supxlabel(across)
     figure.supylabel(up)
-    style.legend(figure, list(entries.values()))
     return figure, [(grid[titles.index(place.panel)], entries[place.label]) for place in places]

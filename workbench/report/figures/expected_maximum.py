@@ -5,19 +5,39 @@ Only for random searches: the formula assumes independent draws.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from workbench.plotting import naming, scale
-from workbench.report.figures import Findings, ReportFigure, curves
-from workbench.report.figures.random_search import Sample, samples
-from workbench.verdict import statistics
+from workbench.record import State
+from workbench.report.figures import Findings, LeftOut, ReportFigure, curves
+from workbench.report.figures.curves import Place, places
+from workbench.report.trials import by_strategy
+from workbench.tracker.stored_study import StoredStudy
+from workbench.tracker.trial_run import TrialRun
+from workbench.verdict import guards, statistics
+from workbench.verdict.refusals import Refused
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWS = 1_000
+LEAST = 5  # draws of a strategy; fewer do not show a distribution
+
+
+class Sample(NamedTuple):
+    """The draws of one strategy, best first; ``failed`` of them have no value."""
+
+    place: Place
+    values: tuple[float, ...]
+    failed: int
+
+    @property
+    def n(self) -> int:
+        """Draws in all."""
+        return len(self.values) + self.failed
 
 
 class Expected(NamedTuple):
@@ -50,12 +70,12 @@ def summarize(findings: Findings) -> ExpectedMaximum:
         LeftOut: The trials are not independent draws, or too few.
     """
     study, trials = findings.study, findings.trials
-    by_strategy = samples(study, trials)
+    all_samples = _samples(study, trials)
     sign = 1 if study.maximizes else -1
     # A failed trial is a draw as well: without it, strategies that fail often would look better.
-    worst = sign * min(sign * value for sample in by_strategy for value in sample.values)
+    worst = sign * min(sign * value for sample in all_samples for value in sample.values)
     expected = []
-    for sample in by_strategy:
+    for sample in all_samples:
         values = [sign * value for value in (*sample.values, *[worst] * sample.failed)]
         band = statistics.expected_maximum_interval(values, draws=DRAWS)
         # The statistics maximise; turning the sign back also swaps the ends.
@@ -76,6 +96,34 @@ def summarize(findings: Findings) -> ExpectedMaximum:
         worst,
         band.level,
     )
+
+
+def _samples(study: StoredStudy, trials: Sequence[TrialRun]) -> tuple[Sample, ...]:
+    """Ended trials that the sampler drew, without the default and enqueued trials.
+
+    Raises:
+        LeftOut: Draws are not independent, some were pruned, or there are too few.
+    """
+    if all(trial.value is None for trial in trials):
+        raise LeftOut("No trial completed, so there is no value to show.")
+    enqueued = study.training.enqueued if study.training else 0
+    # Number 0 is the default configuration, the enqueued ones follow.
+    drawn = [trial for trial in trials if trial.ended and trial.number > enqueued]
+    pruned = sum(trial.state == State.PRUNED for trial in drawn)
+    try:
+        guards.expected_maximum(study.sampler, pruned=pruned)
+    except Refused as refused:
+        raise LeftOut(str(refused)) from refused
+    sign = -1 if study.maximizes else 1
+    draws = {}
+    for name, group in by_strategy(study, drawn).items():
+        values = sorted((t.value for t in group if t.value is not None), key=lambda v: sign * v)
+        if values and len(group) >= LEAST:
+            draws[name] = (tuple(values), len(group) - len(values))
+    if not draws:
+        raise LeftOut(f"No strategy has {LEAST} random trials with a value among them.")
+    placed = places(study, trials, list(draws))
+    return tuple(Sample(place, *own) for place, own in zip(placed, draws.values(), strict=True))
 
 
 def caption(numbers: ExpectedMaximum) -> str:
@@ -102,8 +150,8 @@ def plot(numbers: ExpectedMaximum) -> Figure:
 
     extreme = "highest" if numbers.direction == "maximize" else "lowest"
     up = f"expected {extreme} {naming.words(numbers.metric)}"
-    places = [curve.sample.place for curve in numbers.curves]
-    figure, shown = curves.plot(places, "random trials", up)
+    own_places = [curve.sample.place for curve in numbers.curves]
+    figure, shown = curves.plot(own_places, "random trials", up)
     for curve, (axes, look) in zip(numbers.curves, shown, strict=True):
         k = range(1, len(curve.estimate) + 1)
         band = k[: len(curve.low)]

@@ -10,18 +10,18 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, style, venues
+from workbench.report import templates, wording
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
 from workbench.report.figures.sides import (
     Point,
-    compared,
     differences,
     draw_seeds,
     hover,
     how_tested,
-    names,
+    verdict_of,
 )
 from workbench.verdict import Comparison, Verdict, Word
-from workbench.verdict.contrast import BASELINE
+from workbench.verdict.estimates import Interval
 from workbench.verdict.guards import Bar
 from workbench.verdict.wording.numbers import bare_p
 
@@ -64,21 +64,21 @@ class Forest(NamedTuple):
 
 def summarize(findings: Findings) -> Forest:
     """Differences from the leader or the baseline; raises ``LeftOut`` without a comparison."""
-    verdict = compared(findings)
-    reference = verdict.leader or names(verdict)[0]
-    baselines = [side.name for side in verdict.sides if side.baseline and side.mean]
-    if verdict.contrast == BASELINE and baselines:
-        reference = baselines[0]
+    verdict = verdict_of(findings)
     maximizes = verdict.direction == "maximize"
+    sign = 1 if maximizes else -1
+    means = {side.name: sign * side.mean.estimate for side in verdict.sides if side.mean}
+    # Some verdicts have no leader; then it is the best mean.
+    reference = wording.reference(verdict) or max(means, key=means.__getitem__)
     rows = []
     for item in verdict.comparisons:
         if reference in (item.first, item.second):
             name = item.second if item.first == reference else item.first
             # A comparison is positive where its first is better, a row where its value is higher.
             is_row_minus_reference = (item.second == reference) == maximizes
-            turned = item if is_row_minus_reference else item.flipped()
+            pair = item if is_row_minus_reference else item.flipped()
             rows.append(
-                Row(name, turned, differences(verdict, turned), *_decision(verdict, name, item))
+                Row(name, pair, differences(verdict, pair), *_decision(verdict, name, item))
             )
     if not rows:
         raise LeftOut(f"No comparison involves {reference}.")
@@ -201,16 +201,18 @@ def _write_numbers(axes: Axes, rows: tuple[Row, ...], head: str) -> None:
         style.column(axes, head, p_values)
         return
     means = [row.comparison.difference for row in rows]
-    ends = [end for mean in means for end in (mean.low, mean.high) if not math.isnan(end)]
-    unit = max(abs(end) for end in ends or [mean.estimate for mean in means])
-    texts = []
-    for mean in means:
-        parts = (mean.estimate, mean.low, mean.high)
-        estimate, low, high = (naming.signed(part, unit, ends) for part in parts)
-        reach = "–" if math.isnan(mean.low) else f"[{low.lstrip('+')}, {high.lstrip('+')}]"
-        texts.append(f"{estimate} {reach}")
+    size = templates.scale(
+        end for mean in means for end in (wording.finite(mean.low), wording.finite(mean.high))
+    )
+    texts = [_written(mean, size) for mean in means]
     style.column(axes, f"mean [{100 * means[0].level:g} % interval]", texts)
     style.column(axes, head, p_values, offset=104)
+
+
+def _written(mean: Interval, size: float | None) -> str:
+    low, high = wording.finite(mean.low), wording.finite(mean.high)
+    estimate = templates.signed(mean.estimate, size, low, high)
+    return f"{estimate} {templates.interval(low, high, size)}"
 
 
 FIGURE = ReportFigure(summarize=summarize, caption=caption, plot=plot, of=CONFIRMATION)

@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, scale, style, venues
-from workbench.report.checks.bounds import Bound, of_best_trials, warned
+from workbench.report.checks.bounds import Bound, of_best_trials, with_warning
 from workbench.report.figures import Findings, LeftOut, ReportFigure
 from workbench.report.trials import best, by_strategy, encoding
 from workbench.tracker.trial_run import TrialRun
-from workbench.verdict.wording.numbers import counted
+from workbench.verdict.wording.numbers import counted, measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +129,7 @@ def caption(numbers: HeatMap) -> str:
     if numbers.hidden:
         hidden = counted(numbers.hidden, "trial")
         text += f" Not shown: {hidden} without a value (pruned, failed, unfinished)."
-    return warned(text, numbers.at_bound)
+    return with_warning(text, numbers.at_bound)
 
 
 def plot(numbers: HeatMap) -> Figure:
@@ -140,7 +140,6 @@ def plot(numbers: HeatMap) -> Figure:
     figure = style.figure(height=0.55 + 0.3 * (tops[-1] + 1))
     axes = figure.subplots()
     present = [value for row in numbers.values for value in row if value is not None]
-    written = dict(zip(present, naming.alike(present), strict=True))
     # The shade follows the objective: darker is lower where the study minimises.
     norm = _norm(present, numbers.direction)
     for top, values, counts in zip(tops, numbers.values, numbers.counts, strict=True):
@@ -149,10 +148,10 @@ def plot(numbers: HeatMap) -> Figure:
                 # With a single value the norm would divide by zero.
                 share = float(norm(value)) if max(present) > min(present) else 0.5
                 share = share if numbers.direction == "maximize" else 1 - share
-                _draw_cell(axes, column, top, share, (written[value], f"n={count}"))
+                _draw_cell(axes, column, top, share, (measured(value), f"n={count}"))
     axes.set_xlim(0, len(numbers.edges) - 1)
     axes.set_ylim(tops[-1] + 1, 0)
-    axes.set_xticks(range(len(numbers.edges)), [naming.decimal(edge) for edge in numbers.edges])
+    axes.set_xticks(range(len(numbers.edges)), [f"{edge:g}" for edge in numbers.edges])
     axes.set_yticks([top + 0.5 for top in tops], naming.distinct(numbers.rows))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -170,7 +169,7 @@ def _draw_cell(axes: Axes, column: int, top: float, share: float, texts: tuple[s
     # The luma of BT.601: how bright a colour looks, for text that is legible on it.
     dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
     write = partial(axes.text, ha="center", va="center", color="#ffffff" if dark else "#000000")
-    write(column + 0.5, top + 0.36, texts[0], fontsize=venues.sizes().tick)
+    write(column + 0.5, top + 0.36, texts[0], fontsize=venues.sizes().small)
     write(column + 0.5, top + 0.74, texts[1], fontsize=venues.sizes().small - 0.5)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.report.figures import CONFIRMATION, Findings, LeftOut, ReportFigure
-from workbench.report.figures.sides import compared, finished
+from workbench.report.figures.sides import confirmation_of, verdict_of
 from workbench.verdict import Effect, statistics
 from workbench.verdict.estimates import Interval
 from workbench.verdict.wording.numbers import p_value
@@ -39,14 +39,12 @@ class Interaction(NamedTuple):
 
 def summarize(findings: Findings) -> Interaction:
     """Means over seeds of each combination; raises ``LeftOut`` without two factors."""
-    confirmation, verdict = finished(findings), compared(findings)
-    factors = [effect.factors[0] for effect in verdict.effects if len(effect.factors) == 1]
-    if not factors:
+    confirmation, verdict = confirmation_of(findings), verdict_of(findings)
+    levels = {e.factors[0]: [level.name for level in e.levels] for e in verdict.effects if e.levels}
+    if not levels:
         raise LeftOut("The configurations are not all combinations of two or more factors.")
     # The factor with more levels makes the better axis.
-    sizes = {e.factors[0]: len(e.levels) for e in verdict.effects if e.levels}
-    first, second = sorted(factors, key=lambda name: -sizes[name])[:2]
-    levels = {e.factors[0]: [level.name for level in e.levels] for e in verdict.effects if e.levels}
+    first, second = sorted(levels, key=lambda name: -len(levels[name]))[:2]
     # The default configuration has levels too, but is no cell of the design.
     arms = [arm for arm in confirmation.arms if arm.name == arm.strategy]
 
@@ -69,7 +67,7 @@ def summarize(findings: Findings) -> Interaction:
             for other in levels[second]
         ),
         effects=tuple(verdict.effects),
-        averaged=tuple(name for name in factors if name not in (first, second)),
+        averaged=tuple(name for name in levels if name not in (first, second)),
         n=len(verdict.seeds),
     )
 
@@ -94,7 +92,9 @@ def caption(numbers: Interaction) -> str:
 
 def plot(numbers: Interaction) -> Figure:
     """A line for each level of the second factor over the levels of the first."""
-    figure = style.figure(height=2.6)
+    factor = naming.words(numbers.factors[1])
+    entries = style.entries([f"{factor} {line.level}" for line in numbers.lines])
+    figure = style.figure(height=2.43, entries=entries)
     axes = figure.subplots()
     # Side by side, so that no interval hides another.
     offsets = np.linspace(-0.08, 0.08, len(numbers.lines))
@@ -108,34 +108,24 @@ def plot(numbers: Interaction) -> Figure:
                 [mean.estimate - mean.low for mean in line.means],
                 [mean.high - mean.estimate for mean in line.means],
             ],
-            color=style.colour(index),
+            color=entries[index].colour,
             linestyle=style.line(index),
             linewidth=1.0,
             capsize=2,
         )
-        points = axes.scatter(
-            places,
-            estimates,
-            s=24,
-            color=style.colour(index),
-            marker=style.marker(index),
-            linewidths=0,
-        )
-        saving.hover(
-            points,
-            *(
-                f"{level}, {line.level}: {mean.estimate:.4g} [{mean.low:.4g}, {mean.high:.4g}]"
-                for level, mean in zip(numbers.levels, line.means, strict=True)
-            ),
-        )
+        shade, shape = entries[index].colour, entries[index].marker
+        points = axes.scatter(places, estimates, s=24, color=shade, marker=shape, linewidths=0)
+        texts = [
+            f"{level}, {line.level}: {mean.estimate:.4g} [{mean.low:.4g}, {mean.high:.4g}]"
+            for level, mean in zip(numbers.levels, line.means, strict=True)
+        ]
+        saving.hover(points, *texts)
     axes.set_xticks(range(len(numbers.levels)), naming.distinct(numbers.levels))
     axes.set_xlim(-0.5, len(numbers.levels) - 0.5)
     axes.set_xlabel(naming.words(numbers.factors[0]))
     axes.set_ylabel(naming.words(numbers.metric))
     ends = [end for line in numbers.lines for mean in line.means for end in (mean.low, mean.high)]
     scale.spread(axes, "y", ends, numbers.direction)
-    factor = naming.words(numbers.factors[1])
-    style.legend(figure, style.entries([f"{factor} {line.level}" for line in numbers.lines]))
     return figure
 
 

@@ -9,7 +9,7 @@ from workbench.record import State
 from workbench.report.checks.bounds import of_best_trials
 from workbench.report.figures import Findings, LeftOut, ReportFigure, trial_points
 from workbench.report.figures.trial_points import Panel, TrialPoints
-from workbench.report.trials import is_adaptive, varied
+from workbench.report.trials import is_adaptive, varying_factors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def summarize(findings: Findings) -> Sensitivity:
         raise LeftOut("No trial completed, so there is no value to show.")
     if len({trial.learning_rate for trial in trials if trial.learning_rate is not None}) < 2:
         raise LeftOut("All trials have the same learning rate.")
-    factors = varied(study, trials)
+    factors = varying_factors(study, trials)
     factor, colours = trial_points.colour_factor(study, trials)
     # A factor of many levels would need more panels than fit a page.
     others = [name for name in factors if name != factor and len(factors[name]) <= _MOST_PANELS]
@@ -76,7 +76,7 @@ def caption(numbers: Sensitivity) -> str:
     )
     if numbers.several_phases:
         text += " The learning rate is that of a trial's last phase."
-    return trial_points.captioned(shown, text)
+    return trial_points.full_caption(shown, text)
 
 
 def plot(numbers: Sensitivity) -> Figure:

@@ -72,7 +72,7 @@ def plot(numbers: PerformanceProfile) -> Figure:
         style.Entry(name, style.colour(index), style.marker(index), style.line(index))
         for index, name in enumerate(numbers.names)
     ]
-    figure = style.figure(height=2.45 + style.legend_height(numbers.names))
+    figure = style.figure(height=2.45, entries=entries)
     axes = figure.subplots()
     every = max(1, len(numbers.thresholds) // 7)
     for index, (shares, look) in enumerate(zip(numbers.shares, entries, strict=True)):
@@ -91,7 +91,6 @@ def plot(numbers: PerformanceProfile) -> Figure:
     axes.set_xlabel("threshold (score)")
     axes.set_ylabel("share of data sets")
     style.grid(axes)
-    style.legend(figure, entries)
     return figure
 
 

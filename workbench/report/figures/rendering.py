@@ -13,37 +13,15 @@ from workbench.record.remembered import Remembered
 from workbench.report.figures import load
 
 
-def render_once(
-    name: str, numbers: Any, caption: str, folder: Path, venue: str, *, report: Path
+def render(
+    name: str,
+    numbers: Any,
+    caption: str,
+    folder: Path,
+    venue: str = venues.PAGE,
+    *,
+    report: Path | None = None,
 ) -> str:
-    """As ``render``; a figure that shows the same as in the report before is not drawn again.
-
-    Args:
-        name: As for ``render``.
-        numbers: As for ``render``.
-        caption: As for ``render``.
-        folder: As for ``render``.
-        venue: As for ``render``.
-        report: The folder that the report will have. For each, the last figures are kept.
-    """
-    # Equal numbers may differ in their pickles; then the figure is only drawn again.
-    shown = hashlib.sha256(pickle.dumps((numbers, caption))).hexdigest()
-    last = Remembered(["figure", str(report), name, venue], [])
-    kept = last.found()
-    if kept is not None and kept["shown"] == shown:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file, content in kept["files"].items():
-            (folder / file).write_bytes(b64decode(content))
-        return str(kept["svg"])
-    svg = render(name, numbers, caption, folder, venue)
-    # Other fonts are the machine's, which may change.
-    if lettering.is_usual(numbers):
-        files = {at.name: b64encode(at.read_bytes()).decode() for at in folder.glob(f"{name}.*")}
-        last.keep({"shown": shown, "svg": svg, "files": files})
-    return svg
-
-
-def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = venues.PAGE) -> str:
     """Write a figure of the catalogue for a venue, and return it as SVG for the page.
 
     The page always has the layout of ``venues.PAGE``; if the venue's width is the same, the figure
@@ -53,8 +31,10 @@ def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = ven
         name: In the catalogue; also the files' stem and the prefix of the element's identifiers.
         numbers: From the figure's ``summarize``.
         caption: For screen readers.
-        folder: For PDF, SVG and PNG, unless the figure is in the page only.
+        folder: For PDF, SVG and PNG.
         venue: One of ``venues.VENUES``.
+        report: The folder that the report will have. Its last figures are cached: one that shows
+            the same as before is not drawn again. None: there is no cache.
 
     Returns:
         An <svg> element.
@@ -62,19 +42,32 @@ def render(name: str, numbers: Any, caption: str, folder: Path, venue: str = ven
     Raises:
         ValueError: There is no such venue.
     """
+    # Equal numbers may differ in their pickles; then the figure is only drawn again.
+    shown = pickle.dumps((numbers, caption, lettering.letters(numbers)))
+    digest = hashlib.sha256(shown).hexdigest()
+    cache = Remembered(["figure", str(report), name, venue], [])
+    cached = cache.found() if report else None
+    if cached is not None and cached["shown"] == digest:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, content in cached["files"].items():
+            (folder / file).write_bytes(b64decode(content))
+        return str(cached["svg"])
+    svg = _draw(name, numbers, caption, folder, venue)
+    if report:
+        files = {at.name: b64encode(at.read_bytes()).decode() for at in folder.glob(f"{name}.*")}
+        cache.keep({"shown": digest, "svg": svg, "files": files})
+    return svg
+
+
+def _draw(name: str, numbers: Any, caption: str, folder: Path, venue: str) -> str:
     figure = load(name)
     with venues.at(venues.PAGE):
-        shown = figure.draw(numbers)
-    text = None
-    if not figure.page_only:
-        wanted, usual = venues.of(venue), venues.of(venues.PAGE)
-        # Drawing takes most of the time of a report.
-        if (wanted.text if figure.wide else wanted.column) == usual.text:
-            filed = shown
-        else:
-            with venues.at(venue):
-                filed = figure.draw(numbers)
-        saving.save(filed, folder / name)
-        if filed is shown:
-            text = (folder / f"{name}.svg").read_text("utf-8")
+        shown = filed = figure.draw(numbers)
+    wanted, usual = venues.of(venue), venues.of(venues.PAGE)
+    # Drawing takes most of the time of a report.
+    if (wanted.text if figure.wide else wanted.column) != usual.text:
+        with venues.at(venue):
+            filed = figure.draw(numbers)
+    saving.save(filed, folder / name)
+    text = (folder / f"{name}.svg").read_text("utf-8") if filed is shown else None
     return saving.inline_svg(shown, name, caption, text)

@@ -65,7 +65,7 @@ def hover(mean: Interval) -> str:
     return f"{mean.estimate:+.4g}{reach}"
 
 
-def finished(findings: Findings) -> ConfirmationResult:
+def confirmation_of(findings: Findings) -> ConfirmationResult:
     """The confirmation; raises ``LeftOut`` before all of its runs have ended."""
     confirmation = findings.confirmation
     if confirmation is None:
@@ -84,7 +84,7 @@ def arms(findings: Findings) -> tuple[Arm, ...]:
     Raises:
         LeftOut: The confirmation is unfinished, or no arm has a mean.
     """
-    confirmation = finished(findings)
+    confirmation = confirmation_of(findings)
     codes = encoding(findings.study, findings.trials)
     places = {strategy.name: at for at, strategy in enumerate(findings.study.strategies)}
     # A level that was added to the study has a colour after those of the study.
@@ -126,23 +126,16 @@ def arms(findings: Findings) -> tuple[Arm, ...]:
     return tuple(shown)
 
 
-def compared(findings: Findings) -> Verdict:
+def verdict_of(findings: Findings) -> Verdict:
     """The verdict; raises ``LeftOut`` where it compares nothing."""
     if findings.confirmation is not None:
-        finished(findings)
+        confirmation_of(findings)
     verdict = findings.verdict
     if verdict is None or not verdict.comparisons:
-        finished(findings)
+        confirmation_of(findings)
         word = "missing" if verdict is None else verdict.word
         raise LeftOut(f"The verdict is {word}: there are no comparisons.")
     return verdict
-
-
-def names(verdict: Verdict) -> tuple[str, ...]:
-    """Sides that have a mean, the best first."""
-    sign = -1 if verdict.direction == "maximize" else 1
-    means = [(sign * side.mean.estimate, side.name) for side in verdict.sides if side.mean]
-    return tuple(name for _, name in sorted(means, key=lambda item: item[0]))
 
 
 def differences(verdict: Verdict, pair: Comparison) -> tuple[Point, ...]:

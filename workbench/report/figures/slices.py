@@ -84,7 +84,7 @@ def caption(numbers: Slices) -> str:
     )
     if numbers.more:
         text += f" Not shown: {', '.join(map(naming.words, numbers.more))}."
-    return trial_points.captioned(shown, text)
+    return trial_points.full_caption(shown, text)
 
 
 def plot(numbers: Slices) -> Figure:

@@ -112,10 +112,8 @@ def plot(numbers: Strategies) -> Figure:
             linewidths=0,
             zorder=2,
         )
-        # Hover texts for all points of the figure or for none.
-        if len(values) <= saving.MOST_HOVER_TEXTS:
-            pairs = zip(row.names, row.values, strict=True)
-            saving.hover(points, *(f"{name}: {value:.4g}" for name, value in pairs))
+        pairs = zip(row.names, row.values, strict=True)
+        saving.hover(points, *(f"{name}: {value:.4g}" for name, value in pairs))
         if row.median is not None:
             axes.plot([row.median] * 2, [y - 0.36, y + 0.36], color=style.INK, linewidth=1.3)
         if row.best is not None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from workbench.plotting import naming, saving, scale, style
 from workbench.record import State
-from workbench.report.checks.bounds import Bound, warned
-from workbench.report.trials import varied
+from workbench.report.checks.bounds import Bound, with_warning
+from workbench.report.trials import varying_factors
 from workbench.tracker.stored_study import StoredStudy
 from workbench.tracker.trial_run import TrialRun
 
@@ -77,7 +77,7 @@ def colour_factor(
 
     A learning rate has a different meaning for each optimizer.
     """
-    factors = varied(study, trials)
+    factors = varying_factors(study, trials)
     name = "optimizer" if "optimizer" in factors else next(iter(factors), None)
     return name, factors[name] if name else ("",)
 
@@ -89,25 +89,25 @@ def points(
     place: Callable[[TrialRun], float | None],
 ) -> tuple[Point, ...]:
     """The trials that have a level of the factor and a place on the horizontal axis."""
-    made = []
+    shown_points = []
     for trial in trials:
         at, level = place(trial), trial.label(factor) if factor else ""
         if at is None or level not in colours:
             continue
         if trial.value is not None or trial.state in _MARKS:
             colour = colours.index(level)
-            made.append(Point(at, trial.value, trial.state, colour, trial.name))
-    return tuple(made)
+            shown_points.append(Point(at, trial.value, trial.state, colour, trial.name))
+    return tuple(shown_points)
 
 
-def captioned(numbers: TrialPoints, text: str) -> str:
+def full_caption(numbers: TrialPoints, text: str) -> str:
     """A caption with what applies to both figures, and a warning about bounds."""
     pruned, failed = numbers.count(State.PRUNED), numbers.count(State.FAILED)
     if pruned or failed:
         text += f" Marks in the grey strip have no value: {pruned} pruned, {failed} failed."
     if numbers.adaptive:
         text += " The sampler preferred settings with good values, so points are dense there."
-    return warned(text, numbers.at_bound)
+    return with_warning(text, numbers.at_bound)
 
 
 def plot(
@@ -128,30 +128,28 @@ def plot(
         for state, (marker, _) in _MARKS.items()
         if state in states
     ]
-    rest = 0.35 + style.legend_height([entry.label for entry in entries])
-    figure, grid = style.panels(len(numbers.panels), columns, row=row, rest=rest, sharex=sharex)
+    figure, grid = style.panels(
+        len(numbers.panels), columns, row=row, rest=0.35, entries=entries, sharex=sharex
+    )
     values = [point.value for point in numbers.points if point.value is not None]
     strip = len(values) < len(numbers.points)
-    hover = len(values) <= saving.MOST_HOVER_TEXTS  # texts for all points or for none
     for axes, panel in zip(grid, numbers.panels, strict=True):
         if strip:
             scale.band(axes)
-        _draw_panel(axes, panel, hover=hover)
+        _draw_panel(axes, panel)
     scale.leave_room(grid[0], values, numbers.direction, strip=strip)
     figure.supylabel(naming.words(numbers.metric))
-    if entries:
-        style.legend(figure, entries)
     return figure, grid
 
 
-def _draw_panel(axes: Axes, panel: Panel, *, hover: bool) -> None:
+def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.choices:
         axes.set_xticks(range(len(panel.choices)), naming.distinct(panel.choices, 12))
         axes.set_xlim(-0.5, len(panel.choices) - 0.5)
     # One scatter for each colour and state, because a scatter has one marker.
     for colour in sorted({point.colour for point in panel.points}):
         own = [point for point in panel.points if point.colour == colour]
-        _draw_values(axes, panel, [p for p in own if p.value is not None], hover=hover)
+        _draw_values(axes, panel, [p for p in own if p.value is not None])
         for state, (marker, height) in _MARKS.items():
             some = [point for point in own if point.state == state]
             axes.scatter(
@@ -168,7 +166,7 @@ def _draw_panel(axes: Axes, panel: Panel, *, hover: bool) -> None:
             )
 
 
-def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point], *, hover: bool) -> None:
+def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point]) -> None:
     if not points:
         return
     drawn = axes.scatter(
@@ -180,15 +178,12 @@ def _draw_values(axes: Axes, panel: Panel, points: Sequence[Point], *, hover: bo
         color=style.colour(points[0].colour),
         alpha=0.8,
     )
-    if hover:
-        settings = [
-            panel.choices[int(p.at)] if panel.choices else naming.decimal(p.at) for p in points
-        ]
-        texts = [
-            f"{point.trial}: {point.value:.4g} at {setting}"
-            for point, setting in zip(points, settings, strict=True)
-        ]
-        saving.hover(drawn, *texts)
+    settings = [panel.choices[int(p.at)] if panel.choices else f"{p.at:g}" for p in points]
+    texts = [
+        f"{point.trial}: {point.value:.4g} at {setting}"
+        for point, setting in zip(points, settings, strict=True)
+    ]
+    saving.hover(drawn, *texts)
 
 
 def _places(panel: Panel, points: Sequence[Point]) -> list[float]:

@@ -69,7 +69,7 @@ def _optimizers(summary: Summary) -> set[str]:
     return named & _OPTIMIZERS.keys()
 
 
-def cited(text: str, summary: Summary) -> str:
+def with_citations(text: str, summary: Summary) -> str:
     r"""A methods text as LaTeX: escaped, with ``\citep``, and a list of works not named in it.
 
     Args:
@@ -92,10 +92,10 @@ def cited(text: str, summary: Summary) -> str:
 
 
 def _cite(brackets: re.Match[str]) -> str:
-    found = [_key(source.strip()) for source in brackets[1].split(";")]
-    known = [key for key in found if key]
+    sources = brackets[1].split(";")
+    known = [key for source in sources if (key := _key(source.strip()))]
     # Other brackets, for example an interval, stay as they are.
-    return rf"~\citep{{{','.join(known)}}}" if len(known) == len(found) else brackets[0]
+    return rf"~\citep{{{','.join(known)}}}" if len(known) == len(sources) else brackets[0]
 
 
 def _key(source: str) -> str | None:

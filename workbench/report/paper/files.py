@@ -33,18 +33,17 @@ def files(summary: Summary, *, venue: str) -> dict[str, str]:
     """
     venues.of(venue)  # raises before anything is written
     tables = papertables.tables(summary, venue)
-    methods = bibliography.cited(templates.methods(summary.content), summary)
-    figures = [figure for figure in summary.figures if not figure.page_only]
+    methods = bibliography.with_citations(templates.methods(summary.content), summary)
     return {
         **tables,
         "macros.tex": macros.macros(summary),
         # A document class without natbib has \cite but no \citep.
         "methods.tex": typeset.comment(f"How the study {summary.study} was done.")
         + f"\\providecommand{{\\citep}}[1]{{\\cite{{#1}}}}%\n{methods}\n",
-        "captions.tex": captions(summary, figures),
+        "captions.tex": captions(summary, summary.figures),
         "checklist.md": templates.checklist(summary.content, confirmed=summary.shows_tests),
         "references.bib": bibliography.references(methods),
-        "example.tex": example(summary, venue=venue, tables=[*tables], figures=figures),
+        "example.tex": example(summary, venue=venue, tables=[*tables], figures=summary.figures),
     }
 
 

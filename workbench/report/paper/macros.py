@@ -69,7 +69,7 @@ def unique(name: str, taken: set[str]) -> str:
     return free
 
 
-def _called(summary: Judged) -> dict[str, str]:
+def _letters(summary: Judged) -> dict[str, str]:
     """Letters of each name, all different; they depend on the names only, not on results."""
     names = {item.name for item in summary.strategies}
     names |= {arm.name for arm in (summary.confirmation.arms if summary.confirmation else ())}
@@ -86,8 +86,8 @@ def _lines(summary: Judged) -> Iterator[_Line]:
         first, before = summary.first, "before strategies were added"
         yield ("FirstVerdict",), typeset.text(first.heading), f"the verdict {before}"
         yield ("FirstClaim",), typeset.prose(first.claim), f"what could be claimed {before}"
-    called = _called(summary)
-    yield from _search(summary, called)
+    letters = _letters(summary)
+    yield from _search(summary, letters)
     if not summary.shows_tests:
         return
     yield ("Claim",), typeset.prose(verdict.claim), "what may be claimed"
@@ -98,14 +98,14 @@ def _lines(summary: Judged) -> Iterator[_Line]:
     like = verdict_tables.scale(summary)
     for side in verdict.sides:
         if side.name not in {arm.name for arm in arms}:
-            yield from _row(called[side.name], wording.row(side), like)
+            yield from _row(letters[side.name], wording.row(side), like)
     for arm in arms:
-        yield from _row(called[arm.name], arm, like)
-        yield from _cost(called[arm.name], arm, like)
+        yield from _row(letters[arm.name], arm, like)
+        yield from _cost(letters[arm.name], arm, like)
     for pair in verdict.comparisons:
         # In both directions: the better side may change, and the paper must still compile.
         for either in (pair, pair.flipped()):
-            yield from _pair(either, called, like, maximizes=verdict.direction == "maximize")
+            yield from _pair(either, letters, like, maximizes=verdict.direction == "maximize")
     if confirmation:
         for key in ("search", "selection", "confirmation"):
             seconds = confirmation.cost[f"{key}_seconds"]
@@ -143,14 +143,14 @@ def _headline(verdict: Verdict) -> Iterator[_Line]:
             yield ("SeedsNeededHigh",), str(plan.high), "seeds for 80 % power, high end"
 
 
-def _search(summary: Judged, called: Mapping[str, str]) -> Iterator[_Line]:
+def _search(summary: Judged, letters: Mapping[str, str]) -> Iterator[_Line]:
     progress = summary.progress
     if not progress:
         return
     yield ("Trials",), str(progress.started), "search trials started"
     yield ("TrialsComplete",), str(progress.complete), "search trials completed"
     for item in summary.strategies:
-        start, who = called[item.name], item.name
+        start, who = letters[item.name], item.name
         yield (start, "Trials"), str(item.started), f"{who}: search trials"
         if item.best and item.best.value is not None:
             description = f"{who}: best search value of one trial, exploratory"
@@ -186,20 +186,20 @@ def _cost(start: str, arm: ArmResult, like: float | None) -> Iterator[_Line]:
 
 
 def _pair(
-    pair: Comparison, called: Mapping[str, str], like: float | None, *, maximizes: bool
+    pair: Comparison, letters: Mapping[str, str], like: float | None, *, maximizes: bool
 ) -> Iterator[_Line]:
-    start = (called[pair.first], "Vs", called[pair.second])
+    start = (letters[pair.first], "Vs", letters[pair.second])
     who = f"{pair.first} against {pair.second}"
     # In a comparison, positive means that ``first`` is better; here, that its value is higher.
     difference = pair.difference if maximizes else pair.difference.negated()
-    low, high = wording.known(difference.low), wording.known(difference.high)
+    low, high = wording.finite(difference.low), wording.finite(difference.high)
     chance = pair.improvement
     numbers = [
         ("Difference", number(difference.estimate, like), "the first minus the second, mean"),
         ("DifferenceLow", number(low, like), "low end of its 95 % interval"),
         ("DifferenceHigh", number(high, like), "high end of it"),
         ("Ahead", ahead_on(pair.differences), "on how many the first is better"),
-        ("P", p_value(wording.known(pair.p_holm)), "p, Holm-corrected over all pairs"),
+        ("P", p_value(wording.finite(pair.p_holm)), "p, Holm-corrected over all pairs"),
         ("Poi", share(chance.estimate), "P(improvement)"),
         ("PoiLow", share(chance.low), "low end of its interval"),
         ("PoiHigh", share(chance.high), "high end of it"),

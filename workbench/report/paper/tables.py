@@ -5,13 +5,13 @@ from __future__ import annotations
 from workbench.report import templates, wording
 from workbench.report.content import Summary
 from workbench.report.paper.typeset import NONE, name, number, p_value, prose, setting, span, text
-from workbench.report.paper.verdict_tables import judged, laid_out
+from workbench.report.paper.verdict_tables import labelled_table, tables_of_verdict
 from workbench.verdict.wording.numbers import counted
 
 
 def tables(summary: Summary, venue: str) -> dict[str, str]:
     """Every table that a report has data for, by path, in the order of a paper."""
-    written = judged(summary, venue)
+    written = tables_of_verdict(summary, venue)
     confirmation = summary.confirmation
     if confirmation and confirmation.selection:
         written["selection"] = selection(summary, venue)
@@ -48,7 +48,7 @@ def strategies(summary: Summary, venue: str) -> str:
         f" {templates.words(objective)}; the learning rate is that of the best trial. The values"
         " describe the trials and do not compare the strategies."
     )
-    return laid_out(summary, venue, "strategies", text(caption), columns, rows)
+    return labelled_table(summary, venue, "strategies", text(caption), columns, rows)
 
 
 def search_space(summary: Summary, venue: str) -> str:
@@ -70,7 +70,7 @@ def search_space(summary: Summary, venue: str) -> str:
         f"Search space of the study {summary.study}: what was tuned for"
         f" {'each strategy' if summary.mode == 'balanced' else 'the study as a whole'}."
     )
-    return laid_out(summary, venue, "search-space", text(caption), columns, rows)
+    return labelled_table(summary, venue, "search-space", text(caption), columns, rows)
 
 
 def checks(summary: Summary, venue: str) -> str:
@@ -85,7 +85,7 @@ def checks(summary: Summary, venue: str) -> str:
         for item in summary.health
     ]
     caption = f"Checks of the validity of the search of the study {summary.study}."
-    return laid_out(summary, venue, "checks", text(caption), columns, rows)
+    return labelled_table(summary, venue, "checks", text(caption), columns, rows)
 
 
 def selection(summary: Summary, venue: str) -> str:
@@ -108,7 +108,7 @@ def selection(summary: Summary, venue: str) -> str:
         f" {metric}. The configuration with the best mean advanced; ties went to the one with fewer"
         " trainable parameters. A dash is a run without a value."
     )
-    return laid_out(summary, venue, "selection", text(caption), columns, rows)
+    return labelled_table(summary, venue, "selection", text(caption), columns, rows)
 
 
 def factors(summary: Summary, venue: str) -> str:
@@ -131,7 +131,7 @@ def factors(summary: Summary, venue: str) -> str:
         f" marginal means over {counted(len(verdict.seeds), 'seed')} with t intervals; p: joint"
         f" sign-flip test of all levels, Holm-corrected over {len(verdict.effects)} effects."
     )
-    return laid_out(summary, venue, "factors", text(caption), columns, rows)
+    return labelled_table(summary, venue, "factors", text(caption), columns, rows)
 
 
 def cost(summary: Summary, venue: str) -> str:
@@ -165,7 +165,7 @@ def cost(summary: Summary, venue: str) -> str:
     caption += "".join(f" {prose(left)}" for left in wording.left_out(summary.verdict))
     if summary.caution:
         caption += f" {text(summary.caution)}"
-    return laid_out(summary, venue, "cost", caption, columns, rows)
+    return labelled_table(summary, venue, "cost", caption, columns, rows)
 
 
 def _time(seconds: float | None) -> str:

@@ -181,12 +181,12 @@ def _in_math(written: str) -> str:
 
 def p_value(value: float | None) -> str:
     """A p value as in the page."""
-    return NONE if value is None else templates.p_value(value).replace("<", r"\ensuremath{<}")
+    return text(templates.bare_p(value)).replace(_SPECIAL["<"], r"\ensuremath{<}")
 
 
 def share(value: float | None) -> str:
     """A probability or an effect size as in the page."""
-    return NONE if value is None else text(templates.share(value))
+    return text(templates.share(value))
 
 
 def setting(value: Any) -> str:
@@ -196,7 +196,7 @@ def setting(value: Any) -> str:
 
 def given(value: float | None) -> str:
     """A number from a study file, as its author wrote it."""
-    return NONE if value is None else text(templates.given(value))
+    return text(templates.given(value))
 
 
 def span(low: float | None, high: float | None, like: float | None = None) -> str:
@@ -231,8 +231,8 @@ def _spelled(character: str) -> str:
     if "LATIN" in unicodedata.name(character, ""):
         # The letters of its command: a sharp s becomes ss.
         return re.sub("[^A-Za-z]", "", _SIGNS.get(character, ""))
-    called = unicodedata.name(character, "").split()
-    return f" {called[-1]} ".title() if called[:1] == ["GREEK"] else f" {ord(character):X} "
+    words = unicodedata.name(character, "").split()
+    return f" {words[-1]} ".title() if words[:1] == ["GREEK"] else f" {ord(character):X} "
 
 
 def label(*parts: Any) -> str:

@@ -20,17 +20,17 @@ from workbench.verdict.wording.numbers import ahead_on, counted
 _MOST_PAIRS = 120  # that a paper prints; the others are in data/pairs.csv
 
 
-def judged(summary: Judged, venue: str) -> dict[str, str]:
+def tables_of_verdict(summary: Judged, venue: str) -> dict[str, str]:
     """The tables of a verdict: ``confirmation`` (or ``results``) and ``pairwise``."""
     if not summary.shows_tests:
         return {}
-    tables = {_called(summary): main(summary, venue)}
+    tables = {_main_name(summary): main(summary, venue)}
     if summary.verdict.comparisons:
         tables["pairwise"] = pairwise(summary, venue)
     return tables
 
 
-def _called(summary: Judged) -> str:
+def _main_name(summary: Judged) -> str:
     """Name of the main table: external results are not a confirmation."""
     return "results" if summary.external else "confirmation"
 
@@ -54,18 +54,19 @@ def main(summary: Judged, venue: str) -> str:
     like = scale(summary)
     columns = {"strategy": "p", "$n$": "r", r"mean $\pm$ SD": "r", r"95\,\% interval": "r"}
     columns |= dict.fromkeys(heads, "r")
-    rows: list[list[str] | None] = [
-        [*_measured(summary, row, like), *_against(row, heads, like)] for row in summary.rows
-    ]
+
+    def cells(row: Row) -> list[str]:
+        return [*_measured(summary, row, like), *_against(row, heads, like)]
+
+    rows: list[list[str] | None] = [*map(cells, summary.rows)]
     if levels:
-        rows.append(None)
-        rows += [[*_measured(summary, row, like), *_against(row, heads, like)] for row in levels]
+        rows += [None, *map(cells, levels)]
     for absent in verdict.absent:
         rows.append([name(absent), "0", "not comparable", *[NONE] * (len(columns) - 3)])
     if summary.cited:
         rows += [None, *(_cited(item, like, len(columns)) for item in summary.cited)]
     caption = _caption(summary)
-    return laid_out(summary, venue, _called(summary), caption, columns, rows)
+    return labelled_table(summary, venue, _main_name(summary), caption, columns, rows)
 
 
 def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
@@ -75,8 +76,8 @@ def _measured(summary: Judged, arm: Row, like: float | None) -> list[str]:
     elif summary.emphasis and arm.may_be_best:
         mean = rf"\underline{{{mean}}}"
     spread = "" if arm.sd is None else rf" $\pm$ {number(arm.sd, like)}"
-    called = name(arm.name) + (r"\textsuperscript{b}" if arm.baseline else "")
-    return [called, str(arm.n), mean + spread, span(arm.low, arm.high, like)]
+    label = name(arm.name) + (r"\textsuperscript{b}" if arm.baseline else "")
+    return [label, str(arm.n), mean + spread, span(arm.low, arm.high, like)]
 
 
 def _compared(rows: Sequence[Row]) -> list[str]:
@@ -187,9 +188,9 @@ def pairwise(summary: Judged, venue: str) -> str:
             name(pair.first),
             name(pair.second),
             number(difference.estimate, like),
-            span(wording.known(difference.low), wording.known(difference.high), like),
+            span(wording.finite(difference.low), wording.finite(difference.high), like),
             ahead_on(pair.differences),
-            p_value(wording.known(pair.p_holm)),
+            p_value(wording.finite(pair.p_holm)),
             share(pair.dz),
         ]
         row += [p_value(pair.p_equivalence)] if has_margin else []
@@ -211,7 +212,9 @@ def pairwise(summary: Judged, venue: str) -> str:
     if has_beyond:
         caption += f"; beyond: interval over {unit}s and test examples"
     absent = "".join(f" {prose(sentence)}" for sentence in wording.left_out(verdict))
-    return laid_out(summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows)
+    return labelled_table(
+        summary, venue, "pairwise", f"{caption}.{left_out}{absent}", columns, rows
+    )
 
 
 def _counts(comparisons: Sequence[Comparison]) -> str:
@@ -219,7 +222,7 @@ def _counts(comparisons: Sequence[Comparison]) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
-def laid_out(
+def labelled_table(
     summary: Judged,
     venue: str,
     about: str,

@@ -1,4 +1,4 @@
-"""Renders the content of report.json as HTML, Markdown, plain text and CSV.
+"""Renders the content of report.json as HTML, Markdown and plain text.
 
 Text from a study or a store is escaped by default: otherwise anyone who can write to a shared store
 could inject markup into the page. Callers escape the plain text of the methods.
@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
@@ -34,9 +33,20 @@ _NONE = "–"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float | None, like: float | None = None, *ends: float | None) -> str:
+def _or_dash(written: Callable[..., str]) -> Callable[..., str]:
+    """Write an unknown value, None, as a dash."""
+
+    @wraps(written)
+    def write(value: Any, *others: Any) -> str:
+        return _NONE if value is None else written(value, *others)
+
+    return write
+
+
+@_or_dash
+def number(value: float, like: float | None = None, *ends: float | None) -> str:
     """A measured value; see ``numbers.measured``."""
-    return _NONE if value is None else _raised(numbers.measured(value, like, *ends))
+    return _raised(numbers.measured(value, like, *ends))
 
 
 def _raised(text: str) -> str:
@@ -52,39 +62,24 @@ def scale(values: Iterable[float | None]) -> float | None:
     return max((abs(value) for value in values if value is not None), default=None)
 
 
+@_or_dash
 def setting(value: Any) -> str:
     """A hyperparameter, with three significant digits; options as ``name value, ...``."""
-    if value is None:
-        return _NONE
     if isinstance(value, Mapping):
         return ", ".join(f"{words(str(name))} {setting(item)}" for name, item in value.items())
     return numbers.setting(value)
 
 
-def whole(count: float | None) -> str:
+@_or_dash
+def whole(count: float) -> str:
     """A count of parameters or samples, with commas between thousands."""
-    return _NONE if count is None else f"{count:,.0f}"
+    return f"{count:,.0f}"
 
 
 def span(range_: Mapping[str, int], noun: str) -> str:
     """``5 epochs``, or ``5 to 12 epochs`` where trials differ."""
     low, high = range_["low"], range_["high"]
     return counted(high, noun) if low == high else f"{low} to {counted(high, noun)}"
-
-
-def duration(seconds: float | None) -> str:
-    """See ``numbers.duration``."""
-    return _NONE if seconds is None else numbers.duration(seconds)
-
-
-def p_value(value: float | None) -> str:
-    """See ``numbers.bare_p``."""
-    return _NONE if value is None else numbers.bare_p(value)
-
-
-def p_equals(value: float | None) -> str:
-    """See ``numbers.p_value``."""
-    return _NONE if value is None else numbers.p_value(value)
 
 
 def signed(value: float | None, like: float | None = None, *ends: float | None) -> str:
@@ -106,21 +101,6 @@ def reach(low: float | None, high: float | None, like: float | None = None) -> s
     return interval(low, high, like).strip("[]").replace(", ", " to ")
 
 
-def ahead_on(differences: Sequence[float]) -> str:
-    """See ``numbers.ahead_on``."""
-    return numbers.ahead_on(differences)
-
-
-def share(value: float | None) -> str:
-    """A probability or an effect size, with two decimals."""
-    return _NONE if value is None else numbers.share(value)
-
-
-def given(value: float | None) -> str:
-    """A number from a study file, as its author wrote it: 0.01, not 0.0100."""
-    return _NONE if value is None else numbers.given(value)
-
-
 def aside(roles: Mapping[str, int]) -> str:
     """Which runs a table of the search leaves out, as a sentence; empty where there are none."""
     descriptions = {
@@ -136,10 +116,9 @@ def aside(roles: Mapping[str, int]) -> str:
     return f"{numbers.listed(counts)} {verb} not counted here." if counts else ""
 
 
-def size(count: float | None) -> str:
+@_or_dash
+def size(count: float) -> str:
     """Bytes in MB or GB."""
-    if count is None:
-        return _NONE
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
@@ -148,11 +127,14 @@ def knobs(arms: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for arm in arms for name in arm["hyperparameters"]))
 
 
-def moment(milliseconds: int | None) -> str:
+@_or_dash
+def moment(milliseconds: int) -> str:
     """Milliseconds since 1970 as date and time in UTC."""
-    if milliseconds is None:
-        return _NONE
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+bare_p, p_value = _or_dash(numbers.bare_p), _or_dash(numbers.p_value)
+duration, share, given = map(_or_dash, (numbers.duration, numbers.share, numbers.given))
 
 
 def within(trial: str, strategy: str) -> str:
@@ -181,7 +163,7 @@ def _environment(*, html: bool = False, plain: bool = False) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    measured = (number, signed, interval, reach, ahead_on, share, p_value, p_equals)
+    measured = (number, signed, interval, reach, numbers.ahead_on, share, bare_p, p_value)
     written = (setting, whole, given, size, counted, span, within, duration, moment, words)
     for function in (*measured, *written, aside, scale, knobs):
         environment.filters[function.__name__] = function
@@ -258,58 +240,3 @@ def note(summary: Mapping[str, Any]) -> str:
         if len(text) <= _NOTE_LIMIT or shown == 0:
             return text[:_NOTE_LIMIT]
         shown = shown * 3 // 4
-
-
-def csv(summary: Mapping[str, Any]) -> str:
-    """The table of strategies after the search, numbers unrounded."""
-    heads = {name: name for name in ("name", "started", "complete", "pruned", "failed")}
-    heads |= {"name": "strategy", "started": "trials"}
-    heads["best.value"] = f"best {summary['objective']['metric']}"
-    if summary["medians"]:
-        heads["median"] = "median"
-    heads |= {"best.learning_rate": "learning rate", "best.trial": "trial", "best.run_id": "run id"}
-    return _selected(summary["strategies"], heads)
-
-
-def arms_csv(confirmation: Mapping[str, Any]) -> str:
-    """The main table: a row for each confirmed configuration, numbers unrounded."""
-    fields = ("name", "baseline", "trial", "n", "failed", "mean", "sd", "low", "high")
-    costs = ("validation_mean", "validation_gap", "trainable", "seconds_mean", "peak_memory")
-    heads = {name: name for name in fields} | {
-        "versus.name": "compared with",
-        "versus.difference": "difference",
-        "versus.low": "difference low",
-        "versus.high": "difference high",
-        "versus.p_holm": "p holm",
-        "ahead": "seeds ahead",
-        "p_best": "p best",
-        "behind": "at most behind",
-    }
-    heads |= {name: name for name in costs} | {"run_ids": "run ids"}
-    rows = [
-        {
-            **arm,
-            "ahead": arm["versus"] and sum(lead > 0 for lead in arm["versus"]["leads"]),
-            "run_ids": " ".join(run["run_id"] for run in arm["runs"]),
-        }
-        for arm in confirmation["arms"]
-    ]
-    return _selected(rows, heads)
-
-
-def _selected(rows: list[dict[str, Any]], heads: Mapping[str, str]) -> str:
-    """Rows as CSV with the fields that ``heads`` names, nested ones by their path."""
-    # A field that no row has is still a column, so that every file has the same columns.
-    table = pd.json_normalize(rows).reindex(columns=list(heads))
-    return trials_csv(table.rename(columns=heads).to_dict("records"))
-
-
-def trials_csv(rows: Sequence[Mapping[Any, object]]) -> str:
-    """Rows as CSV, numbers unrounded, with the columns of all rows in order of appearance."""
-    cells = [{key: _inert(item) for key, item in row.items()} for row in rows]
-    return pd.DataFrame(cells).to_csv(index=False, lineterminator="\n") if cells else "\n"
-
-
-def _inert(value: Any) -> Any:
-    # A spreadsheet would execute a text that starts like a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
