@@ -313,14 +313,12 @@ class Study(_Printed):
 
         from workbench.report import tidy
 
-        frames = []
+        rows: list[Mapping[str, object]] = []
         for study in self.names:
             composed = self._composed(study)
-            frame = tidy.frames(composed.material, composed.summary).get(name)
-            if frame is not None:
-                frame.insert(0, "study", study)
-                frames.append(frame)
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+            tables = tidy.tables(composed.material, composed.summary)
+            rows += ({"study": study, **row} for row in tables.get(name, ()))
+        return pd.DataFrame(rows)
 
     def _composed(self, name: str, *, figures: bool = False) -> Composed:
         tracker = Tracker(self.home, create=False)

@@ -167,11 +167,14 @@ def test_the_server_refuses_another_hosts_name(served: tuple[int, str]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium to draw the page")
-def test_the_page_draws_the_parent_run(served: tuple[int, str], tmp_path: Path) -> None:
+def test_the_page_opens_on_the_trials_with_the_best_first(
+    served: tuple[int, str], tmp_path: Path
+) -> None:
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-sync"]
     command += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
     command += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=30000", "--dump-dom"]
     done = subprocess.run(
         [*command, served[1]], capture_output=True, text=True, check=True, timeout=120
     )
-    assert "tiny search" in done.stdout
+    assert "Sort: objective" in done.stdout
+    assert "adamw-0/000" in done.stdout and "tiny search" in done.stdout

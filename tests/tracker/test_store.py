@@ -223,12 +223,3 @@ def test_every_flag_of_the_server_is_one_that_mlflow_has(tmp_path: Path) -> None
     assert "localhost:5123,127.0.0.1:5123" in command
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
-
-
-def test_the_page_of_a_study_opens_the_view_that_its_experiment_keeps(tmp_path: Path) -> None:
-    home = made.home_in(tmp_path / "home")
-    experiment = Tracker(home).experiment(made.STUDY)
-    key = store.page(5123, experiment).rpartition("viewStateShareKey=")[2]
-
-    kept = dict(made.rows(home, "SELECT key, value FROM experiment_tags"))
-    assert "metrics.`objective`" in kept[f"mlflow.sharedViewState.{key}"]
