@@ -186,7 +186,6 @@ def test_an_option_reaches_the_model() -> None:
             r"16 x 16 pixels, and whole multiples of 16, but .* 40 x 40; .*image_size: 48",
         ),
         ({"name": "vit_b_16"}, (3, 32, 64), "but these are 32 x 64"),
-        ({"name": "squeezenet1_1", "dropout": 1.0}, (3, 17, 17), r"backbone\.dropout is 1\.0"),
         (
             {"name": "resnet18", "dropout": 0.1},
             (3, 8, 8),

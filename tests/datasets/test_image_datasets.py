@@ -264,12 +264,6 @@ def test_parts_whose_classes_differ_are_refused(birds: Path, tmp_path: Path) -> 
         folder(root)
 
 
-@pytest.mark.parametrize("option", ["store_size", "image_size"])
-def test_sizes_must_be_positive(birds: Path, option: str) -> None:
-    with pytest.raises(ValueError, match=f"dataset.{option} is 0; it must be at least 1"):
-        folder(birds, **{option: 0})
-
-
 def test_images_are_decoded_once_and_then_mapped(
     birds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

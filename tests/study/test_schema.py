@@ -99,6 +99,32 @@ def test_an_option_is_held_against_the_named_entry_or_against_all_where_none_is_
     assert flaw.expected.endswith("(backbone)")
 
 
+@pytest.mark.parametrize(
+    ("block", "name", "options"),
+    [
+        ("backbone", "mlp", {"hidden": [8, 0], "dropout": 1.0}),
+        ("backbone", "small_cnn", {"width": 0}),
+        ("backbone", "small_text", {"width": 0, "buckets": 1, "max_length": 0}),
+        ("backbone", "efficientnet_b0", {"dropout": 1.0, "stochastic_depth": -0.1}),
+        ("backbone", "timm:convnext_atto", {"dropout": 1.0, "stochastic_depth": -0.1}),
+        ("task", "classification", {"label_smoothing": 1.0, "class_weights": [0.0, 1.0]}),
+        ("task", "multilabel", {"threshold": 1.0, "class_weights": "even"}),
+        ("task", "regression", {"loss": "l2", "delta": 0.0}),
+        ("dataset", "digits", {"validation": 1.5, "test": -1}),
+        ("dataset", "digits", {"train_per_class": 0, "fraction": 0.0}),
+        ("dataset", "digits", {"image_size": 0, "std": [1.0, 0.0, 1.0]}),
+        ("dataset", "image_folder", {"store_size": 0, "image_size": 0}),
+        ("dataset", "dtd", {"partition": 11}),
+        ("dataset", "mine.py:birds", {"fraction": 1.5, "image_size": 0}),
+    ],
+)
+def test_an_option_out_of_bounds_is_refused(
+    block: str, name: str, options: dict[str, object]
+) -> None:
+    found = recipes.recipe_flaws({block: {"name": name, **options}})
+    assert {flaw.loc for flaw in found} == {(block, option) for option in options}
+
+
 @pytest.mark.parametrize("depth", [0, 3, "all", "block1"])
 def test_a_freeze_depth_is_a_number_or_a_name(depth: int | str) -> None:
     assert recipes.recipe_flaws({"freeze_depth": depth}) == []

@@ -9,13 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from workbench import usercode
 from workbench.backbones import hub
 from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS, checkpoints
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.messages import refuse_unknown_options, unknown
+from workbench.record.knob import BelowOne, FromOne
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Weights
 
@@ -71,24 +74,24 @@ BACKBONES: dict[str, Entry] = {
     "mlp": Entry(
         build="workbench.backbones.mlp:build",
         input="any",
-        options={"hidden": list[int], "dropout": float},
+        options={"hidden": list[FromOne], "dropout": BelowOne},
     ),
     "small_cnn": Entry(
         build="workbench.backbones.small_cnn:build",
         input="image",
-        options={"width": int},
+        options={"width": FromOne},
     ),
     "small_text": Entry(
         build="workbench.backbones.small_text:build",
         input="text",
-        options={"width": int, "buckets": int, "max_length": int},
+        options={"width": FromOne, "buckets": Annotated[int, Field(ge=2)], "max_length": FromOne},
         tokenize="workbench.backbones.small_text:tokenize",
     ),
     **{
         name: Entry(
             build="workbench.backbones.torchvision_models:build",
             input="image",
-            options={"stages": list[str], **dict.fromkeys(family.options, float)},
+            options={"stages": list[str], **dict.fromkeys(family.options, BelowOne)},
             arguments={"model": name},
             weights=WEIGHTS[name],
             named="workbench.backbones.torchvision_models:named",
@@ -100,7 +103,7 @@ BACKBONES: dict[str, Entry] = {
 _TIMM = Entry(
     build="workbench.backbones.timm_models:build",
     input="image",
-    options={"stages": list[str], "dropout": float, "stochastic_depth": float},
+    options={"stages": list[str], "dropout": BelowOne, "stochastic_depth": BelowOne},
     weights=("timm",),
     named="workbench.backbones.timm_models:named",
     pretrained="workbench.backbones.timm_models:pretrained",

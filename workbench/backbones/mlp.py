@@ -29,13 +29,10 @@ def build(
         dropout: Probability of dropping a unit.
 
     Raises:
-        ValueError: A width is below 1, there are no layers, or the probability is not in
-            ``[0, 1)``.
+        ValueError: There are no hidden layers.
     """
-    if not hidden or min(hidden) < 1:
-        raise ValueError(f"backbone.hidden is {list(hidden)}; it must list widths of at least 1.")
-    if not 0.0 <= dropout < 1.0:
-        raise ValueError(f"backbone.dropout is {dropout}; it must be at least 0 and below 1.")
+    if not hidden:
+        raise ValueError("backbone.hidden is empty; it must list the width of each hidden layer.")
     make = partial(_made, math.prod(input_shape), hidden, outputs, dropout)
     check_memory("the backbone mlp", make)
     module = make()

@@ -37,12 +37,7 @@ def build(*, input_shape: tuple[int, ...], outputs: int, width: int = 16) -> Sta
         input_shape: ``(C, H, W)`` of one image.
         outputs: Number of outputs of the head.
         width: Channels of the stem and the first block; doubled twice.
-
-    Raises:
-        ValueError: The width is below 1.
     """
-    if width < 1:
-        raise ValueError(f"backbone.width is {width}; it must be at least 1.")
     make = partial(SmallCNN, channels=input_shape[0], outputs=outputs, width=width)
     check_memory("the backbone small_cnn", make)
     module = make()

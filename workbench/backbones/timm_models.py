@@ -41,14 +41,10 @@ def build(
         stochastic_depth: Largest probability of dropping a block (timm's ``drop_path_rate``).
 
     Raises:
-        ValueError: timm is not installed or has no such model, the images do not fit it, an option
-            is out of range, or a stage cannot begin at a given module.
+        ValueError: timm is not installed or has no such model, the images do not fit it, or a
+            stage cannot begin at a given module.
     """
     timm = _timm(model)
-    rates = {"dropout": dropout, "stochastic_depth": stochastic_depth}
-    for name, value in rates.items():
-        if value is not None and not 0.0 <= value < 1.0:
-            raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
     channels, height, width = input_shape
     given: dict[str, object] = {
         "drop_rate": dropout,
@@ -74,7 +70,7 @@ def build(
         example,
         head=_head(module),
         cuts=cuts,
-        key=("timm", model, input_shape, tuple(rates.values()), cuts),
+        key=("timm", model, input_shape, dropout, stochastic_depth, cuts),
     )
 
 

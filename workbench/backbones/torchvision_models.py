@@ -64,15 +64,10 @@ def build(
         options: See ``torchvision_names.Family.options``.
 
     Raises:
-        ValueError: The images do not fit the model, an option is out of range, or a stage cannot
-            begin at a given module.
+        ValueError: The images do not fit the model, or a stage cannot begin at a given module.
     """
     _check_images(model, input_shape)
-    chosen = {}
-    for name, value in options.items():
-        if not 0.0 <= value < 1.0:
-            raise ValueError(f"backbone.{name} is {value}; it must be at least 0 and below 1.")
-        chosen[FAMILY_OF[model].options[name]] = value
+    chosen = {FAMILY_OF[model].options[name]: value for name, value in options.items()}
     make = partial(_made, model, input_shape, chosen)
     check_memory(f"the backbone {model}", make)
     module = make()

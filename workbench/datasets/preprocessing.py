@@ -178,8 +178,6 @@ def _view(samples: Samples, options: Knobs) -> _View | None:
     side, margin = options.get("image_size"), options.get("store_size")
     if side is None:
         return _View(channels=converted, side=None, crop=None)
-    if side < 1:
-        raise ValueError(f"dataset.image_size is {side}; it must be at least 1.")
     # Refused here, before a worker is killed for its memory.
     size, free = 4 * channels * side**2, psutil.virtual_memory().available
     if size > free:

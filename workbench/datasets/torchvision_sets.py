@@ -125,8 +125,6 @@ def _keywords(name: str, options: Knobs) -> Knobs:
         return {"target_types": kind[options.get("label", "breed")]}
     if name == "fgvc_aircraft":
         return {"annotation_level": options.get("label", "variant")}
-    if name == "dtd" and not 1 <= options.get("partition", 1) <= 10:
-        raise ValueError(f"dataset.partition is {options['partition']}; valid are 1 to 10.")
     return options
 
 

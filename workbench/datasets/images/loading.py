@@ -79,9 +79,6 @@ def decode(
             or there is not enough space for the decoded images.
     """
     store_size, image_size = form.store_size, form.image_size
-    for option, value in (("store_size", store_size), ("image_size", image_size)):
-        if value is not None and value < 1:
-            raise ValueError(f"dataset.{option} is {value}; it must be at least 1.")
     how = [_VERSION, store_size, image_size, channels, form.on_bad_input]
     if content is None:
         place = place_of([file for file in files if isinstance(file, Path)], names, how)

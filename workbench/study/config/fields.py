@@ -169,7 +169,6 @@ def _number(value: object) -> object:
 
 
 FromZero = Annotated[int, Field(ge=0)]
-FromOne = Annotated[int, Field(ge=1)]
 FromTwo = Annotated[int, Field(ge=2)]
 # Stays the whole number that it was written as, which a field of type float would not.
 Number = Annotated[float | int, BeforeValidator(_number, json_schema_input_type=float)]
