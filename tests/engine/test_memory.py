@@ -132,7 +132,7 @@ def test_what_is_frozen_needs_neither_gradients_nor_an_optimizer() -> None:
     said = []
     for depth in (0, 2):
         _, staged, _ = parts(phase("sgd", depth=depth), backbone="mlp")
-        said.append(memory.needed(staged, None, depth=depth, samples=8, slots=1))
+        said.append(memory.needed(staged, None, samples=8, slots=1))
     total, head = 64 * 128 + 128 + 128 * 128 + 128 + 258, 258
     assert said == [
         f"weights, gradients and optimizer need about {4 * count / 1000:.3g} kB"

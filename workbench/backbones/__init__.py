@@ -117,7 +117,7 @@ _MODEL = Entry(
     pretrained="workbench.backbones.transformers_models:pretrained",
 )
 _TEXT_OPTIONS = {
-    "max_length": int,
+    "max_length": FromOne,
     "tokenizer": str,
     "padding": Literal["longest", "max_length"],
 }
