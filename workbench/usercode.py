@@ -13,7 +13,8 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ def _run(path: Path) -> _Loaded:
         _forget_imports(before, path.parent)
         # A syntax error has no frame in the file, but it names the line.
         line = getattr(error, "lineno", None)
-        at = line_of(error, path) or (f":{line}" if line else "")
+        at = _line_of(error, path) or (f":{line}" if line else "")
         raise UserCodeError(
             f"{path}{at} raised {type(error).__name__} when it was run: {error}"
         ) from error
@@ -215,7 +216,30 @@ def _forget_imports(before: set[str], folder: Path) -> list[Path]:
     return sorted(paths)
 
 
-def line_of(error: BaseException, path: Path) -> str:
+@contextmanager
+def errors_of(reference: str, doing: str = "") -> Iterator[None]:
+    """Name the file and the line in every error of a user's code.
+
+    Args:
+        reference: Whose code runs in the block.
+        doing: In which situation, with a space in front; for the message.
+
+    Raises:
+        UserCodeError: The code has raised an error.
+    """
+    try:
+        yield
+    except UserCodeError:
+        raise
+    except Exception as error:  # the user's code may raise anything
+        file, name = _parts(reference)
+        raise UserCodeError(
+            f"{file}{_line_of(error, Path(file))}: {name} raised {type(error).__name__}{doing}: "
+            f"{error}"
+        ) from error
+
+
+def _line_of(error: BaseException, path: Path) -> str:
     """The last line of a file in an error's traceback, as ``:LINE``; empty if it has none.
 
     The error may come from a library that the user's file called.

@@ -235,14 +235,8 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
     """A user's own transform, with errors that name the augmentation."""
     from torch import Tensor
 
-    try:
+    with usercode.errors_of(name):
         transform = usercode.load(name)(**options)
-    except usercode.UserCodeError:
-        raise
-    except Exception as error:
-        raise ValueError(
-            f"The augmentation {name} cannot be built: {type(error).__name__}: {error}"
-        ) from error
     if not callable(transform):
         raise ValueError(
             f"The augmentation {name} returned {type(transform).__name__}; called with its "
@@ -250,12 +244,8 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
         )
 
     def transformed(pixels: Tensor) -> Tensor:
-        try:
+        with usercode.errors_of(name):
             found = transform(pixels)
-        except Exception as error:
-            raise ValueError(
-                f"The augmentation {name} raised {type(error).__name__}: {error}"
-            ) from error
         if not isinstance(found, Tensor) or found.dtype != pixels.dtype or found.ndim != 3:
             what = (
                 f"a tensor {found.dtype} of the shape {tuple(found.shape)}".replace("torch.", "")

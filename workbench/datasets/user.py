@@ -29,13 +29,8 @@ def read(*, target: str, reference: str, **options: Any) -> Samples:
         raise ValueError(
             f"{file}: {name} is a {type(function).__name__}; a data set must be a function."
         )
-    try:
+    with usercode.errors_of(reference):
         returned = function(**options)
-    except Exception as error:  # the user's code may raise anything
-        raise usercode.UserCodeError(
-            f"{file}{usercode.line_of(error, file)}: {name}({', '.join(options)}) raised "
-            f"{type(error).__name__}: {error}"
-        ) from error
     if isinstance(returned, Samples):
         return returned
     if not isinstance(returned, tuple) or len(returned) != 2:
