@@ -258,7 +258,6 @@ def test_weights_that_are_not_there_are_refused(source: str, message: str) -> No
         ({"name": "small_cnn", "depth": 3}, "no option depth; its options are width"),
         ({"name": "resnet18", "width": 3}, "no option width; its options are stages"),
         ({"name": "resnet18", "input_shape": (1, 8, 8)}, "these have 1; set dataset.channels: 3"),
-        ({"name": "small_cnn", "input_shape": (13,)}, r"takes images, but .* \(13,\)"),
         ({"name": "mlp", "hidden": []}, "hidden is empty"),
     ],
 )

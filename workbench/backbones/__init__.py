@@ -237,15 +237,11 @@ def build(
     Raises:
         Absent: The model or its weights are not on this machine.
         OutOfMemory: The parameters do not fit into the machine's memory.
-        ValueError: The name or an option is unknown, or the backbone cannot take such samples.
+        ValueError: The name or an option is unknown, or the samples do not fit the backbone.
         WeightsError: The weights cannot be read or do not fit.
     """
     entry, options = _entry_and_options(backbone)
     name = backbone["name"]
-    if entry.input == "image" and len(input_shape) != 3:
-        raise ValueError(
-            f"The backbone {name} takes images, but a sample has the shape {input_shape}."
-        )
     if keep_head and weights is None:
         raise ValueError("backbone.keep_head needs pretrained weights; set backbone.weights.")
 

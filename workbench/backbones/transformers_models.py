@@ -88,10 +88,6 @@ def build(
     """
     del max_length, tokenizer, padding
     kind = _IMAGE if len(input_shape) == 3 else _TEXT
-    if len(input_shape) not in (0, 3):
-        raise ValueError(
-            f"The backbone {model} takes texts or images, but a sample has the shape {input_shape}."
-        )
     config = configuration(model)
     _check_kind(model, config, kind)
     if kind == _IMAGE:

@@ -26,7 +26,8 @@ def of_classes(asked: ClassWeights, classes: Names, targets: Tensor | None) -> T
     """
     if asked is None or asked != "balanced":
         return _given(asked, classes)
-    counts = torch.bincount(_required(targets), minlength=len(classes))
+    assert targets is not None
+    counts = torch.bincount(targets.cpu(), minlength=len(classes))
     for name, count in zip(classes, counts.tolist(), strict=True):
         if count == 0:
             raise ValueError(_not_balanced(f"class {name} has no training sample"))
@@ -47,7 +48,8 @@ def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Te
     """
     if asked is None or asked != "balanced":
         return _given(asked, classes)
-    given = _required(targets) > 0.5
+    assert targets is not None
+    given = targets.cpu() > 0.5
     positive = given.sum(dim=0).double()
     for name, count in zip(classes, positive.tolist(), strict=True):
         if not 0 < count < len(given):
@@ -65,12 +67,6 @@ def _given(asked: Sequence[float] | None, classes: Names) -> Tensor | None:
             f"{', '.join(classes)}."
         )
     return torch.tensor(asked, dtype=torch.float32)
-
-
-def _required(targets: Tensor | None) -> Tensor:
-    if targets is None:
-        raise ValueError("class_weights: balanced requires the targets of the training part.")
-    return targets.cpu()
 
 
 def _not_balanced(reason: str) -> str:
