@@ -33,7 +33,7 @@ def build(
     """
     if not hidden:
         raise ValueError("backbone.hidden is empty; it must list the width of each hidden layer.")
-    make = partial(_made, math.prod(input_shape), hidden, outputs, dropout)
+    make = partial(_model, math.prod(input_shape), hidden, outputs, dropout)
     check_memory("the backbone mlp", make)
     module = make()
     return discover(
@@ -45,7 +45,7 @@ def build(
     )
 
 
-def _made(inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> nn.Sequential:
+def _model(inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     for number, width in enumerate(hidden, start=1):
         modules = [nn.Linear(inputs, width), nn.ReLU()]

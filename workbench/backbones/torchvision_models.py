@@ -68,7 +68,7 @@ def build(
     """
     _check_images(model, input_shape)
     chosen = {FAMILY_OF[model].options[name]: value for name, value in options.items()}
-    make = partial(_made, model, input_shape, chosen)
+    make = partial(_create, model, input_shape, chosen)
     check_memory(f"the backbone {model}", make)
     module = make()
     path = _head_path(module)
@@ -152,10 +152,10 @@ def pretrained(*, source: str, model: str) -> Pretrained:
             f"The weights {source} of {model} could not be downloaded: {reason}. Copy {file.name} "
             f"to {file.parent} yourself."
         ) from error
-    return _named_as_now(found, model, source)
+    return _rename(found, model, source)
 
 
-def _named_as_now(found: dict[str, Tensor], model: str, source: str) -> Pretrained:
+def _rename(found: dict[str, Tensor], model: str, source: str) -> Pretrained:
     """Weights under the model's current names, without auxiliary heads and empty tensors."""
     named = {}
     for name, tensor in found.items():
@@ -195,7 +195,7 @@ def _check_images(model: str, input_shape: tuple[int, ...]) -> None:
         )
 
 
-def _made(model: str, input_shape: tuple[int, ...], options: Mapping[str, float]) -> nn.Module:
+def _create(model: str, input_shape: tuple[int, ...], options: Mapping[str, float]) -> nn.Module:
     given: dict[str, object] = dict(options)
     if model in _WIDTHS:
         return _MNASNet(_WIDTHS[model], **given)

@@ -161,7 +161,7 @@ class Augmentation:
 
         outputs = []
         # devices=[]: torch.manual_seed would reset an accelerator's generator as well.
-        with torch.random.fork_rng(devices=[]), _rng_kept() if self._own_code else nullcontext():
+        with torch.random.fork_rng(devices=[]), _keep_rng() if self._own_code else nullcontext():
             for pixels, seed, count in zip(images, seeds, used, strict=True):
                 # torchvision's transforms draw from the global generator and take no other.
                 torch.default_generator.manual_seed(seed)
@@ -262,7 +262,7 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
 
 
 @contextmanager
-def _rng_kept() -> Iterator[None]:
+def _keep_rng() -> Iterator[None]:
     """Restore the generators of Python and NumPy, which a user's code may use, after a block."""
     import numpy as np
 

@@ -25,7 +25,7 @@ def of_classes(asked: ClassWeights, classes: Names, targets: Tensor | None) -> T
         ValueError: The list does not have one weight per class, or a class has no sample.
     """
     if asked is None or asked != "balanced":
-        return _given(asked, classes)
+        return _from_list(asked, classes)
     assert targets is not None
     counts = torch.bincount(targets.cpu(), minlength=len(classes))
     for name, count in zip(classes, counts.tolist(), strict=True):
@@ -47,7 +47,7 @@ def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Te
         ValueError: As for ``of_classes``.
     """
     if asked is None or asked != "balanced":
-        return _given(asked, classes)
+        return _from_list(asked, classes)
     assert targets is not None
     given = targets.cpu() > 0.5
     positive = given.sum(dim=0).double()
@@ -58,7 +58,7 @@ def of_labels(asked: ClassWeights, classes: Names, targets: Tensor | None) -> Te
     return ((len(given) - positive) / positive).float()
 
 
-def _given(asked: Sequence[float] | None, classes: Names) -> Tensor | None:
+def _from_list(asked: Sequence[float] | None, classes: Names) -> Tensor | None:
     if asked is None:
         return None
     if len(asked) != len(classes):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from workbench.datasets.images import decoding
 from workbench.datasets.images.cache import Decoded, cached, place_of, place_of_content, save
-from workbench.datasets.images.decoding import Content, Form
+from workbench.datasets.images.decoding import Form, Source
 from workbench.datasets.samples import Samples
 from workbench.record import environment
 
@@ -48,7 +48,7 @@ class ImageOptions:
 
 
 def decode(
-    files: Sequence[Path] | Sequence[Content],
+    files: Sequence[Source],
     names: Sequence[str],
     *,
     where: str,
@@ -195,7 +195,7 @@ def _form(
 
 def _stream(
     threads: ThreadPoolExecutor,
-    files: Sequence[Path] | Sequence[Content],
+    files: Sequence[Source],
     numbers: Sequence[int],
     form: Form,
     bad: dict[int, str],
