@@ -79,7 +79,7 @@ IMAGE_OPTIONS: dict[str, object] = {
 }
 
 # Options of every reader of rows; see ``rows.columns``.
-_ROWS: dict[str, object] = {
+ROWS: dict[str, object] = {
     # The column of the target, or several; the separator splits labels in one column.
     "label": str | list[str],
     "separator": str,
@@ -92,7 +92,7 @@ _TABLE_FILES: dict[str, object] = {
     "validation_path": str,
     "test_path": str,
     "delimiter": str,
-    **_ROWS,
+    **ROWS,
 }
 # ``table`` calls this column ``target``; texts and images call it ``label``.
 _TARGET: dict[str, object] = {
@@ -157,7 +157,7 @@ DATASETS: dict[str, Entry] = {
             "config": str,
             "text": str,
             "image": str,
-            **_ROWS,
+            **ROWS,
             **_FEATURES,
             **FILES,
         },
