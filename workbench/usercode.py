@@ -13,7 +13,7 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +95,22 @@ def load(reference: str) -> Any:
         names = [other for other in vars(module) if not other.startswith("_")]
         raise UserCodeError(f"{path} has no {name}{did_you_mean(name, names)}")
     return getattr(module, name)
+
+
+def load_function(reference: str, what: str) -> Callable[..., Any]:
+    """The function of a reference; ``what`` it is for, such as ``a metric``, is for the message.
+
+    Raises:
+        UserCodeError: As for ``load``, or it is not a function.
+    """
+    function = load(reference)
+    if not callable(function):
+        file, name = _parts(reference)
+        raise UserCodeError(
+            f"{file}: {name} is a {type(function).__name__}; {what} must be a function."
+        )
+    loaded: Callable[..., Any] = function
+    return loaded
 
 
 def refuse_options(reference: str, given: int, options: Mapping[str, Any]) -> None:

@@ -39,9 +39,7 @@ def build(*, reference: str, input_shape: tuple[int, ...], outputs: int, **optio
             f"{reference} cannot take texts, which need a tokenizer; use a model of transformers."
         )
     cuts = options.pop("stages", None)
-    make = usercode.load(reference)
-    if not callable(make):
-        raise ValueError(f"{reference} is not a function that returns a model.")
+    make = usercode.load_function(reference, "a backbone")
     with usercode.errors_of(reference, " while building the model"):
         made = make(input_shape=input_shape, outputs=outputs, **options)
     if isinstance(made, Staged):

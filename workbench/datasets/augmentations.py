@@ -224,8 +224,8 @@ def _transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
         if "policy" in options:
             options = {**options, "policy": v2.AutoAugmentPolicy(options["policy"])}
         # ``random_crop`` is ``RandomCrop``.
-        made = getattr(v2, name.title().replace("_", ""))(**options)
-        transform: Callable[[Tensor], Tensor] = made
+        transform: Callable[[Tensor], Tensor]
+        transform = getattr(v2, name.title().replace("_", ""))(**options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The augmentation {name} cannot be built: {error}") from error
     return transform
@@ -235,8 +235,10 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
     """A user's own transform, with errors that name the augmentation."""
     from torch import Tensor
 
+    from workbench.datasets.checks import described
+
     with usercode.errors_of(name):
-        transform = usercode.load(name)(**options)
+        transform = usercode.load_function(name, "an augmentation")(**options)
     if not callable(transform):
         raise ValueError(
             f"The augmentation {name} returned {type(transform).__name__}; called with its "
@@ -247,13 +249,8 @@ def _user_transform(name: str, options: Knobs) -> Callable[[Tensor], Tensor]:
         with usercode.errors_of(name):
             found = transform(pixels)
         if not isinstance(found, Tensor) or found.dtype != pixels.dtype or found.ndim != 3:
-            what = (
-                f"a tensor {found.dtype} of the shape {tuple(found.shape)}".replace("torch.", "")
-                if isinstance(found, Tensor)
-                else f"a {type(found).__name__}"
-            )
             raise ValueError(
-                f"The augmentation {name} returned {what}; it must return an image "
+                f"The augmentation {name} returned {described(found)}; it must return an image "
                 f"float32 [channels, height, width]."
             )
         return found

@@ -42,7 +42,7 @@ def _check_inputs(samples: Samples) -> None:
         raise ValueError(f"there are {len(inputs)} inputs, but {len(samples.names)} names.")
     if samples.kind == "text":
         if not isinstance(inputs, tuple):
-            raise ValueError(f"texts are a tuple of str, not {_described(inputs)}.")
+            raise ValueError(f"texts are a tuple of str, not {described(inputs)}.")
         for number, text in enumerate(inputs):
             if not isinstance(text, str):
                 raise ValueError(f"{_name(samples, number)} is {text!r}, which is not a string.")
@@ -55,9 +55,9 @@ def _check_inputs(samples: Samples) -> None:
         raise ValueError(f"the kind is {samples.kind!r}; it must be image, vector or text.")
     expected, ndim, dtypes = forms[samples.kind]
     if not isinstance(inputs, Tensor) or inputs.ndim != ndim or inputs.dtype not in dtypes:
-        raise ValueError(f"{expected}, not {_described(inputs)}.")
+        raise ValueError(f"{expected}, not {described(inputs)}.")
     if inputs[0].numel() == 0:
-        raise ValueError(f"the inputs are empty: {_described(inputs)}.")
+        raise ValueError(f"the inputs are empty: {described(inputs)}.")
     if inputs.dtype == torch.uint8:
         return
     # In portions: the inputs may be a memory map that is larger than the memory.
@@ -83,7 +83,7 @@ def _check_targets(samples: Samples, target: str) -> None:
     }
     dtype, ndim, expected = forms[target]
     if not isinstance(targets, Tensor) or (targets.dtype, targets.ndim) != (dtype, ndim):
-        raise ValueError(f"{expected}, but the targets are {_described(targets)}.")
+        raise ValueError(f"{expected}, but the targets are {described(targets)}.")
     if len(targets) != len(samples.inputs):
         raise ValueError(f"there are {len(samples.inputs)} inputs, but {len(targets)} targets.")
     if len(set(classes)) < len(classes):
@@ -129,7 +129,7 @@ def _check_parts(samples: Samples) -> None:
             continue
         if numbers.dtype != torch.int64 or tuple(numbers.shape) != (len(samples.inputs),):
             raise ValueError(
-                f"{name} must be int64 [{len(samples.inputs)}], not {_described(numbers)}."
+                f"{name} must be int64 [{len(samples.inputs)}], not {described(numbers)}."
             )
     # Groups that are in two given parts are refused later, when classes may have been dropped.
     if samples.given is None:
@@ -155,7 +155,8 @@ def _name(samples: Samples, number: int) -> str:
     return f"sample {number}" + (f" ({samples.names[number]})" if samples.names else "")
 
 
-def _described(value: object) -> str:
+def described(value: object) -> str:
+    """Dtype and shape of a tensor: ``float32 [5, 3]``; the type of anything else: ``a list``."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
     return f"a {type(value).__name__}"

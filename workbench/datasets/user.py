@@ -24,11 +24,7 @@ def read(*, target: str, reference: str, **options: Any) -> Samples:
     """
     file = usercode.file_of(reference)
     name = reference.rpartition(":")[2]
-    function = usercode.load(reference)
-    if not callable(function):
-        raise ValueError(
-            f"{file}: {name} is a {type(function).__name__}; a data set must be a function."
-        )
+    function = usercode.load_function(reference, "a data set")
     with usercode.errors_of(reference):
         returned = function(**options)
     if isinstance(returned, Samples):

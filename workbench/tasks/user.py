@@ -173,12 +173,7 @@ def directions(references: Sequence[str], taken: Mapping[str, str]) -> dict[str,
                 f"metrics: {reference} has the name of another metric, {name}; "
                 f"the task's own are {listed(sorted(taken))}."
             )
-        function = usercode.load(reference)
-        if not callable(function):
-            raise UserCodeError(
-                f"{reference} is {function!r}; a metric must be a function of predictions and "
-                "targets"
-            )
+        function = usercode.load_function(reference, "a metric")
         result[name] = getattr(function, "direction", "maximize")
         _check_direction(f"{reference}: direction", result[name])
     return result
