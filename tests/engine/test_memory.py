@@ -113,7 +113,7 @@ def test_a_users_model_that_does_not_fit_is_refused_and_made_once(
     monkeypatch.setattr(footprint, "free_memory", lambda: 10**6)
     assert len(build({"name": f"{file}:net", "layers": 3}).stages) > 0
     with pytest.raises(
-        ValueError, match=r"net\.py:7 .*need at least 1\.01 MB of memory, but only 1 MB"
+        ValueError, match=r"net\.py:7: .*need at least 1\.01 MB of memory, but only 1 MB"
     ):
         build({"name": f"{file}:net", "layers": 100})
     assert Path(f"{file}.log").read_text() == "made made "

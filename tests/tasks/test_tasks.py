@@ -420,7 +420,7 @@ def test_a_users_metric_sees_probabilities_and_is_measured_beside_the_others(
         ("def m(o, t): return 1 / 0", "m", r"mine.py:1: m raised ZeroDivisionError"),
         ("def m(o, t): return 'high'", "m", r"mine.py:m returned 'high'; it must be a number"),
         ("def f1(o, t): return 1", "f1", "has the name of another metric, f1"),
-        ("m = 3", "m", "is 3; .* must be a function"),
+        ("m = 3", "m", "m is a int; a metric must be a function"),
         ("def m(o, t): return 1\nm.direction = 'up'", "m", "'up'; .* maximize or minimize"),
     ],
 )

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 
 
 def build(
@@ -33,9 +33,9 @@ def build(
     """
     if not hidden:
         raise ValueError("backbone.hidden is empty; it must list the width of each hidden layer.")
-    make = partial(_model, math.prod(input_shape), hidden, outputs, dropout)
-    check_memory("the backbone mlp", make)
-    module = make()
+    module = create(
+        "the backbone mlp", partial(_model, math.prod(input_shape), hidden, outputs, dropout)
+    )
     return discover(
         module,
         torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),

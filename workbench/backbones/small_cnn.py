@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 
 _STAGES = ("stem", "block1", "block2", "block3")
 
@@ -39,8 +39,7 @@ def build(*, input_shape: tuple[int, ...], outputs: int, width: int = 16) -> Sta
         width: Channels of the stem and the first block; doubled twice.
     """
     make = partial(SmallCNN, channels=input_shape[0], outputs=outputs, width=width)
-    check_memory("the backbone small_cnn", make)
-    module = make()
+    module = create("the backbone small_cnn", make)
     return discover(
         module,
         torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0)),

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from workbench.backbones.stages import Stage, Staged, check_memory
+from workbench.backbones.stages import Stage, Staged, create
 from workbench.datasets.samples import Texts, Tokens
 
 _STAGES = ("embedding", "block1", "block2")
@@ -68,8 +68,7 @@ def build(
         max_length: Words per text; used by ``tokenize`` only.
     """
     make = partial(SmallText, outputs=outputs, width=width, buckets=buckets)
-    check_memory("the backbone small_text", make)
-    module = make()
+    module = create("the backbone small_text", make)
     stages = tuple(Stage(name=name, modules=(module.get_submodule(name),)) for name in _STAGES)
     return Staged(module=module, stages=stages, head=module.head)
 

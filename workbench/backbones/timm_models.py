@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.backbones import hub
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 from workbench.backbones.weights import WeightsError, fingerprint
 from workbench.messages import did_you_mean
 from workbench.record.strategy import Weights
@@ -56,9 +56,8 @@ def build(
         given["img_size"] = (height, width)
     example = torch.randn(2, *input_shape, generator=torch.Generator().manual_seed(0))
     make = partial(timm.create_model, model, pretrained=False, **given)
-    check_memory(f"the backbone timm:{model}", make)
     try:
-        module: nn.Module = make()
+        module: nn.Module = create(f"the backbone timm:{model}", make)
     except TypeError as error:
         raise ValueError(f"timm:{model} does not take these options: {error}.") from error
     # Built with the original head first, so that the body's numbers do not depend on ``outputs``.

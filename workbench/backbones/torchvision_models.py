@@ -17,7 +17,7 @@ from torchvision import models
 from torchvision.models import MNASNet
 
 from workbench import downloads
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 from workbench.backbones.torchvision_names import FAMILY_OF
 from workbench.backbones.weights import Pretrained, WeightsError
 from workbench.messages import first_line
@@ -68,9 +68,7 @@ def build(
     """
     _check_images(model, input_shape)
     chosen = {FAMILY_OF[model].options[name]: value for name, value in options.items()}
-    make = partial(_create, model, input_shape, chosen)
-    check_memory(f"the backbone {model}", make)
-    module = make()
+    module = create(f"the backbone {model}", partial(_create, model, input_shape, chosen))
     path = _head_path(module)
     old = module.get_submodule(path)
     # Built with the original head first, so that the body's numbers do not depend on ``outputs``.

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from workbench.backbones import hub
-from workbench.backbones.stages import Staged, check_memory, discover
+from workbench.backbones.stages import Staged, create, discover
 from workbench.backbones.transformers_configs import (
     CLASSES,
     configuration,
@@ -89,8 +89,8 @@ def build(
     kind = "image" if input_shape else "text"
     config = configuration(model)
     model_class(model, config, kind)  # Refuses what transformers cannot classify with.
-    check_memory(f"the backbone {model}", partial(_create, config, kind, outputs))
-    module = Logits(_initialise(config, kind, outputs)).eval()
+    make = partial(_initialise, config, kind, outputs)
+    module = Logits(create(f"the backbone {model}", make)).eval()
     if kind == "text":
         example: Batch = _texts(config)
     else:

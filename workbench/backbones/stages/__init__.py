@@ -11,7 +11,7 @@ from workbench.backbones.stages.discovery import discover
 from workbench.backbones.stages.footprint import (
     OutOfMemory,
     activation_bytes,
-    check_memory,
+    create,
     free_memory,
     memory_limit,
     size_text,
@@ -36,7 +36,7 @@ __all__ = [
     "Stage",
     "Staged",
     "activation_bytes",
-    "check_memory",
+    "create",
     "cut",
     "describe",
     "discover",

@@ -6,7 +6,7 @@ Used by the backbones and the engine.
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import psutil
 import torch
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from workbench.datasets.samples import Batch
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class OutOfMemory(MemoryError):
@@ -83,10 +85,15 @@ def memory_limit(what: str) -> Iterator[None]:
         refuse()
 
 
-def check_memory(what: str, make: Callable[[], nn.Module]) -> None:
-    """Refuse a model whose parameters need more memory than is free, before it is built.
+def create(what: str, make: Callable[[], M]) -> M:
+    """Make a model, unless its parameters need more memory than is free.
 
-    It is built on torch's meta device, without memory. A model that cannot be built there passes.
+    It is made on torch's meta device first, without memory. A model that cannot be made there is
+    made all the same.
+
+    Args:
+        what: See ``memory_limit``.
+        make: Makes the model.
 
     Raises:
         OutOfMemory: They do not fit.
@@ -98,6 +105,7 @@ def check_memory(what: str, make: Callable[[], nn.Module]) -> None:
         suppress(Exception),
     ):
         make()
+    return make()
 
 
 def activation_bytes(staged: Staged, example: Batch, *, samples: int) -> int:
