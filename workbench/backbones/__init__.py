@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from workbench import usercode
 from workbench.backbones import hub
 from workbench.backbones.torchvision_names import FAMILY_OF, WEIGHTS, checkpoints
 from workbench.backbones.weights import WeightsError, check_folder, is_file, load, read
 from workbench.messages import refuse_unknown_options, unknown
-from workbench.record.knob import BelowOne, FromOne
+from workbench.record.knob import BelowOne, FromOne, FromTwo
 from workbench.record.seeds import derive
 from workbench.record.strategy import Knobs, Weights
 
@@ -84,7 +82,7 @@ BACKBONES: dict[str, Entry] = {
     "small_text": Entry(
         build="workbench.backbones.small_text:build",
         input="text",
-        options={"width": FromOne, "buckets": Annotated[int, Field(ge=2)], "max_length": FromOne},
+        options={"width": FromOne, "buckets": FromTwo, "max_length": FromOne},
         tokenize="workbench.backbones.small_text:tokenize",
     ),
     **{

@@ -11,7 +11,7 @@ from pydantic import Field
 from workbench import usercode
 from workbench.datasets.samples import TARGETS
 from workbench.datasets.torchvision_names import FILES, TORCHVISION
-from workbench.record.knob import AboveZero, BelowOne, FromOne
+from workbench.record.knob import AboveZero, BelowOne, FromOne, FromZero
 from workbench.record.strategy import Knobs
 
 
@@ -66,7 +66,7 @@ COMMON_OPTIONS: dict[str, object] = {
     "fraction": Annotated[float, Field(gt=0, le=1)],
     # A number of samples, or a fraction of all samples of the classes kept; 0.2 each.
     "validation": FromOne | BelowOne,
-    "test": Annotated[int, Field(ge=0)] | BelowOne,
+    "test": FromZero | BelowOne,
 }
 # Further options of data sets of images; other data sets refuse them. See ``preprocessing``.
 IMAGE_OPTIONS: dict[str, object] = {

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchem
 
 from workbench import usercode
 from workbench.messages import listed, nearest
+from workbench.record.knob import FromZero
 from workbench.record.strategy import Knobs
 from workbench.study.config.problems import mismatch
 
@@ -156,8 +157,6 @@ def _number(value: object) -> object:
     return value
 
 
-FromZero = Annotated[int, Field(ge=0)]
-FromTwo = Annotated[int, Field(ge=2)]
 # Stays the whole number that it was written as, which a field of type float would not.
 Number = Annotated[float | int, BeforeValidator(_number, json_schema_input_type=float)]
 Written = Annotated[str, Field(pattern=r"\.py:")]
